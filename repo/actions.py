@@ -1,0 +1,546 @@
+"""Owns ActionRepo: every read and write of runs, actions and events, named as in the interface."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from repo import aborts, counting, creation, events
+from repo.database import Database, this_revision
+from repo.errors import ActionNotFound, EventNotFound, InvalidArgument, RunNotFound
+from repo.events import EVENT_COLUMNS, event_of
+from repo.identifiers import ActionIdentifier, RunIdentifier
+from repo.listing import (
+    ACTION_COLUMNS,
+    RUN_COLUMNS,
+    ActionFilter,
+    RunFilter,
+    is_root,
+    is_unconfirmed,
+    matching_actions,
+    matching_runs,
+    order_of_aborts,
+    order_of_actions,
+    order_of_runs,
+)
+from repo.migrate import is_at_head
+from repo.models import Action, ActionEvent, Identity, NewAction, NewEvent, PhaseCount, Run
+from repo.paging import Order, Page, PageRequest, fetch_page, fetch_pages
+from repo.phases import CacheStatus, ActionPhase, PhaseUpdate, Progress, advance
+from repo.tables import action_events, actions, run_time
+
+MAX_BATCH = 5000
+"""How many actions, events or updates one call takes."""
+
+NEWEST_FIRST = Order()
+OLDEST_FIRST = Order(descending=False)
+
+Key = tuple[bytes, str]
+
+c = actions.c
+e = action_events.c
+
+
+class ActionRepo:
+    """The record of runs. Each method takes a connection of its own; each write is one transaction.
+
+    Times are aware and come back in UTC; durations are milliseconds.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # Runs
+
+    async def get_run(self, run_id: RunIdentifier) -> Run:
+        """The run. Raises RunNotFound."""
+        run = (await self.get_runs([run_id])).get(run_id)
+        if run is None:
+            raise RunNotFound(f"there is no run {run_id}")
+        return run
+
+    async def get_runs(self, run_ids: Iterable[RunIdentifier]) -> dict[RunIdentifier, Run]:
+        """The runs among these that exist."""
+        keys = [(run_id.key,) for run_id in run_ids]
+        statement = self._database.having_keys(select(*RUN_COLUMNS).where(is_root), (c.run_id,), keys)
+        return {run.identifier: run for run in (Run(*row) for row in await self._rows(statement))}
+
+    async def list_runs(
+        self,
+        wanted: RunFilter | None = None,
+        order: Order = NEWEST_FIRST,
+        page: PageRequest = PageRequest(),
+    ) -> Page[Run]:
+        """A page of runs. Raises InvalidCursor."""
+        statement = select(*RUN_COLUMNS).where(*matching_runs(wanted, self._database))
+        async with self._database.read() as connection:
+            return await fetch_page(connection, statement, order_of_runs(order), page, Run)
+
+    async def count_runs(self, wanted: RunFilter | None = None) -> int:
+        """How many runs match: reads every one of them."""
+        return await self._count(matching_runs(wanted, self._database))
+
+    async def list_root_actions(
+        self,
+        project: str,
+        domain: str,
+        start_date: datetime | None = None,
+        end_date: datetime | None = None,
+        limit: int | None = None,
+    ) -> list[Action]:
+        """The newest root actions first, of those triggered (or created, where never triggered)
+        between the two dates, both inclusive."""
+        events.check_limit(limit)
+        wanted = RunFilter(project=project, domain=domain, start_date=start_date, end_date=end_date)
+        statement = select(*ACTION_COLUMNS).where(*matching_runs(wanted, self._database))
+        statement = statement.order_by(c.created_at.desc(), c.run_id.desc()).limit(limit)
+        return [Action(*row) for row in await self._rows(statement)]
+
+    async def list_projects(self) -> dict[str, list[str]]:
+        """The projects that have runs, each with its domains, by name."""
+        async with self._database.read() as connection:
+            return await counting.projects(connection)
+
+    # Actions
+
+    async def get_action(self, action_id: ActionIdentifier) -> Action:
+        """The action. Raises ActionNotFound."""
+        action = (await self.get_actions([action_id])).get(action_id)
+        if action is None:
+            raise ActionNotFound(f"there is no action {action_id}")
+        return action
+
+    async def get_actions(self, action_ids: Iterable[ActionIdentifier]) -> dict[ActionIdentifier, Action]:
+        """The actions among these that exist."""
+        keys = [action_id.key for action_id in action_ids]
+        statement = self._database.having_keys(select(*ACTION_COLUMNS), (c.run_id, c.name), keys)
+        return {action.identifier: action for action in (Action(*row) for row in await self._rows(statement))}
+
+    async def list_actions(
+        self,
+        run_id: RunIdentifier | None = None,
+        wanted: ActionFilter | None = None,
+        order: Order | None = None,
+        page: PageRequest = PageRequest(),
+    ) -> Page[Action]:
+        """A page of the actions of one run, oldest first, or of all, newest first. Raises InvalidCursor."""
+        statement = select(*ACTION_COLUMNS).where(*matching_actions(wanted))
+        if run_id is not None:
+            statement = statement.where(c.run_id == run_id.key)
+        keyset = order_of_actions(order or (OLDEST_FIRST if run_id else NEWEST_FIRST))
+        async with self._database.read() as connection:
+            return await fetch_page(connection, statement, keyset, page, Action)
+
+    async def list_actions_of_runs(
+        self,
+        run_ids: Collection[bytes],
+        wanted: ActionFilter | None = None,
+        order: Order = OLDEST_FIRST,
+        page: PageRequest = PageRequest(),
+    ) -> dict[bytes, Page[Action]]:
+        """The same page of each run's actions, in one statement. Raises InvalidCursor."""
+        keys = [(run_id,) for run_id in run_ids]
+        pages = await self._pages_of_actions((c.run_id,), keys, wanted, order, page)
+        return {run_id: pages.get((run_id,), EMPTY) for run_id in run_ids}
+
+    async def list_children(
+        self,
+        parents: Collection[Key],
+        wanted: ActionFilter | None = None,
+        order: Order = OLDEST_FIRST,
+        page: PageRequest = PageRequest(),
+    ) -> dict[Key, Page[Action]]:
+        """The same page of each parent's children, in one statement. Raises InvalidCursor."""
+        pages = await self._pages_of_actions((c.run_id, c.parent_name), parents, wanted, order, page)
+        return {key: pages.get(key, EMPTY) for key in parents}
+
+    async def count_actions(
+        self, run_id: RunIdentifier | None = None, wanted: ActionFilter | None = None
+    ) -> int:
+        """How many actions of a run, or of all runs, match: reads every one of them."""
+        within = [] if run_id is None else [c.run_id == run_id.key]
+        return await self._count([*within, *matching_actions(wanted)])
+
+    async def count_actions_of_runs(
+        self, run_ids: Collection[bytes], wanted: ActionFilter | None = None
+    ) -> dict[bytes, int]:
+        """How many actions of each run match."""
+        counts = await self._counts((c.run_id,), [(run_id,) for run_id in run_ids], wanted)
+        return {run_id: counts.get((run_id,), 0) for run_id in run_ids}
+
+    async def count_children(
+        self, parents: Collection[Key], wanted: ActionFilter | None = None
+    ) -> dict[Key, int]:
+        """How many children of each parent match."""
+        counts = await self._counts((c.run_id, c.parent_name), parents, wanted)
+        return {key: counts.get(key, 0) for key in parents}
+
+    async def count_phases_of_runs(self, run_ids: Collection[bytes]) -> dict[bytes, list[PhaseCount]]:
+        """All actions of each run by phase, the root included; phases with none are left out."""
+        async with self._database.read() as connection:
+            counts = await counting.phases_of_runs(self._database, connection, run_ids)
+        return {run_id: counts.get(run_id, []) for run_id in run_ids}
+
+    async def count_phases_of_descendants(self, keys: Collection[Key]) -> dict[Key, list[PhaseCount]]:
+        """All descendants of each action by phase; phases with none are left out."""
+        async with self._database.read() as connection:
+            counts = await counting.phases_of_descendants(self._database, connection, keys)
+        return {key: counts.get(key, []) for key in keys}
+
+    async def create_action(self, action: NewAction) -> tuple[Action, bool]:
+        """The action, and whether it is new: one that exists comes back unchanged.
+
+        Raises Conflict for a second root of a run, RunNotFound or ActionNotFound for a parent that
+        does not exist. `action.update_triggered_at` also sets the run's `triggered_at` to now.
+        """
+        created = await self.create_actions([action])
+        return await self.get_action(action.id), created == 1
+
+    async def create_actions(self, new: Sequence[NewAction]) -> int:
+        """How many of the actions were new, all in one transaction. Raises as create_action does; a
+        parent may be among them, in any order."""
+        _check_batch(new)
+
+        async def work(connection: AsyncConnection) -> int:
+            return await creation.create(self._database, connection, new, _now())
+
+        return await self._database.write(work)
+
+    async def update_action_phase(
+        self,
+        action_id: ActionIdentifier,
+        phase: ActionPhase,
+        attempts: int,
+        cache_status: CacheStatus = CacheStatus.DISABLED,
+        end_time: datetime | None = None,
+        start_time: datetime | None = None,
+    ) -> bool:
+        """Whether the update applied: one that is older than what is stored changes nothing. The rules
+        are those of `repo.phases.advance`. Raises ActionNotFound."""
+        update = PhaseUpdate(phase, attempts, cache_status, end_time, start_time)
+        (applied,) = await self.update_action_phases([(action_id, update)])
+        return applied
+
+    async def update_action_phases(
+        self, updates: Sequence[tuple[ActionIdentifier, PhaseUpdate]]
+    ) -> list[bool]:
+        """For each update, in their order, whether it applied; all in one transaction. Raises
+        ActionNotFound, and then none of them did."""
+        _check_batch(updates)
+        if not updates:
+            return []
+
+        async def work(connection: AsyncConnection) -> list[bool]:
+            return await self._advance(connection, updates, _now())
+
+        return await self._database.write(work)
+
+    # Events
+
+    async def insert_events(self, new: Sequence[NewEvent]) -> int:
+        """How many of the events were new, all in one transaction: an event is known by its action,
+        attempt, phase and version. Raises ActionNotFound, and then none was stored."""
+        _check_batch(new)
+
+        async def work(connection: AsyncConnection) -> int:
+            return await events.insert(self._database, connection, new, _now())
+
+        return await self._database.write(work)
+
+    async def list_events(self, action_id: ActionIdentifier, limit: int | None = None) -> list[ActionEvent]:
+        """The events of an action, oldest first; all of them without a limit."""
+        return await self._events(action_id, (), 0, limit)
+
+    async def list_events_since(
+        self,
+        action_id: ActionIdentifier,
+        attempt: int,
+        since: datetime,
+        offset: int = 0,
+        limit: int | None = None,
+    ) -> list[ActionEvent]:
+        """The events of one attempt that occurred strictly after `since`, oldest first."""
+        conditions = (e.attempt == attempt, e.occurred_at > since)
+        return await self._events(action_id, conditions, offset, limit)
+
+    async def page_events(
+        self,
+        action_ids: Collection[ActionIdentifier],
+        attempt: int | None = None,
+        since: datetime | None = None,
+        page: PageRequest = PageRequest(),
+    ) -> dict[ActionIdentifier, Page[ActionEvent]]:
+        """The same page of each action's events, oldest first, in one statement. Raises InvalidCursor."""
+        by_key = {action_id.key: action_id for action_id in action_ids}
+        statement = select(*EVENT_COLUMNS)
+        if attempt is not None:
+            statement = statement.where(e.attempt == attempt)
+        if since is not None:
+            statement = statement.where(e.occurred_at > since)
+        scope = (e.run_id, e.action_name)
+        statement = self._database.having_keys(statement, scope, by_key)
+        async with self._database.read() as connection:
+            pages = await fetch_pages(
+                connection,
+                statement,
+                scope,
+                events.oldest_first,
+                page,
+                lambda *row: event_of(row, by_key[row[0], row[1]]),
+            )
+        return {action_id: pages.get(key, EMPTY) for key, action_id in by_key.items()}
+
+    async def list_all_events(
+        self, action_ids: Collection[ActionIdentifier]
+    ) -> dict[ActionIdentifier, list[ActionEvent]]:
+        """Every event of each action, oldest first, in one statement."""
+        by_key = {action_id.key: action_id for action_id in action_ids}
+        statement = self._database.having_keys(select(*EVENT_COLUMNS), (e.run_id, e.action_name), by_key)
+        found: dict[ActionIdentifier, list[ActionEvent]] = {action_id: [] for action_id in action_ids}
+        for row in await self._rows(statement.order_by(*events.oldest_first.order(backward=False))):
+            action_id = by_key[row[0], row[1]]
+            found[action_id].append(event_of(row, action_id))
+        return found
+
+    async def get_latest_event_by_attempt(self, action_id: ActionIdentifier, attempt: int) -> ActionEvent:
+        """The event with the highest phase, then the highest version. Raises EventNotFound."""
+        latest = await self.get_latest_events([(action_id, attempt)])
+        if not latest:
+            raise EventNotFound(f"attempt {attempt} of {action_id} has no events")
+        return latest[action_id, attempt]
+
+    async def get_latest_events(
+        self, attempts: Iterable[tuple[ActionIdentifier, int]]
+    ) -> dict[tuple[ActionIdentifier, int], ActionEvent]:
+        """The latest event of each of these attempts that has one, in one statement."""
+        by_key = {(*action_id.key, attempt): action_id for action_id, attempt in attempts}
+        scope = (e.run_id, e.action_name, e.attempt)
+        rank = func.row_number().over(partition_by=scope, order_by=(e.phase.desc(), e.version.desc()))
+        ranked = self._database.having_keys(select(*EVENT_COLUMNS, rank.label("rank")), scope, by_key)
+        found = ranked.subquery()
+        latest = {}
+        for row in await self._rows(select(*found.c).where(found.c.rank == 1)):
+            action_id = by_key[row[0], row[1], row[2]]
+            latest[action_id, row[2]] = event_of(row, action_id)
+        return latest
+
+    # Aborts
+
+    async def abort_run(self, run_id: RunIdentifier, reason: str | None, aborted_by: Identity | None) -> bool:
+        """Whether the run is aborted by this call: its root is ABORTED now and an abort request waits
+        for the executor. A finished run stays as it ended. Raises RunNotFound."""
+
+        async def work(connection: AsyncConnection) -> bool:
+            which = (c.run_id == run_id.key) & is_root
+            if await aborts.request(connection, which, reason, aborted_by, _now()):
+                return True
+            if await connection.scalar(select(c.name).where(which)) is None:
+                raise RunNotFound(f"there is no run {run_id}")
+            return False
+
+        return await self._database.write(work)
+
+    async def abort_runs(
+        self, wanted: RunFilter, reason: str | None, aborted_by: Identity | None, dry_run: bool = True
+    ) -> tuple[int, int]:
+        """How many unfinished runs match, and how many of them this call aborted: none in a dry run."""
+        if dry_run:
+            async with self._database.read() as connection:
+                return await aborts.count_unfinished(self._database, connection, wanted), 0
+
+        async def work(connection: AsyncConnection) -> int:
+            return await aborts.request_all(self._database, connection, wanted, reason, aborted_by, _now())
+
+        requested = await self._database.write(work)
+        return requested, requested
+
+    async def abort_action(
+        self, action_id: ActionIdentifier, reason: str | None, aborted_by: Identity | None
+    ) -> bool:
+        """Whether the action is aborted by this call; for a root that is the run's abort. A finished
+        action stays as it ended. Raises ActionNotFound."""
+
+        async def work(connection: AsyncConnection) -> bool:
+            which = aborts.is_action(action_id)
+            if await aborts.request(connection, which, reason, aborted_by, _now()):
+                return True
+            await _check_exists(connection, action_id)
+            return False
+
+        return await self._database.write(work)
+
+    async def list_pending_aborts(self) -> list[Action]:
+        """Every action whose abort is not confirmed, the oldest request first."""
+        keyset = order_of_aborts
+        statement = select(*ACTION_COLUMNS).where(is_unconfirmed).order_by(*keyset.order(backward=False))
+        return [Action(*row) for row in await self._rows(statement)]
+
+    async def page_pending_aborts(self, page: PageRequest = PageRequest()) -> Page[Action]:
+        """A page of list_pending_aborts. Raises InvalidCursor."""
+        statement = select(*ACTION_COLUMNS).where(is_unconfirmed)
+        async with self._database.read() as connection:
+            return await fetch_page(connection, statement, order_of_aborts, page, Action)
+
+    async def count_pending_aborts(self) -> int:
+        """How many actions list_pending_aborts has."""
+        return await self._count([is_unconfirmed])
+
+    async def mark_abort_attempt(self, action_id: ActionIdentifier, error: str | None = None) -> int:
+        """How often the executor has been told of the abort, this time included; `error` says why it
+        did not work. Raises ActionNotFound, and Conflict where no abort waits to be confirmed."""
+
+        async def work(connection: AsyncConnection) -> int:
+            await _check_exists(connection, action_id)
+            return await aborts.mark_attempt(connection, action_id, error, _now())
+
+        return await self._database.write(work)
+
+    async def clear_abort_request(self, action_id: ActionIdentifier) -> None:
+        """Confirm the abort: it no longer waits. Who asked and why is kept. Nothing happens where no
+        abort waits. Raises ActionNotFound."""
+
+        async def work(connection: AsyncConnection) -> None:
+            await _check_exists(connection, action_id)
+            await aborts.confirm(connection, action_id, _now())
+
+        await self._database.write(work)
+
+    # State
+
+    async def update_action_state(self, action_id: ActionIdentifier, state: str) -> None:
+        """Store the executor's own text about an action and tell the watchers. Raises ActionNotFound."""
+        await self._touch_state(action_id, {"state": state})
+
+    async def get_action_state(self, action_id: ActionIdentifier) -> str | None:
+        """The executor's own text about an action; None where it never set one. Raises ActionNotFound."""
+        async with self._database.read() as connection:
+            row = (await connection.execute(select(c.state).where(aborts.is_action(action_id)))).first()
+        if row is None:
+            raise ActionNotFound(f"there is no action {action_id}")
+        state: str | None = row.state
+        return state
+
+    async def notify_state_update(self, action_id: ActionIdentifier) -> None:
+        """Tell the watchers that the state of an action changed, which they then read where the
+        executor keeps it. Raises ActionNotFound."""
+        await self._touch_state(action_id, {})
+
+    # The rest
+
+    async def check(self) -> None:
+        """Return where the database answers and its schema is the newest; raise otherwise."""
+        async with self._database.read() as connection:
+            await connection.run_sync(is_at_head)
+
+    async def _rows(self, statement: Select[Any]) -> Sequence[Any]:
+        async with self._database.read() as connection:
+            return (await connection.execute(statement)).all()
+
+    async def _count(self, conditions: Sequence[ColumnElement[bool]]) -> int:
+        async with self._database.read() as connection:
+            statement = select(func.count()).select_from(actions).where(*conditions)
+            return await connection.scalar(statement) or 0
+
+    async def _counts(
+        self, scope: Sequence[Any], keys: Iterable[tuple[Any, ...]], wanted: ActionFilter | None
+    ) -> dict[tuple[Any, ...], int]:
+        counted = select(*scope, func.count()).where(*matching_actions(wanted)).group_by(*scope)
+        rows = await self._rows(self._database.having_keys(counted, scope, keys))
+        return {tuple(row[:-1]): row[-1] for row in rows}
+
+    async def _pages_of_actions(
+        self,
+        scope: Sequence[Any],
+        keys: Iterable[tuple[Any, ...]],
+        wanted: ActionFilter | None,
+        order: Order,
+        page: PageRequest,
+    ) -> Mapping[tuple[Any, ...], Page[Action]]:
+        statement = select(*ACTION_COLUMNS).where(*matching_actions(wanted))
+        statement = self._database.having_keys(statement, scope, keys)
+        async with self._database.read() as connection:
+            return await fetch_pages(connection, statement, scope, order_of_actions(order), page, Action)
+
+    async def _events(
+        self,
+        action_id: ActionIdentifier,
+        conditions: Iterable[ColumnElement[bool]],
+        offset: int,
+        limit: int | None,
+    ) -> list[ActionEvent]:
+        events.check_limit(offset, "offset")
+        events.check_limit(limit)
+        run_id, name = action_id.key
+        statement = select(*EVENT_COLUMNS).where(e.run_id == run_id, e.action_name == name, *conditions)
+        statement = statement.order_by(*events.oldest_first.order(backward=False))
+        rows = await self._rows(statement.offset(offset).limit(limit))
+        return [event_of(row, action_id) for row in rows]
+
+    async def _advance(
+        self,
+        connection: AsyncConnection,
+        updates: Sequence[tuple[ActionIdentifier, PhaseUpdate]],
+        now: datetime,
+    ) -> list[bool]:
+        """Lock the rows, apply the updates in their order, and write the rows that changed."""
+        columns = (c.phase, c.attempts, c.cache_status, c.created_at, c.started_at, c.ended_at)
+        keys = [action_id.key for action_id, _ in updates]
+        statement = self._database.having_keys(select(c.run_id, c.name, *columns), (c.run_id, c.name), keys)
+        # Rows are locked in one order everywhere, and not against the events that refer to them.
+        locked = statement.order_by(c.run_id, c.name).with_for_update(key_share=True, of=actions)
+        before = {(row.run_id, row.name): Progress(*row[2:]) for row in await connection.execute(locked)}
+        after = dict(before)
+        applied = []
+        for (action_id, update), key in zip(updates, keys, strict=True):
+            if key not in after:
+                raise ActionNotFound(f"there is no action {action_id}; no phase was updated")
+            progress = advance(after[key], update, now)
+            applied.append(progress is not None)
+            after[key] = progress or after[key]
+        rows = [
+            {
+                "run_id": key[0],
+                "name": key[1],
+                "phase": progress.phase,
+                "attempts": progress.attempts,
+                "cache_status": progress.cache_status,
+                "started_at": progress.started_at,
+                "ended_at": progress.ended_at,
+                "updated_at": now,
+            }
+            for key, progress in after.items()
+            if progress != before[key]
+        ]
+        await self._database.update_rows(connection, actions, rows)
+        return applied
+
+    async def _touch_state(self, action_id: ActionIdentifier, values: Mapping[str, Any]) -> None:
+        async def work(connection: AsyncConnection) -> None:
+            statement = (
+                actions.update()
+                .where(aborts.is_action(action_id))
+                .values(**values, state_revision=this_revision(), updated_at=_now())
+            )
+            if not (await connection.execute(statement)).rowcount:
+                raise ActionNotFound(f"there is no action {action_id}")
+
+        await self._database.write(work)
+
+
+EMPTY: Page[Any] = Page([], [], has_next=False, has_previous=False)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _check_batch(batch: Sequence[object]) -> None:
+    if len(batch) > MAX_BATCH:
+        raise InvalidArgument(f"a call takes at most {MAX_BATCH} at once, not {len(batch)}")
+
+
+async def _check_exists(connection: AsyncConnection, action_id: ActionIdentifier) -> None:
+    if await connection.scalar(select(c.name).where(aborts.is_action(action_id))) is None:
+        raise ActionNotFound(f"there is no action {action_id}")

@@ -1,0 +1,338 @@
+"""Owns the connection to the database and everything in which PostgreSQL and SQLite differ."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from datetime import UTC, datetime, timedelta
+from enum import IntEnum
+from typing import Any, TypeVar
+
+from sqlalchemy import (
+    JSON,
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    DateTime,
+    Dialect,
+    Select,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    and_,
+    bindparam,
+    column,
+    event,
+    func,
+    literal,
+    select,
+    text,
+    tuple_,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.elements import NamedColumn
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeEngine
+
+from repo.errors import InvalidArgument
+
+T = TypeVar("T")
+E = TypeVar("E", bound=IntEnum)
+Row = Mapping[str, Any]
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_WRITES = "rungraph_writes"
+_DEADLOCK_CODES = {"40P01", "40001"}
+_ATTEMPTS_AT_A_WRITE = 3
+
+Name = String(255).with_variant(String(255, collation="C"), "postgresql")
+"""An identifier, ordered by code point on both databases."""
+
+Document = JSON(none_as_null=True)
+"""Any JSON value, given back with its keys in the order they came in."""
+
+Labels = JSON().with_variant(postgresql.JSONB(), "postgresql")
+"""A JSON object that is searched by its keys and values."""
+
+
+def to_microseconds(value: datetime) -> int:
+    """Microseconds since 1970 of an aware time, exactly."""
+    return (value - EPOCH) // _MICROSECOND
+
+
+def from_microseconds(value: int) -> datetime:
+    """The UTC time that is `value` microseconds after 1970."""
+    return EPOCH + value * _MICROSECOND
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware time with microseconds; SQLite has no such type and stores the microseconds since 1970."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    @property
+    def python_type(self) -> type[datetime]:
+        return datetime
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(BigInteger() if dialect.name == "sqlite" else DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise InvalidArgument("a time needs an offset from UTC")
+        return to_microseconds(value) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if value is None or dialect.name != "sqlite":
+            return value  # type: ignore[no-any-return]
+        return from_microseconds(value)
+
+
+class EnumNumber(TypeDecorator[IntEnum]):
+    """An enumeration, stored as its number."""
+
+    impl = SmallInteger
+    cache_ok = True
+
+    def __init__(self, enumeration: type[IntEnum]) -> None:
+        super().__init__()
+        self.enumeration = enumeration
+        self._members = {int(member): member for member in enumeration}
+
+    @property
+    def python_type(self) -> type[int]:
+        return int
+
+    def process_bind_param(self, value: int | None, dialect: Dialect) -> int | None:
+        return None if value is None else int(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> IntEnum | None:
+        return None if value is None else self._members[value]
+
+
+class this_revision(FunctionElement[int]):  # noqa: N801 - it reads as the SQL function that it is
+    """The number of the running write transaction, which stamps every row that it writes."""
+
+    type = BigInteger()
+    inherit_cache = True
+
+
+@compiles(this_revision, "postgresql")
+def _(element: this_revision, compiler: SQLCompiler, **kw: Any) -> str:
+    return "CAST(CAST(pg_current_xact_id() AS TEXT) AS BIGINT)"
+
+
+@compiles(this_revision, "sqlite")
+def _(element: this_revision, compiler: SQLCompiler, **kw: Any) -> str:
+    return "(SELECT value FROM revision_counter)"
+
+
+class elapsed_ms(FunctionElement[int]):  # noqa: N801 - it reads as the SQL function that it is
+    """The whole milliseconds from one column to another, null where one of them is."""
+
+    type = BigInteger()
+    inherit_cache = True
+
+    def __init__(self, start: str, end: str) -> None:
+        super().__init__(column(start), column(end))
+
+
+@compiles(elapsed_ms, "postgresql")
+def _(element: elapsed_ms, compiler: SQLCompiler, **kw: Any) -> str:
+    start, end = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"CAST(floor(EXTRACT(epoch FROM {end} - {start}) * 1000) AS BIGINT)"
+
+
+@compiles(elapsed_ms, "sqlite")
+def _(element: elapsed_ms, compiler: SQLCompiler, **kw: Any) -> str:
+    start, end = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"({end} - {start}) / 1000"
+
+
+def parse_url(url: str) -> URL:
+    """The URL with the driver that is used for it. Raises InvalidArgument for what is not supported."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        # The message of the library repeats the URL, which may hold a password.
+        raise InvalidArgument("the database URL is not a URL") from None
+    match parsed.drivername:
+        case "sqlite" | "sqlite+aiosqlite":
+            if not parsed.database or parsed.database == ":memory:":
+                raise InvalidArgument("SQLite needs a file: sqlite:///rungraph.db")
+            return parsed.set(drivername="sqlite+aiosqlite")
+        case "postgres" | "postgresql" | "postgresql+asyncpg":
+            return parsed.set(drivername="postgresql+asyncpg")
+    raise InvalidArgument(f"the database must be postgresql:// or sqlite:///, not {parsed.drivername}://")
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+class Database:
+    """A pool of connections. Every read and every write takes one for as long as it lasts."""
+
+    def __init__(self, url: str, pool_size: int = 10, on_commit: Callable[[], None] = lambda: None) -> None:
+        """Raises InvalidArgument for a URL that is not supported. `on_commit` is called after each
+        write that is committed: the place where a doorbell hangs."""
+        parsed = parse_url(url)
+        self.is_sqlite = parsed.drivername.startswith("sqlite")
+        self.on_commit = on_commit
+        # SQLite has one writer at a time. Waiting for the turn here is fair; its own waiting is not.
+        self._turn: AbstractAsyncContextManager[Any] = asyncio.Lock() if self.is_sqlite else nullcontext()
+        options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 0, "json_serializer": _dumps}
+        if self.is_sqlite:
+            options["connect_args"] = {"timeout": 30}
+        else:
+            options["pool_pre_ping"] = True
+            options["connect_args"] = {
+                "server_settings": {"application_name": "rungraph", "timezone": "UTC", "jit": "off"}
+            }
+        self.engine = create_async_engine(parsed, **options)
+        if self.is_sqlite:
+            event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
+            event.listen(self.engine.sync_engine, "begin", _begin_sqlite)
+            self._reader = self.engine
+        else:
+            self._reader = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._writer = self.engine.execution_options(**{_WRITES: True})
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A connection on which each statement sees what is committed when it begins."""
+        async with self._reader.connect() as connection:
+            yield connection
+
+    async def write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """What `work` returns, committed as one transaction; nothing of it is kept if it raises.
+
+        A transaction that PostgreSQL broke off for a deadlock is tried again.
+        """
+        for attempt in range(1, _ATTEMPTS_AT_A_WRITE + 1):
+            try:
+                async with self._turn, self._writer.begin() as connection:
+                    result = await work(connection)
+                break
+            except DBAPIError as error:
+                code = getattr(error.orig, "sqlstate", None)
+                if code not in _DEADLOCK_CODES or attempt == _ATTEMPTS_AT_A_WRITE:
+                    raise
+        self.on_commit()
+        return result
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.engine.dispose()
+
+    def having_keys(
+        self, statement: Select[Any], columns: Sequence[NamedColumn[Any]], keys: Iterable[tuple[Any, ...]]
+    ) -> Select[Any]:
+        """`statement`, only for rows whose `columns` equal one of `keys`.
+
+        PostgreSQL joins unnested arrays: it plans long IN lists and ANY over one column badly.
+        """
+        distinct = list(dict.fromkeys(keys))
+        if self.is_sqlite:
+            return statement.where(tuple_(*columns).in_(distinct))
+        rows = [dict(zip((c.name for c in columns), key, strict=True)) for key in distinct]
+        wanted = _unnest(columns, rows)
+        return statement.join(wanted, and_(*(c == wanted.c[c.name] for c in columns)))
+
+    async def insert_new(self, connection: AsyncConnection, table: Table, rows: Sequence[Row]) -> int:
+        """Insert the rows whose primary key is not stored yet, in one statement; how many these were.
+
+        All rows have the same columns.
+        """
+        if not rows:
+            return 0
+        if self.is_sqlite:
+            insert = sqlite.insert(table).on_conflict_do_nothing(index_elements=list(table.primary_key))
+            result = await connection.execute(insert, [dict(row) for row in rows])
+            return result.rowcount
+        columns = [table.c[name] for name in rows[0]]
+        source = _unnest(columns, rows)
+        statement = (
+            postgresql.insert(table)
+            .from_select([c.name for c in columns], select(*source.c))
+            .on_conflict_do_nothing(index_elements=list(table.primary_key))
+        )
+        return (await connection.execute(statement)).rowcount
+
+    async def update_rows(self, connection: AsyncConnection, table: Table, rows: Sequence[Row]) -> None:
+        """Set the other columns of the rows with these primary keys, in one statement.
+
+        All rows have the same columns.
+        """
+        if not rows:
+            return
+        keys = [c.name for c in table.primary_key]
+        names = [name for name in rows[0] if name not in keys]
+        if self.is_sqlite:
+            statement = (
+                table.update()
+                .where(*(table.c[key] == bindparam(f"of_{key}") for key in keys))
+                .values({name: bindparam(f"new_{name}") for name in names})
+            )
+            await connection.execute(
+                statement,
+                [
+                    {f"of_{key}": row[key] for key in keys} | {f"new_{name}": row[name] for name in names}
+                    for row in rows
+                ],
+            )
+            return
+        source = _unnest([table.c[name] for name in rows[0]], rows)
+        await connection.execute(
+            table.update()
+            .where(*(table.c[key] == source.c[key] for key in keys))
+            .values({name: source.c[name] for name in names})
+        )
+
+    def has_label(self, labels: ColumnElement[Any], key: str, value: str | None) -> ColumnElement[bool]:
+        """Whether the JSON object `labels` has the key, and with this value where one is given."""
+        if not self.is_sqlite:
+            if value is None:
+                return labels.bool_op("?")(literal(key))
+            return labels.bool_op("@>")(literal({key: value}, postgresql.JSONB()))
+        each = func.json_each(labels).table_valued("key", "value")
+        found = select(1).select_from(each).where(each.c.key == key)
+        return (found if value is None else found.where(each.c.value == value)).exists()
+
+
+def _unnest(columns: Sequence[NamedColumn[Any]], rows: Sequence[Row]) -> Any:
+    """The rows as a table that travels as one array a column: one statement for any number of rows."""
+    arrays = []
+    for c in columns:
+        item = Text() if isinstance(c.type, String) else c.type
+        arrays.append(
+            bindparam(f"all_{c.name}", [row[c.name] for row in rows], type_=ARRAY(item, dimensions=1))
+        )
+    named = [column(c.name, c.type) for c in columns]
+    return func.unnest(*arrays).table_valued(*named, name="given").render_derived()
+
+
+def _prepare_sqlite(connection: Any, record: object) -> None:
+    connection.isolation_level = None  # transactions are begun by _begin_sqlite, not by the driver
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """Writers take their lock at once: a reader that turns writer would find the database locked."""
+    if connection.get_execution_options().get(_WRITES):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        connection.execute(text("UPDATE revision_counter SET value = value + 1"))

@@ -1,0 +1,51 @@
+"""Owns what can go wrong in the repository, each with the code that an API client sees.
+
+RepoError                 INTERNAL_SERVER_ERROR
+├ NotFound                NOT_FOUND
+│ ├ RunNotFound
+│ ├ ActionNotFound
+│ └ EventNotFound
+├ Conflict                CONFLICT
+└ InvalidArgument         BAD_USER_INPUT
+  └ InvalidCursor
+"""
+
+
+class RepoError(Exception):
+    """The base of all errors below; its message is written for the person who called the API."""
+
+    code = "INTERNAL_SERVER_ERROR"
+
+
+class NotFound(RepoError):
+    """The thing that the caller named is not stored."""
+
+    code = "NOT_FOUND"
+
+
+class RunNotFound(NotFound):
+    """No run has this identifier."""
+
+
+class ActionNotFound(NotFound):
+    """No action has this identifier."""
+
+
+class EventNotFound(NotFound):
+    """The action has no such event."""
+
+
+class Conflict(RepoError):
+    """The call contradicts what is stored, such as a second root action for a run."""
+
+    code = "CONFLICT"
+
+
+class InvalidArgument(RepoError):
+    """A value that can never be right, whatever is stored."""
+
+    code = "BAD_USER_INPUT"
+
+
+class InvalidCursor(InvalidArgument):
+    """A cursor that this list did not give out, or that belongs to another order."""

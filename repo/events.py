@@ -1,0 +1,165 @@
+"""Owns how events are stored and read back."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from repo.database import Database
+from repo.errors import ActionNotFound, InvalidArgument
+from repo.identifiers import ActionIdentifier
+from repo.models import (
+    ActionEvent,
+    ClusterEvent,
+    LogLink,
+    NewEvent,
+    error_from_json,
+    error_to_json,
+)
+from repo.paging import Keyset
+from repo.phases import FIRST_TERMINAL, check_attempts
+from repo.tables import action_events, actions
+
+Key = tuple[bytes, str]
+
+e = action_events.c
+EVENT_COLUMNS = (
+    e.run_id,
+    e.action_name,
+    e.attempt,
+    e.phase,
+    e.version,
+    e.occurred_at,
+    e.reported_at,
+    e.error,
+    e.logs,
+    e.outputs,
+    e.cluster,
+    e.cache_status,
+    e.cluster_events,
+    e.info,
+    e.created_at,
+    e.updated_at,
+    e.revision,
+)
+oldest_first = Keyset("OCCURRED_AT", e.occurred_at, False, (e.attempt, e.phase, e.version))
+"""The order of one action's events."""
+
+
+def event_of(row: Sequence[Any], action: ActionIdentifier) -> ActionEvent:
+    """The event of `action` that a row of EVENT_COLUMNS holds."""
+    (_, _, attempt, phase, version, occurred_at, reported_at, error, logs, outputs) = row[:10]
+    (cluster, cache_status, cluster_events, info, created_at, updated_at, revision) = row[10:17]
+    return ActionEvent(
+        action=action,
+        attempt=attempt,
+        phase=phase,
+        version=version,
+        occurred_at=occurred_at,
+        reported_at=reported_at,
+        error=error_from_json(error),
+        logs=tuple(LogLink(log["name"], log["uri"]) for log in logs or ()),
+        outputs=outputs,
+        cluster=cluster,
+        cache_status=cache_status,
+        cluster_events=tuple(_cluster_event_from_json(item) for item in cluster_events or ()),
+        info=info,
+        created_at=created_at,
+        updated_at=updated_at,
+        revision=revision,
+    )
+
+
+def _cluster_event_from_json(document: Mapping[str, Any]) -> ClusterEvent:
+    return ClusterEvent(
+        datetime.fromisoformat(document["occurred_at"]),
+        document["message"],
+        document["reason"],
+        document["warning"],
+    )
+
+
+def _row_of(event: NewEvent, now: datetime) -> dict[str, Any]:
+    check_attempts(event.attempt, "attempt")
+    check_attempts(event.version, "version")
+    run_id, name = event.action.key
+    return {
+        "run_id": run_id,
+        "action_name": name,
+        "attempt": event.attempt,
+        "phase": event.phase,
+        "version": event.version,
+        "occurred_at": event.occurred_at,
+        "reported_at": event.reported_at,
+        "error": error_to_json(event.error),
+        "logs": [{"name": log.name, "uri": log.uri} for log in event.logs] or None,
+        "outputs": event.outputs,
+        "cluster": event.cluster,
+        "cache_status": event.cache_status,
+        "cluster_events": [
+            {
+                "occurred_at": item.occurred_at.isoformat(),
+                "message": item.message,
+                "reason": item.reason,
+                "warning": item.warning,
+            }
+            for item in event.cluster_events
+        ]
+        or None,
+        "info": event.info,
+        "created_at": now,
+        "updated_at": now,
+    }
+
+
+async def insert(
+    database: Database, connection: AsyncConnection, events: Sequence[NewEvent], now: datetime
+) -> int:
+    """How many of the events were new. Raises ActionNotFound, naming the first action that does not
+    exist, before anything is written."""
+    if not events:
+        return 0
+    rows = [_row_of(event, now) for event in events]
+    rows.sort(key=lambda row: (row["run_id"], row["action_name"]))
+    identifiers = {event.action.key: event.action for event in events}
+    c = actions.c
+    known = database.having_keys(select(c.run_id, c.name, c.error_attempt), (c.run_id, c.name), identifiers)
+    stored = {(run_id, name): attempt for run_id, name, attempt in await connection.execute(known)}
+    for key, action in identifiers.items():
+        if key not in stored:
+            raise ActionNotFound(f"there is no action {action}; none of the events was stored")
+    inserted = await database.insert_new(connection, action_events, rows)
+    ended = {
+        event.action.key
+        for event in events
+        if event.phase.is_terminal and (event.error is not None or stored[event.action.key] is not None)
+    }
+    if inserted and ended:
+        await _decide_errors(database, connection, ended, now)
+    return inserted
+
+
+async def _decide_errors(
+    database: Database, connection: AsyncConnection, keys: Iterable[Key], now: datetime
+) -> None:
+    """Note at each action the error of the event that ended its latest ended attempt."""
+    seen_at = func.coalesce(e.reported_at, e.occurred_at)
+    terminal = select(e.run_id, e.action_name, e.attempt, e.error).where(e.phase >= FIRST_TERMINAL)
+    statement = database.having_keys(terminal, (e.run_id, e.action_name), keys)
+    statement = statement.order_by(e.attempt.desc(), seen_at, e.phase, e.version)
+    decided: dict[Key, tuple[int, Any]] = {}
+    for run_id, name, attempt, error in await connection.execute(statement):
+        decided.setdefault((run_id, name), (attempt, error))
+    rows = [
+        {"run_id": key[0], "name": key[1], "error": error, "error_attempt": attempt, "updated_at": now}
+        for key, (attempt, error) in sorted(decided.items())
+    ]
+    await database.update_rows(connection, actions, rows)
+
+
+def check_limit(limit: int | None, what: str = "limit") -> None:
+    """Raise InvalidArgument for a negative limit."""
+    if limit is not None and limit < 0:
+        raise InvalidArgument(f"{what} must not be negative")

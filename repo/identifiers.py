@@ -1,0 +1,83 @@
+"""Owns how runs and actions are named, and the fixed-size key under which a run is stored."""
+
+import unicodedata
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from repo.errors import InvalidArgument
+
+MAX_LENGTH = 255
+"""The longest name of a project, domain, run or action, in characters."""
+
+_UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
+
+
+def check_name(value: str, what: str) -> None:
+    """Raise InvalidArgument unless `value` has 1 to 255 characters, none of them a control character,
+    a line or paragraph separator, or half of a surrogate pair."""
+    if not value:
+        raise InvalidArgument(f"{what} must not be empty")
+    if len(value) > MAX_LENGTH:
+        raise InvalidArgument(f"{what} has {len(value)} characters; at most {MAX_LENGTH} are allowed")
+    if not value.isprintable():
+        for position, character in enumerate(value):
+            if unicodedata.category(character) in _UNPRINTABLE:
+                raise InvalidArgument(
+                    f"{what} has the unprintable character U+{ord(character):04X} at position {position}"
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class RunIdentifier:
+    """Names a run. Raises InvalidArgument when a part of it cannot be a name."""
+
+    project: str
+    domain: str
+    name: str
+
+    def __post_init__(self) -> None:
+        check_name(self.project, "project")
+        check_name(self.domain, "domain")
+        check_name(self.name, "run name")
+
+    @property
+    def key(self) -> bytes:
+        """The 16 bytes that stand for this run in every key and index.
+
+        Three names of 255 characters do not fit into one PostgreSQL index entry (2,704 bytes); their
+        digest does. No name holds U+0000, so joining with it is unambiguous.
+        """
+        text = "\0".join((self.project, self.domain, self.name))
+        return blake2b(text.encode(), digest_size=16).digest()
+
+    def __str__(self) -> str:
+        return f"{self.project}/{self.domain}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class ActionIdentifier:
+    """Names an action within its run. Raises InvalidArgument when a part of it cannot be a name."""
+
+    project: str
+    domain: str
+    run_name: str
+    name: str
+
+    def __post_init__(self) -> None:
+        check_name(self.project, "project")
+        check_name(self.domain, "domain")
+        check_name(self.run_name, "run name")
+        check_name(self.name, "action name")
+
+    @property
+    def run(self) -> RunIdentifier:
+        """The run that this action belongs to."""
+        return RunIdentifier(self.project, self.domain, self.run_name)
+
+    @property
+    def key(self) -> tuple[bytes, str]:
+        """The primary key of the action: its run's key and its name."""
+        return self.run.key, self.name
+
+    def __str__(self) -> str:
+        return f"{self.project}/{self.domain}/{self.run_name}/{self.name}"

@@ -1,0 +1,211 @@
+"""Owns which runs and actions a list holds: filters and orders as SQL, and rows as what callers get."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_
+from sqlalchemy.sql.elements import NamedColumn
+
+from repo.database import Database
+from repo.paging import Keyset, Order, OrderField
+from repo.phases import AbortState, ActionPhase, ActionType, RunSource
+from repo.tables import actions, run_time
+
+
+@dataclass(frozen=True, slots=True)
+class LabelFilter:
+    """A label that a run has, with any value where none is given."""
+
+    key: str
+    value: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """Every field that is set must match; a list matches any of its members. Times are UTC and
+    inclusive, durations are milliseconds."""
+
+    project: str | None = None
+    domain: str | None = None
+    phases: tuple[ActionPhase, ...] | None = None
+    exclude_phases: tuple[ActionPhase, ...] | None = None
+    search: str | None = None
+    task_name: str | None = None
+    task_version: str | None = None
+    function_name: str | None = None
+    trigger_task_name: str | None = None
+    trigger_name: str | None = None
+    sources: tuple[RunSource, ...] | None = None
+    created_by_subject: str | None = None
+    labels: tuple[LabelFilter, ...] | None = None
+    start_date: datetime | None = None
+    end_date: datetime | None = None
+    min_duration_ms: int | None = None
+    max_duration_ms: int | None = None
+    has_paused_actions: bool | None = None
+    abort_pending: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ActionFilter:
+    """Every field that is set must match; a list matches any of its members."""
+
+    phases: tuple[ActionPhase, ...] | None = None
+    exclude_phases: tuple[ActionPhase, ...] | None = None
+    search: str | None = None
+    types: tuple[ActionType, ...] | None = None
+    group: str | None = None
+    parent_name: str | None = None
+
+
+c = actions.c
+_SHARED = (
+    c.run_id,
+    c.project,
+    c.domain,
+    c.phase,
+    c.attempts,
+    c.cache_status,
+    c.task_project,
+    c.task_domain,
+    c.task_name,
+    c.task_version,
+    c.task_type,
+    c.function_name,
+    c.environment_name,
+    c.created_by,
+    c.abort_state,
+    c.abort_reason,
+    c.abort_requested_by,
+    c.abort_requested_at,
+    c.abort_attempt_count,
+    c.abort_next_attempt_at,
+    c.abort_last_error,
+    c.abort_confirmed_at,
+    c.error,
+    c.error_attempt,
+    c.created_at,
+    c.started_at,
+    c.ended_at,
+    c.updated_at,
+    c.duration_ms,
+    c.revision,
+)
+ACTION_COLUMNS = (*_SHARED, c.run_name, c.name, c.parent_name, c.type, c.group, c.spec, c.state)
+"""What Action is built from, in the order of its fields."""
+RUN_COLUMNS = (
+    *_SHARED,
+    c.run_name,
+    c.name,
+    c.source,
+    c.labels,
+    c.trigger_task_name,
+    c.trigger_name,
+    c.trigger_revision,
+    c.triggered_at,
+)
+"""What Run is built from, in the order of its fields."""
+
+is_root = c.parent_name.is_(None)
+abort_is_pending = c.abort_state.in_([AbortState.REQUESTED, AbortState.RETRYING])
+is_unconfirmed = c.abort_state.in_([AbortState.REQUESTED, AbortState.RETRYING, AbortState.FAILED])
+"""An abort that still waits for something: the executor's confirmation, or a person."""
+
+
+def matching_actions(wanted: ActionFilter | None) -> list[ColumnElement[bool]]:
+    """The conditions of a filter of actions."""
+    if wanted is None:
+        return []
+    conditions = _phases(wanted.phases, wanted.exclude_phases)
+    if wanted.search:
+        conditions.append(_contains(actions.c.search_text, wanted.search))
+    if wanted.types is not None:
+        conditions.append(actions.c.type.in_(wanted.types))
+    for column, value in ((actions.c.group, wanted.group), (actions.c.parent_name, wanted.parent_name)):
+        if value is not None:
+            conditions.append(column == value)
+    return conditions
+
+
+def matching_runs(wanted: RunFilter | None, database: Database) -> list[ColumnElement[bool]]:
+    """The conditions of a filter of runs, being a root among them."""
+    if wanted is None:
+        return [is_root]
+    conditions = [is_root, *_phases(wanted.phases, wanted.exclude_phases)]
+    for column, value in (
+        (c.project, wanted.project),
+        (c.domain, wanted.domain),
+        (c.task_name, wanted.task_name),
+        (c.task_version, wanted.task_version),
+        (c.function_name, wanted.function_name),
+        (c.trigger_task_name, wanted.trigger_task_name),
+        (c.trigger_name, wanted.trigger_name),
+        (c.created_by_subject, wanted.created_by_subject),
+    ):
+        if value is not None:
+            conditions.append(column == value)
+    if wanted.search:
+        conditions.append(_contains(c.run_search_text, wanted.search))
+    if wanted.sources is not None:
+        conditions.append(c.source.in_(wanted.sources))
+    for label in wanted.labels or ():
+        conditions.append(database.has_label(c.labels, label.key, label.value))
+    if wanted.start_date is not None:
+        conditions.append(run_time >= wanted.start_date)
+    if wanted.end_date is not None:
+        conditions.append(run_time <= wanted.end_date)
+    if wanted.min_duration_ms is not None:
+        conditions.append(c.duration_ms >= wanted.min_duration_ms)
+    if wanted.max_duration_ms is not None:
+        conditions.append(c.duration_ms <= wanted.max_duration_ms)
+    if wanted.has_paused_actions is not None:
+        member = actions.alias("member")
+        paused = (
+            member.select()
+            .with_only_columns(member.c.name)
+            .where(member.c.run_id == c.run_id, member.c.phase == ActionPhase.PAUSED)
+            .exists()
+        )
+        conditions.append(paused if wanted.has_paused_actions else ~paused)
+    if wanted.abort_pending is not None:
+        pending = and_(c.abort_state.is_not(None), abort_is_pending)
+        conditions.append(pending if wanted.abort_pending else ~pending)
+    return conditions
+
+
+def _phases(
+    phases: Sequence[ActionPhase] | None, excluded: Sequence[ActionPhase] | None
+) -> list[ColumnElement[bool]]:
+    conditions = []
+    if phases is not None:
+        conditions.append(actions.c.phase.in_(phases))
+    if excluded:
+        conditions.append(actions.c.phase.not_in(excluded))
+    return conditions
+
+
+def _contains(column: ColumnElement[str], term: str) -> ColumnElement[bool]:
+    return column.contains(term.casefold(), autoescape=True)
+
+
+def order_of_actions(order: Order) -> Keyset:
+    """The total order of actions that begins with `order`."""
+    return _keyset(order, c.name, (c.run_id, c.name))
+
+
+def order_of_runs(order: Order) -> Keyset:
+    """The total order of runs that begins with `order`."""
+    return _keyset(order, c.run_name, (c.run_id,))
+
+
+order_of_aborts = Keyset("ABORT_REQUESTED_AT", c.abort_requested_at, False, (c.run_id, c.name))
+"""The oldest abort request first."""
+
+
+def _keyset(order: Order, name: NamedColumn[Any], ties: tuple[NamedColumn[Any], ...]) -> Keyset:
+    column = name if order.field is OrderField.NAME else c[order.field.value]
+    ties = tuple(tie for tie in ties if tie is not column)
+    nullable = order.field in (OrderField.ENDED_AT, OrderField.DURATION)
+    return Keyset(order.field.name, column, order.descending, ties, nullable)

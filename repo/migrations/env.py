@@ -1,0 +1,36 @@
+"""Owns how Alembic runs: within the connection and the transaction that repo.migrate opened, or against
+RUNGRAPH_DATABASE_URL when a developer calls alembic for a new revision."""
+
+import asyncio
+import os
+
+from alembic import context
+from sqlalchemy import Connection
+
+from repo.database import Database
+from repo.tables import metadata
+
+
+def run(connection: Connection) -> None:
+    context.configure(
+        connection=connection,
+        target_metadata=metadata,
+        render_as_batch=connection.dialect.name == "sqlite",
+        compare_type=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def connect() -> None:
+    database = Database(os.environ.get("RUNGRAPH_DATABASE_URL", "sqlite:///rungraph.db"))
+    async with database.engine.begin() as connection:
+        await connection.run_sync(run)
+    await database.close()
+
+
+given = context.config.attributes.get("connection")
+if given is not None:
+    run(given)
+else:
+    asyncio.run(connect())
