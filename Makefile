@@ -1,0 +1,89 @@
+# make run, make test: these two are enough. Every step is skipped when its inputs did not change.
+
+PYTHON ?= python3
+NODE_MIN := 20
+BIN := .venv/bin
+GRAPHIQL := frontend/graphiql
+CODE := graph ingest repo tests
+
+PYTHON_READY := .venv/.ready
+GRAPHIQL_READY := graph/static/graphiql/.ready
+AUDIT_READY := tests/npm/node_modules/.ready
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install run test lint schema lock
+
+help:
+	@echo "make run       start Rungraph with demo runs on http://127.0.0.1:8000/graphql"
+	@echo "make test      check everything: style, types, schema, tests on SQLite and PostgreSQL"
+	@echo "make install   only install what the others need, into .venv and node_modules"
+	@echo "make lint      put the code into shape, then check style and types"
+	@echo "make schema    write schema.graphql anew after a change of the API"
+	@echo "make lock      write the lock files anew after a change of pyproject.toml (needs uv)"
+
+install: $(PYTHON_READY) $(GRAPHIQL_READY)
+
+run: install
+	@exec $(BIN)/rungraph demo
+
+test: install $(AUDIT_READY)
+	@$(BIN)/python tests/prepare.py
+	@echo "Checking style"
+	@$(BIN)/ruff check --quiet $(CODE)
+	@$(BIN)/ruff format --check --quiet $(CODE)
+	@echo "Checking types"
+	@$(BIN)/mypy
+	@echo "Checking that schema.graphql is current and breaks no client"
+	@$(BIN)/rungraph schema check
+	@echo "Running the tests"
+	@$(BIN)/pytest
+
+lint: install
+	@$(BIN)/ruff check --fix $(CODE)
+	@$(BIN)/ruff format $(CODE)
+	@$(BIN)/mypy
+
+schema: install
+	@$(BIN)/rungraph schema print > schema.graphql.new
+	@mv schema.graphql.new schema.graphql
+	@echo "Wrote schema.graphql"
+
+UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" pyproject.toml
+
+lock:
+	@$(UV_COMPILE) --output-file requirements.lock
+	@$(UV_COMPILE) --output-file requirements-dev.lock --group dev --constraint requirements.lock
+
+# The packages first, by hash; then this checkout itself, editable, with nothing left to download.
+$(PYTHON_READY): requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "Rungraph needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1)."; \
+		echo "Name another one so: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "This Python cannot make virtual environments. On Debian and Ubuntu:"; \
+		echo "    apt-get install python3-venv"; exit 1; }
+	@echo "Installing the Python packages into .venv"
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+CHECK_NODE = node -e 'process.exit(parseInt(process.versions.node) < $(NODE_MIN))' 2>/dev/null \
+	&& command -v npm >/dev/null || { \
+		echo "Rungraph needs Node $(NODE_MIN) or newer with npm; 'node' is $$(node --version 2>/dev/null || echo not installed)."; \
+		exit 1; }
+NPM_CI := npm ci --no-audit --no-fund --loglevel=error
+
+$(GRAPHIQL_READY): $(shell find $(GRAPHIQL) -path '*/node_modules' -prune -o -type f -print 2>/dev/null)
+	@$(CHECK_NODE)
+	@echo "Building the GraphiQL page"
+	@cd $(GRAPHIQL) && $(NPM_CI) >/dev/null && npm run --silent build
+	@touch $@
+
+$(AUDIT_READY): tests/npm/package-lock.json
+	@$(CHECK_NODE)
+	@echo "Installing the GraphQL-over-HTTP audit"
+	@cd tests/npm && $(NPM_CI) >/dev/null
+	@touch $@

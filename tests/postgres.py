@@ -1,0 +1,164 @@
+"""Owns the real PostgreSQL server that the tests start for themselves, and stop however they end."""
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_START_SECONDS = 30
+_STOP_SECONDS = 20
+_TRIES = 3
+
+# The server lives as long as this shell's input is open: when the tests are killed, the system closes
+# the pipe, and the shell stops the server and takes its files away.
+_KEEPER = """
+folder=$1; shift
+"$@" >"$folder/log" 2>&1 &
+server=$!
+read -r _
+kill -INT $server 2>/dev/null
+wait $server
+rm -rf "$folder"
+"""
+
+_SETTINGS = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "max_connections": "200",
+    "shared_buffers": "64MB",
+    "unix_socket_directories": "",
+    "listen_addresses": "127.0.0.1",
+}
+
+
+class ServerFailed(Exception):
+    """PostgreSQL did not start; the message holds what it said."""
+
+
+def find_binaries() -> Path | None:
+    """The folder with the newest initdb and postgres on this machine, or None."""
+    folders = [Path(found).resolve().parent for found in [shutil.which("initdb")] if found]
+    if pg_config := shutil.which("pg_config"):
+        told = subprocess.run([pg_config, "--bindir"], capture_output=True, text=True, timeout=10)
+        folders.append(Path(told.stdout.strip()))
+    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: folder.parent.name)
+    folders.extend(reversed(versions))
+    for folder in folders:
+        if os.access(folder / "initdb", os.X_OK) and os.access(folder / "postgres", os.X_OK):
+            return folder
+    return None
+
+
+@contextmanager
+def running_postgres() -> Iterator[str]:
+    """The URL of a new, empty server on a free port, with a superuser. Raises ServerFailed."""
+    binaries = find_binaries()
+    if binaries is None:
+        raise ServerFailed("PostgreSQL's server is not installed: run `python tests/prepare.py`")
+    user = _unprivileged_user()
+    for attempt in range(1, _TRIES + 1):
+        folder = Path(tempfile.mkdtemp(prefix="rungraph-postgres-"))
+        try:
+            keeper, port = _start(binaries, folder, user)
+            break
+        except ServerFailed:
+            # Between our look and the server's start, another process may have taken the port.
+            shutil.rmtree(folder, ignore_errors=True)
+            if attempt == _TRIES:
+                raise
+    try:
+        yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
+    finally:
+        _stop(keeper)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _unprivileged_user() -> str | None:
+    """Who runs the server when the tests run as root, for whom PostgreSQL refuses to work."""
+    if os.geteuid() != 0:
+        return None
+    names = {entry.pw_name for entry in pwd.getpwall()}
+    return "postgres" if "postgres" in names else "nobody"
+
+
+def _start(binaries: Path, folder: Path, user: str | None) -> tuple[subprocess.Popen[bytes], int]:
+    data = folder / "data"
+    if user is not None:
+        shutil.chown(folder, user)
+    made = subprocess.run(
+        [
+            binaries / "initdb",
+            f"--pgdata={data}",
+            "--username=postgres",
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--no-locale",
+            "--no-sync",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=_START_SECONDS,
+        cwd=folder,
+        user=user,
+        extra_groups=None if user is None else [],
+    )
+    if made.returncode != 0:
+        raise ServerFailed(f"initdb failed:\n{made.stdout}{made.stderr}")
+
+    port = _free_port()
+    settings = [f"--{name}={value}" for name, value in _SETTINGS.items()]
+    server = [str(binaries / "postgres"), "-D", str(data), "-p", str(port), *settings]
+    keeper = subprocess.Popen(
+        ["/bin/sh", "-c", _KEEPER, "postgres-keeper", str(folder), *server],
+        stdin=subprocess.PIPE,
+        cwd=folder,
+        user=user,
+        extra_groups=None if user is None else [],
+        start_new_session=True,  # Ctrl-C is for the tests, which then stop the server in order
+    )
+    try:
+        _wait_until_ready(data / "postmaster.pid", folder / "log")
+    except BaseException:
+        _stop(keeper)
+        raise
+    return keeper, port
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_until_ready(pid_file: Path, log: Path) -> None:
+    """Return when the server takes connections: the last line of its pid file says so, as for pg_ctl."""
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            if pid_file.read_text().rstrip().endswith("ready"):
+                return
+        except FileNotFoundError:
+            pass
+        said = log.read_text() if log.exists() else ""
+        if "FATAL" in said:
+            raise ServerFailed(f"PostgreSQL did not start:\n{said}")
+        time.sleep(0.02)
+    raise ServerFailed(f"PostgreSQL was not ready after {_START_SECONDS} s:\n{log.read_text()}")
+
+
+def _stop(keeper: subprocess.Popen[bytes]) -> None:
+    assert keeper.stdin is not None
+    keeper.stdin.close()
+    try:
+        keeper.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(keeper.pid, 9)
+        keeper.wait(_STOP_SECONDS)

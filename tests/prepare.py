@@ -1,0 +1,80 @@
+"""Installs what the tests need beyond pip and npm, where that is allowed; else says what to install.
+
+Standard library only. Exits with 1 when something is still missing.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from tests.postgres import find_binaries
+
+
+@dataclass
+class Need:
+    """Something that the tests use and this machine may lack."""
+
+    name: str
+    is_met: Callable[[], bool]
+    debian_package: str
+    elsewhere: str
+
+
+NEEDS = [
+    Need(
+        "PostgreSQL's server (initdb and postgres)",
+        lambda: bool(os.environ.get("RUNGRAPH_TEST_POSTGRES_URL")) or find_binaries() is not None,
+        "postgresql",
+        "or name a running server whose user may create databases:\n"
+        "    RUNGRAPH_TEST_POSTGRES_URL=postgresql://user:password@host/postgres",
+    ),
+]
+
+
+def apt_command() -> list[str] | None:
+    """How packages can be installed here without asking anybody, or None."""
+    if shutil.which("apt-get") is None:
+        return None
+    if os.geteuid() == 0:
+        return ["apt-get"]
+    if shutil.which("sudo") and subprocess.run(["sudo", "-n", "true"], capture_output=True).returncode == 0:
+        return ["sudo", "-n", "apt-get"]
+    return None
+
+
+def install(apt: list[str], packages: list[str]) -> None:
+    """Install Debian packages, quietly. What apt says is shown only when it fails."""
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    steps = [[*apt, "update"], [*apt, "install", "--yes", "--no-install-recommends", *packages]]
+    for step in steps:
+        done = subprocess.run(step, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        if done.returncode != 0:
+            print(f"`{' '.join(step)}` failed:\n{done.stdout}{done.stderr}", file=sys.stderr)
+            return
+
+
+def main() -> int:
+    """The exit code."""
+    missing = [need for need in NEEDS if not need.is_met()]
+    if missing and (apt := apt_command()):
+        packages = [need.debian_package for need in missing]
+        print(f"Installing for the tests: {' '.join(packages)}", flush=True)
+        install(apt, packages)
+        missing = [need for need in missing if not need.is_met()]
+    for need in missing:
+        print(
+            f"The tests need {need.name}. On Debian and Ubuntu:\n"
+            f"    apt-get install {need.debian_package}\n{need.elsewhere}",
+            file=sys.stderr,
+        )
+    return 1 if missing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
