@@ -1,0 +1,89 @@
+"""Owns what the tests share: a fresh database each, on SQLite and on PostgreSQL, and what stands on it."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+
+import httpx2
+import pytest
+from starlette.applications import Starlette
+
+from repo import ActionRepo, open_repository
+from tests.client import GraphQLClient
+from tests.databases import Databases, PostgresDatabases, SqliteDatabases, create_migrated
+from tests.postgres import running_postgres
+
+
+@pytest.fixture(autouse=True)
+def settings_of_the_developer_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith("RUNGRAPH_") and not name.startswith("RUNGRAPH_TEST_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def postgres_server_url() -> Iterator[str]:
+    """A server that the user named, or one that lives as long as the tests."""
+    given = os.environ.get("RUNGRAPH_TEST_POSTGRES_URL")
+    if given:
+        yield given
+    else:
+        with running_postgres() as url:
+            yield url
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def databases(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Databases:
+    """A place to make databases; the PostgreSQL server starts when the first test asks for it."""
+    if request.param == "sqlite":
+        return SqliteDatabases(tmp_path_factory.mktemp("databases"))
+    return PostgresDatabases(request.getfixturevalue("postgres_server_url"))
+
+
+@pytest.fixture(scope="session")
+def migrated_url(databases: Databases) -> Iterator[str]:
+    """A database at the newest schema that every test gets a copy of."""
+    url = create_migrated(databases)
+    yield url
+    databases.drop(url)
+
+
+@pytest.fixture
+def empty_database_url(databases: Databases) -> Iterator[str]:
+    """A database of this test's own, without any schema."""
+    url = databases.create()
+    yield url
+    databases.drop(url)
+
+
+@pytest.fixture
+def database_url(databases: Databases, migrated_url: str) -> Iterator[str]:
+    """A database of this test's own, at the newest schema, without any run."""
+    url = databases.copy(migrated_url)
+    yield url
+    databases.drop(url)
+
+
+@pytest.fixture
+async def repository(database_url: str) -> AsyncIterator[ActionRepo]:
+    """The repository over `database_url`."""
+    async with open_repository(database_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def app(database_url: str) -> Starlette:
+    """The application over `database_url`; `client` is what starts it."""
+    from graph.app import create_app
+    from graph.settings import Settings
+
+    return create_app(Settings(database_url=database_url))
+
+
+@pytest.fixture
+async def client(app: Starlette) -> AsyncIterator[GraphQLClient]:
+    """A client of the application, which runs for as long as the test."""
+    async with (
+        app.router.lifespan_context(app),
+        GraphQLClient(transport=httpx2.ASGITransport(app), base_url="http://testserver") as opened,
+    ):
+        yield opened
