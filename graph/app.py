@@ -1,0 +1,82 @@
+"""Owns the wiring of a server: settings, repository, schema and routes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import structlog
+from starlette.applications import Starlette
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+from strawberry.asgi import GraphQL
+
+from graph.context import Context
+from graph.limits import Limits
+from graph.schema import Schema, build_schema
+from graph.settings import Settings
+from repo import Identity, IdentityKind, migrate, open_repository
+
+logger = structlog.get_logger("rungraph.app")
+
+ANONYMOUS = Identity(IdentityKind.USER, "anonymous")
+"""Who calls a server that asks nobody to log in."""
+
+_READY_WITHIN = 2.0
+"""Seconds that the database has to answer before a server calls itself not ready."""
+
+
+def create_app(settings: Settings) -> Starlette:
+    """The application. Its lifespan brings the database to the newest schema and opens the repository."""
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        await migrate(settings.database_url)
+        async with open_repository(settings.database_url, settings.database_pool_size) as repository:
+            app.state.repository = repository
+            yield
+
+    async def context(connection: HTTPConnection) -> Context:
+        return Context(connection.app.state.repository, ANONYMOUS, settings.max_page_size)
+
+    limits = Limits(settings.max_query_depth, settings.max_query_aliases, settings.max_query_tokens)
+    return Starlette(
+        routes=[
+            Route("/", home),
+            Route("/livez", livez),
+            Route("/readyz", readyz),
+            Route("/graphql", Stock(build_schema(limits), context)),
+        ],
+        lifespan=lifespan,
+    )
+
+
+class Stock(GraphQL[Context, None]):
+    def __init__(self, schema: Schema, context: Callable[[HTTPConnection], Awaitable[Context]]) -> None:
+        super().__init__(schema)
+        self._context = context
+
+    async def get_context(self, request: Any, response: Any) -> Context:
+        return await self._context(request)
+
+
+async def home(request: Request) -> Response:
+    """Where a person who opens the server's address is taken."""
+    return RedirectResponse("graphql")
+
+
+async def livez(request: Request) -> Response:
+    """200 as long as the process serves requests."""
+    return PlainTextResponse("alive\n")
+
+
+async def readyz(request: Request) -> Response:
+    """200 when the database answers and has the newest schema, else 503."""
+    try:
+        async with asyncio.timeout(_READY_WITHIN):
+            await request.app.state.repository.check()
+    except Exception as error:  # whatever it is, the answer is "not ready"; the reason goes to the log
+        logger.warning("not ready", reason=f"{type(error).__name__}: {error}")
+        return PlainTextResponse("not ready: the database does not answer or has another schema\n", 503)
+    return PlainTextResponse("ready\n")

@@ -1,0 +1,106 @@
+"""Owns pages as a client sees them: connections with cursors, over the repository's keyset pages."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Generic, TypeVar
+
+import strawberry
+
+import repo
+from graph.context import Call
+from repo import Page, PageRequest
+
+T = TypeVar("T")
+
+First = Annotated[int | None, strawberry.argument(description="How many, from the beginning of the list.")]
+After = Annotated[str | None, strawberry.argument(description="Only what comes after this cursor.")]
+Last = Annotated[int | None, strawberry.argument(description="How many, from the end of the list.")]
+Before = Annotated[str | None, strawberry.argument(description="Only what comes before this cursor.")]
+
+
+def page_request(
+    info: Call, first: int | None, after: str | None, last: int | None = None, before: str | None = None
+) -> PageRequest:
+    """The page that a field's arguments ask for. Raises InvalidArgument."""
+    largest = info.context.max_page_size
+    for name, count in (("first", first), ("last", last)):
+        if count is not None and count > largest:
+            raise repo.InvalidArgument(f"{name} must be at most {largest}, not {count}")
+    if first is None and last is None:
+        first = min(repo.DEFAULT_PAGE, largest)
+    return PageRequest(first, after, last, before)
+
+
+@dataclass(frozen=True, slots=True)
+class Edge(Generic[T]):
+    """An item and where it stands in the list."""
+
+    node: T
+    cursor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Connection(Generic[T]):
+    """A page, and how to count the whole list if somebody asks."""
+
+    page: Page[T]
+    count: Callable[[], Awaitable[int]] | None = None
+
+    @property
+    def nodes(self) -> list[T]:
+        """The items of the page."""
+        return self.page.items
+
+    @property
+    def edges(self) -> list[Edge[T]]:
+        """The items of the page with their cursors."""
+        pairs = zip(self.page.items, self.page.cursors, strict=True)
+        return [Edge(item, cursor) for item, cursor in pairs]
+
+    @property
+    def page_info(self) -> "Connection[T]":
+        """What is around the page."""
+        return self
+
+    @property
+    def has_next_page(self) -> bool:
+        """Whether more follows."""
+        return self.page.has_next
+
+    @property
+    def has_previous_page(self) -> bool:
+        """Whether more precedes."""
+        return self.page.has_previous
+
+    @property
+    def start_cursor(self) -> str | None:
+        """The cursor of the first item."""
+        return self.page.cursors[0] if self.page.cursors else None
+
+    @property
+    def end_cursor(self) -> str | None:
+        """The cursor of the last item."""
+        return self.page.cursors[-1] if self.page.cursors else None
+
+
+@strawberry.type(description="What is around a page.")
+class PageInfo:
+    has_next_page: bool = strawberry.field(description="Whether more follows: ask with `after: endCursor`.")
+    has_previous_page: bool = strawberry.field(
+        description="Whether more precedes: ask with `before: startCursor`."
+    )
+    start_cursor: str | None = strawberry.field(description="The cursor of the first item on the page.")
+    end_cursor: str | None = strawberry.field(description="The cursor of the last item on the page.")
+
+
+def total_count() -> Any:
+    """The field that counts the whole list, only when it is selected."""
+
+    async def resolve(root: strawberry.Parent[Connection[Any]]) -> int:
+        assert root.count is not None
+        return await root.count()
+
+    return strawberry.field(
+        resolver=resolve,
+        description="How many there are in the whole list. Counted only when selected: it reads them all.",
+    )

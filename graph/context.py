@@ -1,0 +1,29 @@
+"""Owns what a resolver knows about the call it serves."""
+
+from dataclasses import dataclass, field
+
+from strawberry.types.info import Info
+
+from graph.loaders import Loaders
+from repo import ActionRepo, Identity
+
+
+@dataclass
+class Context:
+    """One call: the repository, who calls, and what this operation has read so far."""
+
+    repository: ActionRepo
+    identity: Identity
+    max_page_size: int
+    loaders: Loaders = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Read everything anew from here on: something was written."""
+        self.loaders = Loaders(self.repository)
+
+
+Call = Info[Context, None]
+"""What resolvers take as `info`."""

@@ -1,0 +1,63 @@
+"""Owns which errors a client sees, and their codes.
+
+A client sees the errors of the repository and of GraphQL itself, each with a code in its extensions.
+Anything else is logged with an id, and the client sees the id only.
+"""
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import structlog
+from graphql import GraphQLError, GraphQLSyntaxError
+from strawberry.extensions import SchemaExtension
+from strawberry.types.execution import PreExecutionError
+
+from repo import RepoError
+
+logger = structlog.get_logger("rungraph.graph")
+
+
+class ClientErrors(SchemaExtension):
+    """Gives every error of a result its code, and hides what a client must not see."""
+
+    def on_operation(self) -> Iterator[None]:
+        yield
+        result: Any = self.execution_context.result
+        if getattr(result, "errors", None):
+            rejected = isinstance(result, PreExecutionError)
+            result.errors = [show(error, rejected) for error in result.errors]
+
+    def on_stream_result(self, result: Any) -> Iterator[None]:
+        if getattr(result, "errors", None):
+            result.errors = [show(error) for error in result.errors]
+        yield
+
+
+def show(error: GraphQLError, rejected: bool = False) -> GraphQLError:
+    """The error as a client sees it; `rejected` before anything was executed."""
+    if "code" in (error.extensions or {}):
+        return error
+    cause = error.original_error
+    if isinstance(cause, RepoError) and cause.code != RepoError.code:
+        return _with(error, str(cause), code=cause.code)
+    if isinstance(error, GraphQLSyntaxError):
+        return _with(error, error.message, code="GRAPHQL_PARSE_FAILED")
+    if rejected:
+        return _with(error, error.message, code="GRAPHQL_VALIDATION_FAILED")
+    if error.path is None or isinstance(cause, GraphQLError):
+        return _with(error, error.message, code="BAD_USER_INPUT")
+    error_id = uuid.uuid4().hex
+    logger.error("unexpected error", error_id=error_id, path=error.path, exc_info=cause or error)
+    return _with(error, "Internal server error", code=RepoError.code, id=error_id)
+
+
+def _with(error: GraphQLError, message: str, **extensions: object) -> GraphQLError:
+    return GraphQLError(
+        message,
+        nodes=error.nodes,
+        source=error.source,
+        positions=error.positions,
+        path=error.path,
+        extensions={**(error.extensions or {}), **extensions},
+    )

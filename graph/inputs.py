@@ -1,0 +1,398 @@
+"""Owns the GraphQL inputs, and what the repository gets to see of them."""
+
+from datetime import datetime
+from typing import Annotated
+
+import strawberry
+
+import repo
+from graph.enums import (
+    ActionPhase,
+    ActionType,
+    CacheStatus,
+    ErrorKind,
+    IdentityKind,
+    OrderField,
+    RunSource,
+    SortDirection,
+)
+from graph.scalars import JSON, BigInt
+
+
+@strawberry.input(description="Names a run.")
+class RunIdentifierInput:
+    project: str = strawberry.field(description="The project that the run belongs to.")
+    domain: str = strawberry.field(description="The domain within the project, such as production.")
+    name: str = strawberry.field(description="The name of the run, 1 to 255 printable characters.")
+
+    def to_repo(self) -> repo.RunIdentifier:
+        """The identifier. Raises InvalidArgument."""
+        return repo.RunIdentifier(self.project, self.domain, self.name)
+
+
+@strawberry.input(description="Names an action within its run.")
+class ActionIdentifierInput:
+    project: str = strawberry.field(description="The project that the run belongs to.")
+    domain: str = strawberry.field(description="The domain within the project, such as production.")
+    run_name: str = strawberry.field(description="The name of the run, 1 to 255 printable characters.")
+    name: str = strawberry.field(description="The name of the action, 1 to 255 printable characters.")
+
+    def to_repo(self) -> repo.ActionIdentifier:
+        """The identifier. Raises InvalidArgument."""
+        return repo.ActionIdentifier(self.project, self.domain, self.run_name, self.name)
+
+
+@strawberry.input(description="A label that a run has.")
+class LabelFilter:
+    key: str = strawberry.field(description="The key of the label.")
+    value: str | None = strawberry.field(default=None, description="Its value; any value where left out.")
+
+
+@strawberry.input(description="Every field that is set must match; a list matches any of its members.")
+class RunFilter:
+    project: str | None = strawberry.field(default=None, description="Runs of this project.")
+    domain: str | None = strawberry.field(default=None, description="Runs of this domain.")
+    phases: list[ActionPhase] | None = strawberry.field(
+        default=None, description="Runs in one of these phases."
+    )
+    exclude_phases: list[ActionPhase] | None = strawberry.field(
+        default=None, description="Runs in none of these phases."
+    )
+    search: str | None = strawberry.field(
+        default=None,
+        description="Case-insensitive, anywhere in the run's name, task name or function name.",
+    )
+    task_name: str | None = strawberry.field(default=None, description="Runs of this task.")
+    task_version: str | None = strawberry.field(default=None, description="Runs of this task version.")
+    function_name: str | None = strawberry.field(default=None, description="Runs of this function.")
+    trigger_task_name: str | None = strawberry.field(
+        default=None, description="Runs started by a trigger of this task."
+    )
+    trigger_name: str | None = strawberry.field(
+        default=None, description="Runs started by the trigger of this name."
+    )
+    sources: list[RunSource] | None = strawberry.field(
+        default=None, description="Runs started in one of these ways."
+    )
+    created_by_subject: str | None = strawberry.field(
+        default=None, description="Runs created by the identity with this subject."
+    )
+    labels: list[LabelFilter] | None = strawberry.field(
+        default=None, description="Runs that have all of these labels."
+    )
+    start_date: datetime | None = strawberry.field(
+        default=None,
+        description="Inclusive, on triggeredAt, or on createdAt where the run was never triggered.",
+    )
+    end_date: datetime | None = strawberry.field(
+        default=None,
+        description="Inclusive, on triggeredAt, or on createdAt where the run was never triggered.",
+    )
+    min_duration_ms: BigInt | None = strawberry.field(
+        default=None, description="Ended runs that took at least so many milliseconds."
+    )
+    max_duration_ms: BigInt | None = strawberry.field(
+        default=None, description="Ended runs that took at most so many milliseconds."
+    )
+    has_paused_actions: bool | None = strawberry.field(
+        default=None,
+        description="True: only runs with at least one action in PAUSED. False: only the others.",
+    )
+    abort_pending: bool | None = strawberry.field(
+        default=None,
+        description="True: only runs with an abort that is neither confirmed nor given up. "
+        "False: only the others.",
+    )
+
+    def to_repo(self) -> repo.RunFilter:
+        """The same filter for the repository."""
+        labels = self.labels
+        return repo.RunFilter(
+            project=self.project,
+            domain=self.domain,
+            phases=None if self.phases is None else tuple(self.phases),
+            exclude_phases=None if self.exclude_phases is None else tuple(self.exclude_phases),
+            search=self.search,
+            task_name=self.task_name,
+            task_version=self.task_version,
+            function_name=self.function_name,
+            trigger_task_name=self.trigger_task_name,
+            trigger_name=self.trigger_name,
+            sources=None if self.sources is None else tuple(self.sources),
+            created_by_subject=self.created_by_subject,
+            labels=None if labels is None else tuple(repo.LabelFilter(x.key, x.value) for x in labels),
+            start_date=self.start_date,
+            end_date=self.end_date,
+            min_duration_ms=self.min_duration_ms,
+            max_duration_ms=self.max_duration_ms,
+            has_paused_actions=self.has_paused_actions,
+            abort_pending=self.abort_pending,
+        )
+
+
+@strawberry.input(description="Every field that is set must match; a list matches any of its members.")
+class ActionFilter:
+    phases: list[ActionPhase] | None = strawberry.field(
+        default=None, description="Actions in one of these phases."
+    )
+    exclude_phases: list[ActionPhase] | None = strawberry.field(
+        default=None, description="Actions in none of these phases."
+    )
+    search: str | None = strawberry.field(
+        default=None,
+        description="Case-insensitive, anywhere in the action's name, task name or function name.",
+    )
+    types: list[ActionType] | None = strawberry.field(
+        default=None, description="Actions of one of these types."
+    )
+    group: str | None = strawberry.field(default=None, description="Actions of this group.")
+    parent_name: str | None = strawberry.field(default=None, description="Children of this action.")
+
+
+@strawberry.input(description="An order. Rows with the same value keep one fixed order.")
+class ActionOrder:
+    field: OrderField = strawberry.field(description="What to order by.")
+    direction: SortDirection = strawberry.field(
+        default=SortDirection.DESC, description="Which end comes first."
+    )
+
+
+Filter = Annotated[ActionFilter | None, strawberry.argument(description="Only actions that match.")]
+OrderBy = Annotated[ActionOrder | None, strawberry.argument(description="In which order.")]
+
+
+def filter_of_actions(given: ActionFilter | None) -> repo.ActionFilter | None:
+    """The same filter for the repository."""
+    if given is None:
+        return None
+    return repo.ActionFilter(
+        phases=None if given.phases is None else tuple(given.phases),
+        exclude_phases=None if given.exclude_phases is None else tuple(given.exclude_phases),
+        search=given.search,
+        types=None if given.types is None else tuple(given.types),
+        group=given.group,
+        parent_name=given.parent_name,
+    )
+
+
+def order_of(given: ActionOrder | None, default: repo.Order) -> repo.Order:
+    """The same order for the repository."""
+    if given is None:
+        return default
+    return repo.Order(given.field, given.direction is SortDirection.DESC)
+
+
+@strawberry.input(description="A person or a program.")
+class IdentityInput:
+    kind: IdentityKind = strawberry.field(
+        default=IdentityKind.USER, description="Whether it is a person or a program."
+    )
+    subject: str = strawberry.field(description="What identifies it: the subject of its token.")
+    name: str | None = strawberry.field(default=None, description="What to call it.")
+    email: str | None = strawberry.field(default=None, description="Where to write to it.")
+
+    def to_repo(self) -> repo.Identity:
+        """The same identity for the repository."""
+        return repo.Identity(self.kind, self.subject, self.name, self.email)
+
+
+@strawberry.input(description="A key and a value that a run is found by.")
+class LabelInput:
+    key: str = strawberry.field(description="The key, once per run; 1 to 255 printable characters.")
+    value: str = strawberry.field(description="The value.")
+
+
+@strawberry.input(description="The version of a task.")
+class TaskIdentifierInput:
+    project: str = strawberry.field(description="The project that the task is registered in.")
+    domain: str = strawberry.field(description="The domain that the task is registered in.")
+    name: str = strawberry.field(description="The name of the task.")
+    version: str = strawberry.field(description="The version of the task.")
+
+
+@strawberry.input(description="The trigger that started a run.")
+class TriggerIdentifierInput:
+    task_name: str = strawberry.field(description="The task that the trigger starts.")
+    name: str = strawberry.field(description="The name of the trigger.")
+    revision: BigInt | None = strawberry.field(
+        default=None, description="Which revision of the trigger it was."
+    )
+
+    def to_repo(self) -> repo.TriggerIdentifier:
+        """The same trigger for the repository."""
+        return repo.TriggerIdentifier(self.task_name, self.name, self.revision)
+
+
+@strawberry.input(description="Why an attempt did not succeed.")
+class ActionErrorInput:
+    kind: ErrorKind = strawberry.field(default=ErrorKind.UNKNOWN, description="Whose fault it is.")
+    message: str = strawberry.field(description="What happened, for a person to read.")
+    code: str | None = strawberry.field(default=None, description="What happened, for a program to compare.")
+
+
+@strawberry.input(description="Where a log can be read.")
+class LogLinkInput:
+    name: str = strawberry.field(description="What to call the log.")
+    uri: str = strawberry.field(description="Where it is.")
+
+
+@strawberry.input(description="Something the cluster said.")
+class ClusterEventInput:
+    occurred_at: datetime = strawberry.field(description="When it happened.")
+    message: str = strawberry.field(description="What the cluster said.")
+    reason: str | None = strawberry.field(default=None, description="The cluster's short word for it.")
+    warning: bool = strawberry.field(default=False, description="Whether it was meant as a warning.")
+
+
+@strawberry.input(description="An action to create.")
+class CreateActionInput:
+    id: ActionIdentifierInput = strawberry.field(description="The name of the action.")
+    parent_name: str | None = strawberry.field(
+        default=None,
+        description="The action that it belongs to, which exists or is created by the same call. Null "
+        "makes it the root action: the run itself. A run has one root.",
+    )
+    type: ActionType = strawberry.field(default=ActionType.TASK, description="What kind of step it is.")
+    group: str | None = strawberry.field(default=None, description="The group that it is shown in.")
+    phase: ActionPhase = strawberry.field(
+        default=ActionPhase.QUEUED,
+        description="Where it is already. RUNNING started, and a terminal phase ended, when it was created.",
+    )
+    source: RunSource | None = strawberry.field(
+        default=None, description="Who or what started the run. Read on the run, of its root."
+    )
+    labels: list[LabelInput] | None = strawberry.field(
+        default=None, description="What the run is found by. Read on the run, of its root."
+    )
+    task: TaskIdentifierInput | None = strawberry.field(
+        default=None, description="The task that it executes."
+    )
+    task_type: str | None = strawberry.field(default=None, description="What kind of task that is.")
+    function_name: str | None = strawberry.field(default=None, description="The function in its code.")
+    environment_name: str | None = strawberry.field(
+        default=None, description="The environment that it runs in."
+    )
+    trigger: TriggerIdentifierInput | None = strawberry.field(
+        default=None, description="The trigger that started the run. Read on the run, of its root."
+    )
+    spec: JSON | None = strawberry.field(default=None, description="What the executor is asked to do.")
+    created_by: IdentityInput | None = strawberry.field(default=None, description="Who created it.")
+    created_at: datetime | None = strawberry.field(
+        default=None, description="When it was created; now where left out. Never changes afterwards."
+    )
+    attempts: int = strawberry.field(default=1, description="The number of its latest attempt.")
+    cache_status: CacheStatus = strawberry.field(
+        default=CacheStatus.DISABLED, description="What the catalog of outputs did."
+    )
+    update_triggered_at: bool = strawberry.field(
+        default=False, description="Also sets triggeredAt to now, in the same transaction."
+    )
+
+    def to_repo(self) -> repo.NewAction:
+        """The same action for the repository. Raises InvalidArgument."""
+        task = self.task
+        return repo.NewAction(
+            id=self.id.to_repo(),
+            parent_name=self.parent_name,
+            type=self.type,
+            group=self.group,
+            phase=self.phase,
+            source=self.source,
+            labels=tuple(repo.Label(label.key, label.value) for label in self.labels or ()),
+            task=repo.TaskIdentifier(task.project, task.domain, task.name, task.version) if task else None,
+            task_type=self.task_type,
+            function_name=self.function_name,
+            environment_name=self.environment_name,
+            trigger=self.trigger.to_repo() if self.trigger else None,
+            spec=self.spec,
+            created_by=self.created_by.to_repo() if self.created_by else None,
+            created_at=self.created_at,
+            attempts=self.attempts,
+            cache_status=self.cache_status,
+            update_triggered_at=self.update_triggered_at,
+        )
+
+
+@strawberry.input(description="An event to insert, known by its action, attempt, phase and version.")
+class ActionEventInput:
+    action: ActionIdentifierInput = strawberry.field(description="The action that it is about.")
+    attempt: int = strawberry.field(description="The number of the attempt.")
+    phase: ActionPhase = strawberry.field(description="The phase that the attempt is in.")
+    version: int = strawberry.field(default=0, description="Tells apart reports of the same phase.")
+    occurred_at: datetime = strawberry.field(description="When it happened, by the platform.")
+    reported_at: datetime | None = strawberry.field(default=None, description="When the executor saw it.")
+    error: ActionErrorInput | None = strawberry.field(default=None, description="What went wrong.")
+    logs: list[LogLinkInput] | None = strawberry.field(default=None, description="Where logs can be read.")
+    outputs: JSON | None = strawberry.field(default=None, description="What the attempt produced.")
+    cluster: str | None = strawberry.field(default=None, description="Where it is executed.")
+    cache_status: CacheStatus | None = strawberry.field(default=None, description="What the catalog did.")
+    cluster_events: list[ClusterEventInput] | None = strawberry.field(
+        default=None, description="What the cluster said."
+    )
+    info: JSON | None = strawberry.field(
+        default=None, description="Anything else that the executor wants known."
+    )
+
+    def to_repo(self) -> repo.NewEvent:
+        """The same event for the repository. Raises InvalidArgument."""
+        error = self.error
+        return repo.NewEvent(
+            action=self.action.to_repo(),
+            attempt=self.attempt,
+            phase=self.phase,
+            version=self.version,
+            occurred_at=self.occurred_at,
+            reported_at=self.reported_at,
+            error=repo.ActionError(error.kind, error.message, error.code) if error else None,
+            logs=tuple(repo.LogLink(log.name, log.uri) for log in self.logs or ()),
+            outputs=self.outputs,
+            cluster=self.cluster,
+            cache_status=self.cache_status,
+            cluster_events=tuple(
+                repo.ClusterEvent(item.occurred_at, item.message, item.reason, item.warning)
+                for item in self.cluster_events or ()
+            ),
+            info=self.info,
+        )
+
+
+@strawberry.input(description="What an executor reports of an action.")
+class UpdateActionPhaseInput:
+    id: ActionIdentifierInput = strawberry.field(description="The action.")
+    phase: ActionPhase = strawberry.field(description="The phase that it is in.")
+    attempts: int = strawberry.field(description="The number of the attempt that is in this phase.")
+    cache_status: CacheStatus = strawberry.field(
+        default=CacheStatus.DISABLED, description="What the catalog of outputs did."
+    )
+    start_time: datetime | None = strawberry.field(
+        default=None, description="When the attempt began to run; else when it is first seen RUNNING."
+    )
+    end_time: datetime | None = strawberry.field(
+        default=None, description="When it ended; now where left out. Only with a terminal phase."
+    )
+
+    def to_repo(self) -> tuple[repo.ActionIdentifier, repo.PhaseUpdate]:
+        """The same update for the repository. Raises InvalidArgument."""
+        update = repo.PhaseUpdate(
+            self.phase, self.attempts, self.cache_status, self.end_time, self.start_time
+        )
+        return self.id.to_repo(), update
+
+
+@strawberry.input(description="Which run to abort, and why.")
+class AbortRunInput:
+    id: RunIdentifierInput = strawberry.field(description="The run.")
+    reason: str | None = strawberry.field(default=None, description="Why, for whoever reads it later.")
+
+
+@strawberry.input(description="Which action to abort, and why.")
+class AbortActionInput:
+    id: ActionIdentifierInput = strawberry.field(description="The action.")
+    reason: str | None = strawberry.field(default=None, description="Why, for whoever reads it later.")
+
+
+@strawberry.input(description="Which runs to abort, and why.")
+class AbortRunsInput:
+    filter: RunFilter = strawberry.field(description="The runs; those that have finished stay as they are.")
+    reason: str | None = strawberry.field(default=None, description="Why, for whoever reads it later.")
+    dry_run: bool = strawberry.field(default=True, description="Only count them.")

@@ -1,0 +1,142 @@
+"""Owns how large an operation may be, and which text it may hold."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from graphql import (
+    DocumentNode,
+    ExecutableDefinitionNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLError,
+    OperationDefinitionNode,
+    SelectionSetNode,
+    StringValueNode,
+    ValidationContext,
+    ValidationRule,
+)
+from strawberry.extensions import SchemaExtension
+from strawberry.types import ExecutionResult
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The largest document that is accepted."""
+
+    depth: int
+    aliases: int
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Size:
+    depth: int
+    aliases: int
+
+
+class OperationLimits(SchemaExtension):
+    """Refuses documents over the limits, and text that no database can store."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._rule = _rule(limits)
+
+    def on_operation(self) -> Iterator[None]:
+        context = self.execution_context
+        context.parse_options["max_tokens"] = self._limits.tokens
+        context.validation_rules = (*context.validation_rules, self._rule)
+        yield
+
+    def on_execute(self) -> Iterator[None]:
+        for name, value in (self.execution_context.variables or {}).items():
+            if (problem := _unstorable(value)) is not None:
+                error = GraphQLError(
+                    f"Variable '${name}' holds {problem}.", extensions={"code": "BAD_USER_INPUT"}
+                )
+                self.execution_context.result = ExecutionResult(data=None, errors=[error])
+                break
+        yield
+
+
+def _rule(limits: Limits) -> type[ValidationRule]:
+    class DocumentLimits(ValidationRule):
+        def __init__(self, context: ValidationContext) -> None:
+            super().__init__(context)
+            self._fragments = {
+                definition.name.value: definition
+                for definition in context.document.definitions
+                if isinstance(definition, FragmentDefinitionNode)
+            }
+            self._sizes: dict[str, _Size] = {}
+
+        def enter_document(self, node: DocumentNode, *_: Any) -> None:
+            for definition in node.definitions:
+                if isinstance(definition, OperationDefinitionNode):
+                    self._check(definition)
+
+        def enter_string_value(self, node: StringValueNode, *_: Any) -> None:
+            if (problem := _unstorable(node.value)) is not None:
+                self.report_error(GraphQLError(f"The text holds {problem}.", node))
+
+        def _check(self, operation: ExecutableDefinitionNode) -> None:
+            size = self._size(operation.selection_set)
+            if size.depth > limits.depth:
+                self.report_error(
+                    GraphQLError(
+                        f"The operation nests {size.depth} levels deep; {limits.depth} are allowed.",
+                        operation,
+                    )
+                )
+            if size.aliases > limits.aliases:
+                self.report_error(
+                    GraphQLError(
+                        f"The operation has {size.aliases} aliases; {limits.aliases} are allowed.", operation
+                    )
+                )
+
+        def _size(self, selections: SelectionSetNode) -> _Size:
+            depth = aliases = 0
+            for selection in selections.selections:
+                inner = _Size(0, 0)
+                if isinstance(selection, FragmentSpreadNode):
+                    inner = self._size_of_fragment(selection.name.value)
+                elif selection.selection_set is not None:  # type: ignore[attr-defined]
+                    inner = self._size(selection.selection_set)  # type: ignore[attr-defined]
+                if isinstance(selection, FieldNode):
+                    # Introspection nests deep by nature and reads nothing but the schema.
+                    is_introspection = selection.name.value.startswith("__")
+                    inner = _Size(
+                        1 if is_introspection else inner.depth + 1,
+                        inner.aliases + (selection.alias is not None),
+                    )
+                depth = max(depth, inner.depth)
+                aliases += inner.aliases
+            return _Size(depth, aliases)
+
+        def _size_of_fragment(self, name: str) -> _Size:
+            """Each fragment is measured once, however often it is spread; a cycle counts as nothing,
+            since another rule refuses it."""
+            if name not in self._sizes:
+                self._sizes[name] = _Size(0, 0)
+                fragment = self._fragments.get(name)
+                if fragment is not None:
+                    self._sizes[name] = self._size(fragment.selection_set)
+            return self._sizes[name]
+
+    return DocumentLimits
+
+
+def _unstorable(value: object) -> str | None:
+    """What in a JSON value is text that cannot be stored, in words; None where all of it can."""
+    if isinstance(value, str):
+        if "\0" in value:
+            return "the character U+0000"
+        if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+            return "half of a surrogate pair"
+    elif isinstance(value, dict):
+        return next((p for pair in value.items() for p in map(_unstorable, pair) if p), None)
+    elif isinstance(value, list):
+        return next((p for p in map(_unstorable, value) if p), None)
+    return None

@@ -1,0 +1,83 @@
+"""Owns the batching of what nested fields read: one statement for all siblings of a field."""
+
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from strawberry.dataloader import DataLoader
+
+from repo import (
+    Action,
+    ActionEvent,
+    ActionFilter,
+    ActionIdentifier,
+    ActionRepo,
+    Order,
+    Page,
+    PageRequest,
+    PhaseCount,
+    Run,
+    RunIdentifier,
+)
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+Key = tuple[bytes, str]
+Listing = tuple[ActionFilter | None, Order | None, PageRequest]
+EventListing = tuple[int | None, Any, PageRequest]
+
+
+def _by_key(load: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]]) -> DataLoader[K, V | None]:
+    """A loader over a read that gives back what it found by key."""
+
+    async def load_all(keys: list[K]) -> list[V | None]:
+        found = await load(keys)
+        return [found.get(key) for key in keys]
+
+    return DataLoader(load_all)
+
+
+def _by_arguments(
+    load: Callable[..., Awaitable[Mapping[K, V]]],
+) -> DataLoader[tuple[K, tuple[Any, ...]], V]:
+    """A loader for a field with arguments: one read for all keys that share them."""
+
+    async def load_all(wanted: list[tuple[K, tuple[Any, ...]]]) -> list[V]:
+        groups: dict[tuple[Any, ...], list[K]] = {}
+        for key, arguments in wanted:
+            groups.setdefault(arguments, []).append(key)
+        found = {arguments: await load(keys, *arguments) for arguments, keys in groups.items()}
+        return [found[arguments][key] for key, arguments in wanted]
+
+    return DataLoader(load_all)
+
+
+class Loaders:
+    """What one operation reads, each thing once. A mutation begins with fresh ones."""
+
+    def __init__(self, repository: ActionRepo) -> None:
+        self.run: DataLoader[RunIdentifier, Run | None] = _by_key(repository.get_runs)
+        self.action: DataLoader[ActionIdentifier, Action | None] = _by_key(repository.get_actions)
+        self.run_actions: DataLoader[tuple[bytes, Listing], Page[Action]] = _by_arguments(
+            repository.list_actions_of_runs
+        )
+        self.children: DataLoader[tuple[Key, Listing], Page[Action]] = _by_arguments(repository.list_children)
+        self.run_action_count: DataLoader[tuple[bytes, tuple[ActionFilter | None]], int] = _by_arguments(
+            repository.count_actions_of_runs
+        )
+        self.child_count: DataLoader[tuple[Key, tuple[ActionFilter | None]], int] = _by_arguments(
+            repository.count_children
+        )
+        self.run_phases: DataLoader[bytes, list[PhaseCount] | None] = _by_key(repository.count_phases_of_runs)
+        self.descendant_phases: DataLoader[Key, list[PhaseCount] | None] = _by_key(
+            repository.count_phases_of_descendants
+        )
+        self.events: DataLoader[tuple[ActionIdentifier, EventListing], Page[ActionEvent]] = _by_arguments(
+            repository.page_events
+        )
+        self.all_events: DataLoader[ActionIdentifier, list[ActionEvent] | None] = _by_key(
+            repository.list_all_events
+        )
+        self.latest_event: DataLoader[tuple[ActionIdentifier, int], ActionEvent | None] = _by_key(
+            repository.get_latest_events
+        )

@@ -1,0 +1,52 @@
+"""Owns the opaque ids of runs, actions and events."""
+
+import base64
+import binascii
+import json
+from typing import NamedTuple
+
+import strawberry
+
+import repo
+
+
+class EventKey(NamedTuple):
+    """What an event is known by."""
+
+    action: repo.ActionIdentifier
+    attempt: int
+    phase: repo.ActionPhase
+    version: int
+
+
+def _encode(*parts: str | int) -> strawberry.ID:
+    text = json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
+    return strawberry.ID(base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode())
+
+
+def id_of(node: repo.Run | repo.Action | repo.ActionEvent) -> strawberry.ID:
+    """The id under which `node` finds it again."""
+    if isinstance(node, repo.Run):
+        return _encode("Run", node.project, node.domain, node.name)
+    if isinstance(node, repo.Action):
+        return _encode("Action", node.project, node.domain, node.run_name, node.name)
+    action = node.action
+    names = action.project, action.domain, action.run_name, action.name
+    return _encode("ActionEvent", *names, node.attempt, int(node.phase), node.version)
+
+
+def parse_id(value: str) -> repo.RunIdentifier | repo.ActionIdentifier | EventKey:
+    """What an id stands for, whether it exists or not. Raises InvalidArgument."""
+    try:
+        text = base64.b64decode(value + "=" * (-len(value) % 4), b"-_", validate=True)
+        match json.loads(text):
+            case ["Run", str(project), str(domain), str(name)]:
+                return repo.RunIdentifier(project, domain, name)
+            case ["Action", str(project), str(domain), str(run_name), str(name)]:
+                return repo.ActionIdentifier(project, domain, run_name, name)
+            case ["ActionEvent", str(project), str(domain), str(run), str(name), int(a), int(p), int(v)]:
+                action = repo.ActionIdentifier(project, domain, run, name)
+                return EventKey(action, a, repo.ActionPhase(p), v)
+    except (binascii.Error, ValueError, RecursionError):
+        pass
+    raise repo.InvalidArgument("the id is not one that this server gave out")

@@ -1,0 +1,32 @@
+"""Owns the schema: the types put together with what guards every operation."""
+
+from typing import Any
+
+import strawberry
+from strawberry.schema.config import StrawberryConfig
+
+from graph.errors import ClientErrors
+from graph.limits import Limits, OperationLimits
+from graph.mutations import Mutation
+from graph.queries import Query
+from graph.scalars import scalars
+from graph.types import Action, ActionEvent, Run
+from graph.values import RunIdentifier
+
+
+class Schema(strawberry.Schema):
+    """Strawberry's schema; what a client must not see is logged by ClientErrors, and nothing else is."""
+
+    def process_errors(self, errors: Any, execution_context: Any = None) -> None:
+        """Nothing: a client's own mistakes are no news."""
+
+
+def build_schema(limits: Limits) -> Schema:
+    """The schema, with limits on what it executes."""
+    return Schema(
+        query=Query,
+        mutation=Mutation,
+        types=[Run, Action, ActionEvent, RunIdentifier],
+        config=StrawberryConfig(scalar_map=scalars),
+        extensions=[ClientErrors, lambda: OperationLimits(limits)],
+    )

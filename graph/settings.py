@@ -1,0 +1,65 @@
+"""Owns the settings: one class, read from RUNGRAPH_* environment variables."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+import repo
+
+PREFIX = "RUNGRAPH_"
+
+
+def _database_url(value: str) -> str:
+    try:
+        repo.check_database_url(value)
+    except repo.InvalidArgument as error:
+        raise ValueError(str(error)) from None
+    return value
+
+
+class Settings(BaseSettings):
+    """How a server runs. Every field is an environment variable of the same name behind RUNGRAPH_."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, hide_input_in_errors=True)
+
+    database_url: Annotated[str, AfterValidator(_database_url)] = Field(
+        default="sqlite:///rungraph.db",
+        description="Where runs are stored: `sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST/NAME`.",
+    )
+    database_pool_size: int = Field(
+        default=10, ge=1, le=1000, description="How many connections to the database a server opens."
+    )
+    broadcast_url: Literal["memory://"] = Field(
+        default="memory://",
+        description="How replicas tell each other of a write; `memory://` is for one process.",
+    )
+    host: str = Field(default="127.0.0.1", min_length=1, description="The address to listen on.")
+    port: int = Field(default=8000, ge=1, le=65535, description="The port to listen on.")
+    graphiql: bool = Field(default=True, description="Whether a browser gets GraphiQL at /graphql.")
+    max_body_bytes: int = Field(
+        default=8 * 1024 * 1024, ge=1024, description="The largest request body that is read, in bytes."
+    )
+    max_page_size: int = Field(
+        default=repo.MAX_PAGE, ge=1, le=repo.MAX_PAGE, description="The most items that a page may have."
+    )
+    max_query_depth: int = Field(
+        default=15, ge=1, description="How many levels deep an operation may nest, introspection excepted."
+    )
+    max_query_aliases: int = Field(
+        default=100, ge=0, description="How many aliases an operation may have, fragments followed."
+    )
+    max_query_tokens: int = Field(
+        default=4000, ge=100, description="How many tokens a document may have; variables do not count."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="From which level on something is logged, to standard error."
+    )
+
+
+def explain(error: ValidationError) -> str:
+    """One line that says which variables are wrong and why, without repeating their values."""
+    return "; ".join(
+        f"{PREFIX}{'.'.join(map(str, item['loc'])).upper()}: {item['msg'].removeprefix('Value error, ')}"
+        for item in error.errors(include_input=False, include_url=False)
+    )

@@ -1,0 +1,133 @@
+"""Owns the GraphQL types of the small values inside runs, actions and events."""
+
+from datetime import datetime
+
+import strawberry
+
+from graph.enums import AbortState, ActionPhase, CacheStatus, ErrorKind, IdentityKind
+from graph.scalars import JSON, BigInt
+
+
+@strawberry.type(description="Names a run.")
+class RunIdentifier:
+    project: str = strawberry.field(description="The project that the run belongs to.")
+    domain: str = strawberry.field(description="The domain within the project, such as production.")
+    name: str = strawberry.field(description="The name of the run, unique within project and domain.")
+
+
+@strawberry.type(description="Names an action within its run.")
+class ActionIdentifier:
+    project: str = strawberry.field(description="The project that the run belongs to.")
+    domain: str = strawberry.field(description="The domain within the project, such as production.")
+    run_name: str = strawberry.field(description="The name of the run.")
+    name: str = strawberry.field(description="The name of the action, unique within the run.")
+
+
+@strawberry.type(description="The version of a task that an action executes.")
+class TaskIdentifier:
+    project: str = strawberry.field(description="The project that the task is registered in.")
+    domain: str = strawberry.field(description="The domain that the task is registered in.")
+    name: str = strawberry.field(description="The name of the task.")
+    version: str = strawberry.field(description="The version of the task.")
+
+
+@strawberry.type(description="The trigger that started a run.")
+class TriggerIdentifier:
+    task_name: str = strawberry.field(description="The task that the trigger starts.")
+    name: str = strawberry.field(description="The name of the trigger.")
+    revision: BigInt | None = strawberry.field(description="Which revision of the trigger it was.")
+
+
+@strawberry.type(description="A person or a program.")
+class Identity:
+    kind: IdentityKind = strawberry.field(description="Whether it is a person or a program.")
+    subject: str = strawberry.field(description="What identifies it: the subject of its token.")
+    name: str | None = strawberry.field(description="What to call it.")
+    email: str | None = strawberry.field(description="Where to write to it.")
+
+
+@strawberry.type(description="A key and a value that a run is found by.")
+class Label:
+    key: str = strawberry.field(description="The key, once per run.")
+    value: str = strawberry.field(description="The value.")
+
+
+@strawberry.type(description="How many actions are in a phase.")
+class PhaseCount:
+    phase: ActionPhase = strawberry.field(description="The phase.")
+    count: int = strawberry.field(description="How many actions are in it now; never 0.")
+
+
+@strawberry.type(description="Why an attempt did not succeed.")
+class ActionError:
+    kind: ErrorKind = strawberry.field(description="Whose fault it is.")
+    message: str = strawberry.field(description="What happened, for a person to read.")
+    code: str | None = strawberry.field(description="What happened, for a program to compare.")
+
+
+@strawberry.type(description="Where a log of an attempt can be read.")
+class LogLink:
+    name: str = strawberry.field(description="What to call the log.")
+    uri: str = strawberry.field(description="Where it is.")
+
+
+@strawberry.type(description="Something the cluster said about an attempt.")
+class ClusterEvent:
+    occurred_at: datetime = strawberry.field(description="When it happened.")
+    message: str = strawberry.field(description="What the cluster said.")
+    reason: str | None = strawberry.field(description="The cluster's short word for it.")
+    warning: bool = strawberry.field(description="Whether the cluster meant it as a warning.")
+
+
+@strawberry.type(description="When an attempt was in a phase.")
+class PhaseTransition:
+    phase: ActionPhase = strawberry.field(description="The phase.")
+    started_at: datetime = strawberry.field(description="When it was first seen in this attempt.")
+    ended_at: datetime | None = strawberry.field(
+        description="When the next phase was seen; null for the last one, unless a later attempt "
+        "superseded it."
+    )
+
+
+@strawberry.type(description="An abort request: who asked, why, and how far it has come.")
+class Abort:
+    state: AbortState = strawberry.field(description="How far the request has come.")
+    reason: str | None = strawberry.field(description="Why, in the words of who asked.")
+    requested_by: Identity | None = strawberry.field(description="Who asked first.")
+    requested_at: datetime = strawberry.field(description="When it was asked first.")
+    attempt_count: int = strawberry.field(description="How often the executor has been told.")
+    next_attempt_at: datetime | None = strawberry.field(
+        description="When the executor is told again; null where nothing is planned."
+    )
+    last_error: str | None = strawberry.field(description="Why telling the executor did not work last time.")
+    confirmed_at: datetime | None = strawberry.field(
+        description="When the executor confirmed that it is gone."
+    )
+
+
+@strawberry.type(description="All events of one attempt, merged.")
+class ActionAttempt:
+    attempt: int = strawberry.field(description="The number of the attempt.")
+    phase: ActionPhase = strawberry.field(
+        description="How it ended, by its earliest terminal event; where it stands, by its last event, if "
+        "it has not ended."
+    )
+    started_at: datetime = strawberry.field(description="When its first event occurred.")
+    ended_at: datetime | None = strawberry.field(
+        description="When its terminal event occurred, or the next attempt started; null while it runs."
+    )
+    error: ActionError | None = strawberry.field(description="Why it did not succeed.")
+    logs: list[LogLink] = strawberry.field(description="Every log, by name; the latest link wins.")
+    outputs: JSON | None = strawberry.field(description="What it produced.")
+    cluster: str | None = strawberry.field(description="Where it was executed.")
+    cache_status: CacheStatus | None = strawberry.field(description="What the catalog did.")
+    cluster_events: list[ClusterEvent] = strawberry.field(description="What the cluster said, oldest first.")
+    phase_transitions: list[PhaseTransition] = strawberry.field(
+        description="Each phase, from where it was first seen."
+    )
+
+
+@strawberry.type(description="A project that has runs.")
+class Project:
+    name: str = strawberry.field(description="The name of the project.")
+    domains: list[str] = strawberry.field(description="Its domains that have runs, by name.")
