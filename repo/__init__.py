@@ -41,7 +41,7 @@ from repo.models import (
     TaskIdentifier,
     TriggerIdentifier,
 )
-from repo.paging import MAX_PAGE, Order, OrderField, Page, PageRequest
+from repo.paging import DEFAULT_PAGE, MAX_PAGE, Order, OrderField, Page, PageRequest
 from repo.phases import (
     AbortState,
     ActionPhase,
@@ -54,6 +54,7 @@ from repo.phases import (
 )
 
 __all__ = [
+    "DEFAULT_PAGE",
     "MAX_BATCH",
     "MAX_PAGE",
     "Abort",
@@ -102,6 +103,7 @@ __all__ = [
     "merge_attempts",
     "migrate",
     "open_repository",
+    "without_password",
 ]
 
 
@@ -119,6 +121,11 @@ async def open_repository(
         yield ActionRepo(database)
     finally:
         await database.close()
+
+
+def without_password(url: str) -> str:
+    """The URL of a database as it may be shown. Raises InvalidArgument as check_database_url does."""
+    return parse_url(url).set(drivername=url.partition(":")[0]).render_as_string(hide_password=True)
 
 
 def check_database_url(url: str) -> None:

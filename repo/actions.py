@@ -28,8 +28,8 @@ from repo.listing import (
 from repo.migrate import is_at_head
 from repo.models import Action, ActionEvent, Identity, NewAction, NewEvent, PhaseCount, Run
 from repo.paging import Order, Page, PageRequest, fetch_page, fetch_pages
-from repo.phases import CacheStatus, ActionPhase, PhaseUpdate, Progress, advance
-from repo.tables import action_events, actions, run_time
+from repo.phases import ActionPhase, CacheStatus, PhaseUpdate, Progress, advance
+from repo.tables import action_events, actions
 
 MAX_BATCH = 5000
 """How many actions, events or updates one call takes."""
@@ -274,7 +274,7 @@ class ActionRepo:
     ) -> dict[ActionIdentifier, Page[ActionEvent]]:
         """The same page of each action's events, oldest first, in one statement. Raises InvalidCursor."""
         by_key = {action_id.key: action_id for action_id in action_ids}
-        statement = select(*EVENT_COLUMNS)
+        statement: Select[Any] = select(*EVENT_COLUMNS)
         if attempt is not None:
             statement = statement.where(e.attempt == attempt)
         if since is not None:
@@ -436,7 +436,8 @@ class ActionRepo:
 
     async def _rows(self, statement: Select[Any]) -> Sequence[Any]:
         async with self._database.read() as connection:
-            return (await connection.execute(statement)).all()
+            rows: Sequence[Any] = (await connection.execute(statement)).all()
+        return rows
 
     async def _count(self, conditions: Sequence[ColumnElement[bool]]) -> int:
         async with self._database.read() as connection:
@@ -458,7 +459,7 @@ class ActionRepo:
         order: Order,
         page: PageRequest,
     ) -> Mapping[tuple[Any, ...], Page[Action]]:
-        statement = select(*ACTION_COLUMNS).where(*matching_actions(wanted))
+        statement: Select[Any] = select(*ACTION_COLUMNS).where(*matching_actions(wanted))
         statement = self._database.having_keys(statement, scope, keys)
         async with self._database.read() as connection:
             return await fetch_pages(connection, statement, scope, order_of_actions(order), page, Action)

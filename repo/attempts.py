@@ -6,6 +6,7 @@ from datetime import datetime
 from itertools import groupby
 
 from repo.models import ActionAttempt, ActionEvent, ClusterEvent, LogLink, PhaseTransition
+from repo.phases import ActionPhase
 
 
 def merge_attempts(events: Iterable[ActionEvent]) -> list[ActionAttempt]:
@@ -56,7 +57,7 @@ def _merge(events: Sequence[ActionEvent]) -> ActionAttempt:
 
 def _transitions(events: Sequence[ActionEvent]) -> list[PhaseTransition]:
     """Each phase from where it was first seen to where the next one was; the last one is open."""
-    first = {}
+    first: dict[ActionPhase, datetime] = {}
     for event in events:
         first.setdefault(event.phase, event.occurred_at)
     starts = list(first.items())

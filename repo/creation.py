@@ -105,7 +105,7 @@ def _row_of(action: NewAction, now: datetime) -> dict[str, Any]:
     progress = begin(action.phase, action.attempts, action.cache_status, created_at)
     run_id, name = action.id.key
     task, trigger = action.task, action.trigger
-    named = (task and task.name, action.function_name)
+    named = (task.name if task else None, action.function_name)
     return {
         "run_id": run_id,
         "name": name,

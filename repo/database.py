@@ -9,8 +9,8 @@ from enum import IntEnum
 from typing import Any, TypeVar
 
 from sqlalchemy import (
-    JSON,
     ARRAY,
+    JSON,
     BigInteger,
     ColumnElement,
     DateTime,

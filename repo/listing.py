@@ -178,7 +178,7 @@ def matching_runs(wanted: RunFilter | None, database: Database) -> list[ColumnEl
 def _phases(
     phases: Sequence[ActionPhase] | None, excluded: Sequence[ActionPhase] | None
 ) -> list[ColumnElement[bool]]:
-    conditions = []
+    conditions: list[ColumnElement[bool]] = []
     if phases is not None:
         conditions.append(actions.c.phase.in_(phases))
     if excluded:

@@ -1,5 +1,7 @@
 """Owns the tables, their keys and their indexes. decisions/ says which query each index serves."""
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
@@ -88,7 +90,7 @@ actions = Table(
 )
 
 _is_root = actions.c.parent_name.is_(None)
-_roots = {"postgresql_where": _is_root, "sqlite_where": _is_root}
+_roots: dict[str, Any] = {"postgresql_where": _is_root, "sqlite_where": _is_root}
 run_time = func.coalesce(actions.c.triggered_at, actions.c.created_at)
 """When a run began for its readers: triggered, or created where it was never triggered."""
 
