@@ -1,0 +1,40 @@
+# 1. The GraphiQL page, from locked npm packages.
+FROM node:22-slim AS graphiql
+WORKDIR /src/frontend/graphiql
+COPY frontend/graphiql/package.json frontend/graphiql/package-lock.json ./
+RUN npm ci --no-audit --no-fund
+COPY frontend/graphiql ./
+RUN npm run build
+
+# 2. Two environments from the lock files: one that builds our wheel, and the one that will run it.
+FROM python:3.11-slim AS python
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
+WORKDIR /src
+COPY requirements.lock requirements-dev.lock ./
+RUN python -m venv /build && /build/bin/pip install --quiet --require-hashes -r requirements-dev.lock
+RUN python -m venv /opt/rungraph && /opt/rungraph/bin/pip install --quiet --require-hashes -r requirements.lock
+COPY pyproject.toml README.md LICENSE ./
+COPY graph graph
+COPY ingest ingest
+COPY repo repo
+COPY --from=graphiql /src/graph/static/graphiql graph/static/graphiql
+RUN /build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheel . \
+    && /opt/rungraph/bin/pip install --quiet --no-deps /wheel/*.whl
+
+# 3. What runs: nothing but Python and that environment, as a user who owns only /data.
+FROM python:3.11-slim
+RUN useradd --system --uid 10001 --no-create-home rungraph && install --directory --owner=rungraph /data
+COPY --from=python /opt/rungraph /opt/rungraph
+ENV PATH=/opt/rungraph/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    RUNGRAPH_HOST=0.0.0.0 \
+    RUNGRAPH_PORT=8000 \
+    RUNGRAPH_DATABASE_URL=sqlite:////data/rungraph.db
+USER rungraph
+WORKDIR /data
+VOLUME /data
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["python", "-c", \
+    "import os, urllib.request as r; r.urlopen(f'http://127.0.0.1:{os.environ[\"RUNGRAPH_PORT\"]}/livez', timeout=4)"]
+ENTRYPOINT ["rungraph"]
+CMD ["serve"]
