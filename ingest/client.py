@@ -1,0 +1,112 @@
+"""Owns how GraphQL is sent to a server: over HTTP, again when the server is away, with clear errors."""
+
+import asyncio
+import json
+import random
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx2
+
+_AWAY = {429, 502, 503, 504}
+_TIMEOUT_S = 60
+_LONGEST_PAUSE_S = 10.0
+
+
+class ApiError(Exception):
+    """The server cannot be reached, or refused what was asked; the message is for people."""
+
+    def __init__(self, message: str, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class ServerAway(ApiError):
+    """The server did not answer for longer than the client is patient."""
+
+
+class _Away(Exception):
+    """One try found no server, or one that is overloaded."""
+
+
+def graphql_url(url: str) -> str:
+    """The address of the API, which may be given without its path. Raises ValueError for no address."""
+    parts = urlsplit(url if "://" in url else f"http://{url}")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{url!r} is not an address such as http://127.0.0.1:8000")
+    return urlunsplit(parts._replace(path=parts.path.rstrip("/") or "/graphql"))
+
+
+class GraphQLClient:
+    """Sends operations, all of which must be safe to send twice: an answer can be lost on its way."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        patience_s: float = 0,
+        on_away: Callable[[str], None] = lambda _: None,
+        transport: httpx2.AsyncBaseTransport | None = None,
+    ) -> None:
+        """`patience_s` is for how long a server may be away before ServerAway is raised; `on_away` is
+        told once each time it goes."""
+        self.url = graphql_url(url)
+        self.patience_s = patience_s
+        self._on_away = on_away
+        # The server is the user's own: a proxy from the environment is not asked.
+        self._http = httpx2.AsyncClient(transport=transport, timeout=_TIMEOUT_S, trust_env=False)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.aclose()
+
+    async def execute(self, query: str, variables: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The `data` of the answer. Raises ApiError where there are errors."""
+        body = json.dumps(
+            {"query": query, "variables": variables or {}}, ensure_ascii=False, allow_nan=False
+        ).encode()
+        clock = asyncio.get_running_loop()
+        deadline = clock.time() + self.patience_s
+        pause = 0.25
+        told = False
+        while True:
+            try:
+                return await self._post(body)
+            except _Away as away:
+                if clock.time() >= deadline:
+                    raise ServerAway(f"no server answers at {self.url} ({away})") from None
+                if not told:
+                    self._on_away(f"{self.url} does not answer ({away}); trying again")
+                    told = True
+            # A little chance keeps clients from coming back all at once.
+            await asyncio.sleep(pause * random.uniform(0.5, 1))
+            pause = min(pause * 2, _LONGEST_PAUSE_S)
+
+    async def _post(self, body: bytes) -> dict[str, Any]:
+        try:
+            response = await self._http.post(
+                self.url, content=body, headers={"content-type": "application/json"}
+            )
+        except httpx2.TransportError as error:
+            raise _Away(str(error) or type(error).__name__) from None
+        if response.status_code in _AWAY:
+            raise _Away(f"status {response.status_code}")
+        try:
+            answer = response.json()
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict) or not ("data" in answer or "errors" in answer):
+            raise ApiError(
+                f"{self.url} is no GraphQL server (it answered with status {response.status_code})"
+            )
+        if answer.get("errors"):
+            first = answer["errors"][0]
+            raise ApiError(first.get("message", "unknown error"), (first.get("extensions") or {}).get("code"))
+        data: dict[str, Any] = answer["data"]
+        return data

@@ -1,0 +1,79 @@
+"""Owns how a plan is written at once, as something that happened when the plan says."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from ingest.executor import BATCH, Executor, Stored
+from ingest.plan import Plan, PlannedAction
+from repo.phases import ActionPhase
+
+Progress = Callable[[int, int], None]
+"""Told how many actions of how many are done."""
+
+
+async def write_history(executor: Executor, plan: Plan, progress: Progress) -> ActionPhase:
+    """The phase of the run when all is written.
+
+    What is there already is left alone. The root action ends last, so that a run which was interrupted
+    is seen to be incomplete, and writing it again does the rest.
+    """
+    stored = await executor.stored_actions(plan)
+    root = plan.root
+    if root.name in stored and stored[root.name].phase.is_terminal:
+        progress(len(plan.actions), len(plan.actions))
+        return stored[root.name].phase
+    begun = [step for step in root.steps[:-1] if step.phase is ActionPhase.RUNNING]
+    await executor.report(
+        [plan.create_input(root, plan.began_at)],
+        [plan.event_input(root, step, plan.moment(step.offset_ms)) for step in root.steps[:-1]],
+        [plan.phase_input(root, step, plan.moment(step.offset_ms), None) for step in begun],
+    )
+    missing = [action for action in plan.actions[1:] if not _is_complete(action, stored)]
+    done = len(plan.actions) - 1 - len(missing)
+    for group in _groups(missing):
+        progress(done, len(plan.actions))
+        await _write(executor, plan, group, (action for action in group if action.name not in stored))
+        done += len(group)
+    await _write(executor, plan, [root], ())
+    progress(len(plan.actions), len(plan.actions))
+    phase, _ = await executor.aborts_of(plan)
+    return phase or root.steps[-1].phase
+
+
+def _is_complete(action: PlannedAction, stored: dict[str, Stored]) -> bool:
+    return action.name in stored and stored[action.name].rank >= action.steps[-1].rank
+
+
+def _groups(actions: Iterable[PlannedAction]) -> Iterator[list[PlannedAction]]:
+    """The actions in order, with at most BATCH events a group where no action alone has more."""
+    group: list[PlannedAction] = []
+    events = 0
+    for action in actions:
+        if group and events + len(action.steps) > BATCH:
+            yield group
+            group, events = [], 0
+        group.append(action)
+        events += len(action.steps)
+    if group:
+        yield group
+
+
+async def _write(
+    executor: Executor, plan: Plan, actions: list[PlannedAction], new: Iterable[PlannedAction]
+) -> None:
+    await executor.report(
+        [plan.create_input(action, plan.moment(action.steps[0].offset_ms)) for action in new]
+    )
+    # Before the phases: an action that is complete is not looked at again.
+    for action in actions:
+        states = [step.state for step in action.steps if step.state is not None]
+        if states:
+            await executor.update_state(plan.id_input(action.name), states[-1])
+    await executor.report(
+        [],
+        [
+            plan.event_input(action, step, plan.moment(step.offset_ms))
+            for action in actions
+            for step in action.steps
+        ],
+        [plan.final_input(action) for action in actions],
+    )
