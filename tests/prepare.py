@@ -51,12 +51,15 @@ def apt_command() -> list[str] | None:
 def install(apt: list[str], packages: list[str]) -> None:
     """Install Debian packages, quietly. What apt says is shown only when it fails."""
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    steps = [[*apt, "update"], [*apt, "install", "--yes", "--no-install-recommends", *packages]]
-    for step in steps:
-        done = subprocess.run(step, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-        if done.returncode != 0:
-            print(f"`{' '.join(step)}` failed:\n{done.stdout}{done.stderr}", file=sys.stderr)
-            return
+    said = ""
+    # Where the lists cannot be renewed, those that are there may do.
+    for step in (["update"], ["install", "--yes", "--no-install-recommends", *packages]):
+        done = subprocess.run(
+            [*apt, *step], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
+        )
+        said += f"$ {' '.join([*apt, *step])}\n{done.stdout}{done.stderr}"
+    if done.returncode != 0:
+        print(said, file=sys.stderr)
 
 
 def main() -> int:
