@@ -7,6 +7,8 @@ import httpx2
 import pytest
 from starlette.applications import Starlette
 
+from graph.app import create_app
+from graph.settings import Settings
 from repo import ActionRepo, open_repository
 from tests.client import GraphQLClient
 from tests.databases import Databases, PostgresDatabases, SqliteDatabases, create_migrated
@@ -73,9 +75,6 @@ async def repository(database_url: str) -> AsyncIterator[ActionRepo]:
 @pytest.fixture
 def app(database_url: str) -> Starlette:
     """The application over `database_url`; `client` is what starts it."""
-    from graph.app import create_app
-    from graph.settings import Settings
-
     return create_app(Settings(database_url=database_url))
 
 
