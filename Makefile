@@ -4,7 +4,6 @@ PYTHON ?= python3
 NODE_MIN := 20
 BIN := .venv/bin
 GRAPHIQL := frontend/graphiql
-CODE := graph ingest repo tests
 
 PYTHON_READY := .venv/.ready
 GRAPHIQL_READY := graph/static/graphiql/.ready
@@ -30,8 +29,8 @@ run: install
 test: install $(AUDIT_READY)
 	@$(BIN)/python tests/prepare.py
 	@echo "Checking style"
-	@$(BIN)/ruff check --quiet $(CODE)
-	@$(BIN)/ruff format --check --quiet $(CODE)
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --check --quiet
 	@echo "Checking types"
 	@$(BIN)/mypy
 	@echo "Checking that schema.graphql is current and breaks no client"
@@ -40,8 +39,8 @@ test: install $(AUDIT_READY)
 	@$(BIN)/pytest
 
 lint: install
-	@$(BIN)/ruff check --fix $(CODE)
-	@$(BIN)/ruff format $(CODE)
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
 	@$(BIN)/mypy
 
 schema: install
