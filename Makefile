@@ -7,7 +7,7 @@ GRAPHIQL := frontend/graphiql
 
 PYTHON_READY := .venv/.ready
 GRAPHIQL_READY := graph/static/graphiql/.ready
-AUDIT_READY := tests/npm/node_modules/.ready
+NPM_TESTS_READY := tests/npm/node_modules/.ready
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -26,7 +26,7 @@ install: $(PYTHON_READY) $(GRAPHIQL_READY)
 run: install
 	@exec $(BIN)/rungraph demo
 
-test: install $(AUDIT_READY)
+test: install $(NPM_TESTS_READY)
 	@$(BIN)/python tests/prepare.py
 	@echo "Checking style"
 	@$(BIN)/ruff check --quiet
@@ -81,8 +81,8 @@ $(GRAPHIQL_READY): $(shell find $(GRAPHIQL) -path '*/node_modules' -prune -o -ty
 	@cd $(GRAPHIQL) && $(NPM_CI) >/dev/null && npm run --silent build
 	@touch $@
 
-$(AUDIT_READY): tests/npm/package-lock.json
+$(NPM_TESTS_READY): tests/npm/package-lock.json
 	@$(CHECK_NODE)
-	@echo "Installing the GraphQL-over-HTTP audit"
+	@echo "Installing the npm packages that the tests use"
 	@cd tests/npm && $(NPM_CI) >/dev/null
 	@touch $@
