@@ -30,7 +30,8 @@ class ClientErrors(SchemaExtension):
 
     def on_stream_result(self, result: Any) -> Iterator[None]:
         if getattr(result, "errors", None):
-            result.errors = [show(error) for error in result.errors]
+            rejected = isinstance(result, PreExecutionError)
+            result.errors = [show(error, rejected) for error in result.errors]
         yield
 
 

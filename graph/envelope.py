@@ -1,0 +1,185 @@
+"""Owns what is read from a request before GraphQL sees it: the wanted media type and the parameters."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from email.message import Message
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+
+JSON = "application/json"
+GRAPHQL_RESPONSE = "application/graphql-response+json"
+EVENT_STREAM = "text/event-stream"
+HTML = "text/html"
+
+MAX_JSON_DEPTH = 100
+"""Levels that a body may nest; beyond, Python's own stack would be what ends it."""
+
+_NAMES = ("query", "variables", "operationName", "extensions")
+
+
+class RequestRefused(Exception):
+    """The request is answered with a status and one GraphQL error, and nothing is executed."""
+
+    def __init__(self, status: int, code: str, message: str, **headers: str) -> None:
+        """`headers` go with the answer; an underscore in a name stands for its hyphen."""
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """What a client asks to be executed."""
+
+    query: str
+    variables: dict[str, Any] | None
+    operation_name: str | None
+    extensions: dict[str, Any] | None
+
+
+def negotiate(request: Request, offers: Sequence[str]) -> str:
+    """The offer that the client likes best, the first one where it does not mind. Raises RequestRefused."""
+    accept = ", ".join(request.headers.getlist("accept")).lower()
+    liked: dict[str, tuple[float, int]] = {}
+    for position, text in enumerate(accept.split(",")):
+        name, *parameters = (part.strip() for part in text.split(";"))
+        if name:
+            # Of two ranges with the same quality, the one that is named first counts.
+            liked.setdefault(name, (_quality(parameters), -position))
+    if not liked:
+        return offers[0]
+
+    def preference(offer: str) -> tuple[float, int]:
+        ranges = (offer, f"{offer.partition('/')[0]}/*", "*/*")
+        return next((liked[name] for name in ranges if name in liked), (0.0, 0))
+
+    best = max(offers, key=preference)
+    if not preference(best)[0] > 0:
+        raise RequestRefused(406, "NOT_ACCEPTABLE", f"Answers are {' or '.join(offers)}; accept one of them.")
+    return best
+
+
+def _quality(parameters: list[str]) -> float:
+    for parameter in parameters:
+        if parameter.startswith("q="):
+            try:
+                return float(parameter[2:])
+            except ValueError:
+                return 0.0
+    return 1.0
+
+
+async def read_parameters(request: Request, max_body_bytes: int) -> Parameters:
+    """What a GET has in its URL and a POST in its JSON body. Raises RequestRefused."""
+    if request.method == "GET":
+        found = _from_url(request)
+    else:
+        _check_headers(request)
+        found = _parse_body(await _read_body(request, max_body_bytes))
+    query = found.get("query")
+    if not isinstance(query, str) or not query:
+        raise _bad_request("`query` is missing: it is the text of the operation, a string that is not empty.")
+    operation_name = found.get("operationName")
+    if operation_name is not None and not isinstance(operation_name, str):
+        raise _bad_request("`operationName` must be a string or null.")
+    return Parameters(query, _object(found, "variables"), operation_name, _object(found, "extensions"))
+
+
+def _from_url(request: Request) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in request.query_params.multi_items():
+        if name in found and name in _NAMES:
+            raise _bad_request(f"`{name}` is given twice.")
+        found[name] = value
+    for name in ("variables", "extensions"):
+        if name in found:
+            found[name] = _parse_json(found[name], f"`{name}`") if found[name] else None
+    return found
+
+
+def _check_headers(request: Request) -> None:
+    message = Message()
+    message["content-type"] = request.headers.get("content-type", "")
+    if message.get_content_type() != JSON:
+        raise _unsupported(f"The body must be {JSON}.")
+    if message.get_content_charset("utf-8") not in ("utf-8", "utf8"):
+        raise _unsupported("The body must be UTF-8.")
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise _unsupported("The body must not be compressed.", accept_encoding="identity")
+
+
+async def _read_body(request: Request, limit: int) -> bytes:
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced[:20]) > limit:
+        raise _too_large(limit)
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise _too_large(limit)
+    return bytes(body)
+
+
+def _parse_body(body: bytes) -> dict[str, Any]:
+    found = _parse_json(body, "The body")
+    if isinstance(found, list):
+        raise _bad_request("Batches are not supported: send one operation per request.")
+    if not isinstance(found, dict):
+        raise _bad_request("The body must be a JSON object.")
+    # Only a body that holds a name twice, most likely deep in the variables, pays for the second parse.
+    if any(body.count(b'"%b"' % name.encode()) > 1 for name in _NAMES):
+        names = [name for name, _ in json.loads(body, object_pairs_hook=list)]
+        for name in _NAMES:
+            if names.count(name) > 1:
+                raise _bad_request(f"`{name}` is given twice.")
+    return found
+
+
+def _parse_json(text: bytes | str, what: str) -> Any:
+    """A JSON value, strictly: no NaN, no Infinity, no half of a surrogate pair, nothing but UTF-8."""
+    try:
+        value = orjson.loads(text)
+    except ValueError as error:
+        raise _bad_request(f"{what} is not valid JSON: {error}") from None
+    brackets = ("[", "{") if isinstance(text, str) else (b"[", b"{")
+    if sum(map(text.count, brackets)) > MAX_JSON_DEPTH:  # type: ignore[arg-type]
+        _check_depth(value, what)
+    return value
+
+
+def _check_depth(value: Any, what: str) -> None:
+    level = [value]
+    for _ in range(MAX_JSON_DEPTH + 1):
+        level = [
+            child
+            for parent in level
+            if isinstance(parent, dict | list)
+            for child in (parent.values() if isinstance(parent, dict) else parent)
+        ]
+        if not level:
+            return
+    raise _bad_request(f"{what} nests more than {MAX_JSON_DEPTH} levels deep.")
+
+
+def _object(found: dict[str, Any], name: str) -> dict[str, Any] | None:
+    value = found.get(name)
+    if value is not None and not isinstance(value, dict):
+        raise _bad_request(f"`{name}` must be an object or null.")
+    return value
+
+
+def _bad_request(message: str) -> RequestRefused:
+    return RequestRefused(400, "BAD_REQUEST", message)
+
+
+def _unsupported(message: str, **headers: str) -> RequestRefused:
+    return RequestRefused(415, "UNSUPPORTED_MEDIA_TYPE", message, **headers)
+
+
+def _too_large(limit: int) -> RequestRefused:
+    # The connection is left open: closed on a client that still sends, it would lose the answer.
+    return RequestRefused(413, "PAYLOAD_TOO_LARGE", f"The body is larger than {limit} bytes.")

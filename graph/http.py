@@ -1,0 +1,175 @@
+"""Owns GraphQL over HTTP: what a request is answered with, as JSON or as server-sent events."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from json import dumps
+from typing import Any
+
+import orjson
+from graphql import GraphQLError
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
+from strawberry.asgi import GraphQL
+from strawberry.http import GraphQLHTTPResponse, process_result
+from strawberry.http.streaming import SSETransport, merge_stream_with_heartbeat
+from strawberry.schema import BaseSchema
+from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
+from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
+from strawberry.types import ExecutionResult
+from strawberry.types.graphql import OperationType
+
+from graph import graphiql as page
+from graph.envelope import (
+    EVENT_STREAM,
+    GRAPHQL_RESPONSE,
+    HTML,
+    JSON,
+    Parameters,
+    RequestRefused,
+    negotiate,
+    read_parameters,
+)
+
+ANSWERS = (JSON, GRAPHQL_RESPONSE, EVENT_STREAM)
+"""The media types of answers; the first is for clients that name none."""
+
+# A GET must change nothing: browsers send one to any server, for any page that asks them to.
+ALLOWED = {
+    "GET": {OperationType.QUERY},
+    "POST": {OperationType.QUERY, OperationType.MUTATION},
+}
+
+
+class GraphQLEndpoint(GraphQL[object, None]):
+    """The ASGI application at /graphql.
+
+    `context` makes what resolvers see as `info.context`, for each request and each websocket; it may
+    raise RequestRefused. `max_body_bytes` is the largest body that is read. With `graphiql`, a browser
+    that asks for a page gets GraphiQL, whose files `graph.graphiql.assets` serves.
+    """
+
+    def __init__(
+        self,
+        schema: BaseSchema,
+        context: Callable[[HTTPConnection], Awaitable[object]],
+        *,
+        max_body_bytes: int,
+        graphiql: bool,
+    ) -> None:
+        super().__init__(schema, graphql_ide=None, subscription_protocols=[GRAPHQL_TRANSPORT_WS_PROTOCOL])
+        self._context = context
+        self._max_body_bytes = max_body_bytes
+        self._graphiql = graphiql
+        self._events = SSETransport()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await super().__call__(scope, receive, send)
+        try:
+            response = await self._respond(Request(scope, receive))
+        except RequestRefused as refusal:
+            response = self._refuse(refusal)
+        except ClientDisconnect:
+            return None
+        response.headers["Vary"] = "Accept"
+        await response(scope, receive, send)
+
+    async def _respond(self, request: Request) -> Response:
+        if request.method not in ALLOWED:
+            raise _not_allowed("GraphQL is asked by GET or POST.", "GET, POST")
+        if request.method == "GET" and self._graphiql and "query" not in request.query_params:
+            media_type = negotiate(request, (*ANSWERS, HTML))
+            if media_type == HTML:
+                return page.page()
+        else:
+            media_type = negotiate(request, ANSWERS)
+        parameters = await read_parameters(request, self._max_body_bytes)
+        context = await self._context(request)
+        if media_type == EVENT_STREAM:
+            return self._stream(request.method, parameters, context)
+        return self._answer(await self._execute(request.method, parameters, context), media_type)
+
+    async def _execute(self, method: str, parameters: Parameters, context: object) -> ExecutionResult:
+        try:
+            return await self.schema.execute(
+                parameters.query,
+                variable_values=parameters.variables,
+                context_value=context,
+                operation_name=parameters.operation_name,
+                allowed_operation_types=ALLOWED[method],
+                operation_extensions=parameters.extensions,
+            )
+        except CannotGetOperationTypeError as error:
+            name = error.operation_name
+            message = "The document holds no operation" + ("." if name is None else f' named "{name}".')
+            code = {"code": "OPERATION_RESOLUTION_FAILURE"}
+            return ExecutionResult(data=None, errors=[GraphQLError(message, extensions=code)])
+        except InvalidOperationTypeError as error:
+            if error.operation_type is OperationType.SUBSCRIPTION:
+                message = f"A subscription is answered as {EVENT_STREAM} or over a websocket; accept one."
+                raise RequestRefused(406, "NOT_ACCEPTABLE", message) from None
+            raise _not_allowed("Mutations are sent by POST.", "POST") from None
+
+    def _answer(self, result: ExecutionResult, media_type: str) -> Response:
+        body = _formatted(result)
+        # application/json says 200 also for what could not be executed: so wants the specification.
+        status = 400 if media_type == GRAPHQL_RESPONSE and "data" not in body else 200
+        return Response(self.encode_json(body), status, media_type=f"{media_type}; charset=utf-8")
+
+    def _stream(self, method: str, parameters: Parameters, context: object) -> Response:
+        """The "distinct connections" mode of the graphql-sse protocol: `next` per result, then `complete`."""
+
+        async def events() -> AsyncGenerator[str, None]:
+            results = await self.schema.stream(
+                parameters.query,
+                variable_values=parameters.variables,
+                context_value=context,
+                operation_name=parameters.operation_name,
+                allowed_operation_types=ALLOWED[method] | {OperationType.SUBSCRIPTION},
+                operation_extensions=parameters.extensions,
+            )
+            async with aclosing(results):
+                async for result in results:
+                    yield self._events.encode_next(_formatted(result), self.encode_json)
+            yield self._events.encode_complete()
+
+        stream = merge_stream_with_heartbeat(
+            events,
+            lambda: self._events.heartbeat_message(self.encode_json),
+            self._events.heartbeat_interval,
+            send_initial_heartbeat=False,
+        )
+        return StreamingResponse(stream(), headers=dict(self._events.headers))
+
+    def _refuse(self, refusal: RequestRefused) -> Response:
+        body = {"errors": [{"message": str(refusal), "extensions": {"code": refusal.code}}]}
+        return Response(
+            self.encode_json(body), refusal.status, refusal.headers, media_type=f"{JSON}; charset=utf-8"
+        )
+
+    async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> object:
+        return await self._context(request)
+
+    def decode_json(self, data: str | bytes) -> object:
+        return orjson.loads(data)
+
+    def encode_json(self, data: object) -> str:
+        """Strict JSON, as text: what Strawberry gets as bytes, it sends as binary frames."""
+        try:
+            return orjson.dumps(data).decode()
+        except TypeError:  # an integer of more than 64 bits, or half of a surrogate pair
+            return dumps(data, separators=(",", ":"), allow_nan=False)
+
+
+def _formatted(result: Any) -> GraphQLHTTPResponse:
+    """The result as the client gets it; without `data` where nothing was executed."""
+    body = process_result(result)
+    if result.data is None and result.errors and all(error.path is None for error in result.errors):
+        del body["data"]
+    return body
+
+
+def _not_allowed(message: str, allow: str) -> RequestRefused:
+    return RequestRefused(405, "METHOD_NOT_ALLOWED", message, allow=allow)

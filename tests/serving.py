@@ -1,0 +1,51 @@
+"""Owns how the tests put an application on a real port, and how they ask it with Node's clients."""
+
+import asyncio
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvicorn
+from starlette.types import ASGIApp
+
+NODE_FOLDER = Path(__file__).parent / "npm"
+_SECONDS = 15
+
+
+@contextmanager
+def serving(app: ASGIApp) -> Iterator[str]:
+    """The address, such as http://127.0.0.1:41234, of the application behind uvicorn, in a thread."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        port = listening.getsockname()[1]
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=2))
+        thread = threading.Thread(target=asyncio.run, args=(server.serve([listening]),), daemon=True)
+        thread.start()
+        try:
+            _wait_until_started(server, thread)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.should_exit = True
+            thread.join(_SECONDS)
+            assert not thread.is_alive(), "the server did not stop"
+
+
+def _wait_until_started(server: uvicorn.Server, thread: threading.Thread) -> None:
+    deadline = time.monotonic() + _SECONDS
+    while not server.started:
+        assert thread.is_alive(), "the server ended at its start"
+        assert time.monotonic() < deadline, "the server did not start"
+        time.sleep(0.01)
+
+
+def run_node(script: str, *arguments: str, seconds: float = 60) -> str:
+    """What a script of tests/npm prints. Fails with what it complained about."""
+    done = subprocess.run(
+        ["node", script, *arguments], cwd=NODE_FOLDER, capture_output=True, text=True, timeout=seconds
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
