@@ -1,0 +1,44 @@
+// Puts the page, the packages' ready-made files and the examples where the server looks for them.
+import { cpSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const here = fileURLToPath(new URL(".", import.meta.url));
+const packages = join(here, "node_modules");
+const page = join(here, "page");
+const target = join(here, "..", "..", "graph", "static", "graphiql");
+
+const FILES = {
+  "react.js": "react/umd/react.production.min.js",
+  "react-dom.js": "react-dom/umd/react-dom.production.min.js",
+  "graphiql.js": "graphiql/graphiql.min.js",
+  "graphiql.css": "graphiql/graphiql.min.css",
+  "explorer.js": "@graphiql/plugin-explorer/dist/index.umd.js",
+  "explorer.css": "@graphiql/plugin-explorer/dist/style.css",
+};
+
+rmSync(target, { recursive: true, force: true });
+mkdirSync(target, { recursive: true });
+
+for (const [name, source] of Object.entries(FILES)) {
+  // Source maps are not served, so nothing may point to them.
+  const text = readFileSync(join(packages, source), "utf8");
+  writeFileSync(join(target, name), text.replace(/\/[/*]# sourceMappingURL=\S+?(\*\/)?\s*$/, ""));
+}
+
+for (const name of ["index.html", "main.js", "page.css", "favicon.svg"]) {
+  cpSync(join(page, name), join(target, name));
+}
+
+const examples = join(page, "examples");
+const operations = readdirSync(examples)
+  .sort()
+  .map((name) => readFileSync(join(examples, name), "utf8"));
+writeFileSync(join(target, "examples.json"), JSON.stringify(operations));
+
+const licences = ["react", "react-dom", "graphiql", "@graphiql/plugin-explorer", "graphql"].map((name) => {
+  const { version, license } = JSON.parse(readFileSync(join(packages, name, "package.json"), "utf8"));
+  const text = readdirSync(join(packages, name)).find((file) => /^licen[cs]e/i.test(file));
+  return `${name} ${version} (${license})\n\n${text ? readFileSync(join(packages, name, text), "utf8") : ""}`;
+});
+writeFileSync(join(target, "LICENSES.txt"), licences.join("\n----\n\n"));

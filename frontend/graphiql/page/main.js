@@ -1,0 +1,33 @@
+// Starts GraphiQL for the API at the page's own address, with the examples as its first tabs.
+"use strict";
+
+async function loadExamples() {
+  const response = await fetch("graphiql/examples.json");
+  if (!response.ok) throw new Error(`graphiql/examples.json: ${response.status}`);
+  return response.json();
+}
+
+function start(examples) {
+  const url = new URL(location.pathname, location.href);
+  const socketUrl = new URL(url);
+  socketUrl.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+
+  const page = React.createElement(
+    GraphiQL,
+    {
+      fetcher: GraphiQL.createFetcher({ url: url.href, subscriptionUrl: socketUrl.href }),
+      // Another project's GraphiQL at the same address, as on localhost, keeps its tabs, and we ours.
+      storage: GraphiQL.createLocalStorage({ namespace: `rungraph:${url.pathname}` }),
+      plugins: [GraphiQLPluginExplorer.explorerPlugin({ showAttribution: false })],
+      defaultTabs: examples.map((query) => ({ query })),
+      schemaDescription: true,
+      inputValueDeprecation: true,
+    },
+    React.createElement(GraphiQL.Logo, null, "Rungraph"),
+  );
+  ReactDOM.createRoot(document.getElementById("graphiql")).render(page);
+}
+
+loadExamples().then(start, (error) => {
+  document.querySelector("#graphiql .notice").textContent = `GraphiQL could not start: ${error.message}`;
+});
