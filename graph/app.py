@@ -1,20 +1,20 @@
 """Owns the wiring of a server: settings, repository, schema and routes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import structlog
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
-from starlette.routing import Route
-from strawberry.asgi import GraphQL
+from starlette.routing import Mount, Route
 
+from graph import graphiql
 from graph.context import Context
+from graph.http import GraphQLEndpoint
 from graph.limits import Limits
-from graph.schema import Schema, build_schema
+from graph.schema import build_schema
 from graph.settings import Settings
 from repo import Identity, IdentityKind, migrate, open_repository
 
@@ -41,24 +41,19 @@ def create_app(settings: Settings) -> Starlette:
         return Context(connection.app.state.repository, ANONYMOUS, settings.max_page_size)
 
     limits = Limits(settings.max_query_depth, settings.max_query_aliases, settings.max_query_tokens)
+    endpoint = GraphQLEndpoint(
+        build_schema(limits), context, max_body_bytes=settings.max_body_bytes, graphiql=settings.graphiql
+    )
     return Starlette(
         routes=[
             Route("/", home),
             Route("/livez", livez),
             Route("/readyz", readyz),
-            Route("/graphql", Stock(build_schema(limits), context)),
+            Route("/graphql", endpoint),
+            Mount("/graphiql", graphiql.assets()),
         ],
         lifespan=lifespan,
     )
-
-
-class Stock(GraphQL[Context, None]):
-    def __init__(self, schema: Schema, context: Callable[[HTTPConnection], Awaitable[Context]]) -> None:
-        super().__init__(schema)
-        self._context = context
-
-    async def get_context(self, request: Any, response: Any) -> Context:
-        return await self._context(request)
 
 
 async def home(request: Request) -> Response:

@@ -1,0 +1,101 @@
+"""Many writers, in one process and in several."""
+
+import asyncio
+import subprocess
+import sys
+
+import pytest
+
+from repo import ActionPhase, ActionRepo, open_repository
+from repo.database import Database
+from tests.making import RUN, action, event, make_run, new
+
+WRITER = """
+import asyncio, sys
+from repo import ActionPhase, open_repository
+from tests.making import action, event, new
+
+async def write(repository, writer):
+    for turn in range(5):
+        name = f"{writer}-{turn}"
+        await repository.create_action(new(name, "a0"))
+        await repository.insert_events([event(name), event(name, ActionPhase.SUCCEEDED)])
+        assert await repository.update_action_phase(action(name), ActionPhase.SUCCEEDED, 1)
+        await repository.update_action_state(action("a0"), name)
+
+async def main():
+    async with open_repository(sys.argv[1]) as repository:
+        await asyncio.gather(*(write(repository, f"{sys.argv[2]}-{i}") for i in range(8)))
+
+asyncio.run(main())
+"""
+
+
+async def test_three_processes_with_eight_writers_each_lose_nothing(
+    database_url: str, repository: ActionRepo
+) -> None:
+    await make_run(repository)
+    started = [
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-c", WRITER, database_url, str(number), stderr=subprocess.PIPE
+        )
+        for number in range(3)
+    ]
+    async with asyncio.timeout(100):
+        errors = [(await process.communicate())[1].decode() for process in started]
+    assert errors == ["", "", ""]
+    counts = (await repository.count_phases_of_runs([RUN.key]))[RUN.key]
+    assert {count.phase: count.count for count in counts} == {
+        ActionPhase.QUEUED: 1,
+        ActionPhase.SUCCEEDED: 120,
+    }
+    page = await repository.list_actions(RUN)
+    events = await repository.list_all_events([x.identifier for x in page.items])
+    assert sum(len(found) for found in events.values()) == 2 * (len(page.items) - 1)
+
+
+async def test_readers_see_the_past_while_a_writer_is_busy(database_url: str, repository: ActionRepo) -> None:
+    await make_run(repository)
+    database = Database(database_url)
+    inside, leave = asyncio.Event(), asyncio.Event()
+
+    async def hold(connection: object) -> None:
+        inside.set()
+        await leave.wait()
+
+    writer = asyncio.create_task(database.write(hold))
+    try:
+        async with asyncio.timeout(20):
+            await inside.wait()
+            assert (await repository.get_run(RUN)).phase is ActionPhase.QUEUED
+            leave.set()
+            await writer
+    finally:
+        await database.close()
+
+
+async def test_a_write_that_is_cancelled_leaves_nothing_and_frees_its_turn(
+    repository: ActionRepo,
+) -> None:
+    await make_run(repository)
+    for delay in (0.0, 0.001, 0.002, 0.004, 0.008):
+        batch = [new(f"t{delay}-{i}", "a0") for i in range(300)]
+        task = asyncio.create_task(repository.create_actions(batch))
+        await asyncio.sleep(delay)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    async with asyncio.timeout(20):
+        assert await repository.update_action_phase(action(), ActionPhase.RUNNING, 1)
+    assert await repository.count_actions(RUN) % 300 == 1
+
+
+async def test_each_commit_rings_the_bell_and_a_failure_does_not(database_url: str) -> None:
+    rung: list[int] = []
+    async with open_repository(database_url, on_commit=lambda: rung.append(1)) as repository:
+        await make_run(repository)
+        await repository.insert_events([event()])
+        assert len(rung) == 2
+        with pytest.raises(Exception, match="there is no action"):
+            await repository.insert_events([event("missing")])
+        await repository.get_run(RUN)
+        assert len(rung) == 2

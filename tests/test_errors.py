@@ -1,0 +1,64 @@
+"""What a client sees when something breaks: an id, and nothing of what broke."""
+
+from collections.abc import AsyncIterator
+
+import httpx2
+import pytest
+import structlog
+from starlette.applications import Starlette
+
+from tests.client import GraphQLClient
+
+
+@pytest.fixture
+async def broken(app: Starlette) -> AsyncIterator[GraphQLClient]:
+    """A client of an application that lost its database."""
+    async with (
+        app.router.lifespan_context(app),
+        GraphQLClient(transport=httpx2.ASGITransport(app), base_url="http://testserver") as client,
+    ):
+        repository = app.state.repository
+
+        async def fail(*_: object) -> object:
+            raise ConnectionRefusedError("secret-host:5432 said no")
+
+        repository.list_projects = fail
+        repository.check = fail
+        yield client
+
+
+async def test_what_is_unexpected_is_hidden_and_logged_with_an_id(broken: GraphQLClient) -> None:
+    with structlog.testing.capture_logs() as logs:
+        body = await broken.execute("{ projects { name } }")
+    (error,) = body["errors"]
+    assert error["message"] == "Internal server error"
+    assert error["extensions"]["code"] == "INTERNAL_SERVER_ERROR"
+    assert "secret-host" not in str(body)
+    (entry,) = [log for log in logs if log["event"] == "unexpected error"]
+    assert entry["error_id"] == error["extensions"]["id"]
+    assert "secret-host" in str(entry["exc_info"])
+
+
+async def test_a_client_s_mistake_is_not_logged(broken: GraphQLClient) -> None:
+    with structlog.testing.capture_logs() as logs:
+        await broken.execute("{ nope }")
+        await broken.execute('{ node(id: "x") { id } }')
+    assert logs == []
+
+
+async def test_a_server_without_its_database_is_alive_and_not_ready(broken: GraphQLClient) -> None:
+    assert (await broken.get("/livez")).status_code == 200
+    response = await broken.get("/readyz")
+    assert response.status_code == 503
+    assert "secret-host" not in response.text
+
+
+async def test_a_server_with_its_database_is_ready(client: GraphQLClient) -> None:
+    assert (await client.get("/readyz")).status_code == 200
+    assert (await client.get("/livez")).text == "alive\n"
+
+
+async def test_the_address_of_the_server_leads_to_graphiql(client: GraphQLClient) -> None:
+    response = await client.get("/")
+    assert response.status_code == 307
+    assert response.headers["location"] == "graphql"

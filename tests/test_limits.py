@@ -1,0 +1,112 @@
+"""What an operation may not be: too deep, too long, or full of text that cannot be stored."""
+
+import time
+from typing import Any
+
+import pytest
+
+from graph.app import ANONYMOUS
+from graph.context import Context
+from graph.limits import Limits
+from graph.schema import Schema, build_schema
+from repo import ActionRepo
+
+
+@pytest.fixture(scope="module")
+def schema() -> Schema:
+    return build_schema(Limits(depth=6, aliases=5, tokens=400))
+
+
+async def mistakes(schema: Schema, repository: ActionRepo, query: str, **variables: Any) -> list[str]:
+    context = Context(repository, ANONYMOUS, 1000)
+    result = await schema.execute(query, variable_values=variables, context_value=context)
+    return [error.message for error in result.errors or []]
+
+
+async def test_depth_counts_through_fragments(schema: Schema, repository: ActionRepo) -> None:
+    six = "{ runs { nodes { actions { nodes { children { totalCount } } } } } }"
+    assert await mistakes(schema, repository, six) == []
+    seven = six.replace("totalCount", "nodes { name }")
+    (message,) = await mistakes(schema, repository, seven)
+    assert message == "The operation nests 7 levels deep; 6 are allowed."
+    spread = """{ runs { nodes { ...R } } } fragment R on Run { actions { nodes { ...A } } }
+                fragment A on Action { children { nodes { ... on Node { id } } } }"""
+    (message,) = await mistakes(schema, repository, spread)
+    assert "7 levels" in message
+
+
+async def test_introspection_may_nest(schema: Schema, repository: ActionRepo) -> None:
+    query = "{ __schema { types { fields { type { ofType { ofType { ofType { name } } } } } } } }"
+    assert await mistakes(schema, repository, query) == []
+
+
+async def test_aliases_are_counted_each_time_a_fragment_is_spread(
+    schema: Schema, repository: ActionRepo
+) -> None:
+    five = "{ " + " ".join(f"a{i}: projects {{ name }}" for i in range(5)) + " }"
+    assert await mistakes(schema, repository, five) == []
+    spread = "{ ...P ...P b: __typename } fragment P on Query { x: __typename y: __typename z: __typename }"
+    (message,) = await mistakes(schema, repository, spread)
+    assert message == "The operation has 7 aliases; 5 are allowed."
+
+
+async def test_too_many_tokens_are_not_even_parsed(schema: Schema, repository: ActionRepo) -> None:
+    (message,) = await mistakes(schema, repository, "{ " + "__typename " * 500 + "}")
+    assert "more than 400 tokens" in message
+
+
+async def test_fragments_that_double_again_and_again_cost_no_time(
+    schema: Schema, repository: ActionRepo
+) -> None:
+    doubling = "".join(f"fragment F{i} on Query {{ ...F{i + 1} ...F{i + 1} }} " for i in range(25))
+    query = "{ ...F0 } " + doubling + "fragment F25 on Query { a: __typename }"
+    began = time.process_time()
+    (message,) = await mistakes(schema, repository, query)
+    assert message == f"The operation has {2**25} aliases; 5 are allowed."
+    assert time.process_time() - began < 20, "measured once a fragment it is a hundredth of that"
+
+
+async def test_a_circle_of_fragments_is_refused_and_not_followed(
+    schema: Schema, repository: ActionRepo
+) -> None:
+    query = "{ ...A } fragment A on Query { ...B } fragment B on Query { ...A }"
+    (message,) = await mistakes(schema, repository, query)
+    assert "Cannot spread fragment" in message
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("\0", "the character U+0000"),
+        (["x", {"k": "\udfff"}], "half of a surrogate pair"),
+        ({"\ud800": 1}, "half of a surrogate pair"),
+    ],
+)
+async def test_variables_with_text_that_cannot_be_stored_are_refused(
+    schema: Schema, repository: ActionRepo, value: object, problem: str
+) -> None:
+    query = """mutation ($v: JSON) { createAction(input: {
+                 id: {project: "p", domain: "d", runName: "r", name: "a"}, spec: $v}) { created } }"""
+    assert await mistakes(schema, repository, query, v=value) == [f"Variable '$v' holds {problem}."]
+    assert await repository.count_runs() == 0
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), [-float("inf")], {"k": 10**400}])
+async def test_numbers_that_json_cannot_hold_are_refused(
+    schema: Schema, repository: ActionRepo, value: object
+) -> None:
+    query = """mutation ($v: JSON) { createAction(input: {
+                 id: {project: "p", domain: "d", runName: "r", name: "a"}, spec: $v}) { created } }"""
+    (message,) = await mistakes(schema, repository, query, v=value)
+    assert "JSON" in message
+    assert await repository.count_runs() == 0
+
+
+async def test_json_that_nests_too_deep_is_refused(schema: Schema, repository: ActionRepo) -> None:
+    value: object = 1
+    for _ in range(70):
+        value = [value]
+    query = """mutation ($v: JSON) { createAction(input: {
+                 id: {project: "p", domain: "d", runName: "r", name: "a"}, spec: $v}) { created } }"""
+    (message,) = await mistakes(schema, repository, query, v=value)
+    assert "at most 64 levels" in message

@@ -1,0 +1,82 @@
+"""Bringing a database to the newest schema."""
+
+import asyncio
+import subprocess
+import sys
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, text
+
+from repo import migrate, open_repository
+from repo.database import Database
+from repo.migrate import SchemaOutdated
+from repo.tables import metadata
+from tests.making import RUN, make_run
+
+
+# SQLAlchemy cannot read the index over an expression back from SQLite.
+@pytest.mark.filterwarnings("ignore:.*expression-based index")
+async def test_a_migrated_database_has_the_tables_that_the_code_knows(database_url: str) -> None:
+    database = Database(database_url)
+    try:
+        async with database.read() as connection:
+
+            def differences(sync: Connection) -> list[object]:
+                context = MigrationContext.configure(sync, opts={"compare_type": True})
+                return list(compare_metadata(context, metadata))
+
+            found = await connection.run_sync(differences)
+    finally:
+        await database.close()
+    # PostgreSQL numbers its own transactions and has no table for that.
+    found = [x for x in found if "revision_counter" not in str(x)]
+    assert found == []
+
+
+async def test_migrating_again_keeps_what_is_stored(database_url: str) -> None:
+    async with open_repository(database_url) as repository:
+        await make_run(repository)
+    await migrate(database_url)
+    async with open_repository(database_url) as repository:
+        assert (await repository.get_run(RUN)).identifier == RUN
+
+
+async def test_four_processes_may_migrate_at_once(empty_database_url: str) -> None:
+    code = "import asyncio, sys, repo; asyncio.run(repo.migrate(sys.argv[1]))"
+    started = [
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-c", code, empty_database_url, stderr=subprocess.PIPE
+        )
+        for _ in range(4)
+    ]
+    async with asyncio.timeout(60):
+        errors = [(await process.communicate())[1].decode() for process in started]
+    assert [process.returncode for process in started] == [0] * 4, errors
+    async with open_repository(empty_database_url) as repository:
+        await repository.check()
+
+
+async def test_an_older_schema_is_not_ready(empty_database_url: str) -> None:
+    async with open_repository(empty_database_url) as repository:
+        with pytest.raises(SchemaOutdated, match="the schema is at None"):
+            await repository.check()
+    await migrate(empty_database_url)
+    async with open_repository(empty_database_url) as repository:
+        await repository.check()
+
+
+async def test_a_migration_that_fails_leaves_nothing_behind(empty_database_url: str) -> None:
+    """The last of its statements finds a table of the same name in its way."""
+    database = Database(empty_database_url)
+    async with database.engine.begin() as connection:
+        await connection.execute(text("CREATE TABLE action_events (id INTEGER)"))
+    with pytest.raises(Exception, match="already exists"):
+        await migrate(empty_database_url)
+    async with database.engine.begin() as connection:
+        await connection.execute(text("DROP TABLE action_events"))
+    await database.close()
+    await migrate(empty_database_url)
+    async with open_repository(empty_database_url) as repository:
+        await repository.check()

@@ -1,0 +1,120 @@
+"""The plans of the hot reads: an index gives the rows in their order, and nothing is sorted."""
+
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import event as hooks
+from sqlalchemy import text
+
+from repo import ActionPhase, ActionRepo, Order, OrderField, PageRequest, RunFilter, open_repository
+from tests.databases import Databases, wait_for
+from tests.making import RUN, make_run, new, update
+
+ROOTS = 20_000
+
+
+@pytest.fixture(scope="module")
+def filled_url(databases: Databases, migrated_url: str) -> Iterator[str]:
+    """A database with enough in it for a planner to have a choice."""
+    url = databases.copy(migrated_url)
+    wait_for(fill(url))
+    yield url
+    databases.drop(url)
+
+
+async def fill(url: str) -> None:
+    """Many runs, and one with many actions."""
+    async with open_repository(url) as repository:
+        await make_run(repository)
+        await repository.create_actions([new(f"t{i:04}", "a0") for i in range(4000)])
+        database = repository._database
+        run_id, created_at = (
+            ("CAST(printf('%016d', n) AS BLOB)", "1767225600000000 + n * 1000000")
+            if database.is_sqlite
+            else ("decode(md5(CAST(n AS text)), 'hex')", "timestamptz '2026-01-01' + n * interval '1 second'")
+        )
+        statement = f"""
+            WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {ROOTS})
+            INSERT INTO actions (run_id, name, project, domain, run_name, type, phase, attempts,
+              cache_status, labels, search_text, run_search_text, abort_attempt_count, created_at,
+              updated_at, revision)
+            SELECT {run_id}, 'a0', 'p', 'd', 'run', 1, 60, 1, 0, '{{}}', 'a0', 'run', 0,
+              {created_at}, {created_at}, 1
+            FROM numbers
+        """
+        async with database.engine.begin() as connection:
+            await connection.execute(text(statement))
+            await connection.execute(text("ANALYZE"))
+
+
+async def explained(url: str, call: str) -> str:
+    """The plan of the last statement of a call of the repository."""
+    async with open_repository(url) as repository:
+        database = repository._database
+        seen: list[tuple[str, Any]] = []
+
+        def note(connection: object, cursor: object, statement: str, parameters: Any, *_: object) -> None:
+            many = isinstance(parameters, list)
+            seen.append((statement, parameters[0] if many else parameters))
+
+        hooks.listen(database.engine.sync_engine, "before_cursor_execute", note)
+        await CALLS[call](repository)
+        hooks.remove(database.engine.sync_engine, "before_cursor_execute", note)
+        statement, parameters = next(
+            (s, p) for s, p in reversed(seen) if s.lstrip().startswith(("SELECT", "WITH", "UPDATE"))
+        )
+        explain = "EXPLAIN QUERY PLAN " if database.is_sqlite else "EXPLAIN "
+        async with database.read() as connection:
+            rows = await connection.exec_driver_sql(explain + statement, parameters)
+            return "\n".join(str(row[-1]) for row in rows)
+
+
+async def next_page(repository: ActionRepo) -> None:
+    first = await repository.list_runs(page=PageRequest(first=50))
+    await repository.list_runs(page=PageRequest(first=50, after=first.cursors[-1]))
+
+
+async def page_before(repository: ActionRepo) -> None:
+    first = await repository.list_runs(page=PageRequest(last=50))
+    await repository.list_runs(page=PageRequest(last=50, before=first.cursors[0]))
+
+
+async def next_actions(repository: ActionRepo) -> None:
+    first = await repository.list_actions(RUN, page=PageRequest(first=500))
+    await repository.list_actions(RUN, page=PageRequest(first=500, after=first.cursors[-1]))
+
+
+PAGE = PageRequest(first=50)
+PAGES: dict[str, Callable[[ActionRepo], Awaitable[object]]] = {
+    "the newest runs": lambda r: r.list_runs(page=PAGE),
+    "the next runs": next_page,
+    "the oldest runs": lambda r: r.list_runs(page=PageRequest(last=50)),
+    "the runs before a cursor": page_before,
+    "the runs of a project": lambda r: r.list_runs(RunFilter(project="p", domain="d"), page=PAGE),
+    "all actions": lambda r: r.list_actions(page=PAGE),
+    "the actions of a run": lambda r: r.list_actions(RUN, page=PAGE),
+    "the next actions of a run": next_actions,
+    "the actions of a run by name": lambda r: r.list_actions(RUN, order=Order(OrderField.NAME), page=PAGE),
+    "the waiting aborts": lambda r: r.page_pending_aborts(PAGE),
+}
+CALLS = {
+    **PAGES,
+    "a batch of updates": lambda r: r.update_action_phases(
+        [update(f"t{i:04}", ActionPhase.RUNNING) for i in range(50)]
+    ),
+}
+
+
+@pytest.mark.parametrize("call", PAGES)
+async def test_a_page_is_read_from_an_index_in_its_order(filled_url: str, call: str) -> None:
+    plan = await explained(filled_url, call)
+    assert "Index Scan" in plan or "USING INDEX" in plan, plan
+    assert "Sort" not in plan, plan
+    assert "TEMP B-TREE" not in plan, plan
+    assert "Seq Scan" not in plan, plan
+
+
+async def test_a_batch_of_updates_finds_its_rows_by_the_primary_key(filled_url: str) -> None:
+    plan = await explained(filled_url, "a batch of updates")
+    assert "pk_actions" in plan or "sqlite_autoindex_actions_1" in plan, plan

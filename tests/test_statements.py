@@ -1,0 +1,120 @@
+"""How many statements an operation costs: the same number for one row as for many."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import event as hooks
+
+from graph.app import ANONYMOUS
+from graph.context import Context
+from graph.limits import Limits
+from graph.schema import build_schema
+from repo import ActionPhase, ActionRepo, RunIdentifier, open_repository
+from repo.database import Database
+from tests.making import action, event, make_run, update
+
+NESTED = """{
+  runs(first: 50) { nodes {
+    name phaseCounts { phase count } rootAction { name }
+    actions(first: 20) { nodes {
+      name
+      parent { name parent { name } }
+      run { name }
+      latestEvent(attempt: 1) { phase action { name } }
+      phaseCounts { phase count }
+      attemptHistory { attempt }
+      children(first: 5) { nodes { name } }
+      events(last: 2) { nodes { phase } }
+    } }
+  } }
+}"""
+
+
+@contextmanager
+def counted(database: Database) -> Iterator[list[str]]:
+    statements: list[str] = []
+
+    def note(connection: object, cursor: object, statement: str, *_: Any) -> None:
+        if statement.lstrip().startswith(("SELECT", "WITH", "INSERT", "UPDATE")):
+            statements.append(statement)
+
+    engine = database.engine.sync_engine
+    hooks.listen(engine, "before_cursor_execute", note)
+    yield statements
+    hooks.remove(engine, "before_cursor_execute", note)
+
+
+@pytest.fixture
+async def opened(database_url: str) -> AsyncIterator[tuple[ActionRepo, Database]]:
+    async with open_repository(database_url) as repository:
+        yield repository, repository._database
+
+
+async def execute(repository: ActionRepo, query: str) -> dict[str, Any]:
+    schema = build_schema(Limits(depth=15, aliases=10, tokens=1000))
+    result = await schema.execute(query, context_value=Context(repository, ANONYMOUS, 1000))
+    assert not result.errors
+    data: dict[str, Any] = result.data  # type: ignore[assignment]
+    return data
+
+
+async def fill(repository: ActionRepo, runs: range, children: int) -> None:
+    for number in runs:
+        run = RunIdentifier("p", "d", f"run-{number}")
+        names = {f"t{i}": "a0" for i in range(children)} | {"leaf": "t0"}
+        await make_run(repository, run, **names)
+        await repository.insert_events([event(name, run=run) for name in names])
+
+
+async def test_nested_fields_cost_as_many_statements_for_many_runs_as_for_one(
+    opened: tuple[ActionRepo, Database],
+) -> None:
+    repository, database = opened
+    await fill(repository, range(1), 1)
+    with counted(database) as few:
+        await execute(repository, NESTED)
+    await fill(repository, range(1, 12), 6)
+    with counted(database) as many:
+        found = await execute(repository, NESTED)
+    assert len(found["runs"]["nodes"]) == 12
+    assert [len(run["actions"]["nodes"]) for run in found["runs"]["nodes"]] == [8] * 11 + [3]
+    assert len(many) == len(few) <= 13
+
+
+async def test_what_is_not_selected_is_not_read(opened: tuple[ActionRepo, Database]) -> None:
+    repository, database = opened
+    await fill(repository, range(2), 2)
+    with counted(database) as statements:
+        await execute(repository, "{ runs { nodes { name } pageInfo { hasNextPage } } }")
+    assert len(statements) == 1
+    assert "count(" not in statements[0]
+    with counted(database) as statements:
+        await execute(repository, "{ runs { totalCount } }")
+    assert sum("count(" in statement for statement in statements) == 1
+
+
+async def test_a_batch_is_a_handful_of_statements(opened: tuple[ActionRepo, Database]) -> None:
+    repository, database = opened
+    names = [f"t{i}" for i in range(500)]
+    with counted(database) as creating:
+        await make_run(repository, RunIdentifier("p", "d", "r"), **dict.fromkeys(names, "a0"))
+    run = RunIdentifier("p", "d", "r")
+    with counted(database) as inserting:
+        await repository.insert_events([event(name, run=run) for name in names])
+    with counted(database) as updating:
+        await repository.update_action_phases([update(name, ActionPhase.RUNNING, run=run) for name in names])
+    assert (await repository.get_action(action("t499", run))).phase is ActionPhase.RUNNING
+    # SQLite raises its counter of revisions in each; its many rows are one prepared statement.
+    assert max(len(creating), len(inserting), len(updating)) <= 4
+
+
+async def test_sibling_fields_run_side_by_side(opened: tuple[ActionRepo, Database]) -> None:
+    repository, _ = opened
+    await fill(repository, range(3), 3)
+    fields = " ".join(
+        f"f{i}: runs(first: {i + 1}) {{ totalCount nodes {{ phaseCounts {{ count }} }} }}" for i in range(9)
+    )
+    found = await execute(repository, f"{{ {fields} }}")
+    assert [found[f"f{i}"]["totalCount"] for i in range(9)] == [3] * 9
