@@ -34,7 +34,11 @@ class _Away(Exception):
 def graphql_url(url: str) -> str:
     """The address of the API, which may be given without its path. Raises ValueError for no address."""
     parts = urlsplit(url if "://" in url else f"http://{url}")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid:
         raise ValueError(f"{url!r} is not an address such as http://127.0.0.1:8000")
     return urlunsplit(parts._replace(path=parts.path.rstrip("/") or "/graphql"))
 

@@ -11,9 +11,6 @@ from ingest.history import Progress
 from ingest.plan import Json, Plan, PlannedAction, Step
 from repo.phases import ActionPhase
 
-POLL_S = 1.0
-"""How often the player asks for aborts."""
-
 _Due = tuple[PlannedAction, Step]
 
 
@@ -31,13 +28,16 @@ class Player:
         *,
         speed: float = 1,
         tick_s: float = 0.25,
+        poll_s: float = 1,
         progress: Progress = lambda done, total: None,
     ) -> None:
-        """`speed` is seconds of the plan per second; what falls due within a tick goes out together."""
+        """`speed` is seconds of the plan per second; what falls due within a tick goes out together, and
+        aborts are asked for every `poll_s` seconds."""
         self._executor = executor
         self._plan = plan
         self._speed = speed
         self._tick_s = tick_s
+        self._poll_s = poll_s
         self._progress = progress
         self._waiting: deque[_Due] = deque()
         self._reached: dict[str, tuple[int, ActionPhase]] = {}
@@ -51,10 +51,10 @@ class Player:
         await self._catch_up()
         clock = asyncio.get_running_loop()
         began = clock.time()
-        polled = began - POLL_S
+        polled = began - self._poll_s
         self._resumed_at = datetime.now(UTC)
         while True:
-            if clock.time() - polled >= POLL_S:
+            if clock.time() - polled >= self._poll_s:
                 polled = clock.time()
                 if await self._honour_aborts():
                     return ActionPhase.ABORTED
@@ -68,7 +68,7 @@ class Player:
             self._tell()
             if self._waiting:
                 until_next = (self._waiting[0][1].offset_ms - now_ms) / 1000 / self._speed
-                await asyncio.sleep(min(max(until_next, self._tick_s), POLL_S))
+                await asyncio.sleep(min(max(until_next, self._tick_s), self._poll_s))
 
     async def _catch_up(self) -> None:
         """Find out where an earlier player stopped."""

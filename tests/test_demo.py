@@ -1,0 +1,295 @@
+"""The demo executor: the shapes it promises, how it honours aborts, and how it takes up what it left."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from io import StringIO
+from typing import Any
+
+import httpx2
+import pytest
+from rich.console import Console
+from starlette.applications import Starlette
+
+from ingest.client import GraphQLClient as IngestClient
+from ingest.demo import Demo, play_demo
+from ingest.executor import Executor
+from ingest.scenarios import SCENARIOS, plan_scenario
+from repo.phases import ActionPhase
+from tests.client import GraphQLClient
+
+SECONDS = 60
+
+RUNS = """query ($filter: RunFilter) {
+  runs(filter: $filter, first: 100) {
+    nodes {
+      project domain name phase source createdAt endedAt durationMs
+      labels { key value } trigger { name } createdBy { kind subject } abort { state attemptCount }
+      error { kind code message } task { version } functionName environmentName
+      rootAction { state }
+      actions(first: 1000) {
+        nodes {
+          name parentName type phase attempts cacheStatus state
+          task { version } functionName environmentName error { kind code message }
+          attemptHistory {
+            attempt phase outputs logs { uri } clusterEvents { reason } error { code }
+            phaseTransitions { phase }
+          }
+        }
+      }
+    }
+  }
+}"""
+
+
+@pytest.fixture
+async def executor(client: GraphQLClient, app: Starlette) -> AsyncIterator[Executor]:
+    """An executor of the running application."""
+    async with IngestClient("http://testserver", transport=httpx2.ASGITransport(app)) as opened:
+        yield Executor(opened)
+
+
+async def _runs(client: GraphQLClient, **filter_: Any) -> list[dict[str, Any]]:
+    body = await client.execute(RUNS, {"filter": filter_})
+    assert "errors" not in body, body
+    nodes: list[dict[str, Any]] = body["data"]["runs"]["nodes"]
+    return nodes
+
+
+def _scenario(run: dict[str, Any]) -> str:
+    labels: dict[str, str] = {label["key"]: label["value"] for label in run["labels"]}
+    return labels["scenario"]
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("seed", range(10))
+def test_every_plan_keeps_the_phase_rules_and_its_children_within_their_parents(
+    scenario: str, seed: int
+) -> None:
+    plan = plan_scenario(scenario, seed)
+    assert plan == plan_scenario(scenario, seed)
+    for action in plan.actions:
+        ranks = [step.rank for step in action.steps]
+        assert ranks == sorted(set(ranks))
+        offsets = [step.offset_ms for step in action.steps]
+        assert offsets == sorted(offsets)
+        assert action.steps[-1].phase.is_terminal
+        if action.parent_name is not None:
+            parent = plan.by_name[action.parent_name]
+            assert parent.steps[0].offset_ms <= offsets[0]
+            assert parent.steps[-1].offset_ms >= offsets[-1]
+
+
+async def test_the_history_has_every_shape_that_the_demo_advertises(
+    client: GraphQLClient, executor: Executor
+) -> None:
+    said: list[str] = []
+    await Demo(executor, said.append, seed=1).write_past(len(SCENARIOS))
+    assert said == [f"writing {len(SCENARIOS)} finished runs of the last day"]
+    runs = {_scenario(run): run for run in await _runs(client, project="demo")}
+    assert set(runs) == set(SCENARIOS)
+    actions = [node for run in runs.values() for node in run["actions"]["nodes"]]
+    attempts = [attempt for node in actions for attempt in node["attemptHistory"]]
+
+    assert all(run["endedAt"] for run in runs.values())
+    assert {run["source"] for run in runs.values()} == {
+        "WEB",
+        "CLI",
+        "SCHEDULE_TRIGGER",
+        "TRACKED",
+        "ARTIFACT_TRIGGER",
+    }
+    assert {run["domain"] for run in runs.values()} == {"development", "production"}
+    assert {run["createdBy"]["kind"] for run in runs.values()} == {"USER", "APPLICATION"}
+    assert runs["daily_report"]["trigger"] == {"name": "daily_report-trigger"}
+    assert runs["daily_report"]["rootAction"]["state"] == "report published"
+    assert all(node["task"]["version"] and node["environmentName"] for node in actions)
+
+    below_root = {node["name"] for node in actions if node["parentName"] == "root"}
+    assert any(node["parentName"] in below_root for node in actions), "three levels"
+    assert len(runs["train_model"]["actions"]["nodes"]) > 200, "a few hundred actions"
+    assert {node["type"] for node in actions} == {"TASK", "TRACE", "CONDITION"}
+    assert {"HIT", "POPULATED"} <= {node["cacheStatus"] for node in actions}
+
+    retried = next(node for node in actions if node["attempts"] == 2 and node["phase"] == "SUCCEEDED")
+    assert [attempt["attempt"] for attempt in retried["attemptHistory"]] == [1, 2]
+    assert retried["attemptHistory"][0]["error"]["code"]
+    assert retried["error"] is None
+
+    failed = runs["load_orders"]
+    assert (failed["phase"], failed["error"]["kind"], failed["error"]["code"]) == (
+        "FAILED",
+        "USER",
+        "ChildFailed",
+    )
+    checked = next(node for node in failed["actions"]["nodes"] if node["name"] == "check-schema")
+    assert (checked["phase"], checked["attempts"], checked["error"]["code"]) == (
+        "FAILED",
+        3,
+        "SchemaMismatch",
+    )
+    phases = {node["phase"] for node in actions}
+    assert phases == {"SUCCEEDED", "FAILED", "ABORTED", "RECOVERED"}
+
+    approval = next(node for node in actions if node["name"] == "approve-release")
+    passed = [step["phase"] for step in approval["attemptHistory"][0]["phaseTransitions"]]
+    assert passed == ["QUEUED", "RUNNING", "PAUSED", "SUCCEEDED"]
+    assert approval["state"] == "approved"
+
+    assert any(attempt["phase"] == "TIMED_OUT" for attempt in attempts)
+    assert any(attempt["logs"] for attempt in attempts)
+    assert any(attempt["outputs"] for attempt in attempts)
+    reasons = {event["reason"] for attempt in attempts for event in attempt["clusterEvents"]}
+    assert {"Pulled", "FailedScheduling", "SchemaMismatch"} <= reasons
+
+
+async def test_history_is_written_only_up_to_the_number_that_is_wanted(
+    client: GraphQLClient, executor: Executor
+) -> None:
+    demo = Demo(executor, lambda text: None, seed=3)
+    await demo.write_past(3)
+    await demo.write_past(3)
+    assert len(await _runs(client)) == 3
+
+
+async def test_live_runs_end_as_the_history_does_and_the_demo_stops_at_its_limit(
+    client: GraphQLClient, executor: Executor
+) -> None:
+    demo = Demo(executor, lambda text: None, seed=1, speed=60)
+    async with asyncio.timeout(SECONDS):
+        await demo.keep_going(live=4, max_runs=len(SCENARIOS), forever=False)
+    runs = {_scenario(run): run["phase"] for run in await _runs(client)}
+    assert runs == dict.fromkeys(SCENARIOS, "SUCCEEDED") | {"load_orders": "FAILED"}
+
+
+@asynccontextmanager
+async def _playing(demo: Demo, limit: int) -> AsyncIterator[None]:
+    """The demo at work, as long as the block lasts."""
+    task = asyncio.create_task(demo.keep_going(live=limit, max_runs=limit, forever=False))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait_for(task, SECONDS)
+
+
+async def _until(
+    client: GraphQLClient, what: dict[str, Any], holds: Callable[[dict[str, Any]], bool] = bool
+) -> dict[str, Any]:
+    """The first run that matches, once there is one of which `holds` is true."""
+    async with asyncio.timeout(SECONDS):
+        while True:
+            for run in await _runs(client, **what):
+                if holds(run):
+                    return run
+            await asyncio.sleep(0.1)
+
+
+def _running(run: dict[str, Any]) -> int:
+    return sum(node["phase"] == "RUNNING" for node in run["actions"]["nodes"])
+
+
+def _identifier(run: dict[str, Any]) -> dict[str, str]:
+    return {part: run[part] for part in ("project", "domain", "name")}
+
+
+async def test_an_approval_is_seen_paused_before_it_is_given(
+    client: GraphQLClient, executor: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.demo.SCENARIOS", {"publish_dataset": SCENARIOS["publish_dataset"]})
+    async with _playing(Demo(executor, lambda text: None, seed=4, speed=30), 1):
+        run = await _until(client, {"hasPausedActions": True})
+        paused = next(node for node in run["actions"]["nodes"] if node["phase"] == "PAUSED")
+        assert (paused["name"], paused["type"]) == ("approve-release", "CONDITION")
+        assert paused["state"] == "waiting for approval"
+        await _until(client, {"phases": ["SUCCEEDED"]})
+
+
+async def test_an_abort_stops_a_run_of_the_demo_with_everything_below_it(
+    client: GraphQLClient, executor: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.demo.SCENARIOS", {"train_model": SCENARIOS["train_model"]})
+    async with _playing(Demo(executor, lambda text: None, seed=2, speed=4), 1):
+        run = await _until(client, {"phases": ["RUNNING"]}, lambda run: _running(run) > 10)
+        mutation = """mutation ($id: RunIdentifierInput!) {
+          abortRun(input: {id: $id, reason: "enough"}) { requested run { abort { state } } }
+        }"""
+        body = await client.execute(mutation, {"id": _identifier(run)})
+        assert body["data"]["abortRun"] == {"requested": True, "run": {"abort": {"state": "REQUESTED"}}}
+        confirmed = {"state": "CONFIRMED", "attemptCount": 1}
+        run = await _until(client, {"phases": ["ABORTED"]}, lambda run: run["abort"] == confirmed)
+        phases = {node["phase"] for node in run["actions"]["nodes"]}
+        assert phases <= {"SUCCEEDED", "ABORTED"}
+        await asyncio.sleep(1)
+        later = await _until(client, {"phases": ["ABORTED"]})
+        assert later["actions"] == run["actions"], "nothing is reported of it any more"
+
+
+async def test_a_demo_that_starts_again_finishes_what_it_left_and_confirms_what_was_aborted_meanwhile(
+    client: GraphQLClient, executor: Executor
+) -> None:
+    async with _playing(Demo(executor, lambda text: None, seed=1, speed=2), 2):
+        for scenario in ("daily_report", "train_model"):
+            await _until(
+                client, {"labels": [{"key": "scenario", "value": scenario}]}, lambda run: _running(run) > 1
+            )
+    left = await _runs(client, phases=["RUNNING"])
+    aborted = next(run for run in left if _scenario(run) == "train_model")
+    mutation = """mutation ($id: RunIdentifierInput!) { abortRun(input: {id: $id}) { requested } }"""
+    await client.execute(mutation, {"id": _identifier(aborted)})
+
+    said: list[str] = []
+    demo = Demo(executor, said.append, speed=60)
+    async with asyncio.timeout(SECONDS):
+        await demo.keep_going(live=2, max_runs=2, forever=False)
+    assert sum(text.startswith("going on with demo/") for text in said) == 2
+    runs = {_scenario(run): run for run in await _runs(client)}
+    assert len(runs) == 2
+    assert runs["daily_report"]["phase"] == "SUCCEEDED"
+    assert runs["train_model"]["phase"] == "ABORTED"
+    assert runs["train_model"]["abort"]["state"] == "CONFIRMED"
+    for run in runs.values():
+        assert all(ActionPhase[node["phase"]].is_terminal for node in run["actions"]["nodes"])
+
+
+async def test_an_interrupted_history_is_completed_as_history(
+    client: GraphQLClient, executor: Executor
+) -> None:
+    plan = plan_scenario("daily_report", 7, began_at=plan_scenario("daily_report", 7).began_at)
+    moment = plan.began_at
+    await executor.report([plan.create_input(plan.root, moment)])
+    demo = Demo(executor, lambda text: None)
+    async with asyncio.timeout(SECONDS):
+        await demo.keep_going(live=1, max_runs=1, forever=False)
+    (run,) = await _runs(client)
+    assert (run["phase"], run["durationMs"]) == ("SUCCEEDED", plan.duration_ms)
+
+
+async def test_runs_of_others_in_the_same_project_are_left_alone(
+    client: GraphQLClient, executor: Executor
+) -> None:
+    mine = plan_scenario("daily_report", 7)
+    foreign = mine.create_input(mine.root, mine.began_at)
+    foreign["id"]["name"], foreign["spec"] = "root", {"scenario": "daily_report", "seed": 8, "pace": 1}
+    await executor.report([foreign])
+    assert await Demo(executor, lambda text: None).leftovers() == []
+
+
+async def test_the_demo_waits_for_a_server_that_is_not_there_and_says_so() -> None:
+    seen = 0
+
+    def refuse(request: httpx2.Request) -> httpx2.Response:
+        nonlocal seen
+        seen += 1
+        raise httpx2.ConnectError("Connection refused")
+
+    console = Console(file=StringIO(), width=300)
+    playing = play_demo("http://testserver", console=console, transport=httpx2.MockTransport(refuse))
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(playing, 1.5)
+    assert isinstance(console.file, StringIO)
+    assert seen > 2
+    assert console.file.getvalue() == (
+        "Demo: http://testserver/graphql does not answer (Connection refused); trying again\n"
+    )
