@@ -14,7 +14,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from tests.browser import find_chromium
-from tests.browser import find_chromium
 from tests.postgres import find_binaries
 
 
@@ -41,12 +40,6 @@ NEEDS = [
         lambda: find_chromium() is not None,
         "chromium",
         "or name a Chromium or Chrome of yours:\n    RUNGRAPH_TEST_CHROMIUM=/path/to/chrome",
-    ),
-    Need(
-        "Chromium, in which GraphiQL is looked at",
-        lambda: find_chromium() is not None,
-        "chromium",
-        "or name one that is installed:\n    RUNGRAPH_TEST_CHROMIUM=/path/to/chrome",
     ),
 ]
 
