@@ -13,6 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from tests.browser import find_chromium
 from tests.postgres import find_binaries
 
 
@@ -33,6 +34,12 @@ NEEDS = [
         "postgresql",
         "or name a running server whose user may create databases:\n"
         "    RUNGRAPH_TEST_POSTGRES_URL=postgresql://user:password@host/postgres",
+    ),
+    Need(
+        "Chromium, in which they open GraphiQL",
+        lambda: find_chromium() is not None,
+        "chromium",
+        "or name a Chromium or Chrome of yours:\n    RUNGRAPH_TEST_CHROMIUM=/path/to/chrome",
     ),
 ]
 
