@@ -69,7 +69,7 @@ $(PYTHON_READY): requirements-dev.lock pyproject.toml
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-CHECK_NODE = node -e 'process.exit(parseInt(process.versions.node) < $(NODE_MIN))' 2>/dev/null \
+CHECK_NODE = node -e 'process.exit(parseInt(process.versions.node) < $(NODE_MIN) ? 1 : 0)' 2>/dev/null \
 	&& command -v npm >/dev/null || { \
 		echo "Rungraph needs Node $(NODE_MIN) or newer with npm; 'node' is $$(node --version 2>/dev/null || echo not installed)."; \
 		exit 1; }
