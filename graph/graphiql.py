@@ -12,7 +12,7 @@ BUILT = Path(__file__).parent / "static" / "graphiql"
 _POLICY = {
     "default-src": "'none'",
     "script-src": "'self'",
-    # GraphiQL's editor and menus write style elements of their own.
+    # GraphiQL's dialogs write style elements of their own.
     "style-src": "'self' 'unsafe-inline'",
     "img-src": "'self' data:",
     "font-src": "'self' data:",

@@ -181,3 +181,4 @@ async def test_graphiql_works_in_a_browser_without_any_outside_request(prefix: s
     assert json.loads(seen["result"])["data"]["runs"]["totalCount"] == len(SCENARIOS) + 2
     assert "The runs, newest first by default" in seen["documentation"]
     assert "pendingAborts" in seen["explorer"]
+    assert seen["isDark"]

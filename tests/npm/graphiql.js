@@ -56,6 +56,18 @@ try {
   await page.locator(".graphiql-explorer-root").waitFor();
   seen.explorer = await page.locator(".graphiql-explorer-root").innerText();
 
+  await page.click('[aria-label="Show History"]');
+  await page.locator(".graphiql-history").waitFor();
+  await page.locator(".graphiql-editor-tools").getByText("Headers").click();
+  await page.click('[aria-label="Open short keys dialog"]');
+  await page.getByRole("heading", { name: "Short Keys" }).waitFor();
+  await page.keyboard.press("Escape");
+  await page.click('[aria-label="Open settings dialog"]');
+  await page.getByText("Dark", { exact: true }).click();
+  await page.keyboard.press("Escape");
+  await page.locator(".graphiql-dialog").waitFor({ state: "detached" });
+  seen.isDark = await page.locator("body.graphiql-dark").count();
+
   // What was typed is still there when the page is loaded again.
   await page.locator(".graphiql-query-editor .CodeMirror").evaluate((element) => {
     element.CodeMirror.setValue("query Mine { __typename }");
