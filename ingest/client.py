@@ -12,7 +12,7 @@ import httpx2
 
 _AWAY = {429, 502, 503, 504}
 _TIMEOUT_S = 60
-_LONGEST_PAUSE_S = 10.0
+_LONGEST_PAUSE_S = 5.0
 
 
 class ApiError(Exception):
@@ -55,10 +55,11 @@ class GraphQLClient:
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
         """`patience_s` is for how long a server may be away before ServerAway is raised; `on_away` is
-        told once each time it goes."""
+        told when it goes and when it is back, however many calls wait for it."""
         self.url = graphql_url(url)
         self.patience_s = patience_s
         self._on_away = on_away
+        self._away = False
         # The server is the user's own: a proxy from the environment is not asked.
         self._http = httpx2.AsyncClient(transport=transport, timeout=_TIMEOUT_S, trust_env=False)
 
@@ -78,16 +79,19 @@ class GraphQLClient:
         clock = asyncio.get_running_loop()
         deadline = clock.time() + self.patience_s
         pause = 0.25
-        told = False
         while True:
             try:
-                return await self._post(body)
+                data = await self._post(body)
+                if self._away:
+                    self._away = False
+                    self._on_away(f"{self.url} answers again")
+                return data
             except _Away as away:
                 if clock.time() >= deadline:
                     raise ServerAway(f"no server answers at {self.url} ({away})") from None
-                if not told:
+                if not self._away:
+                    self._away = True
                     self._on_away(f"{self.url} does not answer ({away}); trying again")
-                    told = True
             # A little chance keeps clients from coming back all at once.
             await asyncio.sleep(pause * random.uniform(0.5, 1))
             pause = min(pause * 2, _LONGEST_PAUSE_S)
@@ -99,6 +103,8 @@ class GraphQLClient:
             )
         except httpx2.TransportError as error:
             raise _Away(str(error) or type(error).__name__) from None
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+            raise ApiError(f"{self.url}: {error}") from None
         if response.status_code in _AWAY:
             raise _Away(f"status {response.status_code}")
         try:

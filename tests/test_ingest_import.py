@@ -243,6 +243,7 @@ async def test_a_server_that_goes_away_for_a_moment_is_waited_for(
     code, said = await run_import()
     assert code == 0, said
     assert "does not answer (connection lost); trying again" in said
+    assert said.count("answers again") == 2
     assert (await _stored(client))["actions"]["totalCount"] == 11
 
 
