@@ -22,7 +22,6 @@ from repo import (
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
-Key = tuple[bytes, str]
 Listing = tuple[ActionFilter | None, Order | None, PageRequest]
 EventListing = tuple[int | None, Any, PageRequest]
 
@@ -61,15 +60,17 @@ class Loaders:
         self.run_actions: DataLoader[tuple[bytes, Listing], Page[Action]] = _by_arguments(
             repository.list_actions_of_runs
         )
-        self.children: DataLoader[tuple[Key, Listing], Page[Action]] = _by_arguments(repository.list_children)
+        self.children: DataLoader[tuple[bytes, Listing], Page[Action]] = _by_arguments(
+            repository.list_children
+        )
         self.run_action_count: DataLoader[tuple[bytes, tuple[ActionFilter | None]], int] = _by_arguments(
             repository.count_actions_of_runs
         )
-        self.child_count: DataLoader[tuple[Key, tuple[ActionFilter | None]], int] = _by_arguments(
+        self.child_count: DataLoader[tuple[bytes, tuple[ActionFilter | None]], int] = _by_arguments(
             repository.count_children
         )
         self.run_phases: DataLoader[bytes, list[PhaseCount] | None] = _by_key(repository.count_phases_of_runs)
-        self.descendant_phases: DataLoader[Key, list[PhaseCount] | None] = _by_key(
+        self.descendant_phases: DataLoader[bytes, list[PhaseCount] | None] = _by_key(
             repository.count_phases_of_descendants
         )
         self.events: DataLoader[tuple[ActionIdentifier, EventListing], Page[ActionEvent]] = _by_arguments(

@@ -92,14 +92,14 @@ class Run(Node):
         wanted, order = filter_of_actions(filter), order_of(order_by, OLDEST_FIRST)
         loaders = info.context.loaders
         listing = wanted, order, page_request(info, first, after, last, before)
-        page = await loaders.run_actions.load((root.run_id, listing))
-        return Connection(page, lambda: loaders.run_action_count.load((root.run_id, (wanted,))))
+        page = await loaders.run_actions.load((root.run_key, listing))
+        return Connection(page, lambda: loaders.run_action_count.load((root.run_key, (wanted,))))
 
     @strawberry.field(
         description="All its actions by phase, the root included.", graphql_type=list[values.PhaseCount]
     )
     async def phase_counts(root: strawberry.Parent[repo.Run], info: Call) -> list[repo.PhaseCount]:
-        return await info.context.loaders.run_phases.load(root.run_id) or []
+        return await info.context.loaders.run_phases.load(root.run_key) or []
 
 
 @strawberry.type(description="A step of a run. Actions form a tree under the run's root.")

@@ -8,10 +8,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from repo.database import Database, UtcDateTime
 from repo.errors import Conflict
 from repo.identifiers import ActionIdentifier
-from repo.listing import RunFilter, is_unconfirmed, matching_runs
+from repo.listing import RunFilter, matching_runs
 from repo.models import Identity, identity_to_json
 from repo.phases import FIRST_TERMINAL, AbortState, ActionPhase
-from repo.tables import actions
+from repo.tables import actions, is_unconfirmed
 
 c = actions.c
 _is_unfinished = c.phase < FIRST_TERMINAL
@@ -19,8 +19,7 @@ _is_unfinished = c.phase < FIRST_TERMINAL
 
 def is_action(action: ActionIdentifier) -> ColumnElement[bool]:
     """The condition for the row of one action."""
-    run_id, name = action.key
-    return (c.run_id == run_id) & (c.name == name)
+    return c.key == action.key
 
 
 async def request(

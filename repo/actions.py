@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.elements import NamedColumn
 
 from repo import aborts, counting, creation, events
 from repo.database import Database, this_revision
@@ -17,8 +18,6 @@ from repo.listing import (
     RUN_COLUMNS,
     ActionFilter,
     RunFilter,
-    is_root,
-    is_unconfirmed,
     matching_actions,
     matching_runs,
     order_of_aborts,
@@ -29,15 +28,13 @@ from repo.migrate import is_at_head
 from repo.models import Action, ActionEvent, Identity, NewAction, NewEvent, PhaseCount, Run
 from repo.paging import Order, Page, PageRequest, fetch_page, fetch_pages
 from repo.phases import ActionPhase, CacheStatus, PhaseUpdate, Progress, advance
-from repo.tables import action_events, actions
+from repo.tables import action_events, actions, is_root, is_unconfirmed
 
 MAX_BATCH = 5000
 """How many actions, events or updates one call takes."""
 
 NEWEST_FIRST = Order()
 OLDEST_FIRST = Order(descending=False)
-
-Key = tuple[bytes, str]
 
 c = actions.c
 e = action_events.c
@@ -63,8 +60,8 @@ class ActionRepo:
 
     async def get_runs(self, run_ids: Iterable[RunIdentifier]) -> dict[RunIdentifier, Run]:
         """The runs among these that exist."""
-        keys = [(run_id.key,) for run_id in run_ids]
-        statement = self._database.having_keys(select(*RUN_COLUMNS).where(is_root), (c.run_id,), keys)
+        keys = [run_id.key for run_id in run_ids]
+        statement = self._database.having_keys(select(*RUN_COLUMNS).where(is_root), c.run_key, keys)
         return {run.identifier: run for run in (Run(*row) for row in await self._rows(statement))}
 
     async def list_runs(
@@ -95,7 +92,7 @@ class ActionRepo:
         events.check_limit(limit)
         wanted = RunFilter(project=project, domain=domain, start_date=start_date, end_date=end_date)
         statement = select(*ACTION_COLUMNS).where(*matching_runs(wanted, self._database))
-        statement = statement.order_by(c.created_at.desc(), c.run_id.desc()).limit(limit)
+        statement = statement.order_by(c.created_at.desc(), c.key.desc()).limit(limit)
         return [Action(*row) for row in await self._rows(statement)]
 
     async def list_projects(self) -> dict[str, list[str]]:
@@ -115,7 +112,7 @@ class ActionRepo:
     async def get_actions(self, action_ids: Iterable[ActionIdentifier]) -> dict[ActionIdentifier, Action]:
         """The actions among these that exist."""
         keys = [action_id.key for action_id in action_ids]
-        statement = self._database.having_keys(select(*ACTION_COLUMNS), (c.run_id, c.name), keys)
+        statement = self._database.having_keys(select(*ACTION_COLUMNS), c.key, keys)
         return {action.identifier: action for action in (Action(*row) for row in await self._rows(statement))}
 
     async def list_actions(
@@ -128,62 +125,57 @@ class ActionRepo:
         """A page of the actions of one run, oldest first, or of all, newest first. Raises InvalidCursor."""
         statement = select(*ACTION_COLUMNS).where(*matching_actions(wanted))
         if run_id is not None:
-            statement = statement.where(c.run_id == run_id.key)
-        keyset = order_of_actions(order or (OLDEST_FIRST if run_id else NEWEST_FIRST))
+            statement = statement.where(c.run_key == run_id.key)
+        keyset = order_of_actions(order or (OLDEST_FIRST if run_id else NEWEST_FIRST), run_id is not None)
         async with self._database.read() as connection:
             return await fetch_page(connection, statement, keyset, page, Action)
 
     async def list_actions_of_runs(
         self,
-        run_ids: Collection[bytes],
+        run_keys: Collection[bytes],
         wanted: ActionFilter | None = None,
         order: Order = OLDEST_FIRST,
         page: PageRequest = PageRequest(),
     ) -> dict[bytes, Page[Action]]:
         """The same page of each run's actions, in one statement. Raises InvalidCursor."""
-        keys = [(run_id,) for run_id in run_ids]
-        pages = await self._pages_of_actions((c.run_id,), keys, wanted, order, page)
-        return {run_id: pages.get((run_id,), EMPTY) for run_id in run_ids}
+        return await self._pages_of_actions(c.run_key, run_keys, wanted, order, page)
 
     async def list_children(
         self,
-        parents: Collection[Key],
+        parent_keys: Collection[bytes],
         wanted: ActionFilter | None = None,
         order: Order = OLDEST_FIRST,
         page: PageRequest = PageRequest(),
-    ) -> dict[Key, Page[Action]]:
+    ) -> dict[bytes, Page[Action]]:
         """The same page of each parent's children, in one statement. Raises InvalidCursor."""
-        pages = await self._pages_of_actions((c.run_id, c.parent_name), parents, wanted, order, page)
-        return {key: pages.get(key, EMPTY) for key in parents}
+        return await self._pages_of_actions(c.parent_key, parent_keys, wanted, order, page)
 
     async def count_actions(
         self, run_id: RunIdentifier | None = None, wanted: ActionFilter | None = None
     ) -> int:
         """How many actions of a run, or of all runs, match: reads every one of them."""
-        within = [] if run_id is None else [c.run_id == run_id.key]
+        within = [] if run_id is None else [c.run_key == run_id.key]
         return await self._count([*within, *matching_actions(wanted)])
 
     async def count_actions_of_runs(
-        self, run_ids: Collection[bytes], wanted: ActionFilter | None = None
+        self, run_keys: Collection[bytes], wanted: ActionFilter | None = None
     ) -> dict[bytes, int]:
         """How many actions of each run match."""
-        counts = await self._counts((c.run_id,), [(run_id,) for run_id in run_ids], wanted)
-        return {run_id: counts.get((run_id,), 0) for run_id in run_ids}
+        return await self._counts(c.run_key, run_keys, wanted)
 
     async def count_children(
-        self, parents: Collection[Key], wanted: ActionFilter | None = None
-    ) -> dict[Key, int]:
+        self, parent_keys: Collection[bytes], wanted: ActionFilter | None = None
+    ) -> dict[bytes, int]:
         """How many children of each parent match."""
-        counts = await self._counts((c.run_id, c.parent_name), parents, wanted)
-        return {key: counts.get(key, 0) for key in parents}
+        return await self._counts(c.parent_key, parent_keys, wanted)
 
-    async def count_phases_of_runs(self, run_ids: Collection[bytes]) -> dict[bytes, list[PhaseCount]]:
+    async def count_phases_of_runs(self, run_keys: Collection[bytes]) -> dict[bytes, list[PhaseCount]]:
         """All actions of each run by phase, the root included; phases with none are left out."""
         async with self._database.read() as connection:
-            counts = await counting.phases_of_runs(self._database, connection, run_ids)
-        return {run_id: counts.get(run_id, []) for run_id in run_ids}
+            counts = await counting.phases_of_runs(self._database, connection, run_keys)
+        return {key: counts.get(key, []) for key in run_keys}
 
-    async def count_phases_of_descendants(self, keys: Collection[Key]) -> dict[Key, list[PhaseCount]]:
+    async def count_phases_of_descendants(self, keys: Collection[bytes]) -> dict[bytes, list[PhaseCount]]:
         """All descendants of each action by phase; phases with none are left out."""
         async with self._database.read() as connection:
             counts = await counting.phases_of_descendants(self._database, connection, keys)
@@ -279,16 +271,15 @@ class ActionRepo:
             statement = statement.where(e.attempt == attempt)
         if since is not None:
             statement = statement.where(e.occurred_at > since)
-        scope = (e.run_id, e.action_name)
-        statement = self._database.having_keys(statement, scope, by_key)
+        statement = self._database.having_keys(statement, e.action_key, by_key)
         async with self._database.read() as connection:
             pages = await fetch_pages(
                 connection,
                 statement,
-                scope,
+                e.action_key,
                 events.oldest_first,
                 page,
-                lambda *row: event_of(row, by_key[row[0], row[1]]),
+                lambda *row: event_of(row, by_key[row[0]]),
             )
         return {action_id: pages.get(key, EMPTY) for key, action_id in by_key.items()}
 
@@ -297,10 +288,10 @@ class ActionRepo:
     ) -> dict[ActionIdentifier, list[ActionEvent]]:
         """Every event of each action, oldest first, in one statement."""
         by_key = {action_id.key: action_id for action_id in action_ids}
-        statement = self._database.having_keys(select(*EVENT_COLUMNS), (e.run_id, e.action_name), by_key)
+        statement = self._database.having_keys(select(*EVENT_COLUMNS), e.action_key, by_key)
         found: dict[ActionIdentifier, list[ActionEvent]] = {action_id: [] for action_id in action_ids}
         for row in await self._rows(statement.order_by(*events.oldest_first.order(backward=False))):
-            action_id = by_key[row[0], row[1]]
+            action_id = by_key[row[0]]
             found[action_id].append(event_of(row, action_id))
         return found
 
@@ -315,16 +306,18 @@ class ActionRepo:
         self, attempts: Iterable[tuple[ActionIdentifier, int]]
     ) -> dict[tuple[ActionIdentifier, int], ActionEvent]:
         """The latest event of each of these attempts that has one, in one statement."""
-        by_key = {(*action_id.key, attempt): action_id for action_id, attempt in attempts}
-        scope = (e.run_id, e.action_name, e.attempt)
-        rank = func.row_number().over(partition_by=scope, order_by=(e.phase.desc(), e.version.desc()))
-        ranked = self._database.having_keys(select(*EVENT_COLUMNS, rank.label("rank")), scope, by_key)
-        found = ranked.subquery()
-        latest = {}
-        for row in await self._rows(select(*found.c).where(found.c.rank == 1)):
-            action_id = by_key[row[0], row[1], row[2]]
-            latest[action_id, row[2]] = event_of(row, action_id)
-        return latest
+        wanted = set(attempts)
+        by_key = {action_id.key: action_id for action_id, _ in wanted}
+        rank = func.row_number().over(
+            partition_by=(e.action_key, e.attempt), order_by=(e.phase.desc(), e.version.desc())
+        )
+        ranked = select(*EVENT_COLUMNS, rank.label("rank")).where(
+            e.attempt.in_({attempt for _, attempt in wanted})
+        )
+        found = self._database.having_keys(ranked, e.action_key, by_key).subquery()
+        rows = await self._rows(select(*found.c).where(found.c.rank == 1))
+        events_found = (event_of(row, by_key[row[0]]) for row in rows)
+        return {key: event for event in events_found if (key := (event.action, event.attempt)) in wanted}
 
     # Aborts
 
@@ -333,7 +326,7 @@ class ActionRepo:
         for the executor. A finished run stays as it ended. Raises RunNotFound."""
 
         async def work(connection: AsyncConnection) -> bool:
-            which = (c.run_id == run_id.key) & is_root
+            which = (c.run_key == run_id.key) & is_root
             if await aborts.request(connection, which, reason, aborted_by, _now()):
                 return True
             if await connection.scalar(select(c.name).where(which)) is None:
@@ -445,24 +438,26 @@ class ActionRepo:
             return await connection.scalar(statement) or 0
 
     async def _counts(
-        self, scope: Sequence[Any], keys: Iterable[tuple[Any, ...]], wanted: ActionFilter | None
-    ) -> dict[tuple[Any, ...], int]:
-        counted = select(*scope, func.count()).where(*matching_actions(wanted)).group_by(*scope)
+        self, scope: NamedColumn[Any], keys: Collection[bytes], wanted: ActionFilter | None
+    ) -> dict[bytes, int]:
+        counted = select(scope, func.count()).where(*matching_actions(wanted)).group_by(scope)
         rows = await self._rows(self._database.having_keys(counted, scope, keys))
-        return {tuple(row[:-1]): row[-1] for row in rows}
+        return dict.fromkeys(keys, 0) | {key: count for key, count in rows}
 
     async def _pages_of_actions(
         self,
-        scope: Sequence[Any],
-        keys: Iterable[tuple[Any, ...]],
+        scope: NamedColumn[Any],
+        keys: Collection[bytes],
         wanted: ActionFilter | None,
         order: Order,
         page: PageRequest,
-    ) -> Mapping[tuple[Any, ...], Page[Action]]:
+    ) -> dict[bytes, Page[Action]]:
         statement: Select[Any] = select(*ACTION_COLUMNS).where(*matching_actions(wanted))
         statement = self._database.having_keys(statement, scope, keys)
+        keyset = order_of_actions(order, within_a_run=True)
         async with self._database.read() as connection:
-            return await fetch_pages(connection, statement, scope, order_of_actions(order), page, Action)
+            pages = await fetch_pages(connection, statement, scope, keyset, page, Action)
+        return dict.fromkeys(keys, EMPTY) | pages
 
     async def _events(
         self,
@@ -473,8 +468,7 @@ class ActionRepo:
     ) -> list[ActionEvent]:
         events.check_limit(offset, "offset")
         events.check_limit(limit)
-        run_id, name = action_id.key
-        statement = select(*EVENT_COLUMNS).where(e.run_id == run_id, e.action_name == name, *conditions)
+        statement = select(*EVENT_COLUMNS).where(e.action_key == action_id.key, *conditions)
         statement = statement.order_by(*events.oldest_first.order(backward=False))
         rows = await self._rows(statement.offset(offset).limit(limit))
         return [event_of(row, action_id) for row in rows]
@@ -488,10 +482,10 @@ class ActionRepo:
         """Lock the rows, apply the updates in their order, and write the rows that changed."""
         columns = (c.phase, c.attempts, c.cache_status, c.created_at, c.started_at, c.ended_at)
         keys = [action_id.key for action_id, _ in updates]
-        statement = self._database.having_keys(select(c.run_id, c.name, *columns), (c.run_id, c.name), keys)
+        statement = self._database.having_keys(select(c.key, *columns), c.key, keys)
         # Rows are locked in one order everywhere, and not against the events that refer to them.
-        locked = statement.order_by(c.run_id, c.name).with_for_update(key_share=True, of=actions)
-        before = {(row.run_id, row.name): Progress(*row[2:]) for row in await connection.execute(locked)}
+        locked = statement.order_by(c.key).with_for_update(key_share=True, of=actions)
+        before = {row.key: Progress(*row[1:]) for row in await connection.execute(locked)}
         after = dict(before)
         applied = []
         for (action_id, update), key in zip(updates, keys, strict=True):
@@ -502,8 +496,7 @@ class ActionRepo:
             after[key] = progress or after[key]
         rows = [
             {
-                "run_id": key[0],
-                "name": key[1],
+                "key": key,
                 "phase": progress.phase,
                 "attempts": progress.attempts,
                 "cache_status": progress.cache_status,

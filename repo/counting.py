@@ -8,9 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from repo.database import Database
 from repo.models import PhaseCount
-from repo.tables import actions
-
-Key = tuple[bytes, str]
+from repo.tables import actions, is_root
 
 c = actions.c
 
@@ -19,40 +17,37 @@ async def phases_of_runs(
     database: Database, connection: AsyncConnection, runs: Iterable[bytes]
 ) -> dict[bytes, list[PhaseCount]]:
     """All actions of each run by phase, the root included; phases with none are left out."""
-    counted = select(c.run_id, c.phase, func.count()).group_by(c.run_id, c.phase).order_by(c.phase)
-    statement = database.having_keys(counted, (c.run_id,), ((run_id,) for run_id in runs))
+    counted = select(c.run_key, c.phase, func.count()).group_by(c.run_key, c.phase).order_by(c.phase)
     counts: dict[bytes, list[PhaseCount]] = {}
-    for run_id, phase, count in await connection.execute(statement):
-        counts.setdefault(run_id, []).append(PhaseCount(phase, count))
+    for key, phase, count in await connection.execute(database.having_keys(counted, c.run_key, runs)):
+        counts.setdefault(key, []).append(PhaseCount(phase, count))
     return counts
 
 
 async def phases_of_descendants(
-    database: Database, connection: AsyncConnection, keys: Iterable[Key]
-) -> dict[Key, list[PhaseCount]]:
+    database: Database, connection: AsyncConnection, keys: Iterable[bytes]
+) -> dict[bytes, list[PhaseCount]]:
     """All descendants of each action by phase, itself not included; phases with none are left out."""
-    children = select(c.run_id, c.parent_name.label("ancestor"), c.name, c.phase)
-    tree = database.having_keys(children, (c.run_id, c.parent_name), keys).cte("tree", recursive=True)
+    children = select(c.parent_key.label("ancestor_key"), c.key, c.phase)
+    tree = database.having_keys(children, c.parent_key, keys).cte("tree", recursive=True)
     below = actions.alias("below")
     tree = tree.union_all(
-        select(tree.c.run_id, tree.c.ancestor, below.c.name, below.c.phase).join(
-            below, (below.c.run_id == tree.c.run_id) & (below.c.parent_name == tree.c.name)
-        )
+        select(tree.c.ancestor_key, below.c.key, below.c.phase).join(below, below.c.parent_key == tree.c.key)
     )
     statement = (
-        select(tree.c.run_id, tree.c.ancestor, tree.c.phase, func.count())
-        .group_by(tree.c.run_id, tree.c.ancestor, tree.c.phase)
+        select(tree.c.ancestor_key, tree.c.phase, func.count())
+        .group_by(tree.c.ancestor_key, tree.c.phase)
         .order_by(tree.c.phase)
     )
-    counts: dict[Key, list[PhaseCount]] = {}
-    for run_id, ancestor, phase, count in await connection.execute(statement):
-        counts.setdefault((run_id, ancestor), []).append(PhaseCount(phase, count))
+    counts: dict[bytes, list[PhaseCount]] = {}
+    for key, phase, count in await connection.execute(statement):
+        counts.setdefault(key, []).append(PhaseCount(phase, count))
     return counts
 
 
 async def projects(connection: AsyncConnection) -> dict[str, list[str]]:
     """The domains of each project, by name. Each pair is one step in an index, however many runs it has."""
-    pair = select(c.project, c.domain).where(c.parent_name.is_(None))
+    pair = select(c.project, c.domain).where(is_root)
     pair = pair.order_by(c.project, c.domain).limit(1)
     found: dict[str, list[str]] = {}
     row: Any = (await connection.execute(pair)).first()

@@ -1,6 +1,7 @@
 """Owns how actions come into being: idempotently, under a parent that exists, one root a run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -10,12 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from repo.database import Database
 from repo.errors import ActionNotFound, Conflict, InvalidArgument, RunNotFound
-from repo.identifiers import ActionIdentifier, check_name
+from repo.identifiers import ActionIdentifier, RunIdentifier, check_name
 from repo.models import Label, NewAction, identity_to_json
 from repo.phases import begin
-from repo.tables import actions
-
-Key = tuple[bytes, str]
+from repo.tables import actions, is_root
 
 c = actions.c
 
@@ -30,17 +29,19 @@ async def create(
     """
     if not given:
         return 0
-    wanted: dict[Key, NewAction] = {}
+    wanted: dict[bytes, NewAction] = {}
     for action in given:
         wanted.setdefault(action.id.key, action)
     existing = await _which_exist(database, connection, wanted)
     new = {key: action for key, action in wanted.items() if key not in existing}
     if not new:
         return 0
-    roots = await _roots_of(database, connection, {run_id for run_id, _ in new})
-    for (run_id, name), action in new.items():
-        if action.parent_name is None and roots.setdefault(run_id, name) != name:
-            raise _second_root(action.id, roots[run_id])
+    roots = await _roots_of(database, connection, {action.id.run for action in new.values()})
+    for action in new.values():
+        if action.parent_name is None:
+            root = roots.setdefault(action.id.run, action.id.name)
+            if root != action.id.name:
+                raise _second_root(action.id, root)
     await _check_parents(database, connection, new, roots)
     rows = [_row_of(action, now) for _, action in sorted(new.items(), key=lambda item: item[0])]
     try:
@@ -55,60 +56,69 @@ def _second_root(action: ActionIdentifier, root: str) -> Conflict:
     return Conflict(f"run {action.run} has a root action already ({root}); {action.name} needs a parentName")
 
 
-async def _which_exist(database: Database, connection: AsyncConnection, keys: Mapping[Key, Any]) -> set[Key]:
-    statement = database.having_keys(select(c.run_id, c.name), (c.run_id, c.name), keys)
-    return {(run_id, name) for run_id, name in await connection.execute(statement)}
+async def _which_exist(database: Database, connection: AsyncConnection, keys: Iterable[bytes]) -> set[bytes]:
+    statement = database.having_keys(select(c.key), c.key, keys)
+    return set(await connection.scalars(statement))
 
 
-async def _roots_of(database: Database, connection: AsyncConnection, runs: set[bytes]) -> dict[bytes, str]:
-    roots = select(c.run_id, c.name).where(c.parent_name.is_(None))
-    statement = database.having_keys(roots, (c.run_id,), ((run_id,) for run_id in runs))
-    return {run_id: name for run_id, name in await connection.execute(statement)}
+async def _roots_of(
+    database: Database, connection: AsyncConnection, runs: Iterable[RunIdentifier]
+) -> dict[RunIdentifier, str]:
+    by_key = {run.key: run for run in runs}
+    statement = database.having_keys(select(c.run_key, c.name).where(is_root), c.run_key, by_key)
+    return {by_key[run_key]: name for run_key, name in await connection.execute(statement)}
+
+
+def _parent_of(action: NewAction) -> ActionIdentifier | None:
+    if action.parent_name is None:
+        return None
+    check_name(action.parent_name, "parentName")
+    return replace(action.id, name=action.parent_name)
 
 
 async def _check_parents(
     database: Database,
     connection: AsyncConnection,
-    new: Mapping[Key, NewAction],
-    roots: Mapping[bytes, str],
+    new: Mapping[bytes, NewAction],
+    roots: Mapping[RunIdentifier, str],
 ) -> None:
     """Every chain of new parents must end at a root, or at an action that is stored."""
-    outside: dict[Key, NewAction] = {}
-    sound: set[Key] = set()
+    outside: dict[bytes, NewAction] = {}
+    sound: set[bytes] = set()
     for key in new:
-        chain: list[Key] = []
+        chain: list[bytes] = []
         while key in new and key not in sound:
             if key in chain:
                 raise InvalidArgument(f"action {new[key].id} is its own ancestor")
             chain.append(key)
-            parent_name = new[key].parent_name
-            if parent_name is None:
+            parent = _parent_of(new[key])
+            if parent is None:
                 break
-            check_name(parent_name, "parentName")
-            parent = key[0], parent_name
-            if parent not in new:
-                outside.setdefault(parent, new[key])
-            key = parent
+            if parent.key not in new:
+                outside.setdefault(parent.key, new[key])
+            key = parent.key
         sound.update(chain)
     if not outside:
         return
     stored = await _which_exist(database, connection, outside)
-    for (run_id, parent_name), action in outside.items():
-        if (run_id, parent_name) not in stored:
-            if run_id not in roots:
+    for key, action in outside.items():
+        if key not in stored:
+            if action.id.run not in roots:
                 raise RunNotFound(f"there is no run {action.id.run} to create {action.id.name} in")
-            raise ActionNotFound(f"there is no action {parent_name}, the parent of {action.id}")
+            raise ActionNotFound(f"there is no action {action.parent_name}, the parent of {action.id}")
 
 
 def _row_of(action: NewAction, now: datetime) -> dict[str, Any]:
     created_at = action.created_at or now
     progress = begin(action.phase, action.attempts, action.cache_status, created_at)
-    run_id, name = action.id.key
+    parent = _parent_of(action)
     task, trigger = action.task, action.trigger
     named = (task.name if task else None, action.function_name)
     return {
-        "run_id": run_id,
-        "name": name,
+        "key": action.id.key,
+        "run_key": action.id.run.key,
+        "parent_key": parent.key if parent else None,
+        "name": action.id.name,
         "project": action.id.project,
         "domain": action.id.domain,
         "run_name": action.id.run_name,
@@ -132,8 +142,8 @@ def _row_of(action: NewAction, now: datetime) -> dict[str, Any]:
         "trigger_revision": trigger and trigger.revision,
         "created_by": identity_to_json(action.created_by),
         "created_by_subject": action.created_by and action.created_by.subject,
-        "search_text": _search_text(name, *named),
-        "run_search_text": None if action.parent_name else _search_text(action.id.run_name, *named),
+        "search_text": _search_text(action.id.name, *named),
+        "run_search_text": None if parent else _search_text(action.id.run_name, *named),
         "spec": action.spec,
         "abort_attempt_count": 0,
         "created_at": created_at,

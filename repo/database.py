@@ -21,15 +21,14 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
-    and_,
     bindparam,
     column,
     event,
     func,
     literal,
+    literal_column,
     select,
     text,
-    tuple_,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, make_url
@@ -119,6 +118,13 @@ class EnumNumber(TypeDecorator[IntEnum]):
 
     def process_result_value(self, value: Any, dialect: Dialect) -> IntEnum | None:
         return None if value is None else self._members[value]
+
+
+def constant(column: ColumnElement[Any], *values: IntEnum) -> ColumnElement[bool]:
+    """Whether the column is one of the values, which stand in the statement itself: a planner matches
+    them with the condition of a partial index, as it cannot match parameters."""
+    numbers = [literal_column(str(int(value)), SmallInteger) for value in values]
+    return column == numbers[0] if len(numbers) == 1 else column.in_(numbers)
 
 
 class this_revision(FunctionElement[int]):  # noqa: N801 - it reads as the SQL function that it is
@@ -237,18 +243,17 @@ class Database:
         await self.engine.dispose()
 
     def having_keys(
-        self, statement: Select[Any], columns: Sequence[NamedColumn[Any]], keys: Iterable[tuple[Any, ...]]
+        self, statement: Select[Any], column: NamedColumn[Any], keys: Iterable[Any]
     ) -> Select[Any]:
-        """`statement`, only for rows whose `columns` equal one of `keys`.
+        """`statement`, only for rows whose `column` is one of `keys`.
 
-        PostgreSQL joins unnested arrays: it plans long IN lists and ANY over one column badly.
+        PostgreSQL joins an unnested array: it plans long IN lists and large ANY badly.
         """
         distinct = list(dict.fromkeys(keys))
         if self.is_sqlite:
-            return statement.where(tuple_(*columns).in_(distinct))
-        rows = [dict(zip((c.name for c in columns), key, strict=True)) for key in distinct]
-        wanted = _unnest(columns, rows)
-        return statement.join(wanted, and_(*(c == wanted.c[c.name] for c in columns)))
+            return statement.where(column.in_(distinct))
+        wanted = _unnest([column], [{column.name: key} for key in distinct])
+        return statement.join(wanted, column == wanted.c[column.name])
 
     async def insert_new(self, connection: AsyncConnection, table: Table, rows: Sequence[Row]) -> int:
         """Insert the rows whose primary key is not stored yet, in one statement; how many these were.

@@ -22,12 +22,9 @@ from repo.paging import Keyset
 from repo.phases import FIRST_TERMINAL, check_attempts
 from repo.tables import action_events, actions
 
-Key = tuple[bytes, str]
-
 e = action_events.c
 EVENT_COLUMNS = (
-    e.run_id,
-    e.action_name,
+    e.action_key,
     e.attempt,
     e.phase,
     e.version,
@@ -50,8 +47,8 @@ oldest_first = Keyset("OCCURRED_AT", e.occurred_at, False, (e.attempt, e.phase, 
 
 def event_of(row: Sequence[Any], action: ActionIdentifier) -> ActionEvent:
     """The event of `action` that a row of EVENT_COLUMNS holds."""
-    (_, _, attempt, phase, version, occurred_at, reported_at, error, logs, outputs) = row[:10]
-    (cluster, cache_status, cluster_events, info, created_at, updated_at, revision) = row[10:17]
+    (_, attempt, phase, version, occurred_at, reported_at, error, logs, outputs) = row[:9]
+    (cluster, cache_status, cluster_events, info, created_at, updated_at, revision) = row[9:16]
     return ActionEvent(
         action=action,
         attempt=attempt,
@@ -84,10 +81,8 @@ def _cluster_event_from_json(document: Mapping[str, Any]) -> ClusterEvent:
 def _row_of(event: NewEvent, now: datetime) -> dict[str, Any]:
     check_attempts(event.attempt, "attempt")
     check_attempts(event.version, "version")
-    run_id, name = event.action.key
     return {
-        "run_id": run_id,
-        "action_name": name,
+        "action_key": event.action.key,
         "attempt": event.attempt,
         "phase": event.phase,
         "version": event.version,
@@ -122,19 +117,19 @@ async def insert(
     if not events:
         return 0
     rows = [_row_of(event, now) for event in events]
-    rows.sort(key=lambda row: (row["run_id"], row["action_name"]))
-    identifiers = {event.action.key: event.action for event in events}
-    c = actions.c
-    known = database.having_keys(select(c.run_id, c.name, c.error_attempt), (c.run_id, c.name), identifiers)
-    stored = {(run_id, name): attempt for run_id, name, attempt in await connection.execute(known)}
+    keys = [row["action_key"] for row in rows]
+    identifiers = {key: event.action for key, event in zip(keys, events, strict=True)}
+    known = database.having_keys(select(actions.c.key, actions.c.error_attempt), actions.c.key, keys)
+    stored = {key: attempt for key, attempt in await connection.execute(known)}
     for key, action in identifiers.items():
         if key not in stored:
             raise ActionNotFound(f"there is no action {action}; none of the events was stored")
+    rows.sort(key=lambda row: row["action_key"])
     inserted = await database.insert_new(connection, action_events, rows)
     ended = {
-        event.action.key
-        for event in events
-        if event.phase.is_terminal and (event.error is not None or stored[event.action.key] is not None)
+        key
+        for key, event in zip(keys, events, strict=True)
+        if event.phase.is_terminal and (event.error is not None or stored[key] is not None)
     }
     if inserted and ended:
         await _decide_errors(database, connection, ended, now)
@@ -142,18 +137,18 @@ async def insert(
 
 
 async def _decide_errors(
-    database: Database, connection: AsyncConnection, keys: Iterable[Key], now: datetime
+    database: Database, connection: AsyncConnection, keys: Iterable[bytes], now: datetime
 ) -> None:
     """Note at each action the error of the event that ended its latest ended attempt."""
     seen_at = func.coalesce(e.reported_at, e.occurred_at)
-    terminal = select(e.run_id, e.action_name, e.attempt, e.error).where(e.phase >= FIRST_TERMINAL)
-    statement = database.having_keys(terminal, (e.run_id, e.action_name), keys)
+    terminal = select(e.action_key, e.attempt, e.error).where(e.phase >= FIRST_TERMINAL)
+    statement = database.having_keys(terminal, e.action_key, keys)
     statement = statement.order_by(e.attempt.desc(), seen_at, e.phase, e.version)
-    decided: dict[Key, tuple[int, Any]] = {}
-    for run_id, name, attempt, error in await connection.execute(statement):
-        decided.setdefault((run_id, name), (attempt, error))
+    decided: dict[bytes, tuple[int, Any]] = {}
+    for key, attempt, error in await connection.execute(statement):
+        decided.setdefault(key, (attempt, error))
     rows = [
-        {"run_id": key[0], "name": key[1], "error": error, "error_attempt": attempt, "updated_at": now}
+        {"key": key, "error": error, "error_attempt": attempt, "updated_at": now}
         for key, (attempt, error) in sorted(decided.items())
     ]
     await database.update_rows(connection, actions, rows)

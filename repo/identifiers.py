@@ -27,6 +27,10 @@ def check_name(value: str, what: str) -> None:
                 )
 
 
+def _digest(text: str) -> bytes:
+    return blake2b(text.encode(), digest_size=16).digest()
+
+
 @dataclass(frozen=True, slots=True)
 class RunIdentifier:
     """Names a run. Raises InvalidArgument when a part of it cannot be a name."""
@@ -47,8 +51,7 @@ class RunIdentifier:
         Three names of 255 characters do not fit into one PostgreSQL index entry (2,704 bytes); their
         digest does. No name holds U+0000, so joining with it is unambiguous.
         """
-        text = "\0".join((self.project, self.domain, self.name))
-        return blake2b(text.encode(), digest_size=16).digest()
+        return _digest("\0".join((self.project, self.domain, self.name)))
 
     def __str__(self) -> str:
         return f"{self.project}/{self.domain}/{self.name}"
@@ -75,9 +78,13 @@ class ActionIdentifier:
         return RunIdentifier(self.project, self.domain, self.run_name)
 
     @property
-    def key(self) -> tuple[bytes, str]:
-        """The primary key of the action: its run's key and its name."""
-        return self.run.key, self.name
+    def key(self) -> bytes:
+        """The 32 bytes that stand for this action: those of its run, then those of its name.
+
+        One column, so that a batch finds its rows by the primary key and by nothing else; the run
+        first, so that the actions of a run lie side by side.
+        """
+        return self.run.key + _digest(self.name)
 
     def __str__(self) -> str:
         return f"{self.project}/{self.domain}/{self.run_name}/{self.name}"

@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_
 from sqlalchemy.sql.elements import NamedColumn
 
-from repo.database import Database
+from repo.database import Database, constant
 from repo.paging import Keyset, Order, OrderField
 from repo.phases import AbortState, ActionPhase, ActionType, RunSource
-from repo.tables import actions, run_time
+from repo.tables import actions, is_root, run_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,8 @@ class ActionFilter:
 
 c = actions.c
 _SHARED = (
-    c.run_id,
+    c.key,
+    c.run_key,
     c.project,
     c.domain,
     c.phase,
@@ -108,10 +109,7 @@ RUN_COLUMNS = (
 )
 """What Run is built from, in the order of its fields."""
 
-is_root = c.parent_name.is_(None)
-abort_is_pending = c.abort_state.in_([AbortState.REQUESTED, AbortState.RETRYING])
-is_unconfirmed = c.abort_state.in_([AbortState.REQUESTED, AbortState.RETRYING, AbortState.FAILED])
-"""An abort that still waits for something: the executor's confirmation, or a person."""
+_abort_is_pending = constant(c.abort_state, AbortState.REQUESTED, AbortState.RETRYING)
 
 
 def matching_actions(wanted: ActionFilter | None) -> list[ColumnElement[bool]]:
@@ -165,12 +163,12 @@ def matching_runs(wanted: RunFilter | None, database: Database) -> list[ColumnEl
         paused = (
             member.select()
             .with_only_columns(member.c.name)
-            .where(member.c.run_id == c.run_id, member.c.phase == ActionPhase.PAUSED)
+            .where(member.c.run_key == c.run_key, constant(member.c.phase, ActionPhase.PAUSED))
             .exists()
         )
         conditions.append(paused if wanted.has_paused_actions else ~paused)
     if wanted.abort_pending is not None:
-        pending = and_(c.abort_state.is_not(None), abort_is_pending)
+        pending = and_(c.abort_state.is_not(None), _abort_is_pending)
         conditions.append(pending if wanted.abort_pending else ~pending)
     return conditions
 
@@ -190,22 +188,22 @@ def _contains(column: ColumnElement[str], term: str) -> ColumnElement[bool]:
     return column.contains(term.casefold(), autoescape=True)
 
 
-def order_of_actions(order: Order) -> Keyset:
-    """The total order of actions that begins with `order`."""
-    return _keyset(order, c.name, (c.run_id, c.name))
+def order_of_actions(order: Order, within_a_run: bool) -> Keyset:
+    """The total order of actions that begins with `order`: then by name within a run, where names are
+    unique, and by key across runs."""
+    return _keyset(order, c.name, c.name if within_a_run else c.key)
 
 
 def order_of_runs(order: Order) -> Keyset:
     """The total order of runs that begins with `order`."""
-    return _keyset(order, c.run_name, (c.run_id,))
+    return _keyset(order, c.run_name, c.key)
 
 
-order_of_aborts = Keyset("ABORT_REQUESTED_AT", c.abort_requested_at, False, (c.run_id, c.name))
+order_of_aborts = Keyset("ABORT_REQUESTED_AT", c.abort_requested_at, False, (c.key,))
 """The oldest abort request first."""
 
 
-def _keyset(order: Order, name: NamedColumn[Any], ties: tuple[NamedColumn[Any], ...]) -> Keyset:
+def _keyset(order: Order, name: NamedColumn[Any], tie: NamedColumn[Any]) -> Keyset:
     column = name if order.field is OrderField.NAME else c[order.field.value]
-    ties = tuple(tie for tie in ties if tie is not column)
     nullable = order.field in (OrderField.ENDED_AT, OrderField.DURATION)
-    return Keyset(order.field.name, column, order.descending, ties, nullable)
+    return Keyset(order.field.name, column, order.descending, () if tie is column else (tie,), nullable)

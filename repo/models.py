@@ -145,7 +145,8 @@ def error_to_json(error: ActionError | None) -> dict[str, Any] | None:
 class ActionRecord:
     """What a run and an action have in common: one row of the table `actions`."""
 
-    run_id: bytes
+    key: bytes
+    run_key: bytes
     project: str
     domain: str
     phase: ActionPhase
@@ -237,11 +238,6 @@ class Action(ActionRecord):
     def identifier(self) -> ActionIdentifier:
         """The name of this action."""
         return ActionIdentifier(self.project, self.domain, self.run_name, self.name)
-
-    @property
-    def key(self) -> tuple[bytes, str]:
-        """The primary key of this action."""
-        return self.run_id, self.name
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, Row, Select, and_, func, literal, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, func, literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.elements import NamedColumn
 
@@ -190,21 +190,21 @@ async def fetch_page(
 async def fetch_pages(
     connection: AsyncConnection,
     statement: Select[Any],
-    scope: Sequence[NamedColumn[Any]],
+    scope: NamedColumn[Any],
     keyset: Keyset,
     request: PageRequest,
     build: Callable[..., T],
-) -> dict[tuple[Any, ...], Page[T]]:
-    """The same page within each group of rows that agree in `scope`, by its values: one statement
-    for all groups. A group without rows is left out."""
+) -> dict[Any, Page[T]]:
+    """The same page within each group of rows that agree in `scope`, by its value: one statement for
+    all groups. A group without rows is left out."""
     rank = func.row_number().over(partition_by=scope, order_by=keyset.order(request.backward))
-    scoped = keyset.extend(statement).add_columns(*(c.label(f"scope_{i}") for i, c in enumerate(scope)))
-    ranked = _within(scoped.add_columns(rank.label("rank")), keyset, request).subquery()
+    scoped = keyset.extend(statement).add_columns(scope.label("scope"), rank.label("rank"))
+    ranked = _within(scoped, keyset, request).subquery()
     *columns, rank_column = ranked.c
     chosen = select(*columns).where(rank_column <= request.size + 1).order_by(rank_column)
-    groups: dict[tuple[Any, ...], list[Row[Any]]] = {}
+    groups: dict[Any, list[Sequence[Any]]] = {}
     for row in await connection.execute(chosen):
-        groups.setdefault(tuple(row[-len(scope) :]), []).append(row[: -len(scope)])  # type: ignore[arg-type]
+        groups.setdefault(row[-1], []).append(row[:-1])
     return {key: _page(rows, keyset, request, build) for key, rows in groups.items()}
 
 
@@ -216,7 +216,9 @@ def _within(statement: Select[Any], keyset: Keyset, request: PageRequest) -> Sel
     return statement
 
 
-def _page(rows: Sequence[Row[Any]], keyset: Keyset, request: PageRequest, build: Callable[..., T]) -> Page[T]:
+def _page(
+    rows: Sequence[Sequence[Any]], keyset: Keyset, request: PageRequest, build: Callable[..., T]
+) -> Page[T]:
     more = len(rows) > request.size
     rows = list(rows[: request.size])
     if request.backward:

@@ -6,6 +6,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    ColumnElement,
     Computed,
     ForeignKeyConstraint,
     Index,
@@ -19,7 +20,16 @@ from sqlalchemy import (
     func,
 )
 
-from repo.database import Document, EnumNumber, Labels, Name, UtcDateTime, elapsed_ms, this_revision
+from repo.database import (
+    Document,
+    EnumNumber,
+    Labels,
+    Name,
+    UtcDateTime,
+    constant,
+    elapsed_ms,
+    this_revision,
+)
 from repo.phases import AbortState, ActionPhase, ActionType, CacheStatus, RunSource
 
 metadata = MetaData(
@@ -35,7 +45,10 @@ metadata = MetaData(
 actions = Table(
     "actions",
     metadata,
-    Column("run_id", LargeBinary(16), nullable=False),
+    # What identifiers.py makes of the names: fixed in size, whatever the names are.
+    Column("key", LargeBinary(32), nullable=False),
+    Column("run_key", LargeBinary(16), nullable=False),
+    Column("parent_key", LargeBinary(32)),
     Column("name", Name, nullable=False),
     Column("project", Name, nullable=False),
     Column("domain", Name, nullable=False),
@@ -85,47 +98,48 @@ actions = Table(
     Column("revision", BigInteger, nullable=False, default=this_revision(), onupdate=this_revision()),
     # The revision at which `state` was last set or notified: what watch_state_updates looks for.
     Column("state_revision", BigInteger),
-    PrimaryKeyConstraint("run_id", "name"),
-    CheckConstraint("parent_name <> name", name="parent_is_another"),
+    PrimaryKeyConstraint("key"),
+    CheckConstraint("parent_key <> key", name="parent_is_another"),
 )
 
-_is_root = actions.c.parent_name.is_(None)
-_roots: dict[str, Any] = {"postgresql_where": _is_root, "sqlite_where": _is_root}
 run_time = func.coalesce(actions.c.triggered_at, actions.c.created_at)
 """When a run began for its readers: triggered, or created where it was never triggered."""
 
-Index("uq_actions_root", actions.c.run_id, unique=True, **_roots)
-Index("ix_actions_revision", actions.c.revision)
-Index("ix_actions_parent", actions.c.run_id, actions.c.parent_name)
-Index("ix_actions_created", actions.c.created_at, actions.c.run_id, actions.c.name)
-Index("ix_actions_of_run_created", actions.c.run_id, actions.c.created_at, actions.c.name)
-Index("ix_runs_created", actions.c.created_at, actions.c.run_id, **_roots)
-Index(
+# An index over a part of the rows is used only where a query says the same with the same constants.
+is_root = actions.c.parent_key.is_(None)
+"""The action is the root of its run: the run itself."""
+is_paused = constant(actions.c.phase, ActionPhase.PAUSED)
+"""The action waits for a decision."""
+is_unconfirmed = constant(actions.c.abort_state, AbortState.REQUESTED, AbortState.RETRYING, AbortState.FAILED)
+"""The abort of the action still waits for something: the executor's confirmation, or a person."""
+
+
+def _index(name: str, *columns: Any, where: ColumnElement[bool] | None = None, unique: bool = False) -> None:
+    Index(name, *columns, unique=unique, postgresql_where=where, sqlite_where=where)
+
+
+_index("uq_actions_root", actions.c.run_key, where=is_root, unique=True)
+_index("ix_actions_revision", actions.c.revision)
+_index("ix_actions_parent", actions.c.parent_key)
+_index("ix_actions_created", actions.c.created_at, actions.c.key)
+_index("ix_actions_of_run_created", actions.c.run_key, actions.c.created_at, actions.c.name)
+_index("ix_runs_created", actions.c.created_at, actions.c.key, where=is_root)
+_index(
     "ix_runs_of_project_created",
     actions.c.project,
     actions.c.domain,
     actions.c.created_at,
-    actions.c.run_id,
-    **_roots,
+    actions.c.key,
+    where=is_root,
 )
-Index("ix_runs_time", run_time, **_roots)
-_unconfirmed = actions.c.abort_state.in_([AbortState.REQUESTED, AbortState.RETRYING, AbortState.FAILED])
-Index(
-    "ix_actions_unconfirmed_abort",
-    actions.c.abort_requested_at,
-    actions.c.run_id,
-    actions.c.name,
-    postgresql_where=_unconfirmed,
-    sqlite_where=_unconfirmed,
-)
-_paused = actions.c.phase == ActionPhase.PAUSED
-Index("ix_actions_paused", actions.c.run_id, postgresql_where=_paused, sqlite_where=_paused)
+_index("ix_runs_time", run_time, where=is_root)
+_index("ix_actions_unconfirmed_abort", actions.c.abort_requested_at, actions.c.key, where=is_unconfirmed)
+_index("ix_actions_paused", actions.c.run_key, where=is_paused)
 
 action_events = Table(
     "action_events",
     metadata,
-    Column("run_id", LargeBinary(16), nullable=False),
-    Column("action_name", Name, nullable=False),
+    Column("action_key", LargeBinary(32), nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("phase", EnumNumber(ActionPhase), nullable=False),
     Column("version", Integer, nullable=False),
@@ -141,8 +155,8 @@ action_events = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
     Column("revision", BigInteger, nullable=False, default=this_revision(), onupdate=this_revision()),
-    PrimaryKeyConstraint("run_id", "action_name", "attempt", "phase", "version"),
-    ForeignKeyConstraint(["run_id", "action_name"], ["actions.run_id", "actions.name"], ondelete="CASCADE"),
+    PrimaryKeyConstraint("action_key", "attempt", "phase", "version"),
+    ForeignKeyConstraint(["action_key"], ["actions.key"], ondelete="CASCADE"),
 )
 Index("ix_action_events_revision", action_events.c.revision)
 

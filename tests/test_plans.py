@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import event as hooks
 from sqlalchemy import text
 
-from repo import ActionPhase, ActionRepo, Order, OrderField, PageRequest, RunFilter, open_repository
+from repo import ActionPhase, ActionRepo, PageRequest, RunFilter, open_repository
 from tests.databases import Databases, wait_for
 from tests.making import RUN, make_run, new, update
 
@@ -29,18 +29,18 @@ async def fill(url: str) -> None:
         await make_run(repository)
         await repository.create_actions([new(f"t{i:04}", "a0") for i in range(4000)])
         database = repository._database
-        run_id, created_at = (
+        run_key, created_at = (
             ("CAST(printf('%016d', n) AS BLOB)", "1767225600000000 + n * 1000000")
             if database.is_sqlite
             else ("decode(md5(CAST(n AS text)), 'hex')", "timestamptz '2026-01-01' + n * interval '1 second'")
         )
         statement = f"""
             WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {ROOTS})
-            INSERT INTO actions (run_id, name, project, domain, run_name, type, phase, attempts,
+            INSERT INTO actions (key, run_key, name, project, domain, run_name, type, phase, attempts,
               cache_status, labels, search_text, run_search_text, abort_attempt_count, created_at,
               updated_at, revision)
-            SELECT {run_id}, 'a0', 'p', 'd', 'run', 1, 60, 1, 0, '{{}}', 'a0', 'run', 0,
-              {created_at}, {created_at}, 1
+            SELECT {run_key} || {run_key}, {run_key}, 'a0', 'p', 'd', 'run', 1, 60, 1, 0, '{{}}', 'a0', 'run',
+              0, {created_at}, {created_at}, 1
             FROM numbers
         """
         async with database.engine.begin() as connection:
@@ -54,7 +54,7 @@ async def explained(url: str, call: str) -> str:
         database = repository._database
         seen: list[tuple[str, Any]] = []
 
-        def note(connection: object, cursor: object, statement: str, parameters: Any, *_: object) -> None:
+        def note(connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
             many = isinstance(parameters, list)
             seen.append((statement, parameters[0] if many else parameters))
 
@@ -95,7 +95,6 @@ PAGES: dict[str, Callable[[ActionRepo], Awaitable[object]]] = {
     "all actions": lambda r: r.list_actions(page=PAGE),
     "the actions of a run": lambda r: r.list_actions(RUN, page=PAGE),
     "the next actions of a run": next_actions,
-    "the actions of a run by name": lambda r: r.list_actions(RUN, order=Order(OrderField.NAME), page=PAGE),
     "the waiting aborts": lambda r: r.page_pending_aborts(PAGE),
 }
 CALLS = {

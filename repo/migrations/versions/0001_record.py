@@ -12,7 +12,7 @@ time = sa.DateTime(timezone=True).with_variant(sa.BigInteger(), "sqlite")
 labels = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 document = sa.JSON()
 
-IS_ROOT = sa.text("parent_name IS NULL")
+IS_ROOT = sa.text("parent_key IS NULL")
 IS_UNCONFIRMED = sa.text("abort_state IN (1, 2, 4)")
 IS_PAUSED = sa.text("phase = 50")
 
@@ -26,7 +26,9 @@ def upgrade() -> None:
     )
     op.create_table(
         "actions",
-        sa.Column("run_id", sa.LargeBinary(16), nullable=False),
+        sa.Column("key", sa.LargeBinary(32), nullable=False),
+        sa.Column("run_key", sa.LargeBinary(16), nullable=False),
+        sa.Column("parent_key", sa.LargeBinary(32)),
         sa.Column("name", name, nullable=False),
         sa.Column("project", name, nullable=False),
         sa.Column("domain", name, nullable=False),
@@ -73,23 +75,22 @@ def upgrade() -> None:
         sa.Column("duration_ms", sa.BigInteger, sa.Computed(duration, persisted=True)),
         sa.Column("revision", sa.BigInteger, nullable=False),
         sa.Column("state_revision", sa.BigInteger),
-        sa.PrimaryKeyConstraint("run_id", "name", name="pk_actions"),
-        sa.CheckConstraint("parent_name <> name", name="ck_actions_parent_is_another"),
+        sa.PrimaryKeyConstraint("key", name="pk_actions"),
+        sa.CheckConstraint("parent_key <> key", name="ck_actions_parent_is_another"),
     )
-    index("uq_actions_root", "run_id", where=IS_ROOT, unique=True)
+    index("uq_actions_root", "run_key", where=IS_ROOT, unique=True)
     index("ix_actions_revision", "revision")
-    index("ix_actions_parent", "run_id", "parent_name")
-    index("ix_actions_created", "created_at", "run_id", "name")
-    index("ix_actions_of_run_created", "run_id", "created_at", "name")
-    index("ix_runs_created", "created_at", "run_id", where=IS_ROOT)
-    index("ix_runs_of_project_created", "project", "domain", "created_at", "run_id", where=IS_ROOT)
+    index("ix_actions_parent", "parent_key")
+    index("ix_actions_created", "created_at", "key")
+    index("ix_actions_of_run_created", "run_key", "created_at", "name")
+    index("ix_runs_created", "created_at", "key", where=IS_ROOT)
+    index("ix_runs_of_project_created", "project", "domain", "created_at", "key", where=IS_ROOT)
     index("ix_runs_time", sa.text("coalesce(triggered_at, created_at)"), where=IS_ROOT)
-    index("ix_actions_unconfirmed_abort", "abort_requested_at", "run_id", "name", where=IS_UNCONFIRMED)
-    index("ix_actions_paused", "run_id", where=IS_PAUSED)
+    index("ix_actions_unconfirmed_abort", "abort_requested_at", "key", where=IS_UNCONFIRMED)
+    index("ix_actions_paused", "run_key", where=IS_PAUSED)
     op.create_table(
         "action_events",
-        sa.Column("run_id", sa.LargeBinary(16), nullable=False),
-        sa.Column("action_name", name, nullable=False),
+        sa.Column("action_key", sa.LargeBinary(32), nullable=False),
         sa.Column("attempt", sa.Integer, nullable=False),
         sa.Column("phase", sa.SmallInteger, nullable=False),
         sa.Column("version", sa.Integer, nullable=False),
@@ -105,12 +106,10 @@ def upgrade() -> None:
         sa.Column("created_at", time, nullable=False),
         sa.Column("updated_at", time, nullable=False),
         sa.Column("revision", sa.BigInteger, nullable=False),
-        sa.PrimaryKeyConstraint(
-            "run_id", "action_name", "attempt", "phase", "version", name="pk_action_events"
-        ),
+        sa.PrimaryKeyConstraint("action_key", "attempt", "phase", "version", name="pk_action_events"),
         sa.ForeignKeyConstraint(
-            ["run_id", "action_name"],
-            ["actions.run_id", "actions.name"],
+            ["action_key"],
+            ["actions.key"],
             name="fk_action_events_actions",
             ondelete="CASCADE",
         ),
