@@ -1,10 +1,11 @@
 """Owns GraphiQL, the page with which a person explores the API; `frontend/graphiql` is its source."""
 
 from pathlib import Path
-from typing import Any
 
+from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 BUILT = Path(__file__).parent / "static" / "graphiql"
 """Where the build puts the page and its files."""
@@ -47,11 +48,21 @@ def page() -> Response:
 
 
 class Assets(StaticFiles):
-    """The page's files. A browser asks each time whether its copy is current, and is told by ETag."""
+    """The page's files, packed where the build packed them and the browser can unpack them.
 
-    def file_response(self, *arguments: Any, **options: Any) -> Response:
-        response = super().file_response(*arguments, **options)
+    A browser asks each time whether its copy is current, and is told by ETag.
+    """
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        packed = f"{path}.gz"
+        unpacks = "gzip" in Headers(scope=scope).get("accept-encoding", "")
+        if unpacks and self.lookup_path(packed)[1] is not None:
+            response = await super().get_response(packed, scope)
+            response.headers["Content-Encoding"] = "gzip"
+        else:
+            response = await super().get_response(path, scope)
         response.headers["Cache-Control"] = "no-cache"
+        response.headers["Vary"] = "Accept-Encoding"
         response.headers["X-Content-Type-Options"] = "nosniff"
         return response
 

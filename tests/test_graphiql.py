@@ -79,6 +79,23 @@ async def test_a_file_is_sent_once_and_then_only_confirmed(toy: httpx2.AsyncClie
     assert (first.status_code, again.status_code, again.content) == (200, 304, b"")
 
 
+async def test_a_file_is_packed_for_a_browser_that_can_unpack_it(toy: httpx2.AsyncClient) -> None:
+    packed = await toy.get("/graphiql/graphiql.js", headers={"accept-encoding": "gzip, br"})
+    plain = await toy.get("/graphiql/graphiql.js", headers={"accept-encoding": "identity"})
+    assert packed.headers["content-encoding"] == "gzip"
+    assert "content-encoding" not in plain.headers
+    assert int(packed.headers["content-length"]) < int(plain.headers["content-length"]) / 3
+    assert packed.content == plain.content
+    assert packed.headers["content-type"] == plain.headers["content-type"]
+    assert plain.headers["content-type"].startswith("text/javascript")
+    assert packed.headers["vary"] == plain.headers["vary"] == "Accept-Encoding"
+
+
+async def test_a_file_that_does_not_exist_is_not_found(toy: httpx2.AsyncClient) -> None:
+    for path in ("nothing.js", "../http.py", "%2e%2e/%2e%2e/http.py", ""):
+        assert (await toy.get(f"/graphiql/{path}")).status_code == 404, path
+
+
 @pytest.mark.parametrize("path", ["/graphql?query={hello}", "/graphql?query={hello}&variables={}"])
 async def test_a_browser_that_brings_a_query_gets_its_result(toy: httpx2.AsyncClient, path: str) -> None:
     response = await toy.get(path, headers=HTML)

@@ -2,6 +2,7 @@
 import { cpSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const packages = join(here, "node_modules");
@@ -42,3 +43,8 @@ const licences = ["react", "react-dom", "graphiql", "@graphiql/plugin-explorer",
   return `${name} ${version} (${license})\n\n${text ? readFileSync(join(packages, name, text), "utf8") : ""}`;
 });
 writeFileSync(join(target, "LICENSES.txt"), licences.join("\n----\n\n"));
+
+// Packed once here, and not by the server for each visitor: 4 MB become 1 MB.
+for (const name of Object.keys(FILES)) {
+  writeFileSync(join(target, `${name}.gz`), gzipSync(readFileSync(join(target, name)), { level: 9 }));
+}
