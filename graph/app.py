@@ -16,7 +16,7 @@ from graph.http import GraphQLEndpoint
 from graph.limits import Limits
 from graph.schema import build_schema
 from graph.settings import Settings
-from repo import Identity, IdentityKind, migrate, open_repository
+from repo import Identity, IdentityKind, open_repository
 
 logger = structlog.get_logger("rungraph.app")
 
@@ -28,11 +28,10 @@ _READY_WITHIN = 2.0
 
 
 def create_app(settings: Settings) -> Starlette:
-    """The application. Its lifespan brings the database to the newest schema and opens the repository."""
+    """The application. Its lifespan opens the repository over a database that `repo.migrate` has made."""
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        await migrate(settings.database_url)
         async with open_repository(settings.database_url, settings.database_pool_size) as repository:
             app.state.repository = repository
             yield

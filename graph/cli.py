@@ -1,6 +1,7 @@
 """Owns the command line: rungraph serve | migrate | schema | import | demo."""
 
 import asyncio
+import contextlib
 import subprocess
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -9,6 +10,7 @@ import typer
 import uvicorn
 from graphql import build_schema, find_breaking_changes, find_dangerous_changes
 from pydantic import ValidationError
+from rich.console import Console
 
 import repo
 from graph.app import create_app
@@ -16,6 +18,10 @@ from graph.limits import Limits
 from graph.logs import configure_logs
 from graph.schema import build_schema as build_own_schema
 from graph.settings import Settings, explain
+from ingest.demo import play_demo, run_demo
+from ingest.importer import DOMAIN, PROJECT, run_import
+
+LOCAL = "http://127.0.0.1:8000/graphql"
 
 app = typer.Typer(
     help="The live record of workflow runs: a GraphQL API over PostgreSQL or SQLite. "
@@ -49,7 +55,8 @@ def _server(settings: Settings) -> uvicorn.Server:
             create_app(settings),
             host=settings.host,
             port=settings.port,
-            log_level=settings.log_level,
+            # What uvicorn has to say of a good start, the first lines have said already.
+            log_level="debug" if settings.log_level == "debug" else "warning",
             # Addresses hold variables of GET requests, which are nobody's business.
             access_log=False,
             server_header=False,
@@ -59,9 +66,13 @@ def _server(settings: Settings) -> uvicorn.Server:
     )
 
 
-def _announce(settings: Settings) -> None:
+def _address(settings: Settings) -> str:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    typer.echo(f"Rungraph   http://{host}:{settings.port}/graphql (open it in a browser for GraphiQL)")
+    return f"http://{host}:{settings.port}/graphql"
+
+
+def _announce(settings: Settings) -> None:
+    typer.echo(f"Rungraph   {_address(settings)} (open it in a browser for GraphiQL)")
     typer.echo(f"Database   {repo.without_password(settings.database_url)}")
 
 
@@ -71,20 +82,22 @@ def serve(host: Host = None, port: Port = None) -> None:
     settings = _settings(host=host, port=port)
     configure_logs(settings.log_level)
     _announce(settings)
-    _run(_server(settings))
+    _migrate(settings)
+    _server(settings).run()
 
 
-def _run(server: uvicorn.Server) -> None:
-    server.run()
-    if not server.started:
-        raise typer.Exit(3)
+def _migrate(settings: Settings) -> None:
+    try:
+        asyncio.run(repo.migrate(settings.database_url))
+    except repo.DatabaseUnavailable as error:
+        _fail(str(error))
 
 
 @app.command()
 def migrate() -> None:
     """Bring the database to the newest schema, and stop."""
     settings = _settings()
-    asyncio.run(repo.migrate(settings.database_url))
+    _migrate(settings)
     typer.echo(f"{repo.without_password(settings.database_url)} is at the newest schema")
 
 
@@ -135,3 +148,67 @@ def _git(*arguments: str) -> str | None:
     except FileNotFoundError:
         return None
     return done.stdout.strip() if done.returncode == 0 else None
+
+
+Url = Annotated[str, typer.Option(help="The address of the server's GraphQL endpoint.")]
+
+
+@app.command("import")
+def import_recordings(
+    files: Annotated[list[Path], typer.Argument(help="Recordings in WfFormat 1.5 (JSON).")],
+    url: Url = LOCAL,
+    project: Annotated[str, typer.Option(help="The project that the runs come into.")] = PROJECT,
+    domain: Annotated[str, typer.Option(help="The domain that the runs come into.")] = DOMAIN,
+    speed: Annotated[
+        float | None,
+        typer.Option(help="Play so many recorded seconds per second, as if it happened now."),
+    ] = None,
+    instant: Annotated[
+        bool, typer.Option("--instant", help="Write everything at once, with the recorded times (default).")
+    ] = False,
+    name: Annotated[
+        str | None,
+        typer.Option(help="The name of the run, for a single file; else made from the file."),
+    ] = None,
+) -> None:
+    """Import recordings of workflow executions into a server, as an executor would report them.
+
+    All files are checked before anything is written. After Ctrl-C, the same command continues.
+    """
+    if instant and speed is not None:
+        _fail("give --speed or --instant, not both", 2)
+    code = run_import(files, url=url, project=project, domain=domain, speed=speed, name=name)
+    raise typer.Exit(code)
+
+
+@app.command()
+def demo(
+    url: Annotated[
+        str | None,
+        typer.Option(help="A server that runs already; without it, one is started in this process."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Make the same runs each time.")] = None,
+) -> None:
+    """Keep a few realistic runs going: nested, retried, failing, paused, large; aborts are honoured."""
+    if url is not None:
+        raise typer.Exit(run_demo(url, seed=seed))
+    settings = _settings()
+    configure_logs(settings.log_level)
+    _announce(settings)
+    typer.echo("Stop it with Ctrl-C; the runs stay, and are gone on with next time.")
+    _migrate(settings)
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_serve_with_demo(_server(settings), _address(settings), seed))
+
+
+async def _serve_with_demo(server: uvicorn.Server, url: str, seed: int | None) -> None:
+    serving = asyncio.create_task(server.serve())
+    while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event for it
+        await asyncio.sleep(0.01)
+    playing = asyncio.create_task(play_demo(url, seed=seed, console=Console()))
+    await asyncio.wait({serving, playing}, return_when=asyncio.FIRST_COMPLETED)
+    server.should_exit = True
+    playing.cancel()
+    await asyncio.gather(serving, playing, return_exceptions=True)
+    if playing.done() and not playing.cancelled():
+        playing.result()

@@ -1,4 +1,4 @@
-"""Owns how large an operation may be, and which text it may hold."""
+"""Owns what is executed at all: one operation, how large it may be, and which text it may hold."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -50,14 +50,25 @@ class OperationLimits(SchemaExtension):
         yield
 
     def on_execute(self) -> Iterator[None]:
-        for name, value in (self.execution_context.variables or {}).items():
+        if (error := self._refusal()) is not None:
+            self.execution_context.result = ExecutionResult(data=None, errors=[error])
+        yield
+
+    def _refusal(self) -> GraphQLError | None:
+        context = self.execution_context
+        definitions = context.graphql_document.definitions if context.graphql_document else ()
+        operations = sum(isinstance(definition, OperationDefinitionNode) for definition in definitions)
+        if operations > 1 and context._provided_operation_name is None:
+            return GraphQLError(
+                f"The document holds {operations} operations; name the one that is meant.",
+                extensions={"code": "OPERATION_RESOLUTION_FAILURE"},
+            )
+        for name, value in (context.variables or {}).items():
             if (problem := _unstorable(value)) is not None:
-                error = GraphQLError(
+                return GraphQLError(
                     f"Variable '${name}' holds {problem}.", extensions={"code": "BAD_USER_INPUT"}
                 )
-                self.execution_context.result = ExecutionResult(data=None, errors=[error])
-                break
-        yield
+        return None
 
 
 def _rule(limits: Limits) -> type[ValidationRule]:

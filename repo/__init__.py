@@ -9,10 +9,11 @@ from contextlib import asynccontextmanager
 
 from repo.actions import MAX_BATCH, ActionRepo
 from repo.attempts import merge_attempts
-from repo.database import Database, parse_url
+from repo.database import Database, parse_url, without_password
 from repo.errors import (
     ActionNotFound,
     Conflict,
+    DatabaseUnavailable,
     EventNotFound,
     InvalidArgument,
     InvalidCursor,
@@ -72,6 +73,7 @@ __all__ = [
     "CacheStatus",
     "ClusterEvent",
     "Conflict",
+    "DatabaseUnavailable",
     "ErrorKind",
     "EventNotFound",
     "Identity",
@@ -121,11 +123,6 @@ async def open_repository(
         yield ActionRepo(database)
     finally:
         await database.close()
-
-
-def without_password(url: str) -> str:
-    """The URL of a database as it may be shown. Raises InvalidArgument as check_database_url does."""
-    return parse_url(url).set(drivername=url.partition(":")[0]).render_as_string(hide_password=True)
 
 
 def check_database_url(url: str) -> None:

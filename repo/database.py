@@ -183,6 +183,11 @@ def parse_url(url: str) -> URL:
     raise InvalidArgument(f"the database must be postgresql:// or sqlite:///, not {parsed.drivername}://")
 
 
+def without_password(url: str) -> str:
+    """The URL of a database as it may be shown. Raises InvalidArgument as check_database_url does."""
+    return parse_url(url).set(drivername=url.partition(":")[0]).render_as_string(hide_password=True)
+
+
 def _dumps(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 

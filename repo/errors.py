@@ -6,6 +6,7 @@ RepoError                 INTERNAL_SERVER_ERROR
 │ ├ ActionNotFound
 │ └ EventNotFound
 ├ Conflict                CONFLICT
+├ DatabaseUnavailable     INTERNAL_SERVER_ERROR
 └ InvalidArgument         BAD_USER_INPUT
   └ InvalidCursor
 """
@@ -39,6 +40,10 @@ class Conflict(RepoError):
     """The call contradicts what is stored, such as a second root action for a run."""
 
     code = "CONFLICT"
+
+
+class DatabaseUnavailable(RepoError):
+    """The database cannot be opened; at the start of a server, since later each call says so itself."""
 
 
 class InvalidArgument(RepoError):

@@ -1,5 +1,6 @@
 """Owns bringing a database to the schema of this version."""
 
+from contextlib import aclosing
 from functools import cache
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
-from repo.database import Database
+from repo.database import Database, without_password
+from repo.errors import DatabaseUnavailable
 
 _LOCK = 7_238_520_417
 """The advisory lock under which one replica at a time migrates."""
@@ -48,10 +50,17 @@ def _upgrade(connection: Connection) -> None:
 
 async def migrate(url: str) -> None:
     """Bring the database to the newest schema, in one transaction. Any number of processes may call
-    this at once: one works, the others wait and find nothing to do."""
+    this at once: one works, the others wait and find nothing to do. Raises DatabaseUnavailable."""
     database = Database(url, pool_size=1)
     try:
-        async with database.engine.connect() as connection, connection.begin():
+        try:
+            connection = await database.engine.connect().start()
+        except Exception as error:  # the drivers have no common class for it, nor is all of it wrapped
+            reason = str(error).partition("\n")[0]
+            raise DatabaseUnavailable(
+                f"the database {without_password(url)} cannot be opened: {reason}"
+            ) from error
+        async with aclosing(connection), connection.begin():
             if database.is_sqlite:
                 await connection.execute(text("BEGIN IMMEDIATE"))
             else:

@@ -97,7 +97,7 @@ PAGES: dict[str, Callable[[ActionRepo], Awaitable[object]]] = {
     "the next actions of a run": next_actions,
     "the waiting aborts": lambda r: r.page_pending_aborts(PAGE),
 }
-CALLS = {
+CALLS: dict[str, Callable[[ActionRepo], Awaitable[object]]] = {
     **PAGES,
     "a batch of updates": lambda r: r.update_action_phases(
         [update(f"t{i:04}", ActionPhase.RUNNING) for i in range(50)]

@@ -1,0 +1,120 @@
+"""The command line, as processes of its own."""
+
+import asyncio
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx2
+import pytest
+
+RUNGRAPH = [str(Path(sys.executable).with_name("rungraph"))]
+
+
+def run(*arguments: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*RUNGRAPH, *arguments],
+        cwd=folder,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+def test_help_names_every_command(tmp_path: Path) -> None:
+    said = run("--help", folder=tmp_path).stdout
+    for command in ("serve", "migrate", "schema", "import", "demo"):
+        assert command in said
+        assert run(command, "--help", folder=tmp_path).returncode == 0
+
+
+def test_migrate_makes_the_default_database_in_the_folder(tmp_path: Path) -> None:
+    done = run("migrate", folder=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "sqlite:///rungraph.db is at the newest schema\n")
+    with sqlite3.connect(tmp_path / "rungraph.db") as database:
+        assert database.execute("SELECT count(*) FROM actions").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("command", ["serve", "migrate", "demo"])
+def test_a_wrong_setting_stops_the_start_with_one_line(tmp_path: Path, command: str) -> None:
+    done = run(command, folder=tmp_path, RUNGRAPH_DATABASE_URL="mysql://user:secret@host/name")
+    assert done.returncode == 2
+    assert done.stderr.startswith("rungraph: RUNGRAPH_DATABASE_URL: ")
+    assert done.stderr.count("\n") == 1
+    assert "secret" not in done.stderr + done.stdout
+
+
+def test_a_database_that_cannot_be_opened_stops_the_start_with_one_line(tmp_path: Path) -> None:
+    for url in ("sqlite:///no/such/folder/x.db", "postgresql://user:secret@127.0.0.1:1/name"):
+        for command in ("serve", "migrate"):
+            done = run(command, folder=tmp_path, RUNGRAPH_DATABASE_URL=url, RUNGRAPH_PORT=str(free_port()))
+            assert done.returncode == 1, done.stderr
+            assert "Traceback" not in done.stderr
+            assert "rungraph: the database " in done.stderr
+            assert "secret" not in done.stderr + done.stdout
+
+
+def test_a_port_that_is_taken_stops_the_start(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        done = run("serve", "--port", port, folder=tmp_path)
+    assert done.returncode == 3
+    assert "address already in use" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["serve", "demo"])
+async def test_a_server_starts_answers_and_stops(tmp_path: Path, command: str) -> None:
+    port = free_port()
+    process = await asyncio.create_subprocess_exec(
+        *RUNGRAPH,
+        command,
+        cwd=tmp_path,
+        env={**os.environ, "RUNGRAPH_PORT": str(port)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(40), httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+            while True:
+                try:
+                    ready = await client.get("/readyz")
+                    break
+                except httpx2.TransportError:
+                    await asyncio.sleep(0.1)
+            assert ready.status_code == 200
+            if command == "demo":
+                while True:
+                    answer = await client.post("/graphql", json={"query": "{ runs { totalCount } }"})
+                    if answer.json()["data"]["runs"]["totalCount"] > 5:
+                        break
+                    await asyncio.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(20):
+            output, errors = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+    assert f"http://127.0.0.1:{port}/graphql" in output.decode()
+    assert "Traceback" not in errors.decode()
+
+
+def test_speed_and_instant_exclude_each_other(tmp_path: Path) -> None:
+    done = run("import", "x.json", "--speed", "2", "--instant", folder=tmp_path)
+    assert done.returncode == 2
+    assert "not both" in done.stderr
