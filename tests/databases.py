@@ -66,7 +66,7 @@ class PostgresDatabases:
     def __init__(self, server_url: str) -> None:
         """`server_url` names a database of the server and a user who may create others."""
         self._server = make_url(server_url).set(drivername="postgresql")
-        # From 15 on, copying the files is asked for by name: 12 ms, against 34 ms through the log.
+        # From 15 on, copying the files is asked for by name; it takes half as long as through the log.
         self._copying = "STRATEGY file_copy" if wait_for(self._version()) >= 15 else ""
 
     def create(self) -> str:

@@ -14,6 +14,8 @@ from pathlib import Path
 _START_SECONDS = 30
 _STOP_SECONDS = 20
 _TRIES = 3
+_MEMORY = Path("/dev/shm")
+_MEMORY_BYTES = 1024**3
 
 # The server lives as long as this shell's input is open: when the tests are killed, the system closes
 # the pipe, and the shell stops the server and takes its files away.
@@ -64,7 +66,7 @@ def running_postgres() -> Iterator[str]:
         raise ServerFailed("PostgreSQL's server is not installed: run `python tests/prepare.py`")
     user = _unprivileged_user()
     for attempt in range(1, _TRIES + 1):
-        folder = Path(tempfile.mkdtemp(prefix="rungraph-postgres-"))
+        folder = Path(tempfile.mkdtemp(prefix="rungraph-postgres-", dir=_memory_folder()))
         try:
             keeper, port = _start(binaries, folder, user)
             break
@@ -78,6 +80,16 @@ def running_postgres() -> Iterator[str]:
     finally:
         _stop(keeper)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _memory_folder() -> Path | None:
+    """A folder in memory, if there is one with room; None is the usual place for temporary files.
+
+    Making a database writes 300 files: 25 ms there, up to 400 ms on a disk.
+    """
+    if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free >= _MEMORY_BYTES:
+        return _MEMORY
+    return None
 
 
 def _unprivileged_user() -> str | None:
