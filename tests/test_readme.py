@@ -1,0 +1,41 @@
+"""The README's tour: every operation works, in its order, and does what the text says."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.client import GraphQLClient
+
+ROOT = Path(__file__).parent.parent
+OPERATIONS = re.findall(r"```graphql\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+
+
+async def test_the_tour_works_when_pasted(client: GraphQLClient) -> None:
+    answers: list[dict[str, Any]] = []
+    for operation in OPERATIONS:
+        body = await client.execute(operation)
+        assert "errors" not in body, (operation, body)
+        answers.append(body["data"])
+    start, progress, report, retry, look, history, find, state, abort, confirm = answers
+    assert start["createActions"]["created"] == 3
+    assert progress["updateActionPhases"]["applied"] == 3
+    assert report["insertEvents"] == {"inserted": 2, "duplicates": 0}
+    assert [retry[name]["applied"] for name in ("failed", "late", "retried")] == [True, False, True]
+    assert retry["failed"]["action"]["error"]["code"] == "DUPLICATE_KEY"
+    assert retry["retried"]["action"]["error"] is None
+    assert look["run"]["rootAction"]["children"]["totalCount"] == 2
+    assert [attempt["phase"] for attempt in history["action"]["attemptHistory"]] == ["FAILED"]
+    assert [run["name"] for run in find["runs"]["nodes"]] == ["sales-1"]
+    assert state["updateActionState"]["action"]["state"] == '{"checkpoint": 17}'
+    assert abort["abortRuns"] == {"matched": 1, "requested": 0}
+    assert abort["abortRun"]["run"]["abort"]["state"] == "REQUESTED"
+    assert confirm["clearAbortRequest"]["action"]["abort"]["state"] == "CONFIRMED"
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_every_link_to_a_file_leads_somewhere(page: str) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text()):
+        if not target.startswith("http"):
+            assert (ROOT / target).exists(), target
