@@ -22,6 +22,7 @@ from graph.settings import Settings
 from ingest.executor import Executor
 from ingest.history import write_history
 from ingest.scenarios import SCENARIOS, plan_scenario
+from repo import migrate
 from tests.browser import find_chromium
 from tests.client import GraphQLClient
 from tests.serving import run_node, serving
@@ -177,6 +178,7 @@ async def test_graphiql_works_in_a_browser_without_any_outside_request(prefix: s
     chromium = find_chromium()
     assert chromium, "Chromium is not installed: run `python tests/prepare.py`"
     settings = Settings(database_url=f"sqlite:///{tmp_path / 'runs.db'}")
+    await migrate(settings.database_url)
     app = create_app(settings)
     async with app.router.lifespan_context(app):
         await fill(app)
