@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.elements import NamedColumn
 
 from repo import aborts, counting, creation, events
-from repo.database import Database, this_revision
+from repo.database import Database, this_transaction
 from repo.errors import ActionNotFound, EventNotFound, InvalidArgument, RunNotFound
 from repo.events import EVENT_COLUMNS, event_of
 from repo.identifiers import ActionIdentifier, RunIdentifier
@@ -515,7 +515,7 @@ class ActionRepo:
             statement = (
                 actions.update()
                 .where(aborts.is_action(action_id))
-                .values(**values, state_revision=this_revision(), updated_at=_now())
+                .values(**values, state_transaction_id=this_transaction(), updated_at=_now())
             )
             if not (await connection.execute(statement)).rowcount:
                 raise ActionNotFound(f"there is no action {action_id}")

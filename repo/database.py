@@ -27,6 +27,7 @@ from sqlalchemy import (
     func,
     literal,
     literal_column,
+    or_,
     select,
     text,
 )
@@ -41,6 +42,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
 from repo.errors import InvalidArgument
+from repo.positions import Position
 
 T = TypeVar("T")
 E = TypeVar("E", bound=IntEnum)
@@ -127,21 +129,44 @@ def constant(column: ColumnElement[Any], *values: IntEnum) -> ColumnElement[bool
     return column == numbers[0] if len(numbers) == 1 else column.in_(numbers)
 
 
-class this_revision(FunctionElement[int]):  # noqa: N801 - it reads as the SQL function that it is
-    """The number of the running write transaction, which stamps every row that it writes."""
+class this_transaction(FunctionElement[int]):  # noqa: N801 - it reads as the SQL function that it is
+    """The number of the running write transaction."""
 
     type = BigInteger()
     inherit_cache = True
 
 
-@compiles(this_revision, "postgresql")
-def _(element: this_revision, compiler: SQLCompiler, **kw: Any) -> str:
+@compiles(this_transaction, "postgresql")
+def _(element: this_transaction, compiler: SQLCompiler, **kw: Any) -> str:
     return "CAST(CAST(pg_current_xact_id() AS TEXT) AS BIGINT)"
 
 
-@compiles(this_revision, "sqlite")
-def _(element: this_revision, compiler: SQLCompiler, **kw: Any) -> str:
-    return "(SELECT value FROM revision_counter)"
+@compiles(this_transaction, "sqlite")
+def _(element: this_transaction, compiler: SQLCompiler, **kw: Any) -> str:
+    return "(SELECT value FROM transaction_counter)"
+
+
+class next_revision(FunctionElement[int]):  # noqa: N801 - it reads as the SQL function that it is
+    """A number above the row's revision, and not below the running transaction's.
+
+    A transaction that got its number early may come to a row late, after one with a higher number.
+    """
+
+    type = BigInteger()
+    inherit_cache = True
+
+    def __init__(self) -> None:
+        super().__init__(column("revision") + 1, this_transaction())
+
+
+@compiles(next_revision, "postgresql")
+def _(element: next_revision, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"GREATEST({compiler.process(element.clauses, **kw)})"
+
+
+@compiles(next_revision, "sqlite")
+def _(element: next_revision, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"MAX({compiler.process(element.clauses, **kw)})"
 
 
 class elapsed_ms(FunctionElement[int]):  # noqa: N801 - it reads as the SQL function that it is
@@ -215,9 +240,12 @@ class Database:
         if self.is_sqlite:
             event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
             event.listen(self.engine.sync_engine, "begin", _begin_sqlite)
-            self._reader = self.engine
+            self._reader = self._snapshots = self.engine
         else:
             self._reader = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+            self._snapshots = self.engine.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
         self._writer = self.engine.execution_options(**{_WRITES: True})
 
     @asynccontextmanager
@@ -225,6 +253,34 @@ class Database:
         """A connection on which each statement sees what is committed when it begins."""
         async with self._reader.connect() as connection:
             yield connection
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[tuple[AsyncConnection, Position]]:
+        """A connection on which all statements see the database at one moment, and what that is."""
+        async with self._snapshots.connect() as connection, connection.begin():
+            if self.is_sqlite:
+                await connection.exec_driver_sql("BEGIN")
+                value = await connection.scalar(text("SELECT value FROM transaction_counter"))
+                yield connection, Position(value + 1)
+            else:
+                seen = await connection.scalar(text("SELECT CAST(pg_current_snapshot() AS TEXT)"))
+                _, upper, running = seen.split(":")
+                yield connection, Position(int(upper), frozenset(map(int, filter(None, running.split(",")))))
+
+    async def epoch(self) -> str:
+        """Which life of the database this is: transactions of another one say nothing about this one.
+
+        Another cluster, another database in it, and another timeline after a restore are other lives.
+        """
+        if self.is_sqlite:
+            query = "SELECT epoch FROM transaction_counter"
+        else:
+            query = (
+                "SELECT concat_ws('-', system_identifier, substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8),"
+                " (SELECT oid FROM pg_database WHERE datname = current_database())) FROM pg_control_system()"
+            )
+        async with self.read() as connection:
+            return str(await connection.scalar(text(query)))
 
     async def write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """What `work` returns, committed as one transaction; nothing of it is kept if it raises.
@@ -310,6 +366,11 @@ class Database:
             .values({name: source.c[name] for name in names})
         )
 
+    def written_after(self, column: ColumnElement[int], position: Position) -> ColumnElement[bool]:
+        """Whether what the transaction in `column` wrote has not been seen at `position`."""
+        late = column >= position.upper
+        return or_(late, column.in_(sorted(position.open))) if position.open else late
+
     def has_label(self, labels: ColumnElement[Any], key: str, value: str | None) -> ColumnElement[bool]:
         """Whether the JSON object `labels` has the key, and with this value where one is given."""
         if not self.is_sqlite:
@@ -345,4 +406,4 @@ def _begin_sqlite(connection: Connection) -> None:
     """Writers take their lock at once: a reader that turns writer would find the database locked."""
     if connection.get_execution_options().get(_WRITES):
         connection.exec_driver_sql("BEGIN IMMEDIATE")
-        connection.execute(text("UPDATE revision_counter SET value = value + 1"))
+        connection.execute(text("UPDATE transaction_counter SET value = value + 1"))

@@ -39,7 +39,7 @@ EVENT_COLUMNS = (
     e.info,
     e.created_at,
     e.updated_at,
-    e.revision,
+    e.transaction_id,
 )
 oldest_first = Keyset("OCCURRED_AT", e.occurred_at, False, (e.attempt, e.phase, e.version))
 """The order of one action's events."""
@@ -48,7 +48,7 @@ oldest_first = Keyset("OCCURRED_AT", e.occurred_at, False, (e.attempt, e.phase, 
 def event_of(row: Sequence[Any], action: ActionIdentifier) -> ActionEvent:
     """The event of `action` that a row of EVENT_COLUMNS holds."""
     (_, attempt, phase, version, occurred_at, reported_at, error, logs, outputs) = row[:9]
-    (cluster, cache_status, cluster_events, info, created_at, updated_at, revision) = row[9:16]
+    (cluster, cache_status, cluster_events, info, created_at, updated_at, transaction_id) = row[9:16]
     return ActionEvent(
         action=action,
         attempt=attempt,
@@ -65,7 +65,7 @@ def event_of(row: Sequence[Any], action: ActionIdentifier) -> ActionEvent:
         info=info,
         created_at=created_at,
         updated_at=updated_at,
-        revision=revision,
+        transaction_id=transaction_id,
     )
 
 

@@ -320,7 +320,7 @@ class ActionEvent(NewEvent):
 
     created_at: datetime = field(kw_only=True)
     updated_at: datetime = field(kw_only=True)
-    revision: int = field(kw_only=True)
+    transaction_id: int = field(kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

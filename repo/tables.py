@@ -28,7 +28,8 @@ from repo.database import (
     UtcDateTime,
     constant,
     elapsed_ms,
-    this_revision,
+    next_revision,
+    this_transaction,
 )
 from repo.phases import AbortState, ActionPhase, ActionType, CacheStatus, RunSource
 
@@ -95,9 +96,13 @@ actions = Table(
     Column("ended_at", UtcDateTime),
     Column("updated_at", UtcDateTime, nullable=False),
     Column("duration_ms", BigInteger, Computed(elapsed_ms("created_at", "ended_at"), persisted=True)),
-    Column("revision", BigInteger, nullable=False, default=this_revision(), onupdate=this_revision()),
-    # The revision at which `state` was last set or notified: what watch_state_updates looks for.
-    Column("state_revision", BigInteger),
+    Column("revision", BigInteger, nullable=False, default=this_transaction(), onupdate=next_revision()),
+    # The transaction that last wrote the row, and the one that last set or notified its state: what a
+    # reader of changes compares with what it has seen.
+    Column(
+        "transaction_id", BigInteger, nullable=False, default=this_transaction(), onupdate=this_transaction()
+    ),
+    Column("state_transaction_id", BigInteger),
     PrimaryKeyConstraint("key"),
     CheckConstraint("parent_key <> key", name="parent_is_another"),
 )
@@ -119,7 +124,7 @@ def _index(name: str, *columns: Any, where: ColumnElement[bool] | None = None, u
 
 
 _index("uq_actions_root", actions.c.run_key, where=is_root, unique=True)
-_index("ix_actions_revision", actions.c.revision)
+_index("ix_actions_transaction", actions.c.transaction_id)
 _index("ix_actions_parent", actions.c.parent_key)
 _index("ix_actions_created", actions.c.created_at, actions.c.key)
 _index("ix_actions_of_run_created", actions.c.run_key, actions.c.created_at, actions.c.name)
@@ -154,16 +159,18 @@ action_events = Table(
     Column("info", Document),
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
-    Column("revision", BigInteger, nullable=False, default=this_revision(), onupdate=this_revision()),
+    Column("transaction_id", BigInteger, nullable=False, default=this_transaction()),
     PrimaryKeyConstraint("action_key", "attempt", "phase", "version"),
     ForeignKeyConstraint(["action_key"], ["actions.key"], ondelete="CASCADE"),
 )
-Index("ix_action_events_revision", action_events.c.revision)
+Index("ix_action_events_transaction", action_events.c.transaction_id)
 
-# SQLite only: the number of the newest write transaction. PostgreSQL has transaction ids for this.
-revision_counter = Table(
-    "revision_counter",
+# SQLite only: the number of the newest write transaction, and a name for this life of the file.
+# PostgreSQL has both by itself.
+transaction_counter = Table(
+    "transaction_counter",
     metadata,
     Column("id", SmallInteger, primary_key=True),
+    Column("epoch", Text, nullable=False),
     Column("value", BigInteger, nullable=False),
 )

@@ -17,7 +17,9 @@ MODULES = {
     for package in PACKAGES
     for path in sorted((ROOT / package).rglob("*.py"))
 }
-PURE = frozenset({"repo.attempts", "repo.errors", "repo.identifiers", "repo.models", "repo.phases"})
+PURE = frozenset(
+    f"repo.{name}" for name in ("attempts", "errors", "identifiers", "models", "phases", "positions")
+)
 
 
 @dataclass(frozen=True)

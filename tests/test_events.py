@@ -149,7 +149,7 @@ async def test_the_error_of_an_action_is_that_of_the_event_that_ended_its_attemp
 
 def stored(phase: ActionPhase, seconds: float, attempt: int = 1, **rest: Any) -> ActionEvent:
     return ActionEvent(
-        action(), attempt, phase, at(seconds), created_at=T0, updated_at=T0, revision=1, **rest
+        action(), attempt, phase, at(seconds), created_at=T0, updated_at=T0, transaction_id=1, **rest
     )
 
 

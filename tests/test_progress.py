@@ -3,8 +3,11 @@
 import asyncio
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from repo import ActionError, ActionNotFound, ActionPhase, ActionRepo, CacheStatus, ErrorKind
+from repo.database import Database
+from repo.tables import actions
 from tests.making import RUN, T0, action, at, event, make_run, new, update
 
 QUEUED, RUNNING, PAUSED = ActionPhase.QUEUED, ActionPhase.RUNNING, ActionPhase.PAUSED
@@ -89,6 +92,35 @@ async def test_revisions_only_grow(repository: ActionRepo) -> None:
     await repository.abort_action(action(), None, None)
     seen.append((await repository.get_action(action())).revision)
     assert seen == sorted(set(seen))
+
+
+async def test_a_revision_grows_also_where_a_transaction_comes_late_to_a_row(
+    database_url: str, repository: ActionRepo
+) -> None:
+    """On PostgreSQL a transaction gets its number with its first write, which may be of another row."""
+    await make_run(repository, b="a0")
+    database = Database(database_url)
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def first_a0_and_later_b(connection: AsyncConnection) -> None:
+        for name in ("a0", "b"):
+            key = action(name).key
+            await connection.execute(actions.update().where(actions.c.key == key).values(group="late"))
+            begun.set()
+            await go_on.wait()
+
+    async with asyncio.timeout(30):
+        late = asyncio.create_task(database.write(first_a0_and_later_b))
+        await begun.wait()
+        if not database.is_sqlite:  # which has one writer at a time
+            await repository.update_action_phase(action("b"), RUNNING, 1)
+        before = await repository.get_action(action("b"))
+        go_on.set()
+        await late
+    await database.close()
+    after = await repository.get_action(action("b"))
+    assert after.group == "late"
+    assert after.revision > before.revision
 
 
 async def test_five_thousand_updates_are_one_call(repository: ActionRepo) -> None:

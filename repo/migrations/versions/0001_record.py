@@ -74,12 +74,13 @@ def upgrade() -> None:
         sa.Column("updated_at", time, nullable=False),
         sa.Column("duration_ms", sa.BigInteger, sa.Computed(duration, persisted=True)),
         sa.Column("revision", sa.BigInteger, nullable=False),
-        sa.Column("state_revision", sa.BigInteger),
+        sa.Column("transaction_id", sa.BigInteger, nullable=False),
+        sa.Column("state_transaction_id", sa.BigInteger),
         sa.PrimaryKeyConstraint("key", name="pk_actions"),
         sa.CheckConstraint("parent_key <> key", name="ck_actions_parent_is_another"),
     )
     index("uq_actions_root", "run_key", where=IS_ROOT, unique=True)
-    index("ix_actions_revision", "revision")
+    index("ix_actions_transaction", "transaction_id")
     index("ix_actions_parent", "parent_key")
     index("ix_actions_created", "created_at", "key")
     index("ix_actions_of_run_created", "run_key", "created_at", "name")
@@ -105,7 +106,7 @@ def upgrade() -> None:
         sa.Column("info", document),
         sa.Column("created_at", time, nullable=False),
         sa.Column("updated_at", time, nullable=False),
-        sa.Column("revision", sa.BigInteger, nullable=False),
+        sa.Column("transaction_id", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("action_key", "attempt", "phase", "version", name="pk_action_events"),
         sa.ForeignKeyConstraint(
             ["action_key"],
@@ -114,10 +115,15 @@ def upgrade() -> None:
             ondelete="CASCADE",
         ),
     )
-    op.create_index("ix_action_events_revision", "action_events", ["revision"])
+    op.create_index("ix_action_events_transaction", "action_events", ["transaction_id"])
     if is_sqlite:
-        op.execute("CREATE TABLE revision_counter (id SMALLINT PRIMARY KEY, value BIGINT NOT NULL)")
-        op.execute("INSERT INTO revision_counter (id, value) VALUES (1, 0)")
+        op.create_table(
+            "transaction_counter",
+            sa.Column("id", sa.SmallInteger, primary_key=True, autoincrement=False),
+            sa.Column("epoch", sa.Text, nullable=False),
+            sa.Column("value", sa.BigInteger, nullable=False),
+        )
+        op.execute("INSERT INTO transaction_counter VALUES (1, lower(hex(randomblob(8))), 0)")
 
 
 def index(
