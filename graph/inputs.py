@@ -175,10 +175,10 @@ def filter_of_actions(given: ActionFilter | None) -> repo.ActionFilter | None:
     )
 
 
-def order_of(given: ActionOrder | None, default: repo.Order) -> repo.Order:
+def order_of(given: ActionOrder | None) -> repo.Order | None:
     """The same order for the repository."""
     if given is None:
-        return default
+        return None
     return repo.Order(given.field, given.direction is SortDirection.DESC)
 
 

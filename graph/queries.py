@@ -21,7 +21,6 @@ from graph.node_ids import EventKey, parse_id
 from graph.types import Action, ActionConnection, Node, Run, RunConnection
 
 NEWEST_FIRST = repo.Order()
-OLDEST_FIRST = repo.Order(descending=False)
 
 
 @strawberry.type(description="What can be read.")
@@ -70,7 +69,7 @@ class Query:
         repository = info.context.repository
         wanted = filter.to_repo() if filter else None
         request = page_request(info, first, after, last, before)
-        page = await repository.list_runs(wanted, order_of(order_by, NEWEST_FIRST), request)
+        page = await repository.list_runs(wanted, order_of(order_by) or NEWEST_FIRST, request)
         return Connection(page, lambda: repository.count_runs(wanted))
 
     @strawberry.field(
@@ -84,8 +83,8 @@ class Query:
         return await info.context.loaders.action.load(id.to_repo())
 
     @strawberry.field(
-        description="The actions of one run, oldest first by default, or of all runs, newest first by "
-        "default; at most 1000 a page.",
+        description="The actions of one run, by default parents before their children, or of all runs, "
+        "by default newest first; at most 1000 a page.",
         graphql_type=ActionConnection,
     )
     async def actions(
@@ -104,7 +103,7 @@ class Query:
         repository = info.context.repository
         within = run.to_repo() if run else None
         wanted = filter_of_actions(filter)
-        order = order_of(order_by, OLDEST_FIRST if within else NEWEST_FIRST)
+        order = order_of(order_by)
         request = page_request(info, first, after, last, before)
         page = await repository.list_actions(within, wanted, order, request)
         return Connection(page, lambda: repository.count_actions(within, wanted))

@@ -18,8 +18,6 @@ from graph.inputs import Filter, OrderBy, filter_of_actions, order_of
 from graph.node_ids import id_of
 from graph.scalars import JSON, BigInt
 
-OLDEST_FIRST = repo.Order(descending=False)
-
 
 @strawberry.interface(description="Anything that `node` finds by its id.")
 class Node:
@@ -75,8 +73,8 @@ class Run(Node):
         return await info.context.loaders.action.load(identifier)
 
     @strawberry.field(
-        description="Its actions, the root included; oldest first by default, so that parents come before "
-        "their children.",
+        description="Its actions, the root included; by default parents before their children, then "
+        "oldest first.",
         graphql_type=Annotated["ActionConnection", strawberry.lazy("graph.types")],
     )
     async def actions(
@@ -89,7 +87,7 @@ class Run(Node):
         last: Last = None,
         before: Before = None,
     ) -> Connection[repo.Action]:
-        wanted, order = filter_of_actions(filter), order_of(order_by, OLDEST_FIRST)
+        wanted, order = filter_of_actions(filter), order_of(order_by)
         loaders = info.context.loaders
         listing = wanted, order, page_request(info, first, after, last, before)
         page = await loaders.run_actions.load((root.run_key, listing))
@@ -168,7 +166,7 @@ class Action(Node):
         last: Last = None,
         before: Before = None,
     ) -> Connection[repo.Action]:
-        wanted, order = filter_of_actions(filter), order_of(order_by, OLDEST_FIRST)
+        wanted, order = filter_of_actions(filter), order_of(order_by)
         loaders = info.context.loaders
         listing = wanted, order, page_request(info, first, after, last, before)
         page = await loaders.children.load((root.key, listing))

@@ -34,7 +34,6 @@ MAX_BATCH = 5000
 """How many actions, events or updates one call takes."""
 
 NEWEST_FIRST = Order()
-OLDEST_FIRST = Order(descending=False)
 
 c = actions.c
 e = action_events.c
@@ -122,11 +121,12 @@ class ActionRepo:
         order: Order | None = None,
         page: PageRequest = PageRequest(),
     ) -> Page[Action]:
-        """A page of the actions of one run, oldest first, or of all, newest first. Raises InvalidCursor."""
+        """A page of the actions of one run, parents before their children, or of all runs, newest first.
+        Raises InvalidCursor."""
         statement = select(*ACTION_COLUMNS).where(*matching_actions(wanted))
         if run_id is not None:
             statement = statement.where(c.run_key == run_id.key)
-        keyset = order_of_actions(order or (OLDEST_FIRST if run_id else NEWEST_FIRST), run_id is not None)
+        keyset = order_of_actions(order, within_a_run=run_id is not None)
         async with self._database.read() as connection:
             return await fetch_page(connection, statement, keyset, page, Action)
 
@@ -134,7 +134,7 @@ class ActionRepo:
         self,
         run_keys: Collection[bytes],
         wanted: ActionFilter | None = None,
-        order: Order = OLDEST_FIRST,
+        order: Order | None = None,
         page: PageRequest = PageRequest(),
     ) -> dict[bytes, Page[Action]]:
         """The same page of each run's actions, in one statement. Raises InvalidCursor."""
@@ -144,7 +144,7 @@ class ActionRepo:
         self,
         parent_keys: Collection[bytes],
         wanted: ActionFilter | None = None,
-        order: Order = OLDEST_FIRST,
+        order: Order | None = None,
         page: PageRequest = PageRequest(),
     ) -> dict[bytes, Page[Action]]:
         """The same page of each parent's children, in one statement. Raises InvalidCursor."""
@@ -449,7 +449,7 @@ class ActionRepo:
         scope: NamedColumn[Any],
         keys: Collection[bytes],
         wanted: ActionFilter | None,
-        order: Order,
+        order: Order | None,
         page: PageRequest,
     ) -> dict[bytes, Page[Action]]:
         statement: Select[Any] = select(*ACTION_COLUMNS).where(*matching_actions(wanted))

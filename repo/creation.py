@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import select
@@ -42,8 +43,8 @@ async def create(
             root = roots.setdefault(action.id.run, action.id.name)
             if root != action.id.name:
                 raise _second_root(action.id, root)
-    await _check_parents(database, connection, new, roots)
-    rows = [_row_of(action, now) for _, action in sorted(new.items(), key=lambda item: item[0])]
+    depths = await _depths(database, connection, new, roots)
+    rows = [_row_of(action, depths[key], now) for key, action in sorted(new.items(), key=itemgetter(0))]
     try:
         return await database.insert_new(connection, actions, rows)
     except IntegrityError:
@@ -56,9 +57,12 @@ def _second_root(action: ActionIdentifier, root: str) -> Conflict:
     return Conflict(f"run {action.run} has a root action already ({root}); {action.name} needs a parentName")
 
 
-async def _which_exist(database: Database, connection: AsyncConnection, keys: Iterable[bytes]) -> set[bytes]:
-    statement = database.having_keys(select(c.key), c.key, keys)
-    return set(await connection.scalars(statement))
+async def _which_exist(
+    database: Database, connection: AsyncConnection, keys: Iterable[bytes]
+) -> dict[bytes, int]:
+    """The depths of those that are stored."""
+    statement = database.having_keys(select(c.key, c.depth), c.key, keys)
+    return {key: depth for key, depth in await connection.execute(statement)}
 
 
 async def _roots_of(
@@ -76,39 +80,41 @@ def _parent_of(action: NewAction) -> ActionIdentifier | None:
     return replace(action.id, name=action.parent_name)
 
 
-async def _check_parents(
+async def _depths(
     database: Database,
     connection: AsyncConnection,
     new: Mapping[bytes, NewAction],
     roots: Mapping[RunIdentifier, str],
-) -> None:
-    """Every chain of new parents must end at a root, or at an action that is stored."""
-    outside: dict[bytes, NewAction] = {}
-    sound: set[bytes] = set()
-    for key in new:
-        chain: list[bytes] = []
-        while key in new and key not in sound:
-            if key in chain:
-                raise InvalidArgument(f"action {new[key].id} is its own ancestor")
-            chain.append(key)
-            parent = _parent_of(new[key])
-            if parent is None:
-                break
-            if parent.key not in new:
-                outside.setdefault(parent.key, new[key])
-            key = parent.key
-        sound.update(chain)
-    if not outside:
-        return
-    stored = await _which_exist(database, connection, outside)
+) -> dict[bytes, int]:
+    """How deep each new action is: its chain of parents ends at a new root, or at an action that is
+    stored. Raises as `create` does."""
+    parents = {key: _parent_of(action) for key, action in new.items()}
+    outside = {parent.key: new[key] for key, parent in parents.items() if parent and parent.key not in new}
+    depths = await _which_exist(database, connection, outside) if outside else {}
     for key, action in outside.items():
-        if key not in stored:
+        if key not in depths:
             if action.id.run not in roots:
                 raise RunNotFound(f"there is no run {action.id.run} to create {action.id.name} in")
             raise ActionNotFound(f"there is no action {action.parent_name}, the parent of {action.id}")
+    for key in new:
+        chain: dict[bytes, None] = {}
+        above = -1
+        while key not in depths:
+            chain[key] = None
+            parent = parents[key]
+            if parent is None:
+                break
+            if parent.key in chain:
+                raise InvalidArgument(f"action {new[key].id} is its own ancestor")
+            key = parent.key
+        else:
+            above = depths[key]
+        for depth, member in enumerate(reversed(chain), start=above + 1):
+            depths[member] = depth
+    return depths
 
 
-def _row_of(action: NewAction, now: datetime) -> dict[str, Any]:
+def _row_of(action: NewAction, depth: int, now: datetime) -> dict[str, Any]:
     created_at = action.created_at or now
     progress = begin(action.phase, action.attempts, action.cache_status, created_at)
     parent = _parent_of(action)
@@ -118,6 +124,7 @@ def _row_of(action: NewAction, now: datetime) -> dict[str, Any]:
         "key": action.id.key,
         "run_key": action.id.run.key,
         "parent_key": parent.key if parent else None,
+        "depth": depth,
         "name": action.id.name,
         "project": action.id.project,
         "domain": action.id.domain,

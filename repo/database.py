@@ -228,6 +228,7 @@ class Database:
         self.on_commit = on_commit
         # SQLite has one writer at a time. Waiting for the turn here is fair; its own waiting is not.
         self._turn: AbstractAsyncContextManager[Any] = asyncio.Lock() if self.is_sqlite else nullcontext()
+        self._writing: set[asyncio.Task[Any]] = set()
         options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 0, "json_serializer": _dumps}
         if self.is_sqlite:
             options["connect_args"] = {"timeout": 30}
@@ -276,8 +277,10 @@ class Database:
             query = "SELECT epoch FROM transaction_counter"
         else:
             query = (
-                "SELECT concat_ws('-', system_identifier, substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8),"
-                " (SELECT oid FROM pg_database WHERE datname = current_database())) FROM pg_control_system()"
+                "SELECT concat_ws('-', system_identifier,"
+                " substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8),"
+                " (SELECT oid FROM pg_database WHERE datname = current_database()))"
+                " FROM pg_control_system()"
             )
         async with self.read() as connection:
             return str(await connection.scalar(text(query)))
@@ -285,8 +288,16 @@ class Database:
     async def write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """What `work` returns, committed as one transaction; nothing of it is kept if it raises.
 
-        A transaction that PostgreSQL broke off for a deadlock is tried again.
+        A transaction that PostgreSQL broke off for a deadlock is tried again. One that has begun is
+        brought to its end, and rings, also when the caller is cancelled meanwhile: broken off in the
+        middle of a commit, nobody would know whether it was one, and SQLite would keep its lock.
         """
+        writing = asyncio.create_task(self._transact(work))
+        self._writing.add(writing)
+        writing.add_done_callback(self._written)
+        return await asyncio.shield(writing)
+
+    async def _transact(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         for attempt in range(1, _ATTEMPTS_AT_A_WRITE + 1):
             try:
                 async with self._turn, self._writer.begin() as connection:
@@ -299,8 +310,14 @@ class Database:
         self.on_commit()
         return result
 
+    def _written(self, writing: asyncio.Task[Any]) -> None:
+        self._writing.discard(writing)
+        if not writing.cancelled():
+            writing.exception()  # was told to the caller, or to nobody where the caller went away
+
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, after the last write."""
+        await asyncio.gather(*self._writing, return_exceptions=True)
         await self.engine.dispose()
 
     def having_keys(

@@ -188,10 +188,17 @@ def _contains(column: ColumnElement[str], term: str) -> ColumnElement[bool]:
     return column.contains(term.casefold(), autoescape=True)
 
 
-def order_of_actions(order: Order, within_a_run: bool) -> Keyset:
+tree_order = Keyset("TREE", c.depth, False, (c.created_at, c.name))
+"""Within a run: parents before their children, then the oldest first."""
+
+
+def order_of_actions(order: Order | None, within_a_run: bool) -> Keyset:
     """The total order of actions that begins with `order`: then by name within a run, where names are
-    unique, and by key across runs."""
-    return _keyset(order, c.name, c.name if within_a_run else c.key)
+    unique, and by key across runs. Without one, it is the order of the tree within a run, and the newest
+    first across runs."""
+    if order is None and within_a_run:
+        return tree_order
+    return _keyset(order or Order(), c.name, c.name if within_a_run else c.key)
 
 
 def order_of_runs(order: Order) -> Keyset:

@@ -50,6 +50,8 @@ actions = Table(
     Column("key", LargeBinary(32), nullable=False),
     Column("run_key", LargeBinary(16), nullable=False),
     Column("parent_key", LargeBinary(32)),
+    # How many actions are above it: 0 for a root. In this order parents come before their children.
+    Column("depth", Integer, nullable=False),
     Column("name", Name, nullable=False),
     Column("project", Name, nullable=False),
     Column("domain", Name, nullable=False),
@@ -127,7 +129,7 @@ _index("uq_actions_root", actions.c.run_key, where=is_root, unique=True)
 _index("ix_actions_transaction", actions.c.transaction_id)
 _index("ix_actions_parent", actions.c.parent_key)
 _index("ix_actions_created", actions.c.created_at, actions.c.key)
-_index("ix_actions_of_run_created", actions.c.run_key, actions.c.created_at, actions.c.name)
+_index("ix_actions_tree", actions.c.run_key, actions.c.depth, actions.c.created_at, actions.c.name)
 _index("ix_runs_created", actions.c.created_at, actions.c.key, where=is_root)
 _index(
     "ix_runs_of_project_created",

@@ -14,6 +14,7 @@ from repo import (
     Conflict,
     InvalidArgument,
     Label,
+    PageRequest,
     RunNotFound,
     RunSource,
     TaskIdentifier,
@@ -108,6 +109,26 @@ async def test_a_parent_must_exist(repository: ActionRepo) -> None:
 async def test_a_parent_may_come_later_in_the_same_batch(repository: ActionRepo) -> None:
     assert await repository.create_actions([new("c", "b"), new("b", "a"), new("a"), new("c", "b")]) == 3
     assert (await repository.get_action(action("c"))).parent_name == "b"
+
+
+async def test_parents_come_before_their_children(repository: ActionRepo) -> None:
+    """Whatever their names and times are, and however they were created."""
+    await repository.create_actions([new("z", created_at=at(9)), new("m", "z", created_at=at(1))])
+    await repository.create_actions(
+        [new("a", "b", created_at=at(-5)), new("b", "m", created_at=at(-4)), new("c", "z", created_at=at(2))]
+    )
+    page = await repository.list_actions(RUN)
+    assert [found.name for found in page.items] == ["z", "m", "c", "b", "a"]
+    for size in (1, 2):
+        names: list[str] = []
+        after = None
+        while True:
+            part = await repository.list_actions(RUN, page=PageRequest(first=size, after=after))
+            names += [found.name for found in part.items]
+            if not part.has_next:
+                break
+            after = part.cursors[-1]
+        assert names == ["z", "m", "c", "b", "a"]
 
 
 async def test_a_circle_of_parents_is_refused(repository: ActionRepo) -> None:

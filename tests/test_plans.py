@@ -36,11 +36,11 @@ async def fill(url: str) -> None:
         )
         statement = f"""
             WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {ROOTS})
-            INSERT INTO actions (key, run_key, name, project, domain, run_name, type, phase, attempts,
+            INSERT INTO actions (key, run_key, depth, name, project, domain, run_name, type, phase, attempts,
               cache_status, labels, search_text, run_search_text, abort_attempt_count, created_at,
               updated_at, revision, transaction_id)
-            SELECT {run_key} || {run_key}, {run_key}, 'a0', 'p', 'd', 'run', 1, 60, 1, 0, '{{}}', 'a0', 'run',
-              0, {created_at}, {created_at}, 1, 1
+            SELECT {run_key} || {run_key}, {run_key}, 0, 'a0', 'p', 'd', 'run', 1, 60, 1, 0, '{{}}', 'a0',
+              'run', 0, {created_at}, {created_at}, 1, 1
             FROM numbers
         """
         async with database.engine.begin() as connection:

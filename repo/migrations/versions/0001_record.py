@@ -29,6 +29,7 @@ def upgrade() -> None:
         sa.Column("key", sa.LargeBinary(32), nullable=False),
         sa.Column("run_key", sa.LargeBinary(16), nullable=False),
         sa.Column("parent_key", sa.LargeBinary(32)),
+        sa.Column("depth", sa.Integer, nullable=False),
         sa.Column("name", name, nullable=False),
         sa.Column("project", name, nullable=False),
         sa.Column("domain", name, nullable=False),
@@ -83,7 +84,7 @@ def upgrade() -> None:
     index("ix_actions_transaction", "transaction_id")
     index("ix_actions_parent", "parent_key")
     index("ix_actions_created", "created_at", "key")
-    index("ix_actions_of_run_created", "run_key", "created_at", "name")
+    index("ix_actions_tree", "run_key", "depth", "created_at", "name")
     index("ix_runs_created", "created_at", "key", where=IS_ROOT)
     index("ix_runs_of_project_created", "project", "domain", "created_at", "key", where=IS_ROOT)
     index("ix_runs_time", sa.text("coalesce(triggered_at, created_at)"), where=IS_ROOT)
