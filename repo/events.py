@@ -1,7 +1,8 @@
 """Owns how events are stored and read back."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import func, select
@@ -41,6 +42,7 @@ EVENT_COLUMNS = (
     e.updated_at,
     e.transaction_id,
 )
+_KEY = [column.name for column in action_events.primary_key]
 oldest_first = Keyset("OCCURRED_AT", e.occurred_at, False, (e.attempt, e.phase, e.version))
 """The order of one action's events."""
 
@@ -116,24 +118,30 @@ async def insert(
     exist, before anything is written."""
     if not events:
         return 0
-    rows = [_row_of(event, now) for event in events]
-    keys = [row["action_key"] for row in rows]
-    identifiers = {key: event.action for key, event in zip(keys, events, strict=True)}
-    known = database.having_keys(select(actions.c.key, actions.c.error_attempt), actions.c.key, keys)
+    # Every batch writes its rows in one order: two with the same events never wait for each other.
+    rows = sorted((_row_of(event, now) for event in events), key=itemgetter(*_KEY))
+    identifiers = {event.action.key: event.action for event in events}
+    ending = {row["action_key"] for row in rows if row["phase"].is_terminal}
+    await _lock(database, connection, ending)
+    known = database.having_keys(select(actions.c.key, actions.c.error_attempt), actions.c.key, identifiers)
     stored = {key: attempt for key, attempt in await connection.execute(known)}
     for key, action in identifiers.items():
         if key not in stored:
             raise ActionNotFound(f"there is no action {action}; none of the events was stored")
-    rows.sort(key=lambda row: row["action_key"])
     inserted = await database.insert_new(connection, action_events, rows)
-    ended = {
-        key
-        for key, event in zip(keys, events, strict=True)
-        if event.phase.is_terminal and (event.error is not None or stored[key] is not None)
-    }
+    failed = {row["action_key"] for row in rows if row["error"] is not None}
+    ended = {key for key in ending if key in failed or stored[key] is not None}
     if inserted and ended:
         await _decide_errors(database, connection, ended, now)
     return inserted
+
+
+async def _lock(database: Database, connection: AsyncConnection, keys: Collection[bytes]) -> None:
+    """Let nobody else decide the errors of these actions until the end of this transaction: each would
+    decide without the other's events."""
+    if keys:
+        rows = database.having_keys(select(actions.c.key), actions.c.key, keys).order_by(actions.c.key)
+        await connection.execute(rows.with_for_update(key_share=True, of=actions))
 
 
 async def _decide_errors(

@@ -6,12 +6,22 @@ import subprocess
 import sys
 
 import pytest
+from sqlalchemy import event as hooks
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from repo import ActionPhase, ActionRepo, PageRequest, open_repository
+from repo import (
+    ActionError,
+    ActionPhase,
+    ActionRepo,
+    Conflict,
+    ErrorKind,
+    PageRequest,
+    events,
+    open_repository,
+)
 from repo.database import Database
 from repo.tables import actions
-from tests.making import RUN, action, event, make_run, new
+from tests.making import RUN, action, at, event, make_run, new
 
 WRITER = """
 import asyncio, sys
@@ -117,6 +127,67 @@ async def test_a_write_whose_caller_goes_away_is_brought_to_its_end_and_rings(da
     assert len(rung) == 2, "closing waits for what was begun"
     async with open_repository(database_url) as reopened:
         assert await reopened.get_action_state(action()) == "written"
+
+
+async def test_the_error_of_the_latest_attempt_stays_when_an_earlier_one_is_told_meanwhile(
+    database_url: str, repository: ActionRepo
+) -> None:
+    await make_run(repository)
+    await repository.update_action_phase(action(), ActionPhase.FAILED, 2)
+    first, second = (
+        event(phase=ActionPhase.FAILED, attempt=attempt, error=ActionError(ErrorKind.USER, f"e{attempt}"))
+        for attempt in (1, 2)
+    )
+    inside, leave = asyncio.Event(), asyncio.Event()
+    database = Database(database_url)
+
+    async def work(connection: AsyncConnection) -> None:
+        await events.insert(database, connection, [second], at(0))
+        inside.set()
+        await leave.wait()
+
+    try:
+        async with asyncio.timeout(20):
+            slow = asyncio.create_task(database.write(work))
+            await inside.wait()
+            quick = asyncio.create_task(repository.insert_events([first]))
+            await asyncio.wait([quick], timeout=0.3)
+            leave.set()
+            await asyncio.gather(slow, quick)
+    finally:
+        await database.close()
+    assert (await repository.get_action(action())).error == ActionError(ErrorKind.USER, "e2")
+
+
+async def test_batches_of_the_same_events_in_opposite_order_do_not_block_each_other(
+    database_url: str, repository: ActionRepo
+) -> None:
+    await make_run(repository)
+    failures: list[object] = []
+    hooks.listen(repository._database.engine.sync_engine, "handle_error", failures.append)
+    batch = [event(version=version) for version in range(9)]
+    inside, leave = asyncio.Event(), asyncio.Event()
+    database = Database(database_url)
+
+    async def stop_both_in_the_middle(connection: AsyncConnection) -> None:
+        await events.insert(database, connection, [batch[4]], at(0))
+        inside.set()
+        await leave.wait()
+        raise Conflict("nothing of this stays")
+
+    try:
+        async with asyncio.timeout(20):
+            middle = asyncio.create_task(database.write(stop_both_in_the_middle))
+            await inside.wait()
+            both = [asyncio.create_task(repository.insert_events(x)) for x in (batch, batch[::-1])]
+            await asyncio.wait(both, timeout=0.5)
+            leave.set()
+            with pytest.raises(Conflict):
+                await middle
+            assert sum(await asyncio.gather(*both)) == len(batch)
+    finally:
+        await database.close()
+    assert failures == []
 
 
 async def test_each_commit_rings_the_bell_and_a_failure_does_not(database_url: str) -> None:
