@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 from repo.actions import MAX_BATCH, ActionRepo
 from repo.attempts import merge_attempts
+from repo.bus import Bus, check_broadcast_url
 from repo.database import Database, parse_url, without_password
 from repo.errors import (
     ActionNotFound,
@@ -21,6 +22,7 @@ from repo.errors import (
     RepoError,
     RunNotFound,
 )
+from repo.hub import Hub
 from repo.identifiers import ActionIdentifier, RunIdentifier
 from repo.listing import ActionFilter, LabelFilter, RunFilter
 from repo.migrate import migrate
@@ -53,8 +55,13 @@ from repo.phases import (
     PhaseUpdate,
     RunSource,
 )
+from repo.watch import Frame, FrameKind, Shown
 
 __all__ = [
+    "Frame",
+    "FrameKind",
+    "Shown",
+    "check_broadcast_url",
     "DEFAULT_PAGE",
     "MAX_BATCH",
     "MAX_PAGE",
@@ -111,17 +118,30 @@ __all__ = [
 
 @asynccontextmanager
 async def open_repository(
-    url: str, pool_size: int = 10, on_commit: Callable[[], None] = lambda: None
+    url: str,
+    pool_size: int = 10,
+    broadcast_url: str = "memory://",
+    on_commit: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[ActionRepo]:
     """The repository over a database that `migrate` has brought to this version's schema.
 
-    `on_commit` is called after every committed write. Raises InvalidArgument for a URL that is
-    neither PostgreSQL nor a SQLite file.
+    Over `broadcast_url` replicas tell each other of what they wrote. `on_commit` is called after every
+    committed write. Raises InvalidArgument for a URL that is not supported.
     """
-    database = Database(url, pool_size, on_commit)
+
+    def committed() -> None:
+        hub.ring()
+        bus.ring()
+        on_commit()
+
+    database = Database(url, pool_size, committed)
+    hub = Hub(database)
+    bus = Bus(broadcast_url, hub.ring)
     try:
-        yield ActionRepo(database)
+        async with bus.open():
+            yield ActionRepo(database, hub)
     finally:
+        await hub.close()
         await database.close()
 
 

@@ -12,6 +12,7 @@ from repo import aborts, counting, creation, events
 from repo.database import Database, this_transaction
 from repo.errors import ActionNotFound, EventNotFound, InvalidArgument, RunNotFound
 from repo.events import EVENT_COLUMNS, event_of
+from repo.hub import Hub
 from repo.identifiers import ActionIdentifier, RunIdentifier
 from repo.listing import (
     ACTION_COLUMNS,
@@ -29,6 +30,7 @@ from repo.models import Action, ActionEvent, Identity, NewAction, NewEvent, Phas
 from repo.paging import Order, Page, PageRequest, fetch_page, fetch_pages
 from repo.phases import ActionPhase, CacheStatus, PhaseUpdate, Progress, advance
 from repo.tables import action_events, actions, is_root, is_unconfirmed
+from repo.watch import Watching
 
 MAX_BATCH = 5000
 """How many actions, events or updates one call takes."""
@@ -39,14 +41,15 @@ c = actions.c
 e = action_events.c
 
 
-class ActionRepo:
+class ActionRepo(Watching):
     """The record of runs. Each method takes a connection of its own; each write is one transaction.
 
     Times are aware and come back in UTC; durations are milliseconds.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, hub: Hub) -> None:
         self._database = database
+        self._hub = hub
 
     # Runs
 

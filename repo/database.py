@@ -238,13 +238,16 @@ class Database:
                 "server_settings": {"application_name": "rungraph", "timezone": "UTC", "jit": "off"}
             }
         self.engine = create_async_engine(parsed, **options)
+        # Whoever watches does not wait behind those who ask.
+        self._looker = create_async_engine(parsed, **(options | {"pool_size": 2}))
         if self.is_sqlite:
-            event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
-            event.listen(self.engine.sync_engine, "begin", _begin_sqlite)
-            self._reader = self._snapshots = self.engine
+            for engine in (self.engine, self._looker):
+                event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+                event.listen(engine.sync_engine, "begin", _begin_sqlite)
+            self._reader, self._snapshots = self.engine, self._looker
         else:
             self._reader = self.engine.execution_options(isolation_level="AUTOCOMMIT")
-            self._snapshots = self.engine.execution_options(
+            self._snapshots = self._looker.execution_options(
                 isolation_level="REPEATABLE READ", postgresql_readonly=True
             )
         self._writer = self.engine.execution_options(**{_WRITES: True})
@@ -319,6 +322,7 @@ class Database:
         """Close every connection, after the last write."""
         await asyncio.gather(*self._writing, return_exceptions=True)
         await self.engine.dispose()
+        await self._looker.dispose()
 
     def having_keys(
         self, statement: Select[Any], column: NamedColumn[Any], keys: Iterable[Any]

@@ -48,7 +48,11 @@ GRAPH = Room(
 )
 ROOMS = {
     **dict.fromkeys(PURE, Room(modules=PURE)),
-    "repo": Room(libraries=frozenset({"alembic", "sqlalchemy"}), packages=frozenset({"repo"})),
+    "repo": Room(libraries=frozenset({"alembic", "sqlalchemy", "structlog"}), packages=frozenset({"repo"})),
+    # The bus has connections of its own, and is the only one that knows the broadcaster.
+    "repo.bus": Room(
+        libraries=frozenset({"asyncpg", "broadcaster", "redis"}), modules=frozenset({"repo.errors"})
+    ),
     "graph": GRAPH,
     # The command line starts everything, the importer and the demo too.
     "graph.cli": Room(GRAPH.libraries, GRAPH.packages | {"ingest"}, GRAPH.modules),

@@ -1,0 +1,220 @@
+"""Owns the doorbell: how a replica tells the others that something was written.
+
+A message says nothing but that, so losing one costs time and no data: every replica looks by itself once
+a second. It is rung after a commit, never within one, and at most every 20 ms.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import asyncpg
+from broadcaster import Broadcast, BroadcastBackend, Event
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from repo.errors import InvalidArgument
+
+CHANNEL = "rungraph"
+_QUIET = 0.02
+"""Seconds between two rings of one replica, at least."""
+_BEAT = 5.0
+"""Seconds after which a silent connection is asked whether it lives, and within which it has to answer."""
+_RETRY = (0.1, 2.0)
+"""Seconds to wait before the first and before every later attempt to connect again, at the most."""
+
+
+def check_broadcast_url(url: str) -> None:
+    """Raise InvalidArgument for a URL that is none of memory://, postgresql:// and redis://."""
+    _backend(url)
+
+
+def _backend(url: str) -> BroadcastBackend | None:
+    """The backend for a URL; None where the library's own is right."""
+    match urlsplit(url).scheme:
+        case "memory":
+            return None
+        case "postgres" | "postgresql":
+            return PostgresBackend(url)
+        case "redis" | "rediss":
+            return RedisBackend(url)
+    raise InvalidArgument("the bus must be memory://, postgresql:// or redis://")
+
+
+class Bus:
+    """The doorbell of one replica. `ring` rings it; `on_ring` is called when another replica rang."""
+
+    def __init__(self, url: str, on_ring: Callable[[], None]) -> None:
+        """Raises InvalidArgument as check_broadcast_url does."""
+        self._backend = _backend(url)
+        self._broadcast = Broadcast(url if self._backend is None else None, backend=self._backend)
+        self._on_ring = on_ring
+        self._rung = asyncio.Event()
+
+    @property
+    def connected(self) -> bool:
+        """Whether rings reach other replicas at the moment, as far as is known."""
+        return self._backend is None or self._backend.connected  # type: ignore[attr-defined]
+
+    def ring(self) -> None:
+        """Tell the other replicas that something was committed. Returns at once, and never fails."""
+        self._rung.set()
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Connect, and hear others, for as long as the context lasts. A bus that is away is no error:
+        it is tried again until it is there."""
+        async with self._broadcast, self._broadcast.subscribe(CHANNEL) as bells:
+
+            async def hear() -> None:
+                while True:
+                    await bells.get()
+                    self._on_ring()
+
+            tasks = [asyncio.create_task(hear()), asyncio.create_task(self._send())]
+            try:
+                yield
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _send(self) -> None:
+        while True:
+            await self._rung.wait()
+            self._rung.clear()
+            await self._broadcast.publish(CHANNEL, "")
+            await asyncio.sleep(_QUIET)
+
+
+class _ReconnectingBackend(BroadcastBackend):
+    """A backend whose connection is kept by a task of its own, which connects again when it is lost."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self.connected = False
+        # One bell that waits says as much as many.
+        self._heard: asyncio.Queue[Event] = asyncio.Queue(maxsize=1)
+
+    async def connect(self) -> None:
+        self._keeper = asyncio.create_task(self._keep())
+
+    async def disconnect(self) -> None:
+        self._keeper.cancel()
+        await asyncio.gather(self._keeper, return_exceptions=True)
+
+    async def subscribe(self, group: str) -> None:
+        """Nothing: the connection listens to the one channel from its beginning."""
+
+    async def unsubscribe(self, group: str) -> None:
+        """Nothing, likewise."""
+
+    async def next_published(self) -> Event:
+        return await self._heard.get()
+
+    def _hear(self) -> None:
+        with contextlib.suppress(asyncio.QueueFull):
+            self._heard.put_nowait(Event(CHANNEL, ""))
+
+    async def _keep(self) -> None:
+        failures = 0
+        while True:
+            try:
+                async with self._connection():
+                    failures = 0
+                    self.connected = True
+                    # Bells that rang while nobody listened are made up for.
+                    self._hear()
+                    await self._listen()
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, RedisError):
+                pass
+            finally:
+                self.connected = False
+            failures += 1
+            longest = _RETRY[0] if failures == 1 else _RETRY[1]
+            await asyncio.sleep(random.uniform(0, longest))
+
+    def _connection(self) -> contextlib.AbstractAsyncContextManager[None]:
+        """Connect and subscribe; let go when the context ends, however it ends."""
+        raise NotImplementedError
+
+    async def _listen(self) -> None:
+        """Hear bells until the connection is lost, then raise; find out when it is lost silently."""
+        raise NotImplementedError
+
+
+class PostgresBackend(_ReconnectingBackend):
+    """LISTEN and NOTIFY on a connection of its own."""
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[None]:
+        settings = {"application_name": "rungraph-bus"}
+        url = self._url.replace("postgresql+asyncpg://", "postgresql://", 1)
+        link = await asyncpg.connect(url, timeout=_BEAT, command_timeout=_BEAT, server_settings=settings)
+        self._lost = asyncio.Event()
+        # One connection does one thing at a time: a bell must not meet a heartbeat on it.
+        self._turn = asyncio.Lock()
+        try:
+            link.add_termination_listener(lambda _: self._lost.set())
+            await link.add_listener(CHANNEL, lambda *_: self._hear())
+            self._link = link
+            yield
+        finally:
+            link.terminate()
+
+    async def _listen(self) -> None:
+        while not self._lost.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._lost.wait(), _BEAT)
+                return
+            async with self._turn:
+                await self._link.execute("SELECT 1", timeout=_BEAT)
+
+    async def publish(self, channel: str, message: Any) -> None:
+        if not self.connected:
+            return
+        try:
+            async with self._turn:
+                await self._link.execute("SELECT pg_notify($1, $2)", channel, message, timeout=_BEAT)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            self._lost.set()
+
+
+class RedisBackend(_ReconnectingBackend):
+    """Redis publish and subscribe."""
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[None]:
+        # No timeout on reading: silence is the rule. Whether the link lives is asked by PING.
+        link = Redis.from_url(self._url, socket_timeout=None, socket_connect_timeout=_BEAT)
+        try:
+            async with link.pubsub() as bells:
+                await asyncio.wait_for(bells.subscribe(CHANNEL), _BEAT)
+                self._link, self._bells = link, bells
+                yield
+        finally:
+            await link.aclose()
+
+    async def _listen(self) -> None:
+        asked = False
+        while True:
+            message = await self._bells.get_message(timeout=_BEAT)
+            if message is not None:
+                asked = False
+                if message["type"] == "message":
+                    self._hear()
+            elif asked:
+                raise TimeoutError("Redis does not answer")
+            else:
+                await asyncio.wait_for(self._bells.ping(), _BEAT)
+                asked = True
+
+    async def publish(self, channel: str, message: Any) -> None:
+        if not self.connected:
+            return
+        with contextlib.suppress(OSError, TimeoutError, RedisError):
+            await asyncio.wait_for(self._link.publish(channel, message), _BEAT)

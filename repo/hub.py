@@ -1,0 +1,383 @@
+"""Owns how changes reach those who watch: one reader of the feed per replica, and a mailbox a watch.
+
+The reader looks when a bell rings, and once a second anyway. A mailbox keeps the latest state of each row;
+whoever is slow holds up nobody.
+"""
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import structlog
+
+from repo.database import Database
+from repo.feed import EventRow, Feed, Look, Row
+from repo.identifiers import ActionIdentifier
+from repo.matching import Verdict
+from repo.models import Action, ActionEvent, Run
+from repo.positions import Position
+
+T = TypeVar("T")
+
+logger = structlog.get_logger("rungraph.hub")
+
+MOST_PENDING = 10_000
+"""Entries that a mailbox holds; beyond, the watch begins anew instead."""
+SWEEP = 1.0
+"""Seconds after which the reader looks without a bell."""
+_PAUSE = 0.01
+"""Seconds between two looks, at least: what comes meanwhile is seen together."""
+_LOOK_WITHIN = 10.0
+"""Seconds that a look may take; then the connection is given up for lost."""
+
+
+@dataclass(eq=False)
+class RowWatch:
+    """A watch of runs or of actions, and its mailbox."""
+
+    judge: Callable[[Row], Verdict]
+    """What a row is to the filter."""
+    of_runs: bool
+    run_key: bytes | None = None
+    """Only this run, where one is given."""
+    action_key: bytes | None = None
+    """Only this action, where one is given."""
+    descendants: bool = False
+    """A change below a row counts as a change of it."""
+    events: bool = False
+    """A new event of a row (or, of a run, of any of its actions) counts as a change of it."""
+    pending: dict[bytes, Run | Action] = field(default_factory=dict)
+    removed: dict[bytes, Run | Action] = field(default_factory=dict)
+    overflowed: bool = False
+    ended: bool = False
+    """The run, or the action where one is given, was seen in a terminal phase."""
+    position: Position = Position(0)
+    """What has been put into the mailbox, or taken out of it."""
+    floor: dict[bytes, int] = field(default_factory=dict)
+    """The revisions that were sent with the snapshot: nothing older may follow."""
+    floor_until: int = 0
+    """The last look that may have begun before the snapshot was complete."""
+    woken: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def offer(self, row: Row, look: int) -> None:
+        """Put the row into the mailbox if this watch wants it."""
+        entity = row.run if self.of_runs else row.action
+        subject = row.action if row.action.key == self.action_key else row.run
+        if self.run_key is not None and subject is not None and subject.phase.is_terminal:
+            self.ended = self.ended or self.action_key in (None, row.action.key)
+            self.woken.set()
+        if entity is None or self.overflowed:
+            return
+        key = row.action.key
+        if self.action_key not in (None, key):
+            return
+        if self.floor:
+            if look > self.floor_until:
+                self.floor = {}
+            elif entity.revision < self.floor.get(key, 0):
+                return
+        match self.judge(row):
+            case Verdict.IN:
+                self.removed.pop(key, None)
+                self.pending[key] = entity
+            case Verdict.OUT:
+                self.pending.pop(key, None)
+                self.removed[key] = entity
+            case Verdict.NEVER:
+                return
+        if len(self.pending) + len(self.removed) > MOST_PENDING:
+            self.overflow()
+        self.woken.set()
+
+    def overflow(self) -> None:
+        """Give up on single changes: the watch begins anew."""
+        self.overflowed = True
+        self.pending.clear()
+        self.removed.clear()
+        self.woken.set()
+
+    def take(self) -> tuple[list[Run | Action], list[Run | Action]]:
+        """What is in the mailbox, which is empty then."""
+        taken = list(self.pending.values()), list(self.removed.values())
+        self.pending, self.removed = {}, {}
+        return taken
+
+    def begin(self) -> None:
+        """Begin anew, with an empty mailbox."""
+        self.take()
+        self.overflowed, self.floor = False, {}
+
+    def note(self, entities: Iterable[Run | Action]) -> None:
+        """Remember what a snapshot sent."""
+        self.floor.update((entity.key, entity.revision) for entity in entities)
+
+    def end_snapshot(self, looks: int) -> None:
+        """The snapshot is complete; forget what came meanwhile and is older than it. `looks` have begun."""
+        self.floor_until = looks
+        for mail in (self.pending, self.removed):
+            for key in [key for key, e in mail.items() if e.revision < self.floor.get(key, 0)]:
+                del mail[key]
+
+
+@dataclass(eq=False)
+class EventWatch:
+    """A watch of the events of a run or of an action, and its mailbox."""
+
+    run_key: bytes
+    action_key: bytes | None = None
+    attempt: int | None = None
+    pending: list[ActionEvent] = field(default_factory=list)
+    overflowed: bool = False
+    """Events that came are not in the mailbox: they are read from the database instead."""
+    position: Position = Position(0)
+    woken: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def offer(self, row: EventRow) -> None:
+        """Put the event into the mailbox if this watch wants it."""
+        if self.overflowed or self.action_key not in (None, row.action_key):
+            return
+        if self.attempt not in (None, row.event.attempt):
+            return
+        self.pending.append(row.event)
+        if len(self.pending) > MOST_PENDING:
+            self.overflow()
+        self.woken.set()
+
+    def overflow(self) -> None:
+        """Keep none of what comes; the database does."""
+        self.overflowed = True
+        self.pending.clear()
+        self.woken.set()
+
+
+@dataclass(eq=False)
+class StateWatch:
+    """A watch of the states of the actions of a run or of all runs, and its mailbox."""
+
+    run_key: bytes | None = None
+    pending: dict[bytes, ActionIdentifier] = field(default_factory=dict)
+    overflowed: bool = False
+    position: Position = Position(0)
+    woken: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def offer(self, row: Row, since: Position) -> None:
+        """Put the action into the mailbox if its state was set or notified since."""
+        written = row.state_transaction_id
+        if written is None or since.includes(written) or self.overflowed:
+            return
+        self.pending[row.action.key] = row.action.identifier
+        if len(self.pending) > MOST_PENDING:
+            self.overflow()
+        self.woken.set()
+
+    def overflow(self) -> None:
+        """Give up on single changes: the watch begins anew."""
+        self.overflowed = True
+        self.pending.clear()
+        self.woken.set()
+
+
+Watch = RowWatch | EventWatch | StateWatch
+
+
+@dataclass
+class Figures:
+    """What an operator wants to know of a hub."""
+
+    looks: int = 0
+    """Looks at the database that were begun."""
+    sweeps_that_found: int = 0
+    """Looks that found something for which no bell had rung."""
+    failures: int = 0
+    """Looks that failed."""
+    resyncs: int = 0
+    """Watches that had to begin anew."""
+    seen_at: float = 0.0
+    """When the last look ended, by time.monotonic()."""
+
+
+class Hub:
+    """All watches of one replica."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._feed = Feed(database)
+        self._watches: set[Watch] = set()
+        self._position = Position(0)
+        self._bell = asyncio.Event()
+        self._turn = asyncio.Lock()
+        self._reader: asyncio.Task[None] | None = None
+        self._epoch = ""
+        self.figures = Figures()
+
+    @property
+    def epoch(self) -> str:
+        """Which life of the database the positions of this hub belong to."""
+        return self._epoch
+
+    @property
+    def watches(self) -> frozenset[Watch]:
+        """Who watches at the moment."""
+        return frozenset(self._watches)
+
+    def ring(self) -> None:
+        """Look soon: something was written."""
+        self._bell.set()
+
+    async def join(self, watch: Watch) -> None:
+        """From here on, everything that is written after `watch.position` comes into the mailbox."""
+        # Not while a look is under way: it would not be for this watch, and its position would be.
+        async with self._turn:
+            if self._reader is None or self._reader.done():
+                self._epoch = await self._database.epoch()
+                async with self._feed.look() as look:
+                    self._position = look.position
+                self._reader = asyncio.create_task(self._read())
+            watch.position = self._position
+            self._watches.add(watch)
+
+    def leave(self, watch: Watch) -> None:
+        """The watch is over."""
+        self._watches.discard(watch)
+
+    async def close(self) -> None:
+        """End the reading; what is in mailboxes stays there."""
+        if self._reader is not None:
+            self._reader.cancel()
+            await asyncio.gather(self._reader, return_exceptions=True)
+
+    async def replay(self, watch: RowWatch | StateWatch, since: Position) -> None:
+        """Put into the mailbox what was written since: a client was there before, and comes back."""
+        async with self._turn, self._feed.look() as look:
+            await self._deliver(look, since, {watch})
+
+    async def look_now(self) -> bool:
+        """Look, and put what is new into all mailboxes; whether there was anything."""
+        async with self._turn, asyncio.timeout(_LOOK_WITHIN), self._feed.look() as look:
+            found = await self._deliver(look, self._position, self._watches)
+            self._position = look.position
+            for watch in self._watches:
+                watch.position = look.position
+        self.figures.seen_at = time.monotonic()
+        return found
+
+    async def _read(self) -> None:
+        failures = 0
+        while self._watches:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._bell.wait(), SWEEP)
+            rung = self._bell.is_set()
+            self._bell.clear()
+            try:
+                if failures:
+                    await self._check_epoch()
+                found = await self.look_now()
+                if found and not rung:
+                    self.figures.sweeps_that_found += 1
+                failures = 0
+                await asyncio.sleep(_PAUSE)
+            except Exception as error:  # whatever it is, the position stays, and nothing is lost
+                failures += 1
+                self.figures.failures += 1
+                if failures == 1:
+                    logger.warning("cannot read changes", reason=f"{type(error).__name__}: {error}")
+                self._bell.set()
+                await asyncio.sleep(random.uniform(0, min(1.0, 0.1 * 2**failures)))
+
+    async def _check_epoch(self) -> None:
+        """After a failure the database may be another one: then no position counts any more."""
+        epoch = await self._database.epoch()
+        if epoch == self._epoch:
+            return
+        async with self._turn, self._feed.look() as look:
+            self._epoch, self._position = epoch, look.position
+            for watch in self._watches:
+                watch.position = look.position
+                watch.overflow()
+
+    async def _deliver(self, look: Look, since: Position, watches: set[Watch]) -> bool:
+        """Put what was written since into the mailboxes; whether there was anything."""
+        self.figures.looks += 1
+        number = self.figures.looks
+        rows = {w for w in watches if isinstance(w, RowWatch)}
+        states = {w for w in watches if isinstance(w, StateWatch)}
+        events = {w for w in watches if isinstance(w, EventWatch)}
+        changed = await look.changed_rows(since) if rows or states else []
+        happened: list[EventRow] | None = []
+        if events or any(w.events for w in rows):
+            happened = await look.changed_events(since)
+        if changed is None or happened is None:
+            for watch in list(watches):
+                watch.overflow()
+            return True
+        touched = await self._touched(look, changed, happened, rows)
+        # Nothing waits from here on: a watch that leaves does so before or after all of it.
+        by_run = _grouped(changed, lambda row: row.action.run_key)
+        roots = [row for row in changed if row.run is not None]
+        touched_by_run = _grouped(touched, lambda item: item[0].action.run_key)
+        for watch in rows & self._watches:
+            if watch.run_key is None:
+                mine, other = (roots if watch.of_runs else changed), touched
+            else:
+                mine, other = by_run.get(watch.run_key, []), touched_by_run.get(watch.run_key, [])
+            for row in mine:
+                watch.offer(row, number)
+            for row, reason in other:
+                if reason(watch):
+                    watch.offer(row, number)
+        for state in states & self._watches:
+            for row in changed if state.run_key is None else by_run.get(state.run_key, []):
+                state.offer(row, since)
+        events_by_run = _grouped(happened, lambda item: item.run_key)
+        for event in events & self._watches:
+            for item in events_by_run.get(event.run_key, []):
+                event.offer(item)
+        return bool(changed or happened)
+
+    async def _touched(
+        self, look: Look, changed: list[Row], happened: list[EventRow], watches: set[RowWatch]
+    ) -> list[tuple[Row, Callable[[RowWatch], bool]]]:
+        """Rows that did not change themselves, but something that a watch shows with them; each with the
+        question whether a watch does."""
+        below = {w for w in watches if w.descendants}
+        told = {w for w in watches if w.events}
+        runs_below = _wanted({row.action.run_key for row in changed}, {w for w in below if w.of_runs})
+        runs_told = _wanted({item.run_key for item in happened}, {w for w in told if w.of_runs})
+        tree_runs = _wanted({row.action.run_key for row in changed}, {w for w in below if not w.of_runs})
+        told_runs = _wanted({item.run_key for item in happened}, {w for w in told if not w.of_runs})
+        ancestors = await look.ancestors([r.action.key for r in changed if r.action.run_key in tree_runs])
+        actors = {item.action_key for item in happened if item.run_key in told_runs}
+        roots = await look.roots(runs_below | runs_told)
+        rows = await look.rows(ancestors | actors)
+        found: list[tuple[Row, Callable[[RowWatch], bool]]] = []
+        for row in roots:
+            key = row.action.run_key
+            found.append((row, _reason(True, key in runs_below, key in runs_told)))
+        for row in rows:
+            key = row.action.key
+            found.append((row, _reason(False, key in ancestors, key in actors)))
+        return found
+
+
+def _grouped(items: Iterable[T], key: Callable[[T], bytes]) -> dict[bytes, list[T]]:
+    groups: dict[bytes, list[T]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
+    return groups
+
+
+def _wanted(runs: set[bytes], watches: set[RowWatch]) -> set[bytes]:
+    """Those of the runs that one of the watches is about."""
+    keys = {watch.run_key for watch in watches}
+    return runs if None in keys else {key for key in runs if key in keys}
+
+
+def _reason(of_runs: bool, below: bool, told: bool) -> Callable[[RowWatch], bool]:
+    def wants(watch: RowWatch) -> bool:
+        return watch.of_runs is of_runs and ((below and watch.descendants) or (told and watch.events))
+
+    return wants

@@ -1,0 +1,94 @@
+"""Owns filters of runs and actions as Python: whether a row that changed belongs to a watch.
+
+`repo.listing` says the same as SQL; a test holds the two together.
+"""
+
+from enum import Enum, auto
+
+from repo.listing import ActionFilter, RunFilter
+from repo.models import Action, Run
+from repo.phases import AbortState, ActionPhase
+
+
+class Verdict(Enum):
+    """What a changed row is to a filter."""
+
+    IN = auto()
+    """It matches."""
+    OUT = auto()
+    """It does not match, but may have matched before: what it lacks can change."""
+    NEVER = auto()
+    """It never matched: what it lacks cannot change."""
+
+
+def judge_run(run: Run, wanted: RunFilter | None, has_paused_actions: bool) -> Verdict:
+    """What the run is to the filter."""
+    if wanted is None:
+        return Verdict.IN
+    labels = run.labels_document
+    run_time = run.triggered_at or run.created_at
+    names = (run.name, run.task_name, run.function_name)
+    fixed = (
+        _same(wanted.project, run.project),
+        _same(wanted.domain, run.domain),
+        _same(wanted.task_name, run.task_name),
+        _same(wanted.task_version, run.task_version),
+        _same(wanted.function_name, run.function_name),
+        _same(wanted.trigger_task_name, run.trigger_task_name),
+        _same(wanted.trigger_name, run.trigger_name),
+        _same(wanted.created_by_subject, run.created_by.subject if run.created_by else None),
+        _found(wanted.search, names),
+        wanted.sources is None or run.source in wanted.sources,
+        all(
+            label.key in labels and label.value in (None, labels[label.key]) for label in wanted.labels or ()
+        ),
+        wanted.start_date is None or run_time >= wanted.start_date,
+        wanted.end_date is None or run_time <= wanted.end_date,
+    )
+    if not all(fixed):
+        return Verdict.NEVER
+    duration = run.duration_ms
+    pending = run.abort_state in (AbortState.REQUESTED, AbortState.RETRYING)
+    moving = (
+        _in_phase(run.phase, wanted.phases, wanted.exclude_phases),
+        wanted.min_duration_ms is None or (duration is not None and duration >= wanted.min_duration_ms),
+        wanted.max_duration_ms is None or (duration is not None and duration <= wanted.max_duration_ms),
+        wanted.has_paused_actions in (None, has_paused_actions),
+        wanted.abort_pending in (None, pending),
+    )
+    return Verdict.IN if all(moving) else Verdict.OUT
+
+
+def judge_action(action: Action, wanted: ActionFilter | None) -> Verdict:
+    """What the action is to the filter."""
+    if wanted is None:
+        return Verdict.IN
+    fixed = (
+        _found(wanted.search, (action.name, action.task_name, action.function_name)),
+        wanted.types is None or action.type in wanted.types,
+        _same(wanted.group, action.group),
+        _same(wanted.parent_name, action.parent_name),
+    )
+    if not all(fixed):
+        return Verdict.NEVER
+    matches = _in_phase(action.phase, wanted.phases, wanted.exclude_phases)
+    return Verdict.IN if matches else Verdict.OUT
+
+
+def _same(wanted: str | None, value: str | None) -> bool:
+    return wanted is None or value == wanted
+
+
+def _found(term: str | None, names: tuple[str | None, ...]) -> bool:
+    if not term:
+        return True
+    folded = term.casefold()
+    return any(folded in name.casefold() for name in names if name)
+
+
+def _in_phase(
+    phase: ActionPhase,
+    phases: tuple[ActionPhase, ...] | None,
+    excluded: tuple[ActionPhase, ...] | None,
+) -> bool:
+    return (phases is None or phase in phases) and phase not in (excluded or ())

@@ -1,0 +1,388 @@
+"""Owns the streams of ActionRepo.watch_*: what is there now, then every change, without a gap.
+
+A watch joins the hub first, then reads what is there, then hands on what comes into its mailbox. No
+connection is held while a client is slow.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import ColumnElement, Select, select
+
+from repo.database import Database
+from repo.errors import ActionNotFound, InvalidArgument, InvalidCursor, RunNotFound
+from repo.events import EVENT_COLUMNS, event_of
+from repo.hub import EventWatch, Hub, RowWatch, StateWatch
+from repo.identifiers import ActionIdentifier, RunIdentifier
+from repo.listing import (
+    ACTION_COLUMNS,
+    RUN_COLUMNS,
+    ActionFilter,
+    RunFilter,
+    matching_actions,
+    matching_runs,
+    order_of_runs,
+    tree_order,
+)
+from repo.matching import Verdict, judge_action, judge_run
+from repo.models import Action, ActionEvent, Run
+from repo.paging import MAX_PAGE, Keyset, Order, PageRequest, fetch_page
+from repo.positions import Position, WatchCursor, parse_watch_cursor
+from repo.tables import action_events, actions, is_root
+
+T = TypeVar("T")
+
+PAGE = 500
+"""Rows in a frame."""
+
+c = actions.c
+e = action_events.c
+
+
+class FrameKind(Enum):
+    """What a frame of a stream says."""
+
+    SNAPSHOT = "snapshot"
+    SYNCED = "synced"
+    CHANGE = "change"
+    RESYNC = "resync"
+
+
+@dataclass(frozen=True, slots=True)
+class Frame(Generic[T]):
+    """A piece of a stream. Given back as `after`, `cursor` takes the stream up behind this piece."""
+
+    kind: FrameKind
+    items: list[T]
+    removed: list[T]
+    cursor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a client shows of a row besides its own columns, so that a change of it counts too."""
+
+    descendants: bool = False
+    """Something about the actions below it, such as counts by phase."""
+    events: bool = False
+    """Something about its events; of a run, about those of any of its actions."""
+
+
+NOTHING_ELSE = Shown()
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """What a stream of rows begins with."""
+
+    statement: Select[Any]
+    order: Keyset
+    build: Callable[..., Run | Action]
+    most: int | None = None
+    """Only so many, where a number is given."""
+
+
+class Watching:
+    """The watches of the repository. Each is an async iterator; closing it ends the watch.
+
+    Delivery is at least once: of two copies of a row, the one with the higher revision is the newer. An
+    older one never follows.
+    """
+
+    _database: Database
+    _hub: Hub
+
+    async def watch_run_updates(
+        self, run_id: RunIdentifier, until_terminal: bool = False, shown: Shown = NOTHING_ELSE
+    ) -> AsyncIterator[Run]:
+        """The run now, then each newer version of it; with `until_terminal`, until it has ended.
+        Raises RunNotFound."""
+        watch = RowWatch(lambda row: Verdict.IN, True, run_id.key, None, shown.descendants, shown.events)
+        condition = (c.run_key == run_id.key) & is_root
+        start = _Start(select(*RUN_COLUMNS).where(condition), order_of_runs(Order()), Run)
+        await self._check_run(run_id)
+        async for frame in self._stream_rows(watch, start, None, until_terminal):
+            for run in frame.items:
+                yield run
+
+    async def watch_all_run_updates(
+        self,
+        wanted: RunFilter | None = None,
+        first: int = 100,
+        after: str | None = None,
+        shown: Shown = NOTHING_ELSE,
+    ) -> AsyncIterator[Frame[Run]]:
+        """The `first` newest runs that match, then every run that is created, changes, or leaves the
+        filter. `after` is the cursor of a frame."""
+        if not 0 <= first <= MAX_PAGE:
+            raise InvalidArgument(f"first must be between 0 and {MAX_PAGE}, not {first}")
+        by_members = wanted is not None and wanted.has_paused_actions is not None
+        watch = RowWatch(
+            lambda row: judge_run(row.run, wanted, row.has_paused_actions) if row.run else Verdict.NEVER,
+            True,
+            None,
+            None,
+            shown.descendants or by_members,
+            shown.events,
+        )
+        statement = select(*RUN_COLUMNS).where(*matching_runs(wanted, self._database))
+        start = _Start(statement, order_of_runs(Order()), Run, first)
+        async for frame in self._stream_rows(watch, start, after, False):
+            yield frame
+
+    async def watch_all_action_updates(
+        self,
+        run_id: RunIdentifier,
+        wanted: ActionFilter | None = None,
+        after: str | None = None,
+        until_terminal: bool = False,
+        shown: Shown = NOTHING_ELSE,
+    ) -> AsyncIterator[Frame[Action]]:
+        """The actions of a run that match, parents before their children, then every one that is created,
+        changes, or leaves the filter; with `until_terminal`, until the run has ended. `after` is the
+        cursor of a frame. Raises RunNotFound."""
+        watch = RowWatch(
+            lambda row: judge_action(row.action, wanted),
+            False,
+            run_id.key,
+            None,
+            shown.descendants,
+            shown.events,
+        )
+        conditions = (c.run_key == run_id.key, *matching_actions(wanted))
+        start = _Start(select(*ACTION_COLUMNS).where(*conditions), tree_order, Action)
+        await self._check_run(run_id)
+        async for frame in self._stream_rows(watch, start, after, until_terminal):
+            yield frame
+
+    async def watch_action_updates(
+        self, action_id: ActionIdentifier, until_terminal: bool = False, shown: Shown = NOTHING_ELSE
+    ) -> AsyncIterator[Action]:
+        """The action now, then each newer version of it, new events counting as a change; with
+        `until_terminal`, until it has ended. Raises ActionNotFound."""
+        key = action_id.key
+        watch = RowWatch(
+            lambda row: Verdict.IN, False, action_id.run.key, key, shown.descendants, events=True
+        )
+        start = _Start(select(*ACTION_COLUMNS).where(c.key == key), tree_order, Action)
+        async with self._database.read() as connection:
+            if await connection.scalar(select(c.name).where(c.key == key)) is None:
+                raise ActionNotFound(f"there is no action {action_id}")
+        async for frame in self._stream_rows(watch, start, None, until_terminal):
+            for action in frame.items:
+                yield action
+
+    async def watch_events(
+        self,
+        run_id: RunIdentifier,
+        action_name: str | None = None,
+        attempt: int | None = None,
+        after: str | None = None,
+    ) -> AsyncIterator[Frame[ActionEvent]]:
+        """The events of a run, or of one of its actions or attempts: first those that are there, then
+        every one that is inserted, each once. `after` is the cursor of a frame. Raises RunNotFound."""
+        await self._check_run(run_id)
+        key = None
+        if action_name is not None:
+            key = ActionIdentifier(run_id.project, run_id.domain, run_id.name, action_name).key
+        watch = EventWatch(run_id.key, key, attempt)
+        await self._hub.join(watch)
+        try:
+            async for frame in self._stream_events(
+                watch, _read_cursor(after, self._hub.epoch, watch.position), after
+            ):
+                yield frame
+        finally:
+            self._hub.leave(watch)
+
+    async def watch_state_updates(
+        self, run_id: RunIdentifier | None = None, after: str | None = None
+    ) -> AsyncIterator[Frame[ActionIdentifier]]:
+        """The identifiers of actions whose state was set or notified. Begins with SYNCED unless `after`,
+        the cursor of a frame, is given. RESYNC: states may have changed unseen."""
+        hub = self._hub
+        watch = StateWatch(run_id.key if run_id else None)
+        await hub.join(watch)
+        try:
+            given = _read_cursor(after, hub.epoch, watch.position)
+            if given is not None:
+                await hub.replay(watch, given.position)
+            while True:
+                if given is None:
+                    if after is not None or watch.overflowed:
+                        hub.figures.resyncs += 1
+                        yield Frame(FrameKind.RESYNC, [], [], self._cursor(watch.position))
+                    watch.overflowed = False
+                    yield Frame(FrameKind.SYNCED, [], [], self._cursor(watch.position))
+                given = None
+                while not watch.overflowed:
+                    if watch.pending:
+                        items, watch.pending = list(watch.pending.values()), {}
+                        yield Frame(FrameKind.CHANGE, items, [], self._cursor(watch.position))
+                    else:
+                        watch.woken.clear()
+                        await watch.woken.wait()
+        finally:
+            hub.leave(watch)
+
+    def _cursor(self, position: Position, page: str | None = None) -> str:
+        return str(WatchCursor(self._hub.epoch, position, page))
+
+    async def _check_run(self, run_id: RunIdentifier) -> None:
+        async with self._database.read() as connection:
+            statement = select(c.name).where(c.run_key == run_id.key, is_root)
+            if await connection.scalar(statement) is None:
+                raise RunNotFound(f"there is no run {run_id}")
+
+    async def _stream_rows(
+        self, watch: RowWatch, start: _Start, after: str | None, until_terminal: bool
+    ) -> AsyncIterator[Frame[Any]]:
+        hub = self._hub
+        await hub.join(watch)
+        try:
+            begun = watch.position
+            given = _read_cursor(after, hub.epoch, begun)
+            if given is not None:
+                begun = given.position
+                await hub.replay(watch, begun)
+            elif after is not None:
+                hub.figures.resyncs += 1
+                yield Frame(FrameKind.RESYNC, [], [], self._cursor(begun))
+            complete, page = given is not None and given.page is None, given.page if given else None
+            while True:
+                if not complete:
+                    async for frame in self._stream_snapshot(watch, start, begun, page):
+                        yield frame
+                last = self._cursor(begun)
+                if until_terminal and await self._has_ended(watch):
+                    await hub.look_now()
+                    watch.ended = True
+                while not watch.overflowed:
+                    items, removed = watch.take()
+                    if items or removed:
+                        next_cursor = self._cursor(watch.position)
+                        for at in range(0, max(len(items), len(removed)), PAGE):
+                            is_last = at + PAGE >= max(len(items), len(removed))
+                            last = next_cursor if is_last else last
+                            part = items[at : at + PAGE], removed[at : at + PAGE]
+                            yield Frame(FrameKind.CHANGE, *part, last)
+                    elif until_terminal and watch.ended:
+                        return
+                    else:
+                        watch.woken.clear()
+                        await watch.woken.wait()
+                watch.begin()
+                hub.figures.resyncs += 1
+                complete, page, begun = False, None, watch.position
+                yield Frame(FrameKind.RESYNC, [], [], self._cursor(begun))
+        finally:
+            hub.leave(watch)
+
+    async def _stream_snapshot(
+        self, watch: RowWatch, start: _Start, begun: Position, page: str | None
+    ) -> AsyncIterator[Frame[Any]]:
+        """What is there, in pages, and that it is complete. An interrupted one is taken up at its page."""
+        size = PAGE if start.most is None else start.most
+        more = True
+        while more and not watch.overflowed:
+            async with self._database.read() as connection:
+                request = PageRequest(first=size, after=page)
+                try:
+                    part = await fetch_page(connection, start.statement, start.order, request, start.build)
+                except InvalidCursor:
+                    watch.overflow()
+                    return
+            watch.note(part.items)
+            more = part.has_next and start.most is None
+            page = part.cursors[-1] if more else None
+            if part.items:
+                # Behind the last page all that is missing is what comes into the mailbox.
+                yield Frame(FrameKind.SNAPSHOT, part.items, [], self._cursor(begun, page))
+        if not watch.overflowed:
+            watch.end_snapshot(self._hub.figures.looks)
+            yield Frame(FrameKind.SYNCED, [], [], self._cursor(begun))
+
+    async def _has_ended(self, watch: RowWatch) -> bool:
+        which = c.key == watch.action_key if watch.action_key else (c.run_key == watch.run_key) & is_root
+        async with self._database.read() as connection:
+            phase = await connection.scalar(select(c.phase).where(which))
+        return phase is not None and bool(phase.is_terminal)
+
+    async def _stream_events(
+        self, watch: EventWatch, given: WatchCursor | None, after: str | None
+    ) -> AsyncIterator[Frame[ActionEvent]]:
+        joined = watch.position
+        sent = joined if given is None else given.position
+        if given is None and after is not None:
+            self._hub.figures.resyncs += 1
+            yield Frame(FrameKind.RESYNC, [], [], self._cursor(sent))
+        if given is None or given.page is not None:
+            begun_at = given.page if given else None
+            seen = ~self._database.written_after(e.transaction_id, sent)
+            async for items, page in self._event_pages(watch, seen, _by_time, begun_at):
+                yield Frame(FrameKind.SNAPSHOT, items, [], self._cursor(sent, page))
+            yield Frame(FrameKind.SYNCED, [], [], self._cursor(sent))
+        until = joined
+        while True:
+            if sent != until:
+                between = self._database.written_after(e.transaction_id, sent) & ~(
+                    self._database.written_after(e.transaction_id, until)
+                )
+                async for items, page in self._event_pages(watch, between, _by_transaction, None):
+                    last = self._cursor(until if page is None else sent)
+                    yield Frame(FrameKind.CHANGE, items, [], last)
+                sent = until
+            if watch.overflowed:
+                # The database has them all; from here on the mailbox has what comes behind `until`.
+                watch.pending, watch.overflowed = [], False
+                until = watch.position
+            elif watch.pending:
+                items, watch.pending = watch.pending, []
+                sent = until = watch.position
+                yield Frame(FrameKind.CHANGE, items, [], self._cursor(sent))
+            else:
+                watch.woken.clear()
+                await watch.woken.wait()
+
+    async def _event_pages(
+        self, watch: EventWatch, which: ColumnElement[bool], order: Keyset, page: str | None
+    ) -> AsyncIterator[tuple[list[ActionEvent], str | None]]:
+        """Pages of events, each with the cursor behind it where more follow."""
+        named = (c.project, c.domain, c.run_name, c.name)
+        statement = select(*EVENT_COLUMNS, *named).join(actions, e.action_key == c.key).where(which)
+        if watch.action_key is not None:
+            statement = statement.where(e.action_key == watch.action_key)
+        else:
+            first, last = watch.run_key + bytes(16), watch.run_key + b"\xff" * 16
+            statement = statement.where(e.action_key.between(first, last))
+        if watch.attempt is not None:
+            statement = statement.where(e.attempt == watch.attempt)
+        more = True
+        while more:
+            async with self._database.read() as connection:
+                request = PageRequest(first=PAGE, after=page)
+                part = await fetch_page(connection, statement, order, request, _named_event)
+            more = part.has_next
+            page = part.cursors[-1] if more else None
+            if part.items:
+                yield part.items, page
+
+
+_by_time = Keyset("EVENT_TIME", e.occurred_at, False, (e.action_key, e.attempt, e.phase, e.version))
+_by_transaction = Keyset(
+    "EVENT_TRANSACTION", e.transaction_id, False, (e.action_key, e.attempt, e.phase, e.version)
+)
+
+
+def _named_event(*row: Any) -> ActionEvent:
+    return event_of(row, ActionIdentifier(*row[-4:]))
+
+
+def _read_cursor(text: str | None, epoch: str, now: Position) -> WatchCursor | None:
+    """The cursor, if it can be honoured: it is of this life of the database, and of its past."""
+    cursor = None if text is None else parse_watch_cursor(text)
+    if cursor is None or cursor.epoch != epoch or not cursor.position.is_before(now):
+        return None
+    return cursor
