@@ -28,7 +28,7 @@ from repo.listing import (
 from repo.migrate import is_at_head
 from repo.models import Action, ActionEvent, Identity, NewAction, NewEvent, PhaseCount, Run
 from repo.paging import Order, Page, PageRequest, fetch_page, fetch_pages
-from repo.phases import ActionPhase, CacheStatus, PhaseUpdate, Progress, advance
+from repo.phases import ActionPhase, CacheStatus, PhaseUpdate, Progress, advance, is_count
 from repo.tables import action_events, actions, is_root, is_unconfirmed
 from repo.watch import Watching
 
@@ -257,7 +257,7 @@ class ActionRepo(Watching):
         limit: int | None = None,
     ) -> list[ActionEvent]:
         """The events of one attempt that occurred strictly after `since`, oldest first."""
-        conditions = (e.attempt == attempt, e.occurred_at > since)
+        conditions = (events.of_attempt(attempt), e.occurred_at > since)
         return await self._events(action_id, conditions, offset, limit)
 
     async def page_events(
@@ -271,7 +271,7 @@ class ActionRepo(Watching):
         by_key = {action_id.key: action_id for action_id in action_ids}
         statement: Select[Any] = select(*EVENT_COLUMNS)
         if attempt is not None:
-            statement = statement.where(e.attempt == attempt)
+            statement = statement.where(events.of_attempt(attempt))
         if since is not None:
             statement = statement.where(e.occurred_at > since)
         statement = self._database.having_keys(statement, e.action_key, by_key)
@@ -309,7 +309,7 @@ class ActionRepo(Watching):
         self, attempts: Iterable[tuple[ActionIdentifier, int]]
     ) -> dict[tuple[ActionIdentifier, int], ActionEvent]:
         """The latest event of each of these attempts that has one, in one statement."""
-        wanted = set(attempts)
+        wanted = {(action_id, attempt) for action_id, attempt in attempts if is_count(attempt)}
         by_key = {action_id.key: action_id for action_id, _ in wanted}
         rank = func.row_number().over(
             partition_by=(e.action_key, e.attempt), order_by=(e.phase.desc(), e.version.desc())

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from repo.database import Database
+from repo.database import Database, check_text
 from repo.errors import ActionNotFound, Conflict, InvalidArgument, RunNotFound
 from repo.identifiers import ActionIdentifier, RunIdentifier, check_name
 from repo.models import Label, NewAction, identity_to_json
@@ -172,5 +172,6 @@ def _labels(labels: Sequence[Label]) -> dict[str, str]:
         check_name(label.key, "label key")
         if label.key in by_key:
             raise InvalidArgument(f"label {label.key} is given twice")
+        check_text(label.value)
         by_key[label.key] = label.value
     return by_key

@@ -12,6 +12,7 @@ from sqlalchemy import (
     ARRAY,
     JSON,
     BigInteger,
+    Boolean,
     ColumnElement,
     DateTime,
     Dialect,
@@ -33,7 +34,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, DontWrapMixin
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -54,10 +55,51 @@ _WRITES = "rungraph_writes"
 _DEADLOCK_CODES = {"40P01", "40001"}
 _ATTEMPTS_AT_A_WRITE = 3
 
+
+class Unstorable(DontWrapMixin, InvalidArgument):
+    """A value that one of the databases cannot hold; SQLAlchemy passes the error on as it is."""
+
+
+def check_text(value: str) -> None:
+    """Raise Unstorable for text with U+0000 or half of a surrogate pair."""
+    if "\0" in value:
+        raise Unstorable("text must not hold the character U+0000")
+    if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+        raise Unstorable("text must not hold half of a surrogate pair")
+
+
+class FreeText(TypeDecorator[str]):
+    """Text of any length, which both databases can hold."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        if value is not None:
+            check_text(value)
+        return value
+
+
+class _TextDocument(TypeDecorator[Any]):
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        return None if value is None else _dumps(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        return None if value is None else json.loads(value)
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
 Name = String(255).with_variant(String(255, collation="C"), "postgresql")
 """An identifier, ordered by code point on both databases."""
 
-Document = JSON(none_as_null=True)
+# A column of type JSON is numeric to SQLite: of a document that is one number it would make its own.
+Document = JSON(none_as_null=True).with_variant(_TextDocument(), "sqlite")
 """Any JSON value, given back with its keys in the order they came in."""
 
 Labels = JSON().with_variant(postgresql.JSONB(), "postgresql")
@@ -72,6 +114,11 @@ def to_microseconds(value: datetime) -> int:
 def from_microseconds(value: int) -> datetime:
     """The UTC time that is `value` microseconds after 1970."""
     return EPOCH + value * _MICROSECOND
+
+
+# The first and the last moment that Python knows mean minus and plus infinity to PostgreSQL's driver.
+_FIRST = datetime.min.replace(tzinfo=UTC)
+_LAST = datetime.max.replace(tzinfo=UTC)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -91,7 +138,9 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         if value.tzinfo is None:
-            raise InvalidArgument("a time needs an offset from UTC")
+            raise Unstorable("a time needs an offset from UTC")
+        if not _FIRST < value < _LAST:
+            raise Unstorable(f"a time must be after {_FIRST.isoformat()} and before {_LAST.isoformat()}")
         return to_microseconds(value) if dialect.name == "sqlite" else value
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
@@ -169,6 +218,26 @@ def _(element: next_revision, compiler: SQLCompiler, **kw: Any) -> str:
     return f"MAX({compiler.process(element.clauses, **kw)})"
 
 
+class holds_text(FunctionElement[bool]):  # noqa: N801 - it reads as the SQL function that it is
+    """Whether a text holds another one: each character stands for itself, however many there are."""
+
+    type = Boolean()
+    inherit_cache = True
+
+    def __init__(self, text: ColumnElement[str], term: str) -> None:
+        super().__init__(text, literal(term, FreeText()))
+
+
+@compiles(holds_text, "postgresql")
+def _(element: holds_text, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"strpos({compiler.process(element.clauses, **kw)}) > 0"
+
+
+@compiles(holds_text, "sqlite")
+def _(element: holds_text, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"instr({compiler.process(element.clauses, **kw)}) > 0"
+
+
 class elapsed_ms(FunctionElement[int]):  # noqa: N801 - it reads as the SQL function that it is
     """The whole milliseconds from one column to another, null where one of them is."""
 
@@ -211,10 +280,6 @@ def parse_url(url: str) -> URL:
 def without_password(url: str) -> str:
     """The URL of a database as it may be shown. Raises InvalidArgument as check_database_url does."""
     return parse_url(url).set(drivername=url.partition(":")[0]).render_as_string(hide_password=True)
-
-
-def _dumps(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 class Database:
@@ -394,6 +459,8 @@ class Database:
 
     def has_label(self, labels: ColumnElement[Any], key: str, value: str | None) -> ColumnElement[bool]:
         """Whether the JSON object `labels` has the key, and with this value where one is given."""
+        for given in (key, value or ""):
+            check_text(given)
         if not self.is_sqlite:
             if value is None:
                 return labels.bool_op("?")(literal(key))

@@ -5,7 +5,7 @@ from datetime import datetime
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, false, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from repo.database import Database
@@ -20,7 +20,7 @@ from repo.models import (
     error_to_json,
 )
 from repo.paging import Keyset
-from repo.phases import FIRST_TERMINAL, check_attempts
+from repo.phases import FIRST_TERMINAL, check_attempts, is_count
 from repo.tables import action_events, actions
 
 e = action_events.c
@@ -160,6 +160,11 @@ async def _decide_errors(
         for key, (attempt, error) in sorted(decided.items())
     ]
     await database.update_rows(connection, actions, rows)
+
+
+def of_attempt(attempt: int) -> ColumnElement[bool]:
+    """The condition for the events of one attempt; a number that no attempt can have has none."""
+    return e.attempt == attempt if is_count(attempt) else false()
 
 
 def check_limit(limit: int | None, what: str = "limit") -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_
 from sqlalchemy.sql.elements import NamedColumn
 
-from repo.database import Database, constant
+from repo.database import Database, constant, holds_text
 from repo.paging import Keyset, Order, OrderField
 from repo.phases import AbortState, ActionPhase, ActionType, RunSource
 from repo.tables import actions, is_root, run_time
@@ -118,7 +118,7 @@ def matching_actions(wanted: ActionFilter | None) -> list[ColumnElement[bool]]:
         return []
     conditions = _phases(wanted.phases, wanted.exclude_phases)
     if wanted.search:
-        conditions.append(_contains(actions.c.search_text, wanted.search))
+        conditions.append(holds_text(c.search_text, wanted.search.casefold()))
     if wanted.types is not None:
         conditions.append(actions.c.type.in_(wanted.types))
     for column, value in ((actions.c.group, wanted.group), (actions.c.parent_name, wanted.parent_name)):
@@ -145,7 +145,7 @@ def matching_runs(wanted: RunFilter | None, database: Database) -> list[ColumnEl
         if value is not None:
             conditions.append(column == value)
     if wanted.search:
-        conditions.append(_contains(c.run_search_text, wanted.search))
+        conditions.append(holds_text(c.run_search_text, wanted.search.casefold()))
     if wanted.sources is not None:
         conditions.append(c.source.in_(wanted.sources))
     for label in wanted.labels or ():
@@ -182,10 +182,6 @@ def _phases(
     if excluded:
         conditions.append(actions.c.phase.not_in(excluded))
     return conditions
-
-
-def _contains(column: ColumnElement[str], term: str) -> ColumnElement[bool]:
-    return column.contains(term.casefold(), autoescape=True)
 
 
 tree_order = Keyset("TREE", c.depth, False, (c.created_at, c.name))

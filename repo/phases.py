@@ -95,9 +95,14 @@ class AbortState(IntEnum):
 MAX_ATTEMPTS = 2**31 - 1
 
 
+def is_count(number: int) -> bool:
+    """Whether this can be the number of an attempt at all."""
+    return 0 <= number <= MAX_ATTEMPTS
+
+
 def check_attempts(attempts: int, what: str = "attempts") -> None:
     """Raise InvalidArgument unless `attempts` is a count that can be stored."""
-    if not 0 <= attempts <= MAX_ATTEMPTS:
+    if not is_count(attempts):
         raise InvalidArgument(f"{what} must be between 0 and {MAX_ATTEMPTS}, not {attempts}")
 
 

@@ -10,7 +10,7 @@ down_revision = None
 name = sa.String(255).with_variant(sa.String(255, collation="C"), "postgresql")
 time = sa.DateTime(timezone=True).with_variant(sa.BigInteger(), "sqlite")
 labels = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
-document = sa.JSON()
+document = sa.JSON().with_variant(sa.Text(), "sqlite")
 
 IS_ROOT = sa.text("parent_key IS NULL")
 IS_UNCONFIRMED = sa.text("abort_state IN (1, 2, 4)")
