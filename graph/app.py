@@ -32,7 +32,9 @@ def create_app(settings: Settings) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with open_repository(settings.database_url, settings.database_pool_size) as repository:
+        async with open_repository(
+            settings.database_url, settings.database_pool_size, settings.broadcast_url
+        ) as repository:
             app.state.repository = repository
             yield
 

@@ -11,6 +11,7 @@ from repo import (
     ActionType,
     CacheStatus,
     ErrorKind,
+    FrameKind,
     IdentityKind,
     OrderField,
     RunSource,
@@ -105,6 +106,16 @@ _describe(
 )
 
 
+_describe(
+    FrameKind,
+    "What a frame of a stream says.",
+    SNAPSHOT="A page of what exists now.",
+    SYNCED="The snapshot is complete; the frame holds no items.",
+    CHANGE="Items that are new or changed, and ids that left the filter.",
+    RESYNC="Forget what you hold: a fresh SNAPSHOT follows. The frame holds no items.",
+)
+
+
 @strawberry.enum(description="Whether the smallest or the largest comes first.")
 class SortDirection(Enum):
     """The direction of an order."""
@@ -119,6 +130,7 @@ __all__ = [
     "ActionType",
     "CacheStatus",
     "ErrorKind",
+    "FrameKind",
     "IdentityKind",
     "OrderField",
     "RunSource",

@@ -10,6 +10,7 @@ from graph.limits import Limits, OperationLimits
 from graph.mutations import Mutation
 from graph.queries import Query
 from graph.scalars import scalars
+from graph.subscriptions import Subscription
 from graph.types import Action, ActionEvent, Run
 from graph.values import RunIdentifier
 
@@ -26,6 +27,7 @@ def build_schema(limits: Limits) -> Schema:
     return Schema(
         query=Query,
         mutation=Mutation,
+        subscription=Subscription,
         types=[Run, Action, ActionEvent, RunIdentifier],
         config=StrawberryConfig(scalar_map=scalars),
         extensions=[ClientErrors, lambda: OperationLimits(limits)],

@@ -18,6 +18,14 @@ def _database_url(value: str) -> str:
     return value
 
 
+def _broadcast_url(value: str) -> str:
+    try:
+        repo.check_broadcast_url(value)
+    except repo.InvalidArgument as error:
+        raise ValueError(str(error)) from None
+    return value
+
+
 class Settings(BaseSettings):
     """How a server runs. Every field is an environment variable of the same name behind RUNGRAPH_."""
 
@@ -30,9 +38,10 @@ class Settings(BaseSettings):
     database_pool_size: int = Field(
         default=10, ge=1, le=1000, description="How many connections to the database a server opens."
     )
-    broadcast_url: Literal["memory://"] = Field(
+    broadcast_url: Annotated[str, AfterValidator(_broadcast_url)] = Field(
         default="memory://",
-        description="How replicas tell each other of a write; `memory://` is for one process.",
+        description="How replicas tell each other of a write: `memory://` (one process), "
+        "`postgresql://…` or `redis://…`.",
     )
     host: str = Field(default="127.0.0.1", min_length=1, description="The address to listen on.")
     port: int = Field(default=8000, ge=1, le=65535, description="The port to listen on.")

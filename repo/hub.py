@@ -252,16 +252,20 @@ class Hub:
 
     async def replay(self, watch: RowWatch | StateWatch, since: Position) -> None:
         """Put into the mailbox what was written since: a client was there before, and comes back."""
-        async with self._turn, self._feed.look() as look:
+        async with self._turn, asyncio.timeout(_LOOK_WITHIN), self._feed.look() as look:
+            await self._advance(look)
             await self._deliver(look, since, {watch})
 
     async def look_now(self) -> bool:
         """Look, and put what is new into all mailboxes; whether there was anything."""
         async with self._turn, asyncio.timeout(_LOOK_WITHIN), self._feed.look() as look:
-            found = await self._deliver(look, self._position, self._watches)
-            self._position = look.position
-            for watch in self._watches:
-                watch.position = look.position
+            return await self._advance(look)
+
+    async def _advance(self, look: Look) -> bool:
+        found = await self._deliver(look, self._position, self._watches)
+        self._position = look.position
+        for watch in self._watches:
+            watch.position = look.position
         self.figures.seen_at = time.monotonic()
         return found
 

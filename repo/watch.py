@@ -4,7 +4,8 @@ A watch joins the hub first, then reads what is there, then hands on what comes 
 connection is held while a client is slow.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Generic, TypeVar
@@ -96,16 +97,17 @@ class Watching:
 
     async def watch_run_updates(
         self, run_id: RunIdentifier, until_terminal: bool = False, shown: Shown = NOTHING_ELSE
-    ) -> AsyncIterator[Run]:
+    ) -> AsyncGenerator[Run, None]:
         """The run now, then each newer version of it; with `until_terminal`, until it has ended.
         Raises RunNotFound."""
         watch = RowWatch(lambda row: Verdict.IN, True, run_id.key, None, shown.descendants, shown.events)
         condition = (c.run_key == run_id.key) & is_root
         start = _Start(select(*RUN_COLUMNS).where(condition), order_of_runs(Order()), Run)
         await self._check_run(run_id)
-        async for frame in self._stream_rows(watch, start, None, until_terminal):
-            for run in frame.items:
-                yield run
+        async with aclosing(self._stream_rows(watch, start, None, until_terminal)) as frames:
+            async for frame in frames:
+                for run in frame.items:
+                    yield run
 
     async def watch_all_run_updates(
         self,
@@ -113,7 +115,7 @@ class Watching:
         first: int = 100,
         after: str | None = None,
         shown: Shown = NOTHING_ELSE,
-    ) -> AsyncIterator[Frame[Run]]:
+    ) -> AsyncGenerator[Frame[Run], None]:
         """The `first` newest runs that match, then every run that is created, changes, or leaves the
         filter. `after` is the cursor of a frame."""
         if not 0 <= first <= MAX_PAGE:
@@ -129,8 +131,9 @@ class Watching:
         )
         statement = select(*RUN_COLUMNS).where(*matching_runs(wanted, self._database))
         start = _Start(statement, order_of_runs(Order()), Run, first)
-        async for frame in self._stream_rows(watch, start, after, False):
-            yield frame
+        async with aclosing(self._stream_rows(watch, start, after, False)) as frames:
+            async for frame in frames:
+                yield frame
 
     async def watch_all_action_updates(
         self,
@@ -139,7 +142,7 @@ class Watching:
         after: str | None = None,
         until_terminal: bool = False,
         shown: Shown = NOTHING_ELSE,
-    ) -> AsyncIterator[Frame[Action]]:
+    ) -> AsyncGenerator[Frame[Action], None]:
         """The actions of a run that match, parents before their children, then every one that is created,
         changes, or leaves the filter; with `until_terminal`, until the run has ended. `after` is the
         cursor of a frame. Raises RunNotFound."""
@@ -154,12 +157,13 @@ class Watching:
         conditions = (c.run_key == run_id.key, *matching_actions(wanted))
         start = _Start(select(*ACTION_COLUMNS).where(*conditions), tree_order, Action)
         await self._check_run(run_id)
-        async for frame in self._stream_rows(watch, start, after, until_terminal):
-            yield frame
+        async with aclosing(self._stream_rows(watch, start, after, until_terminal)) as frames:
+            async for frame in frames:
+                yield frame
 
     async def watch_action_updates(
         self, action_id: ActionIdentifier, until_terminal: bool = False, shown: Shown = NOTHING_ELSE
-    ) -> AsyncIterator[Action]:
+    ) -> AsyncGenerator[Action, None]:
         """The action now, then each newer version of it, new events counting as a change; with
         `until_terminal`, until it has ended. Raises ActionNotFound."""
         key = action_id.key
@@ -170,9 +174,10 @@ class Watching:
         async with self._database.read() as connection:
             if await connection.scalar(select(c.name).where(c.key == key)) is None:
                 raise ActionNotFound(f"there is no action {action_id}")
-        async for frame in self._stream_rows(watch, start, None, until_terminal):
-            for action in frame.items:
-                yield action
+        async with aclosing(self._stream_rows(watch, start, None, until_terminal)) as frames:
+            async for frame in frames:
+                for action in frame.items:
+                    yield action
 
     async def watch_events(
         self,
@@ -180,7 +185,7 @@ class Watching:
         action_name: str | None = None,
         attempt: int | None = None,
         after: str | None = None,
-    ) -> AsyncIterator[Frame[ActionEvent]]:
+    ) -> AsyncGenerator[Frame[ActionEvent], None]:
         """The events of a run, or of one of its actions or attempts: first those that are there, then
         every one that is inserted, each once. `after` is the cursor of a frame. Raises RunNotFound."""
         await self._check_run(run_id)
@@ -199,7 +204,7 @@ class Watching:
 
     async def watch_state_updates(
         self, run_id: RunIdentifier | None = None, after: str | None = None
-    ) -> AsyncIterator[Frame[ActionIdentifier]]:
+    ) -> AsyncGenerator[Frame[ActionIdentifier], None]:
         """The identifiers of actions whose state was set or notified. Begins with SYNCED unless `after`,
         the cursor of a frame, is given. RESYNC: states may have changed unseen."""
         hub = self._hub
@@ -238,7 +243,7 @@ class Watching:
 
     async def _stream_rows(
         self, watch: RowWatch, start: _Start, after: str | None, until_terminal: bool
-    ) -> AsyncIterator[Frame[Any]]:
+    ) -> AsyncGenerator[Frame[Any], None]:
         hub = self._hub
         await hub.join(watch)
         try:
@@ -253,8 +258,9 @@ class Watching:
             complete, page = given is not None and given.page is None, given.page if given else None
             while True:
                 if not complete:
-                    async for frame in self._stream_snapshot(watch, start, begun, page):
-                        yield frame
+                    async with aclosing(self._stream_snapshot(watch, start, begun, page)) as frames:
+                        async for frame in frames:
+                            yield frame
                 last = self._cursor(begun)
                 if until_terminal and await self._has_ended(watch):
                     await hub.look_now()
@@ -282,7 +288,7 @@ class Watching:
 
     async def _stream_snapshot(
         self, watch: RowWatch, start: _Start, begun: Position, page: str | None
-    ) -> AsyncIterator[Frame[Any]]:
+    ) -> AsyncGenerator[Frame[Any], None]:
         """What is there, in pages, and that it is complete. An interrupted one is taken up at its page."""
         size = PAGE if start.most is None else start.most
         more = True
@@ -312,7 +318,7 @@ class Watching:
 
     async def _stream_events(
         self, watch: EventWatch, given: WatchCursor | None, after: str | None
-    ) -> AsyncIterator[Frame[ActionEvent]]:
+    ) -> AsyncGenerator[Frame[ActionEvent], None]:
         joined = watch.position
         sent = joined if given is None else given.position
         if given is None and after is not None:
@@ -321,8 +327,9 @@ class Watching:
         if given is None or given.page is not None:
             begun_at = given.page if given else None
             seen = ~self._database.written_after(e.transaction_id, sent)
-            async for items, page in self._event_pages(watch, seen, _by_time, begun_at):
-                yield Frame(FrameKind.SNAPSHOT, items, [], self._cursor(sent, page))
+            async with aclosing(self._event_pages(watch, seen, _by_time, begun_at)) as pages:
+                async for items, page in pages:
+                    yield Frame(FrameKind.SNAPSHOT, items, [], self._cursor(sent, page))
             yield Frame(FrameKind.SYNCED, [], [], self._cursor(sent))
         until = joined
         while True:
@@ -330,9 +337,10 @@ class Watching:
                 between = self._database.written_after(e.transaction_id, sent) & ~(
                     self._database.written_after(e.transaction_id, until)
                 )
-                async for items, page in self._event_pages(watch, between, _by_transaction, None):
-                    last = self._cursor(until if page is None else sent)
-                    yield Frame(FrameKind.CHANGE, items, [], last)
+                async with aclosing(self._event_pages(watch, between, _by_transaction, None)) as pages:
+                    async for items, page in pages:
+                        last = self._cursor(until if page is None else sent)
+                        yield Frame(FrameKind.CHANGE, items, [], last)
                 sent = until
             if watch.overflowed:
                 # The database has them all; from here on the mailbox has what comes behind `until`.
@@ -348,7 +356,7 @@ class Watching:
 
     async def _event_pages(
         self, watch: EventWatch, which: ColumnElement[bool], order: Keyset, page: str | None
-    ) -> AsyncIterator[tuple[list[ActionEvent], str | None]]:
+    ) -> AsyncGenerator[tuple[list[ActionEvent], str | None], None]:
         """Pages of events, each with the cursor behind it where more follow."""
         named = (c.project, c.domain, c.run_name, c.name)
         statement = select(*EVENT_COLUMNS, *named).join(actions, e.action_key == c.key).where(which)

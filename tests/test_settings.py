@@ -39,7 +39,7 @@ def test_a_server_listens_on_loopback_unless_told_otherwise() -> None:
         ("DATABASE_URL", "sqlite://", "SQLite needs a file"),
         ("DATABASE_URL", "sqlite:///:memory:", "SQLite needs a file"),
         ("DATABASE_URL", "secret", "is not a URL"),
-        ("BROADCAST_URL", "kafka://secret@host", "memory://"),
+        ("BROADCAST_URL", "kafka://secret@host", "must be memory://, postgresql:// or redis://"),
         ("MAX_PAGE_SIZE", "1001", "less than or equal to 1000"),
         ("MAX_BODY_BYTES", "1", "greater than or equal to 1024"),
         ("LOG_LEVEL", "loud", "'debug', 'info', 'warning' or 'error'"),
