@@ -14,6 +14,7 @@ from graph import graphiql
 from graph.context import Context
 from graph.http import GraphQLEndpoint
 from graph.limits import Limits
+from graph.metrics import metrics
 from graph.schema import build_schema
 from graph.settings import Settings
 from repo import Identity, IdentityKind, open_repository
@@ -50,6 +51,7 @@ def create_app(settings: Settings) -> Starlette:
             Route("/", home),
             Route("/livez", livez),
             Route("/readyz", readyz),
+            Route("/metrics", metrics),
             Route("/graphql", endpoint),
             Mount("/graphiql", graphiql.assets()),
         ],

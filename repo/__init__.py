@@ -55,7 +55,7 @@ from repo.phases import (
     PhaseUpdate,
     RunSource,
 )
-from repo.watch import Frame, FrameKind, Shown
+from repo.watch import Frame, FrameKind, Shown, WatchFigures
 
 __all__ = [
     "Frame",
@@ -108,6 +108,7 @@ __all__ = [
     "RunSource",
     "TaskIdentifier",
     "TriggerIdentifier",
+    "WatchFigures",
     "check_database_url",
     "merge_attempts",
     "migrate",
@@ -139,7 +140,7 @@ async def open_repository(
     bus = Bus(broadcast_url, hub.ring)
     try:
         async with bus.open():
-            yield ActionRepo(database, hub)
+            yield ActionRepo(database, hub, bus)
     finally:
         await hub.close()
         await database.close()

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.elements import NamedColumn
 
 from repo import aborts, counting, creation, events
+from repo.bus import Bus
 from repo.database import Database, this_transaction
 from repo.errors import ActionNotFound, EventNotFound, InvalidArgument, RunNotFound
 from repo.events import EVENT_COLUMNS, event_of
@@ -47,9 +48,10 @@ class ActionRepo(Watching):
     Times are aware and come back in UTC; durations are milliseconds.
     """
 
-    def __init__(self, database: Database, hub: Hub) -> None:
+    def __init__(self, database: Database, hub: Hub, bus: Bus) -> None:
         self._database = database
         self._hub = hub
+        self._bus = bus
 
     # Runs
 
@@ -280,11 +282,12 @@ class ActionRepo(Watching):
                 connection,
                 statement,
                 e.action_key,
+                by_key,
                 events.oldest_first,
                 page,
                 lambda *row: event_of(row, by_key[row[0]]),
             )
-        return {action_id: pages.get(key, EMPTY) for key, action_id in by_key.items()}
+        return {action_id: pages[key] for key, action_id in by_key.items()}
 
     async def list_all_events(
         self, action_ids: Collection[ActionIdentifier]
@@ -459,8 +462,7 @@ class ActionRepo(Watching):
         statement = self._database.having_keys(statement, scope, keys)
         keyset = order_of_actions(order, within_a_run=True)
         async with self._database.read() as connection:
-            pages = await fetch_pages(connection, statement, scope, keyset, page, Action)
-        return dict.fromkeys(keys, EMPTY) | pages
+            return await fetch_pages(connection, statement, scope, set(keys), keyset, page, Action)
 
     async def _events(
         self,
@@ -524,9 +526,6 @@ class ActionRepo(Watching):
                 raise ActionNotFound(f"there is no action {action_id}")
 
         await self._database.write(work)
-
-
-EMPTY: Page[Any] = Page([], [], has_next=False, has_previous=False)
 
 
 def _now() -> datetime:

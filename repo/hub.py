@@ -220,6 +220,16 @@ class Hub:
         return self._epoch
 
     @property
+    def lag(self) -> float:
+        """Seconds since all changes up to then were in the mailboxes; 0 where nobody watches."""
+        return time.monotonic() - self.figures.seen_at if self._watches else 0.0
+
+    @property
+    def pending(self) -> int:
+        """Entries that wait in all mailboxes."""
+        return sum(len(watch.pending) for watch in self._watches)
+
+    @property
     def watches(self) -> frozenset[Watch]:
         """Who watches at the moment."""
         return frozenset(self._watches)
@@ -236,6 +246,7 @@ class Hub:
                 self._epoch = await self._database.epoch()
                 async with self._feed.look() as look:
                     self._position = look.position
+                self.figures.seen_at = time.monotonic()
                 self._reader = asyncio.create_task(self._read())
             watch.position = self._position
             self._watches.add(watch)

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy import ColumnElement, Select, select
 
+from repo.bus import Bus
 from repo.database import Database
 from repo.errors import ActionNotFound, InvalidArgument, InvalidCursor, RunNotFound
 from repo.events import EVENT_COLUMNS, event_of
@@ -85,6 +86,28 @@ class _Start:
     """Only so many, where a number is given."""
 
 
+@dataclass(frozen=True, slots=True)
+class WatchFigures:
+    """How watching goes on one replica, since it started or now."""
+
+    watches: int
+    """Watches now."""
+    pending: int
+    """Entries that wait in their mailboxes now."""
+    lag_seconds: float
+    """Seconds since the last look ended; 0 where nobody watches."""
+    looks: int
+    """Looks at what was written."""
+    sweeps_that_found: int
+    """Looks that found something for which no bell had rung."""
+    failures: int
+    """Looks that failed."""
+    resyncs: int
+    """Watches that had to begin anew."""
+    bus_connected: bool
+    """Whether rings reach other replicas now."""
+
+
 class Watching:
     """The watches of the repository. Each is an async iterator; closing it ends the watch.
 
@@ -94,6 +117,21 @@ class Watching:
 
     _database: Database
     _hub: Hub
+    _bus: Bus
+
+    def watch_figures(self) -> WatchFigures:
+        """How watching goes on this replica."""
+        hub, figures = self._hub, self._hub.figures
+        return WatchFigures(
+            watches=len(hub.watches),
+            pending=hub.pending,
+            lag_seconds=hub.lag,
+            looks=figures.looks,
+            sweeps_that_found=figures.sweeps_that_found,
+            failures=figures.failures,
+            resyncs=figures.resyncs,
+            bus_connected=self._bus.connected,
+        )
 
     async def watch_run_updates(
         self, run_id: RunIdentifier, until_terminal: bool = False, shown: Shown = NOTHING_ELSE

@@ -41,7 +41,7 @@ class Room:
 
 GRAPH = Room(
     libraries=frozenset(
-        "graphql orjson pydantic pydantic_settings rich starlette strawberry structlog typer uvicorn".split()
+        "graphql orjson prometheus_client pydantic pydantic_settings rich starlette strawberry structlog typer uvicorn".split()
     ),
     packages=frozenset({"graph"}),
     modules=frozenset({"repo"}),
