@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from graphql import build_schema, parse, validate
 
 from tests.client import GraphQLClient
 
 ROOT = Path(__file__).parent.parent
-OPERATIONS = re.findall(r"```graphql\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+DOCUMENTS = re.findall(r"```graphql\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+SUBSCRIPTIONS = [document for document in DOCUMENTS if document.startswith("subscription")]
+OPERATIONS = [document for document in DOCUMENTS if document not in SUBSCRIPTIONS]
 
 
 async def test_the_tour_works_when_pasted(client: GraphQLClient) -> None:
@@ -32,6 +35,12 @@ async def test_the_tour_works_when_pasted(client: GraphQLClient) -> None:
     assert abort["abortRuns"] == {"matched": 1, "requested": 0}
     assert abort["abortRun"]["run"]["abort"]["state"] == "REQUESTED"
     assert confirm["clearAbortRequest"]["action"]["abort"]["state"] == "CONFIRMED"
+
+
+@pytest.mark.parametrize("subscription", SUBSCRIPTIONS)
+def test_every_subscription_is_valid(subscription: str) -> None:
+    schema = build_schema((ROOT / "schema.graphql").read_text())
+    assert validate(schema, parse(subscription)) == []
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
