@@ -1,11 +1,13 @@
 """Owns the batching of what nested fields read: one statement for all siblings of a field."""
 
+from asyncio import gather
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from strawberry.dataloader import DataLoader
 
 from repo import (
+    MAX_BATCH,
     Action,
     ActionEvent,
     ActionFilter,
@@ -33,7 +35,7 @@ def _by_key(load: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]]) -> DataLoad
         found = await load(keys)
         return [found.get(key) for key in keys]
 
-    return DataLoader(load_all)
+    return DataLoader(load_all, max_batch_size=MAX_BATCH)
 
 
 def _by_arguments(
@@ -41,14 +43,20 @@ def _by_arguments(
 ) -> DataLoader[tuple[K, tuple[Any, ...]], V]:
     """A loader for a field with arguments: one read for all keys that share them."""
 
-    async def load_all(wanted: list[tuple[K, tuple[Any, ...]]]) -> list[V]:
+    async def load_all(wanted: list[tuple[K, tuple[Any, ...]]]) -> list[V | BaseException]:
         groups: dict[tuple[Any, ...], list[K]] = {}
         for key, arguments in wanted:
             groups.setdefault(arguments, []).append(key)
-        found = {arguments: await load(keys, *arguments) for arguments, keys in groups.items()}
-        return [found[arguments][key] for key, arguments in wanted]
+        # Arguments that are refused, such as a bad cursor, are the error of their own fields only.
+        reads = [load(keys, *arguments) for arguments, keys in groups.items()]
+        found = dict(zip(groups, await gather(*reads, return_exceptions=True), strict=True))
+        return [_value(found[arguments], key) for key, arguments in wanted]
 
-    return DataLoader(load_all)
+    return DataLoader(load_all, max_batch_size=MAX_BATCH)
+
+
+def _value(found: Mapping[K, V] | BaseException, key: K) -> V | BaseException:
+    return found if isinstance(found, BaseException) else found[key]
 
 
 class Loaders:

@@ -397,6 +397,8 @@ class Database:
         PostgreSQL joins an unnested array: it plans long IN lists and large ANY badly.
         """
         distinct = list(dict.fromkeys(keys))
+        if len(distinct) == 1:
+            return statement.where(column == distinct[0])
         if self.is_sqlite:
             return statement.where(column.in_(distinct))
         wanted = _unnest([column], [{column.name: key} for key in distinct])

@@ -3,19 +3,20 @@
 import base64
 import binascii
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, Select, and_, func, literal, or_, select, tuple_
+from sqlalchemy import BigInteger, ColumnElement, Select, and_, func, literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.elements import NamedColumn
 
 from repo.database import EnumNumber, from_microseconds, to_microseconds
 from repo.errors import InvalidArgument, InvalidCursor
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 MAX_PAGE = 1000
@@ -168,7 +169,7 @@ def _parse(column: NamedColumn[Any], value: Any) -> Any:
     if expected is str and type(value) is str and "\0" not in value:
         value.encode()
         return value
-    bits = 15 if isinstance(column.type, EnumNumber) else 63
+    bits = 15 if isinstance(column.type, EnumNumber) else 63 if isinstance(column.type, BigInteger) else 31
     if expected is int and type(value) is int and -(2**bits) <= value < 2**bits:
         return value
     raise ValueError(column.name)
@@ -190,13 +191,17 @@ async def fetch_page(
 async def fetch_pages(
     connection: AsyncConnection,
     statement: Select[Any],
-    scope: NamedColumn[Any],
+    scope: NamedColumn[K],
+    keys: Collection[K],
     keyset: Keyset,
     request: PageRequest,
     build: Callable[..., T],
-) -> dict[Any, Page[T]]:
-    """The same page within each group of rows that agree in `scope`, by its value: one statement for
-    all groups. A group without rows is left out."""
+) -> dict[K, Page[T]]:
+    """For each key the page of the rows that have it in `scope`, in one statement for all of them;
+    `statement` selects these rows and no others."""
+    if len(keys) == 1:
+        # Alone, its rows come from an index in their order, and only as many as the page has.
+        return {key: await fetch_page(connection, statement, keyset, request, build) for key in keys}
     rank = func.row_number().over(partition_by=scope, order_by=keyset.order(request.backward))
     scoped = keyset.extend(statement).add_columns(scope.label("scope"), rank.label("rank"))
     ranked = _within(scoped, keyset, request).subquery()
@@ -205,7 +210,7 @@ async def fetch_pages(
     groups: dict[Any, list[Sequence[Any]]] = {}
     for row in await connection.execute(chosen):
         groups.setdefault(row[-1], []).append(row[:-1])
-    return {key: _page(rows, keyset, request, build) for key, rows in groups.items()}
+    return {key: _page(groups.get(key, ()), keyset, request, build) for key in keys}
 
 
 def _within(statement: Select[Any], keyset: Keyset, request: PageRequest) -> Select[Any]:

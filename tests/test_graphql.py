@@ -313,6 +313,24 @@ async def test_one_failing_field_leaves_its_siblings(client: GraphQLClient, repo
     assert only["path"] == ["bad"]
 
 
+async def test_a_refused_cursor_leaves_the_same_field_with_other_arguments(
+    client: GraphQLClient, repository: ActionRepo
+) -> None:
+    await make_run(repository)
+    body = await client.execute(
+        """{ actions { nodes {
+             good: events(first: 1) { nodes { id } } bad: events(after: "x") { nodes { id } }
+             kept: children(first: 1) { nodes { id } } } } }"""
+    )
+    (only,) = body["errors"]
+    assert only["path"] == ["actions", "nodes", 0, "bad"]
+    assert only["extensions"]["code"] == "BAD_USER_INPUT"
+    body = await client.execute(
+        '{ runs { nodes { a: actions { totalCount } b: actions(after: "x") { totalCount } } } }'
+    )
+    assert [error["path"] for error in body["errors"]] == [["runs", "nodes", 0, "b"]]
+
+
 async def test_a_json_document_keeps_the_order_of_its_keys(client: GraphQLClient) -> None:
     made = await data(
         client,

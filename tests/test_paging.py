@@ -16,7 +16,7 @@ from repo import (
     PageRequest,
     RunIdentifier,
 )
-from tests.making import RUN, at, make_run, new, update
+from tests.making import RUN, action, at, make_run, new, update
 
 
 async def fill(repository: ActionRepo) -> list[str]:
@@ -123,6 +123,28 @@ async def test_the_same_page_of_several_runs_is_one_statement_with_the_same_answ
         together = await repository.list_actions_of_runs([run.key for run in runs], None, order, request)
         for run in runs:
             assert together[run.key] == await repository.list_actions(run, None, order, request)
+
+
+async def test_behind_the_last_row_there_is_a_page_with_nothing_but_what_precedes(
+    repository: ActionRepo,
+) -> None:
+    await make_run(repository)
+    (end,) = (await repository.list_actions(RUN)).cursors
+    other = RunIdentifier("p", "d", "without-actions")
+    for keys in ([RUN.key], [RUN.key, other.key]):
+        pages = await repository.list_actions_of_runs(keys, page=PageRequest(after=end))
+        assert pages[RUN.key] == await repository.list_actions(RUN, page=PageRequest(after=end))
+        assert (pages[RUN.key].items, pages[RUN.key].has_previous) == ([], True)
+
+
+async def test_a_cursor_of_events_with_a_number_out_of_range_is_refused(repository: ActionRepo) -> None:
+    await make_run(repository)
+    for position in ((2**31, 10, 0), (1, 2**15, 0), (1, 10, 2**31), (1, 10, -(2**31) - 1)):
+        request = PageRequest(after=forged("OCCURRED_AT", False, 0, *position))
+        with pytest.raises(InvalidCursor):
+            await repository.page_events([action()], page=request)
+    request = PageRequest(after=forged("OCCURRED_AT", False, 0, 2**31 - 1, 10, 2**31 - 1))
+    assert (await repository.page_events([action()], page=request))[action()].items == []
 
 
 async def test_names_are_ordered_by_code_point(repository: ActionRepo) -> None:

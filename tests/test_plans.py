@@ -95,6 +95,7 @@ PAGES: dict[str, Callable[[ActionRepo], Awaitable[object]]] = {
     "all actions": lambda r: r.list_actions(page=PAGE),
     "the actions of a run": lambda r: r.list_actions(RUN, page=PAGE),
     "the next actions of a run": next_actions,
+    "the actions under one run": lambda r: r.list_actions_of_runs([RUN.key], page=PAGE),
     "the waiting aborts": lambda r: r.page_pending_aborts(PAGE),
 }
 CALLS: dict[str, Callable[[ActionRepo], Awaitable[object]]] = {

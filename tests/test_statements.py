@@ -10,6 +10,7 @@ from sqlalchemy import event as hooks
 from graph.app import ANONYMOUS
 from graph.context import Context
 from graph.limits import Limits
+from graph.loaders import Loaders
 from graph.schema import build_schema
 from repo import ActionPhase, ActionRepo, RunIdentifier, open_repository
 from repo.database import Database
@@ -108,6 +109,16 @@ async def test_a_batch_is_a_handful_of_statements(opened: tuple[ActionRepo, Data
     assert (await repository.get_action(action("t499", run))).phase is ActionPhase.RUNNING
     # SQLite raises its counter of revisions in each; its many rows are one prepared statement.
     assert max(len(creating), len(inserting), len(updating)) <= 4
+
+
+async def test_what_siblings_read_together_is_read_in_batches_of_a_bounded_size(
+    opened: tuple[ActionRepo, Database],
+) -> None:
+    repository, database = opened
+    with counted(database) as statements:
+        found = await Loaders(repository).action.load_many([action(f"t{i}") for i in range(12_000)])
+    assert found == [None] * 12_000
+    assert len(statements) == 3, "SQLite has a limit on the parameters of a statement"
 
 
 async def test_sibling_fields_run_side_by_side(opened: tuple[ActionRepo, Database]) -> None:
