@@ -57,6 +57,9 @@ async def request_all(
 ) -> int:
     """How many runs this aborted: those that match and have not finished."""
     which = and_(*matching_runs(wanted, database))
+    # In the order in which batches of updates lock their rows: the update alone would take its own.
+    rows = select(c.key).where(which, _is_unfinished).order_by(c.key).with_for_update(key_share=True)
+    await connection.execute(select(func.count()).select_from(rows.subquery()))
     return await request(connection, which, reason, requested_by, now)
 
 

@@ -16,12 +16,14 @@ from repo import (
     Conflict,
     ErrorKind,
     PageRequest,
+    RunFilter,
+    RunIdentifier,
     events,
     open_repository,
 )
 from repo.database import Database
 from repo.tables import actions
-from tests.making import RUN, action, at, event, make_run, new
+from tests.making import RUN, action, at, event, make_run, new, update
 
 WRITER = """
 import asyncio, sys
@@ -188,6 +190,38 @@ async def test_batches_of_the_same_events_in_opposite_order_do_not_block_each_ot
     finally:
         await database.close()
     assert failures == []
+
+
+async def test_aborts_and_updates_of_many_runs_at_once_do_not_block_each_other(
+    repository: ActionRepo,
+) -> None:
+    failures: list[object] = []
+    hooks.listen(repository._database.engine.sync_engine, "handle_error", failures.append)
+    runs = [RunIdentifier("p", "d", f"run-{i}") for i in range(150)]
+    for run in runs:  # one by one: stored in another order than that of their keys
+        await repository.create_action(new(run=run))
+    running, failed, retried = (
+        [update("a0", phase, attempts, run) for run in runs]
+        for phase, attempts in ((ActionPhase.RUNNING, 1), (ActionPhase.FAILED, 1), (ActionPhase.QUEUED, 2))
+    )
+    ended = [event(phase=ActionPhase.FAILED, run=run) for run in runs]
+    async with asyncio.timeout(60):
+        _, _, _, _, (_, first), (_, second) = await asyncio.gather(
+            repository.update_action_phases(running),
+            repository.update_action_phases(failed[::-1]),
+            repository.update_action_phases(retried),
+            repository.insert_events(ended[::-1]),
+            repository.abort_runs(RunFilter(project="p"), "first", None, dry_run=False),
+            repository.abort_runs(RunFilter(domain="d"), "second", None, dry_run=False),
+        )
+    assert failures == []
+    found = (await repository.list_runs(page=PageRequest(1000))).items
+    assert len(found) == len(runs)
+    aborted = [run for run in found if run.phase is ActionPhase.ABORTED]
+    assert len(aborted) == first + second
+    assert all(run.abort and run.ended_at for run in aborted)
+    assert all((run.abort is None) == (run.phase is not ActionPhase.ABORTED) for run in found)
+    assert all(run.attempts == 2 for run in found if run.phase is ActionPhase.QUEUED)
 
 
 async def test_each_commit_rings_the_bell_and_a_failure_does_not(database_url: str) -> None:
