@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_
+from sqlalchemy import ColumnElement, and_, false, or_
 from sqlalchemy.sql.elements import NamedColumn
 
 from repo.database import Database, constant, holds_text
@@ -148,8 +148,9 @@ def matching_runs(wanted: RunFilter | None, database: Database) -> list[ColumnEl
         conditions.append(holds_text(c.run_search_text, wanted.search.casefold()))
     if wanted.sources is not None:
         conditions.append(c.source.in_(wanted.sources))
-    for label in wanted.labels or ():
-        conditions.append(database.has_label(c.labels, label.key, label.value))
+    if wanted.labels is not None:
+        found = (database.has_label(c.labels, label.key, label.value) for label in wanted.labels)
+        conditions.append(or_(false(), *found))
     if wanted.start_date is not None:
         conditions.append(run_time >= wanted.start_date)
     if wanted.end_date is not None:

@@ -39,9 +39,8 @@ def judge_run(run: Run, wanted: RunFilter | None, has_paused_actions: bool) -> V
         _same(wanted.created_by_subject, run.created_by.subject if run.created_by else None),
         _found(wanted.search, names),
         wanted.sources is None or run.source in wanted.sources,
-        all(
-            label.key in labels and label.value in (None, labels[label.key]) for label in wanted.labels or ()
-        ),
+        wanted.labels is None
+        or any(label.key in labels and label.value in (None, labels[label.key]) for label in wanted.labels),
         wanted.start_date is None or run_time >= wanted.start_date,
         wanted.end_date is None or run_time <= wanted.end_date,
     )
