@@ -8,7 +8,7 @@ import structlog
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import Mount, Route, WebSocketRoute
 
 from graph import graphiql
 from graph.context import Context
@@ -16,7 +16,7 @@ from graph.http import GraphQLEndpoint
 from graph.limits import Limits
 from graph.metrics import metrics
 from graph.schema import build_schema
-from graph.settings import Settings
+from graph.settings import Settings, split_origins
 from repo import Identity, IdentityKind, open_repository
 
 logger = structlog.get_logger("rungraph.app")
@@ -44,7 +44,12 @@ def create_app(settings: Settings) -> Starlette:
 
     limits = Limits(settings.max_query_depth, settings.max_query_aliases, settings.max_query_tokens)
     endpoint = GraphQLEndpoint(
-        build_schema(limits), context, max_body_bytes=settings.max_body_bytes, graphiql=settings.graphiql
+        build_schema(limits),
+        context,
+        max_body_bytes=settings.max_body_bytes,
+        graphiql=settings.graphiql,
+        max_subscriptions=settings.max_subscriptions,
+        allowed_origins=split_origins(settings.allowed_origins),
     )
     return Starlette(
         routes=[
@@ -53,6 +58,7 @@ def create_app(settings: Settings) -> Starlette:
             Route("/readyz", readyz),
             Route("/metrics", metrics),
             Route("/graphql", endpoint),
+            WebSocketRoute("/graphql", endpoint),
             Mount("/graphiql", graphiql.assets()),
         ],
         lifespan=lifespan,

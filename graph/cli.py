@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-import uvicorn
 from graphql import build_schema, find_breaking_changes, find_dangerous_changes
 from pydantic import ValidationError
 from rich.console import Console
@@ -17,6 +16,7 @@ from graph.app import create_app
 from graph.limits import Limits
 from graph.logs import configure_logs
 from graph.schema import build_schema as build_own_schema
+from graph.server import Server
 from graph.settings import Settings, explain
 from ingest.demo import play_demo, run_demo
 from ingest.importer import DOMAIN, PROJECT, run_import
@@ -49,21 +49,11 @@ def _fail(message: str, code: int = 1) -> NoReturn:
     raise typer.Exit(code)
 
 
-def _server(settings: Settings) -> uvicorn.Server:
-    return uvicorn.Server(
-        uvicorn.Config(
-            create_app(settings),
-            host=settings.host,
-            port=settings.port,
-            # What uvicorn has to say of a good start, the first lines have said already.
-            log_level="debug" if settings.log_level == "debug" else "warning",
-            # Addresses hold variables of GET requests, which are nobody's business.
-            access_log=False,
-            server_header=False,
-            ws_max_size=64 * 1024,
-            timeout_graceful_shutdown=5,
-        )
-    )
+def _server(settings: Settings) -> Server:
+    app = create_app(settings)
+    # What uvicorn has to say of a good start, the first lines have said already.
+    log_level = "debug" if settings.log_level == "debug" else "warning"
+    return Server(app, settings.host, settings.port, log_level=log_level)
 
 
 def _address(settings: Settings) -> str:
@@ -201,7 +191,7 @@ def demo(
         asyncio.run(_serve_with_demo(_server(settings), _address(settings), seed))
 
 
-async def _serve_with_demo(server: uvicorn.Server, url: str, seed: int | None) -> None:
+async def _serve_with_demo(server: Server, url: str, seed: int | None) -> None:
     serving = asyncio.create_task(server.serve())
     while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.01)

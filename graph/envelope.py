@@ -80,6 +80,11 @@ async def read_parameters(request: Request, max_body_bytes: int) -> Parameters:
     else:
         _check_headers(request)
         found = _parse_body(await _read_body(request, max_body_bytes))
+    return check_parameters(found)
+
+
+def check_parameters(found: dict[str, Any]) -> Parameters:
+    """The parameters by their names in a JSON object. Raises RequestRefused."""
     query = found.get("query")
     if not isinstance(query, str) or not query:
         raise _bad_request("`query` is missing: it is the text of the operation, a string that is not empty.")
@@ -97,7 +102,7 @@ def _from_url(request: Request) -> dict[str, Any]:
         found[name] = value
     for name in ("variables", "extensions"):
         if name in found:
-            found[name] = _parse_json(found[name], f"`{name}`") if found[name] else None
+            found[name] = parse_json(found[name], f"`{name}`") if found[name] else None
     return found
 
 
@@ -125,7 +130,7 @@ async def _read_body(request: Request, limit: int) -> bytes:
 
 
 def _parse_body(body: bytes) -> dict[str, Any]:
-    found = _parse_json(body, "The body")
+    found = parse_json(body, "The body")
     if isinstance(found, list):
         raise _bad_request("Batches are not supported: send one operation per request.")
     if not isinstance(found, dict):
@@ -139,7 +144,7 @@ def _parse_body(body: bytes) -> dict[str, Any]:
     return found
 
 
-def _parse_json(text: bytes | str, what: str) -> Any:
+def parse_json(text: bytes | str, what: str) -> Any:
     """A JSON value, strictly: no NaN, no Infinity, no half of a surrogate pair, nothing but UTF-8."""
     try:
         value = orjson.loads(text)

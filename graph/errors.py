@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from graphql import GraphQLError, GraphQLSyntaxError
 from strawberry.extensions import SchemaExtension
+from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 from strawberry.types.execution import PreExecutionError
 
 from repo import RepoError
@@ -42,15 +43,31 @@ def show(error: GraphQLError, rejected: bool = False) -> GraphQLError:
     cause = error.original_error
     if isinstance(cause, RepoError) and cause.code != RepoError.code:
         return _with(error, str(cause), code=cause.code)
+    if isinstance(cause, CannotGetOperationTypeError):
+        return no_such_operation(cause)
     if isinstance(error, GraphQLSyntaxError):
         return _with(error, error.message, code="GRAPHQL_PARSE_FAILED")
-    if rejected:
-        return _with(error, error.message, code="GRAPHQL_VALIDATION_FAILED")
-    if error.path is None or isinstance(cause, GraphQLError):
-        return _with(error, error.message, code="BAD_USER_INPUT")
+    if _is_mistake(error):
+        return _with(error, error.message, code="GRAPHQL_VALIDATION_FAILED" if rejected else "BAD_USER_INPUT")
     error_id = uuid.uuid4().hex
     logger.error("unexpected error", error_id=error_id, path=error.path, exc_info=cause or error)
     return _with(error, "Internal server error", code=RepoError.code, id=error_id)
+
+
+def no_such_operation(error: CannotGetOperationTypeError) -> GraphQLError:
+    """What a client sees that names an operation which its document does not hold."""
+    name = error.operation_name
+    message = "The document holds no operation" + ("." if name is None else f' named "{name}".')
+    return GraphQLError(message, extensions={"code": "OPERATION_RESOLUTION_FAILURE"})
+
+
+def _is_mistake(error: GraphQLError) -> bool:
+    """Whether the client made it: what a resolver or a stream raises is none, unless it says so itself."""
+    cause = error.original_error
+    if isinstance(cause, GraphQLError | InvalidOperationTypeError):
+        return True
+    # A value that a scalar refuses has a place in the document; what ends a stream has none at all.
+    return error.path is None and (cause is None or bool(error.nodes))
 
 
 def _with(error: GraphQLError, message: str, **extensions: object) -> GraphQLError:

@@ -1,12 +1,12 @@
-"""Owns GraphQL over HTTP: what a request is answered with, as JSON or as server-sent events."""
+"""Owns the endpoint of GraphQL: what a request is answered with, as JSON or as server-sent events."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
+from datetime import timedelta
 from json import dumps
 from typing import Any
 
 import orjson
-from graphql import GraphQLError
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -31,6 +31,8 @@ from graph.envelope import (
     negotiate,
     read_parameters,
 )
+from graph.errors import no_such_operation
+from graph.websocket import Socket, WebSocketHandler
 
 ANSWERS = (JSON, GRAPHQL_RESPONSE, EVENT_STREAM)
 """The media types of answers; the first is for clients that name none."""
@@ -41,14 +43,21 @@ ALLOWED = {
     "POST": {OperationType.QUERY, OperationType.MUTATION},
 }
 
+_INIT_WITHIN = timedelta(seconds=10)
+"""How long a websocket may take to say `connection_init`."""
+
 
 class GraphQLEndpoint(GraphQL[object, None]):
     """The ASGI application at /graphql.
 
-    `context` makes what resolvers see as `info.context`, for each request and each websocket; it may
-    raise RequestRefused. `max_body_bytes` is the largest body that is read. With `graphiql`, a browser
-    that asks for a page gets GraphiQL, whose files `graph.graphiql.assets` serves.
+    `context` makes what resolvers see as `info.context`, for each operation; it may raise RequestRefused.
+    `max_body_bytes` is the largest body that is read. With `graphiql`, a browser that asks for a page gets
+    GraphiQL, whose files `graph.graphiql.assets` serves. One websocket may have `max_subscriptions` at a
+    time. A page from another origin may open one only if that is one of `allowed_origins`.
     """
+
+    websocket_adapter_class = Socket
+    graphql_transport_ws_handler_class = WebSocketHandler
 
     def __init__(
         self,
@@ -57,16 +66,27 @@ class GraphQLEndpoint(GraphQL[object, None]):
         *,
         max_body_bytes: int,
         graphiql: bool,
+        max_subscriptions: int,
+        allowed_origins: Sequence[str] = (),
     ) -> None:
-        super().__init__(schema, graphql_ide=None, subscription_protocols=[GRAPHQL_TRANSPORT_WS_PROTOCOL])
+        super().__init__(
+            schema,
+            graphql_ide=None,
+            subscription_protocols=[GRAPHQL_TRANSPORT_WS_PROTOCOL],
+            connection_init_wait_timeout=_INIT_WITHIN,
+            max_subscriptions_per_connection=max_subscriptions,
+            allowed_origins=allowed_origins,
+        )
         self._context = context
         self._max_body_bytes = max_body_bytes
         self._graphiql = graphiql
         self._events = SSETransport()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return await super().__call__(scope, receive, send)
+        if scope["type"] == "websocket":
+            # Without a context: each of its operations gets one.
+            await self.run(WebSocket(scope, receive, send), context=None)
+            return None
         try:
             response = await self._respond(Request(scope, receive))
         except RequestRefused as refusal:
@@ -102,10 +122,7 @@ class GraphQLEndpoint(GraphQL[object, None]):
                 operation_extensions=parameters.extensions,
             )
         except CannotGetOperationTypeError as error:
-            name = error.operation_name
-            message = "The document holds no operation" + ("." if name is None else f' named "{name}".')
-            code = {"code": "OPERATION_RESOLUTION_FAILURE"}
-            return ExecutionResult(data=None, errors=[GraphQLError(message, extensions=code)])
+            return ExecutionResult(data=None, errors=[no_such_operation(error)])
         except InvalidOperationTypeError as error:
             if error.operation_type is OperationType.SUBSCRIPTION:
                 message = f"A subscription is answered as {EVENT_STREAM} or over a websocket; accept one."

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from strawberry.http.websocket_origin import normalize_allowed_origins
 
 import repo
 
@@ -26,6 +27,19 @@ def _broadcast_url(value: str) -> str:
     return value
 
 
+def _allowed_origins(value: str) -> str:
+    try:
+        normalize_allowed_origins(split_origins(value))
+    except ValueError:
+        raise ValueError("every one must be `*` or like https://example.com, without a path") from None
+    return value
+
+
+def split_origins(value: str) -> list[str]:
+    """The origins that stand in one setting, separated by commas."""
+    return [origin.strip() for origin in value.split(",") if origin.strip()]
+
+
 class Settings(BaseSettings):
     """How a server runs. Every field is an environment variable of the same name behind RUNGRAPH_."""
 
@@ -45,6 +59,11 @@ class Settings(BaseSettings):
     )
     host: str = Field(default="127.0.0.1", min_length=1, description="The address to listen on.")
     port: int = Field(default=8000, ge=1, le=65535, description="The port to listen on.")
+    allowed_origins: Annotated[str, AfterValidator(_allowed_origins)] = Field(
+        default="",
+        description="Origins of other sites whose pages may open a websocket here, separated by commas, such "
+        "as `https://example.com`; `*` for all. A proxy that passes no `Host` on needs its own one here.",
+    )
     graphiql: bool = Field(default=True, description="Whether a browser gets GraphiQL at /graphql.")
     max_body_bytes: int = Field(
         default=8 * 1024 * 1024, ge=1024, description="The largest request body that is read, in bytes."
@@ -60,6 +79,9 @@ class Settings(BaseSettings):
     )
     max_query_tokens: int = Field(
         default=4000, ge=100, description="How many tokens a document may have; variables do not count."
+    )
+    max_subscriptions: int = Field(
+        default=100, ge=1, description="How many operations one websocket may have at a time."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="From which level on something is logged, to standard error."

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import uvicorn
 from starlette.types import ASGIApp
+
+from graph.server import Server
 
 NODE_FOLDER = Path(__file__).parent / "npm"
 _SECONDS = 15
@@ -22,7 +23,7 @@ def serving(app: ASGIApp) -> Iterator[str]:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         port = listening.getsockname()[1]
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=2))
+        server = Server(app, "127.0.0.1", port, log_config=None)
         thread = threading.Thread(target=asyncio.run, args=(server.serve([listening]),), daemon=True)
         thread.start()
         try:
@@ -34,7 +35,7 @@ def serving(app: ASGIApp) -> Iterator[str]:
             assert not thread.is_alive(), "the server did not stop"
 
 
-def _wait_until_started(server: uvicorn.Server, thread: threading.Thread) -> None:
+def _wait_until_started(server: Server, thread: threading.Thread) -> None:
     deadline = time.monotonic() + _SECONDS
     while not server.started:
         assert thread.is_alive(), "the server ended at its start"

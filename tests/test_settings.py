@@ -15,7 +15,7 @@ def test_the_readme_s_table_has_every_setting_with_its_default_and_description()
     rows = re.findall(r"^\| `RUNGRAPH_(\w+)` \| (.*?) \| (.*?) \|$", README.read_text(), re.MULTILINE)
     documented = {name.lower(): (default, description) for name, default, description in rows}
     expected = {
-        name: (f"`{field.default}`".replace("True", "true"), field.description)
+        name: (f"`{field.default}`".replace("True", "true").replace("``", "none"), field.description)
         for name, field in Settings.model_fields.items()
     }
     assert documented == expected
@@ -40,6 +40,8 @@ def test_a_server_listens_on_loopback_unless_told_otherwise() -> None:
         ("DATABASE_URL", "sqlite:///:memory:", "SQLite needs a file"),
         ("DATABASE_URL", "secret", "is not a URL"),
         ("BROADCAST_URL", "kafka://secret@host", "must be memory://, postgresql:// or redis://"),
+        ("ALLOWED_ORIGINS", "https://fine.example,secret", "without a path"),
+        ("MAX_SUBSCRIPTIONS", "0", "greater than or equal to 1"),
         ("MAX_PAGE_SIZE", "1001", "less than or equal to 1000"),
         ("MAX_BODY_BYTES", "1", "greater than or equal to 1024"),
         ("LOG_LEVEL", "loud", "'debug', 'info', 'warning' or 'error'"),

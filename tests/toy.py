@@ -1,20 +1,25 @@
 """Owns a small schema behind the real endpoint, with which the transport is tested alone."""
 
 import asyncio
+import uuid
 from collections.abc import AsyncGenerator
 
 import strawberry
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
-from starlette.routing import Mount, Route
+from starlette.routing import Mount, Route, WebSocketRoute
 from strawberry.scalars import JSON
 
 from graph.errors import ClientErrors
 from graph.graphiql import assets
 from graph.http import GraphQLEndpoint
+from repo import NotFound
 
 LIMIT = 10_000
 """Bytes that a request to the toy may have."""
+
+SUBSCRIPTIONS = 5
+"""Operations that a websocket to the toy may have at a time."""
 
 
 @strawberry.type
@@ -55,13 +60,52 @@ class Subscription:
         for number in range(1, to + 1):
             yield number
 
+    @strawberry.subscription
+    async def quiet(self) -> AsyncGenerator[int, None]:
+        """One result, and then none."""
+        yield 0
+        await asyncio.Event().wait()
+
+    @strawberry.subscription
+    async def flood(self) -> AsyncGenerator[str, None]:
+        """More than anyone can take."""
+        while True:
+            yield "x" * 100_000
+
+    @strawberry.subscription
+    async def breaking(self) -> AsyncGenerator[int, None]:
+        yield 1
+        raise RuntimeError("a secret")
+
+    @strawberry.subscription
+    def unfit(self) -> AsyncGenerator[int, None]:
+        raise RuntimeError("a secret")
+
+    @strawberry.subscription
+    async def refused(self) -> AsyncGenerator[int, None]:
+        yield 1
+        raise NotFound("it is gone")
+
+    @strawberry.subscription
+    async def whose(self, info: strawberry.Info[dict[str, object]]) -> AsyncGenerator[str, None]:
+        """What is the same in two operations only if they share a context."""
+        yield str(info.context["token"])
+
 
 async def context(connection: HTTPConnection) -> dict[str, object]:
-    return {"connection": connection}
+    return {"connection": connection, "token": uuid.uuid4().hex}
 
 
 def toy_app(graphiql: bool = True) -> Starlette:
     """The endpoint over the toy schema, routed as the real application routes it."""
     schema = strawberry.Schema(Query, Mutation, Subscription, extensions=[ClientErrors])
-    endpoint = GraphQLEndpoint(schema, context, max_body_bytes=LIMIT, graphiql=graphiql)
-    return Starlette(routes=[Route("/graphql", endpoint), Mount("/graphiql", assets())])
+    endpoint = GraphQLEndpoint(
+        schema, context, max_body_bytes=LIMIT, graphiql=graphiql, max_subscriptions=SUBSCRIPTIONS
+    )
+    return Starlette(
+        routes=[
+            Route("/graphql", endpoint),
+            WebSocketRoute("/graphql", endpoint),
+            Mount("/graphiql", assets()),
+        ]
+    )

@@ -1,0 +1,170 @@
+"""Owns the server process: how it listens, when it gives up on a client, and how it stops."""
+
+import asyncio
+import os
+import socket
+from typing import Any
+
+import structlog
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+logger = structlog.get_logger("rungraph.server")
+
+MAX_MESSAGE_BYTES = 64 * 1024
+"""The largest message that a websocket may bring."""
+
+PATIENCE = 30.0
+"""Seconds after which a client that takes nothing of what it is sent is cut off."""
+
+_LOOKS = 6
+"""How often within that time it is looked whether the client took anything."""
+
+_SEND_BUFFER = 256 * 1024
+"""Bytes that the system keeps for a client that is slow to take them; it would take megabytes."""
+
+_FLUSH = 2.0
+"""Seconds that clients have to take the rest when the server stops."""
+
+_FINISH = 5
+"""Seconds that requests have to come to their end when the server stops."""
+
+_STOP = 9.0
+"""Seconds after which a server that stops is gone, whatever its database does."""
+
+
+class _Impatient(asyncio.Protocol):
+    """A connection that is cut off when its client takes nothing for PATIENCE.
+
+    Neither a websocket's pings nor closing it would do: both wait behind what is not taken.
+    """
+
+    transport: asyncio.Transport
+    loop: asyncio.AbstractEventLoop
+    _next_look: asyncio.TimerHandle | None = None
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._look(self.transport.get_write_buffer_size(), 0)
+
+    def _look(self, waiting: int, looks: int) -> None:
+        """`waiting` bytes waited when something was taken last, that many looks ago."""
+        now = self.transport.get_write_buffer_size()
+        if now < waiting:
+            looks = 0
+        elif looks == _LOOKS:
+            return self.transport.abort()
+        self._next_look = self.loop.call_later(PATIENCE / _LOOKS, self._look, now, looks + 1)
+        return None
+
+    def resume_writing(self) -> None:
+        self._look_no_more()
+        super().resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._look_no_more()
+        super().connection_lost(exc)
+
+    def _look_no_more(self) -> None:
+        if self._next_look is not None:
+            self._next_look.cancel()
+            self._next_look = None
+
+
+class HttpConnection(_Impatient, HttpToolsProtocol):
+    """Uvicorn's connection of HTTP, which ends streams of events when the server stops."""
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        if _goes_on(self.cycle):
+            # As if the client had left. The client sees its stream break off, and knows to come again.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            self.transport.close()
+
+
+class WebSocketConnection(_Impatient, WebSocketsSansIOProtocol):
+    """Uvicorn's connection of a websocket, which it closes with 1012 when the server stops."""
+
+    def keepalive_timeout(self) -> None:
+        super().keepalive_timeout()
+        # Nobody answers, so nobody may be there to take the rest: closing alone would wait for that.
+        self.loop.call_later(_FLUSH, self.transport.abort)
+
+
+class Server(uvicorn.Server):
+    """The application on a port."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        host: str,
+        port: int,
+        *,
+        log_level: str = "warning",
+        log_config: dict[str, Any] | None = uvicorn.config.LOGGING_CONFIG,
+    ) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                host=host,
+                port=port,
+                http=HttpConnection,
+                ws=WebSocketConnection,
+                ws_max_size=MAX_MESSAGE_BYTES,
+                ws_ping_interval=20,
+                ws_ping_timeout=20,
+                # It doubles what a subscriber costs, for frames that are small.
+                ws_per_message_deflate=False,
+                log_level=log_level,
+                log_config=log_config,
+                # Addresses hold variables of GET requests, which are nobody's business.
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=_FINISH,
+            )
+        )
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for server in self.servers:
+            for listening in server.sockets:
+                _set_options(listening.fileno())
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        cutting = asyncio.create_task(self._cut_off())
+        try:
+            async with asyncio.timeout(_STOP):
+                await super().shutdown(sockets)
+        except TimeoutError:
+            logger.warning("stopped without having closed everything")
+        finally:
+            cutting.cancel()
+
+    async def _cut_off(self) -> None:
+        """Ends what hinders the stop: streams that began meanwhile, and clients that take nothing."""
+        await asyncio.sleep(_FLUSH)
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+            if connection.transport.get_write_buffer_size():
+                connection.transport.abort()
+
+
+def _goes_on(cycle: RequestResponseCycle | None) -> bool:
+    """Whether this is a stream of events, which nothing would end."""
+    if cycle is None or cycle.response_complete:
+        return False
+    return any(
+        name == b"accept" and b"text/event-stream" in value.lower() for name, value in cycle.scope["headers"]
+    )
+
+
+def _set_options(listening: int) -> None:
+    """What connections inherit from the socket they came in by."""
+    # A copy, since asyncio and uvloop do not let everyone set options on theirs.
+    with socket.socket(fileno=os.dup(listening)) as copy:
+        copy.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            copy.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(PATIENCE * 1000))

@@ -1,0 +1,144 @@
+"""Owns GraphQL over websockets: the graphql-transport-ws protocol, for clients that may send anything."""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing, suppress
+from typing import Any
+
+from graphql import GraphQLError
+from starlette.websockets import WebSocketDisconnect, WebSocketState
+from strawberry.asgi import ASGIWebSocketAdapter
+from strawberry.http.exceptions import (
+    NonJsonMessageReceived,
+    NonTextMessageReceived,
+    WebSocketDisconnected,
+)
+from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import (
+    BaseGraphQLTransportWSHandler,
+    Operation,
+)
+from strawberry.subscriptions.protocols.graphql_transport_ws.types import SubscribeMessage
+from strawberry.types import ExecutionResult
+from strawberry.types.execution import PreExecutionError
+
+from graph.envelope import RequestRefused, check_parameters, parse_json
+from graph.errors import show
+
+_MAX_REASON = 123
+"""Bytes that the reason in a close frame may have."""
+
+_WITHOUT_ID = ("connection_init", "ping", "pong")
+_WITH_ID = ("subscribe", "complete")
+
+
+class Socket(ASGIWebSocketAdapter):
+    """The websocket of one client, who may leave at any time."""
+
+    async def iter_json(self, *, ignore_parsing_errors: bool = False) -> AsyncGenerator[object, None]:
+        try:
+            while self.ws.application_state is not WebSocketState.DISCONNECTED:
+                yield parse_json(await self.ws.receive_text(), "The message")
+        except KeyError as error:
+            raise NonTextMessageReceived from error
+        except RequestRefused as error:
+            raise NonJsonMessageReceived from error
+        except (WebSocketDisconnect, RuntimeError):  # the latter where we closed it meanwhile
+            return
+
+    async def send_json(self, message: Mapping[str, object]) -> None:
+        text = self.view.encode_json(message)
+        assert isinstance(text, str)
+        try:
+            await self.ws.send_text(text)
+        except (WebSocketDisconnect, RuntimeError) as error:
+            raise WebSocketDisconnected from error
+
+    async def close(self, code: int, reason: str) -> None:
+        with suppress(WebSocketDisconnect, RuntimeError):
+            await self.ws.close(code, reason.encode()[:_MAX_REASON].decode(errors="ignore"))
+
+
+class WebSocketHandler(BaseGraphQLTransportWSHandler[object, None]):
+    """One connection. What is wrong with one operation is answered to that operation alone."""
+
+    websocket: Socket
+
+    async def handle_message(self, message: Any) -> None:
+        if (problem := _problem(message)) is not None:
+            await self.handle_invalid_message(problem)
+            return
+        if message.get("payload", message) is None:
+            del message["payload"]  # both say that there is none, but Strawberry knows only one
+        await super().handle_message(message)
+
+    async def handle_subscribe(self, message: SubscribeMessage) -> None:
+        is_new = self.connection_acknowledged and message["id"] not in self.operations
+        if is_new and (error := self._refusal(message)) is not None:
+            await self.send_message({"id": message["id"], "type": "error", "payload": [error.formatted]})
+        else:
+            await super().handle_subscribe(message)
+
+    def _refusal(self, message: SubscribeMessage) -> GraphQLError | None:
+        try:
+            check_parameters(dict(message["payload"]))
+        except RequestRefused as refusal:
+            return _error(refusal)
+        limit = self.max_subscriptions_per_connection
+        if limit is not None and len(self.operations) >= limit:
+            text = f"The connection has {limit} operations going on; more are not allowed."
+            return GraphQLError(text, extensions={"code": "RATE_LIMITED"})
+        return None
+
+    async def run_operation(self, operation: Operation[object, None]) -> None:
+        """Send what the operation results in, until it ends or its task is cancelled."""
+        try:
+            errors = await self._send_results(operation)
+        except WebSocketDisconnected:
+            return
+        except RequestRefused as refusal:
+            errors = [_error(refusal)]
+        except Exception as error:
+            errors = [show(GraphQLError(str(error), original_error=error))]
+        with suppress(WebSocketDisconnected):
+            if errors:
+                await operation.send_initial_errors(errors)
+            else:
+                await operation.send_operation_message({"id": operation.id, "type": "complete"})
+
+    async def _send_results(self, operation: Operation[object, None]) -> list[GraphQLError]:
+        """Returns why the operation was not executed; nothing where it was."""
+        # A context of its own: what one operation has read, another one must not take for new.
+        context = await self.view.get_context(self.websocket.ws, self.websocket.ws)
+        results = await self.schema.stream(
+            operation.query,
+            variable_values=operation.variables,
+            context_value=context,
+            operation_name=operation.operation_name,
+        )
+        async with aclosing(results):
+            async for result in results:
+                if isinstance(result, PreExecutionError):
+                    return list(result.errors or ())
+                assert isinstance(result, ExecutionResult)
+                await operation.send_next(result)
+        return []
+
+
+def _problem(message: object) -> str | None:
+    """Why this is no message that a client may send, or None."""
+    if not isinstance(message, dict):
+        return "A message is a JSON object"
+    kind, payload = message.get("type"), message.get("payload")
+    if kind in _WITH_ID:
+        if not isinstance(message.get("id"), str) or not message["id"]:
+            return "`id` is a string that is not empty"
+        if kind == "subscribe" and not isinstance(payload, dict):
+            return "`payload` is an object"
+    elif kind not in _WITHOUT_ID:
+        return "Unknown message type"
+    elif payload is not None and not isinstance(payload, dict):
+        return "`payload` is an object or null"
+    return None
+
+
+def _error(refusal: RequestRefused) -> GraphQLError:
+    return GraphQLError(str(refusal), extensions={"code": refusal.code})
