@@ -12,7 +12,6 @@ import structlog
 from graphql import GraphQLError, GraphQLSyntaxError
 from strawberry.extensions import SchemaExtension
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
-from strawberry.types.execution import PreExecutionError
 
 from repo import RepoError
 
@@ -22,18 +21,23 @@ logger = structlog.get_logger("rungraph.graph")
 class ClientErrors(SchemaExtension):
     """Gives every error of a result its code, and hides what a client must not see."""
 
+    _was_executed = False
+
     def on_operation(self) -> Iterator[None]:
         yield
-        result: Any = self.execution_context.result
-        if getattr(result, "errors", None):
-            rejected = isinstance(result, PreExecutionError)
-            result.errors = [show(error, rejected) for error in result.errors]
+        self._show(self.execution_context.result)
+
+    def on_execute(self) -> Iterator[None]:
+        self._was_executed = True
+        yield
 
     def on_stream_result(self, result: Any) -> Iterator[None]:
-        if getattr(result, "errors", None):
-            rejected = isinstance(result, PreExecutionError)
-            result.errors = [show(error, rejected) for error in result.errors]
+        self._show(result)
         yield
+
+    def _show(self, result: Any) -> None:
+        if getattr(result, "errors", None):
+            result.errors = [show(error, not self._was_executed) for error in result.errors]
 
 
 def show(error: GraphQLError, rejected: bool = False) -> GraphQLError:

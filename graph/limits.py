@@ -18,7 +18,6 @@ from graphql import (
     ValidationRule,
 )
 from strawberry.extensions import SchemaExtension
-from strawberry.types import ExecutionResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +50,7 @@ class OperationLimits(SchemaExtension):
 
     def on_execute(self) -> Iterator[None]:
         if (error := self._refusal()) is not None:
-            self.execution_context.result = ExecutionResult(data=None, errors=[error])
+            raise error  # a result instead would be heeded for queries, and not for subscriptions
         yield
 
     def _refusal(self) -> GraphQLError | None:

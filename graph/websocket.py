@@ -105,7 +105,7 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler[object, None]):
                 await operation.send_operation_message({"id": operation.id, "type": "complete"})
 
     async def _send_results(self, operation: Operation[object, None]) -> list[GraphQLError]:
-        """Returns why the operation was not executed; nothing where it was."""
+        """Returns what ended the operation; nothing where it came to its end."""
         # A context of its own: what one operation has read, another one must not take for new.
         context = await self.view.get_context(self.websocket.ws, self.websocket.ws)
         results = await self.schema.stream(
@@ -116,9 +116,9 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler[object, None]):
         )
         async with aclosing(results):
             async for result in results:
-                if isinstance(result, PreExecutionError):
-                    return list(result.errors or ())
                 assert isinstance(result, ExecutionResult)
+                if result.errors and (isinstance(result, PreExecutionError) or _is_whole(result.errors)):
+                    return result.errors
                 await operation.send_next(result)
         return []
 
@@ -138,6 +138,11 @@ def _problem(message: object) -> str | None:
     elif payload is not None and not isinstance(payload, dict):
         return "`payload` is an object or null"
     return None
+
+
+def _is_whole(errors: list[GraphQLError]) -> bool:
+    """Whether the operation was refused, or its stream broke: not just a field of a result."""
+    return all(error.path is None for error in errors)
 
 
 def _error(refusal: RequestRefused) -> GraphQLError:

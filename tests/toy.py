@@ -1,8 +1,9 @@
 """Owns a small schema behind the real endpoint, with which the transport is tested alone."""
 
 import asyncio
+import itertools
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 
 import strawberry
 from starlette.applications import Starlette
@@ -13,6 +14,8 @@ from strawberry.scalars import JSON
 from graph.errors import ClientErrors
 from graph.graphiql import assets
 from graph.http import GraphQLEndpoint
+from graph.limits import Limits, OperationLimits
+from graph.schema import Schema
 from repo import NotFound
 
 LIMIT = 10_000
@@ -41,6 +44,10 @@ class Query:
         raise RuntimeError("a secret")
 
     @strawberry.field
+    def refusing(self) -> str | None:
+        raise NotFound("it is gone")
+
+    @strawberry.field
     async def slow(self) -> str:
         await asyncio.sleep(0.5)
         return "at last"
@@ -65,6 +72,13 @@ class Subscription:
         """One result, and then none."""
         yield 0
         await asyncio.Event().wait()
+
+    @strawberry.subscription
+    async def ticks(self) -> AsyncGenerator[int, None]:
+        """A result again and again."""
+        for number in itertools.count():
+            yield number
+            await asyncio.sleep(0.02)
 
     @strawberry.subscription
     async def flood(self) -> AsyncGenerator[str, None]:
@@ -96,11 +110,17 @@ async def context(connection: HTTPConnection) -> dict[str, object]:
     return {"connection": connection, "token": uuid.uuid4().hex}
 
 
-def toy_app(graphiql: bool = True) -> Starlette:
+def toy_app(graphiql: bool = True, allowed_origins: Sequence[str] = ()) -> Starlette:
     """The endpoint over the toy schema, routed as the real application routes it."""
-    schema = strawberry.Schema(Query, Mutation, Subscription, extensions=[ClientErrors])
+    limits = Limits(depth=15, aliases=100, tokens=4000)
+    schema = Schema(Query, Mutation, Subscription, extensions=[ClientErrors, lambda: OperationLimits(limits)])
     endpoint = GraphQLEndpoint(
-        schema, context, max_body_bytes=LIMIT, graphiql=graphiql, max_subscriptions=SUBSCRIPTIONS
+        schema,
+        context,
+        max_body_bytes=LIMIT,
+        graphiql=graphiql,
+        max_subscriptions=SUBSCRIPTIONS,
+        allowed_origins=allowed_origins,
     )
     return Starlette(
         routes=[
