@@ -147,7 +147,8 @@ class Server(uvicorn.Server):
         """Ends what hinders the stop: streams that began meanwhile, and clients that take nothing."""
         await asyncio.sleep(_FLUSH)
         for connection in list(self.server_state.connections):
-            connection.shutdown()
+            if isinstance(connection, HttpConnection):
+                connection.shutdown()
             if connection.transport.get_write_buffer_size():
                 connection.transport.abort()
 

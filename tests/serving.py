@@ -35,6 +35,14 @@ def serving(app: ASGIApp) -> Iterator[str]:
             assert not thread.is_alive(), "the server did not stop"
 
 
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
 def _wait_until_started(server: Server, thread: threading.Thread) -> None:
     deadline = time.monotonic() + _SECONDS
     while not server.started:

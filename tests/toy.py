@@ -24,6 +24,9 @@ LIMIT = 10_000
 SUBSCRIPTIONS = 5
 """Operations that a websocket to the toy may have at a time."""
 
+floods = 0
+"""How many subscriptions to `flood` go on."""
+
 
 @strawberry.type
 class Query:
@@ -81,10 +84,16 @@ class Subscription:
             await asyncio.sleep(0.02)
 
     @strawberry.subscription
-    async def flood(self) -> AsyncGenerator[str, None]:
+    async def flood(self, size: int = 100_000) -> AsyncGenerator[str, None]:
         """More than anyone can take."""
-        while True:
-            yield "x" * 100_000
+        global floods
+        floods += 1
+        try:
+            while True:
+                yield "x" * size
+                await asyncio.sleep(0)
+        finally:
+            floods -= 1
 
     @strawberry.subscription
     async def breaking(self) -> AsyncGenerator[int, None]:
