@@ -1,6 +1,6 @@
 """Owns the batching of what nested fields read: one statement for all siblings of a field."""
 
-from asyncio import gather
+from asyncio import gather, shield
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -28,19 +28,31 @@ Listing = tuple[ActionFilter | None, Order | None, PageRequest]
 EventListing = tuple[int | None, Any, PageRequest]
 
 
-def _by_key(load: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]]) -> DataLoader[K, V | None]:
+class Loader(DataLoader[K, V]):
+    """A DataLoader of which one who waits can be cancelled without the others.
+
+    An error in a field that cannot be null cancels its siblings, and with what they wait for also those
+    who wait for the same thing elsewhere in the operation.
+    """
+
+    def load(self, key: K) -> Awaitable[V]:
+        """The value of the key, read together with those of other keys."""
+        return shield(super().load(key))
+
+
+def _by_key(load: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]]) -> Loader[K, V | None]:
     """A loader over a read that gives back what it found by key."""
 
     async def load_all(keys: list[K]) -> list[V | None]:
         found = await load(keys)
         return [found.get(key) for key in keys]
 
-    return DataLoader(load_all, max_batch_size=MAX_BATCH)
+    return Loader(load_all, max_batch_size=MAX_BATCH)
 
 
 def _by_arguments(
     load: Callable[..., Awaitable[Mapping[K, V]]],
-) -> DataLoader[tuple[K, tuple[Any, ...]], V]:
+) -> Loader[tuple[K, tuple[Any, ...]], V]:
     """A loader for a field with arguments: one read for all keys that share them."""
 
     async def load_all(wanted: list[tuple[K, tuple[Any, ...]]]) -> list[V | BaseException]:
@@ -52,7 +64,7 @@ def _by_arguments(
         found = dict(zip(groups, await gather(*reads, return_exceptions=True), strict=True))
         return [_value(found[arguments], key) for key, arguments in wanted]
 
-    return DataLoader(load_all, max_batch_size=MAX_BATCH)
+    return Loader(load_all, max_batch_size=MAX_BATCH)
 
 
 def _value(found: Mapping[K, V] | BaseException, key: K) -> V | BaseException:
@@ -63,30 +75,28 @@ class Loaders:
     """What one operation reads, each thing once. A mutation begins with fresh ones."""
 
     def __init__(self, repository: ActionRepo) -> None:
-        self.run: DataLoader[RunIdentifier, Run | None] = _by_key(repository.get_runs)
-        self.action: DataLoader[ActionIdentifier, Action | None] = _by_key(repository.get_actions)
-        self.run_actions: DataLoader[tuple[bytes, Listing], Page[Action]] = _by_arguments(
+        self.run: Loader[RunIdentifier, Run | None] = _by_key(repository.get_runs)
+        self.action: Loader[ActionIdentifier, Action | None] = _by_key(repository.get_actions)
+        self.run_actions: Loader[tuple[bytes, Listing], Page[Action]] = _by_arguments(
             repository.list_actions_of_runs
         )
-        self.children: DataLoader[tuple[bytes, Listing], Page[Action]] = _by_arguments(
-            repository.list_children
-        )
-        self.run_action_count: DataLoader[tuple[bytes, tuple[ActionFilter | None]], int] = _by_arguments(
+        self.children: Loader[tuple[bytes, Listing], Page[Action]] = _by_arguments(repository.list_children)
+        self.run_action_count: Loader[tuple[bytes, tuple[ActionFilter | None]], int] = _by_arguments(
             repository.count_actions_of_runs
         )
-        self.child_count: DataLoader[tuple[bytes, tuple[ActionFilter | None]], int] = _by_arguments(
+        self.child_count: Loader[tuple[bytes, tuple[ActionFilter | None]], int] = _by_arguments(
             repository.count_children
         )
-        self.run_phases: DataLoader[bytes, list[PhaseCount] | None] = _by_key(repository.count_phases_of_runs)
-        self.descendant_phases: DataLoader[bytes, list[PhaseCount] | None] = _by_key(
+        self.run_phases: Loader[bytes, list[PhaseCount] | None] = _by_key(repository.count_phases_of_runs)
+        self.descendant_phases: Loader[bytes, list[PhaseCount] | None] = _by_key(
             repository.count_phases_of_descendants
         )
-        self.events: DataLoader[tuple[ActionIdentifier, EventListing], Page[ActionEvent]] = _by_arguments(
+        self.events: Loader[tuple[ActionIdentifier, EventListing], Page[ActionEvent]] = _by_arguments(
             repository.page_events
         )
-        self.all_events: DataLoader[ActionIdentifier, list[ActionEvent] | None] = _by_key(
+        self.all_events: Loader[ActionIdentifier, list[ActionEvent] | None] = _by_key(
             repository.list_all_events
         )
-        self.latest_event: DataLoader[tuple[ActionIdentifier, int], ActionEvent | None] = _by_key(
+        self.latest_event: Loader[tuple[ActionIdentifier, int], ActionEvent | None] = _by_key(
             repository.get_latest_events
         )

@@ -331,6 +331,21 @@ async def test_a_refused_cursor_leaves_the_same_field_with_other_arguments(
     assert [error["path"] for error in body["errors"]] == [["runs", "nodes", 0, "b"]]
 
 
+async def test_an_error_leaves_those_who_wait_for_the_same_as_its_siblings(
+    client: GraphQLClient, repository: ActionRepo
+) -> None:
+    await make_run(repository)
+    body = await client.execute(
+        """query ($id: ActionIdentifierInput!) {
+             bad: action(id: $id) { phaseCounts { count } attemptHistory { phase }
+                                    events(first: 1, last: 1) { nodes { id } } }
+             good: action(id: $id) { phaseCounts { count } attemptHistory { phase } } }""",
+        {"id": A0},
+    )
+    assert body["data"] == {"bad": None, "good": {"phaseCounts": [], "attemptHistory": []}}
+    assert [error["path"] for error in body["errors"]] == [["bad", "events"]]
+
+
 async def test_a_json_document_keeps_the_order_of_its_keys(client: GraphQLClient) -> None:
     made = await data(
         client,
