@@ -1,0 +1,35 @@
+// Prints what the graphql-ws client gets for several operations on one socket, a line of JSON each:
+// node subscribe.js URL QUERY...
+import { createClient } from "graphql-ws";
+import WebSocket from "ws";
+
+const [url, ...queries] = process.argv.slice(2);
+const print = (line) => console.log(JSON.stringify(line));
+const client = createClient({
+  url: url.replace("http", "ws"),
+  webSocketImpl: WebSocket,
+  // Also where nobody listens: the server may be on its way back.
+  shouldRetry: () => true,
+  retryAttempts: 100,
+  retryWait: () => new Promise((resolve) => setTimeout(resolve, 100)),
+  on: {
+    connected: () => print({ connected: true }),
+    closed: ({ code }) => print({ closed: code }),
+  },
+});
+await Promise.all(
+  queries.map(
+    (query, operation) =>
+      new Promise((resolve) => {
+        client.subscribe(
+          { query },
+          {
+            next: (result) => print({ operation, result }),
+            error: (errors) => resolve(print({ operation, errors })),
+            complete: () => resolve(print({ operation, complete: true })),
+          },
+        );
+      }),
+  ),
+);
+await client.dispose();
