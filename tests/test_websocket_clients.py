@@ -17,6 +17,7 @@ import pytest
 from graph.app import create_app
 from graph.settings import Settings
 from repo import migrate
+from tests.browser import find_chromium
 from tests.serving import NODE_FOLDER, free_port, run_node, serving
 from tests.toy import toy_app
 
@@ -143,6 +144,25 @@ async def test_both_clients_see_what_happens_to_a_run(tmp_path: Path) -> None:
             await execute(url, UPDATE)
             for lines in (by_ws, by_sse):
                 await lines.change("RUNNING")
+
+
+async def test_the_example_in_graphiql_shows_what_happens(tmp_path: Path) -> None:
+    chromium = find_chromium()
+    assert chromium, "Chromium is not installed: run `python tests/prepare.py`"
+    settings = Settings(database_url=f"sqlite:///{tmp_path / 'runs.db'}")
+    await migrate(settings.database_url)
+    with serving(create_app(settings)) as address:
+        create = CREATE.replace('"p"', '"demo"')
+        seen = json.loads(run_node("watch.js", f"{address}/graphql", chromium, create))
+    assert seen["complaints"] == []
+    synced, change = (result["data"]["runs"] for result in seen["results"])
+    assert (synced["kind"], synced["runs"]) == ("SYNCED", [])
+    [run] = change["runs"]
+    assert (change["kind"], run["name"], run["phaseCounts"]) == (
+        "CHANGE",
+        "live",
+        [{"phase": "QUEUED", "count": 1}],
+    )
 
 
 async def test_the_graphql_ws_client_comes_back_after_a_restart(tmp_path: Path) -> None:
