@@ -1,6 +1,6 @@
 """Owns the batching of what nested fields read: one statement for all siblings of a field."""
 
-from asyncio import gather, shield
+from asyncio import Future, ensure_future, gather, shield
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -37,7 +37,15 @@ class Loader(DataLoader[K, V]):
 
     def load(self, key: K) -> Awaitable[V]:
         """The value of the key, read together with those of other keys."""
-        return shield(super().load(key))
+        reading = ensure_future(super().load(key))
+        reading.add_done_callback(_hear)
+        return shield(reading)
+
+
+def _hear(reading: Future[Any]) -> None:
+    """Take note of its error: all who waited for it may be gone, and asyncio would log it as nobody's."""
+    if not reading.cancelled():
+        reading.exception()
 
 
 def _by_key(load: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]]) -> Loader[K, V | None]:

@@ -1,5 +1,7 @@
 """The API as a client uses it: queries, mutations, nested fields, ids and errors."""
 
+import asyncio
+import gc
 from typing import Any
 
 import pytest
@@ -335,15 +337,21 @@ async def test_an_error_leaves_those_who_wait_for_the_same_as_its_siblings(
     client: GraphQLClient, repository: ActionRepo
 ) -> None:
     await make_run(repository)
+    unheard: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: unheard.append(context))
     body = await client.execute(
         """query ($id: ActionIdentifierInput!) {
              bad: action(id: $id) { phaseCounts { count } attemptHistory { phase }
+                                    children(after: "x") { totalCount }
                                     events(first: 1, last: 1) { nodes { id } } }
              good: action(id: $id) { phaseCounts { count } attemptHistory { phase } } }""",
         {"id": A0},
     )
     assert body["data"] == {"bad": None, "good": {"phaseCounts": [], "attemptHistory": []}}
     assert [error["path"] for error in body["errors"]] == [["bad", "events"]]
+    await asyncio.sleep(0.1)
+    gc.collect()
+    assert unheard == []
 
 
 async def test_a_json_document_keeps_the_order_of_its_keys(client: GraphQLClient) -> None:
