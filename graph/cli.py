@@ -1,4 +1,4 @@
-"""Owns the command line: rungraph serve | migrate | schema | import | demo."""
+"""Owns the command line: rungraph serve | migrate | schema | import | demo | watch."""
 
 import asyncio
 import contextlib
@@ -18,6 +18,7 @@ from graph.logs import configure_logs
 from graph.schema import build_schema as build_own_schema
 from graph.server import Server
 from graph.settings import Settings, explain
+from graph.watch_command import run_identifier, run_watch
 from ingest.demo import play_demo, run_demo
 from ingest.importer import DOMAIN, PROJECT, run_import
 
@@ -202,3 +203,26 @@ async def _serve_with_demo(server: Server, url: str, seed: int | None) -> None:
     await asyncio.gather(serving, playing, return_exceptions=True)
     if playing.done() and not playing.cancelled():
         playing.result()
+
+
+@app.command()
+def watch(
+    path: Annotated[
+        str | None, typer.Argument(metavar="PROJECT/DOMAIN/RUN", help="The run; RUN may hold slashes.")
+    ] = None,
+    url: Url = LOCAL,
+    project: Annotated[str | None, typer.Option(help="The project, where its name holds a slash.")] = None,
+    domain: Annotated[str | None, typer.Option(help="The domain, likewise.")] = None,
+    run: Annotated[str | None, typer.Option(help="The name of the run, likewise.")] = None,
+    wait: Annotated[bool, typer.Option(help="Wait for a server that is not there yet.")] = True,
+) -> None:
+    """Watch a run until it has ended: a live tree in a terminal, elsewhere a line for each change.
+
+    It goes on where it was when the connection is lost. Exits with 0 where the run ended well, 1 where it
+    did not, 2 where there is none, and 130 after Ctrl-C.
+    """
+    try:
+        code = run_watch(run_identifier(path, project, domain, run), url=url, wait=wait)
+    except ValueError as error:
+        _fail(str(error), 2)
+    raise typer.Exit(code)

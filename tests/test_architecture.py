@@ -41,10 +41,17 @@ class Room:
 
 GRAPH = Room(
     libraries=frozenset(
-        "graphql orjson prometheus_client pydantic pydantic_settings rich starlette strawberry structlog typer uvicorn".split()
+        "graphql orjson prometheus_client pydantic pydantic_settings rich starlette strawberry structlog"
+        " typer uvicorn".split()
     ),
     packages=frozenset({"graph"}),
     modules=frozenset({"repo"}),
+)
+WATCH = Room(
+    libraries=frozenset({"httpx2", "rich"}),
+    modules=frozenset(
+        "graph.watch_tree graph.watch_view ingest.client repo.errors repo.identifiers repo.phases".split()
+    ),
 )
 ROOMS = {
     **dict.fromkeys(PURE, Room(modules=PURE)),
@@ -56,6 +63,8 @@ ROOMS = {
     "graph": GRAPH,
     # The command line starts everything, the importer and the demo too.
     "graph.cli": Room(GRAPH.libraries, GRAPH.packages | {"ingest"}, GRAPH.modules),
+    # `rungraph watch` is a client of the API like any other: it knows nothing of the server behind it.
+    **dict.fromkeys((f"graph.watch_{name}" for name in ("command", "tree", "view")), WATCH),
     "ingest": Room(
         libraries=frozenset({"httpx2", "orjson", "pydantic", "rich", "structlog", "typer"}),
         packages=frozenset({"ingest"}),
