@@ -2,9 +2,12 @@
 
 import asyncio
 import random
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 
+import asyncpg
 import pytest
 from sqlalchemy import event as hooks
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -222,6 +225,46 @@ async def test_aborts_and_updates_of_many_runs_at_once_do_not_block_each_other(
     assert all(run.abort and run.ended_at for run in aborted)
     assert all((run.abort is None) == (run.phase is not ActionPhase.ABORTED) for run in found)
     assert all(run.attempts == 2 for run in found if run.phase is ActionPhase.QUEUED)
+
+
+async def disturb(url: str) -> None:
+    """Cut all connections of PostgreSQL; keep SQLite's lock for a second, as another process may."""
+    if url.startswith("sqlite"):
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            await asyncio.sleep(1)
+            other.execute("ROLLBACK")
+        return
+    connection = await asyncpg.connect(url)
+    await connection.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    await connection.close()
+
+
+async def test_calls_work_again_after_the_database_was_away(
+    database_url: str, repository: ActionRepo
+) -> None:
+    await make_run(repository)
+    async with asyncio.timeout(40):
+        for turn in range(3):
+            during = [repository.create_action(new(f"t{turn}-{i}", "a0")) for i in range(20)]
+            disturbed, *_ = await asyncio.gather(disturb(database_url), *during, return_exceptions=True)
+            assert disturbed is None
+            after = [repository.create_action(new(f"u{turn}-{i}", "a0")) for i in range(20)]
+            assert [created for _, created in await asyncio.gather(*after)] == [True] * 20
+            pages = await asyncio.gather(*(repository.list_actions(RUN) for _ in range(20)))
+            assert len({len(page.items) for page in pages}) == 1
+
+
+async def test_one_connection_is_enough_for_many_callers(database_url: str) -> None:
+    async with asyncio.timeout(20), open_repository(database_url, pool_size=1) as repository:
+        await make_run(repository)
+        calls = [repository.create_action(new(f"t{i}", "a0")) for i in range(20)]
+        reads = [repository.list_projects() for _ in range(20)]
+        await asyncio.gather(*calls, *reads, repository.abort_runs(RunFilter(), None, None, dry_run=False))
+        assert await repository.count_actions(RUN) == 21
 
 
 async def test_each_commit_rings_the_bell_and_a_failure_does_not(database_url: str) -> None:
