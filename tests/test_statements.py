@@ -11,6 +11,7 @@ from graph.app import ANONYMOUS
 from graph.context import Context
 from graph.limits import Limits
 from graph.loaders import Loaders
+from graph.node_ids import id_of
 from graph.schema import build_schema
 from repo import ActionPhase, ActionRepo, RunIdentifier, open_repository
 from repo.database import Database
@@ -109,6 +110,49 @@ async def test_a_batch_is_a_handful_of_statements(opened: tuple[ActionRepo, Data
     assert (await repository.get_action(action("t499", run))).phase is ActionPhase.RUNNING
     # SQLite raises its counter of revisions in each; its many rows are one prepared statement.
     assert max(len(creating), len(inserting), len(updating)) <= 4
+
+
+DEEP = """{ name parent { parent { name } } run { name phaseCounts { phase } rootAction {
+  events(first: 1) { nodes { action { run { name } latestEvent(attempt: 1) { phase } } } } } }
+  children(first: 2) { totalCount nodes { children(first: 2) { nodes { name phaseCounts { phase } } } } } }"""
+MANY = {
+    "nodes by their ids": "{ %(nodes)s }",
+    "what a batch of updates leaves": "mutation { updateActionPhases(input: [%(updates)s]) "
+    "{ results { action " + DEEP + " } } }",
+    "what a batch of creations leaves": "mutation { createActions(input: [%(actions)s]) { actions "
+    + DEEP
+    + " } }",
+}
+
+
+@pytest.mark.parametrize("many", MANY)
+async def test_what_is_read_below_many_things_costs_as_many_statements_as_below_a_few(
+    opened: tuple[ActionRepo, Database], many: str
+) -> None:
+    repository, database = opened
+    await fill(repository, range(9), 3)
+    cost = []
+    shapes = ["a0", "t0", "leaf"]
+    for names in (shapes, shapes * 3):
+        runs = [RunIdentifier("p", "d", f"run-{i}") for i in range(len(names))]
+        ids = [
+            f'{{project: "p", domain: "d", runName: "{run.name}", name: "{name}"}}'
+            for run, name in zip(runs, names, strict=True)
+        ]
+        found = [await repository.get_action(action(n, run)) for n, run in zip(names, runs, strict=True)]
+        text = MANY[many] % {
+            "nodes": " ".join(
+                f'n{i}: node(id: "{id_of(x)}") {{ ... on Action {DEEP} }}' for i, x in enumerate(found)
+            ),
+            "updates": ", ".join(f"{{id: {id}, phase: RUNNING, attempts: 1}}" for id in ids),
+            "actions": ", ".join(f'{{id: {id}, parentName: "a0"}}' for id in ids),
+        }
+        with counted(database) as statements:
+            await execute(repository, text)
+        cost.append(len(statements))
+    # When a read returns decides which keys go together: a few more or fewer, but not one for each.
+    assert cost[1] <= cost[0] + 3
+    assert cost[0] < 20
 
 
 async def test_what_siblings_read_together_is_read_in_batches_of_a_bounded_size(
