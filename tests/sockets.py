@@ -1,6 +1,7 @@
 """Owns how the tests speak graphql-transport-ws by hand, message by message."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -57,6 +58,14 @@ class Socket:
             await asyncio.wait_for(self.connection.recv(), seconds)
         assert closed.value.rcvd is not None, "the connection broke off without a close frame"
         return int(closed.value.rcvd.code)
+
+    async def close_code_at_the_end(self) -> int:
+        """The code that the server closes with; whatever comes before is taken."""
+        with contextlib.suppress(ConnectionClosed):
+            async with asyncio.timeout(SECONDS):
+                while True:
+                    await self.connection.recv()
+        return await self.close_code()
 
 
 @asynccontextmanager

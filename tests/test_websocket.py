@@ -8,10 +8,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from starlette.routing import WebSocketRoute
+from starlette.types import Message
+from starlette.websockets import WebSocket
+from strawberry.http.exceptions import WebSocketDisconnected
 from websockets.exceptions import InvalidStatus
 
 from graph import http
 from graph.server import MAX_MESSAGE_BYTES
+from graph.websocket import Socket
 from tests.serving import serving
 from tests.sockets import connected, opened
 from tests.toy import SUBSCRIPTIONS, toy_app
@@ -207,6 +212,32 @@ async def test_what_is_wrong_with_one_operation_does_not_end_the_others(
         while (message := await socket.next())["id"] == "good":
             pass
         assert message["payload"] == {"data": {"hello": "Hello, world"}}
+
+
+async def test_a_socket_is_closed_while_its_operations_have_more_to_send(url: str) -> None:
+    async with connected(url, ping_interval=None) as socket:
+        await socket.subscribe("a", "subscription { flood }")
+        await asyncio.sleep(0.3)  # until the server waits for us to take what it sent
+        await socket.send("[]")
+        assert await socket.close_code_at_the_end() == 4400
+
+
+@pytest.mark.parametrize("error", [OSError(), RuntimeError("after websocket.close")])
+async def test_a_socket_that_is_gone_is_told_by_one_exception(error: Exception) -> None:
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Message) -> None:
+        if message["type"] != "websocket.accept":
+            raise error
+
+    websocket = WebSocket({"type": "websocket", "headers": []}, receive, send)
+    await websocket.accept()
+    endpoint: Any = next(route.app for route in toy_app().routes if isinstance(route, WebSocketRoute))
+    gone = Socket(endpoint, websocket, websocket)
+    with pytest.raises(WebSocketDisconnected):
+        await gone.send_json({"type": "pong"})
+    await gone.close(4400, "too late")
 
 
 async def test_a_subscription_before_the_handshake_is_refused(url: str) -> None:

@@ -17,17 +17,28 @@ try {
   });
   page.on("pageerror", (error) => seen.complaints.push(String(error)));
 
+  // The text of an editor, or of the results, once it holds these words.
+  const text = async (place, words) => {
+    const found = await page.waitForFunction(
+      ([place, words]) => {
+        const text = document.querySelector(`${place} .CodeMirror`)?.CodeMirror.getValue();
+        return text?.includes(words) && text;
+      },
+      [place, words],
+    );
+    return found.jsonValue();
+  };
+  const shown = async (kind) => JSON.parse(await text(".result-window", `"${kind}"`));
+
   await page.goto(url);
   await page.locator(".graphiql-tab-button", { hasText: "WatchRuns" }).click();
+  await text(".graphiql-query-editor", "subscription WatchRuns");
+  // GraphiQL reads the name of the operation a moment after the text; a new name tells that it has.
+  await page.locator(".graphiql-query-editor .CodeMirror").evaluate(({ CodeMirror }) => {
+    CodeMirror.setValue(CodeMirror.getValue().replace("WatchRuns", "WatchNow"));
+  });
+  await page.locator(".graphiql-tab-button", { hasText: "WatchNow" }).waitFor();
   await page.click(".graphiql-execute-button");
-  const shown = async (kind) => {
-    const text = await page.waitForFunction((kind) => {
-      const text = document.querySelector(".result-window .CodeMirror").CodeMirror.getValue();
-      return text.includes(`"${kind}"`) && text;
-    }, kind);
-    return JSON.parse(await text.jsonValue());
-  };
-
   seen.results.push(await shown("SYNCED"));
   await page.evaluate(
     ([query]) =>
