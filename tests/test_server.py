@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 import pytest
+from starlette.applications import Starlette
 
 from graph import server
 from graph.server import Server
@@ -207,3 +208,19 @@ async def test_a_request_that_runs_when_the_server_stops_is_answered() -> None:
         assert (await asking).json() == {"data": {"slow": "at last"}}
         async with asyncio.timeout(SECONDS):
             await process.wait()
+
+
+async def test_a_server_whose_database_hangs_stops_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        yield
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(server, "_STOP", 0.5)
+    hanging = Server(Starlette(lifespan=lifespan), "127.0.0.1", free_port(), log_config=None)
+    serving = asyncio.create_task(hanging.serve())
+    async with asyncio.timeout(SECONDS):
+        while not hanging.started:  # noqa: ASYNC110 - uvicorn has no event for it
+            await asyncio.sleep(0.01)
+    hanging.should_exit = True
+    await asyncio.wait_for(serving, 5)
