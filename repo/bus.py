@@ -7,6 +7,7 @@ a second. It is rung after a commit, never within one, and at most every 20 ms.
 import asyncio
 import contextlib
 import random
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -91,7 +92,7 @@ class Bus:
             await asyncio.sleep(_QUIET)
 
 
-class _ReconnectingBackend(BroadcastBackend):
+class _ReconnectingBackend(BroadcastBackend, ABC):
     """A backend whose connection is kept by a task of its own, which connects again when it is lost."""
 
     def __init__(self, url: str) -> None:
@@ -138,13 +139,13 @@ class _ReconnectingBackend(BroadcastBackend):
             longest = _RETRY[0] if failures == 1 else _RETRY[1]
             await asyncio.sleep(random.uniform(0, longest))
 
+    @abstractmethod
     def _connection(self) -> contextlib.AbstractAsyncContextManager[None]:
         """Connect and subscribe; let go when the context ends, however it ends."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def _listen(self) -> None:
-        """Hear bells until the connection is lost, then raise; find out when it is lost silently."""
-        raise NotImplementedError
+        """Hear bells until the connection is lost; find out when it is lost silently."""
 
 
 class PostgresBackend(_ReconnectingBackend):

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
@@ -316,6 +317,13 @@ class Database:
                 isolation_level="REPEATABLE READ", postgresql_readonly=True
             )
         self._writer = self.engine.execution_options(**{_WRITES: True})
+
+    async def try_file(self) -> None:
+        """Raise sqlite3.Error where the file of SQLite cannot be opened; aiosqlite, when it fails to,
+        may still be at it after its event loop is closed."""
+        path = self.engine.url.database
+        if self.is_sqlite and path is not None and not path.startswith("file:"):
+            await asyncio.to_thread(lambda: sqlite3.connect(path).close())
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:

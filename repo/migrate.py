@@ -54,6 +54,7 @@ async def migrate(url: str) -> None:
     database = Database(url, pool_size=1)
     try:
         try:
+            await database.try_file()
             connection = await database.engine.connect().start()
         except Exception as error:  # the drivers have no common class for it, nor is all of it wrapped
             reason = str(error).partition("\n")[0]

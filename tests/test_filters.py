@@ -20,6 +20,8 @@ from repo import (
     TaskIdentifier,
     TriggerIdentifier,
 )
+from repo.feed import Feed
+from repo.matching import Verdict, judge_action, judge_run
 from tests.making import RUN, at, make_run, new, update
 
 A = RunIdentifier("etl", "production", "Nightly-É1")
@@ -116,6 +118,15 @@ async def test_each_field_of_a_filter_of_runs(
     page = await repository.list_runs(RunFilter(**wanted))
     assert {run.identifier for run in page.items} == expected
     assert await repository.count_runs(RunFilter(**wanted)) == len(expected)
+    async with Feed(repository._database).look() as look:
+        rows = await look.roots([run.key for run in (A, B, C)])
+    assert len(rows) == 3
+    judged = {
+        row.run.identifier
+        for row in rows
+        if row.run and judge_run(row.run, RunFilter(**wanted), row.has_paused_actions) is Verdict.IN
+    }
+    assert judged == expected, "as a watch sees it"
 
 
 @pytest.mark.parametrize(
@@ -150,6 +161,9 @@ async def test_each_field_of_a_filter_of_actions(
     assert {action.name for action in page.items} == expected
     assert await repository.count_actions(RUN, ActionFilter(**wanted)) == len(expected)
     assert await repository.count_actions(wanted=ActionFilter(**wanted)) == len(expected)
+    everything = (await repository.list_actions(RUN)).items
+    judged = {found.name for found in everything if judge_action(found, ActionFilter(**wanted)) is Verdict.IN}
+    assert judged == expected, "as a watch sees it"
 
 
 async def test_a_triggered_run_is_filtered_by_when_it_was_triggered(repository: ActionRepo) -> None:
