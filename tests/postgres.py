@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import select
 import shutil
 import socket
 import subprocess
@@ -18,12 +19,16 @@ _MEMORY = Path("/dev/shm")
 _MEMORY_BYTES = 1024**3
 
 # The server lives as long as this shell's input is open: when the tests are killed, the system closes
-# the pipe, and the shell stops the server and takes its files away.
+# the pipe, and the shell stops the server and takes its files away. Each line of the input is a signal
+# to stop the server with, or `start`; when it is done, the shell says so.
 _KEEPER = """
 folder=$1; shift
-"$@" >"$folder/log" 2>&1 &
-server=$!
-read -r _
+"$@" >>"$folder/log" 2>&1 & server=$!
+while read -r line; do
+    if [ "$line" = start ]; then "$@" >>"$folder/log" 2>&1 & server=$!
+    else kill -"$line" $server; wait $server; fi
+    echo done
+done
 kill -INT $server 2>/dev/null
 wait $server
 rm -rf "$folder"
@@ -32,7 +37,6 @@ rm -rf "$folder"
 _SETTINGS = {
     "fsync": "off",
     "full_page_writes": "off",
-    "synchronous_commit": "off",
     "max_connections": "200",
     "shared_buffers": "64MB",
     "unix_socket_directories": "",
@@ -58,9 +62,36 @@ def find_binaries() -> Path | None:
     return None
 
 
+class Postgres:
+    """A server of our own on a free port; its user is a superuser."""
+
+    def __init__(self, keeper: subprocess.Popen[bytes], port: int, folder: Path) -> None:
+        self.url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
+        self._keeper = keeper
+        self._folder = folder
+
+    def stop(self, immediately: bool = False) -> None:
+        """Stop it with all that goes on; `immediately` as if it had crashed."""
+        self._tell("QUIT" if immediately else "INT")
+
+    def start(self) -> None:
+        """Start it again, and wait until it is ready."""
+        self._tell("start")
+        _wait_until_ready(self._folder)
+
+    def _tell(self, line: str) -> None:
+        assert self._keeper.stdin is not None
+        assert self._keeper.stdout is not None
+        self._keeper.stdin.write(f"{line}\n".encode())
+        self._keeper.stdin.flush()
+        readable, _, _ = select.select([self._keeper.stdout], [], [], _STOP_SECONDS)
+        assert readable, f"PostgreSQL did not {line} within {_STOP_SECONDS} s"
+        self._keeper.stdout.readline()
+
+
 @contextmanager
-def running_postgres() -> Iterator[str]:
-    """The URL of a new, empty server on a free port, with a superuser. Raises ServerFailed."""
+def running_postgres(**settings: str) -> Iterator[Postgres]:
+    """A new, empty server, with these settings beside our own. Raises ServerFailed."""
     binaries = find_binaries()
     if binaries is None:
         raise ServerFailed("PostgreSQL's server is not installed: run `python tests/prepare.py`")
@@ -68,7 +99,7 @@ def running_postgres() -> Iterator[str]:
     for attempt in range(1, _TRIES + 1):
         folder = Path(tempfile.mkdtemp(prefix="rungraph-postgres-", dir=_memory_folder()))
         try:
-            keeper, port = _start(binaries, folder, user)
+            keeper, port = _start(binaries, folder, user, _SETTINGS | settings)
             break
         except ServerFailed:
             # Between our look and the server's start, another process may have taken the port.
@@ -76,7 +107,7 @@ def running_postgres() -> Iterator[str]:
             if attempt == _TRIES:
                 raise
     try:
-        yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
+        yield Postgres(keeper, port, folder)
     finally:
         _stop(keeper)
         shutil.rmtree(folder, ignore_errors=True)
@@ -100,7 +131,9 @@ def _unprivileged_user() -> str | None:
     return "postgres" if "postgres" in names else "nobody"
 
 
-def _start(binaries: Path, folder: Path, user: str | None) -> tuple[subprocess.Popen[bytes], int]:
+def _start(
+    binaries: Path, folder: Path, user: str | None, settings: dict[str, str]
+) -> tuple[subprocess.Popen[bytes], int]:
     data = folder / "data"
     if user is not None:
         shutil.chown(folder, user)
@@ -125,18 +158,19 @@ def _start(binaries: Path, folder: Path, user: str | None) -> tuple[subprocess.P
         raise ServerFailed(f"initdb failed:\n{made.stdout}{made.stderr}")
 
     port = _free_port()
-    settings = [f"--{name}={value}" for name, value in _SETTINGS.items()]
-    server = [str(binaries / "postgres"), "-D", str(data), "-p", str(port), *settings]
+    given = [f"--{name}={value}" for name, value in settings.items()]
+    server = [str(binaries / "postgres"), "-D", str(data), "-p", str(port), *given]
     keeper = subprocess.Popen(
         ["/bin/sh", "-c", _KEEPER, "postgres-keeper", str(folder), *server],
         stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         cwd=folder,
         user=user,
         extra_groups=None if user is None else [],
         start_new_session=True,  # Ctrl-C is for the tests, which then stop the server in order
     )
     try:
-        _wait_until_ready(data / "postmaster.pid", folder / "log")
+        _wait_until_ready(folder)
     except BaseException:
         _stop(keeper)
         raise
@@ -150,8 +184,9 @@ def _free_port() -> int:
         return port
 
 
-def _wait_until_ready(pid_file: Path, log: Path) -> None:
+def _wait_until_ready(folder: Path) -> None:
     """Return when the server takes connections: the last line of its pid file says so, as for pg_ctl."""
+    pid_file, log = folder / "data" / "postmaster.pid", folder / "log"
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         try:
@@ -160,7 +195,7 @@ def _wait_until_ready(pid_file: Path, log: Path) -> None:
         except FileNotFoundError:
             pass
         said = log.read_text() if log.exists() else ""
-        if "FATAL" in said:
+        if "FATAL" in said.rpartition("starting PostgreSQL")[2]:
             raise ServerFailed(f"PostgreSQL did not start:\n{said}")
         time.sleep(0.02)
     raise ServerFailed(f"PostgreSQL was not ready after {_START_SECONDS} s:\n{log.read_text()}")
@@ -168,7 +203,9 @@ def _wait_until_ready(pid_file: Path, log: Path) -> None:
 
 def _stop(keeper: subprocess.Popen[bytes]) -> None:
     assert keeper.stdin is not None
+    assert keeper.stdout is not None
     keeper.stdin.close()
+    keeper.stdout.close()
     try:
         keeper.wait(_STOP_SECONDS)
     except subprocess.TimeoutExpired:
