@@ -1,5 +1,6 @@
 """Owns what is measured for an operator: /metrics, in the text format of Prometheus."""
 
+import asyncio
 from collections.abc import Iterator
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -23,6 +24,12 @@ class WatchCollector(Collector):
             ("subscribers", figures.watches, "Watches that are open."),
             ("mailbox_entries", figures.pending, "Changes that wait for slow subscribers."),
             ("feed_lag_seconds", figures.lag_seconds, "Since when changes may not have been seen."),
+            (
+                "database_connections_in_use",
+                self._repository.connections_in_use,
+                "Connections to the database that are taken.",
+            ),
+            ("tasks", len(asyncio.all_tasks()), "Tasks of the event loop."),
             ("bus_connected", int(figures.bus_connected), "Whether other replicas can be told of a write."),
         ):
             yield GaugeMetricFamily(f"rungraph_{name}", what, value)

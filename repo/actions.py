@@ -428,6 +428,11 @@ class ActionRepo(Watching):
 
     # The rest
 
+    @property
+    def connections_in_use(self) -> int:
+        """Connections to the database that reads, writes and watches have taken at the moment."""
+        return self._database.connections_in_use
+
     async def check(self) -> None:
         """Return where the database answers and its schema is the newest; raise otherwise."""
         async with self._database.read() as connection:

@@ -38,6 +38,7 @@ from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, DontWrapMixin
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.pool import QueuePool
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import NamedColumn
 from sqlalchemy.sql.functions import FunctionElement
@@ -317,6 +318,12 @@ class Database:
                 isolation_level="REPEATABLE READ", postgresql_readonly=True
             )
         self._writer = self.engine.execution_options(**{_WRITES: True})
+
+    @property
+    def connections_in_use(self) -> int:
+        """Connections that somebody has taken and not given back."""
+        pools = (self.engine.pool, self._looker.pool)
+        return sum(pool.checkedout() for pool in pools if isinstance(pool, QueuePool))
 
     async def try_file(self) -> None:
         """Raise sqlite3.Error where the file of SQLite cannot be opened; aiosqlite, when it fails to,

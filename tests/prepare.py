@@ -1,6 +1,6 @@
 """Installs what the tests need beyond pip and npm, where that is allowed; else says what to install.
 
-Standard library only. Exits with 1 when something is still missing.
+Exits with 1 when something is still missing.
 """
 
 import os
@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from tests.browser import find_chromium
 from tests.postgres import find_binaries
+from tests.redis import find_redis
 
 
 @dataclass
@@ -34,6 +35,12 @@ NEEDS = [
         "postgresql",
         "or name a running server whose user may create databases:\n"
         "    RUNGRAPH_TEST_POSTGRES_URL=postgresql://user:password@host/postgres",
+    ),
+    Need(
+        "Redis's server (redis-server)",
+        lambda: find_redis() is not None,
+        "redis-server",
+        "or put redis-server on the PATH.",
     ),
     Need(
         "Chromium, in which they open GraphiQL",

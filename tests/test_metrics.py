@@ -31,6 +31,7 @@ async def test_a_subscriber_and_what_waits_for_it_are_counted(app: Starlette, cl
     assert seen["rungraph_subscribers"] == 1
     assert seen["rungraph_feed_looks_total"] > before["rungraph_feed_looks_total"]
     assert 0 <= seen["rungraph_feed_lag_seconds"] < 5
+    assert seen["rungraph_tasks"] > before["rungraph_tasks"] > 0
     await stream.aclose()
     assert (await figures(client))["rungraph_subscribers"] == 0
 
@@ -44,3 +45,11 @@ async def test_a_cursor_that_cannot_be_honoured_is_counted_as_a_resync(
         await anext(stream)
     await stream.aclose()
     assert (await figures(client))["rungraph_resyncs_total"] == 1
+
+
+async def test_connections_in_use_are_counted(app: Starlette, client: GraphQLClient) -> None:
+    assert (await figures(client))["rungraph_database_connections_in_use"] == 0
+    repository: ActionRepo = app.state.repository
+    async with repository._database.read():
+        assert (await figures(client))["rungraph_database_connections_in_use"] == 1
+    assert (await figures(client))["rungraph_database_connections_in_use"] == 0

@@ -59,9 +59,7 @@ async def test_who_joins_in_a_storm_of_writes_ends_up_with_what_is_stored(reposi
         await asyncio.sleep(number / 20)
         # Every second one leaves after a few frames, and goes on behind its last cursor.
         if number % 2:
-            await client.read(
-                repository.watch_all_action_updates(RUN, until_terminal=True), most=3 + number
-            )
+            await client.read(repository.watch_all_action_updates(RUN, until_terminal=True), most=3 + number)
         await client.read(repository.watch_all_action_updates(RUN, after=client.cursor, until_terminal=True))
 
     async with asyncio.timeout(SECONDS):

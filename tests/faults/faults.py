@@ -1,0 +1,168 @@
+"""Owns the faults: what is done to the stack while executors write and viewers watch."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from repo.database import Database
+from repo.identifiers import ActionIdentifier
+from repo.tables import actions
+from tests.faults.replica import DIES, MISHEARS
+from tests.faults.stack import BusKind, Stack
+
+_TERMINATE_ONE = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE application_name LIKE 'rungraph%' ORDER BY random() LIMIT 1
+"""
+_TERMINATE_LISTENERS = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'rungraph-bus'
+"""
+
+Act = Callable[[Stack, float, ActionIdentifier], Awaitable[None]]
+"""What happens to the stack, for about so many seconds. Nobody else writes to the action."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that goes wrong."""
+
+    name: str
+    act: Act
+    short: float
+    """Seconds that it lasts in the tests."""
+    long: float
+    """Seconds that it lasts in the soak."""
+    buses: tuple[BusKind, ...] = ("postgresql", "redis")
+    heard_within: float | None = None
+    """Seconds within which what is written is seen even while it lasts, where that is promised."""
+
+
+async def nothing(stack: Stack, seconds: float, own: ActionIdentifier) -> None:
+    """For comparison."""
+    await asyncio.sleep(seconds)
+
+
+async def writer_dies_before_its_bell(stack: Stack, seconds: float, own: ActionIdentifier) -> None:
+    """The replica that is written through is killed between a commit and its bell, again and again."""
+    stack.replicas[0].suffer(DIES)
+    await asyncio.sleep(seconds)
+    stack.replicas[0].suffer()
+    await stack.replicas[0].is_ready()
+
+
+async def replica_dies(stack: Stack, seconds: float, own: ActionIdentifier) -> None:
+    """A replica with subscribers is killed, now this one, now that one."""
+    for turn in range(max(1, round(seconds / 3))):
+        replica = stack.replicas[turn % 2]
+        replica.kill()
+        await asyncio.sleep(3)
+        await replica.is_ready()
+
+
+async def connections_are_terminated(stack: Stack, seconds: float, own: ActionIdentifier) -> None:
+    """Three connections to the database a second, at random."""
+    for _ in range(round(seconds * 3)):
+        await stack.fetch(_TERMINATE_ONE)
+        await asyncio.sleep(1 / 3)
+
+
+async def listeners_are_terminated(stack: Stack, seconds: float, own: ActionIdentifier) -> None:
+    """The connections that the bells come by, each second."""
+    for _ in range(round(seconds)):
+        await stack.fetch(_TERMINATE_LISTENERS)
+        await asyncio.sleep(1)
+
+
+async def postgres_restarts(stack: Stack, seconds: float, own: ActionIdentifier) -> None:
+    """PostgreSQL stops in order, which cuts everybody off, and starts again."""
+    await _restart(stack, seconds, immediately=False)
+
+
+async def postgres_crashes(stack: Stack, seconds: float, own: ActionIdentifier) -> None:
+    """PostgreSQL stops as in a crash, and recovers when it starts again."""
+    await _restart(stack, seconds, immediately=True)
+
+
+async def _restart(stack: Stack, seconds: float, immediately: bool) -> None:
+    for _ in range(max(1, round(seconds / 3))):
+        await asyncio.to_thread(stack.postgres.stop, immediately)
+        await asyncio.to_thread(stack.postgres.start)
+        await asyncio.sleep(3)
+
+
+async def postgres_is_away(stack: Stack, seconds: float, own: ActionIdentifier) -> None:
+    """There is no database for a while."""
+    await asyncio.to_thread(stack.postgres.stop)
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        await asyncio.to_thread(stack.postgres.start)
+
+
+async def redis_restarts(stack: Stack, seconds: float, own: ActionIdentifier) -> None:
+    """Redis stops and starts again, every two seconds."""
+    assert stack.redis is not None
+    for _ in range(max(1, round(seconds / 2))):
+        await asyncio.to_thread(stack.redis.stop)
+        await asyncio.to_thread(stack.redis.start)
+        await asyncio.sleep(2)
+
+
+async def redis_cuts_its_clients_off(stack: Stack, seconds: float, own: ActionIdentifier) -> None:
+    """Redis closes all connections of its clients, each second."""
+    assert stack.redis is not None
+    for _ in range(max(1, round(seconds))):
+        await asyncio.to_thread(stack.redis.cut_clients_off)
+        await asyncio.sleep(1)
+
+
+async def redis_is_away(stack: Stack, seconds: float, own: ActionIdentifier) -> None:
+    """There is no bus for a while."""
+    assert stack.redis is not None
+    await asyncio.to_thread(stack.redis.stop)
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        await asyncio.to_thread(stack.redis.start)
+
+
+async def bells_are_misheard(stack: Stack, seconds: float, own: ActionIdentifier) -> None:
+    """Half of the bells are lost; some come twice, some late and after others."""
+    for replica in stack.replicas:
+        replica.suffer(MISHEARS)
+    await asyncio.sleep(seconds)
+    for replica in stack.replicas:
+        replica.suffer()
+
+
+async def a_transaction_stays_open(stack: Stack, seconds: float, own: ActionIdentifier) -> None:
+    """It writes, and commits at the end, after many that began later."""
+    database = Database(stack.postgres.url)
+
+    async def write_late(connection: AsyncConnection) -> None:
+        await connection.execute(actions.update().where(actions.c.key == own.key).values(group="late"))
+        await asyncio.sleep(seconds)
+
+    try:
+        await database.write(write_late)
+    finally:
+        await database.close()
+
+
+FAULTS = [
+    Fault("nothing", nothing, 2, 30, heard_within=1.0),
+    Fault("the writer is killed between commit and bell", writer_dies_before_its_bell, 4, 60),
+    Fault("a replica is killed", replica_dies, 3, 60),
+    Fault("3 database connections a second are terminated", connections_are_terminated, 3, 30),
+    Fault("the listener is terminated", listeners_are_terminated, 2, 20, ("postgresql",), 2.0),
+    Fault("PostgreSQL restarts (fast)", postgres_restarts, 3, 30),
+    Fault("PostgreSQL restarts (immediate)", postgres_crashes, 3, 30),
+    Fault("the database is away", postgres_is_away, 3, 20),
+    Fault("Redis restarts", redis_restarts, 2, 20, ("redis",), 2.0),
+    Fault("Redis cuts its clients off", redis_cuts_its_clients_off, 2, 20, ("redis",), 2.0),
+    Fault("Redis is away", redis_is_away, 3, 20, ("redis",), 2.0),
+    Fault("bells are lost, doubled, late", bells_are_misheard, 2, 30, heard_within=2.0),
+    Fault("a transaction stays open", a_transaction_stays_open, 2, 10, heard_within=1.0),
+]

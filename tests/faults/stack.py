@@ -1,0 +1,162 @@
+"""Owns what faults are done to: PostgreSQL, a bus, and two replicas that are started again when they die."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import asyncpg
+import httpx2
+from prometheus_client.parser import text_string_to_metric_families
+
+from repo import migrate
+from tests.faults.replica import MISHAP_FILE
+from tests.postgres import Postgres, running_postgres
+from tests.redis import RedisServer, running_redis
+from tests.serving import free_port
+
+BusKind = Literal["postgresql", "redis"]
+_READY_SECONDS = 30
+_STOP_SECONDS = 15
+
+
+class Replica:
+    """A server process, which is started again when it ends, as an orchestrator does."""
+
+    def __init__(self, name: str, folder: Path, environment: dict[str, str]) -> None:
+        self.name = name
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.deaths = 0
+        self._mishap = folder / f"{name}.mishap"
+        self._mishap.write_text("")
+        self._log = folder / f"{name}.log"
+        self._environment = {
+            **os.environ,
+            **environment,
+            "RUNGRAPH_PORT": str(self.port),
+            "RUNGRAPH_LOG_LEVEL": "warning",
+            MISHAP_FILE: str(self._mishap),
+        }
+        self._process: asyncio.subprocess.Process | None = None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Keep it running for as long as the context lasts; it has to stop in order at its end."""
+        keeping = asyncio.create_task(self._keep())
+        try:
+            await self.is_ready()
+            yield
+        finally:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+            if self._process is not None and self._process.returncode is None:
+                self._process.terminate()
+                try:
+                    await asyncio.wait_for(self._process.wait(), _STOP_SECONDS)
+                except TimeoutError:
+                    self._process.kill()
+                    await self._process.wait()
+                    raise AssertionError(f"{self.name} did not stop:\n{self.said()}") from None
+
+    async def _keep(self) -> None:
+        while True:
+            with self._log.open("ab") as log:
+                self._process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-m", "tests.faults.replica", "serve"),
+                    cwd=Path(__file__).parents[2],
+                    env=self._environment,
+                    stdout=log,
+                    stderr=log,
+                )
+            await self._process.wait()
+            self.deaths += 1
+
+    async def is_ready(self) -> None:
+        """Return once it is."""
+        async with asyncio.timeout(_READY_SECONDS), httpx2.AsyncClient() as asking:
+            while True:
+                with contextlib.suppress(httpx2.TransportError):
+                    if (await asking.get(f"{self.url}/readyz")).status_code == 200:
+                        return
+                await asyncio.sleep(0.05)
+
+    def kill(self) -> None:
+        """End it as a crash does."""
+        assert self._process is not None
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGKILL)
+
+    def suffer(self, mishap: str = "") -> None:
+        """From now on, this mishap happens to it; or none does any more."""
+        self._mishap.write_text(mishap)
+
+    def said(self) -> str:
+        """The end of its log."""
+        return self._log.read_text()[-4000:]
+
+    async def usage(self) -> dict[str, float]:
+        """What it holds on to at the moment, each by its name."""
+        assert self._process is not None
+        async with httpx2.AsyncClient() as asking:
+            text = (await asking.get(f"{self.url}/metrics")).text
+        families = text_string_to_metric_families(text)
+        found = {sample.name: sample.value for family in families for sample in family.samples}
+        names = ("subscribers", "mailbox_entries", "tasks", "database_connections_in_use")
+        usage = {name: found[f"rungraph_{name}"] for name in names}
+        return usage | {"descriptors": len(os.listdir(f"/proc/{self._process.pid}/fd"))}
+
+    def memory(self) -> int:
+        """Bytes of memory that it occupies."""
+        assert self._process is not None
+        pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass
+class Stack:
+    """Everything that there is."""
+
+    bus: BusKind
+    postgres: Postgres
+    redis: RedisServer | None
+    replicas: list[Replica]
+
+    @property
+    def urls(self) -> list[str]:
+        """The addresses of the replicas."""
+        return [replica.url for replica in self.replicas]
+
+    async def fetch(self, statement: str, *values: Any) -> list[Any]:
+        """The rows that a statement returns, asked over a connection of its own."""
+        settings = {"application_name": "faults"}
+        connection = await asyncpg.connect(self.postgres.url, server_settings=settings)
+        try:
+            found: list[Any] = await connection.fetch(statement, *values)
+            return found
+        finally:
+            await connection.close()
+
+
+@asynccontextmanager
+async def running_stack(bus: BusKind) -> AsyncIterator[Stack]:
+    """Two replicas on one database."""
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rungraph-faults-")))
+        postgres = stack.enter_context(running_postgres())
+        redis = stack.enter_context(running_redis()) if bus == "redis" else None
+        await migrate(postgres.url)
+        environment = {
+            "RUNGRAPH_DATABASE_URL": postgres.url,
+            "RUNGRAPH_BROADCAST_URL": redis.url if redis else postgres.url,
+        }
+        replicas = [Replica(name, folder, environment) for name in ("one", "two")]
+        await asyncio.gather(*(stack.enter_async_context(replica.running()) for replica in replicas))
+        yield Stack(bus, postgres, redis, replicas)

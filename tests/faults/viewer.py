@@ -1,0 +1,134 @@
+"""Owns the subscribers: each follows one stream over a websocket, from replica to replica, and records what
+it saw."""
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from websockets.asyncio.client import connect
+from websockets.exceptions import WebSocketException
+from websockets.typing import Subprotocol
+
+_OPEN_SECONDS = 5.0
+_RETRY = 0.2
+
+
+@dataclass(frozen=True)
+class Query:
+    """What a viewer subscribes to: a field whose frames have a list of that name."""
+
+    field: str
+    text: str
+    variables: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A row that came in a frame."""
+
+    time: float
+    """When it came, by time.monotonic()."""
+    stream: int
+    """In which connection it came: the first one is 1."""
+    revision: int
+    row: dict[str, Any]
+
+
+class Viewer:
+    """Somebody who watches. A lost stream is gone on with on the next replica, behind its last cursor."""
+
+    def __init__(self, name: str, urls: list[str], query: Query) -> None:
+        self.name = name
+        self.held: dict[str, dict[str, Any]] = {}
+        """What it would show: the rows by their ids."""
+        self.seen: dict[str, list[Seen]] = {}
+        """All that came, by the key of the row: its name, or what tells events apart."""
+        self.problems: list[str] = []
+        self.streams = 0
+        self.resyncs = 0
+        self.synced = asyncio.Event()
+        self._urls = urls
+        self._query = query
+        self._cursor: str | None = None
+
+    async def watch(self) -> None:
+        """Watch until cancelled, or until the stream has come to its end."""
+        while True:
+            with contextlib.suppress(OSError, TimeoutError, WebSocketException):
+                async for frame in self._frames(self._urls[self.streams % len(self._urls)]):
+                    self._take(frame)
+                    if frame["kind"] == "SYNCED":
+                        self.synced.set()
+            await asyncio.sleep(_RETRY)
+
+    async def _frames(self, url: str) -> AsyncIterator[dict[str, Any]]:
+        async with connect(
+            f"{url.replace('http', 'ws', 1)}/graphql",
+            subprotocols=[Subprotocol("graphql-transport-ws")],
+            open_timeout=_OPEN_SECONDS,
+            close_timeout=0.2,
+            max_size=None,
+        ) as socket:
+            await socket.send(json.dumps({"type": "connection_init"}))
+            await asyncio.wait_for(socket.recv(), _OPEN_SECONDS)
+            self.streams += 1
+            payload = {
+                "query": self._query.text,
+                "variables": {**self._query.variables, "after": self._cursor},
+            }
+            await socket.send(json.dumps({"type": "subscribe", "id": "1", "payload": payload}))
+            async for text in socket:
+                message = json.loads(text)
+                if message["type"] == "next" and not message["payload"].get("errors"):
+                    yield message["payload"]["data"][self._query.field]
+                elif message["type"] == "ping":
+                    await socket.send('{"type":"pong"}')
+                else:
+                    # The stream broke; with the database away it may, and is taken up again.
+                    return
+
+    def _take(self, frame: dict[str, Any]) -> None:
+        now = time.monotonic()
+        self._cursor = frame["cursor"]
+        if frame["kind"] == "RESYNC":
+            self.resyncs += 1
+            self.held, self.seen = {}, {}
+        rows = frame.get(self._query.field) or frame.get("actions") or []
+        for row in rows:
+            self._record(row, now)
+        for id in frame.get("removed", []):
+            self.held.pop(id, None)
+
+    def _record(self, row: dict[str, Any], now: float) -> None:
+        key = row["name"]
+        revision = int(row["revision"])
+        past = self.seen.setdefault(key, [])
+        if past and past[-1].revision > revision:
+            self.problems.append(
+                f"{key}: revision {revision} after {past[-1].revision} "
+                f"(streams {self.streams}, {past[-1].stream})"
+            )
+        past.append(Seen(now, self.streams, revision, row))
+        self.held[row["id"]] = row
+
+    def first_seen(self, key: str, revision: int) -> float | None:
+        """When the row came in this or a newer revision."""
+        return next((seen.time for seen in self.seen.get(key, []) if seen.revision >= revision), None)
+
+
+class EventViewer(Viewer):
+    """Somebody who watches events: no two of them are the same."""
+
+    def _record(self, row: dict[str, Any], now: float) -> None:
+        key = "/".join(str(row[part]) for part in ("attempt", "phase", "version"))
+        key = f"{row['action']['name']}/{key}"
+        if key in self.seen:
+            self.problems.append(
+                f"event {key} came twice (streams {self.seen[key][0].stream}, {self.streams})"
+            )
+        self.seen[key] = [Seen(now, self.streams, 0, row)]
+        self.held[key] = row
