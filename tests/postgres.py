@@ -76,8 +76,9 @@ class Postgres:
 
     def start(self) -> None:
         """Start it again, and wait until it is ready."""
+        already_said = len((self._folder / "log").read_text())
         self._tell("start")
-        _wait_until_ready(self._folder)
+        _wait_until_ready(self._folder, already_said)
 
     def _tell(self, line: str) -> None:
         assert self._keeper.stdin is not None
@@ -184,7 +185,7 @@ def _free_port() -> int:
         return port
 
 
-def _wait_until_ready(folder: Path) -> None:
+def _wait_until_ready(folder: Path, already_said: int = 0) -> None:
     """Return when the server takes connections: the last line of its pid file says so, as for pg_ctl."""
     pid_file, log = folder / "data" / "postmaster.pid", folder / "log"
     deadline = time.monotonic() + _START_SECONDS
@@ -194,8 +195,8 @@ def _wait_until_ready(folder: Path) -> None:
                 return
         except FileNotFoundError:
             pass
-        said = log.read_text() if log.exists() else ""
-        if "FATAL" in said.rpartition("starting PostgreSQL")[2]:
+        said = log.read_text()[already_said:] if log.exists() else ""
+        if "FATAL" in said and "the database system is starting up" not in said:
             raise ServerFailed(f"PostgreSQL did not start:\n{said}")
         time.sleep(0.02)
     raise ServerFailed(f"PostgreSQL was not ready after {_START_SECONDS} s:\n{log.read_text()}")

@@ -71,7 +71,7 @@ async def try_fault(stack: Stack, fault: Fault, seconds: float, seed: int) -> Ou
         for executor in executors:
             await executor.begin(own.name)
         async with _watching([watched.viewer for watched in everybody]):
-            working = asyncio.gather(*(executor.work() for executor in executors))
+            working = [asyncio.create_task(executor.work()) for executor in executors]
             await asyncio.sleep(_CALM)
             began = time.monotonic()
             await fault.act(stack, seconds, own)
@@ -79,7 +79,8 @@ async def try_fault(stack: Stack, fault: Fault, seconds: float, seed: int) -> Ou
             await asyncio.sleep(_CALM)
             for executor in executors:
                 executor.finish()
-            await asyncio.wait_for(working, _SETTLE)
+            async with asyncio.timeout(_SETTLE):
+                await asyncio.gather(*working)
             for watched in everybody:
                 outcome.problems += await _settle(stack, watched)
     for executor, of_run in zip(executors, wholes, strict=True):
