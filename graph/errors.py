@@ -5,7 +5,7 @@ Anything else is logged with an id, and the client sees the id only.
 """
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import structlog
@@ -13,7 +13,7 @@ from graphql import GraphQLError, GraphQLSyntaxError
 from strawberry.extensions import SchemaExtension
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 
-from repo import RepoError
+from repo import DatabaseUnavailable, RepoError
 
 logger = structlog.get_logger("rungraph.graph")
 
@@ -45,6 +45,9 @@ def show(error: GraphQLError, rejected: bool = False) -> GraphQLError:
     if "code" in (error.extensions or {}):
         return error
     cause = error.original_error
+    if isinstance(cause, DatabaseUnavailable):
+        reason = f"{type(cause.__cause__).__name__}: {cause.__cause__}".partition("\n")[0]
+        logger.warning("the database is not available", path=error.path, reason=reason)
     if isinstance(cause, RepoError) and cause.code != RepoError.code:
         return _with(error, str(cause), code=cause.code)
     if isinstance(cause, CannotGetOperationTypeError):
@@ -56,6 +59,12 @@ def show(error: GraphQLError, rejected: bool = False) -> GraphQLError:
     error_id = uuid.uuid4().hex
     logger.error("unexpected error", error_id=error_id, path=error.path, exc_info=cause or error)
     return _with(error, "Internal server error", code=RepoError.code, id=error_id)
+
+
+def breaks_a_stream(errors: Iterable[GraphQLError] | None) -> bool:
+    """Whether a result with these errors ends a subscription: what is missing in it may never come again,
+    and a client that subscribes behind the last frame it got misses nothing."""
+    return any((error.extensions or {}).get("code") == DatabaseUnavailable.code for error in errors or ())
 
 
 def no_such_operation(error: CannotGetOperationTypeError) -> GraphQLError:

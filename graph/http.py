@@ -31,7 +31,7 @@ from graph.envelope import (
     negotiate,
     read_parameters,
 )
-from graph.errors import no_such_operation
+from graph.errors import breaks_a_stream, no_such_operation
 from graph.websocket import Socket, WebSocketHandler
 
 ANSWERS = (JSON, GRAPHQL_RESPONSE, EVENT_STREAM)
@@ -150,6 +150,8 @@ class GraphQLEndpoint(GraphQL[object, None]):
             async with aclosing(results):
                 async for result in results:
                     yield self._events.encode_next(_formatted(result), self.encode_json)
+                    if breaks_a_stream(getattr(result, "errors", None)):
+                        break
             yield self._events.encode_complete()
 
         stream = merge_stream_with_heartbeat(

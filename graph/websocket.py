@@ -21,7 +21,7 @@ from strawberry.types import ExecutionResult
 from strawberry.types.execution import PreExecutionError
 
 from graph.envelope import RequestRefused, check_parameters, parse_json
-from graph.errors import show
+from graph.errors import breaks_a_stream, show
 
 _MAX_REASON = 123
 """Bytes that the reason in a close frame may have."""
@@ -117,7 +117,11 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler[object, None]):
         async with aclosing(results):
             async for result in results:
                 assert isinstance(result, ExecutionResult)
-                if result.errors and (isinstance(result, PreExecutionError) or _is_whole(result.errors)):
+                if result.errors and (
+                    isinstance(result, PreExecutionError)
+                    or _is_whole(result.errors)
+                    or breaks_a_stream(result.errors)
+                ):
                     return result.errors
                 await operation.send_next(result)
         return []

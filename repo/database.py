@@ -3,8 +3,8 @@
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import Any, TypeVar
@@ -36,6 +36,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, DontWrapMixin
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import QueuePool
@@ -44,7 +45,7 @@ from sqlalchemy.sql.elements import NamedColumn
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
-from repo.errors import InvalidArgument
+from repo.errors import DatabaseUnavailable, InvalidArgument
 from repo.positions import Position
 
 T = TypeVar("T")
@@ -56,6 +57,14 @@ _MICROSECOND = timedelta(microseconds=1)
 _WRITES = "rungraph_writes"
 _DEADLOCK_CODES = {"40P01", "40001"}
 _ATTEMPTS_AT_A_WRITE = 3
+_CONNECT_WITHIN = 3.0
+"""Seconds that PostgreSQL has to take a connection. One that stops may take it, and say no more."""
+_WAIT_FOR_A_CONNECTION = 10.0
+"""Seconds that a call waits for others to give their connection back."""
+_AWAY_CLASSES = ("08", "53", "57P")
+"""Classes of PostgreSQL's error codes: the connection broke, something ran out, an operator intervened."""
+_AWAY = "the database is not available at the moment; the call may be repeated"
+_SQLITE_AWAY_CODES = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 
 
 class Unstorable(DontWrapMixin, InvalidArgument):
@@ -284,6 +293,21 @@ def without_password(url: str) -> str:
     return parse_url(url).set(drivername=url.partition(":")[0]).render_as_string(hide_password=True)
 
 
+@contextmanager
+def _saying_when_away() -> Iterator[None]:
+    """Raise DatabaseUnavailable for what is no fault of a statement's."""
+    try:
+        yield
+    except (OSError, PoolTimeout) as error:
+        raise DatabaseUnavailable(_AWAY) from error
+    except DBAPIError as error:
+        code = getattr(error.orig, "sqlstate", None) or ""
+        number = getattr(error.orig, "sqlite_errorcode", None)
+        if error.connection_invalidated or code.startswith(_AWAY_CLASSES) or number in _SQLITE_AWAY_CODES:
+            raise DatabaseUnavailable(_AWAY) from error
+        raise
+
+
 class Database:
     """A pool of connections. Every read and every write takes one for as long as it lasts."""
 
@@ -297,12 +321,14 @@ class Database:
         self._turn: AbstractAsyncContextManager[Any] = asyncio.Lock() if self.is_sqlite else nullcontext()
         self._writing: set[asyncio.Task[Any]] = set()
         options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 0, "json_serializer": _dumps}
+        options["pool_timeout"] = _WAIT_FOR_A_CONNECTION
         if self.is_sqlite:
             options["connect_args"] = {"timeout": 30}
         else:
             options["pool_pre_ping"] = True
             options["connect_args"] = {
-                "server_settings": {"application_name": "rungraph", "timezone": "UTC", "jit": "off"}
+                "timeout": _CONNECT_WITHIN,
+                "server_settings": {"application_name": "rungraph", "timezone": "UTC", "jit": "off"},
             }
         self.engine = create_async_engine(parsed, **options)
         # Whoever watches does not wait behind those who ask.
@@ -335,21 +361,25 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A connection on which each statement sees what is committed when it begins."""
-        async with self._reader.connect() as connection:
-            yield connection
+        with _saying_when_away():
+            async with self._reader.connect() as connection:
+                yield connection
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[tuple[AsyncConnection, Position]]:
         """A connection on which all statements see the database at one moment, and what that is."""
-        async with self._snapshots.connect() as connection, connection.begin():
-            if self.is_sqlite:
-                await connection.exec_driver_sql("BEGIN")
-                value = await connection.scalar(text("SELECT value FROM transaction_counter"))
-                yield connection, Position(value + 1)
-            else:
-                seen = await connection.scalar(text("SELECT CAST(pg_current_snapshot() AS TEXT)"))
-                _, upper, running = seen.split(":")
-                yield connection, Position(int(upper), frozenset(map(int, filter(None, running.split(",")))))
+        with _saying_when_away():
+            async with self._snapshots.connect() as connection, connection.begin():
+                yield connection, await self._position(connection)
+
+    async def _position(self, connection: AsyncConnection) -> Position:
+        if self.is_sqlite:
+            await connection.exec_driver_sql("BEGIN")
+            value = await connection.scalar(text("SELECT value FROM transaction_counter"))
+            return Position(value + 1)
+        seen = await connection.scalar(text("SELECT CAST(pg_current_snapshot() AS TEXT)"))
+        _, upper, running = seen.split(":")
+        return Position(int(upper), frozenset(map(int, filter(None, running.split(",")))))
 
     async def epoch(self) -> str:
         """Which life of the database this is: transactions of another one say nothing about this one.
@@ -365,8 +395,9 @@ class Database:
                 " (SELECT oid FROM pg_database WHERE datname = current_database()))"
                 " FROM pg_control_system()"
             )
-        async with self.read() as connection:
-            return str(await connection.scalar(text(query)))
+        with _saying_when_away():
+            async with self._looker.connect() as connection:
+                return str(await connection.scalar(text(query)))
 
     async def write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """What `work` returns, committed as one transaction; nothing of it is kept if it raises.
@@ -383,8 +414,9 @@ class Database:
     async def _transact(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         for attempt in range(1, _ATTEMPTS_AT_A_WRITE + 1):
             try:
-                async with self._turn, self._writer.begin() as connection:
-                    result = await work(connection)
+                with _saying_when_away():
+                    async with self._turn, self._writer.begin() as connection:
+                        result = await work(connection)
                 break
             except DBAPIError as error:
                 code = getattr(error.orig, "sqlstate", None)

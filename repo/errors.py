@@ -6,7 +6,7 @@ RepoError                 INTERNAL_SERVER_ERROR
 │ ├ ActionNotFound
 │ └ EventNotFound
 ├ Conflict                CONFLICT
-├ DatabaseUnavailable     INTERNAL_SERVER_ERROR
+├ DatabaseUnavailable     SERVICE_UNAVAILABLE
 └ InvalidArgument         BAD_USER_INPUT
   └ InvalidCursor
 """
@@ -43,7 +43,10 @@ class Conflict(RepoError):
 
 
 class DatabaseUnavailable(RepoError):
-    """The database cannot be opened; at the start of a server, since later each call says so itself."""
+    """The database cannot be reached at the moment, or has no connection left. Whether a write was kept
+    may be unknown; all of them may be repeated."""
+
+    code = "SERVICE_UNAVAILABLE"
 
 
 class InvalidArgument(RepoError):

@@ -8,13 +8,15 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 import structlog
 
 from repo.database import Database
+from repo.errors import DatabaseUnavailable
 from repo.feed import EventRow, Feed, Look, Row
 from repo.identifiers import ActionIdentifier
 from repo.matching import Verdict
@@ -243,8 +245,8 @@ class Hub:
         # Not while a look is under way: it would not be for this watch, and its position would be.
         async with self._turn:
             if self._reader is None or self._reader.done():
-                self._epoch = await self._database.epoch()
-                async with self._feed.look() as look:
+                async with self._looking() as look:
+                    self._epoch = await self._database.epoch()
                     self._position = look.position
                 self.figures.seen_at = time.monotonic()
                 self._reader = asyncio.create_task(self._read())
@@ -263,14 +265,23 @@ class Hub:
 
     async def replay(self, watch: RowWatch | StateWatch, since: Position) -> None:
         """Put into the mailbox what was written since: a client was there before, and comes back."""
-        async with self._turn, asyncio.timeout(_LOOK_WITHIN), self._feed.look() as look:
+        async with self._turn, self._looking() as look:
             await self._advance(look)
             await self._deliver(look, since, {watch})
 
     async def look_now(self) -> bool:
         """Look, and put what is new into all mailboxes; whether there was anything."""
-        async with self._turn, asyncio.timeout(_LOOK_WITHIN), self._feed.look() as look:
+        async with self._turn, self._looking() as look:
             return await self._advance(look)
+
+    @asynccontextmanager
+    async def _looking(self) -> AsyncIterator[Look]:
+        """A look that does not wait for ever: a link may be dead without anybody having said so."""
+        try:
+            async with asyncio.timeout(_LOOK_WITHIN), self._feed.look() as look:
+                yield look
+        except TimeoutError as error:
+            raise DatabaseUnavailable("the database does not answer") from error
 
     async def _advance(self, look: Look) -> bool:
         found = await self._deliver(look, self._position, self._watches)
@@ -299,16 +310,17 @@ class Hub:
                 failures += 1
                 self.figures.failures += 1
                 if failures == 1:
-                    logger.warning("cannot read changes", reason=f"{type(error).__name__}: {error}")
+                    cause = error.__cause__ or error
+                    logger.warning("cannot read changes", reason=f"{type(cause).__name__}: {cause}")
                 self._bell.set()
                 await asyncio.sleep(random.uniform(0, min(1.0, 0.1 * 2**failures)))
 
     async def _check_epoch(self) -> None:
         """After a failure the database may be another one: then no position counts any more."""
-        epoch = await self._database.epoch()
-        if epoch == self._epoch:
-            return
-        async with self._turn, self._feed.look() as look:
+        async with self._turn, self._looking() as look:
+            epoch = await self._database.epoch()
+            if epoch == self._epoch:
+                return
             self._epoch, self._position = epoch, look.position
             for watch in self._watches:
                 watch.position = look.position

@@ -4,7 +4,9 @@ A watch joins the hub first, then reads what is there, then hands on what comes 
 connection is held while a client is slow.
 """
 
-from collections.abc import AsyncGenerator, Callable
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from enum import Enum
@@ -14,7 +16,7 @@ from sqlalchemy import ColumnElement, Select, select
 
 from repo.bus import Bus
 from repo.database import Database
-from repo.errors import ActionNotFound, InvalidArgument, InvalidCursor, RunNotFound
+from repo.errors import ActionNotFound, DatabaseUnavailable, InvalidArgument, InvalidCursor, RunNotFound
 from repo.events import EVENT_COLUMNS, event_of
 from repo.hub import EventWatch, Hub, RowWatch, StateWatch
 from repo.identifiers import ActionIdentifier, RunIdentifier
@@ -30,7 +32,7 @@ from repo.listing import (
 )
 from repo.matching import Verdict, judge_action, judge_run
 from repo.models import Action, ActionEvent, Run
-from repo.paging import MAX_PAGE, Keyset, Order, PageRequest, fetch_page
+from repo.paging import MAX_PAGE, Keyset, Order, Page, PageRequest, fetch_page
 from repo.positions import Position, WatchCursor, parse_watch_cursor
 from repo.tables import action_events, actions, is_root
 
@@ -38,6 +40,8 @@ T = TypeVar("T")
 
 PAGE = 500
 """Rows in a frame."""
+_RETRY = 1.0
+"""Seconds until a database that was away is asked again, at the most."""
 
 c = actions.c
 e = action_events.c
@@ -300,8 +304,8 @@ class Watching:
                         async for frame in frames:
                             yield frame
                 last = self._cursor(begun)
-                if until_terminal and await self._has_ended(watch):
-                    await hub.look_now()
+                if until_terminal and await _patiently(lambda: self._has_ended(watch)):
+                    await _patiently(hub.look_now)
                     watch.ended = True
                 while not watch.overflowed:
                     items, removed = watch.take()
@@ -331,13 +335,11 @@ class Watching:
         size = PAGE if start.most is None else start.most
         more = True
         while more and not watch.overflowed:
-            async with self._database.read() as connection:
-                request = PageRequest(first=size, after=page)
-                try:
-                    part = await fetch_page(connection, start.statement, start.order, request, start.build)
-                except InvalidCursor:
-                    watch.overflow()
-                    return
+            try:
+                part = await self._page(start.statement, start.order, PageRequest(size, page), start.build)
+            except InvalidCursor:
+                watch.overflow()
+                return
             watch.note(part.items)
             more = part.has_next and start.most is None
             page = part.cursors[-1] if more else None
@@ -347,6 +349,15 @@ class Watching:
         if not watch.overflowed:
             watch.end_snapshot(self._hub.figures.looks)
             yield Frame(FrameKind.SYNCED, [], [], self._cursor(begun))
+
+    async def _page(
+        self, statement: Select[Any], order: Keyset, request: PageRequest, build: Callable[..., T]
+    ) -> Page[T]:
+        async def fetch() -> Page[T]:
+            async with self._database.read() as connection:
+                return await fetch_page(connection, statement, order, request, build)
+
+        return await _patiently(fetch)
 
     async def _has_ended(self, watch: RowWatch) -> bool:
         which = c.key == watch.action_key if watch.action_key else (c.run_key == watch.run_key) & is_root
@@ -407,13 +418,20 @@ class Watching:
             statement = statement.where(e.attempt == watch.attempt)
         more = True
         while more:
-            async with self._database.read() as connection:
-                request = PageRequest(first=PAGE, after=page)
-                part = await fetch_page(connection, statement, order, request, _named_event)
+            part = await self._page(statement, order, PageRequest(PAGE, page), _named_event)
             more = part.has_next
             page = part.cursors[-1] if more else None
             if part.items:
                 yield part.items, page
+
+
+async def _patiently(read: Callable[[], Awaitable[T]]) -> T:
+    """What it returns, once the database is there: a stream that has begun does not break off for that."""
+    while True:
+        try:
+            return await read()
+        except DatabaseUnavailable:
+            await asyncio.sleep(random.uniform(0, _RETRY))
 
 
 _by_time = Keyset("EVENT_TIME", e.occurred_at, False, (e.action_key, e.attempt, e.phase, e.version))
