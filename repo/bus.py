@@ -14,11 +14,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
+import structlog
 from broadcaster import Broadcast, BroadcastBackend, Event
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from repo.errors import InvalidArgument
+
+logger = structlog.get_logger("rungraph.bus")
 
 CHANNEL = "rungraph"
 _QUIET = 0.02
@@ -124,17 +126,22 @@ class _ReconnectingBackend(BroadcastBackend, ABC):
     async def _keep(self) -> None:
         failures = 0
         while True:
+            reason = "the connection was closed"
             try:
                 async with self._connection():
+                    if failures:
+                        logger.info("the bus is back")
                     failures = 0
                     self.connected = True
                     # Bells that rang while nobody listened are made up for.
                     self._hear()
                     await self._listen()
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, RedisError):
-                pass
+            except Exception as error:  # whatever it is, another connection may do
+                reason = f"{type(error).__name__}: {error}"
             finally:
                 self.connected = False
+            if failures == 0:
+                logger.warning("the bus is lost: changes are seen up to a second late", reason=reason)
             failures += 1
             longest = _RETRY[0] if failures == 1 else _RETRY[1]
             await asyncio.sleep(random.uniform(0, longest))
@@ -181,7 +188,7 @@ class PostgresBackend(_ReconnectingBackend):
         try:
             async with self._turn:
                 await self._link.execute("SELECT pg_notify($1, $2)", channel, message, timeout=_BEAT)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except Exception:  # a link may be lost in many ways, and who rings must live on
             self._lost.set()
 
 
@@ -217,5 +224,5 @@ class RedisBackend(_ReconnectingBackend):
     async def publish(self, channel: str, message: Any) -> None:
         if not self.connected:
             return
-        with contextlib.suppress(OSError, TimeoutError, RedisError):
+        with contextlib.suppress(Exception):  # who hears on this link finds out, and who rings must live on
             await asyncio.wait_for(self._link.publish(channel, message), _BEAT)

@@ -58,7 +58,8 @@ ROOMS = {
     "repo": Room(libraries=frozenset({"alembic", "sqlalchemy", "structlog"}), packages=frozenset({"repo"})),
     # The bus has connections of its own, and is the only one that knows the broadcaster.
     "repo.bus": Room(
-        libraries=frozenset({"asyncpg", "broadcaster", "redis"}), modules=frozenset({"repo.errors"})
+        libraries=frozenset({"asyncpg", "broadcaster", "redis", "structlog"}),
+        modules=frozenset({"repo.errors"}),
     ),
     "graph": GRAPH,
     # The command line starts everything, the importer and the demo too.
