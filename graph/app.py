@@ -16,6 +16,7 @@ from graph.http import GraphQLEndpoint
 from graph.limits import Limits
 from graph.metrics import metrics
 from graph.schema import build_schema
+from graph.server import Server
 from graph.settings import Settings, split_origins
 from repo import Identity, IdentityKind, open_repository
 
@@ -51,7 +52,7 @@ def create_app(settings: Settings) -> Starlette:
         max_subscriptions=settings.max_subscriptions,
         allowed_origins=split_origins(settings.allowed_origins),
     )
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/", home),
             Route("/livez", livez),
@@ -63,6 +64,18 @@ def create_app(settings: Settings) -> Starlette:
         ],
         lifespan=lifespan,
     )
+    app.state.is_stopping = lambda: False
+    return app
+
+
+def create_server(settings: Settings) -> Server:
+    """The application as a server."""
+    app = create_app(settings)
+    # What uvicorn has to say of a good start, the first lines have said already.
+    log_level = "debug" if settings.log_level == "debug" else "warning"
+    server = Server(app, settings.host, settings.port, stop_delay=settings.stop_delay, log_level=log_level)
+    app.state.is_stopping = lambda: server.should_exit
+    return server
 
 
 async def home(request: Request) -> Response:
@@ -76,7 +89,9 @@ async def livez(request: Request) -> Response:
 
 
 async def readyz(request: Request) -> Response:
-    """200 when the database answers and has the newest schema, else 503."""
+    """200 when the database answers and has the newest schema, else 503; 503 too once the server stops."""
+    if request.app.state.is_stopping():
+        return PlainTextResponse("not ready: the server stops\n", 503)
     try:
         async with asyncio.timeout(_READY_WITHIN):
             await request.app.state.repository.check()

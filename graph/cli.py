@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 import subprocess
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -12,11 +13,11 @@ from pydantic import ValidationError
 from rich.console import Console
 
 import repo
-from graph.app import create_app
+from graph.app import create_server
 from graph.limits import Limits
 from graph.logs import configure_logs
 from graph.schema import build_schema as build_own_schema
-from graph.server import Server
+from graph.server import CannotListen, Server, listen
 from graph.settings import Settings, explain
 from graph.watch_command import run_identifier, run_watch
 from ingest.demo import play_demo, run_demo
@@ -50,11 +51,11 @@ def _fail(message: str, code: int = 1) -> NoReturn:
     raise typer.Exit(code)
 
 
-def _server(settings: Settings) -> Server:
-    app = create_app(settings)
-    # What uvicorn has to say of a good start, the first lines have said already.
-    log_level = "debug" if settings.log_level == "debug" else "warning"
-    return Server(app, settings.host, settings.port, log_level=log_level)
+def _listen(settings: Settings) -> list[socket.socket]:
+    try:
+        return listen(settings.host, settings.port)
+    except CannotListen as error:
+        _fail(str(error))
 
 
 def _address(settings: Settings) -> str:
@@ -74,7 +75,7 @@ def serve(host: Host = None, port: Port = None) -> None:
     configure_logs(settings.log_level)
     _announce(settings)
     _migrate(settings)
-    _server(settings).run()
+    create_server(settings).run(_listen(settings))
 
 
 def _migrate(settings: Settings) -> None:
@@ -189,11 +190,13 @@ def demo(
     typer.echo("Stop it with Ctrl-C; the runs stay, and are gone on with next time.")
     _migrate(settings)
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve_with_demo(_server(settings), _address(settings), seed))
+        asyncio.run(_serve_with_demo(create_server(settings), _listen(settings), _address(settings), seed))
 
 
-async def _serve_with_demo(server: Server, url: str, seed: int | None) -> None:
-    serving = asyncio.create_task(server.serve())
+async def _serve_with_demo(
+    server: Server, listening: list[socket.socket], url: str, seed: int | None
+) -> None:
+    serving = asyncio.create_task(server.serve(listening))
     while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.01)
     playing = asyncio.create_task(play_demo(url, seed=seed, console=Console()))

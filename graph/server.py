@@ -1,8 +1,13 @@
 """Owns the server process: how it listens, when it gives up on a client, and how it stops."""
 
 import asyncio
+import contextlib
+import errno
 import os
 import socket
+import time
+from collections.abc import Iterator
+from types import FrameType
 from typing import Any
 
 import structlog
@@ -33,6 +38,39 @@ _FINISH = 5
 
 _STOP = 9.0
 """Seconds after which a server that stops is gone, whatever its database does."""
+
+_BACKLOG = 2048
+"""Connections that the system keeps for a server that is slow to accept them."""
+
+_NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+
+
+class CannotListen(Exception):
+    """The address is taken, or is none of this machine's; the message says which and why."""
+
+
+def listen(host: str, port: int) -> list[socket.socket]:
+    """Sockets that listen at the address: more than one where a name has several. Raises CannotListen."""
+    listening: list[socket.socket] = []
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, address in dict.fromkeys((family, address) for family, _, _, _, address in found):
+            try:
+                listening.append(socket.create_server(address, family=family, backlog=_BACKLOG))
+            except OSError as error:
+                # `localhost` has an address of IPv6 also where there is none.
+                if error.errno not in _NOT_HERE:
+                    raise
+                missing = error
+        if not listening:
+            raise missing
+    except OSError as error:
+        for one in listening:
+            one.close()
+        # Python adds the address, which is said here already.
+        reason = (error.strerror or str(error)).partition(" (")[0].lower()
+        raise CannotListen(f"cannot listen at {host}, port {port}: {reason}") from None
+    return listening
 
 
 class _Impatient(asyncio.Protocol):
@@ -95,7 +133,11 @@ class WebSocketConnection(_Impatient, WebSocketsSansIOProtocol):
 
 
 class Server(uvicorn.Server):
-    """The application on a port."""
+    """The application on a port.
+
+    A signal stops it: it goes on for `stop_delay` seconds, in which `should_exit` is true already, then it
+    listens no more and ends its connections. A second signal cuts the delay short.
+    """
 
     def __init__(
         self,
@@ -103,9 +145,11 @@ class Server(uvicorn.Server):
         host: str,
         port: int,
         *,
+        stop_delay: float = 0,
         log_level: str = "warning",
         log_config: dict[str, Any] | None = uvicorn.config.LOGGING_CONFIG,
     ) -> None:
+        self.stop_delay = stop_delay
         super().__init__(
             uvicorn.Config(
                 app,
@@ -124,8 +168,29 @@ class Server(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 timeout_graceful_shutdown=_FINISH,
+                backlog=_BACKLOG,
             )
         )
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        with super().capture_signals():
+            yield
+            # Uvicorn would now let the process die of the signal, which has got what it asked for.
+            self._captured_signals.clear()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.should_exit and self.stop_delay:
+            self.stop_delay = 0
+        else:
+            super().handle_exit(sig, frame)
+
+    async def main_loop(self) -> None:
+        await super().main_loop()
+        began = time.monotonic()
+        while time.monotonic() - began < self.stop_delay:  # noqa: ASYNC110 - a signal cannot set an event
+            await asyncio.sleep(0.1)
+        self.stop_delay = 0
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

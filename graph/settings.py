@@ -59,6 +59,12 @@ class Settings(BaseSettings):
     )
     host: str = Field(default="127.0.0.1", min_length=1, description="The address to listen on.")
     port: int = Field(default=8000, ge=1, le=65535, description="The port to listen on.")
+    stop_delay: float = Field(
+        default=0,
+        ge=0,
+        le=600,
+        description="For how many seconds a server that is told to stop goes on, while /readyz says so.",
+    )
     allowed_origins: Annotated[str, AfterValidator(_allowed_origins)] = Field(
         default="",
         description="Origins of other sites whose pages may open a websocket here, separated by commas, such "

@@ -67,19 +67,29 @@ def test_a_database_that_cannot_be_opened_stops_the_start_with_one_line(tmp_path
             assert "secret" not in done.stderr + done.stdout
 
 
-def test_a_port_that_is_taken_stops_the_start(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["serve", "demo"])
+def test_a_port_that_is_taken_stops_the_start_with_one_line(tmp_path: Path, command: str) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        done = run("serve", "--port", port, folder=tmp_path)
-    assert done.returncode == 3
-    assert "address already in use" in done.stderr
-    assert "Traceback" not in done.stderr
+        done = run(command, folder=tmp_path, RUNGRAPH_PORT=port)
+    assert done.returncode == 1
+    assert done.stderr == f"rungraph: cannot listen at 127.0.0.1, port {port}: address already in use\n"
 
 
-@pytest.mark.parametrize("command", ["serve", "demo"])
-async def test_a_server_starts_answers_and_stops(tmp_path: Path, command: str) -> None:
+def test_an_address_of_another_machine_stops_the_start_with_one_line(tmp_path: Path) -> None:
+    for host in ("192.0.2.1", "no.such.host.invalid"):
+        done = run("serve", "--host", host, folder=tmp_path)
+        assert done.returncode == 1
+        assert done.stderr.startswith(f"rungraph: cannot listen at {host}, port 8000: ")
+        assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "sent"), [("serve", signal.SIGTERM), ("serve", signal.SIGINT), ("demo", signal.SIGINT)]
+)
+async def test_a_server_starts_answers_and_stops(tmp_path: Path, command: str, sent: signal.Signals) -> None:
     port = free_port()
     process = await asyncio.create_subprocess_exec(
         *RUNGRAPH,
@@ -104,12 +114,13 @@ async def test_a_server_starts_answers_and_stops(tmp_path: Path, command: str) -
                     if answer.json()["data"]["runs"]["totalCount"] > 5:
                         break
                     await asyncio.sleep(0.1)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(sent)
         async with asyncio.timeout(20):
             output, errors = await process.communicate()
     finally:
         if process.returncode is None:
             process.kill()
+    assert process.returncode == 0
     assert f"http://127.0.0.1:{port}/graphql" in output.decode()
     assert "Traceback" not in errors.decode()
 

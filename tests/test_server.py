@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -195,8 +197,71 @@ async def test_a_server_stops_in_time_whoever_is_connected(sent: signal.Signals)
     assert output == b""
     assert b"ASGI" not in complaints
     assert b"ERROR" not in complaints
-    if sent is signal.SIGTERM:  # after Ctrl-C Python says so itself
-        assert complaints == b""
+    assert complaints == b""
+    assert process.returncode == 0
+
+
+@asynccontextmanager
+async def running_for_a_while(
+    folder: Path, delay: str
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """`rungraph serve` that goes on so many seconds after it is told to stop, and its address."""
+    port = free_port()
+    process = await asyncio.create_subprocess_exec(
+        Path(sys.executable).with_name("rungraph"),
+        "serve",
+        cwd=folder,
+        env={**os.environ, "RUNGRAPH_PORT": str(port), "RUNGRAPH_STOP_DELAY": delay},
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        async with asyncio.timeout(SECONDS):
+            while not accepts(port):  # noqa: ASYNC110 - it is another process
+                await asyncio.sleep(0.05)
+        url = f"http://127.0.0.1:{port}"
+        # It listens before it has begun to serve.
+        assert httpx2.get(f"{url}/readyz", timeout=SECONDS).status_code == 200
+        yield process, url
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def test_a_server_that_is_told_to_stop_says_so_and_goes_on_for_a_while(tmp_path: Path) -> None:
+    async with (
+        running_for_a_while(tmp_path, "600") as (process, url),
+        httpx2.AsyncClient(base_url=url, timeout=SECONDS) as client,
+        connected(f"{url}/graphql") as watching,
+    ):
+        assert (await client.get("/livez")).status_code == 200
+        await watching.subscribe("a", "subscription { runs { kind } }")
+        assert (await watching.data("a"))["kind"] == "SYNCED"
+        process.send_signal(signal.SIGTERM)
+        # On the connection that is open already, and on new ones.
+        async with asyncio.timeout(SECONDS):
+            while (answer := await client.get("/readyz")).status_code == 200:  # noqa: ASYNC110 - likewise
+                await asyncio.sleep(0.01)
+        assert (answer.status_code, answer.text) == (503, "not ready: the server stops\n")
+        await asyncio.sleep(0.5)
+        assert httpx2.get(f"{url}/readyz", timeout=SECONDS).status_code == 503
+        assert httpx2.get(f"{url}/livez", timeout=SECONDS).status_code == 200
+        answer = httpx2.post(f"{url}/graphql", json={"query": "{ runs { totalCount } }"}, timeout=SECONDS)
+        assert answer.json() == {"data": {"runs": {"totalCount": 0}}}
+        assert process.returncode is None
+        process.send_signal(signal.SIGINT)
+        assert await watching.close_code() == 1012
+        async with asyncio.timeout(SECONDS):
+            assert await process.wait() == 0
+
+
+async def test_a_server_stops_by_itself_after_the_while(tmp_path: Path) -> None:
+    async with running_for_a_while(tmp_path, "1") as (process, _):
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(SECONDS):
+            assert await process.wait() == 0
+        assert time.monotonic() - began > 1
 
 
 async def test_a_request_that_runs_when_the_server_stops_is_answered() -> None:
