@@ -14,7 +14,7 @@ from graph import graphiql
 from graph.context import Context
 from graph.http import GraphQLEndpoint
 from graph.limits import Limits
-from graph.metrics import metrics
+from graph.metrics import measuring, metrics
 from graph.schema import build_schema
 from graph.server import Server
 from graph.settings import Settings, split_origins
@@ -34,9 +34,12 @@ def create_app(settings: Settings) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with open_repository(
-            settings.database_url, settings.database_pool_size, settings.broadcast_url
-        ) as repository:
+        async with (
+            open_repository(
+                settings.database_url, settings.database_pool_size, settings.broadcast_url
+            ) as repository,
+            measuring(repository) as app.state.metrics,
+        ):
             app.state.repository = repository
             yield
 

@@ -1,49 +1,137 @@
-"""Owns what is measured for an operator: /metrics, in the text format of Prometheus."""
+"""Owns what is measured for an operator: /metrics, in the text format of Prometheus.
+
+Several workers keep their figures in one folder, so that whichever is asked tells those of all.
+"""
 
 import asyncio
-from collections.abc import Iterator
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Literal
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    disable_created_metrics,
+    generate_latest,
+    values,
+)
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from starlette.requests import Request
 from starlette.responses import Response
 
 from repo import ActionRepo
 
+_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""The environment variable by which the library knows where the workers' figures are."""
 
-class WatchCollector(Collector):
-    """The figures of watching, read when they are asked for."""
+_EVERY = 1.0
+"""Seconds after which a worker tells the others its figures again."""
+
+# When a counter began says nothing that its reset would not, and doubles the page.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+def share_metrics(folder: Path, worker: int) -> None:
+    """Keep the figures of this process in a folder that all workers share. Call it before any is made."""
+    os.environ[_FOLDER] = str(folder)
+    # By number, not by process: who replaces a worker goes on counting where it died.
+    values.ValueClass = values.MultiProcessValue(lambda: worker)  # type: ignore[no-untyped-call]
+
+
+def forget_worker(folder: Path, worker: int) -> None:
+    """Take away what a worker that is dead measured last; what it counted stays."""
+    mark_process_dead(worker, str(folder))  # type: ignore[no-untyped-call]
+
+
+class Metrics:
+    """The figures of this process."""
 
     def __init__(self, repository: ActionRepo) -> None:
         self._repository = repository
+        self._registry = CollectorRegistry()
+        self._counted: dict[Counter, int] = {}
+        self._workers = self._gauge("workers", "Processes that serve requests.")
+        self._subscribers = self._gauge("subscribers", "Watches that are open.")
+        self._mailbox_entries = self._gauge("mailbox_entries", "Changes that wait for slow subscribers.")
+        self._lag = self._gauge("feed_lag_seconds", "Since when changes may not have been seen.", "livemax")
+        self._connections = self._gauge(
+            "database_connections_in_use", "Connections to the database that are taken."
+        )
+        self._tasks = self._gauge("tasks", "Tasks of the event loop.")
+        self._bus_connected = self._gauge(
+            "bus_connected", "Whether other replicas can be told of a write.", "livemin"
+        )
+        self._looks = self._counter("feed_looks", "Looks at what was written.")
+        self._failures = self._counter("feed_failures", "Looks that failed.")
+        self._sweeps_that_found = self._counter(
+            "sweeps_that_found", "Looks that found what no bell rang for."
+        )
+        self._resyncs = self._counter("resyncs", "Subscribers that had to begin anew.")
 
-    def collect(self) -> Iterator[Metric]:
+    def _gauge(
+        self, name: str, what: str, of_workers: Literal["livesum", "livemin", "livemax"] = "livesum"
+    ) -> Gauge:
+        return Gauge(f"rungraph_{name}", what, registry=self._registry, multiprocess_mode=of_workers)
+
+    def _counter(self, name: str, what: str) -> Counter:
+        return Counter(f"rungraph_{name}", what, registry=self._registry)
+
+    def refresh(self) -> None:
+        """Read the figures of watching anew."""
         figures = self._repository.watch_figures()
-        for name, value, what in (
-            ("subscribers", figures.watches, "Watches that are open."),
-            ("mailbox_entries", figures.pending, "Changes that wait for slow subscribers."),
-            ("feed_lag_seconds", figures.lag_seconds, "Since when changes may not have been seen."),
-            (
-                "database_connections_in_use",
-                self._repository.connections_in_use,
-                "Connections to the database that are taken.",
-            ),
-            ("tasks", len(asyncio.all_tasks()), "Tasks of the event loop."),
-            ("bus_connected", int(figures.bus_connected), "Whether other replicas can be told of a write."),
+        self._workers.set(1)
+        self._subscribers.set(figures.watches)
+        self._mailbox_entries.set(figures.pending)
+        self._lag.set(figures.lag_seconds)
+        self._connections.set(self._repository.connections_in_use)
+        self._tasks.set(len(asyncio.all_tasks()))
+        self._bus_connected.set(figures.bus_connected)
+        for counter, count in (
+            (self._looks, figures.looks),
+            (self._failures, figures.failures),
+            (self._sweeps_that_found, figures.sweeps_that_found),
+            (self._resyncs, figures.resyncs),
         ):
-            yield GaugeMetricFamily(f"rungraph_{name}", what, value)
-        for name, value, what in (
-            ("feed_looks", figures.looks, "Looks at what was written."),
-            ("feed_failures", figures.failures, "Looks that failed."),
-            ("sweeps_that_found", figures.sweeps_that_found, "Looks that found what no bell rang for."),
-            ("resyncs", figures.resyncs, "Subscribers that had to begin anew."),
-        ):
-            yield CounterMetricFamily(f"rungraph_{name}", what, value)
+            counter.inc(count - self._counted.get(counter, 0))
+            self._counted[counter] = count
+
+    def text(self) -> bytes:
+        """The figures of all workers as Prometheus reads them."""
+        self.refresh()
+        registry = self._registry
+        if _FOLDER in os.environ:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)
+
+    async def keep_fresh(self) -> None:
+        """Tell the other workers these figures, again and again."""
+        while True:
+            self.refresh()
+            await asyncio.sleep(_EVERY)
+
+
+@asynccontextmanager
+async def measuring(repository: ActionRepo) -> AsyncIterator[Metrics]:
+    """The figures of this process, which other workers know too as long as the context lasts."""
+    metrics = Metrics(repository)
+    if _FOLDER not in os.environ:
+        yield metrics
+        return
+    keeping = asyncio.create_task(metrics.keep_fresh())
+    try:
+        yield metrics
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+        metrics.refresh()
 
 
 async def metrics(request: Request) -> Response:
-    """All figures of this process."""
-    registry = CollectorRegistry()
-    registry.register(WatchCollector(request.app.state.repository))
-    return Response(generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+    """All figures of this server."""
+    page: Metrics = request.app.state.metrics
+    return Response(page.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
