@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import structlog
 from starlette.applications import Starlette
@@ -71,12 +72,14 @@ def create_app(settings: Settings) -> Starlette:
     return app
 
 
-def create_server(settings: Settings) -> Server:
-    """The application as a server."""
+def create_server(settings: Settings, **options: Any) -> Server:
+    """The application as a server, with other options of Server."""
     app = create_app(settings)
     # What uvicorn has to say of a good start, the first lines have said already.
     log_level = "debug" if settings.log_level == "debug" else "warning"
-    server = Server(app, settings.host, settings.port, stop_delay=settings.stop_delay, log_level=log_level)
+    server = Server(
+        app, settings.host, settings.port, stop_delay=settings.stop_delay, log_level=log_level, **options
+    )
     app.state.is_stopping = lambda: server.should_exit
     return server
 

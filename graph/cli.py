@@ -20,6 +20,7 @@ from graph.schema import build_schema as build_own_schema
 from graph.server import CannotListen, Server, listen
 from graph.settings import Settings, explain
 from graph.watch_command import run_identifier, run_watch
+from graph.workers import serve_with_workers
 from ingest.demo import play_demo, run_demo
 from ingest.importer import DOMAIN, PROJECT, run_import
 
@@ -37,6 +38,9 @@ app.add_typer(schema_commands, name="schema", no_args_is_help=True)
 
 Host = Annotated[str | None, typer.Option(help="The address to listen on, instead of RUNGRAPH_HOST.")]
 Port = Annotated[int | None, typer.Option(help="The port to listen on, instead of RUNGRAPH_PORT.")]
+Workers = Annotated[
+    int | None, typer.Option(help="How many processes to serve with, instead of RUNGRAPH_WORKERS.")
+]
 
 
 def _settings(**given: object) -> Settings:
@@ -69,13 +73,17 @@ def _announce(settings: Settings) -> None:
 
 
 @app.command()
-def serve(host: Host = None, port: Port = None) -> None:
+def serve(host: Host = None, port: Port = None, workers: Workers = None) -> None:
     """Run the server. It brings the database to the newest schema first."""
-    settings = _settings(host=host, port=port)
+    settings = _settings(host=host, port=port, workers=workers)
     configure_logs(settings.log_level)
     _announce(settings)
     _migrate(settings)
-    create_server(settings).run(_listen(settings))
+    listening = _listen(settings)
+    if settings.workers == 1:
+        create_server(settings).run(listening)
+    else:
+        raise typer.Exit(serve_with_workers(settings, listening))
 
 
 def _migrate(settings: Settings) -> None:

@@ -6,7 +6,7 @@ import errno
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -136,7 +136,8 @@ class Server(uvicorn.Server):
     """The application on a port.
 
     A signal stops it: it goes on for `stop_delay` seconds, in which `should_exit` is true already, then it
-    listens no more and ends its connections. A second signal cuts the delay short.
+    listens no more and ends its connections. A second signal cuts the delay short. `on_start` is called
+    when it has begun to serve.
     """
 
     def __init__(
@@ -146,10 +147,12 @@ class Server(uvicorn.Server):
         port: int,
         *,
         stop_delay: float = 0,
+        on_start: Callable[[], None] = lambda: None,
         log_level: str = "warning",
         log_config: dict[str, Any] | None = uvicorn.config.LOGGING_CONFIG,
     ) -> None:
         self.stop_delay = stop_delay
+        self._on_start = on_start
         super().__init__(
             uvicorn.Config(
                 app,
@@ -197,6 +200,7 @@ class Server(uvicorn.Server):
         for server in self.servers:
             for listening in server.sockets:
                 _set_options(listening.fileno())
+        self._on_start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         cutting = asyncio.create_task(self._cut_off())

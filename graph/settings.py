@@ -1,8 +1,9 @@
 """Owns the settings: one class, read from RUNGRAPH_* environment variables."""
 
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, ValidationInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from strawberry.http.websocket_origin import normalize_allowed_origins
 
@@ -35,6 +36,22 @@ def _allowed_origins(value: str) -> str:
     return value
 
 
+def _workers(value: int, info: ValidationInfo) -> int:
+    # Fields that are wrong themselves are missing here.
+    database, bus = (urlsplit(info.data.get(name, "")).scheme for name in ("database_url", "broadcast_url"))
+    if value > 1 and database.startswith("sqlite"):
+        raise ValueError(
+            "more than one need PostgreSQL, for SQLite has one writer at a time: set "
+            f"{PREFIX}DATABASE_URL=postgresql://…"
+        )
+    if value > 1 and bus == "memory":
+        raise ValueError(
+            f"more than one would not hear of each other's writes over memory://: set {PREFIX}BROADCAST_URL "
+            "to the URL of the database, or to redis://…"
+        )
+    return value
+
+
 def split_origins(value: str) -> list[str]:
     """The origins that stand in one setting, separated by commas."""
     return [origin.strip() for origin in value.split(",") if origin.strip()]
@@ -50,15 +67,22 @@ class Settings(BaseSettings):
         description="Where runs are stored: `sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST/NAME`.",
     )
     database_pool_size: int = Field(
-        default=10, ge=1, le=1000, description="How many connections to the database a server opens."
+        default=10, ge=1, le=1000, description="How many connections to the database a process opens."
     )
     broadcast_url: Annotated[str, AfterValidator(_broadcast_url)] = Field(
         default="memory://",
         description="How replicas tell each other of a write: `memory://` (one process), "
-        "`postgresql://…` or `redis://…`.",
+        "`postgresql://…` (it may be the same as the database) or `redis://…`.",
     )
     host: str = Field(default="127.0.0.1", min_length=1, description="The address to listen on.")
     port: int = Field(default=8000, ge=1, le=65535, description="The port to listen on.")
+    workers: Annotated[int, AfterValidator(_workers)] = Field(
+        default=1,
+        ge=1,
+        le=100,
+        description="How many processes serve requests. More than one need PostgreSQL, and a "
+        "`RUNGRAPH_BROADCAST_URL` over which they hear of each other's writes.",
+    )
     stop_delay: float = Field(
         default=0,
         ge=0,
