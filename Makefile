@@ -11,11 +11,12 @@ NPM_TESTS_READY := tests/npm/node_modules/.ready
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install run test lint schema lock
+.PHONY: help install run test soak lint schema lock
 
 help:
 	@echo "make run       start Rungraph with demo runs on http://127.0.0.1:8000/graphql"
 	@echo "make test      check everything: style, types, schema, tests on SQLite and PostgreSQL"
+	@echo "make soak      the faults that the tests do in short, at length, with figures (20 minutes)"
 	@echo "make install   only install what the others need, into .venv and node_modules"
 	@echo "make lint      put the code into shape, then check style and types"
 	@echo "make schema    write schema.graphql anew after a change of the API"
@@ -37,6 +38,10 @@ test: install $(NPM_TESTS_READY)
 	@$(BIN)/rungraph schema check
 	@echo "Running the tests"
 	@$(BIN)/pytest
+
+soak: install
+	@$(BIN)/python tests/prepare.py
+	@$(BIN)/python -m tests.faults $(TRIALS)
 
 lint: install
 	@$(BIN)/ruff check --fix

@@ -49,7 +49,7 @@ class Watched:
 def watch_actions(name: str, urls: list[str], run: RunIdentifier, *phases: str) -> Watched:
     """Somebody who watches the actions of a run, or those in some phases."""
     wanted = {"phases": phases} if phases else None
-    query = Query("actions", _ACTIONS, {"run": _input(run), "filter": wanted})
+    query = Query("actions", _ACTIONS, {"run": run_input(run), "filter": wanted})
     return Watched(Viewer(name, urls, query), lambda stack: stored_actions(stack, run, *phases))
 
 
@@ -61,11 +61,12 @@ def watch_runs(name: str, urls: list[str], runs: Sequence[RunIdentifier]) -> Wat
 
 def watch_events(name: str, urls: list[str], run: RunIdentifier) -> Watched:
     """Somebody who watches the events of a run."""
-    query = Query("events", _EVENTS, {"run": _input(run)})
+    query = Query("events", _EVENTS, {"run": run_input(run)})
     return Watched(EventViewer(name, urls, query), lambda stack: stored_events(stack, run))
 
 
-def _input(run: RunIdentifier) -> dict[str, str]:
+def run_input(run: RunIdentifier) -> dict[str, str]:
+    """The run as an argument of GraphQL."""
     return {"project": run.project, "domain": run.domain, "name": run.name}
 
 
@@ -162,10 +163,10 @@ def lags(viewer: Viewer, journal: Journal, began: float, ended: float) -> Lags:
     return found
 
 
-async def settled(what: Callable[[], bool], seconds: float) -> bool:
-    """Whether it has become true within so many seconds."""
+async def settled(viewer: Viewer, should: State, seconds: float) -> bool:
+    """Whether a viewer shows what it should within so many seconds."""
     deadline = time.monotonic() + seconds
-    while not what():
+    while shown(viewer) != should:
         if time.monotonic() > deadline:
             return False
         await asyncio.sleep(0.02)
@@ -176,3 +177,8 @@ def difference(has: State, should: State) -> str:
     """What is wrong, of the first few."""
     names = [name for name in sorted(has | should) if has.get(name) != should.get(name)]
     return "; ".join(f"{name}: {has.get(name)}, stored is {should.get(name)}" for name in names[:5])
+
+
+def percentile(values: Sequence[float], part: float) -> float | None:
+    """The value below which this part of the values lies; None where there are none."""
+    return sorted(values)[min(len(values) - 1, int(part * len(values)))] if values else None

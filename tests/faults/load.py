@@ -54,7 +54,13 @@ class Executor:
     """Runs one run: a root, and under it actions without end, until it is told to finish."""
 
     def __init__(
-        self, client: httpx2.AsyncClient, urls: list[str], run: RunIdentifier, lanes: int, seed: int
+        self,
+        client: httpx2.AsyncClient,
+        urls: list[str],
+        run: RunIdentifier,
+        lanes: int,
+        seed: int,
+        pause: float = _PAUSE,
     ) -> None:
         self.journal = Journal(run)
         self._urls = urls
@@ -62,6 +68,7 @@ class Executor:
         self._chance = random.Random(f"{run.name}-{seed}")
         self._finishing = asyncio.Event()
         self._client = client
+        self._pause = pause
 
     async def begin(self, *names: str) -> None:
         """Create the run, and in it actions that are for others to write."""
@@ -78,6 +85,11 @@ class Executor:
     def finish(self) -> None:
         """Begin no more actions."""
         self._finishing.set()
+
+    async def play(self, name: str) -> None:
+        """One action from its beginning to its end."""
+        await self._create(name, "a0")
+        await self._go_through(name)
 
     async def _lane(self, lane: int) -> None:
         number = 0
@@ -96,7 +108,7 @@ class Executor:
         while True:
             fails = attempt < 3 and self._chance.random() < 0.25
             for phase in [*_ON_THE_WAY, "FAILED" if fails else "SUCCEEDED"]:
-                await asyncio.sleep(self._chance.uniform(0, 2 * _PAUSE))
+                await asyncio.sleep(self._chance.uniform(0, 2 * self._pause))
                 await self._update(name, phase, attempt)
                 sent.append((phase, attempt))
                 if self._chance.random() < 0.2:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -15,8 +15,9 @@ from tests.faults.checks import Lags, Watched
 from tests.faults.faults import Fault
 from tests.faults.load import Executor, Journal
 from tests.faults.stack import Stack
-from tests.faults.viewer import Viewer
 
+AFTER = 5.0
+"""Seconds after a fault within which everybody has to have seen everything: the promise in the README."""
 _LANES = 3
 _TIMEOUT = 10.0
 _SETTLE = 20.0
@@ -44,18 +45,29 @@ class Outcome:
     streams: int = 0
     resyncs: int = 0
 
-    def count(self, viewer: Viewer) -> None:
-        """Count in what a viewer went through."""
-        self.problems += [f"{viewer.name}: {problem}" for problem in viewer.problems]
-        self.streams += viewer.streams
-        self.resyncs += viewer.resyncs
-        self.rows += sum(map(len, viewer.seen.values()))
+    def count(self, everybody: Sequence[Watched]) -> None:
+        """Count in what viewers went through."""
+        for viewer in (watched.viewer for watched in everybody):
+            self.problems += [f"{viewer.name}: {problem}" for problem in viewer.problems]
+            self.streams += viewer.streams
+            self.resyncs += viewer.resyncs
+            self.rows += sum(map(len, viewer.seen.values()))
 
     def add(self, lags: Lags) -> None:
         """Count the lags of one viewer in."""
         self.usual += lags.usual
         self.during += lags.during
         self.after += lags.after
+
+    def broken_promises(self, fault: Fault, patience: float = 1.0) -> list[str]:
+        """What went wrong, and what came too late, on a machine that is so many times slower."""
+        found, latest = list(self.problems), max(self.after, default=0.0)
+        if latest > AFTER * patience:
+            found.append(f"something was seen {latest:.1f} s after the fault, {AFTER:.0f} s are promised")
+        within, late = fault.heard_within, checks.percentile(self.during, 0.99) or 0.0
+        if within is not None and late > within * patience:
+            found.append(f"1 % was seen more than {late:.1f} s late, {within:.0f} s are promised")
+        return found
 
 
 async def try_fault(stack: Stack, fault: Fault, seconds: float, seed: int) -> Outcome:
@@ -70,7 +82,7 @@ async def try_fault(stack: Stack, fault: Fault, seconds: float, seed: int) -> Ou
         executors = [Executor(client, stack.urls, run, _LANES, seed) for run in runs]
         for executor in executors:
             await executor.begin(own.name)
-        async with _watching([watched.viewer for watched in everybody]):
+        async with watching(everybody):
             working = [asyncio.create_task(executor.work()) for executor in executors]
             await asyncio.sleep(_CALM)
             began = time.monotonic()
@@ -81,12 +93,10 @@ async def try_fault(stack: Stack, fault: Fault, seconds: float, seed: int) -> Ou
                 executor.finish()
             async with asyncio.timeout(_SETTLE):
                 await asyncio.gather(*working)
-            for watched in everybody:
-                outcome.problems += await _settle(stack, watched)
+            await settle(stack, everybody, outcome)
     for executor, of_run in zip(executors, wholes, strict=True):
         await _judge(stack, outcome, executor.journal, of_run, (began, ended))
-    for watched in everybody:
-        outcome.count(watched.viewer)
+    outcome.count(everybody)
     outcome.problems += await leaks(stack, before)
     return outcome
 
@@ -105,12 +115,12 @@ async def _judge(
         outcome.add(checks.lags(watched.viewer, journal, *fault))
 
 
-async def _settle(stack: Stack, watched: Watched) -> list[str]:
-    """What is wrong with what a viewer shows, when it has had the time to become right."""
-    viewer, should = watched.viewer, await watched.stored(stack)
-    if await checks.settled(lambda: checks.shown(viewer) == should, _SETTLE):
-        return []
-    return [f"{viewer.name} shows {checks.difference(checks.shown(viewer), should)}"]
+async def settle(stack: Stack, everybody: Sequence[Watched], outcome: Outcome) -> None:
+    """Note what is wrong with what viewers show, when they have had the time to become right."""
+    for watched in everybody:
+        viewer, should = watched.viewer, await watched.stored(stack)
+        if not await checks.settled(viewer, should, _SETTLE):
+            outcome.problems.append(f"{viewer.name} shows {checks.difference(checks.shown(viewer), should)}")
 
 
 def _watchers(stack: Stack, runs: list[RunIdentifier]) -> tuple[list[list[Watched]], list[Watched]]:
@@ -129,7 +139,9 @@ def _watchers(stack: Stack, runs: list[RunIdentifier]) -> tuple[list[list[Watche
 
 
 @asynccontextmanager
-async def _watching(viewers: list[Viewer]) -> AsyncIterator[None]:
+async def watching(everybody: Sequence[Watched]) -> AsyncIterator[None]:
+    """All of them watch for as long as the context lasts, which begins when they have what is there."""
+    viewers = [watched.viewer for watched in everybody]
     tasks = [asyncio.create_task(viewer.watch()) for viewer in viewers]
     try:
         async with asyncio.timeout(_SETTLE):
