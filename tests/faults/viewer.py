@@ -60,7 +60,7 @@ class Viewer:
         while True:
             with contextlib.suppress(OSError, TimeoutError, WebSocketException):
                 async for frame in self._frames(self._urls[self.streams % len(self._urls)]):
-                    self._take(frame)
+                    self.take(frame)
                     if frame["kind"] == "SYNCED":
                         self.synced.set()
             await asyncio.sleep(_RETRY)
@@ -91,7 +91,8 @@ class Viewer:
                     # The stream broke; with the database away it may, and is taken up again.
                     return
 
-    def _take(self, frame: dict[str, Any]) -> None:
+    def take(self, frame: dict[str, Any]) -> None:
+        """Record what a frame brings."""
         now = time.monotonic()
         self._cursor = frame["cursor"]
         if frame["kind"] == "RESYNC":
