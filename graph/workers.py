@@ -84,8 +84,7 @@ class _Workers:
         for one in self._listening:
             one.close()
         for process in self._processes.values():
-            with contextlib.suppress(ProcessLookupError):
-                process.send_signal(signal.SIGINT if again else signal.SIGTERM)
+            _send(process, signal.SIGINT if again else signal.SIGTERM)
 
     async def _kill_who_is_late(self) -> None:
         await self._stopping.wait()
@@ -94,8 +93,7 @@ class _Workers:
         await asyncio.sleep(_STOP)
         for worker, process in self._processes.items():
             logger.warning("worker is killed, for it did not stop", worker=worker, pid=process.pid)
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
+            _send(process, signal.SIGKILL)
 
     async def _keep(self, worker: int) -> None:
         """See to it that there is a worker of this number, until all are to stop."""
@@ -135,7 +133,7 @@ class _Workers:
         self._processes[worker] = process
         try:
             if self._stopping.is_set():
-                process.terminate()
+                _send(process, signal.SIGTERM)
             reader, writer = await asyncio.open_connection(sock=ours)
             try:
                 orders = {
@@ -156,6 +154,12 @@ class _Workers:
             del self._processes[worker]
         forget_worker(self._folder, worker)
         return f"exit code {code}" if code >= 0 else f"signal {-code}"
+
+
+def _send(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    # Not by the process's own method: it would take the exit code away from asyncio, if it has just ended.
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process.pid, number)
 
 
 def work() -> None:
