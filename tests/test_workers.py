@@ -1,6 +1,7 @@
 """Several workers at one address: real processes on PostgreSQL, which are killed and stopped."""
 
 import asyncio
+import contextlib
 import os
 import re
 import signal
@@ -140,10 +141,17 @@ async def serving(
         await until(lambda: len(workers.started) >= ready or process.returncode is not None)
         yield workers
     finally:
+        await workers.close()
         if process.returncode is None:
             process.kill()  # the workers follow it
             await process.wait()
-        await workers.close()
+        try:
+            await workers.all_are_gone()
+        except TimeoutError:
+            for pid in workers.pids.values():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            raise
 
 
 @pytest.fixture
@@ -225,7 +233,7 @@ async def test_all_workers_stop_in_order(workers: Workers, sent: signal.Signals)
             await watching.subscribe("watch", RUNS % "null")
             assert (await watching.data("watch"))["kind"] == "SYNCED"
         if sent is signal.SIGINT:
-            os.killpg(workers.process.pid, sent)  # Ctrl-C is for the whole group
+            os.killpg(workers.process.pid, sent)  # as Ctrl-C does
         else:
             workers.process.send_signal(sent)
         assert await one.close_code() == 1012
@@ -253,7 +261,7 @@ async def test_workers_go_on_for_a_while_and_a_second_signal_cuts_it_short(
         httpx2.AsyncClient(base_url=workers.address, timeout=SECONDS) as client,
     ):
         assert (await client.get("/readyz")).status_code == 200
-        workers.process.terminate()
+        os.killpg(workers.process.pid, signal.SIGINT)
         async with asyncio.timeout(SECONDS):
             while (await client.get("/readyz")).status_code == 200:  # noqa: ASYNC110 - asked from outside
                 await asyncio.sleep(0.05)
