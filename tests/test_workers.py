@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -285,7 +286,11 @@ async def test_workers_do_not_outlive_the_process_that_started_them(workers: Wor
 
 
 def shared_folders() -> list[Path]:
-    return [found for place in ("/dev/shm", "/tmp") for found in Path(place).glob("rungraph-????????")]
+    return [
+        found
+        for place in ("/dev/shm", tempfile.gettempdir())
+        for found in Path(place).glob("rungraph-????????")
+    ]
 
 
 async def test_workers_that_cannot_start_end_it_with_exit_code_1(database_url: str, tmp_path: Path) -> None:
