@@ -62,7 +62,7 @@ class Workers:
         for pid in others:
             os.kill(pid, signal.SIGSTOP)
         try:
-            await until(lambda: all(state_of(pid).startswith("T") for pid in others))
+            await until(lambda: all(state_of(pid) == "T" for pid in others))
             socket = await self._stack.enter_async_context(connected(self.url))
         finally:
             for pid in others:
@@ -102,9 +102,12 @@ async def until(true: Callable[[], bool]) -> None:
 
 
 def state_of(pid: int) -> str:
-    """What ps says of a process, such as S or T; nothing when it is gone, or is only not yet buried."""
-    said = subprocess.run(["ps", "-o", "state=", "-p", str(pid)], capture_output=True, text=True, timeout=20)
-    return said.stdout.strip().replace("Z", "")
+    """What Linux says of a process, such as S or T; nothing when it is gone, or only not yet buried."""
+    try:
+        said = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    return said.rpartition(") ")[2][0].replace("Z", "")
 
 
 @pytest.fixture
