@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import re
 import select
 import shutil
 import socket
@@ -196,7 +197,8 @@ def _wait_until_ready(folder: Path, already_said: int = 0) -> None:
         except FileNotFoundError:
             pass
         said = log.read_text()[already_said:] if log.exists() else ""
-        if "FATAL" in said and "the database system is starting up" not in said:
+        # Clients that come too early are told so, as a FATAL error of theirs.
+        if re.search(r"FATAL:  (?!the database system is )", said):
             raise ServerFailed(f"PostgreSQL did not start:\n{said}")
         time.sleep(0.02)
     raise ServerFailed(f"PostgreSQL was not ready after {_START_SECONDS} s:\n{log.read_text()}")
