@@ -17,6 +17,8 @@ import asyncpg
 import structlog
 from broadcaster import Broadcast, BroadcastBackend, Event
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from repo.errors import InvalidArgument
 
@@ -32,16 +34,23 @@ _RETRY = (0.1, 2.0)
 
 
 def check_broadcast_url(url: str) -> None:
-    """Raise InvalidArgument for a URL that is none of memory://, postgresql:// and redis://."""
+    """Raise InvalidArgument for a URL that is none of memory://, postgresql:// and redis://, or not even one.
+    The message does not repeat it."""
     _backend(url)
 
 
 def _backend(url: str) -> BroadcastBackend | None:
     """The backend for a URL; None where the library's own is right."""
-    match urlsplit(url).scheme:
+    try:
+        parsed = urlsplit(url)
+        _ = parsed.port
+    except ValueError:
+        # A password with a slash in it ends up in the port, and from there it came into the log.
+        raise InvalidArgument("the URL of the bus is not one: is its password percent-encoded?") from None
+    match parsed.scheme:
         case "memory":
             return None
-        case "postgres" | "postgresql":
+        case "postgres" | "postgresql" | "postgresql+asyncpg":
             return PostgresBackend(url)
         case "redis" | "rediss":
             return RedisBackend(url)
@@ -123,23 +132,30 @@ class _ReconnectingBackend(BroadcastBackend, ABC):
         with contextlib.suppress(asyncio.QueueFull):
             self._heard.put_nowait(Event(CHANNEL, ""))
 
+    async def publish(self, channel: str, message: Any) -> None:
+        if self.connected:
+            with contextlib.suppress(Exception):  # who listens finds out, and who rings must live on
+                await self._ring()
+
     async def _keep(self) -> None:
         failures = 0
         while True:
             reason = "the connection was closed"
             try:
                 async with self._connection():
+                    # Bells that were rung or missed meanwhile are made up for: who rings is heard here too.
+                    # And whoever may listen but not ring is not connected.
+                    await self._ring()
                     if failures:
                         logger.info("the bus is back")
                     failures = 0
                     self.connected = True
-                    # Bells that rang while nobody listened are made up for.
-                    self._hear()
-                    await self._listen()
+                    try:
+                        await self._listen()
+                    finally:
+                        self.connected = False  # at once: closing a dead link may take its time
             except Exception as error:  # whatever it is, another connection may do
-                reason = f"{type(error).__name__}: {error}"
-            finally:
-                self.connected = False
+                reason = f"{type(error).__name__}: {error}".removesuffix(": ")
             if failures == 0:
                 logger.warning("the bus is lost: changes are seen up to a second late", reason=reason)
             failures += 1
@@ -149,6 +165,10 @@ class _ReconnectingBackend(BroadcastBackend, ABC):
     @abstractmethod
     def _connection(self) -> contextlib.AbstractAsyncContextManager[None]:
         """Connect and subscribe; let go when the context ends, however it ends."""
+
+    @abstractmethod
+    async def _ring(self) -> None:
+        """Send a bell. Raises whatever goes wrong with it, within a beat or two."""
 
     @abstractmethod
     async def _listen(self) -> None:
@@ -182,30 +202,38 @@ class PostgresBackend(_ReconnectingBackend):
             async with self._turn:
                 await self._link.execute("SELECT 1", timeout=_BEAT)
 
-    async def publish(self, channel: str, message: Any) -> None:
-        if not self.connected:
-            return
-        try:
-            async with self._turn:
-                await self._link.execute("SELECT pg_notify($1, $2)", channel, message, timeout=_BEAT)
-        except Exception:  # a link may be lost in many ways, and who rings must live on
-            self._lost.set()
+    async def _ring(self) -> None:
+        link = self._link
+        async with self._turn:
+            try:
+                await link.execute("SELECT pg_notify($1, '')", CHANNEL, timeout=_BEAT)
+            except Exception:
+                link.terminate()  # which who listens is told of
+                raise
 
 
 class RedisBackend(_ReconnectingBackend):
     """Redis publish and subscribe."""
 
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self._turn = asyncio.Lock()
+
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[None]:
-        # No timeout on reading: silence is the rule. Whether the link lives is asked by PING.
-        link = Redis.from_url(self._url, socket_timeout=None, socket_connect_timeout=_BEAT)
+        # No timeout on reading: silence is the rule. Whether the link lives is asked by PING. And no second
+        # tries of the library's own, with which nobody would know that the link was lost.
+        link = Redis.from_url(
+            self._url, socket_timeout=None, socket_connect_timeout=_BEAT, retry=Retry(NoBackoff(), 0)
+        )
         try:
             async with link.pubsub() as bells:
                 await asyncio.wait_for(bells.subscribe(CHANNEL), _BEAT)
                 self._link, self._bells = link, bells
                 yield
         finally:
-            await link.aclose()
+            async with self._turn:
+                await link.aclose()
 
     async def _listen(self) -> None:
         asked = False
@@ -221,8 +249,7 @@ class RedisBackend(_ReconnectingBackend):
                 await asyncio.wait_for(self._bells.ping(), _BEAT)
                 asked = True
 
-    async def publish(self, channel: str, message: Any) -> None:
-        if not self.connected:
-            return
-        with contextlib.suppress(Exception):  # who hears on this link finds out, and who rings must live on
-            await asyncio.wait_for(self._link.publish(channel, message), _BEAT)
+    async def _ring(self) -> None:
+        # A ring that met the link being closed would open another connection, which nobody closed.
+        async with self._turn, asyncio.timeout(_BEAT):
+            await self._link.publish(CHANNEL, "")

@@ -1,0 +1,95 @@
+"""Owns a TCP proxy in whose hands a link can go dead, break, or be refused."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy import make_url
+
+
+class Proxy:
+    """Forwards what comes to a port of this machine to another one."""
+
+    def __init__(self, target: int) -> None:
+        self.port = 0
+        self._target = target
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self._refusing = False
+        self._links: set[asyncio.StreamWriter] = set()
+
+    def stall(self) -> None:
+        """From now on nothing comes through, and nobody is told: the links are dead."""
+        self._flowing.clear()
+
+    def flow(self) -> None:
+        """Forward again, also what was held back meanwhile."""
+        self._flowing.set()
+
+    def refuse(self, refusing: bool = True) -> None:
+        """Close new connections at once, and those that are there; or stop doing so."""
+        self._refusing = refusing
+        if refusing:
+            self.cut()
+
+    def cut(self) -> None:
+        """Break all connections."""
+        for link in self._links:
+            link.transport.abort()
+
+    def url(self, url: str) -> str:
+        """The same server, reached through here."""
+        return make_url(url).set(host="127.0.0.1", port=self.port).render_as_string(hide_password=False)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Forward one connection, both ways."""
+        if self._refusing:
+            writer.transport.abort()
+            return
+        try:
+            there = await asyncio.open_connection("127.0.0.1", self._target)
+        except OSError:
+            writer.transport.abort()
+            return
+        links = {writer, there[1]}
+        self._links |= links
+        try:
+            await asyncio.gather(self._pass(reader, there[1]), self._pass(there[0], writer))
+        finally:
+            self._links -= links
+            for link in links:
+                link.transport.abort()
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                await self._flowing.wait()
+                writer.write(data)
+                await writer.drain()
+        writer.transport.abort()
+
+
+@asynccontextmanager
+async def proxied(url: str) -> AsyncIterator[Proxy]:
+    """A proxy before the server of this URL."""
+    target = make_url(url).port
+    assert target is not None
+    proxy = Proxy(target)
+    connections: set[asyncio.Task[None]] = set()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        connections.add(task)
+        await proxy.serve(reader, writer)
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    proxy.port = server.sockets[0].getsockname()[1]
+    try:
+        yield proxy
+    finally:
+        server.close()
+        proxy.flow()
+        proxy.cut()
+        await asyncio.gather(*connections, return_exceptions=True)
