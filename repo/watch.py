@@ -38,8 +38,8 @@ from repo.tables import action_events, actions, is_root
 
 T = TypeVar("T")
 
-PAGE = 500
-"""Rows in a frame."""
+PAGE = 200
+"""Rows in a frame. All of them are executed and encoded in one go, in which the server does nothing else."""
 _RETRY = 1.0
 """Seconds until a database that was away is asked again, at the most."""
 

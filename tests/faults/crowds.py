@@ -93,7 +93,8 @@ async def try_stalled(stack: Stack, healthy: int, stalled: int, seconds: float, 
     await make_large_run(replica, big, 3000)
     run = RunIdentifier(project, "faults", "run")
     async with httpx2.AsyncClient(timeout=_TIMEOUT) as client:
-        executor = Executor(client, urls, run, 1, seed)
+        # As many updates as one replica can send to so many viewers without falling behind.
+        executor = Executor(client, urls, run, 1, seed, pause=0.8)
         await executor.begin()
         crowd = [checks.watch_actions(f"viewer {number}", urls, run) for number in range(healthy)]
         async with watching(crowd):
