@@ -55,7 +55,7 @@ from repo.phases import (
     PhaseUpdate,
     RunSource,
 )
-from repo.watch import Frame, FrameKind, Shown, WatchFigures
+from repo.watch import Frame, FrameKind, Progress, Shown, WatchFigures
 
 __all__ = [
     "Frame",
@@ -100,6 +100,7 @@ __all__ = [
     "PhaseCount",
     "PhaseTransition",
     "PhaseUpdate",
+    "Progress",
     "RepoError",
     "Run",
     "RunFilter",

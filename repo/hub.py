@@ -102,6 +102,11 @@ class RowWatch:
         self.removed.clear()
         self.woken.set()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits in the mailbox."""
+        return not (self.pending or self.removed or self.overflowed)
+
     def take(self) -> tuple[list[Run | Action], list[Run | Action]]:
         """What is in the mailbox, which is empty then."""
         taken = list(self.pending.values()), list(self.removed.values())
@@ -138,6 +143,11 @@ class EventWatch:
     position: Position = Position(0)
     woken: asyncio.Event = field(default_factory=asyncio.Event)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits in the mailbox."""
+        return not (self.pending or self.overflowed)
+
     def offer(self, row: EventRow) -> None:
         """Put the event into the mailbox if this watch wants it."""
         if self.overflowed or self.action_key not in (None, row.action_key):
@@ -165,6 +175,11 @@ class StateWatch:
     overflowed: bool = False
     position: Position = Position(0)
     woken: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits in the mailbox."""
+        return not (self.pending or self.overflowed)
 
     def offer(self, row: Row, since: Position) -> None:
         """Put the action into the mailbox if its state was set or notified since."""
@@ -235,6 +250,11 @@ class Hub:
     def watches(self) -> frozenset[Watch]:
         """Who watches at the moment."""
         return frozenset(self._watches)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether no look is under way: what was seen is in all mailboxes alike."""
+        return not self._turn.locked()
 
     def ring(self) -> None:
         """Look soon: something was written."""

@@ -18,7 +18,7 @@ from repo.bus import Bus
 from repo.database import Database
 from repo.errors import ActionNotFound, DatabaseUnavailable, InvalidArgument, InvalidCursor, RunNotFound
 from repo.events import EVENT_COLUMNS, event_of
-from repo.hub import EventWatch, Hub, RowWatch, StateWatch
+from repo.hub import EventWatch, Hub, RowWatch, StateWatch, Watch
 from repo.identifiers import ActionIdentifier, RunIdentifier
 from repo.listing import (
     ACTION_COLUMNS,
@@ -77,6 +77,45 @@ class Shown:
 
 
 NOTHING_ELSE = Shown()
+
+
+class Progress:
+    """How far a stream has come. Two streams of the same rows that are both drained at one moment go on
+    alike from there: the one may take the place of the other."""
+
+    def __init__(self) -> None:
+        self.waits = False
+        """The stream waits for something to come."""
+        self.cursor: str | None = None
+        """Where the last frame ended, in streams of frames."""
+        self._complete = False
+        self._watch: Watch | None = None
+        self._hub: Hub | None = None
+
+    @property
+    def is_drained(self) -> bool:
+        """Everything that was seen so far, by any stream, has been given out by this one."""
+        if self._hub is None or self._watch is None:
+            return False
+        return self._complete and self._watch.is_empty and self._hub.is_quiet
+
+    def begin(self, hub: Hub, watch: Watch) -> None:
+        """The stream has joined the hub."""
+        self._hub, self._watch = hub, watch
+
+    def give(self, frame: Frame[T], complete: bool = True) -> Frame[T]:
+        """The frame, which is given out now; not `complete` where more of the same belongs to it."""
+        self.cursor, self._complete = frame.cursor, complete
+        return frame
+
+    async def wait(self, woken: asyncio.Event) -> None:
+        """Wait for something to come."""
+        woken.clear()
+        self.waits = self._complete = True
+        try:
+            await woken.wait()
+        finally:
+            self.waits = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +177,11 @@ class Watching:
         )
 
     async def watch_run_updates(
-        self, run_id: RunIdentifier, until_terminal: bool = False, shown: Shown = NOTHING_ELSE
+        self,
+        run_id: RunIdentifier,
+        until_terminal: bool = False,
+        shown: Shown = NOTHING_ELSE,
+        progress: Progress | None = None,
     ) -> AsyncGenerator[Run, None]:
         """The run now, then each newer version of it; with `until_terminal`, until it has ended.
         Raises RunNotFound."""
@@ -146,7 +189,7 @@ class Watching:
         condition = (c.run_key == run_id.key) & is_root
         start = _Start(select(*RUN_COLUMNS).where(condition), order_of_runs(Order()), Run)
         await self._check_run(run_id)
-        async with aclosing(self._stream_rows(watch, start, None, until_terminal)) as frames:
+        async with aclosing(self._stream_rows(watch, start, None, until_terminal, progress)) as frames:
             async for frame in frames:
                 for run in frame.items:
                     yield run
@@ -157,6 +200,7 @@ class Watching:
         first: int = 100,
         after: str | None = None,
         shown: Shown = NOTHING_ELSE,
+        progress: Progress | None = None,
     ) -> AsyncGenerator[Frame[Run], None]:
         """The `first` newest runs that match, then every run that is created, changes, or leaves the
         filter. `after` is the cursor of a frame."""
@@ -173,7 +217,7 @@ class Watching:
         )
         statement = select(*RUN_COLUMNS).where(*matching_runs(wanted, self._database))
         start = _Start(statement, order_of_runs(Order()), Run, first)
-        async with aclosing(self._stream_rows(watch, start, after, False)) as frames:
+        async with aclosing(self._stream_rows(watch, start, after, False, progress)) as frames:
             async for frame in frames:
                 yield frame
 
@@ -184,6 +228,7 @@ class Watching:
         after: str | None = None,
         until_terminal: bool = False,
         shown: Shown = NOTHING_ELSE,
+        progress: Progress | None = None,
     ) -> AsyncGenerator[Frame[Action], None]:
         """The actions of a run that match, parents before their children, then every one that is created,
         changes, or leaves the filter; with `until_terminal`, until the run has ended. `after` is the
@@ -199,12 +244,16 @@ class Watching:
         conditions = (c.run_key == run_id.key, *matching_actions(wanted))
         start = _Start(select(*ACTION_COLUMNS).where(*conditions), tree_order, Action)
         await self._check_run(run_id)
-        async with aclosing(self._stream_rows(watch, start, after, until_terminal)) as frames:
+        async with aclosing(self._stream_rows(watch, start, after, until_terminal, progress)) as frames:
             async for frame in frames:
                 yield frame
 
     async def watch_action_updates(
-        self, action_id: ActionIdentifier, until_terminal: bool = False, shown: Shown = NOTHING_ELSE
+        self,
+        action_id: ActionIdentifier,
+        until_terminal: bool = False,
+        shown: Shown = NOTHING_ELSE,
+        progress: Progress | None = None,
     ) -> AsyncGenerator[Action, None]:
         """The action now, then each newer version of it, new events counting as a change; with
         `until_terminal`, until it has ended. Raises ActionNotFound."""
@@ -216,7 +265,7 @@ class Watching:
         async with self._database.read() as connection:
             if await connection.scalar(select(c.name).where(c.key == key)) is None:
                 raise ActionNotFound(f"there is no action {action_id}")
-        async with aclosing(self._stream_rows(watch, start, None, until_terminal)) as frames:
+        async with aclosing(self._stream_rows(watch, start, None, until_terminal, progress)) as frames:
             async for frame in frames:
                 for action in frame.items:
                     yield action
@@ -227,6 +276,7 @@ class Watching:
         action_name: str | None = None,
         attempt: int | None = None,
         after: str | None = None,
+        progress: Progress | None = None,
     ) -> AsyncGenerator[Frame[ActionEvent], None]:
         """The events of a run, or of one of its actions or attempts: first those that are there, then
         every one that is inserted, each once. `after` is the cursor of a frame. Raises RunNotFound."""
@@ -234,24 +284,28 @@ class Watching:
         key = None
         if action_name is not None:
             key = ActionIdentifier(run_id.project, run_id.domain, run_id.name, action_name).key
-        watch = EventWatch(run_id.key, key, attempt)
+        watch, progress = EventWatch(run_id.key, key, attempt), progress or Progress()
         await self._hub.join(watch)
+        progress.begin(self._hub, watch)
+        given = _read_cursor(after, self._hub.epoch, watch.position)
         try:
-            async for frame in self._stream_events(
-                watch, _read_cursor(after, self._hub.epoch, watch.position), after
-            ):
-                yield frame
+            async for frame, complete in self._stream_events(watch, given, after, progress):
+                yield progress.give(frame, complete)
         finally:
             self._hub.leave(watch)
 
     async def watch_state_updates(
-        self, run_id: RunIdentifier | None = None, after: str | None = None
+        self,
+        run_id: RunIdentifier | None = None,
+        after: str | None = None,
+        progress: Progress | None = None,
     ) -> AsyncGenerator[Frame[ActionIdentifier], None]:
         """The identifiers of actions whose state was set or notified. Begins with SYNCED unless `after`,
         the cursor of a frame, is given. RESYNC: states may have changed unseen."""
-        hub = self._hub
+        hub, progress = self._hub, progress or Progress()
         watch = StateWatch(run_id.key if run_id else None)
         await hub.join(watch)
+        progress.begin(hub, watch)
         try:
             given = _read_cursor(after, hub.epoch, watch.position)
             if given is not None:
@@ -260,19 +314,21 @@ class Watching:
                 if given is None:
                     if after is not None or watch.overflowed:
                         hub.figures.resyncs += 1
-                        yield Frame(FrameKind.RESYNC, [], [], self._cursor(watch.position))
+                        yield progress.give(self._resync(watch.position), complete=False)
                     watch.overflowed = False
-                    yield Frame(FrameKind.SYNCED, [], [], self._cursor(watch.position))
+                    yield progress.give(Frame(FrameKind.SYNCED, [], [], self._cursor(watch.position)))
                 given = None
                 while not watch.overflowed:
                     if watch.pending:
                         items, watch.pending = list(watch.pending.values()), {}
-                        yield Frame(FrameKind.CHANGE, items, [], self._cursor(watch.position))
+                        yield progress.give(Frame(FrameKind.CHANGE, items, [], self._cursor(watch.position)))
                     else:
-                        watch.woken.clear()
-                        await watch.woken.wait()
+                        await progress.wait(watch.woken)
         finally:
             hub.leave(watch)
+
+    def _resync(self, position: Position) -> Frame[Any]:
+        return Frame(FrameKind.RESYNC, [], [], self._cursor(position))
 
     def _cursor(self, position: Position, page: str | None = None) -> str:
         return str(WatchCursor(self._hub.epoch, position, page))
@@ -284,10 +340,16 @@ class Watching:
                 raise RunNotFound(f"there is no run {run_id}")
 
     async def _stream_rows(
-        self, watch: RowWatch, start: _Start, after: str | None, until_terminal: bool
+        self,
+        watch: RowWatch,
+        start: _Start,
+        after: str | None,
+        until_terminal: bool,
+        progress: Progress | None,
     ) -> AsyncGenerator[Frame[Any], None]:
-        hub = self._hub
+        hub, progress = self._hub, progress or Progress()
         await hub.join(watch)
+        progress.begin(hub, watch)
         try:
             begun = watch.position
             given = _read_cursor(after, hub.epoch, begun)
@@ -296,13 +358,13 @@ class Watching:
                 await hub.replay(watch, begun)
             elif after is not None:
                 hub.figures.resyncs += 1
-                yield Frame(FrameKind.RESYNC, [], [], self._cursor(begun))
+                yield progress.give(self._resync(begun), complete=False)
             complete, page = given is not None and given.page is None, given.page if given else None
             while True:
                 if not complete:
                     async with aclosing(self._stream_snapshot(watch, start, begun, page)) as frames:
                         async for frame in frames:
-                            yield frame
+                            yield progress.give(frame, frame.kind is FrameKind.SYNCED)
                 last = self._cursor(begun)
                 if until_terminal and await _patiently(lambda: self._has_ended(watch)):
                     await _patiently(hub.look_now)
@@ -315,16 +377,15 @@ class Watching:
                             is_last = at + PAGE >= max(len(items), len(removed))
                             last = next_cursor if is_last else last
                             part = items[at : at + PAGE], removed[at : at + PAGE]
-                            yield Frame(FrameKind.CHANGE, *part, last)
+                            yield progress.give(Frame(FrameKind.CHANGE, *part, last), is_last)
                     elif until_terminal and watch.ended:
                         return
                     else:
-                        watch.woken.clear()
-                        await watch.woken.wait()
+                        await progress.wait(watch.woken)
                 watch.begin()
                 hub.figures.resyncs += 1
                 complete, page, begun = False, None, watch.position
-                yield Frame(FrameKind.RESYNC, [], [], self._cursor(begun))
+                yield progress.give(self._resync(begun), complete=False)
         finally:
             hub.leave(watch)
 
@@ -366,20 +427,21 @@ class Watching:
         return phase is not None and bool(phase.is_terminal)
 
     async def _stream_events(
-        self, watch: EventWatch, given: WatchCursor | None, after: str | None
-    ) -> AsyncGenerator[Frame[ActionEvent], None]:
+        self, watch: EventWatch, given: WatchCursor | None, after: str | None, progress: Progress
+    ) -> AsyncGenerator[tuple[Frame[ActionEvent], bool], None]:
+        """The frames, each with whether none is known to follow."""
         joined = watch.position
         sent = joined if given is None else given.position
         if given is None and after is not None:
             self._hub.figures.resyncs += 1
-            yield Frame(FrameKind.RESYNC, [], [], self._cursor(sent))
+            yield self._resync(sent), False
         if given is None or given.page is not None:
             begun_at = given.page if given else None
             seen = ~self._database.written_after(e.transaction_id, sent)
             async with aclosing(self._event_pages(watch, seen, _by_time, begun_at)) as pages:
                 async for items, page in pages:
-                    yield Frame(FrameKind.SNAPSHOT, items, [], self._cursor(sent, page))
-            yield Frame(FrameKind.SYNCED, [], [], self._cursor(sent))
+                    yield Frame(FrameKind.SNAPSHOT, items, [], self._cursor(sent, page)), False
+            yield Frame(FrameKind.SYNCED, [], [], self._cursor(sent)), sent == joined
         until = joined
         while True:
             if sent != until:
@@ -389,7 +451,7 @@ class Watching:
                 async with aclosing(self._event_pages(watch, between, _by_transaction, None)) as pages:
                     async for items, page in pages:
                         last = self._cursor(until if page is None else sent)
-                        yield Frame(FrameKind.CHANGE, items, [], last)
+                        yield Frame(FrameKind.CHANGE, items, [], last), page is None
                 sent = until
             if watch.overflowed:
                 # The database has them all; from here on the mailbox has what comes behind `until`.
@@ -398,10 +460,9 @@ class Watching:
             elif watch.pending:
                 items, watch.pending = watch.pending, []
                 sent = until = watch.position
-                yield Frame(FrameKind.CHANGE, items, [], self._cursor(sent))
+                yield Frame(FrameKind.CHANGE, items, [], self._cursor(sent)), True
             else:
-                watch.woken.clear()
-                await watch.woken.wait()
+                await progress.wait(watch.woken)
 
     async def _event_pages(
         self, watch: EventWatch, which: ColumnElement[bool], order: Keyset, page: str | None
