@@ -196,8 +196,10 @@ class PostgresBackend(_ReconnectingBackend):
 
     async def _listen(self) -> None:
         while not self._lost.is_set():
+            # Not wait_for, which may swallow that it is cancelled (cpython#86296), and the bus never ended.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._lost.wait(), _BEAT)
+                async with asyncio.timeout(_BEAT):
+                    await self._lost.wait()
                 return
             async with self._turn:
                 await self._link.execute("SELECT 1", timeout=_BEAT)
@@ -228,7 +230,8 @@ class RedisBackend(_ReconnectingBackend):
         )
         try:
             async with link.pubsub() as bells:
-                await asyncio.wait_for(bells.subscribe(CHANNEL), _BEAT)
+                async with asyncio.timeout(_BEAT):
+                    await bells.subscribe(CHANNEL)
                 self._link, self._bells = link, bells
                 yield
         finally:
@@ -238,7 +241,9 @@ class RedisBackend(_ReconnectingBackend):
     async def _listen(self) -> None:
         asked = False
         while True:
-            message = await self._bells.get_message(timeout=_BEAT)
+            # Its own timeout is for what comes in. When the link is lost, it connects once more without any.
+            async with asyncio.timeout(2 * _BEAT):
+                message = await self._bells.get_message(timeout=_BEAT)
             if message is not None:
                 asked = False
                 if message["type"] == "message":
@@ -246,7 +251,8 @@ class RedisBackend(_ReconnectingBackend):
             elif asked:
                 raise TimeoutError("Redis does not answer")
             else:
-                await asyncio.wait_for(self._bells.ping(), _BEAT)
+                async with asyncio.timeout(_BEAT):
+                    await self._bells.ping()
                 asked = True
 
     async def _ring(self) -> None:

@@ -7,12 +7,14 @@ import httpx2
 import pytest
 from starlette.applications import Starlette
 
+import repo.bus
 from graph.app import create_app
 from graph.settings import Settings
 from repo import ActionRepo, open_repository
 from tests.client import GraphQLClient
 from tests.databases import Databases, PostgresDatabases, SqliteDatabases, create_migrated
 from tests.postgres import running_postgres
+from tests.redis import RedisServer, running_redis
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +34,29 @@ def postgres_server_url() -> Iterator[str]:
         # What is committed last may be lost in a crash, which only tests of crashes make happen.
         with running_postgres(synchronous_commit="off") as server:
             yield server.url
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """A server that lives as long as the tests; who wants to stop one starts another."""
+    with running_redis() as server:
+        yield server
+
+
+@pytest.fixture(params=["postgresql", "redis"])
+def bus_url(request: pytest.FixtureRequest) -> str:
+    """A bus, on PostgreSQL and on Redis."""
+    if request.param == "postgresql":
+        return str(request.getfixturevalue("postgres_server_url"))
+    server: RedisServer = request.getfixturevalue("redis_server")
+    return server.url
+
+
+@pytest.fixture
+def quick_beat(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bus asks soon whether its link lives, and tries soon to connect again."""
+    monkeypatch.setattr(repo.bus, "_BEAT", 0.3)
+    monkeypatch.setattr(repo.bus, "_RETRY", (0.05, 0.1))
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])

@@ -2,98 +2,19 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
 from functools import partial
 
-import asyncpg
 import pytest
 import structlog
-from redis.asyncio import Redis
 
 from repo import ActionPhase, InvalidArgument, open_repository
 from repo import bus as bus_module
 from repo.bus import Bus
+from tests.bells import SECONDS, Bell, came, cut_all, heard, opened, until
 from tests.making import RUN, action, make_run
 from tests.proxy import proxied
-from tests.redis import RedisServer, running_redis
+from tests.redis import running_redis
 from tests.serving import free_port
-
-SECONDS = 30
-
-
-@pytest.fixture(scope="module")
-def redis_server() -> Iterator[RedisServer]:
-    """A server for this module."""
-    with running_redis() as server:
-        yield server
-
-
-@pytest.fixture(params=["postgresql", "redis"])
-def bus_url(request: pytest.FixtureRequest, postgres_server_url: str, redis_server: RedisServer) -> str:
-    """Where the bus is."""
-    return postgres_server_url if request.param == "postgresql" else redis_server.url
-
-
-@pytest.fixture
-def quick_beat(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A link is asked soon whether it lives, and tried again soon."""
-    monkeypatch.setattr(bus_module, "_BEAT", 0.3)
-    monkeypatch.setattr(bus_module, "_RETRY", (0.05, 0.1))
-
-
-class Bell:
-    """Counts how often it was rung."""
-
-    def __init__(self) -> None:
-        self.rings = 0
-
-    def ring(self) -> None:
-        self.rings += 1
-
-
-@asynccontextmanager
-async def opened(url: str) -> AsyncIterator[tuple[Bus, Bell]]:
-    """A bus that is connected, and what it rings."""
-    bell = Bell()
-    bus = Bus(url, bell.ring)
-    async with bus.open():
-        await until(lambda: bus.connected)
-        yield bus, bell
-
-
-async def until(what: Callable[[], bool]) -> None:
-    """Return when it has become true."""
-    async with asyncio.timeout(SECONDS):
-        while not what():  # noqa: ASYNC110 - it is true in a connection's own time
-            await asyncio.sleep(0.01)
-
-
-async def heard(sender: Bus, bell: Bell) -> None:
-    """Return when a ring of the one is heard by the other."""
-    before = bell.rings
-    async with asyncio.timeout(SECONDS):
-        while bell.rings == before:
-            sender.ring()
-            await asyncio.sleep(0.05)
-
-
-def came(logs: Sequence[Mapping[str, object]], beginning: str, times: int) -> bool:
-    """Whether so many entries of the log begin so."""
-    return sum(str(log["event"]).startswith(beginning) for log in logs) >= times
-
-
-async def cut_all(url: str) -> None:
-    """Close every connection that hears bells."""
-    if url.startswith("redis"):
-        async with Redis.from_url(url) as link:
-            await link.client_kill_filter(_type="pubsub")
-        return
-    connection = await asyncpg.connect(url)
-    await connection.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'rungraph-bus'"
-    )
-    await connection.close()
 
 
 async def test_a_ring_of_one_replica_is_heard_by_another(bus_url: str) -> None:
