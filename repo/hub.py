@@ -314,8 +314,10 @@ class Hub:
     async def _read(self) -> None:
         failures = 0
         while self._watches:
+            # Not wait_for, which may swallow that it is cancelled (cpython#86296).
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._bell.wait(), SWEEP)
+                async with asyncio.timeout(SWEEP):
+                    await self._bell.wait()
             rung = self._bell.is_set()
             self._bell.clear()
             try:

@@ -159,3 +159,16 @@ async def test_a_write_on_one_replica_reaches_who_watches_on_another(
             await writer.update_action_phase(action(), ActionPhase.RUNNING, 1)
             assert (await asyncio.wait_for(anext(updates), 3)).phase is ActionPhase.RUNNING
         assert reader.watch_figures().bus_connected is (bus == "postgresql")
+
+
+async def test_reading_ends_in_the_turn_in_which_a_bell_rings(database_url: str) -> None:
+    async with asyncio.timeout(SECONDS):
+        for turns in range(8):
+            async with open_repository(database_url) as repository:
+                async with aclosing(repository.watch_state_updates()) as updates:
+                    await anext(updates)
+                    await asyncio.sleep(0.05)  # the reader waits for a bell again
+                    repository._hub.ring()
+                    for _ in range(turns):
+                        await asyncio.sleep(0)
+                    await repository._hub.close()
