@@ -39,7 +39,7 @@ def create_app(settings: Settings) -> Starlette:
             open_repository(
                 settings.database_url, settings.database_pool_size, settings.broadcast_url
             ) as repository,
-            measuring(repository) as app.state.metrics,
+            measuring(repository, endpoint.live) as app.state.metrics,
         ):
             app.state.repository = repository
             yield

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from strawberry.types.info import Info
 
 from graph.loaders import Loaders
-from repo import ActionRepo, Identity
+from repo import ActionRepo, Identity, Progress
 
 
 @dataclass
@@ -16,6 +16,10 @@ class Context:
     identity: Identity
     max_page_size: int
     loaders: Loaders = field(init=False)
+    progress: Progress = field(default_factory=Progress)
+    """How far the stream of a subscription is."""
+    resume_after: str | None = None
+    """Behind which cursor it begins, whatever the client asked for: it was there already."""
 
     def __post_init__(self) -> None:
         self.forget()

@@ -31,7 +31,8 @@ from graph.envelope import (
     negotiate,
     read_parameters,
 )
-from graph.errors import breaks_a_stream, no_such_operation
+from graph.errors import no_such_operation
+from graph.live import Ask, Live
 from graph.websocket import Socket, WebSocketHandler
 
 ANSWERS = (JSON, GRAPHQL_RESPONSE, EVENT_STREAM)
@@ -81,6 +82,7 @@ class GraphQLEndpoint(GraphQL[object, None]):
         self._max_body_bytes = max_body_bytes
         self._graphiql = graphiql
         self._events = SSETransport()
+        self.live = Live(lambda result: self.encode_json(_formatted(result)))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -108,7 +110,7 @@ class GraphQLEndpoint(GraphQL[object, None]):
         parameters = await read_parameters(request, self._max_body_bytes)
         context = await self._context(request)
         if media_type == EVENT_STREAM:
-            return self._stream(request.method, parameters, context)
+            return self._stream(request, parameters, context)
         return self._answer(await self._execute(request.method, parameters, context), media_type)
 
     async def _execute(self, method: str, parameters: Parameters, context: object) -> ExecutionResult:
@@ -135,22 +137,32 @@ class GraphQLEndpoint(GraphQL[object, None]):
         status = 400 if media_type == GRAPHQL_RESPONSE and "data" not in body else 200
         return Response(self.encode_json(body), status, media_type=f"{media_type}; charset=utf-8")
 
-    def _stream(self, method: str, parameters: Parameters, context: object) -> Response:
+    def _stream(self, request: Request, parameters: Parameters, context: object) -> Response:
         """The "distinct connections" mode of the graphql-sse protocol: `next` per result, then `complete`."""
 
-        async def events() -> AsyncGenerator[str, None]:
-            results = await self.schema.stream(
-                parameters.query,
-                variable_values=parameters.variables,
+        ask = Ask(parameters.query, parameters.variables, parameters.operation_name)
+
+        first = [context]
+
+        async def new_context() -> object:
+            return first.pop() if first else await self._context(request)
+
+        async def execute(context: object) -> AsyncGenerator[Any, None]:
+            results: AsyncGenerator[Any, None] = await self.schema.stream(
+                ask.query,
+                variable_values=ask.variables,
                 context_value=context,
-                operation_name=parameters.operation_name,
-                allowed_operation_types=ALLOWED[method] | {OperationType.SUBSCRIPTION},
+                operation_name=ask.operation_name,
+                allowed_operation_types=ALLOWED[request.method] | {OperationType.SUBSCRIPTION},
                 operation_extensions=parameters.extensions,
             )
-            async with aclosing(results):
-                async for result in results:
-                    yield self._events.encode_next(_formatted(result), self.encode_json)
-                    if breaks_a_stream(getattr(result, "errors", None)):
+            return results
+
+        async def events() -> AsyncGenerator[str, None]:
+            async with aclosing(self.live.pieces(ask, new_context, execute)) as pieces:
+                async for piece in pieces:
+                    yield f"event: next\r\ndata: {piece.text}\r\n\r\n"
+                    if piece.errors:
                         break
             yield self._events.encode_complete()
 

@@ -23,6 +23,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from starlette.requests import Request
 from starlette.responses import Response
 
+from graph.live import Live
 from repo import ActionRepo
 
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -50,12 +51,14 @@ def forget_worker(folder: Path, worker: int) -> None:
 class Metrics:
     """The figures of this process."""
 
-    def __init__(self, repository: ActionRepo) -> None:
+    def __init__(self, repository: ActionRepo, live: Live) -> None:
         self._repository = repository
+        self._live = live
         self._registry = CollectorRegistry()
         self._counted: dict[Counter, int] = {}
         self._workers = self._gauge("workers", "Processes that serve requests.")
-        self._subscribers = self._gauge("subscribers", "Watches that are open.")
+        self._subscribers = self._gauge("subscribers", "Subscriptions that are open.")
+        self._watches = self._gauge("watches", "Streams they read; those that ask the same share one.")
         self._mailbox_entries = self._gauge("mailbox_entries", "Changes that wait for slow subscribers.")
         self._lag = self._gauge("feed_lag_seconds", "Since when changes may not have been seen.", "livemax")
         self._connections = self._gauge(
@@ -84,7 +87,8 @@ class Metrics:
         """Read the figures of watching anew."""
         figures = self._repository.watch_figures()
         self._workers.set(1)
-        self._subscribers.set(figures.watches)
+        self._subscribers.set(self._live.operations)
+        self._watches.set(figures.watches)
         self._mailbox_entries.set(figures.pending)
         self._lag.set(figures.lag_seconds)
         self._connections.set(self._repository.connections_in_use)
@@ -116,9 +120,9 @@ class Metrics:
 
 
 @asynccontextmanager
-async def measuring(repository: ActionRepo) -> AsyncIterator[Metrics]:
+async def measuring(repository: ActionRepo, live: Live) -> AsyncIterator[Metrics]:
     """The figures of this process, which other workers know too as long as the context lasts."""
-    metrics = Metrics(repository)
+    metrics = Metrics(repository, live)
     if _FOLDER not in os.environ:
         yield metrics
         return

@@ -120,7 +120,9 @@ class Subscription:
         id: Annotated[RunIdentifierInput, strawberry.argument(description="The name of the run.")],
         until_terminal: UntilTerminal = False,
     ) -> AsyncGenerator[repo.Run, None]:
-        updates = info.context.repository.watch_run_updates(id.to_repo(), until_terminal, shown_by(info))
+        updates = info.context.repository.watch_run_updates(
+            id.to_repo(), until_terminal, shown_by(info), info.context.progress
+        )
         return follow(info, updates)
 
     @strawberry.subscription(
@@ -136,7 +138,9 @@ class Subscription:
         after: After = None,
     ) -> AsyncGenerator[repo.Frame[repo.Run], None]:
         wanted = filter.to_repo() if filter else None
-        updates = info.context.repository.watch_all_run_updates(wanted, first, after, shown_by(info))
+        updates = info.context.repository.watch_all_run_updates(
+            wanted, first, info.context.resume_after or after, shown_by(info), info.context.progress
+        )
         return follow(info, updates)
 
     @strawberry.subscription(
@@ -150,7 +154,9 @@ class Subscription:
         id: Annotated[ActionIdentifierInput, strawberry.argument(description="The name of the action.")],
         until_terminal: UntilTerminal = False,
     ) -> AsyncGenerator[repo.Action, None]:
-        updates = info.context.repository.watch_action_updates(id.to_repo(), until_terminal, shown_by(info))
+        updates = info.context.repository.watch_action_updates(
+            id.to_repo(), until_terminal, shown_by(info), info.context.progress
+        )
         return follow(info, updates)
 
     @strawberry.subscription(
@@ -167,7 +173,12 @@ class Subscription:
         until_terminal: UntilTerminal = False,
     ) -> AsyncGenerator[repo.Frame[repo.Action], None]:
         updates = info.context.repository.watch_all_action_updates(
-            run.to_repo(), filter_of_actions(filter), after, until_terminal, shown_by(info)
+            run.to_repo(),
+            filter_of_actions(filter),
+            info.context.resume_after or after,
+            until_terminal,
+            shown_by(info),
+            info.context.progress,
         )
         return follow(info, updates)
 
@@ -187,7 +198,13 @@ class Subscription:
         ] = None,
         after: After = None,
     ) -> AsyncGenerator[repo.Frame[repo.ActionEvent], None]:
-        updates = info.context.repository.watch_events(run.to_repo(), action_name, attempt, after)
+        updates = info.context.repository.watch_events(
+            run.to_repo(),
+            action_name,
+            attempt,
+            info.context.resume_after or after,
+            info.context.progress,
+        )
         return follow(info, updates)
 
     @strawberry.subscription(
@@ -204,4 +221,7 @@ class Subscription:
         after: After = None,
     ) -> AsyncGenerator[repo.Frame[repo.ActionIdentifier], None]:
         run_id = run.to_repo() if run else None
-        return follow(info, info.context.repository.watch_state_updates(run_id, after))
+        updates = info.context.repository.watch_state_updates(
+            run_id, info.context.resume_after or after, info.context.progress
+        )
+        return follow(info, updates)

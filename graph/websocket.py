@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
+from functools import partial
+from json import dumps
 from typing import Any
 
 from graphql import GraphQLError
@@ -17,11 +19,10 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import (
     Operation,
 )
 from strawberry.subscriptions.protocols.graphql_transport_ws.types import SubscribeMessage
-from strawberry.types import ExecutionResult
-from strawberry.types.execution import PreExecutionError
 
 from graph.envelope import RequestRefused, check_parameters, parse_json
-from graph.errors import breaks_a_stream, show
+from graph.errors import show
+from graph.live import Ask, Live
 
 _MAX_REASON = 123
 """Bytes that the reason in a close frame may have."""
@@ -47,6 +48,10 @@ class Socket(ASGIWebSocketAdapter):
     async def send_json(self, message: Mapping[str, object]) -> None:
         text = self.view.encode_json(message)
         assert isinstance(text, str)
+        await self.send_text(text)
+
+    async def send_text(self, text: str) -> None:
+        """Send what is encoded already."""
         try:
             await self.ws.send_text(text)
         except (WebSocketDisconnect, RuntimeError) as error:
@@ -106,25 +111,29 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler[object, None]):
 
     async def _send_results(self, operation: Operation[object, None]) -> list[GraphQLError]:
         """Returns what ended the operation; nothing where it came to its end."""
-        # A context of its own: what one operation has read, another one must not take for new.
-        context = await self.view.get_context(self.websocket.ws, self.websocket.ws)
-        results = await self.schema.stream(
-            operation.query,
-            variable_values=operation.variables,
-            context_value=context,
-            operation_name=operation.operation_name,
-        )
-        async with aclosing(results):
-            async for result in results:
-                assert isinstance(result, ExecutionResult)
-                if result.errors and (
-                    isinstance(result, PreExecutionError)
-                    or _is_whole(result.errors)
-                    or breaks_a_stream(result.errors)
-                ):
-                    return result.errors
-                await operation.send_next(result)
+        ask = Ask(operation.query, operation.variables, operation.operation_name)
+        before = f'{{"id":{dumps(operation.id)},"type":"next","payload":'
+        live: Live = self.view.live  # type: ignore[attr-defined]
+        async with aclosing(live.pieces(ask, self._new_context, partial(self._execute, ask))) as pieces:
+            async for piece in pieces:
+                if piece.errors:
+                    return piece.errors
+                if not operation.completed:
+                    await self.websocket.send_text(before + piece.text + "}")
         return []
+
+    async def _new_context(self) -> object:
+        # For each operation: what one of them has read, another one must not take for new.
+        return await self.view.get_context(self.websocket.ws, self.websocket.ws)
+
+    async def _execute(self, ask: Ask, context: object) -> AsyncGenerator[Any, None]:
+        results: AsyncGenerator[Any, None] = await self.schema.stream(
+            ask.query,
+            variable_values=ask.variables,
+            context_value=context,
+            operation_name=ask.operation_name,
+        )
+        return results
 
 
 def _problem(message: object) -> str | None:
@@ -142,11 +151,6 @@ def _problem(message: object) -> str | None:
     elif payload is not None and not isinstance(payload, dict):
         return "`payload` is an object or null"
     return None
-
-
-def _is_whole(errors: list[GraphQLError]) -> bool:
-    """Whether the operation was refused, or its stream broke: not just a field of a result."""
-    return all(error.path is None for error in errors)
 
 
 def _error(refusal: RequestRefused) -> GraphQLError:

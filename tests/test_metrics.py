@@ -19,7 +19,7 @@ async def figures(client: GraphQLClient) -> dict[str, float]:
 
 async def test_a_subscriber_and_what_waits_for_it_are_counted(app: Starlette, client: GraphQLClient) -> None:
     before = await figures(client)
-    assert (before["rungraph_subscribers"], before["rungraph_bus_connected"]) == (0, 1)
+    assert (before["rungraph_watches"], before["rungraph_bus_connected"]) == (0, 1)
     repository: ActionRepo = app.state.repository
     stream = repository.watch_all_run_updates()
     async with asyncio.timeout(10):
@@ -28,12 +28,12 @@ async def test_a_subscriber_and_what_waits_for_it_are_counted(app: Starlette, cl
         while (await figures(client))["rungraph_mailbox_entries"] == 0:  # noqa: ASYNC110 - asked from outside
             await asyncio.sleep(0.01)
     seen = await figures(client)
-    assert seen["rungraph_subscribers"] == 1
+    assert seen["rungraph_watches"] == 1
     assert seen["rungraph_feed_looks_total"] > before["rungraph_feed_looks_total"]
     assert 0 <= seen["rungraph_feed_lag_seconds"] < 5
     assert seen["rungraph_tasks"] > before["rungraph_tasks"] > 0
     await stream.aclose()
-    assert (await figures(client))["rungraph_subscribers"] == 0
+    assert (await figures(client))["rungraph_watches"] == 0
 
 
 async def test_a_cursor_that_cannot_be_honoured_is_counted_as_a_resync(

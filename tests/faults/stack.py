@@ -109,7 +109,7 @@ class Replica:
             text = (await asking.get(f"{self.url}/metrics")).text
         families = text_string_to_metric_families(text)
         found = {sample.name: sample.value for family in families for sample in family.samples}
-        names = ("subscribers", "mailbox_entries", "tasks", "database_connections_in_use")
+        names = ("subscribers", "watches", "mailbox_entries", "tasks", "database_connections_in_use")
         usage = {name: found[f"rungraph_{name}"] for name in names}
         return usage | {"descriptors": len(os.listdir(f"/proc/{self._process.pid}/fd"))}
 
