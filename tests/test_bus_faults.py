@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 
 from repo import Action, ActionEvent, ActionPhase, ActionRepo, InvalidArgument, bus, hub, open_repository
 from repo.bus import Bus
-from tests.bells import SECONDS, came, heard, opened, until
+from tests.bells import SECONDS, came, cut_all, heard, opened, until
 from tests.making import RUN, action, event, make_run
 from tests.proxy import proxied
 from tests.redis import RedisServer, running_redis
@@ -82,6 +82,31 @@ async def test_nothing_is_left_of_links_that_went_dead(bus_url: str) -> None:
     await suffer()
     await until(lambda: asyncio.all_tasks() == tasks)
     await until(lambda: len(os.listdir("/dev/fd")) <= descriptors)
+
+
+@pytest.mark.usefixtures("quick_beat")
+async def test_a_bell_that_meets_the_end_of_its_link_leaves_nothing_open(
+    bus_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis's client, once closed, opened another connection for it."""
+    monkeypatch.setattr(bus, "_QUIET", 0)
+
+    async def ring(here: Bus) -> None:
+        while True:
+            here.ring()
+            await asyncio.sleep(0)
+
+    counts = []
+    for _ in range(15):
+        async with opened(bus_url) as (here, _):
+            ringing = asyncio.create_task(ring(here))
+            with structlog.testing.capture_logs() as logs:
+                await cut_all(bus_url)
+                await until(partial(came, logs, "the bus is back", 1))
+            ringing.cancel()
+        await asyncio.sleep(0.05)
+        counts.append(len(os.listdir("/dev/fd")))
+    assert counts[-1] <= counts[0], counts
 
 
 async def test_who_may_not_ring_is_not_connected_and_told_why(redis_server: RedisServer) -> None:
