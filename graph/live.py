@@ -59,7 +59,7 @@ class _Listener:
         self.is_behind = False
         self._pieces: deque[Piece] = deque()
         self._ended = False
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
         self._woken = asyncio.Event()
 
     def put(self, piece: Piece) -> None:
@@ -71,7 +71,7 @@ class _Listener:
             self._pieces.append(piece)
         self._woken.set()
 
-    def end(self, error: Exception | None) -> None:
+    def end(self, error: BaseException | None) -> None:
         """There is nothing more to come, for this reason."""
         self._ended, self._error = True, error
         self._woken.set()
@@ -107,18 +107,20 @@ class _Shared:
         self._forget = forget
         self._listeners: set[_Listener] = set()
         self._rests = False
-        self._pumping = asyncio.create_task(self._pump(pending))
+        self._pending: asyncio.Task[Any] = pending
+        self._closing: asyncio.Task[None] | None = None
+        self._pumping = asyncio.create_task(self._pump())
+        # Not at the end of the task itself: one that is cancelled at once never comes there.
+        self._pumping.add_done_callback(self._end)
 
     @property
     def is_drained(self) -> bool:
         """Whether all who have joined were given everything that was seen so far."""
         return (self._rests or self._progress.waits) and self._progress.is_drained
 
-    def join(self) -> _Listener:
-        """Somebody who gets what comes from here on."""
-        listener = _Listener()
+    def join(self, listener: _Listener) -> None:
+        """It gets what comes from here on."""
         self._listeners.add(listener)
-        return listener
 
     def leave(self, listener: _Listener) -> None:
         """It gets nothing more. The last one ends the stream."""
@@ -127,26 +129,25 @@ class _Shared:
             self._forget()
             self._pumping.cancel()
 
-    async def _pump(self, pending: asyncio.Task[Any]) -> None:
-        error = None
-        try:
-            while (result := await pending) is not None:
-                piece = self._encode(result)
-                for listener in self._listeners:
-                    listener.put(piece)
-                if piece.errors:
-                    return
-                self._rests = True
-                await asyncio.sleep(_BATCH)
-                self._rests = False
-                pending = asyncio.create_task(_next(self.results))
-        except Exception as raised:  # it is for those who listen to say what it is
-            error = raised
-        finally:
-            self._forget()
+    async def _pump(self) -> None:
+        while (result := await self._pending) is not None:
+            piece = self._encode(result)
             for listener in self._listeners:
-                listener.end(error)
-            await self.results.aclose()
+                listener.put(piece)
+            if piece.errors:
+                return
+            self._rests = True
+            await asyncio.sleep(_BATCH)
+            self._rests = False
+            self._pending = asyncio.create_task(_next(self.results))
+
+    def _end(self, pumping: asyncio.Task[None]) -> None:
+        # What was raised is for those who listen to say.
+        error = None if pumping.cancelled() else pumping.exception()
+        self._forget()
+        for listener in self._listeners:
+            listener.end(error)
+        self._closing = asyncio.create_task(_close(self.results, self._pending))
 
 
 class Live:
@@ -179,23 +180,23 @@ class Live:
                 if isinstance(context, Context):
                     context.resume_after = after
                 alone = _Alone(await execute(context))
-                shared = None
+                shared, listener = None, _Listener()
                 try:
-                    while shared is None:
-                        if await alone.has_come():
-                            if (result := alone.take()) is None:
-                                return
-                            piece = self._piece(result, context)
-                            yield piece
-                            after = piece.cursor
-                            if piece.errors:
-                                return
-                        elif isinstance(context, Context):
-                            shared = self._place(ask, context, alone)
-                    listener = shared.join()
-                finally:
-                    await alone.close()
-                try:
+                    try:
+                        while shared is None:
+                            if await alone.has_come():
+                                if (result := alone.take()) is None:
+                                    return
+                                piece = self._piece(result, context)
+                                yield piece
+                                after = piece.cursor
+                                if piece.errors:
+                                    return
+                            elif isinstance(context, Context):
+                                shared = self._place(ask, context, alone)
+                        shared.join(listener)
+                    finally:
+                        await alone.close()
                     async with aclosing(listener.pieces()) as pieces:
                         async for piece in pieces:
                             yield piece
@@ -203,7 +204,8 @@ class Live:
                             if piece.errors:
                                 return
                 finally:
-                    shared.leave(listener)
+                    if shared is not None:
+                        shared.leave(listener)
                 if not listener.is_behind:
                     return
         finally:
@@ -273,11 +275,18 @@ class _Alone:
 
     async def close(self) -> None:
         """End it, unless it was given away."""
-        if self._pending is not None:
-            self._pending.cancel()
-            await asyncio.gather(self._pending, return_exceptions=True)
         if self._is_ours:
-            await self.results.aclose()
+            await _close(self.results, self._pending)
+
+
+async def _close(results: Results, pending: asyncio.Task[Any] | None) -> None:
+    """End the results, of which one may be awaited."""
+    try:
+        if pending is not None:
+            pending.cancel()
+            await asyncio.gather(pending, return_exceptions=True)
+    finally:
+        await results.aclose()
 
 
 async def _next(results: Results) -> Any:

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Any
 
 import httpx2
@@ -11,8 +11,11 @@ import pytest
 from starlette.applications import Starlette
 
 from graph import live as live_module
+from graph.context import Context
 from graph.http import GraphQLEndpoint
+from graph.limits import Limits
 from graph.live import Ask, Live
+from graph.schema import build_schema
 from repo import ActionPhase, ActionRepo, Identity, IdentityKind
 from tests.making import RUN, action, event, make_run, new
 from tests.serving import serving
@@ -193,3 +196,42 @@ def test_another_identity_has_another_source() -> None:
     assert key(ask, one) == key(Ask(ACTIONS, {"after": "2"}, None), one)
     used_twice = EVENTS.replace("{ version }", "{ version } other: kind @skip(if: $after)")
     assert key(Ask(used_twice, {"after": "1"}, None), one) != key(Ask(used_twice, {"after": "2"}, None), one)
+
+
+async def test_who_leaves_at_any_moment_leaves_nothing_behind(repository: ActionRepo) -> None:
+    await make_run(repository)
+    schema = build_schema(Limits(depth=15, aliases=100, tokens=4000))
+    live = Live(lambda result: str(result.data))
+    ask = Ask(ACTIONS, None, None)
+
+    async def context() -> Context:
+        return Context(repository, Identity(IdentityKind.USER, "one"), 100)
+
+    async def execute(given: object) -> Any:
+        return await schema.stream(ask.query, variable_values=ask.variables, context_value=given)
+
+    async def read() -> None:
+        async with aclosing(live.pieces(ask, context, execute)) as pieces:
+            async for _ in pieces:
+                pass
+
+    before = asyncio.all_tasks()
+    async with asyncio.timeout(SECONDS):
+        for others in (0, 1):
+            staying = [asyncio.create_task(read()) for _ in range(others)]
+            while live.sources < others:  # noqa: ASYNC110 - it joins in its own time
+                await asyncio.sleep(0.01)
+            for steps in range(50):
+                leaving = asyncio.create_task(read())
+                for _ in range(steps):
+                    await asyncio.sleep(0.0004)
+                leaving.cancel()
+                await asyncio.gather(leaving, return_exceptions=True)
+            for task in staying:
+                task.cancel()
+            await asyncio.gather(*staying, return_exceptions=True)
+            while live.operations or live.sources or repository.watch_figures().watches:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            while asyncio.all_tasks() != before:  # noqa: ASYNC110 - the reader of changes ends by itself
+                await asyncio.sleep(0.01)
+    assert repository.connections_in_use == 0
