@@ -198,7 +198,10 @@ def test_another_identity_has_another_source() -> None:
     assert key(Ask(used_twice, {"after": "1"}, None), one) != key(Ask(used_twice, {"after": "2"}, None), one)
 
 
-async def test_who_leaves_at_any_moment_leaves_nothing_behind(repository: ActionRepo) -> None:
+async def test_who_leaves_at_any_moment_leaves_nothing_behind(
+    repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_module, "_LOOK", (0.002, 0.01))
     await make_run(repository)
     schema = build_schema(Limits(depth=15, aliases=100, tokens=4000))
     live = Live(lambda result: str(result.data))
@@ -221,10 +224,13 @@ async def test_who_leaves_at_any_moment_leaves_nothing_behind(repository: Action
             staying = [asyncio.create_task(read()) for _ in range(others)]
             while live.sources < others:  # noqa: ASYNC110 - it joins in its own time
                 await asyncio.sleep(0.01)
-            for steps in range(50):
+            for turn in range(100):
                 leaving = asyncio.create_task(read())
-                for _ in range(steps):
-                    await asyncio.sleep(0.0004)
+                # From the moment of joining on, turn by turn of the loop; and all along the way.
+                while turn % 3 and live.operations > others and live.sources == 0:
+                    await asyncio.sleep(0)
+                for _ in range(turn // 3):
+                    await asyncio.sleep(0 if turn % 3 == 1 else 0.0002)
                 leaving.cancel()
                 await asyncio.gather(leaving, return_exceptions=True)
             for task in staying:
