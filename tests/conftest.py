@@ -14,7 +14,7 @@ from repo import ActionRepo, open_repository
 from tests.client import GraphQLClient
 from tests.databases import Databases, PostgresDatabases, SqliteDatabases, create_migrated
 from tests.postgres import running_postgres
-from tests.redis import RedisServer, running_redis
+from tests.redis_server import RedisServer, running_redis
 
 
 @pytest.fixture(autouse=True)

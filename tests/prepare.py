@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from tests.browser import find_chromium
 from tests.postgres import find_binaries
-from tests.redis import find_redis
+from tests.redis_server import find_redis
 
 
 @dataclass

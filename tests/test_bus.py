@@ -13,7 +13,7 @@ from repo.bus import Bus
 from tests.bells import SECONDS, Bell, came, cut_all, heard, opened, until
 from tests.making import RUN, action, make_run
 from tests.proxy import proxied
-from tests.redis import running_redis
+from tests.redis_server import running_redis
 from tests.serving import free_port
 
 

@@ -16,7 +16,7 @@ from repo.bus import Bus
 from tests.bells import SECONDS, came, cut_all, heard, opened, until
 from tests.making import RUN, action, event, make_run
 from tests.proxy import proxied
-from tests.redis import RedisServer, running_redis
+from tests.redis_server import RedisServer, running_redis
 
 on_postgres = pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
 

@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from repo import migrate
 from tests.faults.replica import MISHAP_FILE
 from tests.postgres import Postgres, running_postgres
-from tests.redis import RedisServer, running_redis
+from tests.redis_server import RedisServer, running_redis
 from tests.serving import free_port
 
 BusKind = Literal["postgresql", "redis"]
