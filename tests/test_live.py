@@ -227,7 +227,7 @@ async def test_who_leaves_at_any_moment_leaves_nothing_behind(
             for turn in range(100):
                 leaving = asyncio.create_task(read())
                 # From the moment of joining on, turn by turn of the loop; and all along the way.
-                while turn % 3 and live.operations > others and live.sources == 0:
+                while turn % 3 and live.operations > others and live.sources == 0:  # noqa: ASYNC110
                     await asyncio.sleep(0)
                 for _ in range(turn // 3):
                     await asyncio.sleep(0 if turn % 3 == 1 else 0.0002)
