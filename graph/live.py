@@ -302,7 +302,7 @@ def _key(ask: Ask, identity: Identity) -> Hashable:
     operation = get_operation_ast(document, ask.operation_name)
     assert operation is not None, "an operation without a name, or one that is not there, does not run"
     for field in operation.selection_set.selections:
-        for argument in getattr(field, "arguments", ()):
+        for argument in getattr(field, "arguments", None) or ():
             if argument.name.value == "after" and isinstance(argument.value, VariableNode):
                 name = argument.value.name.value
                 if _uses(document, name) == 1:

@@ -85,6 +85,26 @@ async def test_those_who_ask_the_same_have_one_source_and_get_the_same(
     await until(lambda: (live.operations, live.sources, figures().watches) == (0, 0, 0))
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "subscription { runs { kind runs { phase } } }",
+        "subscription { ...all } fragment all on Subscription { runs { kind runs { phase } } }",
+        "subscription All { all: runs { kind runs { phase } } }",
+    ],
+)
+async def test_a_subscription_may_be_written_in_any_way(
+    app: Starlette, address: str, repository: ActionRepo, query: str
+) -> None:
+    await make_run(repository)
+    live = live_of(app)
+    async with subscribed(address, query, 2) as sockets:
+        await until(lambda: (live.operations, live.sources) == (2, 1))
+        await write(repository, ActionPhase.RUNNING)
+        for number, socket in enumerate(sockets):
+            assert (await socket.data(f"id-{number}"))["runs"] == [{"phase": "RUNNING"}]
+
+
 async def test_what_differs_is_not_shared_but_where_a_client_goes_on_from_does_not_matter(
     app: Starlette, address: str, repository: ActionRepo
 ) -> None:
