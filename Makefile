@@ -11,12 +11,14 @@ NPM_TESTS_READY := tests/npm/node_modules/.ready
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install run test soak lint schema lock
+.PHONY: help install run test soak bench bench-quick lint schema lock
 
 help:
 	@echo "make run       start Rungraph with demo runs on http://127.0.0.1:8000/graphql"
 	@echo "make test      check everything: style, types, schema, tests on SQLite and PostgreSQL"
 	@echo "make soak      the faults that the tests do in short, at length, with figures (20 minutes)"
+	@echo "make bench     measure speed and memory beside a floor, into bench/RESULTS.md (5 minutes)"
+	@echo "make bench-quick   a little of the same, in under two minutes"
 	@echo "make install   only install what the others need, into .venv and node_modules"
 	@echo "make lint      put the code into shape, then check style and types"
 	@echo "make schema    write schema.graphql anew after a change of the API"
@@ -42,6 +44,10 @@ test: install $(NPM_TESTS_READY)
 soak: install
 	@$(BIN)/python tests/prepare.py
 	@$(BIN)/python -m tests.faults $(TRIALS)
+
+bench bench-quick: install
+	@$(BIN)/python tests/prepare.py
+	@$(BIN)/python -m bench $(if $(filter bench-quick,$@),--quick) $(TRIALS)
 
 lint: install
 	@$(BIN)/ruff check --fix

@@ -23,6 +23,8 @@ from repo import Identity, Progress
 
 _BATCH = 0.02
 """Seconds between two frames that are shared: what comes meanwhile comes together."""
+_MOST_BATCHES = 50
+"""How many times longer it waits when there is more to do than can be done."""
 _MOST_WAITING = 32
 """Frames that wait for one client; then it catches up by itself."""
 _LOOK = (0.02, 1.0)
@@ -61,6 +63,11 @@ class _Listener:
         self._ended = False
         self._error: BaseException | None = None
         self._woken = asyncio.Event()
+
+    @property
+    def waiting(self) -> int:
+        """How many pieces it has not been sent."""
+        return len(self._pieces)
 
     def put(self, piece: Piece) -> None:
         """Send it this piece, or none any more where it is too slow."""
@@ -138,6 +145,12 @@ class _Shared:
                 return
             self._rests = True
             await asyncio.sleep(_BATCH)
+            for _ in range(_MOST_BATCHES):
+                # Where most have not been sent the last ones, it is this process that is slow, and not
+                # they: what comes meanwhile comes together.
+                if 2 * sum(listener.waiting > 2 for listener in self._listeners) <= len(self._listeners):
+                    break
+                await asyncio.sleep(_BATCH)
             self._rests = False
             self._pending = asyncio.create_task(_next(self.results))
 

@@ -1,0 +1,73 @@
+"""Owns the data that is measured with: it comes in through the API, like everything else."""
+
+from typing import Any
+
+import httpx2
+
+from bench.processes import Process
+
+BATCH = 5000
+PROJECT, DOMAIN = "bench", "production"
+_CREATE = "mutation ($input: [CreateActionInput!]!) { createActions(input: $input) { created } }"
+
+
+def run_id(name: str) -> dict[str, str]:
+    """A run as an argument."""
+    return {"project": PROJECT, "domain": DOMAIN, "name": name}
+
+
+def action_id(run: str, name: str) -> dict[str, str]:
+    """An action as an argument."""
+    return {"project": PROJECT, "domain": DOMAIN, "runName": run, "name": name}
+
+
+async def execute(process: Process, query: str, variables: dict[str, Any]) -> dict[str, Any]:
+    """The data of an operation. Raises AssertionError where it has errors."""
+    async with httpx2.AsyncClient(timeout=60) as client:
+        response = await client.post(f"{process.url}/graphql", json={"query": query, "variables": variables})
+    body = response.json()
+    assert "errors" not in body, body["errors"][:1]
+    data: dict[str, Any] = body["data"]
+    return data
+
+
+async def make_runs(process: Process, count: int) -> None:
+    """So many runs, with all that a list shows of them."""
+    await _create(process, [_run(number) for number in range(count)])
+
+
+async def make_actions(process: Process, run: str, count: int) -> None:
+    """A run with so many actions, its root a0 among them."""
+    await _create(process, [_action(run, number) for number in range(count)])
+
+
+async def _create(process: Process, inputs: list[dict[str, Any]]) -> None:
+    for start in range(0, len(inputs), BATCH):
+        batch = inputs[start : start + BATCH]
+        made = await execute(process, _CREATE, {"input": batch})
+        assert made["createActions"]["created"] == len(batch)
+
+
+def _run(number: int) -> dict[str, Any]:
+    task = {"project": PROJECT, "domain": DOMAIN, "name": f"tasks.load_{number % 7}", "version": "v12"}
+    return {
+        "id": action_id(f"run-{number}", "a0"),
+        "phase": "SUCCEEDED" if number % 5 else "RUNNING",
+        "source": "SCHEDULE_TRIGGER",
+        "task": task,
+        "taskType": "python",
+        "functionName": "load",
+        "environmentName": "default",
+        "trigger": {"taskName": task["name"], "name": "nightly"},
+        "labels": [{"key": "team", "value": "data"}],
+        "updateTriggeredAt": True,
+    }
+
+
+def _action(run: str, number: int) -> dict[str, Any]:
+    return {
+        "id": action_id(run, f"a{number}"),
+        "parentName": "a0" if number else None,
+        "taskType": "python",
+        "functionName": "load",
+    }

@@ -1,0 +1,71 @@
+"""Owns the servers that are measured: what they cost in processor time and memory."""
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+
+from tests.serving import free_port
+
+_READY_SECONDS = 30
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Process:
+    """A server that runs."""
+
+    pid: int
+    port: int
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def cpu(self) -> float:
+        """Seconds of processor time that it has used."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS
+
+    def memory(self) -> int:
+        """Bytes of memory that it occupies."""
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+@asynccontextmanager
+async def running(*command: str, ready: str = "/readyz", **environment: str) -> AsyncIterator[Process]:
+    """`python -m COMMAND`, once it is ready; RUNGRAPH_PORT says where it has to listen."""
+    port = free_port()
+    settings = {"RUNGRAPH_PORT": str(port), "RUNGRAPH_LOG_LEVEL": "warning", **environment}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", *command),
+        env={**os.environ, **settings},
+        stdout=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        async with asyncio.timeout(_READY_SECONDS), httpx2.AsyncClient() as asking:
+            while True:
+                with contextlib.suppress(httpx2.TransportError):
+                    if (await asking.get(f"http://127.0.0.1:{port}{ready}")).status_code == 200:
+                        break
+                await asyncio.sleep(0.05)
+        yield Process(process.pid, port)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        await process.wait()
+
+
+@asynccontextmanager
+async def rungraph(database_url: str, **environment: str) -> AsyncIterator[Process]:
+    """A server over a database."""
+    async with running("bench.serve", RUNGRAPH_DATABASE_URL=database_url, **environment) as process:
+        yield process

@@ -1,0 +1,112 @@
+"""Owns subscribers that cost the client little: frames are counted as bytes, and not read as JSON."""
+
+import asyncio
+import base64
+import json
+import os
+import re
+import time
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from bench.processes import Process
+
+_ATTEMPTS = re.compile(rb'"attempts":(\d+)')
+
+
+@dataclass
+class Seen:
+    """What all subscribers together got."""
+
+    frames: int = 0
+    rows: int = 0
+    lags: list[float] = field(default_factory=list)
+    """Seconds from the acknowledgement of a write until a subscriber had it."""
+    acknowledged: dict[int, float] = field(default_factory=dict)
+    """When the write with this number of attempts was acknowledged."""
+
+
+class Subscriber(asyncio.Protocol):
+    """One websocket with one subscription."""
+
+    def __init__(self, query: str, variables: dict[str, Any], seen: Seen) -> None:
+        self.latest = 0
+        self.bytes = 0
+        self.synced = asyncio.get_running_loop().create_future()
+        self._ask = json.dumps(
+            {"type": "subscribe", "id": "1", "payload": {"query": query, "variables": variables}}
+        )
+        self._seen = seen
+        self._buffer = bytearray()
+        self._is_open = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        key = base64.b64encode(os.urandom(16)).decode()
+        self.transport.write(
+            (
+                "GET /graphql HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n"
+                "Sec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n"
+            ).encode()
+        )
+
+    def data_received(self, data: bytes) -> None:
+        self.bytes += len(data)
+        self._buffer += data
+        if not self._is_open:
+            end = self._buffer.find(b"\r\n\r\n")
+            if end < 0:
+                return
+            assert self._buffer.startswith(b"HTTP/1.1 101"), bytes(self._buffer)
+            del self._buffer[: end + 4]
+            self._is_open = True
+            self._send(b'{"type":"connection_init"}')
+            self._send(self._ask.encode())
+        while (frame := self._frame()) is not None:
+            self._take(frame)
+
+    def _frame(self) -> bytes | None:
+        buffer = self._buffer
+        if len(buffer) < 2:
+            return None
+        length, start = buffer[1], 2
+        if length == 126:
+            length, start = int.from_bytes(buffer[2:4]), 4
+        elif length == 127:
+            length, start = int.from_bytes(buffer[2:10]), 10
+        if len(buffer) < start + length:
+            return None
+        kind, content = buffer[0] & 15, bytes(buffer[start : start + length])
+        del buffer[: start + length]
+        if kind == 9:
+            self._send(content, 10)
+            return b""
+        return content
+
+    def _send(self, content: bytes, kind: int = 1) -> None:
+        size = bytes([128 | len(content)]) if len(content) < 126 else b"\xfe" + len(content).to_bytes(2)
+        self.transport.write(bytes([128 | kind]) + size + bytes(4) + content)
+
+    def _take(self, frame: bytes) -> None:
+        if b'"SYNCED"' in frame:
+            if not self.synced.done():
+                self.synced.set_result(None)
+        elif b'"CHANGE"' in frame or b'"SNAPSHOT"' in frame:
+            found = _ATTEMPTS.findall(frame)
+            self._seen.frames += 1
+            self._seen.rows += len(found)
+            latest = max(map(int, found[-1:]), default=0)
+            acknowledged = self._seen.acknowledged.get(latest)
+            if acknowledged is not None and latest > self.latest:
+                self._seen.lags.append(max(0.0, time.monotonic() - acknowledged))
+            self.latest = max(self.latest, latest)
+
+
+async def subscribe(process: Process, query: str, variables: dict[str, Any], seen: Seen) -> Subscriber:
+    """One more subscriber, which has not got anything yet."""
+    loop = asyncio.get_running_loop()
+    _, subscriber = await loop.create_connection(
+        lambda: Subscriber(query, variables, seen), "127.0.0.1", process.port
+    )
+    return subscriber
