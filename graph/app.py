@@ -13,6 +13,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 
 from graph import graphiql
 from graph.context import Context
+from graph.execution import Engine
 from graph.http import GraphQLEndpoint
 from graph.limits import Limits
 from graph.metrics import measuring, metrics
@@ -49,7 +50,7 @@ def create_app(settings: Settings) -> Starlette:
 
     limits = Limits(settings.max_query_depth, settings.max_query_aliases, settings.max_query_tokens)
     endpoint = GraphQLEndpoint(
-        build_schema(limits),
+        Engine(build_schema(limits), settings.compiled_execution),
         context,
         max_body_bytes=settings.max_body_bytes,
         graphiql=settings.graphiql,

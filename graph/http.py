@@ -3,7 +3,6 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from datetime import timedelta
-from json import dumps
 from typing import Any
 
 import orjson
@@ -12,9 +11,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 from strawberry.asgi import GraphQL
-from strawberry.http import GraphQLHTTPResponse, process_result
 from strawberry.http.streaming import SSETransport, merge_stream_with_heartbeat
-from strawberry.schema import BaseSchema
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.types import ExecutionResult
@@ -32,6 +29,7 @@ from graph.envelope import (
     read_parameters,
 )
 from graph.errors import no_such_operation
+from graph.execution.engine import Answer, Engine, encode, formatted
 from graph.live import Ask, Live
 from graph.websocket import Socket, WebSocketHandler
 
@@ -62,7 +60,7 @@ class GraphQLEndpoint(GraphQL[object, None]):
 
     def __init__(
         self,
-        schema: BaseSchema,
+        engine: Engine,
         context: Callable[[HTTPConnection], Awaitable[object]],
         *,
         max_body_bytes: int,
@@ -71,18 +69,19 @@ class GraphQLEndpoint(GraphQL[object, None]):
         allowed_origins: Sequence[str] = (),
     ) -> None:
         super().__init__(
-            schema,
+            engine.schema,
             graphql_ide=None,
             subscription_protocols=[GRAPHQL_TRANSPORT_WS_PROTOCOL],
             connection_init_wait_timeout=_INIT_WITHIN,
             max_subscriptions_per_connection=max_subscriptions,
             allowed_origins=allowed_origins,
         )
+        self.engine = engine
         self._context = context
         self._max_body_bytes = max_body_bytes
         self._graphiql = graphiql
         self._events = SSETransport()
-        self.live = Live(lambda result: self.encode_json(_formatted(result)))
+        self.live = Live(lambda result: encode(formatted(result)).decode())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -113,29 +112,29 @@ class GraphQLEndpoint(GraphQL[object, None]):
             return self._stream(request, parameters, context)
         return self._answer(await self._execute(request.method, parameters, context), media_type)
 
-    async def _execute(self, method: str, parameters: Parameters, context: object) -> ExecutionResult:
+    async def _execute(self, method: str, parameters: Parameters, context: object) -> Answer:
         try:
-            return await self.schema.execute(
+            return await self.engine.answer(
                 parameters.query,
-                variable_values=parameters.variables,
-                context_value=context,
-                operation_name=parameters.operation_name,
-                allowed_operation_types=ALLOWED[method],
-                operation_extensions=parameters.extensions,
+                parameters.variables,
+                parameters.operation_name,
+                context,
+                ALLOWED[method],
+                parameters.extensions,
             )
         except CannotGetOperationTypeError as error:
-            return ExecutionResult(data=None, errors=[no_such_operation(error)])
+            body = formatted(ExecutionResult(data=None, errors=[no_such_operation(error)]))
+            return Answer(encode(body), [no_such_operation(error)], has_data=False)
         except InvalidOperationTypeError as error:
             if error.operation_type is OperationType.SUBSCRIPTION:
                 message = f"A subscription is answered as {EVENT_STREAM} or over a websocket; accept one."
                 raise RequestRefused(406, "NOT_ACCEPTABLE", message) from None
             raise _not_allowed("Mutations are sent by POST.", "POST") from None
 
-    def _answer(self, result: ExecutionResult, media_type: str) -> Response:
-        body = _formatted(result)
+    def _answer(self, answer: Answer, media_type: str) -> Response:
         # application/json says 200 also for what could not be executed: so wants the specification.
-        status = 400 if media_type == GRAPHQL_RESPONSE and "data" not in body else 200
-        return Response(self.encode_json(body), status, media_type=f"{media_type}; charset=utf-8")
+        status = 400 if media_type == GRAPHQL_RESPONSE and not answer.has_data else 200
+        return Response(answer.body, status, media_type=f"{media_type}; charset=utf-8")
 
     def _stream(self, request: Request, parameters: Parameters, context: object) -> Response:
         """The "distinct connections" mode of the graphql-sse protocol: `next` per result, then `complete`."""
@@ -148,15 +147,10 @@ class GraphQLEndpoint(GraphQL[object, None]):
             return first.pop() if first else await self._context(request)
 
         async def execute(context: object) -> AsyncGenerator[Any, None]:
-            results: AsyncGenerator[Any, None] = await self.schema.stream(
-                ask.query,
-                variable_values=ask.variables,
-                context_value=context,
-                operation_name=ask.operation_name,
-                allowed_operation_types=ALLOWED[request.method] | {OperationType.SUBSCRIPTION},
-                operation_extensions=parameters.extensions,
+            allowed = ALLOWED[request.method] | {OperationType.SUBSCRIPTION}
+            return await self.engine.stream(
+                ask.query, ask.variables, ask.operation_name, context, allowed, parameters.extensions
             )
-            return results
 
         async def events() -> AsyncGenerator[str, None]:
             async with aclosing(self.live.pieces(ask, new_context, execute)) as pieces:
@@ -188,18 +182,7 @@ class GraphQLEndpoint(GraphQL[object, None]):
 
     def encode_json(self, data: object) -> str:
         """Strict JSON, as text: what Strawberry gets as bytes, it sends as binary frames."""
-        try:
-            return orjson.dumps(data).decode()
-        except TypeError:  # an integer of more than 64 bits, or half of a surrogate pair
-            return dumps(data, separators=(",", ":"), allow_nan=False)
-
-
-def _formatted(result: Any) -> GraphQLHTTPResponse:
-    """The result as the client gets it; without `data` where nothing was executed."""
-    body = process_result(result)
-    if result.data is None and result.errors and all(error.path is None for error in result.errors):
-        del body["data"]
-    return body
+        return encode(data).decode()
 
 
 def _not_allowed(message: str, allow: str) -> RequestRefused:

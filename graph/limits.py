@@ -1,6 +1,6 @@
 """Owns what is executed at all: one operation, how large it may be, and which text it may hold."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from graphql import (
     StringValueNode,
     ValidationContext,
     ValidationRule,
+    specified_rules,
 )
 from strawberry.extensions import SchemaExtension
 
@@ -39,35 +40,41 @@ class OperationLimits(SchemaExtension):
     """Refuses documents over the limits, and text that no database can store."""
 
     def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._rule = _rule(limits)
+        self.tokens = limits.tokens
+        """How long a document may be."""
+        self.rules = (*specified_rules, _rule(limits))
+        """What it is validated by."""
 
     def on_operation(self) -> Iterator[None]:
         context = self.execution_context
-        context.parse_options["max_tokens"] = self._limits.tokens
-        context.validation_rules = (*context.validation_rules, self._rule)
+        context.parse_options["max_tokens"] = self.tokens
+        context.validation_rules = self.rules
         yield
 
     def on_execute(self) -> Iterator[None]:
-        if (error := self._refusal()) is not None:
+        context = self.execution_context
+        assert context.graphql_document is not None
+        name = context._provided_operation_name
+        if (error := refusal(context.graphql_document, name, context.variables)) is not None:
             raise error  # a result instead would be heeded for queries, and not for subscriptions
         yield
 
-    def _refusal(self) -> GraphQLError | None:
-        context = self.execution_context
-        definitions = context.graphql_document.definitions if context.graphql_document else ()
-        operations = sum(isinstance(definition, OperationDefinitionNode) for definition in definitions)
-        if operations > 1 and context._provided_operation_name is None:
+
+def refusal(
+    document: DocumentNode, operation_name: str | None, variables: Mapping[str, Any] | None
+) -> GraphQLError | None:
+    """Why a valid document is not executed, where it is not."""
+    if operation_name is None and len(document.definitions) > 1:
+        operations = sum(isinstance(each, OperationDefinitionNode) for each in document.definitions)
+        if operations > 1:
             return GraphQLError(
                 f"The document holds {operations} operations; name the one that is meant.",
                 extensions={"code": "OPERATION_RESOLUTION_FAILURE"},
             )
-        for name, value in (context.variables or {}).items():
-            if (problem := _unstorable(value)) is not None:
-                return GraphQLError(
-                    f"Variable '${name}' holds {problem}.", extensions={"code": "BAD_USER_INPUT"}
-                )
-        return None
+    for name, value in (variables or {}).items():
+        if (problem := _unstorable(value)) is not None:
+            return GraphQLError(f"Variable '${name}' holds {problem}.", extensions={"code": "BAD_USER_INPUT"})
+    return None
 
 
 def _rule(limits: Limits) -> type[ValidationRule]:

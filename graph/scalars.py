@@ -31,6 +31,11 @@ def _parse_time(value: object) -> datetime:
         raise GraphQLError(f"DateTime has no such moment: {_short(value)}") from None
 
 
+def _serialize_time(value: datetime) -> str:
+    text = datetime.isoformat(value)
+    return text[:-6] + "Z" if text.endswith("+00:00") else text
+
+
 def _parse_integer(value: object) -> int:
     if isinstance(value, str) and _INTEGER.fullmatch(value):
         value = int(value)
@@ -77,7 +82,7 @@ scalars: dict[object, ScalarDefinition] = {
         description="A moment as RFC 3339 text, in UTC and with up to six decimals of a second. "
         "Input needs an offset from UTC; one without is refused.",
         specified_by_url="https://datatracker.ietf.org/doc/html/rfc3339",
-        serialize=datetime.isoformat,
+        serialize=_serialize_time,
         parse_value=_parse_time,
     ),
     JSON: strawberry.scalar(

@@ -94,6 +94,11 @@ class Settings(BaseSettings):
         description="Origins of other sites whose pages may open a websocket here, separated by commas, such "
         "as `https://example.com`; `*` for all. A proxy that passes no `Host` on needs its own one here.",
     )
+    compiled_execution: bool = Field(
+        default=True,
+        description="Whether operations are compiled. Off, everything is executed step by step, with the "
+        "same results, many times slower.",
+    )
     graphiql: bool = Field(default=True, description="Whether a browser gets GraphiQL at /graphql.")
     max_body_bytes: int = Field(
         default=8 * 1024 * 1024, ge=1024, description="The largest request body that is read, in bytes."

@@ -14,6 +14,7 @@ from graph import values
 from graph.connections import After, Before, Connection, First, Last, PageInfo, page_request, total_count
 from graph.context import Call
 from graph.enums import ActionPhase, ActionType, CacheStatus, RunSource
+from graph.execution.completion import PURE
 from graph.inputs import Filter, OrderBy, filter_of_actions, order_of
 from graph.node_ids import id_of
 from graph.scalars import JSON, BigInt
@@ -21,7 +22,7 @@ from graph.scalars import JSON, BigInt
 
 @strawberry.interface(description="Anything that `node` finds by its id.")
 class Node:
-    @strawberry.field(description="An opaque id, unique over all types.")
+    @strawberry.field(description="An opaque id, unique over all types.", metadata=PURE)
     def id(root: strawberry.Parent[repo.Run | repo.Action | repo.ActionEvent]) -> strawberry.ID:
         return id_of(root)
 

@@ -22,6 +22,7 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import Subscr
 
 from graph.envelope import RequestRefused, check_parameters, parse_json
 from graph.errors import show
+from graph.execution import Engine
 from graph.live import Ask, Live
 
 _MAX_REASON = 123
@@ -127,13 +128,8 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler[object, None]):
         return await self.view.get_context(self.websocket.ws, self.websocket.ws)
 
     async def _execute(self, ask: Ask, context: object) -> AsyncGenerator[Any, None]:
-        results: AsyncGenerator[Any, None] = await self.schema.stream(
-            ask.query,
-            variable_values=ask.variables,
-            context_value=context,
-            operation_name=ask.operation_name,
-        )
-        return results
+        engine: Engine = self.view.engine  # type: ignore[attr-defined]
+        return await engine.stream(ask.query, ask.variables, ask.operation_name, context)
 
 
 def _problem(message: object) -> str | None:

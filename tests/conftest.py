@@ -22,6 +22,8 @@ def settings_of_the_developer_do_not_count(monkeypatch: pytest.MonkeyPatch) -> N
     for name in os.environ:
         if name.startswith("RUNGRAPH_") and not name.startswith("RUNGRAPH_TEST_"):
             monkeypatch.delenv(name)
+    if "RUNGRAPH_TEST_COMPILED_EXECUTION" in os.environ:
+        monkeypatch.setenv("RUNGRAPH_COMPILED_EXECUTION", os.environ["RUNGRAPH_TEST_COMPILED_EXECUTION"])
 
 
 @pytest.fixture(scope="session")

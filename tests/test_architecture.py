@@ -62,6 +62,7 @@ ROOMS = {
         modules=frozenset({"repo.errors"}),
     ),
     "graph": GRAPH,
+    "graph.execution": Room(GRAPH.libraries | {"msgspec"}, GRAPH.packages, GRAPH.modules),
     # The command line starts everything, the importer and the demo too.
     "graph.cli": Room(GRAPH.libraries, GRAPH.packages | {"ingest"}, GRAPH.modules),
     # `rungraph watch` is a client of the API like any other: it knows nothing of the server behind it.

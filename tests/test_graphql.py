@@ -38,7 +38,7 @@ async def test_a_workflow_from_its_creation_to_its_end(client: GraphQLClient) ->
         rest=[{"id": {**A0, "name": name}, "parentName": "a0", "spec": {"n": [name]}} for name in "bc"],
     )
     assert made["createAction"]["created"] is True
-    assert made["createAction"]["action"]["run"]["triggeredAt"].endswith("+00:00")
+    assert made["createAction"]["action"]["run"]["triggeredAt"].endswith("Z")
     assert made["again"] == {"created": False}
     assert made["createActions"] == {
         "created": 2,
@@ -117,7 +117,7 @@ async def test_a_workflow_from_its_creation_to_its_end(client: GraphQLClient) ->
     assert root["children"] == {"totalCount": 2, "nodes": [{"name": "b"}, {"name": "c"}]}
     assert root["phaseCounts"] == [{"phase": "QUEUED", "count": 1}, {"phase": "FAILED", "count": 1}]
     assert b["spec"] == {"n": ["b"]}
-    assert b["latestEvent"]["occurredAt"] == "2026-01-01T12:00:00.500000+00:00"
+    assert b["latestEvent"]["occurredAt"] == "2026-01-01T12:00:00.500000Z"
     assert b["latestEvent"]["error"] == {"kind": "USER", "code": "E1"}
     (attempt,) = b["attemptHistory"]
     assert attempt["outputs"] == {"rows": 1}

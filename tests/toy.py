@@ -12,10 +12,12 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from strawberry.scalars import JSON
 
 from graph.errors import ClientErrors
+from graph.execution import Engine
 from graph.graphiql import assets
 from graph.http import GraphQLEndpoint
 from graph.limits import Limits, OperationLimits
 from graph.schema import Schema
+from graph.settings import Settings
 from repo import NotFound
 
 LIMIT = 10_000
@@ -124,7 +126,7 @@ def toy_app(graphiql: bool = True, allowed_origins: Sequence[str] = ()) -> Starl
     limits = Limits(depth=15, aliases=100, tokens=4000)
     schema = Schema(Query, Mutation, Subscription, extensions=[ClientErrors, lambda: OperationLimits(limits)])
     endpoint = GraphQLEndpoint(
-        schema,
+        Engine(schema, Settings().compiled_execution),
         context,
         max_body_bytes=LIMIT,
         graphiql=graphiql,

@@ -1,0 +1,223 @@
+"""Owns the way of an operation through the schema: known, compiled and encoded, or as Strawberry does it."""
+
+import json
+from collections.abc import AsyncGenerator, Collection
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from graphql import ExecutionResult as CoreResult
+from graphql import GraphQLError, default_field_resolver, default_type_resolver, parse, validate
+from graphql.execution.execute import create_source_event_stream
+from graphql.execution.values import VariableValues, get_variable_values
+from strawberry.execution import optimized_is_awaitable
+from strawberry.http import process_result
+from strawberry.types import ExecutionResult
+from strawberry.types.execution import PreExecutionError
+from strawberry.types.graphql import OperationType
+
+from graph.errors import ClientErrors, show
+from graph.execution.executor import CompiledExecutor
+from graph.execution.operations import Operation, Operations
+from graph.limits import OperationLimits, refusal
+
+ALL_TYPES = frozenset(OperationType)
+
+_encoder = msgspec.json.Encoder()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A result, encoded."""
+
+    body: bytes
+    """The response of the GraphQL specification as JSON."""
+    errors: list[GraphQLError]
+    has_data: bool
+    """False where nothing was executed: then the response has no `data`."""
+
+
+def formatted(result: Any) -> dict[str, Any]:
+    """The result as the client gets it; without `data` where nothing was executed."""
+    body: dict[str, Any] = dict(process_result(result))
+    if result.data is None and result.errors and all(error.path is None for error in result.errors):
+        del body["data"]
+    return body
+
+
+def encode(value: object) -> bytes:
+    """Strict JSON of what an execution gives, of whatever size its numbers are."""
+    try:
+        return _encoder.encode(value)
+    except (UnicodeEncodeError, RecursionError):  # half of a surrogate pair
+        plain = msgspec.to_builtins(value)
+        return json.dumps(plain, separators=(",", ":"), allow_nan=False).encode()
+
+
+class Engine:
+    """Executes operations of a schema. With `compiled`, what can be compiled is.
+
+    Both ways give the same results. A schema with other extensions than these two is executed as Strawberry
+    does it, for an extension may look at everything.
+    """
+
+    def __init__(self, schema: Any, compiled: bool = True) -> None:
+        self.operations = Operations()
+        self.schema = schema
+        extensions = schema.get_extensions()
+        self._limits = next((each for each in extensions if isinstance(each, OperationLimits)), None)
+        known = all(type(each) in (ClientErrors, OperationLimits) for each in extensions)
+        self.compiles = compiled and known and not schema.directives
+        """Whether anything is compiled."""
+
+    async def answer(
+        self,
+        query: str,
+        variables: dict[str, Any] | None,
+        operation_name: str | None,
+        context: object,
+        allowed: Collection[OperationType] = ALL_TYPES,
+        extensions: dict[str, Any] | None = None,
+    ) -> Answer:
+        """What a client gets. Raises what Schema.execute raises."""
+        result = await self.execute(query, variables, operation_name, context, allowed, extensions)
+        body = formatted(result)
+        return Answer(encode(body), list(result.errors or ()), "data" in body)
+
+    async def execute(
+        self,
+        query: str,
+        variables: dict[str, Any] | None,
+        operation_name: str | None,
+        context: object,
+        allowed: Collection[OperationType] = ALL_TYPES,
+        extensions: dict[str, Any] | None = None,
+    ) -> ExecutionResult:
+        """The result of a query or a mutation; its data is for `encode`. Raises what Schema.execute
+        raises."""
+        executor = self._executor(query, variables, operation_name, context, allowed, extensions)
+        if executor is not None and executor.operation.operation.value != "subscription":
+            return await self._run(executor)
+        result: ExecutionResult = await self.schema.execute(
+            query,
+            variable_values=variables,
+            context_value=context,
+            operation_name=operation_name,
+            allowed_operation_types=allowed,
+            operation_extensions=extensions,
+        )
+        return result
+
+    async def stream(
+        self,
+        query: str,
+        variables: dict[str, Any] | None,
+        operation_name: str | None,
+        context: object,
+        allowed: Collection[OperationType] = ALL_TYPES,
+        extensions: dict[str, Any] | None = None,
+    ) -> AsyncGenerator[Any, None]:
+        """The results of any operation: one of a query or a mutation, all of a subscription."""
+        executor = self._executor(query, variables, operation_name, context, allowed, extensions)
+        if executor is None:
+            results: AsyncGenerator[Any, None] = await self.schema.stream(
+                query,
+                variable_values=variables,
+                context_value=context,
+                operation_name=operation_name,
+                allowed_operation_types=allowed,
+                operation_extensions=extensions,
+            )
+            return results
+        if executor.operation.operation.value == "subscription":
+            return self._events(executor)
+        return self._single(executor)
+
+    async def _single(self, executor: CompiledExecutor) -> AsyncGenerator[ExecutionResult, None]:
+        yield await self._run(executor)
+
+    async def _events(self, executor: CompiledExecutor) -> AsyncGenerator[ExecutionResult, None]:
+        stream: Any = create_source_event_stream(executor)
+        if executor.is_awaitable(stream):
+            stream = await stream
+        if isinstance(stream, CoreResult):
+            yield PreExecutionError(data=None, errors=[show(error) for error in stream.errors or ()])
+            return
+        try:
+            async with aclosing(stream) as payloads:
+                async for payload in payloads:
+                    result: Any = executor.build_per_event_executor(payload).execute_operation(False)
+                    yield _shown(await result if executor.is_awaitable(result) else result)
+        except Exception as error:
+            told = (
+                error if isinstance(error, GraphQLError) else GraphQLError(str(error), original_error=error)
+            )
+            yield _shown(CoreResult(None, [told]))
+
+    async def _run(self, executor: CompiledExecutor) -> ExecutionResult:
+        result: Any = executor.execute_operation()
+        return _shown(await result if executor.is_awaitable(result) else result)
+
+    def _executor(
+        self,
+        query: str,
+        variables: dict[str, Any] | None,
+        operation_name: str | None,
+        context: object,
+        allowed: Collection[OperationType],
+        extensions: dict[str, Any] | None,
+    ) -> CompiledExecutor | None:
+        """What executes the operation; None where Strawberry has to, be it to say what is wrong."""
+        if not self.compiles:
+            return None
+        operation = self.operations.get(query, operation_name) or self._learn(query, operation_name)
+        if (
+            operation is None
+            or not operation.is_plain
+            or OperationType(operation.node.operation.value) not in allowed
+            or (self._limits is not None and refusal(operation.document, operation_name, variables))
+        ):
+            return None
+        schema = self.schema._schema
+        values = self._coerce(operation, variables)
+        if values is None:
+            return None
+        return CompiledExecutor(
+            operation.variant(values.coerced),
+            schema,
+            operation.fragment_definitions,
+            operation.fragments,
+            None,
+            context,
+            operation.node,
+            values,
+            default_field_resolver,
+            default_type_resolver,
+            default_field_resolver,
+            is_awaitable=optimized_is_awaitable,
+            operation_extensions=extensions,
+        )
+
+    def _coerce(self, operation: Operation, variables: dict[str, Any] | None) -> VariableValues | None:
+        definitions = operation.node.variable_definitions or ()
+        values = get_variable_values(self.schema._schema, definitions, variables or {})
+        return values if isinstance(values, VariableValues) else None
+
+    def _learn(self, query: str, operation_name: str | None) -> Operation | None:
+        """Take note of an operation that was not seen before; None where it is not valid."""
+        limits = self._limits
+        tokens = None if limits is None else limits.tokens
+        try:
+            document = parse(query, max_tokens=tokens)
+        except GraphQLError:
+            return None
+        rules = None if limits is None else limits.rules
+        if validate(self.schema._schema, document, rules):
+            return None
+        return self.operations.add(query, operation_name, document)
+
+
+def _shown(result: CoreResult) -> ExecutionResult:
+    errors = [show(error) for error in result.errors] if result.errors else None
+    return ExecutionResult(data=result.data, errors=errors)
