@@ -75,12 +75,12 @@ class Connection(Generic[T]):
     @property
     def start_cursor(self) -> str | None:
         """The cursor of the first item."""
-        return self.page.cursors[0] if self.page.cursors else None
+        return self.page.start_cursor
 
     @property
     def end_cursor(self) -> str | None:
         """The cursor of the last item."""
-        return self.page.cursors[-1] if self.page.cursors else None
+        return self.page.end_cursor
 
 
 @strawberry.type(description="What is around a page.")

@@ -5,6 +5,7 @@ import binascii
 import json
 from typing import NamedTuple
 
+import orjson
 import strawberry
 
 import repo
@@ -20,8 +21,7 @@ class EventKey(NamedTuple):
 
 
 def _encode(*parts: str | int) -> strawberry.ID:
-    text = json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
-    return strawberry.ID(base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode())
+    return strawberry.ID(base64.urlsafe_b64encode(orjson.dumps(parts)).rstrip(b"=").decode())
 
 
 def id_of(node: repo.Run | repo.Action | repo.ActionEvent) -> strawberry.ID:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.elements import NamedColumn
 
@@ -65,8 +65,10 @@ class ActionRepo(Watching):
     async def get_runs(self, run_ids: Iterable[RunIdentifier]) -> dict[RunIdentifier, Run]:
         """The runs among these that exist."""
         keys = [run_id.key for run_id in run_ids]
-        statement = self._database.having_keys(select(*RUN_COLUMNS).where(is_root), c.run_key, keys)
-        return {run.identifier: run for run in (Run(*row) for row in await self._rows(statement))}
+        rows = await self._database.fetch_having(
+            "runs", lambda: select(*RUN_COLUMNS).where(is_root), c.run_key, keys
+        )
+        return {run.identifier: run for run in (Run(*row) for row in rows)}
 
     async def list_runs(
         self,
@@ -75,9 +77,15 @@ class ActionRepo(Watching):
         page: PageRequest = PageRequest(),
     ) -> Page[Run]:
         """A page of runs. Raises InvalidCursor."""
-        statement = select(*RUN_COLUMNS).where(*matching_runs(wanted, self._database))
-        async with self._database.read() as connection:
-            return await fetch_page(connection, statement, order_of_runs(order), page, Run)
+        database = self._database
+        return await fetch_page(
+            database,
+            ("runs", wanted),
+            lambda: select(*RUN_COLUMNS).where(*matching_runs(wanted, database)),
+            order_of_runs(order),
+            page,
+            Run,
+        )
 
     async def count_runs(self, wanted: RunFilter | None = None) -> int:
         """How many runs match: reads every one of them."""
@@ -116,8 +124,8 @@ class ActionRepo(Watching):
     async def get_actions(self, action_ids: Iterable[ActionIdentifier]) -> dict[ActionIdentifier, Action]:
         """The actions among these that exist."""
         keys = [action_id.key for action_id in action_ids]
-        statement = self._database.having_keys(select(*ACTION_COLUMNS), c.key, keys)
-        return {action.identifier: action for action in (Action(*row) for row in await self._rows(statement))}
+        rows = await self._database.fetch_having("actions", lambda: select(*ACTION_COLUMNS), c.key, keys)
+        return {action.identifier: action for action in (Action(*row) for row in rows)}
 
     async def list_actions(
         self,
@@ -128,12 +136,16 @@ class ActionRepo(Watching):
     ) -> Page[Action]:
         """A page of the actions of one run, parents before their children, or of all runs, newest first.
         Raises InvalidCursor."""
-        statement = select(*ACTION_COLUMNS).where(*matching_actions(wanted))
-        if run_id is not None:
-            statement = statement.where(c.run_key == run_id.key)
-        keyset = order_of_actions(order, within_a_run=run_id is not None)
-        async with self._database.read() as connection:
-            return await fetch_page(connection, statement, keyset, page, Action)
+        within = run_id is not None
+        values = {} if run_id is None else {"run_key": run_id.key}
+
+        def statement() -> Select[Any]:
+            found = select(*ACTION_COLUMNS).where(*matching_actions(wanted))
+            return found.where(c.run_key == bindparam("run_key", type_=c.run_key.type)) if within else found
+
+        keyset = order_of_actions(order, within)
+        key = ("actions", within, wanted)
+        return await fetch_page(self._database, key, statement, keyset, page, Action, values)
 
     async def list_actions_of_runs(
         self,
@@ -277,16 +289,15 @@ class ActionRepo(Watching):
         if since is not None:
             statement = statement.where(e.occurred_at > since)
         statement = self._database.having_keys(statement, e.action_key, by_key)
-        async with self._database.read() as connection:
-            pages = await fetch_pages(
-                connection,
-                statement,
-                e.action_key,
-                by_key,
-                events.oldest_first,
-                page,
-                lambda *row: event_of(row, by_key[row[0]]),
-            )
+        pages = await fetch_pages(
+            self._database,
+            statement,
+            e.action_key,
+            by_key,
+            events.oldest_first,
+            page,
+            lambda *row: event_of(row, by_key[row[0]]),
+        )
         return {action_id: pages[key] for key, action_id in by_key.items()}
 
     async def list_all_events(
@@ -378,9 +389,14 @@ class ActionRepo(Watching):
 
     async def page_pending_aborts(self, page: PageRequest = PageRequest()) -> Page[Action]:
         """A page of list_pending_aborts. Raises InvalidCursor."""
-        statement = select(*ACTION_COLUMNS).where(is_unconfirmed)
-        async with self._database.read() as connection:
-            return await fetch_page(connection, statement, order_of_aborts, page, Action)
+        return await fetch_page(
+            self._database,
+            "pending aborts",
+            lambda: select(*ACTION_COLUMNS).where(is_unconfirmed),
+            order_of_aborts,
+            page,
+            Action,
+        )
 
     async def count_pending_aborts(self) -> int:
         """How many actions list_pending_aborts has."""
@@ -466,8 +482,7 @@ class ActionRepo(Watching):
         statement: Select[Any] = select(*ACTION_COLUMNS).where(*matching_actions(wanted))
         statement = self._database.having_keys(statement, scope, keys)
         keyset = order_of_actions(order, within_a_run=True)
-        async with self._database.read() as connection:
-            return await fetch_pages(connection, statement, scope, set(keys), keyset, page, Action)
+        return await fetch_pages(self._database, statement, scope, set(keys), keyset, page, Action)
 
     async def _events(
         self,

@@ -3,12 +3,23 @@
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Hashable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import Any, TypeVar
 
+import asyncpg
 from sqlalchemy import (
     ARRAY,
     JSON,
@@ -45,6 +56,7 @@ from sqlalchemy.sql.elements import NamedColumn
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
+from repo.drivers import AWAY, Decode, Driver, Postgres, Prepared, Sqlite
 from repo.errors import DatabaseUnavailable, InvalidArgument
 from repo.positions import Position
 
@@ -61,6 +73,8 @@ _CONNECT_WITHIN = 3.0
 """Seconds that PostgreSQL has to take a connection. One that stops may take it, and say no more."""
 _WAIT_FOR_A_CONNECTION = 10.0
 """Seconds that a call waits for others to give their connection back."""
+_MOST_PREPARED = 500
+"""Statements that are kept as they were written."""
 _AWAY_CLASSES = ("08", "53", "57P")
 """Classes of PostgreSQL's error codes: the connection broke, something ran out, an operator intervened."""
 _AWAY = "the database is not available at the moment; the call may be repeated"
@@ -161,7 +175,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class EnumNumber(TypeDecorator[IntEnum]):
-    """An enumeration, stored as its number."""
+    """An enumeration, stored as its number; `members` are its values by their numbers."""
 
     impl = SmallInteger
     cache_ok = True
@@ -169,7 +183,7 @@ class EnumNumber(TypeDecorator[IntEnum]):
     def __init__(self, enumeration: type[IntEnum]) -> None:
         super().__init__()
         self.enumeration = enumeration
-        self._members = {int(member): member for member in enumeration}
+        self.members = {int(member): member for member in enumeration}
 
     @property
     def python_type(self) -> type[int]:
@@ -179,7 +193,7 @@ class EnumNumber(TypeDecorator[IntEnum]):
         return None if value is None else int(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> IntEnum | None:
-        return None if value is None else self._members[value]
+        return None if value is None else self.members[value]
 
 
 def constant(column: ColumnElement[Any], *values: IntEnum) -> ColumnElement[bool]:
@@ -298,8 +312,16 @@ def _saying_when_away() -> Iterator[None]:
     """Raise DatabaseUnavailable for what is no fault of a statement's."""
     try:
         yield
-    except (OSError, PoolTimeout) as error:
+    except (OSError, PoolTimeout, *AWAY) as error:
         raise DatabaseUnavailable(_AWAY) from error
+    except asyncpg.PostgresError as error:
+        if (error.sqlstate or "").startswith(_AWAY_CLASSES):
+            raise DatabaseUnavailable(_AWAY) from error
+        raise
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", None) in _SQLITE_AWAY_CODES:
+            raise DatabaseUnavailable(_AWAY) from error
+        raise
     except DBAPIError as error:
         code = getattr(error.orig, "sqlstate", None) or ""
         number = getattr(error.orig, "sqlite_errorcode", None)
@@ -331,6 +353,8 @@ class Database:
                 "server_settings": {"application_name": "rungraph", "timezone": "UTC", "jit": "off"},
             }
         self.engine = create_async_engine(parsed, **options)
+        self._driver = self._make_driver(parsed, pool_size, options["connect_args"])
+        self._prepared: OrderedDict[Hashable, Prepared] = OrderedDict()
         # Whoever watches does not wait behind those who ask.
         self._looker = create_async_engine(parsed, **(options | {"pool_size": 2}))
         if self.is_sqlite:
@@ -349,7 +373,7 @@ class Database:
     def connections_in_use(self) -> int:
         """Connections that somebody has taken and not given back."""
         pools = (self.engine.pool, self._looker.pool)
-        return sum(pool.checkedout() for pool in pools if isinstance(pool, QueuePool))
+        return self._driver.in_use + sum(pool.checkedout() for pool in pools if isinstance(pool, QueuePool))
 
     async def try_file(self) -> None:
         """Raise sqlite3.Error where the file of SQLite cannot be opened; aiosqlite, when it fails to,
@@ -357,6 +381,54 @@ class Database:
         path = self.engine.url.database
         if self.is_sqlite and path is not None and not path.startswith("file:"):
             await asyncio.to_thread(lambda: sqlite3.connect(path).close())
+
+    def _make_driver(self, parsed: URL, pool_size: int, connect_args: dict[str, Any]) -> Driver:
+        positional, options = self.engine.dialect.create_connect_args(parsed)
+        options = {**options, **connect_args}
+        if self.is_sqlite:
+            return Sqlite(positional[0], {"timeout": options["timeout"], "uri": options.get("uri", False)})
+        return Postgres(pool_size, _WAIT_FOR_A_CONNECTION, options)
+
+    async def fetch(
+        self, key: Hashable, make: Callable[[], Select[Any]], values: Mapping[str, Any]
+    ) -> list[list[Any]]:
+        """The rows of the statement that `make` makes, with these values for its parameters, as it sees
+        what is committed when it begins. `key` stands for the statement, which is written only once."""
+        prepared = self._prepared.get(key)
+        if prepared is None:
+            statement = make()
+            decode = [self._decode(c.type) for c in statement.selected_columns]
+            prepared = self._prepared[key] = Prepared(statement, values, self.engine.dialect, decode)
+            if len(self._prepared) > _MOST_PREPARED:
+                self._prepared.popitem(last=False)
+        else:
+            self._prepared.move_to_end(key)
+        with _saying_when_away():
+            return prepared.rows(await self._driver.run(prepared.text, prepared.arguments(values)))
+
+    async def fetch_having(
+        self, key: Hashable, make: Callable[[], Select[Any]], column: NamedColumn[Any], keys: Iterable[Any]
+    ) -> list[list[Any]]:
+        """As `fetch`, only the rows whose `column` is one of `keys`."""
+        distinct = list(dict.fromkeys(keys))
+        if not self.is_sqlite and len(distinct) != 1:
+            source = func.unnest(bindparam("keys", type_=ARRAY(column.type, dimensions=1)))
+            given = source.table_valued(_same(column), name="given").render_derived()
+            return await self.fetch(
+                (key, "keys"), lambda: make().join(given, column == given.c[column.name]), {"keys": distinct}
+            )
+        values = {f"key_{number}": value for number, value in enumerate(distinct)}
+        wanted = [bindparam(name, type_=column.type) for name in values]
+        return await self.fetch((key, len(wanted)), lambda: make().where(column.in_(wanted)), values)
+
+    def _decode(self, kind: TypeEngine[Any]) -> Decode | None:
+        """What makes of the driver's value the one that is meant."""
+        if isinstance(kind, EnumNumber):
+            return kind.members.__getitem__
+        if isinstance(kind, UtcDateTime):
+            return from_microseconds if self.is_sqlite else None
+        dialect = self.engine.dialect
+        return kind.dialect_impl(dialect).result_processor(dialect, None)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
@@ -433,6 +505,7 @@ class Database:
     async def close(self) -> None:
         """Close every connection, after the last write."""
         await asyncio.gather(*self._writing, return_exceptions=True)
+        await self._driver.close()
         await self.engine.dispose()
         await self._looker.dispose()
 
@@ -517,6 +590,11 @@ class Database:
         each = func.json_each(labels).table_valued("key", "value")
         found = select(1).select_from(each).where(each.c.key == key)
         return (found if value is None else found.where(each.c.value == value)).exists()
+
+
+def _same(given: NamedColumn[Any]) -> Any:
+    """A column of that name and type in another table."""
+    return column(given.name, given.type)
 
 
 def _unnest(columns: Sequence[NamedColumn[Any]], rows: Sequence[Row]) -> Any:

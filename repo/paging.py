@@ -3,17 +3,16 @@
 import base64
 import binascii
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import BigInteger, ColumnElement, Select, and_, func, literal, or_, select, tuple_
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import BigInteger, ColumnElement, Integer, Select, and_, bindparam, func, or_, select, tuple_
 from sqlalchemy.sql.elements import NamedColumn
 
-from repo.database import EnumNumber, from_microseconds, to_microseconds
+from repo.database import Database, EnumNumber, from_microseconds, to_microseconds
 from repo.errors import InvalidArgument, InvalidCursor
 
 K = TypeVar("K")
@@ -21,6 +20,7 @@ T = TypeVar("T")
 
 MAX_PAGE = 1000
 DEFAULT_PAGE = 100
+_NONE: Mapping[str, Any] = {}
 
 
 class OrderField(Enum):
@@ -80,9 +80,26 @@ class Page(Generic[T]):
     """A part of a list, in the order of the list, with a cursor for each item."""
 
     items: list[T]
-    cursors: list[str]
     has_next: bool
     has_previous: bool
+    keyset: "Keyset"
+    positions: Sequence[Sequence[Any]]
+    """What the cursor of each item is made of."""
+
+    @property
+    def cursors(self) -> list[str]:
+        """The cursors of the items."""
+        return [self.keyset.cursor(position) for position in self.positions]
+
+    @property
+    def start_cursor(self) -> str | None:
+        """The cursor of the first item."""
+        return self.keyset.cursor(self.positions[0]) if self.positions else None
+
+    @property
+    def end_cursor(self) -> str | None:
+        """The cursor of the last item."""
+        return self.keyset.cursor(self.positions[-1]) if self.positions else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,17 +130,24 @@ class Keyset:
             ordered.insert(0, missing.desc() if backward else missing.asc())
         return ordered
 
-    def beyond(self, cursor: str, before: bool) -> ColumnElement[bool]:
-        """The rows after a cursor, or before it. Raises InvalidCursor."""
-        value, *ties = self._read(cursor)
+    def beyond(self, position: Sequence[Any], before: bool) -> ColumnElement[bool]:
+        """The rows after what a cursor was made of, or before it. Its values are parameters, which
+        `parameters` names."""
         smaller = self.descending != before
-        if value is None:
+        named = zip(self.parameters(position, before), self.columns, position, strict=True)
+        first, *ties = (bindparam(name, value, column.type) for name, column, value in named)
+        if position[0] is None:
             same = and_(self.column.is_(None), _compare(self.ties, ties, smaller))
             return or_(self.column.is_not(None), same) if before else same
-        beyond = _compare(self.columns, (value, *ties), smaller)
+        beyond = _compare(self.columns, (first, *ties), smaller)
         if not self.nullable or before:
             return beyond
         return or_(self.column.is_(None), beyond)
+
+    def parameters(self, position: Sequence[Any], before: bool) -> dict[str, Any]:
+        """The values of a cursor by the names of the parameters that they are in `beyond`."""
+        where = "before" if before else "after"
+        return {f"{where}_{number}": value for number, value in enumerate(position)}
 
     def cursor(self, values: Sequence[Any]) -> str:
         """The cursor of a row, from its values of `columns`."""
@@ -138,7 +162,8 @@ class Keyset:
         text = json.dumps(parts, separators=(",", ":"), ensure_ascii=False)
         return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
 
-    def _read(self, cursor: str) -> list[Any]:
+    def read(self, cursor: str) -> list[Any]:
+        """What a cursor was made of. Raises InvalidCursor."""
         try:
             text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True)
             name, descending, *values = json.loads(text)
@@ -153,10 +178,9 @@ class Keyset:
 
 
 def _compare(
-    columns: Sequence[NamedColumn[Any]], values: Sequence[Any], smaller: bool
+    columns: Sequence[NamedColumn[Any]], values: Sequence[ColumnElement[Any]], smaller: bool
 ) -> ColumnElement[bool]:
-    row = tuple_(*columns)
-    position = tuple_(*(literal(value, c.type) for c, value in zip(columns, values, strict=True)))
+    row, position = tuple_(*columns), tuple_(*values)
     return row < position if smaller else row > position
 
 
@@ -176,20 +200,39 @@ def _parse(column: NamedColumn[Any], value: Any) -> Any:
 
 
 async def fetch_page(
-    connection: AsyncConnection,
-    statement: Select[Any],
+    database: Database,
+    key: Hashable,
+    make: Callable[[], Select[Any]],
     keyset: Keyset,
     request: PageRequest,
     build: Callable[..., T],
+    values: Mapping[str, Any] = _NONE,
 ) -> Page[T]:
-    """One page of what `statement` selects, each row passed to `build`."""
-    ordered = _within(keyset.extend(statement), keyset, request).order_by(*keyset.order(request.backward))
-    rows = (await connection.execute(ordered.limit(request.size + 1))).all()
-    return _page(rows, keyset, request, build)
+    """One page of what the statement of `make` selects, each row passed to `build`. `key` stands for that
+    statement, and `values` are those of its parameters. Raises InvalidCursor."""
+    after, before = _bounds(keyset, request)
+    values = {**values, "page_size": request.size + 1}
+    for position, is_before in ((after, False), (before, True)):
+        if position is not None:
+            values.update(keyset.parameters(position, is_before))
+
+    def ordered() -> Select[Any]:
+        statement = _within(keyset.extend(make()), keyset, after, before)
+        return statement.order_by(*keyset.order(request.backward)).limit(
+            bindparam("page_size", type_=Integer)
+        )
+
+    shape = (keyset.name, keyset.descending, request.backward, _shape(after), _shape(before))
+    return _page(await database.fetch((key, shape), ordered, values), keyset, request, build)
+
+
+def _shape(position: Sequence[Any] | None) -> bool | None:
+    """What a statement depends on of a position: whether there is one, and whether it begins with a value."""
+    return None if position is None else position[0] is None
 
 
 async def fetch_pages(
-    connection: AsyncConnection,
+    database: Database,
     statement: Select[Any],
     scope: NamedColumn[K],
     keys: Collection[K],
@@ -199,25 +242,39 @@ async def fetch_pages(
 ) -> dict[K, Page[T]]:
     """For each key the page of the rows that have it in `scope`, in one statement for all of them;
     `statement` selects these rows and no others."""
+    after, before = _bounds(keyset, request)
     if len(keys) == 1:
         # Alone, its rows come from an index in their order, and only as many as the page has.
-        return {key: await fetch_page(connection, statement, keyset, request, build) for key in keys}
+        ordered = _within(keyset.extend(statement), keyset, after, before)
+        ordered = ordered.order_by(*keyset.order(request.backward)).limit(request.size + 1)
+        async with database.read() as connection:
+            rows = (await connection.execute(ordered)).all()
+        return {key: _page(rows, keyset, request, build) for key in keys}
     rank = func.row_number().over(partition_by=scope, order_by=keyset.order(request.backward))
     scoped = keyset.extend(statement).add_columns(scope.label("scope"), rank.label("rank"))
-    ranked = _within(scoped, keyset, request).subquery()
+    ranked = _within(scoped, keyset, after, before).subquery()
     *columns, rank_column = ranked.c
     chosen = select(*columns).where(rank_column <= request.size + 1).order_by(rank_column)
     groups: dict[Any, list[Sequence[Any]]] = {}
-    for row in await connection.execute(chosen):
+    async with database.read() as connection:
+        found = (await connection.execute(chosen)).all()
+    for row in found:
         groups.setdefault(row[-1], []).append(row[:-1])
     return {key: _page(groups.get(key, ()), keyset, request, build) for key in keys}
 
 
-def _within(statement: Select[Any], keyset: Keyset, request: PageRequest) -> Select[Any]:
-    if request.after is not None:
-        statement = statement.where(keyset.beyond(request.after, before=False))
-    if request.before is not None:
-        statement = statement.where(keyset.beyond(request.before, before=True))
+def _bounds(keyset: Keyset, request: PageRequest) -> tuple[list[Any] | None, list[Any] | None]:
+    after = None if request.after is None else keyset.read(request.after)
+    return after, None if request.before is None else keyset.read(request.before)
+
+
+def _within(
+    statement: Select[Any], keyset: Keyset, after: Sequence[Any] | None, before: Sequence[Any] | None
+) -> Select[Any]:
+    if after is not None:
+        statement = statement.where(keyset.beyond(after, before=False))
+    if before is not None:
+        statement = statement.where(keyset.beyond(before, before=True))
     return statement
 
 
@@ -231,7 +288,8 @@ def _page(
     width = len(keyset.columns)
     return Page(
         items=[build(*row[:-width]) for row in rows],
-        cursors=[keyset.cursor(row[-width:]) for row in rows],
         has_next=request.before is not None if request.backward else more,
         has_previous=more if request.backward else request.after is not None,
+        keyset=keyset,
+        positions=[tuple(row[-width:]) for row in rows],
     )

@@ -6,7 +6,7 @@ connection is held while a client is slow.
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
 from contextlib import aclosing
 from dataclasses import dataclass
 from enum import Enum
@@ -119,12 +119,14 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class _Start:
+class _Start(Generic[T]):
     """What a stream of rows begins with."""
 
-    statement: Select[Any]
+    key: Hashable
+    """What stands for the statement."""
+    statement: Callable[[], Select[Any]]
     order: Keyset
-    build: Callable[..., Run | Action]
+    build: Callable[..., T]
     most: int | None = None
     """Only so many, where a number is given."""
 
@@ -187,7 +189,9 @@ class Watching:
         Raises RunNotFound."""
         watch = RowWatch(lambda row: Verdict.IN, True, run_id.key, None, shown.descendants, shown.events)
         condition = (c.run_key == run_id.key) & is_root
-        start = _Start(select(*RUN_COLUMNS).where(condition), order_of_runs(Order()), Run)
+        start = _Start(
+            ("run", run_id), lambda: select(*RUN_COLUMNS).where(condition), order_of_runs(Order()), Run
+        )
         await self._check_run(run_id)
         async with aclosing(self._stream_rows(watch, start, None, until_terminal, progress)) as frames:
             async for frame in frames:
@@ -215,8 +219,14 @@ class Watching:
             shown.descendants or by_members,
             shown.events,
         )
-        statement = select(*RUN_COLUMNS).where(*matching_runs(wanted, self._database))
-        start = _Start(statement, order_of_runs(Order()), Run, first)
+        database = self._database
+        start = _Start(
+            ("runs", wanted),
+            lambda: select(*RUN_COLUMNS).where(*matching_runs(wanted, database)),
+            order_of_runs(Order()),
+            Run,
+            first,
+        )
         async with aclosing(self._stream_rows(watch, start, after, False, progress)) as frames:
             async for frame in frames:
                 yield frame
@@ -242,7 +252,12 @@ class Watching:
             shown.events,
         )
         conditions = (c.run_key == run_id.key, *matching_actions(wanted))
-        start = _Start(select(*ACTION_COLUMNS).where(*conditions), tree_order, Action)
+        start = _Start(
+            ("actions of", run_id, wanted),
+            lambda: select(*ACTION_COLUMNS).where(*conditions),
+            tree_order,
+            Action,
+        )
         await self._check_run(run_id)
         async with aclosing(self._stream_rows(watch, start, after, until_terminal, progress)) as frames:
             async for frame in frames:
@@ -261,7 +276,9 @@ class Watching:
         watch = RowWatch(
             lambda row: Verdict.IN, False, action_id.run.key, key, shown.descendants, events=True
         )
-        start = _Start(select(*ACTION_COLUMNS).where(c.key == key), tree_order, Action)
+        start = _Start(
+            ("action", action_id), lambda: select(*ACTION_COLUMNS).where(c.key == key), tree_order, Action
+        )
         async with self._database.read() as connection:
             if await connection.scalar(select(c.name).where(c.key == key)) is None:
                 raise ActionNotFound(f"there is no action {action_id}")
@@ -342,7 +359,7 @@ class Watching:
     async def _stream_rows(
         self,
         watch: RowWatch,
-        start: _Start,
+        start: _Start[Any],
         after: str | None,
         until_terminal: bool,
         progress: Progress | None,
@@ -390,20 +407,20 @@ class Watching:
             hub.leave(watch)
 
     async def _stream_snapshot(
-        self, watch: RowWatch, start: _Start, begun: Position, page: str | None
+        self, watch: RowWatch, start: _Start[Any], begun: Position, page: str | None
     ) -> AsyncGenerator[Frame[Any], None]:
         """What is there, in pages, and that it is complete. An interrupted one is taken up at its page."""
         size = PAGE if start.most is None else start.most
         more = True
         while more and not watch.overflowed:
             try:
-                part = await self._page(start.statement, start.order, PageRequest(size, page), start.build)
+                part = await self._page(start, PageRequest(size, page))
             except InvalidCursor:
                 watch.overflow()
                 return
             watch.note(part.items)
             more = part.has_next and start.most is None
-            page = part.cursors[-1] if more else None
+            page = part.end_cursor if more else None
             if part.items:
                 # Behind the last page all that is missing is what comes into the mailbox.
                 yield Frame(FrameKind.SNAPSHOT, part.items, [], self._cursor(begun, page))
@@ -411,12 +428,11 @@ class Watching:
             watch.end_snapshot(self._hub.figures.looks)
             yield Frame(FrameKind.SYNCED, [], [], self._cursor(begun))
 
-    async def _page(
-        self, statement: Select[Any], order: Keyset, request: PageRequest, build: Callable[..., T]
-    ) -> Page[T]:
+    async def _page(self, start: "_Start[T]", request: PageRequest) -> Page[T]:
         async def fetch() -> Page[T]:
-            async with self._database.read() as connection:
-                return await fetch_page(connection, statement, order, request, build)
+            return await fetch_page(
+                self._database, start.key, start.statement, start.order, request, start.build
+            )
 
         return await _patiently(fetch)
 
@@ -477,11 +493,12 @@ class Watching:
             statement = statement.where(e.action_key.between(first, last))
         if watch.attempt is not None:
             statement = statement.where(e.attempt == watch.attempt)
+        start = _Start(object(), lambda: statement, order, _named_event)
         more = True
         while more:
-            part = await self._page(statement, order, PageRequest(PAGE, page), _named_event)
+            part = await self._page(start, PageRequest(PAGE, page))
             more = part.has_next
-            page = part.cursors[-1] if more else None
+            page = part.end_cursor if more else None
             if part.items:
                 yield part.items, page
 

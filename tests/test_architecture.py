@@ -61,6 +61,11 @@ ROOMS = {
         libraries=frozenset({"asyncpg", "broadcaster", "redis", "structlog"}),
         modules=frozenset({"repo.errors"}),
     ),
+    # What a driver gives is read here, and what its errors mean is known there.
+    **dict.fromkeys(
+        ("repo.database", "repo.drivers"),
+        Room(libraries=frozenset({"asyncpg", "sqlalchemy"}), packages=frozenset({"repo"})),
+    ),
     "graph": GRAPH,
     "graph.execution": Room(GRAPH.libraries | {"msgspec"}, GRAPH.packages, GRAPH.modules),
     # The command line starts everything, the importer and the demo too.

@@ -1,39 +1,20 @@
 """What watching costs, and what is kept for those who are slow."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from typing import TypeVar
 
 import pytest
-from sqlalchemy import event as hooks
 
 from repo import ActionPhase, ActionRepo, Frame, FrameKind
 from repo import feed as feed_module
 from repo import hub as hub_module
-from repo.database import Database
 from tests.making import RUN, action, event, make_run, new, update
+from tests.statements import noted
 
 T = TypeVar("T")
 SECONDS = 20
-
-
-@contextmanager
-def counted(database: Database) -> Iterator[list[str]]:
-    """The statements that are executed meanwhile, by whomever."""
-    statements: list[str] = []
-
-    def note(connection: object, cursor: object, statement: str, *_: Any) -> None:
-        statements.append(statement)
-
-    engines = [database.engine.sync_engine, database._looker.sync_engine]
-    for engine in engines:
-        hooks.listen(engine, "before_cursor_execute", note)
-    try:
-        yield statements
-    finally:
-        for engine in engines:
-            hooks.remove(engine, "before_cursor_execute", note)
 
 
 @asynccontextmanager
@@ -66,9 +47,9 @@ async def cost_of_a_change(repository: ActionRepo, watchers: int, name: str) -> 
         for stream in streams:
             assert (await anext(stream)).items[0].name == name
         await asyncio.sleep(0.1)
-        with counted(repository._database) as looking:
+        with noted(repository._database, looking=True) as looking:
             await all_seen(repository)
-        with counted(repository._database) as statements:
+        with noted(repository._database, looking=True) as statements:
             await repository.update_action_phase(action(name), ActionPhase.RUNNING, 1)
             written = len(statements)
             await asyncio.gather(*(anext(stream) for stream in streams))
@@ -89,7 +70,7 @@ async def test_a_replica_that_nobody_watches_reads_nothing(repository: ActionRep
     async with synced(repository.watch_all_action_updates(RUN)):
         pass
     await asyncio.sleep(1.2)  # the reader notices at its next look that nobody is left
-    with counted(repository._database) as statements:
+    with noted(repository._database, looking=True) as statements:
         await asyncio.sleep(2.2)
     assert statements == []
 

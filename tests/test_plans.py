@@ -1,15 +1,14 @@
 """The plans of the hot reads: an index gives the rows in their order, and nothing is sorted."""
 
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any
 
 import pytest
-from sqlalchemy import event as hooks
 from sqlalchemy import text
 
 from repo import ActionPhase, ActionRepo, PageRequest, RunFilter, open_repository
 from tests.databases import Databases, wait_for
 from tests.making import RUN, make_run, new, update
+from tests.statements import noted
 
 ROOTS = 20_000
 
@@ -52,15 +51,8 @@ async def explained(url: str, call: str) -> str:
     """The plan of the last statement of a call of the repository."""
     async with open_repository(url) as repository:
         database = repository._database
-        seen: list[tuple[str, Any]] = []
-
-        def note(connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-            many = isinstance(parameters, list)
-            seen.append((statement, parameters[0] if many else parameters))
-
-        hooks.listen(database.engine.sync_engine, "before_cursor_execute", note)
-        await CALLS[call](repository)
-        hooks.remove(database.engine.sync_engine, "before_cursor_execute", note)
+        with noted(database) as seen:
+            await CALLS[call](repository)
         statement, parameters = next(
             (s, p) for s, p in reversed(seen) if s.lstrip().startswith(("SELECT", "WITH", "UPDATE"))
         )

@@ -1,0 +1,36 @@
+"""Owns the watching of statements: what the database is asked meanwhile, by whichever way."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from sqlalchemy import event as hooks
+
+from repo.database import Database
+
+
+@contextmanager
+def noted(database: Database, looking: bool = False) -> Iterator[list[tuple[str, Any]]]:
+    """The statements that are executed meanwhile, with their arguments; with `looking` also those by which
+    watches look for changes."""
+    seen: list[tuple[str, Any]] = []
+
+    def note(connection: object, cursor: object, statement: str, parameters: Any, *_: Any) -> None:
+        seen.append((statement, parameters[0] if isinstance(parameters, list) else parameters))
+
+    run = database._driver.run
+
+    async def noting(text: str, arguments: tuple[Any, ...]) -> Sequence[Sequence[Any]]:
+        seen.append((text, arguments))
+        return await run(text, arguments)
+
+    engines = [database.engine.sync_engine, *([database._looker.sync_engine] if looking else [])]
+    for engine in engines:
+        hooks.listen(engine, "before_cursor_execute", note)
+    try:
+        with patch.object(database._driver, "run", noting):
+            yield seen
+    finally:
+        for engine in engines:
+            hooks.remove(engine, "before_cursor_execute", note)
