@@ -11,12 +11,13 @@ NPM_TESTS_READY := tests/npm/node_modules/.ready
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install run test soak bench bench-quick lint schema lock
+.PHONY: help install run test soak fuzz bench bench-quick lint schema lock
 
 help:
 	@echo "make run       start Rungraph with demo runs on http://127.0.0.1:8000/graphql"
 	@echo "make test      check everything: style, types, schema, tests on SQLite and PostgreSQL"
 	@echo "make soak      the faults that the tests do in short, at length, with figures (20 minutes)"
+	@echo "make fuzz      compare 20,000 random operations, compiled and not, beyond those of the tests"
 	@echo "make bench     measure speed and memory beside a floor, into bench/RESULTS.md (5 minutes)"
 	@echo "make bench-quick   a little of the same, in under two minutes"
 	@echo "make install   only install what the others need, into .venv and node_modules"
@@ -29,6 +30,9 @@ install: $(PYTHON_READY) $(GRAPHIQL_READY)
 run: install
 	@exec $(BIN)/rungraph demo
 
+API_TESTS := $(addprefix tests/test_,$(addsuffix .py,graphql http limits errors values subscriptions live \
+	websocket identifiers counts))
+
 test: install $(NPM_TESTS_READY)
 	@$(BIN)/python tests/prepare.py
 	@echo "Checking style"
@@ -40,10 +44,16 @@ test: install $(NPM_TESTS_READY)
 	@$(BIN)/rungraph schema check
 	@echo "Running the tests"
 	@$(BIN)/pytest
+	@echo "Running the tests of the API again without compiled execution"
+	@RUNGRAPH_TEST_COMPILED_EXECUTION=false $(BIN)/pytest --quiet $(API_TESTS)
 
 soak: install
 	@$(BIN)/python tests/prepare.py
 	@$(BIN)/python -m tests.faults $(TRIALS)
+
+fuzz: install
+	@seed=$${SEED:-$$RANDOM$$$$}; echo "SEED=$$seed"; \
+		RUNGRAPH_TEST_OPERATIONS=20000 RUNGRAPH_TEST_SEED=$$seed $(BIN)/pytest -q tests/test_compiled_execution.py
 
 bench bench-quick: install
 	@$(BIN)/python tests/prepare.py

@@ -1,0 +1,302 @@
+"""Compiled execution against stock execution: the same answers, errors and reads for random operations."""
+
+import os
+import random
+import re
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import pytest
+import structlog
+from graphql import parse, validate
+
+from graph.app import ANONYMOUS
+from graph.context import Context
+from graph.execution import Engine
+from graph.limits import Limits
+from graph.node_ids import id_of
+from graph.schema import build_schema
+from repo import (
+    ActionError,
+    ActionPhase,
+    ActionRepo,
+    CacheStatus,
+    ClusterEvent,
+    DatabaseUnavailable,
+    ErrorKind,
+    Identity,
+    IdentityKind,
+    Label,
+    LogLink,
+    NewAction,
+    NewEvent,
+    Page,
+    RunIdentifier,
+    RunSource,
+    TaskIdentifier,
+    TriggerIdentifier,
+    migrate,
+    open_repository,
+)
+from tests.making import action
+from tests.operations import Operation, Operations
+
+# What an error takes the place of is cancelled before it begins, by graphql-core.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+COUNT = int(os.environ.get("RUNGRAPH_TEST_OPERATIONS", "2000"))
+SEED = int(os.environ.get("RUNGRAPH_TEST_SEED", "20261124"))
+CHUNKS = 10
+
+SCHEMA = build_schema(Limits(depth=30, aliases=1000, tokens=20000))
+READS = re.compile("get_|list_|count_|page_")
+WRONG: tuple[Any, ...] = ("x", None, 2**40, -1.5, [], ValueError("a value that is an error"))
+MANGLED = (
+    "attempts",
+    "attempt",
+    "phase",
+    "created_at",
+    "revision",
+    "cache_status",
+    "task_name",
+    "abort_state",
+    "error_document",
+    "labels_document",
+    "logs",
+    "spec",
+    "outputs",
+    "count",
+    "ended_at",
+)
+
+
+class Reads:
+    """The repository, with a note of what was read, and with faults: the same ones for the same number."""
+
+    def __init__(self, repository: ActionRepo, faults: int | None) -> None:
+        self.calls: Counter[str] = Counter()
+        self._repository = repository
+        self._faults = faults
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._repository, name)
+        if READS.match(name) is None:
+            return method
+
+        async def read(*given: Any) -> Any:
+            keys = (
+                given[0] if given and isinstance(given[0], list | tuple | set) else [given[0] if given else 0]
+            )
+            # Which keys are read together is a matter of time; that each is read once is not.
+            self.calls.update(f"{name} {key!r} {given[1:]!r}" for key in keys)
+            if self._faults is not None:
+                dice = random.Random(f"{self._faults} {name}").random()
+                if dice < 0.08:
+                    raise RuntimeError("something broke")
+                if dice < 0.16:
+                    raise DatabaseUnavailable("the database is away")
+            found = await method(*given)
+            if self._faults is not None:
+                self._mangle(found)
+            return found
+
+        return read
+
+    def _mangle(self, found: Any) -> None:
+        if isinstance(found, dict):
+            found = list(found.values())
+        if isinstance(found, Page):
+            found = found.items
+        if isinstance(found, list):
+            for each in found:
+                self._mangle(each)
+        elif hasattr(found, "__slots__"):
+            name = getattr(found, "name", None) or getattr(found, "attempt", None) or found
+            dice = random.Random(f"{self._faults} {name!r} {type(found).__name__}")
+            if dice.random() < 0.3:
+                attribute, value = dice.choice(MANGLED), dice.choice(WRONG)
+                if hasattr(found, attribute) and attribute in _slots(type(found)):
+                    object.__setattr__(found, attribute, value)
+
+
+def _slots(kind: type) -> set[str]:
+    return {name for each in kind.__mro__ for name in getattr(each, "__slots__", ())}
+
+
+@dataclass(frozen=True)
+class World:
+    """What is read, and the words to read it by."""
+
+    repository: ActionRepo
+    texts: dict[str, list[str]]
+
+
+@pytest.fixture
+async def world(tmp_path: Any) -> AsyncIterator[World]:
+    url = f"sqlite:///{tmp_path}/world.db"
+    await migrate(url)
+    async with open_repository(url) as repository:
+        await fill(repository)
+        yield World(repository, await words(repository))
+
+
+async def fill(repository: ActionRepo) -> None:
+    """Three runs: with everything that can be set, with some of it, and with nothing."""
+    task, who = TaskIdentifier("p", "d", "load", "v1"), Identity(IdentityKind.USER, "u", "U")
+    now = datetime(2026, 1, 1, 12, 0, 0, 500000, UTC)
+    for number in range(3):
+        run = RunIdentifier("p", "d", f"r{number}")
+        full: dict[str, Any] = {"task": task, "created_by": who, "spec": {"n": [1, None, 2.5, "x"]}}
+        if number == 0:
+            full |= {
+                "source": RunSource.CLI,
+                "labels": (Label("b", "2"), Label("a", "1")),
+                "trigger": TriggerIdentifier("load", "nightly", 3),
+                "update_triggered_at": True,
+            }
+        await repository.create_actions(
+            [NewAction(action("a0", run), **(full if number < 2 else {}))]
+            + [
+                NewAction(action(f"a{i}", run), parent_name=f"a{(i - 1) // 2}", group="g" if i % 2 else None)
+                for i in range(1, 7)
+            ]
+        )
+        for attempt, phase in ((1, ActionPhase.FAILED), (2, ActionPhase.RUNNING)):
+            await repository.update_action_phase(action("a1", run), phase, attempt)
+        events = [
+            NewEvent(
+                action(f"a{i}", run),
+                attempt,
+                phase,
+                now,
+                error=ActionError(ErrorKind.USER, "no", "E1") if phase is ActionPhase.FAILED else None,
+                logs=(LogLink("out", "file:///log"),),
+                outputs={"k": 1},
+                cluster="c" if i % 2 else None,
+                cache_status=CacheStatus.HIT if i % 2 else None,
+                cluster_events=(ClusterEvent(now, "pulled", None, True),),
+            )
+            for i in range(4)
+            for attempt, phase in (
+                (1, ActionPhase.RUNNING),
+                (1, ActionPhase.FAILED),
+                (2, ActionPhase.RUNNING),
+            )
+        ]
+        await repository.insert_events(events)
+    await repository.update_action_phase(
+        action("a2", RunIdentifier("p", "d", "r0")), ActionPhase.SUCCEEDED, 1
+    )
+    await repository.abort_run(RunIdentifier("p", "d", "r1"), "enough", who)
+    await repository.update_action_state(action("a3", RunIdentifier("p", "d", "r0")), "state")
+
+
+async def words(repository: ActionRepo) -> dict[str, list[str]]:
+    runs, actions = await repository.list_runs(), await repository.list_actions()
+    events = await repository.list_events(actions.items[-1].identifier)
+    known: list[Any] = [*runs.items, *actions.items[:4], *events]
+    ids: list[str] = list(map(id_of, known))
+    return {
+        "": ["a1", "load", "nope"],
+        "id": [*ids, "bad"],
+        "project": ["p"],
+        "domain": ["d"],
+        "name": ["r0", "r1", "a0", "a1", "a3", "nope"],
+        "runName": ["r0", "r1", "nope"],
+        "after": [actions.cursors[2], runs.cursors[0], "bad"],
+        "before": [actions.cursors[-2], runs.cursors[-1], "bad"],
+        "parentName": ["a0", "a1"],
+        "search": ["a", "r", "nope"],
+    }
+
+
+def canonical(body: bytes) -> tuple[bytes, list[bytes]]:
+    """The data, in which the order of keys counts, and the errors in a fixed order.
+
+    Of several errors that take away the same place, which are told is a matter of time, in stock execution
+    too: of these only the place is kept.
+    """
+    answer = orjson.loads(body)
+    errors = set()
+    for error in answer.pop("errors", ()):
+        error.get("extensions", {}).pop("id", None)
+        path, value = error.get("path"), answer.get("data")
+        place: list[Any] = []
+        for key in path or ():
+            if value is None:
+                error = {"somewhere below": place}
+                break
+            value = value[key]
+            place = [*place, key]
+        errors.add(orjson.dumps(error))
+    return orjson.dumps(answer), sorted(errors)
+
+
+async def outcome(
+    engine: Engine, world: World, operation: Operation, faults: int | None
+) -> tuple[Any, Counter[str]]:
+    reads = Reads(world.repository, faults)
+    context = Context(reads, ANONYMOUS, 1000)  # type: ignore[arg-type]
+    answer = await engine.answer(operation.query, operation.variables, operation.operation_name, context)
+    return canonical(answer.body), reads.calls
+
+
+@pytest.mark.parametrize("with_faults", [False, True])
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+@pytest.mark.timeout(3600)
+async def test_compiled_execution_answers_as_stock_execution_does(
+    world: World, chunk: int, with_faults: bool
+) -> None:
+    structlog.configure(processors=[structlog.testing.LogCapture()])  # errors are expected, thousands of them
+    stock, compiled = Engine(SCHEMA, compiled=False), Engine(SCHEMA)
+    operations = Operations(SCHEMA._schema, world.texts, SEED + chunk)
+    for number in range(COUNT // CHUNKS // 2):
+        operation, faults = operations.make(), SEED + number if with_faults else None
+        expected = await outcome(stock, world, operation, faults)
+        found = await outcome(compiled, world, operation, faults)
+        for _ in range(5):
+            if found == expected:
+                break
+            # Which of several errors comes first, and what is cancelled for it, may be a matter of time.
+            expected = await outcome(stock, world, operation, faults)
+        told = f"seed {SEED + chunk}, number {number}:\n{operation.query}\n{operation.variables}\n"
+        assert found[0] == expected[0], f"{told}stock    {expected[0]!r}\ncompiled {found[0]!r}"
+        if not found[0][1]:
+            assert found[1] == expected[1], f"{told}{found[1] - expected[1]}\n{expected[1] - found[1]}"
+        # What was begun when an error took its place away may be read later, or never; but not twice.
+        assert all(count <= max(1, expected[1][call]) for call, count in found[1].items()), told
+    structlog.reset_defaults()
+
+
+async def test_the_operations_are_valid_and_many_of_them_are_compiled(world: World) -> None:
+    operations, engine, sizes = Operations(SCHEMA._schema, world.texts, SEED), Engine(SCHEMA), []
+    for _ in range(200):
+        operation = operations.make()
+        assert validate(SCHEMA._schema, parse(operation.query)) == [], operation.query
+        await outcome(engine, world, operation, None)
+        known = engine.operations.get(operation.query, operation.operation_name)
+        if known is not None:
+            variants = known._variants.values()
+            sizes.append(sum(s.build is not None for v in variants for _, s in v.selections.values()))
+    assert len(sizes) > 190
+    assert sum(size > 0 for size in sizes) > 120
+
+
+async def test_a_list_is_compiled_as_a_whole(world: World) -> None:
+    engine = Engine(SCHEMA)
+    query = "{ runs { nodes { name phase task { name } labels { key } id error { kind } } } }"
+    await outcome(engine, world, Operation(query, {}, None), None)
+    operation = engine.operations.get(query, None)
+    assert operation is not None
+    (variant,) = operation._variants.values()
+    made = {kind.name: selection for (kind, _), (_, selection) in variant.selections.items()}
+    assert made["RunConnection"].build is not None
+    assert made["RunConnection"].others == []
+    assert "Run" not in made, "the runs are part of their connection"
