@@ -67,7 +67,11 @@ class Settings(BaseSettings):
         description="Where runs are stored: `sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST/NAME`.",
     )
     database_pool_size: int = Field(
-        default=10, ge=1, le=1000, description="How many connections to the database a process opens."
+        default=10,
+        ge=1,
+        le=1000,
+        description="How many connections to the database a process opens for reads that are repeated, "
+        "and as many for all else.",
     )
     broadcast_url: Annotated[str, AfterValidator(_broadcast_url)] = Field(
         default="memory://",
