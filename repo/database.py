@@ -14,7 +14,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import Any, TypeVar
@@ -73,6 +73,8 @@ _CONNECT_WITHIN = 3.0
 """Seconds that PostgreSQL has to take a connection. One that stops may take it, and say no more."""
 _WAIT_FOR_A_CONNECTION = 10.0
 """Seconds that a call waits for others to give their connection back."""
+_READS_END_WITHIN = 5.0
+"""Seconds that reads have to end before their connections are closed."""
 _MOST_PREPARED = 500
 """Statements that are kept as they were written."""
 _AWAY_CLASSES = ("08", "53", "57P")
@@ -342,6 +344,8 @@ class Database:
         # SQLite has one writer at a time. Waiting for the turn here is fair; its own waiting is not.
         self._turn: AbstractAsyncContextManager[Any] = asyncio.Lock() if self.is_sqlite else nullcontext()
         self._writing: set[asyncio.Task[Any]] = set()
+        self._reads = 0
+        self._no_reads = asyncio.Event()
         options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 0, "json_serializer": _dumps}
         options["pool_timeout"] = _WAIT_FOR_A_CONNECTION
         if self.is_sqlite:
@@ -433,16 +437,26 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A connection on which each statement sees what is committed when it begins."""
-        with _saying_when_away():
+        with _saying_when_away(), self._note_read():
             async with self._reader.connect() as connection:
                 yield connection
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[tuple[AsyncConnection, Position]]:
         """A connection on which all statements see the database at one moment, and what that is."""
-        with _saying_when_away():
+        with _saying_when_away(), self._note_read():
             async with self._snapshots.connect() as connection, connection.begin():
                 yield connection, await self._position(connection)
+
+    @contextmanager
+    def _note_read(self) -> Iterator[None]:
+        self._reads += 1
+        try:
+            yield
+        finally:
+            self._reads -= 1
+            if not self._reads:
+                self._no_reads.set()
 
     async def _position(self, connection: AsyncConnection) -> Position:
         if self.is_sqlite:
@@ -503,8 +517,14 @@ class Database:
             writing.exception()  # was told to the caller, or to nobody where the caller went away
 
     async def close(self) -> None:
-        """Close every connection, after the last write."""
+        """Close every connection, after the last write, and after reads whose result nobody waits for any
+        more: their connections would be left open."""
         await asyncio.gather(*self._writing, return_exceptions=True)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_READS_END_WITHIN):
+                while self._reads:
+                    self._no_reads.clear()
+                    await self._no_reads.wait()
         await self._driver.close()
         await self.engine.dispose()
         await self._looker.dispose()

@@ -277,3 +277,11 @@ async def test_each_commit_rings_the_bell_and_a_failure_does_not(database_url: s
             await repository.insert_events([event("missing")])
         await repository.get_run(RUN)
         assert len(rung) == 2
+
+
+async def test_closing_waits_for_reads_that_have_begun(database_url: str) -> None:
+    async with open_repository(database_url) as repository:
+        reads = [asyncio.create_task(repository.count_runs()) for _ in range(3)]
+        await asyncio.sleep(0)
+    assert [await asyncio.wait_for(read, 20) for read in reads] == [0, 0, 0]
+    assert repository.connections_in_use == 0
