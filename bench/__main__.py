@@ -3,51 +3,88 @@
 import argparse
 import asyncio
 import sys
+import tempfile
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
+from pathlib import Path
 
 import uvloop
 from rich.console import Console
 
-from bench import report, trials
+from bench import report
+from bench.growth import growth
+from bench.lists import lists
 from bench.report import Figure
+from bench.snapshots import snapshot
+from bench.stuck import stuck
+from bench.watching import distinct, fan_out
+from bench.writing import watched_writes, writes
 from repo import migrate
-from tests.databases import PostgresDatabases
+from tests.databases import PostgresDatabases, SqliteDatabases
 from tests.postgres import running_postgres
+
+Trial = Callable[[str], Awaitable[list[Figure]]]
+
+_ALSO_ON_SQLITE = ("lists", "writes")
 
 console = Console(soft_wrap=True)
 
 
-async def measure(quick: bool, words: list[str]) -> list[Figure]:
-    """All figures, each trial with a database of its own."""
-    seconds, figures = (3.0 if quick else 15.0), []
-    plan: dict[str, Callable[[str], Awaitable[list[Figure]]]] = {
-        "lists": partial(trials.lists, seconds=seconds),
-        "fan-out": partial(trials.fan_out, subscribers=200 if quick else 1000, rate=1000, seconds=seconds),
-        "distinct": partial(trials.distinct, subscribers=50, seconds=seconds),
-        "snapshot": partial(trials.snapshot, actions=10_000 if quick else 50_000),
-        "writes": partial(trials.writes, rounds=3 if quick else 10),
+def trials(quick: bool) -> dict[str, Trial]:
+    """What is measured, by its name: takes the URL of a migrated database of its own."""
+    seconds = 3.0 if quick else 15.0
+    few, many = (20_000, 200_000) if quick else (200_000, 2_000_000)
+    return {
+        "lists": partial(lists, seconds=seconds),
+        "fan-out": partial(fan_out, subscribers=200 if quick else 1000, rate=1000, seconds=seconds),
+        "distinct": partial(distinct, subscribers=50, seconds=seconds),
+        "stuck": partial(stuck, seconds=seconds),
+        "snapshot": partial(snapshot, actions=10_000 if quick else 50_000),
+        "writes": partial(writes, rounds=3 if quick else 10),
+        "watched-writes": partial(watched_writes, rounds=5 if quick else 20),
+        "growth": partial(growth, few=few, many=many),
     }
-    with running_postgres(shared_buffers="256MB") as server:
-        databases = await asyncio.to_thread(PostgresDatabases, server.url)
-        for name, trial in plan.items():
+
+
+async def measure(quick: bool, words: list[str]) -> list[Figure]:
+    """All figures, or those of the trials that are named."""
+    figures: list[Figure] = []
+    with running_postgres(shared_buffers="256MB") as server, tempfile.TemporaryDirectory() as folder:
+        postgres = await asyncio.to_thread(PostgresDatabases, server.url)
+        sqlite = SqliteDatabases(Path(folder))
+        for name, trial in trials(quick).items():
             if words and name not in words:
                 continue
-            console.print(f"{name} …", end=" ")
-            url = await asyncio.to_thread(databases.create)
-            await migrate(url)
-            found = await trial(url)
-            figures += found
-            console.print(", ".join(f"{each.name} {each.value:.3g} {each.unit}" for each in found))
+            url = await asyncio.to_thread(postgres.create)
+            figures += await _run(name, trial, url)
+            await asyncio.to_thread(postgres.drop, url)
+            if name in _ALSO_ON_SQLITE:
+                figures += report.beside(await _run(f"{name}, SQLite", trial, sqlite.create()), "SQLite")
     return figures
+
+
+async def _run(name: str, trial: Trial, url: str) -> list[Figure]:
+    console.print(f"{name} …", end=" ")
+    began = time.monotonic()
+    await migrate(url)
+    found = await trial(url)
+    console.print(
+        ", ".join(f"{each.name} {each.value:.3g} {each.unit}" for each in found),
+        f"({time.monotonic() - began:.0f} s)",
+    )
+    return found
 
 
 def main() -> int:
     """The exit code: 0, also where a goal is missed."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("trials", nargs="*", help="only these: lists, fan-out, distinct, snapshot, writes")
+    names = list(trials(quick=True))
+    parser.add_argument("trials", nargs="*", metavar="trial", help=f"only these: {', '.join(names)}")
     given = parser.parse_args()
+    if unknown := set(given.trials) - set(names):
+        parser.error(f"there is no trial {', '.join(sorted(unknown))}; there are {', '.join(names)}")
     figures = uvloop.run(measure(given.quick, given.trials))
     complete = not given.trials
     name = ("QUICK" if given.quick else "RESULTS") if complete else "PART"

@@ -1,13 +1,24 @@
 """Owns the data that is measured with: it comes in through the API, like everything else."""
 
+import json
 from typing import Any
 
-import httpx2
-
+from bench.load import Connection, connected, request
 from bench.processes import Process
 
 BATCH = 5000
 PROJECT, DOMAIN = "bench", "production"
+LIST = """query ($first: Int, $after: String) { runs(first: $first, after: $after) { nodes {
+  project domain name phase attempts cacheStatus source task { name version } taskType functionName
+  environmentName trigger { name } revision durationMs createdAt updatedAt startedAt endedAt triggeredAt
+} } }"""
+"""Runs with 20 fields."""
+ACTIONS = """subscription ($run: RunIdentifierInput!) {
+  actions(run: $run) { kind cursor actions { id name phase attempts updatedAt } }
+}"""
+_UPDATE = """mutation ($input: [UpdateActionPhaseInput!]!) {
+  updateActionPhases(input: $input) { results { applied } }
+}"""
 _CREATE = "mutation ($input: [CreateActionInput!]!) { createActions(input: $input) { created } }"
 
 
@@ -23,12 +34,19 @@ def action_id(run: str, name: str) -> dict[str, str]:
 
 async def execute(process: Process, query: str, variables: dict[str, Any]) -> dict[str, Any]:
     """The data of an operation. Raises AssertionError where it has errors."""
-    async with httpx2.AsyncClient(timeout=60) as client:
-        response = await client.post(f"{process.url}/graphql", json={"query": query, "variables": variables})
-    body = response.json()
-    assert "errors" not in body, body["errors"][:1]
-    data: dict[str, Any] = body["data"]
+    async with connected(process) as connection:
+        answer = await connection.ask(request({"query": query, "variables": variables}))
+    data: dict[str, Any] = json.loads(answer)["data"]
     return data
+
+
+async def raise_attempts(connection: Connection, run: str, count: int, attempt: int) -> None:
+    """The actions a1 and so on of a run, so many, begin an attempt with this number."""
+    updates = [
+        {"id": action_id(run, f"a{number}"), "phase": "RUNNING", "attempts": attempt}
+        for number in range(1, count + 1)
+    ]
+    await connection.ask(request({"query": _UPDATE, "variables": {"input": updates}}))
 
 
 async def make_runs(process: Process, count: int) -> None:

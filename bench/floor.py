@@ -1,12 +1,17 @@
-"""The least that an answer can cost here: Starlette, one prepared statement of asyncpg, and msgspec."""
+"""The least that an answer can cost here: Starlette, one statement that the driver runs, and msgspec."""
 
+import asyncio
 import json
 import os
-from collections.abc import AsyncIterator
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from typing import Any
 
 import asyncpg
 import msgspec
+import orjson
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -18,9 +23,13 @@ COLUMNS = (
     " function_name environment_name trigger_name revision duration_ms created_at updated_at started_at"
     " ended_at triggered_at"
 ).split()
-"""The columns that the list of runs in `bench.lists` shows too."""
+"""The columns that the list of runs in `bench.data.LIST` shows too."""
 _STATEMENT = f"""
 SELECT {", ".join(COLUMNS)} FROM actions WHERE parent_key IS NULL ORDER BY created_at DESC, key DESC LIMIT $1
+"""
+_ACTIONS = """
+SELECT encode(key, 'hex') AS id, name, phase, attempts, updated_at FROM actions
+WHERE run_key = $1 ORDER BY depth, created_at, name
 """
 
 
@@ -49,13 +58,56 @@ class Row(msgspec.Struct):
     triggered_at: object
 
 
+class Postgres:
+    """Reads by a pool of asyncpg."""
+
+    def __init__(self, url: str) -> None:
+        self._pool = asyncpg.create_pool(url, server_settings={"jit": "off"})
+
+    async def open(self) -> None:
+        """Connect."""
+        await self._pool
+
+    async def read(self, statement: str, *arguments: Any) -> Sequence[Any]:
+        """The rows."""
+        async with self._pool.acquire() as connection:
+            found: Sequence[Any] = await connection.fetch(statement, *arguments)
+        return found
+
+
+class Sqlite:
+    """Reads in a thread."""
+
+    def __init__(self, url: str) -> None:
+        path = url.removeprefix("sqlite:///")
+        self._connection = sqlite3.connect(path, check_same_thread=False)
+        self._thread = ThreadPoolExecutor(1)
+
+    async def open(self) -> None:
+        """It is open."""
+
+    async def read(self, statement: str, *arguments: Any) -> Sequence[Any]:
+        """The rows."""
+
+        def read() -> Sequence[Any]:
+            return self._connection.execute(statement.replace("$1", "?"), arguments).fetchall()
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, read)
+
+
 async def rows(request: Request) -> Response:
     """As many of the newest runs as are asked for."""
     wanted = json.loads(await request.body())["variables"]["first"]
-    async with request.app.state.pool.acquire() as connection:
-        found = await connection.fetch(_STATEMENT, wanted)
+    found = await request.app.state.database.read(_STATEMENT, wanted)
     text = msgspec.json.encode({"data": {"runs": {"nodes": [Row(*row) for row in found]}}})
     return Response(text, media_type="application/json")
+
+
+async def actions(request: Request) -> Response:
+    """All actions of a run in one answer, made as one would without much thought: dicts and orjson."""
+    run = json.loads(await request.body())["run"]
+    found = await request.app.state.database.read(_ACTIONS, bytes.fromhex(run))
+    return Response(orjson.dumps([dict(row) for row in found]), media_type="application/json")
 
 
 async def ready(request: Request) -> Response:
@@ -67,13 +119,19 @@ async def ready(request: Request) -> Response:
 async def lifespan(app: Starlette) -> AsyncIterator[None]:
     """With connections to the database."""
     url = os.environ["RUNGRAPH_DATABASE_URL"]
-    async with asyncpg.create_pool(url, server_settings={"jit": "off"}) as app.state.pool:
-        yield
+    app.state.database = Sqlite(url) if url.startswith("sqlite") else Postgres(url)
+    await app.state.database.open()
+    yield
 
 
 if __name__ == "__main__":
     application = Starlette(
-        routes=[Route("/graphql", rows, methods=["POST"]), Route("/readyz", ready)], lifespan=lifespan
+        routes=[
+            Route("/graphql", rows, methods=["POST"]),
+            Route("/actions", actions, methods=["POST"]),
+            Route("/readyz", ready),
+        ],
+        lifespan=lifespan,
     )
     uvicorn.run(
         application,

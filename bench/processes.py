@@ -13,6 +13,9 @@ import httpx2
 
 from tests.serving import free_port
 
+STOCK = {"RUNGRAPH_COMPILED_EXECUTION": "false"}
+"""The setting of a server that executes as Strawberry does."""
+
 _READY_SECONDS = 30
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -33,6 +36,12 @@ class Process:
         """Seconds of processor time that it has used."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / _TICKS
+
+    def unsent_to(self, port: int) -> int:
+        """Bytes that the system keeps for the client at this port."""
+        ends = f"0100007F:{self.port:04X} 0100007F:{port:04X}"
+        found = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines())
+        return sum(int(fields[4].partition(":")[0], 16) for fields in found if " ".join(fields[1:3]) == ends)
 
     def memory(self) -> int:
         """Bytes of memory that it occupies."""

@@ -4,7 +4,8 @@ import json
 import os
 import platform
 import subprocess
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
@@ -21,6 +22,13 @@ class Figure:
     is_met: bool | None
     """None where nothing is promised of it."""
     note: str = ""
+    client: float = 0.0
+    """The part of a core that the client used meanwhile."""
+
+
+def beside(figures: Iterable[Figure], what: str) -> list[Figure]:
+    """The same, measured with `what`, of which nothing is promised."""
+    return [replace(figure, name=f"{figure.name}, {what}", goal="", is_met=None) for figure in figures]
 
 
 def _commit() -> str:
@@ -28,6 +36,17 @@ def _commit() -> str:
         ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
     )
     return done.stdout.strip() or "unknown"
+
+
+def _about_the_client(figures: list[Figure]) -> str:
+    busiest = max(figures, key=lambda figure: figure.client, default=None)
+    share = 0.0 if busiest is None else busiest.client
+    least = f"At most it used {share:.0%} of a core" + (f" ({busiest.name})" if busiest else "")
+    return (
+        "The load client is a process of its own and is not the limit: it sends prepared bytes, reads answers"
+        " without parsing them, and notes its own processor time in each trial under load. "
+        f"{least}; near 100% the figure would be the client's."
+    )
 
 
 def write(figures: list[Figure], name: str) -> str:
@@ -38,6 +57,8 @@ def write(figures: list[Figure], name: str) -> str:
         "",
         f"Commit {_commit()}, {machine}: server, database and client share them. `make bench` writes it.",
         "A figure is good for comparing within one run; ratios are to the floor of the same run.",
+        "",
+        _about_the_client(figures),
         "",
         "| what | measured | goal | met | |",
         "|---|---|---|---|---|",

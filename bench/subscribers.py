@@ -5,13 +5,17 @@ import base64
 import json
 import os
 import re
+import socket
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from bench.processes import Process
 
-_ATTEMPTS = re.compile(rb'"attempts":(\d+)')
+_NUMBERS = re.compile(rb'"(?:attempts|version)":(\d+)')
+"""What each row has once: the attempts of an action, the version of an event."""
 
 
 @dataclass
@@ -24,6 +28,11 @@ class Seen:
     """Seconds from the acknowledgement of a write until a subscriber had it."""
     acknowledged: dict[int, float] = field(default_factory=dict)
     """When the write with this number of attempts was acknowledged."""
+
+    def take_lags(self) -> list[float]:
+        """The lags so far, which are forgotten."""
+        lags, self.lags = self.lags, []
+        return lags
 
 
 class Subscriber(asyncio.Protocol):
@@ -93,7 +102,7 @@ class Subscriber(asyncio.Protocol):
             if not self.synced.done():
                 self.synced.set_result(None)
         elif b'"CHANGE"' in frame or b'"SNAPSHOT"' in frame:
-            found = _ATTEMPTS.findall(frame)
+            found = _NUMBERS.findall(frame)
             self._seen.frames += 1
             self._seen.rows += len(found)
             latest = max(map(int, found[-1:]), default=0)
@@ -103,10 +112,40 @@ class Subscriber(asyncio.Protocol):
             self.latest = max(self.latest, latest)
 
 
-async def subscribe(process: Process, query: str, variables: dict[str, Any], seen: Seen) -> Subscriber:
-    """One more subscriber, which has not got anything yet."""
+async def subscribe(
+    process: Process, query: str, variables: dict[str, Any], seen: Seen, receive_buffer: int | None = None
+) -> Subscriber:
+    """One more subscriber, which has not got anything yet. With a small `receive_buffer` its system takes
+    little for it while it does not read."""
     loop = asyncio.get_running_loop()
-    _, subscriber = await loop.create_connection(
-        lambda: Subscriber(query, variables, seen), "127.0.0.1", process.port
-    )
+    connection = socket.socket()
+    connection.setblocking(False)
+    if receive_buffer is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    await loop.sock_connect(connection, ("127.0.0.1", process.port))
+    _, subscriber = await loop.create_connection(lambda: Subscriber(query, variables, seen), sock=connection)
     return subscriber
+
+
+@asynccontextmanager
+async def subscribed(
+    process: Process, query: str, variables: dict[str, Any], seen: Seen, count: int
+) -> AsyncIterator[list[Subscriber]]:
+    """So many subscribers, who have got what there is."""
+    crowd = await asyncio.gather(*(subscribe(process, query, variables, seen) for _ in range(count)))
+    try:
+        await asyncio.wait_for(asyncio.gather(*(one.synced for one in crowd)), 120)
+        yield crowd
+    finally:
+        for one in crowd:
+            one.transport.abort()
+
+
+async def behind(crowd: list[Subscriber], latest: int) -> int:
+    """How many have not got the row with this number, when they have had 10 seconds."""
+    deadline = time.monotonic() + 10
+    while True:
+        missing = sum(one.latest < latest for one in crowd)
+        if not missing or time.monotonic() > deadline:
+            return missing
+        await asyncio.sleep(0.002)

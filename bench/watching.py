@@ -1,0 +1,78 @@
+"""Owns how it is measured what many subscribers get, and at what cost."""
+
+import asyncio
+import time
+
+from bench.data import ACTIONS, make_actions, raise_attempts, run_id
+from bench.load import Waits, connected
+from bench.processes import rungraph
+from bench.report import Figure
+from bench.subscribers import Seen, Subscriber, behind, subscribe, subscribed
+from tests.faults.checks import percentile
+
+WRITES_A_SECOND = 20
+
+
+async def fan_out(database_url: str, subscribers: int, rate: int, seconds: float) -> list[Figure]:
+    """So many subscribers of one run in which so many actions a second change."""
+    seen, each = Seen(), max(1, rate // WRITES_A_SECOND)
+    async with rungraph(database_url) as process, connected(process) as writer:
+        await make_actions(process, "fan-out", each + 1)
+        before, began = process.memory(), time.monotonic()
+        async with subscribed(process, ACTIONS, {"run": run_id("fan-out")}, seen, subscribers) as crowd:
+            joined = time.monotonic() - began
+            memory = (process.memory() - before) / subscribers
+            await asyncio.sleep(1)
+            seen.rows = seen.frames = 0
+            cpu, client, began = process.cpu(), time.process_time(), time.monotonic()
+            async with Waits(process) as waits:
+                turn = 1
+                while time.monotonic() < began + seconds:
+                    turn += 1
+                    # Before it is acknowledged, and so a little too early: one may have it before that.
+                    seen.acknowledged[turn] = time.monotonic()
+                    await raise_attempts(writer, "fan-out", each, turn)
+                    await asyncio.sleep(max(0.0, began + (turn - 1) / WRITES_A_SECOND - time.monotonic()))
+            took = time.monotonic() - began
+            missing = await behind(crowd, turn)
+            cpu, client = (process.cpu() - cpu) / took, (time.process_time() - client) / took
+    p99, stall = percentile(seen.lags, 0.99) or 0.0, waits.longest
+    name = f"{subscribers:,} subscribers × {(turn - 1) * each / took:,.0f} updates/s"
+    return [
+        Figure(f"{subscribers:,} clients subscribe", joined, "s", "≤ 2", joined <= 2),
+        Figure(
+            *(f"{name}: delivered", seen.rows / took, "updates/s", "", None),
+            note=f"client at {client:.0%} of a core",
+            client=client,
+        ),
+        Figure(f"{name}: subscribers that miss the last", missing, "", "0", missing == 0),
+        Figure(f"{name}: p99", p99 * 1000, "ms", "≤ 150", p99 <= 0.15),
+        Figure(f"{name}: CPU", cpu * 100, "% of a core", "≤ 50", cpu <= 0.5),
+        Figure(f"{name}: longest wait of a small request", stall * 1000, "ms", "≤ 100", stall <= 0.1),
+        Figure("memory of a subscriber", memory / 1024, "KiB", "≤ 30", memory <= 30 * 1024),
+    ]
+
+
+async def distinct(database_url: str, subscribers: int, seconds: float) -> list[Figure]:
+    """Frames a second of subscribers who all ask something else, so that none can be shared."""
+    seen = Seen()
+    async with rungraph(database_url) as process, connected(process) as writer:
+        await make_actions(process, "distinct", 2)
+        crowd: list[Subscriber] = []
+        for number in range(subscribers):
+            query = ACTIONS.replace("updatedAt", f"field{number}: updatedAt")
+            crowd.append(await subscribe(process, query, {"run": run_id("distinct")}, seen))
+        await asyncio.wait_for(asyncio.gather(*(one.synced for one in crowd)), 120)
+        seen.frames, turn, began = 0, 1, time.monotonic()
+        cpu, client = process.cpu(), time.process_time()
+        while time.monotonic() < began + seconds:
+            turn += 1
+            await raise_attempts(writer, "distinct", 1, turn)
+            await behind(crowd, turn)
+        took = time.monotonic() - began
+        cpu, client = process.cpu() - cpu, (time.process_time() - client) / took
+        for one in crowd:
+            one.transport.abort()
+    rate = seen.frames / took
+    note = f"{cpu / max(1, seen.frames) * 1e6:,.0f} µs of CPU each"
+    return [Figure("distinct frames", rate, "frames/s", "≥ 50,000", rate >= 50_000, note, client)]

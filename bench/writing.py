@@ -1,0 +1,91 @@
+"""Owns how writes of events are measured: in batches, and while others watch."""
+
+import time
+from datetime import UTC, datetime
+from itertools import count
+from statistics import median
+
+from bench.data import action_id, make_actions, run_id
+from bench.load import Connection, connected, request
+from bench.processes import rungraph
+from bench.report import Figure
+from bench.subscribers import Seen, behind, subscribed
+
+_RUN = "writes"
+_WATCHERS = 50
+_INSERT = "mutation ($events: [ActionEventInput!]!) { insertEvents(events: $events) { inserted } }"
+_EVENTS = """subscription ($run: RunIdentifierInput!) {
+  events(run: $run) { kind cursor events { attempt phase version occurredAt } }
+}"""
+
+
+class _Writer:
+    """Inserts events, each time new ones."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._versions = count(1)
+        self.latest = 0
+        """The version of the last event."""
+
+    async def times(self, batch: int, rounds: int) -> list[float]:
+        """How many seconds each of so many batches took, one after the other."""
+        times = []
+        for _ in range(rounds):
+            sent = self._events(batch)
+            began = time.monotonic()
+            answer = await self._connection.ask(sent)
+            times.append(time.monotonic() - began)
+            assert f'"inserted":{batch}}}'.encode() in answer, answer
+        return times
+
+    def _events(self, batch: int) -> bytes:
+        now, action = datetime.now(UTC).isoformat(), action_id(_RUN, "a1")
+        events = []
+        for _ in range(batch):
+            self.latest = next(self._versions)
+            events.append(
+                {
+                    "action": action,
+                    "attempt": 1,
+                    "phase": "RUNNING",
+                    "version": self.latest,
+                    "occurredAt": now,
+                }
+            )
+        return request({"query": _INSERT, "variables": {"events": events}})
+
+
+async def writes(database_url: str, rounds: int) -> list[Figure]:
+    """Events in batches of 1,000 and of 5,000, the fastest of some rounds."""
+    async with rungraph(database_url) as process, connected(process) as connection:
+        await make_actions(process, _RUN, 2)
+        writer = _Writer(connection)
+        thousand = min(await writer.times(1000, rounds))
+        growth = min(await writer.times(5000, rounds)) / thousand
+    rate = 1000 / thousand
+    return [
+        Figure("insertEvents of 1,000", rate, "rows/s", "≥ 25,000", rate >= 25_000),
+        Figure("insertEvents of 5,000", growth, "× the time of 1,000", "≤ 6", growth <= 6),
+    ]
+
+
+async def watched_writes(database_url: str, rounds: int) -> list[Figure]:
+    """Events in batches of 1,000, with and without subscribers who get each of them."""
+    alone: list[float] = []
+    watched: list[float] = []
+    async with rungraph(database_url) as process, connected(process) as connection:
+        await make_actions(process, _RUN, 2)
+        writer = _Writer(connection)
+        await writer.times(1000, 3)
+        # In turns, so that it is not the growing table that makes the difference.
+        for _ in range(2):
+            alone += await writer.times(1000, rounds)
+            seen = Seen()
+            async with subscribed(process, _EVENTS, {"run": run_id(_RUN)}, seen, _WATCHERS) as crowd:
+                watched += await writer.times(1000, rounds)
+                assert await behind(crowd, writer.latest) == 0
+    more = (median(watched) / median(alone) - 1) * 100
+    note = f"{median(alone) * 1000:.1f} ms, watched {median(watched) * 1000:.1f} ms"
+    name = f"insertEvents of 1,000, watched by {_WATCHERS}"
+    return [Figure(name, more, "% slower than unwatched", "≤ 15", more <= 15, note)]
