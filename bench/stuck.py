@@ -8,11 +8,11 @@ from bench.load import Connection, connected
 from bench.processes import rungraph
 from bench.report import Figure
 from bench.subscribers import Seen, behind, subscribe, subscribed
-from bench.watching import WRITES_A_SECOND
 from tests.faults.checks import percentile
 
 _RUN = "stuck"
-_EACH = 100
+_EACH = 40
+_WRITES_A_SECOND = 50
 _OTHERS = 50
 _RECEIVE_BUFFER = 4096
 _TURNS = 2
@@ -70,5 +70,5 @@ async def _write(writer: Connection, last: int, seconds: float, seen: Seen) -> i
         turn += 1
         seen.acknowledged[turn] = time.monotonic()
         await raise_attempts(writer, _RUN, _EACH, turn)
-        await asyncio.sleep(max(0.0, began + (turn - last) / WRITES_A_SECOND - time.monotonic()))
+        await asyncio.sleep(max(0.0, began + (turn - last) / _WRITES_A_SECOND - time.monotonic()))
     return turn

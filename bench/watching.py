@@ -10,13 +10,13 @@ from bench.report import Figure
 from bench.subscribers import Seen, Subscriber, behind, subscribe, subscribed
 from tests.faults.checks import percentile
 
-WRITES_A_SECOND = 20
+_WRITES_A_SECOND = 20
 
 
 async def fan_out(database_url: str, subscribers: int, rate: int, seconds: float) -> list[Figure]:
     """So many subscribers of one run in which so many actions a second change."""
-    seen, each = Seen(), max(1, rate // WRITES_A_SECOND)
-    async with rungraph(database_url) as process, connected(process) as writer:
+    seen, each = Seen(), max(1, rate // _WRITES_A_SECOND)
+    async with rungraph(database_url) as process:
         await make_actions(process, "fan-out", each + 1)
         before, began = process.memory(), time.monotonic()
         async with subscribed(process, ACTIONS, {"run": run_id("fan-out")}, seen, subscribers) as crowd:
@@ -25,14 +25,14 @@ async def fan_out(database_url: str, subscribers: int, rate: int, seconds: float
             await asyncio.sleep(1)
             seen.rows = seen.frames = 0
             cpu, client, began = process.cpu(), time.process_time(), time.monotonic()
-            async with Waits(process) as waits:
+            async with Waits(process) as waits, connected(process) as writer:
                 turn = 1
                 while time.monotonic() < began + seconds:
                     turn += 1
                     # Before it is acknowledged, and so a little too early: one may have it before that.
                     seen.acknowledged[turn] = time.monotonic()
                     await raise_attempts(writer, "fan-out", each, turn)
-                    await asyncio.sleep(max(0.0, began + (turn - 1) / WRITES_A_SECOND - time.monotonic()))
+                    await asyncio.sleep(max(0.0, began + (turn - 1) / _WRITES_A_SECOND - time.monotonic()))
             took = time.monotonic() - began
             missing = await behind(crowd, turn)
             cpu, client = (process.cpu() - cpu) / took, (time.process_time() - client) / took
@@ -56,7 +56,7 @@ async def fan_out(database_url: str, subscribers: int, rate: int, seconds: float
 async def distinct(database_url: str, subscribers: int, seconds: float) -> list[Figure]:
     """Frames a second of subscribers who all ask something else, so that none can be shared."""
     seen = Seen()
-    async with rungraph(database_url) as process, connected(process) as writer:
+    async with rungraph(database_url) as process:
         await make_actions(process, "distinct", 2)
         crowd: list[Subscriber] = []
         for number in range(subscribers):
@@ -65,10 +65,11 @@ async def distinct(database_url: str, subscribers: int, seconds: float) -> list[
         await asyncio.wait_for(asyncio.gather(*(one.synced for one in crowd)), 120)
         seen.frames, turn, began = 0, 1, time.monotonic()
         cpu, client = process.cpu(), time.process_time()
-        while time.monotonic() < began + seconds:
-            turn += 1
-            await raise_attempts(writer, "distinct", 1, turn)
-            await behind(crowd, turn)
+        async with connected(process) as writer:
+            while time.monotonic() < began + seconds:
+                turn += 1
+                await raise_attempts(writer, "distinct", 1, turn)
+                await behind(crowd, turn)
         took = time.monotonic() - began
         cpu, client = process.cpu() - cpu, (time.process_time() - client) / took
         for one in crowd:

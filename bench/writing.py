@@ -11,8 +11,8 @@ from bench.processes import rungraph
 from bench.report import Figure
 from bench.subscribers import Seen, behind, subscribed
 
-_RUN = "writes"
 _WATCHERS = 50
+_TURNS = 3
 _INSERT = "mutation ($events: [ActionEventInput!]!) { insertEvents(events: $events) { inserted } }"
 _EVENTS = """subscription ($run: RunIdentifierInput!) {
   events(run: $run) { kind cursor events { attempt phase version occurredAt } }
@@ -20,10 +20,11 @@ _EVENTS = """subscription ($run: RunIdentifierInput!) {
 
 
 class _Writer:
-    """Inserts events, each time new ones."""
+    """Inserts events of an action, each time new ones."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, run: str) -> None:
         self._connection = connection
+        self._action = action_id(run, "a1")
         self._versions = count(1)
         self.latest = 0
         """The version of the last event."""
@@ -40,13 +41,12 @@ class _Writer:
         return times
 
     def _events(self, batch: int) -> bytes:
-        now, action = datetime.now(UTC).isoformat(), action_id(_RUN, "a1")
-        events = []
+        now, events = datetime.now(UTC).isoformat(), []
         for _ in range(batch):
             self.latest = next(self._versions)
             events.append(
                 {
-                    "action": action,
+                    "action": self._action,
                     "attempt": 1,
                     "phase": "RUNNING",
                     "version": self.latest,
@@ -59,8 +59,8 @@ class _Writer:
 async def writes(database_url: str, rounds: int) -> list[Figure]:
     """Events in batches of 1,000 and of 5,000, the fastest of some rounds."""
     async with rungraph(database_url) as process, connected(process) as connection:
-        await make_actions(process, _RUN, 2)
-        writer = _Writer(connection)
+        await make_actions(process, "writes", 2)
+        writer = _Writer(connection, "writes")
         thousand = min(await writer.times(1000, rounds))
         growth = min(await writer.times(5000, rounds)) / thousand
     rate = 1000 / thousand
@@ -74,17 +74,19 @@ async def watched_writes(database_url: str, rounds: int) -> list[Figure]:
     """Events in batches of 1,000, with and without subscribers who get each of them."""
     alone: list[float] = []
     watched: list[float] = []
-    async with rungraph(database_url) as process, connected(process) as connection:
-        await make_actions(process, _RUN, 2)
-        writer = _Writer(connection)
-        await writer.times(1000, 3)
-        # In turns, so that it is not the growing table that makes the difference.
-        for _ in range(2):
-            alone += await writer.times(1000, rounds)
-            seen = Seen()
-            async with subscribed(process, _EVENTS, {"run": run_id(_RUN)}, seen, _WATCHERS) as crowd:
-                watched += await writer.times(1000, rounds)
-                assert await behind(crowd, writer.latest) == 0
+    async with rungraph(database_url) as process:
+        # In turns, so that it is not the growing table that makes the difference; each time in a run that
+        # has no events yet, for those who come to a run get all events that there are.
+        for turn in range(_TURNS):
+            for watchers, times in ((0, alone), (_WATCHERS, watched)):
+                run = f"writes-{turn}-{watchers}"
+                await make_actions(process, run, 2)
+                async with subscribed(process, _EVENTS, {"run": run_id(run)}, Seen(), watchers) as crowd:
+                    async with connected(process) as connection:
+                        writer = _Writer(connection, run)
+                        await writer.times(1000, 1)
+                        times += await writer.times(1000, rounds)
+                    assert await behind(crowd, writer.latest) == 0
     more = (median(watched) / median(alone) - 1) * 100
     note = f"{median(alone) * 1000:.1f} ms, watched {median(watched) * 1000:.1f} ms"
     name = f"insertEvents of 1,000, watched by {_WATCHERS}"
