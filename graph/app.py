@@ -59,11 +59,12 @@ def create_app(settings: Settings) -> Starlette:
     )
     app = Starlette(
         routes=[
+            # The first one that fits is taken.
+            Route("/graphql", endpoint),
             Route("/", home),
             Route("/livez", livez),
             Route("/readyz", readyz),
             Route("/metrics", metrics),
-            Route("/graphql", endpoint),
             WebSocketRoute("/graphql", endpoint),
             Mount("/graphiql", graphiql.assets()),
         ],

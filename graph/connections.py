@@ -1,6 +1,6 @@
 """Owns pages as a client sees them: connections with cursors, over the repository's keyset pages."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -47,7 +47,7 @@ class Connection(Generic[T]):
     count: Callable[[], Awaitable[int]] | None = None
 
     @property
-    def nodes(self) -> list[T]:
+    def nodes(self) -> Sequence[T]:
         """The items of the page."""
         return self.page.items
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from email.message import Message
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -43,7 +44,11 @@ class Parameters:
 
 def negotiate(request: Request, offers: Sequence[str]) -> str:
     """The offer that the client likes best, the first one where it does not mind. Raises RequestRefused."""
-    accept = ", ".join(request.headers.getlist("accept")).lower()
+    return _best(", ".join(request.headers.getlist("accept")).lower(), tuple(offers))
+
+
+@lru_cache
+def _best(accept: str, offers: tuple[str, ...]) -> str:
     liked: dict[str, tuple[float, int]] = {}
     for position, text in enumerate(accept.split(",")):
         name, *parameters = (part.strip() for part in text.split(";"))
@@ -107,14 +112,19 @@ def _from_url(request: Request) -> dict[str, Any]:
 
 
 def _check_headers(request: Request) -> None:
+    _check_type(request.headers.get("content-type", ""))
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise _unsupported("The body must not be compressed.", accept_encoding="identity")
+
+
+@lru_cache
+def _check_type(content_type: str) -> None:
     message = Message()
-    message["content-type"] = request.headers.get("content-type", "")
+    message["content-type"] = content_type
     if message.get_content_type() != JSON:
         raise _unsupported(f"The body must be {JSON}.")
     if message.get_content_charset("utf-8") not in ("utf-8", "utf8"):
         raise _unsupported("The body must be UTF-8.")
-    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
-        raise _unsupported("The body must not be compressed.", accept_encoding="identity")
 
 
 async def _read_body(request: Request, limit: int) -> bytes:

@@ -2,6 +2,7 @@
 
 from asyncio import Future, Task, create_task, gather, get_running_loop
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 from repo import (
@@ -11,18 +12,21 @@ from repo import (
     ActionFilter,
     ActionIdentifier,
     ActionRepo,
+    Attributes,
     Order,
     Page,
     PageRequest,
     PhaseCount,
     Run,
-    RunIdentifier,
 )
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
+R = TypeVar("R")
 
-Listing = tuple[ActionFilter | None, Order | None, PageRequest]
+_NONE: Any = object()
+
+Listing = tuple[ActionFilter | None, Order | None, PageRequest, Attributes]
 EventListing = tuple[int | None, Any, PageRequest]
 
 
@@ -37,23 +41,30 @@ class Loader(Generic[K, V]):
     def __init__(self, read: Callable[[list[K]], Awaitable[Sequence[V | BaseException]]]) -> None:
         """`read` gives a value, or an error, for each of at most MAX_BATCH keys."""
         self._read = read
-        self._asked: dict[K, list[Future[V]]] = {}
+        self._asked: dict[K, list[tuple[Future[Any], Callable[[V], Any] | None]]] = {}
         self._known: dict[K, V | BaseException] = {}
         self._next: list[K] = []
         self._tasks: set[Task[None]] = set()
 
     def load(self, key: K) -> Awaitable[V]:
         """The value of the key, read together with those of other keys."""
+        return self._load(key, None)
+
+    def load_as(self, key: K, make: Callable[[V], R]) -> Awaitable[R]:
+        """What `make` makes of the value of the key."""
+        return self._load(key, make)
+
+    def _load(self, key: K, make: Callable[[V], Any] | None) -> Awaitable[Any]:
         loop = get_running_loop()
-        future: Future[V] = loop.create_future()
+        future: Future[Any] = loop.create_future()
         if key in self._known:
-            _settle(future, self._known[key])
+            _settle(future, self._known[key], make)
         elif key in self._asked:
-            self._asked[key].append(future)
+            self._asked[key].append((future, make))
         else:
             if not self._next:
                 loop.call_soon(self._dispatch)
-            self._asked[key] = [future]
+            self._asked[key] = [(future, make)]
             self._next.append(key)
         return future
 
@@ -76,17 +87,17 @@ class Loader(Generic[K, V]):
             values = [error] * len(keys)
         for key, value in zip(keys, values, strict=True):
             self._known[key] = value
-            for future in self._asked.pop(key):
+            for future, make in self._asked.pop(key):
                 if not future.done():  # who waited may be gone
-                    _settle(future, value)
+                    _settle(future, value, make)
 
 
-def _settle(future: Future[V], value: V | BaseException) -> None:
+def _settle(future: Future[Any], value: V | BaseException, make: Callable[[V], Any] | None) -> None:
     if isinstance(value, BaseException):
         future.set_exception(value)
         future.exception()  # whoever waits hears of it; asyncio must not log it as nobody's
     else:
-        future.set_result(value)
+        future.set_result(value if make is None else make(value))
 
 
 def _by_key(load: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]]) -> Loader[K, V | None]:
@@ -100,9 +111,10 @@ def _by_key(load: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]]) -> Loader[K
 
 
 def _by_arguments(
-    load: Callable[..., Awaitable[Mapping[K, V]]],
-) -> Loader[tuple[K, tuple[Any, ...]], V]:
-    """A loader for a field with arguments: one read for all keys that share them."""
+    load: Callable[..., Awaitable[Mapping[K, Any]]], otherwise: Any = _NONE
+) -> Loader[tuple[K, tuple[Any, ...]], Any]:
+    """A loader for a field with arguments: one read for all keys that share them. `otherwise` is the value
+    of a key for which nothing is found; without it, every key has something."""
 
     async def load_all(wanted: list[tuple[K, tuple[Any, ...]]]) -> list[V | BaseException]:
         groups: dict[tuple[Any, ...], list[K]] = {}
@@ -111,41 +123,78 @@ def _by_arguments(
         # Arguments that are refused, such as a bad cursor, are the error of their own fields only.
         reads = [load(keys, *arguments) for arguments, keys in groups.items()]
         found = dict(zip(groups, await gather(*reads, return_exceptions=True), strict=True))
-        return [_value(found[arguments], key) for key, arguments in wanted]
+        return [value(found[arguments], key) for key, arguments in wanted]
+
+    def value(found: Mapping[K, V] | BaseException, key: K) -> V | BaseException:
+        if isinstance(found, BaseException):
+            return found
+        return found[key] if otherwise is _NONE else found.get(key, otherwise)
 
     return Loader(load_all)
 
 
-def _value(found: Mapping[K, V] | BaseException, key: K) -> V | BaseException:
-    return found if isinstance(found, BaseException) else found[key]
+def _narrowed(load: Callable[..., Awaitable[Mapping[K, V]]]) -> Callable[..., Awaitable[Mapping[K, V]]]:
+    """A read whose last argument is which attributes it reads."""
+    return lambda keys, *given: load(keys, *given[:-1], attributes=given[-1])
 
 
 class Loaders:
     """What one operation reads, each thing once. A mutation begins with fresh ones."""
 
     def __init__(self, repository: ActionRepo) -> None:
-        self.run: Loader[RunIdentifier, Run | None] = _by_key(repository.get_runs)
-        self.action: Loader[ActionIdentifier, Action | None] = _by_key(repository.get_actions)
-        self.run_actions: Loader[tuple[bytes, Listing], Page[Action]] = _by_arguments(
-            repository.list_actions_of_runs
-        )
-        self.children: Loader[tuple[bytes, Listing], Page[Action]] = _by_arguments(repository.list_children)
-        self.run_action_count: Loader[tuple[bytes, tuple[ActionFilter | None]], int] = _by_arguments(
-            repository.count_actions_of_runs
-        )
-        self.child_count: Loader[tuple[bytes, tuple[ActionFilter | None]], int] = _by_arguments(
-            repository.count_children
-        )
-        self.run_phases: Loader[bytes, list[PhaseCount] | None] = _by_key(repository.count_phases_of_runs)
-        self.descendant_phases: Loader[bytes, list[PhaseCount] | None] = _by_key(
-            repository.count_phases_of_descendants
-        )
-        self.events: Loader[tuple[ActionIdentifier, EventListing], Page[ActionEvent]] = _by_arguments(
-            repository.page_events
-        )
-        self.all_events: Loader[ActionIdentifier, list[ActionEvent] | None] = _by_key(
-            repository.list_all_events
-        )
-        self.latest_event: Loader[tuple[ActionIdentifier, int], ActionEvent | None] = _by_key(
-            repository.get_latest_events
-        )
+        self._repository = repository
+
+    @cached_property
+    def run(self) -> Loader[tuple[bytes, tuple[Attributes]], Run | None]:
+        """Runs, by their keys."""
+        return _by_arguments(_narrowed(self._repository.find_runs), None)
+
+    @cached_property
+    def action(self) -> Loader[tuple[bytes, tuple[Attributes]], Action | None]:
+        """Actions, by their keys."""
+        return _by_arguments(_narrowed(self._repository.find_actions), None)
+
+    @cached_property
+    def run_actions(self) -> Loader[tuple[bytes, Listing], Page[Action]]:
+        """The actions of runs, by the runs' keys."""
+        return _by_arguments(_narrowed(self._repository.list_actions_of_runs))
+
+    @cached_property
+    def children(self) -> Loader[tuple[bytes, Listing], Page[Action]]:
+        """The children of actions, by the actions' keys."""
+        return _by_arguments(_narrowed(self._repository.list_children))
+
+    @cached_property
+    def run_action_count(self) -> Loader[tuple[bytes, tuple[ActionFilter | None]], int]:
+        """How many actions runs have, by the runs' keys."""
+        return _by_arguments(self._repository.count_actions_of_runs)
+
+    @cached_property
+    def child_count(self) -> Loader[tuple[bytes, tuple[ActionFilter | None]], int]:
+        """How many children actions have, by the actions' keys."""
+        return _by_arguments(self._repository.count_children)
+
+    @cached_property
+    def run_phases(self) -> Loader[tuple[bytes, tuple[()]], list[PhaseCount]]:
+        """The actions of runs by phase, by the runs' keys."""
+        return _by_arguments(self._repository.count_phases_of_runs)
+
+    @cached_property
+    def descendant_phases(self) -> Loader[tuple[bytes, tuple[()]], list[PhaseCount]]:
+        """The descendants of actions by phase, by the actions' keys."""
+        return _by_arguments(self._repository.count_phases_of_descendants)
+
+    @cached_property
+    def events(self) -> Loader[tuple[ActionIdentifier, EventListing], Page[ActionEvent]]:
+        """Pages of the events of actions."""
+        return _by_arguments(self._repository.page_events)
+
+    @cached_property
+    def all_events(self) -> Loader[ActionIdentifier, list[ActionEvent] | None]:
+        """All events of actions."""
+        return _by_key(self._repository.list_all_events)
+
+    @cached_property
+    def latest_event(self) -> Loader[tuple[ActionIdentifier, int], ActionEvent | None]:
+        """The latest events of attempts."""
+        return _by_key(self._repository.get_latest_events)

@@ -1,5 +1,6 @@
 """Owns what can be written: the fields of Mutation."""
 
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -8,6 +9,7 @@ import strawberry
 import repo
 from graph import values
 from graph.context import Call
+from graph.execution import selected
 from graph.inputs import (
     AbortActionInput,
     AbortRunInput,
@@ -62,13 +64,13 @@ class AllUpdated:
 
 
 @strawberry.field(description="The action as it is now.", graphql_type=Action)
-async def _action(root: strawberry.Parent[Written], info: Call) -> repo.Action | None:
-    return await info.context.loaders.action.load(root.id)
+def _action(root: strawberry.Parent[Written], info: Call) -> Awaitable[repo.Action | None]:
+    return info.context.loaders.action.load((root.id.key, (selected(info, "Action"),)))
 
 
 @strawberry.field(description="The run as it is now.", graphql_type=Run)
-async def _run(root: strawberry.Parent[RunAborted], info: Call) -> repo.Run | None:
-    return await info.context.loaders.run.load(root.id)
+def _run(root: strawberry.Parent[RunAborted], info: Call) -> Awaitable[repo.Run | None]:
+    return info.context.loaders.run.load((root.id.key, (selected(info, "Run"),)))
 
 
 @strawberry.field(
@@ -76,7 +78,8 @@ async def _run(root: strawberry.Parent[RunAborted], info: Call) -> repo.Run | No
     graphql_type=list[Action],
 )
 async def _actions(root: strawberry.Parent[AllCreated], info: Call) -> list[repo.Action | None]:
-    return await info.context.loaders.action.load_many(root.ids)
+    attributes = selected(info, "Action")
+    return await info.context.loaders.action.load_many((each.key, (attributes,)) for each in root.ids)
 
 
 @strawberry.type(description="What createAction did.")

@@ -8,6 +8,7 @@ import repo
 from graph import values
 from graph.connections import After, Before, Connection, First, Last, page_request
 from graph.context import Call
+from graph.execution import selected
 from graph.inputs import (
     ActionIdentifierInput,
     Filter,
@@ -35,9 +36,9 @@ class Query:
         loaders = info.context.loaders
         match parse_id(id):
             case repo.RunIdentifier() as run:
-                return await loaders.run.load(run)
+                return await loaders.run.load((run.key, (selected(info, "Run"),)))
             case repo.ActionIdentifier() as action:
-                return await loaders.action.load(action)
+                return await loaders.action.load((action.key, (selected(info, "Action"),)))
             case EventKey(action, attempt, phase, version):
                 events = await loaders.all_events.load(action) or []
                 wanted = attempt, phase, version
@@ -51,7 +52,7 @@ class Query:
         info: Call,
         id: Annotated[RunIdentifierInput, strawberry.argument(description="The name of the run.")],
     ) -> repo.Run | None:
-        return await info.context.loaders.run.load(id.to_repo())
+        return await info.context.loaders.run.load((id.to_repo().key, (selected(info, "Run"),)))
 
     @strawberry.field(
         description="The runs, newest first by default, at most 1000 a page.", graphql_type=RunConnection
@@ -69,7 +70,8 @@ class Query:
         repository = info.context.repository
         wanted = filter.to_repo() if filter else None
         request = page_request(info, first, after, last, before)
-        page = await repository.list_runs(wanted, order_of(order_by) or NEWEST_FIRST, request)
+        order = order_of(order_by) or NEWEST_FIRST
+        page = await repository.list_runs(wanted, order, request, attributes=selected(info, "Run"))
         return Connection(page, lambda: repository.count_runs(wanted))
 
     @strawberry.field(
@@ -80,7 +82,7 @@ class Query:
         info: Call,
         id: Annotated[ActionIdentifierInput, strawberry.argument(description="The name of the action.")],
     ) -> repo.Action | None:
-        return await info.context.loaders.action.load(id.to_repo())
+        return await info.context.loaders.action.load((id.to_repo().key, (selected(info, "Action"),)))
 
     @strawberry.field(
         description="The actions of one run, by default parents before their children, or of all runs, "
@@ -105,7 +107,9 @@ class Query:
         wanted = filter_of_actions(filter)
         order = order_of(order_by)
         request = page_request(info, first, after, last, before)
-        page = await repository.list_actions(within, wanted, order, request)
+        page = await repository.list_actions(
+            within, wanted, order, request, attributes=selected(info, "Action")
+        )
         return Connection(page, lambda: repository.count_actions(within, wanted))
 
     @strawberry.field(

@@ -1,6 +1,6 @@
 """Owns what can be watched: the fields of Subscription."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Annotated, Any, TypeVar
 
@@ -11,6 +11,7 @@ import repo
 from graph import values
 from graph.context import Call
 from graph.enums import FrameKind
+from graph.execution import PURE, selected
 from graph.inputs import ActionIdentifierInput, Filter, RunFilter, RunIdentifierInput, filter_of_actions
 from graph.node_ids import id_of
 from graph.types import Action, ActionEvent, Run
@@ -55,16 +56,20 @@ async def follow(info: Call, stream: AsyncGenerator[T, None]) -> AsyncGenerator[
             yield item
 
 
-@strawberry.field(description="Ids of what left the filter since.", graphql_type=list[strawberry.ID])
+@strawberry.field(
+    description="Ids of what left the filter since.", graphql_type=list[strawberry.ID], metadata=PURE
+)
 def _removed(root: strawberry.Parent[repo.Frame[Any]]) -> list[strawberry.ID]:
     return [id_of(item) for item in root.removed]
 
 
 def _items(description: str, graphql_type: Any) -> Any:
-    def resolve(root: strawberry.Parent[repo.Frame[Any]]) -> list[Any]:
+    def resolve(root: strawberry.Parent[repo.Frame[Any]]) -> Sequence[Any]:
         return root.items
 
-    return strawberry.field(resolver=resolve, description=description, graphql_type=graphql_type)
+    return strawberry.field(
+        resolver=resolve, description=description, graphql_type=graphql_type, metadata=PURE
+    )
 
 
 _KIND = (
@@ -139,7 +144,12 @@ class Subscription:
     ) -> AsyncGenerator[repo.Frame[repo.Run], None]:
         wanted = filter.to_repo() if filter else None
         updates = info.context.repository.watch_all_run_updates(
-            wanted, first, info.context.resume_after or after, shown_by(info), info.context.progress
+            wanted,
+            first,
+            info.context.resume_after or after,
+            shown_by(info),
+            info.context.progress,
+            selected(info, "Run"),
         )
         return follow(info, updates)
 
@@ -179,6 +189,7 @@ class Subscription:
             until_terminal,
             shown_by(info),
             info.context.progress,
+            selected(info, "Action"),
         )
         return follow(info, updates)
 

@@ -4,6 +4,7 @@ Their plain fields are read from what the repository gives back; fields that rea
 loaders of the call.
 """
 
+from collections.abc import Awaitable
 from datetime import datetime
 from typing import Annotated
 
@@ -14,15 +15,17 @@ from graph import values
 from graph.connections import After, Before, Connection, First, Last, PageInfo, page_request, total_count
 from graph.context import Call
 from graph.enums import ActionPhase, ActionType, CacheStatus, RunSource
-from graph.execution.completion import PURE
+from graph.execution import PURE, reads, selected
 from graph.inputs import Filter, OrderBy, filter_of_actions, order_of
 from graph.node_ids import id_of
 from graph.scalars import JSON, BigInt
 
+_NAMES = reads("project", "domain", "run_name", "name")
+
 
 @strawberry.interface(description="Anything that `node` finds by its id.")
 class Node:
-    @strawberry.field(description="An opaque id, unique over all types.", metadata=PURE)
+    @strawberry.field(description="An opaque id, unique over all types.", metadata=_NAMES | PURE)
     def id(root: strawberry.Parent[repo.Run | repo.Action | repo.ActionEvent]) -> strawberry.ID:
         return id_of(root)
 
@@ -68,17 +71,18 @@ class Run(Node):
     @strawberry.field(
         description="The action without a parent.",
         graphql_type=Annotated["Action", strawberry.lazy("graph.types")],
+        metadata=reads("key"),
     )
-    async def root_action(root: strawberry.Parent[repo.Run], info: Call) -> repo.Action | None:
-        identifier = repo.ActionIdentifier(root.project, root.domain, root.name, root.root_name)
-        return await info.context.loaders.action.load(identifier)
+    def root_action(root: strawberry.Parent[repo.Run], info: Call) -> Awaitable[repo.Action | None]:
+        return info.context.loaders.action.load((root.key, (selected(info, "Action"),)))
 
     @strawberry.field(
         description="Its actions, the root included; by default parents before their children, then "
         "oldest first.",
         graphql_type=Annotated["ActionConnection", strawberry.lazy("graph.types")],
+        metadata=reads("run_key"),
     )
-    async def actions(
+    def actions(
         root: strawberry.Parent[repo.Run],
         info: Call,
         filter: Filter = None,
@@ -87,18 +91,22 @@ class Run(Node):
         after: After = None,
         last: Last = None,
         before: Before = None,
-    ) -> Connection[repo.Action]:
+    ) -> Awaitable[Connection[repo.Action]]:
         wanted, order = filter_of_actions(filter), order_of(order_by)
-        loaders = info.context.loaders
-        listing = wanted, order, page_request(info, first, after, last, before)
-        page = await loaders.run_actions.load((root.run_key, listing))
-        return Connection(page, lambda: loaders.run_action_count.load((root.run_key, (wanted,))))
+        loaders, key = info.context.loaders, root.run_key
+        request = page_request(info, first, after, last, before)
+        return loaders.run_actions.load_as(
+            (key, (wanted, order, request, selected(info, "Action"))),
+            lambda page: Connection(page, lambda: loaders.run_action_count.load((key, (wanted,)))),
+        )
 
     @strawberry.field(
-        description="All its actions by phase, the root included.", graphql_type=list[values.PhaseCount]
+        description="All its actions by phase, the root included.",
+        graphql_type=list[values.PhaseCount],
+        metadata=reads("run_key"),
     )
-    async def phase_counts(root: strawberry.Parent[repo.Run], info: Call) -> list[repo.PhaseCount]:
-        return await info.context.loaders.run_phases.load(root.run_key) or []
+    def phase_counts(root: strawberry.Parent[repo.Run], info: Call) -> Awaitable[list[repo.PhaseCount]]:
+        return info.context.loaders.run_phases.load((root.run_key, ()))
 
 
 @strawberry.type(description="A step of a run. Actions form a tree under the run's root.")
@@ -139,25 +147,31 @@ class Action(Node):
     def is_type_of(cls, value: object, info: object) -> bool:
         return isinstance(value, repo.Action)
 
-    @strawberry.field(description="The run that it belongs to.", graphql_type=Run)
-    async def run(root: strawberry.Parent[repo.Action], info: Call) -> repo.Run | None:
-        return await info.context.loaders.run.load(root.identifier.run)
+    @strawberry.field(
+        description="The run that it belongs to.",
+        graphql_type=Run,
+        metadata=reads("run_key"),
+    )
+    def run(root: strawberry.Parent[repo.Action], info: Call) -> Awaitable[repo.Run | None]:
+        return info.context.loaders.run.load((root.run_key, (selected(info, "Run"),)))
 
     @strawberry.field(
         description="The action that it belongs to; null for the root.",
         graphql_type=Annotated["Action", strawberry.lazy("graph.types")] | None,
+        metadata=reads("project", "domain", "run_name", "parent_name"),
     )
-    async def parent(root: strawberry.Parent[repo.Action], info: Call) -> repo.Action | None:
+    def parent(root: strawberry.Parent[repo.Action], info: Call) -> Awaitable[repo.Action | None] | None:
         if root.parent_name is None:
             return None
         parent = repo.ActionIdentifier(root.project, root.domain, root.run_name, root.parent_name)
-        return await info.context.loaders.action.load(parent)
+        return info.context.loaders.action.load((parent.key, (selected(info, "Action"),)))
 
     @strawberry.field(
         description="The actions directly under it; oldest first by default.",
         graphql_type=Annotated["ActionConnection", strawberry.lazy("graph.types")],
+        metadata=reads("key"),
     )
-    async def children(
+    def children(
         root: strawberry.Parent[repo.Action],
         info: Call,
         filter: Filter = None,
@@ -166,26 +180,30 @@ class Action(Node):
         after: After = None,
         last: Last = None,
         before: Before = None,
-    ) -> Connection[repo.Action]:
+    ) -> Awaitable[Connection[repo.Action]]:
         wanted, order = filter_of_actions(filter), order_of(order_by)
-        loaders = info.context.loaders
-        listing = wanted, order, page_request(info, first, after, last, before)
-        page = await loaders.children.load((root.key, listing))
-        return Connection(page, lambda: loaders.child_count.load((root.key, (wanted,))))
+        loaders, key = info.context.loaders, root.key
+        request = page_request(info, first, after, last, before)
+        return loaders.children.load_as(
+            (key, (wanted, order, request, selected(info, "Action"))),
+            lambda page: Connection(page, lambda: loaders.child_count.load((key, (wanted,)))),
+        )
 
     @strawberry.field(
         description="All its descendants by phase, itself not included.",
         graphql_type=list[values.PhaseCount],
+        metadata=reads("key"),
     )
-    async def phase_counts(root: strawberry.Parent[repo.Action], info: Call) -> list[repo.PhaseCount]:
-        return await info.context.loaders.descendant_phases.load(root.key) or []
+    def phase_counts(root: strawberry.Parent[repo.Action], info: Call) -> Awaitable[list[repo.PhaseCount]]:
+        return info.context.loaders.descendant_phases.load((root.key, ()))
 
     @strawberry.field(
         description="What executors reported about it, oldest first; `last` and `before` page from the "
         "newest end.",
         graphql_type=Annotated["ActionEventConnection", strawberry.lazy("graph.types")],
+        metadata=_NAMES,
     )
-    async def events(
+    def events(
         root: strawberry.Parent[repo.Action],
         info: Call,
         attempt: Annotated[int | None, strawberry.argument(description="Only of this attempt.")] = None,
@@ -196,25 +214,27 @@ class Action(Node):
         after: After = None,
         last: Last = None,
         before: Before = None,
-    ) -> Connection[repo.ActionEvent]:
+    ) -> Awaitable[Connection[repo.ActionEvent]]:
         listing = attempt, since, page_request(info, first, after, last, before)
-        return Connection(await info.context.loaders.events.load((root.identifier, listing)))
+        return info.context.loaders.events.load_as((root.identifier, listing), Connection)
 
     @strawberry.field(
         description="The event with the highest phase, and among those the highest version, of one attempt; "
         "null if the attempt has none.",
         graphql_type=Annotated["ActionEvent", strawberry.lazy("graph.types")] | None,
+        metadata=_NAMES,
     )
-    async def latest_event(
+    def latest_event(
         root: strawberry.Parent[repo.Action],
         info: Call,
         attempt: Annotated[int, strawberry.argument(description="The number of the attempt.")],
-    ) -> repo.ActionEvent | None:
-        return await info.context.loaders.latest_event.load((root.identifier, attempt))
+    ) -> Awaitable[repo.ActionEvent | None]:
+        return info.context.loaders.latest_event.load((root.identifier, attempt))
 
     @strawberry.field(
         description="Its events merged, attempt by attempt, oldest first.",
         graphql_type=list[values.ActionAttempt],
+        metadata=_NAMES,
     )
     async def attempt_history(root: strawberry.Parent[repo.Action], info: Call) -> list[repo.ActionAttempt]:
         return repo.merge_attempts(await info.context.loaders.all_events.load(root.identifier) or [])
@@ -244,8 +264,8 @@ class ActionEvent(Node):
         return isinstance(value, repo.ActionEvent)
 
     @strawberry.field(description="The action that it is about.", graphql_type=Action)
-    async def action(root: strawberry.Parent[repo.ActionEvent], info: Call) -> repo.Action | None:
-        return await info.context.loaders.action.load(root.action)
+    def action(root: strawberry.Parent[repo.ActionEvent], info: Call) -> Awaitable[repo.Action | None]:
+        return info.context.loaders.action.load((root.action.key, (selected(info, "Action"),)))
 
 
 @strawberry.type(description="A run and where it stands in the list.")

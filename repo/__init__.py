@@ -24,9 +24,11 @@ from repo.errors import (
 )
 from repo.hub import Hub
 from repo.identifiers import ActionIdentifier, RunIdentifier
-from repo.listing import ActionFilter, LabelFilter, RunFilter
+from repo.listing import ActionFilter, Attributes, LabelFilter, RunFilter
 from repo.migrate import migrate
 from repo.models import (
+    MADE_OF,
+    PARTS,
     Abort,
     Action,
     ActionAttempt,
@@ -55,6 +57,7 @@ from repo.phases import (
     PhaseUpdate,
     RunSource,
 )
+from repo.rows import Column, Holds, Layout, Rows
 from repo.watch import Frame, FrameKind, Progress, Shown, WatchFigures
 
 __all__ = [
@@ -63,8 +66,10 @@ __all__ = [
     "Shown",
     "check_broadcast_url",
     "DEFAULT_PAGE",
+    "MADE_OF",
     "MAX_BATCH",
     "MAX_PAGE",
+    "PARTS",
     "Abort",
     "AbortState",
     "Action",
@@ -77,18 +82,22 @@ __all__ = [
     "ActionPhase",
     "ActionRepo",
     "ActionType",
+    "Attributes",
     "CacheStatus",
     "ClusterEvent",
+    "Column",
     "Conflict",
     "DatabaseUnavailable",
     "ErrorKind",
     "EventNotFound",
+    "Holds",
     "Identity",
     "IdentityKind",
     "InvalidArgument",
     "InvalidCursor",
     "Label",
     "LabelFilter",
+    "Layout",
     "LogLink",
     "NewAction",
     "NewEvent",
@@ -102,6 +111,7 @@ __all__ = [
     "PhaseUpdate",
     "Progress",
     "RepoError",
+    "Rows",
     "Run",
     "RunFilter",
     "RunIdentifier",

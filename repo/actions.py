@@ -17,8 +17,10 @@ from repo.hub import Hub
 from repo.identifiers import ActionIdentifier, RunIdentifier
 from repo.listing import (
     ACTION_COLUMNS,
-    RUN_COLUMNS,
+    ACTIONS,
+    RUNS,
     ActionFilter,
+    Attributes,
     RunFilter,
     matching_actions,
     matching_runs,
@@ -64,27 +66,37 @@ class ActionRepo(Watching):
 
     async def get_runs(self, run_ids: Iterable[RunIdentifier]) -> dict[RunIdentifier, Run]:
         """The runs among these that exist."""
-        keys = [run_id.key for run_id in run_ids]
-        rows = await self._database.fetch_having(
-            "runs", lambda: select(*RUN_COLUMNS).where(is_root), c.run_key, keys
+        found = await self.find_runs([run_id.key for run_id in run_ids])
+        return {run.identifier: run for run in found.values()}
+
+    async def find_runs(self, keys: Collection[bytes], attributes: Attributes = None) -> dict[bytes, Run]:
+        """The runs among those with these keys that exist; of which only these attributes are read, or
+        all."""
+        names = RUNS.names(None if attributes is None else attributes | {"run_key"})
+        given = self._database.given(c.run_key, keys)
+        found = await self._database.fetch(
+            ("runs", names, given.key),
+            lambda: given.narrow(select(*RUNS.select(names)).where(is_root)),
+            given.values,
         )
-        return {run.identifier: run for run in (Run(*row) for row in rows)}
+        return {run.run_key: run for run in found.rows(Run, names)}
 
     async def list_runs(
         self,
         wanted: RunFilter | None = None,
         order: Order = NEWEST_FIRST,
         page: PageRequest = PageRequest(),
+        attributes: Attributes = None,
     ) -> Page[Run]:
-        """A page of runs. Raises InvalidCursor."""
-        database = self._database
+        """A page of runs, of which only these attributes are read, or all. Raises InvalidCursor."""
+        database, names = self._database, RUNS.names(attributes)
         return await fetch_page(
             database,
-            ("runs", wanted),
-            lambda: select(*RUN_COLUMNS).where(*matching_runs(wanted, database)),
+            ("list of runs", names, wanted),
+            lambda: select(*RUNS.select(names)).where(*matching_runs(wanted, database)),
             order_of_runs(order),
             page,
-            Run,
+            lambda found: found.rows(Run, names),
         )
 
     async def count_runs(self, wanted: RunFilter | None = None) -> int:
@@ -123,9 +135,22 @@ class ActionRepo(Watching):
 
     async def get_actions(self, action_ids: Iterable[ActionIdentifier]) -> dict[ActionIdentifier, Action]:
         """The actions among these that exist."""
-        keys = [action_id.key for action_id in action_ids]
-        rows = await self._database.fetch_having("actions", lambda: select(*ACTION_COLUMNS), c.key, keys)
-        return {action.identifier: action for action in (Action(*row) for row in rows)}
+        found = await self.find_actions([action_id.key for action_id in action_ids])
+        return {action.identifier: action for action in found.values()}
+
+    async def find_actions(
+        self, keys: Collection[bytes], attributes: Attributes = None
+    ) -> dict[bytes, Action]:
+        """The actions among those with these keys that exist; of which only these attributes are read, or
+        all."""
+        names = ACTIONS.names(None if attributes is None else attributes | {"key"})
+        given = self._database.given(c.key, keys)
+        found = await self._database.fetch(
+            ("actions", names, given.key),
+            lambda: given.narrow(select(*ACTIONS.select(names))),
+            given.values,
+        )
+        return {action.key: action for action in found.rows(Action, names)}
 
     async def list_actions(
         self,
@@ -133,19 +158,26 @@ class ActionRepo(Watching):
         wanted: ActionFilter | None = None,
         order: Order | None = None,
         page: PageRequest = PageRequest(),
+        attributes: Attributes = None,
     ) -> Page[Action]:
-        """A page of the actions of one run, parents before their children, or of all runs, newest first.
-        Raises InvalidCursor."""
-        within = run_id is not None
+        """A page of the actions of one run, parents before their children, or of all runs, newest first;
+        of which only these attributes are read, or all. Raises InvalidCursor."""
+        within, names = run_id is not None, ACTIONS.names(attributes)
         values = {} if run_id is None else {"run_key": run_id.key}
 
         def statement() -> Select[Any]:
-            found = select(*ACTION_COLUMNS).where(*matching_actions(wanted))
+            found = select(*ACTIONS.select(names)).where(*matching_actions(wanted))
             return found.where(c.run_key == bindparam("run_key", type_=c.run_key.type)) if within else found
 
-        keyset = order_of_actions(order, within)
-        key = ("actions", within, wanted)
-        return await fetch_page(self._database, key, statement, keyset, page, Action, values)
+        return await fetch_page(
+            self._database,
+            ("list of actions", within, names, wanted),
+            statement,
+            order_of_actions(order, within),
+            page,
+            lambda found: found.rows(Action, names),
+            values,
+        )
 
     async def list_actions_of_runs(
         self,
@@ -153,9 +185,10 @@ class ActionRepo(Watching):
         wanted: ActionFilter | None = None,
         order: Order | None = None,
         page: PageRequest = PageRequest(),
+        attributes: Attributes = None,
     ) -> dict[bytes, Page[Action]]:
         """The same page of each run's actions, in one statement. Raises InvalidCursor."""
-        return await self._pages_of_actions(c.run_key, run_keys, wanted, order, page)
+        return await self._pages_of_actions(c.run_key, run_keys, wanted, order, page, attributes)
 
     async def list_children(
         self,
@@ -163,9 +196,10 @@ class ActionRepo(Watching):
         wanted: ActionFilter | None = None,
         order: Order | None = None,
         page: PageRequest = PageRequest(),
+        attributes: Attributes = None,
     ) -> dict[bytes, Page[Action]]:
         """The same page of each parent's children, in one statement. Raises InvalidCursor."""
-        return await self._pages_of_actions(c.parent_key, parent_keys, wanted, order, page)
+        return await self._pages_of_actions(c.parent_key, parent_keys, wanted, order, page, attributes)
 
     async def count_actions(
         self, run_id: RunIdentifier | None = None, wanted: ActionFilter | None = None
@@ -188,14 +222,12 @@ class ActionRepo(Watching):
 
     async def count_phases_of_runs(self, run_keys: Collection[bytes]) -> dict[bytes, list[PhaseCount]]:
         """All actions of each run by phase, the root included; phases with none are left out."""
-        async with self._database.read() as connection:
-            counts = await counting.phases_of_runs(self._database, connection, run_keys)
+        counts = await counting.phases_of_runs(self._database, run_keys)
         return {key: counts.get(key, []) for key in run_keys}
 
     async def count_phases_of_descendants(self, keys: Collection[bytes]) -> dict[bytes, list[PhaseCount]]:
         """All descendants of each action by phase; phases with none are left out."""
-        async with self._database.read() as connection:
-            counts = await counting.phases_of_descendants(self._database, connection, keys)
+        counts = await counting.phases_of_descendants(self._database, keys)
         return {key: counts.get(key, []) for key in keys}
 
     async def create_action(self, action: NewAction) -> tuple[Action, bool]:
@@ -283,20 +315,22 @@ class ActionRepo(Watching):
     ) -> dict[ActionIdentifier, Page[ActionEvent]]:
         """The same page of each action's events, oldest first, in one statement. Raises InvalidCursor."""
         by_key = {action_id.key: action_id for action_id in action_ids}
-        statement: Select[Any] = select(*EVENT_COLUMNS)
-        if attempt is not None:
-            statement = statement.where(events.of_attempt(attempt))
-        if since is not None:
-            statement = statement.where(e.occurred_at > since)
-        statement = self._database.having_keys(statement, e.action_key, by_key)
+
+        def statement() -> Select[Any]:
+            found: Select[Any] = select(*EVENT_COLUMNS)
+            if attempt is not None:
+                found = found.where(events.of_attempt(attempt))
+            return found if since is None else found.where(e.occurred_at > since)
+
         pages = await fetch_pages(
             self._database,
+            ("events", attempt, since),
             statement,
             e.action_key,
             by_key,
             events.oldest_first,
             page,
-            lambda *row: event_of(row, by_key[row[0]]),
+            lambda found: [event_of(row, by_key[row[0]]) for row in found.decoded()],
         )
         return {action_id: pages[key] for key, action_id in by_key.items()}
 
@@ -395,7 +429,7 @@ class ActionRepo(Watching):
             lambda: select(*ACTION_COLUMNS).where(is_unconfirmed),
             order_of_aborts,
             page,
-            Action,
+            lambda found: found.rows(Action, ACTIONS.names(None)),
         )
 
     async def count_pending_aborts(self) -> int:
@@ -478,11 +512,19 @@ class ActionRepo(Watching):
         wanted: ActionFilter | None,
         order: Order | None,
         page: PageRequest,
+        attributes: Attributes,
     ) -> dict[bytes, Page[Action]]:
-        statement: Select[Any] = select(*ACTION_COLUMNS).where(*matching_actions(wanted))
-        statement = self._database.having_keys(statement, scope, keys)
-        keyset = order_of_actions(order, within_a_run=True)
-        return await fetch_pages(self._database, statement, scope, set(keys), keyset, page, Action)
+        names = ACTIONS.names(attributes)
+        return await fetch_pages(
+            self._database,
+            ("pages of actions", scope.name, names, wanted),
+            lambda: select(*ACTIONS.select(names)).where(*matching_actions(wanted)),
+            scope,
+            set(keys),
+            order_of_actions(order, within_a_run=True),
+            page,
+            lambda found: found.rows(Action, names),
+        )
 
     async def _events(
         self,

@@ -3,44 +3,50 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import Select, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from repo.database import Database
+from repo.drivers import Found
 from repo.models import PhaseCount
 from repo.tables import actions, is_root
 
 c = actions.c
 
 
-async def phases_of_runs(
-    database: Database, connection: AsyncConnection, runs: Iterable[bytes]
-) -> dict[bytes, list[PhaseCount]]:
+async def phases_of_runs(database: Database, runs: Iterable[bytes]) -> dict[bytes, list[PhaseCount]]:
     """All actions of each run by phase, the root included; phases with none are left out."""
-    counted = select(c.run_key, c.phase, func.count()).group_by(c.run_key, c.phase).order_by(c.phase)
-    counts: dict[bytes, list[PhaseCount]] = {}
-    for key, phase, count in await connection.execute(database.having_keys(counted, c.run_key, runs)):
-        counts.setdefault(key, []).append(PhaseCount(phase, count))
-    return counts
+    given = database.given(c.run_key, runs)
+
+    def statement() -> Select[Any]:
+        counted = given.narrow(select(c.run_key, c.phase, func.count()))
+        return counted.group_by(c.run_key, c.phase).order_by(c.phase)
+
+    return _by_key(await database.fetch(("phases of runs", given.key), statement, given.values))
 
 
-async def phases_of_descendants(
-    database: Database, connection: AsyncConnection, keys: Iterable[bytes]
-) -> dict[bytes, list[PhaseCount]]:
+async def phases_of_descendants(database: Database, keys: Iterable[bytes]) -> dict[bytes, list[PhaseCount]]:
     """All descendants of each action by phase, itself not included; phases with none are left out."""
-    children = select(c.parent_key.label("ancestor_key"), c.key, c.phase)
-    tree = database.having_keys(children, c.parent_key, keys).cte("tree", recursive=True)
-    below = actions.alias("below")
-    tree = tree.union_all(
-        select(tree.c.ancestor_key, below.c.key, below.c.phase).join(below, below.c.parent_key == tree.c.key)
-    )
-    statement = (
-        select(tree.c.ancestor_key, tree.c.phase, func.count())
-        .group_by(tree.c.ancestor_key, tree.c.phase)
-        .order_by(tree.c.phase)
-    )
+    given = database.given(c.parent_key, keys)
+
+    def statement() -> Select[Any]:
+        children = given.narrow(select(c.parent_key.label("ancestor_key"), c.key, c.phase))
+        tree = children.cte("tree", recursive=True)
+        below = actions.alias("below")
+        tree = tree.union_all(
+            select(tree.c.ancestor_key, below.c.key, below.c.phase).join(
+                below, below.c.parent_key == tree.c.key
+            )
+        )
+        counted = select(tree.c.ancestor_key, tree.c.phase, func.count())
+        return counted.group_by(tree.c.ancestor_key, tree.c.phase).order_by(tree.c.phase)
+
+    return _by_key(await database.fetch(("phases of descendants", given.key), statement, given.values))
+
+
+def _by_key(found: Found) -> dict[bytes, list[PhaseCount]]:
     counts: dict[bytes, list[PhaseCount]] = {}
-    for key, phase, count in await connection.execute(statement):
+    for key, phase, count in found.decoded():
         counts.setdefault(key, []).append(PhaseCount(phase, count))
     return counts
 

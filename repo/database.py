@@ -15,6 +15,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import Any, TypeVar
@@ -28,6 +29,7 @@ from sqlalchemy import (
     ColumnElement,
     DateTime,
     Dialect,
+    Integer,
     Select,
     SmallInteger,
     String,
@@ -56,9 +58,10 @@ from sqlalchemy.sql.elements import NamedColumn
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
-from repo.drivers import AWAY, Decode, Driver, Postgres, Prepared, Sqlite
+from repo.drivers import AWAY, Driver, Found, Postgres, Prepared, Sqlite
 from repo.errors import DatabaseUnavailable, InvalidArgument
 from repo.positions import Position
+from repo.rows import Column, Holds
 
 T = TypeVar("T")
 E = TypeVar("E", bound=IntEnum)
@@ -332,6 +335,26 @@ def _saying_when_away() -> Iterator[None]:
         raise
 
 
+_HOLDS: tuple[tuple[type[TypeEngine[Any]], Holds], ...] = (
+    (JSON, Holds.DOCUMENT),
+    (FreeText, Holds.TEXT),
+    (String, Holds.TEXT),
+    (BigInteger, Holds.BIG_INTEGER),
+    (Integer, Holds.INTEGER),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Keys that a statement is narrowed to."""
+
+    key: Hashable
+    """What the statement depends on of them."""
+    narrow: Callable[[Select[Any]], Select[Any]]
+    values: dict[str, Any]
+    """What the statement has to be run with."""
+
+
 class Database:
     """A pool of connections. Every read and every write takes one for as long as it lasts."""
 
@@ -393,46 +416,46 @@ class Database:
             return Sqlite(positional[0], {"timeout": options["timeout"], "uri": options.get("uri", False)})
         return Postgres(pool_size, _WAIT_FOR_A_CONNECTION, options)
 
-    async def fetch(
-        self, key: Hashable, make: Callable[[], Select[Any]], values: Mapping[str, Any]
-    ) -> list[list[Any]]:
+    async def fetch(self, key: Hashable, make: Callable[[], Select[Any]], values: Mapping[str, Any]) -> Found:
         """The rows of the statement that `make` makes, with these values for its parameters, as it sees
         what is committed when it begins. `key` stands for the statement, which is written only once."""
         prepared = self._prepared.get(key)
         if prepared is None:
             statement = make()
-            decode = [self._decode(c.type) for c in statement.selected_columns]
-            prepared = self._prepared[key] = Prepared(statement, values, self.engine.dialect, decode)
+            columns = [self._column(index, c) for index, c in enumerate(statement.selected_columns)]
+            prepared = self._prepared[key] = Prepared(statement, values, self.engine.dialect, columns)
             if len(self._prepared) > _MOST_PREPARED:
                 self._prepared.popitem(last=False)
         else:
             self._prepared.move_to_end(key)
         with _saying_when_away():
-            return prepared.rows(await self._driver.run(prepared.text, prepared.arguments(values)))
+            return Found(prepared, await self._driver.run(prepared.text, prepared.arguments(values)))
 
-    async def fetch_having(
-        self, key: Hashable, make: Callable[[], Select[Any]], column: NamedColumn[Any], keys: Iterable[Any]
-    ) -> list[list[Any]]:
-        """As `fetch`, only the rows whose `column` is one of `keys`."""
+    def given(self, column: NamedColumn[Any], keys: Iterable[Any]) -> "Given":
+        """What narrows a statement that is written once to the rows whose `column` is one of `keys`."""
         distinct = list(dict.fromkeys(keys))
         if not self.is_sqlite and len(distinct) != 1:
             source = func.unnest(bindparam("keys", type_=ARRAY(column.type, dimensions=1)))
-            given = source.table_valued(_same(column), name="given").render_derived()
-            return await self.fetch(
-                (key, "keys"), lambda: make().join(given, column == given.c[column.name]), {"keys": distinct}
+            wanted = source.table_valued(_same(column), name="given").render_derived()
+            return Given(
+                "keys",
+                lambda statement: statement.join(wanted, column == wanted.c[column.name]),
+                {"keys": distinct},
             )
         values = {f"key_{number}": value for number, value in enumerate(distinct)}
-        wanted = [bindparam(name, type_=column.type) for name in values]
-        return await self.fetch((key, len(wanted)), lambda: make().where(column.in_(wanted)), values)
+        named = [bindparam(name, type_=column.type) for name in values]
+        return Given(len(named), lambda statement: statement.where(column.in_(named)), values)
 
-    def _decode(self, kind: TypeEngine[Any]) -> Decode | None:
-        """What makes of the driver's value the one that is meant."""
+    def _column(self, index: int, selected: ColumnElement[Any]) -> Column:
+        """How what the driver gives in a column becomes what is meant."""
+        kind, is_there = selected.type, not getattr(selected, "nullable", True)
         if isinstance(kind, EnumNumber):
-            return kind.members.__getitem__
+            return Column(index, Holds.MEMBER, is_there, kind.members.__getitem__, kind.members)
         if isinstance(kind, UtcDateTime):
-            return from_microseconds if self.is_sqlite else None
+            return Column(index, Holds.TIME, is_there, from_microseconds if self.is_sqlite else None)
+        holds = next((holds for of, holds in _HOLDS if isinstance(kind, of)), Holds.OTHER)
         dialect = self.engine.dialect
-        return kind.dialect_impl(dialect).result_processor(dialect, None)
+        return Column(index, holds, is_there, kind.dialect_impl(dialect).result_processor(dialect, None))
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:

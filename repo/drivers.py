@@ -9,13 +9,19 @@ import asyncio
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
 import asyncpg
 from sqlalchemy import Dialect, Select
 from sqlalchemy.sql.compiler import SQLCompiler
+
+from repo.rows import Column, Decode, Layout, Rows
+
+T = TypeVar("T")
 
 _THREADS = 4
 """Reads of SQLite at a time."""
@@ -24,8 +30,6 @@ _CLOSE_WITHIN = 5.0
 
 AWAY = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.CannotConnectNowError)
 """What the driver of PostgreSQL raises where it is not the statement's fault."""
-
-Decode = Callable[[Any], Any]
 
 
 class Prepared:
@@ -36,9 +40,9 @@ class Prepared:
         statement: Select[Any],
         values: Mapping[str, Any],
         dialect: Dialect,
-        decode: Sequence[Decode | None],
+        columns: Sequence[Column],
     ) -> None:
-        """`decode` has one function a column, or None where the driver gives the right thing."""
+        """`columns` are those of what comes back."""
         compiled = statement.compile(dialect=dialect)
         assert isinstance(compiled, SQLCompiler)
         state = compiled.construct_expanded_state(dict(values))
@@ -51,7 +55,8 @@ class Prepared:
             if process is not None:
                 self._encode[name] = process
         self._given = dict(state.parameters)
-        self._decode = [(index, each) for index, each in enumerate(decode) if each is not None]
+        self.columns = columns
+        self._layout: Layout[Any] | None = None
 
     def arguments(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
         """The arguments in their order: these values, and those that the statement was made with."""
@@ -62,16 +67,28 @@ class Prepared:
             found.append(encode[name](value) if name in encode else value)
         return tuple(found)
 
-    def rows(self, found: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    def layout(self, entity: type[T], names: Sequence[str]) -> Layout[T]:
+        """Where the fields of an object are, with which the columns begin; always of the same class."""
+        if self._layout is None:
+            self._layout = Layout(entity, names, self.columns)
+        return self._layout
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a statement gave, as the driver gave it."""
+
+    prepared: Prepared
+    raw: Sequence[Sequence[Any]]
+
+    def rows(self, entity: type[T], names: Sequence[str]) -> Rows[T]:
+        """The rows as objects with these fields."""
+        return Rows(self.raw, self.prepared.layout(entity, names))
+
+    def decoded(self) -> list[list[Any]]:
         """The rows as SQLAlchemy would give them."""
-        decode, rows = self._decode, []
-        for each in found:
-            row = list(each)
-            for index, convert in decode:
-                if (value := row[index]) is not None:
-                    row[index] = convert(value)
-            rows.append(row)
-        return rows
+        columns = self.prepared.columns
+        return [[column.value(row) for column in columns] for row in self.raw]
 
 
 class Driver(Protocol):
@@ -89,62 +106,98 @@ class Driver(Protocol):
 
 
 class Postgres:
-    """A pool of asyncpg, without what a pool does for those who change their session."""
+    """Connections of asyncpg for reads, which leave nothing behind in a session.
+
+    A pool of the driver's own costs as much as a small read, for what reads do not need.
+    """
 
     def __init__(self, size: int, patience: float, options: dict[str, Any]) -> None:
         """`patience` is how many seconds a read waits for a connection; `options` are asyncpg's."""
         self._size = size
         self._patience = patience
         self._options = options
-        self._opening: asyncio.Task[asyncpg.Pool] | None = None
-        self._pool: asyncpg.Pool | None = None
+        self._idle: list[asyncpg.Connection] = []
+        self._open: set[asyncpg.Connection] = set()
+        self._connecting = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
 
     @property
     def in_use(self) -> int:
-        return 0 if self._pool is None else self._pool.get_size() - self._pool.get_idle_size()
+        return len(self._open) - len(self._idle)
 
     async def run(self, text: str, arguments: tuple[Any, ...]) -> Sequence[Sequence[Any]]:
-        pool = self._pool or await self._open()
         try:
-            return await self._fetch(pool, text, arguments)
+            return await self._fetch(self._idle.pop() if self._idle else await self._take(), text, arguments)
         except AWAY:
             # A connection may have been lost while nobody used it; another one is new.
-            return await self._fetch(pool, text, arguments)
+            while self._idle:
+                self._drop(self._idle.pop())
+            return await self._fetch(await self._take(), text, arguments)
 
-    async def _fetch(self, pool: asyncpg.Pool, text: str, arguments: tuple[Any, ...]) -> Sequence[Any]:
-        async with pool.acquire(timeout=self._patience) as connection:
+    async def _fetch(
+        self, connection: asyncpg.Connection, text: str, arguments: tuple[Any, ...]
+    ) -> Sequence[Any]:
+        try:
             found: Sequence[Any] = await connection.fetch(text, *arguments)
+        finally:
+            # Of a read that was cancelled, the driver ends the statement before it runs another one.
+            if connection.is_closed():
+                self._drop(connection)
+            else:
+                self._idle.append(connection)
+            self._wake()
         return found
 
-    async def _open(self) -> asyncpg.Pool:
-        if self._opening is None:
-            self._opening = asyncio.create_task(self._make())
-        self._pool = await asyncio.shield(self._opening)
-        return self._pool
+    async def _take(self) -> asyncpg.Connection:
+        """A connection, once there is one."""
+        async with asyncio.timeout(self._patience):
+            while len(self._open) + self._connecting >= self._size and not self._idle:
+                waiter = asyncio.get_running_loop().create_future()
+                self._waiting.append(waiter)
+                try:
+                    await waiter
+                except BaseException:
+                    if waiter.done() and not waiter.cancelled():
+                        self._wake()  # it was this one's turn, and it goes
+                    raise
+        if self._idle:
+            return self._idle.pop()
+        self._connecting += 1
+        try:
+            connection = await asyncpg.connect(**self._options)
+            try:
+                await _read_json(connection)
+            except BaseException:
+                connection.terminate()
+                raise
+            self._open.add(connection)
+        finally:
+            self._connecting -= 1
+            self._wake()
+        return connection
 
-    async def _make(self) -> asyncpg.Pool:
-        return await asyncpg.create_pool(
-            min_size=0, max_size=self._size, init=_read_json, reset=_nothing, **self._options
-        )
+    def _drop(self, connection: asyncpg.Connection) -> None:
+        self._open.discard(connection)
+        connection.terminate()
+
+    def _wake(self) -> None:
+        """Tell one who waits that a connection may be had."""
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
 
     async def close(self) -> None:
-        if self._opening is None:
-            return
-        pool = await self._opening
-        try:
-            async with asyncio.timeout(_CLOSE_WITHIN):
-                await pool.close()
-        except TimeoutError:
-            pool.terminate()
+        closing = [connection.close(timeout=_CLOSE_WITHIN) for connection in self._open]
+        await asyncio.gather(*closing, return_exceptions=True)
+        self._open.clear()
+        self._idle.clear()
 
 
 async def _read_json(connection: asyncpg.Connection) -> None:
     for name in ("json", "jsonb"):
         await connection.set_type_codec(name, schema="pg_catalog", encoder=str, decoder=json.loads)
-
-
-async def _nothing(connection: asyncpg.Connection) -> None:
-    """A read leaves nothing behind in its session."""
 
 
 class Sqlite:

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -22,6 +22,7 @@ from repo.identifiers import ActionIdentifier
 from repo.matching import Verdict
 from repo.models import Action, ActionEvent, Run
 from repo.positions import Position
+from repo.rows import Rows
 
 T = TypeVar("T")
 
@@ -118,9 +119,12 @@ class RowWatch:
         self.take()
         self.overflowed, self.floor = False, {}
 
-    def note(self, entities: Iterable[Run | Action]) -> None:
+    def note(self, entities: Sequence[Run | Action]) -> None:
         """Remember what a snapshot sent."""
-        self.floor.update((entity.key, entity.revision) for entity in entities)
+        if isinstance(entities, Rows):
+            self.floor.update(zip(entities.column("key"), entities.column("revision"), strict=True))
+        else:
+            self.floor.update((entity.key, entity.revision) for entity in entities)
 
     def end_snapshot(self, looks: int) -> None:
         """The snapshot is complete; forget what came meanwhile and is older than it. `looks` have begun."""

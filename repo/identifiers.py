@@ -2,6 +2,7 @@
 
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 
 from repo.errors import InvalidArgument
@@ -27,8 +28,22 @@ def check_name(value: str, what: str) -> None:
                 )
 
 
+def _are_names(*values: str) -> bool:
+    """Whether all of them are names, in the least time."""
+    for value in values:
+        if not (0 < len(value) <= MAX_LENGTH and value.isprintable()):
+            return False
+    return True
+
+
 def _digest(text: str) -> bytes:
     return blake2b(text.encode(), digest_size=16).digest()
+
+
+# What is written or read together is mostly of few runs.
+@lru_cache(4096)
+def _run_key(project: str, domain: str, name: str) -> bytes:
+    return _digest("\0".join((project, domain, name)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +55,10 @@ class RunIdentifier:
     name: str
 
     def __post_init__(self) -> None:
-        check_name(self.project, "project")
-        check_name(self.domain, "domain")
-        check_name(self.name, "run name")
+        if not _are_names(self.project, self.domain, self.name):
+            check_name(self.project, "project")
+            check_name(self.domain, "domain")
+            check_name(self.name, "run name")
 
     @property
     def key(self) -> bytes:
@@ -51,7 +67,7 @@ class RunIdentifier:
         Three names of 255 characters do not fit into one PostgreSQL index entry (2,704 bytes); their
         digest does. No name holds U+0000, so joining with it is unambiguous.
         """
-        return _digest("\0".join((self.project, self.domain, self.name)))
+        return _run_key(self.project, self.domain, self.name)
 
     def __str__(self) -> str:
         return f"{self.project}/{self.domain}/{self.name}"
@@ -67,10 +83,11 @@ class ActionIdentifier:
     name: str
 
     def __post_init__(self) -> None:
-        check_name(self.project, "project")
-        check_name(self.domain, "domain")
-        check_name(self.run_name, "run name")
-        check_name(self.name, "action name")
+        if not _are_names(self.project, self.domain, self.run_name, self.name):
+            check_name(self.project, "project")
+            check_name(self.domain, "domain")
+            check_name(self.run_name, "run name")
+            check_name(self.name, "action name")
 
     @property
     def run(self) -> RunIdentifier:
@@ -84,7 +101,7 @@ class ActionIdentifier:
         One column, so that a batch finds its rows by the primary key and by nothing else; the run
         first, so that the actions of a run lie side by side.
         """
-        return self.run.key + _digest(self.name)
+        return _run_key(self.project, self.domain, self.run_name) + _digest(self.name)
 
     def __str__(self) -> str:
         return f"{self.project}/{self.domain}/{self.run_name}/{self.name}"

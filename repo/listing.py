@@ -9,8 +9,10 @@ from sqlalchemy import ColumnElement, and_, false, or_
 from sqlalchemy.sql.elements import NamedColumn
 
 from repo.database import Database, constant, holds_text
+from repo.models import MADE_OF, Action, Run
 from repo.paging import Keyset, Order, OrderField
 from repo.phases import AbortState, ActionPhase, ActionType, RunSource
+from repo.rows import Entity
 from repo.tables import actions, is_root, run_time
 
 
@@ -108,6 +110,12 @@ RUN_COLUMNS = (
     c.triggered_at,
 )
 """What Run is built from, in the order of its fields."""
+
+Attributes = frozenset[str] | None
+"""Names of attributes of what is listed: objects have no others then. None stands for all."""
+
+ACTIONS = Entity(Action, ACTION_COLUMNS, MADE_OF)
+RUNS = Entity(Run, RUN_COLUMNS, MADE_OF)
 
 _abort_is_pending = constant(c.abort_state, AbortState.REQUESTED, AbortState.RETRYING)
 

@@ -272,6 +272,45 @@ class Run(ActionRecord):
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """An attribute that is there where all of some fields have a value, and then has fields of its own."""
+
+    needed: tuple[str, ...]
+    fields: Mapping[str, str]
+    """Which field of the whole each of its own is."""
+
+
+_TASK = {name: f"task_{name}" for name in ("project", "domain", "name", "version")}
+PARTS: Mapping[str, Part] = {
+    "task": Part(tuple(_TASK.values()), _TASK),
+    "trigger": Part(
+        ("trigger_task_name", "trigger_name"),
+        {"task_name": "trigger_task_name", "name": "trigger_name", "revision": "trigger_revision"},
+    ),
+}
+"""What `task` and `trigger` of runs and actions are, for who has fields and no object."""
+
+MADE_OF: Mapping[str, tuple[str, ...]] = {
+    "task": PARTS["task"].needed,
+    "trigger": (*PARTS["trigger"].needed, "trigger_revision"),
+    "created_by": ("created_by_document",),
+    "abort": (
+        "abort_state",
+        "abort_reason",
+        "abort_requested_by",
+        "abort_requested_at",
+        "abort_attempt_count",
+        "abort_next_attempt_at",
+        "abort_last_error",
+        "abort_confirmed_at",
+    ),
+    "error": ("phase", "attempts", "error_attempt", "error_document"),
+    "labels": ("labels_document",),
+}
+"""By which fields each property of runs and actions is made."""
+
+
+@dataclass(frozen=True, slots=True)
 class NewAction:
     """An action to create; without `parent_name` it is the root of its run."""
 

@@ -13,7 +13,9 @@ from sqlalchemy import BigInteger, ColumnElement, Integer, Select, and_, bindpar
 from sqlalchemy.sql.elements import NamedColumn
 
 from repo.database import Database, EnumNumber, from_microseconds, to_microseconds
+from repo.drivers import Found
 from repo.errors import InvalidArgument, InvalidCursor
+from repo.rows import Parts
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -21,6 +23,7 @@ T = TypeVar("T")
 MAX_PAGE = 1000
 DEFAULT_PAGE = 100
 _NONE: Mapping[str, Any] = {}
+_PAGE_SIZE = bindparam("page_size", type_=Integer)
 
 
 class OrderField(Enum):
@@ -79,7 +82,7 @@ class PageRequest:
 class Page(Generic[T]):
     """A part of a list, in the order of the list, with a cursor for each item."""
 
-    items: list[T]
+    items: Sequence[T]
     has_next: bool
     has_previous: bool
     keyset: "Keyset"
@@ -205,25 +208,81 @@ async def fetch_page(
     make: Callable[[], Select[Any]],
     keyset: Keyset,
     request: PageRequest,
-    build: Callable[..., T],
+    read: Callable[[Found], Sequence[T]],
     values: Mapping[str, Any] = _NONE,
 ) -> Page[T]:
-    """One page of what the statement of `make` selects, each row passed to `build`. `key` stands for that
-    statement, and `values` are those of its parameters. Raises InvalidCursor."""
-    after, before = _bounds(keyset, request)
-    values = {**values, "page_size": request.size + 1}
-    for position, is_before in ((after, False), (before, True)):
-        if position is not None:
-            values.update(keyset.parameters(position, is_before))
+    """One page of what the statement of `make` selects, as `read` reads it. `key` stands for that statement,
+    and `values` are those of its parameters. Raises InvalidCursor."""
+    bounds = _Bounds(keyset, request)
 
     def ordered() -> Select[Any]:
-        statement = _within(keyset.extend(make()), keyset, after, before)
-        return statement.order_by(*keyset.order(request.backward)).limit(
-            bindparam("page_size", type_=Integer)
-        )
+        return bounds.apply(keyset.extend(make())).order_by(*keyset.order(request.backward)).limit(_PAGE_SIZE)
 
-    shape = (keyset.name, keyset.descending, request.backward, _shape(after), _shape(before))
-    return _page(await database.fetch((key, shape), ordered, values), keyset, request, build)
+    found = await database.fetch((key, bounds.shape), ordered, {**values, **bounds.values})
+    return _page(found, keyset, request, read)
+
+
+async def fetch_pages(
+    database: Database,
+    key: Hashable,
+    make: Callable[[], Select[Any]],
+    scope: NamedColumn[K],
+    keys: Collection[K],
+    keyset: Keyset,
+    request: PageRequest,
+    read: Callable[[Found], Sequence[T]],
+) -> dict[K, Page[T]]:
+    """For each key the page of the rows that have it in `scope`, in one statement for all of them; otherwise
+    as `fetch_page`."""
+    bounds, given = _Bounds(keyset, request), database.given(scope, keys)
+    values = {**given.values, **bounds.values}
+    if len(keys) == 1:
+        # Alone, its rows come from an index in their order, and only as many as the page has.
+        page = await fetch_page(
+            database, (key, given.key), lambda: given.narrow(make()), keyset, request, read, given.values
+        )
+        return dict.fromkeys(keys, page)
+
+    def ranked() -> Select[Any]:
+        rank = func.row_number().over(partition_by=scope, order_by=keyset.order(request.backward))
+        scoped = keyset.extend(given.narrow(make())).add_columns(scope.label("scope"), rank.label("rank"))
+        *columns, rank_column = bounds.apply(scoped).subquery().c
+        return select(*columns).where(rank_column <= _PAGE_SIZE).order_by(rank_column)
+
+    found = await database.fetch((key, given.key, bounds.shape, "each"), ranked, values)
+    groups: dict[Any, list[Sequence[Any]]] = {}
+    for row in found.raw:
+        groups.setdefault(row[-1], []).append(row)
+    return {
+        key: _page(Found(found.prepared, groups.get(key, ())), keyset, request, read, behind=1)
+        for key in keys
+    }
+
+
+class _Bounds:
+    """Between which cursors a page is. One row more than it has is read: it tells whether more follow."""
+
+    def __init__(self, keyset: Keyset, request: PageRequest) -> None:
+        after = None if request.after is None else keyset.read(request.after)
+        before = None if request.before is None else keyset.read(request.before)
+        self._keyset = keyset
+        self._after = after
+        self._before = before
+        self.shape = keyset.name, keyset.descending, request.backward, _shape(after), _shape(before)
+        """What a statement depends on of it."""
+        self.values: dict[str, Any] = {"page_size": request.size + 1}
+        """What the statement has to be run with."""
+        for position, is_before in ((after, False), (before, True)):
+            if position is not None:
+                self.values.update(keyset.parameters(position, is_before))
+
+    def apply(self, statement: Select[Any]) -> Select[Any]:
+        """The statement, only for rows between the cursors."""
+        if self._after is not None:
+            statement = statement.where(self._keyset.beyond(self._after, before=False))
+        if self._before is not None:
+            statement = statement.where(self._keyset.beyond(self._before, before=True))
+        return statement
 
 
 def _shape(position: Sequence[Any] | None) -> bool | None:
@@ -231,65 +290,26 @@ def _shape(position: Sequence[Any] | None) -> bool | None:
     return None if position is None else position[0] is None
 
 
-async def fetch_pages(
-    database: Database,
-    statement: Select[Any],
-    scope: NamedColumn[K],
-    keys: Collection[K],
+def _page(
+    found: Found,
     keyset: Keyset,
     request: PageRequest,
-    build: Callable[..., T],
-) -> dict[K, Page[T]]:
-    """For each key the page of the rows that have it in `scope`, in one statement for all of them;
-    `statement` selects these rows and no others."""
-    after, before = _bounds(keyset, request)
-    if len(keys) == 1:
-        # Alone, its rows come from an index in their order, and only as many as the page has.
-        ordered = _within(keyset.extend(statement), keyset, after, before)
-        ordered = ordered.order_by(*keyset.order(request.backward)).limit(request.size + 1)
-        async with database.read() as connection:
-            rows = (await connection.execute(ordered)).all()
-        return {key: _page(rows, keyset, request, build) for key in keys}
-    rank = func.row_number().over(partition_by=scope, order_by=keyset.order(request.backward))
-    scoped = keyset.extend(statement).add_columns(scope.label("scope"), rank.label("rank"))
-    ranked = _within(scoped, keyset, after, before).subquery()
-    *columns, rank_column = ranked.c
-    chosen = select(*columns).where(rank_column <= request.size + 1).order_by(rank_column)
-    groups: dict[Any, list[Sequence[Any]]] = {}
-    async with database.read() as connection:
-        found = (await connection.execute(chosen)).all()
-    for row in found:
-        groups.setdefault(row[-1], []).append(row[:-1])
-    return {key: _page(groups.get(key, ()), keyset, request, build) for key in keys}
-
-
-def _bounds(keyset: Keyset, request: PageRequest) -> tuple[list[Any] | None, list[Any] | None]:
-    after = None if request.after is None else keyset.read(request.after)
-    return after, None if request.before is None else keyset.read(request.before)
-
-
-def _within(
-    statement: Select[Any], keyset: Keyset, after: Sequence[Any] | None, before: Sequence[Any] | None
-) -> Select[Any]:
-    if after is not None:
-        statement = statement.where(keyset.beyond(after, before=False))
-    if before is not None:
-        statement = statement.where(keyset.beyond(before, before=True))
-    return statement
-
-
-def _page(
-    rows: Sequence[Sequence[Any]], keyset: Keyset, request: PageRequest, build: Callable[..., T]
+    read: Callable[[Found], Sequence[T]],
+    behind: int = 0,
 ) -> Page[T]:
-    more = len(rows) > request.size
-    rows = list(rows[: request.size])
+    """The page; `behind` columns follow those that a cursor is made of."""
+    raw = found.raw
+    more = len(raw) > request.size
+    if more:
+        raw = raw[: request.size]
     if request.backward:
-        rows.reverse()
-    width = len(keyset.columns)
+        raw = raw[::-1]
+    columns = found.prepared.columns
+    end = len(columns) - behind
     return Page(
-        items=[build(*row[:-width]) for row in rows],
+        items=read(Found(found.prepared, raw)),
         has_next=request.before is not None if request.backward else more,
         has_previous=more if request.backward else request.after is not None,
         keyset=keyset,
-        positions=[tuple(row[-width:]) for row in rows],
+        positions=Parts(raw, columns[end - len(keyset.columns) : end]),
     )

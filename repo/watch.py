@@ -6,24 +6,28 @@ connection is held while a client is slow.
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import ColumnElement, Select, bindparam, select
 
 from repo.bus import Bus
 from repo.database import Database
+from repo.drivers import Found
 from repo.errors import ActionNotFound, DatabaseUnavailable, InvalidArgument, InvalidCursor, RunNotFound
 from repo.events import EVENT_COLUMNS, event_of
 from repo.hub import EventWatch, Hub, RowWatch, StateWatch, Watch
 from repo.identifiers import ActionIdentifier, RunIdentifier
 from repo.listing import (
     ACTION_COLUMNS,
+    ACTIONS,
     RUN_COLUMNS,
+    RUNS,
     ActionFilter,
+    Attributes,
     RunFilter,
     matching_actions,
     matching_runs,
@@ -45,6 +49,8 @@ _RETRY = 1.0
 
 c = actions.c
 e = action_events.c
+_run_key = bindparam("run_key", type_=c.run_key.type)
+_key = bindparam("key", type_=c.key.type)
 
 
 class FrameKind(Enum):
@@ -61,8 +67,8 @@ class Frame(Generic[T]):
     """A piece of a stream. Given back as `after`, `cursor` takes the stream up behind this piece."""
 
     kind: FrameKind
-    items: list[T]
-    removed: list[T]
+    items: Sequence[T]
+    removed: Sequence[T]
     cursor: str
 
 
@@ -91,6 +97,11 @@ class Progress:
         self._complete = False
         self._watch: Watch | None = None
         self._hub: Hub | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Nothing more is known to belong to what was given out last."""
+        return self._complete
 
     @property
     def is_drained(self) -> bool:
@@ -126,7 +137,9 @@ class _Start(Generic[T]):
     """What stands for the statement."""
     statement: Callable[[], Select[Any]]
     order: Keyset
-    build: Callable[..., T]
+    read: Callable[[Found], Sequence[T]]
+    values: Mapping[str, Any] = field(default_factory=dict)
+    """What the statement has to be run with."""
     most: int | None = None
     """Only so many, where a number is given."""
 
@@ -188,9 +201,12 @@ class Watching:
         """The run now, then each newer version of it; with `until_terminal`, until it has ended.
         Raises RunNotFound."""
         watch = RowWatch(lambda row: Verdict.IN, True, run_id.key, None, shown.descendants, shown.events)
-        condition = (c.run_key == run_id.key) & is_root
         start = _Start(
-            ("run", run_id), lambda: select(*RUN_COLUMNS).where(condition), order_of_runs(Order()), Run
+            "watched run",
+            lambda: select(*RUN_COLUMNS).where(c.run_key == _run_key, is_root),
+            order_of_runs(Order()),
+            lambda found: found.rows(Run, RUNS.names(None)),
+            {"run_key": run_id.key},
         )
         await self._check_run(run_id)
         async with aclosing(self._stream_rows(watch, start, None, until_terminal, progress)) as frames:
@@ -205,9 +221,11 @@ class Watching:
         after: str | None = None,
         shown: Shown = NOTHING_ELSE,
         progress: Progress | None = None,
+        attributes: Attributes = None,
     ) -> AsyncGenerator[Frame[Run], None]:
         """The `first` newest runs that match, then every run that is created, changes, or leaves the
-        filter. `after` is the cursor of a frame."""
+        filter. `after` is the cursor of a frame. Of what is there at first only these attributes are
+        read, or all."""
         if not 0 <= first <= MAX_PAGE:
             raise InvalidArgument(f"first must be between 0 and {MAX_PAGE}, not {first}")
         by_members = wanted is not None and wanted.has_paused_actions is not None
@@ -219,13 +237,13 @@ class Watching:
             shown.descendants or by_members,
             shown.events,
         )
-        database = self._database
+        database, names = self._database, RUNS.names(_with_revision(attributes))
         start = _Start(
-            ("runs", wanted),
-            lambda: select(*RUN_COLUMNS).where(*matching_runs(wanted, database)),
+            ("watched runs", names, wanted),
+            lambda: select(*RUNS.select(names)).where(*matching_runs(wanted, database)),
             order_of_runs(Order()),
-            Run,
-            first,
+            lambda found: found.rows(Run, names),
+            most=first,
         )
         async with aclosing(self._stream_rows(watch, start, after, False, progress)) as frames:
             async for frame in frames:
@@ -239,10 +257,12 @@ class Watching:
         until_terminal: bool = False,
         shown: Shown = NOTHING_ELSE,
         progress: Progress | None = None,
+        attributes: Attributes = None,
     ) -> AsyncGenerator[Frame[Action], None]:
         """The actions of a run that match, parents before their children, then every one that is created,
         changes, or leaves the filter; with `until_terminal`, until the run has ended. `after` is the
-        cursor of a frame. Raises RunNotFound."""
+        cursor of a frame. Of what is there at first only these attributes are read, or all. Raises
+        RunNotFound."""
         watch = RowWatch(
             lambda row: judge_action(row.action, wanted),
             False,
@@ -251,12 +271,13 @@ class Watching:
             shown.descendants,
             shown.events,
         )
-        conditions = (c.run_key == run_id.key, *matching_actions(wanted))
+        names = ACTIONS.names(_with_revision(attributes))
         start = _Start(
-            ("actions of", run_id, wanted),
-            lambda: select(*ACTION_COLUMNS).where(*conditions),
+            ("watched actions", names, wanted),
+            lambda: select(*ACTIONS.select(names)).where(c.run_key == _run_key, *matching_actions(wanted)),
             tree_order,
-            Action,
+            lambda found: found.rows(Action, names),
+            {"run_key": run_id.key},
         )
         await self._check_run(run_id)
         async with aclosing(self._stream_rows(watch, start, after, until_terminal, progress)) as frames:
@@ -277,7 +298,11 @@ class Watching:
             lambda row: Verdict.IN, False, action_id.run.key, key, shown.descendants, events=True
         )
         start = _Start(
-            ("action", action_id), lambda: select(*ACTION_COLUMNS).where(c.key == key), tree_order, Action
+            "watched action",
+            lambda: select(*ACTION_COLUMNS).where(c.key == _key),
+            tree_order,
+            lambda found: found.rows(Action, ACTIONS.names(None)),
+            {"key": key},
         )
         async with self._database.read() as connection:
             if await connection.scalar(select(c.name).where(c.key == key)) is None:
@@ -431,7 +456,7 @@ class Watching:
     async def _page(self, start: "_Start[T]", request: PageRequest) -> Page[T]:
         async def fetch() -> Page[T]:
             return await fetch_page(
-                self._database, start.key, start.statement, start.order, request, start.build
+                self._database, start.key, start.statement, start.order, request, start.read, start.values
             )
 
         return await _patiently(fetch)
@@ -482,7 +507,7 @@ class Watching:
 
     async def _event_pages(
         self, watch: EventWatch, which: ColumnElement[bool], order: Keyset, page: str | None
-    ) -> AsyncGenerator[tuple[list[ActionEvent], str | None], None]:
+    ) -> AsyncGenerator[tuple[Sequence[ActionEvent], str | None], None]:
         """Pages of events, each with the cursor behind it where more follow."""
         named = (c.project, c.domain, c.run_name, c.name)
         statement = select(*EVENT_COLUMNS, *named).join(actions, e.action_key == c.key).where(which)
@@ -493,7 +518,9 @@ class Watching:
             statement = statement.where(e.action_key.between(first, last))
         if watch.attempt is not None:
             statement = statement.where(e.attempt == watch.attempt)
-        start = _Start(object(), lambda: statement, order, _named_event)
+        start = _Start(
+            object(), lambda: statement, order, lambda found: [_named_event(row) for row in found.decoded()]
+        )
         more = True
         while more:
             part = await self._page(start, PageRequest(PAGE, page))
@@ -518,8 +545,13 @@ _by_transaction = Keyset(
 )
 
 
-def _named_event(*row: Any) -> ActionEvent:
-    return event_of(row, ActionIdentifier(*row[-4:]))
+def _named_event(row: Sequence[Any]) -> ActionEvent:
+    return event_of(row, ActionIdentifier(*row[len(EVENT_COLUMNS) : len(EVENT_COLUMNS) + 4]))
+
+
+def _with_revision(attributes: Attributes) -> Attributes:
+    """The attributes with those that a watch needs to tell newer from older."""
+    return None if attributes is None else attributes | {"key", "revision"}
 
 
 def _read_cursor(text: str | None, epoch: str, now: Position) -> WatchCursor | None:

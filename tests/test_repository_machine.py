@@ -269,7 +269,7 @@ class RepositoryMachine(RuleBasedStateMachine):
             request = PageRequest(last=size, before=cursor) if backward else PageRequest(size, cursor)
             page = await self.repository.list_actions(self.run_id(run), wanted, order, request)
             assert len(page.items) <= size
-            found = page.items + found if backward else found + page.items
+            found = [*page.items, *found] if backward else [*found, *page.items]
         return found
 
     @invariant()

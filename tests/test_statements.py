@@ -155,7 +155,9 @@ async def test_what_siblings_read_together_is_read_in_batches_of_a_bounded_size(
 ) -> None:
     repository, database = opened
     with counted(database) as statements:
-        found = await Loaders(repository).action.load_many([action(f"t{i}") for i in range(12_000)])
+        found = await Loaders(repository).action.load_many(
+            (action(f"t{i}").key, (None,)) for i in range(12_000)
+        )
     assert found == [None] * 12_000
     assert len(statements) == 3, "SQLite has a limit on the parameters of a statement"
 

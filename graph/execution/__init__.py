@@ -1,6 +1,8 @@
 """Executes operations: compiled where it can be, by graphql-core's own rules everywhere else."""
 
-from graph.execution.completion import PURE
+from graph.execution.calls import selected
+from graph.execution.completion import PURE, reads
 from graph.execution.engine import Answer, Engine
+from graph.execution.operations import Operation
 
-__all__ = ["PURE", "Answer", "Engine"]
+__all__ = ["PURE", "Answer", "Engine", "Operation", "reads", "selected"]

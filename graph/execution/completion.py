@@ -8,23 +8,17 @@ nothing of what a client wrote.
 
 import enum
 import keyword
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 from graphql import (
-    GraphQLBoolean,
     GraphQLEnumType,
     GraphQLField,
-    GraphQLFloat,
-    GraphQLID,
-    GraphQLInt,
     GraphQLObjectType,
     GraphQLOutputType,
     GraphQLSchema,
-    GraphQLString,
     is_list_type,
     is_non_null_type,
 )
@@ -32,115 +26,95 @@ from graphql.execution.collect_fields import FieldDetailsList, GroupedFieldSet
 from strawberry.types.enum import StrawberryEnumDefinition
 from strawberry.types.field import StrawberryField
 
+from graph.execution.writing import UNEXPECTED, Surprise, Writer
+from repo import Rows
+
 PURE = {"pure": True}
 """`metadata` of a field whose resolver is a function of its parent and of nothing else: it may be called
 again, which compiled code does where a value is not what it should be."""
 
+
+def reads(*attributes: str, pure: bool = False) -> dict[str, Any]:
+    """`metadata` of a field whose resolver reads no other attributes of its parent than these."""
+    return {"reads": attributes, "pure": pure}
+
+
 Collect = Callable[[GraphQLObjectType, FieldDetailsList], GroupedFieldSet]
 """Gives the fields that are selected below a field, for a type of what it returns."""
+
+Complete = Callable[[Any], Any]
+"""Makes of a value what is encoded. May raise anything."""
+
+Read = Callable[[Rows[Any]], list[Any] | None]
+"""Makes of rows what is encoded; None where it takes the objects."""
+
+ReadRows = Callable[[GraphQLObjectType, GroupedFieldSet], Read]
+"""Gives what reads the rows of a type, of which these fields are selected."""
 
 Others = list[tuple[str, FieldDetailsList, str]]
 """Fields that are executed one by one: what each is called in the answer, and in the struct."""
 
 
-class Surprise(Exception):
-    """A value is not what compiled code expects."""
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """What was made of the fields that are selected of one type."""
-
-    build: Callable[[Any], Any] | None
-    """Makes the struct of an object, where it has plain fields. May raise anything."""
-    others: Others
-    """What has to be put into the struct then."""
-
-
-_INT32 = 2**31
-_EXACT: dict[object, str] = {
-    GraphQLString: "type({0}) is not str",
-    GraphQLID: "type({0}) is not str",
-    GraphQLBoolean: "type({0}) is not bool",
-    GraphQLInt: f"type({{0}}) is not int or not {-_INT32} <= {{0}} < {_INT32}",
-    GraphQLFloat: "type({0}) is not float or not -INFINITY < {0} < INFINITY",
-}
 _SCALARS = {
     "DateTime": "type({0}) is not datetime or {0}.tzinfo is not UTC",
     "BigInt": "type({0}) is not int",
     "JSON": "type({0}) not in DOCUMENTS",
 }
-"""When a value of a scalar is a surprise; all others are encoded as they are."""
+"""The same for our own scalars; all others are encoded as they are."""
 _DOCUMENTS = frozenset({dict, list, str, int, float, bool})
 
 
-def selection_of(
-    schema: GraphQLSchema, parent: GraphQLObjectType, grouped: GroupedFieldSet, collect: Collect
-) -> Selection:
-    """What can be made of these fields of `parent`."""
-    writer = _Writer(schema, collect)
-    built = writer.object(parent, grouped, with_others=True)
-    if built is None:
-        return Selection(None, [])
-    name, others = built
-    return Selection(writer.functions()[name], others)
-
-
-class _Writer:
+class OutputWriter(Writer):
     """Writes the functions for one selection and those within it."""
 
-    def __init__(self, schema: GraphQLSchema, collect: Collect) -> None:
+    def __init__(self, schema: GraphQLSchema, collect: Collect, read_rows: ReadRows) -> None:
+        super().__init__()
         self._schema = schema
         self._collect = collect
-        self._lines: list[str] = []
-        self._known: dict[str, Any] = {
+        self._read_rows = read_rows
+        self._known |= {
             "DOCUMENTS": _DOCUMENTS,
-            "INFINITY": float("inf"),
             "LISTS": (list, tuple),
-            "Surprise": Surprise,
+            "Rows": Rows,
             "UTC": UTC,
             "datetime": datetime,
         }
-        self._count = 0
 
-    def functions(self) -> dict[str, Any]:
-        """What was written, ready to be called."""
-        exec(compile("\n".join(self._lines), "<selection>", "exec"), self._known)
-        return self._known
+    def object(self, parent: GraphQLObjectType, grouped: GroupedFieldSet) -> str | None:
+        """The name of the function for an object; None where it has fields that are not plain."""
+        name, others = self.object_with_others(parent, grouped, whole=True)
+        return None if others else name
 
-    def object(
-        self, parent: GraphQLObjectType, grouped: GroupedFieldSet, with_others: bool = False
-    ) -> tuple[str, Others] | None:
-        """The name of the function for an object, and the fields it leaves out. None where it has no plain
-        field, or where it has others and must not leave them out."""
+    def object_with_others(
+        self, parent: GraphQLObjectType, grouped: GroupedFieldSet, whole: bool = False
+    ) -> tuple[str, Others]:
+        """The name of the function for an object, and the fields it leaves out. `whole`: leave off where
+        there is one."""
         body: list[str] = []
         values: list[str] = []
         others: Others = []
-        names: dict[str, str] = {}
         for number, (response_name, details) in enumerate(grouped.items()):
-            attribute = f"field_{number}"
-            names[attribute] = response_name
             value = self._field(parent, details, f"v{number}", body)
             if value is None:
-                if not with_others:
-                    return None
-                others.append((response_name, details, attribute))
+                others.append((response_name, details, f"field_{number}"))
+                if whole:
+                    return "", others
             values.append(value or "None")
-        if len(others) == len(values):
-            return None
-        name, struct = self._name("object"), self._name("Struct")
-        self._known[struct] = msgspec.defstruct(
-            "Selected", [(attribute, Any) for attribute in names], rename=names, gc=bool(others)
-        )
-        lines = [f"def {name}(source):"]
+        name = self.name("object")
+        self.lines.append(f"def {name}(source):")
         if parent.is_type_of is not None:
-            check = self._name("is_type_of")
-            self._known[check] = parent.is_type_of
-            lines.append(f"    if {check}(source, None) is not True: raise Surprise")
-        lines += [f"    {line}" for line in body]
-        lines.append(f"    return {struct}({', '.join(values)})")
-        self._lines += lines
+            check = self.keep("is_type_of", parent.is_type_of)
+            self.lines.append(f"    if {check}(source, None) is not True: raise Surprise")
+        self.lines += [f"    {line}" for line in body]
+        self.lines.append(f"    return {self.struct(list(grouped), bool(others))}({', '.join(values)})")
         return name, others
+
+    def struct(self, names: Sequence[str], is_filled: bool = False) -> str:
+        """The name of a struct with these fields, by the names of the answer; those that are filled later
+        may come to hold themselves what is collected as garbage."""
+        fields = {f"field_{number}": name for number, name in enumerate(names)}
+        kind = msgspec.defstruct("Selected", [(field, Any) for field in fields], rename=fields, gc=is_filled)
+        return self.keep("Struct", kind)
 
     def _field(
         self, parent: GraphQLObjectType, details: FieldDetailsList, variable: str, body: list[str]
@@ -154,7 +128,7 @@ class _Writer:
         if field is None or source is None:
             return None
         lines = [f"{variable} = {source}"]
-        if not self._value(field.type, details, variable, lines):
+        if not self.value(field.type, details, variable, lines):
             return None
         body += lines
         return variable
@@ -173,12 +147,12 @@ class _Writer:
         resolver = definition.base_resolver
         if definition.metadata.get("pure") and resolver is not None and not definition.extensions:
             assert not definition.is_async, f"{definition.name} reads something and is not pure"
-            function = self._name("resolver")
+            function = self.name("resolver")
             self._known[function] = resolver.wrapped_func
             return f"{function}(source)"
         return None
 
-    def _value(
+    def value(
         self, kind: GraphQLOutputType, details: FieldDetailsList, variable: str, lines: list[str]
     ) -> bool:
         """Write what makes of a value what is encoded; False where that cannot be."""
@@ -189,22 +163,21 @@ class _Writer:
             expression = self._item(inner.of_type, details, made)
             if expression is None:
                 return False
-            made.append(f"if type({variable}) not in LISTS: raise Surprise")
-            made.append(f"{variable} = [{expression} for item in {variable}]")
+            made += self._list(inner.of_type, details, variable, f"[{expression} for item in {variable}]")
         elif isinstance(inner, GraphQLObjectType):
             function = self.object(inner, self._collect(inner, details))
             if function is None:
                 return False
             if not nullable:
                 made.append(f"if {variable} is None: raise Surprise")
-            made.append(f"{variable} = {function[0]}({variable})")
+            made.append(f"{variable} = {function}({variable})")
         elif isinstance(inner, GraphQLEnumType):
             if (names := self._names(inner)) is None:
                 return False
             made.append(f"{variable} = {names[1]}[{variable}] if type({variable}) is {names[0]} else NONE()")
             self._known["NONE"] = _surprise
         else:
-            check = _EXACT.get(inner) or _SCALARS.get(getattr(inner, "name", ""))
+            check = UNEXPECTED.get(inner) or _SCALARS.get(getattr(inner, "name", ""))
             if check is None:
                 return False
             made.append(f"if {check.format(variable)}: raise Surprise")
@@ -214,6 +187,26 @@ class _Writer:
         lines += made
         return True
 
+    def _list(
+        self, kind: GraphQLOutputType, details: FieldDetailsList, variable: str, otherwise: str
+    ) -> list[str]:
+        """What makes of a list what is encoded: `otherwise`, but of rows that have not become objects."""
+        exact = f"if type({variable}) not in LISTS: raise Surprise"
+        parent = kind.of_type if is_non_null_type(kind) else kind
+        if not isinstance(parent, GraphQLObjectType):
+            return [exact, f"{variable} = {otherwise}"]
+        read = self.keep("read", self._read_rows(parent, self._collect(parent, details)))
+        found = self.name("found")
+        return [
+            f"{found} = {read}({variable}) if type({variable}) is Rows else None",
+            f"if {found} is not None:",
+            f"    {variable} = {found}",
+            "else:",
+            f"    if type({variable}) is Rows: {variable} = {variable}.items",
+            f"    {exact}",
+            f"    {variable} = {otherwise}",
+        ]
+
     def _item(self, kind: GraphQLOutputType, details: FieldDetailsList, before: list[str]) -> str | None:
         """The expression that makes of an `item` of a list what is encoded."""
         lines: list[str] = []
@@ -221,11 +214,11 @@ class _Writer:
         if is_non_null_type(kind) and isinstance(inner, GraphQLObjectType):
             # An object that is None has none of its attributes.
             function = self.object(inner, self._collect(inner, details))
-            return None if function is None else f"{function[0]}(item)"
-        if not self._value(kind, details, "item", lines):
+            return None if function is None else f"{function}(item)"
+        if not self.value(kind, details, "item", lines):
             return None
-        name = self._name("item")
-        self._lines += [f"def {name}(item):", *(f"    {line}" for line in lines), "    return item"]
+        name = self.name("item")
+        self.lines += [f"def {name}(item):", *(f"    {line}" for line in lines), "    return item"]
         return f"{name}(item)"
 
     def _names(self, kind: GraphQLEnumType) -> tuple[str, str] | None:
@@ -235,14 +228,10 @@ class _Writer:
         wrapped: Any = definition.wrapped_cls
         if not issubclass(wrapped, enum.Enum):
             return None
-        members, names = self._name("Enum"), self._name("names")
+        members, names = self.name("Enum"), self.name("names")
         self._known[members] = wrapped
         self._known[names] = {member: kind.coerce_output_value(member) for member in wrapped}
         return members, names
-
-    def _name(self, kind: str) -> str:
-        self._count += 1
-        return f"{kind}_{self._count}"
 
 
 def _surprise() -> Any:

@@ -16,9 +16,11 @@ from strawberry.http import process_result
 from strawberry.types import ExecutionResult
 from strawberry.types.execution import PreExecutionError
 from strawberry.types.graphql import OperationType
+from strawberry.types.info import Info
 
 from graph.errors import ClientErrors, show
 from graph.execution.executor import CompiledExecutor
+from graph.execution.inputs import MISSING, Inputs, variables_of
 from graph.execution.operations import Operation, Operations
 from graph.limits import OperationLimits, refusal
 
@@ -65,11 +67,17 @@ class Engine:
     def __init__(self, schema: Any, compiled: bool = True) -> None:
         self.operations = Operations()
         self.schema = schema
+        self._made = Inputs()
         extensions = schema.get_extensions()
         self._limits = next((each for each in extensions if isinstance(each, OperationLimits)), None)
         known = all(type(each) in (ClientErrors, OperationLimits) for each in extensions)
-        self.compiles = compiled and known and not schema.directives
+        plain = not (schema.directives or schema.exception_handlers) and schema.config.info_class is Info
+        self.compiles = compiled and known and plain
         """Whether anything is compiled."""
+
+    def operation(self, query: str, operation_name: str | None) -> Operation | None:
+        """What is known of an operation; None where it is not valid."""
+        return self.operations.get(query, operation_name) or self._learn(query, operation_name)
 
     async def answer(
         self,
@@ -171,7 +179,7 @@ class Engine:
         """What executes the operation; None where Strawberry has to, be it to say what is wrong."""
         if not self.compiles:
             return None
-        operation = self.operations.get(query, operation_name) or self._learn(query, operation_name)
+        operation = self.operation(query, operation_name)
         if (
             operation is None
             or not operation.is_plain
@@ -179,13 +187,16 @@ class Engine:
             or (self._limits is not None and refusal(operation.document, operation_name, variables))
         ):
             return None
-        schema = self.schema._schema
-        values = self._coerce(operation, variables)
-        if values is None:
+        inputs = self._inputs(operation, variables)
+        values = self._coerce(operation, variables) if inputs is None else None
+        conditions = inputs if values is None else values.coerced
+        if conditions is None:
             return None
         return CompiledExecutor(
-            operation.variant(values.coerced),
-            schema,
+            operation.variant(conditions),
+            inputs,
+            variables,
+            self.schema._schema,
             operation.fragment_definitions,
             operation.fragments,
             None,
@@ -198,6 +209,23 @@ class Engine:
             is_awaitable=optimized_is_awaitable,
             operation_extensions=extensions,
         )
+
+    def _inputs(self, operation: Operation, variables: dict[str, Any] | None) -> dict[str, Any] | None:
+        """The variables as resolvers take them; None where graphql-core has to look at them."""
+        if operation.variables is None:
+            return None
+        given, made = variables or {}, {}
+        try:
+            for variable in operation.variables:
+                if variable.name in given:
+                    made[variable.name] = variable.coerce(given[variable.name])
+                elif variable.default is not MISSING:
+                    made[variable.name] = variable.default
+                elif variable.is_needed:
+                    return None
+        except Exception:
+            return None
+        return made
 
     def _coerce(self, operation: Operation, variables: dict[str, Any] | None) -> VariableValues | None:
         definitions = operation.node.variable_definitions or ()
@@ -215,7 +243,10 @@ class Engine:
         rules = None if limits is None else limits.rules
         if validate(self.schema._schema, document, rules):
             return None
-        return self.operations.add(query, operation_name, document)
+        operation = self.operations.add(query, operation_name, document)
+        if operation is not None:
+            operation.variables = variables_of(self.schema._schema, operation.node, self._made)
+        return operation
 
 
 def _shown(result: CoreResult) -> ExecutionResult:

@@ -1,31 +1,109 @@
-"""Owns how compiled selections take part in an execution: graphql-core's own, but for whole objects."""
+"""Owns how compiled code takes part in an execution: graphql-core's own, but for whole objects and calls."""
 
+from asyncio import Future, ensure_future, gather
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
-from graphql import ExecutionResult, GraphQLError, GraphQLObjectType
-from graphql.execution.collect_fields import CollectedFields, FieldDetailsList, GroupedFieldSet
+from graphql import (
+    ExecutionResult,
+    FieldNode,
+    GraphQLError,
+    GraphQLList,
+    GraphQLObjectType,
+    GraphQLOutputType,
+    get_named_type,
+    is_non_null_type,
+)
+from graphql.execution.collect_fields import (
+    CollectedFields,
+    FieldDetails,
+    FieldDetailsList,
+    GroupedFieldSet,
+)
+from graphql.execution.values import VariableValues, get_variable_values
 from graphql.pyutils import AwaitableOrValue, Path, gather_with_cancel
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
-from graph.execution.completion import Selection, selection_of
+from graph.execution.calls import Call, call_of, path_of
+from graph.execution.completion import Complete
+from graph.execution.selections import Selection, attributes_of, completion_of, selection_of
+from graph.execution.writing import Surprise
+from repo import Rows
+
+Plan = tuple[str, str, Call, Complete]
+"""A field that is resolved for each object of a list: its place in the struct and in the answer, how it is
+called, and what makes of its value what is encoded."""
 
 
 class Variant:
-    """What is the same in all executions of an operation that skip and include the same."""
+    """What is the same in all executions of an operation that skip and include the same. Keys hold ids of
+    lists, which the values keep alive."""
 
     def __init__(self) -> None:
         self.root: GroupedFieldSet | None = None
         self.below: dict[tuple[GraphQLObjectType, int], tuple[FieldDetailsList, CollectedFields]] = {}
         self.selections: dict[tuple[GraphQLObjectType, int], tuple[GroupedFieldSet, Selection]] = {}
+        self.calls: dict[tuple[GraphQLObjectType, int], tuple[FieldDetailsList, Call | None]] = {}
+        self.completions: dict[Call, Complete | None] = {}
+        self.plans: dict[Selection, list[Plan] | None] = {}
+        self.attributes: dict[tuple[int, str], tuple[Any, frozenset[str] | None]] = {}
 
 
 class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
     """One execution. Objects come as structs where their selection could be compiled."""
 
-    def __init__(self, variant: Variant, *args: Any, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        variant: Variant,
+        inputs: dict[str, Any] | None,
+        variables: dict[str, Any] | None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:
+        """`inputs` are the variables as resolvers take them, where these could be compiled; `variables` are
+        those that the client sent."""
+        self._variables = variables
+        self._values: VariableValues | None = None
         super().__init__(*args, **kwargs)
         self._variant = variant
         self._relevant_sub_fields = variant.below
+        self.inputs = inputs
+        self.arguments: dict[Call, dict[str, Any]] = {}
+        """The arguments of each field that was called."""
+
+    @property
+    def variable_values(self) -> Any:
+        """The variables as graphql-core wants them."""
+        if self._values is None:
+            definitions = self.operation.variable_definitions or ()
+            values = get_variable_values(self.schema, definitions, self._variables or {})
+            assert isinstance(values, VariableValues), "compiled code takes nothing that is not valid"
+            self._values = values
+        return self._values
+
+    @variable_values.setter
+    def variable_values(self, values: VariableValues | None) -> None:
+        self._values = values
+
+    def build_resolve_info(self, *given: Any) -> Any:
+        """What a resolver is told, and this executor with it."""
+        info: Any = super().build_resolve_info(*given)
+        told = _open(type(info))(*info)
+        told.executor = self
+        return told
+
+    def attributes(
+        self, kind: GraphQLOutputType, nodes: Sequence[FieldNode], name: str
+    ) -> frozenset[str] | None:
+        """Which attributes of the objects of type `name` are read below a field of this type; None where it
+        is not known."""
+        known = self._variant.attributes
+        found = known.get((id(nodes[0]), name))
+        if found is None:
+            details = [FieldDetails(node, None) for node in nodes]
+            read = attributes_of(self.schema, kind, details, self._collect, name)
+            found = known[id(nodes[0]), name] = nodes[0], read
+        return found[1]
 
     def execute_operation(self, serially: bool | None = None) -> Any:
         """As graphql-core does it, but for the fields at the root, which are known."""
@@ -75,10 +153,6 @@ class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
     ) -> AwaitableOrValue[Any]:
         """The object as a struct; as a dict where anything about it is unusual."""
         selection = self._selection(parent_type, grouped_field_set)
-        if selection.build is None:
-            return super().execute_fields(
-                parent_type, source_value, path, grouped_field_set, position_context
-            )
         try:
             struct = selection.build(source_value)
         except Exception:
@@ -109,6 +183,88 @@ class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
             raise
         return _when_done(struct, awaited) if awaited else struct
 
+    def execute_field(
+        self,
+        parent_type: GraphQLObjectType,
+        source: Any,
+        field_details_list: FieldDetailsList,
+        path: Path,
+        position_context: Any,
+    ) -> Any:
+        """As graphql-core does it, but for how the resolver is called and plain values are completed."""
+        call = self._call(parent_type, field_details_list)
+        if call is None or self.abort_signal is not None:
+            return super().execute_field(parent_type, source, field_details_list, path, position_context)
+        try:
+            result = call.resolve(self, source, path)
+            if self.is_awaitable(result):
+                return self._complete_later(call, result, path)
+            completed = self._complete(call, result, path)
+            if self.is_awaitable(completed):
+                return self._complete_later(call, completed, path, is_complete=True)
+        except Surprise:
+            return super().execute_field(parent_type, source, field_details_list, path, position_context)
+        except Exception as error:
+            self.handle_field_error(error, call.field.type, field_details_list, path)
+            return None
+        return completed
+
+    async def _complete_later(
+        self, call: Call, awaitable: Awaitable[Any], path: Path, is_complete: bool = False
+    ) -> Any:
+        try:
+            completed = await awaitable
+            if not is_complete:
+                completed = self._complete(call, completed, path)
+                if self.is_awaitable(completed):
+                    completed = await completed
+        except Exception as error:
+            self.handle_field_error(error, call.field.type, call.details, path)
+            return None
+        return completed
+
+    def _complete(self, call: Call, result: Any, place: Path | tuple[Any, ...]) -> Any:
+        complete = self._completion(call)
+        if complete is not None:
+            try:
+                return complete(result)
+            except Exception:
+                pass  # graphql-core says what is wrong with it
+        path = path_of(place)
+        info = self.build_resolve_info(call.field, call.nodes, call.parent, path)
+        return self.complete_value(call.field.type, call.details, info, path, result, None)
+
+    def complete_list_value(
+        self,
+        return_type: GraphQLList[GraphQLOutputType],
+        field_details_list: FieldDetailsList,
+        info: Any,
+        path: Path,
+        result: Any,
+        position_context: Any,
+    ) -> Any:
+        """Lists of objects whose resolvers give plain values: without a task for each."""
+        parent = get_named_type(return_type)
+        if isinstance(parent, GraphQLObjectType) and type(result) in (list, tuple, Rows):
+            inner = return_type.of_type
+            item = inner.of_type if is_non_null_type(inner) else inner
+            selection = self._selection(parent, self._collect(parent, field_details_list))
+            plans = self._plans(parent, selection) if item is parent else None
+            if plans is not None and self.abort_signal is None:
+                try:
+                    objects = result.items if type(result) is Rows else result
+                    structs = [selection.build(each) for each in objects]
+                    for _, _, call, _ in plans:
+                        call.prepare(self)
+                except Exception:
+                    pass  # nothing was resolved yet
+                else:
+                    filling = _Filling(self, parent, inner, field_details_list, path, plans, structs)
+                    return filling.begin(objects)
+        return super().complete_list_value(
+            return_type, field_details_list, info, path, result, position_context
+        )
+
     def _selection(self, parent: GraphQLObjectType, grouped: GroupedFieldSet) -> Selection:
         # By identity: as long as the entry is there, so is what it was made for.
         key = (parent, id(grouped))
@@ -120,6 +276,144 @@ class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
 
     def _collect(self, kind: GraphQLObjectType, details: FieldDetailsList) -> GroupedFieldSet:
         return self.collect_subfields(kind, details)[0]
+
+    def _call(self, parent: GraphQLObjectType, details: FieldDetailsList) -> Call | None:
+        key = (parent, id(details))
+        found = self._variant.calls.get(key)
+        if found is None:
+            found = self._variant.calls[key] = details, call_of(self.schema, parent, details)
+        return found[1]
+
+    def _completion(self, call: Call) -> Complete | None:
+        known = self._variant.completions
+        if call not in known:
+            known[call] = completion_of(self.schema, call.field.type, call.details, self._collect)
+        return known[call]
+
+    def _plans(self, parent: GraphQLObjectType, selection: Selection) -> list[Plan] | None:
+        """How what is resolved of each object of a list is resolved; None where one is not enough."""
+        known = self._variant.plans
+        if selection not in known:
+            plans: list[Plan] | None = []
+            for response_name, details, attribute in selection.others:
+                call = self._call(parent, details)
+                complete = None if call is None else self._completion(call)
+                if call is None or complete is None:
+                    plans = None
+                    break
+                plans.append((attribute, response_name, call, complete))  # type: ignore[union-attr]
+            known[selection] = plans
+        return known[selection]
+
+
+_opened: dict[type, Any] = {}
+
+
+def _open(kind: type) -> Any:
+    """The same class of tuple, with room for more."""
+    if kind not in _opened:
+        _opened[kind] = type(kind.__name__, (kind,), {})
+    return _opened[kind]
+
+
+class _Filling:
+    """Puts what resolvers give into the structs of a list, all of them at a time."""
+
+    def __init__(
+        self,
+        executor: CompiledExecutor,
+        parent: GraphQLObjectType,
+        item_type: GraphQLOutputType,
+        details: FieldDetailsList,
+        path: Path,
+        plans: Sequence[Plan],
+        structs: list[Any],
+    ) -> None:
+        self._executor = executor
+        self._parent = parent
+        self._item_type = item_type
+        self._details = details
+        self._path = path
+        self._plans = plans
+        self._structs = structs
+        self._waiting: list[tuple[int, Plan, Future[Any], bool]] = []
+
+    def begin(self, objects: Sequence[Any]) -> Any:
+        """The list; or something to await, which gives it."""
+        executor, is_awaitable = self._executor, self._executor.is_awaitable
+        try:
+            for index, source in enumerate(objects):
+                for plan in self._plans:
+                    place = self._path, index, plan[1], self._parent.name
+                    try:
+                        result = plan[2].resolve(executor, source, place)
+                        if is_awaitable(result):
+                            self._waiting.append((index, plan, _begun(result), False))
+                            continue
+                        self._put(index, plan, result)
+                    except Exception as error:
+                        self._fail(index, plan, error)
+        except Exception:
+            executor.settle_in_background([each[2] for each in self._waiting])
+            raise
+        return self._finish() if self._waiting else self._structs
+
+    def _put(self, index: int, plan: Plan, result: Any) -> None:
+        try:
+            completed = plan[3](result)
+        except Exception:
+            place = self._path, index, plan[1], self._parent.name
+            completed = self._executor._complete(plan[2], result, place)
+            if self._executor.is_awaitable(completed):
+                self._waiting.append((index, plan, _begun(completed), True))
+                return
+        setattr(self._structs[index], plan[0], completed)
+
+    def _fail(self, index: int, plan: Plan, error: Exception) -> None:
+        """Note the error of a field. Raises where that takes away the list."""
+        executor, path = self._executor, self._path
+        call, place = plan[2], (path, index, plan[1], self._parent.name)
+        try:
+            executor.handle_field_error(error, call.field.type, call.details, path_of(place))
+        except Exception as raised:
+            executor.handle_field_error(raised, self._item_type, self._details, Path(path, index, None))
+            self._structs[index] = None
+
+    async def _finish(self) -> list[Any]:
+        # Those of one loader are all there when the first one is. Some may be added meanwhile.
+        try:
+            for index, plan, future, is_complete in self._waiting:
+                if self._structs[index] is None:
+                    future.cancel()
+                    continue
+                try:
+                    result = await future
+                    if is_complete:
+                        setattr(self._structs[index], plan[0], result)
+                    else:
+                        self._put(index, plan, result)
+                except Exception as error:
+                    self._fail(index, plan, error)
+        except BaseException:
+            futures = [future for _, _, future, _ in self._waiting]
+            for future in futures:
+                future.cancel()
+            await gather(*futures, return_exceptions=True)
+            raise
+        return self._structs
+
+
+def _begun(awaitable: Any) -> "Future[Any]":
+    future: Future[Any] = ensure_future(awaitable)
+    if future is not awaitable:
+        future.add_done_callback(_hear)
+    return future
+
+
+def _hear(future: "Future[Any]") -> None:
+    """Take note of an error that nobody may come to ask for."""
+    if not future.cancelled():
+        future.exception()
 
 
 async def _when_done(struct: Any, awaited: list[tuple[str, Any]]) -> Any:

@@ -17,6 +17,7 @@ from graphql import (
 from graphql.execution.collect_fields import FragmentDetails
 
 from graph.execution.executor import Variant
+from graph.execution.inputs import Variable
 
 _MOST = 1000
 """Operations that are remembered."""
@@ -45,6 +46,8 @@ class Operation:
         self.fragments = {
             name: FragmentDetails(each, None) for name, each in self.fragment_definitions.items()
         }
+        self.variables: list[Variable] | None = None
+        """How each variable becomes what resolvers take, where all of them can be compiled."""
         self._conditions = sorted(directives.variables)
         self._variants: OrderedDict[tuple[Any, ...], Variant] = OrderedDict()
 
