@@ -81,7 +81,7 @@ class GraphQLEndpoint(GraphQL[object, None]):
         self._max_body_bytes = max_body_bytes
         self._graphiql = graphiql
         self._events = SSETransport()
-        self.live = Live(lambda result: encode(formatted(result)).decode())
+        self.live = Live(lambda result: encode(formatted(result)), engine.operation)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -155,7 +155,7 @@ class GraphQLEndpoint(GraphQL[object, None]):
         async def events() -> AsyncGenerator[str, None]:
             async with aclosing(self.live.pieces(ask, new_context, execute)) as pieces:
                 async for piece in pieces:
-                    yield f"event: next\r\ndata: {piece.text}\r\n\r\n"
+                    yield f"event: next\r\ndata: {piece.body.decode()}\r\n\r\n"
                     if piece.errors:
                         break
             yield self._events.encode_complete()

@@ -1,32 +1,38 @@
 """Owns what subscriptions share: those that ask the same have one source, one execution and one encoding.
 
-A subscription begins by itself, with what is there now or with what it missed. Once it has given out
-everything that was seen so far, it goes on like all others that ask the same, and joins them. Who is too slow
-for that leaves them, and catches up by itself behind its last cursor.
+Those that come at the same moment begin together, with what is there now or with what they missed. Once such
+a stream has given out everything that was seen so far, it goes on like all others that ask the same, and
+becomes one with them. Who is too slow for that leaves, and catches up behind its last cursor.
 """
 
 import asyncio
 import json
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from graphql import SKIP, DocumentNode, GraphQLError, VariableNode, Visitor, get_operation_ast, parse, visit
+from graphql import SKIP, DocumentNode, GraphQLError, OperationDefinitionNode, VariableNode, Visitor, visit
 from graphql.language.visitor import VisitorAction
 from strawberry.types.execution import PreExecutionError
 
 from graph.context import Context
 from graph.errors import breaks_a_stream
+from graph.execution import Operation
 from repo import Identity, Progress
 
 _BATCH = 0.02
-"""Seconds between two frames that are shared: what comes meanwhile comes together."""
-_MOST_BATCHES = 50
-"""How many times longer it waits when there is more to do than can be done."""
+"""Seconds between two frames of what changes, and between two beginnings of those that ask the same: what
+comes meanwhile comes together."""
+_PATIENCE = 1.0
+"""Seconds that a stream waits, at each frame, for most of those who get it."""
+_BREATH = 0.002
+"""Seconds after which it looks again whether they have taken the last ones."""
 _MOST_WAITING = 32
 """Frames that wait for one client; then it catches up by itself."""
+_MOST_WAITING_BYTES = 128 * 1024
+"""Bytes of them, beyond which no further one waits."""
 _LOOK = (0.02, 1.0)
 """Seconds after which a stream that waits looks whether it can join others, at first and at most."""
 
@@ -37,7 +43,7 @@ Results = AsyncGenerator[Any, None]
 class Piece:
     """A result of an operation, encoded."""
 
-    text: str
+    body: bytes
     """What the payload of its message is."""
     errors: list[GraphQLError]
     """What ends the operation; empty where it goes on."""
@@ -55,11 +61,19 @@ class Ask:
 
 
 class _Listener:
-    """A client that has joined others."""
+    """A client that gets what a stream gives out."""
 
-    def __init__(self) -> None:
-        self.is_behind = False
+    __slots__ = ("_ended", "_error", "_is_busy", "_pieces", "_size", "_woken", "_write", "cursor", "stream")
+
+    def __init__(self, write: Callable[[Piece], bool] | None) -> None:
+        self.stream: _Stream | None = None
+        """Where it gets its pieces; None where it was too slow, and gets none."""
+        self.cursor: str | None = None
+        """Of the last piece that was sent."""
+        self._write = write
         self._pieces: deque[Piece] = deque()
+        self._size = 0
+        self._is_busy = False
         self._ended = False
         self._error: BaseException | None = None
         self._woken = asyncio.Event()
@@ -69,14 +83,22 @@ class _Listener:
         """How many pieces it has not been sent."""
         return len(self._pieces)
 
-    def put(self, piece: Piece) -> None:
-        """Send it this piece, or none any more where it is too slow."""
-        if len(self._pieces) == _MOST_WAITING:
+    def put(self, piece: Piece) -> bool:
+        """Send it this piece; False where it is too slow, and gets none any more."""
+        if self._write and not (self._pieces or self._is_busy or piece.errors) and self._write(piece):
+            self.cursor = piece.cursor
+            return True
+        waits_long = len(self._pieces) >= _MOST_WAITING or self._size > _MOST_WAITING_BYTES
+        if self._pieces and waits_long and self.stream is not None and self.stream.goes_on_elsewhere:
             self._pieces.clear()
-            self.is_behind = True
-        elif not self.is_behind:
-            self._pieces.append(piece)
+            self._size = 0
+            self.stream = None
+            self._woken.set()
+            return False
+        self._pieces.append(piece)
+        self._size += len(piece.body)
         self._woken.set()
+        return True
 
     def end(self, error: BaseException | None) -> None:
         """There is nothing more to come, for this reason."""
@@ -84,10 +106,17 @@ class _Listener:
         self._woken.set()
 
     async def pieces(self) -> AsyncGenerator[Piece, None]:
-        """What was put, until the end, or until it is behind."""
-        while not self.is_behind:
+        """What was put and could not be written at once, until the end, or until it was too slow."""
+        while self.stream is not None:
             if self._pieces:
-                yield self._pieces.popleft()
+                piece = self._pieces.popleft()
+                self._size -= len(piece.body)
+                self._is_busy = True
+                yield piece
+                self._is_busy = False
+                self.cursor = piece.cursor
+                if self.stream is not None:
+                    self.stream.breathe()
             elif self._ended:
                 if self._error is not None:
                     raise self._error
@@ -97,199 +126,234 @@ class _Listener:
                 await self._woken.wait()
 
 
-class _Shared:
-    """A stream with all who have joined it."""
+class _Stream:
+    """The results of an operation, and who gets them."""
 
     def __init__(
-        self,
-        results: Results,
-        pending: asyncio.Task[Any],
-        progress: Progress,
-        encode: Callable[[Any], Piece],
-        forget: Callable[[], None],
+        self, live: "Live", key: Hashable, context: object, execute: Callable[[object], Awaitable[Results]]
     ) -> None:
-        self.results = results
-        self._progress = progress
-        self._encode = encode
-        self._forget = forget
+        """Those with the same `key` may become one; a stream without one stays alone."""
+        self._live = live
+        self._key = key
+        self._context = context
+        self._execute = execute
+        self._progress = context.progress if isinstance(context, Context) else Progress()
         self._listeners: set[_Listener] = set()
         self._rests = False
-        self._pending: asyncio.Task[Any] = pending
+        self._taken = asyncio.Event()
+        self._results: Results | None = None
+        self._pending: asyncio.Task[Any] | None = None
+        self._pumping: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
-        self._pumping = asyncio.create_task(self._pump())
-        # Not at the end of the task itself: one that is cancelled at once never comes there.
-        self._pumping.add_done_callback(self._end)
 
     @property
     def is_drained(self) -> bool:
-        """Whether all who have joined were given everything that was seen so far."""
+        """Whether all who get it were given everything that was seen so far."""
         return (self._rests or self._progress.waits) and self._progress.is_drained
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether somebody gets it."""
+        return bool(self._listeners)
+
+    @property
+    def goes_on_elsewhere(self) -> bool:
+        """Whether who leaves it may get the rest from another one, behind the last cursor."""
+        return self._key is not None
 
     def join(self, listener: _Listener) -> None:
         """It gets what comes from here on."""
+        listener.stream = self
         self._listeners.add(listener)
 
     def leave(self, listener: _Listener) -> None:
         """It gets nothing more. The last one ends the stream."""
         self._listeners.discard(listener)
         if not self._listeners:
-            self._forget()
-            self._pumping.cancel()
+            self._live.forget(self._key, self)
+            if self._pumping is not None:
+                self._pumping.cancel()
+
+    def breathe(self) -> None:
+        """Somebody was sent one of the pieces that wait."""
+        self._taken.set()
+
+    def begin(self) -> None:
+        """Execute it."""
+        self._pumping = asyncio.create_task(self._pump())
+        # Not at the end of the task itself: one that is cancelled at once never comes there.
+        self._pumping.add_done_callback(self._end)
 
     async def _pump(self) -> None:
-        while (result := await self._pending) is not None:
-            piece = self._encode(result)
-            for listener in self._listeners:
-                listener.put(piece)
-            if piece.errors:
+        self._results = await self._execute(self._context)
+        while True:
+            self._pending = asyncio.create_task(_next(self._results))
+            if not await self._has_come():
+                return  # all who got it get another one now
+            result = self._pending.result()
+            if result is None:
                 return
-            self._rests = True
-            await asyncio.sleep(_BATCH)
-            for _ in range(_MOST_BATCHES):
-                # Where most have not been sent the last ones, it is this process that is slow, and not
-                # they: what comes meanwhile comes together.
-                if 2 * sum(listener.waiting > 2 for listener in self._listeners) <= len(self._listeners):
-                    break
+            piece = self._piece(result)
+            self._listeners -= {each for each in self._listeners if not each.put(piece)}
+            if piece.errors or not self._listeners:
+                return
+            self._pending = None
+            if self._progress.is_complete:
+                self._rests = True
                 await asyncio.sleep(_BATCH)
+            await self._wait_for_most()
             self._rests = False
-            self._pending = asyncio.create_task(_next(self.results))
+
+    async def _has_come(self) -> bool:
+        """Wait for a result; False where the stream became one with another, which goes on."""
+        assert self._pending is not None
+        patience = _LOOK[0]
+        while not self._pending.done():
+            is_alone = self._key is not None and not self._live.is_joined(self._key, self)
+            await asyncio.wait({self._pending}, timeout=patience if is_alone else None)
+            patience = min(2 * patience, _LOOK[1])
+            if self._pending.done() or not is_alone:
+                continue
+            if self._progress.waits and self._progress.is_drained:
+                other = self._live.meet(self._key, self)
+                if other is not None and other.is_drained:
+                    for listener in self._listeners:
+                        other.join(listener)
+                    self._listeners = set()
+                    return False
+        return True
+
+    async def _wait_for_most(self) -> None:
+        """Where most have not been sent the last ones, it is this process that is slow, and not they: what
+        comes meanwhile comes together. Who cannot catch up by itself is waited for without end."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(None if self._key is None else _PATIENCE):
+                while 2 * sum(listener.waiting > 2 for listener in self._listeners) > len(self._listeners):
+                    self._taken.clear()
+                    await self._taken.wait()
+                    await asyncio.sleep(_BREATH if len(self._listeners) > 1 else 0)
+
+    def _piece(self, result: Any) -> Piece:
+        errors = list(getattr(result, "errors", None) or ())
+        # An operation that was refused, or a stream that broke: not just a field of a result.
+        ends = isinstance(result, PreExecutionError) or all(error.path is None for error in errors)
+        ended_by = errors if ends or breaks_a_stream(errors) else []
+        return Piece(self._live.encode(result), ended_by, self._progress.cursor)
 
     def _end(self, pumping: asyncio.Task[None]) -> None:
         # What was raised is for those who listen to say.
         error = None if pumping.cancelled() else pumping.exception()
-        self._forget()
+        self._live.forget(self._key, self)
         for listener in self._listeners:
             listener.end(error)
-        self._closing = asyncio.create_task(_close(self.results, self._pending))
+        if self._results is not None:
+            self._closing = asyncio.create_task(_close(self._results, self._pending))
 
 
 class Live:
     """The operations of one server that may go on for long."""
 
-    def __init__(self, encode: Callable[[Any], str]) -> None:
-        """`encode` makes the payload of a result."""
+    def __init__(
+        self, encode: Callable[[Any], bytes], operation: Callable[[str, str | None], Operation | None]
+    ) -> None:
+        """`encode` makes the payload of a result; `operation` gives what is known of an operation."""
         self.operations = 0
         """Those that go on."""
-        self._encode = encode
-        self._shared: dict[Hashable, _Shared] = {}
+        self.encode = encode
+        self._operation = operation
+        self._joined: dict[Hashable, _Stream] = {}
+        self._starting: dict[Hashable, _Stream] = {}
+        self._not_before: dict[Hashable, float] = {}
 
     @property
     def sources(self) -> int:
-        """Streams that several may have joined."""
-        return len(self._shared)
+        """Streams that all who ask the same have become one with."""
+        return len(self._joined)
 
     async def pieces(
         self,
         ask: Ask,
         new_context: Callable[[], Awaitable[object]],
         execute: Callable[[object], Awaitable[Results]],
+        write: Callable[[Piece], bool] | None = None,
     ) -> AsyncGenerator[Piece, None]:
-        """The results of an operation, to its end. `execute` begins it, in a context of its own."""
+        """The results of an operation, to its end, but those that `write` could write at once. `execute`
+        begins the operation, in a context of its own."""
         self.operations += 1
-        after: str | None = None
+        listener = _Listener(write)
         try:
             while True:
                 context = await new_context()
                 if isinstance(context, Context):
-                    context.resume_after = after
-                alone = _Alone(await execute(context))
-                shared, listener = None, _Listener()
+                    context.resume_after = listener.cursor
+                self._stream_of(ask, context, execute).join(listener)
                 try:
-                    try:
-                        while shared is None:
-                            if await alone.has_come():
-                                if (result := alone.take()) is None:
-                                    return
-                                piece = self._piece(result, context)
-                                yield piece
-                                after = piece.cursor
-                                if piece.errors:
-                                    return
-                            elif isinstance(context, Context):
-                                shared = self._place(ask, context, alone)
-                        shared.join(listener)
-                    finally:
-                        await alone.close()
                     async with aclosing(listener.pieces()) as pieces:
                         async for piece in pieces:
                             yield piece
-                            after = piece.cursor
                             if piece.errors:
                                 return
                 finally:
-                    if shared is not None:
-                        shared.leave(listener)
-                if not listener.is_behind:
+                    stream = listener.stream
+                    if stream is not None:
+                        stream.leave(listener)
+                if stream is not None:
                     return
         finally:
             self.operations -= 1
 
-    def _place(self, ask: Ask, context: Context, alone: "_Alone") -> _Shared | None:
-        """The stream to join now, if there is one that has given out exactly the same."""
-        progress = context.progress
-        if not (progress.waits and progress.is_drained):
-            return None
-        key = _key(ask, context.identity)
-        shared = self._shared.get(key)
-        if shared is None:
-            # The first one becomes what the others join.
-            results, pending = alone.give_away()
-            shared = self._shared[key] = _Shared(
-                results,
-                pending,
-                progress,
-                lambda result: self._piece(result, context),
-                lambda: self._forget(key, results),
-            )
-        return shared if shared.results is alone.results or shared.is_drained else None
+    def _stream_of(
+        self, ask: Ask, context: object, execute: Callable[[object], Awaitable[Results]]
+    ) -> _Stream:
+        """A stream that is about to begin: one with others, where they ask the same at the same moment."""
+        operation = self._operation(ask.query, ask.operation_name)
+        if (
+            operation is None
+            or operation.node.operation.value != "subscription"
+            or not isinstance(context, Context)
+        ):
+            stream = _Stream(self, None, context, execute)
+            stream.begin()
+            return stream
+        start = _key(ask, context.identity), context.resume_after
+        if start not in self._starting:
+            key = _key(ask, context.identity, after_variable(operation.document, operation.node))
+            self._starting[start] = _Stream(self, key, context, execute)
+            loop = asyncio.get_running_loop()
+            begin_at = self._not_before.get(start, 0.0)
+            if begin_at <= loop.time():
+                loop.call_soon(self._begin, start)
+            else:
+                loop.call_at(begin_at, self._begin, start)
+        return self._starting[start]
 
-    def _forget(self, key: Hashable, results: Results) -> None:
-        if key in self._shared and self._shared[key].results is results:
-            del self._shared[key]
+    def _begin(self, start: Hashable) -> None:
+        stream, loop = self._starting.pop(start), asyncio.get_running_loop()
+        if stream.is_wanted:
+            stream.begin()
+            self._not_before[start] = loop.time() + _BATCH
+            loop.call_later(2 * _BATCH, self._forget_beginning, start)
 
-    def _piece(self, result: Any, context: object) -> Piece:
-        errors = list(getattr(result, "errors", None) or ())
-        # An operation that was refused, or a stream that broke: not just a field of a result.
-        ends = isinstance(result, PreExecutionError) or all(error.path is None for error in errors)
-        cursor = context.progress.cursor if isinstance(context, Context) else None
-        ended_by = errors if ends or breaks_a_stream(errors) else []
-        return Piece(self._encode(result), ended_by, cursor)
+    def _forget_beginning(self, start: Hashable) -> None:
+        if self._not_before.get(start, 0.0) <= asyncio.get_running_loop().time():
+            self._not_before.pop(start, None)
 
+    def is_joined(self, key: Hashable, stream: _Stream) -> bool:
+        """Whether this is what all others become one with."""
+        return self._joined.get(key) is stream
 
-class _Alone:
-    """The results of an operation that nobody has joined."""
+    def meet(self, key: Hashable, stream: _Stream) -> _Stream | None:
+        """The stream that has the same to give out, if there is one; else this is what others become one
+        with."""
+        other = self._joined.get(key)
+        if other is None:
+            self._joined[key] = stream
+        return other
 
-    def __init__(self, results: Results) -> None:
-        self.results = results
-        self._pending: asyncio.Task[Any] | None = None
-        self._patience = _LOOK[0]
-        self._is_ours = True
-
-    async def has_come(self) -> bool:
-        """Whether something has come; False after some waiting."""
-        if self._pending is None:
-            self._pending = asyncio.create_task(_next(self.results))
-            self._patience = _LOOK[0]
-        done, _ = await asyncio.wait({self._pending}, timeout=self._patience)
-        self._patience = min(2 * self._patience, _LOOK[1])
-        return bool(done)
-
-    def take(self) -> Any:
-        """What has come; None at the end."""
-        assert self._pending is not None
-        pending, self._pending = self._pending, None
-        return pending.result()
-
-    def give_away(self) -> tuple[Results, asyncio.Task[Any]]:
-        """The results and what is awaited of them, which are somebody else's now."""
-        assert self._pending is not None
-        pending, self._pending, self._is_ours = self._pending, None, False
-        return self.results, pending
-
-    async def close(self) -> None:
-        """End it, unless it was given away."""
-        if self._is_ours:
-            await _close(self.results, self._pending)
+    def forget(self, key: Hashable, stream: _Stream) -> None:
+        """The stream is at its end."""
+        if self._joined.get(key) is stream:
+            del self._joined[key]
 
 
 async def _close(results: Results, pending: asyncio.Task[Any] | None) -> None:
@@ -307,20 +371,24 @@ async def _next(results: Results) -> Any:
     return await anext(results, None)
 
 
-def _key(ask: Ask, identity: Identity) -> Hashable:
-    """What two clients have to have in common to get the same from now on. Where each of them goes on from
-    is no part of it."""
-    variables = dict(ask.variables or {})
-    document = parse(ask.query)
-    operation = get_operation_ast(document, ask.operation_name)
-    assert operation is not None, "an operation without a name, or one that is not there, does not run"
+def _key(ask: Ask, identity: Identity, without: str | None = None) -> Hashable:
+    """What two clients have to have in common to get the same; `without` one variable."""
+    variables = ask.variables or {}
+    if without is not None:
+        variables = {name: value for name, value in variables.items() if name != without}
+    return ask.query, ask.operation_name, json.dumps(variables, sort_keys=True), identity
+
+
+def after_variable(document: DocumentNode, operation: OperationDefinitionNode) -> str | None:
+    """The variable that says from where a client goes on, and nothing else: it makes no difference once all
+    was given out."""
     for field in operation.selection_set.selections:
         for argument in getattr(field, "arguments", None) or ():
             if argument.name.value == "after" and isinstance(argument.value, VariableNode):
                 name = argument.value.name.value
                 if _uses(document, name) == 1:
-                    variables.pop(name, None)
-    return ask.query, ask.operation_name, json.dumps(variables, sort_keys=True), identity
+                    return name
+    return None
 
 
 class _Uses(Visitor):

@@ -73,7 +73,7 @@ class Metrics:
         self._sweeps_that_found = self._counter(
             "sweeps_that_found", "Looks that found what no bell rang for."
         )
-        self._resyncs = self._counter("resyncs", "Subscribers that had to begin anew.")
+        self._resyncs = self._counter("resyncs", "Streams that had to begin anew.")
 
     def _gauge(
         self, name: str, what: str, of_workers: Literal["livesum", "livemin", "livemax"] = "livesum"

@@ -1,6 +1,6 @@
 """Owns GraphQL over websockets: the graphql-transport-ws protocol, for clients that may send anything."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing, suppress
 from functools import partial
 from json import dumps
@@ -23,7 +23,8 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import Subscr
 from graph.envelope import RequestRefused, check_parameters, parse_json
 from graph.errors import show
 from graph.execution import Engine
-from graph.live import Ask, Live
+from graph.live import Ask, Live, Piece
+from graph.server import FRAMES
 
 _MAX_REASON = 123
 """Bytes that the reason in a close frame may have."""
@@ -57,6 +58,12 @@ class Socket(ASGIWebSocketAdapter):
             await self.ws.send_text(text)
         except (WebSocketDisconnect, RuntimeError) as error:
             raise WebSocketDisconnected from error
+
+    def write(self, *parts: bytes) -> bool:
+        """Send what is encoded already, in one message; False where that has to wait, or where the server
+        has no shorter way than that of ASGI."""
+        write: Callable[..., bool] | None = self.ws.scope["extensions"].get(FRAMES)
+        return write is not None and write(*parts)
 
     async def close(self, code: int, reason: str) -> None:
         with suppress(WebSocketDisconnect, RuntimeError):
@@ -113,14 +120,19 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler[object, None]):
     async def _send_results(self, operation: Operation[object, None]) -> list[GraphQLError]:
         """Returns what ended the operation; nothing where it came to its end."""
         ask = Ask(operation.query, operation.variables, operation.operation_name)
-        before = f'{{"id":{dumps(operation.id)},"type":"next","payload":'
+        before = f'{{"id":{dumps(operation.id)},"type":"next","payload":'.encode()
         live: Live = self.view.live  # type: ignore[attr-defined]
-        async with aclosing(live.pieces(ask, self._new_context, partial(self._execute, ask))) as pieces:
+
+        def write(piece: Piece) -> bool:
+            return operation.completed or self.websocket.write(before, piece.body, b"}")
+
+        pieces = live.pieces(ask, self._new_context, partial(self._execute, ask), write)
+        async with aclosing(pieces):
             async for piece in pieces:
                 if piece.errors:
                     return piece.errors
                 if not operation.completed:
-                    await self.websocket.send_text(before + piece.text + "}")
+                    await self.websocket.send_text((before + piece.body + b"}").decode())
         return []
 
     async def _new_context(self) -> object:

@@ -68,6 +68,8 @@ ROOMS = {
     ),
     "graph": GRAPH,
     "graph.execution": Room(GRAPH.libraries | {"msgspec"}, GRAPH.packages, GRAPH.modules),
+    # It writes the frames of websockets itself, below ASGI.
+    "graph.server": Room(GRAPH.libraries | {"websockets"}, GRAPH.packages, GRAPH.modules),
     # The command line starts everything, the importer and the demo too.
     "graph.cli": Room(GRAPH.libraries, GRAPH.packages | {"ingest"}, GRAPH.modules),
     # `rungraph watch` is a client of the API like any other: it knows nothing of the server behind it.

@@ -8,10 +8,12 @@ from typing import Any
 
 import httpx2
 import pytest
+from graphql import OperationDefinitionNode, parse
 from starlette.applications import Starlette
 
 from graph import live as live_module
 from graph.context import Context
+from graph.execution import Engine
 from graph.http import GraphQLEndpoint
 from graph.limits import Limits
 from graph.live import Ask, Live
@@ -213,9 +215,24 @@ def test_another_identity_has_another_source() -> None:
     one, other = (Identity(IdentityKind.USER, subject) for subject in ("one", "other"))
     key = live_module._key
     assert key(ask, one) != key(ask, other)
-    assert key(ask, one) == key(Ask(ACTIONS, {"after": "2"}, None), one)
-    used_twice = EVENTS.replace("{ version }", "{ version } other: kind @skip(if: $after)")
-    assert key(Ask(used_twice, {"after": "1"}, None), one) != key(Ask(used_twice, {"after": "2"}, None), one)
+    assert key(ask, one) != key(Ask(ACTIONS, {"after": "2"}, None), one)
+    assert key(ask, one, "after") == key(Ask(ACTIONS, {"after": "2"}, None), one, "after")
+
+
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        (ACTIONS, "after"),
+        (ACTIONS.replace("$after", "$from"), "from"),
+        (ACTIONS.replace(", after: $after", ""), None),
+        (ACTIONS.replace("{ kind", "{ kind @skip(if: $after)"), None),
+    ],
+)
+def test_where_a_client_goes_on_from_is_known_by_its_variable(query: str, name: str | None) -> None:
+    document = parse(query)
+    (operation,) = document.definitions
+    assert isinstance(operation, OperationDefinitionNode)
+    assert live_module.after_variable(document, operation) == name
 
 
 async def test_who_leaves_at_any_moment_leaves_nothing_behind(
@@ -224,7 +241,7 @@ async def test_who_leaves_at_any_moment_leaves_nothing_behind(
     monkeypatch.setattr(live_module, "_LOOK", (0.002, 0.01))
     await make_run(repository)
     schema = build_schema(Limits(depth=15, aliases=100, tokens=4000))
-    live = Live(lambda result: str(result.data))
+    live = Live(lambda result: str(result.data).encode(), Engine(schema).operation)
     ask = Ask(ACTIONS, None, None)
 
     async def context() -> Context:

@@ -218,7 +218,7 @@ async def test_the_figures_are_those_of_all_living_workers(workers: Workers) -> 
     async with workers.websocket_to(1) as one, workers.websocket_to(2) as other:
         await one.subscribe("watch", RUNS % "null")
         for number in range(2):
-            await other.subscribe(f"watch-{number}", RUNS % '"nonsense"')
+            await other.subscribe(f"watch-{number}", RUNS % f'"nonsense {number}"')
         await workers.figure_becomes("subscribers", 3)
         await workers.figure_becomes("bus_connected", 1)
         await workers.figure_becomes("resyncs_total", 2)
