@@ -80,3 +80,16 @@ async def test_a_migration_that_fails_leaves_nothing_behind(empty_database_url: 
     await migrate(empty_database_url)
     async with open_repository(empty_database_url) as repository:
         await repository.check()
+
+
+@pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
+async def test_pages_of_actions_have_room_for_updates(database_url: str) -> None:
+    database = Database(database_url)
+    try:
+        async with database.read() as connection:
+            options = await connection.scalar(
+                text("SELECT reloptions FROM pg_class WHERE relname = 'actions' AND relkind = 'r'")
+            )
+    finally:
+        await database.close()
+    assert options == ["fillfactor=80"]
