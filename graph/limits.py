@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 from graphql import (
     DocumentNode,
     ExecutableDefinitionNode,
@@ -71,7 +72,9 @@ def refusal(
                 f"The document holds {operations} operations; name the one that is meant.",
                 extensions={"code": "OPERATION_RESOLUTION_FAILURE"},
             )
-    for name, value in (variables or {}).items():
+    if not variables or _is_storable(variables):
+        return None
+    for name, value in variables.items():
         if (problem := _unstorable(value)) is not None:
             return GraphQLError(f"Variable '${name}' holds {problem}.", extensions={"code": "BAD_USER_INPUT"})
     return None
@@ -143,6 +146,14 @@ def _rule(limits: Limits) -> type[ValidationRule]:
             return self._sizes[name]
 
     return DocumentLimits
+
+
+def _is_storable(value: object) -> bool:
+    """Whether all text in a JSON value can be stored, in the least time; False where that is not sure."""
+    try:
+        return b"\\u0000" not in orjson.dumps(value)
+    except (TypeError, ValueError):  # half of a surrogate pair, or a number of more than 64 bits
+        return False
 
 
 def _unstorable(value: object) -> str | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, bindparam, func, select
@@ -13,6 +14,7 @@ from repo.bus import Bus
 from repo.database import Database, this_transaction
 from repo.errors import ActionNotFound, EventNotFound, InvalidArgument, RunNotFound
 from repo.events import EVENT_COLUMNS, event_of
+from repo.grouping import Group
 from repo.hub import Hub
 from repo.identifiers import ActionIdentifier, RunIdentifier
 from repo.listing import (
@@ -54,6 +56,15 @@ class ActionRepo(Watching):
         self._database = database
         self._hub = hub
         self._bus = bus
+        self._creating = Group[Sequence[NewAction], int](
+            database, lambda connection, batches: creation.create(database, connection, batches, _now())
+        )
+        self._inserting = Group[events.Batch, int](
+            database, lambda connection, batches: events.insert(database, connection, batches, _now())
+        )
+        self._advancing = Group[Sequence[tuple[ActionIdentifier, PhaseUpdate]], list[bool]](
+            database, lambda connection, batches: self._advance(connection, batches, _now())
+        )
 
     # Runs
 
@@ -243,11 +254,7 @@ class ActionRepo(Watching):
         """How many of the actions were new, all in one transaction. Raises as create_action does; a
         parent may be among them, in any order."""
         _check_batch(new)
-
-        async def work(connection: AsyncConnection) -> int:
-            return await creation.create(self._database, connection, new, _now())
-
-        return await self._database.write(work)
+        return await self._creating.write(new, len(new))
 
     async def update_action_phase(
         self,
@@ -270,13 +277,7 @@ class ActionRepo(Watching):
         """For each update, in their order, whether it applied; all in one transaction. Raises
         ActionNotFound, and then none of them did."""
         _check_batch(updates)
-        if not updates:
-            return []
-
-        async def work(connection: AsyncConnection) -> list[bool]:
-            return await self._advance(connection, updates, _now())
-
-        return await self._database.write(work)
+        return await self._advancing.write(updates, len(updates)) if updates else []
 
     # Events
 
@@ -284,11 +285,7 @@ class ActionRepo(Watching):
         """How many of the events were new, all in one transaction: an event is known by its action,
         attempt, phase and version. Raises ActionNotFound, and then none was stored."""
         _check_batch(new)
-
-        async def work(connection: AsyncConnection) -> int:
-            return await events.insert(self._database, connection, new, _now())
-
-        return await self._database.write(work)
+        return await self._inserting.write(events.batch_of(new, _now()), len(new))
 
     async def list_events(self, action_id: ActionIdentifier, limit: int | None = None) -> list[ActionEvent]:
         """The events of an action, oldest first; all of them without a limit."""
@@ -543,24 +540,26 @@ class ActionRepo(Watching):
     async def _advance(
         self,
         connection: AsyncConnection,
-        updates: Sequence[tuple[ActionIdentifier, PhaseUpdate]],
+        batches: Sequence[Sequence[tuple[ActionIdentifier, PhaseUpdate]]],
         now: datetime,
-    ) -> list[bool]:
+    ) -> list[list[bool]]:
         """Lock the rows, apply the updates in their order, and write the rows that changed."""
         columns = (c.phase, c.attempts, c.cache_status, c.created_at, c.started_at, c.ended_at)
-        keys = [action_id.key for action_id, _ in updates]
-        statement = self._database.having_keys(select(c.key, *columns), c.key, keys)
+        keys = [[action_id.key for action_id, _ in batch] for batch in batches]
+        statement = self._database.having_keys(select(c.key, *columns), c.key, chain.from_iterable(keys))
         # Rows are locked in one order everywhere, and not against the events that refer to them.
         locked = statement.order_by(c.key).with_for_update(key_share=True, of=actions)
         before = {row.key: Progress(*row[1:]) for row in await connection.execute(locked)}
-        after = dict(before)
-        applied = []
-        for (action_id, update), key in zip(updates, keys, strict=True):
-            if key not in after:
-                raise ActionNotFound(f"there is no action {action_id}; no phase was updated")
-            progress = advance(after[key], update, now)
-            applied.append(progress is not None)
-            after[key] = progress or after[key]
+        after, applied = dict(before), []
+        for batch, batch_keys in zip(batches, keys, strict=True):
+            results = []
+            for (action_id, update), key in zip(batch, batch_keys, strict=True):
+                if key not in after:
+                    raise ActionNotFound(f"there is no action {action_id}; no phase was updated")
+                progress = advance(after[key], update, now)
+                results.append(progress is not None)
+                after[key] = progress or after[key]
+            applied.append(results)
         rows = [
             {
                 "key": key,

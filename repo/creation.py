@@ -1,5 +1,6 @@
 """Owns how actions come into being: idempotently, under a parent that exists, one root a run."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -21,22 +22,24 @@ c = actions.c
 
 
 async def create(
-    database: Database, connection: AsyncConnection, given: Sequence[NewAction], now: datetime
-) -> int:
-    """How many of the actions were new; those that exist already stay as they are.
+    database: Database, connection: AsyncConnection, batches: Sequence[Sequence[NewAction]], now: datetime
+) -> list[int]:
+    """How many of the actions of each batch were new; those that exist already stay as they are.
 
     Raises before anything is written: Conflict for a second root of a run, RunNotFound or
     ActionNotFound for a parent that is neither stored nor among the new actions.
     """
-    if not given:
-        return 0
     wanted: dict[bytes, NewAction] = {}
-    for action in given:
-        wanted.setdefault(action.id.key, action)
-    existing = await _which_exist(database, connection, wanted)
+    owners: dict[bytes, int] = {}
+    for number, batch in enumerate(batches):
+        for action in batch:
+            key = action.id.key
+            wanted.setdefault(key, action)
+            owners.setdefault(key, number)
+    existing = await _which_exist(database, connection, wanted) if wanted else {}
     new = {key: action for key, action in wanted.items() if key not in existing}
     if not new:
-        return 0
+        return [0] * len(batches)
     roots = await _roots_of(database, connection, {action.id.run for action in new.values()})
     for action in new.values():
         if action.parent_name is None:
@@ -46,7 +49,10 @@ async def create(
     depths = await _depths(database, connection, new, roots)
     rows = [_row_of(action, depths[key], now) for key, action in sorted(new.items(), key=itemgetter(0))]
     try:
-        return await database.insert_new(connection, actions, rows)
+        if len(batches) == 1:
+            return [await database.insert_new(connection, actions, rows)]
+        created = Counter(owners[key] for (key,) in await database.insert_which(connection, actions, rows))
+        return [created[number] for number in range(len(batches))]
     except IntegrityError:
         # The one constraint left to break: another root was committed since it was looked for.
         action = next(action for action in new.values() if action.parent_name is None)

@@ -516,9 +516,13 @@ class Database:
         middle of a commit, nobody would know whether it was one, and SQLite would keep its lock.
         """
         writing = asyncio.create_task(self._transact(work))
+        self.finish(writing)
+        return await asyncio.shield(writing)
+
+    def finish(self, writing: asyncio.Task[Any]) -> None:
+        """Let this task come to its end before the database is closed."""
         self._writing.add(writing)
         writing.add_done_callback(self._written)
-        return await asyncio.shield(writing)
 
     async def _transact(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         for attempt in range(1, _ATTEMPTS_AT_A_WRITE + 1):
@@ -542,7 +546,8 @@ class Database:
     async def close(self) -> None:
         """Close every connection, after the last write, and after reads whose result nobody waits for any
         more: their connections would be left open."""
-        await asyncio.gather(*self._writing, return_exceptions=True)
+        while self._writing:
+            await asyncio.gather(*self._writing, return_exceptions=True)
         with suppress(TimeoutError):
             async with asyncio.timeout(_READS_END_WITHIN):
                 while self._reads:
@@ -574,18 +579,29 @@ class Database:
         """
         if not rows:
             return 0
+        insert, parameters = self._insert_new(table, rows)
+        return (await connection.execute(insert, parameters)).rowcount
+
+    async def insert_which(
+        self, connection: AsyncConnection, table: Table, rows: Sequence[Row]
+    ) -> list[tuple[Any, ...]]:
+        """As `insert_new`; the primary keys of the rows that were new."""
+        if not rows:
+            return []
+        insert, parameters = self._insert_new(table, rows)
+        return [
+            tuple(row) for row in await connection.execute(insert.returning(*table.primary_key), parameters)
+        ]
+
+    def _insert_new(self, table: Table, rows: Sequence[Row]) -> tuple[Any, Any]:
+        key = list(table.primary_key)
         if self.is_sqlite:
-            insert = sqlite.insert(table).on_conflict_do_nothing(index_elements=list(table.primary_key))
-            result = await connection.execute(insert, [dict(row) for row in rows])
-            return result.rowcount
+            insert = sqlite.insert(table).on_conflict_do_nothing(index_elements=key)
+            return insert, [dict(row) for row in rows]
         columns = [table.c[name] for name in rows[0]]
         source = _unnest(columns, rows)
-        statement = (
-            postgresql.insert(table)
-            .from_select([c.name for c in columns], select(*source.c))
-            .on_conflict_do_nothing(index_elements=list(table.primary_key))
-        )
-        return (await connection.execute(statement)).rowcount
+        selected = postgresql.insert(table).from_select([c.name for c in columns], select(*source.c))
+        return selected.on_conflict_do_nothing(index_elements=key), None
 
     async def update_rows(self, connection: AsyncConnection, table: Table, rows: Sequence[Row]) -> None:
         """Set the other columns of the rows with these primary keys, in one statement.

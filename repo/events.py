@@ -1,6 +1,7 @@
 """Owns how events are stored and read back."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from operator import itemgetter
 from typing import Any
@@ -42,7 +43,7 @@ EVENT_COLUMNS = (
     e.updated_at,
     e.transaction_id,
 )
-_KEY = [column.name for column in action_events.primary_key]
+_key_of = itemgetter(*(column.name for column in action_events.primary_key))
 oldest_first = Keyset("OCCURRED_AT", e.occurred_at, False, (e.attempt, e.phase, e.version))
 """The order of one action's events."""
 
@@ -111,29 +112,59 @@ def _row_of(event: NewEvent, now: datetime) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Events to insert."""
+
+    rows: Sequence[dict[str, Any]]
+    actions: Mapping[bytes, ActionIdentifier]
+    """The actions that they are about."""
+
+
+def batch_of(events: Sequence[NewEvent], now: datetime) -> Batch:
+    """The events as rows. Raises InvalidArgument for a number that cannot be one of theirs."""
+    rows, named = [], {}
+    for event in events:
+        row = _row_of(event, now)
+        rows.append(row)
+        named[row["action_key"]] = event.action
+    return Batch(rows, named)
+
+
 async def insert(
-    database: Database, connection: AsyncConnection, events: Sequence[NewEvent], now: datetime
-) -> int:
-    """How many of the events were new. Raises ActionNotFound, naming the first action that does not
-    exist, before anything is written."""
-    if not events:
-        return 0
-    # Every batch writes its rows in one order: two with the same events never wait for each other.
-    rows = sorted((_row_of(event, now) for event in events), key=itemgetter(*_KEY))
-    identifiers = {event.action.key: event.action for event in events}
+    database: Database, connection: AsyncConnection, batches: Sequence[Batch], now: datetime
+) -> list[int]:
+    """How many of the events of each batch were new. Raises ActionNotFound, naming the first action that
+    does not exist, before anything is written."""
+    # Everybody writes rows in one order: two with the same events never wait for each other.
+    rows = sorted((row for batch in batches for row in batch.rows), key=_key_of)
+    named = {key: action for batch in batches for key, action in batch.actions.items()}
+    if not rows:
+        return [0] * len(batches)
     ending = {row["action_key"] for row in rows if row["phase"].is_terminal}
     await _lock(database, connection, ending)
-    known = database.having_keys(select(actions.c.key, actions.c.error_attempt), actions.c.key, identifiers)
+    known = database.having_keys(select(actions.c.key, actions.c.error_attempt), actions.c.key, named)
     stored = {key: attempt for key, attempt in await connection.execute(known)}
-    for key, action in identifiers.items():
+    for key, action in named.items():
         if key not in stored:
             raise ActionNotFound(f"there is no action {action}; none of the events was stored")
-    inserted = await database.insert_new(connection, action_events, rows)
+    if len(batches) == 1:
+        inserted = [await database.insert_new(connection, action_events, rows)]
+    else:
+        new = set(await database.insert_which(connection, action_events, rows))
+        inserted = [_count(batch, new) for batch in batches]
     failed = {row["action_key"] for row in rows if row["error"] is not None}
     ended = {key for key in ending if key in failed or stored[key] is not None}
-    if inserted and ended:
+    if any(inserted) and ended:
         await _decide_errors(database, connection, ended, now)
     return inserted
+
+
+def _count(batch: Batch, new: set[tuple[Any, ...]]) -> int:
+    """How many of its events are new; of those that several have, the first one has them."""
+    mine = new.intersection(map(_key_of, batch.rows))
+    new -= mine
+    return len(mine)
 
 
 async def _lock(database: Database, connection: AsyncConnection, keys: Collection[bytes]) -> None:

@@ -36,12 +36,12 @@ def _are_names(*values: str) -> bool:
     return True
 
 
+# What is written or read together is mostly of few runs and actions.
+@lru_cache(8192)
 def _digest(text: str) -> bytes:
     return blake2b(text.encode(), digest_size=16).digest()
 
 
-# What is written or read together is mostly of few runs.
-@lru_cache(4096)
 def _run_key(project: str, domain: str, name: str) -> bytes:
     return _digest("\0".join((project, domain, name)))
 

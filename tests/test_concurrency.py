@@ -147,7 +147,7 @@ async def test_the_error_of_the_latest_attempt_stays_when_an_earlier_one_is_told
     database = Database(database_url)
 
     async def work(connection: AsyncConnection) -> None:
-        await events.insert(database, connection, [second], at(0))
+        await events.insert(database, connection, [events.batch_of([second], at(0))], at(0))
         inside.set()
         await leave.wait()
 
@@ -175,7 +175,7 @@ async def test_batches_of_the_same_events_in_opposite_order_do_not_block_each_ot
     database = Database(database_url)
 
     async def stop_both_in_the_middle(connection: AsyncConnection) -> None:
-        await events.insert(database, connection, [batch[4]], at(0))
+        await events.insert(database, connection, [events.batch_of([batch[4]], at(0))], at(0))
         inside.set()
         await leave.wait()
         raise Conflict("nothing of this stays")
