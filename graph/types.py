@@ -15,17 +15,23 @@ from graph import values
 from graph.connections import After, Before, Connection, First, Last, PageInfo, page_request, total_count
 from graph.context import Call
 from graph.enums import ActionPhase, ActionType, CacheStatus, RunSource
-from graph.execution import PURE, reads, selected
+from graph.execution import PURE, by_fields, reads, selected
 from graph.inputs import Filter, OrderBy, filter_of_actions, order_of
-from graph.node_ids import id_of
+from graph.node_ids import id_of, id_of_action, id_of_run
 from graph.scalars import JSON, BigInt
 
 _NAMES = reads("project", "domain", "run_name", "name")
+_ID = by_fields(
+    {
+        repo.Run: (id_of_run, ("project", "domain", "name")),
+        repo.Action: (id_of_action, ("project", "domain", "run_name", "name")),
+    }
+)
 
 
 @strawberry.interface(description="Anything that `node` finds by its id.")
 class Node:
-    @strawberry.field(description="An opaque id, unique over all types.", metadata=_NAMES | PURE)
+    @strawberry.field(description="An opaque id, unique over all types.", metadata=_NAMES | PURE | _ID)
     def id(root: strawberry.Parent[repo.Run | repo.Action | repo.ActionEvent]) -> strawberry.ID:
         return id_of(root)
 

@@ -42,7 +42,7 @@ from repo.tables import action_events, actions, is_root
 
 T = TypeVar("T")
 
-PAGE = 200
+PAGE = 500
 """Rows in a frame. All of them are executed and encoded in one go, in which the server does nothing else."""
 _RETRY = 1.0
 """Seconds until a database that was away is asked again, at the most."""
@@ -436,19 +436,29 @@ class Watching:
     ) -> AsyncGenerator[Frame[Any], None]:
         """What is there, in pages, and that it is complete. An interrupted one is taken up at its page."""
         size = PAGE if start.most is None else start.most
-        more = True
-        while more and not watch.overflowed:
-            try:
-                part = await self._page(start, PageRequest(size, page))
-            except InvalidCursor:
-                watch.overflow()
-                return
-            watch.note(part.items)
-            more = part.has_next and start.most is None
-            page = part.end_cursor if more else None
-            if part.items:
-                # Behind the last page all that is missing is what comes into the mailbox.
-                yield Frame(FrameKind.SNAPSHOT, part.items, [], self._cursor(begun, page))
+        coming: asyncio.Task[Page[Any]] | None = asyncio.create_task(
+            self._page(start, PageRequest(size, page))
+        )
+        try:
+            while coming is not None and not watch.overflowed:
+                try:
+                    part = await coming
+                except InvalidCursor:
+                    watch.overflow()
+                    return
+                watch.note(part.items)
+                page = part.end_cursor if part.has_next and start.most is None else None
+                # The next page is read while this one is executed and sent.
+                coming = (
+                    None if page is None else asyncio.create_task(self._page(start, PageRequest(size, page)))
+                )
+                if part.items:
+                    # Behind the last page all that is missing is what comes into the mailbox.
+                    yield Frame(FrameKind.SNAPSHOT, part.items, [], self._cursor(begun, page))
+        finally:
+            if coming is not None:
+                coming.cancel()
+                await asyncio.gather(coming, return_exceptions=True)
         if not watch.overflowed:
             watch.end_snapshot(self._hub.figures.looks)
             yield Frame(FrameKind.SYNCED, [], [], self._cursor(begun))

@@ -8,7 +8,7 @@ nothing of what a client wrote.
 
 import enum
 import keyword
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -34,9 +34,15 @@ PURE = {"pure": True}
 again, which compiled code does where a value is not what it should be."""
 
 
-def reads(*attributes: str, pure: bool = False) -> dict[str, Any]:
+def reads(*attributes: str) -> dict[str, Any]:
     """`metadata` of a field whose resolver reads no other attributes of its parent than these."""
-    return {"reads": attributes, "pure": pure}
+    return {"reads": attributes}
+
+
+def by_fields(ways: Mapping[type, tuple[Callable[..., Any], tuple[str, ...]]]) -> dict[str, Any]:
+    """`metadata` of a field that is PURE: for a class of parents, a function that makes the same of these
+    fields of the parent as the resolver makes of the parent."""
+    return {"by_fields": ways}
 
 
 Collect = Callable[[GraphQLObjectType, FieldDetailsList], GroupedFieldSet]

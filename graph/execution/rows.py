@@ -84,7 +84,8 @@ class _RowWriter(OutputWriter):
         body: list[str] = []
         values: list[str] = []
         for number, details in enumerate(grouped.values()):
-            value = self._cell_of(parent, details) or self._through(parent, details, f"v{number}", body)
+            value = self._cell_of(parent, details) or self._by_fields(parent, details)
+            value = value or self._through(parent, details, f"v{number}", body)
             if value is None:
                 return None
             values.append(value)
@@ -145,6 +146,22 @@ class _RowWriter(OutputWriter):
             return None
         name = fields.get(definition.python_name)
         return None if name is None else self._cell(field.type, self._layout.columns[name], name in needed)
+
+    def _by_fields(self, parent: GraphQLObjectType, details: FieldDetailsList) -> str | None:
+        """The expression of a field that some columns make."""
+        field = self._schema.get_field(parent, details[0].node.name.value)
+        definition = None if field is None else field.extensions.get("strawberry-definition")
+        if not isinstance(definition, StrawberryField) or not definition.metadata.get("pure"):
+            return None
+        ways = definition.metadata.get("by_fields", {})
+        if self._layout.entity not in ways or definition.extensions:
+            return None
+        function, names = ways[self._layout.entity]
+        columns = [self._layout.columns.get(name) for name in names]
+        cells = [f"row[{each.index}]" for each in columns if each and each.is_there and each.decode is None]
+        if len(cells) < len(names):
+            return None
+        return f"{self.keep('function', function)}({', '.join(cells)})"
 
     def _cell(self, kind: GraphQLOutputType, column: Column, is_there: bool = False) -> str | None:
         """The expression of what a column holds; None where it may be something unexpected."""
