@@ -7,7 +7,6 @@ becomes one with them. Who is too slow for that leaves, and catches up behind it
 
 import asyncio
 import json
-from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
@@ -63,7 +62,7 @@ class Ask:
 class _Listener:
     """A client that gets what a stream gives out."""
 
-    __slots__ = ("_ended", "_error", "_is_busy", "_pieces", "_size", "_woken", "_write", "cursor", "stream")
+    __slots__ = ("_ended", "_error", "_is_busy", "_pieces", "_size", "_waiter", "_write", "cursor", "stream")
 
     def __init__(self, write: Callable[[Piece], bool] | None) -> None:
         self.stream: _Stream | None = None
@@ -71,12 +70,13 @@ class _Listener:
         self.cursor: str | None = None
         """Of the last piece that was sent."""
         self._write = write
-        self._pieces: deque[Piece] = deque()
+        # There are many of these: a list and a future take less than a deque and an event, which has one too.
+        self._pieces: list[Piece] = []
         self._size = 0
         self._is_busy = False
         self._ended = False
         self._error: BaseException | None = None
-        self._woken = asyncio.Event()
+        self._waiter: asyncio.Future[None] | None = None
 
     @property
     def waiting(self) -> int:
@@ -93,23 +93,27 @@ class _Listener:
             self._pieces.clear()
             self._size = 0
             self.stream = None
-            self._woken.set()
+            self._wake()
             return False
         self._pieces.append(piece)
         self._size += len(piece.body)
-        self._woken.set()
+        self._wake()
         return True
 
     def end(self, error: BaseException | None) -> None:
         """There is nothing more to come, for this reason."""
         self._ended, self._error = True, error
-        self._woken.set()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     async def pieces(self) -> AsyncGenerator[Piece, None]:
         """What was put and could not be written at once, until the end, or until it was too slow."""
         while self.stream is not None:
             if self._pieces:
-                piece = self._pieces.popleft()
+                piece = self._pieces.pop(0)
                 self._size -= len(piece.body)
                 self._is_busy = True
                 yield piece
@@ -122,8 +126,8 @@ class _Listener:
                     raise self._error
                 return
             else:
-                self._woken.clear()
-                await self._woken.wait()
+                self._waiter = asyncio.get_running_loop().create_future()
+                await self._waiter
 
 
 class _Stream:
@@ -287,6 +291,7 @@ class Live:
                 if isinstance(context, Context):
                     context.resume_after = listener.cursor
                 self._stream_of(ask, context, execute).join(listener)
+                del context  # what was read by it is the stream's
                 try:
                     async with aclosing(listener.pieces()) as pieces:
                         async for piece in pieces:

@@ -18,7 +18,10 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import (
     BaseGraphQLTransportWSHandler,
     Operation,
 )
-from strawberry.subscriptions.protocols.graphql_transport_ws.types import SubscribeMessage
+from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
+    ConnectionInitMessage,
+    SubscribeMessage,
+)
 
 from graph.envelope import RequestRefused, check_parameters, parse_json
 from graph.errors import show
@@ -82,6 +85,11 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler[object, None]):
         if message.get("payload", message) is None:
             del message["payload"]  # both say that there is none, but Strawberry knows only one
         await super().handle_message(message)
+
+    async def handle_connection_init(self, message: ConnectionInitMessage) -> None:
+        await super().handle_connection_init(message)
+        # A task that was cancelled keeps all that it was about.
+        self.connection_init_timeout_task = None
 
     async def handle_subscribe(self, message: SubscribeMessage) -> None:
         is_new = self.connection_acknowledged and message["id"] not in self.operations
