@@ -30,7 +30,7 @@ _BREATH = 0.002
 """Seconds after which it looks again whether they have taken the last ones."""
 _MOST_WAITING = 32
 """Frames that wait for one client; then it catches up by itself."""
-_MOST_WAITING_BYTES = 128 * 1024
+_MOST_WAITING_BYTES = 64 * 1024
 """Bytes of them, beyond which no further one waits."""
 _LOOK = (0.02, 1.0)
 """Seconds after which a stream that waits looks whether it can join others, at first and at most."""

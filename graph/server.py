@@ -156,7 +156,9 @@ class WebSocketConnection(_Impatient, WebSocketsSansIOProtocol):
 
     def start_keepalive(self) -> None:
         super().start_keepalive()
-        # The handshake is over; what was said in it takes as much as all that a quiet connection needs.
+        # The handshake is over. What was said in it takes 3 KB, and is in the scope of ASGI where needed;
+        # the library keeps the request as long as the connection.
+        self.request.headers.clear()
         del self.request, self.response
 
     def write_text(self, *parts: bytes) -> bool:
