@@ -18,7 +18,7 @@ from bench.lists import lists
 from bench.report import Figure
 from bench.snapshots import snapshot
 from bench.stuck import stuck
-from bench.watching import distinct, fan_out
+from bench.watching import distinct, fan_out, frames
 from bench.writing import watched_writes, writes
 from repo import migrate
 from tests.databases import PostgresDatabases, SqliteDatabases
@@ -38,7 +38,8 @@ def trials(quick: bool) -> dict[str, Trial]:
     return {
         "lists": partial(lists, seconds=seconds),
         "fan-out": partial(fan_out, subscribers=200 if quick else 1000, rate=1000, seconds=seconds),
-        "distinct": partial(distinct, subscribers=50, seconds=seconds),
+        "frames": partial(frames, subscribers=2000, seconds=seconds),
+        "distinct": partial(distinct, subscribers=300, seconds=seconds),
         "stuck": partial(stuck, seconds=seconds),
         "snapshot": partial(snapshot, actions=10_000 if quick else 50_000),
         "writes": partial(writes, rounds=3 if quick else 10),

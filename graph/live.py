@@ -19,6 +19,7 @@ from strawberry.types.execution import PreExecutionError
 from graph.context import Context
 from graph.errors import breaks_a_stream
 from graph.execution import Operation
+from graph.server import text_frame
 from repo import Identity, Progress
 
 _BATCH = 0.02
@@ -38,7 +39,7 @@ _LOOK = (0.02, 1.0)
 Results = AsyncGenerator[Any, None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Piece:
     """A result of an operation, encoded."""
 
@@ -48,6 +49,15 @@ class Piece:
     """What ends the operation; empty where it goes on."""
     cursor: str | None
     """Behind which a stream of frames goes on."""
+    _before: bytes = b""
+    _frame: bytes = b""
+
+    def frame(self, before: bytes) -> bytes:
+        """The frame of a websocket with this payload, and what comes before it in the message: the same one
+        for those whose operations have the same id."""
+        if before != self._before:
+            self._before, self._frame = before, text_frame(before, self.body, b"}")
+        return self._frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +95,8 @@ class _Listener:
 
     def put(self, piece: Piece) -> bool:
         """Send it this piece; False where it is too slow, and gets none any more."""
-        if self._write and not (self._pieces or self._is_busy or piece.errors) and self._write(piece):
+        write = self._write
+        if write and not self._pieces and not self._is_busy and not piece.errors and write(piece):
             self.cursor = piece.cursor
             return True
         waits_long = len(self._pieces) >= _MOST_WAITING or self._size > _MOST_WAITING_BYTES
@@ -191,17 +202,19 @@ class _Stream:
     async def _pump(self) -> None:
         self._results = await self._execute(self._context)
         while True:
-            self._pending = asyncio.create_task(_next(self._results))
-            if not await self._has_come():
+            if self._key is None or self._live.is_joined(self._key, self):
+                result = await _next(self._results)
+            elif not await self._has_come():
                 return  # all who got it get another one now
-            result = self._pending.result()
+            else:
+                assert self._pending is not None
+                result, self._pending = self._pending.result(), None
             if result is None:
                 return
             piece = self._piece(result)
             self._listeners -= {each for each in self._listeners if not each.put(piece)}
             if piece.errors or not self._listeners:
                 return
-            self._pending = None
             if self._progress.is_complete:
                 self._rests = True
                 await asyncio.sleep(_BATCH)
@@ -210,32 +223,38 @@ class _Stream:
 
     async def _has_come(self) -> bool:
         """Wait for a result; False where the stream became one with another, which goes on."""
-        assert self._pending is not None
+        assert self._results is not None
+        self._pending = pending = asyncio.create_task(_next(self._results))
         patience = _LOOK[0]
-        while not self._pending.done():
-            is_alone = self._key is not None and not self._live.is_joined(self._key, self)
-            await asyncio.wait({self._pending}, timeout=patience if is_alone else None)
+        while not pending.done():
+            await asyncio.wait({pending}, timeout=patience)
             patience = min(2 * patience, _LOOK[1])
-            if self._pending.done() or not is_alone:
+            if pending.done() or not (self._progress.waits and self._progress.is_drained):
                 continue
-            if self._progress.waits and self._progress.is_drained:
-                other = self._live.meet(self._key, self)
-                if other is not None and other.is_drained:
-                    for listener in self._listeners:
-                        other.join(listener)
-                    self._listeners = set()
-                    return False
+            other = self._live.meet(self._key, self)
+            if other is None:
+                await asyncio.wait({pending})
+            elif other.is_drained:
+                for listener in self._listeners:
+                    other.join(listener)
+                self._listeners = set()
+                return False
         return True
 
     async def _wait_for_most(self) -> None:
         """Where most have not been sent the last ones, it is this process that is slow, and not they: what
         comes meanwhile comes together. Who cannot catch up by itself is waited for without end."""
+        if not self._are_most_behind():
+            return
         with suppress(TimeoutError):
             async with asyncio.timeout(None if self._key is None else _PATIENCE):
-                while 2 * sum(listener.waiting > 2 for listener in self._listeners) > len(self._listeners):
+                while self._are_most_behind():
                     self._taken.clear()
                     await self._taken.wait()
                     await asyncio.sleep(_BREATH if len(self._listeners) > 1 else 0)
+
+    def _are_most_behind(self) -> bool:
+        return 2 * sum(listener.waiting > 2 for listener in self._listeners) > len(self._listeners)
 
     def _piece(self, result: Any) -> Piece:
         errors = list(getattr(result, "errors", None) or ())

@@ -38,8 +38,8 @@ _WRITE_BUFFER = 32 * 1024
 """Bytes that this process keeps for such a client, beyond which it has to wait."""
 
 FRAMES = "rungraph.frames"
-"""The extension of ASGI by which a websocket's text messages are written at once, where they need not wait: a
-function of the parts of a message, which says whether it was written."""
+"""The extension of ASGI by which frames of a websocket are written at once, where they need not wait: a
+function of a frame, which says whether it was written."""
 
 _FLUSH = 2.0
 """Seconds that clients have to take the rest when the server stops."""
@@ -152,7 +152,7 @@ class WebSocketConnection(_Impatient, WebSocketsSansIOProtocol):
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
         if not self.conn.extensions and hasattr(self, "scope"):
-            self.scope["extensions"][FRAMES] = self.write_text  # type: ignore[assignment]
+            self.scope["extensions"][FRAMES] = self.write_frame  # type: ignore[assignment]
 
     def start_keepalive(self) -> None:
         super().start_keepalive()
@@ -161,26 +161,30 @@ class WebSocketConnection(_Impatient, WebSocketsSansIOProtocol):
         self.request.headers.clear()
         del self.request, self.response
 
-    def write_text(self, *parts: bytes) -> bool:
-        """Write a text message of these parts; False where it has to wait, or cannot be written."""
-        if not (self.handshake_complete and self.writable.is_set() and self.conn.state is State.OPEN):
+    def write_frame(self, frame: bytes) -> bool:
+        """Write what `text_frame` made; False where it has to wait, or cannot be written."""
+        transport = self.transport
+        if self.conn.state is not State.OPEN or not self.writable.is_set() or transport.is_closing():
             return False
-        if self.disconnected or self.close_sent or self.transport.is_closing():
-            return False
-        size = sum(map(len, parts))
-        if size < _TWO_BYTES:
-            head = bytes((_TEXT, size))
-        elif size < _EIGHT_BYTES:
-            head = b"%c\x7e%b" % (_TEXT, size.to_bytes(2))
-        else:
-            head = b"%c\x7f%b" % (_TEXT, size.to_bytes(8))
-        self.transport.write(b"".join((head, *parts)))
+        transport.write(frame)
         return True
 
     def keepalive_timeout(self) -> None:
         super().keepalive_timeout()
         # Nobody answers, so nobody may be there to take the rest: closing alone would wait for that.
         self.loop.call_later(_FLUSH, self.transport.abort)
+
+
+def text_frame(*parts: bytes) -> bytes:
+    """A frame of a websocket with a text message of these parts."""
+    size = sum(map(len, parts))
+    if size < _TWO_BYTES:
+        head = bytes((_TEXT, size))
+    elif size < _EIGHT_BYTES:
+        head = b"%c\x7e%b" % (_TEXT, size.to_bytes(2))
+    else:
+        head = b"%c\x7f%b" % (_TEXT, size.to_bytes(8))
+    return b"".join((head, *parts))
 
 
 class Server(uvicorn.Server):

@@ -62,11 +62,10 @@ class Socket(ASGIWebSocketAdapter):
         except (WebSocketDisconnect, RuntimeError) as error:
             raise WebSocketDisconnected from error
 
-    def write(self, *parts: bytes) -> bool:
-        """Send what is encoded already, in one message; False where that has to wait, or where the server
-        has no shorter way than that of ASGI."""
-        write: Callable[..., bool] | None = self.ws.scope["extensions"].get(FRAMES)
-        return write is not None and write(*parts)
+    @property
+    def write_frame(self) -> Callable[[bytes], bool] | None:
+        """The way to the client that is shorter than that of ASGI, where the server has one."""
+        return self.ws.scope["extensions"].get(FRAMES)  # type: ignore[no-any-return]
 
     async def close(self, code: int, reason: str) -> None:
         with suppress(WebSocketDisconnect, RuntimeError):
@@ -131,10 +130,13 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler[object, None]):
         before = f'{{"id":{dumps(operation.id)},"type":"next","payload":'.encode()
         live: Live = self.view.live  # type: ignore[attr-defined]
 
-        def write(piece: Piece) -> bool:
-            return operation.completed or self.websocket.write(before, piece.body, b"}")
+        write_frame = self.websocket.write_frame
 
-        pieces = live.pieces(ask, self._new_context, partial(self._execute, ask), write)
+        def write(piece: Piece) -> bool:
+            return operation.completed or write_frame(piece.frame(before))  # type: ignore[misc]
+
+        execute = partial(self._execute, ask)
+        pieces = live.pieces(ask, self._new_context, execute, write if write_frame else None)
         async with aclosing(pieces):
             async for piece in pieces:
                 if piece.errors:

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Mappi
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import ColumnElement, Select, bindparam, select
@@ -373,7 +374,7 @@ class Watching:
         return Frame(FrameKind.RESYNC, [], [], self._cursor(position))
 
     def _cursor(self, position: Position, page: str | None = None) -> str:
-        return str(WatchCursor(self._hub.epoch, position, page))
+        return _text_of(WatchCursor(self._hub.epoch, position, page))
 
     async def _check_run(self, run_id: RunIdentifier) -> None:
         async with self._database.read() as connection:
@@ -538,6 +539,12 @@ class Watching:
             page = part.end_cursor if more else None
             if part.items:
                 yield part.items, page
+
+
+# All who get the same changes get them with the same cursor.
+@lru_cache(64)
+def _text_of(cursor: WatchCursor) -> str:
+    return str(cursor)
 
 
 async def _patiently(read: Callable[[], Awaitable[T]]) -> T:

@@ -153,8 +153,17 @@ class Engine:
             yield PreExecutionError(data=None, errors=[show(error) for error in stream.errors or ()])
             return
         try:
+            name, complete = executor.completion_of_events()
             async with aclosing(stream) as payloads:
                 async for payload in payloads:
+                    if complete is not None:
+                        try:
+                            data = {name: complete(payload)}
+                        except Exception:
+                            pass  # graphql-core says what is wrong with it
+                        else:
+                            yield ExecutionResult(data=data, errors=None)
+                            continue
                     result: Any = executor.build_per_event_executor(payload).execute_operation(False)
                     yield _shown(await result if executor.is_awaitable(result) else result)
         except Exception as error:

@@ -19,6 +19,7 @@ from graphql.execution.collect_fields import (
     FieldDetails,
     FieldDetailsList,
     GroupedFieldSet,
+    collect_fields,
 )
 from graphql.execution.values import VariableValues, get_variable_values
 from graphql.pyutils import AwaitableOrValue, Path, gather_with_cancel
@@ -41,6 +42,7 @@ class Variant:
 
     def __init__(self) -> None:
         self.root: GroupedFieldSet | None = None
+        self.events: tuple[str, Complete | None] | None = None
         self.below: dict[tuple[GraphQLObjectType, int], tuple[FieldDetailsList, CollectedFields]] = {}
         self.selections: dict[tuple[GraphQLObjectType, int], tuple[GroupedFieldSet, Selection]] = {}
         self.calls: dict[tuple[GraphQLObjectType, int], tuple[FieldDetailsList, Call | None]] = {}
@@ -104,6 +106,27 @@ class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
             read = attributes_of(self.schema, kind, details, self._collect, name)
             found = known[id(nodes[0]), name] = nodes[0], read
         return found[1]
+
+    def completion_of_events(self) -> tuple[str, Complete | None]:
+        """What the field of a subscription is called in the answer, and what makes of an event what is
+        encoded for it; None where something in it has to be resolved."""
+        if self._variant.events is None:
+            self._variant.events = self._completion_of_events()
+        return self._variant.events
+
+    def _completion_of_events(self) -> tuple[str, Complete | None]:
+        root_type = self.schema.get_root_type(self.operation.operation)
+        assert root_type is not None, "an operation that is valid has a type"
+        values, operation = self.variable_values, self.operation
+        fields = collect_fields(self.schema, self.fragments, values, root_type, operation, False)[0]
+        if len(fields) != 1:
+            return "", None
+        ((name, details),) = fields.items()
+        field = self.schema.get_field(root_type, details[0].node.name.value)
+        # Strawberry gives a field of a subscription a resolver that returns the event.
+        if field is None or getattr(field.resolve, "__name__", "") != "<lambda>":
+            return name, None
+        return name, completion_of(self.schema, field.type, details, self._collect)
 
     def execute_operation(self, serially: bool | None = None) -> Any:
         """As graphql-core does it, but for the fields at the root, which are known."""
