@@ -56,6 +56,7 @@ class Prepared:
                 self._encode[name] = process
         self._given = dict(state.parameters)
         self.columns = columns
+        self.columns_by_name = dict(zip(statement.selected_columns.keys(), columns, strict=True))
         self._layout: Layout[Any] | None = None
 
     def arguments(self, values: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -13,9 +13,9 @@ from sqlalchemy import BigInteger, ColumnElement, Integer, Select, and_, bindpar
 from sqlalchemy.sql.elements import NamedColumn
 
 from repo.database import Database, EnumNumber, from_microseconds, to_microseconds
-from repo.drivers import Found
+from repo.drivers import Found, Prepared
 from repo.errors import InvalidArgument, InvalidCursor
-from repo.rows import Parts
+from repo.rows import Column, Parts
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -121,8 +121,17 @@ class Keyset:
         return self.column, *self.ties
 
     def extend(self, statement: Select[Any]) -> Select[Any]:
-        """The statement with what the cursor of each row is made of behind its own columns."""
-        return statement.add_columns(*(c.label(f"cursor_{i}") for i, c in enumerate(self.columns)))
+        """The statement with what the cursor of each row is made of and it does not select yet."""
+        selected = set(statement.selected_columns)
+        missing = ((i, c) for i, c in enumerate(self.columns) if c not in selected)
+        return statement.add_columns(*(c.label(f"cursor_{i}") for i, c in missing))
+
+    def columns_of(self, prepared: Prepared) -> list[Column]:
+        """What the cursor of each row is made of, among the columns of a statement that was extended."""
+        known = prepared.columns_by_name
+        return [
+            known[f"cursor_{i}" if f"cursor_{i}" in known else c.name] for i, c in enumerate(self.columns)
+        ]
 
     def order(self, backward: bool) -> list[ColumnElement[Any]]:
         """What to order by, the other way round for a page from the end."""
@@ -253,10 +262,7 @@ async def fetch_pages(
     groups: dict[Any, list[Sequence[Any]]] = {}
     for row in found.raw:
         groups.setdefault(row[-1], []).append(row)
-    return {
-        key: _page(Found(found.prepared, groups.get(key, ())), keyset, request, read, behind=1)
-        for key in keys
-    }
+    return {key: _page(Found(found.prepared, groups.get(key, ())), keyset, request, read) for key in keys}
 
 
 class _Bounds:
@@ -295,21 +301,17 @@ def _page(
     keyset: Keyset,
     request: PageRequest,
     read: Callable[[Found], Sequence[T]],
-    behind: int = 0,
 ) -> Page[T]:
-    """The page; `behind` columns follow those that a cursor is made of."""
     raw = found.raw
     more = len(raw) > request.size
     if more:
         raw = raw[: request.size]
     if request.backward:
         raw = raw[::-1]
-    columns = found.prepared.columns
-    end = len(columns) - behind
     return Page(
         items=read(Found(found.prepared, raw)),
         has_next=request.before is not None if request.backward else more,
         has_previous=more if request.backward else request.after is not None,
         keyset=keyset,
-        positions=Parts(raw, columns[end - len(keyset.columns) : end]),
+        positions=Parts(raw, keyset.columns_of(found.prepared)),
     )
