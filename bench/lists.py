@@ -1,9 +1,10 @@
 """Owns how lists over HTTP are measured: beside the floor, and beside stock execution."""
 
 from bench import floor
+from bench import stock as tuned
 from bench.data import LIST, make_runs
 from bench.load import Load, ask_for
-from bench.processes import STOCK, rungraph, running
+from bench.processes import rungraph, running
 from bench.report import Figure
 
 _WITH_ROOTS = "query ($first: Int) { runs(first: $first) { nodes { name phase rootAction { name state } } } }"
@@ -15,7 +16,7 @@ async def lists(database_url: str, seconds: float) -> list[Figure]:
     plain, loading = ({"query": query, "variables": {"first": 50}} for query in (LIST, _WITH_ROOTS))
     async with (
         rungraph(database_url) as ours,
-        rungraph(database_url, **STOCK) as stock,
+        running(tuned.__name__, RUNGRAPH_DATABASE_URL=database_url) as stock,
         running(floor.__name__, RUNGRAPH_DATABASE_URL=database_url) as bare,
     ):
         await make_runs(ours, 2000)

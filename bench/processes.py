@@ -13,9 +13,6 @@ import httpx2
 
 from tests.serving import free_port
 
-STOCK = {"RUNGRAPH_COMPILED_EXECUTION": "false"}
-"""The setting of a server that executes as Strawberry does."""
-
 _READY_SECONDS = 30
 _TICKS = os.sysconf("SC_CLK_TCK")
 

@@ -4,9 +4,10 @@ import asyncio
 import time
 
 from bench import floor
+from bench import stock as tuned
 from bench.data import ACTIONS, DOMAIN, PROJECT, make_actions, run_id
 from bench.load import Waits, connected, request
-from bench.processes import STOCK, Process, rungraph, running
+from bench.processes import Process, rungraph, running
 from bench.report import Figure
 from bench.subscribers import Seen, subscribe
 from repo import RunIdentifier
@@ -18,7 +19,7 @@ async def snapshot(database_url: str, actions: int) -> list[Figure]:
     """A run with many actions: by us, by stock execution, and as one answer of dicts and orjson."""
     async with (
         rungraph(database_url) as ours,
-        rungraph(database_url, **STOCK) as stock,
+        running(tuned.__name__, RUNGRAPH_DATABASE_URL=database_url) as stock,
         running(floor.__name__, RUNGRAPH_DATABASE_URL=database_url) as bare,
     ):
         await make_actions(ours, _RUN, actions)

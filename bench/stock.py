@@ -1,0 +1,68 @@
+"""The same schema and repository as Strawberry serves them by itself, tuned by what it brings: documents are
+parsed and validated once, and orjson encodes. This is "stock" in the figures."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
+from strawberry.asgi import GraphQL
+from strawberry.extensions import ParserCache, ValidationCache
+
+from graph.app import ANONYMOUS
+from graph.context import Context
+from graph.limits import Limits
+from graph.schema import build_schema
+from repo import open_repository
+
+_LIMITS = Limits(depth=15, aliases=100, tokens=4000)
+
+
+class Endpoint(GraphQL[Any, None]):
+    """Strawberry's endpoint with our context."""
+
+    def encode_json(self, data: object) -> str:
+        return orjson.dumps(data).decode()
+
+    async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context:
+        return Context(request.app.state.repository, ANONYMOUS, 1000)
+
+
+async def ready(request: Request) -> Response:
+    """200."""
+    return PlainTextResponse("ready\n")
+
+
+@asynccontextmanager
+async def lifespan(app: Starlette) -> AsyncIterator[None]:
+    """With a repository."""
+    async with open_repository(os.environ["RUNGRAPH_DATABASE_URL"]) as app.state.repository:
+        yield
+
+
+if __name__ == "__main__":
+    schema = build_schema(_LIMITS)
+    schema.extensions = (*schema.extensions, ParserCache(maxsize=100), ValidationCache(maxsize=100))
+    endpoint = Endpoint(schema)
+    application = Starlette(
+        routes=[
+            Route("/graphql", endpoint),
+            WebSocketRoute("/graphql", endpoint),
+            Route("/readyz", ready),
+        ],
+        lifespan=lifespan,
+    )
+    uvicorn.run(
+        application,
+        host="127.0.0.1",
+        port=int(os.environ["RUNGRAPH_PORT"]),
+        log_level="warning",
+        access_log=False,
+    )
