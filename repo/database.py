@@ -58,7 +58,7 @@ from sqlalchemy.sql.elements import NamedColumn
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
-from repo.drivers import AWAY, Driver, Found, Postgres, Prepared, Sqlite
+from repo.drivers import AWAY, Driver, Found, Postgres, Prepared, Run, Sqlite
 from repo.errors import DatabaseUnavailable, InvalidArgument
 from repo.positions import Position
 from repo.rows import Column, Holds
@@ -78,6 +78,8 @@ _WAIT_FOR_A_CONNECTION = 10.0
 """Seconds that a call waits for others to give their connection back."""
 _READS_END_WITHIN = 5.0
 """Seconds that reads have to end before their connections are closed."""
+_THREADS = 4
+"""Reads of SQLite at a time."""
 _MOST_PREPARED = 500
 """Statements that are kept as they were written."""
 _AWAY_CLASSES = ("08", "53", "57P")
@@ -355,6 +357,21 @@ class Given:
     """What the statement has to be run with."""
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The database as it was when something was first read here."""
+
+    position: Position
+    """What is seen here."""
+    _run: Run
+    _prepare: Callable[[Hashable, Callable[[], Select[Any]], Mapping[str, Any]], Prepared]
+
+    async def fetch(self, key: Hashable, make: Callable[[], Select[Any]], values: Mapping[str, Any]) -> Found:
+        """As `Database.fetch`."""
+        prepared = self._prepare(key, make, values)
+        return Found(prepared, await self._run(prepared.text, prepared.arguments(values)))
+
+
 class Database:
     """A pool of connections. Every read and every write takes one for as long as it lasts."""
 
@@ -381,26 +398,23 @@ class Database:
             }
         self.engine = create_async_engine(parsed, **options)
         self._driver = self._make_driver(parsed, pool_size, options["connect_args"])
-        self._prepared: OrderedDict[Hashable, Prepared] = OrderedDict()
         # Whoever watches does not wait behind those who ask.
-        self._looker = create_async_engine(parsed, **(options | {"pool_size": 2}))
+        self._looker = self._make_driver(parsed, 2, options["connect_args"])
+        self._prepared: OrderedDict[Hashable, Prepared] = OrderedDict()
         if self.is_sqlite:
-            for engine in (self.engine, self._looker):
-                event.listen(engine.sync_engine, "connect", _prepare_sqlite)
-                event.listen(engine.sync_engine, "begin", _begin_sqlite)
-            self._reader, self._snapshots = self.engine, self._looker
+            event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
+            event.listen(self.engine.sync_engine, "begin", _begin_sqlite)
+            self._reader = self.engine
         else:
             self._reader = self.engine.execution_options(isolation_level="AUTOCOMMIT")
-            self._snapshots = self._looker.execution_options(
-                isolation_level="REPEATABLE READ", postgresql_readonly=True
-            )
         self._writer = self.engine.execution_options(**{_WRITES: True})
 
     @property
     def connections_in_use(self) -> int:
         """Connections that somebody has taken and not given back."""
-        pools = (self.engine.pool, self._looker.pool)
-        return self._driver.in_use + sum(pool.checkedout() for pool in pools if isinstance(pool, QueuePool))
+        pool = self.engine.pool
+        used = pool.checkedout() if isinstance(pool, QueuePool) else 0
+        return used + self._driver.in_use + self._looker.in_use
 
     async def try_file(self) -> None:
         """Raise sqlite3.Error where the file of SQLite cannot be opened; aiosqlite, when it fails to,
@@ -413,12 +427,18 @@ class Database:
         positional, options = self.engine.dialect.create_connect_args(parsed)
         options = {**options, **connect_args}
         if self.is_sqlite:
-            return Sqlite(positional[0], {"timeout": options["timeout"], "uri": options.get("uri", False)})
+            own = {"timeout": options["timeout"], "uri": options.get("uri", False)}
+            return Sqlite(positional[0], own, min(pool_size, _THREADS))
         return Postgres(pool_size, _WAIT_FOR_A_CONNECTION, options)
 
     async def fetch(self, key: Hashable, make: Callable[[], Select[Any]], values: Mapping[str, Any]) -> Found:
         """The rows of the statement that `make` makes, with these values for its parameters, as it sees
         what is committed when it begins. `key` stands for the statement, which is written only once."""
+        prepared = self._prepare(key, make, values)
+        with _saying_when_away():
+            return Found(prepared, await self._driver.run(prepared.text, prepared.arguments(values)))
+
+    def _prepare(self, key: Hashable, make: Callable[[], Select[Any]], values: Mapping[str, Any]) -> Prepared:
         prepared = self._prepared.get(key)
         if prepared is None:
             statement = make()
@@ -428,8 +448,7 @@ class Database:
                 self._prepared.popitem(last=False)
         else:
             self._prepared.move_to_end(key)
-        with _saying_when_away():
-            return Found(prepared, await self._driver.run(prepared.text, prepared.arguments(values)))
+        return prepared
 
     def given(self, column: NamedColumn[Any], keys: Iterable[Any]) -> "Given":
         """What narrows a statement that is written once to the rows whose `column` is one of `keys`."""
@@ -465,11 +484,11 @@ class Database:
                 yield connection
 
     @asynccontextmanager
-    async def snapshot(self) -> AsyncIterator[tuple[AsyncConnection, Position]]:
-        """A connection on which all statements see the database at one moment, and what that is."""
+    async def snapshot(self) -> AsyncIterator["Moment"]:
+        """The database at one moment."""
         with _saying_when_away(), self._note_read():
-            async with self._snapshots.connect() as connection, connection.begin():
-                yield connection, await self._position(connection)
+            async with self._looker.moment() as run:
+                yield Moment(await self._position(run), run, self._prepare)
 
     @contextmanager
     def _note_read(self) -> Iterator[None]:
@@ -481,12 +500,11 @@ class Database:
             if not self._reads:
                 self._no_reads.set()
 
-    async def _position(self, connection: AsyncConnection) -> Position:
+    async def _position(self, run: Run) -> Position:
         if self.is_sqlite:
-            await connection.exec_driver_sql("BEGIN")
-            value = await connection.scalar(text("SELECT value FROM transaction_counter"))
+            ((value,),) = await run("SELECT value FROM transaction_counter")
             return Position(value + 1)
-        seen = await connection.scalar(text("SELECT CAST(pg_current_snapshot() AS TEXT)"))
+        ((seen,),) = await run("SELECT CAST(pg_current_snapshot() AS TEXT)")
         _, upper, running = seen.split(":")
         return Position(int(upper), frozenset(map(int, filter(None, running.split(",")))))
 
@@ -505,8 +523,8 @@ class Database:
                 " FROM pg_control_system()"
             )
         with _saying_when_away():
-            async with self._looker.connect() as connection:
-                return str(await connection.scalar(text(query)))
+            ((epoch,),) = await self._looker.run(query)
+        return str(epoch)
 
     async def write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """What `work` returns, committed as one transaction; nothing of it is kept if it raises.
@@ -554,8 +572,8 @@ class Database:
                     self._no_reads.clear()
                     await self._no_reads.wait()
         await self._driver.close()
+        await self._looker.close()
         await self.engine.dispose()
-        await self._looker.dispose()
 
     def having_keys(
         self, statement: Select[Any], column: NamedColumn[Any], keys: Iterable[Any]
@@ -637,6 +655,17 @@ class Database:
         """Whether what the transaction in `column` wrote has not been seen at `position`."""
         late = column >= position.upper
         return or_(late, column.in_(sorted(position.open))) if position.open else late
+
+    def since(self, column: ColumnElement[int], position: Position) -> Given:
+        """What narrows a statement that is written once to what `written_after` says."""
+        opened = {f"open_{number}": value for number, value in enumerate(sorted(position.open))}
+        named = [bindparam(name, type_=BigInteger()) for name in opened]
+        late = column >= bindparam("upper", type_=BigInteger())
+        return Given(
+            len(named),
+            lambda statement: statement.where(or_(late, column.in_(named)) if named else late),
+            {"upper": position.upper, **opened},
+        )
 
     def has_label(self, labels: ColumnElement[Any], key: str, value: str | None) -> ColumnElement[bool]:
         """Whether the JSON object `labels` has the key, and with this value where one is given."""

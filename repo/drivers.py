@@ -10,9 +10,11 @@ import json
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import asyncpg
@@ -23,13 +25,18 @@ from repo.rows import Column, Decode, Layout, Rows
 
 T = TypeVar("T")
 
-_THREADS = 4
-"""Reads of SQLite at a time."""
+_BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _CLOSE_WITHIN = 5.0
 """Seconds that connections have to say goodbye."""
 
-AWAY = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.CannotConnectNowError)
-"""What the driver of PostgreSQL raises where it is not the statement's fault."""
+AWAY = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.CannotConnectNowError,
+)
+"""What the driver of PostgreSQL raises where it is not the statement's fault. One is an error of its own: on a
+connection that was told goodbye while nobody used it, and is not closed yet."""
 
 
 class Prepared:
@@ -92,11 +99,20 @@ class Found:
         return [[column.value(row) for column in columns] for row in self.raw]
 
 
+class Run(Protocol):
+    """Gives the rows of a statement."""
+
+    async def __call__(self, text: str, arguments: tuple[Any, ...] = ()) -> Sequence[Sequence[Any]]: ...
+
+
 class Driver(Protocol):
     """What runs a statement."""
 
-    async def run(self, text: str, arguments: tuple[Any, ...]) -> Sequence[Sequence[Any]]:
+    async def run(self, text: str, arguments: tuple[Any, ...] = ()) -> Sequence[Sequence[Any]]:
         """The rows of a statement, which sees what was committed when it begins."""
+
+    def moment(self) -> AbstractAsyncContextManager[Run]:
+        """What runs statements that all see the database at one moment, that of the first one."""
 
     @property
     def in_use(self) -> int:
@@ -126,7 +142,7 @@ class Postgres:
     def in_use(self) -> int:
         return len(self._open) - len(self._idle)
 
-    async def run(self, text: str, arguments: tuple[Any, ...]) -> Sequence[Sequence[Any]]:
+    async def run(self, text: str, arguments: tuple[Any, ...] = ()) -> Sequence[Sequence[Any]]:
         try:
             return await self._fetch(self._idle.pop() if self._idle else await self._take(), text, arguments)
         except AWAY:
@@ -142,12 +158,51 @@ class Postgres:
             found: Sequence[Any] = await connection.fetch(text, *arguments)
         finally:
             # Of a read that was cancelled, the driver ends the statement before it runs another one.
-            if connection.is_closed():
-                self._drop(connection)
-            else:
-                self._idle.append(connection)
-            self._wake()
+            self._give_back(connection)
         return found
+
+    @asynccontextmanager
+    async def moment(self) -> AsyncIterator[Run]:
+        connection = await self._begin()
+
+        async def run(text: str, arguments: tuple[Any, ...] = ()) -> Sequence[Sequence[Any]]:
+            found: Sequence[Any] = await connection.fetch(text, *arguments)
+            return found
+
+        try:
+            yield run
+            await connection.execute("COMMIT")
+        except BaseException:
+            # Who reads has nothing to undo, and whoever is cancelled does not wait for it.
+            self._drop(connection)
+            raise
+        finally:
+            self._give_back(connection)
+
+    async def _begin(self) -> asyncpg.Connection:
+        """A connection in a transaction."""
+        for is_last in (False, True):
+            connection = self._idle.pop() if self._idle else await self._take()
+            try:
+                await connection.execute(_BEGIN)
+            except BaseException as error:
+                self._drop(connection)
+                self._wake()
+                if is_last or not isinstance(error, AWAY):
+                    raise
+                # It may have been lost while nobody used it, and others with it; a new one is not.
+                while self._idle:
+                    self._drop(self._idle.pop())
+            else:
+                return connection
+        raise AssertionError("the last attempt raises")
+
+    def _give_back(self, connection: asyncpg.Connection) -> None:
+        if connection.is_closed():
+            self._drop(connection)
+        elif connection in self._open:
+            self._idle.append(connection)
+        self._wake()
 
     async def _take(self) -> asyncpg.Connection:
         """A connection, once there is one."""
@@ -204,18 +259,35 @@ async def _read_json(connection: asyncpg.Connection) -> None:
 class Sqlite:
     """Threads with a connection each."""
 
-    def __init__(self, path: str, options: dict[str, Any]) -> None:
+    def __init__(self, path: str, options: dict[str, Any], threads: int) -> None:
         self._path = path
         self._options = options
-        self._threads = ThreadPoolExecutor(_THREADS, "rungraph-read")
+        self._threads = ThreadPoolExecutor(threads, "rungraph-read")
+        # Of a moment, all statements run on one connection.
+        self._thread = ThreadPoolExecutor(1, "rungraph-look")
+        self._turn = asyncio.Lock()
         self._own = threading.local()
         self._connections: list[sqlite3.Connection] = []
         self.in_use = 0
 
-    async def run(self, text: str, arguments: tuple[Any, ...]) -> Sequence[Sequence[Any]]:
+    async def run(self, text: str, arguments: tuple[Any, ...] = ()) -> Sequence[Sequence[Any]]:
+        return await self._in(self._threads, text, arguments)
+
+    @asynccontextmanager
+    async def moment(self) -> AsyncIterator[Run]:
+        async with self._turn:
+            await self._in(self._thread, "BEGIN")
+            try:
+                yield partial(self._in, self._thread)
+            finally:
+                await asyncio.shield(self._in(self._thread, "ROLLBACK"))
+
+    async def _in(
+        self, threads: ThreadPoolExecutor, text: str, arguments: tuple[Any, ...] = ()
+    ) -> Sequence[Sequence[Any]]:
         self.in_use += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, text, arguments)
+            return await asyncio.get_running_loop().run_in_executor(threads, self._run, text, arguments)
         finally:
             self.in_use -= 1
 
@@ -227,10 +299,13 @@ class Sqlite:
             connection.execute("PRAGMA query_only=ON")
             self._own.connection = connection
             self._connections.append(connection)
+        if text == "ROLLBACK" and not connection.in_transaction:
+            return []
         rows: list[Sequence[Any]] = connection.execute(text, arguments).fetchall()
         return rows
 
     async def close(self) -> None:
-        await asyncio.to_thread(self._threads.shutdown)
+        for threads in (self._threads, self._thread):
+            await asyncio.to_thread(threads.shutdown)
         for connection in self._connections:
             connection.close()

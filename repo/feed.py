@@ -1,14 +1,15 @@
 """Owns the change feed: what was written since a position, each row read once however many watch it."""
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from sqlalchemy import case, false, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Select, case, false, select
+from sqlalchemy.sql.elements import NamedColumn
 
-from repo.database import Database, constant
+from repo.database import Database, Given, Moment, constant
 from repo.events import EVENT_COLUMNS, event_of
 from repo.identifiers import ActionIdentifier
 from repo.listing import ACTION_COLUMNS, RUN_COLUMNS
@@ -19,6 +20,9 @@ from repo.tables import action_events, actions, is_root
 
 c = actions.c
 e = action_events.c
+
+MAX_KEYS = 5_000
+"""Keys that a statement names."""
 
 MOST_CHANGES = 50_000
 """More rows than this are not read in one look: whoever watches rows begins anew instead."""
@@ -74,64 +78,95 @@ def _row(values: Sequence[Any]) -> Row:
 class Look:
     """The database at one moment."""
 
-    def __init__(self, database: Database, connection: AsyncConnection, position: Position) -> None:
-        self.position = position
+    def __init__(self, database: Database, moment: Moment) -> None:
+        self.position = moment.position
         """What this look sees."""
         self._database = database
-        self._connection = connection
+        self._moment = moment
 
-    async def changed_rows(self, since: Position, *conditions: Any) -> list[Row] | None:
+    async def changed_rows(self, since: Position) -> list[Row] | None:
         """The actions written since; None where they are more than MOST_CHANGES."""
-        statement = select(*_COLUMNS).where(
-            self._database.written_after(c.transaction_id, since), *conditions
-        )
-        statement = statement.order_by(c.transaction_id, c.created_at).limit(MOST_CHANGES + 1)
-        rows = (await self._connection.execute(statement)).all()
-        return None if len(rows) > MOST_CHANGES else [_row(row) for row in rows]
+        given = self._database.since(c.transaction_id, since)
+
+        def statement() -> Select[Any]:
+            ordered = given.narrow(select(*_COLUMNS)).order_by(c.transaction_id, c.created_at)
+            return ordered.limit(MOST_CHANGES + 1)
+
+        found = await self._moment.fetch(("changed rows", given.key), statement, given.values)
+        return None if len(found.raw) > MOST_CHANGES else [_row(row) for row in found.decoded()]
 
     async def rows(self, keys: Collection[bytes]) -> list[Row]:
         """The actions with these keys."""
-        if not keys:
-            return []
-        statement = self._database.having_keys(select(*_COLUMNS), c.key, keys)
-        return [_row(row) for row in await self._connection.execute(statement)]
+        return await self._rows("rows", select(*_COLUMNS), c.key, keys)
 
     async def roots(self, run_keys: Collection[bytes]) -> list[Row]:
         """The roots of these runs."""
-        if not run_keys:
-            return []
-        statement = self._database.having_keys(select(*_COLUMNS).where(is_root), c.run_key, run_keys)
-        return [_row(row) for row in await self._connection.execute(statement)]
+        return await self._rows("roots", select(*_COLUMNS).where(is_root), c.run_key, run_keys)
+
+    async def _rows(
+        self, name: str, statement: Select[Any], column: NamedColumn[Any], keys: Collection[bytes]
+    ) -> list[Row]:
+        rows = []
+        for part in _parts(keys):
+            given = self._database.given(column, part)
+            found = await self._moment.fetch(
+                (name, given.key), partial(given.narrow, statement), given.values
+            )
+            rows += [_row(row) for row in found.decoded()]
+        return rows
 
     async def ancestors(self, keys: Collection[bytes]) -> set[bytes]:
         """The keys of all actions above these, up to their roots."""
-        if not keys:
-            return set()
-        above = actions.alias("above")
-        parents = select(c.parent_key.label("key")).where(c.parent_key.is_not(None))
-        chain = self._database.having_keys(parents, c.key, keys).cte("chain", recursive=True)
-        chain = chain.union(
-            select(above.c.parent_key)
-            .join(chain, above.c.key == chain.c.key)
-            .where(above.c.parent_key.is_not(None))
-        )
-        return set(await self._connection.scalars(select(chain.c.key)))
+        ancestors: set[bytes] = set()
+        for part in _parts(keys):
+            given = self._database.given(c.key, part)
+
+            def statement(given: Given = given) -> Select[Any]:
+                above = actions.alias("above")
+                parents = select(c.parent_key.label("key")).where(c.parent_key.is_not(None))
+                chain = given.narrow(parents).cte("chain", recursive=True)
+                chain = chain.union(
+                    select(above.c.parent_key)
+                    .join(chain, above.c.key == chain.c.key)
+                    .where(above.c.parent_key.is_not(None))
+                )
+                return select(chain.c.key)
+
+            found = await self._moment.fetch(("ancestors", given.key), statement, given.values)
+            ancestors.update(key for (key,) in found.decoded())
+        return ancestors
 
     async def changed_events(self, since: Position) -> list[EventRow] | None:
         """The events inserted since, oldest transaction first; None where they are more than
         MOST_CHANGES."""
-        named = (c.project, c.domain, c.run_name, c.name)
-        statement = (
-            select(*EVENT_COLUMNS, *named)
-            .join(actions, e.action_key == c.key)
-            .where(self._database.written_after(e.transaction_id, since))
-            .order_by(e.transaction_id, e.occurred_at, e.attempt, e.phase, e.version)
-            .limit(MOST_CHANGES + 1)
-        )
-        rows = (await self._connection.execute(statement)).all()
-        if len(rows) > MOST_CHANGES:
+        given = self._database.since(e.transaction_id, since)
+
+        def statement() -> Select[Any]:
+            named = (c.project, c.domain, c.run_name, c.name)
+            joined = select(*EVENT_COLUMNS, *named).join(actions, e.action_key == c.key)
+            ordered = given.narrow(joined).order_by(
+                e.transaction_id, e.occurred_at, e.attempt, e.phase, e.version
+            )
+            return ordered.limit(MOST_CHANGES + 1)
+
+        found = await self._moment.fetch(("changed events", given.key), statement, given.values)
+        if len(found.raw) > MOST_CHANGES:
             return None
-        return [EventRow(event_of(row, ActionIdentifier(*row[-4:])), row[0]) for row in rows]
+        named: dict[bytes, ActionIdentifier] = {}
+        events = []
+        for row in found.decoded():
+            key = row[0]
+            if key not in named:
+                named[key] = ActionIdentifier(*row[-4:])
+            events.append(EventRow(event_of(row, named[key]), key))
+        return events
+
+
+def _parts(keys: Collection[bytes]) -> Iterator[list[bytes]]:
+    """The keys in parts that a statement of SQLite takes."""
+    distinct = list(keys)
+    for start in range(0, len(distinct), MAX_KEYS):
+        yield distinct[start : start + MAX_KEYS]
 
 
 class Feed:
@@ -143,5 +178,5 @@ class Feed:
     @asynccontextmanager
     async def look(self) -> AsyncIterator[Look]:
         """The database as it is now."""
-        async with self._database.snapshot() as (connection, position):
-            yield Look(self._database, connection, position)
+        async with self._database.snapshot() as moment:
+            yield Look(self._database, moment)

@@ -1,7 +1,7 @@
 """Owns the watching of statements: what the database is asked meanwhile, by whichever way."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 from unittest.mock import patch
 
@@ -25,12 +25,26 @@ def noted(database: Database, looking: bool = False) -> Iterator[list[tuple[str,
         seen.append((text, arguments))
         return await run(text, arguments)
 
-    engines = [database.engine.sync_engine, *([database._looker.sync_engine] if looking else [])]
-    for engine in engines:
-        hooks.listen(engine, "before_cursor_execute", note)
+    moment = database._looker.moment
+
+    @asynccontextmanager
+    async def noting_moment() -> AsyncIterator[Any]:
+        async with moment() as run_then:
+
+            async def noting_then(text: str, arguments: tuple[Any, ...] = ()) -> Sequence[Sequence[Any]]:
+                if looking:
+                    seen.append((text, arguments))
+                return await run_then(text, arguments)
+
+            yield noting_then
+
+    engine = database.engine.sync_engine
+    hooks.listen(engine, "before_cursor_execute", note)
     try:
-        with patch.object(database._driver, "run", noting):
+        with (
+            patch.object(database._driver, "run", noting),
+            patch.object(database._looker, "moment", noting_moment),
+        ):
             yield seen
     finally:
-        for engine in engines:
-            hooks.remove(engine, "before_cursor_execute", note)
+        hooks.remove(engine, "before_cursor_execute", note)
