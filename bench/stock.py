@@ -49,11 +49,8 @@ async def lifespan(app: Starlette) -> AsyncIterator[None]:
 
 if __name__ == "__main__":
     schema = build_schema(_LIMITS)
-    schema.extensions = (
-        *schema.extensions,
-        lambda: ParserCache(maxsize=100),
-        lambda: ValidationCache(maxsize=100),
-    )
+    parsed, validated = ParserCache(maxsize=100), ValidationCache(maxsize=100)
+    schema.extensions = (*schema.extensions, lambda: parsed, lambda: validated)
     endpoint = Endpoint(schema)
     application = Starlette(
         routes=[

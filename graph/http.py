@@ -139,7 +139,7 @@ class GraphQLEndpoint(GraphQL[object, None]):
     def _stream(self, request: Request, parameters: Parameters, context: object) -> Response:
         """The "distinct connections" mode of the graphql-sse protocol: `next` per result, then `complete`."""
 
-        ask = Ask(parameters.query, parameters.variables, parameters.operation_name)
+        ask = Ask(parameters.query, parameters.variables, parameters.operation_name, parameters.extensions)
 
         first = [context]
 
@@ -149,7 +149,7 @@ class GraphQLEndpoint(GraphQL[object, None]):
         async def execute(context: object) -> AsyncGenerator[Any, None]:
             allowed = ALLOWED[request.method] | {OperationType.SUBSCRIPTION}
             return await self.engine.stream(
-                ask.query, ask.variables, ask.operation_name, context, allowed, parameters.extensions
+                ask.query, ask.variables, ask.operation_name, context, allowed, ask.extensions
             )
 
         async def events() -> AsyncGenerator[str, None]:

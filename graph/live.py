@@ -67,6 +67,7 @@ class Ask:
     query: str
     variables: dict[str, Any] | None
     operation_name: str | None
+    extensions: dict[str, Any] | None = None
 
 
 class _Listener:
@@ -400,7 +401,8 @@ def _key(ask: Ask, identity: Identity, without: str | None = None) -> Hashable:
     variables = ask.variables or {}
     if without is not None:
         variables = {name: value for name, value in variables.items() if name != without}
-    return ask.query, ask.operation_name, json.dumps(variables, sort_keys=True), identity
+    given = json.dumps([variables, ask.extensions], sort_keys=True)
+    return ask.query, ask.operation_name, given, identity
 
 
 def after_variable(document: DocumentNode, operation: OperationDefinitionNode) -> str | None:

@@ -35,8 +35,8 @@ AWAY = (
     asyncpg.InternalClientError,
     asyncpg.CannotConnectNowError,
 )
-"""What the driver of PostgreSQL raises where it is not the statement's fault. One is an error of its own: on a
-connection that was told goodbye while nobody used it, and is not closed yet."""
+"""What the driver of PostgreSQL raises where it is not the statement's fault. One is an error of its own: on
+a connection that was told goodbye while nobody used it, and is not closed yet."""
 
 
 class Prepared:
@@ -63,6 +63,7 @@ class Prepared:
                 self._encode[name] = process
         self._given = dict(state.parameters)
         self.columns = columns
+        self.decode = [(each.index, each.decode) for each in columns if each.decode is not None]
         self.columns_by_name = dict(zip(statement.selected_columns.keys(), columns, strict=True))
         self._layout: Layout[Any] | None = None
 
@@ -95,8 +96,14 @@ class Found:
 
     def decoded(self) -> list[list[Any]]:
         """The rows as SQLAlchemy would give them."""
-        columns = self.prepared.columns
-        return [[column.value(row) for column in columns] for row in self.raw]
+        decode, rows = self.prepared.decode, []
+        for each in self.raw:
+            row = list(each)
+            for index, convert in decode:
+                if (value := row[index]) is not None:
+                    row[index] = convert(value)
+            rows.append(row)
+        return rows
 
 
 class Run(Protocol):

@@ -334,7 +334,7 @@ class NewAction:
     update_triggered_at: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NewEvent:
     """An event to insert. Its key is (action, attempt, phase, version)."""
 
@@ -353,7 +353,7 @@ class NewEvent:
     info: Any = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ActionEvent(NewEvent):
     """A stored event."""
 

@@ -216,6 +216,7 @@ def test_another_identity_has_another_source() -> None:
     key = live_module._key
     assert key(ask, one) != key(ask, other)
     assert key(ask, one) != key(Ask(ACTIONS, {"after": "2"}, None), one)
+    assert key(ask, one) != key(Ask(ACTIONS, {"after": "1"}, None, {"trace": 1}), one)
     assert key(ask, one, "after") == key(Ask(ACTIONS, {"after": "2"}, None), one, "after")
 
 
