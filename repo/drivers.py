@@ -283,8 +283,9 @@ class Sqlite:
     @asynccontextmanager
     async def moment(self) -> AsyncIterator[Run]:
         async with self._turn:
-            await self._in(self._thread, "BEGIN")
             try:
+                # The thread goes on with it also where the caller is cancelled meanwhile.
+                await self._in(self._thread, "BEGIN")
                 yield partial(self._in, self._thread)
             finally:
                 await asyncio.shield(self._in(self._thread, "ROLLBACK"))
