@@ -363,6 +363,8 @@ class Moment:
 
     position: Position
     """What is seen here."""
+    start: object
+    """Which start of the database server it is of."""
     _run: Run
     _prepare: Callable[[Hashable, Callable[[], Select[Any]], Mapping[str, Any]], Prepared]
 
@@ -488,7 +490,8 @@ class Database:
         """The database at one moment."""
         with _saying_when_away(), self._note_read():
             async with self._looker.moment() as run:
-                yield Moment(await self._position(run), run, self._prepare)
+                position, start = await self._position(run)
+                yield Moment(position, start, run, self._prepare)
 
     @contextmanager
     def _note_read(self) -> Iterator[None]:
@@ -500,13 +503,22 @@ class Database:
             if not self._reads:
                 self._no_reads.set()
 
-    async def _position(self, run: Run) -> Position:
+    async def _position(self, run: Run) -> tuple[Position, object]:
         if self.is_sqlite:
             ((value,),) = await run("SELECT value FROM transaction_counter")
-            return Position(value + 1)
-        ((seen,),) = await run("SELECT CAST(pg_current_snapshot() AS TEXT)")
+            return Position(value + 1), None
+        ((seen, start),) = await run("SELECT CAST(pg_current_snapshot() AS TEXT), pg_postmaster_start_time()")
         _, upper, running = seen.split(":")
-        return Position(int(upper), frozenset(map(int, filter(None, running.split(",")))))
+        return Position(int(upper), frozenset(map(int, filter(None, running.split(","))))), start
+
+    async def first_transaction(self) -> int:
+        """The number of the first transaction since PostgreSQL was started, or a higher one where that is
+        long ago. After a crash it gives numbers again whose transactions had not come into its log: those
+        that were rolled back, or committed without having changed anything, just before."""
+        with _saying_when_away():
+            ((text,),) = await self._looker.run("SELECT next_xid FROM pg_control_checkpoint()")
+        cycle, _, number = text.partition(":")
+        return (int(cycle) << 32) + int(number)
 
     async def epoch(self) -> str:
         """Which life of the database this is: transactions of another one say nothing about this one.

@@ -81,6 +81,8 @@ class Look:
     def __init__(self, database: Database, moment: Moment) -> None:
         self.position = moment.position
         """What this look sees."""
+        self.start = moment.start
+        """Which start of the database server it is of."""
         self._database = database
         self._moment = moment
 

@@ -233,6 +233,7 @@ class Hub:
         self._turn = asyncio.Lock()
         self._reader: asyncio.Task[None] | None = None
         self._epoch = ""
+        self._start: object = None
         self.figures = Figures()
 
     @property
@@ -271,7 +272,7 @@ class Hub:
             if self._reader is None or self._reader.done():
                 async with self._looking() as look:
                     self._epoch = await self._database.epoch()
-                    self._position = look.position
+                    self._position, self._start = look.position, look.start
                 self.figures.seen_at = time.monotonic()
                 self._reader = asyncio.create_task(self._read())
             watch.position = self._position
@@ -308,6 +309,10 @@ class Hub:
             raise DatabaseUnavailable("the database does not answer") from error
 
     async def _advance(self, look: Look) -> bool:
+        if look.start != self._start:
+            # What the numbers stood for that are given again was seen, what they stand for now was not.
+            self._position = self._position.below(await self._database.first_transaction())
+            self._start = look.start
         found = await self._deliver(look, self._position, self._watches)
         self._position = look.position
         for watch in self._watches:
@@ -347,7 +352,7 @@ class Hub:
             epoch = await self._database.epoch()
             if epoch == self._epoch:
                 return
-            self._epoch, self._position = epoch, look.position
+            self._epoch, self._position, self._start = epoch, look.position, look.start
             for watch in self._watches:
                 watch.position = look.position
                 watch.overflow()

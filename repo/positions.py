@@ -21,6 +21,11 @@ class Position:
         """Whether what this transaction wrote has been seen."""
         return transaction_id < self.upper and transaction_id not in self.open
 
+    def below(self, transaction_id: int) -> "Position":
+        """What has been seen of the transactions below this one; all others have not been."""
+        opened = frozenset(number for number in self.open if number < transaction_id)
+        return Position(min(self.upper, transaction_id), opened)
+
     def is_before(self, other: "Position") -> bool:
         """Whether `other` can be reached from here: time in one database only goes forward."""
         return self.upper <= other.upper

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 
 import httpx2
 import pytest
@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from graph.app import create_app
 from graph.logs import configure_logs
 from graph.settings import Settings
-from repo import ActionPhase, DatabaseUnavailable, FrameKind, migrate, open_repository
+from repo import ActionPhase, ActionRepo, DatabaseUnavailable, FrameKind, migrate, open_repository
 from repo import database as database_module
 from repo import watch as watch_module
 from tests.client import GraphQLClient
@@ -108,6 +108,42 @@ async def test_a_stream_that_has_begun_waits_for_the_database(
             assert sorted(happened) == sorted(names)
             await repository.update_action_phase(action(), ActionPhase.RUNNING, 1)
             assert [item.name for item in (await anext(rows)).items] == ["a0"]
+
+
+async def test_numbers_of_transactions_that_are_given_again_after_a_crash_hide_nothing() -> None:
+    """A transaction that changed nothing comes into the log only later; until then a crash takes back its
+    number, which was seen."""
+    with running_postgres(wal_writer_delay="10000") as server:
+        await migrate(server.url)
+        seen: list[int] = []
+
+        async def watch(repository: ActionRepo) -> None:
+            async with aclosing(repository.watch_events(RUN)) as frames:
+                async for frame in frames:
+                    seen.extend(item.version for item in frame.items)
+
+        async with asyncio.timeout(SECONDS), open_repository(server.url) as repository:
+            await make_run(repository)
+            await repository.insert_events([event(version=0)])
+            watching = asyncio.create_task(watch(repository))
+            while seen != [0]:  # noqa: ASYNC110 - it comes in its own time
+                await asyncio.sleep(0.01)
+            for _ in range(20):
+                assert await repository.insert_events([event(version=0)]) == 0, "it is stored already"
+            await asyncio.sleep(0.3)
+            await asyncio.to_thread(server.stop, True)
+            await asyncio.to_thread(server.start)
+            for version in range(1, 6):
+                while True:
+                    with suppress(DatabaseUnavailable):
+                        await repository.insert_events([event(version=version)])
+                        break
+                    await asyncio.sleep(0.1)
+            while len(seen) < 6:  # noqa: ASYNC110 - it comes in its own time
+                await asyncio.sleep(0.01)
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+    assert seen == list(range(6))
 
 
 async def test_a_frame_that_misses_something_ends_the_stream_with_an_error(app: Starlette) -> None:
