@@ -9,6 +9,7 @@ from typing import Any
 
 from graphql import (
     GraphQLEnumType,
+    GraphQLField,
     GraphQLInt,
     GraphQLObjectType,
     GraphQLOutputType,
@@ -107,14 +108,21 @@ class _RowWriter(OutputWriter):
         function: Build = self.functions()["rows"]
         return function
 
+    def _defined(
+        self, parent: GraphQLObjectType, name: str
+    ) -> tuple[GraphQLField | None, StrawberryField | None]:
+        """A field, and what Strawberry knows of it."""
+        field = self._schema.get_field(parent, name)
+        definition = None if field is None else field.extensions.get("strawberry-definition")
+        return field, definition if isinstance(definition, StrawberryField) else None
+
     def _cell_of(self, parent: GraphQLObjectType, details: FieldDetailsList) -> str | None:
         """The expression of a field that a row itself has."""
         field_name = details[0].node.name.value
         if field_name == "__typename":
             return repr(parent.name)
-        field = self._schema.get_field(parent, field_name)
-        definition = None if field is None else field.extensions.get("strawberry-definition")
-        if field is None or not isinstance(definition, StrawberryField) or not definition.is_basic_field:
+        field, definition = self._defined(parent, field_name)
+        if field is None or definition is None or not definition.is_basic_field:
             return None
         name = definition.python_name
         column = self._layout.columns.get(name)
@@ -140,18 +148,16 @@ class _RowWriter(OutputWriter):
         field_name = details[0].node.name.value
         if field_name == "__typename":
             return repr(parent.name)
-        field = self._schema.get_field(parent, field_name)
-        definition = None if field is None else field.extensions.get("strawberry-definition")
-        if field is None or not isinstance(definition, StrawberryField) or not definition.is_basic_field:
+        field, definition = self._defined(parent, field_name)
+        if field is None or definition is None or not definition.is_basic_field:
             return None
         name = fields.get(definition.python_name)
         return None if name is None else self._cell(field.type, self._layout.columns[name], name in needed)
 
     def _by_fields(self, parent: GraphQLObjectType, details: FieldDetailsList) -> str | None:
         """The expression of a field that some columns make."""
-        field = self._schema.get_field(parent, details[0].node.name.value)
-        definition = None if field is None else field.extensions.get("strawberry-definition")
-        if not isinstance(definition, StrawberryField) or not definition.metadata.get("pure"):
+        _, definition = self._defined(parent, details[0].node.name.value)
+        if definition is None or not definition.metadata.get("pure"):
             return None
         ways = definition.metadata.get("by_fields", {})
         if self._layout.entity not in ways or definition.extensions:
@@ -189,9 +195,8 @@ class _RowWriter(OutputWriter):
         self, parent: GraphQLObjectType, details: FieldDetailsList, variable: str, body: list[str]
     ) -> str | None:
         """The expression of a field that is read of an object."""
-        field = self._schema.get_field(parent, details[0].node.name.value)
-        definition = None if field is None else field.extensions.get("strawberry-definition")
-        if not isinstance(definition, StrawberryField):
+        _, definition = self._defined(parent, details[0].node.name.value)
+        if definition is None:
             return None
         attributes = definition.metadata.get("reads") or (definition.python_name,)
         needed = {name for each in attributes for name in MADE_OF.get(each, (each,))}
