@@ -12,11 +12,12 @@ from typing import Any
 import asyncpg
 import msgspec
 import orjson
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+
+from bench.processes import serve
 
 COLUMNS = (
     "project domain run_name phase attempts cache_status source task_name task_version task_type"
@@ -133,10 +134,4 @@ if __name__ == "__main__":
         ],
         lifespan=lifespan,
     )
-    uvicorn.run(
-        application,
-        host="127.0.0.1",
-        port=int(os.environ["RUNGRAPH_PORT"]),
-        log_level="warning",
-        access_log=False,
-    )
+    serve(application)

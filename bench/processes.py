@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
+import uvicorn
+from starlette.applications import Starlette
 
 from tests.serving import free_port
 
@@ -44,6 +46,12 @@ class Process:
         """Bytes of memory that it occupies."""
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def serve(application: Starlette) -> None:
+    """Serve what is compared with, in a process of its own, where `running` expects it."""
+    port = int(os.environ["RUNGRAPH_PORT"])
+    uvicorn.run(application, host="127.0.0.1", port=port, log_level="warning", access_log=False)
 
 
 @asynccontextmanager

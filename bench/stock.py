@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import orjson
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -16,6 +15,7 @@ from starlette.websockets import WebSocket
 from strawberry.asgi import GraphQL
 from strawberry.extensions import ParserCache, ValidationCache
 
+from bench.processes import serve
 from graph.app import ANONYMOUS
 from graph.context import Context
 from graph.limits import Limits
@@ -60,10 +60,4 @@ if __name__ == "__main__":
         ],
         lifespan=lifespan,
     )
-    uvicorn.run(
-        application,
-        host="127.0.0.1",
-        port=int(os.environ["RUNGRAPH_PORT"]),
-        log_level="warning",
-        access_log=False,
-    )
+    serve(application)

@@ -21,7 +21,7 @@ from graphql.execution.collect_fields import FieldDetailsList, GroupedFieldSet
 from strawberry.types.field import StrawberryField
 
 from graph.execution.completion import Collect, OutputWriter
-from repo import MADE_OF, PARTS, Column, Holds, Layout, Rows
+from repo import MADE_OF, PARTS, Column, Holds, Layout, Part, Rows
 
 _MOST_MADE = 100
 """Functions that are kept with the rows of one statement."""
@@ -116,43 +116,39 @@ class _RowWriter(OutputWriter):
         definition = None if field is None else field.extensions.get("strawberry-definition")
         return field, definition if isinstance(definition, StrawberryField) else None
 
-    def _cell_of(self, parent: GraphQLObjectType, details: FieldDetailsList) -> str | None:
-        """The expression of a field that a row itself has."""
+    def _cell_of(
+        self, parent: GraphQLObjectType, details: FieldDetailsList, part: Part | None = None
+    ) -> str | None:
+        """The expression of a field that a row itself has, of the whole object or of a part of it."""
         field_name = details[0].node.name.value
         if field_name == "__typename":
             return repr(parent.name)
         field, definition = self._defined(parent, field_name)
         if field is None or definition is None or not definition.is_basic_field:
             return None
-        name = definition.python_name
-        column = self._layout.columns.get(name)
+        name: str | None = definition.python_name
+        if part is not None:
+            name = part.fields.get(definition.python_name)
+        column = None if name is None else self._layout.columns.get(name)
         if column is not None:
-            return self._cell(field.type, column)
-        part = PARTS.get(name)
-        if part is None or not isinstance(field.type, GraphQLObjectType):
+            return self._cell(field.type, column, part is not None and name in part.needed)
+        inner = None if part is not None or name is None else PARTS.get(name)
+        if inner is None or not isinstance(field.type, GraphQLObjectType):
             return None
-        if not {*part.needed, *part.fields.values()} <= self._layout.columns.keys():
+        return self._part(field.type, details, inner)
+
+    def _part(self, kind: GraphQLObjectType, details: FieldDetailsList, part: Part) -> str | None:
+        columns = self._layout.columns
+        if not {*part.needed, *part.fields.values()} <= columns.keys():
             return None
-        grouped, values = self._collect(field.type, details), []
+        grouped, values = self._collect(kind, details), []
         for inner in grouped.values():
-            value = self._cell_of_part(field.type, inner, part.fields, part.needed)
+            value = self._cell_of(kind, inner, part)
             if value is None:
                 return None
             values.append(value)
-        there = " and ".join(f"row[{self._layout.columns[each].index}] is not None" for each in part.needed)
+        there = " and ".join(f"row[{columns[each].index}] is not None" for each in part.needed)
         return f"({self.struct(list(grouped))}({', '.join(values)}) if {there} else None)"
-
-    def _cell_of_part(
-        self, parent: GraphQLObjectType, details: FieldDetailsList, fields: Any, needed: Sequence[str]
-    ) -> str | None:
-        field_name = details[0].node.name.value
-        if field_name == "__typename":
-            return repr(parent.name)
-        field, definition = self._defined(parent, field_name)
-        if field is None or definition is None or not definition.is_basic_field:
-            return None
-        name = fields.get(definition.python_name)
-        return None if name is None else self._cell(field.type, self._layout.columns[name], name in needed)
 
     def _by_fields(self, parent: GraphQLObjectType, details: FieldDetailsList) -> str | None:
         """The expression of a field that some columns make."""
