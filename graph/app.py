@@ -66,7 +66,7 @@ def create_app(settings: Settings) -> Starlette:
             Route("/readyz", readyz),
             Route("/metrics", metrics),
             WebSocketRoute("/graphql", endpoint),
-            Mount("/graphiql", graphiql.assets()),
+            Mount("/graphiql", graphiql.files()),
         ],
         lifespan=lifespan,
     )

@@ -51,7 +51,7 @@ class GraphQLEndpoint(GraphQL[object, None]):
 
     `context` makes what resolvers see as `info.context`, for each operation; it may raise RequestRefused.
     `max_body_bytes` is the largest body that is read. With `graphiql`, a browser that asks for a page gets
-    GraphiQL, whose files `graph.graphiql.assets` serves. One websocket may have `max_subscriptions` at a
+    GraphiQL, whose files `graph.graphiql.files` serves. One websocket may have `max_subscriptions` at a
     time. A page from another origin may open one only if that is one of `allowed_origins`.
     """
 
@@ -103,7 +103,7 @@ class GraphQLEndpoint(GraphQL[object, None]):
         if request.method == "GET" and self._graphiql and "query" not in request.query_params:
             media_type = negotiate(request, (*ANSWERS, HTML))
             if media_type == HTML:
-                return page.page()
+                return page.page(request)
         else:
             media_type = negotiate(request, ANSWERS)
         parameters = await read_parameters(request, self._max_body_bytes)

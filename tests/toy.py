@@ -13,7 +13,7 @@ from strawberry.scalars import JSON
 
 from graph.errors import ClientErrors
 from graph.execution import Engine
-from graph.graphiql import assets
+from graph.graphiql import files
 from graph.http import GraphQLEndpoint
 from graph.limits import Limits, OperationLimits
 from graph.schema import Schema
@@ -137,6 +137,6 @@ def toy_app(graphiql: bool = True, allowed_origins: Sequence[str] = ()) -> Starl
         routes=[
             Route("/graphql", endpoint),
             WebSocketRoute("/graphql", endpoint),
-            Mount("/graphiql", assets()),
+            Mount("/graphiql", files()),
         ]
     )

@@ -1,0 +1,107 @@
+"""Owns how pages that a build made are served: a document with its policy, and the files beside it."""
+
+import hashlib
+import mimetypes
+from collections.abc import Mapping
+from pathlib import Path
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+CONFIRMED = "no-cache"
+"""How long a browser keeps what may change: it asks each time whether its copy is current, by ETag."""
+
+FOR_EVER = "public, max-age=31536000, immutable"
+"""How long it keeps a file whose name changes with what is in it."""
+
+_POLICY = {
+    "default-src": "'none'",
+    "script-src": "'self'",
+    # GraphiQL's dialogs and the page's components write style elements of their own.
+    "style-src": "'self' 'unsafe-inline'",
+    "img-src": "'self' data:",
+    "font-src": "'self' data:",
+    # Of the same host, this means websockets too.
+    "connect-src": "'self'",
+    "base-uri": "'none'",
+    "form-action": "'none'",
+    "frame-ancestors": "'none'",
+}
+_NOT_BUILT = """\
+{name} was not built on this server, so there is no page to show; the API itself works.
+
+To build it, run `make install` in Rungraph's folder, or
+
+    cd {source} && npm ci && npm run build
+
+and load this page again.
+"""
+
+# The system's list of types may lack these or say something else, and a browser runs no script then.
+for _ending, _type in ((".js", "text/javascript"), (".css", "text/css"), (".woff2", "font/woff2")):
+    mimetypes.add_type(_type, _ending)
+
+
+def document(request: Request, html: bytes, policy: Mapping[str, str] | None = None) -> Response:
+    """The document, which may load nothing from elsewhere, or 304 where the browser has it already.
+
+    `policy` holds what differs from the Content-Security-Policy that all pages have.
+    """
+    etag = f'"{hashlib.sha256(html).hexdigest()[:32]}"'
+    headers = {
+        "Cache-Control": CONFIRMED,
+        "Content-Security-Policy": "; ".join(f"{a} {b}" for a, b in {**_POLICY, **(policy or {})}.items()),
+        "ETag": etag,
+        "Referrer-Policy": "same-origin",
+        "X-Content-Type-Options": "nosniff",
+    }
+    # Proxies that pack what they pass on make the tag a weak one.
+    has = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
+    if etag in has or "*" in has:
+        return Response(status_code=304, headers=headers)
+    return HTMLResponse(html, headers=headers)
+
+
+def not_built(name: str, source: str) -> Response:
+    """What is said in place of a page that nobody built, with the folder that it is built in."""
+    text = _NOT_BUILT.format(name=name, source=source)
+    return PlainTextResponse(text, 503, headers={"Cache-Control": "no-store"})
+
+
+class Files(StaticFiles):
+    """A page's files, packed where the build packed them and the browser can unpack them."""
+
+    def __init__(self, folder: Path, cache_control: str = CONFIRMED) -> None:
+        super().__init__(directory=folder, check_dir=False)
+        # A folder that was not built has no files, and that is all.
+        self.config_checked = True
+        self._cache_control = cache_control
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        try:
+            response = await self._find(path, scope)
+        except HTTPException as error:
+            # What is not here now may be so after the next update, or on the next replica.
+            raise HTTPException(
+                error.status_code, headers={**(error.headers or {}), "Cache-Control": "no-store"}
+            ) from None
+        response.headers["Cache-Control"] = self._cache_control
+        response.headers["Vary"] = "Accept-Encoding"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
+
+    async def _find(self, path: str, scope: Scope) -> Response:
+        if path.endswith(".html"):
+            # A document comes with its policy, or not at all.
+            raise HTTPException(404)
+        packed = f"{path}.gz"
+        unpacks = "gzip" in Headers(scope=scope).get("accept-encoding", "")
+        if unpacks and self.lookup_path(packed)[1] is not None:
+            response = await super().get_response(packed, scope)
+            response.headers["Content-Encoding"] = "gzip"
+            return response
+        return await super().get_response(path, scope)
