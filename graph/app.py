@@ -1,7 +1,7 @@
 """Owns the wiring of a server: settings, repository, schema and routes."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -9,9 +9,9 @@ import structlog
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
-from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
-from graph import graphiql
+from graph import graphiql, page
 from graph.context import Context
 from graph.execution import Engine
 from graph.http import GraphQLEndpoint
@@ -57,21 +57,41 @@ def create_app(settings: Settings) -> Starlette:
         max_subscriptions=settings.max_subscriptions,
         allowed_origins=split_origins(settings.allowed_origins),
     )
-    app = Starlette(
-        routes=[
-            # The first one that fits is taken.
-            Route("/graphql", endpoint),
-            Route("/", home),
-            Route("/livez", livez),
-            Route("/readyz", readyz),
-            Route("/metrics", metrics),
-            WebSocketRoute("/graphql", endpoint),
-            Mount("/graphiql", graphiql.files()),
-        ],
-        lifespan=lifespan,
-    )
+    app = Starlette(routes=_routes(settings, endpoint), lifespan=lifespan)
     app.state.is_stopping = lambda: False
     return app
+
+
+def _routes(settings: Settings, endpoint: GraphQLEndpoint) -> list[BaseRoute]:
+    """What is where; the first one that fits is taken."""
+    for_clients = [
+        Route("/graphql", endpoint),
+        WebSocketRoute("/graphql", endpoint),
+        Mount("/graphiql", graphiql.files()),
+        *(page.routes() if settings.page else [Route("/", _redirect("graphql"))]),
+    ]
+    # They are asked from beside the server, where no proxy and no prefix is.
+    for_machines = [Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics)]
+    if not settings.base_path:
+        return [*for_clients, *for_machines]
+    base = settings.base_path
+    return [
+        *for_machines,
+        Route("/", _redirect(f"{base.removeprefix('/')}/")),
+        # Without the slash at its end, what is relative to it would lie beside it.
+        Route(base, _redirect(f"{base.rpartition('/')[2]}/")),
+        Mount(base, routes=for_clients),
+    ]
+
+
+def _redirect(to: str) -> Callable[[Request], Awaitable[Response]]:
+    """Leads to a path that is relative to the one asked for, and so holds behind any prefix."""
+
+    async def redirect(request: Request) -> Response:
+        query = request.url.query
+        return RedirectResponse(f"{to}?{query}" if query else to)
+
+    return redirect
 
 
 def create_server(settings: Settings, **options: Any) -> Server:
@@ -84,11 +104,6 @@ def create_server(settings: Settings, **options: Any) -> Server:
     )
     app.state.is_stopping = lambda: server.should_exit
     return server
-
-
-async def home(request: Request) -> Response:
-    """Where a person who opens the server's address is taken."""
-    return RedirectResponse("graphql")
 
 
 async def livez(request: Request) -> Response:

@@ -64,11 +64,16 @@ def _listen(settings: Settings) -> list[socket.socket]:
 
 def _address(settings: Settings) -> str:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"http://{host}:{settings.port}/graphql"
+    return f"http://{host}:{settings.port}{settings.base_path}"
 
 
 def _announce(settings: Settings) -> None:
-    typer.echo(f"Rungraph   {_address(settings)} (open it in a browser for GraphiQL)")
+    api = "the API and GraphiQL are" if settings.graphiql else "the API is"
+    if settings.page:
+        where = f"{_address(settings)}/ (open it in a browser; {api} at {settings.base_path}/graphql)"
+    else:
+        where = f"{_address(settings)}/graphql ({api} there)"
+    typer.echo(f"Rungraph   {where}")
     typer.echo(f"Database   {repo.without_password(settings.database_url)}")
 
 
@@ -198,7 +203,8 @@ def demo(
     typer.echo("Stop it with Ctrl-C; the runs stay, and are gone on with next time.")
     _migrate(settings)
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve_with_demo(create_server(settings), _listen(settings), _address(settings), seed))
+        url = f"{_address(settings)}/graphql"
+        asyncio.run(_serve_with_demo(create_server(settings), _listen(settings), url, seed))
 
 
 async def _serve_with_demo(

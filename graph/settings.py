@@ -1,5 +1,6 @@
 """Owns the settings: one class, read from RUNGRAPH_* environment variables."""
 
+import re
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -33,6 +34,16 @@ def _allowed_origins(value: str) -> str:
         normalize_allowed_origins(split_origins(value))
     except ValueError:
         raise ValueError("every one must be `*` or like https://example.com, without a path") from None
+    return value
+
+
+def _base_path(value: str) -> str:
+    # Nothing that an address would have to encode, and nothing that the router would take for a pattern.
+    if not re.fullmatch(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)*", value):
+        raise ValueError(
+            "must be like /team/rungraph: with a slash before each part and none at the end, parts of "
+            "letters, digits and `-._~`, and none of them `.` or `..`"
+        )
     return value
 
 
@@ -103,7 +114,15 @@ class Settings(BaseSettings):
         description="Whether operations are compiled. Off, everything is executed step by step, with the "
         "same results, many times slower.",
     )
+    page: bool = Field(
+        default=True, description="Whether a browser gets the page at /. Off, it is led to /graphql."
+    )
     graphiql: bool = Field(default=True, description="Whether a browser gets GraphiQL at /graphql.")
+    base_path: Annotated[str, AfterValidator(_base_path)] = Field(
+        default="",
+        description="The path below which the page, the API and GraphiQL lie, such as `/team/rungraph`, for "
+        "a proxy that does not strip it. /livez, /readyz and /metrics do not lie below it.",
+    )
     max_body_bytes: int = Field(
         default=8 * 1024 * 1024, ge=1024, description="The largest request body that is read, in bytes."
     )

@@ -87,15 +87,23 @@ def test_an_address_of_another_machine_stops_the_start_with_one_line(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("command", "sent"), [("serve", signal.SIGTERM), ("serve", signal.SIGINT), ("demo", signal.SIGINT)]
+    ("command", "sent", "base"),
+    [
+        ("serve", signal.SIGTERM, ""),
+        ("serve", signal.SIGINT, ""),
+        ("demo", signal.SIGINT, ""),
+        ("demo", signal.SIGINT, "/team/rungraph"),
+    ],
 )
-async def test_a_server_starts_answers_and_stops(tmp_path: Path, command: str, sent: signal.Signals) -> None:
+async def test_a_server_starts_answers_and_stops(
+    tmp_path: Path, command: str, sent: signal.Signals, base: str
+) -> None:
     port = free_port()
     process = await asyncio.create_subprocess_exec(
         *RUNGRAPH,
         command,
         cwd=tmp_path,
-        env={**os.environ, "RUNGRAPH_PORT": str(port)},
+        env={**os.environ, "RUNGRAPH_PORT": str(port), "RUNGRAPH_BASE_PATH": base},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
@@ -110,7 +118,7 @@ async def test_a_server_starts_answers_and_stops(tmp_path: Path, command: str, s
             assert ready.status_code == 200
             if command == "demo":
                 while True:
-                    answer = await client.post("/graphql", json={"query": "{ runs { totalCount } }"})
+                    answer = await client.post(f"{base}/graphql", json={"query": "{ runs { totalCount } }"})
                     if answer.json()["data"]["runs"]["totalCount"] > 5:
                         break
                     await asyncio.sleep(0.1)
@@ -121,8 +129,26 @@ async def test_a_server_starts_answers_and_stops(tmp_path: Path, command: str, s
         if process.returncode is None:
             process.kill()
     assert process.returncode == 0
-    assert f"http://127.0.0.1:{port}/graphql" in output.decode()
+    first = output.decode().splitlines()[0]
+    assert first == (
+        f"Rungraph   http://127.0.0.1:{port}{base}/ "
+        f"(open it in a browser; the API and GraphiQL are at {base}/graphql)"
+    )
     assert "Traceback" not in errors.decode()
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({"GRAPHIQL": "false"}, "/x/ (open it in a browser; the API is at /x/graphql)"),
+        ({"PAGE": "false"}, "/x/graphql (the API and GraphiQL are there)"),
+        ({"PAGE": "false", "GRAPHIQL": "false"}, "/x/graphql (the API is there)"),
+    ],
+)
+def test_a_server_says_what_is_where(tmp_path: Path, environment: dict[str, str], words: str) -> None:
+    settings = {**environment, "BASE_PATH": "/x", "PORT": "8001", "DATABASE_URL": "sqlite:///no/such/x.db"}
+    done = run("serve", folder=tmp_path, **{f"RUNGRAPH_{name}": value for name, value in settings.items()})
+    assert done.stdout.splitlines()[0] == f"Rungraph   http://127.0.0.1:8001{words}"
 
 
 def test_speed_and_instant_exclude_each_other(tmp_path: Path) -> None:

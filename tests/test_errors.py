@@ -56,9 +56,3 @@ async def test_a_server_without_its_database_is_alive_and_not_ready(broken: Grap
 async def test_a_server_with_its_database_is_ready(client: GraphQLClient) -> None:
     assert (await client.get("/readyz")).status_code == 200
     assert (await client.get("/livez")).text == "alive\n"
-
-
-async def test_the_address_of_the_server_leads_to_graphiql(client: GraphQLClient) -> None:
-    response = await client.get("/")
-    assert response.status_code == 307
-    assert response.headers["location"] == "graphql"

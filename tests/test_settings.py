@@ -49,6 +49,19 @@ def test_a_server_listens_on_loopback_unless_told_otherwise() -> None:
         ("MAX_BODY_BYTES", "1", "greater than or equal to 1024"),
         ("LOG_LEVEL", "loud", "'debug', 'info', 'warning' or 'error'"),
         ("GRAPHIQL", "maybe", "valid boolean"),
+        ("PAGE", "maybe", "valid boolean"),
+        ("BASE_PATH", "secret", "must be like /team/rungraph"),
+        ("BASE_PATH", "/", "none at the end"),
+        ("BASE_PATH", "/secret/", "none at the end"),
+        ("BASE_PATH", "//secret", "a slash before each part"),
+        ("BASE_PATH", "/secret/../a", "none of them `.` or `..`"),
+        ("BASE_PATH", "/secret/.", "none of them `.` or `..`"),
+        ("BASE_PATH", "/secret?a=b", "letters, digits"),
+        ("BASE_PATH", "/secret#a", "letters, digits"),
+        ("BASE_PATH", "/{secret}", "letters, digits"),
+        ("BASE_PATH", "/secr%65t", "letters, digits"),
+        ("BASE_PATH", "/secret\n", "letters, digits"),
+        ("BASE_PATH", "https://secret.example/a", "must be like /team/rungraph"),
     ],
 )
 def test_a_wrong_value_is_explained_in_one_line_that_does_not_repeat_it(
@@ -62,3 +75,8 @@ def test_a_wrong_value_is_explained_in_one_line_that_does_not_repeat_it(
     assert words in line
     assert "secret" not in line
     assert "\n" not in line
+
+
+@pytest.mark.parametrize("path", ["", "/rungraph", "/team/rungraph", "/a.b/..c/~d-_", "/v1.0"])
+def test_a_base_path_may_have_any_parts_that_an_address_need_not_encode(path: str) -> None:
+    assert Settings(base_path=path).base_path == path

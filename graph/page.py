@@ -1,0 +1,50 @@
+"""Owns the web page: which paths show it, and how it finds the server from each; `frontend` is its source."""
+
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import Scope
+
+from graph.built import FOR_EVER, Files, document, not_built
+
+BUILT = Path(__file__).parent / "static" / "page"
+"""Where the build puts the page and its files."""
+
+PATHS = ("/", "/runs", "/runs/{rest:path}", "/tasks", "/tasks/", "/aborts", "/aborts/")
+"""What the page shows something for; it looks at the path itself."""
+
+_POLICY = {"base-uri": "'self'", "manifest-src": "'self'"}
+_BASE = '<base href="{}" />'
+
+
+def routes() -> list[BaseRoute]:
+    """Where the page and its files are."""
+    return [
+        *(Route(path, page) for path in PATHS),
+        # The build puts a hash of what is in them into their names.
+        Mount("/assets", Files(BUILT / "assets", FOR_EVER)),
+        # What lies beside the document, such as favicon.svg.
+        Route("/{name}.{ending}", Files(BUILT)),
+    ]
+
+
+async def page(request: Request) -> Response:
+    """The document, which is the same on all paths but for where it lies from there."""
+    try:
+        html = (BUILT / "index.html").read_bytes()
+    except FileNotFoundError:
+        return not_built("The page", "frontend")
+    base = _BASE.format(base_of(request.scope))
+    return document(request, html.replace(_BASE.format("./").encode(), base.encode(), 1), _POLICY)
+
+
+def base_of(scope: Scope) -> str:
+    """The way from the path that was asked for to that of the application, such as `./` or `../../`.
+
+    It is relative so that it holds behind any prefix. Steps are counted in the path as the browser wrote
+    it, for there the slashes in the names of runs are `%2F` and no steps.
+    """
+    steps = scope["raw_path"].count(b"/") - scope["root_path"].count("/") - 1
+    return "../" * steps or "./"
