@@ -1,10 +1,14 @@
-# 1. The GraphiQL page, from locked npm packages.
-FROM node:22-slim AS graphiql
+# 1. The page and GraphiQL, from locked npm packages.
+FROM node:22-slim AS pages
 WORKDIR /src/frontend/graphiql
 COPY frontend/graphiql/package.json frontend/graphiql/package-lock.json ./
 RUN npm ci --no-audit --no-fund
-COPY frontend/graphiql ./
-RUN npm run build
+WORKDIR /src/frontend
+COPY frontend/package.json frontend/package-lock.json ./
+RUN npm ci --no-audit --no-fund
+COPY schema.graphql /src/
+COPY frontend ./
+RUN npm run build && cd graphiql && npm run build
 
 # 2. Two environments from the lock files: one that builds our wheel, and the one that will run it.
 FROM python:3.11-slim AS python
@@ -17,7 +21,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY graph graph
 COPY ingest ingest
 COPY repo repo
-COPY --from=graphiql /src/graph/static/graphiql graph/static/graphiql
+COPY --from=pages /src/graph/static graph/static
 RUN /build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheel . \
     && /opt/rungraph/bin/pip install --quiet --no-deps /wheel/*.whl
 

@@ -1,31 +1,35 @@
 # make run, make test: these two are enough. Every step is skipped when its inputs did not change.
 
 PYTHON ?= python3
-NODE_MIN := 20
+NODE_MIN := 20.19
 BIN := .venv/bin
+PAGE := frontend
 GRAPHIQL := frontend/graphiql
 
 PYTHON_READY := .venv/.ready
+PAGE_PACKAGES := $(PAGE)/node_modules/.ready
+PAGE_READY := graph/static/page/.ready
 GRAPHIQL_READY := graph/static/graphiql/.ready
 NPM_TESTS_READY := tests/npm/node_modules/.ready
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install run test soak fuzz bench bench-quick lint schema lock
+.PHONY: help install run test soak fuzz bench bench-quick lint schema screenshots lock
 
 help:
-	@echo "make run       start Rungraph with demo runs on http://127.0.0.1:8000/graphql"
-	@echo "make test      check everything: style, types, schema, tests on SQLite and PostgreSQL"
+	@echo "make run       start Rungraph with demo runs on http://127.0.0.1:8000/"
+	@echo "make test      check everything: style, types, schema, the page, tests on SQLite and PostgreSQL"
 	@echo "make soak      the faults that the tests do in short, at length, with figures (20 minutes)"
 	@echo "make fuzz      compare 20,000 random operations, compiled and not, beyond those of the tests"
 	@echo "make bench     measure speed and memory beside a floor, into bench/RESULTS.md (5 minutes)"
 	@echo "make bench-quick   a little of the same, in under two minutes"
 	@echo "make install   only install what the others need, into .venv and node_modules"
 	@echo "make lint      put the code into shape, then check style and types"
-	@echo "make schema    write schema.graphql anew after a change of the API"
+	@echo "make schema    write schema.graphql, and what the page has of it, anew after a change of the API"
+	@echo "make screenshots   take the README's pictures of the page anew"
 	@echo "make lock      write the lock files anew after a change of pyproject.toml (needs uv)"
 
-install: $(PYTHON_READY) $(GRAPHIQL_READY)
+install: $(PYTHON_READY) $(GRAPHIQL_READY) $(PAGE_READY)
 
 run: install
 	@exec $(BIN)/rungraph demo
@@ -42,6 +46,12 @@ test: install $(NPM_TESTS_READY)
 	@$(BIN)/mypy
 	@echo "Checking that schema.graphql is current and breaks no client"
 	@$(BIN)/rungraph schema check
+	@echo "Checking the page: style, types, generated code"
+	@cd $(PAGE) && npm run --silent lint && npm run --silent typecheck && npm run --silent codegen:check
+	@echo "Running the page's tests"
+	@cd $(PAGE) && npm run --silent test
+	@echo "Running the page in a browser"
+	@cd $(PAGE) && npm run --silent test:browser
 	@echo "Running the tests"
 	@$(BIN)/pytest
 	@echo "Running the tests of the API again without compiled execution"
@@ -59,15 +69,22 @@ bench bench-quick: install
 	@$(BIN)/python tests/prepare.py
 	@$(BIN)/python -m bench $(if $(filter bench-quick,$@),--quick) $(TRIALS)
 
-lint: install
+# Without the page itself, which cannot be built while there is something to put right.
+lint: $(PYTHON_READY) $(PAGE_PACKAGES)
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 	@$(BIN)/mypy
+	@cd $(PAGE) && npm run --silent lint:fix
 
-schema: install
+schema: $(PYTHON_READY) $(PAGE_PACKAGES)
 	@$(BIN)/rungraph schema print > schema.graphql.new
 	@mv schema.graphql.new schema.graphql
-	@echo "Wrote schema.graphql"
+	@cd $(PAGE) && npm run --silent codegen
+	@echo "Wrote schema.graphql and $(PAGE)/src/gql"
+
+screenshots: install
+	@$(BIN)/python tests/prepare.py
+	@cd $(PAGE) && npm run --silent screenshots
 
 UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" pyproject.toml
@@ -90,11 +107,28 @@ $(PYTHON_READY): requirements-dev.lock pyproject.toml
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-CHECK_NODE = node -e 'process.exit(parseInt(process.versions.node) < $(NODE_MIN) ? 1 : 0)' 2>/dev/null \
+CHECK_NODE = node -e 'const [major, minor] = "$(NODE_MIN)".split("."), [a, b] = process.versions.node.split("."); \
+		process.exit((a - major || b - minor) < 0 ? 1 : 0)' 2>/dev/null \
 	&& command -v npm >/dev/null || { \
 		echo "Rungraph needs Node $(NODE_MIN) or newer with npm; 'node' is $$(node --version 2>/dev/null || echo not installed)."; \
 		exit 1; }
 NPM_CI := npm ci --no-audit --no-fund --loglevel=error
+
+$(PAGE_PACKAGES): $(PAGE)/package-lock.json
+	@$(CHECK_NODE)
+	@echo "Installing the page's npm packages"
+	@cd $(PAGE) && $(NPM_CI) >/dev/null
+	@touch $@
+
+# What the page has generated from the schema is committed, and changes when the schema does.
+PAGE_SOURCES := schema.graphql $(wildcard $(PAGE)/*.json $(PAGE)/*.ts $(PAGE)/index.html) \
+	$(shell find $(PAGE)/src $(PAGE)/public -path $(PAGE)/src/gql -prune -o -type f -print 2>/dev/null)
+
+$(PAGE_READY): $(PAGE_PACKAGES) $(PAGE_SOURCES)
+	@$(CHECK_NODE)
+	@echo "Building the page"
+	@cd $(PAGE) && npm run --silent build -- --logLevel error
+	@touch $@
 
 $(GRAPHIQL_READY): $(shell find $(GRAPHIQL) -path '*/node_modules' -prune -o -type f -print 2>/dev/null)
 	@$(CHECK_NODE)

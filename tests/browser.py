@@ -1,4 +1,4 @@
-"""Owns where the browser is that the tests look at GraphiQL with."""
+"""Owns where the browser is that the tests look at the page and GraphiQL with."""
 
 import os
 import shutil

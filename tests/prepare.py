@@ -43,7 +43,7 @@ NEEDS = [
         "or put redis-server on the PATH.",
     ),
     Need(
-        "Chromium, in which they open GraphiQL",
+        "Chromium, in which they open the page and GraphiQL",
         lambda: find_chromium() is not None,
         "chromium",
         "or name a Chromium or Chrome of yours:\n    RUNGRAPH_TEST_CHROMIUM=/path/to/chrome",

@@ -12,7 +12,12 @@ ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 RUNTIME = PROJECT["project"]["dependencies"]
 DEVELOPMENT = PROJECT["dependency-groups"]["dev"]
-NPM_LOCKS = [lock for lock in ROOT.glob("*/*/package-lock.json") if "node_modules" not in lock.parts]
+NPM_LOCKS = [
+    lock
+    for pattern in ("*/package-lock.json", "*/*/package-lock.json")
+    for lock in ROOT.glob(pattern)
+    if "node_modules" not in lock.parts
+]
 
 
 def locked(file: str) -> dict[str, str]:
