@@ -1,0 +1,63 @@
+import js from "@eslint/js";
+import reactHooks from "eslint-plugin-react-hooks";
+import { globalIgnores } from "eslint/config";
+import ts from "typescript-eslint";
+
+/** What lies where, from the top down: a folder imports only from folders below it. */
+const FLOORS = [["shell"], ["runs", "tasks"], ["actions"], ["aborts"], ["live"], ["ui"]];
+
+const floorRules = FLOORS.flatMap((floor, height) =>
+  floor.map((folder) => ({
+    files: [`src/${folder}/**`],
+    rules: {
+      "no-restricted-imports": [
+        "error",
+        {
+          patterns: [
+            {
+              group: [
+                ...FLOORS.slice(0, height + 1)
+                  .flat()
+                  .filter((other) => other !== folder)
+                  .flatMap((other) => [`**/${other}/*`, `**/${other}`]),
+                "**/App",
+                "**/main",
+                "**/router",
+              ],
+              message: `${folder}/ imports only from folders below it: see CONTRIBUTING.md.`,
+            },
+            ...(folder === "ui"
+              ? [
+                  {
+                    group: ["urql", "graphql*", "@urql/*", "**/gql/*", "**/gql"],
+                    message: "ui/ knows nothing of GraphQL.",
+                  },
+                ]
+              : []),
+          ],
+        },
+      ],
+    },
+  })),
+);
+
+export default ts.config(
+  globalIgnores(["graphiql/**", "src/gql/**", "node_modules/**", "public/**"]),
+  js.configs.recommended,
+  ...ts.configs.strictTypeChecked,
+  reactHooks.configs.flat.recommended,
+  {
+    languageOptions: { parserOptions: { projectService: { allowDefaultProject: ["*.js"] } } },
+    rules: {
+      "max-lines": ["error", { max: 250, skipBlankLines: false, skipComments: false }],
+      "@typescript-eslint/consistent-type-imports": "error",
+      "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true }],
+      "@typescript-eslint/no-confusing-void-expression": ["error", { ignoreArrowShorthand: true }],
+      "@typescript-eslint/no-misused-promises": ["error", { checksVoidReturn: { attributes: false } }],
+      // TanStack Virtual changes what it gave; the compiler's rule cannot know that it is not memoised here.
+      "react-hooks/incompatible-library": "off",
+    },
+  },
+  { files: ["**/*.js"], ...ts.configs.disableTypeChecked },
+  ...floorRules,
+);

@@ -1,0 +1,30 @@
+import { MantineProvider, createTheme } from "@mantine/core";
+import { RouterProvider } from "@tanstack/react-router";
+import { Provider as UrqlProvider } from "urql";
+import { type Api, ApiContext } from "./live/api";
+import type { Router } from "./router";
+
+const theme = createTheme({
+  primaryColor: "indigo",
+  defaultRadius: "sm",
+  fontFamily: 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif',
+  fontSizes: { xs: "12px", sm: "13px", md: "14px" },
+  components: {
+    Button: { styles: { label: { fontWeight: 500 } } },
+    Popover: { defaultProps: { shadow: "md" } },
+    Menu: { defaultProps: { shadow: "md" } },
+  },
+});
+
+/** The page with everything it stands on. */
+export function App({ api, router }: { api: Api; router: Router }) {
+  return (
+    <MantineProvider theme={theme} defaultColorScheme="auto">
+      <ApiContext value={api}>
+        <UrqlProvider value={api.client}>
+          <RouterProvider router={router} />
+        </UrqlProvider>
+      </ApiContext>
+    </MantineProvider>
+  );
+}

@@ -1,0 +1,63 @@
+import { type FragmentType, graphql, readFragment } from "../gql";
+import { useNow } from "../ui/clock";
+import { formatRelative } from "../ui/times";
+import { Time } from "../ui/Time";
+import classes from "./AbortNotice.module.css";
+
+export const AbortNoticeFragment = graphql(`
+  fragment AbortNotice on Abort {
+    state
+    reason
+    requestedBy {
+      subject
+      name
+    }
+    requestedAt
+    attemptCount
+    nextAttemptAt
+    lastError
+    confirmedAt
+  }
+`);
+
+/** What an abort really came to: that somebody asked is not yet that it is gone. */
+export function AbortNotice({ abort: masked }: { abort: FragmentType<typeof AbortNoticeFragment> }) {
+  const abort = readFragment(AbortNoticeFragment, masked);
+  const who = abort.requestedBy?.name ?? abort.requestedBy?.subject;
+  return (
+    <div className={classes.notice} data-state={abort.state} role="status">
+      <p className={classes.state}>{STATES[abort.state]?.(abort) ?? abort.state}</p>
+      <p className="faint">
+        Asked {who ? <>by {who} </> : null}
+        <Time value={abort.requestedAt} />
+        {abort.reason ? <>: “{abort.reason}”</> : ", without a reason"}
+        {abort.confirmedAt ? (
+          <>
+            {" "}
+            · confirmed <Time value={abort.confirmedAt} />
+          </>
+        ) : null}
+      </p>
+      {abort.lastError && abort.state !== "CONFIRMED" ? (
+        <p className={classes.error}>Last try: {abort.lastError}</p>
+      ) : null}
+      {abort.nextAttemptAt && abort.state !== "CONFIRMED" ? <NextTry at={abort.nextAttemptAt} /> : null}
+    </div>
+  );
+}
+
+const times = (count: number): string => (count === 1 ? "once" : `${count} times`);
+
+const STATES: Record<string, (abort: { attemptCount: number }) => string> = {
+  REQUESTED: () => "Abort requested: the executor has not been told yet. It may still be running.",
+  RETRYING: ({ attemptCount }) =>
+    `Aborting: the executor was told ${times(attemptCount)} and has not confirmed. It may still be running.`,
+  CONFIRMED: () => "Aborted: the executor confirmed that it is gone.",
+  FAILED: ({ attemptCount }) =>
+    `Abort given up after the executor was told ${times(attemptCount)}: somebody must look whether it still runs.`,
+};
+
+function NextTry({ at }: { at: string }) {
+  const now = useNow();
+  return <p className="faint">Next try {formatRelative(Date.parse(at), now)}</p>;
+}

@@ -1,0 +1,96 @@
+import { type FragmentType, graphql, readFragment } from "../gql";
+import { JsonView } from "../ui/JsonView";
+import { EmptyNotice } from "../ui/notices";
+import { words } from "../ui/phases";
+import { Time } from "../ui/Time";
+import classes from "./ActionPanel.module.css";
+
+const ActionDetailsFragment = graphql(`
+  fragment ActionDetails on Action {
+    type
+    group
+    taskType
+    functionName
+    environmentName
+    task {
+      name
+      version
+    }
+    createdBy {
+      subject
+      name
+    }
+    createdAt
+    startedAt
+    endedAt
+    dependencies
+  }
+`);
+
+interface Props {
+  action: FragmentType<typeof ActionDetailsFragment>;
+  onSelect: (name: string) => void;
+}
+
+/** What an action is, who made it, and what it waited for. */
+export function ActionDetails({ action: masked, onSelect }: Props) {
+  const action = readFragment(ActionDetailsFragment, masked);
+  const { task, createdBy } = action;
+  const rows: [string, React.ReactNode][] = [
+    ["Type", words(action.type)],
+    ["Group", action.group],
+    ["Task", task ? `${task.name} ${task.version}` : null],
+    ["Function", action.functionName],
+    ["Task type", action.taskType],
+    ["Environment", action.environmentName],
+    ["Created by", createdBy ? (createdBy.name ?? createdBy.subject) : null],
+    ["Created", <Time key="created" value={action.createdAt} />],
+    ["Started", action.startedAt ? <Time key="started" value={action.startedAt} /> : null],
+    ["Ended", action.endedAt ? <Time key="ended" value={action.endedAt} /> : null],
+    [
+      "After",
+      action.dependencies.length ? (
+        <span className={classes.names}>
+          {action.dependencies.map((name) => (
+            <button key={name} type="button" className={classes.nameLink} onClick={() => onSelect(name)}>
+              {name}
+            </button>
+          ))}
+        </span>
+      ) : null,
+    ],
+  ];
+  return (
+    <dl className={classes.details}>
+      {rows.map(([name, value]) =>
+        value ? (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </div>
+        ) : null,
+      )}
+    </dl>
+  );
+}
+
+/** The executor's own text; JSON in it is shown as such. */
+export function ActionState({ state, name }: { state: string | null | undefined; name: string }) {
+  if (!state)
+    return <EmptyNotice title="No state">The executor keeps no text about this action.</EmptyNotice>;
+  const document = asDocument(state);
+  return document ? (
+    <JsonView value={document} name={`state of ${name}`} />
+  ) : (
+    <pre className={classes.state}>{state}</pre>
+  );
+}
+
+function asDocument(text: string): object | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    return value && typeof value === "object" ? value : null;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,149 @@
+import { memo } from "react";
+import { CutMiddle } from "../ui/CutMiddle";
+import { Duration } from "../ui/Duration";
+import { PhaseBadge } from "../ui/PhaseBadge";
+import { PhaseBar } from "../ui/PhaseBar";
+import { Time } from "../ui/Time";
+import classes from "./ActionTree.module.css";
+import { countsOf } from "./forest";
+import { TimelineBars } from "./TimelineBars";
+import { type Action, type ActionForest, useNode } from "./useForest";
+import type { Timeline } from "./useTimeline";
+import type { Line } from "./visible";
+
+interface Props {
+  forest: ActionForest;
+  line: Line<Action>;
+  index: number;
+  top: number;
+  isSelected: boolean;
+  isCursor: boolean;
+  onToggle: (key: string, isOpen: boolean) => void;
+  onSelect: (name: string) => void;
+  timeline: Timeline | null;
+}
+
+/** A line of the tree. It is drawn again when something about it changed, and not with every other line. */
+export const ActionLine = memo(function ActionLine(props: Props) {
+  const { forest, line, index, top, isSelected, isCursor, onToggle, onSelect, timeline } = props;
+  const { node, depth, isOpen, isPath } = line;
+  useNode(forest, node);
+  const { action } = node;
+  const isParent = node.children.length > 0;
+  const activate = (): void => {
+    if (action) onSelect(action.name);
+    else onToggle(node.key, !isOpen);
+  };
+  const states = [
+    classes.line,
+    isSelected ? classes.selected : "",
+    isCursor ? classes.cursor : "",
+    isPath ? classes.path : "",
+    action ? "" : classes.group,
+  ];
+  return (
+    <div
+      role="row"
+      className={states.join(" ")}
+      style={{ transform: `translateY(${top}px)` }}
+      aria-level={depth + 1}
+      aria-rowindex={index + 2}
+      aria-expanded={isParent ? isOpen : undefined}
+      aria-selected={isSelected}
+      data-action={action?.name}
+      data-group={action ? undefined : node.name}
+      onClick={activate}
+    >
+      <span role="gridcell" className={classes.name} style={{ paddingLeft: 8 + Math.min(depth, 12) * 18 }}>
+        {isParent ? (
+          <button
+            type="button"
+            className={classes.fold}
+            aria-label={isOpen ? `Fold ${node.name}` : `Unfold ${node.name}`}
+            onClick={(event) => {
+              event.stopPropagation();
+              onToggle(node.key, !isOpen);
+            }}
+          >
+            <svg viewBox="0 0 10 10" width="10" height="10" aria-hidden data-open={isOpen}>
+              <path d="M3 1.5l4 3.5-4 3.5" fill="none" stroke="currentColor" strokeWidth="1.6" />
+            </svg>
+          </button>
+        ) : (
+          <span className={classes.fold} />
+        )}
+        {action ? <PhaseBadge phase={action.phase} small /> : null}
+        <CutMiddle text={node.name} />
+        {action && action.type !== "TASK" ? (
+          <span className={classes.tag}>{action.type.toLowerCase()}</span>
+        ) : null}
+        {action ? null : <span className={classes.count}>{node.children.length.toLocaleString("en")}</span>}
+        {action && action.attempts > 1 ? (
+          <span className={classes.attempts} title={`Attempt ${action.attempts}`}>
+            ×{action.attempts}
+          </span>
+        ) : null}
+      </span>
+      {timeline ? (
+        <span role="gridcell" className={classes.bars}>
+          <TimelineBars node={node} timeline={timeline} />
+        </span>
+      ) : (
+        <Cells line={line} />
+      )}
+    </div>
+  );
+});
+
+function Cells({ line: { node } }: { line: Line<Action> }) {
+  const { action } = node;
+  return (
+    <>
+      <span role="gridcell">{action ? <PhaseBadge phase={action.phase} /> : null}</span>
+      <span role="gridcell" className={classes.below}>
+        {node.total ? (
+          <>
+            <PhaseBar counts={countsOf(node)} label={`Below ${node.name}`} />
+            <span className="faint small number">{node.total.toLocaleString("en")}</span>
+          </>
+        ) : null}
+      </span>
+      <span role="gridcell" className={classes.right}>
+        {action ? (
+          <Duration
+            from={action.startedAt ?? action.createdAt}
+            to={action.endedAt}
+            ticks={action.phase !== "PAUSED"}
+          />
+        ) : null}
+      </span>
+      <span role="gridcell" className={`${classes.wide} faint`}>
+        {action ? <Time value={action.startedAt} /> : null}
+      </span>
+      <span role="gridcell" className={`${classes.wide} cut`}>
+        {action ? <What action={action} /> : null}
+      </span>
+    </>
+  );
+}
+
+/** The most important thing to know about an action beyond its phase. */
+function What({ action }: { action: Action }) {
+  if (action.error) {
+    return (
+      <span className={classes.error} title={action.error.message}>
+        {action.error.code ? `${action.error.code}: ` : ""}
+        {action.error.message}
+      </span>
+    );
+  }
+  if (action.abort && action.abort.state !== "CONFIRMED") {
+    return (
+      <span className={classes.warn}>abort {action.abort.state === "FAILED" ? "given up" : "pending"}</span>
+    );
+  }
+  if (action.cacheStatus === "HIT") return <span className="faint">from the cache</span>;
+  return action.functionName && action.functionName !== action.name ? (
+    <span className="faint mono">{action.functionName}</span>
+  ) : null;
+}

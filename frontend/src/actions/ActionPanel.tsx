@@ -1,0 +1,195 @@
+import { Button, CloseButton, Tabs } from "@mantine/core";
+import { useState } from "react";
+import { useQuery, useSubscription } from "urql";
+import { AbortDialog } from "../aborts/AbortDialog";
+import { AbortNotice } from "../aborts/AbortNotice";
+import { type FragmentType, graphql, readFragment } from "../gql";
+import { problemOf } from "../live/errors";
+import type { RunName } from "../live/paths";
+import { CopyButton } from "../ui/CopyButton";
+import { Duration } from "../ui/Duration";
+import { JsonView } from "../ui/JsonView";
+import { EmptyNotice, ErrorNotice, LoadingNotice } from "../ui/notices";
+import { PhaseBadge } from "../ui/PhaseBadge";
+import { hasEnded, words } from "../ui/phases";
+import classes from "./ActionPanel.module.css";
+import { ActionDetails, ActionState } from "./ActionDetails";
+import { Attempts } from "./Attempts";
+import { EventList } from "./EventList";
+
+const ActionViewFragment = graphql(`
+  fragment ActionView on Action {
+    id
+    project
+    domain
+    runName
+    name
+    phase
+    attempts
+    cacheStatus
+    createdAt
+    startedAt
+    endedAt
+    spec
+    state
+    error {
+      kind
+      code
+      message
+    }
+    abort {
+      ...AbortNotice
+    }
+    ...ActionDetails
+    ...ActionAttempts
+    ...ActionEvents
+  }
+`);
+
+const ActionOf = graphql(`
+  query ActionOf($id: ActionIdentifierInput!, $events: Int!) {
+    action(id: $id) {
+      ...ActionView
+    }
+  }
+`);
+
+const LiveActionOf = graphql(`
+  subscription LiveActionOf($id: ActionIdentifierInput!, $events: Int!) {
+    action(id: $id) {
+      ...ActionView
+    }
+  }
+`);
+
+const EVENTS = 50;
+
+interface Props {
+  run: RunName;
+  name: string;
+  onClose: () => void;
+  onSelect: (name: string) => void;
+}
+
+/** Everything about one action, live. */
+export function ActionPanel({ run, name, onClose, onSelect }: Props) {
+  const [events, setEvents] = useState(EVENTS);
+  const id = { project: run.project, domain: run.domain, runName: run.name, name };
+  const [{ data, error, fetching }, reload] = useQuery({ query: ActionOf, variables: { id, events } });
+  // What it brings goes into the cache, and from there into the query above.
+  useSubscription({ query: LiveActionOf, variables: { id, events }, pause: !data?.action });
+  return (
+    <section className={classes.panel} aria-label={`Action ${name}`} data-testid="action">
+      {data?.action ? (
+        <ActionView
+          action={data.action}
+          onClose={onClose}
+          onSelect={onSelect}
+          moreEvents={events < 1_000 ? () => setEvents(Math.min(1_000, events * 4)) : null}
+        />
+      ) : (
+        <>
+          <header className={classes.head}>
+            <h2 className={classes.title}>{name}</h2>
+            <CloseButton aria-label="Close the action" onClick={onClose} />
+          </header>
+          {error ? (
+            <ErrorNotice
+              title="The action could not be read"
+              problem={problemOf(error)}
+              retry={() => reload({ requestPolicy: "network-only" })}
+            />
+          ) : fetching ? (
+            <LoadingNotice what="the action" />
+          ) : (
+            <EmptyNotice title="There is no such action">It may come as the run goes on.</EmptyNotice>
+          )}
+        </>
+      )}
+    </section>
+  );
+}
+
+interface ViewProps {
+  action: FragmentType<typeof ActionViewFragment>;
+  onClose: () => void;
+  onSelect: (name: string) => void;
+  moreEvents: (() => void) | null;
+}
+
+function ActionView({ action: masked, onClose, onSelect, moreEvents }: ViewProps) {
+  const action = readFragment(ActionViewFragment, masked);
+  const [aborting, setAborting] = useState(false);
+  const { project, domain, runName, name } = action;
+  return (
+    <>
+      <header className={classes.head}>
+        <div className={classes.heading}>
+          <h2 className={classes.title} title={name}>
+            {name}
+          </h2>
+          <CopyButton value={name} what="action name" />
+        </div>
+        {hasEnded(action.phase) ? null : (
+          <Button size="compact-xs" variant="light" color="red" onClick={() => setAborting(true)}>
+            Abort
+          </Button>
+        )}
+        <CloseButton aria-label="Close the action" onClick={onClose} />
+      </header>
+      <div className={classes.body}>
+        <div className={classes.summary}>
+          <PhaseBadge phase={action.phase} />
+          <Duration from={action.startedAt ?? action.createdAt} to={action.endedAt} />
+          {action.attempts > 1 ? <span>attempt {action.attempts}</span> : null}
+          {action.cacheStatus !== "DISABLED" ? (
+            <span className="faint">cache {words(action.cacheStatus).toLowerCase()}</span>
+          ) : null}
+        </div>
+        {action.error ? (
+          <div className={classes.error} role="group" aria-label="Error">
+            <strong>
+              {words(action.error.kind)} error{action.error.code ? ` ${action.error.code}` : ""}
+            </strong>
+            <pre>{action.error.message}</pre>
+          </div>
+        ) : null}
+        {action.abort ? <AbortNotice abort={action.abort} /> : null}
+        <Tabs defaultValue="attempts" keepMounted={false} variant="default">
+          <Tabs.List>
+            <Tabs.Tab value="attempts">Attempts</Tabs.Tab>
+            <Tabs.Tab value="events">Events</Tabs.Tab>
+            <Tabs.Tab value="details">Details</Tabs.Tab>
+            <Tabs.Tab value="spec">Spec</Tabs.Tab>
+            <Tabs.Tab value="state">State</Tabs.Tab>
+          </Tabs.List>
+          <Tabs.Panel value="attempts" className={classes.tab}>
+            <Attempts action={action} />
+          </Tabs.Panel>
+          <Tabs.Panel value="events" className={classes.tab}>
+            <EventList action={action} more={moreEvents} />
+          </Tabs.Panel>
+          <Tabs.Panel value="details" className={classes.tab}>
+            <ActionDetails action={action} onSelect={onSelect} />
+          </Tabs.Panel>
+          <Tabs.Panel value="spec" className={classes.tab}>
+            {action.spec == null ? (
+              <EmptyNotice title="No spec">The executor did not say what it was asked to do.</EmptyNotice>
+            ) : (
+              <JsonView value={action.spec} name={`spec of ${name}`} />
+            )}
+          </Tabs.Panel>
+          <Tabs.Panel value="state" className={classes.tab}>
+            <ActionState state={action.state} name={name} />
+          </Tabs.Panel>
+        </Tabs>
+      </div>
+      {aborting ? (
+        <AbortDialog
+          target={{ kind: "action", id: { project, domain, runName, name } }}
+          onClose={() => setAborting(false)}
+        />
+      ) : null}
+    </>
+  );
+}

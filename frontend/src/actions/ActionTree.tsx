@@ -1,0 +1,143 @@
+import { useVirtualizer } from "@tanstack/react-virtual";
+import { type ReactNode, useEffect, useMemo, useRef } from "react";
+import { EmptyNotice, LoadingNotice } from "../ui/notices";
+import { ActionLine } from "./ActionLine";
+import classes from "./ActionTree.module.css";
+import { TimelineAxis } from "./TimelineAxis";
+import type { ActionForest } from "./useForest";
+import type { Timeline } from "./useTimeline";
+import type { Lines } from "./useLines";
+import { useTreeKeys } from "./useTreeKeys";
+
+const LINE = 32;
+
+interface Props {
+  forest: ActionForest;
+  lines: Lines;
+  /** The name of the action that is open beside the tree. */
+  selected: string | undefined;
+  onSelect: (name: string) => void;
+  /** With it, the lines show when instead of what. */
+  timeline: Timeline | null;
+  children?: ReactNode;
+}
+
+/** The actions of a run, as a tree of any size: only the lines in sight are drawn. */
+export function ActionTree({ forest, lines, selected, onSelect, timeline, children }: Props) {
+  const scroller = useRef<HTMLDivElement>(null);
+  const { shown } = lines;
+  const virtualizer = useVirtualizer({
+    count: shown.length,
+    getScrollElement: () => scroller.current,
+    estimateSize: () => LINE,
+    overscan: 12,
+    getItemKey: (index) => shown[index]?.node.key ?? index,
+    // Lines scroll beneath the head, which stays.
+    scrollPaddingStart: LINE,
+  });
+  const at = useMemo(
+    () => (lines.cursor ? shown.findIndex(({ node }) => node.key === lines.cursor) : -1),
+    [shown, lines.cursor],
+  );
+  const follow = useRef(lines.cursor);
+  useEffect(() => {
+    if (follow.current === lines.cursor) return;
+    follow.current = lines.cursor;
+    if (at >= 0) virtualizer.scrollToIndex(at);
+  }, [at, lines.cursor, virtualizer]);
+  useTreeKeys({ lines, at, onSelect });
+  useTimelineWheel(scroller, timeline);
+
+  return (
+    <div className={classes.frame}>
+      <div
+        ref={scroller}
+        className={`${classes.scroller} ${timeline ? classes.timed : ""}`}
+        role="treegrid"
+        aria-label={timeline ? "Timeline of the actions" : "Actions"}
+        aria-rowcount={shown.length + 1}
+        tabIndex={0}
+        data-testid="tree"
+      >
+        <div role="row" className={classes.head}>
+          <span role="columnheader" className={classes.name}>
+            Action
+          </span>
+          {timeline ? (
+            <span role="columnheader" className={classes.axis}>
+              <TimelineAxis timeline={timeline} />
+            </span>
+          ) : (
+            <>
+              <span role="columnheader">Phase</span>
+              <span role="columnheader">Below</span>
+              <span role="columnheader" className={classes.right}>
+                Duration
+              </span>
+              <span role="columnheader" className={classes.wide}>
+                Started
+              </span>
+              <span role="columnheader" className={classes.wide}>
+                What
+              </span>
+            </>
+          )}
+        </div>
+        <div style={{ height: virtualizer.getTotalSize(), position: "relative" }} role="presentation">
+          {virtualizer.getVirtualItems().map((item) => {
+            const line = shown[item.index];
+            return line ? (
+              <ActionLine
+                key={item.key}
+                forest={forest}
+                line={line}
+                index={item.index}
+                top={item.start}
+                isSelected={line.node.action?.name === selected && selected !== undefined}
+                isCursor={item.index === at}
+                onToggle={lines.toggle}
+                onSelect={onSelect}
+                timeline={timeline}
+              />
+            ) : null;
+          })}
+        </div>
+        {!shown.length && !forest.synced ? <LoadingNotice what="actions" /> : null}
+        {!shown.length && forest.synced ? (
+          <EmptyNotice title={lines.isFiltered ? "No action matches" : "This run has no actions"}>
+            {lines.isFiltered ? "Change the search or the phases above." : null}
+          </EmptyNotice>
+        ) : null}
+      </div>
+      {children}
+    </div>
+  );
+}
+
+/** Turning the wheel with Ctrl looks closer, with Shift or sideways it moves along. */
+function useTimelineWheel(scroller: React.RefObject<HTMLDivElement | null>, timeline: Timeline | null): void {
+  const latest = useRef(timeline);
+  useEffect(() => {
+    latest.current = timeline;
+  });
+  useEffect(() => {
+    const element = scroller.current;
+    const turn = (event: WheelEvent): void => {
+      const timeline = latest.current;
+      const axis = element?.querySelector("[data-axis]")?.getBoundingClientRect();
+      if (!timeline || !axis || event.clientX < axis.left) return;
+      const { span } = timeline.zoom;
+      const perPixel = (span.to - span.from) / axis.width;
+      if (event.ctrlKey || event.metaKey) {
+        event.preventDefault();
+        timeline.zoom.zoom(Math.exp(event.deltaY / 300), span.from + (event.clientX - axis.left) * perPixel);
+      } else if (event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY)) {
+        event.preventDefault();
+        timeline.zoom.pan((event.deltaX || event.deltaY) * perPixel);
+      }
+    };
+    // React listens passively, which forbids to prevent the browser's own zoom.
+    element?.addEventListener("wheel", turn, { passive: false });
+    return () => element?.removeEventListener("wheel", turn);
+  }, [scroller]);
+}

@@ -1,0 +1,159 @@
+import { type FragmentType, graphql, readFragment } from "../gql";
+import type { ActionAttemptsFragment as AttemptsData } from "../gql/graphql";
+import { Duration } from "../ui/Duration";
+import { JsonView } from "../ui/JsonView";
+import { isSafeLink } from "../ui/links";
+import { EmptyNotice } from "../ui/notices";
+import { PhaseBadge } from "../ui/PhaseBadge";
+import { hasEnded, words } from "../ui/phases";
+import { Time } from "../ui/Time";
+import classes from "./ActionPanel.module.css";
+
+const ActionAttemptsFragment = graphql(`
+  fragment ActionAttempts on Action {
+    name
+    error {
+      message
+    }
+    attemptHistory {
+      attempt
+      phase
+      startedAt
+      endedAt
+      cluster
+      cacheStatus
+      outputs
+      error {
+        kind
+        code
+        message
+      }
+      logs {
+        name
+        uri
+      }
+      clusterEvents {
+        occurredAt
+        message
+        reason
+        warning
+      }
+      phaseTransitions {
+        phase
+        startedAt
+        endedAt
+      }
+    }
+  }
+`);
+
+type Attempt = AttemptsData["attemptHistory"][number];
+
+/** What happened in each attempt, the newest first. */
+export function Attempts({ action }: { action: FragmentType<typeof ActionAttemptsFragment> }) {
+  const { attemptHistory, name, error } = readFragment(ActionAttemptsFragment, action);
+  const last = attemptHistory.at(-1);
+  if (!attemptHistory.length) {
+    return (
+      <EmptyNotice title="Nothing reported yet">Attempts are made of the executor&apos;s events.</EmptyNotice>
+    );
+  }
+  return (
+    <>
+      {[...attemptHistory].reverse().map((attempt) => (
+        <AttemptView
+          key={attempt.attempt}
+          attempt={attempt}
+          name={name}
+          isSaid={attempt === last && attempt.error?.message === error?.message}
+        />
+      ))}
+    </>
+  );
+}
+
+interface ViewProps {
+  attempt: Attempt;
+  name: string;
+  /** Its error stands above already: it is the action's. */
+  isSaid: boolean;
+}
+
+function AttemptView({ attempt, name, isSaid }: ViewProps) {
+  const { error, logs, clusterEvents, phaseTransitions, outputs } = attempt;
+  return (
+    <section className={classes.attempt} aria-label={`Attempt ${attempt.attempt}`}>
+      <div className={classes.attemptHead}>
+        <h3>Attempt {attempt.attempt}</h3>
+        <PhaseBadge phase={attempt.phase} />
+        <Duration from={attempt.startedAt} to={attempt.endedAt} />
+        {attempt.cluster ? <span className="faint">on {attempt.cluster}</span> : null}
+        {attempt.cacheStatus && attempt.cacheStatus !== "DISABLED" ? (
+          <span className="faint">cache {words(attempt.cacheStatus).toLowerCase()}</span>
+        ) : null}
+      </div>
+      {error && !isSaid ? (
+        <div className={classes.error}>
+          <strong>
+            {words(error.kind)} error{error.code ? ` ${error.code}` : ""}
+          </strong>
+          <pre>{error.message}</pre>
+        </div>
+      ) : null}
+      {logs.length ? (
+        <>
+          <h4 className={classes.part}>Logs</h4>
+          <div className={classes.logs}>
+            {logs.map((log) =>
+              isSafeLink(log.uri) ? (
+                <a key={log.name} className={classes.log} href={log.uri} target="_blank" rel="noreferrer">
+                  {log.name} <span aria-hidden>↗</span>
+                </a>
+              ) : (
+                <code key={log.name}>
+                  {log.name}: {log.uri}
+                </code>
+              ),
+            )}
+          </div>
+        </>
+      ) : null}
+      <h4 className={classes.part}>Phases</h4>
+      <ol className={classes.steps}>
+        {phaseTransitions.map((step) => (
+          <li key={step.phase}>
+            <PhaseBadge phase={step.phase} />
+            <span className="faint">
+              <Time value={step.startedAt} />
+            </span>
+            {hasEnded(step.phase) ? <span /> : <Duration from={step.startedAt} to={step.endedAt} />}
+          </li>
+        ))}
+      </ol>
+      {clusterEvents.length ? (
+        <>
+          <h4 className={classes.part}>Cluster</h4>
+          <ul className={classes.cluster}>
+            {clusterEvents.map((event, index) => (
+              <li key={index} data-warning={event.warning}>
+                <span className="faint">
+                  <Time value={event.occurredAt} />
+                </span>
+                <span>
+                  {event.reason ? <strong>{event.reason} </strong> : null}
+                  {event.message}
+                </span>
+              </li>
+            ))}
+          </ul>
+        </>
+      ) : null}
+      {outputs != null ? (
+        <>
+          <h4 className={classes.part}>Outputs</h4>
+          <JsonView value={outputs} name={`outputs of ${name}, attempt ${attempt.attempt}`} />
+        </>
+      ) : null}
+    </section>
+  );
+}

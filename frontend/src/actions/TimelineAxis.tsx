@@ -1,0 +1,50 @@
+import { useElementSize } from "@mantine/hooks";
+import { scaleLinear } from "d3-scale";
+import { useRef } from "react";
+import { timeTicks } from "../ui/times";
+import classes from "./Timeline.module.css";
+import type { Timeline } from "./useTimeline";
+
+/** Pixels that the label of a moment needs. */
+const LABEL = 92;
+
+/** The moments above the bars. Dragging moves along. */
+export function TimelineAxis({ timeline: { zoom, mode, start, now, isLive } }: { timeline: Timeline }) {
+  const { ref, width } = useElementSize();
+  const grip = useRef<{ x: number } | null>(null);
+  const { from, to } = zoom.span;
+  const position = scaleLinear().domain([from, to]).range([0, 100]);
+  const ticks = timeTicks(from, to, Math.max(1, Math.floor(width / LABEL)), mode, start);
+  return (
+    <div
+      ref={ref}
+      className={classes.axis}
+      data-axis
+      data-moves={!zoom.isWhole}
+      onPointerDown={(event) => {
+        grip.current = { x: event.clientX };
+        event.currentTarget.setPointerCapture(event.pointerId);
+      }}
+      onPointerMove={(event) => {
+        if (!grip.current || !width) return;
+        zoom.pan(((grip.current.x - event.clientX) * (to - from)) / width);
+        grip.current = { x: event.clientX };
+      }}
+      onPointerUp={() => {
+        grip.current = null;
+      }}
+      onDoubleClick={zoom.reset}
+    >
+      {ticks.map(({ at, label }) => (
+        <span key={at} className={classes.tick} style={{ left: `${position(at)}%` }}>
+          {label}
+        </span>
+      ))}
+      {isLive && now >= from && now <= to ? (
+        <span className={classes.nowLabel} style={{ left: `${position(now)}%` }}>
+          now
+        </span>
+      ) : null}
+    </div>
+  );
+}

@@ -1,0 +1,40 @@
+import { graphql } from "../gql";
+
+export const ActionRowFragment = graphql(`
+  fragment ActionRow on Action {
+    id
+    revision
+    name
+    parentName
+    group
+    type
+    phase
+    attempts
+    cacheStatus
+    functionName
+    dependencies
+    createdAt
+    startedAt
+    endedAt
+    error {
+      code
+      message
+    }
+    abort {
+      state
+    }
+  }
+`);
+
+export const WatchActions = graphql(`
+  subscription WatchActions($run: RunIdentifierInput!, $after: String) {
+    actions(run: $run, after: $after) {
+      kind
+      cursor
+      removed
+      actions {
+        ...ActionRow
+      }
+    }
+  }
+`);

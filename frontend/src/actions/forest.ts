@@ -1,0 +1,237 @@
+import { Batch } from "../live/batch";
+import { type Frame, type Versioned, isNewer } from "../live/frames";
+import { PHASES, hasEnded } from "../ui/phases";
+
+/** What the tree needs of an action. */
+export interface ActionData extends Versioned {
+  name: string;
+  parentName?: string | null;
+  group?: string | null;
+  phase: string;
+  createdAt: string;
+  startedAt?: string | null;
+  endedAt?: string | null;
+  dependencies: readonly string[];
+}
+
+/** A line of the tree: an action, or a group of actions that are siblings. */
+export interface TreeNode<Data extends ActionData = ActionData> {
+  /** Stays the same as long as the line exists. */
+  key: string;
+  name: string;
+  action: Data | null;
+  parent: TreeNode<Data> | null;
+  children: TreeNode<Data>[];
+  /** Actions below it by phase, itself not included. */
+  counts: Map<string, number>;
+  /** Actions below it. */
+  total: number;
+  createdMs: number;
+}
+
+const actionKey = (name: string): string => `a:${name}`;
+const groupKey = (parent: string, group: string): string => `g:${parent}\n${group}`;
+
+/**
+ * The actions of a run as a tree, kept up to date a change at a time: an update costs as many steps as the
+ * action has ancestors, however large the run is.
+ */
+export class Forest<Data extends ActionData = ActionData> {
+  readonly batch: Batch;
+  readonly roots: TreeNode<Data>[] = [];
+  readonly nodes = new Map<string, TreeNode<Data>>();
+  synced = false;
+  /** Grows whenever lines come, go or move. */
+  structure = 0;
+  /** Grows with every change. */
+  version = 0;
+  /** From the first beginning to the last end that is known, in milliseconds since 1970. */
+  firstMs = Infinity;
+  lastMs = -Infinity;
+  unfinished = 0;
+  hasDependencies = false;
+
+  private readonly keyById = new Map<string, string>();
+  /** Lines whose parent is not here yet, by the parent's key. */
+  private readonly orphans = new Map<string, TreeNode<Data>[]>();
+  private seen: Set<string> | null = null;
+
+  constructor(schedule?: (flush: () => void) => void) {
+    this.batch = new Batch(schedule);
+  }
+
+  get size(): number {
+    return this.keyById.size;
+  }
+
+  find(name: string): TreeNode<Data> | undefined {
+    return this.nodes.get(actionKey(name));
+  }
+
+  *actions(): Generator<Data> {
+    for (const key of this.keyById.values()) {
+      const action = this.nodes.get(key)?.action;
+      if (action) yield action;
+    }
+  }
+
+  apply(frame: Frame<Data>): void {
+    if (frame.kind === "RESYNC" || (frame.kind === "SNAPSHOT" && this.synced && !this.seen)) {
+      this.seen = new Set();
+    }
+    for (const row of frame.rows) {
+      this.seen?.add(row.id);
+      this.put(row);
+    }
+    for (const id of frame.removed) this.remove(id);
+    if (frame.kind === "SYNCED") {
+      if (this.seen) for (const id of [...this.keyById.keys()]) if (!this.seen.has(id)) this.remove(id);
+      this.seen = null;
+      this.synced = true;
+    }
+    this.version += 1;
+    this.batch.touchAll();
+  }
+
+  private put(row: Data): void {
+    const key = actionKey(row.name);
+    const known = this.nodes.get(key);
+    if (known?.action) {
+      if (!isNewer(row, known.action)) return;
+      const before = known.action;
+      known.action = row;
+      this.note(row);
+      if (hasEnded(before.phase) !== hasEnded(row.phase)) this.unfinished += hasEnded(row.phase) ? -1 : 1;
+      if (before.phase !== row.phase) this.count(known.parent, { [before.phase]: -1, [row.phase]: 1 }, 0);
+      this.batch.touch(key);
+      return;
+    }
+    const node: TreeNode<Data> = {
+      key,
+      name: row.name,
+      action: row,
+      parent: null,
+      children: [],
+      counts: new Map(),
+      total: 0,
+      createdMs: Date.parse(row.createdAt),
+    };
+    this.nodes.set(key, node);
+    this.keyById.set(row.id, key);
+    if (!hasEnded(row.phase)) this.unfinished += 1;
+    this.note(row);
+    this.place(node, row);
+    const waiting = this.orphans.get(key);
+    if (waiting) {
+      this.orphans.delete(key);
+      for (const child of waiting) if (child.action) this.place(child, child.action);
+    }
+    this.structure += 1;
+  }
+
+  /** Put a line below its parent, or below its group there. */
+  private place(node: TreeNode<Data>, row: Data): void {
+    if (!row.parentName) {
+      insert(this.roots, node);
+      return;
+    }
+    const parent = this.find(row.parentName);
+    if (!parent) {
+      const key = actionKey(row.parentName);
+      this.orphans.set(key, [...(this.orphans.get(key) ?? []), node]);
+      return;
+    }
+    const holder = row.group ? this.group(parent, row.group, node.createdMs) : parent;
+    node.parent = holder;
+    insert(holder.children, node);
+    const changes = Object.fromEntries(node.counts);
+    changes[row.phase] = (changes[row.phase] ?? 0) + 1;
+    this.count(holder, changes, node.total + 1);
+  }
+
+  private group(parent: TreeNode<Data>, name: string, createdMs: number): TreeNode<Data> {
+    const key = groupKey(parent.key, name);
+    let group = this.nodes.get(key);
+    if (!group) {
+      group = { key, name, action: null, parent, children: [], counts: new Map(), total: 0, createdMs };
+      this.nodes.set(key, group);
+      insert(parent.children, group);
+    }
+    return group;
+  }
+
+  /** Add to the counts of a line and of all above it. */
+  private count(from: TreeNode<Data> | null, changes: Record<string, number>, total: number): void {
+    for (let node = from; node; node = node.parent) {
+      for (const [phase, change] of Object.entries(changes)) {
+        const count = (node.counts.get(phase) ?? 0) + change;
+        if (count > 0) node.counts.set(phase, count);
+        else node.counts.delete(phase);
+      }
+      node.total += total;
+      this.batch.touch(node.key);
+    }
+  }
+
+  private note(row: Data): void {
+    const created = Date.parse(row.createdAt);
+    this.firstMs = Math.min(this.firstMs, created, row.startedAt ? Date.parse(row.startedAt) : created);
+    this.lastMs = Math.max(this.lastMs, created, row.endedAt ? Date.parse(row.endedAt) : created);
+    if (row.dependencies.length) this.hasDependencies = true;
+  }
+
+  private remove(id: string): void {
+    const key = this.keyById.get(id);
+    const node = key === undefined ? undefined : this.nodes.get(key);
+    if (key === undefined || !node?.action) return;
+    this.keyById.delete(id);
+    this.nodes.delete(key);
+    if (!hasEnded(node.action.phase)) this.unfinished -= 1;
+    const siblings = node.parent ? node.parent.children : this.roots;
+    const at = siblings.indexOf(node);
+    if (at >= 0) siblings.splice(at, 1);
+    const changes = Object.fromEntries([...node.counts].map(([phase, count]) => [phase, -count]));
+    changes[node.action.phase] = (changes[node.action.phase] ?? 0) - 1;
+    this.count(node.parent, changes, -node.total - 1);
+    const group = node.parent;
+    if (group && !group.action && !group.children.length) {
+      this.nodes.delete(group.key);
+      group.parent?.children.splice(group.parent.children.indexOf(group), 1);
+    }
+    this.structure += 1;
+  }
+}
+
+/** Into its place among siblings: the oldest first, then by name. It is nearly always the last one. */
+function insert<Data extends ActionData>(siblings: TreeNode<Data>[], node: TreeNode<Data>): void {
+  let low = 0;
+  let high = siblings.length;
+  if (high && comesBefore(siblings[high - 1] as TreeNode<Data>, node)) low = high;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (comesBefore(siblings[middle] as TreeNode<Data>, node)) low = middle + 1;
+    else high = middle;
+  }
+  siblings.splice(low, 0, node);
+}
+
+function comesBefore(a: TreeNode, b: TreeNode): boolean {
+  return a.createdMs === b.createdMs ? a.name <= b.name : a.createdMs < b.createdMs;
+}
+
+/** The counts of a line as a bar wants them. */
+export function countsOf(node: TreeNode): { phase: string; count: number }[] {
+  return [...node.counts].map(([phase, count]) => ({ phase, count }));
+}
+
+/** All phases that occur in the forest, in their usual order, with how many there are. */
+export function phasesIn(forest: Forest): { phase: string; count: number }[] {
+  const counts = new Map<string, number>();
+  for (const root of forest.roots) {
+    for (const [phase, count] of root.counts) counts.set(phase, (counts.get(phase) ?? 0) + count);
+    if (root.action) counts.set(root.action.phase, (counts.get(root.action.phase) ?? 0) + 1);
+  }
+  const known = PHASES.filter((phase) => counts.has(phase));
+  const others = [...counts.keys()].filter((phase) => !PHASES.includes(phase));
+  return [...known, ...others].map((phase) => ({ phase, count: counts.get(phase) ?? 0 }));
+}

@@ -1,0 +1,60 @@
+import { useCallback, useMemo, useState } from "react";
+import { type Action, type ActionForest, useForestVersion } from "./useForest";
+import { type Line, type TreeFilter, isFiltering, isOpenAtFirst, visibleLines } from "./visible";
+
+/** The lines of the tree that are shown, which of them are open, and where the keyboard is. */
+export interface Lines {
+  shown: readonly Line<Action>[];
+  isFiltered: boolean;
+  /** The key of the line that the keyboard is at. */
+  cursor: string | null;
+  setCursor: (key: string) => void;
+  toggle: (key: string, isOpen: boolean) => void;
+  toggleAll: (isOpen: boolean) => void;
+}
+
+export function useLines(forest: ActionForest, filter: TreeFilter): Lines {
+  const [byKey, setByKey] = useState<ReadonlyMap<string, boolean>>(new Map());
+  const [cursor, setCursor] = useState<string | null>(null);
+  const structure = useForestVersion(forest, 150, "structure");
+  const version = useForestVersion(forest, 500, "version");
+  const isFiltered = isFiltering(filter);
+  // Which lines match a phase changes with every update, the lines themselves only with their number.
+  const changes = filter.phases.length ? version : structure;
+  const opened = useOpened(forest, structure);
+  const shown = useMemo(
+    () => visibleLines(forest, { byKey: new Map([...opened, ...byKey]) }, filter),
+    // eslint-disable-next-line react-hooks/exhaustive-deps -- the forest changes in place
+    [forest, byKey, opened, filter, changes],
+  );
+  const toggle = useCallback(
+    (key: string, isOpen: boolean) => setByKey((before) => new Map(before).set(key, isOpen)),
+    [],
+  );
+  const toggleAll = useCallback(
+    (isOpen: boolean) =>
+      setByKey(
+        new Map([...forest.nodes.values()].filter((node) => node.parent).map(({ key }) => [key, isOpen])),
+      ),
+    [forest],
+  );
+  return { shown, isFiltered, cursor, setCursor, toggle, toggleAll };
+}
+
+/**
+ * Which groups are open that nobody touched: settled when a group is first seen after the run was read, so
+ * that none folds by itself because more members came.
+ */
+function useOpened(forest: ActionForest, structure: number): ReadonlyMap<string, boolean> {
+  const [settled, setSettled] = useState<{ of: ActionForest; at: number; byKey: Map<string, boolean> }>();
+  if (forest.synced && (settled?.of !== forest || settled.at !== structure)) {
+    const byKey = new Map(settled?.of === forest ? settled.byKey : []);
+    for (const node of forest.nodes.values()) {
+      if (!node.action && !byKey.has(node.key)) byKey.set(node.key, isOpenAtFirst(node, forest.size));
+    }
+    setSettled({ of: forest, at: structure, byKey });
+  }
+  return settled?.of === forest ? settled.byKey : NONE;
+}
+
+const NONE: ReadonlyMap<string, boolean> = new Map();

@@ -1,0 +1,196 @@
+/* eslint-disable */
+import * as types from './graphql';
+import type { TypedDocumentNode as DocumentNode } from '@graphql-typed-document-node/core';
+
+/**
+ * Map of all GraphQL operations in the project.
+ *
+ * This map has several performance disadvantages:
+ * 1. It is not tree-shakeable, so it will include all operations in the project.
+ * 2. It is not minifiable, so the string of a GraphQL query will be multiple times inside the bundle.
+ * 3. It does not support dead code elimination, so it will add unused operations.
+ *
+ * Therefore it is highly recommended to use the babel or swc plugin for production.
+ * Learn more about it here: https://the-guild.dev/graphql/codegen/plugins/presets/preset-client#reducing-bundle-size
+ */
+type Documents = {
+    "\n  mutation AbortRun($input: AbortRunInput!) {\n    abortRun(input: $input) {\n      requested\n      run {\n        id\n        phase\n        abort {\n          ...AbortNotice\n        }\n      }\n    }\n  }\n": typeof types.AbortRunDocument,
+    "\n  mutation AbortAction($input: AbortActionInput!) {\n    abortAction(input: $input) {\n      requested\n      action {\n        id\n        phase\n        abort {\n          ...AbortNotice\n        }\n      }\n    }\n  }\n": typeof types.AbortActionDocument,
+    "\n  mutation AbortRuns($input: AbortRunsInput!) {\n    abortRuns(input: $input) {\n      matched\n      requested\n    }\n  }\n": typeof types.AbortRunsDocument,
+    "\n  fragment AbortNotice on Abort {\n    state\n    reason\n    requestedBy {\n      subject\n      name\n    }\n    requestedAt\n    attemptCount\n    nextAttemptAt\n    lastError\n    confirmedAt\n  }\n": typeof types.AbortNoticeFragmentDoc,
+    "\n  query PendingAborts($first: Int!) {\n    pendingAborts(first: $first) {\n      totalCount\n      nodes {\n        id\n        project\n        domain\n        runName\n        name\n        parentName\n        phase\n        abort {\n          ...AbortNotice\n        }\n      }\n    }\n  }\n": typeof types.PendingAbortsDocument,
+    "\n  mutation CountAbortable($input: AbortRunsInput!) {\n    abortRuns(input: $input) {\n      matched\n    }\n  }\n": typeof types.CountAbortableDocument,
+    "\n  fragment ActionDetails on Action {\n    type\n    group\n    taskType\n    functionName\n    environmentName\n    task {\n      name\n      version\n    }\n    createdBy {\n      subject\n      name\n    }\n    createdAt\n    startedAt\n    endedAt\n    dependencies\n  }\n": typeof types.ActionDetailsFragmentDoc,
+    "\n  fragment ActionView on Action {\n    id\n    project\n    domain\n    runName\n    name\n    phase\n    attempts\n    cacheStatus\n    createdAt\n    startedAt\n    endedAt\n    spec\n    state\n    error {\n      kind\n      code\n      message\n    }\n    abort {\n      ...AbortNotice\n    }\n    ...ActionDetails\n    ...ActionAttempts\n    ...ActionEvents\n  }\n": typeof types.ActionViewFragmentDoc,
+    "\n  query ActionOf($id: ActionIdentifierInput!, $events: Int!) {\n    action(id: $id) {\n      ...ActionView\n    }\n  }\n": typeof types.ActionOfDocument,
+    "\n  subscription LiveActionOf($id: ActionIdentifierInput!, $events: Int!) {\n    action(id: $id) {\n      ...ActionView\n    }\n  }\n": typeof types.LiveActionOfDocument,
+    "\n  fragment ActionAttempts on Action {\n    name\n    error {\n      message\n    }\n    attemptHistory {\n      attempt\n      phase\n      startedAt\n      endedAt\n      cluster\n      cacheStatus\n      outputs\n      error {\n        kind\n        code\n        message\n      }\n      logs {\n        name\n        uri\n      }\n      clusterEvents {\n        occurredAt\n        message\n        reason\n        warning\n      }\n      phaseTransitions {\n        phase\n        startedAt\n        endedAt\n      }\n    }\n  }\n": typeof types.ActionAttemptsFragmentDoc,
+    "\n  fragment ActionEvents on Action {\n    name\n    events(last: $events) {\n      pageInfo {\n        hasPreviousPage\n      }\n      nodes {\n        id\n        attempt\n        phase\n        version\n        occurredAt\n        reportedAt\n        info\n        error {\n          message\n        }\n        clusterEvents {\n          message\n          reason\n        }\n      }\n    }\n  }\n": typeof types.ActionEventsFragmentDoc,
+    "\n  query AttemptTimes($id: ActionIdentifierInput!) {\n    action(id: $id) {\n      id\n      attemptHistory {\n        attempt\n        phase\n        startedAt\n        endedAt\n      }\n    }\n  }\n": typeof types.AttemptTimesDocument,
+    "\n  fragment ActionRow on Action {\n    id\n    revision\n    name\n    parentName\n    group\n    type\n    phase\n    attempts\n    cacheStatus\n    functionName\n    dependencies\n    createdAt\n    startedAt\n    endedAt\n    error {\n      code\n      message\n    }\n    abort {\n      state\n    }\n  }\n": typeof types.ActionRowFragmentDoc,
+    "\n  subscription WatchActions($run: RunIdentifierInput!, $after: String) {\n    actions(run: $run, after: $after) {\n      kind\n      cursor\n      removed\n      actions {\n        ...ActionRow\n      }\n    }\n  }\n": typeof types.WatchActionsDocument,
+    "\n  query RunHistogram($filter: RunFilter, $startDate: DateTime!, $endDate: DateTime!, $buckets: Int!) {\n    runHistogram(filter: $filter, startDate: $startDate, endDate: $endDate, buckets: $buckets) {\n      startDate\n      endDate\n      phaseCounts {\n        phase\n        count\n      }\n    }\n  }\n": typeof types.RunHistogramDocument,
+    "\n  query Projects {\n    projects {\n      name\n      domains\n    }\n  }\n": typeof types.ProjectsDocument,
+    "\n  fragment RunHeader on Run {\n    id\n    project\n    domain\n    name\n    phase\n    attempts\n    source\n    labels {\n      key\n      value\n    }\n    task {\n      name\n      version\n    }\n    functionName\n    environmentName\n    trigger {\n      taskName\n      name\n      revision\n    }\n    createdBy {\n      kind\n      subject\n      name\n    }\n    error {\n      kind\n      code\n      message\n    }\n    abort {\n      ...AbortNotice\n    }\n    createdAt\n    triggeredAt\n    startedAt\n    endedAt\n    phaseCounts {\n      phase\n      count\n    }\n  }\n": typeof types.RunHeaderFragmentDoc,
+    "\n  query RunOf($id: RunIdentifierInput!) {\n    run(id: $id) {\n      id\n      phase\n      ...RunHeader\n    }\n  }\n": typeof types.RunOfDocument,
+    "\n  subscription LiveRunOf($id: RunIdentifierInput!) {\n    run(id: $id) {\n      id\n      phase\n      ...RunHeader\n    }\n  }\n": typeof types.LiveRunOfDocument,
+    "\n  fragment RunRow on Run {\n    id\n    project\n    domain\n    name\n    phase\n    revision\n    source\n    labels {\n      key\n      value\n    }\n    task {\n      name\n      version\n    }\n    functionName\n    createdBy {\n      kind\n      subject\n      name\n    }\n    abort {\n      state\n      attemptCount\n    }\n    error {\n      code\n      message\n    }\n    createdAt\n    triggeredAt\n    startedAt\n    endedAt\n    phaseCounts {\n      phase\n      count\n    }\n  }\n": typeof types.RunRowFragmentDoc,
+    "\n  subscription WatchRuns($filter: RunFilter, $first: Int!, $after: String) {\n    runs(filter: $filter, first: $first, after: $after) {\n      kind\n      cursor\n      removed\n      runs {\n        id\n        revision\n        createdAt\n        ...RunRow\n      }\n    }\n  }\n": typeof types.WatchRunsDocument,
+    "\n  query OlderRuns($filter: RunFilter, $first: Int!, $after: String) {\n    runs(filter: $filter, first: $first, after: $after) {\n      pageInfo {\n        hasNextPage\n        endCursor\n      }\n      nodes {\n        id\n        revision\n        createdAt\n        ...RunRow\n      }\n    }\n  }\n": typeof types.OlderRunsDocument,
+    "\n  query FindRuns($search: String!) {\n    runs(filter: { search: $search }, first: 8) {\n      nodes {\n        id\n        project\n        domain\n        name\n        phase\n      }\n    }\n  }\n": typeof types.FindRunsDocument,
+    "\n  fragment TaskRow on TaskSummary {\n    project\n    domain\n    taskName\n    functionName\n    runs\n    ended\n    failed\n    failureRate\n    durationP50Ms\n    durationP95Ms\n    lastCreatedAt\n    phaseCounts {\n      phase\n      count\n    }\n    recentRuns(first: 20) {\n      id\n      project\n      domain\n      name\n      phase\n      durationMs\n    }\n  }\n": typeof types.TaskRowFragmentDoc,
+    "\n  query TaskSummaries($filter: RunFilter, $first: Int!) {\n    tasks(filter: $filter, first: $first) {\n      pageInfo {\n        hasNextPage\n      }\n      nodes {\n        ...TaskRow\n      }\n    }\n  }\n": typeof types.TaskSummariesDocument,
+};
+const documents: Documents = {
+    "\n  mutation AbortRun($input: AbortRunInput!) {\n    abortRun(input: $input) {\n      requested\n      run {\n        id\n        phase\n        abort {\n          ...AbortNotice\n        }\n      }\n    }\n  }\n": types.AbortRunDocument,
+    "\n  mutation AbortAction($input: AbortActionInput!) {\n    abortAction(input: $input) {\n      requested\n      action {\n        id\n        phase\n        abort {\n          ...AbortNotice\n        }\n      }\n    }\n  }\n": types.AbortActionDocument,
+    "\n  mutation AbortRuns($input: AbortRunsInput!) {\n    abortRuns(input: $input) {\n      matched\n      requested\n    }\n  }\n": types.AbortRunsDocument,
+    "\n  fragment AbortNotice on Abort {\n    state\n    reason\n    requestedBy {\n      subject\n      name\n    }\n    requestedAt\n    attemptCount\n    nextAttemptAt\n    lastError\n    confirmedAt\n  }\n": types.AbortNoticeFragmentDoc,
+    "\n  query PendingAborts($first: Int!) {\n    pendingAborts(first: $first) {\n      totalCount\n      nodes {\n        id\n        project\n        domain\n        runName\n        name\n        parentName\n        phase\n        abort {\n          ...AbortNotice\n        }\n      }\n    }\n  }\n": types.PendingAbortsDocument,
+    "\n  mutation CountAbortable($input: AbortRunsInput!) {\n    abortRuns(input: $input) {\n      matched\n    }\n  }\n": types.CountAbortableDocument,
+    "\n  fragment ActionDetails on Action {\n    type\n    group\n    taskType\n    functionName\n    environmentName\n    task {\n      name\n      version\n    }\n    createdBy {\n      subject\n      name\n    }\n    createdAt\n    startedAt\n    endedAt\n    dependencies\n  }\n": types.ActionDetailsFragmentDoc,
+    "\n  fragment ActionView on Action {\n    id\n    project\n    domain\n    runName\n    name\n    phase\n    attempts\n    cacheStatus\n    createdAt\n    startedAt\n    endedAt\n    spec\n    state\n    error {\n      kind\n      code\n      message\n    }\n    abort {\n      ...AbortNotice\n    }\n    ...ActionDetails\n    ...ActionAttempts\n    ...ActionEvents\n  }\n": types.ActionViewFragmentDoc,
+    "\n  query ActionOf($id: ActionIdentifierInput!, $events: Int!) {\n    action(id: $id) {\n      ...ActionView\n    }\n  }\n": types.ActionOfDocument,
+    "\n  subscription LiveActionOf($id: ActionIdentifierInput!, $events: Int!) {\n    action(id: $id) {\n      ...ActionView\n    }\n  }\n": types.LiveActionOfDocument,
+    "\n  fragment ActionAttempts on Action {\n    name\n    error {\n      message\n    }\n    attemptHistory {\n      attempt\n      phase\n      startedAt\n      endedAt\n      cluster\n      cacheStatus\n      outputs\n      error {\n        kind\n        code\n        message\n      }\n      logs {\n        name\n        uri\n      }\n      clusterEvents {\n        occurredAt\n        message\n        reason\n        warning\n      }\n      phaseTransitions {\n        phase\n        startedAt\n        endedAt\n      }\n    }\n  }\n": types.ActionAttemptsFragmentDoc,
+    "\n  fragment ActionEvents on Action {\n    name\n    events(last: $events) {\n      pageInfo {\n        hasPreviousPage\n      }\n      nodes {\n        id\n        attempt\n        phase\n        version\n        occurredAt\n        reportedAt\n        info\n        error {\n          message\n        }\n        clusterEvents {\n          message\n          reason\n        }\n      }\n    }\n  }\n": types.ActionEventsFragmentDoc,
+    "\n  query AttemptTimes($id: ActionIdentifierInput!) {\n    action(id: $id) {\n      id\n      attemptHistory {\n        attempt\n        phase\n        startedAt\n        endedAt\n      }\n    }\n  }\n": types.AttemptTimesDocument,
+    "\n  fragment ActionRow on Action {\n    id\n    revision\n    name\n    parentName\n    group\n    type\n    phase\n    attempts\n    cacheStatus\n    functionName\n    dependencies\n    createdAt\n    startedAt\n    endedAt\n    error {\n      code\n      message\n    }\n    abort {\n      state\n    }\n  }\n": types.ActionRowFragmentDoc,
+    "\n  subscription WatchActions($run: RunIdentifierInput!, $after: String) {\n    actions(run: $run, after: $after) {\n      kind\n      cursor\n      removed\n      actions {\n        ...ActionRow\n      }\n    }\n  }\n": types.WatchActionsDocument,
+    "\n  query RunHistogram($filter: RunFilter, $startDate: DateTime!, $endDate: DateTime!, $buckets: Int!) {\n    runHistogram(filter: $filter, startDate: $startDate, endDate: $endDate, buckets: $buckets) {\n      startDate\n      endDate\n      phaseCounts {\n        phase\n        count\n      }\n    }\n  }\n": types.RunHistogramDocument,
+    "\n  query Projects {\n    projects {\n      name\n      domains\n    }\n  }\n": types.ProjectsDocument,
+    "\n  fragment RunHeader on Run {\n    id\n    project\n    domain\n    name\n    phase\n    attempts\n    source\n    labels {\n      key\n      value\n    }\n    task {\n      name\n      version\n    }\n    functionName\n    environmentName\n    trigger {\n      taskName\n      name\n      revision\n    }\n    createdBy {\n      kind\n      subject\n      name\n    }\n    error {\n      kind\n      code\n      message\n    }\n    abort {\n      ...AbortNotice\n    }\n    createdAt\n    triggeredAt\n    startedAt\n    endedAt\n    phaseCounts {\n      phase\n      count\n    }\n  }\n": types.RunHeaderFragmentDoc,
+    "\n  query RunOf($id: RunIdentifierInput!) {\n    run(id: $id) {\n      id\n      phase\n      ...RunHeader\n    }\n  }\n": types.RunOfDocument,
+    "\n  subscription LiveRunOf($id: RunIdentifierInput!) {\n    run(id: $id) {\n      id\n      phase\n      ...RunHeader\n    }\n  }\n": types.LiveRunOfDocument,
+    "\n  fragment RunRow on Run {\n    id\n    project\n    domain\n    name\n    phase\n    revision\n    source\n    labels {\n      key\n      value\n    }\n    task {\n      name\n      version\n    }\n    functionName\n    createdBy {\n      kind\n      subject\n      name\n    }\n    abort {\n      state\n      attemptCount\n    }\n    error {\n      code\n      message\n    }\n    createdAt\n    triggeredAt\n    startedAt\n    endedAt\n    phaseCounts {\n      phase\n      count\n    }\n  }\n": types.RunRowFragmentDoc,
+    "\n  subscription WatchRuns($filter: RunFilter, $first: Int!, $after: String) {\n    runs(filter: $filter, first: $first, after: $after) {\n      kind\n      cursor\n      removed\n      runs {\n        id\n        revision\n        createdAt\n        ...RunRow\n      }\n    }\n  }\n": types.WatchRunsDocument,
+    "\n  query OlderRuns($filter: RunFilter, $first: Int!, $after: String) {\n    runs(filter: $filter, first: $first, after: $after) {\n      pageInfo {\n        hasNextPage\n        endCursor\n      }\n      nodes {\n        id\n        revision\n        createdAt\n        ...RunRow\n      }\n    }\n  }\n": types.OlderRunsDocument,
+    "\n  query FindRuns($search: String!) {\n    runs(filter: { search: $search }, first: 8) {\n      nodes {\n        id\n        project\n        domain\n        name\n        phase\n      }\n    }\n  }\n": types.FindRunsDocument,
+    "\n  fragment TaskRow on TaskSummary {\n    project\n    domain\n    taskName\n    functionName\n    runs\n    ended\n    failed\n    failureRate\n    durationP50Ms\n    durationP95Ms\n    lastCreatedAt\n    phaseCounts {\n      phase\n      count\n    }\n    recentRuns(first: 20) {\n      id\n      project\n      domain\n      name\n      phase\n      durationMs\n    }\n  }\n": types.TaskRowFragmentDoc,
+    "\n  query TaskSummaries($filter: RunFilter, $first: Int!) {\n    tasks(filter: $filter, first: $first) {\n      pageInfo {\n        hasNextPage\n      }\n      nodes {\n        ...TaskRow\n      }\n    }\n  }\n": types.TaskSummariesDocument,
+};
+
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ *
+ *
+ * @example
+ * ```ts
+ * const query = graphql(`query GetUser($id: ID!) { user(id: $id) { name } }`);
+ * ```
+ *
+ * The query argument is unknown!
+ * Please regenerate the types.
+ */
+export function graphql(source: string): unknown;
+
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  mutation AbortRun($input: AbortRunInput!) {\n    abortRun(input: $input) {\n      requested\n      run {\n        id\n        phase\n        abort {\n          ...AbortNotice\n        }\n      }\n    }\n  }\n"): (typeof documents)["\n  mutation AbortRun($input: AbortRunInput!) {\n    abortRun(input: $input) {\n      requested\n      run {\n        id\n        phase\n        abort {\n          ...AbortNotice\n        }\n      }\n    }\n  }\n"];
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  mutation AbortAction($input: AbortActionInput!) {\n    abortAction(input: $input) {\n      requested\n      action {\n        id\n        phase\n        abort {\n          ...AbortNotice\n        }\n      }\n    }\n  }\n"): (typeof documents)["\n  mutation AbortAction($input: AbortActionInput!) {\n    abortAction(input: $input) {\n      requested\n      action {\n        id\n        phase\n        abort {\n          ...AbortNotice\n        }\n      }\n    }\n  }\n"];
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  mutation AbortRuns($input: AbortRunsInput!) {\n    abortRuns(input: $input) {\n      matched\n      requested\n    }\n  }\n"): (typeof documents)["\n  mutation AbortRuns($input: AbortRunsInput!) {\n    abortRuns(input: $input) {\n      matched\n      requested\n    }\n  }\n"];
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  fragment AbortNotice on Abort {\n    state\n    reason\n    requestedBy {\n      subject\n      name\n    }\n    requestedAt\n    attemptCount\n    nextAttemptAt\n    lastError\n    confirmedAt\n  }\n"): (typeof documents)["\n  fragment AbortNotice on Abort {\n    state\n    reason\n    requestedBy {\n      subject\n      name\n    }\n    requestedAt\n    attemptCount\n    nextAttemptAt\n    lastError\n    confirmedAt\n  }\n"];
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  query PendingAborts($first: Int!) {\n    pendingAborts(first: $first) {\n      totalCount\n      nodes {\n        id\n        project\n        domain\n        runName\n        name\n        parentName\n        phase\n        abort {\n          ...AbortNotice\n        }\n      }\n    }\n  }\n"): (typeof documents)["\n  query PendingAborts($first: Int!) {\n    pendingAborts(first: $first) {\n      totalCount\n      nodes {\n        id\n        project\n        domain\n        runName\n        name\n        parentName\n        phase\n        abort {\n          ...AbortNotice\n        }\n      }\n    }\n  }\n"];
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  mutation CountAbortable($input: AbortRunsInput!) {\n    abortRuns(input: $input) {\n      matched\n    }\n  }\n"): (typeof documents)["\n  mutation CountAbortable($input: AbortRunsInput!) {\n    abortRuns(input: $input) {\n      matched\n    }\n  }\n"];
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  fragment ActionDetails on Action {\n    type\n    group\n    taskType\n    functionName\n    environmentName\n    task {\n      name\n      version\n    }\n    createdBy {\n      subject\n      name\n    }\n    createdAt\n    startedAt\n    endedAt\n    dependencies\n  }\n"): (typeof documents)["\n  fragment ActionDetails on Action {\n    type\n    group\n    taskType\n    functionName\n    environmentName\n    task {\n      name\n      version\n    }\n    createdBy {\n      subject\n      name\n    }\n    createdAt\n    startedAt\n    endedAt\n    dependencies\n  }\n"];
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  fragment ActionView on Action {\n    id\n    project\n    domain\n    runName\n    name\n    phase\n    attempts\n    cacheStatus\n    createdAt\n    startedAt\n    endedAt\n    spec\n    state\n    error {\n      kind\n      code\n      message\n    }\n    abort {\n      ...AbortNotice\n    }\n    ...ActionDetails\n    ...ActionAttempts\n    ...ActionEvents\n  }\n"): (typeof documents)["\n  fragment ActionView on Action {\n    id\n    project\n    domain\n    runName\n    name\n    phase\n    attempts\n    cacheStatus\n    createdAt\n    startedAt\n    endedAt\n    spec\n    state\n    error {\n      kind\n      code\n      message\n    }\n    abort {\n      ...AbortNotice\n    }\n    ...ActionDetails\n    ...ActionAttempts\n    ...ActionEvents\n  }\n"];
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  query ActionOf($id: ActionIdentifierInput!, $events: Int!) {\n    action(id: $id) {\n      ...ActionView\n    }\n  }\n"): (typeof documents)["\n  query ActionOf($id: ActionIdentifierInput!, $events: Int!) {\n    action(id: $id) {\n      ...ActionView\n    }\n  }\n"];
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  subscription LiveActionOf($id: ActionIdentifierInput!, $events: Int!) {\n    action(id: $id) {\n      ...ActionView\n    }\n  }\n"): (typeof documents)["\n  subscription LiveActionOf($id: ActionIdentifierInput!, $events: Int!) {\n    action(id: $id) {\n      ...ActionView\n    }\n  }\n"];
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  fragment ActionAttempts on Action {\n    name\n    error {\n      message\n    }\n    attemptHistory {\n      attempt\n      phase\n      startedAt\n      endedAt\n      cluster\n      cacheStatus\n      outputs\n      error {\n        kind\n        code\n        message\n      }\n      logs {\n        name\n        uri\n      }\n      clusterEvents {\n        occurredAt\n        message\n        reason\n        warning\n      }\n      phaseTransitions {\n        phase\n        startedAt\n        endedAt\n      }\n    }\n  }\n"): (typeof documents)["\n  fragment ActionAttempts on Action {\n    name\n    error {\n      message\n    }\n    attemptHistory {\n      attempt\n      phase\n      startedAt\n      endedAt\n      cluster\n      cacheStatus\n      outputs\n      error {\n        kind\n        code\n        message\n      }\n      logs {\n        name\n        uri\n      }\n      clusterEvents {\n        occurredAt\n        message\n        reason\n        warning\n      }\n      phaseTransitions {\n        phase\n        startedAt\n        endedAt\n      }\n    }\n  }\n"];
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  fragment ActionEvents on Action {\n    name\n    events(last: $events) {\n      pageInfo {\n        hasPreviousPage\n      }\n      nodes {\n        id\n        attempt\n        phase\n        version\n        occurredAt\n        reportedAt\n        info\n        error {\n          message\n        }\n        clusterEvents {\n          message\n          reason\n        }\n      }\n    }\n  }\n"): (typeof documents)["\n  fragment ActionEvents on Action {\n    name\n    events(last: $events) {\n      pageInfo {\n        hasPreviousPage\n      }\n      nodes {\n        id\n        attempt\n        phase\n        version\n        occurredAt\n        reportedAt\n        info\n        error {\n          message\n        }\n        clusterEvents {\n          message\n          reason\n        }\n      }\n    }\n  }\n"];
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  query AttemptTimes($id: ActionIdentifierInput!) {\n    action(id: $id) {\n      id\n      attemptHistory {\n        attempt\n        phase\n        startedAt\n        endedAt\n      }\n    }\n  }\n"): (typeof documents)["\n  query AttemptTimes($id: ActionIdentifierInput!) {\n    action(id: $id) {\n      id\n      attemptHistory {\n        attempt\n        phase\n        startedAt\n        endedAt\n      }\n    }\n  }\n"];
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  fragment ActionRow on Action {\n    id\n    revision\n    name\n    parentName\n    group\n    type\n    phase\n    attempts\n    cacheStatus\n    functionName\n    dependencies\n    createdAt\n    startedAt\n    endedAt\n    error {\n      code\n      message\n    }\n    abort {\n      state\n    }\n  }\n"): (typeof documents)["\n  fragment ActionRow on Action {\n    id\n    revision\n    name\n    parentName\n    group\n    type\n    phase\n    attempts\n    cacheStatus\n    functionName\n    dependencies\n    createdAt\n    startedAt\n    endedAt\n    error {\n      code\n      message\n    }\n    abort {\n      state\n    }\n  }\n"];
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  subscription WatchActions($run: RunIdentifierInput!, $after: String) {\n    actions(run: $run, after: $after) {\n      kind\n      cursor\n      removed\n      actions {\n        ...ActionRow\n      }\n    }\n  }\n"): (typeof documents)["\n  subscription WatchActions($run: RunIdentifierInput!, $after: String) {\n    actions(run: $run, after: $after) {\n      kind\n      cursor\n      removed\n      actions {\n        ...ActionRow\n      }\n    }\n  }\n"];
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  query RunHistogram($filter: RunFilter, $startDate: DateTime!, $endDate: DateTime!, $buckets: Int!) {\n    runHistogram(filter: $filter, startDate: $startDate, endDate: $endDate, buckets: $buckets) {\n      startDate\n      endDate\n      phaseCounts {\n        phase\n        count\n      }\n    }\n  }\n"): (typeof documents)["\n  query RunHistogram($filter: RunFilter, $startDate: DateTime!, $endDate: DateTime!, $buckets: Int!) {\n    runHistogram(filter: $filter, startDate: $startDate, endDate: $endDate, buckets: $buckets) {\n      startDate\n      endDate\n      phaseCounts {\n        phase\n        count\n      }\n    }\n  }\n"];
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  query Projects {\n    projects {\n      name\n      domains\n    }\n  }\n"): (typeof documents)["\n  query Projects {\n    projects {\n      name\n      domains\n    }\n  }\n"];
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  fragment RunHeader on Run {\n    id\n    project\n    domain\n    name\n    phase\n    attempts\n    source\n    labels {\n      key\n      value\n    }\n    task {\n      name\n      version\n    }\n    functionName\n    environmentName\n    trigger {\n      taskName\n      name\n      revision\n    }\n    createdBy {\n      kind\n      subject\n      name\n    }\n    error {\n      kind\n      code\n      message\n    }\n    abort {\n      ...AbortNotice\n    }\n    createdAt\n    triggeredAt\n    startedAt\n    endedAt\n    phaseCounts {\n      phase\n      count\n    }\n  }\n"): (typeof documents)["\n  fragment RunHeader on Run {\n    id\n    project\n    domain\n    name\n    phase\n    attempts\n    source\n    labels {\n      key\n      value\n    }\n    task {\n      name\n      version\n    }\n    functionName\n    environmentName\n    trigger {\n      taskName\n      name\n      revision\n    }\n    createdBy {\n      kind\n      subject\n      name\n    }\n    error {\n      kind\n      code\n      message\n    }\n    abort {\n      ...AbortNotice\n    }\n    createdAt\n    triggeredAt\n    startedAt\n    endedAt\n    phaseCounts {\n      phase\n      count\n    }\n  }\n"];
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  query RunOf($id: RunIdentifierInput!) {\n    run(id: $id) {\n      id\n      phase\n      ...RunHeader\n    }\n  }\n"): (typeof documents)["\n  query RunOf($id: RunIdentifierInput!) {\n    run(id: $id) {\n      id\n      phase\n      ...RunHeader\n    }\n  }\n"];
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  subscription LiveRunOf($id: RunIdentifierInput!) {\n    run(id: $id) {\n      id\n      phase\n      ...RunHeader\n    }\n  }\n"): (typeof documents)["\n  subscription LiveRunOf($id: RunIdentifierInput!) {\n    run(id: $id) {\n      id\n      phase\n      ...RunHeader\n    }\n  }\n"];
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  fragment RunRow on Run {\n    id\n    project\n    domain\n    name\n    phase\n    revision\n    source\n    labels {\n      key\n      value\n    }\n    task {\n      name\n      version\n    }\n    functionName\n    createdBy {\n      kind\n      subject\n      name\n    }\n    abort {\n      state\n      attemptCount\n    }\n    error {\n      code\n      message\n    }\n    createdAt\n    triggeredAt\n    startedAt\n    endedAt\n    phaseCounts {\n      phase\n      count\n    }\n  }\n"): (typeof documents)["\n  fragment RunRow on Run {\n    id\n    project\n    domain\n    name\n    phase\n    revision\n    source\n    labels {\n      key\n      value\n    }\n    task {\n      name\n      version\n    }\n    functionName\n    createdBy {\n      kind\n      subject\n      name\n    }\n    abort {\n      state\n      attemptCount\n    }\n    error {\n      code\n      message\n    }\n    createdAt\n    triggeredAt\n    startedAt\n    endedAt\n    phaseCounts {\n      phase\n      count\n    }\n  }\n"];
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  subscription WatchRuns($filter: RunFilter, $first: Int!, $after: String) {\n    runs(filter: $filter, first: $first, after: $after) {\n      kind\n      cursor\n      removed\n      runs {\n        id\n        revision\n        createdAt\n        ...RunRow\n      }\n    }\n  }\n"): (typeof documents)["\n  subscription WatchRuns($filter: RunFilter, $first: Int!, $after: String) {\n    runs(filter: $filter, first: $first, after: $after) {\n      kind\n      cursor\n      removed\n      runs {\n        id\n        revision\n        createdAt\n        ...RunRow\n      }\n    }\n  }\n"];
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  query OlderRuns($filter: RunFilter, $first: Int!, $after: String) {\n    runs(filter: $filter, first: $first, after: $after) {\n      pageInfo {\n        hasNextPage\n        endCursor\n      }\n      nodes {\n        id\n        revision\n        createdAt\n        ...RunRow\n      }\n    }\n  }\n"): (typeof documents)["\n  query OlderRuns($filter: RunFilter, $first: Int!, $after: String) {\n    runs(filter: $filter, first: $first, after: $after) {\n      pageInfo {\n        hasNextPage\n        endCursor\n      }\n      nodes {\n        id\n        revision\n        createdAt\n        ...RunRow\n      }\n    }\n  }\n"];
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  query FindRuns($search: String!) {\n    runs(filter: { search: $search }, first: 8) {\n      nodes {\n        id\n        project\n        domain\n        name\n        phase\n      }\n    }\n  }\n"): (typeof documents)["\n  query FindRuns($search: String!) {\n    runs(filter: { search: $search }, first: 8) {\n      nodes {\n        id\n        project\n        domain\n        name\n        phase\n      }\n    }\n  }\n"];
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  fragment TaskRow on TaskSummary {\n    project\n    domain\n    taskName\n    functionName\n    runs\n    ended\n    failed\n    failureRate\n    durationP50Ms\n    durationP95Ms\n    lastCreatedAt\n    phaseCounts {\n      phase\n      count\n    }\n    recentRuns(first: 20) {\n      id\n      project\n      domain\n      name\n      phase\n      durationMs\n    }\n  }\n"): (typeof documents)["\n  fragment TaskRow on TaskSummary {\n    project\n    domain\n    taskName\n    functionName\n    runs\n    ended\n    failed\n    failureRate\n    durationP50Ms\n    durationP95Ms\n    lastCreatedAt\n    phaseCounts {\n      phase\n      count\n    }\n    recentRuns(first: 20) {\n      id\n      project\n      domain\n      name\n      phase\n      durationMs\n    }\n  }\n"];
+/**
+ * The graphql function is used to parse GraphQL queries into a document that can be used by GraphQL clients.
+ */
+export function graphql(source: "\n  query TaskSummaries($filter: RunFilter, $first: Int!) {\n    tasks(filter: $filter, first: $first) {\n      pageInfo {\n        hasNextPage\n      }\n      nodes {\n        ...TaskRow\n      }\n    }\n  }\n"): (typeof documents)["\n  query TaskSummaries($filter: RunFilter, $first: Int!) {\n    tasks(filter: $filter, first: $first) {\n      pageInfo {\n        hasNextPage\n      }\n      nodes {\n        ...TaskRow\n      }\n    }\n  }\n"];
+
+export function graphql(source: string) {
+  return (documents as any)[source] ?? {};
+}
+
+export type DocumentType<TDocumentNode extends DocumentNode<any, any>> = TDocumentNode extends DocumentNode<  infer TType,  any>  ? TType  : never;

@@ -1,0 +1,16 @@
+import "./ui/kit.css";
+import "./ui/theme.css";
+
+import { StrictMode } from "react";
+import { createRoot } from "react-dom/client";
+import { App } from "./App";
+import { openApi } from "./live/api";
+import { createPageRouter } from "./router";
+
+const root = document.getElementById("root");
+if (!root) throw new Error("the page has no place to be drawn in");
+createRoot(root).render(
+  <StrictMode>
+    <App api={openApi(document.baseURI)} router={createPageRouter(document.baseURI)} />
+  </StrictMode>,
+);

@@ -1,0 +1,83 @@
+import { createRootRoute, createRoute, createRouter, redirect } from "@tanstack/react-router";
+import { AbortsPage } from "./aborts/AbortsPage";
+import { BrokenPage, NoSuchPage, Shell } from "./shell/Shell";
+import { parseQuery, printQuery, text, texts } from "./live/search";
+import { RunPage } from "./runs/RunPage";
+import { RunsPage } from "./runs/RunsPage";
+import { readRunSearch } from "./runs/runSearch";
+import { TasksPage } from "./tasks/TasksPage";
+import { readTaskSearch } from "./tasks/taskSearch";
+
+const root = createRootRoute({
+  component: Shell,
+  notFoundComponent: NoSuchPage,
+  errorComponent: ({ error }) => <BrokenPage error={error as Error} />,
+});
+
+const home = createRoute({
+  getParentRoute: () => root,
+  path: "/",
+  beforeLoad: () => {
+    // eslint-disable-next-line @typescript-eslint/only-throw-error -- this is how the router redirects
+    throw redirect({ to: "/runs", replace: true });
+  },
+});
+
+const runs = createRoute({
+  getParentRoute: () => root,
+  path: "/runs",
+  validateSearch: readRunSearch,
+  component: RunsPage,
+});
+
+/** What is shown of a run. */
+export interface RunPageSearch {
+  view?: "timeline" | undefined;
+  q?: string | undefined;
+  phase?: string[] | undefined;
+  /** The action that is open beside the tree. */
+  action?: string | undefined;
+}
+
+const run = createRoute({
+  getParentRoute: () => root,
+  path: "/runs/$project/$domain/$name",
+  validateSearch: (query: Record<string, unknown>): RunPageSearch => ({
+    view: query.view === "timeline" ? "timeline" : undefined,
+    q: text(query.q),
+    phase: texts(query.phase),
+    action: text(query.action),
+  }),
+  component: RunPage,
+});
+
+const tasks = createRoute({
+  getParentRoute: () => root,
+  path: "/tasks",
+  validateSearch: readTaskSearch,
+  component: TasksPage,
+});
+
+const aborts = createRoute({ getParentRoute: () => root, path: "/aborts", component: AbortsPage });
+
+const routeTree = root.addChildren([home, runs, run, tasks, aborts]);
+
+/** The router of the page, wherever the page lies. */
+export function createPageRouter(base: string) {
+  return createRouter({
+    routeTree,
+    basepath: new URL(base).pathname,
+    parseSearch: parseQuery,
+    stringifySearch: printQuery,
+    trailingSlash: "never",
+    scrollRestoration: false,
+  });
+}
+
+export type Router = ReturnType<typeof createPageRouter>;
+
+declare module "@tanstack/react-router" {
+  interface Register {
+    router: Router;
+  }
+}

@@ -1,0 +1,128 @@
+import { useEffect, useMemo, useState } from "react";
+import { useQuery } from "urql";
+import { graphql } from "../gql";
+import type { RunFilter } from "../gql/graphql";
+import { useNow } from "../ui/clock";
+import { formatDuration } from "../ui/durations";
+import { phaseLook } from "../ui/phases";
+import { describeCounts, inBarOrder } from "../ui/PhaseBar";
+import { usePreference } from "../ui/preferences";
+import { timeMode } from "../ui/timeMode";
+import { formatTime } from "../ui/times";
+import classes from "./DensityStrip.module.css";
+
+const RunHistogram = graphql(`
+  query RunHistogram($filter: RunFilter, $startDate: DateTime!, $endDate: DateTime!, $buckets: Int!) {
+    runHistogram(filter: $filter, startDate: $startDate, endDate: $endDate, buckets: $buckets) {
+      startDate
+      endDate
+      phaseCounts {
+        phase
+        count
+      }
+    }
+  }
+`);
+
+const HOUR = 3_600_000;
+/** The times that can be looked at, and in how many parts each is cut. */
+const RANGES = {
+  "1h": { ms: HOUR, buckets: 60 },
+  "24h": { ms: 24 * HOUR, buckets: 96 },
+  "7d": { ms: 168 * HOUR, buckets: 84 },
+  "30d": { ms: 720 * HOUR, buckets: 90 },
+};
+type Range = keyof typeof RANGES;
+
+/** Milliseconds between two looks while something happens. */
+const AGAIN = 5_000;
+
+interface Props {
+  filter: RunFilter;
+  /** Changes when runs come or change, so that it is counted again. */
+  version: unknown;
+  /** Shows only the runs between two moments. */
+  onPick: (from: string, to: string) => void;
+}
+
+/** How many runs began when, by how they stand now. */
+export function DensityStrip({ filter, version, onPick }: Props) {
+  const [range, setRange] = useState<Range>("24h");
+  const mode = usePreference(timeMode);
+  const { ms, buckets } = RANGES[range];
+  // Whole parts, so that bars stay where they are as time goes on.
+  const size = ms / buckets;
+  const now = useNow(true, Math.min(size, 60_000));
+  const end = Math.ceil((now + 1) / size) * size;
+  const variables = useMemo(
+    () => ({
+      filter,
+      startDate: new Date(end - ms).toISOString(),
+      endDate: new Date(end).toISOString(),
+      buckets,
+    }),
+    [filter, end, ms, buckets],
+  );
+  const [{ data, stale }, reload] = useQuery({ query: RunHistogram, variables });
+  const [kept, setKept] = useState(data);
+  if (data && data !== kept) setKept(data);
+  useEffect(() => {
+    const timer = setTimeout(() => reload({ requestPolicy: "network-only" }), AGAIN);
+    return () => clearTimeout(timer);
+  }, [version, reload]);
+  const bars = (data ?? kept)?.runHistogram ?? [];
+  const totals = bars.map(({ phaseCounts }) => phaseCounts.reduce((sum, { count }) => sum + count, 0));
+  const most = Math.max(1, ...totals);
+  const total = totals.reduce((sum, count) => sum + count, 0);
+  return (
+    <section className={classes.strip} aria-label="Runs over time">
+      <div className={classes.bars} data-stale={stale} role="group" aria-label={`Runs of the last ${range}`}>
+        {bars.map(({ startDate, endDate, phaseCounts }, index) => {
+          const count = totals[index] ?? 0;
+          const when = formatTime(Date.parse(startDate), mode === "relative" ? "local" : mode, now);
+          return (
+            <button
+              key={startDate}
+              type="button"
+              tabIndex={count ? 0 : -1}
+              className={classes.slot}
+              disabled={!count}
+              title={`${when}, ${formatDuration(size)}: ${describeCounts(phaseCounts) || "no runs"}`}
+              aria-label={`${when}: ${describeCounts(phaseCounts) || "no runs"}`}
+              onClick={() => onPick(startDate, endDate)}
+            >
+              <span
+                className={classes.bar}
+                style={{ height: count ? `${Math.max(8, (count / most) * 100)}%` : 0 }}
+              >
+                {inBarOrder(phaseCounts).map(({ phase, count }) => (
+                  <span key={phase} style={{ flexGrow: count, background: phaseLook(phase).color }} />
+                ))}
+              </span>
+            </button>
+          );
+        })}
+      </div>
+      <div className={classes.side}>
+        <span className="nowrap number" data-testid="density-total">
+          {total.toLocaleString("en")} {total === 1 ? "run" : "runs"}
+        </span>
+        <label className="only-read" htmlFor="density-range">
+          Over which time
+        </label>
+        <select
+          id="density-range"
+          className={classes.range}
+          value={range}
+          onChange={(event) => setRange(event.currentTarget.value as Range)}
+        >
+          {Object.keys(RANGES).map((name) => (
+            <option key={name} value={name}>
+              last {name}
+            </option>
+          ))}
+        </select>
+      </div>
+    </section>
+  );
+}

@@ -1,0 +1,153 @@
+import { Button, Checkbox, Group, NativeSelect, Popover, TagsInput, TextInput } from "@mantine/core";
+import { useState } from "react";
+import { parseDuration } from "../ui/durations";
+import { words } from "../ui/phases";
+import classes from "./RunsPage.module.css";
+import { type RunSearch, momentOf } from "./runSearch";
+
+const SOURCES = ["WEB", "CLI", "SCHEDULE_TRIGGER", "TRACKED", "ARTIFACT_TRIGGER"];
+const OTHERS = [
+  "task",
+  "version",
+  "function",
+  "trigger",
+  "label",
+  "source",
+  "by",
+  "from",
+  "to",
+  "longer",
+  "shorter",
+  "paused",
+  "aborting",
+] as const satisfies readonly (keyof RunSearch)[];
+
+interface Props {
+  search: RunSearch;
+  onChange: (search: RunSearch) => void;
+}
+
+/** Everything else that runs can be found by. */
+export function MoreFilters({ search, onChange }: Props) {
+  const [open, setOpen] = useState(false);
+  const count = OTHERS.filter((name) => search[name] !== undefined).length;
+  return (
+    <Popover opened={open} onChange={setOpen} position="bottom-start" withinPortal trapFocus>
+      <Popover.Target>
+        <Button size="compact-sm" variant={count ? "light" : "default"} onClick={() => setOpen(!open)}>
+          Filter{count ? ` · ${count}` : ""}
+        </Button>
+      </Popover.Target>
+      <Popover.Dropdown>
+        {open ? (
+          <FilterForm
+            search={search}
+            onApply={(next) => {
+              onChange(next);
+              setOpen(false);
+            }}
+          />
+        ) : null}
+      </Popover.Dropdown>
+    </Popover>
+  );
+}
+
+const isDuration = (text: string): boolean => !text || parseDuration(text) !== null;
+const isMoment = (text: string): boolean => !text || momentOf(text, Date.now()) !== undefined;
+
+function FilterForm({ search, onApply }: { search: RunSearch; onApply: (search: RunSearch) => void }) {
+  const [draft, setDraft] = useState<RunSearch>(search);
+  const set = (change: Partial<RunSearch>): void => setDraft((before) => ({ ...before, ...change }));
+  const text = (
+    name: keyof RunSearch & ("task" | "version" | "function" | "trigger" | "by"),
+    label: string,
+  ) => (
+    <TextInput
+      size="xs"
+      label={label}
+      value={draft[name] ?? ""}
+      onChange={({ currentTarget: { value } }) => set({ [name]: value.trim() ? value : undefined })}
+    />
+  );
+  const checked = (
+    name: "from" | "to" | "longer" | "shorter",
+    label: string,
+    hint: string,
+    isValid: (text: string) => boolean,
+  ) => (
+    <TextInput
+      size="xs"
+      label={label}
+      placeholder={hint}
+      value={draft[name] ?? ""}
+      error={isValid(draft[name] ?? "") ? undefined : `Such as ${hint}`}
+      onChange={({ currentTarget: { value } }) => set({ [name]: value.trim() ? value.trim() : undefined })}
+    />
+  );
+  const valid =
+    isMoment(draft.from ?? "") &&
+    isMoment(draft.to ?? "") &&
+    isDuration(draft.longer ?? "") &&
+    isDuration(draft.shorter ?? "");
+  return (
+    <form
+      className={classes.form}
+      onSubmit={(event) => {
+        event.preventDefault();
+        if (valid) onApply(draft);
+      }}
+    >
+      {text("task", "Task")}
+      {text("version", "Task version")}
+      {text("function", "Function")}
+      {text("trigger", "Trigger")}
+      <TagsInput
+        className={classes.full}
+        size="xs"
+        label="Labels: any of these"
+        placeholder="key=value, or key alone"
+        value={draft.label ?? []}
+        onChange={(label) => set({ label: label.length ? label : undefined })}
+      />
+      {text("by", "Created by (subject)")}
+      <NativeSelect
+        size="xs"
+        label="Source"
+        value={draft.source?.[0] ?? ""}
+        onChange={({ currentTarget: { value } }) => set({ source: value ? [value] : undefined })}
+        data={[{ value: "", label: "Any" }, ...SOURCES.map((value) => ({ value, label: words(value) }))]}
+      />
+      {checked("from", "Since", "24h or 2026-01-31", isMoment)}
+      {checked("to", "Until", "1h or 2026-01-31T12:00Z", isMoment)}
+      {checked("longer", "Took at least", "5m", isDuration)}
+      {checked("shorter", "Took at most", "2h30m", isDuration)}
+      <Checkbox
+        size="xs"
+        label="Has paused actions"
+        checked={draft.paused ?? false}
+        onChange={({ currentTarget: { checked } }) => set({ paused: checked || undefined })}
+      />
+      <Checkbox
+        size="xs"
+        label="Abort not confirmed"
+        checked={draft.aborting ?? false}
+        onChange={({ currentTarget: { checked } }) => set({ aborting: checked || undefined })}
+      />
+      <Group className={classes.full} justify="flex-end" gap="xs">
+        <Button
+          size="xs"
+          variant="default"
+          onClick={() =>
+            onApply({ ...search, ...Object.fromEntries(OTHERS.map((name) => [name, undefined])) })
+          }
+        >
+          Clear
+        </Button>
+        <Button size="xs" type="submit" disabled={!valid}>
+          Apply
+        </Button>
+      </Group>
+    </form>
+  );
+}

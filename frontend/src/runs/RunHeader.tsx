@@ -1,0 +1,217 @@
+import { Button, Menu } from "@mantine/core";
+import { Link } from "@tanstack/react-router";
+import { useState } from "react";
+import { AbortDialog } from "../aborts/AbortDialog";
+import { AbortNotice } from "../aborts/AbortNotice";
+import { type FragmentType, graphql, readFragment } from "../gql";
+import type { RunHeaderFragment as Run } from "../gql/graphql";
+import { CopyButton } from "../ui/CopyButton";
+import { Duration } from "../ui/Duration";
+import { PhaseBadge } from "../ui/PhaseBadge";
+import { describeCounts, PhaseBar } from "../ui/PhaseBar";
+import { hasEnded, words } from "../ui/phases";
+import { Time } from "../ui/Time";
+import classes from "./RunHeader.module.css";
+
+const RunHeaderFragment = graphql(`
+  fragment RunHeader on Run {
+    id
+    project
+    domain
+    name
+    phase
+    attempts
+    source
+    labels {
+      key
+      value
+    }
+    task {
+      name
+      version
+    }
+    functionName
+    environmentName
+    trigger {
+      taskName
+      name
+      revision
+    }
+    createdBy {
+      kind
+      subject
+      name
+    }
+    error {
+      kind
+      code
+      message
+    }
+    abort {
+      ...AbortNotice
+    }
+    createdAt
+    triggeredAt
+    startedAt
+    endedAt
+    phaseCounts {
+      phase
+      count
+    }
+  }
+`);
+
+/** What a run is, who started it and how it stands; what went wrong comes first. */
+export function RunHeader({ run: masked }: { run: FragmentType<typeof RunHeaderFragment> }) {
+  const run = readFragment(RunHeaderFragment, masked);
+  const [aborting, setAborting] = useState(false);
+  const { project, domain, name } = run;
+  const ended = hasEnded(run.phase);
+  return (
+    <header className={classes.header}>
+      <div className={classes.top}>
+        <nav aria-label="Where this run belongs" className={`${classes.crumbs} faint`}>
+          <Link to="/runs" search={{ project }}>
+            {project}
+          </Link>{" "}
+          /{" "}
+          <Link to="/runs" search={{ project, domain }}>
+            {domain}
+          </Link>{" "}
+          /
+        </nav>
+        <div className={classes.heading}>
+          <h1 className={classes.title} title={name}>
+            {name}
+          </h1>
+          <CopyButton value={name} what="run name" />
+          <PhaseBadge phase={run.phase} />
+          {run.attempts > 1 ? <span className="faint nowrap">attempt {run.attempts}</span> : null}
+        </div>
+        <div className={classes.actions}>
+          <CopyMenu run={run} />
+          {ended ? null : (
+            <Button size="compact-sm" color="red" variant="light" onClick={() => setAborting(true)}>
+              Abort
+            </Button>
+          )}
+        </div>
+      </div>
+      {run.error ? (
+        <div className={classes.error} role="group" aria-label="What went wrong">
+          <strong>
+            {words(run.error.kind)} error{run.error.code ? ` ${run.error.code}` : ""}
+          </strong>
+          <pre>{run.error.message}</pre>
+        </div>
+      ) : null}
+      {run.abort ? (
+        <div className={classes.abort}>
+          <AbortNotice abort={run.abort} />
+        </div>
+      ) : null}
+      <div className={classes.progress}>
+        <PhaseBar counts={run.phaseCounts} label="All actions" />
+        <span className="faint small">{describeCounts(run.phaseCounts)}</span>
+      </div>
+      <Facts run={run} />
+      {aborting ? (
+        <AbortDialog
+          target={{ kind: "run", id: { project, domain, name } }}
+          onClose={() => setAborting(false)}
+        />
+      ) : null}
+    </header>
+  );
+}
+
+function Facts({ run }: { run: Run }) {
+  const { task, trigger, createdBy, labels } = run;
+  const facts: [string, React.ReactNode][] = [
+    ["Duration", <Duration key="d" from={run.startedAt ?? run.createdAt} to={run.endedAt} />],
+    ["Created", <Time key="c" value={run.createdAt} />],
+    ["Triggered", run.triggeredAt ? <Time key="t" value={run.triggeredAt} /> : null],
+    ["Started", run.startedAt ? <Time key="s" value={run.startedAt} /> : null],
+    ["Ended", run.endedAt ? <Time key="e" value={run.endedAt} /> : null],
+    [
+      "Task",
+      task ? (
+        <>
+          <Link to="/runs" search={{ task: task.name }} className="link">
+            {task.name}
+          </Link>{" "}
+          <span className="faint">{task.version}</span>
+        </>
+      ) : null,
+    ],
+    [
+      "Function",
+      run.functionName ? (
+        <Link to="/runs" search={{ function: run.functionName }} className="link">
+          {run.functionName}
+        </Link>
+      ) : null,
+    ],
+    ["Environment", run.environmentName],
+    ["By", createdBy ? (createdBy.name ?? createdBy.subject) : null],
+    ["Source", run.source ? words(run.source) : null],
+    [
+      "Trigger",
+      trigger ? `${trigger.name}${trigger.revision == null ? "" : `, revision ${trigger.revision}`}` : null,
+    ],
+    [
+      "Labels",
+      labels.length ? (
+        <span className={classes.labels}>
+          {labels.map(({ key, value }) => (
+            <Link key={key} to="/runs" search={{ label: [`${key}=${value}`] }} className={classes.label}>
+              {key}={value}
+            </Link>
+          ))}
+        </span>
+      ) : null,
+    ],
+  ];
+  const [all, setAll] = useState(false);
+  return (
+    <dl className={classes.facts} data-all={all}>
+      {facts.map(([name, value]) =>
+        value ? (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </div>
+        ) : null,
+      )}
+      <div className={classes.more}>
+        <dt className="only-read">More</dt>
+        <dd>
+          <button type="button" aria-expanded={all} onClick={() => setAll(!all)}>
+            {all ? "Less" : "More"}
+          </button>
+        </dd>
+      </div>
+    </dl>
+  );
+}
+
+function CopyMenu({ run }: { run: Run }) {
+  const { project, domain, name, id } = run;
+  const copy = (text: string): void => void navigator.clipboard.writeText(text).catch(() => undefined);
+  const watch = `rungraph watch --project '${project}' --domain '${domain}' --run '${name}'`;
+  return (
+    <Menu position="bottom-end" withinPortal>
+      <Menu.Target>
+        <Button size="compact-sm" variant="default">
+          Copy…
+        </Button>
+      </Menu.Target>
+      <Menu.Dropdown>
+        <Menu.Item onClick={() => copy(window.location.href)}>Link to this page</Menu.Item>
+        <Menu.Item onClick={() => copy(`${project}/${domain}/${name}`)}>Project/domain/name</Menu.Item>
+        <Menu.Item onClick={() => copy(id)}>Id for the API</Menu.Item>
+        <Menu.Item onClick={() => copy(watch)}>Command to watch it in a terminal</Menu.Item>
+      </Menu.Dropdown>
+    </Menu>
+  );
+}

@@ -1,0 +1,153 @@
+import { getRouteApi } from "@tanstack/react-router";
+import { useCallback, useMemo, useState } from "react";
+import { useQuery, useSubscription } from "urql";
+import { ActionPanel } from "../actions/ActionPanel";
+import { ActionTree } from "../actions/ActionTree";
+import { useForest } from "../actions/useForest";
+import { useLines } from "../actions/useLines";
+import { useTimeline } from "../actions/useTimeline";
+import { graphql } from "../gql";
+import { problemOf } from "../live/errors";
+import { fromSegment } from "../live/paths";
+import { useHotkeys } from "../ui/hotkeys";
+import { EmptyNotice, ErrorNotice, LoadingNotice } from "../ui/notices";
+import { useTitle } from "../ui/title";
+import { RunHeader } from "./RunHeader";
+import classes from "./RunPage.module.css";
+import { RunToolbar } from "./RunToolbar";
+
+const RunOf = graphql(`
+  query RunOf($id: RunIdentifierInput!) {
+    run(id: $id) {
+      id
+      phase
+      ...RunHeader
+    }
+  }
+`);
+
+const LiveRunOf = graphql(`
+  subscription LiveRunOf($id: RunIdentifierInput!) {
+    run(id: $id) {
+      id
+      phase
+      ...RunHeader
+    }
+  }
+`);
+
+const route = getRouteApi("/runs/$project/$domain/$name");
+
+/** One run: what it is, its actions as a tree or over time, and beside them the action that is looked at. */
+export function RunPage() {
+  const params = route.useParams();
+  const run = useMemo(
+    () => ({
+      project: fromSegment(params.project),
+      domain: fromSegment(params.domain),
+      name: fromSegment(params.name),
+    }),
+    [params],
+  );
+  useTitle(run.name);
+  const [{ data, error, fetching }, reload] = useQuery({ query: RunOf, variables: { id: run } });
+  // What it brings goes into the cache, and from there into the query above.
+  useSubscription({ query: LiveRunOf, variables: { id: run }, pause: !data?.run });
+  const retry = useCallback(() => reload({ requestPolicy: "network-only" }), [reload]);
+  if (data?.run) {
+    return (
+      <main className={classes.page}>
+        <RunHeader run={data.run} />
+        <Actions key={`${run.project}/${run.domain}/${run.name}`} run={run} />
+      </main>
+    );
+  }
+  return (
+    <main className={classes.page}>
+      {error ? (
+        <ErrorNotice title="The run could not be read" problem={problemOf(error)} retry={retry} />
+      ) : fetching ? (
+        <LoadingNotice what="the run" />
+      ) : (
+        <EmptyNotice title={`There is no run ${run.name}`}>
+          In {run.project}, {run.domain}. It may have been removed, or it has not begun yet.
+        </EmptyNotice>
+      )}
+    </main>
+  );
+}
+
+function Actions({ run }: { run: { project: string; domain: string; name: string } }) {
+  const search = route.useSearch();
+  const navigate = route.useNavigate();
+  const { forest, problem, retry } = useForest(run);
+  const [critical, setCritical] = useState(false);
+  const filter = useMemo(
+    () => ({ text: search.q ?? "", phases: search.phase ?? [] }),
+    [search.q, search.phase],
+  );
+  const lines = useLines(forest, filter);
+  const isTimed = search.view === "timeline";
+  const timeline = useTimeline(run, forest, isTimed, critical);
+  const select = useCallback(
+    (name: string | undefined) =>
+      void navigate({ search: (before) => ({ ...before, action: name }), replace: true }),
+    [navigate],
+  );
+  const show = (view: "timeline" | undefined): void =>
+    void navigate({ search: (before) => ({ ...before, view }), replace: true });
+  useHotkeys([
+    { keys: "t", what: "Tree or timeline", run: () => show(isTimed ? undefined : "timeline") },
+    { keys: "Escape", what: "Close the action", run: () => select(undefined) },
+    { keys: "+", what: "Look closer at the timeline", run: () => timeline.zoom.zoom(0.5) },
+    { keys: "-", what: "Look at more of the timeline", run: () => timeline.zoom.zoom(2) },
+    { keys: "0", what: "The whole timeline", run: timeline.zoom.reset },
+  ]);
+  return (
+    <div className={classes.split} data-panel={!!search.action}>
+      <div className={classes.main}>
+        <RunToolbar
+          forest={forest}
+          filter={filter}
+          lines={lines}
+          timeline={isTimed ? timeline : null}
+          critical={critical}
+          onCritical={setCritical}
+          onView={show}
+          onFilter={({ text, phases }) =>
+            void navigate({
+              search: (before) => ({
+                ...before,
+                q: text || undefined,
+                phase: phases.length ? [...phases] : undefined,
+              }),
+              replace: true,
+            })
+          }
+        />
+        {problem ? (
+          <ErrorNotice title="The actions could not be read" problem={problem} retry={retry} />
+        ) : (
+          <ActionTree
+            forest={forest}
+            lines={lines}
+            selected={search.action}
+            onSelect={select}
+            timeline={isTimed ? timeline : null}
+          />
+        )}
+      </div>
+      {search.action ? (
+        <aside className={classes.panel}>
+          <ActionPanel
+            key={search.action}
+            run={run}
+            name={search.action}
+            onClose={() => select(undefined)}
+            onSelect={select}
+          />
+        </aside>
+      ) : null}
+    </div>
+  );
+}

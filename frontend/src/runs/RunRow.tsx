@@ -1,0 +1,55 @@
+import { useNavigate } from "@tanstack/react-router";
+import { memo, useCallback, useSyncExternalStore } from "react";
+import { readFragment } from "../gql";
+import { runParams } from "../live/paths";
+import type { RunColumn } from "./columns";
+import { RunRowFragment } from "./documents";
+import classes from "./RunTable.module.css";
+import type { RunList } from "./runList";
+import type { RunRowData } from "./useRunList";
+
+interface Props {
+  id: string;
+  list: RunList<RunRowData>;
+  index: number;
+  top: number;
+  columns: readonly RunColumn[];
+  isCursor: boolean;
+}
+
+/** A run in the list. It is drawn again when it changed, and not with every other one. */
+export const RunRow = memo(function RunRow({ id, list, index, top, columns, isCursor }: Props) {
+  const subscribe = useCallback((listener: () => void) => list.batch.listen(id, listener), [list, id]);
+  const row = useSyncExternalStore(subscribe, () => list.get(id));
+  const isGone = useSyncExternalStore(subscribe, () => list.isGone(id));
+  const navigate = useNavigate();
+  if (!row) return null;
+  const run = readFragment(RunRowFragment, row);
+  return (
+    <div
+      role="row"
+      className={`${classes.row} ${isCursor ? classes.cursor : ""} ${isGone ? classes.gone : ""}`}
+      style={{ transform: `translateY(${top}px)` }}
+      aria-rowindex={index + 2}
+      data-run={run.name}
+      data-phase={run.phase}
+      title={isGone ? "It does not match the filter any more" : undefined}
+      onClick={(event) => {
+        // A link within it leads there by itself, in a new tab too where that is wanted.
+        if ((event.target as HTMLElement).closest("a, button") || window.getSelection()?.toString()) return;
+        void navigate({ to: "/runs/$project/$domain/$name", params: runParams(run) });
+      }}
+    >
+      {columns.map((column) => (
+        <span
+          key={column.id}
+          role="cell"
+          data-column={column.id}
+          className={`${classes.cell} ${column.columnDef.meta?.right ? classes.right : ""}`}
+        >
+          {column.columnDef.meta?.cell?.(run)}
+        </span>
+      ))}
+    </div>
+  );
+});

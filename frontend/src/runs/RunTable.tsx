@@ -1,0 +1,133 @@
+import {
+  type ColumnVisibilityState,
+  columnVisibilityFeature,
+  tableFeatures,
+  useTable,
+} from "@tanstack/react-table";
+import { useVirtualizer } from "@tanstack/react-virtual";
+import { useEffect, useMemo, useRef } from "react";
+import { LoadingNotice } from "../ui/notices";
+import { columns } from "./columns";
+import { RunRow } from "./RunRow";
+import classes from "./RunTable.module.css";
+import type { ListView, RunList } from "./runList";
+import type { RunRowData } from "./useRunList";
+
+const ROW = 46;
+/** Rows before the end at which older ones are asked for. */
+const AHEAD = 20;
+
+export const features = tableFeatures({ columnVisibilityFeature });
+
+interface Props {
+  list: RunList<RunRowData>;
+  view: ListView;
+  isStale: boolean;
+  visibility: ColumnVisibilityState;
+  /** Which run the keyboard is at. */
+  cursor: string | null;
+  onOlder: () => Promise<void>;
+  /** Somebody reads: nothing may come, go or move. */
+  onReading: (reading: boolean) => void;
+}
+
+const NO_STATE_CHANGE = (): void => undefined;
+
+/** The runs, the newest first: only the rows in sight are drawn, and older ones come as they are reached. */
+export function RunTable({ list, view, isStale, visibility, cursor, onOlder, onReading }: Props) {
+  const scroller = useRef<HTMLDivElement>(null);
+  const data = useMemo(() => view.ids.map((id) => ({ id })), [view.ids]);
+  const table = useTable({
+    features,
+    columns,
+    data,
+    getRowId: (row) => row.id,
+    state: { columnVisibility: visibility },
+    onColumnVisibilityChange: NO_STATE_CHANGE,
+  });
+  const shown = table.getVisibleLeafColumns();
+  const virtualizer = useVirtualizer({
+    count: data.length,
+    getScrollElement: () => scroller.current,
+    estimateSize: () => ROW,
+    overscan: 10,
+    getItemKey: (index) => view.ids[index] ?? index,
+    scrollPaddingStart: 32,
+  });
+  const items = virtualizer.getVirtualItems();
+  const last = items.at(-1)?.index ?? 0;
+  useEffect(() => {
+    if (view.hasOlder && last >= data.length - AHEAD) void onOlder();
+  }, [view.hasOlder, last, data.length, onOlder]);
+
+  const at = cursor ? view.ids.indexOf(cursor) : -1;
+  useEffect(() => {
+    if (at >= 0) virtualizer.scrollToIndex(at);
+    // Only where the keyboard leads, and not where new runs push it.
+    // eslint-disable-next-line react-hooks/exhaustive-deps
+  }, [cursor]);
+
+  const reading = useRef({ over: false, scrolled: false });
+  const report = (change: Partial<{ over: boolean; scrolled: boolean }>): void => {
+    reading.current = { ...reading.current, ...change };
+    onReading(reading.current.over || reading.current.scrolled);
+  };
+  const template = shown.map((column) => column.columnDef.meta?.width ?? "1fr").join(" ");
+  return (
+    <div
+      ref={scroller}
+      className={classes.scroller}
+      role="table"
+      aria-label="Runs"
+      aria-rowcount={view.hasOlder ? -1 : data.length + 1}
+      aria-busy={isStale}
+      tabIndex={0}
+      data-testid="runs"
+      style={{ "--columns": template } as React.CSSProperties}
+      onScroll={(event) => report({ scrolled: event.currentTarget.scrollTop > ROW / 2 })}
+    >
+      <div role="row" className={classes.head}>
+        {shown.map((column) => (
+          <span
+            key={column.id}
+            role="columnheader"
+            data-column={column.id}
+            className={column.columnDef.meta?.right ? classes.right : undefined}
+          >
+            {column.columnDef.meta?.title}
+          </span>
+        ))}
+      </div>
+      <div
+        role="rowgroup"
+        className={isStale ? classes.stale : undefined}
+        style={{ height: virtualizer.getTotalSize(), position: "relative" }}
+        onPointerEnter={(event) => {
+          if (event.pointerType === "mouse") report({ over: true });
+        }}
+        onPointerLeave={() => report({ over: false })}
+      >
+        {items.map((item) => {
+          const id = view.ids[item.index];
+          return id ? (
+            <RunRow
+              key={item.key}
+              id={id}
+              list={list}
+              index={item.index}
+              top={item.start}
+              columns={shown}
+              isCursor={item.index === at}
+            />
+          ) : null;
+        })}
+      </div>
+      {view.hasOlder && view.synced && data.length ? (
+        <div className={classes.older} role="status">
+          Loading older runs…
+        </div>
+      ) : null}
+      {!view.synced && !data.length ? <LoadingNotice what="runs" /> : null}
+    </div>
+  );
+}

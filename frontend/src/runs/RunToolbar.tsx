@@ -1,0 +1,130 @@
+import { Button, SegmentedControl } from "@mantine/core";
+import { type ActionForest, useForestVersion } from "../actions/useForest";
+import type { Lines } from "../actions/useLines";
+import type { Timeline } from "../actions/useTimeline";
+import type { TreeFilter } from "../actions/visible";
+import { phasesIn } from "../actions/forest";
+import { phaseLook } from "../ui/phases";
+import { SearchField } from "../ui/SearchField";
+import classes from "./RunToolbar.module.css";
+
+interface Props {
+  forest: ActionForest;
+  filter: TreeFilter;
+  lines: Lines;
+  timeline: Timeline | null;
+  critical: boolean;
+  onCritical: (critical: boolean) => void;
+  onFilter: (filter: TreeFilter) => void;
+  onView: (view: "timeline" | undefined) => void;
+}
+
+/** What is shown of a run's actions, and how. */
+export function RunToolbar({
+  forest,
+  filter,
+  lines,
+  timeline,
+  critical,
+  onCritical,
+  onFilter,
+  onView,
+}: Props) {
+  useForestVersion(forest, 500, "version");
+  const toggle = (phase: string): void =>
+    onFilter({
+      ...filter,
+      phases: filter.phases.includes(phase)
+        ? filter.phases.filter((other) => other !== phase)
+        : [...filter.phases, phase],
+    });
+  return (
+    <div className={classes.bar}>
+      <SearchField
+        label="Search the actions"
+        placeholder="Search actions"
+        value={filter.text}
+        onChange={(text) => onFilter({ ...filter, text })}
+      />
+      <div className={classes.phases} role="group" aria-label="Only these phases">
+        {phasesIn(forest).map(({ phase, count }) => (
+          <button
+            key={phase}
+            type="button"
+            className={classes.phase}
+            aria-pressed={filter.phases.includes(phase)}
+            style={{ "--phase": phaseLook(phase).color } as React.CSSProperties}
+            onClick={() => toggle(phase)}
+          >
+            <span aria-hidden className={classes.dot} />
+            {phaseLook(phase).label} <span className="number">{count.toLocaleString("en")}</span>
+          </button>
+        ))}
+      </div>
+      <span className={classes.space} />
+      {timeline ? (
+        <TimelineTools timeline={timeline} forest={forest} critical={critical} onCritical={onCritical} />
+      ) : null}
+      <Button.Group>
+        <Button size="compact-sm" variant="default" title="Unfold all" onClick={() => lines.toggleAll(true)}>
+          Unfold
+        </Button>
+        <Button size="compact-sm" variant="default" title="Fold all" onClick={() => lines.toggleAll(false)}>
+          Fold
+        </Button>
+      </Button.Group>
+      <SegmentedControl
+        size="xs"
+        aria-label="How to show the actions"
+        value={timeline ? "timeline" : "tree"}
+        onChange={(view) => onView(view === "timeline" ? "timeline" : undefined)}
+        data={[
+          { value: "tree", label: "Tree" },
+          { value: "timeline", label: "Timeline" },
+        ]}
+      />
+    </div>
+  );
+}
+
+interface ToolsProps {
+  timeline: Timeline;
+  forest: ActionForest;
+  critical: boolean;
+  onCritical: (critical: boolean) => void;
+}
+
+function TimelineTools({ timeline: { zoom, critical: path }, forest, critical, onCritical }: ToolsProps) {
+  return (
+    <>
+      {forest.hasDependencies ? (
+        <Button
+          size="compact-sm"
+          variant={critical ? "light" : "default"}
+          aria-pressed={critical}
+          onClick={() => onCritical(!critical)}
+          title="The chain of actions that decided when the run ended"
+        >
+          Critical path{critical && path ? ` (${path.size})` : ""}
+        </Button>
+      ) : null}
+      <Button.Group>
+        <Button size="compact-sm" variant="default" aria-label="Look closer" onClick={() => zoom.zoom(0.5)}>
+          +
+        </Button>
+        <Button
+          size="compact-sm"
+          variant="default"
+          aria-label="Look at more"
+          disabled={zoom.isWhole}
+          onClick={() => zoom.zoom(2)}
+        >
+          −
+        </Button>
+        <Button size="compact-sm" variant="default" disabled={zoom.isWhole} onClick={zoom.reset}>
+          All
+        </Button>
+      </Button.Group>
+    </>
+  );
+}

@@ -1,0 +1,157 @@
+import { Button, Checkbox, Menu, Popover } from "@mantine/core";
+import { useState } from "react";
+import { AbortDialog } from "../aborts/AbortDialog";
+import type { RunFilter } from "../gql/graphql";
+import { PhaseBadge } from "../ui/PhaseBadge";
+import { PHASES, phaseLook } from "../ui/phases";
+import { SearchField } from "../ui/SearchField";
+import { columns } from "./columns";
+import { MoreFilters } from "./MoreFilters";
+import { ProjectSelect } from "./ProjectSelect";
+import classes from "./RunsPage.module.css";
+import { type RunSearch, isFiltered } from "./runSearch";
+import { SavedViews } from "./SavedViews";
+
+interface Props {
+  search: RunSearch;
+  filter: RunFilter;
+  onChange: (search: RunSearch) => void;
+  held: boolean;
+  onHold: (held: boolean) => void;
+  waiting: number;
+  onShow: () => void;
+  /** Ids of the columns that are not shown. */
+  hidden: readonly string[];
+  onHide: (ids: string[]) => void;
+}
+
+/** What the list of runs shows, and whether it goes on. */
+export function RunsToolbar(props: Props) {
+  const { search, filter, onChange, held, onHold, waiting, onShow, hidden, onHide } = props;
+  const [aborting, setAborting] = useState(false);
+  return (
+    <div className={classes.bar}>
+      <SearchField
+        label="Search the runs"
+        placeholder="Search runs, tasks, functions"
+        value={search.q ?? ""}
+        onChange={(q) => onChange({ ...search, q: q || undefined })}
+      />
+      <ProjectSelect search={search} onChange={onChange} />
+      <PhaseFilter search={search} onChange={onChange} />
+      <MoreFilters search={search} onChange={onChange} />
+      <SavedViews search={search} onChange={onChange} />
+      <span className={classes.space} />
+      {waiting > 0 ? (
+        <Button size="compact-sm" variant="light" onClick={onShow} data-testid="waiting">
+          Show {waiting.toLocaleString("en")} new
+        </Button>
+      ) : null}
+      <Button
+        size="compact-sm"
+        variant={held ? "filled" : "default"}
+        aria-pressed={held}
+        title="While held, no run comes, goes or moves; those that are shown still change (h)"
+        onClick={() => onHold(!held)}
+      >
+        {held ? "Held" : "Hold"}
+      </Button>
+      <Popover position="bottom-end" withinPortal trapFocus>
+        <Popover.Target>
+          <Button size="compact-sm" variant="default">
+            Columns
+          </Button>
+        </Popover.Target>
+        <Popover.Dropdown>
+          {columns.map(({ id = "", meta }) => (
+            <Checkbox
+              key={id}
+              size="xs"
+              my={6}
+              label={meta?.title}
+              disabled={id === "run"}
+              checked={!hidden.includes(id)}
+              onChange={({ currentTarget: { checked } }) =>
+                onHide(checked ? hidden.filter((other) => other !== id) : [...hidden, id])
+              }
+            />
+          ))}
+        </Popover.Dropdown>
+      </Popover>
+      <Menu position="bottom-end" withinPortal>
+        <Menu.Target>
+          <Button size="compact-sm" variant="default" aria-label="More about these runs">
+            ⋯
+          </Button>
+        </Menu.Target>
+        <Menu.Dropdown>
+          <Menu.Item color="red" onClick={() => setAborting(true)}>
+            Abort all that match…
+          </Menu.Item>
+        </Menu.Dropdown>
+      </Menu>
+      {aborting ? (
+        <AbortDialog
+          target={{
+            kind: "runs",
+            filter,
+            described: isFiltered(search) ? "by the filter of this page" : "there is no filter: all runs",
+          }}
+          onClose={() => setAborting(false)}
+        />
+      ) : null}
+    </div>
+  );
+}
+
+interface FilterProps {
+  search: RunSearch;
+  onChange: (search: RunSearch) => void;
+}
+
+/** Which phases are shown, and which are left out. */
+function PhaseFilter({ search, onChange }: FilterProps) {
+  const toggle = (name: "phase" | "not", phase: string): void => {
+    const now = search[name] ?? [];
+    const next = now.includes(phase) ? now.filter((other) => other !== phase) : [...now, phase];
+    onChange({ ...search, [name]: next.length ? next : undefined });
+  };
+  const count = (search.phase?.length ?? 0) + (search.not?.length ?? 0);
+  return (
+    <Popover position="bottom-start" withinPortal trapFocus>
+      <Popover.Target>
+        <Button size="compact-sm" variant={count ? "light" : "default"}>
+          Phase{count ? ` · ${count}` : ""}
+        </Button>
+      </Popover.Target>
+      <Popover.Dropdown>
+        <div className={classes.phases} role="group" aria-label="Phases">
+          <span />
+          <span className={classes.heading}>only</span>
+          <span className={classes.heading}>without</span>
+          {PHASES.map((phase) => {
+            const { label } = phaseLook(phase);
+            return (
+              <div key={phase} style={{ display: "contents" }}>
+                <PhaseBadge phase={phase} />
+                <Checkbox
+                  size="xs"
+                  aria-label={`Only ${label}`}
+                  checked={search.phase?.includes(phase) ?? false}
+                  onChange={() => toggle("phase", phase)}
+                />
+                <Checkbox
+                  size="xs"
+                  color="red"
+                  aria-label={`Without ${label}`}
+                  checked={search.not?.includes(phase) ?? false}
+                  onChange={() => toggle("not", phase)}
+                />
+              </div>
+            );
+          })}
+        </div>
+      </Popover.Dropdown>
+    </Popover>
+  );
+}

@@ -1,0 +1,144 @@
+import { type Column, createColumnHelper } from "@tanstack/react-table";
+import { Duration } from "../ui/Duration";
+import { PhaseBadge } from "../ui/PhaseBadge";
+import { PhaseBar } from "../ui/PhaseBar";
+import { hasEnded, words } from "../ui/phases";
+import { Time } from "../ui/Time";
+import type { RunRowFragment as Run } from "../gql/graphql";
+import { RunLink } from "./RunLink";
+import classes from "./RunTable.module.css";
+import type { features } from "./RunTable";
+
+/** What a column is called, how wide it is, and what it shows of a run. */
+export interface ColumnLook {
+  title: string;
+  width: string;
+  right?: boolean;
+  cell: (run: Run) => React.ReactNode;
+}
+
+declare module "@tanstack/react-table" {
+  // eslint-disable-next-line @typescript-eslint/no-unused-vars, @typescript-eslint/no-empty-object-type -- the names are the library's
+  interface ColumnMeta<TFeatures, TData, TValue> extends Partial<ColumnLook> {}
+}
+
+export interface ListedId {
+  id: string;
+}
+
+export type RunColumn = Column<typeof features, ListedId>;
+
+const helper = createColumnHelper<typeof features, ListedId>();
+const column = (id: string, meta: ColumnLook) => helper.display({ id, meta });
+
+const ABORTS: Record<string, string> = {
+  REQUESTED: "abort requested",
+  RETRYING: "abort not confirmed",
+  FAILED: "abort given up",
+};
+
+export const columns = helper.columns([
+  column("phase", {
+    title: "Phase",
+    width: "132px",
+    cell: (run) => (
+      <>
+        <PhaseBadge phase={run.phase} />
+        {run.abort && ABORTS[run.abort.state] ? (
+          <span className={classes.abort}>{ABORTS[run.abort.state]}</span>
+        ) : null}
+      </>
+    ),
+  }),
+  column("run", {
+    title: "Run",
+    width: "minmax(200px, 2.4fr)",
+    cell: (run) => (
+      <>
+        <RunLink run={run} />
+        <span className={`${classes.second} cut`} title={run.error?.message}>
+          {run.error ? (
+            <span className={classes.error}>
+              {run.error.code ? `${run.error.code}: ` : ""}
+              {run.error.message}
+            </span>
+          ) : run.task ? (
+            `${run.task.name} ${run.task.version}`
+          ) : (
+            run.functionName
+          )}
+        </span>
+      </>
+    ),
+  }),
+  column("progress", {
+    title: "Actions",
+    width: "minmax(90px, 150px)",
+    cell: (run) => <Progress run={run} />,
+  }),
+  column("duration", {
+    title: "Duration",
+    width: "92px",
+    right: true,
+    cell: (run) => <Duration from={run.startedAt ?? run.createdAt} to={run.endedAt} />,
+  }),
+  column("started", {
+    title: "Created",
+    width: "132px",
+    cell: (run) => (
+      <>
+        <Time value={run.createdAt} />
+        {run.startedAt ? null : <span className={classes.second}>not started</span>}
+      </>
+    ),
+  }),
+  column("project", {
+    title: "Project",
+    width: "minmax(90px, 150px)",
+    cell: (run) => (
+      <>
+        <span className="cut">{run.project}</span>
+        <span className={`${classes.second} cut`}>{run.domain}</span>
+      </>
+    ),
+  }),
+  column("labels", {
+    title: "Labels",
+    width: "minmax(100px, 1.1fr)",
+    cell: (run) => (
+      <span
+        className={classes.labels}
+        title={run.labels.map(({ key, value }) => `${key}=${value}`).join("\n")}
+      >
+        {run.labels.map(({ key, value }) => (
+          <span key={key} className={classes.label}>
+            {key}={value}
+          </span>
+        ))}
+      </span>
+    ),
+  }),
+  column("who", {
+    title: "By",
+    width: "minmax(80px, 124px)",
+    cell: (run) => (
+      <>
+        <span className="cut">{run.createdBy ? (run.createdBy.name ?? run.createdBy.subject) : "–"}</span>
+        {run.source ? <span className={`${classes.second} cut`}>{words(run.source)}</span> : null}
+      </>
+    ),
+  }),
+]);
+
+function Progress({ run }: { run: Run }) {
+  const total = run.phaseCounts.reduce((sum, { count }) => sum + count, 0);
+  const ended = run.phaseCounts.reduce((sum, { phase, count }) => sum + (hasEnded(phase) ? count : 0), 0);
+  return (
+    <>
+      <PhaseBar counts={run.phaseCounts} />
+      <span className={`${classes.second} number`}>
+        {ended.toLocaleString("en")} of {total.toLocaleString("en")} ended
+      </span>
+    </>
+  );
+}

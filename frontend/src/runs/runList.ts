@@ -1,0 +1,202 @@
+import { Batch } from "../live/batch";
+import { type Frame, type Versioned, isNewer } from "../live/frames";
+
+/** What the list needs of a run to keep it in order. */
+export interface ListedRun extends Versioned {
+  createdAt: string;
+}
+
+/** Rows in the window beyond which the oldest are let go, while nobody reads further down. */
+const MOST = 1_000;
+const KEEP = 300;
+
+/** What is on the screen and around it. */
+export interface ListView {
+  ids: readonly string[];
+  /** Runs that came while the list was held, and are not shown yet. */
+  waiting: number;
+  synced: boolean;
+  hasOlder: boolean;
+}
+
+/**
+ * The newest runs, live, and older ones as far as somebody went back.
+ *
+ * While it is held, rows change in place but none comes, goes or moves: what came waits, and what left
+ * the filter stays, marked as gone.
+ */
+export class RunList<Row extends ListedRun> {
+  readonly batch: Batch;
+  private rows = new Map<string, Row>();
+  private ids: string[] = [];
+  private waiting = new Set<string>();
+  private gone = new Set<string>();
+  private held = false;
+  private synced = false;
+  private hasOlder = false;
+  /** Grows when older rows were let go, so that a cursor behind them says nothing any more. */
+  generation = 0;
+  /** The rows of a snapshot that is under way, after a RESYNC. */
+  private fresh: Map<string, Row> | null = null;
+  private view: ListView | null = null;
+
+  constructor(
+    /** How many rows the snapshot has at the most. */
+    private readonly first: number,
+    schedule?: (flush: () => void) => void,
+  ) {
+    this.batch = new Batch(schedule);
+  }
+
+  get = (id: string): Row | undefined => this.rows.get(id);
+
+  isGone = (id: string): boolean => this.gone.has(id);
+
+  /** The same object until something about it changed. */
+  snapshot = (): ListView => {
+    this.view ??= {
+      ids: [...this.ids],
+      waiting: this.waiting.size,
+      synced: this.synced,
+      hasOlder: this.hasOlder,
+    };
+    return this.view;
+  };
+
+  /** How many rows the list has, whether shown or waiting. */
+  get size(): number {
+    return this.rows.size;
+  }
+
+  apply(frame: Frame<Row>): void {
+    switch (frame.kind) {
+      case "RESYNC":
+        this.fresh = new Map();
+        return;
+      case "SNAPSHOT":
+        if (this.synced && !this.fresh) this.fresh = new Map();
+        if (this.fresh) for (const row of frame.rows) this.fresh.set(row.id, row);
+        else for (const row of frame.rows) this.put(row);
+        break;
+      case "SYNCED":
+        if (this.fresh) this.replace(this.fresh);
+        else this.hasOlder = this.rows.size >= this.first;
+        this.fresh = null;
+        this.synced = true;
+        break;
+      default:
+        for (const row of frame.rows) this.put(row);
+        for (const id of frame.removed) this.remove(id);
+    }
+    this.touch();
+  }
+
+  /** More runs from further back, the newest first; they come below all others. */
+  addOlder(rows: readonly Row[], hasOlder: boolean): void {
+    for (const row of rows) {
+      const known = this.rows.get(row.id);
+      if (isNewer(row, known)) this.rows.set(row.id, row);
+      if (!known) this.ids.push(row.id);
+      else this.batch.touch(row.id);
+    }
+    if (!this.held) this.sort();
+    this.hasOlder = hasOlder;
+    this.touch();
+  }
+
+  hold(held: boolean): void {
+    if (held === this.held) return;
+    this.held = held;
+    if (!held) this.catchUp();
+  }
+
+  /** Show what waits, though the list may stay held. */
+  catchUp(): void {
+    if (!this.waiting.size && !this.gone.size) return;
+    for (const id of this.gone) this.rows.delete(id);
+    this.ids = [...this.rows.keys()];
+    this.waiting.clear();
+    this.gone.clear();
+    this.sort();
+    this.touch();
+  }
+
+  private put(row: Row): void {
+    const known = this.rows.get(row.id);
+    if (!isNewer(row, known)) return;
+    if (!known && this.isBelowTheWindow(row)) return;
+    this.rows.set(row.id, row);
+    this.batch.touch(row.id);
+    if (known) {
+      this.gone.delete(row.id);
+      return;
+    }
+    if (this.held) this.waiting.add(row.id);
+    else this.insert(row);
+  }
+
+  /** A run that changed, but so old that the runs before it are not loaded yet: paging back brings it. */
+  private isBelowTheWindow(row: Row): boolean {
+    const last = this.ids.at(-1);
+    const oldest = last === undefined ? undefined : this.rows.get(last);
+    return this.synced && this.hasOlder && !!oldest && before(oldest, row) < 0;
+  }
+
+  private remove(id: string): void {
+    if (!this.rows.has(id)) return;
+    if (this.held && !this.waiting.has(id)) {
+      this.gone.add(id);
+      this.batch.touch(id);
+      return;
+    }
+    this.rows.delete(id);
+    this.waiting.delete(id);
+    this.ids = this.ids.filter((other) => other !== id);
+  }
+
+  private replace(fresh: Map<string, Row>): void {
+    for (const [id, row] of fresh)
+      if (!isNewer(row, this.rows.get(id))) fresh.set(id, this.rows.get(id) as Row);
+    if (this.held) {
+      for (const id of this.ids) if (!fresh.has(id)) this.gone.add(id);
+      for (const row of fresh.values()) this.put(row);
+      return;
+    }
+    this.rows = fresh;
+    this.generation += 1;
+    this.waiting.clear();
+    this.gone.clear();
+    this.ids = [...fresh.keys()];
+    this.hasOlder = fresh.size >= this.first;
+    this.sort();
+    for (const id of this.ids) this.batch.touch(id);
+  }
+
+  private insert(row: Row): void {
+    const at = this.ids.findIndex((id) => before(row, this.rows.get(id) as Row) < 0);
+    if (at < 0) this.ids.push(row.id);
+    else this.ids.splice(at, 0, row.id);
+    if (this.ids.length > MOST) {
+      for (const id of this.ids.splice(KEEP)) this.rows.delete(id);
+      this.hasOlder = true;
+      this.generation += 1;
+    }
+  }
+
+  private sort(): void {
+    this.ids.sort((a, b) => before(this.rows.get(a) as Row, this.rows.get(b) as Row));
+  }
+
+  private touch(): void {
+    this.view = null;
+    this.batch.touchAll();
+  }
+}
+
+/** Negative where `a` stands above `b`: the newest first. Times may differ in how exact they are written. */
+function before(a: ListedRun, b: ListedRun): number {
+  const [early, late] = [Date.parse(b.createdAt), Date.parse(a.createdAt)];
+  if (early !== late) return early - late;
+  if (a.createdAt !== b.createdAt) return a.createdAt < b.createdAt ? 1 : -1;
+  return a.id < b.id ? 1 : a.id > b.id ? -1 : 0;
+}

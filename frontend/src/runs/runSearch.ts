@@ -1,0 +1,142 @@
+import type { RunFilter } from "../gql/graphql";
+import { flag, text, texts } from "../live/search";
+import { parseDuration } from "../ui/durations";
+
+/** The filter of the list as it stands in the address. */
+export interface RunSearch {
+  project?: string | undefined;
+  domain?: string | undefined;
+  phase?: string[] | undefined;
+  /** Phases that are left out. */
+  not?: string[] | undefined;
+  q?: string | undefined;
+  task?: string | undefined;
+  version?: string | undefined;
+  function?: string | undefined;
+  trigger?: string | undefined;
+  /** `key` or `key=value`. */
+  label?: string[] | undefined;
+  source?: string[] | undefined;
+  by?: string | undefined;
+  /** RFC 3339, or how long ago: `24h`. */
+  from?: string | undefined;
+  to?: string | undefined;
+  /** How long they took, such as `5m`. */
+  longer?: string | undefined;
+  shorter?: string | undefined;
+  paused?: true | undefined;
+  aborting?: true | undefined;
+}
+
+export function readRunSearch(query: Record<string, unknown>): RunSearch {
+  return {
+    project: text(query.project),
+    domain: text(query.domain),
+    phase: texts(query.phase),
+    not: texts(query.not),
+    q: text(query.q),
+    task: text(query.task),
+    version: text(query.version),
+    function: text(query.function),
+    trigger: text(query.trigger),
+    label: texts(query.label),
+    source: texts(query.source),
+    by: text(query.by),
+    from: text(query.from),
+    to: text(query.to),
+    longer: text(query.longer),
+    shorter: text(query.shorter),
+    paused: flag(query.paused),
+    aborting: flag(query.aborting),
+  };
+}
+
+/** A moment as the API takes it: RFC 3339 as it is, and `24h` as so long before `now`. */
+export function momentOf(value: string | undefined, now: number): string | undefined {
+  if (!value) return undefined;
+  const ago = parseDuration(value);
+  if (ago !== null) return new Date(now - ago).toISOString();
+  const ms = Date.parse(value);
+  return Number.isNaN(ms) ? undefined : new Date(ms).toISOString();
+}
+
+/** What the API is asked for. What cannot be read counts as not being there. */
+export function filterOf(search: RunSearch, now: number): RunFilter {
+  const filter: RunFilter = {};
+  const set = <Name extends keyof RunFilter>(name: Name, value: RunFilter[Name] | undefined): void => {
+    if (value !== undefined) filter[name] = value;
+  };
+  set("project", search.project);
+  set("domain", search.domain);
+  set("phases", search.phase as RunFilter["phases"]);
+  set("excludePhases", search.not as RunFilter["excludePhases"]);
+  set("search", search.q);
+  set("taskName", search.task);
+  set("taskVersion", search.version);
+  set("functionName", search.function);
+  set("triggerName", search.trigger);
+  set("sources", search.source as RunFilter["sources"]);
+  set("createdBySubject", search.by);
+  set("labels", search.label?.map(labelOf));
+  set("startDate", momentOf(search.from, now));
+  set("endDate", momentOf(search.to, now));
+  set("minDurationMs", search.longer ? (parseDuration(search.longer) ?? undefined) : undefined);
+  set("maxDurationMs", search.shorter ? (parseDuration(search.shorter) ?? undefined) : undefined);
+  set("hasPausedActions", search.paused);
+  set("abortPending", search.aborting);
+  return filter;
+}
+
+function labelOf(label: string): { key: string; value?: string } {
+  const at = label.indexOf("=");
+  return at < 0 ? { key: label } : { key: label.slice(0, at), value: label.slice(at + 1) };
+}
+
+/** Whether anything is filtered by. */
+export function isFiltered(search: RunSearch): boolean {
+  return Object.values(search).some((value) => value !== undefined);
+}
+
+/** One thing that is filtered by, in words, and the search without it. */
+export interface Chip {
+  key: string;
+  label: string;
+  without: RunSearch;
+}
+
+const NAMES: Partial<Record<keyof RunSearch, string>> = {
+  project: "project",
+  domain: "domain",
+  task: "task",
+  version: "version",
+  function: "function",
+  trigger: "trigger",
+  label: "label",
+  source: "source",
+  by: "by",
+  longer: "longer than",
+  shorter: "shorter than",
+  phase: "phase",
+  not: "not",
+};
+
+/** What is filtered by, each part of it to be taken back alone. The search text has its own field. */
+export function chipsOf(search: RunSearch, show: (name: keyof RunSearch, value: string) => string): Chip[] {
+  const chips: Chip[] = [];
+  for (const [name, value] of Object.entries(search) as [keyof RunSearch, string | string[] | true][]) {
+    if (!value || name === "q") continue;
+    if (Array.isArray(value)) {
+      for (const item of value) {
+        const rest = value.filter((other) => other !== item);
+        const without = { ...search, [name]: rest.length ? rest : undefined };
+        chips.push({ key: `${name}:${item}`, label: `${NAMES[name] ?? name}: ${show(name, item)}`, without });
+      }
+    } else {
+      const words = { paused: "has paused actions", aborting: "abort pending" } as Record<string, string>;
+      const prefix = name === "from" ? "since" : name === "to" ? "until" : (NAMES[name] ?? name);
+      const label = value === true ? (words[name] ?? name) : `${prefix}: ${show(name, value)}`;
+      chips.push({ key: name, label, without: { ...search, [name]: undefined } });
+    }
+  }
+  return chips;
+}

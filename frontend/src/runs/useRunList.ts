@@ -1,0 +1,114 @@
+import { useCallback, useEffect, useMemo, useState, useSyncExternalStore } from "react";
+import type { FragmentType } from "../gql";
+import type { RunFilter } from "../gql/graphql";
+import { type Api, useApi, watchDocument } from "../live/api";
+import { type Problem, problemOf } from "../live/errors";
+import { OlderRuns, type RunRowFragment, WatchRuns } from "./documents";
+import { RunList } from "./runList";
+
+/** How many runs the live window begins with. */
+const FIRST = 100;
+const MOST_A_PAGE = 1_000;
+
+export type RunRowData = FragmentType<typeof RunRowFragment> & {
+  id: string;
+  revision: number;
+  createdAt: string;
+};
+
+/** One list over one filter, from its subscription and the pages behind it. */
+class LiveRuns {
+  readonly list = new RunList<RunRowData>(FIRST);
+  problem: Problem | null = null;
+  private cursor: string | undefined;
+  private olderCursor: string | null = null;
+  private generation = 0;
+  private loading = false;
+
+  constructor(
+    private readonly api: Api,
+    readonly filter: RunFilter,
+  ) {}
+
+  start(): () => void {
+    return watchDocument(
+      this.api,
+      WatchRuns,
+      () => ({ filter: this.filter, first: FIRST, after: this.cursor ?? null }),
+      {
+        next: ({ runs }) => {
+          this.problem = null;
+          this.list.apply({ ...runs, rows: runs.runs });
+          // A snapshot that breaks off is begun anew: only what is complete can be gone on behind.
+          if (runs.kind === "SYNCED" || runs.kind === "CHANGE") this.cursor = runs.cursor;
+          if (runs.kind === "RESYNC") this.cursor = undefined;
+        },
+        failed: (problem) => this.say(problem),
+        interrupted: (problem) => {
+          if (problem.code !== "NETWORK") this.say(problem);
+        },
+      },
+    );
+  }
+
+  /** Another page from further back. The first one asks for what is shown too: it gives the cursor. */
+  loadOlder = async (): Promise<void> => {
+    if (this.loading || !this.list.snapshot().hasOlder) return;
+    this.loading = true;
+    if (this.generation !== this.list.generation) this.olderCursor = null;
+    this.generation = this.list.generation;
+    try {
+      const first = this.olderCursor ? FIRST * 2 : Math.min(MOST_A_PAGE, this.list.size + FIRST);
+      const result = await this.api.client
+        .query(
+          OlderRuns,
+          { filter: this.filter, first, after: this.olderCursor },
+          { requestPolicy: "network-only" },
+        )
+        .toPromise();
+      if (!result.data) {
+        this.say(problemOf(result.error));
+        return;
+      }
+      const { nodes, pageInfo } = result.data.runs;
+      this.problem = null;
+      // The window moved meanwhile: what came does not join on to it.
+      if (this.generation !== this.list.generation) return;
+      this.olderCursor = pageInfo.endCursor ?? null;
+      this.list.addOlder(nodes, pageInfo.hasNextPage);
+    } finally {
+      this.loading = false;
+    }
+  };
+
+  private say(problem: Problem): void {
+    this.problem = problem;
+    this.list.batch.touchAll();
+  }
+}
+
+/** The live runs that match. While those of a new filter are not there yet, the old ones stay. */
+export function useRunList(filter: RunFilter) {
+  const api = useApi();
+  const key = JSON.stringify(filter);
+  const [attempt, setAttempt] = useState(0);
+  // eslint-disable-next-line react-hooks/exhaustive-deps -- the key stands for the filter
+  const next = useMemo(() => new LiveRuns(api, filter), [api, key, attempt]);
+  useEffect(() => next.start(), [next]);
+  const nextView = useSyncExternalStore(next.list.batch.listenToAll, next.list.snapshot);
+  const nextProblem = useSyncExternalStore(
+    next.list.batch.listenToAll,
+    useCallback(() => next.problem, [next]),
+  );
+  const [live, setLive] = useState(next);
+  if (live !== next && (nextView.synced || nextProblem)) setLive(next);
+  const view = useSyncExternalStore(live.list.batch.listenToAll, live.list.snapshot);
+  return {
+    list: live.list,
+    view,
+    problem: nextProblem,
+    isStale: live !== next,
+    loadOlder: live.loadOlder,
+    retry: useCallback(() => setAttempt((count) => count + 1), []),
+  };
+}

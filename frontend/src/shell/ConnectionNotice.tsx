@@ -1,0 +1,42 @@
+import { useApi } from "../live/api";
+import { useNow } from "../ui/clock";
+import { formatDuration } from "../ui/durations";
+import { useValue } from "../ui/value";
+import classes from "./ConnectionNotice.module.css";
+
+/** Milliseconds that a connection may take before the page says that it has none. */
+const PATIENCE = 2_500;
+
+/** Whether what is shown is live. While it is not, the page says so, and since when. */
+export function ConnectionNotice() {
+  const { socket } = useApi();
+  const { state, since } = useValue(socket.connection);
+  const now = useNow(state !== "live");
+  const silent = now - since;
+  const isLost = state === "lost" || (state === "connecting" && silent > PATIENCE);
+  if (!isLost) {
+    return state === "live" ? (
+      <span
+        className={classes.live}
+        title="Everything here is live"
+        data-testid="connection"
+        data-state="live"
+      >
+        <span className="only-read">Connected: </span>
+        <span className={classes.dot} aria-hidden />
+        live
+      </span>
+    ) : null;
+  }
+  return (
+    <span className={classes.lost} role="status" data-testid="connection" data-state="lost">
+      <span>
+        Not live{silent > 1_000 ? ` for ${formatDuration(Math.floor(silent / 1_000) * 1_000)}` : ""}:
+        connecting…
+      </span>
+      <button type="button" onClick={() => socket.retryNow()}>
+        Now
+      </button>
+    </span>
+  );
+}

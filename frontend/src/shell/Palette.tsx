@@ -1,0 +1,98 @@
+import { Spotlight, spotlight } from "@mantine/spotlight";
+import { useDebouncedValue } from "@mantine/hooks";
+import { useNavigate } from "@tanstack/react-router";
+import { useState } from "react";
+import { useQuery } from "urql";
+import { graphql } from "../gql";
+import { runParams } from "../live/paths";
+import { PhaseBadge } from "../ui/PhaseBadge";
+import { timeMode } from "../ui/timeMode";
+import { useColors } from "./useColors";
+
+const FindRuns = graphql(`
+  query FindRuns($search: String!) {
+    runs(filter: { search: $search }, first: 8) {
+      nodes {
+        id
+        project
+        domain
+        name
+        phase
+      }
+    }
+  }
+`);
+
+export const openPalette = (): void => spotlight.open();
+
+/** Find a run by a part of its name, or do something by its name. */
+export function Palette({ onHelp }: { onHelp: () => void }) {
+  const navigate = useNavigate();
+  const colors = useColors();
+  const [typed, setTyped] = useState("");
+  const [search] = useDebouncedValue(typed.trim(), 150);
+  const [{ data, fetching }] = useQuery({
+    query: FindRuns,
+    variables: { search },
+    pause: !search,
+  });
+  const commands: [string, () => void][] = [
+    ["Go to runs", () => void navigate({ to: "/runs" })],
+    ["Go to tasks", () => void navigate({ to: "/tasks" })],
+    ["Go to aborts", () => void navigate({ to: "/aborts" })],
+    [
+      "Runs that failed in the last day",
+      () => void navigate({ to: "/runs", search: { phase: ["FAILED", "TIMED_OUT"], from: "24h" } }),
+    ],
+    ["Runs with paused actions", () => void navigate({ to: "/runs", search: { paused: true } })],
+    ["Show relative times", () => timeMode.set("relative")],
+    ["Show local times", () => timeMode.set("local")],
+    ["Show UTC times", () => timeMode.set("utc")],
+    [colors.isDark ? "Light colours" : "Dark colours", colors.toggle],
+    ["Show all keys", onHelp],
+  ];
+  const wanted = typed.trim().toLowerCase();
+  const shown = commands.filter(([name]) => name.toLowerCase().includes(wanted));
+  const runs = search && typed.trim() ? (data?.runs.nodes ?? []) : [];
+  return (
+    <Spotlight.Root query={typed} onQueryChange={setTyped} shortcut={null} scrollable maxHeight={420}>
+      <Spotlight.Search placeholder="Find a run, or a command" aria-label="Find a run, or a command" />
+      <Spotlight.ActionsList>
+        {runs.length ? (
+          <Spotlight.ActionsGroup label="Runs">
+            {runs.map((run) => (
+              <Spotlight.Action
+                key={run.id}
+                onClick={() =>
+                  void navigate({ to: "/runs/$project/$domain/$name", params: runParams(run), search: {} })
+                }
+              >
+                <span style={{ display: "flex", gap: 10, width: "100%", alignItems: "center" }}>
+                  <PhaseBadge phase={run.phase} small />
+                  <span className="cut" style={{ flex: 1 }}>
+                    {run.name}
+                  </span>
+                  <span className="faint small">
+                    {run.project} / {run.domain}
+                  </span>
+                </span>
+              </Spotlight.Action>
+            ))}
+          </Spotlight.ActionsGroup>
+        ) : null}
+        {shown.length ? (
+          <Spotlight.ActionsGroup label="Commands">
+            {shown.map(([name, run]) => (
+              <Spotlight.Action key={name} label={name} onClick={run} />
+            ))}
+          </Spotlight.ActionsGroup>
+        ) : null}
+        {!runs.length && !shown.length ? (
+          <Spotlight.Empty>
+            {fetching || search !== typed.trim() ? "Looking…" : "Nothing found"}
+          </Spotlight.Empty>
+        ) : null}
+      </Spotlight.ActionsList>
+    </Spotlight.Root>
+  );
+}

@@ -1,0 +1,217 @@
+import { Link } from "@tanstack/react-router";
+import {
+  createColumnHelper,
+  createSortedRowModel,
+  rowSortingFeature,
+  sortFn_basic,
+  sortFn_text,
+  tableFeatures,
+  useTable,
+} from "@tanstack/react-table";
+import { useMemo } from "react";
+import { type FragmentType, graphql, readFragment } from "../gql";
+import type { TaskRowFragment as Task } from "../gql/graphql";
+import { runParams } from "../live/paths";
+import { formatDuration } from "../ui/durations";
+import { PhaseBar } from "../ui/PhaseBar";
+import { phaseLook } from "../ui/phases";
+import { Time } from "../ui/Time";
+import classes from "./TasksPage.module.css";
+
+const TaskRowFragment = graphql(`
+  fragment TaskRow on TaskSummary {
+    project
+    domain
+    taskName
+    functionName
+    runs
+    ended
+    failed
+    failureRate
+    durationP50Ms
+    durationP95Ms
+    lastCreatedAt
+    phaseCounts {
+      phase
+      count
+    }
+    recentRuns(first: 20) {
+      id
+      project
+      domain
+      name
+      phase
+      durationMs
+    }
+  }
+`);
+
+const features = tableFeatures({
+  rowSortingFeature,
+  sortedRowModel: createSortedRowModel(),
+  sortFns: { basic: sortFn_basic, text: sortFn_text },
+});
+const helper = createColumnHelper<typeof features, Task>();
+
+interface Look {
+  right?: boolean;
+  cell: (task: Task) => React.ReactNode;
+}
+
+const nameOf = ({ taskName, functionName }: Task): string => taskName ?? functionName ?? "without a name";
+
+const LOOKS: Record<string, Look> = {
+  task: { cell: (task) => <TaskName task={task} /> },
+  runs: { right: true, cell: ({ runs }) => <span className="number">{runs.toLocaleString("en")}</span> },
+  failure: { right: true, cell: (task) => <FailureRate task={task} /> },
+  p50: { right: true, cell: ({ durationP50Ms }) => <Ms value={durationP50Ms} /> },
+  p95: { right: true, cell: ({ durationP95Ms }) => <Ms value={durationP95Ms} /> },
+  now: { cell: (task) => <PhaseBar counts={task.phaseCounts} label={nameOf(task)} /> },
+  recent: { cell: (task) => <Recent task={task} /> },
+  last: { cell: ({ lastCreatedAt }) => <Time value={lastCreatedAt} /> },
+};
+
+const columns = helper.columns([
+  helper.accessor(nameOf, { id: "task", header: "Task", sortFn: "text" }),
+  helper.accessor("runs", { id: "runs", header: "Runs" }),
+  helper.accessor(({ failureRate }) => failureRate ?? -1, { id: "failure", header: "Failed" }),
+  helper.accessor(({ durationP50Ms }) => durationP50Ms ?? -1, { id: "p50", header: "p50" }),
+  helper.accessor(({ durationP95Ms }) => durationP95Ms ?? -1, { id: "p95", header: "p95" }),
+  helper.display({ id: "now", header: "Phases" }),
+  helper.display({ id: "recent", header: "Recent runs, the newest on the right" }),
+  helper.accessor("lastCreatedAt", { id: "last", header: "Last run", sortFn: "basic" }),
+]);
+
+interface Props {
+  rows: readonly FragmentType<typeof TaskRowFragment>[];
+  since: string | undefined;
+  onProject: (project: string, domain: string) => void;
+}
+
+/** A row a task, in the order of any column. */
+export function TaskTable({ rows, since, onProject }: Props) {
+  const data = useMemo(() => [...readFragment(TaskRowFragment, rows)], [rows]);
+  const table = useTable({
+    features,
+    columns,
+    data,
+    getRowId: (task) => JSON.stringify([task.project, task.domain, task.taskName, task.functionName]),
+  });
+  return (
+    <table className={classes.table}>
+      <thead>
+        {table.getHeaderGroups().map((group) => (
+          <tr key={group.id}>
+            {group.headers.map(({ id, column }) => {
+              const direction = column.getIsSorted();
+              const title = column.columnDef.header as string;
+              return (
+                <th
+                  key={id}
+                  data-column={id}
+                  className={LOOKS[id]?.right ? classes.right : undefined}
+                  aria-sort={
+                    direction === "asc" ? "ascending" : direction === "desc" ? "descending" : undefined
+                  }
+                >
+                  {column.getCanSort() ? (
+                    <button type="button" onClick={() => column.toggleSorting()}>
+                      {title}
+                      <span aria-hidden>{direction === "asc" ? " ↑" : direction === "desc" ? " ↓" : ""}</span>
+                    </button>
+                  ) : (
+                    title
+                  )}
+                </th>
+              );
+            })}
+          </tr>
+        ))}
+      </thead>
+      <tbody>
+        {table.getRowModel().rows.map(({ id, original: task }) => (
+          <tr key={id} data-task={nameOf(task)}>
+            {Object.entries(LOOKS).map(([column, { right, cell }]) => (
+              <td key={column} data-column={column} className={right ? classes.right : undefined}>
+                {cell(task)}
+                {column === "task" ? (
+                  <div className={classes.second}>
+                    <button type="button" onClick={() => onProject(task.project, task.domain)}>
+                      {task.project} / {task.domain}
+                    </button>
+                    {" · "}
+                    <Link to="/runs" search={{ ...searchOf(task), from: since }}>
+                      runs
+                    </Link>
+                  </div>
+                ) : null}
+              </td>
+            ))}
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+/** Which runs a row is made of. */
+function searchOf({ project, domain, taskName, functionName }: Task) {
+  return taskName
+    ? { project, domain, task: taskName }
+    : { project, domain, function: functionName ?? undefined };
+}
+
+function TaskName({ task }: { task: Task }) {
+  return (
+    <Link to="/runs" search={searchOf(task)} className="link">
+      {nameOf(task)}
+    </Link>
+  );
+}
+
+function FailureRate({ task: { failureRate, failed, ended } }: { task: Task }) {
+  if (failureRate == null) return <span className="faint">–</span>;
+  const percent = failureRate * 100;
+  return (
+    <span
+      className={`number ${failureRate > 0 ? classes.bad : ""}`}
+      title={`${failed} of the ${ended} that ended failed or timed out`}
+    >
+      {percent > 0 && percent < 10 ? percent.toFixed(1) : Math.round(percent)}%
+    </span>
+  );
+}
+
+function Ms({ value }: { value: number | null | undefined }) {
+  return value == null ? (
+    <span className="faint">–</span>
+  ) : (
+    <span className="nowrap number">{formatDuration(value)}</span>
+  );
+}
+
+/** The newest runs as a strip: how each stands by its colour, how long it took by its height. */
+function Recent({ task }: { task: Task }) {
+  const runs = [...task.recentRuns].reverse();
+  const longest = Math.max(1, ...runs.map(({ durationMs }) => durationMs ?? 0));
+  return (
+    <span className={classes.recent}>
+      {runs.map((run) => {
+        const { color, label } = phaseLook(run.phase);
+        const took = run.durationMs == null ? "" : ` in ${formatDuration(run.durationMs)}`;
+        const height = run.durationMs == null ? 100 : 25 + (run.durationMs / longest) * 75;
+        return (
+          <Link
+            key={run.id}
+            to="/runs/$project/$domain/$name"
+            params={runParams(run)}
+            title={`${run.name}: ${label.toLowerCase()}${took}`}
+            aria-label={`${run.name}: ${label}${took}`}
+          >
+            <span style={{ height: `${height}%`, background: color }} />
+          </Link>
+        );
+      })}
+    </span>
+  );
+}

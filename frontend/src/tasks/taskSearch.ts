@@ -1,0 +1,27 @@
+import { text } from "../live/search";
+
+/** What the list of tasks is made of, as it stands in the address. */
+export interface TaskSearch {
+  project?: string | undefined;
+  domain?: string | undefined;
+  /** Since when, such as `7d`, or `all`. */
+  since?: string | undefined;
+}
+
+export const DEFAULT_SINCE = "7d";
+
+export const SINCE: Record<string, string> = {
+  "24h": "last 24 hours",
+  "7d": "last 7 days",
+  "30d": "last 30 days",
+  all: "all runs",
+};
+
+export function readTaskSearch(query: Record<string, unknown>): TaskSearch {
+  const since = text(query.since);
+  return {
+    project: text(query.project),
+    domain: text(query.domain),
+    since: since && since in SINCE && since !== DEFAULT_SINCE ? since : undefined,
+  };
+}

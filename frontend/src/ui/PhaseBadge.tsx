@@ -1,0 +1,26 @@
+import classes from "./PhaseBadge.module.css";
+import { phaseLook } from "./phases";
+
+interface Props {
+  phase: string;
+  /** Only the sign, for narrow places; the name is read out and shown on hover. */
+  small?: boolean;
+}
+
+export function PhaseBadge({ phase, small = false }: Props) {
+  const { label, color, sign } = phaseLook(phase);
+  const isRunning = phase === "RUNNING";
+  return (
+    <span
+      className={`${small ? classes.small : classes.badge} ${isRunning ? classes.running : ""}`}
+      style={{ "--phase": color } as React.CSSProperties}
+      title={small ? label : undefined}
+      data-phase={phase}
+    >
+      <span className={classes.sign} aria-hidden>
+        {sign}
+      </span>
+      {small ? <span className="only-read">{label}</span> : label}
+    </span>
+  );
+}

@@ -1,0 +1,57 @@
+import { useEffect, useRef, useState } from "react";
+import { useHotkeys } from "./hotkeys";
+import classes from "./SearchField.module.css";
+
+interface Props {
+  label: string;
+  placeholder: string;
+  value: string;
+  onChange: (value: string) => void;
+}
+
+/** Milliseconds without a key after which what was typed counts. */
+const PAUSE = 200;
+
+/** The search of a page: `/` leads to it, Escape out of it. */
+export function SearchField({ label, placeholder, value, onChange }: Props) {
+  const input = useRef<HTMLInputElement>(null);
+  const [typed, setTyped] = useState(value);
+  const [known, setKnown] = useState(value);
+  // Somebody else changed it: a link, the way back, a saved view.
+  if (known !== value) {
+    setKnown(value);
+    if (value !== typed.trim()) setTyped(value);
+  }
+  const latest = useRef(onChange);
+  useEffect(() => {
+    latest.current = onChange;
+  });
+  useEffect(() => {
+    if (typed.trim() === value) return;
+    const timer = setTimeout(() => latest.current(typed.trim()), PAUSE);
+    return () => clearTimeout(timer);
+  }, [typed, value]);
+  useHotkeys([{ keys: "/", what: "Search", run: () => input.current?.focus() }]);
+  return (
+    <span className={classes.field}>
+      <svg viewBox="0 0 16 16" width="14" height="14" aria-hidden>
+        <circle cx="7" cy="7" r="4.5" fill="none" stroke="currentColor" strokeWidth="1.5" />
+        <path d="M10.5 10.5L14 14" stroke="currentColor" strokeWidth="1.5" />
+      </svg>
+      <input
+        ref={input}
+        type="search"
+        aria-label={label}
+        placeholder={placeholder}
+        value={typed}
+        onChange={(event) => setTyped(event.currentTarget.value)}
+        onKeyDown={(event) => {
+          if (event.key !== "Escape") return;
+          if (typed) setTyped("");
+          else event.currentTarget.blur();
+        }}
+      />
+      {typed ? null : <kbd aria-hidden>/</kbd>}
+    </span>
+  );
+}

@@ -1,0 +1,37 @@
+import { useCallback, useSyncExternalStore } from "react";
+
+/** One clock for the page: everything that ticks does so at once. */
+let now = Date.now();
+const listeners = new Set<() => void>();
+let timer: ReturnType<typeof setInterval> | undefined;
+
+function tick(): void {
+  now = Date.now();
+  for (const listener of [...listeners]) listener();
+}
+
+function listen(listener: () => void): () => void {
+  if (!listeners.size) {
+    now = Date.now();
+    timer = setInterval(tick, 1_000);
+  }
+  listeners.add(listener);
+  return () => {
+    listeners.delete(listener);
+    if (!listeners.size) clearInterval(timer);
+  };
+}
+
+const silent = (): (() => void) => () => undefined;
+
+/**
+ * Milliseconds since 1970, every second; every `step` milliseconds where that is given, and where it does
+ * not tick, as it was.
+ */
+export function useNow(ticks = true, step = 1_000): number {
+  const read = useCallback(
+    () => (ticks && listeners.size ? Math.floor(now / step) * step : Math.floor(Date.now() / step) * step),
+    [ticks, step],
+  );
+  return useSyncExternalStore(ticks ? listen : silent, read);
+}

@@ -1,0 +1,42 @@
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+const two = (value: number): string => String(value).padStart(2, "0");
+
+/** A duration as short as it can be read: `340 ms`, `7.9 s`, `1 m 07 s`, `3 h 05 m`, `2 d 04 h`. */
+export function formatDuration(ms: number): string {
+  if (!Number.isFinite(ms) || ms < 0) return "0 s";
+  if (ms < SECOND) return `${Math.round(ms)} ms`;
+  if (ms < 10 * SECOND) return `${(Math.floor(ms / 100) / 10).toFixed(1)} s`;
+  if (ms < MINUTE) return `${Math.floor(ms / SECOND)} s`;
+  if (ms < HOUR) return `${Math.floor(ms / MINUTE)} m ${two(Math.floor((ms % MINUTE) / SECOND))} s`;
+  if (ms < DAY) return `${Math.floor(ms / HOUR)} h ${two(Math.floor((ms % HOUR) / MINUTE))} m`;
+  return `${Math.floor(ms / DAY)} d ${two(Math.floor((ms % DAY) / HOUR))} h`;
+}
+
+/** A duration that still grows, in whole seconds: tenths would flicker. */
+export function formatTicking(ms: number): string {
+  return formatDuration(ms < 10 * SECOND ? Math.max(0, Math.floor(ms / SECOND)) * SECOND : ms).replace(
+    /^0 ms$|\.0(?= s)/,
+    (found) => (found === "0 ms" ? "0 s" : ""),
+  );
+}
+
+const UNITS: Record<string, number> = { ms: 1, s: SECOND, m: MINUTE, h: HOUR, d: DAY, w: 7 * DAY };
+
+/** The milliseconds of `90s`, `15m`, `1h30m`, `7d`; null for anything else. */
+export function parseDuration(text: string): number | null {
+  const parts = text
+    .trim()
+    .toLowerCase()
+    .matchAll(/(\d+(?:\.\d+)?)\s*(ms|[smhdw])\s*/gy);
+  let total = 0;
+  let length = 0;
+  for (const [all, amount, unit] of parts) {
+    total += Number(amount) * (UNITS[unit ?? ""] ?? 0);
+    length += all.length;
+  }
+  return length > 0 && length === text.trim().length ? total : null;
+}

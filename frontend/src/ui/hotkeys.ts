@@ -1,0 +1,81 @@
+import { useEffect, useRef } from "react";
+import { Value, useValue } from "./value";
+
+/** A key, or several after another, that does something on this page. */
+export interface Hotkey {
+  /** As `KeyboardEvent.key`, several after another with a blank between: `g r`. */
+  keys: string;
+  what: string;
+  run: (event: KeyboardEvent) => void;
+  /** Also while somebody types into a field. */
+  inFields?: boolean;
+}
+
+/** Milliseconds that the next key of several may take. */
+const SEQUENCE_WITHIN = 1_200;
+
+/** The keys that do something at the moment, those that were added last first. */
+export const hotkeys = new Value<readonly Hotkey[]>([]);
+let typed: { key: string; at: number }[] = [];
+
+/** Listen to these keys as long as the component is there. */
+export function useHotkeys(keys: readonly Hotkey[]): void {
+  const latest = useRef(keys);
+  useEffect(() => {
+    latest.current = keys;
+  });
+  const names = keys.map(({ keys, what }) => `${keys}\t${what}`).join("\n");
+  useEffect(() => {
+    const mine = latest.current.map(({ keys, what, inFields = false }, index) => ({
+      keys,
+      what,
+      inFields,
+      run: (event: KeyboardEvent) => latest.current[index]?.run(event),
+    }));
+    hotkeys.set([...mine, ...hotkeys.get()]);
+    return () => hotkeys.set(hotkeys.get().filter((key) => !mine.includes(key as (typeof mine)[number])));
+  }, [names]);
+}
+
+export function useAllHotkeys(): readonly Hotkey[] {
+  return useValue(hotkeys);
+}
+
+function isField(target: EventTarget | null): boolean {
+  const element = target as HTMLElement | null;
+  return !!element?.closest("input, textarea, select, [contenteditable=true]");
+}
+
+/** A dialog or an open menu has the keyboard for itself. */
+function isCovered(): boolean {
+  return !!document.querySelector("[role=dialog][aria-modal=true], [role=menu], [role=listbox]");
+}
+
+/** What a key press does; returns whether it did anything. */
+export function press(event: KeyboardEvent): boolean {
+  if (event.defaultPrevented || event.altKey || event.isComposing) return false;
+  const withMod = event.metaKey || event.ctrlKey;
+  const now = Date.now();
+  typed = [...typed.filter(({ at }) => now - at < SEQUENCE_WITHIN), { key: event.key, at: now }].slice(-2);
+  const inField = isField(event.target);
+  for (const hotkey of hotkeys.get()) {
+    if (inField && !hotkey.inFields) continue;
+    if (!hotkey.inFields && isCovered()) continue;
+    const wanted = hotkey.keys.split(" ");
+    const first = wanted[0] ?? "";
+    if (first.startsWith("mod+")) {
+      if (!withMod || event.key.toLowerCase() !== first.slice(4)) continue;
+    } else {
+      if (withMod) continue;
+      const last = typed.slice(-wanted.length).map(({ key }) => key);
+      if (last.join(" ") !== hotkey.keys) continue;
+    }
+    typed = [];
+    event.preventDefault();
+    hotkey.run(event);
+    return true;
+  }
+  return false;
+}
+
+if (typeof window !== "undefined") window.addEventListener("keydown", press);

@@ -1,0 +1,134 @@
+import { formatDuration } from "./durations";
+
+/** How times are written on the whole page. */
+export type TimeMode = "relative" | "local" | "utc";
+
+export const TIME_MODES: readonly TimeMode[] = ["relative", "local", "utc"];
+
+const MINUTE = 60_000;
+const DAY = 24 * 60 * MINUTE;
+const two = (value: number): string => String(value).padStart(2, "0");
+
+/** The parts of a moment, by the clock on the wall or by UTC. */
+function parts(ms: number, utc: boolean): { date: string; time: string; seconds: string; year: number } {
+  const moment = new Date(utc ? ms : ms - new Date(ms).getTimezoneOffset() * MINUTE);
+  const year = moment.getUTCFullYear();
+  return {
+    year,
+    date: `${year}-${two(moment.getUTCMonth() + 1)}-${two(moment.getUTCDate())}`,
+    time: `${two(moment.getUTCHours())}:${two(moment.getUTCMinutes())}`,
+    seconds: two(moment.getUTCSeconds()),
+  };
+}
+
+/** How long ago, or until when: `now`, `12 s ago`, `5 m ago`, `in 3 h`. One unit is enough. */
+export function formatRelative(ms: number, now: number): string {
+  const away = Math.abs(now - ms);
+  if (away < 5_000) return "now";
+  const text =
+    away < MINUTE
+      ? `${Math.floor(away / 1_000)} s`
+      : away < 60 * MINUTE
+        ? `${Math.floor(away / MINUTE)} m`
+        : away < DAY
+          ? `${Math.floor(away / (60 * MINUTE))} h`
+          : away < 60 * DAY
+            ? `${Math.floor(away / DAY)} d`
+            : away < 730 * DAY
+              ? `${Math.floor(away / (30.44 * DAY))} months`
+              : `${Math.floor(away / (365.25 * DAY))} years`;
+  return ms <= now ? `${text} ago` : `in ${text}`;
+}
+
+/** A moment in the mode of the page. Today's date is left out, and the year where it is this one. */
+export function formatTime(ms: number, mode: TimeMode, now: number): string {
+  if (mode === "relative") return formatRelative(ms, now);
+  const utc = mode === "utc";
+  const then = parts(ms, utc);
+  const today = parts(now, utc);
+  const clock = `${then.time}:${then.seconds}`;
+  const date = then.year === today.year ? then.date.slice(5) : then.date;
+  return `${then.date === today.date ? clock : `${date} ${clock}`}${utc ? " UTC" : ""}`;
+}
+
+/** Everything there is to say about a moment, for a tooltip. */
+export function describeTime(ms: number, now: number): string {
+  const local = parts(ms, false);
+  const zone = new Intl.DateTimeFormat("en", { timeZoneName: "short" })
+    .formatToParts(ms)
+    .find((part) => part.type === "timeZoneName")?.value;
+  return [
+    new Date(ms).toISOString(),
+    `${local.date} ${local.time}:${local.seconds} ${zone ?? "local"}`,
+    formatRelative(ms, now),
+  ].join("\n");
+}
+
+const STEPS = [
+  1,
+  2,
+  5,
+  10,
+  20,
+  50,
+  100,
+  200,
+  500,
+  1_000,
+  2_000,
+  5_000,
+  10_000,
+  15_000,
+  30_000,
+  60_000,
+  120_000,
+  300_000,
+  600_000,
+  900_000,
+  1_800_000,
+  3_600_000,
+  7_200_000,
+  10_800_000,
+  21_600_000,
+  43_200_000,
+  DAY,
+  2 * DAY,
+  7 * DAY,
+  14 * DAY,
+  28 * DAY,
+  91 * DAY,
+  365 * DAY,
+];
+
+/** Round moments between two others, at most `most` of them: of the wall's clock, of UTC, or since `start`. */
+export function timeTicks(
+  from: number,
+  to: number,
+  most: number,
+  mode: TimeMode,
+  start: number,
+): { at: number; label: string }[] {
+  if (!(to > from) || most < 1) return [];
+  const step = STEPS.find((size) => (to - from) / size <= most) ?? (to - from) / most;
+  const origin =
+    mode === "relative" ? start : mode === "utc" ? 0 : new Date(from).getTimezoneOffset() * MINUTE;
+  const ticks: { at: number; label: string }[] = [];
+  for (let n = Math.ceil((from - origin) / step); origin + n * step <= to; n += 1) {
+    const at = origin + n * step;
+    ticks.push({ at, label: tickLabel(at, step, mode, start) });
+  }
+  return ticks;
+}
+
+function tickLabel(at: number, step: number, mode: TimeMode, start: number): string {
+  if (mode === "relative") {
+    const since = at - start;
+    const text = formatDuration(Math.abs(since)).replace(/\.0(?= s)| 00 [smh]$/, "");
+    return since === 0 ? "0" : `${since < 0 ? "−" : "+"}${text}`;
+  }
+  const { date, time, seconds } = parts(at, mode === "utc");
+  if (step >= DAY || time === "00:00") return step < DAY ? `${date.slice(5)} ${time}` : date;
+  if (step >= MINUTE) return time;
+  const fraction = step < 1_000 ? (((at % 1_000) + 1_000) % 1_000).toString().padStart(3, "0") : "";
+  return `${time}:${seconds}${fraction ? `.${fraction}` : ""}`;
+}
