@@ -6,6 +6,8 @@ import type { Router } from "./router";
 
 const theme = createTheme({
   primaryColor: "indigo",
+  // Dark enough to read white on it.
+  primaryShade: { light: 7, dark: 8 },
   defaultRadius: "sm",
   fontFamily: 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif',
   fontSizes: { xs: "12px", sm: "13px", md: "14px" },

@@ -4,6 +4,7 @@ import { useMutation } from "urql";
 import { graphql } from "../gql";
 import type { ActionIdentifierInput, RunFilter, RunIdentifierInput } from "../gql/graphql";
 import { problemOf } from "../live/errors";
+import { announce } from "../ui/announce";
 import { useMatching } from "./useMatching";
 
 const AbortRun = graphql(`
@@ -54,12 +55,10 @@ export type AbortTarget =
 interface Props {
   target: AbortTarget;
   onClose: () => void;
-  /** What came of it, in a sentence. */
-  onDone?: (said: string) => void;
 }
 
 /** Asks why, and asks the executor to stop. */
-export function AbortDialog({ target, onClose, onDone }: Props) {
+export function AbortDialog({ target, onClose }: Props) {
   const [reason, setReason] = useState("");
   const [problem, setProblem] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
@@ -91,8 +90,7 @@ export function AbortDialog({ target, onClose, onDone }: Props) {
     setBusy(true);
     setProblem(null);
     try {
-      const said = await ask();
-      onDone?.(said);
+      announce(await ask());
       onClose();
     } catch (error) {
       setProblem((error as Error).message);

@@ -1,11 +1,12 @@
 import { Button, CloseButton, Tabs } from "@mantine/core";
-import { useState } from "react";
+import { useCallback, useState } from "react";
 import { useQuery, useSubscription } from "urql";
 import { AbortDialog } from "../aborts/AbortDialog";
 import { AbortNotice } from "../aborts/AbortNotice";
 import { type FragmentType, graphql, readFragment } from "../gql";
 import { problemOf } from "../live/errors";
 import type { RunName } from "../live/paths";
+import { useWhenBack } from "../live/useWhenBack";
 import { CopyButton } from "../ui/CopyButton";
 import { Duration } from "../ui/Duration";
 import { JsonView } from "../ui/JsonView";
@@ -76,6 +77,8 @@ export function ActionPanel({ run, name, onClose, onSelect }: Props) {
   const [events, setEvents] = useState(EVENTS);
   const id = { project: run.project, domain: run.domain, runName: run.name, name };
   const [{ data, error, fetching }, reload] = useQuery({ query: ActionOf, variables: { id, events } });
+  const retry = useCallback(() => reload({ requestPolicy: "network-only" }), [reload]);
+  useWhenBack(error, retry);
   // What it brings goes into the cache, and from there into the query above.
   useSubscription({ query: LiveActionOf, variables: { id, events }, pause: !data?.action });
   return (
@@ -94,11 +97,7 @@ export function ActionPanel({ run, name, onClose, onSelect }: Props) {
             <CloseButton aria-label="Close the action" onClick={onClose} />
           </header>
           {error ? (
-            <ErrorNotice
-              title="The action could not be read"
-              problem={problemOf(error)}
-              retry={() => reload({ requestPolicy: "network-only" })}
-            />
+            <ErrorNotice title="The action could not be read" problem={problemOf(error)} retry={retry} />
           ) : fetching ? (
             <LoadingNotice what="the action" />
           ) : (

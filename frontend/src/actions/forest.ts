@@ -1,6 +1,7 @@
 import { Batch } from "../live/batch";
 import { type Frame, type Versioned, isNewer } from "../live/frames";
 import { PHASES, hasEnded } from "../ui/phases";
+import { drop, insert } from "./siblings";
 
 /** What the tree needs of an action. */
 export interface ActionData extends Versioned {
@@ -144,6 +145,7 @@ export class Forest<Data extends ActionData = ActionData> {
     const holder = row.group ? this.group(parent, row.group, node.createdMs) : parent;
     node.parent = holder;
     insert(holder.children, node);
+    if (!holder.action) this.settle(holder);
     const changes = Object.fromEntries(node.counts);
     changes[row.phase] = (changes[row.phase] ?? 0) + 1;
     this.count(holder, changes, node.total + 1);
@@ -158,6 +160,20 @@ export class Forest<Data extends ActionData = ActionData> {
       insert(parent.children, group);
     }
     return group;
+  }
+
+  /** A group stands where its oldest member would, and goes with the last one. */
+  private settle(group: TreeNode<Data>): void {
+    const [oldest] = group.children;
+    if (oldest?.createdMs === group.createdMs) return;
+    const siblings = group.parent?.children ?? [];
+    drop(siblings, group);
+    if (!oldest) {
+      this.nodes.delete(group.key);
+      return;
+    }
+    group.createdMs = oldest.createdMs;
+    insert(siblings, group);
   }
 
   /** Add to the counts of a line and of all above it. */
@@ -187,36 +203,20 @@ export class Forest<Data extends ActionData = ActionData> {
     this.keyById.delete(id);
     this.nodes.delete(key);
     if (!hasEnded(node.action.phase)) this.unfinished -= 1;
-    const siblings = node.parent ? node.parent.children : this.roots;
-    const at = siblings.indexOf(node);
-    if (at >= 0) siblings.splice(at, 1);
+    const { parent, action } = node;
+    const waiting = action.parentName ? this.orphans.get(actionKey(action.parentName)) : undefined;
+    drop(parent?.children ?? waiting ?? this.roots, node);
     const changes = Object.fromEntries([...node.counts].map(([phase, count]) => [phase, -count]));
-    changes[node.action.phase] = (changes[node.action.phase] ?? 0) - 1;
-    this.count(node.parent, changes, -node.total - 1);
-    const group = node.parent;
-    if (group && !group.action && !group.children.length) {
-      this.nodes.delete(group.key);
-      group.parent?.children.splice(group.parent.children.indexOf(group), 1);
-    }
+    changes[action.phase] = (changes[action.phase] ?? 0) - 1;
+    this.count(parent, changes, -node.total - 1);
+    if (parent && !parent.action) this.settle(parent);
+    // What lies below it waits for it to come back.
+    const below = node.children.flatMap((line) => (line.action ? [line] : line.children));
+    for (const line of node.children) if (!line.action) this.nodes.delete(line.key);
+    for (const child of below) child.parent = null;
+    if (below.length) this.orphans.set(key, below);
     this.structure += 1;
   }
-}
-
-/** Into its place among siblings: the oldest first, then by name. It is nearly always the last one. */
-function insert<Data extends ActionData>(siblings: TreeNode<Data>[], node: TreeNode<Data>): void {
-  let low = 0;
-  let high = siblings.length;
-  if (high && comesBefore(siblings[high - 1] as TreeNode<Data>, node)) low = high;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (comesBefore(siblings[middle] as TreeNode<Data>, node)) low = middle + 1;
-    else high = middle;
-  }
-  siblings.splice(low, 0, node);
-}
-
-function comesBefore(a: TreeNode, b: TreeNode): boolean {
-  return a.createdMs === b.createdMs ? a.name <= b.name : a.createdMs < b.createdMs;
 }
 
 /** The counts of a line as a bar wants them. */

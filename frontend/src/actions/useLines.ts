@@ -14,26 +14,26 @@ export interface Lines {
 }
 
 export function useLines(forest: ActionForest, filter: TreeFilter): Lines {
-  const [byKey, setByKey] = useState<ReadonlyMap<string, boolean>>(new Map());
+  const [byUser, setByUser] = useState<ReadonlyMap<string, boolean>>(new Map());
   const [cursor, setCursor] = useState<string | null>(null);
   const structure = useForestVersion(forest, 150, "structure");
   const version = useForestVersion(forest, 500, "version");
   const isFiltered = isFiltering(filter);
   // Which lines match a phase changes with every update, the lines themselves only with their number.
   const changes = filter.phases.length ? version : structure;
-  const opened = useOpened(forest, structure);
+  const settled = useSettled(forest, structure);
   const shown = useMemo(
-    () => visibleLines(forest, { byKey: new Map([...opened, ...byKey]) }, filter),
+    () => visibleLines(forest, { byUser, settled }, filter),
     // eslint-disable-next-line react-hooks/exhaustive-deps -- the forest changes in place
-    [forest, byKey, opened, filter, changes],
+    [forest, byUser, settled, filter, changes],
   );
   const toggle = useCallback(
-    (key: string, isOpen: boolean) => setByKey((before) => new Map(before).set(key, isOpen)),
+    (key: string, isOpen: boolean) => setByUser((before) => new Map(before).set(key, isOpen)),
     [],
   );
   const toggleAll = useCallback(
     (isOpen: boolean) =>
-      setByKey(
+      setByUser(
         new Map([...forest.nodes.values()].filter((node) => node.parent).map(({ key }) => [key, isOpen])),
       ),
     [forest],
@@ -45,7 +45,7 @@ export function useLines(forest: ActionForest, filter: TreeFilter): Lines {
  * Which groups are open that nobody touched: settled when a group is first seen after the run was read, so
  * that none folds by itself because more members came.
  */
-function useOpened(forest: ActionForest, structure: number): ReadonlyMap<string, boolean> {
+function useSettled(forest: ActionForest, structure: number): ReadonlyMap<string, boolean> {
   const [settled, setSettled] = useState<{ of: ActionForest; at: number; byKey: Map<string, boolean> }>();
   if (forest.synced && (settled?.of !== forest || settled.at !== structure)) {
     const byKey = new Map(settled?.of === forest ? settled.byKey : []);

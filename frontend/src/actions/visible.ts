@@ -1,8 +1,10 @@
 import type { ActionData, Forest, TreeNode } from "./forest";
 
-/** Which lines are open: those that the user opened or closed, and for all others a rule. */
+/** Which lines are open, and for all others there is a rule. A search opens all that nobody closed. */
 export interface Folds {
-  byKey: ReadonlyMap<string, boolean>;
+  byUser: ReadonlyMap<string, boolean>;
+  /** What the rule said when a line was first seen. */
+  settled: ReadonlyMap<string, boolean>;
 }
 
 export interface TreeFilter {
@@ -53,9 +55,8 @@ export function visibleLines<Data extends ActionData>(
     const { node, depth } = next;
     const match = matches?.get(node);
     if (matches && !match) continue;
-    const byUser = folds.byKey.get(node.key);
-    const isOpen =
-      node.children.length > 0 && (byUser ?? (matches ? true : isOpenAtFirst(node, forest.size)));
+    const byRule = (): boolean => folds.settled.get(node.key) ?? isOpenAtFirst(node, forest.size);
+    const isOpen = node.children.length > 0 && (folds.byUser.get(node.key) ?? (matches ? true : byRule()));
     lines.push({ node, depth, isOpen, isPath: match === "path" });
     if (isOpen) push(node.children, depth + 1);
   }

@@ -9,6 +9,7 @@ import { useTimeline } from "../actions/useTimeline";
 import { graphql } from "../gql";
 import { problemOf } from "../live/errors";
 import { fromSegment } from "../live/paths";
+import { useWhenBack } from "../live/useWhenBack";
 import { useHotkeys } from "../ui/hotkeys";
 import { EmptyNotice, ErrorNotice, LoadingNotice } from "../ui/notices";
 import { useTitle } from "../ui/title";
@@ -54,6 +55,7 @@ export function RunPage() {
   // What it brings goes into the cache, and from there into the query above.
   useSubscription({ query: LiveRunOf, variables: { id: run }, pause: !data?.run });
   const retry = useCallback(() => reload({ requestPolicy: "network-only" }), [reload]);
+  useWhenBack(error, retry);
   if (data?.run) {
     return (
       <main className={classes.page}>

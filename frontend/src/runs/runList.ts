@@ -31,6 +31,10 @@ export class RunList<Row extends ListedRun> {
   private ids: string[] = [];
   private waiting = new Set<string>();
   private gone = new Set<string>();
+  /** Rows behind a snapshot that came while the list was held: nobody knows whether they still match. */
+  private unsure = new Set<string>();
+  /** How far back all that matches is here. It may be gone itself: then nothing older is. */
+  private floor: Row | null = null;
   private held = false;
   private synced = false;
   private hasOlder = false;
@@ -80,7 +84,7 @@ export class RunList<Row extends ListedRun> {
         break;
       case "SYNCED":
         if (this.fresh) this.replace(this.fresh);
-        else this.hasOlder = this.rows.size >= this.first;
+        else this.bound(this.rows);
         this.fresh = null;
         this.synced = true;
         break;
@@ -93,14 +97,23 @@ export class RunList<Row extends ListedRun> {
 
   /** More runs from further back, the newest first; they come below all others. */
   addOlder(rows: readonly Row[], hasOlder: boolean): void {
+    const lastShown = this.rows.get(this.ids.at(-1) ?? "");
     for (const row of rows) {
       const known = this.rows.get(row.id);
       if (isNewer(row, known)) this.rows.set(row.id, row);
-      if (!known) this.ids.push(row.id);
-      else this.batch.touch(row.id);
+      if (this.unsure.delete(row.id)) this.gone.delete(row.id);
+      if (known) this.batch.touch(row.id);
+      else if (this.held && lastShown && before(row, lastShown) < 0) this.waiting.add(row.id);
+      else this.ids.push(row.id);
     }
-    if (!this.held) this.sort();
+    this.lower(rows);
     this.hasOlder = hasOlder;
+    for (const id of [...this.unsure])
+      if (!this.isBelowTheWindow(this.rows.get(id) as Row)) {
+        this.unsure.delete(id);
+        this.remove(id);
+      }
+    if (!this.held) this.sort();
     this.touch();
   }
 
@@ -112,11 +125,12 @@ export class RunList<Row extends ListedRun> {
 
   /** Show what waits, though the list may stay held. */
   catchUp(): void {
-    if (!this.waiting.size && !this.gone.size) return;
-    for (const id of this.gone) this.rows.delete(id);
+    if (!this.waiting.size && !this.gone.size && !this.unsure.size) return;
+    for (const id of [...this.gone, ...this.unsure]) this.rows.delete(id);
     this.ids = [...this.rows.keys()];
     this.waiting.clear();
     this.gone.clear();
+    this.unsure.clear();
     this.sort();
     this.touch();
   }
@@ -125,6 +139,10 @@ export class RunList<Row extends ListedRun> {
     const known = this.rows.get(row.id);
     if (!isNewer(row, known)) return;
     if (!known && this.isBelowTheWindow(row)) return;
+    this.take(row, known);
+  }
+
+  private take(row: Row, known: Row | undefined): void {
     this.rows.set(row.id, row);
     this.batch.touch(row.id);
     if (known) {
@@ -137,9 +155,19 @@ export class RunList<Row extends ListedRun> {
 
   /** A run that changed, but so old that the runs before it are not loaded yet: paging back brings it. */
   private isBelowTheWindow(row: Row): boolean {
-    const last = this.ids.at(-1);
-    const oldest = last === undefined ? undefined : this.rows.get(last);
-    return this.synced && this.hasOlder && !!oldest && before(oldest, row) < 0;
+    return this.synced && this.hasOlder && !!this.floor && before(this.floor, row) < 0;
+  }
+
+  /** All that matches is here down to the oldest of these. */
+  private lower(rows: Iterable<Row>): void {
+    for (const row of rows) if (!this.floor || before(this.floor, row) < 0) this.floor = row;
+  }
+
+  /** A snapshot is complete: this is what it holds. */
+  private bound(rows: ReadonlyMap<string, Row>): void {
+    this.hasOlder = rows.size >= this.first;
+    this.floor = null;
+    this.lower(rows.values());
   }
 
   private remove(id: string): void {
@@ -157,17 +185,21 @@ export class RunList<Row extends ListedRun> {
   private replace(fresh: Map<string, Row>): void {
     for (const [id, row] of fresh)
       if (!isNewer(row, this.rows.get(id))) fresh.set(id, this.rows.get(id) as Row);
+    this.generation += 1;
+    this.bound(fresh);
     if (this.held) {
-      for (const id of this.ids) if (!fresh.has(id)) this.gone.add(id);
-      for (const row of fresh.values()) this.put(row);
+      for (const [id, row] of [...this.rows]) {
+        if (fresh.has(id)) this.unsure.delete(id);
+        else if (this.isBelowTheWindow(row) && !this.waiting.has(id)) this.unsure.add(id);
+        else this.remove(id);
+      }
+      for (const [id, row] of fresh) this.take(row, this.rows.get(id));
       return;
     }
     this.rows = fresh;
-    this.generation += 1;
     this.waiting.clear();
     this.gone.clear();
     this.ids = [...fresh.keys()];
-    this.hasOlder = fresh.size >= this.first;
     this.sort();
     for (const id of this.ids) this.batch.touch(id);
   }
@@ -178,6 +210,7 @@ export class RunList<Row extends ListedRun> {
     else this.ids.splice(at, 0, row.id);
     if (this.ids.length > MOST) {
       for (const id of this.ids.splice(KEEP)) this.rows.delete(id);
+      this.bound(this.rows);
       this.hasOlder = true;
       this.generation += 1;
     }
@@ -197,6 +230,7 @@ export class RunList<Row extends ListedRun> {
 function before(a: ListedRun, b: ListedRun): number {
   const [early, late] = [Date.parse(b.createdAt), Date.parse(a.createdAt)];
   if (early !== late) return early - late;
-  if (a.createdAt !== b.createdAt) return a.createdAt < b.createdAt ? 1 : -1;
+  const [exact, other] = [a.createdAt.replace("Z", ""), b.createdAt.replace("Z", "")];
+  if (exact !== other) return exact < other ? 1 : -1;
   return a.id < b.id ? 1 : a.id > b.id ? -1 : 0;
 }

@@ -1,7 +1,7 @@
-import { Spotlight, spotlight } from "@mantine/spotlight";
+import { Spotlight, createSpotlight } from "@mantine/spotlight";
 import { useDebouncedValue } from "@mantine/hooks";
 import { useNavigate } from "@tanstack/react-router";
-import { useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { useQuery } from "urql";
 import { graphql } from "../gql";
 import { runParams } from "../live/paths";
@@ -23,7 +23,9 @@ const FindRuns = graphql(`
   }
 `);
 
-export const openPalette = (): void => spotlight.open();
+const [store, palette] = createSpotlight();
+
+export const openPalette = (): void => palette.open();
 
 /** Find a run by a part of its name, or do something by its name. */
 export function Palette({ onHelp }: { onHelp: () => void }) {
@@ -51,18 +53,36 @@ export function Palette({ onHelp }: { onHelp: () => void }) {
     [colors.isDark ? "Light colours" : "Dark colours", colors.toggle],
     ["Show all keys", onHelp],
   ];
+  const first = useRef<HTMLButtonElement>(null);
+  const answer = data?.runs.nodes;
+  useEffect(() => {
+    // The kit chooses the first line as soon as something is typed, and runs come later.
+    if (!answer?.length || !first.current) return;
+    const list = first.current.closest("[role=dialog]");
+    list?.querySelector("[data-selected]")?.removeAttribute("data-selected");
+    first.current.setAttribute("data-selected", "true");
+    store.updateState((state) => ({ ...state, selected: 0 }));
+  }, [answer]);
   const wanted = typed.trim().toLowerCase();
   const shown = commands.filter(([name]) => name.toLowerCase().includes(wanted));
-  const runs = search && typed.trim() ? (data?.runs.nodes ?? []) : [];
+  const runs = search && typed.trim() ? (answer ?? []) : [];
   return (
-    <Spotlight.Root query={typed} onQueryChange={setTyped} shortcut={null} scrollable maxHeight={420}>
+    <Spotlight.Root
+      store={store}
+      query={typed}
+      onQueryChange={setTyped}
+      shortcut={null}
+      scrollable
+      maxHeight={420}
+    >
       <Spotlight.Search placeholder="Find a run, or a command" aria-label="Find a run, or a command" />
       <Spotlight.ActionsList>
         {runs.length ? (
           <Spotlight.ActionsGroup label="Runs">
-            {runs.map((run) => (
+            {runs.map((run, index) => (
               <Spotlight.Action
                 key={run.id}
+                ref={index ? undefined : first}
                 onClick={() =>
                   void navigate({ to: "/runs/$project/$domain/$name", params: runParams(run), search: {} })
                 }

@@ -1,6 +1,7 @@
 import { Button } from "@mantine/core";
 import { Link, Outlet, useNavigate } from "@tanstack/react-router";
 import { useState } from "react";
+import { Announcements } from "../ui/announce";
 import { useHotkeys } from "../ui/hotkeys";
 import { EmptyNotice } from "../ui/notices";
 import { usePreference } from "../ui/preferences";
@@ -106,6 +107,7 @@ export function Shell() {
       <div id="content" className={classes.content} tabIndex={-1}>
         <Outlet />
       </div>
+      <Announcements />
       <Palette onHelp={() => setHelping(true)} />
       {helping ? <Help onClose={() => setHelping(false)} /> : null}
     </div>

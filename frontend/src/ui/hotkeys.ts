@@ -58,24 +58,20 @@ export function press(event: KeyboardEvent): boolean {
   const now = Date.now();
   typed = [...typed.filter(({ at }) => now - at < SEQUENCE_WITHIN), { key: event.key, at: now }].slice(-2);
   const inField = isField(event.target);
-  for (const hotkey of hotkeys.get()) {
-    if (inField && !hotkey.inFields) continue;
-    if (!hotkey.inFields && isCovered()) continue;
-    const wanted = hotkey.keys.split(" ");
-    const first = wanted[0] ?? "";
-    if (first.startsWith("mod+")) {
-      if (!withMod || event.key.toLowerCase() !== first.slice(4)) continue;
-    } else {
-      if (withMod) continue;
-      const last = typed.slice(-wanted.length).map(({ key }) => key);
-      if (last.join(" ") !== hotkey.keys) continue;
-    }
-    typed = [];
-    event.preventDefault();
-    hotkey.run(event);
-    return true;
-  }
-  return false;
+  const fits = ({ keys, inFields = false }: Hotkey): boolean => {
+    if (!inFields && (inField || isCovered())) return false;
+    if (keys.startsWith("mod+")) return withMod && event.key.toLowerCase() === keys.slice(4);
+    const last = typed.slice(-keys.split(" ").length).map(({ key }) => key);
+    return !withMod && last.join(" ") === keys;
+  };
+  // `g t` before `t`; of two that are alike the one that was added last.
+  const found = hotkeys.get().filter(fits);
+  const hotkey = found.find(({ keys }) => keys.includes(" ")) ?? found[0];
+  if (!hotkey) return false;
+  typed = [];
+  event.preventDefault();
+  hotkey.run(event);
+  return true;
 }
 
 if (typeof window !== "undefined") window.addEventListener("keydown", press);

@@ -1,0 +1,139 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const ROOT = join(import.meta.dirname, "..", "..", "..");
+const COMMAND = join(ROOT, ".venv", "bin", "rungraph");
+
+async function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once("error", reject);
+    probe.listen(0, "127.0.0.1", () => {
+      const address = probe.address();
+      probe.close(() => {
+        if (address && typeof address === "object") resolve(address.port);
+        else reject(new Error("there is no free port"));
+      });
+    });
+  });
+}
+
+/** Ask until it is so; fails after a while, saying what was waited for. */
+export async function until(
+  what: string,
+  isSo: () => Promise<boolean> | boolean,
+  ms = 20_000,
+): Promise<void> {
+  const deadline = Date.now() + ms;
+  while (!(await isSo())) {
+    if (Date.now() > deadline) throw new Error(`waited ${ms} ms in vain for ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** A real server on a database of its own, and what runs beside it. */
+export class TestServer {
+  private readonly folder = mkdtempSync(join(tmpdir(), "rungraph-page-"));
+  private process: ChildProcess | null = null;
+  private readonly beside = new Set<ChildProcess>();
+  private said = "";
+
+  private constructor(
+    readonly port: number,
+    private readonly settings: Record<string, string>,
+  ) {}
+
+  static async start(settings: Record<string, string> = {}): Promise<TestServer> {
+    const server = new TestServer(await freePort(), settings);
+    await server.begin();
+    return server;
+  }
+
+  /** Where the page is, without a slash at the end. */
+  get url(): string {
+    return `http://127.0.0.1:${this.port}${this.settings.RUNGRAPH_BASE_PATH ?? ""}`;
+  }
+
+  get api(): string {
+    return `${this.url}/graphql`;
+  }
+
+  async begin(): Promise<void> {
+    this.process = this.spawn(["serve"]);
+    await until(`the server to start:\n${this.said}`, async () => {
+      if (this.process?.exitCode != null) throw new Error(`the server ended at its start:\n${this.said}`);
+      return fetch(`http://127.0.0.1:${this.port}/readyz`).then(
+        ({ ok }) => ok,
+        () => false,
+      );
+    });
+  }
+
+  /** Kill it in the middle of whatever it does. */
+  async kill(): Promise<void> {
+    await end(this.process, "SIGKILL");
+    this.process = null;
+  }
+
+  /** Let a command go on beside the server until that stops. */
+  beginBeside(...args: string[]): void {
+    this.beside.add(this.spawn(args));
+  }
+
+  /** Run a command to its end; fails with what it said. */
+  async run(...args: string[]): Promise<void> {
+    const child = this.spawn(args);
+    const code = await new Promise((resolve) => child.once("exit", resolve));
+    if (code !== 0) throw new Error(`rungraph ${args.join(" ")} ended with ${String(code)}:\n${this.said}`);
+  }
+
+  async stop(): Promise<void> {
+    for (const child of this.beside) await end(child, "SIGKILL");
+    await end(this.process, "SIGTERM");
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  /** The data of an operation; fails with its errors. */
+  async execute<Data = unknown>(query: string, variables: Record<string, unknown> = {}): Promise<Data> {
+    const response = await fetch(this.api, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ query, variables }),
+    });
+    const { data, errors } = (await response.json()) as { data: Data; errors?: unknown };
+    if (errors) throw new Error(JSON.stringify(errors));
+    return data;
+  }
+
+  private spawn(args: string[]): ChildProcess {
+    const child = spawn(COMMAND, args, {
+      cwd: this.folder,
+      env: {
+        PATH: process.env.PATH,
+        HOME: process.env.HOME,
+        RUNGRAPH_DATABASE_URL: `sqlite:///${join(this.folder, "runs.db")}`,
+        RUNGRAPH_PORT: String(this.port),
+        ...this.settings,
+      },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const note = (chunk: Buffer): void => {
+      this.said = (this.said + chunk.toString()).slice(-4_000);
+    };
+    child.stdout.on("data", note);
+    child.stderr.on("data", note);
+    return child;
+  }
+}
+
+async function end(child: ChildProcess | null, signal: "SIGKILL" | "SIGTERM"): Promise<void> {
+  if (!child || child.exitCode != null || child.signalCode != null) return;
+  const gone = new Promise((resolve) => child.once("exit", resolve));
+  child.kill(signal);
+  const force = setTimeout(() => child.kill("SIGKILL"), 15_000);
+  await gone;
+  clearTimeout(force);
+}

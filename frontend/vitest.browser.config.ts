@@ -1,0 +1,13 @@
+import { defineConfig } from "vitest/config";
+
+/** The page in a real browser, on a real server. */
+export default defineConfig({
+  test: {
+    include: ["tests/browser/**/*.test.ts"],
+    environment: "node",
+    // One browser at a time: each test has the machine for itself.
+    fileParallelism: false,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+  },
+});
