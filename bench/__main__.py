@@ -15,6 +15,7 @@ from rich.console import Console
 from bench import report
 from bench.growth import growth
 from bench.lists import lists
+from bench.page import page
 from bench.report import Figure
 from bench.snapshots import snapshot
 from bench.stuck import stuck
@@ -44,6 +45,13 @@ def trials(quick: bool) -> dict[str, Trial]:
         "snapshot": partial(snapshot, actions=10_000 if quick else 50_000),
         "writes": partial(writes, rounds=3 if quick else 10),
         "watched-writes": partial(watched_writes, rounds=5 if quick else 20),
+        "page": partial(
+            page,
+            actions=10_000 if quick else 50_000,
+            runs=100_000 if quick else 1_000_000,
+            rate=200,
+            seconds=seconds,
+        ),
         "growth": partial(growth, few=few, many=many),
     }
 

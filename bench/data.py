@@ -42,10 +42,12 @@ async def execute(process: Process, query: str, variables: dict[str, Any]) -> di
 
 async def raise_attempts(connection: Connection, run: str, count: int, attempt: int) -> None:
     """The actions a1 and so on of a run, so many, begin an attempt with this number."""
-    updates = [
-        {"id": action_id(run, f"a{number}"), "phase": "RUNNING", "attempts": attempt}
-        for number in range(1, count + 1)
-    ]
+    await update_phases(connection, [action_id(run, f"a{number}") for number in range(1, count + 1)], attempt)
+
+
+async def update_phases(connection: Connection, ids: list[dict[str, str]], attempt: int) -> None:
+    """These actions begin an attempt with this number."""
+    updates = [{"id": each, "phase": "RUNNING", "attempts": attempt} for each in ids]
     await connection.ask(request({"query": _UPDATE, "variables": {"input": updates}}))
 
 

@@ -28,7 +28,7 @@ async def growth(database_url: str, few: int, many: int) -> list[Figure]:
     async with rungraph(database_url) as process:
         made = 0
         for runs in (few, many):
-            await _insert(database_url, made + 1, runs)
+            await insert_runs(database_url, made + 1, runs)
             made = runs
             found[runs] = await _pages(process)
     figures = []
@@ -40,7 +40,8 @@ async def growth(database_url: str, few: int, many: int) -> list[Figure]:
     return figures
 
 
-async def _insert(database_url: str, first: int, last: int) -> None:
+async def insert_runs(database_url: str, first: int, last: int) -> None:
+    """The runs with these numbers, past the API, which would take hours."""
     connection = await asyncpg.connect(database_url)
     try:
         await connection.execute(_INSERT, first, last)

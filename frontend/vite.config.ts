@@ -1,6 +1,6 @@
 import react from "@vitejs/plugin-react";
-import { readFileSync, readdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { defineConfig, type Plugin } from "vite";
 
@@ -21,12 +21,52 @@ function packed(): Plugin {
   };
 }
 
+/** Says under which licences the packages are that the page is made of. */
+function licences(): Plugin {
+  return {
+    name: "licences",
+    apply: "build",
+    generateBundle(_, bundle) {
+      const folders = new Set<string>();
+      for (const chunk of Object.values(bundle)) {
+        if (chunk.type !== "chunk") continue;
+        for (const id of Object.keys(chunk.modules)) {
+          if (id.includes("node_modules")) folders.add(packageOf(id.replace(/^\0/, "").replace(/\?.*$/, "")));
+        }
+      }
+      const texts = [...folders].sort().map((folder) => {
+        const { name, version, license } = readPackage(folder);
+        const file = readdirSync(folder).find((name) => /^licen[cs]e/i.test(name));
+        return `${name ?? ""} ${version ?? ""} (${license ?? "see below"})\n\n${file ? readFileSync(join(folder, file), "utf8") : ""}`;
+      });
+      this.emitFile({ type: "asset", fileName: "LICENSES.txt", source: texts.join("\n----\n\n") });
+    },
+  };
+}
+
+/** The folder of the package that a module belongs to. */
+function packageOf(module: string): string {
+  let folder = dirname(module);
+  while (!existsSync(join(folder, "package.json")) || !readPackage(folder).version) folder = dirname(folder);
+  return folder;
+}
+
+interface Package {
+  name?: string;
+  version?: string;
+  license?: string;
+}
+
+function readPackage(folder: string): Package {
+  return JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as Package;
+}
+
 // `npm run dev` works on the page beside a server that runs: RUNGRAPH_URL names another one.
 const server = process.env.RUNGRAPH_URL ?? "http://127.0.0.1:8000";
 
 export default defineConfig({
   base: "./",
-  plugins: [react(), packed()],
+  plugins: [react(), packed(), licences()],
   build: { outDir: TARGET, emptyOutDir: true, target: "es2022", assetsInlineLimit: 0 },
   server: { proxy: { "/graphql": { target: server, ws: true, changeOrigin: true } } },
 });

@@ -1,4 +1,4 @@
-import { MantineProvider, createTheme } from "@mantine/core";
+import { type CSSVariablesResolver, MantineProvider, createTheme } from "@mantine/core";
 import { RouterProvider } from "@tanstack/react-router";
 import { Provider as UrqlProvider } from "urql";
 import { type Api, ApiContext } from "./live/api";
@@ -15,13 +15,18 @@ const theme = createTheme({
     Button: { styles: { label: { fontWeight: 500 } } },
     Popover: { defaultProps: { shadow: "md" } },
     Menu: { defaultProps: { shadow: "md" } },
+    Modal: { defaultProps: { closeButtonProps: { "aria-label": "Close" } } },
   },
 });
+
+/** The kit's own greys are too pale to be read. */
+const greys = { "--mantine-color-dimmed": "var(--faint)", "--mantine-color-placeholder": "var(--faint)" };
+const resolver: CSSVariablesResolver = () => ({ variables: {}, light: greys, dark: greys });
 
 /** The page with everything it stands on. */
 export function App({ api, router }: { api: Api; router: Router }) {
   return (
-    <MantineProvider theme={theme} defaultColorScheme="auto">
+    <MantineProvider theme={theme} cssVariablesResolver={resolver} defaultColorScheme="auto">
       <ApiContext value={api}>
         <UrqlProvider value={api.client}>
           <RouterProvider router={router} />

@@ -54,7 +54,11 @@ export const ActionLine = memo(function ActionLine(props: Props) {
       data-group={action ? undefined : node.name}
       onClick={activate}
     >
-      <span role="gridcell" className={classes.name} style={{ paddingLeft: 8 + Math.min(depth, 12) * 18 }}>
+      <span
+        role="gridcell"
+        className={classes.name}
+        style={{ paddingLeft: `calc(8px + ${Math.min(depth, 12)} * var(--indent))` }}
+      >
         {isParent ? (
           <button
             type="button"
@@ -109,13 +113,7 @@ function Cells({ line: { node } }: { line: Line<Action> }) {
         ) : null}
       </span>
       <span role="gridcell" className={classes.right}>
-        {action ? (
-          <Duration
-            from={action.startedAt ?? action.createdAt}
-            to={action.endedAt}
-            ticks={action.phase !== "PAUSED"}
-          />
-        ) : null}
+        {action ? <Duration from={action.startedAt ?? action.createdAt} to={action.endedAt} /> : null}
       </span>
       <span role="gridcell" className={`${classes.wide} faint`}>
         {action ? <Time value={action.startedAt} /> : null}

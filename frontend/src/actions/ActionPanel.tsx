@@ -130,7 +130,7 @@ function ActionView({ action: masked, onClose, onSelect, moreEvents }: ViewProps
           <CopyButton value={name} what="action name" />
         </div>
         {hasEnded(action.phase) ? null : (
-          <Button size="compact-xs" variant="light" color="red" onClick={() => setAborting(true)}>
+          <Button size="compact-xs" variant="light" color="red.9" onClick={() => setAborting(true)}>
             Abort
           </Button>
         )}

@@ -4,6 +4,7 @@ import { EmptyNotice, LoadingNotice } from "../ui/notices";
 import { ActionLine } from "./ActionLine";
 import classes from "./ActionTree.module.css";
 import { TimelineAxis } from "./TimelineAxis";
+import { useAnchor } from "./useAnchor";
 import type { ActionForest } from "./useForest";
 import type { Timeline } from "./useTimeline";
 import type { Lines } from "./useLines";
@@ -47,6 +48,7 @@ export function ActionTree({ forest, lines, selected, onSelect, timeline, childr
   }, [at, lines.cursor, virtualizer]);
   useTreeKeys({ lines, at, onSelect });
   useTimelineWheel(scroller, timeline);
+  const anchor = useAnchor(scroller, shown, LINE);
 
   return (
     <div className={classes.frame}>
@@ -58,6 +60,7 @@ export function ActionTree({ forest, lines, selected, onSelect, timeline, childr
         aria-rowcount={shown.length + 1}
         tabIndex={0}
         data-testid="tree"
+        data-synced={forest.synced}
       >
         <div role="row" className={classes.head}>
           <span role="columnheader" className={classes.name}>
@@ -78,12 +81,16 @@ export function ActionTree({ forest, lines, selected, onSelect, timeline, childr
                 Started
               </span>
               <span role="columnheader" className={classes.wide}>
-                What
+                Note
               </span>
             </>
           )}
         </div>
-        <div style={{ height: virtualizer.getTotalSize(), position: "relative" }} role="presentation">
+        <div
+          style={{ height: virtualizer.getTotalSize(), position: "relative" }}
+          role="presentation"
+          {...anchor}
+        >
           {virtualizer.getVirtualItems().map((item) => {
             const line = shown[item.index];
             return line ? (
@@ -102,6 +109,8 @@ export function ActionTree({ forest, lines, selected, onSelect, timeline, childr
             ) : null;
           })}
         </div>
+      </div>
+      <div className={classes.notice}>
         {!shown.length && !forest.synced ? <LoadingNotice what="actions" /> : null}
         {!shown.length && forest.synced ? (
           <EmptyNotice title={lines.isFiltered ? "No action matches" : "This run has no actions"}>

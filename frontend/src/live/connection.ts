@@ -1,4 +1,4 @@
-import { type Client, type SubscribePayload, createClient } from "graphql-ws";
+import { type Client, type SubscribePayload, TerminatedCloseEvent, createClient } from "graphql-ws";
 import { Value } from "../ui/value";
 
 /** How the page stands with its server. */
@@ -12,11 +12,11 @@ interface Options {
   url: string;
   /** Milliseconds between two questions whether the server is still there. */
   beat?: number;
+  /** Milliseconds that the server has to answer such a question. */
+  answerWithin?: number;
   webSocketImpl?: unknown;
 }
 
-/** Milliseconds that the server has to answer such a question. */
-const ANSWER_WITHIN = 5_000;
 const LONGEST_WAIT = 8_000;
 
 /** How long to wait before trying again: longer each time, and by chance, so that not all come at once. */
@@ -35,7 +35,7 @@ export class Socket {
   private answer: ReturnType<typeof setTimeout> | undefined;
   private wakers = new Set<() => void>();
 
-  constructor({ url, beat = 10_000, webSocketImpl }: Options) {
+  constructor({ url, beat = 10_000, answerWithin = 5_000, webSocketImpl }: Options) {
     this.client = createClient({
       url,
       webSocketImpl,
@@ -49,14 +49,16 @@ export class Socket {
       shouldRetry: () => true,
       on: {
         connected: () => this.become("live"),
-        closed: () => {
+        closed: (event) => {
           clearTimeout(this.answer);
           if (this.connection.get().state === "live") this.become("lost");
+          // graphql-ws takes some codes for final, such as 1011 of a server that failed. None is, for a page.
+          if (!(event instanceof TerminatedCloseEvent)) this.client.terminate();
         },
         error: () => this.become("lost"),
         // A cable that is pulled closes nothing: only silence tells.
         ping: (received) => {
-          if (!received) this.answer = setTimeout(() => this.giveUp(), ANSWER_WITHIN);
+          if (!received) this.answer = setTimeout(() => this.giveUp(), answerWithin);
         },
         pong: (received) => {
           if (received) clearTimeout(this.answer);

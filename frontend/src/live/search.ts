@@ -4,7 +4,7 @@ export type Query = Record<string, string | string[]>;
 export function parseQuery(text: string): Query {
   const query: Query = {};
   for (const [name, value] of new URLSearchParams(text)) {
-    const known = query[name];
+    const known = Object.hasOwn(query, name) ? query[name] : undefined;
     query[name] = known === undefined ? value : [...[known].flat(), value];
   }
   return query;

@@ -91,7 +91,7 @@ export function RunHeader({ run: masked }: { run: FragmentType<typeof RunHeaderF
         <div className={classes.actions}>
           <CopyMenu run={run} />
           {ended ? null : (
-            <Button size="compact-sm" color="red" variant="light" onClick={() => setAborting(true)}>
+            <Button size="compact-sm" color="red.9" variant="light" onClick={() => setAborting(true)}>
               Abort
             </Button>
           )}

@@ -6,7 +6,6 @@ import {
 } from "@tanstack/react-table";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useEffect, useMemo, useRef } from "react";
-import { LoadingNotice } from "../ui/notices";
 import { columns } from "./columns";
 import { RunRow } from "./RunRow";
 import classes from "./RunTable.module.css";
@@ -123,11 +122,8 @@ export function RunTable({ list, view, isStale, visibility, cursor, onOlder, onR
         })}
       </div>
       {view.hasOlder && view.synced && data.length ? (
-        <div className={classes.older} role="status">
-          Loading older runs…
-        </div>
+        <div className={classes.older}>Loading older runs…</div>
       ) : null}
-      {!view.synced && !data.length ? <LoadingNotice what="runs" /> : null}
     </div>
   );
 }

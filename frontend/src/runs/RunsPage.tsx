@@ -2,7 +2,7 @@ import { getRouteApi } from "@tanstack/react-router";
 import { useCallback, useEffect, useMemo, useState } from "react";
 import { runParams } from "../live/paths";
 import { printQuery } from "../live/search";
-import { EmptyNotice, ErrorNotice } from "../ui/notices";
+import { EmptyNotice, ErrorNotice, LoadingNotice } from "../ui/notices";
 import { useNow } from "../ui/clock";
 import { useHotkeys } from "../ui/hotkeys";
 import { Preference, usePreference } from "../ui/preferences";
@@ -94,6 +94,8 @@ export function RunsPage() {
             </>
           )}
         </EmptyNotice>
+      ) : !view.synced && !view.ids.length ? (
+        <LoadingNotice what="runs" />
       ) : (
         <RunTable
           list={list}

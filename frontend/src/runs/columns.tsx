@@ -83,14 +83,19 @@ export const columns = helper.columns([
     cell: (run) => <Duration from={run.startedAt ?? run.createdAt} to={run.endedAt} />,
   }),
   column("started", {
-    title: "Created",
+    title: "Started",
     width: "132px",
-    cell: (run) => (
-      <>
-        <Time value={run.createdAt} />
-        {run.startedAt ? null : <span className={classes.second}>not started</span>}
-      </>
-    ),
+    cell: (run) =>
+      run.startedAt ? (
+        <Time value={run.startedAt} />
+      ) : (
+        <>
+          <span className="faint">not yet</span>
+          <span className={classes.second}>
+            created <Time value={run.createdAt} />
+          </span>
+        </>
+      ),
   }),
   column("project", {
     title: "Project",

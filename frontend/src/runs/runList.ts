@@ -103,16 +103,16 @@ export class RunList<Row extends ListedRun> {
       if (isNewer(row, known)) this.rows.set(row.id, row);
       if (this.unsure.delete(row.id)) this.gone.delete(row.id);
       if (known) this.batch.touch(row.id);
-      else if (this.held && lastShown && before(row, lastShown) < 0) this.waiting.add(row.id);
+      else if (this.held && lastShown && byTime(row, lastShown) < 0) this.waiting.add(row.id);
       else this.ids.push(row.id);
     }
     this.lower(rows);
     this.hasOlder = hasOlder;
-    for (const id of [...this.unsure])
-      if (!this.isBelowTheWindow(this.rows.get(id) as Row)) {
-        this.unsure.delete(id);
-        this.remove(id);
-      }
+    for (const id of [...this.unsure]) {
+      if (this.isUnsure(this.rows.get(id) as Row)) continue;
+      this.unsure.delete(id);
+      this.remove(id);
+    }
     if (!this.held) this.sort();
     this.touch();
   }
@@ -125,14 +125,14 @@ export class RunList<Row extends ListedRun> {
 
   /** Show what waits, though the list may stay held. */
   catchUp(): void {
-    if (!this.waiting.size && !this.gone.size && !this.unsure.size) return;
+    const shown = this.ids;
     for (const id of [...this.gone, ...this.unsure]) this.rows.delete(id);
     this.ids = [...this.rows.keys()];
     this.waiting.clear();
     this.gone.clear();
     this.unsure.clear();
     this.sort();
-    this.touch();
+    if (shown.length !== this.ids.length || shown.some((id, at) => id !== this.ids[at])) this.touch();
   }
 
   private put(row: Row): void {
@@ -155,12 +155,17 @@ export class RunList<Row extends ListedRun> {
 
   /** A run that changed, but so old that the runs before it are not loaded yet: paging back brings it. */
   private isBelowTheWindow(row: Row): boolean {
-    return this.synced && this.hasOlder && !!this.floor && before(this.floor, row) < 0;
+    return this.synced && this.hasOlder && !!this.floor && byTime(this.floor, row) < 0;
+  }
+
+  /** Whether only paging back tells if this row still matches. */
+  private isUnsure(row: Row): boolean {
+    return this.hasOlder && !!this.floor && byTime(this.floor, row) <= 0;
   }
 
   /** All that matches is here down to the oldest of these. */
   private lower(rows: Iterable<Row>): void {
-    for (const row of rows) if (!this.floor || before(this.floor, row) < 0) this.floor = row;
+    for (const row of rows) if (!this.floor || byTime(this.floor, row) < 0) this.floor = row;
   }
 
   /** A snapshot is complete: this is what it holds. */
@@ -190,7 +195,7 @@ export class RunList<Row extends ListedRun> {
     if (this.held) {
       for (const [id, row] of [...this.rows]) {
         if (fresh.has(id)) this.unsure.delete(id);
-        else if (this.isBelowTheWindow(row) && !this.waiting.has(id)) this.unsure.add(id);
+        else if (this.isUnsure(row) && !this.waiting.has(id)) this.unsure.add(id);
         else this.remove(id);
       }
       for (const [id, row] of fresh) this.take(row, this.rows.get(id));
@@ -226,11 +231,18 @@ export class RunList<Row extends ListedRun> {
   }
 }
 
-/** Negative where `a` stands above `b`: the newest first. Times may differ in how exact they are written. */
-function before(a: ListedRun, b: ListedRun): number {
+/** Negative where `a` is newer than `b`. Times may differ in how exact they are written. */
+function byTime(a: ListedRun, b: ListedRun): number {
   const [early, late] = [Date.parse(b.createdAt), Date.parse(a.createdAt)];
   if (early !== late) return early - late;
   const [exact, other] = [a.createdAt.replace("Z", ""), b.createdAt.replace("Z", "")];
-  if (exact !== other) return exact < other ? 1 : -1;
-  return a.id < b.id ? 1 : a.id > b.id ? -1 : 0;
+  return exact === other ? 0 : exact < other ? 1 : -1;
+}
+
+/**
+ * Negative where `a` stands above `b`: the newest first. The server has an order of its own for those that
+ * were created in one moment, which nobody sees here: never take one of them for older than another.
+ */
+function before(a: ListedRun, b: ListedRun): number {
+  return byTime(a, b) || (a.id < b.id ? 1 : a.id > b.id ? -1 : 0);
 }

@@ -51,13 +51,15 @@ export function readRunSearch(query: Record<string, unknown>): RunSearch {
   };
 }
 
+const FIRST_MOMENT = Date.parse("0001-01-01T00:00:00Z");
+
 /** A moment as the API takes it: RFC 3339 as it is, and `24h` as so long before `now`. */
 export function momentOf(value: string | undefined, now: number): string | undefined {
   if (!value) return undefined;
   const ago = parseDuration(value);
-  if (ago !== null) return new Date(now - ago).toISOString();
-  const ms = Date.parse(value);
-  return Number.isNaN(ms) ? undefined : new Date(ms).toISOString();
+  const moment = new Date(ago === null ? value : now - ago);
+  // RFC 3339 has years of four digits, and no moments before them.
+  return moment.getTime() >= FIRST_MOMENT ? moment.toISOString() : undefined;
 }
 
 /** What the API is asked for. What cannot be read counts as not being there. */

@@ -1,6 +1,6 @@
 import { Button } from "@mantine/core";
 import { getRouteApi } from "@tanstack/react-router";
-import { useEffect, useMemo, useState } from "react";
+import { useEffect, useMemo, useRef, useState } from "react";
 import { useQuery } from "urql";
 import { graphql } from "../gql";
 import { problemOf } from "../live/errors";
@@ -46,9 +46,11 @@ export function TasksPage() {
     query: TaskSummaries,
     variables: { filter, first },
   });
+  // Rows move when they are read anew, and nothing may move under the pointer.
+  const isRead = useRef(false);
   useEffect(() => {
     const timer = setInterval(() => {
-      if (!document.hidden) reload({ requestPolicy: "network-only" });
+      if (!document.hidden && !isRead.current) reload({ requestPolicy: "network-only" });
     }, AGAIN);
     return () => clearInterval(timer);
   }, [reload]);
@@ -96,7 +98,18 @@ export function TasksPage() {
           <LoadingNotice what="tasks" />
         ) : null
       ) : data.tasks.nodes.length ? (
-        <div className={classes.scroller} tabIndex={0} role="region" aria-label="Tasks">
+        <div
+          className={classes.scroller}
+          tabIndex={0}
+          role="region"
+          aria-label="Tasks"
+          onPointerEnter={() => {
+            isRead.current = true;
+          }}
+          onPointerLeave={() => {
+            isRead.current = false;
+          }}
+        >
           <TaskTable
             rows={data.tasks.nodes}
             since={since === "all" ? undefined : since}

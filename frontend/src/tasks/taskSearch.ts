@@ -22,6 +22,6 @@ export function readTaskSearch(query: Record<string, unknown>): TaskSearch {
   return {
     project: text(query.project),
     domain: text(query.domain),
-    since: since && since in SINCE && since !== DEFAULT_SINCE ? since : undefined,
+    since: since && Object.hasOwn(SINCE, since) && since !== DEFAULT_SINCE ? since : undefined,
   };
 }

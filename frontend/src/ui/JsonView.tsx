@@ -89,6 +89,13 @@ function Entry({ label, value, path, depth, found }: EntryProps) {
   const entries = entriesOf(value);
   const [open, close] = Array.isArray(value) ? ["[", "]"] : ["{", "}"];
   const isOpen = entries.length > 0 && (found?.around.has(path) || (byUser ?? depth < OPEN));
+  const isFound = ([name]: [string | number, Json]): boolean => {
+    const way = pathTo(path, name);
+    return !!found && (found.hits.has(way) || found.around.has(way));
+  };
+  // What is found is drawn also where it lies further down; of very much only the first.
+  const further = isOpen && found ? entries.slice(most).filter(isFound).slice(0, MOST) : [];
+  const drawn = [...entries.slice(0, most), ...further];
   return (
     <>
       <div className={`${classes.line} ${isHit ? classes.hit : ""}`} style={indent}>
@@ -107,27 +114,25 @@ function Entry({ label, value, path, depth, found }: EntryProps) {
         </button>
       </div>
       {isOpen
-        ? entries
-            .slice(0, most)
-            .map(([name, item]) => (
-              <Entry
-                key={name}
-                label={name}
-                value={item}
-                path={pathTo(path, name)}
-                depth={depth + 1}
-                found={found}
-              />
-            ))
+        ? drawn.map(([name, item]) => (
+            <Entry
+              key={name}
+              label={name}
+              value={item}
+              path={pathTo(path, name)}
+              depth={depth + 1}
+              found={found}
+            />
+          ))
         : null}
-      {isOpen && entries.length > most ? (
+      {isOpen && entries.length > drawn.length ? (
         <button
           type="button"
           className={classes.fold}
           style={{ paddingLeft: (depth + 1) * 14 }}
           onClick={() => setMost(most + MOST)}
         >
-          … {entries.length - most} more
+          … {entries.length - drawn.length} more
         </button>
       ) : null}
     </>

@@ -17,10 +17,13 @@ export function SearchField({ label, placeholder, value, onChange }: Props) {
   const input = useRef<HTMLInputElement>(null);
   const [typed, setTyped] = useState(value);
   const [known, setKnown] = useState(value);
-  // Somebody else changed it: a link, the way back, a saved view.
+  /** What was reported, until it comes back as the value. */
+  const [sent, setSent] = useState<string | null>(null);
   if (known !== value) {
     setKnown(value);
-    if (value !== typed.trim()) setTyped(value);
+    setSent(null);
+    // Somebody else changed it: a link, the way back, a saved view.
+    if (value !== typed.trim() && value !== sent) setTyped(value);
   }
   const latest = useRef(onChange);
   useEffect(() => {
@@ -28,7 +31,10 @@ export function SearchField({ label, placeholder, value, onChange }: Props) {
   });
   useEffect(() => {
     if (typed.trim() === value) return;
-    const timer = setTimeout(() => latest.current(typed.trim()), PAUSE);
+    const timer = setTimeout(() => {
+      setSent(typed.trim());
+      latest.current(typed.trim());
+    }, PAUSE);
     return () => clearTimeout(timer);
   }, [typed, value]);
   useHotkeys([{ keys: "/", what: "Search", run: () => input.current?.focus() }]);

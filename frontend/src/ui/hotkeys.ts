@@ -46,6 +46,12 @@ function isField(target: EventTarget | null): boolean {
   return !!element?.closest("input, textarea, select, [contenteditable=true]");
 }
 
+/** Enter on a link or a button that has the focus is for that one. */
+function isPressed(target: EventTarget | null): boolean {
+  const element = target as HTMLElement | null;
+  return !!element?.closest("a, button, summary");
+}
+
 /** A dialog or an open menu has the keyboard for itself. */
 function isCovered(): boolean {
   return !!document.querySelector("[role=dialog][aria-modal=true], [role=menu], [role=listbox]");
@@ -58,6 +64,7 @@ export function press(event: KeyboardEvent): boolean {
   const now = Date.now();
   typed = [...typed.filter(({ at }) => now - at < SEQUENCE_WITHIN), { key: event.key, at: now }].slice(-2);
   const inField = isField(event.target);
+  if (event.key === "Enter" && isPressed(event.target)) return false;
   const fits = ({ keys, inFields = false }: Hotkey): boolean => {
     if (!inFields && (inField || isCovered())) return false;
     if (keys.startsWith("mod+")) return withMod && event.key.toLowerCase() === keys.slice(4);
@@ -67,8 +74,9 @@ export function press(event: KeyboardEvent): boolean {
   // `g t` before `t`; of two that are alike the one that was added last.
   const found = hotkeys.get().filter(fits);
   const hotkey = found.find(({ keys }) => keys.includes(" ")) ?? found[0];
+  // What is typed into a field, or with Ctrl, begins nothing.
+  if (hotkey || inField || withMod) typed = [];
   if (!hotkey) return false;
-  typed = [];
   event.preventDefault();
   hotkey.run(event);
   return true;

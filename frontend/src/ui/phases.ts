@@ -53,7 +53,8 @@ export function words(name: string): string {
 }
 
 export function phaseLook(phase: string): PhaseLook {
-  return LOOKS[phase] ?? { label: words(phase), color: "var(--phase-unknown)", sign: "?", ended: false };
+  const known = Object.hasOwn(LOOKS, phase) ? LOOKS[phase] : undefined;
+  return known ?? { label: words(phase), color: "var(--phase-unknown)", sign: "?", ended: false };
 }
 
 export function hasEnded(phase: string): boolean {

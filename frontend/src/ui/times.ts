@@ -1,4 +1,4 @@
-import { formatDuration } from "./durations";
+import { formatExactly } from "./durations";
 
 /** How times are written on the whole page. */
 export type TimeMode = "relative" | "local" | "utc";
@@ -6,7 +6,8 @@ export type TimeMode = "relative" | "local" | "utc";
 export const TIME_MODES: readonly TimeMode[] = ["relative", "local", "utc"];
 
 const MINUTE = 60_000;
-const DAY = 24 * 60 * MINUTE;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
 const two = (value: number): string => String(value).padStart(2, "0");
 
 /** The parts of a moment, by the clock on the wall or by UTC. */
@@ -32,9 +33,9 @@ export function formatRelative(ms: number, now: number): string {
         ? `${Math.floor(away / MINUTE)} m`
         : away < DAY
           ? `${Math.floor(away / (60 * MINUTE))} h`
-          : away < 60 * DAY
+          : away < 61 * DAY
             ? `${Math.floor(away / DAY)} d`
-            : away < 730 * DAY
+            : away < 731 * DAY
               ? `${Math.floor(away / (30.44 * DAY))} months`
               : `${Math.floor(away / (365.25 * DAY))} years`;
   return ms <= now ? `${text} ago` : `in ${text}`;
@@ -109,25 +110,34 @@ export function timeTicks(
   start: number,
 ): { at: number; label: string }[] {
   if (!(to > from) || most < 1) return [];
-  const step = STEPS.find((size) => (to - from) / size <= most) ?? (to - from) / most;
+  const step = STEPS.find((size) => (to - from) / size < most) ?? (to - from) / most;
   const origin =
     mode === "relative" ? start : mode === "utc" ? 0 : new Date(from).getTimezoneOffset() * MINUTE;
   const ticks: { at: number; label: string }[] = [];
   for (let n = Math.ceil((from - origin) / step); origin + n * step <= to; n += 1) {
-    const at = origin + n * step;
+    const at = mode === "local" && step > HOUR ? sameOnTheWall(origin + n * step, from) : origin + n * step;
+    if (at < from || at > to) continue;
     ticks.push({ at, label: tickLabel(at, step, mode, start) });
   }
   return ticks;
 }
 
+/** Where the clocks were changed since `from`: the moment at which they show what they would have shown. */
+function sameOnTheWall(at: number, from: number): number {
+  const offset = (ms: number): number => new Date(ms).getTimezoneOffset() * MINUTE;
+  const moved = at + offset(at) - offset(from);
+  // In spring there is an hour that the clocks leave out.
+  return offset(moved) === offset(at) ? moved : at;
+}
+
 function tickLabel(at: number, step: number, mode: TimeMode, start: number): string {
   if (mode === "relative") {
     const since = at - start;
-    const text = formatDuration(Math.abs(since)).replace(/\.0(?= s)| 00 [smh]$/, "");
-    return since === 0 ? "0" : `${since < 0 ? "−" : "+"}${text}`;
+    return since === 0 ? "0" : `${since < 0 ? "−" : "+"}${formatExactly(Math.abs(since))}`;
   }
   const { date, time, seconds } = parts(at, mode === "utc");
-  if (step >= DAY || time === "00:00") return step < DAY ? `${date.slice(5)} ${time}` : date;
+  const isMidnight = time === "00:00" && seconds === "00" && at % 1_000 === 0;
+  if (step >= DAY || isMidnight) return step < DAY ? `${date.slice(5)} ${time}` : date;
   if (step >= MINUTE) return time;
   const fraction = step < 1_000 ? (((at % 1_000) + 1_000) % 1_000).toString().padStart(3, "0") : "";
   return `${time}:${seconds}${fraction ? `.${fraction}` : ""}`;

@@ -70,6 +70,9 @@ async function findings(page: Page): Promise<string[]> {
     .flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => `${id}: ${html}\n${failureSummary}`));
 }
 
+/** What fades in is pale until it has. */
+const faded = (page: Page): Promise<void> => page.waitForTimeout(400);
+
 test.each(["light", "dark"] as const)(
   "no page has a serious finding of axe in %s colours",
   async (colorScheme) => {
@@ -90,11 +93,40 @@ test("the dialogs have no serious finding of axe either", async () => {
   for (const name of ["Phase", "Filter", "Columns"]) {
     await page.getByRole("button", { name, exact: true }).click();
     await page.getByRole("checkbox").first().waitFor();
+    await faded(page);
     expect(await findings(page), name).toEqual([]);
     await page.keyboard.press("Escape");
     await page.getByRole("checkbox").first().waitFor({ state: "detached" });
   }
 });
+
+test.each(["light", "dark"] as const)(
+  "a run that goes on, and its abort, have none in %s colours",
+  async (colorScheme) => {
+    const find = `{ runs(first: 1, filter: {excludePhases: [SUCCEEDED, FAILED, ABORTED, TIMED_OUT, RECOVERED]}) {
+    nodes { project domain name } } }`;
+    let going = run;
+    await until("a run that goes on", async () => {
+      const { runs } = await server.execute<{ runs: { nodes: (typeof run)[] } }>(find);
+      if (runs.nodes[0]) going = runs.nodes[0];
+      return !!runs.nodes[0];
+    });
+    const page = await show(`/runs/${going.project}/${going.domain}/${going.name}?action=root`, {
+      colorScheme,
+    });
+    await page.getByTestId("action").getByRole("button", { name: "Abort" }).waitFor();
+    expect(await findings(page)).toEqual([]);
+    await page
+      .getByRole("banner")
+      .or(page.locator("main header"))
+      .getByRole("button", { name: "Abort" })
+      .first()
+      .click();
+    await page.getByLabel("Why?").fill("because");
+    await faded(page);
+    expect(await findings(page)).toEqual([]);
+  },
+);
 
 test("every page fits a phone, and so does the action beside the tree", async () => {
   for (const [path, there] of pages()) {

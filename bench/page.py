@@ -1,0 +1,100 @@
+"""Owns how the web page is measured: in a real browser, on a large run and on a long, busy list."""
+
+import asyncio
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from bench.data import DOMAIN, PROJECT, action_id, make_actions, make_runs, update_phases
+from bench.growth import insert_runs
+from bench.load import connected
+from bench.processes import Process, rungraph
+from bench.report import Figure
+
+_FRONTEND = Path(__file__).parent.parent / "frontend"
+_LARGE, _SMALL = "large", "small"
+_FEW = 10
+_BUSY = 50
+"""Runs at the top of the list that change all the time."""
+
+
+async def page(database_url: str, actions: int, runs: int, rate: int, seconds: float) -> list[Figure]:
+    """A run of many actions beside one of a few, and a list of many runs with `rate` updates a second."""
+    await insert_runs(database_url, 1, runs)
+    async with rungraph(database_url) as process:
+        await make_actions(process, _SMALL, _FEW)
+        await make_actions(process, _LARGE, actions)
+        await make_runs(process, _BUSY)
+        async with _updates(process, rate) as count:
+            seen = await _look(process, seconds)
+        written = count()
+    many, few = seen["many"]["took"], seen["few"]["took"]
+    longest = max(seen["scroll"]["longest"], seen["live"]["longest"], seen["liveScroll"]["longest"])
+    floor = f"a page at rest: {seen['floor']['p95']:.0f} ms"
+    return [
+        Figure(f"page: first rows of {actions:,} actions", many / 1000, "s", "≤ 1", many <= 1000),
+        Figure(f"page: first rows of {actions:,} actions", many / few, f"× those of {_FEW}", "", None),
+        Figure(f"page: all of {actions:,} actions", seen["many"]["all"] / 1000, "s", "", None),
+        _smooth(f"page: scrolling through {actions:,} actions", seen["scroll"], floor),
+        Figure(f"page: memory for {actions:,} actions", seen["used"] / 1e6, "MB", "", None),
+        Figure(f"page: first of {runs:,} runs", seen["runs"]["took"] / 1000, "s", "", None),
+        _smooth(f"page: {runs:,} runs, {rate} updates/s", seen["live"], f"{floor}; {written:,} updates"),
+        _smooth(f"page: scrolling these, {rate} updates/s", seen["liveScroll"], floor),
+        Figure("page: longest time without a drawing", longest, "ms", "", None),
+    ]
+
+
+def _smooth(name: str, seen: dict[str, float], note: str) -> Figure:
+    # Two frames of a screen that is drawn 60 times a second: nobody sees that one is missing.
+    p95 = seen["p95"]
+    return Figure(f"{name}: between two drawings, p95", p95, "ms", "≤ 34", p95 <= 34, note)
+
+
+@asynccontextmanager
+async def _updates(process: Process, rate: int) -> AsyncIterator[Any]:
+    """Writes this many updates of runs a second meanwhile; gives how many there were."""
+    written = 0
+
+    async def write() -> None:
+        nonlocal written
+        attempt = 1
+        async with connected(process) as connection:
+            while True:
+                attempt += 1
+                names = [f"run-{number}" for number in range(_BUSY)]
+                await update_phases(connection, [action_id(name, "a0") for name in names], attempt)
+                written += _BUSY
+                await asyncio.sleep(_BUSY / rate)
+
+    writing = asyncio.create_task(write())
+    try:
+        yield lambda: written
+    finally:
+        writing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await writing
+
+
+async def _look(process: Process, seconds: float) -> dict[str, Any]:
+    """What the browser measured."""
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / "figures.json"
+        paths = {size: f"/runs/{PROJECT}/{DOMAIN}/{size}" for size in (_LARGE, _SMALL)}
+        given = {"url": process.url, **paths, "seconds": seconds, "output": str(output)}
+        running = await asyncio.create_subprocess_exec(
+            *("npm", "run", "--silent", "bench"),
+            cwd=_FRONTEND,
+            env={**os.environ, "RUNGRAPH_BENCH": json.dumps(given)},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        said, _ = await running.communicate()
+        if running.returncode:
+            raise RuntimeError(said.decode())
+        found: dict[str, Any] = json.loads(output.read_text())
+        return found
