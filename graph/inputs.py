@@ -276,6 +276,11 @@ class CreateActionInput:
         default=None, description="The trigger that started the run. Read on the run, of its root."
     )
     spec: JSON | None = strawberry.field(default=None, description="What the executor is asked to do.")
+    dependencies: list[str] | None = strawberry.field(
+        default=None,
+        description="Names of the actions of its run that have to end before it can begin, at most 1000; "
+        "they need not exist.",
+    )
     created_by: IdentityInput | None = strawberry.field(default=None, description="Who created it.")
     created_at: datetime | None = strawberry.field(
         default=None, description="When it was created; now where left out. Never changes afterwards."
@@ -305,6 +310,7 @@ class CreateActionInput:
             environment_name=self.environment_name,
             trigger=self.trigger.to_repo() if self.trigger else None,
             spec=self.spec,
+            dependencies=tuple(self.dependencies or ()),
             created_by=self.created_by.to_repo() if self.created_by else None,
             created_at=self.created_at,
             attempts=self.attempts,

@@ -133,6 +133,10 @@ class Action(Node):
     environment_name: str | None = strawberry.field(description="The environment that it runs in.")
     spec: JSON | None = strawberry.field(description="What the executor was asked to do, as it was given.")
     state: str | None = strawberry.field(description="Free text that the executor keeps about this action.")
+    dependencies: list[str] = strawberry.field(
+        description="Names of the actions of its run that had to end before it could begin, as its executor "
+        "said; they may not exist."
+    )
     abort: values.Abort | None = strawberry.field(description="The request to abort it, if there was one.")
     error: values.ActionError | None = strawberry.field(
         description="What ended its latest attempt, if that did not succeed."

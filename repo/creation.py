@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from repo.database import Database, check_text
 from repo.errors import ActionNotFound, Conflict, InvalidArgument, RunNotFound
-from repo.identifiers import ActionIdentifier, RunIdentifier, check_name
+from repo.identifiers import MAX_DEPENDENCIES, ActionIdentifier, RunIdentifier, check_name
 from repo.models import Label, NewAction, identity_to_json
 from repo.phases import begin
 from repo.tables import actions, is_root
@@ -158,6 +158,7 @@ def _row_of(action: NewAction, depth: int, now: datetime) -> dict[str, Any]:
         "search_text": _search_text(action.id.name, *named),
         "run_search_text": None if parent else _search_text(action.id.run_name, *named),
         "spec": action.spec,
+        "dependencies": _dependencies(action.dependencies) or None,
         "abort_attempt_count": 0,
         "created_at": created_at,
         "triggered_at": now if action.update_triggered_at else None,
@@ -170,6 +171,15 @@ def _row_of(action: NewAction, depth: int, now: datetime) -> dict[str, Any]:
 def _search_text(*names: str | None) -> str:
     """What a search looks through. A term cannot match across two names: no name holds U+0001."""
     return "\x01".join(name.casefold() for name in names if name)
+
+
+def _dependencies(names: Sequence[str]) -> list[str]:
+    """Each of them once, in the order in which they are named first."""
+    if len(names) > MAX_DEPENDENCIES:
+        raise InvalidArgument(f"an action has at most {MAX_DEPENDENCIES} dependencies, not {len(names)}")
+    for name in names:
+        check_name(name, "dependency")
+    return list(dict.fromkeys(names))
 
 
 def _labels(labels: Sequence[Label]) -> dict[str, str]:

@@ -10,6 +10,9 @@ from repo.errors import InvalidArgument
 MAX_LENGTH = 255
 """The longest name of a project, domain, run or action, in characters."""
 
+MAX_DEPENDENCIES = 1000
+"""The most actions that one may name as those it waited for."""
+
 _UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
 
 

@@ -96,7 +96,17 @@ _SHARED = (
     c.duration_ms,
     c.revision,
 )
-ACTION_COLUMNS = (*_SHARED, c.run_name, c.name, c.parent_name, c.type, c.group, c.spec, c.state)
+ACTION_COLUMNS = (
+    *_SHARED,
+    c.run_name,
+    c.name,
+    c.parent_name,
+    c.type,
+    c.group,
+    c.spec,
+    c.state,
+    c.dependencies,
+)
 """What Action is built from, in the order of its fields."""
 RUN_COLUMNS = (
     *_SHARED,

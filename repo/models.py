@@ -3,7 +3,7 @@
 All times are aware and in UTC. All durations are milliseconds.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -233,11 +233,17 @@ class Action(ActionRecord):
     group: str | None
     spec: Any
     state: str | None
+    dependencies_document: Sequence[str] | None
 
     @property
     def identifier(self) -> ActionIdentifier:
         """The name of this action."""
         return ActionIdentifier(self.project, self.domain, self.run_name, self.name)
+
+    @property
+    def dependencies(self) -> list[str]:
+        """The names of the actions of its run that had to end before it could begin."""
+        return list(self.dependencies_document or ())
 
 
 @dataclass(slots=True)
@@ -306,6 +312,7 @@ MADE_OF: Mapping[str, tuple[str, ...]] = {
     ),
     "error": ("phase", "attempts", "error_attempt", "error_document"),
     "labels": ("labels_document",),
+    "dependencies": ("dependencies_document",),
 }
 """By which fields each property of runs and actions is made."""
 
@@ -327,6 +334,7 @@ class NewAction:
     environment_name: str | None = None
     trigger: TriggerIdentifier | None = None
     spec: Any = None
+    dependencies: tuple[str, ...] = ()
     created_by: Identity | None = None
     created_at: datetime | None = None
     attempts: int = 1

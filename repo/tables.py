@@ -80,6 +80,7 @@ actions = Table(
     Column("search_text", FreeText, nullable=False),
     Column("run_search_text", FreeText),
     Column("spec", Document),
+    Column("dependencies", Document),
     Column("state", FreeText),
     Column("abort_state", EnumNumber(AbortState)),
     Column("abort_reason", FreeText),

@@ -37,6 +37,7 @@ async def test_everything_that_is_given_comes_back(repository: ActionRepo) -> No
             environment_name="prod",
             trigger=TriggerIdentifier("etl.main", "every-night", 2**40),
             spec=spec,
+            dependencies=("größe/měření 5", "a0"),
             created_by=ADA,
             created_at=T0,
             attempts=3,
@@ -50,6 +51,7 @@ async def test_everything_that_is_given_comes_back(repository: ActionRepo) -> No
     assert (root.task_type, root.function_name, root.environment_name) == ("python", "main", "prod")
     assert root.spec == spec
     assert list(root.spec) == ["z", "a", "big"]
+    assert root.dependencies == ["größe/měření 5", "a0"]
     assert (root.created_by, root.created_at, root.cache_status) == (ADA, T0, CacheStatus.MISS)
     assert (root.started_at, root.ended_at, root.duration_ms, root.abort, root.error) == (None,) * 5
     run = await repository.get_run(RUN)
@@ -161,3 +163,34 @@ async def test_an_empty_batch_does_nothing(repository: ActionRepo) -> None:
 async def test_an_action_created_in_a_terminal_phase_ended_then(repository: ActionRepo) -> None:
     root, _ = await repository.create_action(new(phase=ActionPhase.RECOVERED, created_at=T0))
     assert (root.ended_at, root.duration_ms) == (T0, 0)
+
+
+async def test_dependencies_keep_their_order_and_come_once_and_need_not_exist(repository: ActionRepo) -> None:
+    await repository.create_actions(
+        [new(), new("b", "a0", dependencies=("later", "a", "never", "a", "later")), new("later", "a0")]
+    )
+    assert (await repository.get_action(action("b"))).dependencies == ["later", "a", "never"]
+    assert (await repository.get_action(action("later"))).dependencies == []
+    narrow = await repository.list_actions(RUN, attributes=frozenset({"name", "dependencies"}))
+    assert {found.name: found.dependencies for found in narrow.items} == {
+        "a0": [],
+        "b": ["later", "a", "never"],
+        "later": [],
+    }
+
+
+@pytest.mark.parametrize("name", ["", "x" * 256, "line\nbreak", "\0", "half \ud800"])
+async def test_a_dependency_is_named_as_an_action_is(repository: ActionRepo, name: str) -> None:
+    with pytest.raises(InvalidArgument, match="dependency"):
+        await repository.create_actions([new(), new("b", "a0", dependencies=("fine", name))])
+    assert await repository.count_actions() == 0
+    await repository.create_actions([new(), new("b", "a0", dependencies=("x" * 255,))])
+    assert (await repository.get_action(action("b"))).dependencies == ["x" * 255]
+
+
+async def test_an_action_has_at_most_a_thousand_dependencies(repository: ActionRepo) -> None:
+    names = tuple(f"t{i}" for i in range(1001))
+    with pytest.raises(InvalidArgument, match="at most 1000 dependencies, not 1001"):
+        await repository.create_actions([new(dependencies=names)])
+    await repository.create_actions([new(dependencies=names[:1000])])
+    assert (await repository.get_action(action())).dependencies == list(names[:1000])

@@ -35,7 +35,10 @@ async def test_a_workflow_from_its_creation_to_its_end(client: GraphQLClient) ->
              createActions(input: $rest) { created actions { name parentName parent { name } } }
            }""",
         root={"id": A0, "updateTriggeredAt": True, "labels": [{"key": "team", "value": "data"}]},
-        rest=[{"id": {**A0, "name": name}, "parentName": "a0", "spec": {"n": [name]}} for name in "bc"],
+        rest=[
+            {"id": {**A0, "name": name}, "parentName": "a0", "spec": {"n": [name]}, "dependencies": before}
+            for name, before in (("b", None), ("c", ["b", "b", "x"]))
+        ],
     )
     assert made["createAction"]["created"] is True
     assert made["createAction"]["action"]["run"]["triggeredAt"].endswith("Z")
@@ -421,3 +424,20 @@ async def test_pending_aborts_and_projects_are_listed(client: GraphQLClient, rep
         "pendingAborts": {"totalCount": 1, "nodes": [{"name": "a0", "run": {"name": "nightly-1"}}]},
         "projects": [{"name": "etl", "domains": ["production"]}],
     }
+
+
+async def test_dependencies_are_read_as_they_were_written_and_checked(client: GraphQLClient) -> None:
+    create = """mutation ($id: ActionIdentifierInput!, $before: [String!]) {
+                  createAction(input: {id: $id, dependencies: $before}) { action { dependencies } } }"""
+    given: list[list[str] | None] = [None, [], ["b", "a", "b"]]
+    for number, (before, found) in enumerate(zip(given, ([], [], ["b", "a"]), strict=True)):
+        made = await data(client, create, id={**A0, "runName": f"r{number}"}, before=before)
+        assert made["createAction"]["action"]["dependencies"] == found
+    assert await error(client, create, id=A0, before=["a", ""]) == (
+        "BAD_USER_INPUT",
+        "dependency must not be empty",
+    )
+    assert await error(client, create, id=A0, before=[f"t{i}" for i in range(1001)]) == (
+        "BAD_USER_INPUT",
+        "an action has at most 1000 dependencies, not 1001",
+    )

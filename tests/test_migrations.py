@@ -7,13 +7,17 @@ import sys
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, text
+from sqlalchemy import Column, Connection, MetaData, Table, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from repo import migrate, open_repository
 from repo.database import Database
 from repo.migrate import SchemaOutdated
-from repo.tables import metadata
-from tests.making import RUN, make_run
+from repo.tables import actions, metadata
+from tests.making import RUN, action, make_run
+
+BEFORE = {column.name for column in actions.c} - {"dependencies", "duration_ms"}
+"""What the version before writes."""
 
 
 # SQLAlchemy cannot read the index over an expression back from SQLite.
@@ -56,6 +60,23 @@ async def test_four_processes_may_migrate_at_once(empty_database_url: str) -> No
     assert [process.returncode for process in started] == [0] * 4, errors
     async with open_repository(empty_database_url) as repository:
         await repository.check()
+
+
+async def test_a_server_of_the_version_before_may_still_write(database_url: str) -> None:
+    """It knows no dependencies, and leaves them out."""
+    older = Table("actions", MetaData(), *(Column(c.name, c.type) for c in actions.c if c.name in BEFORE))
+    async with open_repository(database_url) as repository:
+        await make_run(repository, b="a0")
+        database = repository._database
+        async with database.read() as connection:
+            (row,) = (await connection.execute(select(older).where(older.c.name == "b"))).mappings()
+
+        async def write(connection: AsyncConnection) -> None:
+            await connection.execute(older.insert(), {**row, "key": action("c").key, "name": "c"})
+
+        await database.write(write)
+        written = await repository.get_action(action("c"))
+        assert (written.parent_name, written.dependencies) == ("a0", [])
 
 
 async def test_an_older_schema_is_not_ready(empty_database_url: str) -> None:

@@ -1,11 +1,13 @@
 """Subscriptions as a client sees them: what is there, then every change, with what is selected."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
 
 from graph.app import ANONYMOUS
 from graph.context import Context
@@ -14,6 +16,8 @@ from graph.schema import Schema, build_schema
 from repo import ActionPhase, ActionRepo, RunIdentifier
 from repo.watch import PAGE
 from tests.making import ADA, RUN, action, event, make_run, new, update
+from tests.serving import serving
+from tests.sockets import connected
 
 SECONDS = 10
 RUN_ID = '{project: "etl", domain: "production", name: "nightly-1"}'
@@ -118,6 +122,44 @@ async def test_a_progress_bar_follows_the_descendants(schema: Schema, repository
         assert {"phase": "RUNNING", "count": 1} in (await root.next())["phaseCounts"]
         assert {"phase": "RUNNING", "count": 1} in (await runs.next())["runs"][0]["phaseCounts"]
         await plain.stays_quiet()
+
+
+@pytest.mark.parametrize("is_compiled", [False, True])
+async def test_dependencies_come_with_an_action_that_is_watched(
+    schema: Schema, app: Starlette, repository: ActionRepo, is_compiled: bool
+) -> None:
+    await repository.create_actions([new(), new("b", "a0", dependencies=("c", "a"))])
+    b_id = A0_ID.replace("a0", "b")
+    queries = (
+        f"subscription {{ action(id: {b_id}) {{ phase dependencies }} }}",
+        f"subscription {{ actions(run: {RUN_ID}) {{ kind actions {{ dependencies phase }} }} }}",
+    )
+    async with AsyncExitStack() as stack:
+        if is_compiled:
+            url = stack.enter_context(serving(app)) + "/graphql"
+            sockets = [await stack.enter_async_context(connected(url)) for _ in queries]
+            for socket, query in zip(sockets, queries, strict=True):
+                await socket.subscribe("a", query)
+            nexts: list[Callable[[], Awaitable[Any]]] = [partial(socket.data, "a") for socket in sockets]
+        else:
+            streams = [
+                await stack.enter_async_context(watching(schema, repository, query)) for query in queries
+            ]
+            nexts = [stream.next for stream in streams]
+        one, all_of_them = nexts
+        assert await one() == {"phase": "QUEUED", "dependencies": ["c", "a"]}
+        assert await all_of_them() == {
+            "kind": "SNAPSHOT",
+            "actions": [
+                {"dependencies": [], "phase": "QUEUED"},
+                {"dependencies": ["c", "a"], "phase": "QUEUED"},
+            ],
+        }
+        assert (await all_of_them())["kind"] == "SYNCED"
+        await repository.update_action_phase(action("b"), ActionPhase.RUNNING, 1)
+        assert await one() == {"phase": "RUNNING", "dependencies": ["c", "a"]}
+        change = await all_of_them()
+        assert change["actions"] == [{"dependencies": ["c", "a"], "phase": "RUNNING"}]
 
 
 async def test_events_count_as_a_change_where_they_are_shown(schema: Schema, repository: ActionRepo) -> None:
