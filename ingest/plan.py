@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
+from heapq import nlargest
 from typing import Any
 
-from repo.identifiers import RunIdentifier
+from repo.identifiers import MAX_DEPENDENCIES, RunIdentifier
 from repo.phases import ActionPhase, CacheStatus
 
 Json = dict[str, Any]
@@ -54,6 +55,7 @@ class PlannedAction:
     fields: Json = field(default_factory=dict)
     """More fields of createAction: group, spec, labels, task, …"""
     dependencies: tuple[str, ...] = ()
+    """Names of the actions that have to end before it can begin."""
 
     def start_of(self, attempt: int) -> int | None:
         """The offset at which this attempt began to run."""
@@ -117,10 +119,20 @@ class Plan:
             **action.fields,
             "id": self.id_input(action.name),
             "parentName": action.parent_name,
+            "dependencies": self._told_dependencies(action),
             "createdAt": at.isoformat(),
             "phase": action.steps[0].phase.name,
             "cacheStatus": action.steps[0].cache_status.name,
         }
+
+    def _told_dependencies(self, action: PlannedAction) -> list[str]:
+        """Its dependencies; of more than the API takes those that end last, which are what it waits for."""
+        names = action.dependencies
+        if len(names) <= MAX_DEPENDENCIES:
+            return list(names)
+        last = nlargest(MAX_DEPENDENCIES, names, key=lambda name: self.by_name[name].steps[-1].offset_ms)
+        told = set(last)
+        return [name for name in names if name in told]
 
     def event_input(self, action: PlannedAction, step: Step, at: datetime) -> Json:
         """ActionEventInput."""

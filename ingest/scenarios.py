@@ -73,20 +73,22 @@ def _daily_report(script: Script) -> None:
     ]
     now = max(ends) + 0.5
     script.close("extract", now)
-    script.open("transform", ROOT, now, group="stages")
+    script.open("transform", ROOT, now, after=("extract",), group="stages")
     joined = script.task(
         "join-tables",
         "transform",
         now + 1,
         rng.uniform(8, 15),
+        after=("extract-customers", "extract-orders", "extract-returns"),
         failures=(rng.choice((_OUT_OF_MEMORY, _LOST_NODE)),),
         outputs={"rows": 88_431},
     )
     now = script.task("aggregate", "transform", joined + 0.5, rng.uniform(5, 10), after=("join-tables",))
     script.close("transform", now + 0.5)
-    script.open("publish", ROOT, now + 1, group="stages")
+    script.open("publish", ROOT, now + 1, after=("transform",), group="stages")
     for format_ in ("html", "csv"):
-        end = script.task(f"render-{format_}", "publish", now + 2, rng.uniform(4, 9), group="formats")
+        name, seconds = f"render-{format_}", rng.uniform(4, 9)
+        end = script.task(name, "publish", now + 2, seconds, after=("aggregate",), group="formats")
         now = max(now, end)
     script.close("publish", now + 0.5)
     script.close(ROOT, now + 1, state="report published")
@@ -114,10 +116,12 @@ def _train_model(script: Script) -> None:
         )
     now = max(slots) + 1
     script.close("sweep", now, state=f"{trials} trials done")
-    script.open("evaluate", ROOT, now, group="stages")
+    script.open("evaluate", ROOT, now, after=("sweep",), group="stages")
+    before = "sweep"
     for part in ("load_best", "score", "compare"):
-        end = script.task(part, "evaluate", now + 1, rng.uniform(2, 6), type="TRACE", group="traces")
-        now = end
+        seconds = rng.uniform(2, 6)
+        now = script.task(part, "evaluate", now + 1, seconds, after=(before,), type="TRACE", group="traces")
+        before = part
     script.close("evaluate", now + 0.5)
     script.close(ROOT, now + 1, state="model registered")
 
@@ -129,11 +133,12 @@ def _load_orders(script: Script) -> None:
     end = script.task("fetch-files", "load", 2, rng.uniform(4, 9), outputs={"files": 31})
     script.close("load", end + 0.5)
     now = end + 1
-    script.open("validate", ROOT, now, group="stages")
+    script.open("validate", ROOT, now, after=("load",), group="stages")
+    after, seconds = ("fetch-files",), rng.uniform(4, 8)
     failed = script.task(
-        "check-schema", "validate", now + 1, rng.uniform(4, 8), failures=(_BAD_DATA,) * 3, gives_up=True
+        "check-schema", "validate", now + 1, seconds, after=after, failures=(_BAD_DATA,) * 3, gives_up=True
     )
-    script.task("count-duplicates", "validate", now + 1, 90)
+    script.task("count-duplicates", "validate", now + 1, 90, after=after)
     message = "check-schema failed for the third time"
     script.interrupt("count-duplicates", failed + 0.5, message)
     failure = Failure("USER", "ChildFailed", message)
@@ -147,8 +152,10 @@ def _publish_dataset(script: Script) -> None:
     script.open("prepare", ROOT, 1, group="stages")
     now = script.task("build-dataset", "prepare", 2, rng.uniform(8, 15), outputs={"version": "v12"})
     script.close("prepare", now + 0.5)
-    script.open("release", ROOT, now + 1, group="stages")
-    approved = script.approval("approve-release", "release", now + 2, rng.uniform(45, 120), after=())
+    script.open("release", ROOT, now + 1, after=("prepare",), group="stages")
+    approved = script.approval(
+        "approve-release", "release", now + 2, rng.uniform(45, 120), after=("build-dataset",)
+    )
     now = script.task(
         "copy-to-bucket", "release", approved + 0.5, rng.uniform(5, 10), after=("approve-release",)
     )

@@ -124,7 +124,6 @@ def _action(
     group = _group(task)
     spec: Json = {
         "name": specified.name,
-        "dependencies": list(task.dependencies),
         "command": command and command.model_dump(),
         "inputFiles": specified.input_files,
         "outputFiles": specified.output_files,

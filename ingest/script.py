@@ -53,10 +53,17 @@ class Script:
         return Plan(self.run, began_at, tuple(actions))
 
     def open(
-        self, name: str, parent: str | None, at: float, *, state: str | None = None, **fields: object
+        self,
+        name: str,
+        parent: str | None,
+        at: float,
+        *,
+        after: tuple[str, ...] = (),
+        state: str | None = None,
+        **fields: object,
     ) -> None:
         """An action that others are below: it runs from `at` until it is closed."""
-        self._draft(name, parent, at, (), fields)
+        self._draft(name, parent, at, after, fields)
         self._step(name, at + 0.4, ActionPhase.RUNNING, state=state)
 
     def close(self, name: str, at: float, failure: Failure | None = None, state: str | None = None) -> None:

@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from ingest.client import GraphQLClient as IngestClient
 from ingest.demo import Demo, play_demo
 from ingest.executor import Executor
-from ingest.scenarios import SCENARIOS, plan_scenario
+from ingest.scenarios import ROOT, SCENARIOS, plan_scenario
 from repo.phases import ActionPhase
 from tests.client import GraphQLClient
 
@@ -29,7 +29,7 @@ RUNS = """query ($filter: RunFilter) {
       rootAction { state }
       actions(first: 1000) {
         nodes {
-          name parentName type phase attempts cacheStatus state
+          name parentName dependencies type phase attempts cacheStatus state
           task { version } functionName environmentName error { kind code message }
           attemptHistory {
             attempt phase outputs logs { uri } clusterEvents { reason } error { code }
@@ -78,6 +78,16 @@ def test_every_plan_keeps_the_phase_rules_and_its_children_within_their_parents(
             parent = plan.by_name[action.parent_name]
             assert parent.steps[0].offset_ms <= offsets[0]
             assert parent.steps[-1].offset_ms >= offsets[-1]
+        for name in action.dependencies:
+            assert plan.by_name[name].steps[-1].offset_ms <= offsets[0], "it waits until they have ended"
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_every_stage_of_a_scenario_but_the_first_waits_for_another(scenario: str) -> None:
+    first, *others = (action for action in plan_scenario(scenario, 1).actions if action.parent_name == ROOT)
+    assert first.dependencies == ()
+    assert others
+    assert all(stage.dependencies for stage in others)
 
 
 async def test_the_history_has_every_shape_that_the_demo_advertises(
@@ -110,6 +120,11 @@ async def test_the_history_has_every_shape_that_the_demo_advertises(
     assert len(runs["train_model"]["actions"]["nodes"]) > 200, "a few hundred actions"
     assert {node["type"] for node in actions} == {"TASK", "TRACE", "CONDITION"}
     assert {"HIT", "POPULATED"} <= {node["cacheStatus"] for node in actions}
+
+    waited_for = {node["name"]: node["dependencies"] for node in runs["daily_report"]["actions"]["nodes"]}
+    assert waited_for["join-tables"] == ["extract-customers", "extract-orders", "extract-returns"]
+    assert waited_for["render-csv"] == ["aggregate"]
+    assert waited_for["extract"] == []
 
     retried = next(node for node in actions if node["attempts"] == 2 and node["phase"] == "SUCCEEDED")
     assert [attempt["attempt"] for attempt in retried["attemptHistory"]] == [1, 2]

@@ -36,7 +36,7 @@ QUERY = """query ($run: RunIdentifierInput!) {
     actions(first: 1000) {
       totalCount
       nodes {
-        name parentName group phase attempts createdAt startedAt endedAt durationMs spec
+        name parentName group phase attempts createdAt startedAt endedAt durationMs spec dependencies
         attemptHistory {
           attempt phase startedAt endedAt cluster outputs phaseTransitions { phase startedAt }
         }
@@ -133,7 +133,7 @@ async def test_counts_durations_and_the_critical_path_agree_with_the_file(
     assert run["actions"]["totalCount"] == len(recorded) + 1
     runtimes = {name: _ms(node["startedAt"], node["endedAt"]) for name, node in actions.items()}
     assert runtimes == recorded
-    dependencies = {name: node["spec"]["dependencies"] for name, node in actions.items()}
+    dependencies = {name: node["dependencies"] for name, node in actions.items()}
     assert {name: set(before) for name, before in dependencies.items()} == {
         name: set(before) for name, before in parents.items()
     }

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ingest.plan import Plan
+from ingest.plan import Plan, PlannedAction, Step
 from ingest.schedule import critical_path_ms, plan_recording, run_name
 from ingest.wfformat import read_recording
 from repo.identifiers import RunIdentifier
@@ -77,7 +77,8 @@ def test_a_task_tells_its_command_machine_and_metrics() -> None:
     assert action.fields["group"] == "report"
     assert action.fields["functionName"] == "report"
     assert action.fields["spec"]["command"] == {"program": "report", "arguments": []}
-    assert set(action.fields["spec"]["dependencies"]) == {"größe/měření 5", "plot_6", "plot_7"}
+    assert set(action.dependencies) == {"größe/měření 5", "plot_6", "plot_7"}
+    assert "dependencies" not in action.fields["spec"]
     end = action.steps[-1]
     assert end.phase is ActionPhase.SUCCEEDED
     assert end.event == {
@@ -91,6 +92,26 @@ def test_a_task_tells_its_command_machine_and_metrics() -> None:
         },
         "outputs": {"files": [{"id": "report.html", "sizeInBytes": 2048}]},
     }
+
+
+def test_an_action_is_created_with_its_dependencies() -> None:
+    plan = _plan("diamond.json")
+    told = plan.create_input(plan.by_name["report_8"], plan.began_at)["dependencies"]
+    assert told == list(plan.by_name["report_8"].dependencies)
+    assert plan.create_input(plan.root, plan.began_at)["dependencies"] == []
+
+
+def test_of_more_dependencies_than_the_api_takes_those_are_told_that_end_last() -> None:
+    names = tuple(f"t{number}" for number in range(1003))
+    ends = {name: 500 if number < 3 else 1000 + number for number, name in enumerate(names)}
+    actions = [
+        PlannedAction(name, "root", (Step(0, ActionPhase.QUEUED), Step(end, ActionPhase.SUCCEEDED)))
+        for name, end in ends.items()
+    ]
+    gather = PlannedAction("gather", "root", (Step(9999, ActionPhase.QUEUED),), dependencies=names)
+    root = PlannedAction("root", None, (Step(0, ActionPhase.QUEUED),))
+    plan = Plan(RUN, datetime(2024, 1, 1, tzinfo=UTC), (root, *actions, gather))
+    assert plan.create_input(gather, plan.began_at)["dependencies"] == list(names[3:])
 
 
 def test_a_script_is_not_a_function_and_several_machines_are_all_named() -> None:
