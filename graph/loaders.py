@@ -13,11 +13,14 @@ from repo import (
     ActionIdentifier,
     ActionRepo,
     Attributes,
+    Durations,
     Order,
     Page,
     PageRequest,
     PhaseCount,
     Run,
+    RunFilter,
+    TaskKey,
 )
 
 K = TypeVar("K", bound=Hashable)
@@ -27,6 +30,7 @@ R = TypeVar("R")
 _NONE: Any = object()
 
 Listing = tuple[ActionFilter | None, Order | None, PageRequest, Attributes]
+RunListing = tuple[RunFilter | None, int, Attributes]
 EventListing = tuple[int | None, Any, PageRequest]
 
 
@@ -40,7 +44,7 @@ class Loader(Generic[K, V]):
 
     def __init__(self, read: Callable[[list[K]], Awaitable[Sequence[V | BaseException]]]) -> None:
         """`read` gives a value, or an error, for each of at most MAX_BATCH keys."""
-        self._read = read
+        self.read = read
         self._asked: dict[K, list[tuple[Future[Any], Callable[[V], Any] | None]]] = {}
         self._known: dict[K, V | BaseException] = {}
         self._next: list[K] = []
@@ -82,7 +86,7 @@ class Loader(Generic[K, V]):
     async def _fetch(self, keys: list[K]) -> None:
         values: Sequence[V | BaseException]
         try:
-            values = await self._read(keys)
+            values = await self.read(keys)
         except Exception as error:
             values = [error] * len(keys)
         for key, value in zip(keys, values, strict=True):
@@ -117,11 +121,11 @@ def _by_arguments(
     of a key for which nothing is found; without it, every key has something."""
 
     async def load_all(wanted: list[tuple[K, tuple[Any, ...]]]) -> list[V | BaseException]:
-        groups: dict[tuple[Any, ...], list[K]] = {}
+        groups: dict[tuple[Any, ...], dict[K, None]] = {}
         for key, arguments in wanted:
-            groups.setdefault(arguments, []).append(key)
+            groups.setdefault(arguments, {})[key] = None
         # Arguments that are refused, such as a bad cursor, are the error of their own fields only.
-        reads = [load(keys, *arguments) for arguments, keys in groups.items()]
+        reads = [load(list(keys), *arguments) for arguments, keys in groups.items()]
         found = dict(zip(groups, await gather(*reads, return_exceptions=True), strict=True))
         return [value(found[arguments], key) for key, arguments in wanted]
 
@@ -129,6 +133,24 @@ def _by_arguments(
         if isinstance(found, BaseException):
             return found
         return found[key] if otherwise is _NONE else found.get(key, otherwise)
+
+    return Loader(load_all)
+
+
+def _by_listing(
+    load: Callable[..., Awaitable[Mapping[K, Any]]],
+) -> Loader[tuple[K, tuple[Any, ...]], Any]:
+    """A loader for a field with arguments, of which the last is which attributes are read: one read for all
+    keys that share the others, of the attributes that are asked for of any of them. `nodes` and `edges` of a
+    page may select different things of the same list."""
+    read = _by_arguments(_narrowed(load)).read
+
+    async def load_all(wanted: list[tuple[K, tuple[Any, ...]]]) -> Sequence[Any]:
+        asked: dict[tuple[Any, ...], Attributes] = {}
+        for _, (*arguments, attributes) in wanted:
+            known = asked.get(tuple(arguments), frozenset())
+            asked[tuple(arguments)] = None if known is None or attributes is None else known | attributes
+        return await read([(key, (*rest, asked[tuple(rest)])) for key, (*rest, _) in wanted])
 
     return Loader(load_all)
 
@@ -157,12 +179,12 @@ class Loaders:
     @cached_property
     def run_actions(self) -> Loader[tuple[bytes, Listing], Page[Action]]:
         """The actions of runs, by the runs' keys."""
-        return _by_arguments(_narrowed(self._repository.list_actions_of_runs))
+        return _by_listing(self._repository.list_actions_of_runs)
 
     @cached_property
     def children(self) -> Loader[tuple[bytes, Listing], Page[Action]]:
         """The children of actions, by the actions' keys."""
-        return _by_arguments(_narrowed(self._repository.list_children))
+        return _by_listing(self._repository.list_children)
 
     @cached_property
     def run_action_count(self) -> Loader[tuple[bytes, tuple[ActionFilter | None]], int]:
@@ -198,3 +220,13 @@ class Loaders:
     def latest_event(self) -> Loader[tuple[ActionIdentifier, int], ActionEvent | None]:
         """The latest events of attempts."""
         return _by_key(self._repository.get_latest_events)
+
+    @cached_property
+    def durations_of_task(self) -> Loader[tuple[TaskKey, tuple[RunFilter | None]], Durations]:
+        """How long the runs of tasks took, of those that match a filter."""
+        return _by_arguments(self._repository.list_durations_of_tasks)
+
+    @cached_property
+    def runs_of_task(self) -> Loader[tuple[TaskKey, RunListing], Sequence[Run]]:
+        """The newest runs of tasks, of those that match a filter."""
+        return _by_listing(self._repository.list_runs_of_tasks)

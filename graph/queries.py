@@ -1,5 +1,6 @@
 """Owns what can be read: the fields of Query."""
 
+from datetime import datetime
 from typing import Annotated
 
 import strawberry
@@ -19,9 +20,12 @@ from graph.inputs import (
     order_of,
 )
 from graph.node_ids import EventKey, parse_id
+from graph.summaries import RunHistogramBucket, TaskSummaryConnection
 from graph.types import Action, ActionConnection, Node, Run, RunConnection
 
 NEWEST_FIRST = repo.Order()
+
+Wanted = Annotated[RunFilter | None, strawberry.argument(description="Only runs that match.")]
 
 
 @strawberry.type(description="What can be read.")
@@ -60,7 +64,7 @@ class Query:
     async def runs(
         self,
         info: Call,
-        filter: Annotated[RunFilter | None, strawberry.argument(description="Only runs that match.")] = None,
+        filter: Wanted = None,
         order_by: OrderBy = None,
         first: First = None,
         after: After = None,
@@ -122,6 +126,35 @@ class Query:
         repository = info.context.repository
         page = await repository.page_pending_aborts(page_request(info, first, after))
         return Connection(page, repository.count_pending_aborts)
+
+    @strawberry.field(
+        description="The runs summed up by what they execute, that with the newest run first; at most 1000 a "
+        "page.",
+        graphql_type=TaskSummaryConnection,
+    )
+    async def tasks(
+        self, info: Call, filter: Wanted = None, first: First = None, after: After = None
+    ) -> Connection[repo.TaskSummary]:
+        repository = info.context.repository
+        wanted = filter.to_repo() if filter else None
+        page = await repository.list_tasks(wanted, page_request(info, first, after))
+        return Connection(page, lambda: repository.count_tasks(wanted))
+
+    @strawberry.field(
+        description="How many runs began in each of some equal parts of a time, oldest first. A run begins "
+        "at triggeredAt, or at createdAt where it was never triggered.",
+        graphql_type=list[RunHistogramBucket],
+    )
+    async def run_histogram(
+        self,
+        info: Call,
+        start_date: Annotated[datetime, strawberry.argument(description="Where the time begins, inclusive.")],
+        end_date: Annotated[datetime, strawberry.argument(description="Where the time ends, exclusive.")],
+        filter: Wanted = None,
+        buckets: Annotated[int, strawberry.argument(description="How many parts, at most 500.")] = 60,
+    ) -> list[repo.RunHistogramBucket]:
+        wanted = filter.to_repo() if filter else None
+        return await info.context.repository.list_run_histogram(start_date, end_date, buckets, wanted)
 
     @strawberry.field(description="The projects that have runs, by name.")
     async def projects(self, info: Call) -> list[values.Project]:

@@ -52,10 +52,10 @@ class Label:
     value: str = strawberry.field(description="The value.")
 
 
-@strawberry.type(description="How many actions are in a phase.")
+@strawberry.type(description="How many actions, or runs, are in a phase.")
 class PhaseCount:
     phase: ActionPhase = strawberry.field(description="The phase.")
-    count: int = strawberry.field(description="How many actions are in it now; never 0.")
+    count: int = strawberry.field(description="How many are in it now; never 0.")
 
 
 @strawberry.type(description="Why an attempt did not succeed.")

@@ -22,6 +22,7 @@ from repo.errors import (
     RepoError,
     RunNotFound,
 )
+from repo.histogram import RunHistogramBucket
 from repo.hub import Hub
 from repo.identifiers import ActionIdentifier, RunIdentifier
 from repo.listing import ActionFilter, Attributes, LabelFilter, RunFilter
@@ -59,6 +60,7 @@ from repo.phases import (
     RunSource,
 )
 from repo.rows import Column, Holds, Layout, Rows
+from repo.summaries import Durations, TaskKey, TaskSummary
 from repo.watch import Frame, FrameKind, Progress, Shown, WatchFigures
 
 __all__ = [
@@ -89,6 +91,7 @@ __all__ = [
     "Column",
     "Conflict",
     "DatabaseUnavailable",
+    "Durations",
     "ErrorKind",
     "EventNotFound",
     "Holds",
@@ -116,10 +119,13 @@ __all__ = [
     "Rows",
     "Run",
     "RunFilter",
+    "RunHistogramBucket",
     "RunIdentifier",
     "RunNotFound",
     "RunSource",
     "TaskIdentifier",
+    "TaskKey",
+    "TaskSummary",
     "TriggerIdentifier",
     "WatchFigures",
     "check_database_url",

@@ -34,6 +34,7 @@ from repo.migrate import is_at_head
 from repo.models import Action, ActionEvent, Identity, NewAction, NewEvent, PhaseCount, Run
 from repo.paging import Order, Page, PageRequest, fetch_page, fetch_pages
 from repo.phases import ActionPhase, CacheStatus, PhaseUpdate, Progress, advance, is_count
+from repo.summaries import Summing
 from repo.tables import action_events, actions, is_root, is_unconfirmed
 from repo.watch import Watching
 
@@ -46,7 +47,7 @@ c = actions.c
 e = action_events.c
 
 
-class ActionRepo(Watching):
+class ActionRepo(Watching, Summing):
     """The record of runs. Each method takes a connection of its own; each write is one transaction.
 
     Times are aware and come back in UTC; durations are milliseconds.

@@ -30,6 +30,7 @@ from sqlalchemy import (
     DateTime,
     Dialect,
     Integer,
+    Interval,
     Select,
     SmallInteger,
     String,
@@ -134,6 +135,9 @@ Name = String(255).with_variant(String(255, collation="C"), "postgresql")
 Document = JSON(none_as_null=True).with_variant(_TextDocument(), "sqlite")
 """Any JSON value, given back with its keys in the order they came in."""
 
+CodePoints = Text().with_variant(Text(collation="C"), "postgresql")
+"""Text of any length, ordered by code point on both databases."""
+
 Labels = JSON().with_variant(postgresql.JSONB(), "postgresql")
 """A JSON object that is searched by its keys and values."""
 
@@ -179,6 +183,19 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None or dialect.name != "sqlite":
             return value  # type: ignore[no-any-return]
         return from_microseconds(value)
+
+
+class Elapsed(TypeDecorator[timedelta]):
+    """A length of time with microseconds; SQLite has no such type and takes the microseconds."""
+
+    impl = Interval
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(BigInteger() if dialect.name == "sqlite" else Interval())
+
+    def process_bind_param(self, value: timedelta | None, dialect: Dialect) -> Any:
+        return value // _MICROSECOND if value is not None and dialect.name == "sqlite" else value
 
 
 class EnumNumber(TypeDecorator[IntEnum]):
@@ -290,6 +307,33 @@ def _(element: elapsed_ms, compiler: SQLCompiler, **kw: Any) -> str:
 def _(element: elapsed_ms, compiler: SQLCompiler, **kw: Any) -> str:
     start, end = (compiler.process(clause, **kw) for clause in element.clauses)
     return f"({end} - {start}) / 1000"
+
+
+class start_of_part(FunctionElement[datetime]):  # noqa: N801 - it reads as the SQL function that it is
+    """Where the part begins that a time is in, where time is cut into equal parts from a start on."""
+
+    type = UtcDateTime()
+    inherit_cache = True
+
+    def __init__(
+        self,
+        time: ColumnElement[datetime],
+        start: ColumnElement[datetime],
+        length: ColumnElement[timedelta],
+    ) -> None:
+        super().__init__(time, start, length)
+
+
+@compiles(start_of_part, "postgresql")
+def _(element: start_of_part, compiler: SQLCompiler, **kw: Any) -> str:
+    time, start, length = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"date_bin({length}, {time}, {start})"
+
+
+@compiles(start_of_part, "sqlite")
+def _(element: start_of_part, compiler: SQLCompiler, **kw: Any) -> str:
+    time, start, length = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"({start} + ({time} - {start}) / {length} * {length})"
 
 
 def parse_url(url: str) -> URL:

@@ -114,11 +114,17 @@ class Keyset:
     descending: bool
     ties: tuple[NamedColumn[Any], ...]
     nullable: bool = False
+    ties_descending: bool | None = None
+    """Of the key, where that is another direction than the column's."""
 
     @property
     def columns(self) -> tuple[NamedColumn[Any], ...]:
         """The columns whose values make a cursor."""
         return self.column, *self.ties
+
+    @property
+    def _are_ties_descending(self) -> bool:
+        return self.descending if self.ties_descending is None else self.ties_descending
 
     def extend(self, statement: Select[Any]) -> Select[Any]:
         """The statement with what the cursor of each row is made of and it does not select yet."""
@@ -135,8 +141,9 @@ class Keyset:
 
     def order(self, backward: bool) -> list[ColumnElement[Any]]:
         """What to order by, the other way round for a page from the end."""
-        descending = self.descending != backward
-        ordered: list[ColumnElement[Any]] = [c.desc() if descending else c.asc() for c in self.columns]
+        descending, ties = self.descending != backward, self._are_ties_descending != backward
+        ordered: list[ColumnElement[Any]] = [self.column.desc() if descending else self.column.asc()]
+        ordered += [c.desc() if ties else c.asc() for c in self.ties]
         if self.nullable:
             missing = self.column.is_(None)
             ordered.insert(0, missing.desc() if backward else missing.asc())
@@ -145,13 +152,17 @@ class Keyset:
     def beyond(self, position: Sequence[Any], before: bool) -> ColumnElement[bool]:
         """The rows after what a cursor was made of, or before it. Its values are parameters, which
         `parameters` names."""
-        smaller = self.descending != before
+        smaller, smaller_ties = self.descending != before, self._are_ties_descending != before
         named = zip(self.parameters(position, before), self.columns, position, strict=True)
         first, *ties = (bindparam(name, value, column.type) for name, column, value in named)
         if position[0] is None:
-            same = and_(self.column.is_(None), _compare(self.ties, ties, smaller))
+            same = and_(self.column.is_(None), _compare(self.ties, ties, smaller_ties))
             return or_(self.column.is_not(None), same) if before else same
-        beyond = _compare(self.columns, (first, *ties), smaller)
+        if smaller == smaller_ties:
+            beyond = _compare(self.columns, (first, *ties), smaller)
+        else:
+            same = and_(self.column == first, _compare(self.ties, ties, smaller_ties))
+            beyond = or_(self.column < first if smaller else self.column > first, same)
         if not self.nullable or before:
             return beyond
         return or_(self.column.is_(None), beyond)

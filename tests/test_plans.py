@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from repo import ActionPhase, ActionRepo, PageRequest, RunFilter, open_repository
 from tests.databases import Databases, wait_for
-from tests.making import RUN, make_run, new, update
+from tests.making import RUN, T0, at, make_run, new, update
 from tests.statements import noted
 
 ROOTS = 20_000
@@ -92,10 +92,15 @@ PAGES: dict[str, Callable[[ActionRepo], Awaitable[object]]] = {
 }
 CALLS: dict[str, Callable[[ActionRepo], Awaitable[object]]] = {
     **PAGES,
+    "a histogram of ten minutes": lambda r: r.list_run_histogram(T0, at(600), 60),
     "a batch of updates": lambda r: r.update_action_phases(
         [update(f"t{i:04}", ActionPhase.RUNNING) for i in range(50)]
     ),
 }
+
+
+async def test_a_histogram_of_a_short_time_reads_no_other_runs(filled_url: str) -> None:
+    assert "ix_runs_time" in await explained(filled_url, "a histogram of ten minutes")
 
 
 @pytest.mark.parametrize("call", PAGES)

@@ -12,9 +12,9 @@ from graph.limits import Limits
 from graph.loaders import Loaders
 from graph.node_ids import id_of
 from graph.schema import build_schema
-from repo import ActionPhase, ActionRepo, RunIdentifier, open_repository
+from repo import ActionPhase, ActionRepo, RunIdentifier, TaskIdentifier, open_repository
 from repo.database import Database
-from tests.making import action, event, make_run, update
+from tests.making import action, event, make_run, new, update
 from tests.statements import noted
 
 NESTED = """{
@@ -90,6 +90,60 @@ async def test_what_is_not_selected_is_not_read(opened: tuple[ActionRepo, Databa
     with counted(database) as statements:
         await execute(repository, "{ runs { totalCount } }")
     assert sum("count(" in statement for statement in statements) == 1
+
+
+SUMMED = """{
+  tasks(first: 50) { nodes {
+    taskName runs durationP50Ms durationP95Ms recentRuns(first: 5) { name phaseCounts { count } }
+  } }
+}"""
+
+
+async def test_recent_runs_and_durations_of_all_tasks_of_a_page_are_a_statement_each(
+    opened: tuple[ActionRepo, Database],
+) -> None:
+    repository, database = opened
+    cost = []
+    for task in range(12):
+        named = TaskIdentifier("p", "d", f"task-{task}", "v1")
+        runs = [RunIdentifier("p", "d", f"run-{task}-{i}") for i in range(task + 1)]
+        await repository.create_actions([new(run=run, task=named) for run in runs])
+        with counted(database) as statements:
+            found = await execute(repository, SUMMED)
+        cost.append(len(statements))
+    assert [each["runs"] for each in found["tasks"]["nodes"]] == list(range(12, 0, -1))
+    assert [len(each["recentRuns"]) for each in found["tasks"]["nodes"]] == [5] * 8 + [4, 3, 2, 1]
+    assert set(cost) == {4}
+
+
+@pytest.mark.parametrize(
+    ("selected", "statements"),
+    [
+        ("nodes { taskName runs failureRate phaseCounts { count } } pageInfo { endCursor }", 1),
+        ("totalCount", 2),
+        ("nodes { durationP95Ms durationP50Ms }", 2),
+        ("edges { node { recentRuns { name task { name } } } }", 2),
+        ("nodes { recentRuns { name } } edges { node { recentRuns { name } } }", 2),
+        ("nodes { few: recentRuns(first: 1) { name } many: recentRuns { name } }", 3),
+    ],
+)
+async def test_of_a_summary_only_what_is_selected_is_read(
+    opened: tuple[ActionRepo, Database], selected: str, statements: int
+) -> None:
+    repository, database = opened
+    await fill(repository, range(3), 1)
+    with counted(database) as seen:
+        await execute(repository, f"{{ tasks {{ {selected} }} }}")
+    assert len(seen) == statements
+
+
+async def test_a_histogram_is_one_statement(opened: tuple[ActionRepo, Database]) -> None:
+    repository, database = opened
+    await fill(repository, range(3), 1)
+    dates = 'startDate: "2026-01-01T00:00:00Z", endDate: "2027-01-01T00:00:00Z"'
+    with counted(database) as seen:
+        await execute(repository, f"{{ runHistogram({dates}, buckets: 500) {{ phaseCounts {{ count }} }} }}")
+    assert len(seen) == 1
 
 
 async def test_a_batch_is_a_handful_of_statements(opened: tuple[ActionRepo, Database]) -> None:
