@@ -1,0 +1,167 @@
+// @vitest-environment happy-dom
+import { cleanup, fireEvent, render, screen, within } from "@testing-library/react";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { JsonView } from "../../src/ui/JsonView";
+
+afterEach(() => {
+  cleanup();
+  vi.restoreAllMocks();
+  vi.unstubAllGlobals();
+});
+
+const DOCUMENT = {
+  model: { name: "Bert", layers: { first: { width: 768 } } },
+  epochs: 3,
+  tags: ["a", "b"],
+  nothing: null,
+  empty: {},
+  ready: true,
+};
+
+const body = (): HTMLElement => screen.getByRole("region", { name: "inputs" });
+const text = (): string => body().textContent;
+const search = (term: string): void => {
+  fireEvent.change(screen.getByRole("searchbox"), { target: { value: term } });
+};
+const press = (name: RegExp | string): void => {
+  fireEvent.click(screen.getByRole("button", { name }));
+};
+const folds = (): (string | null)[] =>
+  within(body())
+    .getAllByRole("button")
+    .map((button) => button.getAttribute("aria-expanded"));
+
+describe("folds", () => {
+  test("two levels are open at first", () => {
+    render(<JsonView value={DOCUMENT} name="inputs" />);
+    expect(text()).toContain("name: Bert");
+    expect(text()).toContain("layers: { 1 … }");
+    expect(text()).not.toContain("first");
+    expect(text()).toContain("nothing: null");
+    expect(text()).toContain("ready: true");
+  });
+
+  test("what is folded opens, and folds again", () => {
+    render(<JsonView value={DOCUMENT} name="inputs" />);
+    press(/^layers/);
+    expect(text()).toContain("first: { 1 … }");
+    press(/^layers/);
+    expect(text()).not.toContain("first");
+    press(/^model/);
+    expect(text()).not.toContain("Bert");
+    expect(folds()).toContain("false");
+  });
+
+  test("what is empty cannot be opened", () => {
+    render(<JsonView value={DOCUMENT} name="inputs" />);
+    const button = screen.getByRole("button", { name: /^empty/ });
+    expect(button.textContent).toBe("empty: {}");
+    expect((button as HTMLButtonElement).disabled).toBe(true);
+  });
+
+  test.each([
+    ["just text", "just text"],
+    [7, "7"],
+    [null, "null"],
+    [[], "[]"],
+  ])("a document that is %j alone is shown", (value, shown) => {
+    render(<JsonView value={value} name="inputs" />);
+    expect(text()).toBe(shown);
+  });
+});
+
+describe("the search", () => {
+  test("it opens the way to what it finds, however deep, and counts it", () => {
+    render(<JsonView value={DOCUMENT} name="inputs" />);
+    search("768");
+    expect(text()).toContain("width: 768");
+    expect(screen.getByText("1 found")).toBeTruthy();
+    search(" ");
+    expect(text()).not.toContain("768");
+    expect(screen.queryByText(/found/)).toBeNull();
+  });
+
+  test("what does not lie on the way stays as it was", () => {
+    render(<JsonView value={DOCUMENT} name="inputs" />);
+    press(/^tags/);
+    search("768");
+    expect(text()).toContain("tags: [ 2 … ]");
+  });
+
+  test("a hit behind the entries that are drawn is drawn, too", () => {
+    const many = Array.from({ length: 1_000 }, (_, at) => ({ step: `s${at}` }));
+    render(<JsonView value={{ many }} name="inputs" />);
+    search("s777");
+    expect(text()).toContain("step: s777");
+    expect(text()).not.toContain("778");
+    expect(screen.getByRole("button", { name: "… 799 more" })).toBeTruthy();
+  });
+});
+
+describe("large documents", () => {
+  test("of more than two hundred entries the others come as they are asked for", () => {
+    render(<JsonView value={Array.from({ length: 450 }, (_, at) => `item-${at}`)} name="inputs" />);
+    expect(text()).toContain("item-199");
+    expect(text()).not.toContain("item-200");
+    press("… 250 more");
+    expect(text()).toContain("item-399");
+    expect(text()).not.toContain("item-400");
+    press("… 50 more");
+    expect(text()).toContain("item-449");
+    expect(screen.queryByRole("button", { name: /more/ })).toBeNull();
+  });
+
+  test("two hundred are all drawn", () => {
+    render(<JsonView value={Array.from({ length: 200 }, (_, at) => `item-${at}`)} name="inputs" />);
+    expect(text()).toContain("item-199");
+    expect(screen.queryByRole("button", { name: /more/ })).toBeNull();
+  });
+
+  test("however much is found, only so much is drawn", () => {
+    const value = Array.from({ length: 1_000 }, (_, at) => `item-${at}`);
+    render(<JsonView value={value} name="inputs" />);
+    search("item");
+    expect(body().querySelectorAll("[class*=hit]")).toHaveLength(400);
+    expect(screen.getByText("1000 found")).toBeTruthy();
+    expect(screen.getByRole("button", { name: "… 600 more" })).toBeTruthy();
+  });
+});
+
+describe("the document as text", () => {
+  test("it is shown raw and back again, and cannot be searched meanwhile", () => {
+    render(<JsonView value={DOCUMENT} name="inputs" />);
+    press("Raw");
+    expect(text()).toBe(JSON.stringify(DOCUMENT, null, 2));
+    expect(screen.getByRole("button", { name: "Raw" }).getAttribute("aria-pressed")).toBe("true");
+    expect(screen.getByRole<HTMLInputElement>("searchbox").disabled).toBe(true);
+    press("Raw");
+    expect(text()).toContain("name: Bert");
+  });
+
+  test("it is downloaded under a name that any file may have", async () => {
+    let file: Blob | undefined;
+    vi.spyOn(URL, "createObjectURL").mockImplementation((blob) => {
+      file = blob as Blob;
+      return "blob:test";
+    });
+    const revoked = vi.spyOn(URL, "revokeObjectURL").mockReturnValue();
+    let download = "";
+    vi.spyOn(HTMLAnchorElement.prototype, "click").mockImplementation(function (this: HTMLAnchorElement) {
+      ({ download } = this);
+    });
+    render(<JsonView value={DOCUMENT} name="inputs of a/b: c" />);
+    press("Download");
+    expect(download).toBe("inputs-of-a-b-c.json");
+    expect(await file?.text()).toBe(JSON.stringify(DOCUMENT, null, 2));
+    expect(revoked).toHaveBeenCalledWith("blob:test");
+  });
+
+  test("it is copied whole, whatever is folded", async () => {
+    const written = vi.fn(() => Promise.resolve());
+    vi.stubGlobal("navigator", { clipboard: { writeText: written } });
+    render(<JsonView value={DOCUMENT} name="inputs" />);
+    press("Copy inputs");
+    expect(written).toHaveBeenCalledWith(JSON.stringify(DOCUMENT, null, 2));
+    expect(await screen.findByText("Copied")).toBeTruthy();
+  });
+});

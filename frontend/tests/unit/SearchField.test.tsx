@@ -1,0 +1,112 @@
+// @vitest-environment happy-dom
+import { act, cleanup, fireEvent, render, screen } from "@testing-library/react";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { SearchField } from "../../src/ui/SearchField";
+
+const onChange = vi.fn<(value: string) => void>();
+let show: (value: string) => void;
+
+const field = (): HTMLInputElement => screen.getByRole("searchbox", { name: "Search runs" });
+const type = (value: string): void => {
+  fireEvent.change(field(), { target: { value } });
+};
+const pass = (ms: number): void => {
+  act(() => {
+    vi.advanceTimersByTime(ms);
+  });
+};
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  onChange.mockClear();
+  const element = (value: string) => (
+    <SearchField label="Search runs" placeholder="Name" value={value} onChange={onChange} />
+  );
+  const { rerender } = render(element("first"));
+  show = (value) => rerender(element(value));
+});
+
+afterEach(() => {
+  cleanup();
+  vi.useRealTimers();
+});
+
+test("what is typed counts once there was a pause, and only the last of it", () => {
+  type("firs");
+  pass(150);
+  type("fir");
+  pass(199);
+  expect(onChange).not.toHaveBeenCalled();
+  pass(1);
+  expect(onChange.mock.calls).toEqual([["fir"]]);
+});
+
+test("blanks around it do not count, and stay in the field", () => {
+  type(" first ");
+  pass(1_000);
+  expect(onChange).not.toHaveBeenCalled();
+  type(" second ");
+  pass(200);
+  expect(onChange.mock.calls).toEqual([["second"]]);
+  show("second");
+  expect(field().value).toBe(" second ");
+});
+
+test("who types and takes it back changes nothing", () => {
+  type("firstly");
+  type("first");
+  pass(1_000);
+  expect(onChange).not.toHaveBeenCalled();
+});
+
+test("what changed elsewhere is shown, and not reported back", () => {
+  show("by a link");
+  expect(field().value).toBe("by a link");
+  show("");
+  expect(field().value).toBe("");
+  pass(1_000);
+  expect(onChange).not.toHaveBeenCalled();
+});
+
+test("a change from elsewhere takes the place of what was being typed", () => {
+  type("typing");
+  show("by a link");
+  pass(1_000);
+  expect(field().value).toBe("by a link");
+  expect(onChange).not.toHaveBeenCalled();
+});
+
+test("who types on while the page still takes in what was typed before loses nothing", () => {
+  type("second");
+  pass(200);
+  expect(onChange.mock.calls).toEqual([["second"]]);
+  type("second th");
+  show("second");
+  expect(field().value).toBe("second th");
+  pass(200);
+  expect(onChange.mock.calls).toEqual([["second"], ["second th"]]);
+});
+
+test("the way back to what was once typed is shown", () => {
+  type("second");
+  pass(200);
+  show("second");
+  show("first");
+  expect(field().value).toBe("first");
+  show("second");
+  expect(field().value).toBe("second");
+  pass(1_000);
+  expect(onChange.mock.calls).toEqual([["second"]]);
+});
+
+test("the slash leads to it, and Escape empties it first and then leads out", () => {
+  fireEvent.keyDown(document.body, { key: "/" });
+  expect(document.activeElement).toBe(field());
+  fireEvent.keyDown(field(), { key: "Escape" });
+  expect(field().value).toBe("");
+  expect(document.activeElement).toBe(field());
+  fireEvent.keyDown(field(), { key: "Escape" });
+  expect(document.activeElement).not.toBe(field());
+  pass(200);
+  expect(onChange.mock.calls).toEqual([[""]]);
+});

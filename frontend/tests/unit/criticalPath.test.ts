@@ -1,0 +1,60 @@
+import { expect, test } from "vitest";
+import { criticalPath } from "../../src/actions/criticalPath";
+import type { ActionData } from "../../src/actions/forest";
+
+const time = (second: number): string => new Date(Date.UTC(2026, 0, 1) + second * 1_000).toISOString();
+
+/** An action that ended at this second; null for one that still runs, and undefined for one that waits. */
+function action(name: string, end: number | null | undefined, ...dependencies: string[]): ActionData {
+  return {
+    ...{ id: name, revision: 1, name, phase: "RUNNING", createdAt: time(0), dependencies },
+    startedAt: end === undefined ? null : time(0),
+    endedAt: typeof end === "number" ? time(end) : null,
+  };
+}
+
+const path = (...actions: ActionData[]): string[] => [...criticalPath(actions)].reverse();
+
+test("it leads from the last end back over the dependency that ended last each time", () => {
+  const actions = [
+    action("load", 5),
+    action("check", 2),
+    action("train", 20, "load", "check"),
+    action("report", 25, "train", "check"),
+    action("aside", 24, "load"),
+  ];
+  expect(path(...actions)).toEqual(["load", "train", "report"]);
+});
+
+test("without any dependencies there is none", () => {
+  expect(path(action("a", 1), action("b", 2))).toEqual([]);
+  expect(path()).toEqual([]);
+});
+
+test("an action that nobody needs and that needs nobody does not count, even if it ends last", () => {
+  expect(path(action("root", 99), action("a", 1), action("b", 2, "a"))).toEqual(["a", "b"]);
+});
+
+test("what still runs ends later than all that ended", () => {
+  expect(path(action("a", 9), action("b", 30, "a"), action("c", null, "a"))).toEqual(["a", "c"]);
+});
+
+test("what did not start decided nothing", () => {
+  expect(path(action("a", 9), action("b", undefined, "a"))).toEqual(["a"]);
+});
+
+test("a dependency of which nothing is known is passed over", () => {
+  expect(path(action("a", 1), action("b", 2, "gone", "a"))).toEqual(["a", "b"]);
+});
+
+test("dependencies in a circle end the path instead of going round", () => {
+  expect(path(action("a", 1, "b"), action("b", 2, "a"))).toEqual(["a", "b"]);
+});
+
+test("it reads the actions once, so that a generator will do", () => {
+  function* actions(): Generator<ActionData> {
+    yield action("a", 1);
+    yield action("b", 2, "a");
+  }
+  expect(criticalPath(actions())).toEqual(new Set(["b", "a"]));
+});

@@ -1,0 +1,62 @@
+import { CombinedError } from "urql";
+import { describe, expect, test } from "vitest";
+import { mayPass, problemOf } from "../../src/live/errors";
+
+const graphQL = (message: string, extensions?: Record<string, unknown>) => ({ message, extensions });
+
+describe("the problem behind what was reported", () => {
+  test("of a list of GraphQL errors it is the first, with its code and the id for the log", () => {
+    const reason = [graphQL("no such run", { code: "NOT_FOUND", id: "e-1" }), graphQL("other")];
+    expect(problemOf(reason)).toEqual({ message: "no such run", code: "NOT_FOUND", id: "e-1" });
+  });
+
+  test("an error without a code is the server's fault", () => {
+    expect(problemOf([graphQL("oops")])).toEqual({ message: "oops", code: "INTERNAL_SERVER_ERROR" });
+    expect(problemOf([graphQL("oops", { code: 500, id: 7 })])).toEqual({
+      message: "oops",
+      code: "INTERNAL_SERVER_ERROR",
+    });
+  });
+
+  test("urql's error is what the server said of it", () => {
+    const error = new CombinedError({ graphQLErrors: [graphQL("bad", { code: "BAD_USER_INPUT" })] });
+    expect(problemOf(error)).toMatchObject({ message: "bad", code: "BAD_USER_INPUT" });
+  });
+
+  test("urql's error without an answer means that the server was not reached", () => {
+    const error = new CombinedError({ networkError: new TypeError("fetch failed") });
+    expect(problemOf(error)).toEqual({ message: "The server cannot be reached.", code: "NETWORK" });
+  });
+
+  test("a single GraphQL error, a plain error and a closed socket are told apart", () => {
+    expect(problemOf(graphQL("late", { code: "TIMEOUT" }))).toMatchObject({
+      message: "late",
+      code: "TIMEOUT",
+    });
+    expect(problemOf(new Error("socket hang up"))).toEqual({ message: "socket hang up", code: "NETWORK" });
+    expect(problemOf({ code: 1006, reason: "" })).toMatchObject({ code: "NETWORK" });
+  });
+
+  test.each([[null], [undefined], ["text"], [[]], [{}]])(
+    "of %j no more is known than a lost connection",
+    (reason) => {
+      expect(problemOf(reason)).toEqual({
+        message: "The connection to the server was lost.",
+        code: "NETWORK",
+      });
+    },
+  );
+});
+
+describe("whether to try again", () => {
+  test.each(["NETWORK", "SERVICE_UNAVAILABLE", "INTERNAL_SERVER_ERROR", "RATE_LIMITED", "TIMEOUT"])(
+    "%s may pass",
+    (code) => {
+      expect(mayPass({ message: "", code })).toBe(true);
+    },
+  );
+
+  test.each(["NOT_FOUND", "BAD_USER_INPUT", "GRAPHQL_VALIDATION_FAILED", ""])("%j stays", (code) => {
+    expect(mayPass({ message: "", code })).toBe(false);
+  });
+});

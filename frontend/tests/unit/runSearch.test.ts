@@ -1,0 +1,165 @@
+import { describe, expect, test } from "vitest";
+import { parseQuery, printQuery } from "../../src/live/search";
+import {
+  type RunSearch,
+  chipsOf,
+  filterOf,
+  isFiltered,
+  momentOf,
+  readRunSearch,
+} from "../../src/runs/runSearch";
+
+const NOW = Date.UTC(2026, 5, 15, 12);
+
+const FULL: RunSearch = {
+  project: "ml/prod",
+  domain: "..",
+  phase: ["RUNNING", "QUEUED"],
+  not: ["ABORTED"],
+  q: "100% ~ done?",
+  task: "train & eval",
+  version: "v1+2",
+  function: "main",
+  trigger: "nightly",
+  label: ["team", "env=prod", "a=b=c"],
+  source: ["API"],
+  by: "jo@example.org",
+  from: "24h",
+  to: "2026-06-15T10:00:00Z",
+  longer: "5m",
+  shorter: "1h30m",
+  paused: true,
+  aborting: true,
+};
+
+const without = (search: RunSearch): RunSearch =>
+  Object.fromEntries(Object.entries(search).filter(([, value]) => value !== undefined));
+
+describe("the filter in the address", () => {
+  test("everything in it comes back as it was", () => {
+    const url = printQuery({ ...FULL });
+    expect(readRunSearch(parseQuery(url))).toEqual(FULL);
+    expect(printQuery({ ...readRunSearch(parseQuery(url)) })).toBe(url);
+  });
+
+  test.each(Object.entries(FULL))("%s alone comes back as it was", (name, value: unknown) => {
+    const search = readRunSearch(parseQuery(printQuery({ [name]: value })));
+    expect(without(search)).toEqual({ [name]: value });
+    expect(isFiltered(search)).toBe(true);
+  });
+
+  test("what nobody knows, and what is empty, is left out", () => {
+    const search = readRunSearch(parseQuery("?surprise=1&project=&phase=&paused=false"));
+    expect(without(search)).toEqual({});
+    expect(isFiltered(search)).toBe(false);
+  });
+
+  test("phases and sources that this page does not know pass through", () => {
+    const search = readRunSearch(parseQuery("?phase=HIBERNATING&phase=RUNNING&source=CARRIER_PIGEON"));
+    expect(filterOf(search, NOW)).toEqual({
+      phases: ["HIBERNATING", "RUNNING"],
+      sources: ["CARRIER_PIGEON"],
+    });
+  });
+});
+
+describe("what the API is asked for", () => {
+  test("each part of the search is a part of the filter", () => {
+    expect(filterOf(FULL, NOW)).toEqual({
+      project: "ml/prod",
+      domain: "..",
+      phases: ["RUNNING", "QUEUED"],
+      excludePhases: ["ABORTED"],
+      search: "100% ~ done?",
+      taskName: "train & eval",
+      taskVersion: "v1+2",
+      functionName: "main",
+      triggerName: "nightly",
+      sources: ["API"],
+      createdBySubject: "jo@example.org",
+      labels: [{ key: "team" }, { key: "env", value: "prod" }, { key: "a", value: "b=c" }],
+      startDate: "2026-06-14T12:00:00.000Z",
+      endDate: "2026-06-15T10:00:00.000Z",
+      minDurationMs: 300_000,
+      maxDurationMs: 5_400_000,
+      hasPausedActions: true,
+      abortPending: true,
+    });
+  });
+
+  test("without a search everything is asked for", () => {
+    expect(filterOf({}, NOW)).toEqual({});
+    expect(filterOf(readRunSearch({}), NOW)).toEqual({});
+  });
+
+  test("times and durations that cannot be read count as not being there", () => {
+    expect(filterOf({ from: "yesterday", to: "?", longer: "long", shorter: "-5m" }, NOW)).toEqual({});
+  });
+
+  test("a label may have an empty value", () => {
+    expect(filterOf({ label: ["empty="] }, NOW).labels).toEqual([{ key: "empty", value: "" }]);
+  });
+
+  test("a duration is in whole milliseconds, as the API takes no others", () => {
+    expect(filterOf({ longer: "1.005s", shorter: "0.07h" }, NOW)).toEqual({
+      minDurationMs: 1_005,
+      maxDurationMs: 252_000,
+    });
+  });
+});
+
+describe("moments", () => {
+  test("how long ago is counted back from now", () => {
+    expect(momentOf("24h", NOW)).toBe("2026-06-14T12:00:00.000Z");
+    expect(momentOf("1h30m", NOW)).toBe("2026-06-15T10:30:00.000Z");
+  });
+
+  test("a moment stays what it is, in UTC", () => {
+    expect(momentOf("2026-01-31T12:00:00Z", NOW)).toBe("2026-01-31T12:00:00.000Z");
+    expect(momentOf("2026-01-31T12:00:00+05:30", NOW)).toBe("2026-01-31T06:30:00.000Z");
+  });
+
+  test("nothing, nonsense, and what no calendar has are no moments", () => {
+    for (const value of [undefined, "", "soon", "2026-13-01T00:00:00Z", "99999999999d", "1000000d"]) {
+      expect(momentOf(value, NOW)).toBeUndefined();
+    }
+  });
+});
+
+describe("chips", () => {
+  const show = (name: string, value: string): string => `${name}/${value}`;
+  const labels = (search: RunSearch): string[] => chipsOf(search, show).map(({ label }) => label);
+
+  test("there is one for each thing that is filtered by, in words; the search text has its own field", () => {
+    expect(labels({ project: "p", longer: "5m", from: "24h", to: "1h", q: "text" })).toEqual([
+      "project: project/p",
+      "longer than: longer/5m",
+      "since: from/24h",
+      "until: to/1h",
+    ]);
+    expect(labels({ paused: true, aborting: true })).toEqual(["has paused actions", "abort pending"]);
+    expect(labels({})).toEqual([]);
+  });
+
+  test("all that is in the address but the text has a chip, with a key of its own", () => {
+    const chips = chipsOf(FULL, show);
+    expect(chips).toHaveLength(21 - 1);
+    expect(new Set(chips.map(({ key }) => key)).size).toBe(chips.length);
+  });
+
+  test("of several values each is taken back alone, the last one with its name", () => {
+    const [running, queued] = chipsOf({ phase: ["RUNNING", "QUEUED"], q: "x" }, show);
+    expect(running).toMatchObject({ key: "phase:RUNNING", label: "phase: phase/RUNNING" });
+    expect(running?.without).toEqual({ phase: ["QUEUED"], q: "x" });
+    expect(queued?.without).toEqual({ phase: ["RUNNING"], q: "x" });
+    const [last] = chipsOf({ phase: ["RUNNING"], q: "x" }, show);
+    expect(last && without(last.without)).toEqual({ q: "x" });
+  });
+
+  test("a single value is taken back without the others", () => {
+    const [project] = chipsOf({ project: "p", domain: "d" }, show);
+    expect(project && without(project.without)).toEqual({ domain: "d" });
+    const [paused] = chipsOf({ paused: true }, show);
+    expect(paused && isFiltered(paused.without)).toBe(false);
+  });
+});
