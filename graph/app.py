@@ -17,10 +17,12 @@ from graph.execution import Engine
 from graph.http import GraphQLEndpoint
 from graph.limits import Limits
 from graph.metrics import measuring, metrics
+from graph.reconciler import Reconciler
 from graph.schema import build_schema
 from graph.server import Server
 from graph.settings import Settings, split_origins
-from repo import Identity, IdentityKind, open_repository
+from graph.webhook import Webhook
+from repo import ActionRepo, Identity, IdentityKind, open_repository
 
 logger = structlog.get_logger("rungraph.app")
 
@@ -40,7 +42,8 @@ def create_app(settings: Settings) -> Starlette:
             open_repository(
                 settings.database_url, settings.database_pool_size, settings.broadcast_url
             ) as repository,
-            measuring(repository, endpoint.live) as app.state.metrics,
+            _reconciler(settings, repository).running() as reconciler,
+            measuring(repository, endpoint.live, reconciler) as app.state.metrics,
         ):
             app.state.repository = repository
             yield
@@ -60,6 +63,23 @@ def create_app(settings: Settings) -> Starlette:
     app = Starlette(routes=_routes(settings, endpoint), lifespan=lifespan)
     app.state.is_stopping = lambda: False
     return app
+
+
+def _reconciler(settings: Settings, repository: ActionRepo) -> Reconciler:
+    webhook = None
+    if settings.abort_webhook_url:
+        webhook = Webhook(
+            settings.abort_webhook_url,
+            settings.abort_webhook_secret.get_secret_value(),
+            timeout=settings.abort_webhook_timeout,
+            allows_private=settings.abort_webhook_allow_private,
+        )
+    return Reconciler(
+        repository,
+        webhook,
+        most_attempts=settings.abort_attempts,
+        timeout=settings.abort_webhook_timeout,
+    )
 
 
 def _routes(settings: Settings, endpoint: GraphQLEndpoint) -> list[BaseRoute]:

@@ -4,9 +4,11 @@ Several workers keep their figures in one folder, so that whichever is asked tel
 """
 
 import asyncio
+import contextlib
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -24,7 +26,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from graph.live import Live
-from repo import ActionRepo
+from graph.reconciler import Reconciler
+from repo import ActionRepo, DatabaseUnavailable
 
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """The environment variable by which the library knows where the workers' figures are."""
@@ -51,9 +54,10 @@ def forget_worker(folder: Path, worker: int) -> None:
 class Metrics:
     """The figures of this process."""
 
-    def __init__(self, repository: ActionRepo, live: Live) -> None:
+    def __init__(self, repository: ActionRepo, live: Live, reconciler: Reconciler) -> None:
         self._repository = repository
         self._live = live
+        self._reconciler = reconciler
         self._registry = CollectorRegistry()
         self._counted: dict[Counter, int] = {}
         self._workers = self._gauge("workers", "Processes that serve requests.")
@@ -74,6 +78,14 @@ class Metrics:
             "sweeps_that_found", "Looks that found what no bell rang for."
         )
         self._resyncs = self._counter("resyncs", "Streams that had to begin anew.")
+        self._aborts_pending = self._gauge(
+            "aborts_pending", "Aborts that wait for an executor, of all replicas.", "livemax"
+        )
+        self._abort_age = self._gauge(
+            "abort_oldest_age_seconds", "Since when the oldest of them does.", "livemax"
+        )
+        self._abort_attempts = self._counter("abort_attempts", "How often executors were told of an abort.")
+        self._aborts_given_up = self._counter("aborts_given_up", "Aborts that were given up.")
 
     def _gauge(
         self, name: str, what: str, of_workers: Literal["livesum", "livemin", "livemax"] = "livesum"
@@ -99,13 +111,21 @@ class Metrics:
             (self._failures, figures.failures),
             (self._sweeps_that_found, figures.sweeps_that_found),
             (self._resyncs, figures.resyncs),
+            (self._abort_attempts, self._reconciler.attempts),
+            (self._aborts_given_up, self._reconciler.given_up),
         ):
             counter.inc(count - self._counted.get(counter, 0))
             self._counted[counter] = count
 
-    def text(self) -> bytes:
+    async def text(self) -> bytes:
         """The figures of all workers as Prometheus reads them."""
         self.refresh()
+        with contextlib.suppress(DatabaseUnavailable):
+            aborts = await self._repository.abort_figures()
+            oldest = aborts.oldest_requested_at
+            age = 0.0 if oldest is None else (datetime.now(UTC) - oldest).total_seconds()
+            self._aborts_pending.set(aborts.pending)
+            self._abort_age.set(max(0.0, age))
         registry = self._registry
         if _FOLDER in os.environ:
             registry = CollectorRegistry()
@@ -120,9 +140,9 @@ class Metrics:
 
 
 @asynccontextmanager
-async def measuring(repository: ActionRepo, live: Live) -> AsyncIterator[Metrics]:
+async def measuring(repository: ActionRepo, live: Live, reconciler: Reconciler) -> AsyncIterator[Metrics]:
     """The figures of this process, which other workers know too as long as the context lasts."""
-    metrics = Metrics(repository, live)
+    metrics = Metrics(repository, live, reconciler)
     if _FOLDER not in os.environ:
         yield metrics
         return
@@ -138,4 +158,4 @@ async def measuring(repository: ActionRepo, live: Live) -> AsyncIterator[Metrics
 async def metrics(request: Request) -> Response:
     """All figures of this server."""
     page: Metrics = request.app.state.metrics
-    return Response(page.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+    return Response(await page.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})

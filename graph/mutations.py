@@ -1,6 +1,5 @@
 """Owns what can be written: the fields of Mutation."""
 
-from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -8,39 +7,16 @@ import strawberry
 
 import repo
 from graph import values
+from graph.aborting import AbortMutation
 from graph.context import Call
 from graph.execution import selected
 from graph.inputs import (
-    AbortActionInput,
-    AbortRunInput,
-    AbortRunsInput,
     ActionEventInput,
-    ActionIdentifierInput,
     CreateActionInput,
     UpdateActionPhaseInput,
 )
-from graph.types import Action, Run
-
-Id = Annotated[ActionIdentifierInput, strawberry.argument(description="The action.")]
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What a write was about. What it left behind is read only when it is selected."""
-
-    id: repo.ActionIdentifier
-    created: bool = False
-    applied: bool = False
-    requested: bool = False
-    attempt_count: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class RunAborted:
-    """The run that an abort was about."""
-
-    id: repo.RunIdentifier
-    requested: bool
+from graph.types import Action
+from graph.written import Id, Written, written_action
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +39,6 @@ class AllUpdated:
         return sum(result.applied for result in self.results)
 
 
-@strawberry.field(description="The action as it is now.", graphql_type=Action)
-def _action(root: strawberry.Parent[Written], info: Call) -> Awaitable[repo.Action | None]:
-    return info.context.loaders.action.load((root.id.key, (selected(info, "Action"),)))
-
-
-@strawberry.field(description="The run as it is now.", graphql_type=Run)
-def _run(root: strawberry.Parent[RunAborted], info: Call) -> Awaitable[repo.Run | None]:
-    return info.context.loaders.run.load((root.id.key, (selected(info, "Run"),)))
-
-
 @strawberry.field(
     description="The actions as they are now, as many and in the order as in the input.",
     graphql_type=list[Action],
@@ -84,7 +50,7 @@ async def _actions(root: strawberry.Parent[AllCreated], info: Call) -> list[repo
 
 @strawberry.type(description="What createAction did.")
 class CreateActionPayload:
-    action = _action
+    action = written_action
     created: bool = strawberry.field(description="False: it existed and was left as it was.")
 
 
@@ -102,7 +68,7 @@ class InsertEventsPayload:
 
 @strawberry.type(description="What updateActionPhase did.")
 class UpdateActionPhasePayload:
-    action = _action
+    action = written_action
     applied: bool = strawberry.field(
         description="False: the update was older than what is stored, and nothing changed."
     )
@@ -116,44 +82,9 @@ class UpdateActionPhasesPayload:
     applied: int = strawberry.field(description="How many of them applied.")
 
 
-@strawberry.type(description="What abortRun did.")
-class AbortRunPayload:
-    run = _run
-    requested: bool = strawberry.field(
-        description="False: it had finished, or its abort had been asked for already."
-    )
-
-
-@strawberry.type(description="What abortAction did.")
-class AbortActionPayload:
-    action = _action
-    requested: bool = strawberry.field(
-        description="False: it had finished, or its abort had been asked for already."
-    )
-
-
-@strawberry.type(description="What abortRuns did.")
-class AbortRunsPayload:
-    matched: int = strawberry.field(description="How many unfinished runs match.")
-    requested: int = strawberry.field(description="How many of them were aborted; 0 in a dry run.")
-
-
-@strawberry.type(description="What markAbortAttempt did.")
-class MarkAbortAttemptPayload:
-    action = _action
-    attempt_count: int = strawberry.field(
-        description="How often the executor has been told, this time included."
-    )
-
-
-@strawberry.type(description="What clearAbortRequest did.")
-class ClearAbortRequestPayload:
-    action = _action
-
-
 @strawberry.type(description="What updateActionState did.")
 class UpdateActionStatePayload:
-    action = _action
+    action = written_action
 
 
 @strawberry.type(description="What notifyStateUpdate did.")
@@ -162,7 +93,7 @@ class NotifyStateUpdatePayload:
 
 
 @strawberry.type(description="What can be written. Each field is one transaction.")
-class Mutation:
+class Mutation(AbortMutation):
     @strawberry.mutation(
         description="Creates an action, or a run where it has no parent. Idempotent: an action that exists "
         "comes back unchanged with created false.",
@@ -234,74 +165,6 @@ class Mutation:
         info.context.forget()
         pairs = zip(updates, applied, strict=True)
         return AllUpdated([Written(action, applied=result) for (action, _), result in pairs])
-
-    @strawberry.mutation(
-        description="Aborts a run: its root action is ABORTED at once, and the request stays until the "
-        "executor confirms it. The caller's own identity is recorded as requestedBy. A finished run stays "
-        "as it ended: requested is false.",
-        graphql_type=AbortRunPayload,
-    )
-    async def abort_run(
-        self, info: Call, input: Annotated[AbortRunInput, strawberry.argument(description="The run.")]
-    ) -> RunAborted:
-        context, run = info.context, input.id.to_repo()
-        requested = await context.repository.abort_run(run, input.reason, context.identity)
-        context.forget()
-        return RunAborted(run, requested)
-
-    @strawberry.mutation(
-        description="Aborts an action; of a root action it is the abort of its run. The caller's own "
-        "identity is recorded as requestedBy. A finished action stays as it ended: requested is false.",
-        graphql_type=AbortActionPayload,
-    )
-    async def abort_action(
-        self, info: Call, input: Annotated[AbortActionInput, strawberry.argument(description="The action.")]
-    ) -> Written:
-        context, action = info.context, input.id.to_repo()
-        requested = await context.repository.abort_action(action, input.reason, context.identity)
-        context.forget()
-        return Written(action, requested=requested)
-
-    @strawberry.mutation(
-        description="Aborts all runs that match and are not finished, in one transaction. A dry run, the "
-        "default, only counts them."
-    )
-    async def abort_runs(
-        self, info: Call, input: Annotated[AbortRunsInput, strawberry.argument(description="The runs.")]
-    ) -> AbortRunsPayload:
-        context = info.context
-        matched, requested = await context.repository.abort_runs(
-            input.filter.to_repo(), input.reason, context.identity, input.dry_run
-        )
-        context.forget()
-        return AbortRunsPayload(matched=matched, requested=requested)
-
-    @strawberry.mutation(
-        description="Notes that the executor was told of an abort, before telling it or when telling it "
-        "failed. CONFLICT where no abort of the action waits to be confirmed.",
-        graphql_type=MarkAbortAttemptPayload,
-    )
-    async def mark_abort_attempt(
-        self,
-        info: Call,
-        id: Id,
-        error: Annotated[str | None, strawberry.argument(description="Why it did not work.")] = None,
-    ) -> Written:
-        action = id.to_repo()
-        count = await info.context.repository.mark_abort_attempt(action, error)
-        info.context.forget()
-        return Written(action, attempt_count=count)
-
-    @strawberry.mutation(
-        description="Confirms an abort: the action is gone, and the request no longer waits. Who asked and "
-        "why is kept.",
-        graphql_type=ClearAbortRequestPayload,
-    )
-    async def clear_abort_request(self, info: Call, id: Id) -> Written:
-        action = id.to_repo()
-        await info.context.repository.clear_abort_request(action)
-        info.context.forget()
-        return Written(action)
 
     @strawberry.mutation(
         description="Stores the executor's own text about an action, and tells the watchers.",

@@ -4,13 +4,14 @@ import re
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, ValidationError, ValidationInfo
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, ValidationInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from strawberry.http.websocket_origin import normalize_allowed_origins
 
 import repo
 
 PREFIX = "RUNGRAPH_"
+_SHORTEST_SECRET = 16
 
 
 def _database_url(value: str) -> str:
@@ -63,6 +64,25 @@ def _workers(value: int, info: ValidationInfo) -> int:
     return value
 
 
+def _webhook_url(value: str) -> str:
+    parts = urlsplit(value)
+    try:
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_address = False
+    if value and not is_address:
+        raise ValueError("it must be an address such as https://executor.example.com/aborts")
+    if parts.username or parts.password:
+        raise ValueError(f"it must hold no password: {PREFIX}ABORT_WEBHOOK_SECRET signs what is sent")
+    return value
+
+
+def _webhook_secret(value: SecretStr, info: ValidationInfo) -> SecretStr:
+    if info.data.get("abort_webhook_url") and len(value.get_secret_value()) < _SHORTEST_SECRET:
+        raise ValueError(f"a webhook needs one of at least {_SHORTEST_SECRET} characters")
+    return value
+
+
 def split_origins(value: str) -> list[str]:
     """The origins that stand in one setting, separated by commas."""
     return [origin.strip() for origin in value.split(",") if origin.strip()]
@@ -108,6 +128,27 @@ class Settings(BaseSettings):
         default="",
         description="Origins of other sites whose pages may open a websocket here, separated by commas, such "
         "as `https://example.com`; `*` for all. A proxy that passes no `Host` on needs its own one here.",
+    )
+    abort_webhook_url: Annotated[str, AfterValidator(_webhook_url)] = Field(
+        default="",
+        description="Where an executor is told of aborts, by a signed POST: `https://…`. Without it, "
+        "executors subscribe to `abortRequests`, or poll `pendingAborts`.",
+    )
+    abort_webhook_secret: Annotated[SecretStr, AfterValidator(_webhook_secret)] = Field(
+        default=SecretStr(""),
+        description="What these POSTs are signed with, at least 16 characters that the executor knows too.",
+    )
+    abort_webhook_timeout: float = Field(
+        default=10, gt=0, le=30, description="How many seconds the executor has to answer one."
+    )
+    abort_webhook_allow_private: bool = Field(
+        default=False, description="Whether the executor may be at an address of a private network."
+    )
+    abort_attempts: int = Field(
+        default=10,
+        ge=1,
+        le=1000,
+        description="How often an executor is told of an abort before it is given up.",
     )
     compiled_execution: bool = Field(
         default=True,

@@ -26,7 +26,7 @@ After = Annotated[
     strawberry.argument(description="The cursor of the last frame that was received: go on behind it."),
 ]
 
-_FRAMED = {"runs", "actions", "events", "actionStates"}
+_FRAMED = {"runs", "actions", "events", "actionStates", "abortRequests"}
 _ABOUT_DESCENDANTS = {"actions", "children", "parent", "phaseCounts", "rootAction", "run"}
 _ABOUT_EVENTS = {"attemptHistory", "events", "latestEvent"}
 
@@ -236,3 +236,40 @@ class Subscription:
             run_id, info.context.resume_after or after, info.context.progress
         )
         return follow(info, updates)
+
+    @strawberry.subscription(
+        description="For executors: actions whose abort waits for them, the oldest request first, then each "
+        "one that is asked for, and again each time that it was not confirmed for a while (`attemptCount` "
+        "grows). Confirm by `clearAbortRequest`, also what is not there any more. In `removed` is what does "
+        "not wait any more.",
+        graphql_type=ActionsFrame,
+    )
+    def abort_requests(
+        self,
+        info: Call,
+        project: Annotated[
+            str | None, strawberry.argument(description="Only of runs in this project.")
+        ] = None,
+        domain: Annotated[str | None, strawberry.argument(description="Only of runs in this domain.")] = None,
+        after: After = None,
+    ) -> AsyncGenerator[repo.Frame[repo.Action], None]:
+        updates = info.context.repository.watch_abort_requests(
+            project,
+            domain,
+            info.context.resume_after or after,
+            shown_by(info),
+            info.context.progress,
+            selected(info, "Action"),
+        )
+        return follow(info, updates)
+
+    @strawberry.subscription(
+        description="How far the aborts have come that one `abortRuns` asked for, until none is pending.",
+        graphql_type=values.AbortProgress,
+    )
+    def abort_progress(
+        self,
+        info: Call,
+        batch: Annotated[strawberry.ID, strawberry.argument(description="What `abortRuns` gave.")],
+    ) -> AsyncGenerator[repo.AbortProgress, None]:
+        return follow(info, info.context.repository.watch_abort_progress(batch, info.context.progress))

@@ -105,6 +105,14 @@ class Abort:
     )
 
 
+@strawberry.type(description="How far the aborts of runs have come that were asked for together.")
+class AbortProgress:
+    requested: int = strawberry.field(description="How many there are.")
+    pending: int = strawberry.field(description="How many the executor has not confirmed yet.")
+    confirmed: int = strawberry.field(description="How many it has.")
+    failed: int = strawberry.field(description="How many were given up; a person must look.")
+
+
 @strawberry.type(description="All events of one attempt, merged.")
 class ActionAttempt:
     attempt: int = strawberry.field(description="The number of the attempt.")

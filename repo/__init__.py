@@ -7,6 +7,8 @@ async with open_repository("sqlite:///rungraph.db") as repository:
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from repo.aborting import AbortedRuns
+from repo.aborts import Scope
 from repo.actions import MAX_BATCH, ActionRepo
 from repo.attempts import merge_attempts
 from repo.bus import Bus, check_broadcast_url
@@ -31,6 +33,8 @@ from repo.models import (
     MADE_OF,
     PARTS,
     Abort,
+    AbortFigures,
+    AbortProgress,
     Action,
     ActionAttempt,
     ActionError,
@@ -74,6 +78,10 @@ __all__ = [
     "MAX_PAGE",
     "PARTS",
     "Abort",
+    "AbortFigures",
+    "AbortProgress",
+    "AbortedRuns",
+    "Scope",
     "AbortState",
     "Action",
     "ActionAttempt",

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.elements import NamedColumn
 
 from repo import aborts, counting, creation, events
+from repo.aborting import Aborting
 from repo.bus import Bus
 from repo.database import Database, this_transaction
 from repo.errors import ActionNotFound, EventNotFound, InvalidArgument, RunNotFound
@@ -26,17 +27,15 @@ from repo.listing import (
     RunFilter,
     matching_actions,
     matching_runs,
-    order_of_aborts,
     order_of_actions,
     order_of_runs,
 )
 from repo.migrate import is_at_head
-from repo.models import Action, ActionEvent, Identity, NewAction, NewEvent, PhaseCount, Run
+from repo.models import Action, ActionEvent, NewAction, NewEvent, PhaseCount, Run
 from repo.paging import Order, Page, PageRequest, fetch_page, fetch_pages
 from repo.phases import ActionPhase, CacheStatus, PhaseUpdate, Progress, advance, is_count
 from repo.summaries import Summing
-from repo.tables import action_events, actions, is_root, is_unconfirmed
-from repo.watch import Watching
+from repo.tables import action_events, actions, is_root
 
 MAX_BATCH = 5000
 """How many actions, events or updates one call takes."""
@@ -47,7 +46,7 @@ c = actions.c
 e = action_events.c
 
 
-class ActionRepo(Watching, Summing):
+class ActionRepo(Aborting, Summing):
     """The record of runs. Each method takes a connection of its own; each write is one transaction.
 
     Times are aware and come back in UTC; durations are milliseconds.
@@ -368,92 +367,6 @@ class ActionRepo(Watching, Summing):
         events_found = (event_of(row, by_key[row[0]]) for row in rows)
         return {key: event for event in events_found if (key := (event.action, event.attempt)) in wanted}
 
-    # Aborts
-
-    async def abort_run(self, run_id: RunIdentifier, reason: str | None, aborted_by: Identity | None) -> bool:
-        """Whether the run is aborted by this call: its root is ABORTED now and an abort request waits
-        for the executor. A finished run stays as it ended. Raises RunNotFound."""
-
-        async def work(connection: AsyncConnection) -> bool:
-            which = (c.run_key == run_id.key) & is_root
-            if await aborts.request(connection, which, reason, aborted_by, _now()):
-                return True
-            if await connection.scalar(select(c.name).where(which)) is None:
-                raise RunNotFound(f"there is no run {run_id}")
-            return False
-
-        return await self._database.write(work)
-
-    async def abort_runs(
-        self, wanted: RunFilter, reason: str | None, aborted_by: Identity | None, dry_run: bool = True
-    ) -> tuple[int, int]:
-        """How many unfinished runs match, and how many of them this call aborted: none in a dry run."""
-        if dry_run:
-            async with self._database.read() as connection:
-                return await aborts.count_unfinished(self._database, connection, wanted), 0
-
-        async def work(connection: AsyncConnection) -> int:
-            return await aborts.request_all(self._database, connection, wanted, reason, aborted_by, _now())
-
-        requested = await self._database.write(work)
-        return requested, requested
-
-    async def abort_action(
-        self, action_id: ActionIdentifier, reason: str | None, aborted_by: Identity | None
-    ) -> bool:
-        """Whether the action is aborted by this call; for a root that is the run's abort. A finished
-        action stays as it ended. Raises ActionNotFound."""
-
-        async def work(connection: AsyncConnection) -> bool:
-            which = aborts.is_action(action_id)
-            if await aborts.request(connection, which, reason, aborted_by, _now()):
-                return True
-            await _check_exists(connection, action_id)
-            return False
-
-        return await self._database.write(work)
-
-    async def list_pending_aborts(self) -> list[Action]:
-        """Every action whose abort is not confirmed, the oldest request first."""
-        keyset = order_of_aborts
-        statement = select(*ACTION_COLUMNS).where(is_unconfirmed).order_by(*keyset.order(backward=False))
-        return [Action(*row) for row in await self._rows(statement)]
-
-    async def page_pending_aborts(self, page: PageRequest = PageRequest()) -> Page[Action]:
-        """A page of list_pending_aborts. Raises InvalidCursor."""
-        return await fetch_page(
-            self._database,
-            "pending aborts",
-            lambda: select(*ACTION_COLUMNS).where(is_unconfirmed),
-            order_of_aborts,
-            page,
-            lambda found: found.rows(Action, ACTIONS.names(None)),
-        )
-
-    async def count_pending_aborts(self) -> int:
-        """How many actions list_pending_aborts has."""
-        return await self._count([is_unconfirmed])
-
-    async def mark_abort_attempt(self, action_id: ActionIdentifier, error: str | None = None) -> int:
-        """How often the executor has been told of the abort, this time included; `error` says why it
-        did not work. Raises ActionNotFound, and Conflict where no abort waits to be confirmed."""
-
-        async def work(connection: AsyncConnection) -> int:
-            await _check_exists(connection, action_id)
-            return await aborts.mark_attempt(connection, action_id, error, _now())
-
-        return await self._database.write(work)
-
-    async def clear_abort_request(self, action_id: ActionIdentifier) -> None:
-        """Confirm the abort: it no longer waits. Who asked and why is kept. Nothing happens where no
-        abort waits. Raises ActionNotFound."""
-
-        async def work(connection: AsyncConnection) -> None:
-            await _check_exists(connection, action_id)
-            await aborts.confirm(connection, action_id, _now())
-
-        await self._database.write(work)
-
     # State
 
     async def update_action_state(self, action_id: ActionIdentifier, state: str) -> None:
@@ -597,8 +510,3 @@ def _now() -> datetime:
 def _check_batch(batch: Sequence[object]) -> None:
     if len(batch) > MAX_BATCH:
         raise InvalidArgument(f"a call takes at most {MAX_BATCH} at once, not {len(batch)}")
-
-
-async def _check_exists(connection: AsyncConnection, action_id: ActionIdentifier) -> None:
-    if await connection.scalar(select(c.name).where(aborts.is_action(action_id))) is None:
-        raise ActionNotFound(f"there is no action {action_id}")

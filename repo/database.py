@@ -336,6 +336,23 @@ def _(element: start_of_part, compiler: SQLCompiler, **kw: Any) -> str:
     return f"({start} + ({time} - {start}) / {length} * {length})"
 
 
+class database_now(FunctionElement[datetime]):  # noqa: N801 - it reads as the SQL function that it is
+    """The time by the clock of the database, which all replicas share."""
+
+    type = UtcDateTime()
+    inherit_cache = True
+
+
+@compiles(database_now, "postgresql")
+def _(element: database_now, compiler: SQLCompiler, **kw: Any) -> str:
+    return "clock_timestamp()"
+
+
+@compiles(database_now, "sqlite")
+def _(element: database_now, compiler: SQLCompiler, **kw: Any) -> str:
+    return "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)"
+
+
 def parse_url(url: str) -> URL:
     """The URL with the driver that is used for it. Raises InvalidArgument for what is not supported."""
     try:

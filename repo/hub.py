@@ -53,6 +53,8 @@ class RowWatch:
     """A change below a row counts as a change of it."""
     events: bool = False
     """A new event of a row (or, of a run, of any of its actions) counts as a change of it."""
+    listens_to: tuple[str | None, str | None] | None = None
+    """It is an executor that is told of aborts in this project and domain by it."""
     pending: dict[bytes, Run | Action] = field(default_factory=dict)
     removed: dict[bytes, Run | Action] = field(default_factory=dict)
     overflowed: bool = False
@@ -235,6 +237,8 @@ class Hub:
         self._epoch = ""
         self._start: object = None
         self.figures = Figures()
+        self.on_ring: set[Callable[[], None]] = set()
+        """Who else is told that something was written, here or on another replica."""
 
     @property
     def epoch(self) -> str:
@@ -264,6 +268,8 @@ class Hub:
     def ring(self) -> None:
         """Look soon: something was written."""
         self._bell.set()
+        for heard in self.on_ring:
+            heard()
 
     async def join(self, watch: Watch) -> None:
         """From here on, everything that is written after `watch.position` comes into the mailbox."""

@@ -11,9 +11,9 @@ from sqlalchemy.sql.elements import NamedColumn
 from repo.database import Database, constant, holds_text
 from repo.models import MADE_OF, Action, Run
 from repo.paging import Keyset, Order, OrderField
-from repo.phases import AbortState, ActionPhase, ActionType, RunSource
+from repo.phases import ActionPhase, ActionType, RunSource
 from repo.rows import Entity
-from repo.tables import actions, is_root, run_time
+from repo.tables import actions, is_abort_pending, is_root, run_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +118,7 @@ RUN_COLUMNS = (
     c.trigger_name,
     c.trigger_revision,
     c.triggered_at,
+    c.abort_batch,
 )
 """What Run is built from, in the order of its fields."""
 
@@ -126,8 +127,6 @@ Attributes = frozenset[str] | None
 
 ACTIONS = Entity(Action, ACTION_COLUMNS, MADE_OF)
 RUNS = Entity(Run, RUN_COLUMNS, MADE_OF)
-
-_abort_is_pending = constant(c.abort_state, AbortState.REQUESTED, AbortState.RETRYING)
 
 
 def matching_actions(wanted: ActionFilter | None) -> list[ColumnElement[bool]]:
@@ -187,7 +186,7 @@ def matching_runs(wanted: RunFilter | None, database: Database) -> list[ColumnEl
         )
         conditions.append(paused if wanted.has_paused_actions else ~paused)
     if wanted.abort_pending is not None:
-        pending = and_(c.abort_state.is_not(None), _abort_is_pending)
+        pending = and_(c.abort_state.is_not(None), is_abort_pending)
         conditions.append(pending if wanted.abort_pending else ~pending)
     return conditions
 

@@ -47,7 +47,7 @@ def judge_run(run: Run, wanted: RunFilter | None, has_paused_actions: bool) -> V
     if not all(fixed):
         return Verdict.NEVER
     duration = run.duration_ms
-    pending = run.abort_state in (AbortState.REQUESTED, AbortState.RETRYING)
+    pending = run.abort_state in _PENDING
     moving = (
         _in_phase(run.phase, wanted.phases, wanted.exclude_phases),
         wanted.min_duration_ms is None or (duration is not None and duration >= wanted.min_duration_ms),
@@ -72,6 +72,16 @@ def judge_action(action: Action, wanted: ActionFilter | None) -> Verdict:
         return Verdict.NEVER
     matches = _in_phase(action.phase, wanted.phases, wanted.exclude_phases)
     return Verdict.IN if matches else Verdict.OUT
+
+
+def judge_abort(action: Action, project: str | None, domain: str | None) -> Verdict:
+    """What the action is to who waits for abort requests."""
+    if action.abort_state is None or not (_same(project, action.project) and _same(domain, action.domain)):
+        return Verdict.NEVER
+    return Verdict.IN if action.abort_state in _PENDING else Verdict.OUT
+
+
+_PENDING = (AbortState.REQUESTED, AbortState.RETRYING)
 
 
 def _same(wanted: str | None, value: str | None) -> bool:

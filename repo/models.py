@@ -106,6 +106,26 @@ class Abort:
     confirmed_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class AbortProgress:
+    """How far the aborts of runs have come that were asked for together."""
+
+    requested: int
+    pending: int
+    """The executor has not confirmed them yet."""
+    confirmed: int
+    failed: int
+    """Given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class AbortFigures:
+    """What an operator wants to know of the aborts that wait for an executor."""
+
+    pending: int
+    oldest_requested_at: datetime | None
+
+
 def identity_from_json(document: Mapping[str, Any] | None) -> Identity | None:
     """The identity that a column of JSON holds."""
     if document is None:
@@ -258,6 +278,7 @@ class Run(ActionRecord):
     trigger_name: str | None
     trigger_revision: int | None
     triggered_at: datetime | None
+    abort_batch: str | None
 
     @property
     def identifier(self) -> RunIdentifier:

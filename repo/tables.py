@@ -90,6 +90,11 @@ actions = Table(
     Column("abort_next_attempt_at", UtcDateTime),
     Column("abort_last_error", FreeText),
     Column("abort_confirmed_at", UtcDateTime),
+    # Which replica tells the executor, by a name that it makes for itself, and until when it alone does.
+    Column("abort_lease", FreeText),
+    Column("abort_leased_until", UtcDateTime),
+    # Which aborts were asked for together.
+    Column("abort_batch", FreeText),
     # The error that ended `error_attempt`; events of an attempt may come before its phase update.
     Column("error", Document),
     Column("error_attempt", Integer),
@@ -120,6 +125,8 @@ is_paused = constant(actions.c.phase, ActionPhase.PAUSED)
 """The action waits for a decision."""
 is_unconfirmed = constant(actions.c.abort_state, AbortState.REQUESTED, AbortState.RETRYING, AbortState.FAILED)
 """The abort of the action still waits for something: the executor's confirmation, or a person."""
+is_abort_pending = constant(actions.c.abort_state, AbortState.REQUESTED, AbortState.RETRYING)
+"""The abort of the action waits for the executor."""
 
 
 def _index(name: str, *columns: Any, where: ColumnElement[bool] | None = None, unique: bool = False) -> None:
@@ -142,6 +149,7 @@ _index(
 )
 _index("ix_runs_time", run_time, where=is_root)
 _index("ix_actions_unconfirmed_abort", actions.c.abort_requested_at, actions.c.key, where=is_unconfirmed)
+_index("ix_runs_abort_batch", actions.c.abort_batch, where=actions.c.abort_batch.is_not(None))
 _index("ix_actions_paused", actions.c.run_key, where=is_paused)
 
 action_events = Table(

@@ -131,7 +131,7 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class _Start(Generic[T]):
+class Start(Generic[T]):
     """What a stream of rows begins with."""
 
     key: Hashable
@@ -202,7 +202,7 @@ class Watching:
         """The run now, then each newer version of it; with `until_terminal`, until it has ended.
         Raises RunNotFound."""
         watch = RowWatch(lambda row: Verdict.IN, True, run_id.key, None, shown.descendants, shown.events)
-        start = _Start(
+        start = Start(
             "watched run",
             lambda: select(*RUN_COLUMNS).where(c.run_key == _run_key, is_root),
             order_of_runs(Order()),
@@ -238,8 +238,8 @@ class Watching:
             shown.descendants or by_members,
             shown.events,
         )
-        database, names = self._database, RUNS.names(_with_revision(attributes))
-        start = _Start(
+        database, names = self._database, RUNS.names(with_revision(attributes))
+        start = Start(
             ("watched runs", names, wanted),
             lambda: select(*RUNS.select(names)).where(*matching_runs(wanted, database)),
             order_of_runs(Order()),
@@ -272,8 +272,8 @@ class Watching:
             shown.descendants,
             shown.events,
         )
-        names = ACTIONS.names(_with_revision(attributes))
-        start = _Start(
+        names = ACTIONS.names(with_revision(attributes))
+        start = Start(
             ("watched actions", names, wanted),
             lambda: select(*ACTIONS.select(names)).where(c.run_key == _run_key, *matching_actions(wanted)),
             tree_order,
@@ -298,7 +298,7 @@ class Watching:
         watch = RowWatch(
             lambda row: Verdict.IN, False, action_id.run.key, key, shown.descendants, events=True
         )
-        start = _Start(
+        start = Start(
             "watched action",
             lambda: select(*ACTION_COLUMNS).where(c.key == _key),
             tree_order,
@@ -385,7 +385,7 @@ class Watching:
     async def _stream_rows(
         self,
         watch: RowWatch,
-        start: _Start[Any],
+        start: Start[Any],
         after: str | None,
         until_terminal: bool,
         progress: Progress | None,
@@ -433,7 +433,7 @@ class Watching:
             hub.leave(watch)
 
     async def _stream_snapshot(
-        self, watch: RowWatch, start: _Start[Any], begun: Position, page: str | None
+        self, watch: RowWatch, start: Start[Any], begun: Position, page: str | None
     ) -> AsyncGenerator[Frame[Any], None]:
         """What is there, in pages, and that it is complete. An interrupted one is taken up at its page."""
         size = PAGE if start.most is None else start.most
@@ -464,7 +464,7 @@ class Watching:
             watch.end_snapshot(self._hub.figures.looks)
             yield Frame(FrameKind.SYNCED, [], [], self._cursor(begun))
 
-    async def _page(self, start: "_Start[T]", request: PageRequest) -> Page[T]:
+    async def _page(self, start: "Start[T]", request: PageRequest) -> Page[T]:
         async def fetch() -> Page[T]:
             return await fetch_page(
                 self._database, start.key, start.statement, start.order, request, start.read, start.values
@@ -529,7 +529,7 @@ class Watching:
             statement = statement.where(e.action_key.between(first, last))
         if watch.attempt is not None:
             statement = statement.where(e.attempt == watch.attempt)
-        start = _Start(
+        start = Start(
             object(), lambda: statement, order, lambda found: [_named_event(row) for row in found.decoded()]
         )
         more = True
@@ -566,7 +566,7 @@ def _named_event(row: Sequence[Any]) -> ActionEvent:
     return event_of(row, ActionIdentifier(*row[len(EVENT_COLUMNS) : len(EVENT_COLUMNS) + 4]))
 
 
-def _with_revision(attributes: Attributes) -> Attributes:
+def with_revision(attributes: Attributes) -> Attributes:
     """The attributes with those that a watch needs to tell newer from older."""
     return None if attributes is None else attributes | {"key", "revision"}
 

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from repo import (
+    AbortedRuns,
     AbortState,
     ActionNotFound,
     ActionPhase,
@@ -149,10 +150,12 @@ async def test_runs_are_aborted_by_filter(repository: ActionRepo) -> None:
     await repository.abort_run(runs[1], "earlier", OTHER)
     await make_run(repository, RunIdentifier("etl", "development", "safe"))
     wanted = RunFilter(project="etl", domain="production")
-    assert await repository.abort_runs(wanted, "all", ADA) == (4, 0)
+    assert await repository.abort_runs(wanted, "all", ADA) == AbortedRuns(4, 0, None)
     assert await repository.list_pending_aborts() == [await repository.get_action(action(run=runs[1]))]
-    assert await repository.abort_runs(wanted, "all", ADA, dry_run=False) == (4, 4)
-    assert await repository.abort_runs(wanted, "all", ADA, dry_run=False) == (0, 0)
+    aborted = await repository.abort_runs(wanted, "all", ADA, dry_run=False)
+    assert (aborted.matched, aborted.requested) == (4, 4)
+    assert aborted.batch
+    assert await repository.abort_runs(wanted, "all", ADA, dry_run=False) == AbortedRuns(0, 0, None)
     assert (await repository.get_run(runs[0])).phase is SUCCEEDED
     reasons = {x.abort.reason for x in await repository.list_pending_aborts() if x.abort}
     assert reasons == {"all", "earlier"}

@@ -68,6 +68,8 @@ ROOMS = {
     ),
     "graph": GRAPH,
     "graph.execution": Room(GRAPH.libraries | {"msgspec"}, GRAPH.packages, GRAPH.modules),
+    # It is a client of executors.
+    "graph.webhook": Room(GRAPH.libraries | {"httpx2"}, GRAPH.packages, GRAPH.modules),
     # It writes the frames of websockets itself, below ASGI.
     "graph.server": Room(GRAPH.libraries | {"websockets"}, GRAPH.packages, GRAPH.modules),
     # The command line starts everything, the importer and the demo too.

@@ -209,7 +209,7 @@ async def test_aborts_and_updates_of_many_runs_at_once_do_not_block_each_other(
     )
     ended = [event(phase=ActionPhase.FAILED, run=run) for run in runs]
     async with asyncio.timeout(60):
-        _, _, _, _, (_, first), (_, second) = await asyncio.gather(
+        _, _, _, _, first, second = await asyncio.gather(
             repository.update_action_phases(running),
             repository.update_action_phases(failed[::-1]),
             repository.update_action_phases(retried),
@@ -221,7 +221,7 @@ async def test_aborts_and_updates_of_many_runs_at_once_do_not_block_each_other(
     found = (await repository.list_runs(page=PageRequest(1000))).items
     assert len(found) == len(runs)
     aborted = [run for run in found if run.phase is ActionPhase.ABORTED]
-    assert len(aborted) == first + second
+    assert len(aborted) == first.requested + second.requested
     assert all(run.abort and run.ended_at for run in aborted)
     assert all((run.abort is None) == (run.phase is not ActionPhase.ABORTED) for run in found)
     assert all(run.attempts == 2 for run in found if run.phase is ActionPhase.QUEUED)

@@ -199,7 +199,7 @@ class RepositoryMachine(RuleBasedStateMachine):
         matched = [root for root in roots if root.phase not in TERMINAL]
         if not dry_run:
             assert all([root.request_abort("all", now) for root in matched])
-        assert answer == (len(matched), 0 if dry_run else len(matched))
+        assert (answer.matched, answer.requested) == (len(matched), 0 if dry_run else len(matched))
 
     @rule(number=ACTIONS)
     def mark_abort_attempt(self, number: int) -> None:

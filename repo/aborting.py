@@ -1,0 +1,278 @@
+"""Owns the aborts of ActionRepo: asked for, driven to their end by whoever takes them, and watched."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from repo import aborts
+from repo.aborts import Scope
+from repo.errors import ActionNotFound, NotFound, RunNotFound
+from repo.hub import RowWatch
+from repo.identifiers import ActionIdentifier, RunIdentifier
+from repo.listing import ACTION_COLUMNS, ACTIONS, Attributes, RunFilter, order_of_aborts
+from repo.matching import Verdict, judge_abort
+from repo.models import AbortFigures, AbortProgress, Action, Identity
+from repo.paging import Page, PageRequest, fetch_page
+from repo.phases import AbortState
+from repo.tables import actions, is_abort_pending, is_root, is_unconfirmed
+from repo.watch import NOTHING_ELSE, Frame, Progress, Shown, Start, Watching, with_revision
+
+c = actions.c
+
+_BETWEEN_COUNTS = 0.2
+"""Seconds between two counts of a batch, at least: each reads all of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class AbortedRuns:
+    """What an abort of many runs came to."""
+
+    matched: int
+    requested: int
+    batch: str | None
+    """What stands for all of them; None where there are none."""
+
+
+class Aborting(Watching):
+    """The aborts of the repository. Each write is one transaction."""
+
+    async def abort_run(self, run_id: RunIdentifier, reason: str | None, aborted_by: Identity | None) -> bool:
+        """Whether the run is aborted by this call: its root is ABORTED now and an abort request waits
+        for the executor. A finished run stays as it ended. Raises RunNotFound."""
+
+        async def work(connection: AsyncConnection) -> bool:
+            which = (c.run_key == run_id.key) & is_root
+            if await aborts.request(connection, which, reason, aborted_by, _now()):
+                return True
+            if await connection.scalar(select(c.name).where(which)) is None:
+                raise RunNotFound(f"there is no run {run_id}")
+            return False
+
+        return await self._database.write(work)
+
+    async def abort_runs(
+        self, wanted: RunFilter, reason: str | None, aborted_by: Identity | None, dry_run: bool = True
+    ) -> AbortedRuns:
+        """How many unfinished runs match, and how many of them this call aborted: none in a dry run. By
+        its batch the progress of what was aborted is known."""
+        if dry_run:
+            async with self._database.read() as connection:
+                return AbortedRuns(await aborts.count_unfinished(self._database, connection, wanted), 0, None)
+        batch = uuid.uuid4().hex
+
+        async def work(connection: AsyncConnection) -> int:
+            return await aborts.request_all(
+                self._database, connection, wanted, reason, aborted_by, _now(), batch
+            )
+
+        requested = await self._database.write(work)
+        return AbortedRuns(requested, requested, batch if requested else None)
+
+    async def abort_action(
+        self, action_id: ActionIdentifier, reason: str | None, aborted_by: Identity | None
+    ) -> bool:
+        """Whether the action is aborted by this call; for a root that is the run's abort. A finished
+        action stays as it ended. Raises ActionNotFound."""
+
+        async def work(connection: AsyncConnection) -> bool:
+            which = aborts.is_action(action_id)
+            if await aborts.request(connection, which, reason, aborted_by, _now()):
+                return True
+            await _check_exists(connection, action_id)
+            return False
+
+        return await self._database.write(work)
+
+    async def list_pending_aborts(self) -> list[Action]:
+        """Every action whose abort is not confirmed, the oldest request first."""
+        keyset = order_of_aborts
+        statement = select(*ACTION_COLUMNS).where(is_unconfirmed).order_by(*keyset.order(backward=False))
+        async with self._database.read() as connection:
+            rows: Sequence[Any] = (await connection.execute(statement)).all()
+        return [Action(*row) for row in rows]
+
+    async def page_pending_aborts(self, page: PageRequest = PageRequest()) -> Page[Action]:
+        """A page of list_pending_aborts. Raises InvalidCursor."""
+        return await fetch_page(
+            self._database,
+            "pending aborts",
+            lambda: select(*ACTION_COLUMNS).where(is_unconfirmed),
+            order_of_aborts,
+            page,
+            lambda found: found.rows(Action, ACTIONS.names(None)),
+        )
+
+    async def count_pending_aborts(self) -> int:
+        """How many actions list_pending_aborts has."""
+        statement = select(func.count()).select_from(actions).where(is_unconfirmed)
+        async with self._database.read() as connection:
+            return await connection.scalar(statement) or 0
+
+    async def mark_abort_attempt(self, action_id: ActionIdentifier, error: str | None = None) -> int:
+        """How often the executor has been told of the abort, this time included; `error` says why it
+        did not work. Raises ActionNotFound, and Conflict where no abort waits to be confirmed."""
+
+        async def work(connection: AsyncConnection) -> int:
+            await _check_exists(connection, action_id)
+            return await aborts.mark_attempt(connection, action_id, error, _now())
+
+        return await self._database.write(work)
+
+    async def clear_abort_request(self, action_id: ActionIdentifier) -> None:
+        """Confirm the abort: it no longer waits, and what has not finished below the action is ABORTED with
+        it, for the same reason. Who asked and why is kept. Nothing happens where no abort waits. Raises
+        ActionNotFound."""
+
+        async def work(connection: AsyncConnection) -> None:
+            await _check_exists(connection, action_id)
+            await aborts.confirm(connection, action_id, _now())
+
+        await self._database.write(work)
+
+    async def take_aborts(
+        self, lease: str, duration: timedelta, limit: int, most_attempts: int
+    ) -> list[Action]:
+        """Aborts that are due, the oldest request first: each is marked as one more attempt to tell the
+        executor, and for so long nobody else takes it. By `lease` its holder is known. What has used up its
+        attempts is given up instead: FAILED. Times are the database's, whatever the clocks of replicas say.
+        """
+
+        async def work(connection: AsyncConnection) -> list[Action]:
+            return await aborts.take(connection, lease, duration, limit, most_attempts, _now())
+
+        return await self._database.write(work)
+
+    async def tell_of_aborts(self, scopes: Collection[Scope], limit: int, most_attempts: int) -> int:
+        """How many aborts that are due are told again to those who watch abort requests. Each is due again
+        after a pause, as with take_aborts."""
+
+        async def work(connection: AsyncConnection) -> int:
+            return await aborts.tell(self._database, connection, scopes, limit, most_attempts, _now())
+
+        return await self._database.write(work)
+
+    async def note_abort_failure(
+        self, action_id: ActionIdentifier, lease: str, error: str, most_attempts: int
+    ) -> AbortState | None:
+        """That the executor could not be told, or did not agree. RETRYING: it is due again after a pause of
+        chance, of at most 1 s after the first attempt, twice as long after each, and 5 min. FAILED: its
+        attempts are used up. None: somebody else has it, or it is confirmed, and nothing changed."""
+
+        async def work(connection: AsyncConnection) -> AbortState | None:
+            return await aborts.note_failure(connection, action_id, lease, error, most_attempts, _now())
+
+        return await self._database.write(work)
+
+    async def retry_abort(self, action_id: ActionIdentifier) -> bool:
+        """Whether an abort that was given up is a request again, with all its attempts before it; any other
+        stays as it is. Raises ActionNotFound."""
+
+        async def work(connection: AsyncConnection) -> bool:
+            await _check_exists(connection, action_id)
+            return await aborts.retry(connection, action_id, _now())
+
+        return await self._database.write(work)
+
+    async def abort_figures(self) -> AbortFigures:
+        """How many aborts wait for an executor, and since when the first of them does."""
+        async with self._database.read() as connection:
+            return await aborts.figures(connection)
+
+    def on_ring(self, heard: Callable[[], None]) -> Callable[[], None]:
+        """Have `heard` called whenever something may have been written, on any replica, until the function
+        that comes back is called. A ring may get lost."""
+        self._hub.on_ring.add(heard)
+        return lambda: self._hub.on_ring.discard(heard)
+
+    @property
+    def abort_listeners(self) -> frozenset[Scope]:
+        """The projects and domains whose abort requests are watched on this replica."""
+        watches = (watch for watch in self._hub.watches if isinstance(watch, RowWatch))
+        return frozenset(watch.listens_to for watch in watches if watch.listens_to is not None)
+
+    async def watch_abort_requests(
+        self,
+        project: str | None = None,
+        domain: str | None = None,
+        after: str | None = None,
+        shown: Shown = NOTHING_ELSE,
+        progress: Progress | None = None,
+        attributes: Attributes = None,
+    ) -> AsyncGenerator[Frame[Action], None]:
+        """Actions whose abort waits for the executor, the oldest request first, then every one that comes
+        or is told again, and those that do not wait any more. `after` is the cursor of a frame."""
+        watch = RowWatch(
+            lambda row: judge_abort(row.action, project, domain),
+            False,
+            descendants=shown.descendants,
+            events=shown.events,
+            listens_to=(project, domain),
+        )
+        names = ACTIONS.names(with_revision(attributes))
+
+        def statement() -> Select[tuple[object, ...]]:
+            found = select(*ACTIONS.select(names)).where(is_unconfirmed, is_abort_pending)
+            for column, value in ((c.project, project), (c.domain, domain)):
+                if value is not None:
+                    found = found.where(column == value)
+            return found
+
+        start = Start(
+            ("watched aborts", names, project, domain),
+            statement,
+            order_of_aborts,
+            lambda found: found.rows(Action, names),
+        )
+        async with aclosing(self._stream_rows(watch, start, after, False, progress)) as frames:
+            async for frame in frames:
+                yield frame
+
+    async def watch_abort_progress(
+        self, batch: str, progress: Progress | None = None
+    ) -> AsyncGenerator[AbortProgress, None]:
+        """How far the aborts of a batch have come, until none of them is pending. Raises NotFound."""
+
+        async def count() -> AbortProgress | None:
+            async with self._database.read() as connection:
+                return await aborts.progress(connection, batch)
+
+        def judge(row: object) -> Verdict:
+            run = getattr(row, "run", None)
+            return Verdict.IN if run is not None and run.abort_batch == batch else Verdict.NEVER
+
+        watch, progress = RowWatch(judge, True), progress or Progress()
+        await self._hub.join(watch)
+        progress.begin(self._hub, watch)
+        try:
+            last = None
+            while True:
+                watch.begin()
+                now = await count()
+                if now is None:
+                    raise NotFound("there is no such batch of aborts")
+                if now != last:
+                    last = now
+                    yield now
+                if not now.pending:
+                    return
+                if watch.is_empty:
+                    await progress.wait(watch.woken)
+                await asyncio.sleep(_BETWEEN_COUNTS)
+        finally:
+            self._hub.leave(watch)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+async def _check_exists(connection: AsyncConnection, action_id: ActionIdentifier) -> None:
+    if await connection.scalar(select(c.name).where(aborts.is_action(action_id))) is None:
+        raise ActionNotFound(f"there is no action {action_id}")
