@@ -35,6 +35,12 @@ _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _EVERY = 1.0
 """Seconds after which a worker tells the others its figures again."""
 
+_DATABASE_WITHIN = 2.0
+"""Seconds that the database has to tell of aborts: who asks for the rest waits no longer."""
+
+_OfWorkers = Literal["livesum", "livemin", "livemax", "livemostrecent"]
+"""What the figures of several workers come to."""
+
 # When a counter began says nothing that its reset would not, and doubles the page.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
@@ -79,17 +85,15 @@ class Metrics:
         )
         self._resyncs = self._counter("resyncs", "Streams that had to begin anew.")
         self._aborts_pending = self._gauge(
-            "aborts_pending", "Aborts that wait for an executor, of all replicas.", "livemax"
+            "aborts_pending", "Aborts that wait for an executor, of all replicas.", "livemostrecent"
         )
         self._abort_age = self._gauge(
-            "abort_oldest_age_seconds", "Since when the oldest of them does.", "livemax"
+            "abort_oldest_age_seconds", "Since when the oldest of them does.", "livemostrecent"
         )
         self._abort_attempts = self._counter("abort_attempts", "How often executors were told of an abort.")
         self._aborts_given_up = self._counter("aborts_given_up", "Aborts that were given up.")
 
-    def _gauge(
-        self, name: str, what: str, of_workers: Literal["livesum", "livemin", "livemax"] = "livesum"
-    ) -> Gauge:
+    def _gauge(self, name: str, what: str, of_workers: _OfWorkers = "livesum") -> Gauge:
         return Gauge(f"rungraph_{name}", what, registry=self._registry, multiprocess_mode=of_workers)
 
     def _counter(self, name: str, what: str) -> Counter:
@@ -120,8 +124,9 @@ class Metrics:
     async def text(self) -> bytes:
         """The figures of all workers as Prometheus reads them."""
         self.refresh()
-        with contextlib.suppress(DatabaseUnavailable):
-            aborts = await self._repository.abort_figures()
+        with contextlib.suppress(DatabaseUnavailable, TimeoutError):
+            async with asyncio.timeout(_DATABASE_WITHIN):
+                aborts = await self._repository.abort_figures()
             oldest = aborts.oldest_requested_at
             age = 0.0 if oldest is None else (datetime.now(UTC) - oldest).total_seconds()
             self._aborts_pending.set(aborts.pending)

@@ -21,7 +21,7 @@ AT_A_TIME = 32
 """Executors' calls that are under way at a time, on one replica."""
 _BATCH = 500
 """Aborts that watchers are told of in one transaction."""
-_SCAN = 5.0
+_SCAN = 1.0
 """Seconds after which it is looked for what is due, though no bell rang: pauses end, and bells get lost."""
 _PAUSE = 0.5
 """Seconds between two looks, at least: bells ring for every write."""
@@ -41,7 +41,6 @@ class Reconciler:
         self._webhook = webhook
         self._most_attempts = most_attempts
         self._holds_for = timedelta(seconds=timeout) + _LONGER_THAN_A_CALL
-        self._lease = uuid.uuid4().hex
         self._calls: set[asyncio.Task[None]] = set()
         self._bell = asyncio.Event()
         self.attempts = 0
@@ -100,41 +99,51 @@ class Reconciler:
         self._bell.clear()
         if self._webhook is not None:
             free = AT_A_TIME - len(self._calls)
-            if free <= 0:
-                return False
-            taken = await self._repository.take_aborts(
-                self._lease, self._holds_for, free, self._most_attempts
-            )
-            for action in taken:
-                call = asyncio.create_task(self._tell(self._webhook, action))
-                self._calls.add(call)
-                call.add_done_callback(self._ended)
-            return len(taken) == free and len(self._calls) < AT_A_TIME
+            return free > 0 and await self._take(self._webhook, free)
         if listeners := self._repository.abort_listeners:
             told = await self._repository.tell_of_aborts(listeners, _BATCH, self._most_attempts)
-            self.attempts += told
-            return told == _BATCH
+            self.attempts += len(told.aborts)
+            self._note_given_up(told.given_up)
+            return len(told) == _BATCH
         return False
+
+    async def _take(self, webhook: Webhook, free: int) -> bool:
+        # By another name each time: what comes late of an earlier call here must not pass for a later one's.
+        lease = uuid.uuid4().hex
+        taken = await self._repository.take_aborts(lease, self._holds_for, free, self._most_attempts)
+        self._note_given_up(taken.given_up)
+        for action in taken.aborts:
+            call = asyncio.create_task(self._tell(webhook, action, lease))
+            self._calls.add(call)
+            call.add_done_callback(self._ended)
+        return len(taken) == free and len(self._calls) < AT_A_TIME
+
+    def _note_given_up(self, count: int) -> None:
+        self.given_up += count
+        if count:
+            logger.warning("gave up aborts that nobody confirmed", count=count)
 
     def _ended(self, call: asyncio.Task[None]) -> None:
         self._calls.discard(call)
         self._bell.set()
 
-    async def _tell(self, webhook: Webhook, action: repo.Action) -> None:
+    async def _tell(self, webhook: Webhook, action: repo.Action, lease: str) -> None:
         """Tell the executor once, and note what came of it."""
         self.attempts += 1
         try:
             try:
                 await webhook.tell(action)
             except NotTold as error:
-                state = await self._repository.note_abort_failure(
-                    action.identifier, self._lease, str(error), self._most_attempts
-                )
-                if state is repo.AbortState.FAILED:
-                    self.given_up += 1
-                    logger.warning("gave up an abort", action=str(action.identifier), reason=str(error))
+                await self._note_failure(action, lease, str(error))
             else:
                 await self._repository.clear_abort_request(action.identifier)
-        except repo.DatabaseUnavailable as error:
-            # Its hold ends by itself, and whoever takes it then tells the executor again.
-            logger.warning("cannot note what came of an abort", reason=str(error))
+        except Exception as error:  # whatever it is: the hold ends, and the executor is told again
+            logger.warning("cannot note what came of an abort", reason=f"{type(error).__name__}: {error}")
+
+    async def _note_failure(self, action: repo.Action, lease: str, reason: str) -> None:
+        state = await self._repository.note_abort_failure(
+            action.identifier, lease, reason, self._most_attempts
+        )
+        if state is repo.AbortState.FAILED:
+            self.given_up += 1
+            logger.warning("gave up an abort", action=str(action.identifier), reason=reason)

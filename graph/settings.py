@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from strawberry.http.websocket_origin import normalize_allowed_origins
 
 import repo
+from graph.webhook import check_url
 
 PREFIX = "RUNGRAPH_"
 _SHORTEST_SECRET = 16
@@ -65,15 +66,8 @@ def _workers(value: int, info: ValidationInfo) -> int:
 
 
 def _webhook_url(value: str) -> str:
-    parts = urlsplit(value)
-    try:
-        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        is_address = False
-    if value and not is_address:
-        raise ValueError("it must be an address such as https://executor.example.com/aborts")
-    if parts.username or parts.password:
-        raise ValueError(f"it must hold no password: {PREFIX}ABORT_WEBHOOK_SECRET signs what is sent")
+    if value:
+        check_url(value, f"{PREFIX}ABORT_WEBHOOK_SECRET")
     return value
 
 

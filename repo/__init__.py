@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from repo.aborting import AbortedRuns
-from repo.aborts import Scope
 from repo.actions import MAX_BATCH, ActionRepo
 from repo.attempts import merge_attempts
 from repo.bus import Bus, check_broadcast_url
@@ -27,6 +26,7 @@ from repo.errors import (
 from repo.histogram import RunHistogramBucket
 from repo.hub import Hub
 from repo.identifiers import ActionIdentifier, RunIdentifier
+from repo.leases import Scope, Taken
 from repo.listing import ActionFilter, Attributes, LabelFilter, RunFilter
 from repo.migrate import migrate
 from repo.models import (
@@ -82,6 +82,7 @@ __all__ = [
     "AbortProgress",
     "AbortedRuns",
     "Scope",
+    "Taken",
     "AbortState",
     "Action",
     "ActionAttempt",

@@ -11,11 +11,11 @@ from typing import Any
 from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from repo import aborts
-from repo.aborts import Scope
+from repo import aborts, leases
 from repo.errors import ActionNotFound, NotFound, RunNotFound
 from repo.hub import RowWatch
 from repo.identifiers import ActionIdentifier, RunIdentifier
+from repo.leases import Scope, Taken
 from repo.listing import ACTION_COLUMNS, ACTIONS, Attributes, RunFilter, order_of_aborts
 from repo.matching import Verdict, judge_abort
 from repo.models import AbortFigures, AbortProgress, Action, Identity
@@ -136,27 +136,33 @@ class Aborting(Watching):
 
         await self._database.write(work)
 
-    async def take_aborts(
-        self, lease: str, duration: timedelta, limit: int, most_attempts: int
-    ) -> list[Action]:
+    async def take_aborts(self, lease: str, duration: timedelta, limit: int, most_attempts: int) -> Taken:
         """Aborts that are due, the oldest request first: each is marked as one more attempt to tell the
         executor, and for so long nobody else takes it. By `lease` its holder is known. What has used up its
         attempts is given up instead: FAILED. Times are the database's, whatever the clocks of replicas say.
         """
 
-        async def work(connection: AsyncConnection) -> list[Action]:
-            return await aborts.take(connection, lease, duration, limit, most_attempts, _now())
+        async def work(connection: AsyncConnection) -> Taken:
+            return await leases.take(connection, lease, duration, limit, most_attempts, _now())
 
+        if not await self._is_any_due(leases.EVERYWHERE):
+            return leases.NOTHING_DUE
         return await self._database.write(work)
 
-    async def tell_of_aborts(self, scopes: Collection[Scope], limit: int, most_attempts: int) -> int:
-        """How many aborts that are due are told again to those who watch abort requests. Each is due again
-        after a pause, as with take_aborts."""
+    async def tell_of_aborts(self, scopes: Collection[Scope], limit: int, most_attempts: int) -> Taken:
+        """Aborts that are due and are told again by this, to those who watch abort requests. Each is due
+        again after a pause, as after note_abort_failure."""
 
-        async def work(connection: AsyncConnection) -> int:
-            return await aborts.tell(self._database, connection, scopes, limit, most_attempts, _now())
+        async def work(connection: AsyncConnection) -> Taken:
+            return await leases.tell(self._database, connection, scopes, limit, most_attempts, _now())
 
+        if not await self._is_any_due(scopes):
+            return leases.NOTHING_DUE
         return await self._database.write(work)
+
+    async def _is_any_due(self, scopes: Collection[Scope]) -> bool:
+        async with self._database.read() as connection:
+            return await leases.is_any_due(connection, scopes)
 
     async def note_abort_failure(
         self, action_id: ActionIdentifier, lease: str, error: str, most_attempts: int
@@ -166,7 +172,7 @@ class Aborting(Watching):
         attempts are used up. None: somebody else has it, or it is confirmed, and nothing changed."""
 
         async def work(connection: AsyncConnection) -> AbortState | None:
-            return await aborts.note_failure(connection, action_id, lease, error, most_attempts, _now())
+            return await leases.note_failure(connection, action_id, lease, error, most_attempts, _now())
 
         return await self._database.write(work)
 
