@@ -1,0 +1,202 @@
+"""Owns who is at an abort as SQL: what is due is taken or told, at one place at a time, until it is given up.
+
+What is due is due by the clock of the database, which all replicas share.
+"""
+
+import random
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, func, literal, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from repo.aborts import NO_LEASE, is_action
+from repo.database import Database, database_now
+from repo.identifiers import ActionIdentifier
+from repo.listing import ACTION_COLUMNS
+from repo.models import Action
+from repo.phases import AbortState
+from repo.tables import actions, is_abort_pending, is_unconfirmed
+
+FIRST_PAUSE = timedelta(seconds=1)
+"""How long to wait at the most before the executor is told for the second time; twice as long each time."""
+LONGEST_PAUSE = timedelta(minutes=5)
+"""How long to wait at the most before it is told again."""
+_UNCONFIRMED = "it did not confirm"
+"""Why an abort is told again, or given up, where nobody said anything else."""
+
+Scope = tuple[str | None, str | None]
+"""A project and a domain, or all of them."""
+
+c = actions.c
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What one call of take_aborts or tell_of_aborts came to."""
+
+    aborts: Sequence[Action]
+    """Those that are told now."""
+    given_up: int
+    """How many more were due whose attempts were used up: they are FAILED now."""
+
+    def __len__(self) -> int:
+        """How many were due."""
+        return len(self.aborts) + self.given_up
+
+
+NOTHING_DUE = Taken([], 0)
+EVERYWHERE: Collection[Scope] = [(None, None)]
+
+
+async def is_any_due(connection: AsyncConnection, scopes: Collection[Scope] = EVERYWHERE) -> bool:
+    """Whether an abort is due. That is asked first, as a read: a write rings the bell for everybody."""
+    at = await _time(connection)
+    return await connection.scalar(select(c.key).where(*_is_due(at, scopes)).limit(1)) is not None
+
+
+async def take(
+    connection: AsyncConnection,
+    lease: str,
+    duration: timedelta,
+    limit: int,
+    most_attempts: int,
+    now: datetime,
+) -> Taken:
+    """Aborts that are due and that nobody else is at, at most `limit`: each is marked as an attempt, and
+    for so long `lease` alone is at it."""
+    rows, given_up, at = await _due(connection, EVERYWHERE, limit, most_attempts, now)
+    keys = [row.key for row in rows]
+    values = {
+        "abort_state": AbortState.RETRYING,
+        "abort_attempt_count": c.abort_attempt_count + 1,
+        "abort_next_attempt_at": None,
+        "abort_lease": lease,
+        "abort_leased_until": at + duration,
+        "updated_at": now,
+    }
+    if keys:
+        await connection.execute(actions.update().where(c.key.in_(keys)).values(**values))
+    return Taken(await _read(connection, keys), given_up)
+
+
+async def tell(
+    database: Database,
+    connection: AsyncConnection,
+    scopes: Collection[Scope],
+    limit: int,
+    most_attempts: int,
+    now: datetime,
+) -> Taken:
+    """Aborts in these scopes that are due and so are told again: whoever watches requests gets what changes.
+    Each is due again after a while, unless it is confirmed until then."""
+    rows, given_up, at = await _due(connection, scopes, limit, most_attempts, now)
+    await database.update_rows(
+        connection,
+        actions,
+        [
+            {
+                "key": row.key,
+                "abort_state": AbortState.RETRYING,
+                "abort_attempt_count": row.abort_attempt_count + 1,
+                "abort_next_attempt_at": at + pause_after(row.abort_attempt_count + 1),
+                "abort_last_error": _UNCONFIRMED if row.abort_attempt_count else None,
+                "updated_at": now,
+            }
+            for row in rows
+        ],
+    )
+    return Taken(await _read(connection, [row.key for row in rows]), given_up)
+
+
+async def _read(connection: AsyncConnection, keys: Sequence[bytes]) -> list[Action]:
+    if not keys:
+        return []
+    statement = select(*ACTION_COLUMNS).where(c.key.in_(keys)).order_by(c.abort_requested_at, c.key)
+    found: Sequence[Any] = (await connection.execute(statement)).all()
+    return [Action(*row) for row in found]
+
+
+async def _due(
+    connection: AsyncConnection,
+    scopes: Collection[Scope],
+    limit: int,
+    most_attempts: int,
+    now: datetime,
+) -> tuple[list[Any], int, datetime]:
+    """Locked rows of aborts that are due, the oldest request first; how many more were, whose attempts are
+    used up and that are given up instead, as who made the last one may have died over it; and the time."""
+    at = await _time(connection)
+    wanted = select(c.key, c.abort_attempt_count).where(*_is_due(at, scopes))
+    locked = wanted.order_by(c.abort_requested_at, c.key).limit(limit)
+    rows = list(await connection.execute(locked.with_for_update(skip_locked=True, key_share=True)))
+    over = [row.key for row in rows if row.abort_attempt_count >= most_attempts]
+    if over:
+        given_up = {
+            **NO_LEASE,
+            "abort_state": AbortState.FAILED,
+            "abort_next_attempt_at": None,
+            "abort_last_error": func.coalesce(c.abort_last_error, _UNCONFIRMED),
+            "updated_at": now,
+        }
+        await connection.execute(actions.update().where(c.key.in_(over)).values(**given_up))
+    return [row for row in rows if row.abort_attempt_count < most_attempts], len(over), at
+
+
+async def _time(connection: AsyncConnection) -> datetime:
+    at: datetime | None = await connection.scalar(select(database_now()))
+    assert at is not None
+    return at
+
+
+def _is_due(at: datetime, scopes: Collection[Scope]) -> tuple[ColumnElement[bool], ...]:
+    return (
+        is_unconfirmed,
+        is_abort_pending,
+        or_(c.abort_next_attempt_at.is_(None), c.abort_next_attempt_at <= at),
+        or_(c.abort_leased_until.is_(None), c.abort_leased_until <= at),
+        or_(literal(False), *(_in_scope(scope) for scope in scopes)),
+    )
+
+
+def _in_scope(scope: Scope) -> ColumnElement[bool]:
+    project, domain = scope
+    conditions = [x == value for x, value in ((c.project, project), (c.domain, domain)) if value is not None]
+    return and_(literal(True), *conditions)
+
+
+def pause_after(attempts: int) -> timedelta:
+    """How long to wait after so many attempts: by chance, so that not all come at once, up to twice as
+    long each time."""
+    longest = min(LONGEST_PAUSE, FIRST_PAUSE * float(2 ** min(attempts - 1, 20)))
+    return longest * random.random()
+
+
+async def note_failure(
+    connection: AsyncConnection,
+    action: ActionIdentifier,
+    lease: str,
+    error: str,
+    most_attempts: int,
+    now: datetime,
+) -> AbortState | None:
+    """What the abort is now: RETRYING, or FAILED where its attempts are used up; None where this lease
+    does not hold it any more, and then nothing changes."""
+    held = (is_action(action), is_abort_pending, c.abort_lease == lease)
+    wanted = select(c.abort_attempt_count).where(*held).with_for_update(key_share=True)
+    count = await connection.scalar(wanted)
+    if count is None:
+        return None
+    is_over = count >= most_attempts
+    state = AbortState.FAILED if is_over else AbortState.RETRYING
+    values = {
+        **NO_LEASE,
+        "abort_state": state,
+        "abort_last_error": error,
+        "abort_next_attempt_at": None if is_over else await _time(connection) + pause_after(count),
+        "updated_at": now,
+    }
+    await connection.execute(actions.update().where(is_action(action)).values(**values))
+    return state
