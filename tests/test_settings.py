@@ -21,8 +21,7 @@ def test_the_readme_s_table_has_every_setting_with_its_default_and_description()
     rows = re.findall(r"^\| `RUNGRAPH_(\w+)` \| (.*?) \| (.*?) \|$", README.read_text(), re.MULTILINE)
     documented = {name.lower(): (default, description) for name, default, description in rows}
     expected = {
-        name: (_shown(field.default), field.description)
-        for name, field in Settings.model_fields.items()
+        name: (_shown(field.default), field.description) for name, field in Settings.model_fields.items()
     }
     assert documented == expected
 

@@ -5,6 +5,7 @@ import { graphql } from "../gql";
 import type { ActionIdentifierInput, RunFilter, RunIdentifierInput } from "../gql/graphql";
 import { problemOf } from "../live/errors";
 import { announce } from "../ui/announce";
+import { BatchDialog } from "./BatchDialog";
 import { useMatching } from "./useMatching";
 
 const AbortRun = graphql(`
@@ -42,6 +43,7 @@ const AbortRuns = graphql(`
     abortRuns(input: $input) {
       matched
       requested
+      batch
     }
   }
 `);
@@ -62,6 +64,7 @@ export function AbortDialog({ target, onClose }: Props) {
   const [reason, setReason] = useState("");
   const [problem, setProblem] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
+  const [batch, setBatch] = useState<string | null>(null);
   const [, abortRun] = useMutation(AbortRun);
   const [, abortAction] = useMutation(AbortAction);
   const [, abortRuns] = useMutation(AbortRuns);
@@ -83,6 +86,7 @@ export function AbortDialog({ target, onClose }: Props) {
     }
     const { data, error } = await abortRuns({ input: { filter: target.filter, reason: why, dryRun: false } });
     if (!data) throw new Error(problemOf(error).message);
+    setBatch(data.abortRuns.batch ?? null);
     return `Abort of ${runs(data.abortRuns.requested)} requested`;
   };
 
@@ -91,13 +95,14 @@ export function AbortDialog({ target, onClose }: Props) {
     setProblem(null);
     try {
       announce(await ask());
-      onClose();
+      if (target.kind !== "runs") onClose();
     } catch (error) {
       setProblem((error as Error).message);
       setBusy(false);
     }
   };
 
+  if (batch) return <BatchDialog batch={batch} onClose={onClose} />;
   const count = matching.count;
   const nothing = target.kind === "runs" && !count;
   return (

@@ -1,4 +1,9 @@
+import { Button } from "@mantine/core";
+import { useMutation } from "urql";
 import { type FragmentType, graphql, readFragment } from "../gql";
+import type { ActionIdentifierInput } from "../gql/graphql";
+import { problemOf } from "../live/errors";
+import { announce } from "../ui/announce";
 import { useNow } from "../ui/clock";
 import { formatRelative } from "../ui/times";
 import { Time } from "../ui/Time";
@@ -20,8 +25,14 @@ export const AbortNoticeFragment = graphql(`
   }
 `);
 
+interface Props {
+  abort: FragmentType<typeof AbortNoticeFragment>;
+  /** The action that it is of; of a run, its root. */
+  id: ActionIdentifierInput;
+}
+
 /** What an abort really came to: that somebody asked is not yet that it is gone. */
-export function AbortNotice({ abort: masked }: { abort: FragmentType<typeof AbortNoticeFragment> }) {
+export function AbortNotice({ abort: masked, id }: Props) {
   const abort = readFragment(AbortNoticeFragment, masked);
   const who = abort.requestedBy?.name ?? abort.requestedBy?.subject;
   return (
@@ -42,6 +53,7 @@ export function AbortNotice({ abort: masked }: { abort: FragmentType<typeof Abor
         <p className={classes.error}>Last try: {abort.lastError}</p>
       ) : null}
       {abort.nextAttemptAt && abort.state !== "CONFIRMED" ? <NextTry at={abort.nextAttemptAt} /> : null}
+      {abort.state === "FAILED" ? <RetryButton id={id} /> : null}
     </div>
   );
 }
@@ -56,6 +68,34 @@ const STATES: Record<string, (abort: { attemptCount: number }) => string> = {
   FAILED: ({ attemptCount }) =>
     `Abort given up after the executor was told ${times(attemptCount)}: somebody must look whether it still runs.`,
 };
+
+const RetryAbort = graphql(`
+  mutation RetryAbort($id: ActionIdentifierInput!) {
+    retryAbort(id: $id) {
+      requested
+      action {
+        id
+        abort {
+          ...AbortNotice
+        }
+      }
+    }
+  }
+`);
+
+function RetryButton({ id }: { id: ActionIdentifierInput }) {
+  const [{ fetching }, retry] = useMutation(RetryAbort);
+  const ask = async (): Promise<void> => {
+    const { data, error } = await retry({ id });
+    if (data) announce(data.retryAbort.requested ? "Abort requested again" : "It is under way already");
+    else announce(problemOf(error).message);
+  };
+  return (
+    <Button size="compact-xs" variant="default" mt={6} loading={fetching} onClick={() => void ask()}>
+      Try again
+    </Button>
+  );
+}
 
 function NextTry({ at }: { at: string }) {
   const now = useNow();

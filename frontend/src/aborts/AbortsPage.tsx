@@ -2,6 +2,7 @@ import { Link } from "@tanstack/react-router";
 import { useEffect } from "react";
 import { useQuery } from "urql";
 import { graphql } from "../gql";
+import type { ActionIdentifierInput } from "../gql/graphql";
 import { problemOf } from "../live/errors";
 import { runParams } from "../live/paths";
 import { EmptyNotice, ErrorNotice, LoadingNotice } from "../ui/notices";
@@ -29,6 +30,13 @@ const PendingAborts = graphql(`
     }
   }
 `);
+
+const identifierOf = ({ project, domain, runName, name }: ActionIdentifierInput): ActionIdentifierInput => ({
+  project,
+  domain,
+  runName,
+  name,
+});
 
 /** Milliseconds between two looks. */
 const AGAIN = 2_000;
@@ -83,7 +91,7 @@ export function AbortsPage() {
                   {action.project}, {action.domain}
                 </span>
               </div>
-              {action.abort ? <AbortNotice abort={action.abort} /> : null}
+              {action.abort ? <AbortNotice abort={action.abort} id={identifierOf(action)} /> : null}
             </li>
           ))}
         </ul>

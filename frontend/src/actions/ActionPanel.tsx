@@ -153,7 +153,7 @@ function ActionView({ action: masked, onClose, onSelect, moreEvents }: ViewProps
             <pre>{action.error.message}</pre>
           </div>
         ) : null}
-        {action.abort ? <AbortNotice abort={action.abort} /> : null}
+        {action.abort ? <AbortNotice abort={action.abort} id={{ project, domain, runName, name }} /> : null}
         <Tabs defaultValue="attempts" keepMounted={false} variant="default">
           <Tabs.List>
             <Tabs.Tab value="attempts">Attempts</Tabs.Tab>

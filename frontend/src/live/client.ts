@@ -11,6 +11,7 @@ import { watch } from "./watch";
 /** The types that have no id of their own: they are kept within what holds them. */
 const PARTS = [
   "Abort",
+  "AbortProgress",
   "ActionAttempt",
   "ActionConnection",
   "ActionEdge",

@@ -50,6 +50,10 @@ const RunHeaderFragment = graphql(`
     abort {
       ...AbortNotice
     }
+    rootAction {
+      id
+      name
+    }
     createdAt
     triggeredAt
     startedAt
@@ -107,7 +111,7 @@ export function RunHeader({ run: masked }: { run: FragmentType<typeof RunHeaderF
       ) : null}
       {run.abort ? (
         <div className={classes.abort}>
-          <AbortNotice abort={run.abort} />
+          <AbortNotice abort={run.abort} id={{ project, domain, runName: name, name: run.rootAction.name }} />
         </div>
       ) : null}
       <div className={classes.progress}>

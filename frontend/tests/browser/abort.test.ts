@@ -13,7 +13,7 @@ let browser: Browser;
 let opened: Opened;
 
 beforeAll(async () => {
-  [server, browser] = await Promise.all([TestServer.start(), launch()]);
+  [server, browser] = await Promise.all([TestServer.start({ RUNGRAPH_ABORT_ATTEMPTS: "1" }), launch()]);
 });
 
 afterAll(async () => {
@@ -93,6 +93,12 @@ test("all that match are counted first, and then aborted; what had ended stays",
   await dialog.getByLabel("Why?").fill("maintenance");
   await dialog.getByRole("button", { name: "Abort 2 runs" }).click();
   await page.getByText("Abort of 2 runs requested").waitFor();
+  const progress = page.getByRole("dialog").getByRole("status");
+  await progress.getByText("0 of 2").waitFor();
+  await progress.getByText("2 may still be running").waitFor();
+  await server.execute(CLEAR, { id: actionId(runId("batch-3", "many"), "root") });
+  await progress.getByText("1 of 2").waitFor();
+  await page.getByRole("button", { name: "Close", exact: true }).last().click();
   await page.locator('[data-run="batch-2"]').getByText("abort requested").waitFor();
   await page.locator('[data-run="batch-3"][data-phase=ABORTED]').waitFor();
   await page.locator('[data-run="batch-1"][data-phase=SUCCEEDED]').waitFor();
@@ -102,4 +108,27 @@ test("all that match are counted first, and then aborted; what had ended stays",
   await page.getByText("maintenance").first().waitFor();
   await server.execute(CLEAR, { id: actionId(runId("batch-2", "many"), "root") });
   await page.getByRole("link", { name: "batch-2" }).waitFor({ state: "detached" });
+});
+
+test("an abort that was given up says so, and is tried again by a person", async () => {
+  const run = runId("stubborn", "deaf");
+  await createRun(server, run);
+  // An executor that is told, and never confirms.
+  const leaving = new AbortController();
+  const told = await fetch(server.api, {
+    method: "POST",
+    signal: leaving.signal,
+    headers: { "Content-Type": "application/json", Accept: "text/event-stream" },
+    body: JSON.stringify({ query: 'subscription { abortRequests(project: "deaf") { kind } }' }),
+  });
+  expect(told.ok).toBe(true);
+  opened = await open(browser, `${server.url}/runs/deaf/development/stubborn`);
+  const { page } = opened;
+  await page.getByRole("button", { name: "Abort", exact: true }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Abort", exact: true }).click();
+  await page.getByText("Abort given up after the executor was told once").waitFor();
+  leaving.abort();
+  await page.getByRole("button", { name: "Try again" }).click();
+  await page.getByText("Abort requested again").waitFor();
+  await page.getByText("the executor has not been told yet").waitFor();
 });

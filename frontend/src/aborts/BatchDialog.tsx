@@ -1,0 +1,65 @@
+import { Alert, Button, Group, Modal } from "@mantine/core";
+import { Link } from "@tanstack/react-router";
+import { useSubscription } from "urql";
+import { graphql } from "../gql";
+import { problemOf } from "../live/errors";
+
+const AbortProgressOf = graphql(`
+  subscription AbortProgressOf($batch: ID!) {
+    abortProgress(batch: $batch) {
+      requested
+      pending
+      confirmed
+      failed
+    }
+  }
+`);
+
+interface Props {
+  /** What stands for all aborts that were asked for together. */
+  batch: string;
+  onClose: () => void;
+}
+
+/** How far the aborts of many runs have come: asked for is not yet gone. */
+export function BatchDialog({ batch, onClose }: Props) {
+  const [{ data, error }] = useSubscription({ query: AbortProgressOf, variables: { batch } });
+  const progress = data?.abortProgress;
+  return (
+    <Modal opened onClose={onClose} title="Aborting" centered size="md">
+      {error ? (
+        <Alert color="red" role="alert">
+          {problemOf(error).message}
+        </Alert>
+      ) : progress ? (
+        <div role="status">
+          <p style={{ marginTop: 0 }}>
+            <strong>
+              {progress.confirmed.toLocaleString("en")} of {progress.requested.toLocaleString("en")}
+            </strong>{" "}
+            confirmed by the executor
+            {progress.failed ? `, ${progress.failed.toLocaleString("en")} given up` : ""}
+            {progress.pending ? `, ${progress.pending.toLocaleString("en")} may still be running` : ""}.
+          </p>
+          <progress
+            aria-label="Aborts that came to an end"
+            style={{ width: "100%", accentColor: "var(--accent)" }}
+            max={progress.requested}
+            value={progress.requested - progress.pending}
+          />
+        </div>
+      ) : (
+        <p>Asked for. Waiting for what comes of it…</p>
+      )}
+      <p className="faint">It goes on without this window.</p>
+      <Group justify="flex-end" mt="md">
+        <Link to="/aborts" className="link" onClick={onClose}>
+          All aborts that wait
+        </Link>
+        <Button variant="default" onClick={onClose}>
+          Close
+        </Button>
+      </Group>
+    </Modal>
+  );
+}
