@@ -63,7 +63,7 @@ export function DensityStrip({ filter, version, onPick }: Props) {
     }),
     [filter, end, ms, buckets],
   );
-  const [{ data, stale }, reload] = useQuery({ query: RunHistogram, variables });
+  const [{ data, stale, error }, reload] = useQuery({ query: RunHistogram, variables });
   const [kept, setKept] = useState(data);
   if (data && data !== kept) setKept(data);
   useEffect(() => {
@@ -105,7 +105,7 @@ export function DensityStrip({ filter, version, onPick }: Props) {
       </div>
       <div className={classes.side}>
         <span className="nowrap number" data-testid="density-total">
-          {total.toLocaleString("en")} {total === 1 ? "run" : "runs"}
+          {error && !kept ? "not counted" : `${total.toLocaleString("en")} ${total === 1 ? "run" : "runs"}`}
         </span>
         <label className="only-read" htmlFor="density-range">
           Over which time

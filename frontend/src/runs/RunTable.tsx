@@ -66,6 +66,11 @@ export function RunTable({ list, view, isStale, visibility, cursor, onOlder, onR
     // eslint-disable-next-line react-hooks/exhaustive-deps
   }, [cursor]);
 
+  // Another filter has another beginning.
+  useEffect(() => {
+    scroller.current?.scrollTo({ top: 0 });
+  }, [list]);
+
   const reading = useRef({ over: false, scrolled: false });
   const report = (change: Partial<{ over: boolean; scrolled: boolean }>): void => {
     reading.current = { ...reading.current, ...change };

@@ -80,6 +80,14 @@ export function RunsPage() {
       />
       <FilterChips search={search} onChange={change} />
       <DensityStrip filter={filter} version={view} onPick={(from, to) => change({ ...search, from, to })} />
+      {problem && view.ids.length ? (
+        <p className={classes.problem} role="alert">
+          Not everything could be read: {problem.message}{" "}
+          <button type="button" className={classes.linkButton} onClick={retry}>
+            Try again
+          </button>
+        </p>
+      ) : null}
       {problem && !view.ids.length ? (
         <ErrorNotice title="The runs could not be read" problem={problem} retry={retry} />
       ) : view.synced && !view.ids.length ? (
