@@ -126,6 +126,19 @@ class Row:
         self.touched = True
         return True
 
+    @property
+    def waits(self) -> bool:
+        """Whether an abort of it is not confirmed."""
+        return self.abort in (AbortState.REQUESTED, AbortState.RETRYING, AbortState.FAILED)
+
+    def confirm_abort(self, below: "Sequence[Row]", now: Window) -> None:
+        """The action is gone: of what is below it the abort is confirmed too, or asked for and confirmed."""
+        if not self.waits:
+            return
+        for row in (self, *below):
+            if row.request_abort(self.abort_reason, now) or row.waits:
+                row.abort, row.touched = AbortState.CONFIRMED, True
+
     def check(self, found: Action) -> None:
         """That the answer is what is known, and that nothing moved that must not."""
         before, self.seen = self.seen, found

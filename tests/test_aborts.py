@@ -18,7 +18,7 @@ from repo import (
     RunIdentifier,
     RunNotFound,
 )
-from tests.making import ADA, RUN, action, at, make_run, new
+from tests.making import ADA, RUN, action, at, make_run, new, update
 
 ABORTED, SUCCEEDED = ActionPhase.ABORTED, ActionPhase.SUCCEEDED
 OTHER = Identity(IdentityKind.APPLICATION, "janitor")
@@ -183,3 +183,86 @@ async def test_the_state_of_an_action_is_kept(repository: ActionRepo) -> None:
     ):
         with pytest.raises(ActionNotFound):
             await call
+
+
+async def test_confirming_aborts_what_has_not_finished_below_for_the_same_reason(
+    repository: ActionRepo,
+) -> None:
+    tree = {"b": "a0", "done": "b", "below_done": "done", "own": "b", "below_own": "own", "beside": "a0"}
+    await make_run(repository, **tree)
+    other = RunIdentifier("etl", "production", "other")
+    await make_run(repository, other, b="a0")
+    await repository.update_action_phase(action("done"), SUCCEEDED, 1)
+    await repository.update_action_phase(action("below_done"), ActionPhase.FAILED, 1)
+    await repository.abort_action(action("own"), "its own reason", OTHER)
+    await repository.abort_action(action("b"), "too expensive", ADA)
+    before = await repository.get_actions([action(name) for name in ("a0", "done", "below_done", "beside")])
+    await repository.clear_abort_request(action("b"))
+
+    found = await repository.get_actions([action(name) for name in ("a0", *tree)])
+    assert {id: found[id] for id in before} == before
+    for name, reason, who in (
+        ("b", "too expensive", ADA),
+        ("own", "its own reason", OTHER),
+        ("below_own", "too expensive", ADA),
+    ):
+        one = found[action(name)]
+        assert (one.phase, one.abort and one.abort.state) == (ABORTED, AbortState.CONFIRMED), name
+        assert one.abort is not None
+        assert (one.abort.reason, one.abort.requested_by) == (reason, who)
+        assert one.abort.confirmed_at is not None
+        assert one.ended_at is not None
+    mine, below = found[action("b")].abort, found[action("below_own")].abort
+    assert mine is not None
+    assert below is not None
+    assert (below.requested_at, below.confirmed_at) == (mine.requested_at, mine.confirmed_at)
+    # One transaction: whoever looks sees all of it or nothing.
+    assert len({found[action(name)].revision for name in ("b", "own", "below_own")}) == 1
+    assert await repository.list_pending_aborts() == []
+    assert (await repository.get_action(action("b", other))).phase is ActionPhase.QUEUED
+
+
+async def test_confirming_reaches_the_deepest_action(repository: ActionRepo) -> None:
+    names = [f"n{number:03}" for number in range(200)]
+    chain = dict(zip(names, ["a0", *names], strict=False))
+    await make_run(repository, **chain)
+    await repository.abort_run(RUN, "all of it", ADA)
+    await repository.clear_abort_request(action())
+    found = await repository.get_actions([action(name) for name in names])
+    assert {(one.phase, one.abort_state, one.abort_reason) for one in found.values()} == {
+        (ABORTED, AbortState.CONFIRMED, "all of it")
+    }
+    assert len(found) == 200
+
+
+async def test_confirming_what_nobody_asked_for_leaves_all_below_alone(repository: ActionRepo) -> None:
+    await make_run(repository, b="a0")
+    await repository.clear_abort_request(action())
+    await repository.abort_run(RUN, None, ADA)
+    await repository.clear_abort_request(action())
+    await repository.create_actions([new("late", "a0")])
+    await repository.clear_abort_request(action())
+    assert (await repository.get_action(action("b"))).phase is ABORTED
+    assert (await repository.get_action(action("late"))).phase is ActionPhase.QUEUED
+
+
+async def test_confirming_a_tree_everywhere_at_once_while_it_works_ends_without_a_deadlock(
+    repository: ActionRepo,
+) -> None:
+    children = {f"c{number}": "a0" for number in range(6)}
+    below = {f"d{number}": f"c{number}" for number in range(6)}
+    await make_run(repository, **children, **below)
+    names = ["a0", *children, *below]
+    for name in ("a0", "c1", "c3", "d2"):
+        await repository.abort_action(action(name), name, ADA)
+    updates = [update(name, ActionPhase.RUNNING) for name in reversed(names)]
+    async with asyncio.timeout(30):
+        await asyncio.gather(
+            *(repository.clear_abort_request(action(name)) for name in ("d2", "c3", "a0", "c1")),
+            *(repository.update_action_phases(updates) for _ in range(4)),
+        )
+    found = await repository.get_actions([action(name) for name in names])
+    assert {one.phase for one in found.values()} == {ABORTED}
+    reasons = {id.name: one.abort_reason for id, one in found.items()}
+    assert (reasons["c1"], reasons["c3"], reasons["d2"]) == ("c1", "c3", "d2")
+    assert reasons["d1"] in ("a0", "c1")

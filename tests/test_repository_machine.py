@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -207,7 +207,7 @@ class RepositoryMachine(RuleBasedStateMachine):
         call, row = self.repository.mark_abort_attempt(self.id(*key)), self.record.rows.get(key)
         if row is None:
             return self.refused(call, ActionNotFound)
-        if row.abort not in (AbortState.REQUESTED, AbortState.RETRYING):
+        if not row.waits:
             return self.refused(call, Conflict)
         row.abort, row.abort_count, row.touched = AbortState.RETRYING, row.abort_count + 1, True
         assert self.wait(call) == row.abort_count
@@ -218,9 +218,36 @@ class RepositoryMachine(RuleBasedStateMachine):
         call, row = self.repository.clear_abort_request(self.id(*key)), self.record.rows.get(key)
         if row is None:
             return self.refused(call, ActionNotFound)
+        now = Window(datetime.now(UTC))
         self.wait(call)
-        if row.abort in (AbortState.REQUESTED, AbortState.RETRYING):
-            row.abort, row.touched = AbortState.CONFIRMED, True
+        row.confirm_abort(self.record.below(*key), now)
+
+    @rule(most=st.integers(1, 2))
+    def drive_aborts(self, most: int) -> None:
+        """Tell of everything that is due; what was told so often already is given up."""
+        due = [row for row in self.record.rows.values() if row.waits and row.abort is not AbortState.FAILED]
+        told = self.wait(self.repository.tell_of_aborts([(self.project, None)], 100, most))
+        assert (len(told.aborts), told.given_up) == tuple(map(len, self._drive(due, most)))
+
+    def _drive(self, due: list[Row], most: int) -> tuple[list[Row], list[Row]]:
+        over = [row for row in due if row.abort_count >= most]
+        for row in due:
+            row.abort, row.touched = AbortState.RETRYING, True
+            row.abort_count += row not in over
+        for row in over:
+            row.abort = AbortState.FAILED
+        return [row for row in due if row not in over], over
+
+    @rule(number=ACTIONS)
+    def retry_abort(self, number: int) -> None:
+        key = self.pick(number)
+        call, row = self.repository.retry_abort(self.id(*key)), self.record.rows.get(key)
+        if row is None:
+            return self.refused(call, ActionNotFound)
+        was_given_up = row.abort is AbortState.FAILED
+        assert self.wait(call) == was_given_up
+        if was_given_up:
+            row.abort, row.abort_count, row.touched = AbortState.REQUESTED, 0, True
 
     @rule(number=ACTIONS, state=st.none() | st.sampled_from(["", "s1", "é\n"]))
     def touch_state(self, number: int, state: str | None) -> None:
@@ -305,11 +332,7 @@ class RepositoryMachine(RuleBasedStateMachine):
             assert children[action.key] == sum(row.parent == name for row in self.record.run(run))
         await self._compare_events(ids)
         waiting = [x.identifier for x in await repository.list_pending_aborts() if x.project == self.project]
-        assert sorted(map(str, waiting)) == sorted(
-            str(ids[key])
-            for key, row in rows.items()
-            if row.abort in (AbortState.REQUESTED, AbortState.RETRYING)
-        )
+        assert sorted(map(str, waiting)) == sorted(str(ids[key]) for key, row in rows.items() if row.waits)
 
     async def _compare_events(self, ids: dict[tuple[str, str], ActionIdentifier]) -> None:
         events = await self.repository.list_all_events(ids.values())
@@ -336,7 +359,11 @@ def phases_of(rows: Iterable[Row]) -> Counter[ActionPhase]:
 
 
 @pytest.mark.timeout(400)  # the search for the shortest calls that fail takes its time
-def test_any_calls_in_any_order_leave_what_the_rules_say(database_url: str) -> None:
+def test_any_calls_in_any_order_leave_what_the_rules_say(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What was told is due again at once.
+    monkeypatch.setattr("repo.leases.pause_after", lambda attempts: timedelta(0))
     with asyncio.Runner() as runner:
 
         class Machine(RepositoryMachine):
