@@ -52,7 +52,7 @@ export function ActionDetails({ action: masked, onSelect }: Props) {
       action.dependencies.length ? (
         <span className={classes.names}>
           {action.dependencies.map((name) => (
-            <button key={name} type="button" className={classes.nameLink} onClick={() => onSelect(name)}>
+            <button key={name} type="button" className="link-button" onClick={() => onSelect(name)}>
               {name}
             </button>
           ))}

@@ -9,6 +9,7 @@ import type { RunName } from "../live/paths";
 import { useWhenBack } from "../live/useWhenBack";
 import { CopyButton } from "../ui/CopyButton";
 import { Duration } from "../ui/Duration";
+import { ErrorBox } from "../ui/ErrorBox";
 import { JsonView } from "../ui/JsonView";
 import { EmptyNotice, ErrorNotice, LoadingNotice } from "../ui/notices";
 import { PhaseBadge } from "../ui/PhaseBadge";
@@ -145,14 +146,7 @@ function ActionView({ action: masked, onClose, onSelect, moreEvents }: ViewProps
             <span className="faint">cache {words(action.cacheStatus).toLowerCase()}</span>
           ) : null}
         </div>
-        {action.error ? (
-          <div className={classes.error} role="group" aria-label="Error">
-            <strong>
-              {words(action.error.kind)} error{action.error.code ? ` ${action.error.code}` : ""}
-            </strong>
-            <pre>{action.error.message}</pre>
-          </div>
-        ) : null}
+        {action.error ? <ErrorBox error={action.error} label="Error" /> : null}
         {action.abort ? <AbortNotice abort={action.abort} id={{ project, domain, runName, name }} /> : null}
         <Tabs defaultValue="attempts" keepMounted={false} variant="default">
           <Tabs.List>

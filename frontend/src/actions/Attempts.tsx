@@ -1,6 +1,7 @@
 import { type FragmentType, graphql, readFragment } from "../gql";
 import type { ActionAttemptsFragment as AttemptsData } from "../gql/graphql";
 import { Duration } from "../ui/Duration";
+import { ErrorBox } from "../ui/ErrorBox";
 import { JsonView } from "../ui/JsonView";
 import { isSafeLink } from "../ui/links";
 import { EmptyNotice } from "../ui/notices";
@@ -92,14 +93,7 @@ function AttemptView({ attempt, name, isSaid }: ViewProps) {
           <span className="faint">cache {words(attempt.cacheStatus).toLowerCase()}</span>
         ) : null}
       </div>
-      {error && !isSaid ? (
-        <div className={classes.error}>
-          <strong>
-            {words(error.kind)} error{error.code ? ` ${error.code}` : ""}
-          </strong>
-          <pre>{error.message}</pre>
-        </div>
-      ) : null}
+      {error && !isSaid ? <ErrorBox error={error} label="Error of the attempt" /> : null}
       {logs.length ? (
         <>
           <h4 className={classes.part}>Logs</h4>

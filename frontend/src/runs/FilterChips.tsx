@@ -36,7 +36,7 @@ export function FilterChips({ search, onChange }: Props) {
           </button>
         </span>
       ))}
-      <button type="button" className={classes.linkButton} onClick={() => onChange({ q: search.q })}>
+      <button type="button" className="link-button" onClick={() => onChange({ q: search.q })}>
         Clear all
       </button>
     </div>

@@ -7,6 +7,7 @@ import { type FragmentType, graphql, readFragment } from "../gql";
 import type { RunHeaderFragment as Run } from "../gql/graphql";
 import { CopyButton } from "../ui/CopyButton";
 import { Duration } from "../ui/Duration";
+import { ErrorBox } from "../ui/ErrorBox";
 import { PhaseBadge } from "../ui/PhaseBadge";
 import { describeCounts, PhaseBar } from "../ui/PhaseBar";
 import { hasEnded, words } from "../ui/phases";
@@ -102,15 +103,12 @@ export function RunHeader({ run: masked }: { run: FragmentType<typeof RunHeaderF
         </div>
       </div>
       {run.error ? (
-        <div className={classes.error} role="group" aria-label="What went wrong">
-          <strong>
-            {words(run.error.kind)} error{run.error.code ? ` ${run.error.code}` : ""}
-          </strong>
-          <pre>{run.error.message}</pre>
+        <div className={classes.notice}>
+          <ErrorBox error={run.error} label="What went wrong" />
         </div>
       ) : null}
       {run.abort ? (
-        <div className={classes.abort}>
+        <div className={classes.notice}>
           <AbortNotice abort={run.abort} id={{ project, domain, runName: name, name: run.rootAction.name }} />
         </div>
       ) : null}
@@ -190,7 +188,7 @@ function Facts({ run }: { run: Run }) {
       <div className={classes.more}>
         <dt className="only-read">More</dt>
         <dd>
-          <button type="button" aria-expanded={all} onClick={() => setAll(!all)}>
+          <button type="button" className="link-button" aria-expanded={all} onClick={() => setAll(!all)}>
             {all ? "Less" : "More"}
           </button>
         </dd>

@@ -1,12 +1,7 @@
-import {
-  type ColumnVisibilityState,
-  columnVisibilityFeature,
-  tableFeatures,
-  useTable,
-} from "@tanstack/react-table";
+import { type ColumnVisibilityState, useTable } from "@tanstack/react-table";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useEffect, useMemo, useRef } from "react";
-import { columns } from "./columns";
+import { columns, features } from "./columns";
 import { RunRow } from "./RunRow";
 import classes from "./RunTable.module.css";
 import type { ListView, RunList } from "./runList";
@@ -15,8 +10,6 @@ import type { RunRowData } from "./useRunList";
 const ROW = 46;
 /** Rows before the end at which older ones are asked for. */
 const AHEAD = 20;
-
-export const features = tableFeatures({ columnVisibilityFeature });
 
 interface Props {
   list: RunList<RunRowData>;

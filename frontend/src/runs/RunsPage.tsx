@@ -83,7 +83,7 @@ export function RunsPage() {
       {problem && view.ids.length ? (
         <p className={classes.problem} role="alert">
           Not everything could be read: {problem.message}{" "}
-          <button type="button" className={classes.linkButton} onClick={retry}>
+          <button type="button" className="link-button" onClick={retry}>
             Try again
           </button>
         </p>
@@ -93,7 +93,7 @@ export function RunsPage() {
       ) : view.synced && !view.ids.length ? (
         <EmptyNotice title={isFiltered(search) ? "No run matches" : "No runs yet"}>
           {isFiltered(search) ? (
-            <button type="button" className={classes.linkButton} onClick={() => change({})}>
+            <button type="button" className="link-button" onClick={() => change({})}>
               Clear the filter
             </button>
           ) : (

@@ -1,4 +1,9 @@
-import { type Column, createColumnHelper } from "@tanstack/react-table";
+import {
+  type Column,
+  columnVisibilityFeature,
+  createColumnHelper,
+  tableFeatures,
+} from "@tanstack/react-table";
 import { Duration } from "../ui/Duration";
 import { PhaseBadge } from "../ui/PhaseBadge";
 import { PhaseBar } from "../ui/PhaseBar";
@@ -7,7 +12,9 @@ import { Time } from "../ui/Time";
 import type { RunRowFragment as Run } from "../gql/graphql";
 import { RunLink } from "./RunLink";
 import classes from "./RunTable.module.css";
-import type { features } from "./RunTable";
+
+/** What the table can do. */
+export const features = tableFeatures({ columnVisibilityFeature });
 
 /** What a column is called, how wide it is, and what it shows of a run. */
 export interface ColumnLook {
