@@ -160,7 +160,7 @@ def _is_public(address: str) -> bool:
     )
 
 
-_LEADS_TO_IPV4 = [ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96")]
+_LEADS_TO_IPV4 = [ipaddress.IPv6Network(text) for text in ("64:ff9b::/96", "64:ff9b:1::/48", "::/96")]
 
 
 async def _addresses(host: str, port: int) -> list[str]:
