@@ -2,40 +2,28 @@
 
 import asyncio
 import io
-import json
-import random
 import sys
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import aclosing
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 
-import httpx2
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
 from graph.watch_tree import BAD, SUBSCRIPTION, WatchedAction, WatchedRun
 from graph.watch_view import draw, harmless, plain_line, plain_summary
-from ingest.client import ApiError, ServerAway, graphql_url
+from ingest import subscription
+from ingest.client import ApiError, GraphQLClient, graphql_url
+from ingest.subscription import Trouble
 from repo.errors import InvalidArgument
 from repo.identifiers import RunIdentifier
 
 FRAMES_PER_SECOND = 4
-_SILENCE_S = 40.0
-"""The server says something every 15 s; after this long the connection counts as lost."""
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 5.0
-_AWAY = {429, 502, 503, 504}
-_PASSING = {"INTERNAL_SERVER_ERROR", "SERVICE_UNAVAILABLE"}
 
 Changed = Callable[[list[WatchedAction]], None]
-Trouble = Callable[[str | None], None]
 Following = Callable[[Changed, Trouble], Coroutine[None, None, None]]
-
-
-class _Lost(Exception):
-    """The stream was cut off, or there is no server now; the message says how."""
 
 
 def run_identifier(
@@ -153,84 +141,16 @@ async def follow(
     `changed` is called after each frame; `trouble` with what went wrong, and with None once it is over.
     Without `wait`, a server that is not there at the start raises ServerAway.
     """
-    pause, in_trouble = _FIRST_PAUSE_S, False
-    timeout = httpx2.Timeout(10, read=_SILENCE_S)
-    # The server is the user's own: a proxy from the environment is not asked.
-    async with httpx2.AsyncClient(timeout=timeout, trust_env=False) as http:
-        while True:
-            try:
-                async with aclosing(_frames(http, url, run_id, run.cursor)) as frames:
-                    async for frame in frames:
-                        changes = run.apply(frame)
-                        if in_trouble:
-                            pause, in_trouble = _FIRST_PAUSE_S, False
-                            trouble(None)
-                        changed(changes)
-                if run.ended:
-                    return
-                raise _Lost("the server ended the stream")
-            except _Lost as lost:
-                if run.cursor is None and not wait:
-                    raise ServerAway(f"no server answers at {url} ({lost})") from None
-                if not in_trouble:
-                    in_trouble = True
-                    what = f"No server at {url} yet" if run.cursor is None else "Connection lost"
-                    trouble(f"{what}, trying again … ({lost})")
-            # A little chance keeps clients from coming back all at once.
-            await asyncio.sleep(pause * random.uniform(0.5, 1))
-            pause = min(pause * 2, _LONGEST_PAUSE_S)
-
-
-async def _frames(
-    http: httpx2.AsyncClient, url: str, run_id: RunIdentifier, after: str | None
-) -> AsyncGenerator[dict[str, Any], None]:
-    """The frames of one connection. Raises _Lost where it makes sense to try again, else ApiError."""
     name = {"project": run_id.project, "domain": run_id.domain, "name": run_id.name}
-    question = {"query": SUBSCRIPTION, "variables": {"run": name, "after": after}}
-    try:
-        async with http.stream(
-            "POST", url, json=question, headers={"Accept": "text/event-stream"}
-        ) as response:
-            if response.status_code in _AWAY:
-                raise _Lost(f"status {response.status_code}")
-            if not response.headers.get("content-type", "").startswith("text/event-stream"):
-                raise ApiError(f"{url} is no GraphQL server (it answered with status {response.status_code})")
-            async with aclosing(_events(response)) as events:
-                async for event, data in events:
-                    if event == "complete":
-                        return
-                    if event == "next":
-                        yield _frame(json.loads(data))
-    except httpx2.TransportError as error:
-        raise _Lost(str(error) or type(error).__name__) from None
-    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-        raise ApiError(f"{url}: {error}") from None
-    raise _Lost("the stream was cut off")
-
-
-def _frame(answer: dict[str, Any]) -> dict[str, Any]:
-    if answer.get("errors"):
-        first = answer["errors"][0]
-        message, code = first.get("message", "unknown error"), (first.get("extensions") or {}).get("code")
-        if code in _PASSING:
-            raise _Lost(message)
-        raise ApiError(message, code)
-    frame: dict[str, Any] = answer["data"]["actions"]
-    return frame
-
-
-async def _events(response: httpx2.Response) -> AsyncGenerator[tuple[str, str], None]:
-    """The server-sent events of a response, as name and data. Read as bytes: texts may hold characters
-    that Python, but not the protocol, takes for the end of a line."""
-    event, data, rest = "message", "", b""
-    async for chunk in response.aiter_bytes():
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            field, _, value = line.removesuffix(b"\r").decode().partition(":")
-            if field == "event":
-                event = value.removeprefix(" ")
-            elif field == "data":
-                data = value.removeprefix(" ")
-            elif not field and not value:
-                yield event, data
-                event, data = "message", ""
+    async with GraphQLClient(url) as client:
+        stream = subscription.follow(
+            client,
+            SUBSCRIPTION,
+            {"run": name},
+            wait=wait,
+            trouble=trouble,
+            is_over=lambda: run.ended,
+        )
+        async with aclosing(stream) as frames:
+            async for frame in frames:
+                changed(run.apply(frame))

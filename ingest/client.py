@@ -10,7 +10,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import httpx2
 
-_AWAY = {429, 502, 503, 504}
+AWAY = {429, 502, 503, 504}
+"""What a server answers, or a proxy for it, that is overloaded or not there now."""
 _TIMEOUT_S = 60
 _LONGEST_PAUSE_S = 5.0
 
@@ -61,7 +62,7 @@ class GraphQLClient:
         self._on_away = on_away
         self._away = False
         # The server is the user's own: a proxy from the environment is not asked.
-        self._http = httpx2.AsyncClient(transport=transport, timeout=_TIMEOUT_S, trust_env=False)
+        self.http = httpx2.AsyncClient(transport=transport, timeout=_TIMEOUT_S, trust_env=False)
 
     async def __aenter__(self) -> Self:
         return self
@@ -69,7 +70,7 @@ class GraphQLClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._http.aclose()
+        await self.http.aclose()
 
     async def execute(self, query: str, variables: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The `data` of the answer. Raises ApiError where there are errors."""
@@ -98,14 +99,14 @@ class GraphQLClient:
 
     async def _post(self, body: bytes) -> dict[str, Any]:
         try:
-            response = await self._http.post(
+            response = await self.http.post(
                 self.url, content=body, headers={"content-type": "application/json"}
             )
         except httpx2.TransportError as error:
             raise _Away(str(error) or type(error).__name__) from None
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise ApiError(f"{self.url}: {error}") from None
-        if response.status_code in _AWAY:
+        if response.status_code in AWAY:
             raise _Away(f"status {response.status_code}")
         try:
             answer = response.json()

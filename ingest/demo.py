@@ -3,19 +3,22 @@
 import asyncio
 import random
 import secrets
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import httpx2
 from rich.console import Console
 from rich.markup import escape
 
+from ingest.aborts import AbortRequests, FollowedAborts
 from ingest.client import ApiError, GraphQLClient
 from ingest.executor import Executor
 from ingest.history import write_history
 from ingest.plan import Json, Plan
 from ingest.player import Player
 from ingest.scenarios import EXECUTOR, PROJECT, SCENARIOS, plan_scenario
+from repo.identifiers import RunIdentifier
 from repo.phases import ActionPhase
 
 HISTORY = 20
@@ -29,7 +32,8 @@ _BETWEEN_WHEN_MANY_S = 600.0
 _LOOK_AFTER_S = 30.0
 _TICK_S = 1.0
 
-_MINE: Json = {"project": PROJECT, "labels": [{"key": "executor", "value": EXECUTOR}]}
+_MY_LABEL = {"key": "executor", "value": EXECUTOR}
+_MINE: Json = {"project": PROJECT, "labels": [_MY_LABEL]}
 _UNFINISHED = [phase.name for phase in ActionPhase if not phase.is_terminal]
 
 
@@ -98,7 +102,11 @@ class Demo:
         self._say = say
         self._seed = secrets.randbits(32) if seed is None else seed
         self._speed = speed
-        self._playing: dict[str, asyncio.Task[None]] = {}
+        self._playing: dict[RunIdentifier, asyncio.Task[None]] = {}
+        self._players: dict[RunIdentifier, tuple[Player, FollowedAborts]] = {}
+        self._requests = AbortRequests(executor.client, PROJECT, self._tell_of_requests)
+        self._set_aside: set[RunIdentifier] = set()
+        """Runs in which something is asked for in vain, until the next look."""
 
     async def write_past(self, wanted: int) -> None:
         """Make finished runs of the last day, until there are so many runs of the demo's."""
@@ -116,15 +124,31 @@ class Demo:
             await write_history(self.executor, plan, lambda done, total: None)
 
     async def leftovers(self) -> list[Plan]:
-        """The demo's runs that are unfinished, or whose abort waits, and that nobody plays here."""
+        """The demo's runs that are unfinished, or whose abort waits, and that nobody plays here. Who plays
+        one of the others is told that it has ended."""
+        played = [(run, heard) for run, (player, heard) in self._players.items() if player.begun]
         nodes = await self.executor.runs({**_MINE, "phases": _UNFINISHED})
         nodes += await self.executor.runs({**_MINE, "abortPending": True})
-        plans: dict[str, Plan] = {}
-        for node in nodes:
-            plan = _plan_again(node)
-            if plan and str(plan.run) not in self._playing:
-                plans[str(plan.run)] = plan
-        return list(plans.values())
+        plans = {plan.run: plan for plan in map(_plan_again, nodes) if plan}
+        for run, heard in played:
+            if run not in plans:
+                heard.end()
+        return [plan for run, plan in plans.items() if run not in self._playing]
+
+    async def asked_of_nobody(self) -> list[Plan]:
+        """The demo's runs in which something is to be stopped, and that nobody plays here."""
+        plans = []
+        for run in self._neglected():
+            node = await self.executor.run(run)
+            plan = _plan_again(node) if node and _MY_LABEL in node["labels"] else None
+            if plan:
+                plans.append(plan)
+            else:
+                self._set_aside.add(run)
+        return plans
+
+    def _neglected(self) -> set[RunIdentifier]:
+        return self._requests.runs() - self._playing.keys() - self._set_aside
 
     async def keep_going(self, live: int, max_runs: int, *, forever: bool = True) -> None:
         """Play `live` runs at a time, and fewer and seldom once there are `max_runs`.
@@ -134,11 +158,16 @@ class Demo:
         clock = asyncio.get_running_loop()
         look_after = begin_next = clock.time()
         warned = False
-        try:
-            while True:
+        async with self._hearing() as following:
+            while not following.done():
+                left = []
                 if clock.time() >= look_after:
                     look_after = clock.time() + _LOOK_AFTER_S
-                    for plan in await self.leftovers():
+                    self._set_aside.clear()
+                    left = await self.leftovers()
+                left += await self.asked_of_nobody()
+                for plan in left:
+                    if plan.run not in self._playing:
                         self._say(f"going on with {plan.run}")
                         self._begin(plan)
                 if clock.time() >= begin_next and len(self._playing) < live:
@@ -148,7 +177,7 @@ class Demo:
                         self._say(f"there are {count} runs; from now on a new one only every 10 minutes")
                         warned = True
                     if many and not forever:
-                        if not self._playing:
+                        if not self._playing and self._requests.is_synced and not self._neglected():
                             return
                     elif not many or not self._playing:
                         scenario, seed, rng = self._choose(count)
@@ -159,28 +188,44 @@ class Demo:
                         _BETWEEN_WHEN_MANY_S if many and forever else _BETWEEN_S / self._speed
                     )
                 await asyncio.sleep(_TICK_S / self._speed)
+            following.result()
+
+    @asynccontextmanager
+    async def _hearing(self) -> AsyncIterator[asyncio.Task[None]]:
+        """Hear of aborts as long as the context lasts, at whose end nothing is played any more."""
+        following = asyncio.create_task(self._requests.follow())
+        try:
+            yield following
         finally:
-            for task in self._playing.values():
+            tasks = [following, *self._playing.values()]
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*self._playing.values(), return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _tell_of_requests(self, trouble: str | None) -> None:
+        self._say(f"abort requests: {trouble or 'they come again'}")
 
     def _begin(self, plan: Plan) -> None:
-        name = str(plan.run)
-        if name not in self._playing:
-            self._playing[name] = asyncio.create_task(self._play(plan))
-            self._playing[name].add_done_callback(lambda _: self._playing.pop(name))
+        self._playing[plan.run] = asyncio.create_task(self._play(plan))
+        self._playing[plan.run].add_done_callback(lambda _: self._playing.pop(plan.run))
 
     async def _play(self, plan: Plan) -> None:
         try:
             if plan.root.fields["spec"]["beganAt"]:
                 phase = await write_history(self.executor, plan, lambda done, total: None)
-                if phase is not ActionPhase.ABORTED:
+                if phase is not ActionPhase.ABORTED and not self._requests.of(plan.run):
                     return
-            player = Player(self.executor, plan, speed=self._speed, tick_s=_TICK_S / self._speed)
+            heard = FollowedAborts(self._requests, plan.run)
+            player = Player(self.executor, plan, heard, speed=self._speed, tick_s=_TICK_S / self._speed)
+            self._players[plan.run] = player, heard
             phase = await player.play()
             self._say(f"ended {plan.run}: {phase.name}")
         except ApiError as error:
             self._say(f"gave up {plan.run} for now: {error}")
+        finally:
+            self._players.pop(plan.run, None)
+            if self._requests.of(plan.run):
+                self._set_aside.add(plan.run)
 
     def _choose(self, number: int) -> tuple[str, int, random.Random]:
         """The demo's run of this number: its scenario, its own seed, and chance for the rest."""

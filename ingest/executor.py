@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ingest.client import ApiError, GraphQLClient
 from ingest.plan import Json, Plan
+from repo.identifiers import RunIdentifier
 from repo.phases import ActionPhase
 
 BATCH = 1000
@@ -40,6 +41,9 @@ _ACTIONS = """query ActionsOfRun($run: RunIdentifierInput!, $after: String) {
 _ABORTS = """query Aborts($run: RunIdentifierInput!) {
   run(id: $run) { phase abort { state } }
   pendingAborts(first: 1000) { nodes { project domain runName name } }
+}"""
+_RUN = """query Run($run: RunIdentifierInput!) {
+  run(id: $run) { project domain name labels { key value } rootAction { spec } }
 }"""
 _RUNS = """query RunsOf($filter: RunFilter!, $after: String) {
   runs(filter: $filter, first: 1000, after: $after) {
@@ -137,18 +141,26 @@ class Executor:
             asked.insert(0, plan.root.name)
         return run and ActionPhase[run["phase"]], list(dict.fromkeys(asked))
 
-    async def mark_abort_attempt(self, action: Json) -> None:
-        """Say that stopping the action is under way."""
+    async def mark_abort_attempt(self, action: Json) -> int:
+        """Say that stopping the action is under way; how often that was said by now."""
         try:
-            await self.client.execute(_MARK, {"id": action})
+            data = await self.client.execute(_MARK, {"id": action})
         except ApiError as error:
             # Somebody else has confirmed it since it was listed.
             if error.code != "CONFLICT":
                 raise
+            return 1
+        return int(data["markAbortAttempt"]["attemptCount"])
 
     async def clear_abort_request(self, action: Json) -> None:
         """Say that the action is gone."""
         await self.client.execute(_CLEAR, {"id": action})
+
+    async def run(self, run: RunIdentifier) -> Json | None:
+        """project, domain, name, labels and rootAction.spec of a run, if there is one."""
+        name = {"project": run.project, "domain": run.domain, "name": run.name}
+        found: Json | None = (await self.client.execute(_RUN, {"run": name}))["run"]
+        return found
 
     async def runs(self, wanted: Json) -> list[Json]:
         """project, domain, name and rootAction.spec of every run that matches."""

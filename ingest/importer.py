@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from ingest.aborts import PolledAborts
 from ingest.client import ApiError, GraphQLClient, ServerAway
 from ingest.executor import Executor
 from ingest.history import Progress as Told
@@ -121,7 +122,9 @@ async def _import(
         if speed is None:
             phase = await write_history(executor, plan, progress)
         else:
-            phase = await Player(executor, plan, speed=speed, progress=progress).play()
+            phase = await Player(
+                executor, plan, PolledAborts(executor, plan), speed=speed, progress=progress
+            ).play()
     tasks = len(plan.actions) - 1
     _say(
         console,

@@ -56,6 +56,8 @@ class PlannedAction:
     """More fields of createAction: group, spec, labels, task, …"""
     dependencies: tuple[str, ...] = ()
     """Names of the actions that have to end before it can begin."""
+    deaf_for: int = 0
+    """How many requests to stop it while it is at work it does not heed."""
 
     def start_of(self, attempt: int) -> int | None:
         """The offset at which this attempt began to run."""

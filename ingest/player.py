@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from ingest.aborts import AbortsOfRun
 from ingest.executor import Executor
 from ingest.history import Progress
-from ingest.plan import Json, Plan, PlannedAction, Step
+from ingest.plan import Json, Note, Plan, PlannedAction, Step
 from repo.phases import ActionPhase
 
 _Due = tuple[PlannedAction, Step]
+_LOOK_AGAIN_S = 5.0
+"""How long to wait at the most for what may be asked."""
 
 
 class Player:
@@ -19,29 +22,33 @@ class Player:
 
     A plan that was played in part goes on where it was. An action that is aborted takes its descendants
     with it; what depends on it never starts; and an action above it fails where it would have succeeded.
+    Of what is asked to stop nothing more is reported until it is gone; what is deaf for a number of
+    requests is gone, and with it what it is part of, when it is asked once more.
     """
 
     def __init__(
         self,
         executor: Executor,
         plan: Plan,
+        aborts: AbortsOfRun,
         *,
         speed: float = 1,
         tick_s: float = 0.25,
-        poll_s: float = 1,
         progress: Progress = lambda done, total: None,
     ) -> None:
-        """`speed` is seconds of the plan per second; what falls due within a tick goes out together, and
-        aborts are asked for every `poll_s` seconds."""
+        """`speed` is seconds of the plan per second; what falls due within a tick goes out together."""
         self._executor = executor
         self._plan = plan
+        self._aborts = aborts
         self._speed = speed
         self._tick_s = tick_s
-        self._poll_s = poll_s
         self._progress = progress
         self._waiting: deque[_Due] = deque()
         self._reached: dict[str, tuple[int, ActionPhase]] = {}
         self._lost: set[str] = set()
+        self._gone: set[str] = set()
+        self.begun = False
+        """Whether the server knows of the run."""
         self._position = 0
         self._resumed_at = datetime.now(UTC)
 
@@ -51,15 +58,13 @@ class Player:
         await self._catch_up()
         clock = asyncio.get_running_loop()
         began = clock.time()
-        polled = began - self._poll_s
         self._resumed_at = datetime.now(UTC)
         while True:
-            if clock.time() - polled >= self._poll_s:
-                polled = clock.time()
-                if await self._honour_aborts():
-                    return ActionPhase.ABORTED
-            if not self._waiting:
-                return self._reached[root][1]
+            unheeded = await self._honour_aborts()
+            if root in self._gone:
+                return ActionPhase.ABORTED
+            if not unheeded and (not self._waiting or root in self._lost):
+                return ActionPhase.ABORTED if root in self._lost else self._reached[root][1]
             now_ms = self._position + (clock.time() - began) * 1000 * self._speed
             due = []
             while self._waiting and self._waiting[0][1].offset_ms <= now_ms:
@@ -68,7 +73,9 @@ class Player:
             self._tell()
             if self._waiting:
                 until_next = (self._waiting[0][1].offset_ms - now_ms) / 1000 / self._speed
-                await asyncio.sleep(min(max(until_next, self._tick_s), self._poll_s))
+                await self._aborts.wait(min(max(until_next, self._tick_s), _LOOK_AGAIN_S))
+            elif unheeded:
+                await self._aborts.wait(_LOOK_AGAIN_S)
 
     async def _catch_up(self) -> None:
         """Find out where an earlier player stopped."""
@@ -113,9 +120,12 @@ class Player:
             if step.state is not None:
                 states[action.name] = step.state
             self._reached[action.name] = step.rank
-        await self._executor.report(created, events, phases)
+        await self._executor.report(created)
+        self.begun = self._plan.root.name in self._reached
+        # Before the phases: whoever sees a phase finds the state that goes with it.
         for name, state in states.items():
             await self._executor.update_state(self._plan.id_input(name), state)
+        await self._executor.report([], events, phases)
 
     def _as_it_goes(self, action: PlannedAction, step: Step) -> Step | None:
         """The step as it happens where something was lost, or None where it does not happen."""
@@ -146,24 +156,37 @@ class Player:
         self._lost.update(below.name for below in self._plan.descendants(action.name))
 
     async def _honour_aborts(self) -> bool:
-        """Whether the run is over."""
+        """Whether something that is asked to stop does not heed it yet."""
         root = self._plan.root
-        phase, asked = await self._executor.aborts_of(self._plan)
-        ended_by_others = (
-            phase is not None
-            and phase.is_terminal
+        asked = await self._aborts.asked()
+        if (
+            asked.ended
+            and root.name not in asked.attempts
             and not self._reached.get(root.name, (0, ActionPhase.QUEUED))[1].is_terminal
-        )
-        if ended_by_others and root.name not in asked:
-            asked.insert(0, root.name)
-        for name in asked:
-            if name in self._plan.by_name:
-                await self._abort(self._plan.by_name[name])
-        return root.name in asked
+        ):
+            await self._stop(root, 1)
+        unheeded = False
+        for name, attempts in asked.attempts.items():
+            action = self._plan.by_name.get(name)
+            if action is None or name in self._gone:
+                continue
+            self._lose(action)
+            if attempts > self._deaf_for(action):
+                await self._stop(action, attempts)
+            else:
+                unheeded = True
+        return unheeded
 
-    async def _abort(self, action: PlannedAction) -> None:
-        identifier = self._plan.id_input(action.name)
-        await self._executor.mark_abort_attempt(identifier)
+    def _deaf_for(self, action: PlannedAction) -> int:
+        """How many requests are not heeded by the action or by what is at work below it."""
+        at_work = [action]
+        for below in self._plan.descendants(action.name):
+            reached = self._reached.get(below.name)
+            if reached is not None and not reached[1].is_terminal:
+                at_work.append(below)
+        return max(each.deaf_for for each in at_work)
+
+    async def _stop(self, action: PlannedAction, attempts: int) -> None:
         self._lose(action)
         now = datetime.now(UTC)
         events: list[Json] = []
@@ -173,11 +196,16 @@ class Player:
             if reached is None or (reached[1].is_terminal and gone is not action):
                 continue
             step = _aborted(Step(0, ActionPhase.ABORTED, attempt=reached[0]), "aborted on request")
+            if gone.deaf_for:
+                message = f"Killed at request {attempts}: it did not heed those before"
+                step = replace(step, notes=(Note("Killing", message, warning=True),))
             events.append(self._plan.event_input(gone, step, now))
             phases.append(self._plan.phase_input(gone, step, None, now))
             self._reached[gone.name] = step.rank
         await self._executor.report([], events, phases)
-        await self._executor.clear_abort_request(identifier)
+        await self._executor.clear_abort_request(self._plan.id_input(action.name))
+        self._gone.add(action.name)
+        self._aborts.confirmed(action.name)
         self._tell()
 
 

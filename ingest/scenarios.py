@@ -127,7 +127,8 @@ def _train_model(script: Script) -> None:
 
 
 def _load_orders(script: Script) -> None:
-    """A check of the data fails three times, and with it the run; what runs beside it is aborted."""
+    """A check of the data fails three times, and with it the run; what runs beside it is aborted, and
+    does not heed the first two requests of a person to stop it."""
     rng = script.rng
     script.open("load", ROOT, 1, group="stages")
     end = script.task("fetch-files", "load", 2, rng.uniform(4, 9), outputs={"files": 31})
@@ -138,7 +139,7 @@ def _load_orders(script: Script) -> None:
     failed = script.task(
         "check-schema", "validate", now + 1, seconds, after=after, failures=(_BAD_DATA,) * 3, gives_up=True
     )
-    script.task("count-duplicates", "validate", now + 1, 90, after=after)
+    script.task("count-duplicates", "validate", now + 1, 90, after=after, deaf_for=2)
     message = "check-schema failed for the third time"
     script.interrupt("count-duplicates", failed + 0.5, message)
     failure = Failure("USER", "ChildFailed", message)

@@ -31,6 +31,7 @@ class _Draft:
     parent_name: str | None
     fields: Json
     dependencies: tuple[str, ...]
+    deaf_for: int = 0
     steps: list[Step] = field(default_factory=list)
 
 
@@ -47,7 +48,14 @@ class Script:
     def plan(self, began_at: datetime) -> Plan:
         """What was written down."""
         actions = (
-            PlannedAction(name, draft.parent_name, tuple(draft.steps), draft.fields, draft.dependencies)
+            PlannedAction(
+                name,
+                draft.parent_name,
+                tuple(draft.steps),
+                draft.fields,
+                draft.dependencies,
+                draft.deaf_for,
+            )
             for name, draft in self._drafts.items()
         )
         return Plan(self.run, began_at, tuple(actions))
@@ -85,11 +93,13 @@ class Script:
         gives_up: bool = False,
         cache: CacheStatus = CacheStatus.DISABLED,
         outputs: Json | None = None,
+        deaf_for: int = 0,
         **fields: object,
     ) -> float:
         """An action that does the work, and when it ends: each failure is an attempt of `seconds`, and
-        after them one succeeds, unless it gives up."""
+        after them one succeeds, unless it gives up. So many requests to stop it are not heeded."""
         self._draft(name, parent, at, after, fields)
+        self._drafts[name].deaf_for = deaf_for
         now = at
         attempts = len(failures) + (not gives_up)
         for attempt in range(1, attempts + 1):

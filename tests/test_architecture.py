@@ -48,9 +48,10 @@ GRAPH = Room(
     modules=frozenset({"repo"}),
 )
 WATCH = Room(
-    libraries=frozenset({"httpx2", "rich"}),
+    libraries=frozenset({"rich"}),
     modules=frozenset(
-        "graph.watch_tree graph.watch_view ingest.client repo.errors repo.identifiers repo.phases".split()
+        "graph.watch_tree graph.watch_view ingest.client ingest.subscription"
+        " repo.errors repo.identifiers repo.phases".split()
     ),
 )
 ROOMS = {

@@ -1,8 +1,10 @@
 """The demo executor: the shapes it promises, how it honours aborts, and how it takes up what it left."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
 from io import StringIO
 from typing import Any
 
@@ -17,6 +19,8 @@ from ingest.executor import Executor
 from ingest.scenarios import ROOT, SCENARIOS, plan_scenario
 from repo.phases import ActionPhase
 from tests.client import GraphQLClient
+from tests.proxy import proxied
+from tests.serving import serving
 
 SECONDS = 60
 
@@ -42,11 +46,55 @@ RUNS = """query ($filter: RunFilter) {
 }"""
 
 
+class Recording(httpx2.AsyncBaseTransport):
+    """Passes requests on, and remembers what was asked."""
+
+    def __init__(self) -> None:
+        self._inner = httpx2.AsyncHTTPTransport()
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        body = json.loads(await request.aread())
+        self.asked.append((body["query"].split("(")[0].split()[1], body["variables"]))
+        return await self._inner.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    def count(self, operation: str) -> int:
+        return sum(name == operation for name, _ in self.asked)
+
+
 @pytest.fixture
-async def executor(client: GraphQLClient, app: Starlette) -> AsyncIterator[Executor]:
+def url(app: Starlette) -> Iterator[str]:
+    """The address of the application: what is subscribed to does not end, as a transport within the
+    process would wait for."""
+    with serving(app) as address:
+        yield address
+
+
+@pytest.fixture
+async def client(url: str) -> AsyncIterator[GraphQLClient]:
+    async with GraphQLClient(base_url=url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def transport() -> Recording:
+    return Recording()
+
+
+@pytest.fixture
+async def executor(url: str, transport: Recording) -> AsyncIterator[Executor]:
     """An executor of the running application."""
-    async with IngestClient("http://testserver", transport=httpx2.ASGITransport(app)) as opened:
+    async with IngestClient(url, transport=transport) as opened:
         yield Executor(opened)
+
+
+@pytest.fixture
+def told_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server asks an executor again after a second, and not by chance within it or later."""
+    monkeypatch.setattr("repo.leases.pause_after", lambda attempts: timedelta(seconds=1))
 
 
 async def _runs(client: GraphQLClient, **filter_: Any) -> list[dict[str, Any]]:
@@ -201,6 +249,14 @@ async def _until(
             await asyncio.sleep(0.1)
 
 
+async def _until_true(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(SECONDS):
+        while True:
+            if holds():
+                return
+            await asyncio.sleep(0.05)
+
+
 def _running(run: dict[str, Any]) -> int:
     return sum(node["phase"] == "RUNNING" for node in run["actions"]["nodes"])
 
@@ -221,16 +277,26 @@ async def test_an_approval_is_seen_paused_before_it_is_given(
         await _until(client, {"phases": ["SUCCEEDED"]})
 
 
+ABORT_RUN = """mutation ($id: RunIdentifierInput!) {
+  abortRun(input: {id: $id, reason: "enough"}) { requested run { abort { state } } }
+}"""
+ABORT_ACTION = """mutation ($id: ActionIdentifierInput!) { abortAction(input: {id: $id}) { requested } }"""
+ACTION = """query ($id: ActionIdentifierInput!) {
+  action(id: $id) {
+    phase abort { state attemptCount reason }
+    attemptHistory { phase clusterEvents { reason message } error { code message } }
+  }
+}"""
+
+
+@pytest.mark.usefixtures("told_once_a_second")
 async def test_an_abort_stops_a_run_of_the_demo_with_everything_below_it(
     client: GraphQLClient, executor: Executor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ingest.demo.SCENARIOS", {"train_model": SCENARIOS["train_model"]})
     async with _playing(Demo(executor, lambda text: None, seed=2, speed=4), 1):
         run = await _until(client, {"phases": ["RUNNING"]}, lambda run: _running(run) > 10)
-        mutation = """mutation ($id: RunIdentifierInput!) {
-          abortRun(input: {id: $id, reason: "enough"}) { requested run { abort { state } } }
-        }"""
-        body = await client.execute(mutation, {"id": _identifier(run)})
+        body = await client.execute(ABORT_RUN, {"id": _identifier(run)})
         assert body["data"]["abortRun"] == {"requested": True, "run": {"abort": {"state": "REQUESTED"}}}
         confirmed = {"state": "CONFIRMED", "attemptCount": 1}
         run = await _until(client, {"phases": ["ABORTED"]}, lambda run: run["abort"] == confirmed)
@@ -239,6 +305,142 @@ async def test_an_abort_stops_a_run_of_the_demo_with_everything_below_it(
         await asyncio.sleep(1)
         later = await _until(client, {"phases": ["ABORTED"]})
         assert later["actions"] == run["actions"], "nothing is reported of it any more"
+
+
+async def test_aborts_are_heard_of_by_one_subscription_and_nobody_polls(
+    client: GraphQLClient, executor: Executor, transport: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.demo.SCENARIOS", {"train_model": SCENARIOS["train_model"]})
+    said: list[str] = []
+    async with _playing(Demo(executor, said.append, seed=2, speed=6), 2):
+        for _ in range(2):
+            run = await _until(client, {"phases": ["RUNNING"]}, lambda run: _running(run) > 5)
+            await client.execute(ABORT_RUN, {"id": _identifier(run)})
+        await _until_true(lambda: sum(text.endswith(": ABORTED") for text in said) == 2)
+    assert len(await _runs(client, phases=["ABORTED"], abortPending=False)) == 2
+    assert transport.count("ClearAbortRequest") == 2
+    assert transport.count("AbortRequests") == 1
+    assert ("AbortRequests", {"project": "demo", "after": None}) in transport.asked
+    assert transport.count("Aborts") == transport.count("MarkAbortAttempt") == 0
+
+
+async def test_an_abort_from_while_the_server_was_out_of_reach_is_honoured_behind_the_last_cursor(
+    client: GraphQLClient, url: str, transport: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.demo.SCENARIOS", {"train_model": SCENARIOS["train_model"]})
+    said: list[str] = []
+    async with (
+        proxied(url) as proxy,
+        IngestClient(f"http://127.0.0.1:{proxy.port}", patience_s=SECONDS, transport=transport) as opened,
+        _playing(Demo(Executor(opened), said.append, seed=2, speed=4), 1),
+    ):
+        run = await _until(client, {"phases": ["RUNNING"]}, lambda run: _running(run) > 10)
+        proxy.refuse()
+        await client.execute(ABORT_RUN, {"id": _identifier(run)})
+        await _until_true(lambda: any("abort requests: Connection lost" in text for text in said))
+        assert (await _until(client, {"abortPending": True}))["phase"] == "ABORTED"
+        proxy.refuse(False)
+        await _until(client, {"abortPending": False}, lambda run: run["phase"] == "ABORTED")
+    afters = [variables["after"] for name, variables in transport.asked if name == "AbortRequests"]
+    assert afters[0] is None
+    assert len(afters) > 1
+    assert all(afters[1:])
+    assert "abort requests: they come again" in said
+
+
+async def _heard(client: GraphQLClient, id_: dict[str, str], state: str) -> list[dict[str, Any]]:
+    """What an abort is said to be, each thing once, until it is in this state."""
+    heard: list[dict[str, Any]] = []
+    async with asyncio.timeout(SECONDS):
+        while not heard or heard[-1]["state"] != state:
+            body = await client.execute(ACTION, {"id": id_})
+            abort = body["data"]["action"]["abort"]
+            if abort not in heard:
+                heard.append(abort)
+            await asyncio.sleep(0.05)
+    return heard
+
+
+@pytest.mark.usefixtures("told_once_a_second")
+@pytest.mark.parametrize("whole_run", [False, True])
+async def test_what_is_deaf_for_two_requests_is_asked_again_in_sight_and_gone_at_the_third(
+    client: GraphQLClient, executor: Executor, monkeypatch: pytest.MonkeyPatch, whole_run: bool
+) -> None:
+    monkeypatch.setattr("ingest.demo.SCENARIOS", {"load_orders": SCENARIOS["load_orders"]})
+    deaf = "count-duplicates"
+
+    def is_at_work(run: dict[str, Any]) -> bool:
+        return any((node["name"], node["phase"]) == (deaf, "RUNNING") for node in run["actions"]["nodes"])
+
+    async with _playing(Demo(executor, lambda text: None, seed=4, speed=4), 1):
+        run = await _until(client, {}, is_at_work)
+        name = {"project": run["project"], "domain": run["domain"], "runName": run["name"]}
+        asked_for, below = {**name, "name": ROOT if whole_run else deaf}, {**name, "name": deaf}
+        if whole_run:
+            await client.execute(ABORT_RUN, {"id": _identifier(run)})
+        else:
+            await client.execute(ABORT_ACTION, {"id": asked_for})
+        heard = await _heard(client, asked_for, "CONFIRMED")
+        told = [abort["attemptCount"] for abort in heard if abort["state"] == "RETRYING"]
+        assert set(told) >= {1, 2}
+        assert told == sorted(told)
+        assert heard[-1]["attemptCount"] == 3
+
+        action = (await client.execute(ACTION, {"id": below}))["data"]["action"]
+        assert action["phase"] == "ABORTED"
+        (attempt,) = action["attemptHistory"]
+        assert attempt["error"] == {"code": "ABORTED", "message": "aborted on request"}
+        killed = {
+            "reason": "Killing",
+            "message": "Killed at request 3: it did not heed those before",
+        }
+        assert killed in attempt["clusterEvents"]
+        run = await _until(client, {"phases": ["ABORTED" if whole_run else "FAILED"]})
+        assert all(ActionPhase[node["phase"]].is_terminal for node in run["actions"]["nodes"])
+
+
+async def test_a_deaf_action_that_is_not_at_work_holds_up_no_abort(
+    client: GraphQLClient, executor: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("repo.leases.pause_after", lambda attempts: timedelta(hours=1))
+    monkeypatch.setattr("ingest.demo.SCENARIOS", {"load_orders": SCENARIOS["load_orders"]})
+    async with _playing(Demo(executor, lambda text: None, seed=4, speed=1), 1):
+        run = await _until(client, {"phases": ["RUNNING"]})
+        assert {node["name"] for node in run["actions"]["nodes"]} <= {ROOT, "load", "fetch-files"}
+        await client.execute(ABORT_RUN, {"id": _identifier(run)})
+        run = await _until(client, {"phases": ["ABORTED"], "abortPending": False})
+        assert run["abort"] == {"state": "CONFIRMED", "attemptCount": 1}
+
+
+async def test_an_abort_in_a_run_that_nobody_plays_is_confirmed_as_soon_as_it_is_asked_for(
+    client: GraphQLClient, executor: Executor, transport: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.demo._LOOK_AFTER_S", SECONDS * 10)
+    plan = plan_scenario("daily_report", 7)
+    async with _playing(Demo(executor, lambda text: None), 0):
+        await _until_true(lambda: transport.count("RunsOf") == 2)
+        # As if another process had begun it, and died.
+        await executor.report([plan.create_input(plan.root, plan.began_at)])
+        id_ = {"project": plan.run.project, "domain": plan.run.domain, "name": plan.run.name}
+        await client.execute(ABORT_RUN, {"id": id_})
+        await _until(client, {"abortPending": False}, lambda run: run["phase"] == "ABORTED")
+        assert transport.count("RunsOf") == 2
+
+
+async def test_a_run_that_others_have_ended_is_not_played_any_more(
+    client: GraphQLClient, executor: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.demo._LOOK_AFTER_S", 1)
+    monkeypatch.setattr("ingest.demo.SCENARIOS", {"train_model": SCENARIOS["train_model"]})
+    said: list[str] = []
+    async with _playing(Demo(executor, said.append, seed=2, speed=4), 1):
+        run = await _until(client, {"phases": ["RUNNING"]}, lambda run: _running(run) > 10)
+        name = {"project": run["project"], "domain": run["domain"], "runName": run["name"], "name": ROOT}
+        await executor.report([], [], [{"id": name, "phase": "FAILED", "attempts": 1}])
+        await _until_true(lambda: any(text.endswith(": ABORTED") for text in said))
+    (run,) = await _runs(client)
+    assert run["phase"] == "FAILED"
+    assert _running(run) == 0
 
 
 async def test_a_demo_that_starts_again_finishes_what_it_left_and_confirms_what_was_aborted_meanwhile(

@@ -25,8 +25,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from graph import watch_command
 from graph.watch_command import run_identifier, watch_run
+from ingest import subscription
 from ingest.client import ApiError, ServerAway
 from repo import migrate, open_repository
 from repo.identifiers import RunIdentifier
@@ -83,7 +83,7 @@ class Script:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Someone who tries again at once."""
-    monkeypatch.setattr(watch_command, "_FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(subscription, "_FIRST_PAUSE_S", 0.01)
 
 
 async def watch(script: Script, terminal: bool = False, wait: bool = True) -> tuple[int, str, str]:
@@ -120,6 +120,20 @@ async def test_it_goes_on_behind_the_last_frame_after_whatever_cut_it_off(impati
     assert said.splitlines()[-1].endswith("2 of 2 ended (1 failed, 1 succeeded)")
     assert notes.splitlines()[0].startswith("No server at http://127.0.0.1:")
     assert "Connection lost, trying again … (the server ended the stream)" in notes
+
+
+async def test_a_sign_of_life_is_enough_to_be_connected_again(impatient: None) -> None:
+    script = Script(
+        sent("SNAPSHOT", node("root", phase="RUNNING")) + sent("SYNCED", cursor="c1"),
+        503,
+        b": ping\r\n\r\n",
+        sent("CHANGE", node("root", phase="SUCCEEDED", revision=2), cursor="c2") + COMPLETE,
+    )
+    code, _, notes = await watch(script)
+    assert code == 0
+    assert script.afters == [None, "c1", "c1", "c1"]
+    # The second time it is lost anew.
+    assert notes.splitlines() == ["Connection lost, trying again … (the stream was cut off)"] * 2
 
 
 async def test_after_resync_only_what_is_new_is_said(impatient: None) -> None:
