@@ -79,11 +79,20 @@ class FakeExecutor:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @contextmanager
+    def serving_again(self) -> Iterator["FakeExecutor"]:
+        """The same, on the port that it had before."""
+        with serving(self._app(), int(self.url.rpartition(":")[2])):
+            yield self
+
+    @contextmanager
     def serving(self) -> Iterator["FakeExecutor"]:
         """It listens on a port of its own for as long as the context lasts."""
-        with serving(Starlette(routes=[Route("/{path:path}", self._take, methods=["POST", "GET"])])) as url:
+        with serving(self._app()) as url:
             self.url = url
             yield self
+
+    def _app(self) -> Starlette:
+        return Starlette(routes=[Route("/{path:path}", self._take, methods=["POST", "GET"])])
 
     async def _take(self, request: Request) -> Response:
         body = await request.body()

@@ -18,10 +18,11 @@ _SECONDS = 15
 
 
 @contextmanager
-def serving(app: ASGIApp) -> Iterator[str]:
+def serving(app: ASGIApp, port: int = 0) -> Iterator[str]:
     """The address, such as http://127.0.0.1:41234, of the application behind uvicorn, in a thread."""
     with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(("127.0.0.1", port))
         port = listening.getsockname()[1]
         server = Server(app, "127.0.0.1", port, log_config=None)
         thread = threading.Thread(target=asyncio.run, args=(server.serve([listening]),), daemon=True)

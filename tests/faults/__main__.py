@@ -12,10 +12,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.faults import crowds
+from tests.faults import aborts, crowds
 from tests.faults.checks import percentile
 from tests.faults.crowds import Figures
 from tests.faults.faults import FAULTS, Fault
+from tests.faults.replica import DIES_OVER_ABORTS
 from tests.faults.stack import BusKind, Stack, running_stack
 from tests.faults.trial import Outcome, try_fault
 
@@ -55,6 +56,28 @@ class Soak:
             if self.broken:
                 for replica in stack.replicas:
                     console.print(f"{replica.name} said:\n{replica.said()}", markup=False)
+
+    async def run_aborts(self) -> None:
+        """The trials of aborts, each on three replicas of its own."""
+        many, some = round(2000 * self.scale), round(300 * self.scale)
+        kills = list(DIES_OVER_ABORTS)
+        for name, trial in (
+            (f"{many:,} runs aborted at once", partial(aborts.try_aborts, many, self.seed)),
+            (
+                f"{many:,} aborts, replicas killed",
+                partial(aborts.try_aborts, many, self.seed, kills=kills, each=12 * self.scale),
+            ),
+            (
+                f"{some:,} aborts, executor away",
+                partial(aborts.try_aborts, some, self.seed, away=60 * self.scale),
+            ),
+        ):
+            await self._try("postgresql", name, partial(self._aborts, trial))
+
+    async def _aborts(self, trial: Callable[[], Awaitable[aborts.Outcome]]) -> Result:
+        outcome = await trial()
+        console.print(json.dumps(outcome.figures), end=" ")
+        return outcome.problems, dict(outcome.figures)
 
     async def _try(self, bus: str, name: str, trial: Trial) -> None:
         if not all(word in f"{bus} {name}" for word in self.words):
@@ -131,6 +154,8 @@ def main() -> int:
     soak = Soak(given.words, given.scale, given.seed)
     for bus in given.bus or ["postgresql", "redis"]:
         asyncio.run(soak.run(bus))
+        if bus == "postgresql":  # there is nothing about the bus in them
+            asyncio.run(soak.run_aborts())
     show(soak.figures)
     if given.json is not None:
         given.json.write_text(json.dumps(soak.figures, indent=1))

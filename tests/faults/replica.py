@@ -1,4 +1,5 @@
-"""A server process that mishaps happen to: it dies between a commit and its bell, or hears bells badly.
+"""A server process that mishaps happen to: it dies between a commit and its bell or over an abort, or hears
+bells badly.
 
 `python -m tests.faults.replica serve` is `rungraph serve`. Which mishap there is stands in a file, so that
 it comes and goes without a restart.
@@ -8,15 +9,30 @@ import asyncio
 import os
 import random
 import signal
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
+from graph import reconciler
 from graph.cli import app
+from graph.webhook import Webhook
+from repo import AbortState, Action, ActionRepo, Taken
 from repo.bus import Bus, PostgresBackend, RedisBackend
 
 MISHAP_FILE = "RUNGRAPH_TEST_MISHAP_FILE"
+HOLD = "RUNGRAPH_TEST_HOLD"
+"""Seconds by which an abort is held longer than a call takes, where a test cannot wait for the usual ones."""
 DIES = "dies after every 25th commit"
 MISHEARS = "loses half of the bells, hears some twice, and others late"
 _DIES_OF = 1 / 25
+DIES_OVER_ABORTS = {
+    "dies when it has taken aborts": 0.3,
+    "dies before it tells of an abort": 0.05,
+    "dies while it tells of an abort": 0.05,
+    "dies when it has told of an abort": 0.05,
+    "dies when it has noted what came of an abort": 0.05,
+}
+"""Phases of an abort, and how likely it dies in one."""
 _LATEST = 0.5
 """Seconds by which a bell comes late, at the most: others overtake it."""
 
@@ -36,6 +52,53 @@ def expect_mishaps(path: Path) -> None:
 
     for backend in (PostgresBackend, RedisBackend):
         _mishear(backend, path, chance)
+    _die_over_aborts(path, chance)
+    if HOLD in os.environ:
+        reconciler._LONGER_THAN_A_CALL = timedelta(seconds=float(os.environ[HOLD]))
+
+
+def _die_over_aborts(path: Path, chance: random.Random) -> None:
+    taken, before, during, told, noted = DIES_OVER_ABORTS
+
+    def may_die(phase: str, later: float = 0.0) -> None:
+        if path.read_text() == phase and chance.random() < DIES_OVER_ABORTS[phase]:
+            if later:
+                asyncio.get_running_loop().call_later(later, os.kill, os.getpid(), signal.SIGKILL)
+            else:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    take, tell = ActionRepo.take_aborts, Webhook.tell
+    clear, note = ActionRepo.clear_abort_request, ActionRepo.note_abort_failure
+
+    async def taking(self: ActionRepo, *given: Any) -> Taken:
+        if len(found := await take(self, *given)):
+            may_die(taken)
+        return found
+
+    async def telling(self: Webhook, action: Action) -> None:
+        may_die(before)
+        may_die(during, chance.uniform(0.001, 0.05))
+        try:
+            await tell(self, action)
+        finally:
+            may_die(told)
+
+    async def clearing(self: ActionRepo, *given: Any) -> None:
+        await clear(self, *given)
+        may_die(noted)
+
+    async def noting(self: ActionRepo, *given: Any) -> AbortState | None:
+        state = await note(self, *given)
+        may_die(noted)
+        return state
+
+    for where, name, instead in (
+        (ActionRepo, "take_aborts", taking),
+        (Webhook, "tell", telling),
+        (ActionRepo, "clear_abort_request", clearing),
+        (ActionRepo, "note_abort_failure", noting),
+    ):
+        setattr(where, name, instead)
 
 
 def _mishear(backend: type[PostgresBackend | RedisBackend], path: Path, chance: random.Random) -> None:

@@ -1,4 +1,4 @@
-"""Owns what faults are done to: PostgreSQL, a bus, and two replicas that are started again when they die."""
+"""Owns what faults are done to: PostgreSQL, a bus, and replicas that are started again when they die."""
 
 import asyncio
 import contextlib
@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,8 +146,10 @@ class Stack:
 
 
 @asynccontextmanager
-async def running_stack(bus: BusKind) -> AsyncIterator[Stack]:
-    """Two replicas on one database."""
+async def running_stack(
+    bus: BusKind, names: tuple[str, ...] = ("one", "two"), settings: Mapping[str, str] | None = None
+) -> AsyncIterator[Stack]:
+    """Replicas on one database, with more settings where some are given."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rungraph-faults-")))
         postgres = stack.enter_context(running_postgres())
@@ -156,7 +158,8 @@ async def running_stack(bus: BusKind) -> AsyncIterator[Stack]:
         environment = {
             "RUNGRAPH_DATABASE_URL": postgres.url,
             "RUNGRAPH_BROADCAST_URL": redis.url if redis else postgres.url,
+            **(settings or {}),
         }
-        replicas = [Replica(name, folder, environment) for name in ("one", "two")]
+        replicas = [Replica(name, folder, environment) for name in names]
         await asyncio.gather(*(stack.enter_async_context(replica.running()) for replica in replicas))
         yield Stack(bus, postgres, redis, replicas)

@@ -1,0 +1,235 @@
+"""Owns the trials of aborts: runs are aborted at once while they finish by themselves, and while replicas and
+the executor that they tell fail in every way."""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx2
+from starlette.responses import Response
+
+from repo import AbortState, ActionPhase
+from tests.executors import FakeExecutor, Told, gone, late, status
+from tests.faults.replica import HOLD
+from tests.faults.stack import Stack, running_stack
+
+_WAITS = 1.0
+"""Seconds that replicas wait for the executor."""
+_TIMEOUT = 30.0
+_BATCH = 1000
+_TOGETHER = 20
+_REASON = "the trial is over"
+_CREATE = "mutation ($input: [CreateActionInput!]!) { createActions(input: $input) { created } }"
+_FINISH = """mutation ($updates: [UpdateActionPhaseInput!]!) {
+  updateActionPhases(input: $updates) { results { applied } }
+}"""
+_ABORT = """mutation ($project: String!, $reason: String) {
+  abortRuns(input: {filter: {project: $project}, reason: $reason, dryRun: false}) { requested batch }
+}"""
+_STORED = """
+SELECT run_name, name, encode(key, 'hex') AS key, parent_key IS NULL AS is_run, phase, abort_state,
+  abort_reason, abort_requested_by, abort_attempt_count, abort_last_error
+FROM actions WHERE project = $1
+"""
+_PENDING = "SELECT count(*) AS pending FROM actions WHERE project = $1 AND abort_state IN (1, 2)"
+
+
+@dataclass
+class Outcome:
+    """What a trial showed."""
+
+    problems: list[str] = field(default_factory=list)
+    figures: dict[str, float] = field(default_factory=dict)
+
+
+@asynccontextmanager
+async def abort_stack(executor: FakeExecutor, hold: float | None = None) -> AsyncIterator[Stack]:
+    """Three replicas that tell this executor; each abort is held so much longer than a call takes."""
+    settings = {
+        "RUNGRAPH_ABORT_WEBHOOK_URL": executor.url,
+        "RUNGRAPH_ABORT_WEBHOOK_SECRET": "a secret that is long enough",
+        "RUNGRAPH_ABORT_WEBHOOK_ALLOW_PRIVATE": "true",
+        "RUNGRAPH_ABORT_WEBHOOK_TIMEOUT": str(_WAITS),
+    }
+    if hold is not None:
+        settings[HOLD] = str(hold)
+    async with running_stack("postgresql", ("one", "two", "three"), settings) as stack:
+        yield stack
+
+
+def unreliable(seed: int) -> Callable[[Told], Awaitable[Response]]:
+    """An executor that fails, hangs, answers late, and does not know what it was told of before."""
+
+    async def answer(told: Told) -> Response:
+        chance = random.Random(f"{seed} {told.key} {told.number}")
+        if told.number > 3:
+            return await late(chance.uniform(0, 0.1))(told)
+        way = chance.choices(
+            [gone, late(0.3), status(404), status(410), status(500), status(302, location="/"), late(60)],
+            [8, 3, 2, 1, 3, 1, 1],
+        )
+        return await way[0](told)
+
+    return answer
+
+
+class Runs:
+    """Runs that finish by themselves: a root and two actions each, one below the other."""
+
+    def __init__(self, stack: Stack, client: httpx2.AsyncClient, project: str, count: int, seed: int) -> None:
+        self.project = project
+        self.finished: set[tuple[str, str]] = set()
+        """What was acknowledged as finished."""
+        self._stack = stack
+        self._client = client
+        self._chance = random.Random(seed)
+        self._names = [f"run-{number:04}" for number in range(count)]
+
+    async def create(self) -> None:
+        """All of them, running."""
+        tree = (("a0", None), ("child", "a0"), ("below", "child"))
+        new = [
+            {"id": self._id(run, name), "parentName": parent, "phase": "RUNNING"}
+            for run in self._names
+            for name, parent in tree
+        ]
+        for at in range(0, len(new), _BATCH):
+            await self._write(_CREATE, {"input": new[at : at + _BATCH]})
+
+    async def finish(self, part: float, seconds: float) -> None:
+        """So large a part of all actions succeed, by and by."""
+        every = [(run, name) for run in self._names for name in ("a0", "child", "below")]
+        some = self._chance.sample(every, round(part * len(every)))
+        groups = [some[at : at + _TOGETHER] for at in range(0, len(some), _TOGETHER)]
+        for group in groups:
+            updates = [{"id": self._id(*one), "phase": "SUCCEEDED", "attempts": 1} for one in group]
+            made = await self._write(_FINISH, {"updates": updates})
+            results = made["updateActionPhases"]["results"]
+            self.finished |= {one for one, what in zip(group, results, strict=True) if what["applied"]}
+            await asyncio.sleep(seconds / len(groups))
+
+    async def abort(self) -> int:
+        """How many runs were aborted, of those that had not finished."""
+        made = await self._write(_ABORT, {"project": self.project, "reason": _REASON})
+        return int(made["abortRuns"]["requested"])
+
+    async def settled(self, seconds: float) -> bool:
+        """Whether no abort is pending within so many seconds."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            (row,) = await self._stack.fetch(_PENDING, self.project)
+            if not row["pending"]:
+                return True
+            await asyncio.sleep(0.2)
+        return False
+
+    def _id(self, run: str, name: str) -> dict[str, str]:
+        return {"project": self.project, "domain": "faults", "runName": run, "name": name}
+
+    async def _write(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
+        """What the mutation returns. It is tried until a replica acknowledges it; each may come twice."""
+        async with asyncio.timeout(4 * _TIMEOUT):
+            while True:
+                url = self._chance.choice(self._stack.urls)
+                try:
+                    answer = await self._client.post(
+                        f"{url}/graphql", json={"query": query, "variables": variables}
+                    )
+                    body = answer.json()
+                    if not body.get("errors"):
+                        data: dict[str, Any] = body["data"]
+                        return data
+                    if body["errors"][0].get("extensions", {}).get("code") != "SERVICE_UNAVAILABLE":
+                        raise AssertionError(body["errors"])
+                except (httpx2.TransportError, ValueError):
+                    pass
+                await asyncio.sleep(0.1)
+
+
+async def judge(stack: Stack, executor: FakeExecutor, runs: Runs, outcome: Outcome) -> None:
+    """Note every promise that was not kept."""
+    rows = await stack.fetch(_STORED, runs.project)
+    heard: dict[str, int] = {}
+    for told in executor.told:
+        heard[told.key] = heard.get(told.key, 0) + 1
+    states: dict[str, int] = {}
+    for row in rows:
+        one, phase = (row["run_name"], row["name"]), ActionPhase(row["phase"])
+        what = "/".join(one)
+        if one in runs.finished and (phase is not ActionPhase.SUCCEEDED or row["abort_state"] is not None):
+            outcome.problems.append(f"{what} had finished and is {phase.name}, {row['abort_state']}")
+        if not phase.is_terminal and row["is_run"]:
+            outcome.problems.append(f"{what} was neither finished nor aborted")
+        if row["abort_state"] is None:
+            continue
+        state = AbortState(row["abort_state"])
+        states[state.name] = states.get(state.name, 0) + 1
+        if state not in (AbortState.CONFIRMED, AbortState.FAILED) or phase is not ActionPhase.ABORTED:
+            outcome.problems.append(f"{what} is {phase.name}, {state.name}")
+        if row["abort_reason"] != _REASON or not row["abort_requested_by"]:
+            outcome.problems.append(f"{what} does not say who aborted it and why")
+        times = heard.get(f"abort-{row['key']}", 0)
+        if row["is_run"] and not 1 <= times <= row["abort_attempt_count"]:
+            outcome.problems.append(
+                f"{what} was told {times} times, of {row['abort_attempt_count']} attempts"
+            )
+    confirmed = {row["run_name"] for row in rows if row["is_run"] and row["abort_state"] == 3}
+    outcome.problems += [
+        f"{row['run_name']}/{row['name']} goes on below a run that is gone"
+        for row in rows
+        if row["run_name"] in confirmed and not ActionPhase(row["phase"]).is_terminal
+    ]
+    outcome.problems += [f"{key} was told of twice at a time" for key in executor.overlaps]
+    outcome.figures |= {name.lower(): float(count) for name, count in states.items()}
+    outcome.figures["calls"] = float(len(executor.told))
+    outcome.figures["deaths"] = float(sum(replica.deaths for replica in stack.replicas))
+
+
+async def try_aborts(
+    count: int,
+    seed: int,
+    *,
+    kills: Sequence[str] = (),
+    each: float = 3.0,
+    away: float = 0.0,
+    hold: float | None = None,
+    patience: float = 120.0,
+) -> Outcome:
+    """Abort so many runs at once while they finish. Meanwhile replicas die in these phases, for so many
+    seconds `each`, and the executor is away for a while, where that is asked for."""
+    outcome, executor = Outcome(), FakeExecutor(unreliable(seed))
+    async with AsyncExitStack() as exits:
+        there = exits.enter_context(ExitStack())
+        there.enter_context(executor.serving())
+        stack = await exits.enter_async_context(abort_stack(executor, hold))
+        client = await exits.enter_async_context(httpx2.AsyncClient(timeout=_TIMEOUT))
+        runs = Runs(stack, client, f"aborts, {seed}", count, seed)
+        await runs.create()
+        # The first ones finish before they are aborted, the others meanwhile.
+        finishing = asyncio.create_task(runs.finish(0.4, 4.0))
+        await asyncio.sleep(1)
+        began = time.monotonic()
+        outcome.figures["requested"] = float(await runs.abort())
+        if away:
+            await asyncio.to_thread(there.close)
+            await asyncio.sleep(away)
+            there.enter_context(executor.serving_again())
+        for turn, phase in enumerate(kills):
+            dying = [stack.replicas[turn % 3], stack.replicas[(turn + 1) % 3]]
+            for replica in dying:
+                replica.suffer(phase)
+            await asyncio.sleep(each)
+            for replica in dying:
+                replica.suffer()
+        await finishing
+        if not await runs.settled(patience):
+            outcome.problems.append(f"aborts are pending after {patience:.0f} s")
+        outcome.figures["seconds"] = time.monotonic() - began
+        await judge(stack, executor, runs, outcome)
+        if outcome.problems:
+            outcome.problems += [f"{replica.name} said {replica.said()}" for replica in stack.replicas]
+    return outcome

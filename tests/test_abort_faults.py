@@ -1,0 +1,16 @@
+"""Aborts under faults, in short: three replicas, an executor that cannot be relied on, and `kill -9` in every
+phase of an abort. `make soak` does the same for longer, with 2,000 runs."""
+
+import pytest
+
+from tests.faults.aborts import try_aborts
+from tests.faults.replica import DIES_OVER_ABORTS
+
+
+@pytest.mark.timeout(200)
+async def test_aborts_come_to_their_end_while_replicas_are_killed_in_every_phase_of_them() -> None:
+    outcome = await try_aborts(60, 1, kills=list(DIES_OVER_ABORTS), each=1.5, hold=2.0)
+    assert outcome.problems == []
+    assert outcome.figures["deaths"] >= 2, "nobody died"
+    assert outcome.figures["requested"] >= 20, "too few were aborted"
+    assert outcome.figures["calls"] > outcome.figures["requested"], "the executor did not fail"
