@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -95,7 +95,10 @@ class FakeExecutor:
         return Starlette(routes=[Route("/{path:path}", self._take, methods=["POST", "GET"])])
 
     async def _take(self, request: Request) -> Response:
-        body = await request.body()
+        try:
+            body = await request.body()
+        except ClientDisconnect:
+            return Response(status_code=499)
         with self._lock:
             key = request.headers.get("idempotency-key", "")
             number = 1 + sum(told.key == key for told in self.told)
