@@ -220,6 +220,7 @@ class RedisBackend(_ReconnectingBackend):
     def __init__(self, url: str) -> None:
         super().__init__(url)
         self._turn = asyncio.Lock()
+        self._link: Redis | None = None
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[None]:
@@ -236,6 +237,7 @@ class RedisBackend(_ReconnectingBackend):
                 yield
         finally:
             async with self._turn:
+                self._link = None
                 await link.aclose()
 
     async def _listen(self) -> None:
@@ -256,6 +258,9 @@ class RedisBackend(_ReconnectingBackend):
                 asked = True
 
     async def _ring(self) -> None:
-        # A ring that met the link being closed would open another connection, which nobody closed.
+        # A ring that met the link being closed, or that waited for that, would open another connection, which
+        # nobody closed.
         async with self._turn, asyncio.timeout(_BEAT):
+            if self._link is None:
+                raise ConnectionError("the link was closed")
             await self._link.publish(CHANNEL, "")
