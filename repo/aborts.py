@@ -115,17 +115,19 @@ async def retry(connection: AsyncConnection, action: ActionIdentifier, now: date
 async def confirm(connection: AsyncConnection, action: ActionIdentifier, now: datetime) -> None:
     """Note that the action is gone, and all below it with it: what has not finished there is ABORTED for
     the same reason. Who asked and why is kept; without a request nothing changes."""
-    below = _below(action)
-    waits = or_(
-        and_(is_action(action), is_unconfirmed), and_(c.key.in_(below), or_(_is_unfinished, is_unconfirmed))
-    )
-    # All in one, and in the order in which batches of updates lock their rows.
-    wanted = select(c.key, c.abort_reason, c.abort_requested_by, c.abort_requested_at).where(waits)
-    locked = wanted.order_by(c.key).with_for_update(key_share=True)
-    rows = list(await connection.execute(locked))
-    mine = next((row for row in rows if row.key == action.key), None)
+    asked = select(c.parent_key, c.abort_reason, c.abort_requested_by, c.abort_requested_at)
+    mine = (await connection.execute(asked.where(is_action(action), is_unconfirmed))).first()
     if mine is None:
         return
+    # By the run, for which there is an index whatever a planner thinks of how large a tree is.
+    gone = c.run_key == action.run.key
+    if mine.parent_key is not None:
+        gone = and_(gone, c.key.in_(_with_all_below(action)))
+    # In the order in which batches of updates lock their rows.
+    rows = select(c.key).where(gone, or_(_is_unfinished, is_unconfirmed)).order_by(c.key)
+    locked = set(await connection.scalars(rows.with_for_update(key_share=True)))
+    if action.key not in locked:
+        return  # somebody else confirmed it meanwhile
     confirmed = {
         **NO_LEASE,
         "abort_state": AbortState.CONFIRMED,
@@ -133,15 +135,14 @@ async def confirm(connection: AsyncConnection, action: ActionIdentifier, now: da
         "abort_next_attempt_at": None,
         "updated_at": now,
     }
-    await connection.execute(actions.update().where(is_action(action)).values(**confirmed))
-    if len(rows) == 1:
+    # Those with requests of their own first: of these who and why stay what they are.
+    await connection.execute(actions.update().where(gone, is_unconfirmed).values(**confirmed))
+    if len(locked) == 1:
         return
-    # Their own requests first: of those who and why stay what they are.
-    await connection.execute(actions.update().where(c.key.in_(below), is_unconfirmed).values(**confirmed))
     moment = literal(now, UtcDateTime())
     await connection.execute(
         actions.update()
-        .where(c.key.in_(below), _is_unfinished)
+        .where(gone, _is_unfinished)
         .values(
             **confirmed,
             phase=ActionPhase.ABORTED,
@@ -153,12 +154,12 @@ async def confirm(connection: AsyncConnection, action: ActionIdentifier, now: da
     )
 
 
-def _below(action: ActionIdentifier) -> Any:
-    """The keys of all actions below one."""
-    tree = select(c.key).where(c.parent_key == action.key).cte("below", recursive=True)
+def _with_all_below(action: ActionIdentifier) -> Any:
+    """The keys of an action and of all below it."""
+    tree = select(c.key).where(is_action(action)).cte("tree", recursive=True)
     child = actions.alias("child")
-    tree = tree.union_all(select(child.c.key).join(tree, child.c.parent_key == tree.c.key))
-    return select(tree.c.key)
+    below = select(child.c.key).join(tree, child.c.parent_key == tree.c.key)
+    return select(tree.union_all(below.where(child.c.run_key == action.run.key)).c.key)
 
 
 async def progress(connection: AsyncConnection, batch: str) -> AbortProgress | None:

@@ -1,13 +1,15 @@
 """The plans of the hot reads: an index gives the rows in their order, and nothing is sorted."""
 
+import re
 from collections.abc import Awaitable, Callable, Iterator
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
 
-from repo import ActionPhase, ActionRepo, PageRequest, RunFilter, open_repository
+from repo import ActionPhase, ActionRepo, PageRequest, RunFilter, RunIdentifier, open_repository
 from tests.databases import Databases, wait_for
-from tests.making import RUN, T0, at, make_run, new, update
+from tests.making import RUN, T0, action, at, make_run, new, update
 from tests.statements import noted
 
 ROOTS = 20_000
@@ -50,16 +52,21 @@ async def fill(url: str) -> None:
 async def explained(url: str, call: str) -> str:
     """The plan of the last statement of a call of the repository."""
     async with open_repository(url) as repository:
-        database = repository._database
-        with noted(database) as seen:
-            await CALLS[call](repository)
-        statement, parameters = next(
-            (s, p) for s, p in reversed(seen) if s.lstrip().startswith(("SELECT", "WITH", "UPDATE"))
-        )
-        explain = "EXPLAIN QUERY PLAN " if database.is_sqlite else "EXPLAIN "
-        async with database.read() as connection:
-            rows = await connection.exec_driver_sql(explain + statement, parameters)
-            return "\n".join(str(row[-1]) for row in rows)
+        return (await plans(repository, CALLS[call]))[-1]
+
+
+async def plans(repository: ActionRepo, call: Callable[[ActionRepo], Awaitable[object]]) -> list[str]:
+    """The plans of all statements of a call."""
+    database, found = repository._database, []
+    with noted(database) as seen:
+        await call(repository)
+    explain = "EXPLAIN QUERY PLAN " if database.is_sqlite else "EXPLAIN "
+    async with database.read() as connection:
+        for statement, parameters in seen:
+            if statement.lstrip().startswith(("SELECT", "WITH", "UPDATE actions")):
+                rows = await connection.exec_driver_sql(explain + statement, parameters)
+                found.append("\n".join(str(row[-1]) for row in rows))
+    return found
 
 
 async def next_page(repository: ActionRepo) -> None:
@@ -93,6 +100,8 @@ PAGES: dict[str, Callable[[ActionRepo], Awaitable[object]]] = {
 CALLS: dict[str, Callable[[ActionRepo], Awaitable[object]]] = {
     **PAGES,
     "a histogram of ten minutes": lambda r: r.list_run_histogram(T0, at(600), 60),
+    "the aborts that are due": lambda r: r.take_aborts("lease", timedelta(0), 10, 10),
+    "the figures of aborts": lambda r: r.abort_figures(),
     "a batch of updates": lambda r: r.update_action_phases(
         [update(f"t{i:04}", ActionPhase.RUNNING) for i in range(50)]
     ),
@@ -115,3 +124,27 @@ async def test_a_page_is_read_from_an_index_in_its_order(filled_url: str, call: 
 async def test_a_batch_of_updates_finds_its_rows_by_the_primary_key(filled_url: str) -> None:
     plan = await explained(filled_url, "a batch of updates")
     assert "pk_actions" in plan or "sqlite_autoindex_actions_1" in plan, plan
+
+
+@pytest.mark.parametrize("call", ["the aborts that are due", "the figures of aborts"])
+async def test_aborts_that_wait_are_found_by_their_index(filled_url: str, call: str) -> None:
+    assert "ix_actions_unconfirmed_abort" in await explained(filled_url, call)
+
+
+@pytest.mark.parametrize("name", ["a0", "t0007"])
+async def test_confirming_an_abort_reads_no_other_run(filled_url: str, name: str) -> None:
+    run = RunIdentifier("small", "d", f"with {name}")
+    async with open_repository(filled_url) as repository:
+        tree = [
+            new(run=run),
+            new("t0007", "a0", run),
+            new("below", "t0007", run),
+            new("deeper", "below", run),
+        ]
+        await repository.create_actions(tree)
+        await repository.abort_action(action(name, run), None, None)
+        found = await plans(repository, lambda r: r.clear_abort_request(action(name, run)))
+    assert len(found) >= 5
+    for plan in found:
+        assert "Seq Scan on actions" not in plan, plan
+        assert not re.search(r"^SCAN (actions|child)", plan, re.MULTILINE), plan
