@@ -1,7 +1,7 @@
 """Owns the settings: one class, read from RUNGRAPH_* environment variables."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, ValidationInfo
@@ -179,6 +179,11 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="From which level on something is logged, to standard error."
     )
+
+    def for_a_worker(self) -> dict[str, Any]:
+        """All of them as JSON has them, secrets too: for a process of the same server, and nobody else."""
+        values = self.model_dump().items()
+        return {k: v.get_secret_value() if isinstance(v, SecretStr) else v for k, v in values}
 
 
 def explain(error: ValidationError) -> str:

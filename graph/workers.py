@@ -138,7 +138,7 @@ class _Workers:
             try:
                 orders = {
                     "worker": worker,
-                    "settings": self._settings.model_dump(),
+                    "settings": self._settings.for_a_worker(),
                     "listening": [one.fileno() for one in self._listening],
                     "metrics": str(self._folder),
                 }

@@ -17,7 +17,9 @@ import httpx2
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from graph.webhook import sign
 from tests.databases import PostgresDatabases
+from tests.executors import FakeExecutor
 from tests.serving import free_port
 from tests.sockets import Socket, connected
 
@@ -228,6 +230,46 @@ async def test_the_figures_are_those_of_all_living_workers(workers: Workers) -> 
     await workers.figure_becomes("workers", 2)
     # What was counted stays counted, or rates over it would be wrong.
     await workers.figure_becomes("resyncs_total", 2)
+
+
+async def test_how_many_aborts_wait_is_told_by_every_worker_as_it_is_now(workers: Workers) -> None:
+    id = '{project: "p", domain: "d", runName: "aborted", name: "a0"}'
+    await workers.figure_becomes("aborts_pending", 0)
+    async with workers.websocket_to(1) as socket:
+        await create_run(socket, "aborted")
+        for name, pending in (("abortAction(input: {id: %s})", 1), ("clearAbortRequest(id: %s)", 0)):
+            await socket.subscribe(name, f"mutation {{ {name % id} {{ action {{ name }} }} }}")
+            assert (await socket.data(name))["action"] == {"name": "a0"}
+            await socket.completes(name)
+            # Each worker that was asked before has told another figure, which does not count any more.
+            await workers.figure_becomes("aborts_pending", pending)
+
+
+async def test_a_worker_signs_what_it_tells_the_executor_with_the_secret_of_the_server(
+    database_url: str, tmp_path: Path
+) -> None:
+    secret = "a secret that is long enough"
+    with FakeExecutor().serving() as executor:
+        async with serving(
+            database_url,
+            tmp_path,
+            abort_webhook_url=executor.url,
+            abort_webhook_secret=secret,
+            abort_webhook_allow_private="true",
+        ) as workers:
+            async with workers.websocket_to(1) as socket:
+                await create_run(socket, "aborted")
+                id = '{project: "p", domain: "d", runName: "aborted", name: "a0"}'
+                await socket.subscribe(
+                    "1", f"mutation {{ abortAction(input: {{id: {id}}}) {{ requested }} }}"
+                )
+                assert await socket.data("1") == {"requested": True}
+            await workers.figure_becomes("aborts_pending", 0)
+            await workers.figure_becomes("abort_attempts_total", 1)
+            assert secret not in workers.said
+    (told,) = executor.told
+    timestamp = told.headers["rungraph-timestamp"]
+    assert told.headers["rungraph-signature"] == sign(secret, timestamp, told.body)
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
