@@ -69,7 +69,10 @@ class Soak:
             ),
             (
                 f"{some:,} aborts, executor away",
-                partial(aborts.try_aborts, some, self.seed, away=60 * self.scale),
+                # Who is told when it is away hears of it late: pauses are of up to five minutes then.
+                partial(
+                    aborts.try_aborts, some, self.seed, away=60 * self.scale, attempts=20, patience=600.0
+                ),
             ),
         ):
             await self._try("postgresql", name, partial(self._aborts, trial))

@@ -47,13 +47,17 @@ class Outcome:
 
 
 @asynccontextmanager
-async def abort_stack(executor: FakeExecutor, hold: float | None = None) -> AsyncIterator[Stack]:
-    """Three replicas that tell this executor; each abort is held so much longer than a call takes."""
+async def abort_stack(
+    executor: FakeExecutor, attempts: int, hold: float | None = None
+) -> AsyncIterator[Stack]:
+    """Three replicas that tell this executor, so often at the most; each abort is held so much longer than
+    a call takes."""
     settings = {
         "RUNGRAPH_ABORT_WEBHOOK_URL": executor.url,
         "RUNGRAPH_ABORT_WEBHOOK_SECRET": "a secret that is long enough",
         "RUNGRAPH_ABORT_WEBHOOK_ALLOW_PRIVATE": "true",
         "RUNGRAPH_ABORT_WEBHOOK_TIMEOUT": str(_WAITS),
+        "RUNGRAPH_ABORT_ATTEMPTS": str(attempts),
     }
     if hold is not None:
         settings[HOLD] = str(hold)
@@ -196,6 +200,7 @@ async def try_aborts(
     kills: Sequence[str] = (),
     each: float = 3.0,
     away: float = 0.0,
+    attempts: int = 10,
     hold: float | None = None,
     patience: float = 120.0,
 ) -> Outcome:
@@ -205,7 +210,7 @@ async def try_aborts(
     async with AsyncExitStack() as exits:
         there = exits.enter_context(ExitStack())
         there.enter_context(executor.serving())
-        stack = await exits.enter_async_context(abort_stack(executor, hold))
+        stack = await exits.enter_async_context(abort_stack(executor, attempts, hold))
         client = await exits.enter_async_context(httpx2.AsyncClient(timeout=_TIMEOUT))
         runs = Runs(stack, client, f"aborts, {seed}", count, seed)
         await runs.create()
