@@ -35,7 +35,7 @@ run: install
 	@exec $(BIN)/rungraph demo
 
 API_TESTS := $(addprefix tests/test_,$(addsuffix .py,graphql http limits errors values subscriptions live \
-	websocket identifiers counts))
+	websocket identifiers counts abort_api))
 
 test: install $(NPM_TESTS_READY)
 	@$(BIN)/python tests/prepare.py
