@@ -8,7 +8,7 @@ import { useLines } from "../actions/useLines";
 import { useTimeline } from "../actions/useTimeline";
 import { graphql } from "../gql";
 import { problemOf } from "../live/errors";
-import { fromSegment } from "../live/paths";
+import { type RunName, fromSegment } from "../live/paths";
 import { useWhenBack } from "../live/useWhenBack";
 import { useHotkeys } from "../ui/hotkeys";
 import { EmptyNotice, ErrorNotice, LoadingNotice } from "../ui/notices";
@@ -51,6 +51,8 @@ export function RunPage() {
     [params],
   );
   useTitle(run.name);
+  // Read beside the run itself: with many actions, the first of them are there as soon.
+  const actions = useForest(run);
   const [{ data, error, fetching }, reload] = useQuery({ query: RunOf, variables: { id: run } });
   // What it brings goes into the cache, and from there into the query above.
   useSubscription({ query: LiveRunOf, variables: { id: run }, pause: !data?.run });
@@ -60,7 +62,7 @@ export function RunPage() {
     return (
       <main className={classes.page}>
         <RunHeader run={data.run} />
-        <Actions key={`${run.project}/${run.domain}/${run.name}`} run={run} />
+        <Actions key={`${run.project}/${run.domain}/${run.name}`} run={run} actions={actions} />
       </main>
     );
   }
@@ -79,10 +81,14 @@ export function RunPage() {
   );
 }
 
-function Actions({ run }: { run: { project: string; domain: string; name: string } }) {
+interface ActionsProps {
+  run: RunName;
+  actions: ReturnType<typeof useForest>;
+}
+
+function Actions({ run, actions: { forest, problem, retry } }: ActionsProps) {
   const search = route.useSearch();
   const navigate = route.useNavigate();
-  const { forest, problem, retry } = useForest(run);
   const [critical, setCritical] = useState(false);
   const filter = useMemo(
     () => ({ text: search.q ?? "", phases: search.phase ?? [] }),
