@@ -58,17 +58,23 @@ class Workers:
         return dict(self.started)
 
     @asynccontextmanager
-    async def websocket_to(self, worker: int) -> AsyncIterator[Socket]:
-        """A websocket to this worker: the other is halted as long as it connects."""
+    async def only(self, worker: int) -> AsyncIterator[None]:
+        """This worker alone takes connections: the other is halted."""
         others = [pid for number, pid in self.pids.items() if number != worker]
         for pid in others:
             os.kill(pid, signal.SIGSTOP)
         try:
             await until(lambda: all(state_of(pid) == "T" for pid in others))
-            socket = await self._stack.enter_async_context(connected(self.url))
+            yield
         finally:
             for pid in others:
                 os.kill(pid, signal.SIGCONT)
+
+    @asynccontextmanager
+    async def websocket_to(self, worker: int) -> AsyncIterator[Socket]:
+        """A websocket to this worker: the other is halted as long as it connects."""
+        async with self.only(worker):
+            socket = await self._stack.enter_async_context(connected(self.url))
         yield socket
 
     async def figure(self, name: str) -> float:
@@ -234,15 +240,19 @@ async def test_the_figures_are_those_of_all_living_workers(workers: Workers) -> 
 
 async def test_how_many_aborts_wait_is_told_by_every_worker_as_it_is_now(workers: Workers) -> None:
     id = '{project: "p", domain: "d", runName: "aborted", name: "a0"}'
-    await workers.figure_becomes("aborts_pending", 0)
     async with workers.websocket_to(1) as socket:
         await create_run(socket, "aborted")
-        for name, pending in (("abortAction(input: {id: %s})", 1), ("clearAbortRequest(id: %s)", 0)):
-            await socket.subscribe(name, f"mutation {{ {name % id} {{ action {{ name }} }} }}")
-            assert (await socket.data(name))["action"] == {"name": "a0"}
-            await socket.completes(name)
-            # Each worker that was asked before has told another figure, which does not count any more.
-            await workers.figure_becomes("aborts_pending", pending)
+        await socket.subscribe("1", f"mutation {{ abortAction(input: {{id: {id}}}) {{ requested }} }}")
+        assert (await socket.data("1"))["requested"]
+        await socket.completes("1")
+        async with workers.only(1):
+            assert await workers.figure("aborts_pending") == 1
+        await socket.subscribe("2", f"mutation {{ clearAbortRequest(id: {id}) {{ action {{ name }} }} }}")
+        assert (await socket.data("2"))["action"] == {"name": "a0"}
+    # What the other one told does not count any more.
+    async with workers.only(2):
+        assert await workers.figure("aborts_pending") == 0
+        assert await workers.figure("abort_oldest_age_seconds") == 0
 
 
 async def test_a_worker_signs_what_it_tells_the_executor_with_the_secret_of_the_server(
