@@ -43,12 +43,15 @@ describe("what a batch tells", () => {
     batch.touchAll();
     flush();
     expect(heard).toEqual(["all"]);
+    batch.touch("a");
     flush();
-    expect(heard).toEqual(["all"]);
+    expect(heard).toEqual(["all", "a"]);
   });
 
   test("a key that nobody listens to costs nothing", () => {
     batch.touch("nobody");
+    batch.listen("a", hear("a"))();
+    batch.touch("a");
     expect(scheduled).toEqual([]);
   });
 
@@ -114,6 +117,7 @@ describe("when a batch tells it", () => {
     expect(listener).not.toHaveBeenCalled();
     frames.shift()?.();
     expect(listener).toHaveBeenCalledTimes(1);
+    expect(vi.getTimerCount()).toBe(0);
     vi.advanceTimersByTime(5_000);
     expect(listener).toHaveBeenCalledTimes(1);
   });

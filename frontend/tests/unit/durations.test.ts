@@ -21,9 +21,11 @@ describe("durations as text", () => {
     [MINUTE, "1 m 00 s"],
     [67 * SECOND, "1 m 07 s"],
     [HOUR - 1, "59 m 59 s"],
+    [HOUR, "1 h 00 m"],
     [3 * HOUR + 5 * MINUTE, "3 h 05 m"],
     [DAY - 1, "23 h 59 m"],
-    [2 * DAY + 4 * HOUR, "2 d 04 h"],
+    [DAY, "1 d 00 h"],
+    [2 * DAY + 5 * HOUR - 1, "2 d 04 h"],
     [400 * DAY, "400 d 00 h"],
   ])("%d milliseconds are %j", (ms, text) => {
     expect(formatDuration(ms)).toBe(text);

@@ -1,7 +1,7 @@
 // @vitest-environment happy-dom
 import { cleanup, renderHook } from "@testing-library/react";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { type Hotkey, hotkeys, useHotkeys } from "../../src/ui/hotkeys";
+import { type Hotkey, hotkeys, press as pressed, useHotkeys } from "../../src/ui/hotkeys";
 
 let done: string[];
 
@@ -49,6 +49,22 @@ describe("single keys", () => {
     expect(press("j")).toBe(false);
     expect(done).toEqual(["j"]);
     expect(press("x")).toBe(true);
+    expect(done).toEqual(["j"]);
+  });
+
+  test("whoever hands a key on is told whether it did anything", () => {
+    const event = (name: string): KeyboardEvent => {
+      const made = new KeyboardEvent("keydown", { key: name, cancelable: true });
+      Object.defineProperty(made, "target", { value: add("<button></button>") });
+      return made;
+    };
+    listen(key("j"), key("Enter"));
+    expect(pressed(event("j"))).toBe(true);
+    expect(pressed(event("x"))).toBe(false);
+    expect(pressed(event("Enter"))).toBe(false);
+    const dealtWith = event("j");
+    dealtWith.preventDefault();
+    expect(pressed(dealtWith)).toBe(false);
     expect(done).toEqual(["j"]);
   });
 

@@ -88,8 +88,8 @@ describe("what the API is asked for", () => {
   });
 
   test("without a search everything is asked for", () => {
-    expect(filterOf({}, NOW)).toEqual({});
-    expect(filterOf(readRunSearch({}), NOW)).toEqual({});
+    expect(filterOf({}, NOW)).toStrictEqual({});
+    expect(filterOf(readRunSearch({}), NOW)).toStrictEqual({});
   });
 
   test("times and durations that cannot be read count as not being there", () => {
