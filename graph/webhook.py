@@ -104,7 +104,7 @@ class Webhook:
                 status = await self._post(headers, body)
         except (TimeoutError, httpx2.TimeoutException):
             raise NotTold(f"no answer within {self._timeout:g} s") from None
-        except (httpx2.HTTPError, OSError, UnicodeError) as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
             # The message of the library may repeat the URL, and that may hold a token.
             raise NotTold(f"it cannot be reached: {type(error).__name__}") from None
         if not (200 <= status < 300 or status in _GONE):

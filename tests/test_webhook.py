@@ -323,6 +323,12 @@ async def test_a_name_without_an_address_is_a_failure(aborted: Action) -> None:
     assert said == "its name has no address"
 
 
+async def test_a_resolver_that_speaks_nonsense_is_a_failure(aborted: Action) -> None:
+    url = "http://executor.example.com"
+    said = await refusal(url, aborted, allows_private=False, resolve=resolving(f"no address, {TOKEN}"))
+    assert said == "it cannot be reached: ValueError"
+
+
 async def test_a_certificate_has_to_be_the_one_of_the_name(aborted: Action) -> None:
     names: list[str | None] = []
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
