@@ -26,6 +26,7 @@ const search = (term: string): void => {
 const press = (name: RegExp | string): void => {
   fireEvent.click(screen.getByRole("button", { name }));
 };
+const marked = (): NodeListOf<Element> => body().querySelectorAll("[class*=hit]");
 const folds = (): (string | null)[] =>
   within(body())
     .getAllByRole("button")
@@ -76,7 +77,9 @@ describe("the search", () => {
     search("768");
     expect(text()).toContain("width: 768");
     expect(screen.getByText("1 found")).toBeTruthy();
+    expect([...marked()].map((line) => line.textContent)).toEqual(["width: 768"]);
     search(" ");
+    expect(marked()).toHaveLength(0);
     expect(text()).not.toContain("768");
     expect(screen.queryByText(/found/)).toBeNull();
   });
@@ -121,7 +124,7 @@ describe("large documents", () => {
     const value = Array.from({ length: 1_000 }, (_, at) => `item-${at}`);
     render(<JsonView value={value} name="inputs" />);
     search("item");
-    expect(body().querySelectorAll("[class*=hit]")).toHaveLength(400);
+    expect(marked()).toHaveLength(400);
     expect(screen.getByText("1000 found")).toBeTruthy();
     expect(screen.getByRole("button", { name: "… 600 more" })).toBeTruthy();
   });
@@ -146,11 +149,13 @@ describe("the document as text", () => {
     });
     const revoked = vi.spyOn(URL, "revokeObjectURL").mockReturnValue();
     let download = "";
+    let href = "";
     vi.spyOn(HTMLAnchorElement.prototype, "click").mockImplementation(function (this: HTMLAnchorElement) {
-      ({ download } = this);
+      ({ download, href } = this);
     });
     render(<JsonView value={DOCUMENT} name="inputs of a/b: c" />);
     press("Download");
+    expect(href).toBe("blob:test");
     expect(download).toBe("inputs-of-a-b-c.json");
     expect(await file?.text()).toBe(JSON.stringify(DOCUMENT, null, 2));
     expect(revoked).toHaveBeenCalledWith("blob:test");

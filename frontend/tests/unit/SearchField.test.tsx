@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { SearchField } from "../../src/ui/SearchField";
 
 const onChange = vi.fn<(value: string) => void>();
-let show: (value: string) => void;
+let show: (value: string, report?: (value: string) => void) => void;
 
 const field = (): HTMLInputElement => screen.getByRole("searchbox", { name: "Search runs" });
 const type = (value: string): void => {
@@ -19,11 +19,11 @@ const pass = (ms: number): void => {
 beforeEach(() => {
   vi.useFakeTimers();
   onChange.mockClear();
-  const element = (value: string) => (
-    <SearchField label="Search runs" placeholder="Name" value={value} onChange={onChange} />
+  const element = (value: string, report: (value: string) => void = onChange) => (
+    <SearchField label="Search runs" placeholder="Name" value={value} onChange={report} />
   );
   const { rerender } = render(element("first"));
-  show = (value) => rerender(element(value));
+  show = (value, report) => rerender(element(value, report));
 });
 
 afterEach(() => {
@@ -39,6 +39,15 @@ test("what is typed counts once there was a pause, and only the last of it", () 
   expect(onChange).not.toHaveBeenCalled();
   pass(1);
   expect(onChange.mock.calls).toEqual([["fir"]]);
+});
+
+test("it is the newest function that hears of it", () => {
+  const newest = vi.fn<(value: string) => void>();
+  type("second");
+  show("first", newest);
+  pass(200);
+  expect(newest.mock.calls).toEqual([["second"]]);
+  expect(onChange).not.toHaveBeenCalled();
 });
 
 test("blanks around it do not count, and stay in the field", () => {
@@ -102,6 +111,8 @@ test("the way back to what was once typed is shown", () => {
 test("the slash leads to it, and Escape empties it first and then leads out", () => {
   fireEvent.keyDown(document.body, { key: "/" });
   expect(document.activeElement).toBe(field());
+  fireEvent.keyDown(field(), { key: "ArrowLeft" });
+  expect(field().value).toBe("first");
   fireEvent.keyDown(field(), { key: "Escape" });
   expect(field().value).toBe("");
   expect(document.activeElement).toBe(field());

@@ -145,6 +145,21 @@ describe("the socket", () => {
     expect(server.connections).toBeGreaterThan(1);
   });
 
+  test("a question that was still open when the server closed is not held against the next connection", async () => {
+    vi.spyOn(Math, "random").mockReturnValue(0);
+    open({ beat: 10, answerWithin: 400 });
+    await become("live");
+    server.isSilent = true;
+    const { pings } = server;
+    await until(() => expect(server.pings).toBeGreaterThan(pings));
+    server.isSilent = false;
+    server.closeClients(1012);
+    await become("lost");
+    await become("live");
+    await new Promise((resolve) => setTimeout(resolve, 450));
+    expect(states).toEqual(["connecting", "live", "lost", "live"]);
+  });
+
   test("who is in a hurry does not wait for the next try", async () => {
     // More than a quarter of a minute: nothing but haste brings it back in time.
     vi.spyOn(Math, "random").mockReturnValue(150);
