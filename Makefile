@@ -19,7 +19,7 @@ NPM_TESTS_READY := tests/npm/node_modules/.ready
 help:
 	@echo "make run       start Rungraph with demo runs on http://127.0.0.1:8000/"
 	@echo "make test      check everything: style, types, schema, the page, tests on SQLite and PostgreSQL"
-	@echo "make soak      the faults that the tests do in short, at length, with figures (20 minutes)"
+	@echo "make soak      the faults that the tests do in short, at length, with figures (35 minutes)"
 	@echo "make fuzz      compare 20,000 random operations, compiled and not, beyond those of the tests"
 	@echo "make bench     measure speed and memory beside a floor, into bench/RESULTS.md (5 minutes)"
 	@echo "make bench-quick   a little of the same, in under two minutes"

@@ -71,7 +71,7 @@ class Soak:
                 f"{some:,} aborts, executor away",
                 # Who is told when it is away hears of it late: pauses are of up to five minutes then.
                 partial(
-                    aborts.try_aborts, some, self.seed, away=60 * self.scale, attempts=20, patience=600.0
+                    aborts.try_aborts, some, self.seed, away=60 * self.scale, attempts=20, patience=1200.0
                 ),
             ),
         ):
