@@ -76,6 +76,11 @@ export class Forest<Data extends ActionData = ActionData> {
     }
   }
 
+  /** The stream begins from its beginning: what its snapshot will not hold is gone. */
+  restart(): void {
+    this.seen = this.size ? new Set() : null;
+  }
+
   apply(frame: Frame<Data>): void {
     if (frame.kind === "RESYNC" || (frame.kind === "SNAPSHOT" && this.synced && !this.seen)) {
       this.seen = new Set();

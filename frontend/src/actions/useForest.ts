@@ -23,7 +23,11 @@ export function useForest({ project, domain, name }: RunName) {
   const [problem, setProblem] = useState<{ of: ActionForest; problem: Problem } | null>(null);
   useEffect(() => {
     let cursor: string | null = null;
-    return watchDocument(api, WatchActions, () => ({ run: { project, domain, name }, after: cursor }), {
+    const variables = () => {
+      if (cursor === null) forest.restart();
+      return { run: { project, domain, name }, after: cursor };
+    };
+    return watchDocument(api, WatchActions, variables, {
       next: ({ actions: frame }) => {
         const rows = readFragment(
           ActionRowFragment,

@@ -1,10 +1,6 @@
 import { Batch } from "../live/batch";
-import { type Frame, type Versioned, isNewer } from "../live/frames";
-
-/** What the list needs of a run to keep it in order. */
-export interface ListedRun extends Versioned {
-  createdAt: string;
-}
+import { type Frame, isNewer } from "../live/frames";
+import { type ListedRun, before, byTime } from "./runOrder";
 
 /** Rows in the window beyond which the oldest are let go, while nobody reads further down. */
 const MOST = 1_000;
@@ -70,6 +66,11 @@ export class RunList<Row extends ListedRun> {
   /** How many rows the list has, whether shown or waiting. */
   get size(): number {
     return this.rows.size;
+  }
+
+  /** The stream begins from its beginning: what its snapshot will not hold has left meanwhile. */
+  restart(): void {
+    this.fresh = this.rows.size ? new Map() : null;
   }
 
   apply(frame: Frame<Row>): void {
@@ -229,20 +230,4 @@ export class RunList<Row extends ListedRun> {
     this.view = null;
     this.batch.touchAll();
   }
-}
-
-/** Negative where `a` is newer than `b`. Times may differ in how exact they are written. */
-function byTime(a: ListedRun, b: ListedRun): number {
-  const [early, late] = [Date.parse(b.createdAt), Date.parse(a.createdAt)];
-  if (early !== late) return early - late;
-  const [exact, other] = [a.createdAt.replace("Z", ""), b.createdAt.replace("Z", "")];
-  return exact === other ? 0 : exact < other ? 1 : -1;
-}
-
-/**
- * Negative where `a` stands above `b`: the newest first. The server has an order of its own for those that
- * were created in one moment, which nobody sees here: never take one of them for older than another.
- */
-function before(a: ListedRun, b: ListedRun): number {
-  return byTime(a, b) || (a.id < b.id ? 1 : a.id > b.id ? -1 : 0);
 }

@@ -34,7 +34,10 @@ class LiveRuns {
     return watchDocument(
       this.api,
       WatchRuns,
-      () => ({ filter: this.filter, first: FIRST, after: this.cursor ?? null }),
+      () => {
+        if (!this.cursor) this.list.restart();
+        return { filter: this.filter, first: FIRST, after: this.cursor ?? null };
+      },
       {
         next: ({ runs }) => {
           this.problem = null;

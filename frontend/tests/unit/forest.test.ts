@@ -217,3 +217,12 @@ describe("what is known of the whole run", () => {
     expect(forest.hasDependencies).toBe(true);
   });
 });
+
+test("a snapshot that broke off and began anew forgets what is gone by then", () => {
+  send("SNAPSHOT", [action("root"), action("gone", { parentName: "root" })]);
+  forest.restart();
+  send("SNAPSHOT", [action("root"), action("new", { parentName: "root" })]);
+  send("SYNCED");
+  expect(shape()).toBe("root(new)");
+  expect(forest.synced).toBe(true);
+});

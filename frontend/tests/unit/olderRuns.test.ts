@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import type { ListedRun, RunList } from "../../src/runs/runList";
+import type { RunList } from "../../src/runs/runList";
+import type { ListedRun } from "../../src/runs/runOrder";
 import { StreamedList, run } from "./streamedList";
 
 let stream: StreamedList;

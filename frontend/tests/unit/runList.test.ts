@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import type { ListedRun, RunList } from "../../src/runs/runList";
+import type { RunList } from "../../src/runs/runList";
+import type { ListedRun } from "../../src/runs/runOrder";
 import { StreamedList, run } from "./streamedList";
 
 let stream: StreamedList;
@@ -169,4 +170,13 @@ describe("a fresh snapshot", () => {
     stream.resync(run(3), run(2), run(1));
     expect(list.generation).toBeGreaterThan(before);
   });
+});
+
+test("a snapshot that broke off and began anew forgets what left in between", () => {
+  list.apply({ kind: "SNAPSHOT", cursor: "1", removed: [], rows: [run(1), run(2)] });
+  list.restart();
+  list.apply({ kind: "SNAPSHOT", cursor: "2", removed: [], rows: [run(2), run(3)] });
+  expect(stream.ids).toEqual(["r2", "r1"]);
+  list.apply({ kind: "SYNCED", cursor: "3", removed: [], rows: [] });
+  expect(stream.ids).toEqual(["r3", "r2"]);
 });

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Frame } from "../../src/live/frames";
-import { type ListedRun, RunList } from "../../src/runs/runList";
+import { RunList } from "../../src/runs/runList";
+import type { ListedRun } from "../../src/runs/runOrder";
 import { Seeded } from "./seeded";
 
 const FIRST = 5;

@@ -1,5 +1,6 @@
 import type { Frame } from "../../src/live/frames";
-import { type ListedRun, RunList } from "../../src/runs/runList";
+import { RunList } from "../../src/runs/runList";
+import type { ListedRun } from "../../src/runs/runOrder";
 
 /** How many runs a snapshot has at the most, in these tests. */
 const FIRST = 3;
