@@ -1,4 +1,4 @@
-import { useEffect, useMemo, useState } from "react";
+import { useEffect, useMemo, useRef, useState } from "react";
 import { useQuery } from "urql";
 import { graphql } from "../gql";
 import type { RunFilter } from "../gql/graphql";
@@ -66,10 +66,19 @@ export function DensityStrip({ filter, version, onPick }: Props) {
   const [{ data, stale, error }, reload] = useQuery({ query: RunHistogram, variables });
   const [kept, setKept] = useState(data);
   if (data && data !== kept) setKept(data);
+  const hasChanged = useRef(false);
   useEffect(() => {
-    const timer = setTimeout(() => reload({ requestPolicy: "network-only" }), AGAIN);
-    return () => clearTimeout(timer);
-  }, [version, reload]);
+    hasChanged.current = true;
+  }, [version]);
+  useEffect(() => {
+    // At a steady pace: a timer that each change began anew would never end where runs change all the time.
+    const timer = setInterval(() => {
+      if (!hasChanged.current || document.hidden) return;
+      hasChanged.current = false;
+      reload({ requestPolicy: "network-only" });
+    }, AGAIN);
+    return () => clearInterval(timer);
+  }, [reload]);
   const bars = (data ?? kept)?.runHistogram ?? [];
   const totals = bars.map(({ phaseCounts }) => phaseCounts.reduce((sum, { count }) => sum + count, 0));
   const most = Math.max(1, ...totals);

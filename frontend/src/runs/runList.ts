@@ -203,8 +203,6 @@ export class RunList<Row extends ListedRun> {
       return;
     }
     this.rows = fresh;
-    this.waiting.clear();
-    this.gone.clear();
     this.ids = [...fresh.keys()];
     this.sort();
     for (const id of this.ids) this.batch.touch(id);

@@ -178,6 +178,26 @@ test("the strip counts the last day, and leads to the runs of a moment", async (
   expect(await names(page)).toEqual(["elsewhere"]);
 });
 
+test("the strip is counted again while runs change all the time", async () => {
+  await createRun(server, runId("first", "busy"));
+  const page = await show("/runs?project=busy");
+  const total = page.getByTestId("density-total");
+  await total.getByText("1 run", { exact: true }).waitFor();
+  const leaving = new AbortController();
+  const writing = (async () => {
+    for (let n = 0; !leaving.signal.aborted && n < 200; n += 1) {
+      await createRun(server, runId(`more-${n}`, "busy"));
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  })();
+  try {
+    await until("the strip to count more", async () => (await total.innerText()) !== "1 run", 12_000);
+  } finally {
+    leaving.abort();
+    await writing;
+  }
+});
+
 test("a phase that the page does not know is shown by its name", async () => {
   opened = await open(browser, `${server.url}/tasks`);
   const { page } = opened;
