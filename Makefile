@@ -91,7 +91,8 @@ UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generat
 
 lock:
 	@$(UV_COMPILE) --output-file requirements.lock
-	@$(UV_COMPILE) --output-file requirements-dev.lock --group dev --constraint requirements.lock
+	@$(UV_COMPILE) --output-file requirements-otel.lock --extra otel --constraint requirements.lock
+	@$(UV_COMPILE) --output-file requirements-dev.lock --extra otel --group dev --constraint requirements-otel.lock
 
 # The packages first, by hash; then this checkout itself, editable, with nothing left to download.
 $(PYTHON_READY): requirements-dev.lock pyproject.toml

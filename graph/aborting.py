@@ -84,7 +84,7 @@ class AbortMutation:
         self, info: Call, input: Annotated[AbortRunInput, strawberry.argument(description="The run.")]
     ) -> RunAborted:
         context, run = info.context, input.id.to_repo()
-        requested = await context.repository.abort_run(run, input.reason, context.identity)
+        requested = await context.repository.abort_run(run, input.reason, context.caller.identity)
         context.forget()
         return RunAborted(run, requested)
 
@@ -97,7 +97,7 @@ class AbortMutation:
         self, info: Call, input: Annotated[AbortActionInput, strawberry.argument(description="The action.")]
     ) -> Written:
         context, action = info.context, input.id.to_repo()
-        requested = await context.repository.abort_action(action, input.reason, context.identity)
+        requested = await context.repository.abort_action(action, input.reason, context.caller.identity)
         context.forget()
         return Written(action, requested=requested)
 
@@ -110,7 +110,7 @@ class AbortMutation:
     ) -> AbortRunsPayload:
         context = info.context
         aborted = await context.repository.abort_runs(
-            input.filter.to_repo(), input.reason, context.identity, input.dry_run
+            input.filter.to_repo(), input.reason, context.caller.identity, input.dry_run
         )
         context.forget()
         batch = None if aborted.batch is None else strawberry.ID(aborted.batch)

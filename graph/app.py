@@ -12,6 +12,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
 from graph import graphiql, page
+from graph.caller import ANYBODY
 from graph.context import Context
 from graph.execution import Engine
 from graph.http import GraphQLEndpoint
@@ -22,12 +23,9 @@ from graph.schema import build_schema
 from graph.server import Server
 from graph.settings import Settings, split_origins
 from graph.webhook import Webhook
-from repo import ActionRepo, Identity, IdentityKind, open_repository
+from repo import ActionRepo, open_repository
 
 logger = structlog.get_logger("rungraph.app")
-
-ANONYMOUS = Identity(IdentityKind.USER, "anonymous")
-"""Who calls a server that asks nobody to log in."""
 
 _READY_WITHIN = 2.0
 """Seconds that the database has to answer before a server calls itself not ready."""
@@ -49,7 +47,7 @@ def create_app(settings: Settings) -> Starlette:
             yield
 
     async def context(connection: HTTPConnection) -> Context:
-        return Context(connection.app.state.repository, ANONYMOUS, settings.max_page_size)
+        return Context(connection.app.state.repository, ANYBODY, settings.max_page_size)
 
     limits = Limits(settings.max_query_depth, settings.max_query_aliases, settings.max_query_tokens)
     endpoint = GraphQLEndpoint(

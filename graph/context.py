@@ -4,16 +4,18 @@ from dataclasses import dataclass, field
 
 from strawberry.types.info import Info
 
+from graph.caller import Caller
 from graph.loaders import Loaders
-from repo import ActionRepo, Identity, Progress
+from repo import ActionRepo, Progress
 
 
 @dataclass
 class Context:
-    """One call: the repository, who calls, and what this operation has read so far."""
+    """One call: the repository as the caller may see it, who calls, and what this operation has read so
+    far."""
 
     repository: ActionRepo
-    identity: Identity
+    caller: Caller
     max_page_size: int
     loaders: Loaders = field(init=False)
     progress: Progress = field(default_factory=Progress)

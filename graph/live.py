@@ -20,7 +20,7 @@ from graph.context import Context
 from graph.errors import breaks_a_stream
 from graph.execution import Operation
 from graph.server import text_frame
-from repo import Identity, Progress
+from repo import Access, Progress
 
 _BATCH = 0.02
 """Seconds between two frames of what changes, and between two beginnings of those that ask the same: what
@@ -340,9 +340,9 @@ class Live:
             stream = _Stream(self, None, context, execute)
             stream.begin()
             return stream
-        start = _key(ask, context.identity), context.resume_after
+        start = _key(ask, context.caller.access), context.resume_after
         if start not in self._starting:
-            key = _key(ask, context.identity, after_variable(operation.document, operation.node))
+            key = _key(ask, context.caller.access, after_variable(operation.document, operation.node))
             self._starting[start] = _Stream(self, key, context, execute)
             loop = asyncio.get_running_loop()
             begin_at = self._not_before.get(start, 0.0)
@@ -396,13 +396,13 @@ async def _next(results: Results) -> Any:
     return await anext(results, None)
 
 
-def _key(ask: Ask, identity: Identity, without: str | None = None) -> Hashable:
+def _key(ask: Ask, access: Access, without: str | None = None) -> Hashable:
     """What two clients have to have in common to get the same; `without` one variable."""
     variables = ask.variables or {}
     if without is not None:
         variables = {name: value for name, value in variables.items() if name != without}
     given = json.dumps([variables, ask.extensions], sort_keys=True)
-    return ask.query, ask.operation_name, given, identity
+    return ask.query, ask.operation_name, given, access
 
 
 def after_variable(document: DocumentNode, operation: OperationDefinitionNode) -> str | None:

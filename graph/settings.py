@@ -1,6 +1,7 @@
 """Owns the settings: one class, read from RUNGRAPH_* environment variables."""
 
 import re
+from ipaddress import ip_address
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -47,6 +48,27 @@ def _base_path(value: str) -> str:
             "letters, digits and `-._~`, and none of them `.` or `..`"
         )
     return value
+
+
+def _allow_anybody(value: bool, info: ValidationInfo) -> bool:
+    # Fields that are wrong themselves are missing here.
+    host = info.data.get("host", "")
+    if info.data.get("auth") == "none" and host and not value and not is_loopback(host):
+        raise ValueError(
+            f"others can reach {host}, and may do everything there: set {PREFIX}AUTH=token (or oidc), or, "
+            "where that is meant, this one to true"
+        )
+    return value
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches the address."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _workers(value: int, info: ValidationInfo) -> int:
@@ -105,6 +127,17 @@ class Settings(BaseSettings):
     )
     host: str = Field(default="127.0.0.1", min_length=1, description="The address to listen on.")
     port: int = Field(default=8000, ge=1, le=65535, description="The port to listen on.")
+    auth: Literal["none", "token", "oidc"] = Field(
+        default="none",
+        description="Who may come in: `none` for whoever reaches the server, `token` for who shows an API "
+        "token, `oidc` also for whom an OpenID provider knows.",
+    )
+    allow_anybody: Annotated[bool, AfterValidator(_allow_anybody)] = Field(
+        default=False,
+        validate_default=True,
+        description="Whether `RUNGRAPH_AUTH=none` is meant also where others can reach the server: anybody "
+        "may then read, write and abort everything.",
+    )
     workers: Annotated[int, AfterValidator(_workers)] = Field(
         default=1,
         ge=1,

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from repo.aborting import AbortedRuns
+from repo.access import EVERYTHING, Access, Grant, Permission, Role
 from repo.actions import MAX_BATCH, ActionRepo
 from repo.attempts import merge_attempts
 from repo.bus import Bus, check_broadcast_url
@@ -17,11 +18,13 @@ from repo.errors import (
     Conflict,
     DatabaseUnavailable,
     EventNotFound,
+    Forbidden,
     InvalidArgument,
     InvalidCursor,
     NotFound,
     RepoError,
     RunNotFound,
+    TookTooLong,
 )
 from repo.histogram import RunHistogramBucket
 from repo.hub import Hub
@@ -77,6 +80,13 @@ __all__ = [
     "MAX_BATCH",
     "MAX_PAGE",
     "PARTS",
+    "EVERYTHING",
+    "Access",
+    "Forbidden",
+    "Grant",
+    "Permission",
+    "Role",
+    "TookTooLong",
     "Abort",
     "AbortFigures",
     "AbortProgress",

@@ -6,6 +6,8 @@ RepoError                 INTERNAL_SERVER_ERROR
 │ ├ ActionNotFound
 │ └ EventNotFound
 ├ Conflict                CONFLICT
+├ Forbidden               FORBIDDEN
+├ TookTooLong             TIMEOUT
 ├ DatabaseUnavailable     SERVICE_UNAVAILABLE
 └ InvalidArgument         BAD_USER_INPUT
   └ InvalidCursor
@@ -40,6 +42,19 @@ class Conflict(RepoError):
     """The call contradicts what is stored, such as a second root action for a run."""
 
     code = "CONFLICT"
+
+
+class Forbidden(RepoError):
+    """The caller may see what is there, but not do this to it."""
+
+    code = "FORBIDDEN"
+
+
+class TookTooLong(RepoError):
+    """The call took longer than a call may, and was broken off. Whether a write was kept may be unknown; all
+    of them may be repeated."""
+
+    code = "TIMEOUT"
 
 
 class DatabaseUnavailable(RepoError):

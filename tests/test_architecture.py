@@ -18,7 +18,8 @@ MODULES = {
     for path in sorted((ROOT / package).rglob("*.py"))
 }
 PURE = frozenset(
-    f"repo.{name}" for name in ("attempts", "errors", "identifiers", "models", "phases", "positions")
+    f"repo.{name}"
+    for name in ("access", "attempts", "errors", "identifiers", "models", "phases", "positions")
 )
 
 

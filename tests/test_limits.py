@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from graph.app import ANONYMOUS
+from graph.caller import ANYBODY
 from graph.context import Context
 from graph.limits import Limits
 from graph.schema import Schema, build_schema
@@ -18,7 +18,7 @@ def schema() -> Schema:
 
 
 async def mistakes(schema: Schema, repository: ActionRepo, query: str, **variables: Any) -> list[str]:
-    context = Context(repository, ANONYMOUS, 1000)
+    context = Context(repository, ANYBODY, 1000)
     result = await schema.execute(query, variable_values=variables, context_value=context)
     return [error.message for error in result.errors or []]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from graph.app import ANONYMOUS
+from graph.caller import ANYBODY
 from graph.context import Context
 from graph.limits import Limits
 from graph.loaders import Loaders
@@ -51,7 +51,7 @@ async def opened(database_url: str) -> AsyncIterator[tuple[ActionRepo, Database]
 
 async def execute(repository: ActionRepo, query: str) -> dict[str, Any]:
     schema = build_schema(Limits(depth=15, aliases=10, tokens=1000))
-    result = await schema.execute(query, context_value=Context(repository, ANONYMOUS, 1000))
+    result = await schema.execute(query, context_value=Context(repository, ANYBODY, 1000))
     assert not result.errors
     data: dict[str, Any] = result.data  # type: ignore[assignment]
     return data

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from starlette.applications import Starlette
 
-from graph.app import ANONYMOUS
+from graph.caller import ANYBODY
 from graph.context import Context
 from graph.limits import Limits
 from graph.schema import Schema, build_schema
@@ -66,7 +66,7 @@ class Stream:
 
 @asynccontextmanager
 async def watching(schema: Schema, repository: ActionRepo, query: str) -> AsyncIterator[Stream]:
-    context = Context(repository, ANONYMOUS, 1000)
+    context = Context(repository, ANYBODY, 1000)
     results: Any = await schema.subscribe(query, context_value=context)
     stream = Stream(results)
     reading = asyncio.create_task(stream.read())
