@@ -12,13 +12,14 @@ from graphql import OperationDefinitionNode, parse
 from starlette.applications import Starlette
 
 from graph import live as live_module
+from graph.caller import ANYBODY
 from graph.context import Context
 from graph.execution import Engine
 from graph.http import GraphQLEndpoint
 from graph.limits import Limits
 from graph.live import Ask, Live
 from graph.schema import build_schema
-from repo import ActionPhase, ActionRepo, Identity, IdentityKind
+from repo import Access, ActionPhase, ActionRepo, Grant, Role
 from tests.making import RUN, action, event, make_run, new
 from tests.serving import serving
 from tests.sockets import Socket, connected
@@ -210,9 +211,9 @@ async def test_a_shared_stream_that_ends_ends_for_all(address: str, repository: 
             await socket.completes(f"id-{number}")
 
 
-def test_another_identity_has_another_source() -> None:
+def test_who_may_do_something_else_has_another_source() -> None:
     ask = Ask(ACTIONS, {"after": "1"}, None)
-    one, other = (Identity(IdentityKind.USER, subject) for subject in ("one", "other"))
+    one, other = (Access(frozenset({Grant(Role.VIEWER, project)})) for project in ("one", "other"))
     key = live_module._key
     assert key(ask, one) != key(ask, other)
     assert key(ask, one) != key(Ask(ACTIONS, {"after": "2"}, None), one)
@@ -246,7 +247,7 @@ async def test_who_leaves_at_any_moment_leaves_nothing_behind(
     ask = Ask(ACTIONS, None, None)
 
     async def context() -> Context:
-        return Context(repository, Identity(IdentityKind.USER, "one"), 100)
+        return Context(repository, ANYBODY, 100)
 
     async def execute(given: object) -> Any:
         return await schema.stream(ask.query, variable_values=ask.variables, context_value=given)
