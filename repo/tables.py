@@ -176,6 +176,29 @@ action_events = Table(
 )
 Index("ix_action_events_transaction", action_events.c.transaction_id)
 
+# The runs that were removed, for those who watch: kept for days, and then the horizon is put behind them.
+removed_runs = Table(
+    "removed_runs",
+    metadata,
+    Column("transaction_id", BigInteger, nullable=False, default=this_transaction()),
+    # The key of the root, which begins with that of the run.
+    Column("key", LargeBinary(32), nullable=False),
+    Column("project", Name, nullable=False),
+    Column("domain", Name, nullable=False),
+    Column("name", Name, nullable=False),
+    Column("removed_at", UtcDateTime, nullable=False),
+    PrimaryKeyConstraint("transaction_id", "key"),
+)
+Index("ix_removed_runs_removed_at", removed_runs.c.removed_at)
+
+# Of transactions below this one, not all removed runs are known any more.
+removal_horizon = Table(
+    "removal_horizon",
+    metadata,
+    Column("id", SmallInteger, primary_key=True),
+    Column("transaction_id", BigInteger, nullable=False),
+)
+
 # SQLite only: the number of the newest write transaction, and a name for this life of the file.
 # PostgreSQL has both by itself.
 transaction_counter = Table(
