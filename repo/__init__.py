@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from repo.aborting import AbortedRuns
-from repo.access import EVERYTHING, Access, Grant, Permission, Role
+from repo.access import EVERYTHING, Access, Grant, Permission, Role, Scope
 from repo.actions import MAX_BATCH, ActionRepo
 from repo.attempts import merge_attempts
 from repo.bus import Bus, check_broadcast_url
+from repo.credentials import Credential
 from repo.database import Database, parse_url, without_password
 from repo.errors import (
     ActionNotFound,
@@ -29,7 +30,7 @@ from repo.errors import (
 from repo.histogram import RunHistogramBucket
 from repo.hub import Hub
 from repo.identifiers import ActionIdentifier, RunIdentifier
-from repo.leases import Scope, Taken
+from repo.leases import Taken
 from repo.listing import ActionFilter, Attributes, LabelFilter, RunFilter
 from repo.migrate import migrate
 from repo.models import (
@@ -61,6 +62,7 @@ from repo.phases import (
     ActionPhase,
     ActionType,
     CacheStatus,
+    CredentialKind,
     ErrorKind,
     IdentityKind,
     PhaseUpdate,
@@ -109,6 +111,8 @@ __all__ = [
     "ClusterEvent",
     "Column",
     "Conflict",
+    "Credential",
+    "CredentialKind",
     "DatabaseUnavailable",
     "Durations",
     "ErrorKind",

@@ -12,6 +12,7 @@ from sqlalchemy.sql.elements import NamedColumn
 from repo import aborts, counting, creation, events
 from repo.aborting import Aborting
 from repo.bus import Bus
+from repo.credentials import Credentials
 from repo.database import Database, this_transaction
 from repo.errors import ActionNotFound, EventNotFound, InvalidArgument, RunNotFound
 from repo.events import EVENT_COLUMNS, event_of
@@ -46,7 +47,7 @@ c = actions.c
 e = action_events.c
 
 
-class ActionRepo(Aborting, Summing):
+class ActionRepo(Aborting, Summing, Credentials):
     """The record of runs. Each method takes a connection of its own; each write is one transaction.
 
     Times are aware and come back in UTC; durations are milliseconds.

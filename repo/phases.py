@@ -83,6 +83,15 @@ class IdentityKind(IntEnum):
     APPLICATION = 2
 
 
+class CredentialKind(IntEnum):
+    """Who shows a credential."""
+
+    TOKEN = 1
+    """A program, with each request."""
+    SESSION = 2
+    """A browser, after its user has signed in."""
+
+
 class AbortState(IntEnum):
     """How far an abort request has come."""
 

@@ -16,6 +16,7 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     SmallInteger,
     Table,
+    UniqueConstraint,
     func,
 )
 
@@ -31,7 +32,7 @@ from repo.database import (
     next_revision,
     this_transaction,
 )
-from repo.phases import AbortState, ActionPhase, ActionType, CacheStatus, RunSource
+from repo.phases import AbortState, ActionPhase, ActionType, CacheStatus, CredentialKind, RunSource
 
 metadata = MetaData(
     naming_convention={
@@ -197,6 +198,22 @@ removal_horizon = Table(
     metadata,
     Column("id", SmallInteger, primary_key=True),
     Column("transaction_id", BigInteger, nullable=False),
+)
+
+credentials = Table(
+    "credentials",
+    metadata,
+    Column("id", Name, nullable=False),
+    Column("kind", EnumNumber(CredentialKind), nullable=False),
+    Column("secret_hash", LargeBinary(32), nullable=False),
+    Column("name", Name, nullable=False),
+    Column("identity", Document, nullable=False),
+    Column("access", Document, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime),
+    Column("revoked_at", UtcDateTime),
+    PrimaryKeyConstraint("id"),
+    UniqueConstraint("secret_hash"),
 )
 
 # SQLite only: the number of the newest write transaction, and a name for this life of the file.

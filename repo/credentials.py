@@ -1,0 +1,175 @@
+"""Owns what callers show to say who they are, as it is stored: API tokens, and sessions of browsers.
+
+Of a secret only the hash is stored, so that nobody can call with what a copy of the database holds. A plain
+SHA-256 is enough: the secret has 256 bits of chance, which nobody can guess, however fast each guess is.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import bindparam, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from repo.access import Access, Grant, Role
+from repo.database import Database
+from repo.errors import InvalidArgument, NotFound
+from repo.identifiers import check_name
+from repo.models import Identity, identity_from_json, identity_to_json
+from repo.phases import CredentialKind
+from repo.tables import credentials
+
+PREFIXES = {CredentialKind.TOKEN: "rg_", CredentialKind.SESSION: "rgs_"}
+"""What secrets begin with, so that scanners find those that were committed somewhere."""
+
+KEEP_ENDED = timedelta(days=30)
+"""How long one is still listed that has expired or was revoked."""
+
+_SECRET_BYTES = 32
+
+c = credentials.c
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What somebody may show to say who they are. It knows no secret."""
+
+    id: str
+    """Its public name, short."""
+    kind: CredentialKind
+    name: str
+    """What people call it."""
+    identity: Identity
+    """Who shows it."""
+    access: Access
+    """What they may do."""
+    created_at: datetime
+    expires_at: datetime | None
+    """From when on it holds no more; None for never."""
+    revoked_at: datetime | None
+
+    def holds(self, at: datetime) -> bool:
+        """Whether it is neither revoked, nor expired at this time."""
+        return self.revoked_at is None and (self.expires_at is None or at < self.expires_at)
+
+
+class Credentials:
+    """The credentials of the repository. Each write is one transaction."""
+
+    _database: Database
+
+    async def create_credential(
+        self,
+        kind: CredentialKind,
+        name: str,
+        identity: Identity,
+        access: Access,
+        expires_at: datetime | None = None,
+    ) -> tuple[Credential, str]:
+        """A new one, and its secret, which nobody can ever read again. Those that ended long ago are
+        forgotten on this occasion. Raises InvalidArgument."""
+        check_name(name, "the name of a credential")
+        check_name(identity.subject, "the subject of an identity")
+        for grant in access.grants:
+            for what, value in (("project", grant.project), ("domain", grant.domain)):
+                if value is not None:
+                    check_name(value, what)
+        now = _now()
+        if expires_at is not None and expires_at <= now:
+            raise InvalidArgument("a credential must expire later than now")
+        secret = PREFIXES[kind] + secrets.token_urlsafe(_SECRET_BYTES)
+        created = Credential(secrets.token_hex(5), kind, name, identity, access, now, expires_at, None)
+        row = {
+            "id": created.id,
+            "kind": kind,
+            "secret_hash": _hash(secret),
+            "name": name,
+            "identity": identity_to_json(identity),
+            "access": _access_to_json(access),
+            "created_at": now,
+            "expires_at": expires_at,
+        }
+
+        async def work(connection: AsyncConnection) -> None:
+            ended = now - KEEP_ENDED
+            await connection.execute(
+                credentials.delete().where(or_(c.expires_at < ended, c.revoked_at < ended))
+            )
+            await connection.execute(credentials.insert(), row)
+
+        await self._database.write(work)
+        return created, secret
+
+    async def find_credential(self, secret: str) -> Credential | None:
+        """The one with this secret, as long as it holds."""
+        found = await self._database.fetch(
+            "credential by secret",
+            lambda: select(*_COLUMNS).where(
+                c.secret_hash == bindparam("secret_hash", type_=c.secret_hash.type)
+            ),
+            {"secret_hash": _hash(secret)},
+        )
+        credential = next((_credential(row) for row in found.decoded()), None)
+        return credential if credential is not None and credential.holds(_now()) else None
+
+    async def which_credentials_hold(self, ids: Collection[str]) -> set[str]:
+        """Those of these ids whose credentials are neither revoked nor expired."""
+        given = self._database.given(c.id, ids)
+        found = await self._database.fetch(
+            ("which credentials hold", given.key),
+            lambda: given.narrow(select(c.id, c.expires_at).where(c.revoked_at.is_(None))),
+            given.values,
+        )
+        now = _now()
+        return {id for id, expires_at in found.decoded() if expires_at is None or now < expires_at}
+
+    async def list_credentials(self, kind: CredentialKind) -> list[Credential]:
+        """All of a kind, the newest first, with those that ended lately."""
+        statement = select(*_COLUMNS).where(c.kind == kind).order_by(c.created_at.desc(), c.id)
+        async with self._database.read() as connection:
+            return [_credential(row) for row in await connection.execute(statement)]
+
+    async def revoke_credential(self, id: str) -> Credential:
+        """It holds no more from now on, and is given back as it is then. One that was revoked stays as it
+        was. Raises NotFound."""
+
+        async def work(connection: AsyncConnection) -> Credential:
+            which = (c.id == id) & c.revoked_at.is_(None)
+            await connection.execute(credentials.update().where(which).values(revoked_at=_now()))
+            row = (await connection.execute(select(*_COLUMNS).where(c.id == id))).first()
+            if row is None:
+                raise NotFound(f"there is no credential {id}")
+            return _credential(row)
+
+        return await self._database.write(work)
+
+
+_COLUMNS = (c.id, c.kind, c.name, c.identity, c.access, c.created_at, c.expires_at, c.revoked_at)
+
+
+def _credential(row: Any) -> Credential:
+    id, kind, name, identity, access, *times = row
+    who = identity_from_json(identity)
+    assert who is not None
+    return Credential(id, kind, name, who, _access_from_json(access), *times)
+
+
+def _access_to_json(access: Access) -> dict[str, Any]:
+    grants = [{"role": g.role.value, "project": g.project, "domain": g.domain} for g in access.grants]
+    return {"grants": grants, "acts_for_others": access.acts_for_others}
+
+
+def _access_from_json(document: Mapping[str, Any]) -> Access:
+    grants = (Grant(Role(g["role"]), g["project"], g["domain"]) for g in document["grants"])
+    return Access(frozenset(grants), document["acts_for_others"])
+
+
+def _hash(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
