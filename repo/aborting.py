@@ -12,11 +12,20 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from repo import aborts, leases
-from repo.errors import ActionNotFound, NotFound, RunNotFound
+from repo.access import Permission, Scope, narrowed
+from repo.errors import ActionNotFound, Forbidden, NotFound, RunNotFound
 from repo.hub import RowWatch
 from repo.identifiers import ActionIdentifier, RunIdentifier
-from repo.leases import Scope, Taken
-from repo.listing import ACTION_COLUMNS, ACTIONS, Attributes, RunFilter, order_of_aborts
+from repo.leases import Taken
+from repo.listing import (
+    ACTION_COLUMNS,
+    ACTIONS,
+    Attributes,
+    RunFilter,
+    matching_runs,
+    order_of_aborts,
+    within,
+)
 from repo.matching import Verdict, judge_abort
 from repo.models import AbortFigures, AbortProgress, Action, Identity
 from repo.paging import Page, PageRequest, fetch_page
@@ -46,6 +55,7 @@ class Aborting(Watching):
     async def abort_run(self, run_id: RunIdentifier, reason: str | None, aborted_by: Identity | None) -> bool:
         """Whether the run is aborted by this call: its root is ABORTED now and an abort request waits
         for the executor. A finished run stays as it ended. Raises RunNotFound."""
+        self._check(Permission.ABORT, [run_id])
 
         async def work(connection: AsyncConnection) -> bool:
             which = (c.run_key == run_id.key) & is_root
@@ -61,16 +71,19 @@ class Aborting(Watching):
         self, wanted: RunFilter, reason: str | None, aborted_by: Identity | None, dry_run: bool = True
     ) -> AbortedRuns:
         """How many unfinished runs match, and how many of them this call aborted: none in a dry run. By
-        its batch the progress of what was aborted is known."""
+        its batch the progress of what was aborted is known. Runs that the caller may not abort do not match;
+        where the filter leaves no other place, Forbidden is raised."""
+        allowed = narrowed(self._access.scopes(Permission.ABORT), wanted.project, wanted.domain)
+        if not allowed:
+            raise Forbidden("you may not abort there")
+        which = (*within(allowed), *matching_runs(wanted, self._database))
         if dry_run:
             async with self._database.read() as connection:
-                return AbortedRuns(await aborts.count_unfinished(self._database, connection, wanted), 0, None)
+                return AbortedRuns(await aborts.count_unfinished(connection, which), 0, None)
         batch = uuid.uuid4().hex
 
         async def work(connection: AsyncConnection) -> int:
-            return await aborts.request_all(
-                self._database, connection, wanted, reason, aborted_by, _now(), batch
-            )
+            return await aborts.request_all(connection, which, reason, aborted_by, _now(), batch)
 
         requested = await self._database.write(work)
         return AbortedRuns(requested, requested, batch if requested else None)
@@ -80,6 +93,7 @@ class Aborting(Watching):
     ) -> bool:
         """Whether the action is aborted by this call; for a root that is the run's abort. A finished
         action stays as it ended. Raises ActionNotFound."""
+        self._check(Permission.ABORT, [action_id])
 
         async def work(connection: AsyncConnection) -> bool:
             which = aborts.is_action(action_id)
@@ -93,7 +107,8 @@ class Aborting(Watching):
     async def list_pending_aborts(self) -> list[Action]:
         """Every action whose abort is not confirmed, the oldest request first."""
         keyset = order_of_aborts
-        statement = select(*ACTION_COLUMNS).where(is_unconfirmed).order_by(*keyset.order(backward=False))
+        statement = select(*ACTION_COLUMNS).where(is_unconfirmed, *within(self._seen))
+        statement = statement.order_by(*keyset.order(backward=False))
         async with self._database.read() as connection:
             rows: Sequence[Any] = (await connection.execute(statement)).all()
         return [Action(*row) for row in rows]
@@ -102,8 +117,8 @@ class Aborting(Watching):
         """A page of list_pending_aborts. Raises InvalidCursor."""
         return await fetch_page(
             self._database,
-            "pending aborts",
-            lambda: select(*ACTION_COLUMNS).where(is_unconfirmed),
+            ("pending aborts", self._seen),
+            lambda: select(*ACTION_COLUMNS).where(is_unconfirmed, *within(self._seen)),
             order_of_aborts,
             page,
             lambda found: found.rows(Action, ACTIONS.names(None)),
@@ -111,13 +126,14 @@ class Aborting(Watching):
 
     async def count_pending_aborts(self) -> int:
         """How many actions list_pending_aborts has."""
-        statement = select(func.count()).select_from(actions).where(is_unconfirmed)
+        statement = select(func.count()).select_from(actions).where(is_unconfirmed, *within(self._seen))
         async with self._database.read() as connection:
             return await connection.scalar(statement) or 0
 
     async def mark_abort_attempt(self, action_id: ActionIdentifier, error: str | None = None) -> int:
         """How often the executor has been told of the abort, this time included; `error` says why it
         did not work. Raises ActionNotFound, and Conflict where no abort waits to be confirmed."""
+        self._check(Permission.WRITE, [action_id])
 
         async def work(connection: AsyncConnection) -> int:
             await _check_exists(connection, action_id)
@@ -129,6 +145,7 @@ class Aborting(Watching):
         """Confirm the abort: it no longer waits, and what has not finished below the action is ABORTED with
         it, for the same reason. Who asked and why is kept. Nothing happens where no abort waits. Raises
         ActionNotFound."""
+        self._check(Permission.WRITE, [action_id])
 
         async def work(connection: AsyncConnection) -> None:
             await _check_exists(connection, action_id)
@@ -179,6 +196,7 @@ class Aborting(Watching):
     async def retry_abort(self, action_id: ActionIdentifier) -> bool:
         """Whether an abort that was given up is a request again, with all its attempts before it; any other
         stays as it is. Raises ActionNotFound."""
+        self._check(Permission.ABORT, [action_id])
 
         async def work(connection: AsyncConnection) -> bool:
             await _check_exists(connection, action_id)
@@ -201,7 +219,7 @@ class Aborting(Watching):
     def abort_listeners(self) -> frozenset[Scope]:
         """The projects and domains whose abort requests are watched on this replica."""
         watches = (watch for watch in self._hub.watches if isinstance(watch, RowWatch))
-        return frozenset(watch.listens_to for watch in watches if watch.listens_to is not None)
+        return frozenset(scope for watch in watches for scope in watch.listens_to)
 
     async def watch_abort_requests(
         self,
@@ -213,25 +231,26 @@ class Aborting(Watching):
         attributes: Attributes = None,
     ) -> AsyncGenerator[Frame[Action], None]:
         """Actions whose abort waits for the executor, the oldest request first, then every one that comes
-        or is told again, and those that do not wait any more. `after` is the cursor of a frame."""
+        or is told again, and those that do not wait any more; of where the caller may confirm them, or
+        Forbidden is raised. `after` is the cursor of a frame."""
+        scopes = narrowed(self._access.scopes(Permission.WRITE), project, domain)
+        if not scopes:
+            raise Forbidden("you may not confirm aborts there, and so not listen to requests")
         watch = RowWatch(
-            lambda row: judge_abort(row.action, project, domain),
+            lambda row: judge_abort(row.action),
             False,
             descendants=shown.descendants,
             events=shown.events,
-            listens_to=(project, domain),
+            scopes=scopes,
+            listens_to=scopes,
         )
         names = ACTIONS.names(with_revision(attributes))
 
         def statement() -> Select[tuple[object, ...]]:
-            found = select(*ACTIONS.select(names)).where(is_unconfirmed, is_abort_pending)
-            for column, value in ((c.project, project), (c.domain, domain)):
-                if value is not None:
-                    found = found.where(column == value)
-            return found
+            return select(*ACTIONS.select(names)).where(is_unconfirmed, is_abort_pending, *within(scopes))
 
         start = Start(
-            ("watched aborts", names, project, domain),
+            ("watched aborts", names, scopes),
             statement,
             order_of_aborts,
             lambda found: found.rows(Action, names),
@@ -247,13 +266,13 @@ class Aborting(Watching):
 
         async def count() -> AbortProgress | None:
             async with self._database.read() as connection:
-                return await aborts.progress(connection, batch)
+                return await aborts.progress(connection, batch, self._seen)
 
         def judge(row: object) -> Verdict:
             run = getattr(row, "run", None)
             return Verdict.IN if run is not None and run.abort_batch == batch else Verdict.NEVER
 
-        watch, progress = RowWatch(judge, True), progress or Progress()
+        watch, progress = RowWatch(judge, True, scopes=self._seen), progress or Progress()
         await self._hub.join(watch)
         progress.begin(self._hub, watch)
         try:

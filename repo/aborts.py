@@ -1,15 +1,17 @@
 """Owns abort requests as SQL: asked once, kept until confirmed; a finished action stays as it ended."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Update, and_, case, func, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from repo.database import Database, UtcDateTime
+from repo.access import Scopes
+from repo.database import UtcDateTime
 from repo.errors import Conflict
 from repo.identifiers import ActionIdentifier
-from repo.listing import RunFilter, matching_runs
+from repo.listing import within
 from repo.models import AbortFigures, AbortProgress, Identity, identity_to_json
 from repo.phases import FIRST_TERMINAL, AbortState, ActionPhase
 from repo.tables import actions, is_abort_pending, is_unconfirmed
@@ -54,26 +56,25 @@ async def request(
 
 
 async def request_all(
-    database: Database,
     connection: AsyncConnection,
-    wanted: RunFilter,
+    wanted: Collection[ColumnElement[bool]],
     reason: str | None,
     requested_by: Identity | None,
     now: datetime,
     batch: str,
 ) -> int:
-    """How many runs this aborted: those that match and have not finished."""
-    which = and_(*matching_runs(wanted, database))
+    """How many runs this aborted: those that meet these conditions and have not finished."""
+    which = and_(*wanted)
     # In the order in which batches of updates lock their rows: the update alone would take its own.
     rows = select(c.key).where(which, _is_unfinished).order_by(c.key).with_for_update(key_share=True)
     await connection.execute(select(func.count()).select_from(rows.subquery()))
     return await request(connection, which, reason, requested_by, now, batch)
 
 
-async def count_unfinished(database: Database, connection: AsyncConnection, wanted: RunFilter) -> int:
-    """How many runs match and have not finished."""
-    conditions = [*matching_runs(wanted, database), _is_unfinished]
-    return await connection.scalar(select(func.count()).select_from(actions).where(*conditions)) or 0
+async def count_unfinished(connection: AsyncConnection, wanted: Collection[ColumnElement[bool]]) -> int:
+    """How many runs meet these conditions and have not finished."""
+    counted = select(func.count()).select_from(actions).where(*wanted, _is_unfinished)
+    return await connection.scalar(counted) or 0
 
 
 async def mark_attempt(
@@ -162,9 +163,10 @@ def _with_all_below(action: ActionIdentifier) -> Any:
     return select(tree.union_all(below.where(child.c.run_key == action.run.key)).c.key)
 
 
-async def progress(connection: AsyncConnection, batch: str) -> AbortProgress | None:
-    """How far the aborts of a batch have come; None where there is no such batch."""
-    statement = select(c.abort_state, func.count()).where(c.abort_batch == batch).group_by(c.abort_state)
+async def progress(connection: AsyncConnection, batch: str, scopes: Scopes) -> AbortProgress | None:
+    """How far the aborts of a batch have come, of those in these scopes; None where there are none."""
+    statement = select(c.abort_state, func.count()).where(c.abort_batch == batch, *within(scopes))
+    statement = statement.group_by(c.abort_state)
     counts = {state: count for state, count in await connection.execute(statement)}
     if not counts:
         return None

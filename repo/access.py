@@ -3,11 +3,14 @@
 Rows outside what somebody may read do not exist for them. What they may read but not change is refused.
 """
 
-from collections.abc import Collection
+from collections.abc import Iterable
+from copy import copy
 from dataclasses import dataclass
 from enum import Enum
+from typing import Self
 
 from repo.errors import Forbidden
+from repo.identifiers import ActionIdentifier, RunIdentifier
 
 Scope = tuple[str | None, str | None]
 """A project and a domain in it; None stands for all of them."""
@@ -79,23 +82,49 @@ class Access:
         """Whether it is allowed in this project and domain."""
         return includes(self.scopes(permission), project, domain)
 
-    def check(self, permission: Permission, places: Collection[tuple[str, str]]) -> None:
-        """Raise Forbidden where it is not allowed in all of these projects and domains. Whether there is
-        anything makes no difference, so that the answer tells nothing about it."""
-        scopes = self.scopes(permission)
-        if scopes is None:
-            return
-        for project, domain in places:
-            if not includes(scopes, project, domain):
-                raise Forbidden(f"you may not {permission.value} in {project}/{domain}")
+
+def narrowed(scopes: Scopes, project: str | None, domain: str | None) -> frozenset[Scope]:
+    """What of the scopes is in this project and domain, each of which may be any."""
+    return frozenset(
+        (project or in_project, domain or in_domain)
+        for in_project, in_domain in ({(None, None)} if scopes is None else scopes)
+        if (project is None or in_project in (None, project))
+        and (domain is None or in_domain in (None, domain))
+    )
 
 
 def includes(scopes: Scopes, project: str, domain: str) -> bool:
     """Whether a project and domain are among these."""
     if scopes is None:
         return True
-    return not scopes.isdisjoint({(project, domain), (project, None), (None, domain)})
+    return not scopes.isdisjoint(((project, domain), (project, None), (None, domain), (None, None)))
 
 
 EVERYTHING = Access(frozenset({Grant(Role.ADMIN)}), acts_for_others=True)
 """What somebody may do where nobody has to say who they are."""
+
+
+class OnBehalf:
+    """Acts on behalf of somebody."""
+
+    _access: Access = EVERYTHING
+    _seen: Scopes = None
+    """Where they may read."""
+
+    def on_behalf_of(self, access: Access) -> Self:
+        """The same, on behalf of somebody else."""
+        if access is EVERYTHING:
+            return self
+        other = copy(self)
+        other._access, other._seen = access, access.scopes(Permission.READ)
+        return other
+
+    def _check(self, permission: Permission, ids: Iterable[RunIdentifier | ActionIdentifier]) -> None:
+        """Raise Forbidden where it is not allowed for all of these. Whether they exist makes no difference,
+        so that the answer tells nothing about it."""
+        scopes = self._access.scopes(permission)
+        if scopes is None:
+            return
+        for each in ids:
+            if not includes(scopes, each.project, each.domain):
+                raise Forbidden(f"you may not {permission.value} in {each.project}/{each.domain}")

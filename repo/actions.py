@@ -11,6 +11,7 @@ from sqlalchemy.sql.elements import NamedColumn
 
 from repo import aborts, counting, creation, events
 from repo.aborting import Aborting
+from repo.access import Permission, includes
 from repo.bus import Bus
 from repo.credentials import Credentials
 from repo.database import Database, this_transaction
@@ -27,9 +28,9 @@ from repo.listing import (
     Attributes,
     RunFilter,
     matching_actions,
-    matching_runs,
     order_of_actions,
     order_of_runs,
+    within,
 )
 from repo.migrate import is_at_head
 from repo.models import Action, ActionEvent, NewAction, NewEvent, PhaseCount, Run
@@ -50,7 +51,8 @@ e = action_events.c
 class ActionRepo(Aborting, Summing, Credentials):
     """The record of runs. Each method takes a connection of its own; each write is one transaction.
 
-    Times are aware and come back in UTC; durations are milliseconds.
+    Times are aware and come back in UTC; durations are milliseconds. What the caller may not see is as if it
+    were not there; what they may not do raises Forbidden.
     """
 
     def __init__(self, database: Database, hub: Hub, bus: Bus) -> None:
@@ -87,8 +89,8 @@ class ActionRepo(Aborting, Summing, Credentials):
         names = RUNS.names(None if attributes is None else attributes | {"run_key"})
         given = self._database.given(c.run_key, keys)
         found = await self._database.fetch(
-            ("runs", names, given.key),
-            lambda: given.narrow(select(*RUNS.select(names)).where(is_root)),
+            ("runs", names, given.key, self._seen),
+            lambda: given.narrow(select(*RUNS.select(names)).where(is_root, *within(self._seen))),
             given.values,
         )
         return {run.run_key: run for run in found.rows(Run, names)}
@@ -101,11 +103,11 @@ class ActionRepo(Aborting, Summing, Credentials):
         attributes: Attributes = None,
     ) -> Page[Run]:
         """A page of runs, of which only these attributes are read, or all. Raises InvalidCursor."""
-        database, names = self._database, RUNS.names(attributes)
+        names = RUNS.names(attributes)
         return await fetch_page(
-            database,
-            ("list of runs", names, wanted),
-            lambda: select(*RUNS.select(names)).where(*matching_runs(wanted, database)),
+            self._database,
+            ("list of runs", names, wanted, self._seen),
+            lambda: select(*RUNS.select(names)).where(*self._matching(wanted)),
             order_of_runs(order),
             page,
             lambda found: found.rows(Run, names),
@@ -113,7 +115,7 @@ class ActionRepo(Aborting, Summing, Credentials):
 
     async def count_runs(self, wanted: RunFilter | None = None) -> int:
         """How many runs match: reads every one of them."""
-        return await self._count(matching_runs(wanted, self._database))
+        return await self._count(self._matching(wanted))
 
     async def list_root_actions(
         self,
@@ -127,14 +129,14 @@ class ActionRepo(Aborting, Summing, Credentials):
         between the two dates, both inclusive."""
         events.check_limit(limit)
         wanted = RunFilter(project=project, domain=domain, start_date=start_date, end_date=end_date)
-        statement = select(*ACTION_COLUMNS).where(*matching_runs(wanted, self._database))
+        statement = select(*ACTION_COLUMNS).where(*self._matching(wanted))
         statement = statement.order_by(c.created_at.desc(), c.key.desc()).limit(limit)
         return [Action(*row) for row in await self._rows(statement)]
 
     async def list_projects(self) -> dict[str, list[str]]:
         """The projects that have runs, each with its domains, by name."""
         async with self._database.read() as connection:
-            return await counting.projects(connection)
+            return await counting.projects(connection, self._seen)
 
     # Actions
 
@@ -158,8 +160,8 @@ class ActionRepo(Aborting, Summing, Credentials):
         names = ACTIONS.names(None if attributes is None else attributes | {"key"})
         given = self._database.given(c.key, keys)
         found = await self._database.fetch(
-            ("actions", names, given.key),
-            lambda: given.narrow(select(*ACTIONS.select(names))),
+            ("actions", names, given.key, self._seen),
+            lambda: given.narrow(select(*ACTIONS.select(names))).where(*within(self._seen)),
             given.values,
         )
         return {action.key: action for action in found.rows(Action, names)}
@@ -174,18 +176,18 @@ class ActionRepo(Aborting, Summing, Credentials):
     ) -> Page[Action]:
         """A page of the actions of one run, parents before their children, or of all runs, newest first;
         of which only these attributes are read, or all. Raises InvalidCursor."""
-        within, names = run_id is not None, ACTIONS.names(attributes)
+        in_a_run, names = run_id is not None, ACTIONS.names(attributes)
         values = {} if run_id is None else {"run_key": run_id.key}
 
         def statement() -> Select[Any]:
-            found = select(*ACTIONS.select(names)).where(*matching_actions(wanted))
-            return found.where(c.run_key == bindparam("run_key", type_=c.run_key.type)) if within else found
+            found = select(*ACTIONS.select(names)).where(*within(self._seen), *matching_actions(wanted))
+            return found.where(c.run_key == bindparam("run_key", type_=c.run_key.type)) if in_a_run else found
 
         return await fetch_page(
             self._database,
-            ("list of actions", within, names, wanted),
+            ("list of actions", in_a_run, names, wanted, self._seen),
             statement,
-            order_of_actions(order, within),
+            order_of_actions(order, in_a_run),
             page,
             lambda found: found.rows(Action, names),
             values,
@@ -217,8 +219,8 @@ class ActionRepo(Aborting, Summing, Credentials):
         self, run_id: RunIdentifier | None = None, wanted: ActionFilter | None = None
     ) -> int:
         """How many actions of a run, or of all runs, match: reads every one of them."""
-        within = [] if run_id is None else [c.run_key == run_id.key]
-        return await self._count([*within, *matching_actions(wanted)])
+        in_run = [] if run_id is None else [c.run_key == run_id.key]
+        return await self._count([*in_run, *within(self._seen), *matching_actions(wanted)])
 
     async def count_actions_of_runs(
         self, run_keys: Collection[bytes], wanted: ActionFilter | None = None
@@ -234,12 +236,12 @@ class ActionRepo(Aborting, Summing, Credentials):
 
     async def count_phases_of_runs(self, run_keys: Collection[bytes]) -> dict[bytes, list[PhaseCount]]:
         """All actions of each run by phase, the root included; phases with none are left out."""
-        counts = await counting.phases_of_runs(self._database, run_keys)
+        counts = await counting.phases_of_runs(self._database, run_keys, self._seen)
         return {key: counts.get(key, []) for key in run_keys}
 
     async def count_phases_of_descendants(self, keys: Collection[bytes]) -> dict[bytes, list[PhaseCount]]:
         """All descendants of each action by phase; phases with none are left out."""
-        counts = await counting.phases_of_descendants(self._database, keys)
+        counts = await counting.phases_of_descendants(self._database, keys, self._seen)
         return {key: counts.get(key, []) for key in keys}
 
     async def create_action(self, action: NewAction) -> tuple[Action, bool]:
@@ -255,6 +257,7 @@ class ActionRepo(Aborting, Summing, Credentials):
         """How many of the actions were new, all in one transaction. Raises as create_action does; a
         parent may be among them, in any order."""
         _check_batch(new)
+        self._check(Permission.WRITE, (action.id for action in new))
         return await self._creating.write(new, len(new))
 
     async def update_action_phase(
@@ -278,6 +281,7 @@ class ActionRepo(Aborting, Summing, Credentials):
         """For each update, in their order, whether it applied; all in one transaction. Raises
         ActionNotFound, and then none of them did."""
         _check_batch(updates)
+        self._check(Permission.WRITE, (action_id for action_id, _ in updates))
         return await self._advancing.write(updates, len(updates)) if updates else []
 
     # Events
@@ -286,6 +290,7 @@ class ActionRepo(Aborting, Summing, Credentials):
         """How many of the events were new, all in one transaction: an event is known by its action,
         attempt, phase and version. Raises ActionNotFound, and then none was stored."""
         _check_batch(new)
+        self._check(Permission.WRITE, (event.action for event in new))
         return await self._inserting.write(events.batch_of(new, _now()), len(new))
 
     async def list_events(self, action_id: ActionIdentifier, limit: int | None = None) -> list[ActionEvent]:
@@ -312,7 +317,7 @@ class ActionRepo(Aborting, Summing, Credentials):
         page: PageRequest = PageRequest(),
     ) -> dict[ActionIdentifier, Page[ActionEvent]]:
         """The same page of each action's events, oldest first, in one statement. Raises InvalidCursor."""
-        by_key = {action_id.key: action_id for action_id in action_ids}
+        by_key = self._readable(action_ids)
 
         def statement() -> Select[Any]:
             found: Select[Any] = select(*EVENT_COLUMNS)
@@ -336,7 +341,7 @@ class ActionRepo(Aborting, Summing, Credentials):
         self, action_ids: Collection[ActionIdentifier]
     ) -> dict[ActionIdentifier, list[ActionEvent]]:
         """Every event of each action, oldest first, in one statement."""
-        by_key = {action_id.key: action_id for action_id in action_ids}
+        by_key = self._readable(action_ids)
         statement = self._database.having_keys(select(*EVENT_COLUMNS), e.action_key, by_key)
         found: dict[ActionIdentifier, list[ActionEvent]] = {action_id: [] for action_id in action_ids}
         for row in await self._rows(statement.order_by(*events.oldest_first.order(backward=False))):
@@ -356,7 +361,7 @@ class ActionRepo(Aborting, Summing, Credentials):
     ) -> dict[tuple[ActionIdentifier, int], ActionEvent]:
         """The latest event of each of these attempts that has one, in one statement."""
         wanted = {(action_id, attempt) for action_id, attempt in attempts if is_count(attempt)}
-        by_key = {action_id.key: action_id for action_id, _ in wanted}
+        by_key = self._readable(action_id for action_id, _ in wanted)
         rank = func.row_number().over(
             partition_by=(e.action_key, e.attempt), order_by=(e.phase.desc(), e.version.desc())
         )
@@ -376,8 +381,9 @@ class ActionRepo(Aborting, Summing, Credentials):
 
     async def get_action_state(self, action_id: ActionIdentifier) -> str | None:
         """The executor's own text about an action; None where it never set one. Raises ActionNotFound."""
+        statement = select(c.state).where(aborts.is_action(action_id), *within(self._seen))
         async with self._database.read() as connection:
-            row = (await connection.execute(select(c.state).where(aborts.is_action(action_id)))).first()
+            row = (await connection.execute(statement)).first()
         if row is None:
             raise ActionNotFound(f"there is no action {action_id}")
         state: str | None = row.state
@@ -400,6 +406,14 @@ class ActionRepo(Aborting, Summing, Credentials):
         async with self._database.read() as connection:
             await connection.run_sync(is_at_head)
 
+    def _readable(self, action_ids: Iterable[ActionIdentifier]) -> dict[bytes, ActionIdentifier]:
+        """Those of the actions that may be seen, by their keys."""
+        return {
+            action_id.key: action_id
+            for action_id in action_ids
+            if includes(self._seen, action_id.project, action_id.domain)
+        }
+
     async def _rows(self, statement: Select[Any]) -> Sequence[Any]:
         async with self._database.read() as connection:
             rows: Sequence[Any] = (await connection.execute(statement)).all()
@@ -413,7 +427,8 @@ class ActionRepo(Aborting, Summing, Credentials):
     async def _counts(
         self, scope: NamedColumn[Any], keys: Collection[bytes], wanted: ActionFilter | None
     ) -> dict[bytes, int]:
-        counted = select(scope, func.count()).where(*matching_actions(wanted)).group_by(scope)
+        matching = (*within(self._seen), *matching_actions(wanted))
+        counted = select(scope, func.count()).where(*matching).group_by(scope)
         rows = await self._rows(self._database.having_keys(counted, scope, keys))
         return dict.fromkeys(keys, 0) | {key: count for key, count in rows}
 
@@ -429,8 +444,8 @@ class ActionRepo(Aborting, Summing, Credentials):
         names = ACTIONS.names(attributes)
         return await fetch_pages(
             self._database,
-            ("pages of actions", scope.name, names, wanted),
-            lambda: select(*ACTIONS.select(names)).where(*matching_actions(wanted)),
+            ("pages of actions", scope.name, names, wanted, self._seen),
+            lambda: select(*ACTIONS.select(names)).where(*within(self._seen), *matching_actions(wanted)),
             scope,
             set(keys),
             order_of_actions(order, within_a_run=True),
@@ -447,6 +462,8 @@ class ActionRepo(Aborting, Summing, Credentials):
     ) -> list[ActionEvent]:
         events.check_limit(offset, "offset")
         events.check_limit(limit)
+        if not self._readable([action_id]):
+            return []
         statement = select(*EVENT_COLUMNS).where(e.action_key == action_id.key, *conditions)
         statement = statement.order_by(*events.oldest_first.order(backward=False))
         rows = await self._rows(statement.offset(offset).limit(limit))
@@ -492,6 +509,8 @@ class ActionRepo(Aborting, Summing, Credentials):
         return applied
 
     async def _touch_state(self, action_id: ActionIdentifier, values: Mapping[str, Any]) -> None:
+        self._check(Permission.WRITE, [action_id])
+
         async def work(connection: AsyncConnection) -> None:
             statement = (
                 actions.update()

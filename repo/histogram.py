@@ -6,9 +6,10 @@ from typing import Any
 
 from sqlalchemy import Select, bindparam, func, select
 
+from repo.access import Scopes
 from repo.database import Database, Elapsed, UtcDateTime, start_of_part
 from repo.errors import InvalidArgument
-from repo.listing import RunFilter, matching_runs
+from repo.listing import RunFilter, matching_runs, within
 from repo.models import PhaseCount
 from repo.phases import ActionPhase
 from repo.tables import actions, run_time
@@ -27,10 +28,15 @@ class RunHistogramBucket:
 
 
 async def count_runs(
-    database: Database, start_date: datetime, end_date: datetime, buckets: int, wanted: RunFilter | None
+    database: Database,
+    start_date: datetime,
+    end_date: datetime,
+    buckets: int,
+    wanted: RunFilter | None,
+    scopes: Scopes,
 ) -> list[RunHistogramBucket]:
-    """How many runs that match began in each part, oldest first. The parts are equal to the microsecond: the
-    last one has what is over. Raises InvalidArgument."""
+    """How many runs in these scopes that match began in each part, oldest first. The parts are equal to
+    the microsecond: the last one has what is over. Raises InvalidArgument."""
     if not 1 <= buckets <= MAX_BUCKETS:
         raise InvalidArgument(f"buckets must be between 1 and {MAX_BUCKETS}, not {buckets}")
     if end_date <= start_date:
@@ -42,14 +48,14 @@ async def count_runs(
     def statement() -> Select[Any]:
         start, end = (bindparam(name, type_=UtcDateTime) for name in ("start", "end"))
         part = start_of_part(run_time, start, bindparam("length", type_=Elapsed))
-        within = (run_time >= start, run_time < end)
+        then = (run_time >= start, run_time < end)
         began = select(part.label("part"), actions.c.phase)
-        began_in = began.where(*matching_runs(wanted, database), *within).subquery()
+        began_in = began.where(*within(scopes), *matching_runs(wanted, database), *then).subquery()
         # In no order: many rows are counted as they come, and none is sorted.
         return select(began_in.c.part, began_in.c.phase, func.count()).group_by(*began_in.c)
 
     given = {"start": start_date, "end": end_date, "length": length}
-    found = await database.fetch(("run histogram", wanted), statement, given)
+    found = await database.fetch(("run histogram", wanted, scopes), statement, given)
     counts: list[dict[ActionPhase, int]] = [{} for _ in range(buckets)]
     for part, phase, count in found.decoded():
         counted = counts[min((part - start_date) // length, buckets - 1)]

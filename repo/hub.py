@@ -15,12 +15,13 @@ from typing import TypeVar
 
 import structlog
 
+from repo.access import Scope, Scopes, includes
 from repo.database import Database
 from repo.errors import DatabaseUnavailable
 from repo.feed import EventRow, Feed, Look, Row
 from repo.identifiers import ActionIdentifier
 from repo.matching import Verdict
-from repo.models import Action, ActionEvent, Run
+from repo.models import Action, ActionEvent, RemovedRun, Run
 from repo.positions import Position
 from repo.rows import Rows
 
@@ -53,10 +54,12 @@ class RowWatch:
     """A change below a row counts as a change of it."""
     events: bool = False
     """A new event of a row (or, of a run, of any of its actions) counts as a change of it."""
-    listens_to: tuple[str | None, str | None] | None = None
-    """It is an executor that is told of aborts in this project and domain by it."""
+    scopes: Scopes = None
+    """Only rows in these projects and domains, where they are given."""
+    listens_to: frozenset[Scope] = frozenset()
+    """It is an executor that is told of aborts in these projects and domains by it."""
     pending: dict[bytes, Run | Action] = field(default_factory=dict)
-    removed: dict[bytes, Run | Action] = field(default_factory=dict)
+    removed: dict[bytes, Run | Action | RemovedRun] = field(default_factory=dict)
     overflowed: bool = False
     ended: bool = False
     """The run, or the action where one is given, was seen in a terminal phase."""
@@ -75,16 +78,13 @@ class RowWatch:
         if self.run_key is not None and subject is not None and subject.phase.is_terminal:
             self.ended = self.ended or self.action_key in (None, row.action.key)
             self.woken.set()
-        if entity is None or self.overflowed:
+        if entity is None or self.overflowed or not includes(self.scopes, entity.project, entity.domain):
             return
         key = row.action.key
         if self.action_key not in (None, key):
             return
-        if self.floor:
-            if look > self.floor_until:
-                self.floor = {}
-            elif entity.revision < self.floor.get(key, 0):
-                return
+        if self._is_older(key, entity.revision, look):
+            return
         match self.judge(row):
             case Verdict.IN:
                 self.removed.pop(key, None)
@@ -98,6 +98,27 @@ class RowWatch:
             self.overflow()
         self.woken.set()
 
+    def offer_removed(self, run: RemovedRun, look: int) -> None:
+        """Put into the mailbox that a run was removed, if this watch is of runs. One of abort requests that
+        may still hold one of this run's begins anew."""
+        if self.overflowed or not includes(self.scopes, run.project, run.domain):
+            return
+        if not self.of_runs:
+            if run.aborts_changed:
+                self.overflow()
+        elif not self._is_older(run.key, run.revision, look):
+            self.pending.pop(run.key, None)
+            self.removed[run.key] = run
+            if len(self.pending) + len(self.removed) > MOST_PENDING:
+                self.overflow()
+            self.woken.set()
+
+    def _is_older(self, key: bytes, revision: int, look: int) -> bool:
+        """Whether a snapshot sent something newer."""
+        if self.floor and look > self.floor_until:
+            self.floor = {}
+        return revision < self.floor.get(key, 0)
+
     def overflow(self) -> None:
         """Give up on single changes: the watch begins anew."""
         self.overflowed = True
@@ -110,7 +131,7 @@ class RowWatch:
         """Whether nothing waits in the mailbox."""
         return not (self.pending or self.removed or self.overflowed)
 
-    def take(self) -> tuple[list[Run | Action], list[Run | Action]]:
+    def take(self) -> tuple[list[Run | Action], list[Run | Action | RemovedRun]]:
         """What is in the mailbox, which is empty then."""
         taken = list(self.pending.values()), list(self.removed.values())
         self.pending, self.removed = {}, {}
@@ -131,9 +152,9 @@ class RowWatch:
     def end_snapshot(self, looks: int) -> None:
         """The snapshot is complete; forget what came meanwhile and is older than it. `looks` have begun."""
         self.floor_until = looks
-        for mail in (self.pending, self.removed):
-            for key in [key for key, e in mail.items() if e.revision < self.floor.get(key, 0)]:
-                del mail[key]
+        pending, removed, floor = self.pending, self.removed, self.floor
+        self.pending = {key: each for key, each in pending.items() if each.revision >= floor.get(key, 0)}
+        self.removed = {key: each for key, each in removed.items() if each.revision >= floor.get(key, 0)}
 
 
 @dataclass(eq=False)
@@ -146,6 +167,8 @@ class EventWatch:
     pending: list[ActionEvent] = field(default_factory=list)
     overflowed: bool = False
     """Events that came are not in the mailbox: they are read from the database instead."""
+    removed: bool = False
+    """The run may have been removed."""
     position: Position = Position(0)
     woken: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -165,6 +188,15 @@ class EventWatch:
             self.overflow()
         self.woken.set()
 
+    def remove(self) -> None:
+        """The run may have been removed: the watch begins anew, if it is still there."""
+        self.removed = True
+        self.overflow()
+
+    def begin(self) -> None:
+        """Begin anew, with an empty mailbox."""
+        self.pending, self.overflowed, self.removed = [], False, False
+
     def overflow(self) -> None:
         """Keep none of what comes; the database does."""
         self.overflowed = True
@@ -177,6 +209,8 @@ class StateWatch:
     """A watch of the states of the actions of a run or of all runs, and its mailbox."""
 
     run_key: bytes | None = None
+    scopes: Scopes = None
+    """Only actions in these projects and domains, where they are given."""
     pending: dict[bytes, ActionIdentifier] = field(default_factory=dict)
     overflowed: bool = False
     position: Position = Position(0)
@@ -191,6 +225,8 @@ class StateWatch:
         """Put the action into the mailbox if its state was set or notified since."""
         written = row.state_transaction_id
         if written is None or since.includes(written) or self.overflowed:
+            return
+        if not includes(self.scopes, row.action.project, row.action.domain):
             return
         self.pending[row.action.key] = row.action.identifier
         if len(self.pending) > MOST_PENDING:
@@ -300,6 +336,12 @@ class Hub:
             await self._advance(look)
             await self._deliver(look, since, {watch})
 
+    async def may_have_removed(self, run_key: bytes, since: Position) -> bool:
+        """Whether the run was removed since, as far as is still known."""
+        async with self._turn, self._looking() as look:
+            removed = await look.removed_runs(since)
+        return removed is None or any(run.run_key == run_key for run in removed)
+
     async def look_now(self) -> bool:
         """Look, and put what is new into all mailboxes; whether there was anything."""
         async with self._turn, self._looking() as look:
@@ -374,15 +416,20 @@ class Hub:
         happened: list[EventRow] | None = []
         if events or any(w.events for w in rows):
             happened = await look.changed_events(since)
-        if changed is None or happened is None:
+        removed = await look.removed_runs(since) if watches else []
+        if changed is None or happened is None or removed is None:
             for watch in list(watches):
-                watch.overflow()
+                if removed is None and isinstance(watch, EventWatch):
+                    watch.remove()
+                else:
+                    watch.overflow()
             return True
         touched = await self._touched(look, changed, happened, rows)
         # Nothing waits from here on: a watch that leaves does so before or after all of it.
         by_run = _grouped(changed, lambda row: row.action.run_key)
         roots = [row for row in changed if row.run is not None]
         touched_by_run = _grouped(touched, lambda item: item[0].action.run_key)
+        self._tell_of_removed(removed, number, watches & self._watches)
         for watch in rows & self._watches:
             if watch.run_key is None:
                 mine, other = (roots if watch.of_runs else changed), touched
@@ -400,7 +447,23 @@ class Hub:
         for event in events & self._watches:
             for item in events_by_run.get(event.run_key, []):
                 event.offer(item)
-        return bool(changed or happened)
+        return bool(changed or happened or removed)
+
+    def _tell_of_removed(self, removed: list[RemovedRun], look: int, watches: set[Watch]) -> None:
+        """Before what changed is handed out: a run that is there again was removed before."""
+        if not removed:
+            return
+        gone = {run.run_key for run in removed}
+        for watch in watches:
+            if isinstance(watch, EventWatch):
+                if watch.run_key in gone:
+                    watch.remove()
+            elif isinstance(watch, RowWatch) and watch.run_key is not None:
+                if watch.run_key in gone:
+                    watch.overflow()
+            elif isinstance(watch, RowWatch):
+                for run in removed:
+                    watch.offer_removed(run, look)
 
     async def _touched(
         self, look: Look, changed: list[Row], happened: list[EventRow], watches: set[RowWatch]

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, literal, or_, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from repo.aborts import NO_LEASE, is_action
+from repo.access import Scope
 from repo.database import Database, database_now
 from repo.identifiers import ActionIdentifier
-from repo.listing import ACTION_COLUMNS
+from repo.listing import ACTION_COLUMNS, within
 from repo.models import Action
 from repo.phases import AbortState
 from repo.tables import actions, is_abort_pending, is_unconfirmed
@@ -26,9 +27,6 @@ LONGEST_PAUSE = timedelta(minutes=5)
 """How long to wait at the most before it is told again."""
 _UNCONFIRMED = "it did not confirm"
 """Why an abort is told again, or given up, where nobody said anything else."""
-
-Scope = tuple[str | None, str | None]
-"""A project and a domain, or all of them."""
 
 c = actions.c
 
@@ -157,14 +155,8 @@ def _is_due(at: datetime, scopes: Collection[Scope]) -> tuple[ColumnElement[bool
         is_abort_pending,
         or_(c.abort_next_attempt_at.is_(None), c.abort_next_attempt_at <= at),
         or_(c.abort_leased_until.is_(None), c.abort_leased_until <= at),
-        or_(literal(False), *(_in_scope(scope) for scope in scopes)),
+        *within(frozenset(scopes)),
     )
-
-
-def _in_scope(scope: Scope) -> ColumnElement[bool]:
-    project, domain = scope
-    conditions = [x == value for x, value in ((c.project, project), (c.domain, domain)) if value is not None]
-    return and_(literal(True), *conditions)
 
 
 def pause_after(attempts: int) -> timedelta:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, false, or_
+from sqlalchemy import ColumnElement, and_, false, or_, true
 from sqlalchemy.sql.elements import NamedColumn
 
+from repo.access import Scopes
 from repo.database import Database, constant, holds_text
 from repo.models import MADE_OF, Action, Run
 from repo.paging import Keyset, Order, OrderField
@@ -127,6 +128,20 @@ Attributes = frozenset[str] | None
 
 ACTIONS = Entity(Action, ACTION_COLUMNS, MADE_OF)
 RUNS = Entity(Run, RUN_COLUMNS, MADE_OF)
+
+
+def within(scopes: Scopes) -> list[ColumnElement[bool]]:
+    """The condition for being in one of these projects and domains; none for everywhere."""
+    if scopes is None:
+        return []
+    # In one order, so that the same ones make the same statement.
+    named = sorted(scopes, key=lambda scope: tuple(map(str, scope)))
+    return [or_(false(), *(_in_scope(project, domain) for project, domain in named))]
+
+
+def _in_scope(project: str | None, domain: str | None) -> ColumnElement[bool]:
+    pairs = ((c.project, project), (c.domain, domain))
+    return and_(true(), *(column == value for column, value in pairs if value is not None))
 
 
 def matching_actions(wanted: ActionFilter | None) -> list[ColumnElement[bool]]:

@@ -74,9 +74,9 @@ def judge_action(action: Action, wanted: ActionFilter | None) -> Verdict:
     return Verdict.IN if matches else Verdict.OUT
 
 
-def judge_abort(action: Action, project: str | None, domain: str | None) -> Verdict:
+def judge_abort(action: Action) -> Verdict:
     """What the action is to who waits for abort requests."""
-    if action.abort_state is None or not (_same(project, action.project) and _same(domain, action.domain)):
+    if action.abort_state is None:
         return Verdict.NEVER
     return Verdict.IN if action.abort_state in _PENDING else Verdict.OUT
 

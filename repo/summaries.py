@@ -24,11 +24,12 @@ from sqlalchemy import (
 )
 
 from repo import histogram
+from repo.access import OnBehalf
 from repo.database import CodePoints, Database, FreeText, Name, UtcDateTime, constant
 from repo.drivers import Found
 from repo.errors import InvalidArgument
 from repo.histogram import RunHistogramBucket
-from repo.listing import RUNS, Attributes, RunFilter, matching_runs
+from repo.listing import RUNS, Attributes, RunFilter, matching_runs, within
 from repo.models import PhaseCount, Run
 from repo.paging import Keyset, Page, PageRequest, fetch_page
 from repo.phases import ActionPhase
@@ -124,7 +125,7 @@ _order_of_tasks = Keyset(
 """The newest run first, then by name: which a task and a function may have in common."""
 
 
-class Summing:
+class Summing(OnBehalf):
     """The sums of the repository: each is one statement, and reads all runs that match."""
 
     _database: Database
@@ -136,8 +137,8 @@ class Summing:
         InvalidCursor."""
         return await fetch_page(
             self._database,
-            ("list of tasks", wanted),
-            lambda: select(*_task.c).add_cte(_tasks(wanted, self._database)),
+            ("list of tasks", wanted, self._seen),
+            lambda: select(*_task.c).add_cte(_tasks(self._matching(wanted))),
             _order_of_tasks,
             page,
             lambda found: [_summary(row, wanted) for row in found.decoded()],
@@ -148,11 +149,9 @@ class Summing:
 
         def statement() -> Select[Any]:
             named = select(c.project, c.domain, c.task_name, _function_name).distinct()
-            return select(func.count()).select_from(
-                named.where(*matching_runs(wanted, self._database)).subquery()
-            )
+            return select(func.count()).select_from(named.where(*self._matching(wanted)).subquery())
 
-        found = await self._database.fetch(("count of tasks", wanted), statement, {})
+        found = await self._database.fetch(("count of tasks", wanted, self._seen), statement, {})
         ((count,),) = found.decoded()
         return int(count)
 
@@ -168,7 +167,7 @@ class Summing:
             given = _given(len(tasks))
             rank = func.row_number().over(partition_by=given.c.number, order_by=c.duration_ms)
             runs = func.count().over(partition_by=given.c.number)
-            matching = (*matching_runs(wanted, self._database), constant(c.phase, ActionPhase.SUCCEEDED))
+            matching = (*self._matching(wanted), constant(c.phase, ActionPhase.SUCCEEDED))
             ranked = (
                 select(given.c.number, c.duration_ms, rank.label("rank"), runs.label("runs"))
                 .join_from(given, actions, _are_of(given))
@@ -182,7 +181,7 @@ class Summing:
             )
             return select(of.number, *nearest).group_by(of.number)
 
-        key = "durations of tasks", len(tasks), wanted
+        key = "durations of tasks", len(tasks), wanted, self._seen
         found = await self._database.fetch(key, statement, _values(tasks))
         durations = {tasks[number]: Durations(*rest) for number, *rest in found.decoded()}
         return {task: durations.get(task, Durations()) for task in tasks}
@@ -210,7 +209,7 @@ class Summing:
             ranked = (
                 select(c.key, given.c.number, rank.label("rank"))
                 .join_from(given, actions, _are_of(given))
-                .where(*matching_runs(wanted, self._database))
+                .where(*self._matching(wanted))
                 .subquery()
             )
             found = select(*RUNS.select(names), ranked.c.number).join_from(
@@ -218,7 +217,7 @@ class Summing:
             )
             return found.where(ranked.c.rank <= bindparam("first", type_=BigInteger)).order_by(ranked.c.rank)
 
-        key = "runs of tasks", len(tasks), names, wanted
+        key = "runs of tasks", len(tasks), names, wanted, self._seen
         found = await self._database.fetch(key, statement, {**_values(tasks), "first": first})
         rows: list[list[Sequence[Any]]] = [[] for _ in tasks]
         for row in found.raw:
@@ -233,14 +232,19 @@ class Summing:
     ) -> list[RunHistogramBucket]:
         """How many runs that match began in each of so many equal parts from one date to just before the
         other, oldest first. Raises InvalidArgument."""
-        return await histogram.count_runs(self._database, start_date, end_date, buckets, wanted)
+        return await histogram.count_runs(self._database, start_date, end_date, buckets, wanted, self._seen)
+
+    def _matching(self, wanted: RunFilter | None) -> list[ColumnElement[bool]]:
+        """The conditions of a filter of runs, of those that may be seen."""
+        return [*within(self._seen), *matching_runs(wanted, self._database)]
 
 
-def _tasks(wanted: RunFilter | None, database: Database) -> CTE:
-    """The table `_task`. Many rows are counted by few columns; what is left is counted again, by task."""
+def _tasks(matching: Sequence[ColumnElement[bool]]) -> CTE:
+    """The table `_task` of the runs that match. Many rows are counted by few columns; what is left is counted
+    again, by task."""
     by = (c.project, c.domain, c.task_name, _function_name, c.phase)
     runs, last = func.count().label("runs"), func.max(c.created_at).label("last_created_at")
-    counted = select(*by, runs, last).where(*matching_runs(wanted, database)).group_by(*by).subquery().c
+    counted = select(*by, runs, last).where(*matching).group_by(*by).subquery().c
     kind = case(
         (counted.task_name.is_not(None), literal_column("0")),
         (counted.function_name.is_not(None), literal_column("1")),

@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy import ColumnElement, Select, bindparam, select
 
+from repo.access import OnBehalf, narrowed
 from repo.bus import Bus
 from repo.database import Database
 from repo.drivers import Found
@@ -34,9 +35,10 @@ from repo.listing import (
     matching_runs,
     order_of_runs,
     tree_order,
+    within,
 )
 from repo.matching import Verdict, judge_action, judge_run
-from repo.models import Action, ActionEvent, Run
+from repo.models import Action, ActionEvent, RemovedRun, Run
 from repo.paging import MAX_PAGE, Keyset, Order, Page, PageRequest, fetch_page
 from repo.positions import Position, WatchCursor, parse_watch_cursor
 from repo.tables import action_events, actions, is_root
@@ -69,7 +71,7 @@ class Frame(Generic[T]):
 
     kind: FrameKind
     items: Sequence[T]
-    removed: Sequence[T]
+    removed: Sequence[T | RemovedRun]
     cursor: str
 
 
@@ -143,6 +145,8 @@ class Start(Generic[T]):
     """What the statement has to be run with."""
     most: int | None = None
     """Only so many, where a number is given."""
+    check: Callable[[], Awaitable[None]] | None = None
+    """Raises where what the stream is about does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,11 +171,12 @@ class WatchFigures:
     """Whether rings reach other replicas now."""
 
 
-class Watching:
+class Watching(OnBehalf):
     """The watches of the repository. Each is an async iterator; closing it ends the watch.
 
     Delivery is at least once: of two copies of a row, the one with the higher revision is the newer. An
-    older one never follows.
+    older one never follows. What the caller may not see does not come. Where the one run or action that a
+    watch is about is removed, it raises RunNotFound or ActionNotFound, as a new one would.
     """
 
     _database: Database
@@ -208,6 +213,7 @@ class Watching:
             order_of_runs(Order()),
             lambda found: found.rows(Run, RUNS.names(None)),
             {"run_key": run_id.key},
+            check=lambda: self._check_run(run_id),
         )
         await self._check_run(run_id)
         async with aclosing(self._stream_rows(watch, start, None, until_terminal, progress)) as frames:
@@ -230,6 +236,9 @@ class Watching:
         if not 0 <= first <= MAX_PAGE:
             raise InvalidArgument(f"first must be between 0 and {MAX_PAGE}, not {first}")
         by_members = wanted is not None and wanted.has_paused_actions is not None
+        scopes = self._seen
+        if wanted is not None:
+            scopes = narrowed(scopes, wanted.project, wanted.domain)
         watch = RowWatch(
             lambda row: judge_run(row.run, wanted, row.has_paused_actions) if row.run else Verdict.NEVER,
             True,
@@ -237,11 +246,12 @@ class Watching:
             None,
             shown.descendants or by_members,
             shown.events,
+            scopes,
         )
         database, names = self._database, RUNS.names(with_revision(attributes))
         start = Start(
-            ("watched runs", names, wanted),
-            lambda: select(*RUNS.select(names)).where(*matching_runs(wanted, database)),
+            ("watched runs", names, wanted, self._seen),
+            lambda: select(*RUNS.select(names)).where(*within(self._seen), *matching_runs(wanted, database)),
             order_of_runs(Order()),
             lambda found: found.rows(Run, names),
             most=first,
@@ -279,6 +289,7 @@ class Watching:
             tree_order,
             lambda found: found.rows(Action, names),
             {"run_key": run_id.key},
+            check=lambda: self._check_run(run_id),
         )
         await self._check_run(run_id)
         async with aclosing(self._stream_rows(watch, start, after, until_terminal, progress)) as frames:
@@ -304,10 +315,9 @@ class Watching:
             tree_order,
             lambda found: found.rows(Action, ACTIONS.names(None)),
             {"key": key},
+            check=lambda: self._check_action(action_id),
         )
-        async with self._database.read() as connection:
-            if await connection.scalar(select(c.name).where(c.key == key)) is None:
-                raise ActionNotFound(f"there is no action {action_id}")
+        await self._check_action(action_id)
         async with aclosing(self._stream_rows(watch, start, None, until_terminal, progress)) as frames:
             async for frame in frames:
                 for action in frame.items:
@@ -330,10 +340,18 @@ class Watching:
         watch, progress = EventWatch(run_id.key, key, attempt), progress or Progress()
         await self._hub.join(watch)
         progress.begin(self._hub, watch)
-        given = _read_cursor(after, self._hub.epoch, watch.position)
         try:
-            async for frame, complete in self._stream_events(watch, given, after, progress):
-                yield progress.give(frame, complete)
+            given, anew = _read_cursor(after, self._hub.epoch, watch.position), after is not None
+            if given is not None and await self._hub.may_have_removed(run_id.key, given.position):
+                given = None
+            while True:
+                stream = self._stream_events(watch, given, anew and given is None, run_id, progress)
+                async with aclosing(stream) as frames:
+                    async for frame, complete in frames:
+                        yield progress.give(frame, complete)
+                await _patiently(lambda: self._check_run(run_id))
+                watch.begin()
+                given, anew = None, True
         finally:
             self._hub.leave(watch)
 
@@ -346,7 +364,7 @@ class Watching:
         """The identifiers of actions whose state was set or notified. Begins with SYNCED unless `after`,
         the cursor of a frame, is given. RESYNC: states may have changed unseen."""
         hub, progress = self._hub, progress or Progress()
-        watch = StateWatch(run_id.key if run_id else None)
+        watch = StateWatch(run_id.key if run_id else None, self._seen)
         await hub.join(watch)
         progress.begin(hub, watch)
         try:
@@ -378,9 +396,15 @@ class Watching:
 
     async def _check_run(self, run_id: RunIdentifier) -> None:
         async with self._database.read() as connection:
-            statement = select(c.name).where(c.run_key == run_id.key, is_root)
+            statement = select(c.name).where(c.run_key == run_id.key, is_root, *within(self._seen))
             if await connection.scalar(statement) is None:
                 raise RunNotFound(f"there is no run {run_id}")
+
+    async def _check_action(self, action_id: ActionIdentifier) -> None:
+        exists = select(c.name).where(c.key == action_id.key, *within(self._seen))
+        async with self._database.read() as connection:
+            if await connection.scalar(exists) is None:
+                raise ActionNotFound(f"there is no action {action_id}")
 
     async def _stream_rows(
         self,
@@ -425,6 +449,8 @@ class Watching:
                         return
                     else:
                         await progress.wait(watch.woken)
+                if start.check is not None:
+                    await _patiently(start.check)
                 watch.begin()
                 hub.figures.resyncs += 1
                 complete, page, begun = False, None, watch.position
@@ -436,7 +462,7 @@ class Watching:
         self, watch: RowWatch, start: Start[Any], begun: Position, page: str | None
     ) -> AsyncGenerator[Frame[Any], None]:
         """What is there, in pages, and that it is complete. An interrupted one is taken up at its page."""
-        size = PAGE if start.most is None else start.most
+        size, is_one_page = PAGE if start.most is None else start.most, page is None
         coming: asyncio.Task[Page[Any]] | None = asyncio.create_task(
             self._page(start, PageRequest(size, page))
         )
@@ -456,6 +482,10 @@ class Watching:
                 if part.items:
                     # Behind the last page all that is missing is what comes into the mailbox.
                     yield Frame(FrameKind.SNAPSHOT, part.items, [], self._cursor(begun, page))
+                is_one_page = is_one_page and page is None
+            if start.check is not None and not is_one_page:
+                # What was removed between two pages is not complete with the first of them.
+                await _patiently(start.check)
         finally:
             if coming is not None:
                 coming.cancel()
@@ -479,23 +509,33 @@ class Watching:
         return phase is not None and bool(phase.is_terminal)
 
     async def _stream_events(
-        self, watch: EventWatch, given: WatchCursor | None, after: str | None, progress: Progress
+        self,
+        watch: EventWatch,
+        given: WatchCursor | None,
+        anew: bool,
+        run_id: RunIdentifier,
+        progress: Progress,
     ) -> AsyncGenerator[tuple[Frame[ActionEvent], bool], None]:
-        """The frames, each with whether none is known to follow."""
+        """The frames, each with whether none is known to follow, until the run may have been removed."""
         joined = watch.position
         sent = joined if given is None else given.position
-        if given is None and after is not None:
+        if anew:
             self._hub.figures.resyncs += 1
             yield self._resync(sent), False
         if given is None or given.page is not None:
             begun_at = given.page if given else None
             seen = ~self._database.written_after(e.transaction_id, sent)
             async with aclosing(self._event_pages(watch, seen, _by_time, begun_at)) as pages:
+                is_one_page = begun_at is None
                 async for items, page in pages:
+                    is_one_page = is_one_page and page is None
                     yield Frame(FrameKind.SNAPSHOT, items, [], self._cursor(sent, page)), False
+            if not is_one_page:
+                # What was removed between two pages is not complete with the first of them.
+                await _patiently(lambda: self._check_run(run_id))
             yield Frame(FrameKind.SYNCED, [], [], self._cursor(sent)), sent == joined
         until = joined
-        while True:
+        while not watch.removed:
             if sent != until:
                 between = self._database.written_after(e.transaction_id, sent) & ~(
                     self._database.written_after(e.transaction_id, until)
