@@ -12,9 +12,10 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
 from graph import graphiql, page
-from graph.caller import ANYBODY
+from graph.caller import Caller
 from graph.context import Context
 from graph.execution import Engine
+from graph.gate import Gate
 from graph.http import GraphQLEndpoint
 from graph.limits import Limits
 from graph.metrics import measuring, metrics
@@ -42,17 +43,26 @@ def create_app(settings: Settings) -> Starlette:
             ) as repository,
             _reconciler(settings, repository).running() as reconciler,
             measuring(repository, endpoint.live, reconciler) as app.state.metrics,
+            Gate(None if settings.auth == "none" else repository).watching() as app.state.gate,
         ):
             app.state.repository = repository
             yield
 
-    async def context(connection: HTTPConnection) -> Context:
-        return Context(connection.app.state.repository, ANYBODY, settings.max_page_size)
+    async def new_context(connection: HTTPConnection, caller: Caller) -> Context:
+        repository = connection.app.state.repository.on_behalf_of(caller.access)
+        return Context(repository, caller, settings.max_page_size)
 
-    limits = Limits(settings.max_query_depth, settings.max_query_aliases, settings.max_query_tokens)
+    limits = Limits(
+        settings.max_query_depth,
+        settings.max_query_aliases,
+        settings.max_query_tokens,
+        settings.max_query_cost,
+        settings.max_page_size,
+        settings.introspection,
+    )
     endpoint = GraphQLEndpoint(
         Engine(build_schema(limits), settings.compiled_execution),
-        context,
+        new_context,
         max_body_bytes=settings.max_body_bytes,
         graphiql=settings.graphiql,
         max_subscriptions=settings.max_subscriptions,

@@ -18,6 +18,7 @@ from strawberry.types import ExecutionResult
 from strawberry.types.graphql import OperationType
 
 from graph import graphiql as page
+from graph.caller import Caller
 from graph.envelope import (
     EVENT_STREAM,
     GRAPHQL_RESPONSE,
@@ -30,6 +31,7 @@ from graph.envelope import (
 )
 from graph.errors import no_such_operation
 from graph.execution.engine import Answer, Engine, encode, formatted
+from graph.gate import Gate
 from graph.live import Ask, Live
 from graph.websocket import Socket, WebSocketHandler
 
@@ -49,7 +51,8 @@ _INIT_WITHIN = timedelta(seconds=10)
 class GraphQLEndpoint(GraphQL[object, None]):
     """The ASGI application at /graphql.
 
-    `context` makes what resolvers see as `info.context`, for each operation; it may raise RequestRefused.
+    `new_context` makes what resolvers see as `info.context`, for each operation; it may raise RequestRefused.
+    Who calls, `app.state.gate` knows.
     `max_body_bytes` is the largest body that is read. With `graphiql`, a browser that asks for a page gets
     GraphiQL, whose files `graph.graphiql.files` serves. One websocket may have `max_subscriptions` at a
     time. A page from another origin may open one only if that is one of `allowed_origins`.
@@ -61,7 +64,7 @@ class GraphQLEndpoint(GraphQL[object, None]):
     def __init__(
         self,
         engine: Engine,
-        context: Callable[[HTTPConnection], Awaitable[object]],
+        new_context: Callable[[HTTPConnection, Caller], Awaitable[object]],
         *,
         max_body_bytes: int,
         graphiql: bool,
@@ -77,7 +80,7 @@ class GraphQLEndpoint(GraphQL[object, None]):
             allowed_origins=allowed_origins,
         )
         self.engine = engine
-        self._context = context
+        self.new_context = new_context
         self._max_body_bytes = max_body_bytes
         self._graphiql = graphiql
         self._events = SSETransport()
@@ -106,10 +109,12 @@ class GraphQLEndpoint(GraphQL[object, None]):
                 return page.page(request)
         else:
             media_type = negotiate(request, ANSWERS)
+        # Before the body: nobody has it read who may not call.
+        caller = await request.app.state.gate.caller(request)
         parameters = await read_parameters(request, self._max_body_bytes)
-        context = await self._context(request)
+        context = await self.new_context(request, caller)
         if media_type == EVENT_STREAM:
-            return self._stream(request, parameters, context)
+            return self._stream(request, caller, parameters, context)
         return self._answer(await self._execute(request.method, parameters, context), media_type)
 
     async def _execute(self, method: str, parameters: Parameters, context: object) -> Answer:
@@ -136,7 +141,7 @@ class GraphQLEndpoint(GraphQL[object, None]):
         status = 400 if media_type == GRAPHQL_RESPONSE and not answer.has_data else 200
         return Response(answer.body, status, media_type=f"{media_type}; charset=utf-8")
 
-    def _stream(self, request: Request, parameters: Parameters, context: object) -> Response:
+    def _stream(self, request: Request, caller: Caller, parameters: Parameters, context: object) -> Response:
         """The "distinct connections" mode of the graphql-sse protocol: `next` per result, then `complete`."""
 
         ask = Ask(parameters.query, parameters.variables, parameters.operation_name, parameters.extensions)
@@ -144,7 +149,7 @@ class GraphQLEndpoint(GraphQL[object, None]):
         first = [context]
 
         async def new_context() -> object:
-            return first.pop() if first else await self._context(request)
+            return first.pop() if first else await self.new_context(request, caller)
 
         async def execute(context: object) -> AsyncGenerator[Any, None]:
             allowed = ALLOWED[request.method] | {OperationType.SUBSCRIPTION}
@@ -153,11 +158,19 @@ class GraphQLEndpoint(GraphQL[object, None]):
             )
 
         async def events() -> AsyncGenerator[str, None]:
-            async with aclosing(self.live.pieces(ask, new_context, execute)) as pieces:
-                async for piece in pieces:
-                    yield f"event: next\r\ndata: {piece.body.decode()}\r\n\r\n"
-                    if piece.errors:
-                        break
+            gate: Gate = request.app.state.gate
+            with gate.admit(caller) as admission:
+                try:
+                    async with (
+                        aclosing(self.live.pieces(ask, new_context, execute)) as pieces,
+                        aclosing(admission.guard(pieces)) as guarded,
+                    ):
+                        async for piece in guarded:
+                            yield _next_event(piece.body)
+                            if piece.errors:
+                                break
+                except RequestRefused as refusal:
+                    yield _next_event(encode(_errors(refusal)))
             yield self._events.encode_complete()
 
         stream = merge_stream_with_heartbeat(
@@ -169,13 +182,9 @@ class GraphQLEndpoint(GraphQL[object, None]):
         return StreamingResponse(stream(), headers=dict(self._events.headers))
 
     def _refuse(self, refusal: RequestRefused) -> Response:
-        body = {"errors": [{"message": str(refusal), "extensions": {"code": refusal.code}}]}
         return Response(
-            self.encode_json(body), refusal.status, refusal.headers, media_type=f"{JSON}; charset=utf-8"
+            encode(_errors(refusal)), refusal.status, refusal.headers, media_type=f"{JSON}; charset=utf-8"
         )
-
-    async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> object:
-        return await self._context(request)
 
     def decode_json(self, data: str | bytes) -> object:
         return orjson.loads(data)
@@ -183,6 +192,14 @@ class GraphQLEndpoint(GraphQL[object, None]):
     def encode_json(self, data: object) -> str:
         """Strict JSON, as text: what Strawberry gets as bytes, it sends as binary frames."""
         return encode(data).decode()
+
+
+def _next_event(body: bytes) -> str:
+    return f"event: next\r\ndata: {body.decode()}\r\n\r\n"
+
+
+def _errors(refusal: RequestRefused) -> dict[str, object]:
+    return {"errors": [{"message": str(refusal), "extensions": {"code": refusal.code}}]}
 
 
 def _not_allowed(message: str, allow: str) -> RequestRefused:

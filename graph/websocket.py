@@ -1,5 +1,6 @@
 """Owns GraphQL over websockets: the graphql-transport-ws protocol, for clients that may send anything."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing, suppress
 from functools import partial
@@ -26,11 +27,16 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
 from graph.envelope import RequestRefused, check_parameters, parse_json
 from graph.errors import show
 from graph.execution import Engine
+from graph.gate import Admission, Gate
 from graph.live import Ask, Live, Piece
 from graph.server import FRAMES
 
 _MAX_REASON = 123
 """Bytes that the reason in a close frame may have."""
+
+_FORBIDDEN = (4403, "Forbidden")
+"""How a socket is closed whose client shows nothing that is good, or not any more."""
+_TRY_AGAIN_LATER = (1013, "Try Again Later")
 
 _WITHOUT_ID = ("connection_init", "ping", "pong")
 _WITH_ID = ("subscribe", "complete")
@@ -76,6 +82,9 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler[object, None]):
     """One connection. What is wrong with one operation is answered to that operation alone."""
 
     websocket: Socket
+    admission: Admission | None = None
+    """Of whoever sent `connection_init`."""
+    _closing: asyncio.Task[None] | None = None
 
     async def handle_message(self, message: Any) -> None:
         if (problem := _problem(message)) is not None:
@@ -86,11 +95,32 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler[object, None]):
         await super().handle_message(message)
 
     async def handle_connection_init(self, message: ConnectionInitMessage) -> None:
+        if not self.connection_init_received:
+            gate: Gate = self.websocket.ws.app.state.gate
+            try:
+                caller = await gate.caller(self.websocket.ws, _authorization(message))
+            except RequestRefused as refusal:
+                # A client knows what to do by the code: not to come again, or to come a little later.
+                await self.websocket.close(*(_FORBIDDEN if refusal.status == 401 else _TRY_AGAIN_LATER))
+                return
+            self.admission = gate.admit(caller, self._end)
         await super().handle_connection_init(message)
         # A task that was cancelled keeps all that it was about.
         self.connection_init_timeout_task = None
 
+    def _end(self) -> None:
+        """Who is connected may not go on, whatever they wait for."""
+        self._closing = asyncio.create_task(self.websocket.close(*_FORBIDDEN))
+
+    async def shutdown(self) -> None:
+        if self.admission is not None:
+            self.admission.leave()
+        await super().shutdown()
+
     async def handle_subscribe(self, message: SubscribeMessage) -> None:
+        if self.admission is not None and not self.admission.holds:
+            await self.websocket.close(*_FORBIDDEN)
+            return
         is_new = self.connection_acknowledged and message["id"] not in self.operations
         if is_new and (error := self._refusal(message)) is not None:
             await self.send_message({"id": message["id"], "type": "error", "payload": [error.formatted]})
@@ -131,14 +161,19 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler[object, None]):
         live: Live = self.view.live  # type: ignore[attr-defined]
 
         write_frame = self.websocket.write_frame
+        admission = self.admission
+        assert admission is not None
 
         def write(piece: Piece) -> bool:
-            return operation.completed or write_frame(piece.frame(before))  # type: ignore[misc]
+            return operation.completed or (admission.holds and write_frame(piece.frame(before)))  # type: ignore[misc]
 
         execute = partial(self._execute, ask)
         pieces = live.pieces(ask, self._new_context, execute, write if write_frame else None)
         async with aclosing(pieces):
             async for piece in pieces:
+                if not admission.holds:
+                    await self.websocket.close(*_FORBIDDEN)
+                    return []
                 if piece.errors:
                     return piece.errors
                 if not operation.completed:
@@ -147,7 +182,9 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler[object, None]):
 
     async def _new_context(self) -> object:
         # For each operation: what one of them has read, another one must not take for new.
-        return await self.view.get_context(self.websocket.ws, self.websocket.ws)
+        assert self.admission is not None
+        view: Any = self.view
+        return await view.new_context(self.websocket.ws, self.admission.caller)
 
     async def _execute(self, ask: Ask, context: object) -> AsyncGenerator[Any, None]:
         engine: Engine = self.view.engine  # type: ignore[attr-defined]
@@ -169,6 +206,15 @@ def _problem(message: object) -> str | None:
     elif payload is not None and not isinstance(payload, dict):
         return "`payload` is an object or null"
     return None
+
+
+def _authorization(message: ConnectionInitMessage) -> str | None:
+    """What a client shows that can send no headers, as browsers cannot."""
+    payload = message.get("payload") or {}
+    given = payload.get("authorization", payload.get("Authorization"))
+    if given is None:
+        return None
+    return given if isinstance(given, str) else ""
 
 
 def _error(refusal: RequestRefused) -> GraphQLError:

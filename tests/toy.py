@@ -11,8 +11,10 @@ from starlette.requests import HTTPConnection
 from starlette.routing import Mount, Route, WebSocketRoute
 from strawberry.scalars import JSON
 
+from graph.caller import Caller
 from graph.errors import ClientErrors
 from graph.execution import Engine
+from graph.gate import Gate
 from graph.graphiql import files
 from graph.http import GraphQLEndpoint
 from graph.limits import Limits, OperationLimits
@@ -117,26 +119,28 @@ class Subscription:
         yield str(info.context["token"])
 
 
-async def context(connection: HTTPConnection) -> dict[str, object]:
+async def new_context(connection: HTTPConnection, caller: Caller) -> dict[str, object]:
     return {"connection": connection, "token": uuid.uuid4().hex}
 
 
 def toy_app(graphiql: bool = True, allowed_origins: Sequence[str] = ()) -> Starlette:
     """The endpoint over the toy schema, routed as the real application routes it."""
-    limits = Limits(depth=15, aliases=100, tokens=4000)
+    limits = Limits(depth=15, aliases=100, tokens=4000, cost=10**6, page=1000)
     schema = Schema(Query, Mutation, Subscription, extensions=[ClientErrors, lambda: OperationLimits(limits)])
     endpoint = GraphQLEndpoint(
         Engine(schema, Settings().compiled_execution),
-        context,
+        new_context,
         max_body_bytes=LIMIT,
         graphiql=graphiql,
         max_subscriptions=SUBSCRIPTIONS,
         allowed_origins=allowed_origins,
     )
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/graphql", endpoint),
             WebSocketRoute("/graphql", endpoint),
             Mount("/graphiql", files()),
         ]
     )
+    app.state.gate = Gate(None)
+    return app
