@@ -14,6 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from tests.browser import find_chromium
+from tests.nginx import find_nginx
 from tests.postgres import find_binaries
 from tests.redis_server import find_redis
 
@@ -47,6 +48,12 @@ NEEDS = [
         lambda: find_chromium() is not None,
         "chromium",
         "or name a Chromium or Chrome of yours:\n    RUNGRAPH_TEST_CHROMIUM=/path/to/chrome",
+    ),
+    Need(
+        "nginx, which they put in front of a server",
+        lambda: find_nginx() is not None,
+        "nginx-light",
+        "or put nginx on the PATH.",
     ),
 ]
 
