@@ -1,26 +1,29 @@
-"""Owns the command line: rungraph serve | migrate | schema | import | demo | watch."""
+"""Owns the command line: rungraph serve | migrate | schema | import | demo | watch | token."""
 
 import asyncio
 import contextlib
 import socket
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 from graphql import build_schema, find_breaking_changes, find_dangerous_changes
-from pydantic import ValidationError
 from rich.console import Console
 
 import repo
 from graph.app import create_server
+from graph.commands import fail, read_settings
 from graph.limits import Limits
 from graph.logs import configure_logs
 from graph.schema import build_schema as build_own_schema
 from graph.server import CannotListen, Server, listen
-from graph.settings import Settings, explain
+from graph.settings import Settings
+from graph.token_commands import demo_token, token_commands
 from graph.watch_command import run_identifier, run_watch
 from graph.workers import serve_with_workers
+from ingest.client import ApiError
 from ingest.demo import play_demo, run_demo
 from ingest.importer import DOMAIN, PROJECT, run_import
 
@@ -35,6 +38,7 @@ app = typer.Typer(
 )
 schema_commands = typer.Typer(help="Print the GraphQL schema, or check it for breaking changes.")
 app.add_typer(schema_commands, name="schema", no_args_is_help=True)
+app.add_typer(token_commands, name="token", no_args_is_help=True)
 
 Host = Annotated[str | None, typer.Option(help="The address to listen on, instead of RUNGRAPH_HOST.")]
 Port = Annotated[int | None, typer.Option(help="The port to listen on, instead of RUNGRAPH_PORT.")]
@@ -43,23 +47,11 @@ Workers = Annotated[
 ]
 
 
-def _settings(**given: object) -> Settings:
-    try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
-    except ValidationError as error:
-        _fail(explain(error), 2)
-
-
-def _fail(message: str, code: int = 1) -> NoReturn:
-    typer.echo(f"rungraph: {message}", err=True)
-    raise typer.Exit(code)
-
-
 def _listen(settings: Settings) -> list[socket.socket]:
     try:
         return listen(settings.host, settings.port)
     except CannotListen as error:
-        _fail(str(error))
+        fail(str(error))
 
 
 def _address(settings: Settings) -> str:
@@ -80,8 +72,8 @@ def _announce(settings: Settings) -> None:
 @app.command()
 def serve(host: Host = None, port: Port = None, workers: Workers = None) -> None:
     """Run the server. It brings the database to the newest schema first."""
-    settings = _settings(host=host, port=port, workers=workers)
-    configure_logs(settings.log_level)
+    settings = read_settings(host=host, port=port, workers=workers)
+    configure_logs(settings.log_level, settings.log_format)
     _announce(settings)
     _migrate(settings)
     listening = _listen(settings)
@@ -95,13 +87,13 @@ def _migrate(settings: Settings) -> None:
     try:
         asyncio.run(repo.migrate(settings.database_url))
     except repo.DatabaseUnavailable as error:
-        _fail(str(error))
+        fail(str(error))
 
 
 @app.command()
 def migrate() -> None:
     """Bring the database to the newest schema, and stop."""
-    settings = _settings()
+    settings = read_settings()
     _migrate(settings)
     typer.echo(f"{repo.without_password(settings.database_url)} is at the newest schema")
 
@@ -113,7 +105,7 @@ def print_schema() -> None:
 
 
 def _printed_schema() -> str:
-    limits = Limits(**{name: 1 for name in ("depth", "aliases", "tokens")})
+    limits = Limits(depth=1, aliases=1, tokens=1, cost=1, page=1)
     return build_own_schema(limits).as_str()
 
 
@@ -133,7 +125,7 @@ def check_schema(
     for change in breaking:
         typer.echo(f"breaking: {change.description}", err=True)
     if breaking:
-        _fail(f"the schema breaks {len(breaking)} promises of {name}")
+        fail(f"the schema breaks {len(breaking)} promises of {name}")
     typer.echo(f"the schema keeps every promise of {name}")
 
 
@@ -143,7 +135,7 @@ def _promised_schema(against: str | None) -> tuple[str, str]:
     commit = against or _git("describe", "--tags", "--abbrev=0") or "HEAD"
     promised = _git("show", f"{commit}:schema.graphql")
     if promised is None:
-        _fail(f"there is no schema.graphql at {commit}; name a file or a commit with --against")
+        fail(f"there is no schema.graphql at {commit}; name a file or a commit with --against")
     return f"schema.graphql at {commit}", promised
 
 
@@ -156,6 +148,15 @@ def _git(*arguments: str) -> str | None:
 
 
 Url = Annotated[str, typer.Option(help="The address of the server's GraphQL endpoint.")]
+Token = Annotated[
+    str | None,
+    typer.Option(
+        envvar="RUNGRAPH_TOKEN",
+        show_default=False,
+        help="An API token, for a server that asks for one. Others on this machine see arguments: set "
+        "RUNGRAPH_TOKEN instead.",
+    ),
+]
 
 
 @app.command("import")
@@ -175,14 +176,15 @@ def import_recordings(
         str | None,
         typer.Option(help="The name of the run, for a single file; else made from the file."),
     ] = None,
+    token: Token = None,
 ) -> None:
     """Import recordings of workflow executions into a server, as an executor would report them.
 
     All files are checked before anything is written. After Ctrl-C, the same command continues.
     """
     if instant and speed is not None:
-        _fail("give --speed or --instant, not both", 2)
-    code = run_import(files, url=url, project=project, domain=domain, speed=speed, name=name)
+        fail("give --speed or --instant, not both", 2)
+    code = run_import(files, url=url, token=token, project=project, domain=domain, speed=speed, name=name)
     raise typer.Exit(code)
 
 
@@ -193,27 +195,44 @@ def demo(
         typer.Option(help="A server that runs already; without it, one is started in this process."),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Make the same runs each time.")] = None,
+    token: Token = None,
 ) -> None:
     """Keep a few realistic runs going: nested, retried, failing, paused, large; aborts are honoured."""
     if url is not None:
-        raise typer.Exit(run_demo(url, seed=seed))
-    settings = _settings()
-    configure_logs(settings.log_level)
+        raise typer.Exit(run_demo(url, token=token, seed=seed))
+    settings = read_settings()
+    configure_logs(settings.log_level, settings.log_format)
     _announce(settings)
     typer.echo("Stop it with Ctrl-C; the runs stay, and are gone on with next time.")
     _migrate(settings)
-    with contextlib.suppress(KeyboardInterrupt):
+    with contextlib.suppress(KeyboardInterrupt), _refusals_told():
         url = f"{_address(settings)}/graphql"
-        asyncio.run(_serve_with_demo(create_server(settings), _listen(settings), url, seed))
+        asyncio.run(_serve_with_demo(settings, _listen(settings), url, seed))
+
+
+@contextlib.contextmanager
+def _refusals_told() -> Iterator[None]:
+    try:
+        yield
+    except ApiError as error:
+        fail(str(error))
 
 
 async def _serve_with_demo(
-    server: Server, listening: list[socket.socket], url: str, seed: int | None
+    settings: Settings, listening: list[socket.socket], url: str, seed: int | None
+) -> None:
+    server = create_server(settings)
+    async with demo_token(settings) as token:
+        await _play_while_serving(server, listening, url, token, seed)
+
+
+async def _play_while_serving(
+    server: Server, listening: list[socket.socket], url: str, token: str | None, seed: int | None
 ) -> None:
     serving = asyncio.create_task(server.serve(listening))
     while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.01)
-    playing = asyncio.create_task(play_demo(url, seed=seed, console=Console()))
+    playing = asyncio.create_task(play_demo(url, token=token, seed=seed, console=Console()))
     await asyncio.wait({serving, playing}, return_when=asyncio.FIRST_COMPLETED)
     server.should_exit = True
     playing.cancel()
@@ -232,6 +251,7 @@ def watch(
     domain: Annotated[str | None, typer.Option(help="The domain, likewise.")] = None,
     run: Annotated[str | None, typer.Option(help="The name of the run, likewise.")] = None,
     wait: Annotated[bool, typer.Option(help="Wait for a server that is not there yet.")] = True,
+    token: Token = None,
 ) -> None:
     """Watch a run until it has ended: a live tree in a terminal, elsewhere a line for each change.
 
@@ -239,7 +259,7 @@ def watch(
     did not, 2 where there is none, and 130 after Ctrl-C.
     """
     try:
-        code = run_watch(run_identifier(path, project, domain, run), url=url, wait=wait)
+        code = run_watch(run_identifier(path, project, domain, run), url=url, token=token, wait=wait)
     except ValueError as error:
-        _fail(str(error), 2)
+        fail(str(error), 2)
     raise typer.Exit(code)

@@ -45,9 +45,9 @@ def run_identifier(
         raise ValueError(str(error)) from None
 
 
-def run_watch(run: RunIdentifier, *, url: str, wait: bool = True) -> int:
+def run_watch(run: RunIdentifier, *, url: str, token: str | None = None, wait: bool = True) -> int:
     """Watch a run from the command line until it has ended; the exit code. Raises ValueError where `url`
-    is no address.
+    is no address, or `token` no token.
 
     0: it ended well. 1: it did not, or the server refused. 2: there is no such run. 130: interrupted.
     """
@@ -58,7 +58,7 @@ def run_watch(run: RunIdentifier, *, url: str, wait: bool = True) -> int:
     console = Console(highlight=False, markup=False, soft_wrap=False)
     notes = Console(stderr=True, highlight=False, markup=False)
     try:
-        return asyncio.run(watch_run(run, url=url, wait=wait, console=console, notes=notes))
+        return asyncio.run(watch_run(run, url=url, token=token, wait=wait, console=console, notes=notes))
     except ApiError as error:
         notes.print(f"rungraph: {harmless(str(error))}", soft_wrap=True)
         return 2 if error.code == "NOT_FOUND" else 1
@@ -67,15 +67,22 @@ def run_watch(run: RunIdentifier, *, url: str, wait: bool = True) -> int:
 
 
 async def watch_run(
-    run_id: RunIdentifier, *, url: str, wait: bool = True, console: Console, notes: Console
+    run_id: RunIdentifier,
+    *,
+    url: str,
+    token: str | None = None,
+    wait: bool = True,
+    console: Console,
+    notes: Console,
 ) -> int:
     """Watch a run until it has ended; the exit code, as of run_watch. Raises ApiError."""
     run = WatchedRun(str(run_id))
-    following = partial(follow, run, run_id, url, wait)
-    if console.is_interactive:
-        await _show_live(run, following, console)
-    else:
-        await _print_changes(run, following, console, notes)
+    async with GraphQLClient(url, token=token) as client:
+        following = partial(follow, run, run_id, client, wait)
+        if console.is_interactive:
+            await _show_live(run, following, console)
+        else:
+            await _print_changes(run, following, console, notes)
     return 0 if run.ended_well else 1
 
 
@@ -134,7 +141,12 @@ async def _print_changes(run: WatchedRun, following: Following, console: Console
 
 
 async def follow(
-    run: WatchedRun, run_id: RunIdentifier, url: str, wait: bool, changed: Changed, trouble: Trouble
+    run: WatchedRun,
+    run_id: RunIdentifier,
+    client: GraphQLClient,
+    wait: bool,
+    changed: Changed,
+    trouble: Trouble,
 ) -> None:
     """Keep `run` up to date until it has ended, through whatever happens to the server.
 
@@ -142,15 +154,14 @@ async def follow(
     Without `wait`, a server that is not there at the start raises ServerAway.
     """
     name = {"project": run_id.project, "domain": run_id.domain, "name": run_id.name}
-    async with GraphQLClient(url) as client:
-        stream = subscription.follow(
-            client,
-            SUBSCRIPTION,
-            {"run": name},
-            wait=wait,
-            trouble=trouble,
-            is_over=lambda: run.ended,
-        )
-        async with aclosing(stream) as frames:
-            async for frame in frames:
-                changed(run.apply(frame))
+    stream = subscription.follow(
+        client,
+        SUBSCRIPTION,
+        {"run": name},
+        wait=wait,
+        trouble=trouble,
+        is_over=lambda: run.ended,
+    )
+    async with aclosing(stream) as frames:
+        async for frame in frames:
+            changed(run.apply(frame))

@@ -12,6 +12,8 @@ import httpx2
 
 AWAY = {429, 502, 503, 504}
 """What a server answers, or a proxy for it, that is overloaded or not there now."""
+REFUSED = {"UNAUTHENTICATED", "FORBIDDEN"}
+"""The codes of what is not worth trying again: somebody has to give the caller a token, or a role."""
 _TIMEOUT_S = 60
 _LONGEST_PAUSE_S = 5.0
 
@@ -51,18 +53,26 @@ class GraphQLClient:
         self,
         url: str,
         *,
+        token: str | None = None,
         patience_s: float = 0,
         on_away: Callable[[str], None] = lambda _: None,
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
-        """`patience_s` is for how long a server may be away before ServerAway is raised; `on_away` is
-        told when it goes and when it is back, however many calls wait for it."""
+        """`token` says who calls. `patience_s` is for how long a server may be away before ServerAway is
+        raised; `on_away` is told when it goes and when it is back, however many calls wait for it. Raises
+        ValueError for no address, and for no token."""
         self.url = graphql_url(url)
         self.patience_s = patience_s
         self._on_away = on_away
         self._away = False
         # The server is the user's own: a proxy from the environment is not asked.
-        self.http = httpx2.AsyncClient(transport=transport, timeout=_TIMEOUT_S, trust_env=False)
+        token = (token or "").strip()
+        if not (token.isascii() and token.isprintable()):
+            raise ValueError("the token is none: it has characters that no token has")
+        headers = {"Authorization": f"Bearer {token}"} if token else None
+        self.http = httpx2.AsyncClient(
+            transport=transport, timeout=_TIMEOUT_S, trust_env=False, headers=headers
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -71,6 +81,13 @@ class GraphQLClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.http.aclose()
+
+    def check_known(self, response: httpx2.Response) -> None:
+        """Raise ApiError where the server does not know who calls."""
+        if response.status_code == 401:
+            shown = "Authorization" in self.http.headers
+            what = "does not know the token, or not any more" if shown else "wants a token"
+            raise ApiError(f"{self.url} {what}: set RUNGRAPH_TOKEN", "UNAUTHENTICATED")
 
     async def execute(self, query: str, variables: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The `data` of the answer. Raises ApiError where there are errors."""
@@ -108,6 +125,7 @@ class GraphQLClient:
             raise ApiError(f"{self.url}: {error}") from None
         if response.status_code in AWAY:
             raise _Away(f"status {response.status_code}")
+        self.check_known(response)
         try:
             answer = response.json()
         except ValueError:

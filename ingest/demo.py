@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from ingest.aborts import AbortRequests, FollowedAborts
-from ingest.client import ApiError, GraphQLClient
+from ingest.client import REFUSED, ApiError, GraphQLClient
 from ingest.executor import Executor
 from ingest.history import write_history
 from ingest.plan import Json, Plan
@@ -40,23 +40,35 @@ _UNFINISHED = [phase.name for phase in ActionPhase if not phase.is_terminal]
 def run_demo(
     url: str,
     *,
+    token: str | None = None,
     history: int = HISTORY,
     live: int = LIVE,
     max_runs: int = MAX_RUNS,
     seed: int | None = None,
     console: Console | None = None,
 ) -> int:
-    """Play the demo from the command line until it is interrupted; the exit code (2: no such address).
+    """Play the demo from the command line until it is interrupted; the exit code (1: the server refused, 2:
+    no such address).
 
     A server that is not there yet, or goes away, is waited for. What an earlier demo left unfinished is
     taken up again.
     """
     console = console or Console()
     try:
-        asyncio.run(play_demo(url, history=history, live=live, max_runs=max_runs, seed=seed, console=console))
-    except ValueError as error:
+        asyncio.run(
+            play_demo(
+                url,
+                token=token,
+                history=history,
+                live=live,
+                max_runs=max_runs,
+                seed=seed,
+                console=console,
+            )
+        )
+    except (ApiError, ValueError) as error:
         console.print(escape(str(error)), highlight=False, soft_wrap=True)
-        return 2
+        return 1 if isinstance(error, ApiError) else 2
     except KeyboardInterrupt:
         console.print("Demo: stopped. What is unfinished goes on when it is started again.", highlight=False)
     return 0
@@ -65,6 +77,7 @@ def run_demo(
 async def play_demo(
     url: str,
     *,
+    token: str | None = None,
     history: int = HISTORY,
     live: int = LIVE,
     max_runs: int = MAX_RUNS,
@@ -72,12 +85,13 @@ async def play_demo(
     console: Console,
     transport: httpx2.AsyncBaseTransport | None = None,
 ) -> None:
-    """Play the demo until cancelled. Raises ValueError where `url` is no address."""
+    """Play the demo until cancelled. Raises ValueError where `url` is no address, and ApiError where the
+    server refuses who calls."""
 
     def say(text: str) -> None:
         console.print(escape(f"Demo: {text}"), highlight=False, soft_wrap=True)
 
-    client = GraphQLClient(url, patience_s=float("inf"), on_away=say, transport=transport)
+    client = GraphQLClient(url, token=token, patience_s=float("inf"), on_away=say, transport=transport)
     async with client:
         demo = Demo(Executor(client), say, seed=seed)
         while True:
@@ -87,6 +101,8 @@ async def play_demo(
                 await demo.write_past(history)
                 await demo.keep_going(live, max_runs)
             except ApiError as error:
+                if error.code in REFUSED:
+                    raise
                 say(f"{error}; beginning again in {_LOOK_AFTER_S:.0f} s")
                 await asyncio.sleep(_LOOK_AFTER_S)
 

@@ -34,6 +34,7 @@ def run_import(
     files: Sequence[Path],
     *,
     url: str,
+    token: str | None = None,
     project: str = PROJECT,
     domain: str = DOMAIN,
     speed: float | None = None,
@@ -49,7 +50,14 @@ def run_import(
     try:
         return asyncio.run(
             import_files(
-                files, url=url, project=project, domain=domain, speed=speed, name=name, console=console
+                files,
+                url=url,
+                token=token,
+                project=project,
+                domain=domain,
+                speed=speed,
+                name=name,
+                console=console,
             )
         )
     except KeyboardInterrupt:
@@ -61,6 +69,7 @@ async def import_files(
     files: Sequence[Path],
     *,
     url: str,
+    token: str | None = None,
     project: str = PROJECT,
     domain: str = DOMAIN,
     speed: float | None = None,
@@ -75,7 +84,9 @@ async def import_files(
     """
     try:
         plans = _plan_all(files, project, domain, speed, name)
-        client = GraphQLClient(url, on_away=lambda problem: _say(console, problem), transport=transport)
+        client = GraphQLClient(
+            url, token=token, on_away=lambda problem: _say(console, problem), transport=transport
+        )
     except (BrokenFile, ValueError) as error:
         _say(console, str(error))
         return 2

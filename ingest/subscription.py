@@ -82,6 +82,7 @@ async def _frames(
         async with stream as response:
             if response.status_code in AWAY:
                 raise _Lost(f"status {response.status_code}")
+            client.check_known(response)
             if not response.headers.get("content-type", "").startswith("text/event-stream"):
                 raise ApiError(f"{url} is no GraphQL server (it answered with status {response.status_code})")
             async with aclosing(_events(response)) as events:
