@@ -22,7 +22,7 @@ from graph.limits import Limits
 from graph.schema import build_schema
 from repo import open_repository
 
-_LIMITS = Limits(depth=15, aliases=100, tokens=4000)
+_LIMITS = Limits(depth=15, aliases=100, tokens=4000, cost=250_000, page=1000)
 
 
 class Endpoint(GraphQL[Any, None]):

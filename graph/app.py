@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import Any
+from contextlib import asynccontextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from starlette.applications import Starlette
@@ -14,17 +14,26 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from graph import graphiql, page
 from graph.caller import Caller
 from graph.context import Context
+from graph.cookies import cookies_of
 from graph.execution import Engine
 from graph.gate import Gate
+from graph.grants import parse_rules
 from graph.http import GraphQLEndpoint
+from graph.jwt import Rules
 from graph.limits import Limits
 from graph.metrics import measuring, metrics
+from graph.oidc import Provider
 from graph.reconciler import Reconciler
 from graph.schema import build_schema
 from graph.server import Server
-from graph.settings import Settings, split_origins
+from graph.settings import Settings, split_origins, split_words
+from graph.sign_in import SignIn
+from graph.telemetry import Telemetry
 from graph.webhook import Webhook
 from repo import ActionRepo, open_repository
+
+if TYPE_CHECKING:
+    from graph.tracing import Tracing
 
 logger = structlog.get_logger("rungraph.app")
 
@@ -35,15 +44,21 @@ _READY_WITHIN = 2.0
 def create_app(settings: Settings) -> Starlette:
     """The application. Its lifespan opens the repository over a database that `repo.migrate` has made."""
 
+    tracing = _tracing() if settings.tracing else None
+    provider = _provider(settings) if settings.auth == "oidc" else None
+    sign_in = SignIn(settings, provider) if settings.auth != "none" else None
+
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with (
+            tracing.running() if tracing is not None else nullcontext(),
             open_repository(
                 settings.database_url, settings.database_pool_size, settings.broadcast_url
             ) as repository,
             _reconciler(settings, repository).running() as reconciler,
-            measuring(repository, endpoint.live, reconciler) as app.state.metrics,
-            Gate(None if settings.auth == "none" else repository).watching() as app.state.gate,
+            measuring(repository, endpoint, reconciler) as app.state.metrics,
+            provider.running() if provider is not None else nullcontext(),
+            _gate(settings, repository, provider).watching() as app.state.gate,
         ):
             app.state.repository = repository
             yield
@@ -64,13 +79,45 @@ def create_app(settings: Settings) -> Starlette:
         Engine(build_schema(limits), settings.compiled_execution),
         new_context,
         max_body_bytes=settings.max_body_bytes,
-        graphiql=settings.graphiql,
+        graphiql=_guard(sign_in)(graphiql.page) if settings.graphiql else None,
         max_subscriptions=settings.max_subscriptions,
         allowed_origins=split_origins(settings.allowed_origins),
+        telemetry=Telemetry(settings.log_operations, tracing),
     )
-    app = Starlette(routes=_routes(settings, endpoint), lifespan=lifespan)
+    app = Starlette(routes=_routes(settings, endpoint, sign_in), lifespan=lifespan)
     app.state.is_stopping = lambda: False
     return app
+
+
+def _tracing() -> "Tracing":
+    # What it needs is an extra, and takes its time to be imported.
+    from graph.tracing import Tracing
+
+    return Tracing()
+
+
+def _provider(settings: Settings) -> Provider:
+    rules = Rules(
+        settings.oidc_issuer,
+        settings.oidc_audience,
+        frozenset(split_words(settings.oidc_algorithms)),
+        settings.oidc_leeway,
+    )
+    return Provider(rules, parse_rules(settings.oidc_grants))
+
+
+def _gate(settings: Settings, repository: ActionRepo, provider: Provider | None) -> Gate:
+    if settings.auth == "none":
+        return Gate(None)
+    return Gate(
+        repository,
+        jwt=provider.caller_of if provider is not None else None,
+        cookie=cookies_of(settings).session,
+    )
+
+
+def _guard(sign_in: SignIn | None) -> Callable[[page.Show], page.Show]:
+    return sign_in.only_signed_in if sign_in is not None else lambda show: show
 
 
 def _reconciler(settings: Settings, repository: ActionRepo) -> Reconciler:
@@ -90,13 +137,14 @@ def _reconciler(settings: Settings, repository: ActionRepo) -> Reconciler:
     )
 
 
-def _routes(settings: Settings, endpoint: GraphQLEndpoint) -> list[BaseRoute]:
+def _routes(settings: Settings, endpoint: GraphQLEndpoint, sign_in: SignIn | None) -> list[BaseRoute]:
     """What is where; the first one that fits is taken."""
     for_clients = [
         Route("/graphql", endpoint),
         WebSocketRoute("/graphql", endpoint),
         Mount("/graphiql", graphiql.files()),
-        *(page.routes() if settings.page else [Route("/", _redirect("graphql"))]),
+        *(sign_in.routes() if sign_in is not None else []),
+        *(page.routes(_guard(sign_in)) if settings.page else [Route("/", _redirect("graphql"))]),
     ]
     # They are asked from beside the server, where no proxy and no prefix is.
     for_machines = [Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics)]
@@ -125,11 +173,7 @@ def _redirect(to: str) -> Callable[[Request], Awaitable[Response]]:
 def create_server(settings: Settings, **options: Any) -> Server:
     """The application as a server, with other options of Server."""
     app = create_app(settings)
-    # What uvicorn has to say of a good start, the first lines have said already.
-    log_level = "debug" if settings.log_level == "debug" else "warning"
-    server = Server(
-        app, settings.host, settings.port, stop_delay=settings.stop_delay, log_level=log_level, **options
-    )
+    server = Server(app, settings.host, settings.port, stop_delay=settings.stop_delay, **options)
     app.state.is_stopping = lambda: server.should_exit
     return server
 

@@ -12,23 +12,37 @@ from graphql import (
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLError,
+    GraphQLSchema,
+    NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
     SelectionSetNode,
     StringValueNode,
     ValidationContext,
     ValidationRule,
+    get_operation_ast,
     specified_rules,
 )
 from strawberry.extensions import SchemaExtension
 
+from graph.cost import Cost
+
+_COUNTLESS = 10**12
+"""Objects beyond which it does not matter how many they are."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The largest document that is accepted."""
+    """What an operation may be at the most."""
 
     depth: int
     aliases: int
     tokens: int
+    cost: int
+    """Objects that an operation may come to."""
+    page: int
+    """The most items that a page may have."""
+    introspection: bool = True
+    """Whether a document may ask for the schema."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +57,14 @@ class OperationLimits(SchemaExtension):
     def __init__(self, limits: Limits) -> None:
         self.tokens = limits.tokens
         """How long a document may be."""
-        self.rules = (*specified_rules, _rule(limits))
+        hiding = () if limits.introspection else (NoSchemaIntrospectionCustomRule,)
+        self.rules = (*specified_rules, _rule(limits), *hiding)
         """What it is validated by."""
+        self._limits = limits
+
+    def cost(self, schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode) -> Cost:
+        """What an operation of a valid document costs."""
+        return Cost(schema, document, operation, self._limits.page)
 
     def on_operation(self) -> Iterator[None]:
         context = self.execution_context
@@ -54,30 +74,48 @@ class OperationLimits(SchemaExtension):
 
     def on_execute(self) -> Iterator[None]:
         context = self.execution_context
-        assert context.graphql_document is not None
-        name = context._provided_operation_name
-        if (error := refusal(context.graphql_document, name, context.variables)) is not None:
+        document, name = context.graphql_document, context._provided_operation_name
+        assert document is not None
+        operation = get_operation_ast(document, name)
+        cost = None if operation is None else self.cost(context.schema._schema, document, operation)
+        if (error := self.refusal(document, name, context.variables, cost)) is not None:
             raise error  # a result instead would be heeded for queries, and not for subscriptions
         yield
 
-
-def refusal(
-    document: DocumentNode, operation_name: str | None, variables: Mapping[str, Any] | None
-) -> GraphQLError | None:
-    """Why a valid document is not executed, where it is not."""
-    if operation_name is None and len(document.definitions) > 1:
-        operations = sum(isinstance(each, OperationDefinitionNode) for each in document.definitions)
-        if operations > 1:
+    def refusal(
+        self,
+        document: DocumentNode,
+        operation_name: str | None,
+        variables: Mapping[str, Any] | None,
+        cost: Cost | None,
+    ) -> GraphQLError | None:
+        """Why a valid document is not executed, where it is not. The operation costs `cost`."""
+        if operation_name is None and len(document.definitions) > 1:
+            operations = sum(isinstance(each, OperationDefinitionNode) for each in document.definitions)
+            if operations > 1:
+                return GraphQLError(
+                    f"The document holds {operations} operations; name the one that is meant.",
+                    extensions={"code": "OPERATION_RESOLUTION_FAILURE"},
+                )
+        if cost is not None and (objects := cost.of(variables)) > self._limits.cost:
+            size, name = cost.widest(variables)
             return GraphQLError(
-                f"The document holds {operations} operations; name the one that is meant.",
-                extensions={"code": "OPERATION_RESOLUTION_FAILURE"},
+                f"The operation may come to {_number(objects)} objects; {self._limits.cost:,} are allowed. "
+                f"Ask for smaller pages: `{name}` has {size:,} items.",
+                extensions={"code": "BAD_USER_INPUT"},
             )
-    if not variables or _is_storable(variables):
+        if not variables or _is_storable(variables):
+            return None
+        for name, value in variables.items():
+            if (problem := _unstorable(value)) is not None:
+                return GraphQLError(
+                    f"Variable '${name}' holds {problem}.", extensions={"code": "BAD_USER_INPUT"}
+                )
         return None
-    for name, value in variables.items():
-        if (problem := _unstorable(value)) is not None:
-            return GraphQLError(f"Variable '${name}' holds {problem}.", extensions={"code": "BAD_USER_INPUT"})
-    return None
+
+
+def _number(objects: int) -> str:
+    return f"{objects:,}" if objects < _COUNTLESS else f"more than {_COUNTLESS:,}"
 
 
 def _rule(limits: Limits) -> type[ValidationRule]:

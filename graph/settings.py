@@ -1,7 +1,7 @@
 """Owns the settings: one class, read from RUNGRAPH_* environment variables."""
 
 import re
-from ipaddress import ip_address
+from importlib.util import find_spec
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -10,10 +10,18 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from strawberry.http.websocket_origin import normalize_allowed_origins
 
 import repo
+from graph.addresses import check_safe_address, is_loopback
+from graph.grants import parse_rules
+from graph.jwt import ALGORITHMS
 from graph.webhook import check_url
 
 PREFIX = "RUNGRAPH_"
 _SHORTEST_SECRET = 16
+_TRACING_NEEDS = (
+    "opentelemetry.sdk.trace",
+    "opentelemetry.exporter.otlp.proto.http",
+    "opentelemetry.instrumentation.asyncpg",
+)
 
 
 def _database_url(value: str) -> str:
@@ -61,14 +69,49 @@ def _allow_anybody(value: bool, info: ValidationInfo) -> bool:
     return value
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches the address."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
+def _public_url(value: str) -> str:
+    if value:
+        check_safe_address(value)
+        if urlsplit(value).path.endswith("/"):
+            raise ValueError("must have no slash at its end")
+    return value
+
+
+def _oidc_issuer(value: str, info: ValidationInfo) -> str:
+    if value:
+        check_safe_address(value)
+    elif info.data.get("auth") == "oidc":
+        raise ValueError("RUNGRAPH_AUTH=oidc needs it: the `issuer` that the provider's tokens name")
+    return value
+
+
+def _oidc_audience(value: str, info: ValidationInfo) -> str:
+    if info.data.get("auth") == "oidc" and not value:
+        raise ValueError("RUNGRAPH_AUTH=oidc needs it: tokens for other programs must not count here")
+    return value
+
+
+def _oidc_client_id(value: str, info: ValidationInfo) -> str:
+    if value and not info.data.get("public_url", "-"):
+        raise ValueError(f"to have people sent back here, set {PREFIX}PUBLIC_URL too")
+    return value
+
+
+def _oidc_scopes(value: str) -> str:
+    if "openid" not in value.split():
+        raise ValueError("must be words with `openid` among them")
+    return value
+
+
+def _oidc_algorithms(value: str) -> str:
+    if not value.split() or not ALGORITHMS.issuperset(split_words(value)):
+        raise ValueError("each must be one with a public key: " + ", ".join(sorted(ALGORITHMS)))
+    return value
+
+
+def _oidc_grants(value: str) -> str:
+    parse_rules(value)
+    return value
 
 
 def _workers(value: int, info: ValidationInfo) -> int:
@@ -99,9 +142,24 @@ def _webhook_secret(value: SecretStr, info: ValidationInfo) -> SecretStr:
     return value
 
 
+def _tracing(value: bool) -> bool:
+    try:
+        missing = value and not all(map(find_spec, _TRACING_NEEDS))
+    except ModuleNotFoundError:  # not even what it lies in
+        missing = True
+    if missing:
+        raise ValueError("it needs packages that are not installed: pip install .[otel]")
+    return value
+
+
 def split_origins(value: str) -> list[str]:
     """The origins that stand in one setting, separated by commas."""
     return [origin.strip() for origin in value.split(",") if origin.strip()]
+
+
+def split_words(value: str) -> list[str]:
+    """The words that stand in one setting, separated by commas or spaces."""
+    return value.replace(",", " ").split()
 
 
 class Settings(BaseSettings):
@@ -137,6 +195,48 @@ class Settings(BaseSettings):
         validate_default=True,
         description="Whether `RUNGRAPH_AUTH=none` is meant also where others can reach the server: anybody "
         "may then read, write and abort everything.",
+    )
+    public_url: Annotated[str, AfterValidator(_public_url)] = Field(
+        default="",
+        description="Where browsers find the page, such as `https://runs.example.com`. With https, its "
+        "cookies are sent over nothing else.",
+    )
+    session_hours: float = Field(
+        default=8, gt=0, le=720, description="After how many hours whoever signed in has to do so again."
+    )
+    oidc_issuer: Annotated[str, AfterValidator(_oidc_issuer)] = Field(
+        default="",
+        validate_default=True,
+        description="The OpenID provider, as its tokens name it, such as `https://login.example.com/realms/main`.",
+    )
+    oidc_audience: Annotated[str, AfterValidator(_oidc_audience)] = Field(
+        default="",
+        validate_default=True,
+        description="What its access tokens have to name as their audience.",
+    )
+    oidc_client_id: Annotated[str, AfterValidator(_oidc_client_id)] = Field(
+        default="",
+        description="What the page is to the provider. Without it nobody signs in there, and the page "
+        "takes API tokens.",
+    )
+    oidc_client_secret: SecretStr = Field(
+        default=SecretStr(""), description="The secret of the page, where the provider gave it one."
+    )
+    oidc_scopes: Annotated[str, AfterValidator(_oidc_scopes)] = Field(
+        default="openid profile email",
+        description="What the page asks the provider for; `openid` has to be among it.",
+    )
+    oidc_algorithms: Annotated[str, AfterValidator(_oidc_algorithms)] = Field(
+        default="RS256 ES256 PS256 EdDSA Ed25519",
+        description="By which algorithms tokens may be signed. None with a shared secret can be.",
+    )
+    oidc_leeway: float = Field(
+        default=30, ge=0, le=300, description="How many seconds the provider's clock may differ from ours."
+    )
+    oidc_grants: Annotated[str, AfterValidator(_oidc_grants)] = Field(
+        default="",
+        description="Who may do what, by the claims of their tokens, as JSON "
+        "([how](#signing-in-with-an-openid-provider)). Who is in none of it sees nothing.",
     )
     workers: Annotated[int, AfterValidator(_workers)] = Field(
         default=1,
@@ -206,11 +306,34 @@ class Settings(BaseSettings):
     max_query_tokens: int = Field(
         default=4000, ge=100, description="How many tokens a document may have; variables do not count."
     )
+    max_query_cost: int = Field(
+        default=250_000,
+        ge=1000,
+        description="How many objects an operation may come to, by the sizes of its pages.",
+    )
+    introspection: bool = Field(
+        default=True, description="Whether operations may ask for the schema. GraphiQL needs it."
+    )
     max_subscriptions: int = Field(
         default=100, ge=1, description="How many operations one websocket may have at a time."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="From which level on something is logged, to standard error."
+    )
+    log_format: Literal["auto", "text", "json"] = Field(
+        default="auto",
+        description="How a line of the log looks: `text` for people, `json` for machines; `auto` is text on "
+        "a terminal.",
+    )
+    log_operations: Literal["all", "slow", "none"] = Field(
+        default="slow",
+        description="Which operations have a line in the log when they end: `all`, or `slow` for those that "
+        "took a second or failed by no fault of the client's, or `none`.",
+    )
+    tracing: Annotated[bool, AfterValidator(_tracing)] = Field(
+        default=False,
+        description="Whether operations and their statements are traced, as the `OTEL_…` variables of "
+        "OpenTelemetry say. Needs the extra `otel`.",
     )
 
     def for_a_worker(self) -> dict[str, Any]:

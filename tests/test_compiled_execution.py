@@ -6,8 +6,6 @@ import random
 import re
 from collections import Counter
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -19,33 +17,17 @@ from graph.caller import ANYBODY
 from graph.context import Context
 from graph.execution import Engine
 from graph.limits import Limits
-from graph.node_ids import id_of
 from graph.schema import build_schema
 from repo import (
-    ActionError,
-    ActionPhase,
     ActionRepo,
-    CacheStatus,
-    ClusterEvent,
     DatabaseUnavailable,
-    ErrorKind,
-    Identity,
-    IdentityKind,
-    Label,
-    LogLink,
-    NewAction,
-    NewEvent,
     Page,
     Rows,
-    RunIdentifier,
-    RunSource,
-    TaskIdentifier,
-    TriggerIdentifier,
     migrate,
     open_repository,
 )
-from tests.making import action
 from tests.operations import Operation, Operations
+from tests.world import World, fill, words
 
 # What an error takes the place of is cancelled before it begins, by graphql-core.
 pytestmark = [
@@ -57,7 +39,7 @@ COUNT = int(os.environ.get("RUNGRAPH_TEST_OPERATIONS", "2000"))
 SEED = int(os.environ.get("RUNGRAPH_TEST_SEED", "20261124"))
 CHUNKS = 10
 
-SCHEMA = build_schema(Limits(depth=30, aliases=1000, tokens=20000))
+SCHEMA = build_schema(Limits(depth=30, aliases=1000, tokens=20000, cost=10**30, page=1000))
 READS = re.compile("get_|list_|count_|page_")
 WRONG: tuple[Any, ...] = ("x", None, 2**40, -1.5, [], ValueError("a value that is an error"))
 MANGLED = (
@@ -136,14 +118,6 @@ def _slots(kind: type) -> set[str]:
     return {name for each in kind.__mro__ for name in getattr(each, "__slots__", ())}
 
 
-@dataclass(frozen=True)
-class World:
-    """What is read, and the words to read it by."""
-
-    repository: ActionRepo
-    texts: dict[str, list[str]]
-
-
 @pytest.fixture
 async def world(tmp_path: Any) -> AsyncIterator[World]:
     url = f"sqlite:///{tmp_path}/world.db"
@@ -152,81 +126,6 @@ async def world(tmp_path: Any) -> AsyncIterator[World]:
         await fill(repository)
         yield World(repository, await words(repository))
     gc.collect()  # what was cancelled before it began is complained of here, and not in a later test
-
-
-async def fill(repository: ActionRepo) -> None:
-    """Three runs: with everything that can be set, with some of it, and with nothing."""
-    task, who = TaskIdentifier("p", "d", "load", "v1"), Identity(IdentityKind.USER, "u", "U")
-    now = datetime(2026, 1, 1, 12, 0, 0, 500000, UTC)
-    for number in range(3):
-        run = RunIdentifier("p", "d", f"r{number}")
-        full: dict[str, Any] = {"task": task, "created_by": who, "spec": {"n": [1, None, 2.5, "x"]}}
-        if number == 0:
-            full |= {
-                "source": RunSource.CLI,
-                "labels": (Label("b", "2"), Label("a", "1")),
-                "trigger": TriggerIdentifier("load", "nightly", 3),
-                "update_triggered_at": True,
-            }
-        await repository.create_actions(
-            [NewAction(action("a0", run), **(full if number < 2 else {}))]
-            + [
-                NewAction(
-                    action(f"a{i}", run),
-                    parent_name=f"a{(i - 1) // 2}",
-                    group="g" if i % 2 else None,
-                    dependencies=tuple(f"a{j}" for j in range(1, i, 3)),
-                )
-                for i in range(1, 7)
-            ]
-        )
-        for attempt, phase in ((1, ActionPhase.FAILED), (2, ActionPhase.RUNNING)):
-            await repository.update_action_phase(action("a1", run), phase, attempt)
-        events = [
-            NewEvent(
-                action(f"a{i}", run),
-                attempt,
-                phase,
-                now,
-                error=ActionError(ErrorKind.USER, "no", "E1") if phase is ActionPhase.FAILED else None,
-                logs=(LogLink("out", "file:///log"),),
-                outputs={"k": 1},
-                cluster="c" if i % 2 else None,
-                cache_status=CacheStatus.HIT if i % 2 else None,
-                cluster_events=(ClusterEvent(now, "pulled", None, True),),
-            )
-            for i in range(4)
-            for attempt, phase in (
-                (1, ActionPhase.RUNNING),
-                (1, ActionPhase.FAILED),
-                (2, ActionPhase.RUNNING),
-            )
-        ]
-        await repository.insert_events(events)
-    await repository.update_action_phase(
-        action("a2", RunIdentifier("p", "d", "r0")), ActionPhase.SUCCEEDED, 1
-    )
-    await repository.abort_run(RunIdentifier("p", "d", "r1"), "enough", who)
-    await repository.update_action_state(action("a3", RunIdentifier("p", "d", "r0")), "state")
-
-
-async def words(repository: ActionRepo) -> dict[str, list[str]]:
-    runs, actions = await repository.list_runs(), await repository.list_actions()
-    events = await repository.list_events(actions.items[-1].identifier)
-    known: list[Any] = [*runs.items, *actions.items[:4], *events]
-    ids: list[str] = list(map(id_of, known))
-    return {
-        "": ["a1", "load", "nope"],
-        "id": [*ids, "bad"],
-        "project": ["p"],
-        "domain": ["d"],
-        "name": ["r0", "r1", "a0", "a1", "a3", "nope"],
-        "runName": ["r0", "r1", "nope"],
-        "after": [actions.cursors[2], runs.cursors[0], "bad"],
-        "before": [actions.cursors[-2], runs.cursors[-1], "bad"],
-        "parentName": ["a0", "a1"],
-        "search": ["a", "r", "nope"],
-    }
 
 
 def canonical(body: bytes) -> tuple[bytes, list[bytes]]:

@@ -20,7 +20,7 @@ from graph.execution.inputs import Inputs
 from graph.limits import Limits
 from graph.schema import build_schema
 
-SCHEMA = build_schema(Limits(depth=30, aliases=1000, tokens=20000))
+SCHEMA = build_schema(Limits(depth=30, aliases=1000, tokens=20000, cost=10**30, page=1000))
 CORE = SCHEMA._schema
 SEED = 20261124
 TEXTS = ("a", "", "ü", "RUNNING", "2026-01-31T12:00:00Z", "2026-01-31T13:00:00.5+01:00", "7")

@@ -13,6 +13,8 @@ import pytest
 from rich.console import Console
 from starlette.applications import Starlette
 
+from graph.app import create_app
+from graph.settings import Settings
 from ingest.client import GraphQLClient as IngestClient
 from ingest.demo import Demo, play_demo
 from ingest.executor import Executor
@@ -63,6 +65,12 @@ class Recording(httpx2.AsyncBaseTransport):
 
     def count(self, operation: str) -> int:
         return sum(name == operation for name, _ in self.asked)
+
+
+@pytest.fixture
+def app(database_url: str) -> Starlette:
+    """The application, of which everything about all runs may be asked at once."""
+    return create_app(Settings(database_url=database_url, max_query_cost=10**8))
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from repo import ActionRepo
 
 @pytest.fixture(scope="module")
 def schema() -> Schema:
-    return build_schema(Limits(depth=6, aliases=5, tokens=400))
+    return build_schema(Limits(depth=6, aliases=5, tokens=400, cost=10**9, page=1000))
 
 
 async def mistakes(schema: Schema, repository: ActionRepo, query: str, **variables: Any) -> list[str]:
@@ -38,6 +38,14 @@ async def test_depth_counts_through_fragments(schema: Schema, repository: Action
 async def test_introspection_may_nest(schema: Schema, repository: ActionRepo) -> None:
     query = "{ __schema { types { fields { type { ofType { ofType { ofType { name } } } } } } } }"
     assert await mistakes(schema, repository, query) == []
+
+
+async def test_without_introspection_only_the_names_of_types_are_told(repository: ActionRepo) -> None:
+    closed = build_schema(Limits(depth=6, aliases=5, tokens=400, cost=10**9, page=1000, introspection=False))
+    for query in ("{ __schema { types { name } } }", '{ __type(name: "Run") { name } }'):
+        first, *_ = await mistakes(closed, repository, query)
+        assert "introspection has been disabled" in first
+    assert await mistakes(closed, repository, "{ __typename runs { nodes { __typename } } }") == []
 
 
 async def test_aliases_are_counted_each_time_a_fragment_is_spread(

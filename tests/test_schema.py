@@ -15,7 +15,7 @@ PRINTED = Path(__file__).parent.parent / "schema.graphql"
 
 @pytest.fixture(scope="module")
 def schema() -> GraphQLSchema:
-    return build_schema(Limits(1, 1, 1))._schema
+    return build_schema(Limits(1, 1, 1, 1, 1))._schema
 
 
 def run(*arguments: str) -> tuple[int, str]:

@@ -50,7 +50,7 @@ async def opened(database_url: str) -> AsyncIterator[tuple[ActionRepo, Database]
 
 
 async def execute(repository: ActionRepo, query: str) -> dict[str, Any]:
-    schema = build_schema(Limits(depth=15, aliases=10, tokens=1000))
+    schema = build_schema(Limits(depth=15, aliases=10, tokens=1000, cost=10**6, page=1000))
     result = await schema.execute(query, context_value=Context(repository, ANYBODY, 1000))
     assert not result.errors
     data: dict[str, Any] = result.data  # type: ignore[assignment]

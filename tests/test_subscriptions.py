@@ -26,7 +26,7 @@ A0_ID = '{project: "etl", domain: "production", runName: "nightly-1", name: "a0"
 
 @pytest.fixture(scope="module")
 def schema() -> Schema:
-    return build_schema(Limits(depth=15, aliases=20, tokens=1000))
+    return build_schema(Limits(depth=15, aliases=20, tokens=1000, cost=10**6, page=1000))
 
 
 class Stream:

@@ -16,6 +16,7 @@ from graph.errors import ClientErrors
 from graph.execution import Engine
 from graph.gate import Gate
 from graph.graphiql import files
+from graph.graphiql import page as graphiql_page
 from graph.http import GraphQLEndpoint
 from graph.limits import Limits, OperationLimits
 from graph.schema import Schema
@@ -131,7 +132,7 @@ def toy_app(graphiql: bool = True, allowed_origins: Sequence[str] = ()) -> Starl
         Engine(schema, Settings().compiled_execution),
         new_context,
         max_body_bytes=LIMIT,
-        graphiql=graphiql,
+        graphiql=graphiql_page if graphiql else None,
         max_subscriptions=SUBSCRIPTIONS,
         allowed_origins=allowed_origins,
     )

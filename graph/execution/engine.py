@@ -22,7 +22,7 @@ from graph.errors import ClientErrors, show
 from graph.execution.executor import CompiledExecutor
 from graph.execution.inputs import MISSING, Inputs, variables_of
 from graph.execution.operations import Operation, Operations
-from graph.limits import OperationLimits, refusal
+from graph.limits import OperationLimits
 
 ALL_TYPES = frozenset(OperationType)
 
@@ -74,10 +74,19 @@ class Engine:
         plain = not (schema.directives or schema.exception_handlers) and schema.config.info_class is Info
         self.compiles = compiled and known and plain
         """Whether anything is compiled."""
+        self.known = 0
+        """How often an operation was asked for that is remembered."""
+        self.unknown = 0
+        """How often one that is not."""
 
     def operation(self, query: str, operation_name: str | None) -> Operation | None:
         """What is known of an operation; None where it is not valid."""
-        return self.operations.get(query, operation_name) or self._learn(query, operation_name)
+        found = self.operations.get(query, operation_name)
+        if found is not None:
+            self.known += 1
+            return found
+        self.unknown += 1
+        return self._learn(query, operation_name)
 
     async def answer(
         self,
@@ -193,7 +202,10 @@ class Engine:
             operation is None
             or not operation.is_plain
             or OperationType(operation.node.operation.value) not in allowed
-            or (self._limits is not None and refusal(operation.document, operation_name, variables))
+            or (
+                self._limits is not None
+                and self._limits.refusal(operation.document, operation_name, variables, operation.cost)
+            )
         ):
             return None
         inputs = self._inputs(operation, variables)
@@ -255,6 +267,8 @@ class Engine:
         operation = self.operations.add(query, operation_name, document)
         if operation is not None:
             operation.variables = variables_of(self.schema._schema, operation.node, self._made)
+            if limits is not None:
+                operation.cost = limits.cost(self.schema._schema, document, operation.node)
         return operation
 
 

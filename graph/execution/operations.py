@@ -7,7 +7,10 @@ from typing import Any
 from graphql import (
     DirectiveNode,
     DocumentNode,
+    FieldNode,
     FragmentDefinitionNode,
+    FragmentSpreadNode,
+    InlineFragmentNode,
     OperationDefinitionNode,
     VariableNode,
     Visitor,
@@ -16,6 +19,7 @@ from graphql import (
 )
 from graphql.execution.collect_fields import FragmentDetails
 
+from graph.cost import Cost
 from graph.execution.executor import Variant
 from graph.execution.inputs import Variable
 
@@ -35,6 +39,9 @@ class Operation:
         visit(document, directives)
         self.document = document
         self.node = node
+        self.type = node.operation.value
+        """`query`, `mutation` or `subscription`."""
+        self.name = None if node.name is None else node.name.value
         self.is_plain = directives.names <= {"skip", "include"}
         """Whether it has no directives that need more than a selection."""
         self.fragment_definitions = {
@@ -46,10 +53,29 @@ class Operation:
         self.fragments = {
             name: FragmentDetails(each, None) for name, each in self.fragment_definitions.items()
         }
+        self.field = self._root_field()
+        """The one field of the root type that it selects, or `several`."""
         self.variables: list[Variable] | None = None
         """How each variable becomes what resolvers take, where all of them can be compiled."""
+        self.cost: Cost | None = None
+        """What it costs, where that is limited."""
         self._conditions = sorted(directives.variables)
         self._variants: OrderedDict[tuple[Any, ...], Variant] = OrderedDict()
+
+    def _root_field(self) -> str:
+        fields: set[str] = set()
+        spread: set[str] = set()
+        pending = [*self.node.selection_set.selections]
+        while pending:
+            match pending.pop():
+                case FieldNode(name=name):
+                    fields.add(name.value)
+                case InlineFragmentNode(selection_set=inner):
+                    pending += inner.selections
+                case FragmentSpreadNode(name=name) if name.value not in spread:
+                    spread.add(name.value)
+                    pending += self.fragment_definitions[name.value].selection_set.selections
+        return fields.pop() if len(fields) == 1 else "several"
 
     def variant(self, variables: dict[str, Any]) -> Variant:
         """What was compiled for these variables, coerced."""
