@@ -15,6 +15,7 @@ from graph import graphiql, page
 from graph.caller import Caller
 from graph.context import Context
 from graph.cookies import cookies_of
+from graph.envelope import RequestRefused
 from graph.execution import Engine
 from graph.gate import Gate
 from graph.grants import parse_rules
@@ -30,7 +31,7 @@ from graph.settings import Settings, split_origins, split_words
 from graph.sign_in import SignIn
 from graph.telemetry import Telemetry
 from graph.webhook import Webhook
-from repo import ActionRepo, open_repository
+from repo import ActionRepo, Permission, open_repository
 
 if TYPE_CHECKING:
     from graph.tracing import Tracing
@@ -147,7 +148,7 @@ def _routes(settings: Settings, endpoint: GraphQLEndpoint, sign_in: SignIn | Non
         *(page.routes(_guard(sign_in)) if settings.page else [Route("/", _redirect("graphql"))]),
     ]
     # They are asked from beside the server, where no proxy and no prefix is.
-    for_machines = [Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics)]
+    for_machines = [Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", _metrics)]
     if not settings.base_path:
         return [*for_clients, *for_machines]
     base = settings.base_path
@@ -176,6 +177,17 @@ def create_server(settings: Settings, **options: Any) -> Server:
     server = Server(app, settings.host, settings.port, stop_delay=settings.stop_delay, **options)
     app.state.is_stopping = lambda: server.should_exit
     return server
+
+
+async def _metrics(request: Request) -> Response:
+    """What is measured, for whoever may read everything: it is of all projects together."""
+    try:
+        caller = await request.app.state.gate.caller(request)
+    except RequestRefused as refusal:
+        return PlainTextResponse(f"{refusal}\n", refusal.status, refusal.headers)
+    if caller.access.scopes(Permission.READ) is not None:
+        return PlainTextResponse("This is for callers with a role in all projects and domains.\n", 403)
+    return await metrics(request)
 
 
 async def livez(request: Request) -> Response:

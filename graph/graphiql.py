@@ -11,7 +11,7 @@ BUILT = Path(__file__).parent / "static" / "graphiql"
 """Where the build puts the page and its files."""
 
 
-def page(request: Request) -> Response:
+async def page(request: Request) -> Response:
     """The page. It names its files relative to itself, as graphiql/…, so it works behind any prefix."""
     try:
         return document(request, (BUILT / "index.html").read_bytes())

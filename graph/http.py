@@ -17,7 +17,6 @@ from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.types import ExecutionResult
 from strawberry.types.graphql import OperationType
 
-from graph import graphiql as page
 from graph.caller import Caller
 from graph.envelope import (
     EVENT_STREAM,
@@ -30,9 +29,11 @@ from graph.envelope import (
     read_parameters,
 )
 from graph.errors import no_such_operation
+from graph.execution import Operation
 from graph.execution.engine import Answer, Engine, encode, formatted
 from graph.gate import Gate
 from graph.live import Ask, Live
+from graph.telemetry import REQUEST_ID, Call, Telemetry
 from graph.websocket import Socket, WebSocketHandler
 
 ANSWERS = (JSON, GRAPHQL_RESPONSE, EVENT_STREAM)
@@ -53,9 +54,9 @@ class GraphQLEndpoint(GraphQL[object, None]):
 
     `new_context` makes what resolvers see as `info.context`, for each operation; it may raise RequestRefused.
     Who calls, `app.state.gate` knows.
-    `max_body_bytes` is the largest body that is read. With `graphiql`, a browser that asks for a page gets
-    GraphiQL, whose files `graph.graphiql.files` serves. One websocket may have `max_subscriptions` at a
-    time. A page from another origin may open one only if that is one of `allowed_origins`.
+    `max_body_bytes` is the largest body that is read. `graphiql` is what a browser gets that asks for a page.
+    One websocket may have `max_subscriptions` at a time. A page from another origin may open one only if that
+    is one of `allowed_origins`.
     """
 
     websocket_adapter_class = Socket
@@ -67,9 +68,10 @@ class GraphQLEndpoint(GraphQL[object, None]):
         new_context: Callable[[HTTPConnection, Caller], Awaitable[object]],
         *,
         max_body_bytes: int,
-        graphiql: bool,
+        graphiql: Callable[[Request], Awaitable[Response]] | None,
         max_subscriptions: int,
         allowed_origins: Sequence[str] = (),
+        telemetry: Telemetry | None = None,
     ) -> None:
         super().__init__(
             engine.schema,
@@ -80,6 +82,7 @@ class GraphQLEndpoint(GraphQL[object, None]):
             allowed_origins=allowed_origins,
         )
         self.engine = engine
+        self.telemetry = telemetry or Telemetry()
         self.new_context = new_context
         self._max_body_bytes = max_body_bytes
         self._graphiql = graphiql
@@ -89,33 +92,52 @@ class GraphQLEndpoint(GraphQL[object, None]):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             # Without a context: each of its operations gets one.
-            await self.run(WebSocket(scope, receive, send), context=None)
+            with self.telemetry.connection(scope):
+                await self.run(WebSocket(scope, receive, send), context=None)
             return None
+        call = self.telemetry.begin(scope, "http")
         try:
-            response = await self._respond(Request(scope, receive))
+            response = await self._respond(Request(scope, receive), call)
         except RequestRefused as refusal:
             response = self._refuse(refusal)
+            call.note_codes([refusal.code])
+            call.end(None, refusal.status)
         except ClientDisconnect:
             return None
         response.headers["Vary"] = "Accept"
+        response.headers[REQUEST_ID] = call.request_id
         await response(scope, receive, send)
 
-    async def _respond(self, request: Request) -> Response:
+    async def _respond(self, request: Request, call: Call) -> Response:
         if request.method not in ALLOWED:
             raise _not_allowed("GraphQL is asked by GET or POST.", "GET, POST")
-        if request.method == "GET" and self._graphiql and "query" not in request.query_params:
+        if request.method == "GET" and self._graphiql is not None and "query" not in request.query_params:
             media_type = negotiate(request, (*ANSWERS, HTML))
             if media_type == HTML:
-                return page.page(request)
+                return await self._graphiql(request)
         else:
             media_type = negotiate(request, ANSWERS)
         # Before the body: nobody has it read who may not call.
         caller = await request.app.state.gate.caller(request)
+        call.caller = caller.key
         parameters = await read_parameters(request, self._max_body_bytes)
         context = await self.new_context(request, caller)
         if media_type == EVENT_STREAM:
-            return self._stream(request, caller, parameters, context)
-        return self._answer(await self._execute(request.method, parameters, context), media_type)
+            call.transport = "sse"
+            return self._stream(request, call, caller, parameters, context)
+        answer = await self._execute(request.method, parameters, context)
+        response = self._answer(answer, media_type)
+        call.executed = answer.has_data
+        if answer.errors:
+            call.note(answer.errors)
+        call.end(self.known(parameters.query, parameters.operation_name, call), response.status_code)
+        return response
+
+    def known(self, query: str, operation_name: str | None, call: Call) -> Operation | None:
+        """What is known of an operation that is over; None where it is not valid, as far as that is known
+        without looking at it again."""
+        found = self.engine.operations.get(query, operation_name)
+        return self.engine.operation(query, operation_name) if found is None and call.executed else found
 
     async def _execute(self, method: str, parameters: Parameters, context: object) -> Answer:
         try:
@@ -141,7 +163,9 @@ class GraphQLEndpoint(GraphQL[object, None]):
         status = 400 if media_type == GRAPHQL_RESPONSE and not answer.has_data else 200
         return Response(answer.body, status, media_type=f"{media_type}; charset=utf-8")
 
-    def _stream(self, request: Request, caller: Caller, parameters: Parameters, context: object) -> Response:
+    def _stream(
+        self, request: Request, call: Call, caller: Caller, parameters: Parameters, context: object
+    ) -> Response:
         """The "distinct connections" mode of the graphql-sse protocol: `next` per result, then `complete`."""
 
         ask = Ask(parameters.query, parameters.variables, parameters.operation_name, parameters.extensions)
@@ -166,11 +190,15 @@ class GraphQLEndpoint(GraphQL[object, None]):
                         aclosing(admission.guard(pieces)) as guarded,
                     ):
                         async for piece in guarded:
+                            call.gave(piece)
                             yield _next_event(piece.body)
                             if piece.errors:
                                 break
                 except RequestRefused as refusal:
+                    call.note_codes([refusal.code])
                     yield _next_event(encode(_errors(refusal)))
+                finally:
+                    call.end(self.known(ask.query, ask.operation_name, call), 200)
             yield self._events.encode_complete()
 
         stream = merge_stream_with_heartbeat(

@@ -1,5 +1,6 @@
 """Owns the web page: which paths show it, and how it finds the server from each; `frontend` is its source."""
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from starlette.requests import Request
@@ -15,14 +16,17 @@ BUILT = Path(__file__).parent / "static" / "page"
 PATHS = ("/", "/runs", "/runs/{rest:path}", "/tasks", "/tasks/", "/aborts", "/aborts/")
 """What the page shows something for; it looks at the path itself."""
 
+Show = Callable[[Request], Awaitable[Response]]
+
 _POLICY = {"base-uri": "'self'", "manifest-src": "'self'"}
 _BASE = '<base href="{}" />'
 
 
-def routes() -> list[BaseRoute]:
-    """Where the page and its files are."""
+def routes(guard: Callable[[Show], Show]) -> list[BaseRoute]:
+    """Where the page and its files are. What `guard` makes of what shows the page is what shows it."""
+    shown = guard(page)
     return [
-        *(Route(path, page) for path in PATHS),
+        *(Route(path, shown) for path in PATHS),
         # The build puts a hash of what is in them into their names.
         Mount("/assets", Files(BUILT / "assets", FOR_EVER)),
         # What lies beside the document, such as favicon.svg.

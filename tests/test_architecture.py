@@ -70,8 +70,12 @@ ROOMS = {
     ),
     "graph": GRAPH,
     "graph.execution": Room(GRAPH.libraries | {"msgspec"}, GRAPH.packages, GRAPH.modules),
-    # It is a client of executors.
+    # They are clients: of an OpenID provider, and of executors.
+    "graph.oidc": Room(GRAPH.libraries | {"httpx2", "joserfc"}, GRAPH.packages, GRAPH.modules),
+    "graph.jwt": Room(GRAPH.libraries | {"joserfc"}, GRAPH.packages, GRAPH.modules),
     "graph.webhook": Room(GRAPH.libraries | {"httpx2"}, GRAPH.packages, GRAPH.modules),
+    # It is only imported where traces are wanted: what it needs is an extra.
+    "graph.tracing": Room(GRAPH.libraries | {"opentelemetry"}, GRAPH.packages, GRAPH.modules),
     # It writes the frames of websockets itself, below ASGI.
     "graph.server": Room(GRAPH.libraries | {"websockets"}, GRAPH.packages, GRAPH.modules),
     # The command line starts everything, the importer and the demo too.

@@ -1,0 +1,71 @@
+"""Owns the small pages around signing in. They have no scripts and load nothing from elsewhere."""
+
+from html import escape
+
+from starlette.responses import HTMLResponse
+
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'",
+    # With none at all, a form would not say where it comes from.
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+}
+
+_PAGE = """\
+<!doctype html>
+<html lang="en">
+  <head>
+    <meta charset="utf-8" />
+    <meta name="viewport" content="width=device-width, initial-scale=1" />
+    <meta name="color-scheme" content="light dark" />
+    <title>{title} · Rungraph</title>
+    <link rel="icon" type="image/svg+xml" href="{base}graphiql/favicon.svg" />
+    <link rel="stylesheet" href="{base}login/style.css" />
+  </head>
+  <body>
+    <main>
+      <h1>{title}</h1>
+{content}
+    </main>
+  </body>
+</html>
+"""
+
+_FORM = """\
+      <form method="post" action="{base}login">
+        <input type="hidden" name="return_to" value="{return_to}" />
+        <label for="token">API token</label>
+        <input type="password" id="token" name="token" required autofocus autocomplete="off" maxlength="255"
+          spellcheck="false"{described} />
+{error}\
+        <button>Sign in</button>
+      </form>"""
+
+
+def ask_for_token(base: str, return_to: str, error: str = "", status: int = 200) -> HTMLResponse:
+    """The page with a field for an API token, and what was wrong with the last one. `base` leads from where
+    it is to the application."""
+    form = _FORM.format(
+        base=escape(base),
+        return_to=escape(return_to),
+        described=' aria-invalid="true" aria-describedby="error"' if error else "",
+        error=f'        <p class="error" id="error" role="alert">{escape(error)}</p>\n' if error else "",
+    )
+    return _page(base, "Sign in to Rungraph", form, status)
+
+
+def message(base: str, title: str, text: str, links: dict[str, str], status: int = 200) -> HTMLResponse:
+    """A page that says something, with links by their names."""
+    said = "".join(f"      <p>{escape(text)}</p>\n" for text in [text] if text)
+    offered = "\n".join(
+        f'      <a class="button" href="{escape(address)}">{escape(name)}</a>'
+        for name, address in links.items()
+    )
+    return _page(base, title, said + offered, status)
+
+
+def _page(base: str, title: str, content: str, status: int) -> HTMLResponse:
+    html = _PAGE.format(base=escape(base), title=escape(title), content=content)
+    return HTMLResponse(html, status, headers=_HEADERS)
