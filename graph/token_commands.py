@@ -138,7 +138,7 @@ def _time_after(duration: str) -> datetime | None:
 def _where(token: repo.Credential) -> str:
     """What it may do, such as "writer in etl/production"."""
     grants = sorted(f"{g.role.value} in {_place(g.project, g.domain)}" for g in token.access.grants)
-    return ", ".join(grants) + (" for others" if token.access.acts_for_others else "")
+    return ", ".join(grants) + (", for others" if token.access.acts_for_others else "")
 
 
 def _place(project: str | None, domain: str | None) -> str:
