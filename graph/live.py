@@ -7,7 +7,8 @@ becomes one with them. Who is too slow for that leaves, and catches up behind it
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -49,6 +50,8 @@ class Piece:
     """What ends the operation; empty where it goes on."""
     cursor: str | None
     """Behind which a stream of frames goes on."""
+    problems: Sequence[GraphQLError] = ()
+    """All errors in it, also those of single fields."""
     _before: bytes = b""
     _frame: bytes = b""
 
@@ -262,7 +265,7 @@ class _Stream:
         # An operation that was refused, or a stream that broke: not just a field of a result.
         ends = isinstance(result, PreExecutionError) or all(error.path is None for error in errors)
         ended_by = errors if ends or breaks_a_stream(errors) else []
-        return Piece(self._live.encode(result), ended_by, self._progress.cursor)
+        return Piece(self._live.encode(result), ended_by, self._progress.cursor, errors)
 
     def _end(self, pumping: asyncio.Task[None]) -> None:
         # What was raised is for those who listen to say.
@@ -283,6 +286,8 @@ class Live:
         """`encode` makes the payload of a result; `operation` gives what is known of an operation."""
         self.operations = 0
         """Those that go on."""
+        self.subscriptions: Counter[str] = Counter()
+        """How many of them are subscriptions, by field."""
         self.encode = encode
         self._operation = operation
         self._joined: dict[Hashable, _Stream] = {}
@@ -305,12 +310,17 @@ class Live:
         begins the operation, in a context of its own."""
         self.operations += 1
         listener = _Listener(write)
+        watched: str | None = None
         try:
             while True:
                 context = await new_context()
                 if isinstance(context, Context):
                     context.resume_after = listener.cursor
-                self._stream_of(ask, context, execute).join(listener)
+                operation = self._operation(ask.query, ask.operation_name)
+                if operation is not None and operation.type == "subscription" and watched is None:
+                    watched = operation.field
+                    self.subscriptions[watched] += 1
+                self._stream_of(ask, operation, context, execute).join(listener)
                 del context  # what was read by it is the stream's
                 try:
                     async with aclosing(listener.pieces()) as pieces:
@@ -326,17 +336,18 @@ class Live:
                     return
         finally:
             self.operations -= 1
+            if watched is not None:
+                self.subscriptions[watched] -= 1
 
     def _stream_of(
-        self, ask: Ask, context: object, execute: Callable[[object], Awaitable[Results]]
+        self,
+        ask: Ask,
+        operation: Operation | None,
+        context: object,
+        execute: Callable[[object], Awaitable[Results]],
     ) -> _Stream:
         """A stream that is about to begin: one with others, where they ask the same at the same moment."""
-        operation = self._operation(ask.query, ask.operation_name)
-        if (
-            operation is None
-            or operation.node.operation.value != "subscription"
-            or not isinstance(context, Context)
-        ):
+        if operation is None or operation.type != "subscription" or not isinstance(context, Context):
             stream = _Stream(self, None, context, execute)
             stream.begin()
             return stream

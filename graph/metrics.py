@@ -25,7 +25,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from starlette.requests import Request
 from starlette.responses import Response
 
-from graph.live import Live
+from graph.http import GraphQLEndpoint
 from graph.reconciler import Reconciler
 from repo import ActionRepo, DatabaseUnavailable
 
@@ -60,20 +60,35 @@ def forget_worker(folder: Path, worker: int) -> None:
 class Metrics:
     """The figures of this process."""
 
-    def __init__(self, repository: ActionRepo, live: Live, reconciler: Reconciler) -> None:
+    def __init__(self, repository: ActionRepo, endpoint: GraphQLEndpoint, reconciler: Reconciler) -> None:
         self._repository = repository
-        self._live = live
+        self._endpoint = endpoint
         self._reconciler = reconciler
-        self._registry = CollectorRegistry()
+        self._registry = endpoint.telemetry.registry
         self._counted: dict[Counter, int] = {}
         self._workers = self._gauge("workers", "Processes that serve requests.")
         self._subscribers = self._gauge("subscribers", "Subscriptions that are open.")
         self._watches = self._gauge("watches", "Streams they read; those that ask the same share one.")
         self._mailbox_entries = self._gauge("mailbox_entries", "Changes that wait for slow subscribers.")
         self._lag = self._gauge("feed_lag_seconds", "Since when changes may not have been seen.", "livemax")
+        self._websockets = self._gauge("websockets", "Websockets that are open.")
+        self._subscriptions = Gauge(
+            "rungraph_subscriptions",
+            "Subscriptions that are open, by field.",
+            ["field"],
+            registry=self._registry,
+            multiprocess_mode="livesum",
+        )
         self._connections = self._gauge(
             "database_connections_in_use", "Connections to the database that are taken."
         )
+        self._most_connections = self._gauge(
+            "database_connections_max", "Connections to the database that may be taken at a time."
+        )
+        self._waiting = self._gauge("database_waiting", "Calls that wait for such a connection.")
+        hits = self._of_caches("cache_hits", "How often what was needed was still known.")
+        misses = self._of_caches("cache_misses", "How often it had to be made.")
+        self._caches = [(hits.labels(name), misses.labels(name)) for name in ("documents", "statements")]
         self._tasks = self._gauge("tasks", "Tasks of the event loop.")
         self._bus_connected = self._gauge(
             "bus_connected", "Whether other replicas can be told of a write.", "livemin"
@@ -99,15 +114,24 @@ class Metrics:
     def _counter(self, name: str, what: str) -> Counter:
         return Counter(f"rungraph_{name}", what, registry=self._registry)
 
+    def _of_caches(self, name: str, what: str) -> Counter:
+        return Counter(f"rungraph_{name}", what, ["cache"], registry=self._registry)
+
     def refresh(self) -> None:
-        """Read the figures of watching anew."""
-        figures = self._repository.watch_figures()
+        """Read the figures that are kept elsewhere anew."""
+        figures, database = self._repository.watch_figures(), self._repository.database_figures()
+        live, engine = self._endpoint.live, self._endpoint.engine
         self._workers.set(1)
-        self._subscribers.set(self._live.operations)
+        self._subscribers.set(live.operations)
+        self._websockets.set(self._endpoint.telemetry.websockets)
+        for field, count in live.subscriptions.items():
+            self._subscriptions.labels(field).set(count)
         self._watches.set(figures.watches)
         self._mailbox_entries.set(figures.pending)
         self._lag.set(figures.lag_seconds)
-        self._connections.set(self._repository.connections_in_use)
+        self._connections.set(database.in_use)
+        self._most_connections.set(database.most)
+        self._waiting.set(database.waiting)
         self._tasks.set(len(asyncio.all_tasks()))
         self._bus_connected.set(figures.bus_connected)
         for counter, count in (
@@ -117,6 +141,8 @@ class Metrics:
             (self._resyncs, figures.resyncs),
             (self._abort_attempts, self._reconciler.attempts),
             (self._aborts_given_up, self._reconciler.given_up),
+            *zip(self._caches[0], (engine.known, engine.unknown), strict=True),
+            *zip(self._caches[1], (database.known, database.unknown), strict=True),
         ):
             counter.inc(count - self._counted.get(counter, 0))
             self._counted[counter] = count
@@ -145,9 +171,11 @@ class Metrics:
 
 
 @asynccontextmanager
-async def measuring(repository: ActionRepo, live: Live, reconciler: Reconciler) -> AsyncIterator[Metrics]:
+async def measuring(
+    repository: ActionRepo, endpoint: GraphQLEndpoint, reconciler: Reconciler
+) -> AsyncIterator[Metrics]:
     """The figures of this process, which other workers know too as long as the context lasts."""
-    metrics = Metrics(repository, live, reconciler)
+    metrics = Metrics(repository, endpoint, reconciler)
     if _FOLDER not in os.environ:
         yield metrics
         return

@@ -9,7 +9,6 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Any
 
 import structlog
 import uvicorn
@@ -203,8 +202,6 @@ class Server(uvicorn.Server):
         *,
         stop_delay: float = 0,
         on_start: Callable[[], None] = lambda: None,
-        log_level: str = "warning",
-        log_config: dict[str, Any] | None = uvicorn.config.LOGGING_CONFIG,
     ) -> None:
         self.stop_delay = stop_delay
         self._on_start = on_start
@@ -220,8 +217,9 @@ class Server(uvicorn.Server):
                 ws_ping_timeout=20,
                 # It doubles what a subscriber costs, for frames that are small.
                 ws_per_message_deflate=False,
-                log_level=log_level,
-                log_config=log_config,
+                # It logs as all libraries do. At lower levels it repeats what clients send, tokens too.
+                log_level="warning",
+                log_config=None,
                 # Addresses hold variables of GET requests, which are nobody's business.
                 access_log=False,
                 server_header=False,

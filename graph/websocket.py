@@ -30,6 +30,7 @@ from graph.execution import Engine
 from graph.gate import Admission, Gate
 from graph.live import Ask, Live, Piece
 from graph.server import FRAMES
+from graph.telemetry import Call
 
 _MAX_REASON = 123
 """Bytes that the reason in a close frame may have."""
@@ -140,21 +141,27 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler[object, None]):
 
     async def run_operation(self, operation: Operation[object, None]) -> None:
         """Send what the operation results in, until it ends or its task is cancelled."""
+        view: Any = self.view
+        call: Call = view.telemetry.begin(self.websocket.ws.scope, "websocket")
         try:
-            errors = await self._send_results(operation)
+            errors = await self._send_results(operation, call)
         except WebSocketDisconnected:
             return
         except RequestRefused as refusal:
             errors = [_error(refusal)]
+            call.note(errors)
         except Exception as error:
             errors = [show(GraphQLError(str(error), original_error=error))]
+            call.note(errors)
+        finally:
+            call.end(view.known(operation.query, operation.operation_name, call))
         with suppress(WebSocketDisconnected):
             if errors:
                 await operation.send_initial_errors(errors)
             else:
                 await operation.send_operation_message({"id": operation.id, "type": "complete"})
 
-    async def _send_results(self, operation: Operation[object, None]) -> list[GraphQLError]:
+    async def _send_results(self, operation: Operation[object, None], call: Call) -> list[GraphQLError]:
         """Returns what ended the operation; nothing where it came to its end."""
         ask = Ask(operation.query, operation.variables, operation.operation_name)
         before = f'{{"id":{dumps(operation.id)},"type":"next","payload":'.encode()
@@ -163,9 +170,15 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler[object, None]):
         write_frame = self.websocket.write_frame
         admission = self.admission
         assert admission is not None
+        call.caller = admission.caller.key
 
         def write(piece: Piece) -> bool:
-            return operation.completed or (admission.holds and write_frame(piece.frame(before)))  # type: ignore[misc]
+            if operation.completed:
+                return True
+            written = admission.holds and write_frame(piece.frame(before))  # type: ignore[misc]
+            if written:
+                call.gave(piece)
+            return written
 
         execute = partial(self._execute, ask)
         pieces = live.pieces(ask, self._new_context, execute, write if write_frame else None)
@@ -174,6 +187,7 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler[object, None]):
                 if not admission.holds:
                     await self.websocket.close(*_FORBIDDEN)
                     return []
+                call.gave(piece)
                 if piece.errors:
                     return piece.errors
                 if not operation.completed:

@@ -6,7 +6,6 @@ come its orders, and when it closes, that process is gone.
 
 import asyncio
 import contextlib
-import copy
 import json
 import os
 import shutil
@@ -20,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from uvicorn.config import LOGGING_CONFIG
 
 from graph.app import create_server
 from graph.logs import configure_logs
@@ -173,15 +171,14 @@ def work() -> None:
     worker = orders["worker"]
     settings = Settings(**orders["settings"])
     folder = Path(orders["metrics"])
-    configure_logs(settings.log_level)
-    structlog.contextvars.bind_contextvars(worker=worker)
+    configure_logs(settings.log_level, settings.log_format, worker=worker)
     share_metrics(folder, worker)
 
     def ready() -> None:
         with contextlib.suppress(OSError):
             parent.sendall(b"ready\n")
 
-    server = create_server(settings, on_start=ready, log_config=_log_config(worker))
+    server = create_server(settings, on_start=ready)
     threading.Thread(target=_follow, args=(parent, server, folder), daemon=True).start()
     server.run([socket.socket(fileno=number) for number in orders["listening"]])
 
@@ -197,13 +194,6 @@ def _follow(parent: socket.socket, server: Server, folder: Path) -> None:
     # A thread of its own, since the event loop may hang.
     time.sleep(_STOP)
     os._exit(1)
-
-
-def _log_config(worker: int) -> dict[str, Any]:
-    """How uvicorn logs, with the number of the worker."""
-    config = copy.deepcopy(LOGGING_CONFIG)
-    config["formatters"]["default"]["fmt"] = f"%(levelprefix)s worker {worker}: %(message)s"
-    return config
 
 
 if __name__ == "__main__":

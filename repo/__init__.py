@@ -13,7 +13,7 @@ from repo.actions import MAX_BATCH, ActionRepo
 from repo.attempts import merge_attempts
 from repo.bus import Bus, check_broadcast_url
 from repo.credentials import Credential
-from repo.database import Database, parse_url, without_password
+from repo.database import Database, DatabaseFigures, parse_url, without_password
 from repo.errors import (
     ActionNotFound,
     Conflict,
@@ -32,7 +32,7 @@ from repo.hub import Hub
 from repo.identifiers import ActionIdentifier, RunIdentifier
 from repo.leases import Taken
 from repo.listing import ActionFilter, Attributes, LabelFilter, RunFilter
-from repo.migrate import migrate
+from repo.migrate import SchemaOutdated, migrate
 from repo.models import (
     MADE_OF,
     PARTS,
@@ -69,6 +69,7 @@ from repo.phases import (
     PhaseUpdate,
     RunSource,
 )
+from repo.pruning import Pruned
 from repo.rows import Column, Holds, Layout, Rows
 from repo.summaries import Durations, TaskKey, TaskSummary
 from repo.watch import Frame, FrameKind, Progress, Shown, WatchFigures
@@ -114,6 +115,7 @@ __all__ = [
     "Conflict",
     "Credential",
     "CredentialKind",
+    "DatabaseFigures",
     "DatabaseUnavailable",
     "Durations",
     "ErrorKind",
@@ -139,6 +141,7 @@ __all__ = [
     "PhaseTransition",
     "PhaseUpdate",
     "Progress",
+    "Pruned",
     "RemovedRun",
     "RepoError",
     "Rows",
@@ -148,6 +151,7 @@ __all__ = [
     "RunIdentifier",
     "RunNotFound",
     "RunSource",
+    "SchemaOutdated",
     "TaskIdentifier",
     "TaskKey",
     "TaskSummary",
@@ -167,11 +171,14 @@ async def open_repository(
     pool_size: int = 10,
     broadcast_url: str = "memory://",
     on_commit: Callable[[], None] = lambda: None,
+    statement_timeout: float = 0,
 ) -> AsyncIterator[ActionRepo]:
     """The repository over a database that `migrate` has brought to this version's schema.
 
     Over `broadcast_url` replicas tell each other of what they wrote. `on_commit` is called after every
-    committed write. Raises InvalidArgument for a URL that is not supported.
+    committed write. A statement that takes longer than `statement_timeout` seconds is broken off, and its
+    call raises TookTooLong; 0 lets all of them take their time. Raises InvalidArgument for a URL that is not
+    supported.
     """
 
     def committed() -> None:
@@ -179,7 +186,7 @@ async def open_repository(
         bus.ring()
         on_commit()
 
-    database = Database(url, pool_size, committed)
+    database = Database(url, pool_size, committed, statement_timeout)
     hub = Hub(database)
     bus = Bus(broadcast_url, hub.ring)
     try:

@@ -14,7 +14,7 @@ from repo.aborting import Aborting
 from repo.access import Permission, includes
 from repo.bus import Bus
 from repo.credentials import Credentials
-from repo.database import Database, this_transaction
+from repo.database import Database, DatabaseFigures, this_transaction
 from repo.errors import ActionNotFound, EventNotFound, InvalidArgument, RunNotFound
 from repo.events import EVENT_COLUMNS, event_of
 from repo.grouping import Group
@@ -36,6 +36,7 @@ from repo.migrate import is_at_head
 from repo.models import Action, ActionEvent, NewAction, NewEvent, PhaseCount, Run
 from repo.paging import Order, Page, PageRequest, fetch_page, fetch_pages
 from repo.phases import ActionPhase, CacheStatus, PhaseUpdate, Progress, advance, is_count
+from repo.pruning import Pruning
 from repo.summaries import Summing
 from repo.tables import action_events, actions, is_root
 
@@ -48,7 +49,7 @@ c = actions.c
 e = action_events.c
 
 
-class ActionRepo(Aborting, Summing, Credentials):
+class ActionRepo(Aborting, Summing, Credentials, Pruning):
     """The record of runs. Each method takes a connection of its own; each write is one transaction.
 
     Times are aware and come back in UTC; durations are milliseconds. What the caller may not see is as if it
@@ -400,6 +401,10 @@ class ActionRepo(Aborting, Summing, Credentials):
     def connections_in_use(self) -> int:
         """Connections to the database that reads, writes and watches have taken at the moment."""
         return self._database.connections_in_use
+
+    def database_figures(self) -> DatabaseFigures:
+        """How the connections of this replica are used, and how often a statement was written already."""
+        return self._database.figures
 
     async def check(self) -> None:
         """Return where the database answers and its schema is the newest; raise otherwise."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import sqlite3
 from collections import OrderedDict
 from collections.abc import (
@@ -59,8 +60,8 @@ from sqlalchemy.sql.elements import NamedColumn
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
-from repo.drivers import AWAY, Driver, Found, Postgres, Prepared, Run, Sqlite
-from repo.errors import DatabaseUnavailable, InvalidArgument
+from repo.drivers import AWAY, Driver, Found, Postgres, Prepared, Run, Sqlite, StatementStopped
+from repo.errors import DatabaseUnavailable, InvalidArgument, TookTooLong
 from repo.positions import Position
 from repo.rows import Column, Holds
 
@@ -86,6 +87,9 @@ _MOST_PREPARED = 500
 _AWAY_CLASSES = ("08", "53", "57P")
 """Classes of PostgreSQL's error codes: the connection broke, something ran out, an operator intervened."""
 _AWAY = "the database is not available at the moment; the call may be repeated"
+_CANCELLED = "57014"
+"""PostgreSQL's error code of a statement that took longer than `statement_timeout`."""
+_TOO_LONG = "a statement took too long and was broken off; the call may be repeated"
 _SQLITE_AWAY_CODES = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 
 
@@ -377,9 +381,11 @@ def without_password(url: str) -> str:
 
 @contextmanager
 def _saying_when_away() -> Iterator[None]:
-    """Raise DatabaseUnavailable for what is no fault of a statement's."""
+    """Raise DatabaseUnavailable for what is no fault of a statement's, TookTooLong where one was stopped."""
     try:
         yield
+    except (asyncpg.QueryCanceledError, StatementStopped) as error:
+        raise TookTooLong(_TOO_LONG) from error
     except (OSError, PoolTimeout, *AWAY) as error:
         raise DatabaseUnavailable(_AWAY) from error
     except asyncpg.PostgresError as error:
@@ -387,7 +393,10 @@ def _saying_when_away() -> Iterator[None]:
             raise DatabaseUnavailable(_AWAY) from error
         raise
     except sqlite3.Error as error:
-        if getattr(error, "sqlite_errorcode", None) in _SQLITE_AWAY_CODES:
+        number = getattr(error, "sqlite_errorcode", None)
+        if number == sqlite3.SQLITE_INTERRUPT:
+            raise TookTooLong(_TOO_LONG) from error
+        if number in _SQLITE_AWAY_CODES:
             raise DatabaseUnavailable(_AWAY) from error
         raise
     except DBAPIError as error:
@@ -395,6 +404,8 @@ def _saying_when_away() -> Iterator[None]:
         number = getattr(error.orig, "sqlite_errorcode", None)
         if error.connection_invalidated or code.startswith(_AWAY_CLASSES) or number in _SQLITE_AWAY_CODES:
             raise DatabaseUnavailable(_AWAY) from error
+        if code == _CANCELLED or number == sqlite3.SQLITE_INTERRUPT:
+            raise TookTooLong(_TOO_LONG) from error
         raise
 
 
@@ -435,12 +446,36 @@ class Moment:
         return Found(prepared, await self._run(prepared.text, prepared.arguments(values)))
 
 
+@dataclass(frozen=True, slots=True)
+class DatabaseFigures:
+    """How the connections of one replica are used now, and how often a statement was written already."""
+
+    in_use: int
+    """Connections that somebody has taken."""
+    most: int
+    """Connections that there may be."""
+    waiting: int
+    """Calls that wait for one."""
+    known: int
+    """How often a statement was needed that was written before."""
+    unknown: int
+    """How often one had to be written."""
+
+
 class Database:
     """A pool of connections. Every read and every write takes one for as long as it lasts."""
 
-    def __init__(self, url: str, pool_size: int = 10, on_commit: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        url: str,
+        pool_size: int = 10,
+        on_commit: Callable[[], None] = lambda: None,
+        statement_timeout: float = 0,
+    ) -> None:
         """Raises InvalidArgument for a URL that is not supported. `on_commit` is called after each
-        write that is committed: the place where a doorbell hangs."""
+        write that is committed: the place where a doorbell hangs. A statement that takes longer than
+        `statement_timeout` seconds is broken off, but for writes of SQLite; 0 lets all of them take their
+        time."""
         parsed = parse_url(url)
         self.is_sqlite = parsed.drivername.startswith("sqlite")
         self.on_commit = on_commit
@@ -448,8 +483,11 @@ class Database:
         self._turn: AbstractAsyncContextManager[Any] = asyncio.Lock() if self.is_sqlite else nullcontext()
         self._writing: set[asyncio.Task[Any]] = set()
         self._reads = 0
+        self._calls = 0
+        self._known = self._unknown = 0
         self._no_reads = asyncio.Event()
         options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 0, "json_serializer": _dumps}
+        options["hide_parameters"] = True  # else the text of an error holds what a client sent
         options["pool_timeout"] = _WAIT_FOR_A_CONNECTION
         if self.is_sqlite:
             options["connect_args"] = {"timeout": 30}
@@ -459,6 +497,10 @@ class Database:
                 "timeout": _CONNECT_WITHIN,
                 "server_settings": {"application_name": "rungraph", "timezone": "UTC", "jit": "off"},
             }
+            if statement_timeout:
+                milliseconds = str(math.ceil(statement_timeout * 1000))
+                options["connect_args"]["server_settings"]["statement_timeout"] = milliseconds
+        self._statement_timeout = statement_timeout
         self.engine = create_async_engine(parsed, **options)
         self._driver = self._make_driver(parsed, pool_size, options["connect_args"])
         # Whoever watches does not wait behind those who ask.
@@ -479,6 +521,19 @@ class Database:
         used = pool.checkedout() if isinstance(pool, QueuePool) else 0
         return used + self._driver.in_use + self._looker.in_use
 
+    @property
+    def figures(self) -> DatabaseFigures:
+        """How it goes."""
+        pool, drivers = self.engine.pool, (self._driver, self._looker)
+        assert isinstance(pool, QueuePool)
+        return DatabaseFigures(
+            in_use=self.connections_in_use,
+            most=pool.size() + sum(each.size for each in drivers),
+            waiting=max(0, self._calls - pool.checkedout()) + sum(each.waiting for each in drivers),
+            known=self._known,
+            unknown=self._unknown,
+        )
+
     async def try_file(self) -> None:
         """Raise sqlite3.Error where the file of SQLite cannot be opened; aiosqlite, when it fails to,
         may still be at it after its event loop is closed."""
@@ -491,7 +546,7 @@ class Database:
         options = {**options, **connect_args}
         if self.is_sqlite:
             own = {"timeout": options["timeout"], "uri": options.get("uri", False)}
-            return Sqlite(positional[0], own, min(pool_size, _THREADS))
+            return Sqlite(positional[0], own, min(pool_size, _THREADS), self._statement_timeout)
         return Postgres(pool_size, _WAIT_FOR_A_CONNECTION, options)
 
     async def fetch(self, key: Hashable, make: Callable[[], Select[Any]], values: Mapping[str, Any]) -> Found:
@@ -504,12 +559,14 @@ class Database:
     def _prepare(self, key: Hashable, make: Callable[[], Select[Any]], values: Mapping[str, Any]) -> Prepared:
         prepared = self._prepared.get(key)
         if prepared is None:
+            self._unknown += 1
             statement = make()
             columns = [self._column(index, c) for index, c in enumerate(statement.selected_columns)]
             prepared = self._prepared[key] = Prepared(statement, values, self.engine.dialect, columns)
             if len(self._prepared) > _MOST_PREPARED:
                 self._prepared.popitem(last=False)
         else:
+            self._known += 1
             self._prepared.move_to_end(key)
         return prepared
 
@@ -542,9 +599,30 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A connection on which each statement sees what is committed when it begins."""
-        with _saying_when_away(), self._note_read():
-            async with self._reader.connect() as connection:
+        with _saying_when_away(), self._note_read(), self._note_call():
+            async with self._reader.connect() as connection, self._limit(connection):
                 yield connection
+
+    @asynccontextmanager
+    async def _limit(self, connection: AsyncConnection) -> AsyncIterator[None]:
+        """Reads on the connection end in time, or once nobody waits for them: PostgreSQL sees to it
+        itself."""
+        if not self.is_sqlite:
+            yield
+            return
+        driver: Any = (await connection.get_raw_connection()).driver_connection
+        limit = None
+        if self._statement_timeout:
+            loop = asyncio.get_running_loop()
+            limit = loop.call_later(self._statement_timeout, driver._conn.interrupt)
+        try:
+            yield
+        except asyncio.CancelledError:
+            driver._conn.interrupt()
+            raise
+        finally:
+            if limit is not None:
+                limit.cancel()
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator["Moment"]:
@@ -563,6 +641,15 @@ class Database:
             self._reads -= 1
             if not self._reads:
                 self._no_reads.set()
+
+    @contextmanager
+    def _note_call(self) -> Iterator[None]:
+        """A call that has a connection of the pool, or waits for one."""
+        self._calls += 1
+        try:
+            yield
+        finally:
+            self._calls -= 1
 
     async def _position(self, run: Run) -> tuple[Position, object]:
         if self.is_sqlite:
@@ -618,7 +705,7 @@ class Database:
     async def _transact(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         for attempt in range(1, _ATTEMPTS_AT_A_WRITE + 1):
             try:
-                with _saying_when_away():
+                with _saying_when_away(), self._note_call():
                     async with self._turn, self._writer.begin() as connection:
                         result = await work(connection)
                 break

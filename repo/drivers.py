@@ -10,9 +10,9 @@ import json
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -26,6 +26,8 @@ from repo.rows import Column, Decode, Layout, Rows
 T = TypeVar("T")
 
 _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_STOP_AGAIN_AFTER = 0.05
+"""Seconds after which a statement of SQLite that is to stop, and goes on, is told so again."""
 _CLOSE_WITHIN = 5.0
 """Seconds that connections have to say goodbye."""
 
@@ -37,6 +39,10 @@ AWAY = (
 )
 """What the driver of PostgreSQL raises where it is not the statement's fault. One is an error of its own: on
 a connection that was told goodbye while nobody used it, and is not closed yet."""
+
+
+class StatementStopped(Exception):
+    """The statement took too long, or nobody waits for it any more."""
 
 
 class Prepared:
@@ -125,6 +131,14 @@ class Driver(Protocol):
     def in_use(self) -> int:
         """How many connections are at work."""
 
+    @property
+    def size(self) -> int:
+        """How many there may be."""
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for one."""
+
     async def close(self) -> None:
         """Close every connection."""
 
@@ -137,7 +151,7 @@ class Postgres:
 
     def __init__(self, size: int, patience: float, options: dict[str, Any]) -> None:
         """`patience` is how many seconds a read waits for a connection; `options` are asyncpg's."""
-        self._size = size
+        self.size = size
         self._patience = patience
         self._options = options
         self._idle: list[asyncpg.Connection] = []
@@ -148,6 +162,10 @@ class Postgres:
     @property
     def in_use(self) -> int:
         return len(self._open) - len(self._idle)
+
+    @property
+    def waiting(self) -> int:
+        return sum(not waiter.done() for waiter in self._waiting)
 
     async def run(self, text: str, arguments: tuple[Any, ...] = ()) -> Sequence[Sequence[Any]]:
         try:
@@ -214,7 +232,7 @@ class Postgres:
     async def _take(self) -> asyncpg.Connection:
         """A connection, once there is one."""
         async with asyncio.timeout(self._patience):
-            while len(self._open) + self._connecting >= self._size and not self._idle:
+            while len(self._open) + self._connecting >= self.size and not self._idle:
                 waiter = asyncio.get_running_loop().create_future()
                 self._waiting.append(waiter)
                 try:
@@ -263,19 +281,66 @@ async def _read_json(connection: asyncpg.Connection) -> None:
         await connection.set_type_codec(name, schema="pg_catalog", encoder=str, decoder=json.loads)
 
 
+class _Statement:
+    """A statement of SQLite in a thread, which can be told to stop from outside of it."""
+
+    __slots__ = ("_connection", "_is_unwanted", "_turn")
+
+    def __init__(self) -> None:
+        self._turn = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._is_unwanted = False
+
+    @contextmanager
+    def on(self, connection: sqlite3.Connection) -> Iterator[None]:
+        """Within, it runs there."""
+        with self._turn:
+            if self._is_unwanted:
+                raise StatementStopped
+            self._connection = connection
+        try:
+            yield
+        finally:
+            # From here on the connection may be at another one, which is not to be stopped.
+            with self._turn:
+                self._connection = None
+
+    def stop(self) -> None:
+        """Make it raise, also where it has not begun."""
+        with self._turn:
+            self._is_unwanted = True
+            if self._connection is None:
+                return
+            self._connection.interrupt()
+        # SQLite stops only what runs at this very moment, and this may just be about to.
+        asyncio.get_running_loop().call_later(_STOP_AGAIN_AFTER, self.stop)
+
+
 class Sqlite:
     """Threads with a connection each."""
 
-    def __init__(self, path: str, options: dict[str, Any], threads: int) -> None:
+    def __init__(self, path: str, options: dict[str, Any], threads: int, statement_timeout: float) -> None:
+        """`statement_timeout` is how many seconds a statement may take, its wait for a thread included; 0
+        for any time."""
         self._path = path
+        self._statement_timeout = statement_timeout
         self._options = options
+        self.size = threads + 1
         self._threads = ThreadPoolExecutor(threads, "rungraph-read")
         # Of a moment, all statements run on one connection.
         self._thread = ThreadPoolExecutor(1, "rungraph-look")
         self._turn = asyncio.Lock()
         self._own = threading.local()
         self._connections: list[sqlite3.Connection] = []
-        self.in_use = 0
+        self._calls = 0
+
+    @property
+    def in_use(self) -> int:
+        return min(self._calls, self.size)
+
+    @property
+    def waiting(self) -> int:
+        return self._calls - self.in_use
 
     async def run(self, text: str, arguments: tuple[Any, ...] = ()) -> Sequence[Sequence[Any]]:
         return await self._in(self._threads, text, arguments)
@@ -293,13 +358,22 @@ class Sqlite:
     async def _in(
         self, threads: ThreadPoolExecutor, text: str, arguments: tuple[Any, ...] = ()
     ) -> Sequence[Sequence[Any]]:
-        self.in_use += 1
+        self._calls += 1
+        loop, statement, limit = asyncio.get_running_loop(), _Statement(), None
+        if self._statement_timeout:
+            limit = loop.call_later(self._statement_timeout, statement.stop)
         try:
-            return await asyncio.get_running_loop().run_in_executor(threads, self._run, text, arguments)
+            return await loop.run_in_executor(threads, self._run, statement, text, arguments)
+        except asyncio.CancelledError:
+            # Whoever gave up may come again, and again: the threads would all be at what nobody waits for.
+            statement.stop()
+            raise
         finally:
-            self.in_use -= 1
+            if limit is not None:
+                limit.cancel()
+            self._calls -= 1
 
-    def _run(self, text: str, arguments: tuple[Any, ...]) -> Sequence[Sequence[Any]]:
+    def _run(self, statement: _Statement, text: str, arguments: tuple[Any, ...]) -> Sequence[Sequence[Any]]:
         connection = getattr(self._own, "connection", None)
         if connection is None:
             connection = sqlite3.connect(self._path, check_same_thread=False, **self._options)
@@ -309,7 +383,8 @@ class Sqlite:
             self._connections.append(connection)
         if text == "ROLLBACK" and not connection.in_transaction:
             return []
-        rows: list[Sequence[Any]] = connection.execute(text, arguments).fetchall()
+        with statement.on(connection):
+            rows: list[Sequence[Any]] = connection.execute(text, arguments).fetchall()
         return rows
 
     async def close(self) -> None:

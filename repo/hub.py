@@ -10,6 +10,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -270,6 +271,8 @@ class Hub:
         self._bell = asyncio.Event()
         self._turn = asyncio.Lock()
         self._reader: asyncio.Task[None] | None = None
+        # Whoever watches first starts the reading, but it is not a part of what they ask for.
+        self._context = copy_context()
         self._epoch = ""
         self._start: object = None
         self.figures = Figures()
@@ -316,7 +319,7 @@ class Hub:
                     self._epoch = await self._database.epoch()
                     self._position, self._start = look.position, look.start
                 self.figures.seen_at = time.monotonic()
-                self._reader = asyncio.create_task(self._read())
+                self._reader = asyncio.create_task(self._read(), context=self._context.copy())
             watch.position = self._position
             self._watches.add(watch)
 

@@ -24,7 +24,7 @@ def serving(app: ASGIApp, port: int = 0) -> Iterator[str]:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(("127.0.0.1", port))
         port = listening.getsockname()[1]
-        server = Server(app, "127.0.0.1", port, log_config=None)
+        server = Server(app, "127.0.0.1", port)
         thread = threading.Thread(target=asyncio.run, args=(server.serve([listening]),), daemon=True)
         thread.start()
         try:

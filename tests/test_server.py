@@ -112,7 +112,7 @@ async def test_a_client_that_answers_no_ping_is_cut_off_although_it_has_more_to_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     port = free_port()
-    pinging = Server(toy_app(), "127.0.0.1", port, log_config=None)
+    pinging = Server(toy_app(), "127.0.0.1", port)
     monkeypatch.setattr(pinging.config, "ws_ping_interval", 0.3)
     monkeypatch.setattr(pinging.config, "ws_ping_timeout", 0.3)
     serving = asyncio.create_task(pinging.serve())
@@ -128,7 +128,7 @@ async def test_a_client_that_answers_no_ping_is_cut_off_although_it_has_more_to_
 
 async def test_connections_have_the_options_of_the_socket_they_came_in_by() -> None:
     port = free_port()
-    listening = Server(toy_app(), "127.0.0.1", port, log_config=None)
+    listening = Server(toy_app(), "127.0.0.1", port)
     serving = asyncio.create_task(listening.serve())
     async with asyncio.timeout(SECONDS):
         while not listening.started:  # noqa: ASYNC110 - uvicorn has no event for it
@@ -282,7 +282,7 @@ async def test_a_server_whose_database_hangs_stops_all_the_same(monkeypatch: pyt
         await asyncio.Event().wait()
 
     monkeypatch.setattr(server, "_STOP", 0.5)
-    hanging = Server(Starlette(lifespan=lifespan), "127.0.0.1", free_port(), log_config=None)
+    hanging = Server(Starlette(lifespan=lifespan), "127.0.0.1", free_port())
     serving = asyncio.create_task(hanging.serve())
     async with asyncio.timeout(SECONDS):
         while not hanging.started:  # noqa: ASYNC110 - uvicorn has no event for it

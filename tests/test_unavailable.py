@@ -61,8 +61,9 @@ async def test_calls_say_that_the_database_is_not_available_and_work_again_later
                     assert error["message"] == (
                         "the database is not available at the moment; the call may be repeated"
                     )
-        assert [log["event"] for log in logs] == ["the database is not available"] * 2
-        assert all("exc_info" not in log and "\n" not in log["reason"] for log in logs)
+        assert [log["event"] for log in logs] == ["the database is not available", "operation"] * 2
+        assert all(log["errors"] == ["SERVICE_UNAVAILABLE"] for log in logs[1::2])
+        assert all("exc_info" not in log and "\n" not in log["reason"] for log in logs[::2])
         assert (await client.execute(CREATE))["data"] == {"createAction": {"created": True}}
 
 

@@ -142,6 +142,7 @@ async def serving(
                 **os.environ,
                 "RUNGRAPH_DATABASE_URL": database_url,
                 "RUNGRAPH_BROADCAST_URL": database_url,
+                "RUNGRAPH_LOG_FORMAT": "text",
                 **{f"RUNGRAPH_{name.upper()}": value for name, value in settings.items()},
             },
             stdout=subprocess.DEVNULL,
