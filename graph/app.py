@@ -54,7 +54,10 @@ def create_app(settings: Settings) -> Starlette:
         async with (
             tracing.running() if tracing is not None else nullcontext(),
             open_repository(
-                settings.database_url, settings.database_pool_size, settings.broadcast_url
+                settings.database_url,
+                settings.database_pool_size,
+                settings.broadcast_url,
+                statement_timeout=settings.operation_timeout,
             ) as repository,
             _reconciler(settings, repository).running() as reconciler,
             measuring(repository, endpoint, reconciler) as app.state.metrics,
@@ -77,7 +80,7 @@ def create_app(settings: Settings) -> Starlette:
         settings.introspection,
     )
     endpoint = GraphQLEndpoint(
-        Engine(build_schema(limits), settings.compiled_execution),
+        Engine(build_schema(limits), settings.compiled_execution, settings.operation_timeout),
         new_context,
         max_body_bytes=settings.max_body_bytes,
         graphiql=_guard(sign_in)(graphiql.page) if settings.graphiql else None,

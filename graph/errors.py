@@ -13,9 +13,13 @@ from graphql import GraphQLError, GraphQLSyntaxError
 from strawberry.extensions import SchemaExtension
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 
-from repo import DatabaseUnavailable, RepoError
+from repo import DatabaseUnavailable, RepoError, TookTooLong
 
 logger = structlog.get_logger("rungraph.graph")
+
+
+_PASSING = {DatabaseUnavailable.code, TookTooLong.code}
+"""Codes of what may be right the next time."""
 
 
 class ClientErrors(SchemaExtension):
@@ -64,7 +68,7 @@ def show(error: GraphQLError, rejected: bool = False) -> GraphQLError:
 def breaks_a_stream(errors: Iterable[GraphQLError] | None) -> bool:
     """Whether a result with these errors ends a subscription: what is missing in it may never come again,
     and a client that subscribes behind the last frame it got misses nothing."""
-    return any((error.extensions or {}).get("code") == DatabaseUnavailable.code for error in errors or ())
+    return any((error.extensions or {}).get("code") in _PASSING for error in errors or ())
 
 
 def no_such_operation(error: CannotGetOperationTypeError) -> GraphQLError:

@@ -311,6 +311,13 @@ class Settings(BaseSettings):
         ge=1000,
         description="How many objects an operation may come to, by the sizes of its pages.",
     )
+    operation_timeout: float = Field(
+        default=30,
+        gt=0,
+        le=3600,
+        description="How many seconds a query or mutation may take, and each statement that is sent to the "
+        "database.",
+    )
     introspection: bool = Field(
         default=True, description="Whether operations may ask for the schema. GraphiQL needs it."
     )

@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from repo.database import Database
-from repo.errors import DatabaseUnavailable
+from repo.errors import DatabaseUnavailable, TookTooLong
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -106,7 +106,7 @@ class Group(Generic[R, T]):
         try:
             results = await self._database.write(lambda connection: self._work(connection, requests))
         except Exception as error:
-            if len(batch) == 1 or isinstance(error, DatabaseUnavailable):
+            if len(batch) == 1 or isinstance(error, DatabaseUnavailable | TookTooLong):
                 for write in batch:
                     if not write.result.done():
                         write.result.set_exception(error)

@@ -1,10 +1,11 @@
 """Owns the way of an operation through the schema: known, compiled and encoded, or as Strawberry does it."""
 
+import asyncio
 import json
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator, Awaitable, Collection
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from graphql import ExecutionResult as CoreResult
@@ -23,6 +24,9 @@ from graph.execution.executor import CompiledExecutor
 from graph.execution.inputs import MISSING, Inputs, variables_of
 from graph.execution.operations import Operation, Operations
 from graph.limits import OperationLimits
+from repo import TookTooLong
+
+T = TypeVar("T")
 
 ALL_TYPES = frozenset(OperationType)
 
@@ -40,11 +44,16 @@ class Answer:
     """False where nothing was executed: then the response has no `data`."""
 
 
+class BrokenOff(ExecutionResult):
+    """What an operation results in that took too long."""
+
+
 def formatted(result: Any) -> dict[str, Any]:
     """The result as the client gets it; without `data` where nothing was executed."""
     body: dict[str, Any] = dict(process_result(result))
-    if result.data is None and result.errors and all(error.path is None for error in result.errors):
-        del body["data"]
+    if result.data is None and result.errors and not isinstance(result, BrokenOff):
+        if all(error.path is None for error in result.errors):
+            del body["data"]
     return body
 
 
@@ -58,15 +67,17 @@ def encode(value: object) -> bytes:
 
 
 class Engine:
-    """Executes operations of a schema. With `compiled`, what can be compiled is.
+    """Executes operations of a schema. With `compiled`, what can be compiled is. A query or mutation that
+    takes longer than `timeout` seconds is broken off.
 
     Both ways give the same results. A schema with other extensions than these two is executed as Strawberry
     does it, for an extension may look at everything.
     """
 
-    def __init__(self, schema: Any, compiled: bool = True) -> None:
+    def __init__(self, schema: Any, compiled: bool = True, timeout: float | None = None) -> None:
         self.operations = Operations()
         self.schema = schema
+        self._timeout = timeout
         self._made = Inputs()
         extensions = schema.get_extensions()
         self._limits = next((each for each in extensions if isinstance(each, OperationLimits)), None)
@@ -115,8 +126,8 @@ class Engine:
         raises."""
         executor = self._executor(query, variables, operation_name, context, allowed, extensions)
         if executor is not None and executor.operation.operation.value != "subscription":
-            return await self._run(executor)
-        result: ExecutionResult = await self.schema.execute(
+            return await self._in_time(self._run(executor))
+        executing: Awaitable[ExecutionResult] = self.schema.execute(
             query,
             variable_values=variables,
             context_value=context,
@@ -124,7 +135,19 @@ class Engine:
             allowed_operation_types=allowed,
             operation_extensions=extensions,
         )
-        return result
+        return await self._in_time(executing)
+
+    async def _in_time(self, result: Awaitable[T]) -> T | BrokenOff:
+        """The result, or that it takes too long."""
+        try:
+            async with asyncio.timeout(self._timeout) as limit:
+                return await result
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            text = f"The operation took longer than {self._timeout:g} seconds, and was broken off. What it "
+            text += "was to write may have been kept; it may be sent again."
+            return BrokenOff(None, [show(GraphQLError(text, original_error=TookTooLong(text)))])
 
     async def stream(
         self,
@@ -146,13 +169,21 @@ class Engine:
                 allowed_operation_types=allowed,
                 operation_extensions=extensions,
             )
-            return results
+            operation = self.operation(query, operation_name)
+            if operation is None or operation.node.operation.value == "subscription":
+                return results
+            return self._each_in_time(results)
         if executor.operation.operation.value == "subscription":
             return self._events(executor)
         return self._single(executor)
 
     async def _single(self, executor: CompiledExecutor) -> AsyncGenerator[ExecutionResult, None]:
-        yield await self._run(executor)
+        yield await self._in_time(self._run(executor))
+
+    async def _each_in_time(self, results: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
+        async with aclosing(results):
+            while (result := await self._in_time(anext(results, None))) is not None:
+                yield result
 
     async def _events(self, executor: CompiledExecutor) -> AsyncGenerator[ExecutionResult, None]:
         stream: Any = create_source_event_stream(executor)

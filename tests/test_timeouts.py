@@ -1,0 +1,201 @@
+"""What takes too long: operations are broken off with TIMEOUT, and so are their statements."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import httpx2
+import pytest
+from sqlalchemy import BigInteger, Select, literal_column, select, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from graph.app import create_app
+from graph.settings import Settings
+from repo import ActionPhase, TookTooLong, open_repository
+from repo.database import Database, parse_url
+from tests.client import GraphQLClient
+from tests.making import make_run
+from tests.serving import serving
+from tests.sockets import connected
+
+SECONDS = 20
+LIMIT = 0.5
+ENDLESS = "(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n)"
+UPDATE = """mutation { updateActionPhase(input: {phase: RUNNING, attempts: 1,
+              id: {project: "etl", domain: "production", runName: "nightly-1", name: "a0"}}) { applied } }"""
+ONLY_POSTGRESQL = pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
+ONLY_SQLITE = pytest.mark.parametrize("databases", ["sqlite"], indirect=True)
+
+
+def endless() -> Select[Any]:
+    return select(literal_column(ENDLESS, BigInteger).label("n"))
+
+
+def quick() -> Select[Any]:
+    return select(literal_column("1", BigInteger).label("n"))
+
+
+@asynccontextmanager
+async def opened(url: str, limit: float = LIMIT) -> AsyncIterator[Database]:
+    database = Database(url, statement_timeout=limit)
+    try:
+        async with asyncio.timeout(SECONDS):
+            yield database
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def locked(url: str) -> AsyncIterator[None]:
+    """Meanwhile nobody can write; with PostgreSQL, read neither."""
+    engine = create_async_engine(parse_url(url))
+    try:
+        async with engine.connect() as connection:
+            if url.startswith("sqlite"):
+                await connection.execute(text("PRAGMA busy_timeout=0"))
+                await connection.execute(text("BEGIN IMMEDIATE"))
+            else:
+                await connection.execute(text("LOCK TABLE actions IN ACCESS EXCLUSIVE MODE"))
+            yield
+    finally:
+        await engine.dispose()
+
+
+@asynccontextmanager
+async def client_of(url: str, **settings: Any) -> AsyncIterator[GraphQLClient]:
+    app = create_app(Settings(database_url=url, operation_timeout=LIMIT, **settings))
+    async with (
+        asyncio.timeout(SECONDS),
+        app.router.lifespan_context(app),
+        GraphQLClient(transport=httpx2.ASGITransport(app), base_url="http://testserver") as client,
+    ):
+        yield client
+
+
+async def test_a_read_that_takes_too_long_ends(database_url: str) -> None:
+    async with opened(database_url) as database:
+        with pytest.raises(TookTooLong):
+            await database.fetch("endless", endless, {})
+        with pytest.raises(TookTooLong):
+            async with database.read() as connection:
+                await connection.execute(endless())
+        with pytest.raises(TookTooLong):
+            async with database.snapshot() as moment:
+                await moment.fetch("endless", endless, {})
+        found = await database.fetch("quick", quick, {})
+        assert [tuple(row) for row in found.raw] == [(1,)]
+        async with database.snapshot() as moment:
+            assert len((await moment.fetch("quick", quick, {})).raw) == 1
+
+
+async def test_reads_that_nobody_waits_for_hold_up_nobody(database_url: str) -> None:
+    async with opened(database_url, limit=0) as database:
+        for _ in range(3):
+            reads = [asyncio.create_task(database.fetch("endless", endless, {})) for _ in range(12)]
+            await asyncio.sleep(0.1)
+            for read in reads:
+                read.cancel()
+            await asyncio.gather(*reads, return_exceptions=True)
+        found = await database.fetch("quick", quick, {})
+        assert [tuple(row) for row in found.raw] == [(1,)]
+        if not database.is_sqlite:
+            await assert_nothing_goes_on(database_url)
+
+
+async def test_a_statement_just_below_the_limit_is_left_alone(database_url: str) -> None:
+    async with opened(database_url) as database:
+        for _ in range(20):
+            assert len((await database.fetch("quick", quick, {})).raw) == 1
+            await asyncio.sleep(LIMIT / 15)
+
+
+async def assert_nothing_goes_on(url: str) -> None:
+    """PostgreSQL is at no statement of ours."""
+    connection = await asyncpg.connect(url)
+    try:
+        deadline = time.monotonic() + SECONDS
+        active = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+        active += " AND state = 'active' AND pid <> pg_backend_pid()"
+        while await connection.fetchval(active):
+            assert time.monotonic() < deadline, "a statement goes on that nobody waits for"
+            await asyncio.sleep(0.02)
+    finally:
+        await connection.close()
+
+
+@ONLY_POSTGRESQL
+@pytest.mark.parametrize("compiled", [True, False])
+async def test_a_query_that_takes_too_long_is_told_so(database_url: str, compiled: bool) -> None:
+    query = "{ runs { nodes { name } } }"
+    async with client_of(database_url, compiled_execution=compiled) as client:
+        async with locked(database_url):
+            response = await client.post(
+                "/graphql",
+                json={"query": query},
+                headers={"Accept": "application/graphql-response+json"},
+            )
+            body = response.json()
+            assert (response.status_code, body["data"]) == (200, None)
+            assert body["errors"][0]["extensions"]["code"] == "TIMEOUT"
+            assert (await client.get("/livez")).status_code == 200
+            await assert_nothing_goes_on(database_url)
+        assert await client.execute(query) == {"data": {"runs": {"nodes": []}}}
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+async def test_a_mutation_that_takes_too_long_may_be_sent_again(database_url: str, compiled: bool) -> None:
+    async with open_repository(database_url) as repository:
+        await make_run(repository)
+        async with client_of(database_url, compiled_execution=compiled) as client:
+            async with locked(database_url):
+                body = await client.execute(UPDATE)
+                (error,) = body["errors"]
+                assert error["extensions"]["code"] == "TIMEOUT"
+                assert "may be sent again" in error["message"] or "may be repeated" in error["message"]
+            assert await client.execute(UPDATE) == {"data": {"updateActionPhase": {"applied": True}}}
+        (stored,) = (await repository.list_actions()).items
+        assert stored.phase is ActionPhase.RUNNING
+
+
+@ONLY_POSTGRESQL
+async def test_a_write_that_waits_for_a_lock_too_long_is_broken_off(database_url: str) -> None:
+    async with open_repository(database_url, statement_timeout=LIMIT) as repository, asyncio.timeout(SECONDS):
+        async with locked(database_url):
+            with pytest.raises(TookTooLong):
+                await make_run(repository)
+            await assert_nothing_goes_on(database_url)
+        await make_run(repository)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+async def test_an_operation_of_a_websocket_that_takes_too_long_is_told_so(
+    database_url: str, compiled: bool
+) -> None:
+    async with open_repository(database_url) as repository:
+        await make_run(repository)
+    settings = Settings(database_url=database_url, operation_timeout=LIMIT, compiled_execution=compiled)
+    with serving(create_app(settings)) as url:
+        async with connected(f"{url}/graphql") as socket:
+            async with locked(database_url):
+                await socket.subscribe("1", UPDATE)
+                error = await socket.error("1")
+                assert error["extensions"]["code"] == "TIMEOUT"
+            await socket.subscribe("2", UPDATE)
+            assert await socket.data("2") == {"applied": True}
+            await socket.completes("2")
+
+
+@ONLY_SQLITE
+async def test_a_subscription_goes_on_for_longer_than_an_operation_may_take(database_url: str) -> None:
+    settings = Settings(database_url=database_url, operation_timeout=LIMIT)
+    with serving(create_app(settings)) as url:
+        async with connected(f"{url}/graphql") as socket:
+            await socket.subscribe("1", "subscription { runs { kind runs { name } } }")
+            assert (await socket.data("1"))["kind"] == "SYNCED"
+            await asyncio.sleep(2 * LIMIT)
+            async with open_repository(database_url) as repository:
+                await make_run(repository)
+            assert (await socket.data("1"))["runs"] == [{"name": "nightly-1"}]
