@@ -70,11 +70,15 @@ class Socket:
 
 @asynccontextmanager
 async def opened(
-    url: str, *protocols: str, origin: str | None = None, **options: Any
+    url: str,
+    *protocols: str,
+    origin: str | None = None,
+    headers: dict[str, str] | None = None,
+    **options: Any,
 ) -> AsyncIterator[Socket]:
     """A websocket, before its `connection_init`."""
     wanted = [Subprotocol(name) for name in protocols or (PROTOCOL,)]
-    headers = {"Origin": origin} if origin else None
+    headers = {**(headers or {}), **({"Origin": origin} if origin else {})}
     async with connect(
         url.replace("http", "ws", 1),
         subprotocols=wanted,
@@ -87,9 +91,11 @@ async def opened(
 
 
 @asynccontextmanager
-async def connected(url: str, **options: Any) -> AsyncIterator[Socket]:
-    """A websocket that the server has acknowledged."""
+async def connected(
+    url: str, payload: dict[str, object] | None = None, **options: Any
+) -> AsyncIterator[Socket]:
+    """A websocket that the server has acknowledged, after a `connection_init` with this payload."""
     async with opened(url, **options) as socket:
-        await socket.send({"type": "connection_init"})
+        await socket.send({"type": "connection_init", "payload": payload})
         assert await socket.next() == {"type": "connection_ack"}
         yield socket
