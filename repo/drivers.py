@@ -10,9 +10,9 @@ import json
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -291,19 +291,17 @@ class _Statement:
         self._connection: sqlite3.Connection | None = None
         self._is_unwanted = False
 
-    @contextmanager
-    def on(self, connection: sqlite3.Connection) -> Iterator[None]:
-        """Within, it runs there."""
+    def begin(self, connection: sqlite3.Connection) -> None:
+        """It runs there from here on. Raises StatementStopped."""
         with self._turn:
             if self._is_unwanted:
                 raise StatementStopped
             self._connection = connection
-        try:
-            yield
-        finally:
-            # From here on the connection may be at another one, which is not to be stopped.
-            with self._turn:
-                self._connection = None
+
+    def end(self) -> None:
+        """From here on the connection may be at another one, which is not to be stopped."""
+        with self._turn:
+            self._connection = None
 
     def stop(self) -> None:
         """Make it raise, also where it has not begun."""
@@ -383,8 +381,11 @@ class Sqlite:
             self._connections.append(connection)
         if text == "ROLLBACK" and not connection.in_transaction:
             return []
-        with statement.on(connection):
+        statement.begin(connection)
+        try:
             rows: list[Sequence[Any]] = connection.execute(text, arguments).fetchall()
+        finally:
+            statement.end()
         return rows
 
     async def close(self) -> None:

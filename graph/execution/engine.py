@@ -1,6 +1,5 @@
 """Owns the way of an operation through the schema: known, compiled and encoded, or as Strawberry does it."""
 
-import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Collection
 from contextlib import aclosing
@@ -19,6 +18,7 @@ from strawberry.types.execution import PreExecutionError
 from strawberry.types.graphql import OperationType
 from strawberry.types.info import Info
 
+from graph.deadlines import Deadline
 from graph.errors import ClientErrors, show
 from graph.execution.executor import CompiledExecutor
 from graph.execution.inputs import MISSING, Inputs, variables_of
@@ -77,7 +77,7 @@ class Engine:
     def __init__(self, schema: Any, compiled: bool = True, timeout: float | None = None) -> None:
         self.operations = Operations()
         self.schema = schema
-        self._timeout = timeout
+        self._deadline = None if timeout is None else Deadline(timeout)
         self._made = Inputs()
         extensions = schema.get_extensions()
         self._limits = next((each for each in extensions if isinstance(each, OperationLimits)), None)
@@ -139,14 +139,14 @@ class Engine:
 
     async def _in_time(self, result: Awaitable[T]) -> T | BrokenOff:
         """The result, or that it takes too long."""
+        if self._deadline is None:
+            return await result
         try:
-            async with asyncio.timeout(self._timeout) as limit:
-                return await result
+            return await self._deadline.keep(result)
         except TimeoutError:
-            if not limit.expired():
-                raise
-            text = f"The operation took longer than {self._timeout:g} seconds, and was broken off. What it "
-            text += "was to write may have been kept; it may be sent again."
+            seconds = f"{self._deadline.seconds:g} seconds"
+            text = f"The operation took longer than {seconds}, and was broken off. What it was to write may "
+            text += "have been kept; it may be sent again."
             return BrokenOff(None, [show(GraphQLError(text, original_error=TookTooLong(text)))])
 
     async def stream(
