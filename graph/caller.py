@@ -20,6 +20,13 @@ class Caller:
     expires_at: float | None = None
     """When what they showed ends, in seconds since 1970; None for never."""
 
+    def creator(self, said: repo.Identity | None) -> repo.Identity | None:
+        """Who is recorded as having created something, where the caller says that it was this one: only from
+        who acts for others does that count."""
+        if said is not None and self.access.acts_for_others:
+            return said
+        return None if self is ANYBODY else self.identity
+
 
 ANYBODY = Caller(repo.Identity(repo.IdentityKind.USER, "anonymous"), repo.EVERYTHING, "anonymous")
 """Who calls a server that asks nobody who they are."""

@@ -14,6 +14,7 @@ from repo import (
     FrameKind,
     IdentityKind,
     OrderField,
+    Role,
     RunSource,
 )
 
@@ -124,6 +125,15 @@ class SortDirection(Enum):
     DESC = strawberry.enum_value("desc", description="The largest, newest or last in the alphabet first.")
 
 
+_describe(
+    Role,
+    "What somebody may do in a project and domain. Everybody with a role may read there.",
+    VIEWER="Only read.",
+    OPERATOR="Also ask for aborts.",
+    WRITER="Also what executors do: create, report, and confirm aborts; but not ask for them.",
+    ADMIN="Everything.",
+)
+
 __all__ = [
     "AbortState",
     "ActionPhase",
@@ -133,6 +143,7 @@ __all__ = [
     "FrameKind",
     "IdentityKind",
     "OrderField",
+    "Role",
     "RunSource",
     "SortDirection",
 ]

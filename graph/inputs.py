@@ -6,6 +6,7 @@ from typing import Annotated
 import strawberry
 
 import repo
+from graph.caller import Caller
 from graph.enums import (
     ActionPhase,
     ActionType,
@@ -281,7 +282,11 @@ class CreateActionInput:
         description="Names of the actions of its run that have to end before it can begin, at most 1000; "
         "they need not exist.",
     )
-    created_by: IdentityInput | None = strawberry.field(default=None, description="Who created it.")
+    created_by: IdentityInput | None = strawberry.field(
+        default=None,
+        description="Who created it. Counts only from a caller who may act for others (`viewer` says so); "
+        "else, and where it is left out, it is the caller.",
+    )
     created_at: datetime | None = strawberry.field(
         default=None, description="When it was created; now where left out. Never changes afterwards."
     )
@@ -293,8 +298,8 @@ class CreateActionInput:
         default=False, description="Also sets triggeredAt to now, in the same transaction."
     )
 
-    def to_repo(self) -> repo.NewAction:
-        """The same action for the repository. Raises InvalidArgument."""
+    def to_repo(self, caller: Caller) -> repo.NewAction:
+        """The same action for the repository, created by this caller. Raises InvalidArgument."""
         task = self.task
         return repo.NewAction(
             id=self.id.to_repo(),
@@ -311,7 +316,7 @@ class CreateActionInput:
             trigger=self.trigger.to_repo() if self.trigger else None,
             spec=self.spec,
             dependencies=tuple(self.dependencies or ()),
-            created_by=self.created_by.to_repo() if self.created_by else None,
+            created_by=caller.creator(self.created_by.to_repo() if self.created_by else None),
             created_at=self.created_at,
             attempts=self.attempts,
             cache_status=self.cache_status,

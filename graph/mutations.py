@@ -104,7 +104,7 @@ class Mutation(AbortMutation):
         info: Call,
         input: Annotated[CreateActionInput, strawberry.argument(description="The action.")],
     ) -> Written:
-        action, created = await info.context.repository.create_action(input.to_repo())
+        action, created = await info.context.repository.create_action(input.to_repo(info.context.caller))
         info.context.forget()
         return Written(action.identifier, created=created)
 
@@ -117,7 +117,7 @@ class Mutation(AbortMutation):
         info: Call,
         input: Annotated[list[CreateActionInput], strawberry.argument(description="The actions.")],
     ) -> AllCreated:
-        new = [item.to_repo() for item in input]
+        new = [item.to_repo(info.context.caller) for item in input]
         created = await info.context.repository.create_actions(new)
         info.context.forget()
         return AllCreated([action.id for action in new], created)

@@ -7,6 +7,7 @@ import strawberry
 
 import repo
 from graph import values
+from graph.caller import Caller
 from graph.connections import After, Before, Connection, First, Last, page_request
 from graph.context import Call
 from graph.execution import selected
@@ -22,6 +23,7 @@ from graph.inputs import (
 from graph.node_ids import EventKey, parse_id
 from graph.summaries import RunHistogramBucket, TaskSummaryConnection
 from graph.types import Action, ActionConnection, Node, Run, RunConnection
+from graph.viewer import Viewer
 
 NEWEST_FIRST = repo.Order()
 
@@ -155,6 +157,10 @@ class Query:
     ) -> list[repo.RunHistogramBucket]:
         wanted = filter.to_repo() if filter else None
         return await info.context.repository.list_run_histogram(start_date, end_date, buckets, wanted)
+
+    @strawberry.field(description="Who asks this, and what they may do.", graphql_type=Viewer)
+    def viewer(self, info: Call) -> Caller:
+        return info.context.caller
 
     @strawberry.field(description="The projects that have runs, by name.")
     async def projects(self, info: Call) -> list[values.Project]:
