@@ -1,7 +1,9 @@
-"""Owns the OpenID provider of the tests: a real server that changes its keys and has the faults it is told to."""
+"""Owns the OpenID provider of the tests: a real server, which changes its keys and fails as it is told to."""
 
+import asyncio
 import base64
 import hashlib
+import json
 import secrets
 import time
 from collections.abc import Iterator
@@ -10,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import parse_qs, parse_qsl, unquote_plus, urlencode
 
-from joserfc import jwk, jws, jwt
+from joserfc import jwk
+from joserfc.jwa import JWS_ALGORITHMS
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
@@ -21,6 +24,7 @@ from tests.serving import serving
 CLIENT = "rungraph-page"
 SECRET = "s3cret-of-the-client"
 AUDIENCE = "rungraph-api"
+_ALGORITHMS = {each.name: each for each in JWS_ALGORITHMS}
 KINDS: dict[str, tuple[Literal["RSA", "EC", "OKP"], Any]] = {
     "RS256": ("RSA", 2048),
     "PS256": ("RSA", 2048),
@@ -37,10 +41,24 @@ def new_key(algorithm: str = "ES256") -> jwk.Key:
 
 
 def signed(key: jwk.Key, claims: dict[str, Any], **header: Any) -> str:
-    """A token with these claims, by the algorithm of the key unless the header says another."""
-    full = {"alg": key.alg, "kid": key.kid, **header}
-    registry = jws.JWSRegistry(algorithms=[full["alg"]], strict_check_header=False)
-    return jwt.encode({k: v for k, v in full.items() if v is not None}, claims, key, registry=registry)
+    """A token with these claims, by the algorithm of the key. A part of the header of None is left out."""
+    unsigned = crafted(claims, b"", **{"alg": key.alg, "kid": key.kid, **header})
+    return unsigned + encoded(_ALGORITHMS[key.alg or ""].sign(unsigned[:-1].encode(), key))
+
+
+def crafted(claims: object, signature: bytes = b"nobody's", **header: Any) -> str:
+    """A token with whatever signature, as an attacker makes one."""
+    head = {
+        name: value for name, value in {"alg": "RS256", "kid": "k", **header}.items() if value is not None
+    }
+    return ".".join(
+        encoded(part) for part in (json.dumps(head).encode(), json.dumps(claims).encode(), signature)
+    )
+
+
+def encoded(data: bytes) -> str:
+    """In base64, as all parts of a token are."""
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
 @dataclass
@@ -60,6 +78,8 @@ class FakeProvider:
     """What is answered at a path instead of what is right."""
     discovery: dict[str, Any] = field(default_factory=dict)
     """What it says of itself beside, or in place of, what is right."""
+    delay: float = 0
+    """Seconds that each answer takes."""
     denies: str | None = None
     """The error with which whoever signs in is sent back."""
     more: dict[str, Any] = field(default_factory=dict)
@@ -98,6 +118,7 @@ class FakeProvider:
     def _at(self, path: str, answer: Any) -> Any:
         async def endpoint(request: Request) -> Response:
             self.asked.append(path)
+            await asyncio.sleep(self.delay)
             if path in self.answers:
                 return self.answers[path]
             response: Response = await answer(request)

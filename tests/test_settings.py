@@ -52,6 +52,21 @@ def test_a_server_listens_on_loopback_unless_told_otherwise() -> None:
         ("STOP_DELAY", "-1", "greater than or equal to 0"),
         ("MAX_PAGE_SIZE", "1001", "less than or equal to 1000"),
         ("MAX_BODY_BYTES", "1", "greater than or equal to 1024"),
+        ("PUBLIC_URL", "secret", "must be like https://"),
+        ("PUBLIC_URL", "http://secret.example.com", "addresses of this machine only"),
+        ("PUBLIC_URL", "https://user:secret@example.com", "without a password"),
+        ("PUBLIC_URL", "https://secret.example.com/", "no slash at its end"),
+        ("SESSION_HOURS", "0", "greater than 0"),
+        ("OIDC_ISSUER", "http://secret.example.com", "addresses of this machine only"),
+        ("OIDC_ISSUER", "https://secret.example.com?a=b", "without a password, query"),
+        ("OIDC_CLIENT_ID", "secret", "set RUNGRAPH_PUBLIC_URL too"),
+        ("OIDC_SCOPES", "secret", "`openid` among them"),
+        ("OIDC_ALGORITHMS", "RS256,secret", "one with a public key"),
+        ("OIDC_ALGORITHMS", "HS256", "one with a public key"),
+        ("OIDC_ALGORITHMS", "none", "one with a public key"),
+        ("OIDC_ALGORITHMS", " ", "one with a public key"),
+        ("OIDC_LEEWAY", "-1", "greater than or equal to 0"),
+        ("OIDC_GRANTS", "secret", "must be JSON such as"),
         ("LOG_LEVEL", "loud", "'debug', 'info', 'warning' or 'error'"),
         ("GRAPHIQL", "maybe", "valid boolean"),
         ("PAGE", "maybe", "valid boolean"),
@@ -85,3 +100,23 @@ def test_a_wrong_value_is_explained_in_one_line_that_does_not_repeat_it(
 @pytest.mark.parametrize("path", ["", "/rungraph", "/team/rungraph", "/a.b/..c/~d-_", "/v1.0"])
 def test_a_base_path_may_have_any_parts_that_an_address_need_not_encode(path: str) -> None:
     assert Settings(base_path=path).base_path == path
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ({}, "RUNGRAPH_OIDC_ISSUER"),
+        ({"oidc_issuer": "https://login.example.com"}, "RUNGRAPH_OIDC_AUDIENCE"),
+        ({"oidc_audience": "rungraph"}, "RUNGRAPH_OIDC_ISSUER"),
+    ],
+)
+def test_an_openid_provider_is_named_in_full(given: dict[str, str], missing: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Settings.model_validate({"auth": "oidc", **given})
+    assert f"{missing}: RUNGRAPH_AUTH=oidc needs it" in explain(caught.value)
+
+
+def test_a_worker_gets_the_secret_of_the_page() -> None:
+    settings = Settings.model_validate({"oidc_client_secret": "s3cret"})
+    assert Settings.model_validate(settings.for_a_worker()) == settings
+    assert "s3cret" not in repr(settings)
