@@ -1,11 +1,15 @@
-"""Owns what all commands do alike: read the settings, and end with one line that says why."""
+"""Owns what all commands do alike: read the settings and durations, and end with one line that says why."""
 
+import re
+from datetime import timedelta
 from typing import NoReturn
 
 import typer
 from pydantic import ValidationError
 
 from graph.settings import Settings, explain
+
+_UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
 
 def read_settings(**given: object) -> Settings:
@@ -15,6 +19,14 @@ def read_settings(**given: object) -> Settings:
         return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
         fail(explain(error), 2)
+
+
+def parse_duration(value: str) -> timedelta:
+    """How long `90d`, `12h` or `2w` is. Raises ValueError."""
+    found = re.fullmatch(r"([0-9]{1,5})([hdw])", value, re.ASCII)
+    if found is None:
+        raise ValueError("a number of hours, days or weeks, such as 12h, 90d or 26w")
+    return int(found[1]) * _UNITS[found[2]]
 
 
 def fail(message: str, code: int = 1) -> NoReturn:

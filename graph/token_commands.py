@@ -2,8 +2,7 @@
 
 import asyncio
 import json
-import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, TypeVar
@@ -11,14 +10,13 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 import repo
-from graph.commands import fail, read_settings
+from graph.commands import fail, parse_duration, read_settings
 from graph.settings import Settings
 
 T = TypeVar("T")
 
 token_commands = typer.Typer(help="Make, list and revoke the API tokens of programs that call the server.")
 
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _DEMO_LASTS = timedelta(days=30)
 
 
@@ -47,8 +45,12 @@ def create(
     """Make a token. It alone is printed to standard output, this once: only its hash is stored."""
     kind = repo.IdentityKind.APPLICATION if user is None else repo.IdentityKind.USER
     who = repo.Identity(kind, name if user is None else user)
-    grants = frozenset(repo.Grant(role, each, domain) for each in project or [None])
-    expires_at = _time_after(expires)
+    projects: Sequence[str | None] = project or [None]
+    grants = frozenset(repo.Grant(role, each, domain) for each in projects)
+    try:
+        expires_at = None if expires == "never" else datetime.now(UTC) + parse_duration(expires)
+    except ValueError as error:
+        fail(f"--expires must be never, or {error}", 2)
 
     async def work(repository: repo.ActionRepo) -> tuple[repo.Credential, str]:
         return await repository.create_credential(
@@ -107,32 +109,20 @@ async def demo_token(settings: Settings) -> AsyncIterator[str | None]:
 
 
 def _with_repository(work: Callable[[repo.ActionRepo], Awaitable[T]]) -> T:
-    """What `work` returns on the repository, whose database is brought to the newest schema first."""
+    """What `work` returns on the repository."""
     url = read_settings().database_url
 
     async def run() -> T:
-        await repo.migrate(url)
         async with repo.open_repository(url, pool_size=1) as repository:
+            await repository.check()
             return await work(repository)
 
     try:
         return asyncio.run(run())
     except repo.InvalidArgument as error:
         fail(str(error), 2)
-    except repo.RepoError as error:
+    except (repo.RepoError, repo.SchemaOutdated) as error:
         fail(str(error))
-
-
-def _time_after(duration: str) -> datetime | None:
-    if duration == "never":
-        return None
-    found = re.fullmatch(r"([1-9][0-9]*)([smhdw])", duration, re.ASCII)
-    try:
-        if found:
-            return datetime.now(UTC) + timedelta(**{_UNITS[found[2]]: int(found[1])})
-    except OverflowError:
-        pass
-    fail("--expires is a number and one of s, m, h, d, w, such as 90d, and not too far away; or never", 2)
 
 
 def _where(token: repo.Credential) -> str:
