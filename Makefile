@@ -11,10 +11,11 @@ PAGE_PACKAGES := $(PAGE)/node_modules/.ready
 PAGE_READY := graph/static/page/.ready
 GRAPHIQL_READY := graph/static/graphiql/.ready
 NPM_TESTS_READY := tests/npm/node_modules/.ready
+AUDIT_READY := .venv-audit/.ready
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install run test soak fuzz bench bench-quick lint schema screenshots lock
+.PHONY: help install run test soak fuzz bench bench-quick lint schema screenshots lock sbom audit
 
 help:
 	@echo "make run       start Rungraph with demo runs on http://127.0.0.1:8000/"
@@ -27,6 +28,8 @@ help:
 	@echo "make lint      put the code into shape, then check style and types"
 	@echo "make schema    write schema.graphql, and what the page has of it, anew after a change of the API"
 	@echo "make screenshots   take the README's pictures of the page anew"
+	@echo "make sbom      list every package that the server and the page consist of, into build/sbom"
+	@echo "make audit     ask whether anything is known against these packages, and those of the tests"
 	@echo "make lock      write the lock files anew after a change of pyproject.toml (needs uv)"
 
 install: $(PYTHON_READY) $(GRAPHIQL_READY) $(PAGE_READY)
@@ -93,6 +96,32 @@ lock:
 	@$(UV_COMPILE) --output-file requirements.lock
 	@$(UV_COMPILE) --output-file requirements-otel.lock --extra otel --constraint requirements.lock
 	@$(UV_COMPILE) --output-file requirements-dev.lock --extra otel --group dev --constraint requirements-otel.lock
+	@$(filter-out pyproject.toml,$(UV_COMPILE)) --output-file requirements-audit.lock --group audit
+
+sbom: $(AUDIT_READY)
+	@$(CHECK_NODE)
+	@mkdir -p build/sbom
+	@for lock in requirements requirements-otel; do \
+		.venv-audit/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible \
+			--output-file build/sbom/$$lock.cdx.json $$lock.lock 2>/dev/null || exit 1; done
+	@# What the explorer of GraphiQL says about React is long out of date.
+	@for page in $(PAGE) $(GRAPHIQL); do (cd $$page && npm sbom --package-lock-only --omit=dev --legacy-peer-deps \
+		--sbom-format=cyclonedx) > build/sbom/$$(basename $$page).cdx.json || exit 1; done
+	@echo "Wrote build/sbom"
+
+# All of it is asked, also where the first has an answer already. Who cannot ask does not pass.
+audit: $(AUDIT_READY)
+	@$(CHECK_NODE)
+	@failed=; \
+	for lock in requirements-otel requirements-dev requirements-audit; do \
+		echo "Asking about $$lock.lock"; \
+		.venv-audit/bin/pip-audit --strict --require-hashes --disable-pip --progress-spinner=off \
+			--requirement $$lock.lock || failed="$$failed $$lock.lock"; done; \
+	for page in $(PAGE) $(GRAPHIQL) tests/npm; do \
+		for what in --omit=dev --include=dev; do \
+			echo "Asking about $$page $$what"; \
+			(cd $$page && npm audit $$what) || failed="$$failed $$page($$what)"; done; done; \
+	test -z "$$failed" || { echo "Something is known, or could not be asked, about:$$failed"; exit 1; }
 
 # The packages first, by hash; then this checkout itself, editable, with nothing left to download.
 $(PYTHON_READY): requirements-dev.lock pyproject.toml
@@ -106,6 +135,12 @@ $(PYTHON_READY): requirements-dev.lock pyproject.toml
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(AUDIT_READY): requirements-audit.lock
+	@echo "Installing what looks through packages into .venv-audit"
+	@test -x .venv-audit/bin/pip || $(PYTHON) -m venv .venv-audit
+	@.venv-audit/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
 CHECK_NODE = node -e 'const [major, minor] = "$(NODE_MIN)".split("."), [a, b] = process.versions.node.split("."); \
