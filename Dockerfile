@@ -8,15 +8,17 @@ COPY frontend/package.json frontend/package-lock.json ./
 RUN npm ci --no-audit --no-fund
 COPY schema.graphql /src/
 COPY frontend ./
-RUN npm run build && cd graphiql && npm run build
+RUN npm run build && npm --prefix graphiql run build
 
 # 2. Two environments from the lock files: one that builds our wheel, and the one that will run it.
 FROM python:3.11-slim AS python
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
-COPY requirements.lock requirements-dev.lock ./
+COPY requirements.lock requirements-otel.lock requirements-dev.lock ./
 RUN python -m venv /build && /build/bin/pip install --quiet --require-hashes -r requirements-dev.lock
-RUN python -m venv /opt/rungraph && /opt/rungraph/bin/pip install --quiet --require-hashes -r requirements.lock
+# With what writes traces: --build-arg REQUIREMENTS=requirements-otel.lock
+ARG REQUIREMENTS=requirements.lock
+RUN python -m venv /opt/rungraph && /opt/rungraph/bin/pip install --quiet --require-hashes -r "$REQUIREMENTS"
 COPY pyproject.toml README.md LICENSE ./
 COPY graph graph
 COPY ingest ingest
@@ -27,14 +29,19 @@ RUN /build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /whe
 
 # 3. What runs: nothing but Python and that environment, as a user who owns only /data.
 FROM python:3.11-slim
-RUN useradd --system --uid 10001 --no-create-home rungraph && install --directory --owner=rungraph /data
+RUN groupadd --system --gid 10001 rungraph \
+    && useradd --system --uid 10001 --gid rungraph --no-create-home rungraph \
+    && install --directory --owner=rungraph --group=rungraph --mode=0750 /data
 COPY --from=python /opt/rungraph /opt/rungraph
+# Others reach this address: whoever comes in shows a token, which `docker exec … rungraph token create` makes.
 ENV PATH=/opt/rungraph/bin:$PATH \
     PYTHONUNBUFFERED=1 \
+    RUNGRAPH_AUTH=token \
     RUNGRAPH_HOST=0.0.0.0 \
     RUNGRAPH_PORT=8000 \
     RUNGRAPH_DATABASE_URL=sqlite:////data/rungraph.db
-USER rungraph
+# By number: Kubernetes cannot tell from a name that it is not root.
+USER 10001:10001
 WORKDIR /data
 VOLUME /data
 EXPOSE 8000
