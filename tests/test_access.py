@@ -49,8 +49,8 @@ def test_what_a_grant_does_not_name_it_means_all_of(grant: Grant, inside: set[tu
 def test_grants_add_up_and_take_nothing_away() -> None:
     granted = access(Grant(Role.VIEWER), Grant(Role.OPERATOR, "a"), Grant(Role.WRITER, "b", "x"))
     assert granted.scopes(READ) is None
-    assert granted.scopes(ABORT) == {("a", None)}
-    assert granted.scopes(WRITE) == {("b", "x")}
+    assert granted.scopes(ABORT) == frozenset({("a", None)})
+    assert granted.scopes(WRITE) == frozenset({("b", "x")})
 
 
 def test_nobody_s_access_is_nowhere_and_everybody_s_is_everywhere() -> None:
