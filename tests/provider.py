@@ -69,6 +69,10 @@ class FakeProvider:
     """The first one signs; all are named."""
     user: dict[str, Any] = field(default_factory=lambda: {"sub": "user-1", "name": "User One"})
     """The claims of who is sent here next to sign in."""
+    signs_with: jwk.Key | None = None
+    """The key that signs ID tokens instead."""
+    secret: str = SECRET
+    """What the client has to show; empty where it has none."""
     url: str = ""
     asked: list[str] = field(default_factory=list)
     """The paths that were asked for."""
@@ -160,7 +164,7 @@ class FakeProvider:
     async def _redeem(self, request: Request) -> Response:
         form = dict(parse_qsl((await request.body()).decode()))
         self.forms.append(form)
-        if self._client(request, form) != (CLIENT, SECRET):
+        if self._client(request, form) != (CLIENT, self.secret):
             return JSONResponse({"error": "invalid_client"}, 401)
         # A code is good for once.
         asked = self._codes.pop(form.get("code", ""), None)
@@ -170,7 +174,8 @@ class FakeProvider:
         if base64.urlsafe_b64encode(digest).decode().rstrip("=") != asked["code_challenge"]:
             return JSONResponse({"error": "invalid_grant"}, 400)
         claims = {**self.claims(CLIENT, nonce=asked["nonce"]), **self.more}
-        token = signed(self.keys[0], {name: value for name, value in claims.items() if value is not None})
+        told = {name: value for name, value in claims.items() if value is not None}
+        token = signed(self.signs_with or self.keys[0], told)
         return JSONResponse({"id_token": token, "access_token": self.token(), "token_type": "Bearer"})
 
     def _client(self, request: Request, form: dict[str, str]) -> tuple[str, str]:
