@@ -16,7 +16,7 @@ import pytest
 
 from graph.app import create_app
 from graph.settings import Settings
-from repo import migrate
+from repo import Access, CredentialKind, Grant, Identity, IdentityKind, Role, migrate, open_repository
 from tests.browser import find_chromium
 from tests.serving import NODE_FOLDER, free_port, run_node, serving
 from tests.toy import toy_app
@@ -144,6 +144,31 @@ async def test_both_clients_see_what_happens_to_a_run(tmp_path: Path) -> None:
             await execute(url, UPDATE)
             for lines in (by_ws, by_sse):
                 await lines.change("RUNNING")
+
+
+async def test_both_clients_show_a_token_and_are_told_when_it_holds_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(database_url=f"sqlite:///{tmp_path / 'runs.db'}", auth="token")
+    await migrate(settings.database_url)
+    identity = Identity(IdentityKind.APPLICATION, "ci")
+    async with open_repository(settings.database_url) as repository:
+        token, secret = await repository.create_credential(
+            CredentialKind.TOKEN, "CI", identity, Access(frozenset({Grant(Role.VIEWER)}))
+        )
+        monkeypatch.setenv("RUNGRAPH_TOKEN", secret)
+        with serving(create_app(settings)) as address:
+            url = f"{address}/graphql"
+            async with client("subscribe.js", url, RUNS) as by_ws, client("events.js", url, RUNS) as by_sse:
+                assert await by_ws.next() == {"connected": True}
+                for lines in (by_ws, by_sse):
+                    assert await lines.frame() == ("SYNCED", [])
+                await repository.revoke_credential(token.id)
+                assert await by_ws.next() == {"closed": 4403}
+                (error,) = (await by_sse.next())["errors"]
+                assert error["extensions"]["code"] == "UNAUTHENTICATED"
+                # It comes again, and is refused at once.
+                assert await by_ws.next() == {"closed": 4403}
 
 
 async def test_the_example_in_graphiql_shows_what_happens(tmp_path: Path) -> None:

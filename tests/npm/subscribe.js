@@ -1,13 +1,15 @@
 // Prints what the graphql-ws client gets for several operations on one socket, a line of JSON each:
-// node subscribe.js URL QUERY...
+// node subscribe.js URL QUERY... It shows the token in RUNGRAPH_TOKEN, if there is one.
 import { createClient } from "graphql-ws";
 import WebSocket from "ws";
 
 const [url, ...queries] = process.argv.slice(2);
+const token = process.env.RUNGRAPH_TOKEN;
 const print = (line) => console.log(JSON.stringify(line));
 const client = createClient({
   url: url.replace("http", "ws"),
   webSocketImpl: WebSocket,
+  connectionParams: token ? { authorization: `Bearer ${token}` } : undefined,
   // Also where nobody listens: the server may be on its way back.
   shouldRetry: () => true,
   retryAttempts: 100,
