@@ -1,4 +1,4 @@
-"""Owns the command line: rungraph serve | migrate | schema | import | demo | watch | token."""
+"""Owns the command line: rungraph serve | migrate | schema | import | demo | watch | prune | token."""
 
 import asyncio
 import contextlib
@@ -17,6 +17,7 @@ from graph.app import create_server
 from graph.commands import fail, read_settings
 from graph.limits import Limits
 from graph.logs import configure_logs
+from graph.prune import parse_age, run_prune
 from graph.schema import build_schema as build_own_schema
 from graph.server import CannotListen, Server, listen
 from graph.settings import Settings
@@ -96,6 +97,30 @@ def migrate() -> None:
     settings = read_settings()
     _migrate(settings)
     typer.echo(f"{repo.without_password(settings.database_url)} is at the newest schema")
+
+
+@app.command()
+def prune(
+    older_than: Annotated[str, typer.Option(help="How long ago a run has ended: 12h, 90d or 26w.")],
+    project: Annotated[str | None, typer.Option(help="Only runs of this project.")] = None,
+    domain: Annotated[str | None, typer.Option(help="Only runs of this domain.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+) -> None:
+    """Remove runs that ended long ago, with their actions and events, a few at a time.
+
+    Servers may run meanwhile, and tell everybody who watches. Runs with an abort that waits for its executor
+    stay. After Ctrl-C, the same command continues.
+    """
+    try:
+        age = parse_age(older_than)
+    except ValueError as error:
+        fail(str(error), 2)
+    settings = read_settings()
+    configure_logs(settings.log_level)
+    try:
+        typer.echo(run_prune(settings, age, project, domain, dry_run))
+    except (repo.DatabaseUnavailable, repo.SchemaOutdated) as error:
+        fail(str(error))
 
 
 @schema_commands.command("print")

@@ -38,9 +38,9 @@ def id_of_action(project: str, domain: str, run_name: str, name: str) -> strawbe
     return _encode("Action", project, domain, run_name, name)
 
 
-def id_of(node: repo.Run | repo.Action | repo.ActionEvent) -> strawberry.ID:
-    """The id under which `node` finds it again."""
-    if isinstance(node, repo.Run):
+def id_of(node: repo.Run | repo.RemovedRun | repo.Action | repo.ActionEvent) -> strawberry.ID:
+    """The id under which `node` finds it again, or found it."""
+    if isinstance(node, repo.Run | repo.RemovedRun):
         return id_of_run(node.project, node.domain, node.name)
     if isinstance(node, repo.Action):
         return id_of_action(node.project, node.domain, node.run_name, node.name)

@@ -74,8 +74,11 @@ async def _which_exist(
 async def _roots_of(
     database: Database, connection: AsyncConnection, runs: Iterable[RunIdentifier]
 ) -> dict[RunIdentifier, str]:
+    """The names of the roots of those that are stored, which nobody can remove until this is committed: what
+    is added to a run that is being removed would be left behind."""
     by_key = {run.key: run for run in runs}
     statement = database.having_keys(select(c.run_key, c.name).where(is_root), c.run_key, by_key)
+    statement = statement.order_by(c.key).with_for_update(read=True, key_share=True, of=actions)
     return {by_key[run_key]: name for run_key, name in await connection.execute(statement)}
 
 

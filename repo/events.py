@@ -7,6 +7,7 @@ from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import ColumnElement, false, func, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from repo.database import Database
@@ -148,11 +149,15 @@ async def insert(
     for key, action in named.items():
         if key not in stored:
             raise ActionNotFound(f"there is no action {action}; none of the events was stored")
-    if len(batches) == 1:
-        inserted = [await database.insert_new(connection, action_events, rows)]
-    else:
-        new = set(await database.insert_which(connection, action_events, rows))
-        inserted = [_count(batch, new) for batch in batches]
+    try:
+        if len(batches) == 1:
+            inserted = [await database.insert_new(connection, action_events, rows)]
+        else:
+            new = set(await database.insert_which(connection, action_events, rows))
+            inserted = [_count(batch, new) for batch in batches]
+    except IntegrityError:
+        # The one constraint to break: the run of an action was removed since it was looked for.
+        raise ActionNotFound("an action was just removed; none of the events was stored") from None
     failed = {row["action_key"] for row in rows if row["error"] is not None}
     ended = {key for key in ending if key in failed or stored[key] is not None}
     if any(inserted) and ended:

@@ -6,20 +6,21 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Select, case, false, select
+from sqlalchemy import Select, case, false, select, true
 from sqlalchemy.sql.elements import NamedColumn
 
 from repo.database import Database, Given, Moment, constant
 from repo.events import EVENT_COLUMNS, event_of
 from repo.identifiers import ActionIdentifier
 from repo.listing import ACTION_COLUMNS, RUN_COLUMNS
-from repo.models import Action, ActionEvent, Run
+from repo.models import Action, ActionEvent, RemovedRun, Run
 from repo.phases import ActionPhase
 from repo.positions import Position
-from repo.tables import action_events, actions, is_root
+from repo.tables import action_events, actions, is_root, removal_horizon, removed_runs
 
 c = actions.c
 e = action_events.c
+r = removed_runs.c
 
 MAX_KEYS = 5_000
 """Keys that a statement names."""
@@ -162,6 +163,24 @@ class Look:
                 named[key] = ActionIdentifier(*row[-4:])
             events.append(EventRow(event_of(row, named[key]), key))
         return events
+
+
+    async def removed_runs(self, since: Position) -> list[RemovedRun] | None:
+        """The runs removed since; None where they are more than MOST_CHANGES, or not all known any more."""
+        given = self._database.since(r.transaction_id, since)
+
+        def statement() -> Select[Any]:
+            columns = (r.key, r.project, r.domain, r.name, r.revision, r.aborts_changed)
+            # The horizon comes also where there are none.
+            found = given.narrow(select(*columns)).limit(MOST_CHANGES + 1).subquery()
+            horizon = removal_horizon.c.transaction_id
+            return select(horizon, *found.c).select_from(removal_horizon.outerjoin(found, true()))
+
+        found = await self._moment.fetch(("removed runs", given.key), statement, given.values)
+        rows = found.decoded()
+        if len(rows) > MOST_CHANGES or not since.has_all_below(rows[0][0]):
+            return None
+        return [RemovedRun(*row[1:]) for row in rows if row[1] is not None]
 
 
 def _parts(keys: Collection[bytes]) -> Iterator[list[bytes]]:

@@ -1,24 +1,44 @@
-"""Owns bringing a database to the schema of this version."""
+"""Owns bringing a database to the schema of this version.
 
+Revisions are numbered. A version works on the schema of later ones too, so that servers of both may run while
+they are replaced.
+"""
+
+import asyncio
+import random
+import time
 from contextlib import aclosing
 from functools import cache
 from pathlib import Path
 
+import structlog
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from repo import restored
 from repo.database import Database, without_password
 from repo.errors import DatabaseUnavailable
 
+logger = structlog.get_logger("rungraph.migrate")
+
 _LOCK = 7_238_520_417
 """The advisory lock under which one replica at a time migrates."""
+_WAIT_FOR_A_TABLE = 2.0
+"""Seconds that a migration waits for who is at a table: everybody else who comes to it waits behind."""
+_PATIENCE = 60.0
+"""Seconds for which it is tried again."""
+_LONGEST_PAUSE = 5.0
+"""Seconds until it is tried again, at the most."""
+_LOCK_NOT_AVAILABLE = "55P03"
 
 
 class SchemaOutdated(Exception):
-    """The database is not at the newest schema of this version."""
+    """The database is not at the schema of this version, nor at a later one."""
 
 
 def _config() -> Config:
@@ -35,22 +55,37 @@ def head() -> str:
     return newest
 
 
+def revision(connection: Connection) -> str | None:
+    """Which revision the schema of the database is at; None where it has none."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def is_newer(current: str | None) -> bool:
+    """Whether a revision is one of a later version."""
+    return current is not None and current.isdecimal() and int(current) > int(head())
+
+
 def is_at_head(connection: Connection) -> None:
-    """Return where the database is at the newest schema. Raises SchemaOutdated."""
-    current = MigrationContext.configure(connection).get_current_revision()
-    if current != head():
-        raise SchemaOutdated(f"the schema is at {current}, this version needs {head()}")
+    """Return where the database is at the newest schema, or at a later version's. Raises SchemaOutdated."""
+    current = revision(connection)
+    if current != head() and not is_newer(current):
+        raise SchemaOutdated(f"the schema is at {current}, this version needs {head()}: run rungraph migrate")
 
 
 def _upgrade(connection: Connection) -> None:
+    current = revision(connection)
+    if is_newer(current):
+        logger.info("the schema is a later version's, with which this one works", schema=current, own=head())
+        return
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
 
 
 async def migrate(url: str) -> None:
-    """Bring the database to the newest schema, in one transaction. Any number of processes may call
-    this at once: one works, the others wait and find nothing to do. Raises DatabaseUnavailable."""
+    """Bring the database to the newest schema, in one transaction. One that is at a later version's stays as
+    it is. Any number of processes may call this at once: one works, the others wait and find nothing to do.
+    Raises DatabaseUnavailable."""
     database = Database(url, pool_size=1)
     try:
         try:
@@ -61,11 +96,38 @@ async def migrate(url: str) -> None:
             raise DatabaseUnavailable(
                 f"the database {without_password(url)} cannot be opened: {reason}"
             ) from error
-        async with aclosing(connection), connection.begin():
-            if database.is_sqlite:
-                await connection.execute(text("BEGIN IMMEDIATE"))
-            else:
-                await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-            await connection.run_sync(_upgrade)
+        async with aclosing(connection):
+            await _migrate_patiently(database, connection)
     finally:
         await database.close()
+
+
+async def _migrate_patiently(database: Database, connection: AsyncConnection) -> None:
+    given_up_at, pause = time.monotonic() + _PATIENCE, 0.5
+    while True:
+        try:
+            async with connection.begin():
+                await _migrate(database, connection)
+            return
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
+                raise
+            if time.monotonic() > given_up_at:
+                raise DatabaseUnavailable(
+                    f"the schema could not be changed within {_PATIENCE:.0f} s: other transactions held a "
+                    "table all the time. End them (pg_stat_activity has them), and try again"
+                ) from error
+        logger.warning("cannot change the schema yet: others are at a table")
+        await asyncio.sleep(random.uniform(pause / 2, pause))
+        pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+async def _migrate(database: Database, connection: AsyncConnection) -> None:
+    if database.is_sqlite:
+        await connection.execute(text("BEGIN IMMEDIATE"))
+    else:
+        await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        await connection.execute(text(f"SET LOCAL lock_timeout = {_WAIT_FOR_A_TABLE * 1000:.0f}"))
+    await connection.run_sync(_upgrade)
+    if not database.is_sqlite:
+        await restored.renumber(connection)

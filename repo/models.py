@@ -299,6 +299,26 @@ class Run(ActionRecord):
 
 
 @dataclass(frozen=True, slots=True)
+class RemovedRun:
+    """A run that is not there any more."""
+
+    key: bytes
+    """That of its root."""
+    project: str
+    domain: str
+    name: str
+    revision: int
+    """Above every one that it had."""
+    aborts_changed: bool
+    """Whether somebody may still hold an abort of it for one that waits."""
+
+    @property
+    def run_key(self) -> bytes:
+        """The key of the run, with which that of the root begins."""
+        return self.key[:16]
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """An attribute that is there where all of some fields have a value, and then has fields of its own."""
 

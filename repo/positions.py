@@ -21,6 +21,10 @@ class Position:
         """Whether what this transaction wrote has been seen."""
         return transaction_id < self.upper and transaction_id not in self.open
 
+    def has_all_below(self, transaction_id: int) -> bool:
+        """Whether what all transactions below this one wrote has been seen."""
+        return self.upper >= transaction_id and all(number >= transaction_id for number in self.open)
+
     def below(self, transaction_id: int) -> "Position":
         """What has been seen of the transactions below this one; all others have not been."""
         opened = frozenset(number for number in self.open if number < transaction_id)

@@ -4,6 +4,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     ColumnElement,
@@ -187,6 +188,10 @@ removed_runs = Table(
     Column("project", Name, nullable=False),
     Column("domain", Name, nullable=False),
     Column("name", Name, nullable=False),
+    # Above the one that the root had.
+    Column("revision", BigInteger, nullable=False),
+    # Whether somebody may still hold an abort of it for one that waits.
+    Column("aborts_changed", Boolean, nullable=False),
     Column("removed_at", UtcDateTime, nullable=False),
     PrimaryKeyConstraint("transaction_id", "key"),
 )

@@ -15,6 +15,7 @@ from repo import (
     Frame,
     FrameKind,
     NotFound,
+    RemovedRun,
     RunFilter,
     RunIdentifier,
 )
@@ -33,8 +34,8 @@ async def frame(stream: AsyncGenerator[Frame[Action], None]) -> Frame[Action]:
         return await anext(stream)
 
 
-def names(found: Sequence[Action]) -> list[tuple[str, str, int]]:
-    return [(one.project, one.name, one.abort_attempt_count) for one in found]
+def names(found: Sequence[Action | RemovedRun]) -> list[tuple[str, str, int]]:
+    return [(one.project, one.name, one.abort_attempt_count) for one in found if isinstance(one, Action)]
 
 
 async def test_an_executor_gets_what_waits_then_what_comes_and_what_waits_no_more(

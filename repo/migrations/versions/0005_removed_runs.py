@@ -26,6 +26,8 @@ def upgrade() -> None:
         sa.Column("project", name, nullable=False),
         sa.Column("domain", name, nullable=False),
         sa.Column("name", name, nullable=False),
+        sa.Column("revision", sa.BigInteger, nullable=False),
+        sa.Column("aborts_changed", sa.Boolean, nullable=False),
         sa.Column("removed_at", time, nullable=False),
         sa.PrimaryKeyConstraint("transaction_id", "key", name="pk_removed_runs"),
     )

@@ -1,0 +1,61 @@
+"""Owns `rungraph prune`: removing runs that ended long ago, and saying how far it is."""
+
+import asyncio
+import re
+from contextlib import nullcontext
+from datetime import timedelta
+
+from rich.console import Console
+
+import repo
+from graph.settings import Settings
+
+_UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+
+
+def parse_age(value: str) -> timedelta:
+    """How long `90d`, `12h` or `2w` is. Raises ValueError."""
+    found = re.fullmatch(r"([0-9]{1,5})([hdw])", value)
+    if found is None:
+        raise ValueError("--older-than must be a number of hours, days or weeks, such as 12h, 90d or 26w")
+    return int(found[1]) * _UNITS[found[2]]
+
+
+async def prune(
+    settings: Settings,
+    older_than: timedelta,
+    project: str | None,
+    domain: str | None,
+    dry_run: bool,
+    console: Console,
+) -> repo.Pruned:
+    """Remove the runs, and show on the console how far it is. Raises DatabaseUnavailable, and SchemaOutdated
+    where the database has to be migrated first."""
+    done = repo.Pruned()
+    status = console.status("looking for runs") if console.is_terminal else nullcontext()
+    async with repo.open_repository(settings.database_url, 2, settings.broadcast_url) as repository:
+        await repository.check()
+        with status as shown:
+            async for done in repository.prune(older_than, project, domain, dry_run):
+                if shown is not None:
+                    shown.update(say(done, dry_run))
+                elif not dry_run:
+                    console.print(say(done, dry_run))
+    return done
+
+
+def say(done: repo.Pruned, dry_run: bool) -> str:
+    """What was removed, in words."""
+    runs, actions = (
+        f"{count:,} {word}{'' if count == 1 else 's'}"
+        for count, word in ((done.runs, "run"), (done.actions, "action"))
+    )
+    return f"{'would remove' if dry_run else 'removed'} {runs} with {actions}"
+
+
+def run_prune(
+    settings: Settings, older_than: timedelta, project: str | None, domain: str | None, dry_run: bool
+) -> str:
+    """What was removed, in words. Raises as `prune` does. After Ctrl-C, the same command goes on."""
+    console = Console(stderr=True, highlight=False)
+    return say(asyncio.run(prune(settings, older_than, project, domain, dry_run, console)), dry_run)

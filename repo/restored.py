@@ -1,0 +1,44 @@
+"""Owns what is done to a database that was restored into another PostgreSQL, whose transactions are numbered
+anew: what the rows say that wrote them lies in its future."""
+
+import structlog
+from sqlalchemy import case, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from repo.tables import action_events, actions, removal_horizon, removed_runs
+
+logger = structlog.get_logger("rungraph.restored")
+
+_SEEN_BY_ALL = 0
+"""A number below every position."""
+
+
+async def renumber(connection: AsyncConnection) -> None:
+    """Let all rows that come from another life of the database count as seen by everybody. Those who watched
+    it then begin anew: their cursors name that life. There are none unless it was just restored, which two
+    indexes tell at once."""
+    (future,) = (
+        await connection.execute(
+            text("SELECT CAST(CAST(pg_snapshot_xmax(s) AS TEXT) AS BIGINT) FROM pg_current_snapshot() AS s")
+        )
+    ).one()
+    state = actions.c.state_transaction_id
+    changed = await connection.execute(
+        actions.update()
+        .where(actions.c.transaction_id >= future)
+        .values(
+            transaction_id=_SEEN_BY_ALL,
+            state_transaction_id=case((state.is_not(None), _SEEN_BY_ALL)),
+            revision=actions.c.revision,
+        )
+    )
+    events = await connection.execute(
+        action_events.update()
+        .where(action_events.c.transaction_id >= future)
+        .values(transaction_id=_SEEN_BY_ALL)
+    )
+    await connection.execute(removed_runs.delete().where(removed_runs.c.transaction_id >= future))
+    horizon = removal_horizon.c.transaction_id
+    await connection.execute(removal_horizon.update().where(horizon >= future).values(transaction_id=0))
+    if changed.rowcount or events.rowcount:
+        logger.info("the database was restored", actions=changed.rowcount, events=events.rowcount)
