@@ -159,8 +159,9 @@ class Gate:
             return kept[0]
         try:
             caller = await self._look_up(key, secret)
-        except RequestRefused:
-            self._on_refused(connection)
+        except RequestRefused as refused:
+            if refused.status == 401:
+                self._on_refused(connection)
             raise
         except repo.DatabaseUnavailable as error:
             raise RequestRefused(503, error.code, str(error), retry_after="1") from error

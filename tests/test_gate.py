@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,7 +15,7 @@ from starlette.requests import HTTPConnection
 
 from graph import gate as gate_module
 from graph.app import create_app
-from graph.caller import ANYBODY
+from graph.caller import ANYBODY, Caller
 from graph.envelope import RequestRefused
 from graph.gate import COOKIE, Gate
 from graph.settings import Settings
@@ -33,6 +34,9 @@ NEVER = 3600.0
 
 VIEWER = "{ viewer { identity { subject } } }"
 RUNS = "subscription { runs { kind runs { name phase } } }"
+CREATE = """mutation {
+  createAction(input: {id: {project: "p", domain: "d", runName: "r", name: "a"}}) { created }
+}"""
 INIT = {"type": "connection_init"}
 
 UNKNOWN = "rg_" + 43 * "A"
@@ -161,10 +165,8 @@ async def test_nothing_of_a_request_is_read_before_it_is_known_who_calls(client:
 async def test_nothing_is_executed_for_whoever_is_refused(
     client: GraphQLClient, repository: ActionRepo
 ) -> None:
-    create = """mutation {
-      createAction(input: {id: {project: "p", domain: "d", runName: "r", name: "a"}}) { created } }"""
     for headers in ({}, bearer(UNKNOWN)):
-        response = await client.post("/graphql", json={"query": create}, headers=headers)
+        response = await client.post("/graphql", json={"query": CREATE}, headers=headers)
         assert response.status_code == 401
     assert await repository.list_projects() == {}
 
@@ -275,6 +277,25 @@ async def test_what_is_unknown_is_not_kept_and_who_shows_it_is_told_of(repositor
     with pytest.raises(RequestRefused):
         await gate.caller(connection())
     assert not refused, "who shows nothing guesses nothing"
+
+
+@pytest.mark.parametrize(("status", "is_told"), [(401, True), (503, False)])
+async def test_what_is_no_secret_of_ours_is_for_somebody_else_to_say(
+    repository: ActionRepo, status: int, is_told: bool
+) -> None:
+    """Who signed it may be away, which is not the fault of whoever shows it."""
+    refused: list[HTTPConnection] = []
+
+    async def jwt(token: str) -> Caller:
+        if token == "good":
+            return ANYBODY
+        raise RequestRefused(status, "CODE", "no")
+
+    gate = Gate(repository, jwt=jwt, on_refused=refused.append)
+    assert await gate.caller(connection(authorization="Bearer good")) is ANYBODY
+    with pytest.raises(RequestRefused):
+        await gate.caller(connection(authorization="Bearer bad"))
+    assert bool(refused) == is_told
 
 
 async def test_only_so_many_callers_are_kept(repository: ActionRepo, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -454,8 +475,9 @@ async def test_nothing_is_begun_on_a_socket_after_the_token_has_expired(
     _, secret = await token(repository, lasts=1)
     async with connected(url, authorization(secret)) as socket:
         await asyncio.sleep(1)
-        await socket.subscribe("a", VIEWER)
+        await socket.subscribe("a", CREATE)
         assert await socket.close_code() == 4403
+    assert await repository.list_projects() == {}
 
 
 @asynccontextmanager
@@ -530,6 +552,37 @@ async def test_streams_stay_while_nobody_can_say_what_was_revoked(
                     come_back()
                 await repository.revoke_credential(id)
                 assert await socket.close_code() == 4403
+
+
+async def test_whoever_shows_what_is_stored_nowhere_is_here_until_it_expires(
+    repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a token of an OpenID provider: nobody but the clock says that it holds no more."""
+    monkeypatch.setattr(gate_module, "_CHECK_EVERY", 0.1)
+    gate, ended = Gate(repository), asyncio.Event()
+    caller = replace(ANYBODY, expires_at=time.time() + 0.5)
+    async with asyncio.timeout(SECONDS), gate.watching():
+        with gate.admit(caller, ended.set) as admission:
+            await ended.wait()
+            assert not admission.holds
+            assert caller.expires_at is not None
+            assert time.time() >= caller.expires_at
+
+
+async def test_who_was_put_out_does_not_come_in_again_by_what_is_kept(
+    repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate_module, "_CHECK_EVERY", 0.1)
+    monkeypatch.setattr(gate_module, "_KEPT_FOR", NEVER)
+    id, secret = await token(repository)
+    gate, ended = Gate(repository), asyncio.Event()
+    asking = connection(authorization=f"Bearer {secret}")
+    async with asyncio.timeout(SECONDS), gate.watching():
+        with gate.admit(await gate.caller(asking), ended.set):
+            await repository.revoke_credential(id)
+            await ended.wait()
+        with pytest.raises(RequestRefused):
+            await gate.caller(asking)
 
 
 async def test_whoever_leaves_is_not_asked_about_any_more(repository: ActionRepo) -> None:
