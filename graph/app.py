@@ -30,6 +30,7 @@ from graph.server import Server
 from graph.settings import Settings, split_origins, split_words
 from graph.sign_in import SignIn
 from graph.telemetry import Telemetry
+from graph.throttle import Throttle
 from graph.webhook import Webhook
 from repo import ActionRepo, Permission, open_repository
 
@@ -48,6 +49,7 @@ def create_app(settings: Settings) -> Starlette:
     tracing = _tracing() if settings.tracing else None
     provider = _provider(settings) if settings.auth == "oidc" else None
     sign_in = SignIn(settings, provider) if settings.auth != "none" else None
+    throttle = _throttle(settings)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -62,7 +64,8 @@ def create_app(settings: Settings) -> Starlette:
             _reconciler(settings, repository).running() as reconciler,
             measuring(repository, endpoint, reconciler) as app.state.metrics,
             provider.running() if provider is not None else nullcontext(),
-            _gate(settings, repository, provider).watching() as app.state.gate,
+            throttle.running(),
+            _gate(settings, repository, provider, throttle).watching() as app.state.gate,
         ):
             app.state.repository = repository
             yield
@@ -87,6 +90,7 @@ def create_app(settings: Settings) -> Starlette:
         max_subscriptions=settings.max_subscriptions,
         allowed_origins=split_origins(settings.allowed_origins),
         telemetry=Telemetry(settings.log_operations, tracing),
+        throttle=throttle,
     )
     app = Starlette(routes=_routes(settings, endpoint, sign_in), lifespan=lifespan)
     app.state.is_stopping = lambda: False
@@ -110,13 +114,26 @@ def _provider(settings: Settings) -> Provider:
     return Provider(rules, parse_rules(settings.oidc_grants))
 
 
-def _gate(settings: Settings, repository: ActionRepo, provider: Provider | None) -> Gate:
+def _throttle(settings: Settings) -> Throttle:
+    return Throttle(
+        rate_limit=settings.rate_limit,
+        auth_failures=settings.auth_failures,
+        storage=settings.rate_limit_storage,
+        most_per_address=settings.max_connections_per_address,
+        most_per_caller=settings.max_connections_per_caller,
+    )
+
+
+def _gate(
+    settings: Settings, repository: ActionRepo, provider: Provider | None, throttle: Throttle
+) -> Gate:
     if settings.auth == "none":
         return Gate(None)
     return Gate(
         repository,
         jwt=provider.caller_of if provider is not None else None,
         cookie=cookies_of(settings).session,
+        on_refused=throttle.note_failure,
     )
 
 
@@ -177,7 +194,15 @@ def _redirect(to: str) -> Callable[[Request], Awaitable[Response]]:
 def create_server(settings: Settings, **options: Any) -> Server:
     """The application as a server, with other options of Server."""
     app = create_app(settings)
-    server = Server(app, settings.host, settings.port, stop_delay=settings.stop_delay, **options)
+    server = Server(
+        app,
+        settings.host,
+        settings.port,
+        stop_delay=settings.stop_delay,
+        request_timeout=settings.request_timeout,
+        trusted_proxies=split_origins(settings.trusted_proxies),
+        **options,
+    )
     app.state.is_stopping = lambda: server.should_exit
     return server
 

@@ -34,7 +34,8 @@ from graph.execution.engine import Answer, Engine, encode, formatted
 from graph.gate import Gate
 from graph.live import Ask, Live
 from graph.telemetry import REQUEST_ID, Call, Telemetry
-from graph.websocket import Socket, WebSocketHandler
+from graph.throttle import Connection, Throttle
+from graph.websocket import CONNECTION, Socket, WebSocketHandler
 
 ANSWERS = (JSON, GRAPHQL_RESPONSE, EVENT_STREAM)
 """The media types of answers; the first is for clients that name none."""
@@ -72,6 +73,7 @@ class GraphQLEndpoint(GraphQL[object, None]):
         max_subscriptions: int,
         allowed_origins: Sequence[str] = (),
         telemetry: Telemetry | None = None,
+        throttle: Throttle | None = None,
     ) -> None:
         super().__init__(
             engine.schema,
@@ -83,6 +85,7 @@ class GraphQLEndpoint(GraphQL[object, None]):
         )
         self.engine = engine
         self.telemetry = telemetry or Telemetry()
+        self.throttle = throttle or Throttle()
         self.new_context = new_context
         self._max_body_bytes = max_body_bytes
         self._graphiql = graphiql
@@ -90,25 +93,40 @@ class GraphQLEndpoint(GraphQL[object, None]):
         self.live = Live(lambda result: encode(formatted(result)), engine.operation)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket":
-            # Without a context: each of its operations gets one.
-            with self.telemetry.connection(scope):
-                await self.run(WebSocket(scope, receive, send), context=None)
-            return None
+        with self.throttle.connection() as connection:
+            if scope["type"] == "websocket":
+                await self._converse(WebSocket(scope, receive, send), connection)
+            else:
+                await self._answer_request(Request(scope, receive), connection, send)
+
+    async def _converse(self, websocket: WebSocket, connection: Connection) -> None:
+        try:
+            connection.comes_from(websocket)
+        except RequestRefused as refusal:
+            await websocket.send_denial_response(self._refuse(refusal))
+            return
+        websocket.scope[CONNECTION] = connection
+        # Without a context: each of its operations gets one.
+        with self.telemetry.connection(websocket.scope):
+            await self.run(websocket, context=None)
+
+    async def _answer_request(self, request: Request, connection: Connection, send: Send) -> None:
+        scope, receive = request.scope, request.receive
         call = self.telemetry.begin(scope, "http")
         try:
-            response = await self._respond(Request(scope, receive), call)
+            connection.comes_from(request)
+            response = await self._respond(request, call, connection)
         except RequestRefused as refusal:
             response = self._refuse(refusal)
             call.note_codes([refusal.code])
             call.end(None, refusal.status)
         except ClientDisconnect:
-            return None
+            return
         response.headers["Vary"] = "Accept"
         response.headers[REQUEST_ID] = call.request_id
         await response(scope, receive, send)
 
-    async def _respond(self, request: Request, call: Call) -> Response:
+    async def _respond(self, request: Request, call: Call, connection: Connection) -> Response:
         if request.method not in ALLOWED:
             raise _not_allowed("GraphQL is asked by GET or POST.", "GET, POST")
         if request.method == "GET" and self._graphiql is not None and "query" not in request.query_params:
@@ -120,6 +138,8 @@ class GraphQLEndpoint(GraphQL[object, None]):
         # Before the body: nobody has it read who may not call.
         caller = await request.app.state.gate.caller(request)
         call.caller = caller.key
+        connection.belongs_to(caller)
+        await self.throttle.admit(caller)
         parameters = await read_parameters(request, self._max_body_bytes)
         context = await self.new_context(request, caller)
         if media_type == EVENT_STREAM:

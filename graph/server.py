@@ -7,8 +7,9 @@ import gc
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
+from typing import Any
 
 import structlog
 import uvicorn
@@ -59,6 +60,14 @@ _TWO_BYTES, _EIGHT_BYTES = 126, 65_536
 
 _COLLECT_AFTER = 10_000
 """Objects more than before, after which Python looks for those that only hold each other."""
+
+REQUEST_TIMEOUT = 20.0
+"""Seconds that a request may take to arrive, unless told otherwise."""
+
+_TOO_SLOW = (
+    b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-type: text/plain; charset=utf-8\r\n"
+    b"content-length: 33\r\n\r\nThe request took too long to come"
+)
 
 _NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
@@ -129,8 +138,70 @@ class _Impatient(asyncio.Protocol):
             self._next_look = None
 
 
+class _Config(uvicorn.Config):
+    """Uvicorn's, with what connections of ours have to know beside it."""
+
+    def __init__(self, app: ASGIApp, *, request_timeout: float, **rest: Any) -> None:
+        super().__init__(app, **rest)
+        self.request_timeout = request_timeout
+
+
 class HttpConnection(_Impatient, HttpToolsProtocol):
-    """Uvicorn's connection of HTTP, which ends streams of events when the server stops."""
+    """Uvicorn's connection of HTTP, which waits only so long for a request, and ends streams of events when
+    the server stops."""
+
+    config: _Config
+    _coming: asyncio.TimerHandle | None = None
+    """When a request has to be here whole that is coming."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait_for_request()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        # Most requests come in one piece, and have no timer.
+        cycle: Any = self.cycle
+        if self._coming is None and (cycle is None or cycle.response_complete or cycle.more_body):
+            # It may be a websocket by now, which has a protocol of its own.
+            if self.transport.get_protocol() is self:
+                self._wait_for_request()
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._wait_no_more()
+
+    def handle_websocket_upgrade(self) -> None:
+        self._wait_no_more()
+        super().handle_websocket_upgrade()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._wait_no_more()
+        super().connection_lost(exc)
+
+    def _wait_for_request(self) -> None:
+        self._coming = self.loop.call_later(self.config.request_timeout, self._give_up)
+
+    def _wait_no_more(self) -> None:
+        if self._coming is not None:
+            self._coming.cancel()
+            self._coming = None
+
+    def _give_up(self) -> None:
+        self._coming = None
+        cycle: Any = self.cycle
+        scope: Any = self.scope
+        if cycle is None or cycle.scope is not scope:
+            # A browser may connect without asking for anything, and needs no answer to that.
+            is_asked = scope is not None
+        else:
+            is_asked = not cycle.response_started
+            # As if the client had left: nobody waits for the rest.
+            cycle.disconnected = True
+            cycle.message_event.set()
+        if is_asked:
+            self.transport.write(_TOO_SLOW)
+        self.transport.close()
 
     def shutdown(self) -> None:
         super().shutdown()
@@ -191,7 +262,8 @@ class Server(uvicorn.Server):
 
     A signal stops it: it goes on for `stop_delay` seconds, in which `should_exit` is true already, then it
     listens no more and ends its connections. A second signal cuts the delay short. `on_start` is called
-    when it has begun to serve.
+    when it has begun to serve. A request has to be here whole within `request_timeout` seconds. Which address
+    a client has, the headers of `trusted_proxies` say, which are addresses and networks.
     """
 
     def __init__(
@@ -201,13 +273,16 @@ class Server(uvicorn.Server):
         port: int,
         *,
         stop_delay: float = 0,
+        request_timeout: float = REQUEST_TIMEOUT,
+        trusted_proxies: Sequence[str] = (),
         on_start: Callable[[], None] = lambda: None,
     ) -> None:
         self.stop_delay = stop_delay
         self._on_start = on_start
         super().__init__(
-            uvicorn.Config(
+            _Config(
                 app,
+                request_timeout=request_timeout,
                 host=host,
                 port=port,
                 http=HttpConnection,
@@ -222,6 +297,9 @@ class Server(uvicorn.Server):
                 log_config=None,
                 # Addresses hold variables of GET requests, which are nobody's business.
                 access_log=False,
+                # By default it takes the address that a client claims to have, from anybody on this machine.
+                proxy_headers=bool(trusted_proxies),
+                forwarded_allow_ips=list(trusted_proxies),
                 server_header=False,
                 timeout_graceful_shutdown=_FINISH,
                 backlog=_BACKLOG,

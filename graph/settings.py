@@ -2,6 +2,7 @@
 
 import re
 from importlib.util import find_spec
+from ipaddress import ip_network
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ import repo
 from graph.addresses import check_safe_address, is_loopback
 from graph.grants import parse_rules
 from graph.jwt import ALGORITHMS
+from graph.throttle import check_rate
 from graph.webhook import check_url
 
 PREFIX = "RUNGRAPH_"
@@ -127,6 +129,27 @@ def _workers(value: int, info: ValidationInfo) -> int:
             f"more than one would not hear of each other's writes over memory://: set {PREFIX}BROADCAST_URL "
             "to the URL of the database, or to redis://…"
         )
+    return value
+
+
+def _rate(value: str) -> str:
+    check_rate(value)
+    return value
+
+
+def _rate_limit_storage(value: str) -> str:
+    parts = urlsplit(value)
+    if value != "memory://" and not (parts.scheme in ("redis", "rediss") and parts.hostname):
+        raise ValueError("must be `memory://` or like redis://HOST:PORT")
+    return value
+
+
+def _trusted_proxies(value: str) -> str:
+    try:
+        for each in split_origins(value):
+            ip_network(each)
+    except ValueError:
+        raise ValueError("every one must be an address or a network, such as 10.0.0.0/8") from None
     return value
 
 
@@ -318,8 +341,41 @@ class Settings(BaseSettings):
         description="How many seconds a query or mutation may take, and each statement that is sent to the "
         "database.",
     )
+    request_timeout: float = Field(
+        default=20, gt=0, le=3600, description="How many seconds a request may take to arrive, body included."
+    )
     introspection: bool = Field(
         default=True, description="Whether operations may ask for the schema. GraphiQL needs it."
+    )
+    rate_limit: Annotated[str, AfterValidator(_rate)] = Field(
+        default="10000/10seconds",
+        description="How many operations a caller may send, such as `1000/minute`; empty for any number. Who "
+        "is not asked who they are is not counted.",
+    )
+    auth_failures: Annotated[str, AfterValidator(_rate)] = Field(
+        default="20/minute",
+        description="How often an address may show what is not good, such as a wrong token, before it is "
+        "told to wait; empty for any number.",
+    )
+    rate_limit_storage: Annotated[str, AfterValidator(_rate_limit_storage)] = Field(
+        default="memory://",
+        description="Where operations and failures are counted: `memory://` in each process, or in a Redis "
+        "for all of them, `redis://…`.",
+    )
+    max_connections_per_address: int = Field(
+        default=5000,
+        ge=1,
+        description="How many websockets and running requests an address may have in a process.",
+    )
+    max_connections_per_caller: int = Field(
+        default=1000,
+        ge=1,
+        description="The same for a caller who says who they are.",
+    )
+    trusted_proxies: Annotated[str, AfterValidator(_trusted_proxies)] = Field(
+        default="",
+        description="Addresses and networks of proxies, separated by commas, that are believed about whom "
+        "they pass on (`X-Forwarded-For`, `X-Forwarded-Proto`).",
     )
     max_subscriptions: int = Field(
         default=100, ge=1, description="How many operations one websocket may have at a time."

@@ -31,6 +31,10 @@ from graph.gate import Admission, Gate
 from graph.live import Ask, Live, Piece
 from graph.server import FRAMES
 from graph.telemetry import Call
+from graph.throttle import Connection, Throttle
+
+CONNECTION = "rungraph.connection"
+"""Where in the scope of ASGI a websocket has its `Connection`."""
 
 _MAX_REASON = 123
 """Bytes that the reason in a close frame may have."""
@@ -104,6 +108,12 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler[object, None]):
                 # A client knows what to do by the code: not to come again, or to come a little later.
                 await self.websocket.close(*(_FORBIDDEN if refusal.status == 401 else _TRY_AGAIN_LATER))
                 return
+            connection: Connection = self.websocket.ws.scope[CONNECTION]
+            try:
+                connection.belongs_to(caller)
+            except RequestRefused:
+                await self.websocket.close(*_TRY_AGAIN_LATER)
+                return
             self.admission = gate.admit(caller, self._end)
         await super().handle_connection_init(message)
         # A task that was cancelled keeps all that it was about.
@@ -171,6 +181,8 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler[object, None]):
         admission = self.admission
         assert admission is not None
         call.caller = admission.caller.key
+        throttle: Throttle = self.view.throttle  # type: ignore[attr-defined]
+        await throttle.admit(admission.caller)
 
         def write(piece: Piece) -> bool:
             if operation.completed:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from starlette.types import ASGIApp
 
@@ -18,13 +19,14 @@ _SECONDS = 15
 
 
 @contextmanager
-def serving(app: ASGIApp, port: int = 0) -> Iterator[str]:
-    """The address, such as http://127.0.0.1:41234, of the application behind uvicorn, in a thread."""
+def serving(app: ASGIApp, port: int = 0, **options: Any) -> Iterator[str]:
+    """The address, such as http://127.0.0.1:41234, of the application behind uvicorn, in a thread. `options`
+    are those of Server."""
     with socket.socket() as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(("127.0.0.1", port))
         port = listening.getsockname()[1]
-        server = Server(app, "127.0.0.1", port)
+        server = Server(app, "127.0.0.1", port, **options)
         thread = threading.Thread(target=asyncio.run, args=(server.serve([listening]),), daemon=True)
         thread.start()
         try:

@@ -76,6 +76,7 @@ ROOMS = {
     "graph.webhook": Room(GRAPH.libraries | {"httpx2"}, GRAPH.packages, GRAPH.modules),
     # It is only imported where traces are wanted: what it needs is an extra.
     "graph.tracing": Room(GRAPH.libraries | {"opentelemetry"}, GRAPH.packages, GRAPH.modules),
+    "graph.throttle": Room(GRAPH.libraries | {"limits", "redis"}, GRAPH.packages, GRAPH.modules),
     # It writes the frames of websockets itself, below ASGI.
     "graph.server": Room(GRAPH.libraries | {"websockets"}, GRAPH.packages, GRAPH.modules),
     # The command line starts everything, the importer and the demo too.

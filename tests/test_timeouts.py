@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -20,6 +20,7 @@ from tests.client import GraphQLClient
 from tests.making import make_run
 from tests.serving import serving
 from tests.sockets import connected
+from tests.toy import toy_app
 
 SECONDS = 20
 LIMIT = 0.5
@@ -199,3 +200,66 @@ async def test_a_subscription_goes_on_for_longer_than_an_operation_may_take(data
             async with open_repository(database_url) as repository:
                 await make_run(repository)
             assert (await socket.data("1"))["runs"] == [{"name": "nightly-1"}]
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """Of a server on which requests have little time to arrive."""
+    with serving(toy_app(), request_timeout=LIMIT) as url:
+        yield int(url.rpartition(":")[2])
+
+
+async def sent(port: int, *parts: bytes, every: float = LIMIT / 5) -> bytes:
+    """What comes back to a client that sends these parts slowly, until the connection is closed."""
+    async with asyncio.timeout(SECONDS):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            for part in parts:
+                writer.write(part)
+                await asyncio.sleep(every)
+            return await reader.read()
+        except ConnectionError:
+            return b""
+        finally:
+            writer.close()
+
+
+HEAD = b"POST /graphql HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+BODY = b'{"query": "{ __typename }"}'
+WHOLE = HEAD + b"content-length: %d\r\n\r\n" % len(BODY) + BODY
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        pytest.param([HEAD], id="a head that never ends"),
+        pytest.param([HEAD, *[b"x: y\r\n"] * 30], id="a head that trickles"),
+        pytest.param([HEAD + b"content-length: 100\r\n\r\n{"], id="a body that never comes"),
+        pytest.param([HEAD + b"content-length: 100\r\n\r\n", *[b"{"] * 30], id="a body that trickles"),
+    ],
+)
+async def test_a_request_that_does_not_arrive_is_not_waited_for(port: int, parts: list[bytes]) -> None:
+    answer = await sent(port, *parts[:5])
+    assert answer.startswith(b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n")
+
+
+@pytest.mark.parametrize("parts", [[], [b"\r\n"] * 5], ids=["nothing", "empty lines"])
+async def test_a_connection_without_a_request_is_closed_without_an_answer(
+    port: int, parts: list[bytes]
+) -> None:
+    assert await sent(port, *parts) == b""
+    answer = await sent(port, WHOLE, *parts)
+    assert answer.count(b"HTTP/1.1") == 1
+
+
+async def test_the_time_begins_anew_with_each_request(port: int) -> None:
+    answer = await sent(port, *[WHOLE[:50], WHOLE[50:]] * 8)
+    assert answer.count(b"HTTP/1.1 200") == 8
+    assert answer.count(b"HTTP/1.1 408") == 0
+
+
+async def test_an_answer_and_a_websocket_may_take_longer_than_a_request(port: int) -> None:
+    async with connected(f"http://127.0.0.1:{port}/graphql") as socket:
+        await asyncio.sleep(2 * LIMIT)
+        await socket.send({"type": "ping"})
+        assert await socket.next() == {"type": "pong"}
