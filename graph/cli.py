@@ -1,4 +1,4 @@
-"""Owns the command line: rungraph serve | migrate | schema | import | demo | watch | prune | token."""
+"""Owns the command line: rungraph serve, and all the other commands."""
 
 import asyncio
 import contextlib
@@ -14,10 +14,11 @@ from rich.console import Console
 
 import repo
 from graph.app import create_server
-from graph.commands import fail, read_settings
+from graph.commands import fail, parse_duration, read_settings
+from graph.doctor import run_doctor
 from graph.limits import Limits
 from graph.logs import configure_logs
-from graph.prune import parse_age, run_prune
+from graph.prune import run_prune
 from graph.schema import build_schema as build_own_schema
 from graph.server import CannotListen, Server, listen
 from graph.settings import Settings
@@ -112,15 +113,25 @@ def prune(
     stay. After Ctrl-C, the same command continues.
     """
     try:
-        age = parse_age(older_than)
+        age = parse_duration(older_than)
     except ValueError as error:
-        fail(str(error), 2)
+        fail(f"--older-than must be {error}", 2)
     settings = read_settings()
     configure_logs(settings.log_level)
     try:
         typer.echo(run_prune(settings, age, project, domain, dry_run))
     except (repo.DatabaseUnavailable, repo.SchemaOutdated) as error:
         fail(str(error))
+
+
+@app.command()
+def doctor() -> None:
+    """Check the settings, the database, the bus, the schema and the clock: a line each, with what to do.
+
+    Exits with 1 where something does not work.
+    """
+    configure_logs("error")
+    raise typer.Exit(asyncio.run(run_doctor(Console(highlight=False))))
 
 
 @schema_commands.command("print")

@@ -1,7 +1,6 @@
 """Owns `rungraph prune`: removing runs that ended long ago, and saying how far it is."""
 
 import asyncio
-import re
 from contextlib import nullcontext
 from datetime import timedelta
 
@@ -9,16 +8,6 @@ from rich.console import Console
 
 import repo
 from graph.settings import Settings
-
-_UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
-
-
-def parse_age(value: str) -> timedelta:
-    """How long `90d`, `12h` or `2w` is. Raises ValueError."""
-    found = re.fullmatch(r"([0-9]{1,5})([hdw])", value)
-    if found is None:
-        raise ValueError("--older-than must be a number of hours, days or weeks, such as 12h, 90d or 26w")
-    return int(found[1]) * _UNITS[found[2]]
 
 
 async def prune(

@@ -27,6 +27,7 @@ from repo.errors import (
     RunNotFound,
     TookTooLong,
 )
+from repo.health import Finding, Verdict, examine_bus, examine_database
 from repo.histogram import RunHistogramBucket
 from repo.hub import Hub
 from repo.identifiers import ActionIdentifier, RunIdentifier
@@ -120,6 +121,7 @@ __all__ = [
     "Durations",
     "ErrorKind",
     "EventNotFound",
+    "Finding",
     "Holds",
     "Identity",
     "IdentityKind",
@@ -156,8 +158,11 @@ __all__ = [
     "TaskKey",
     "TaskSummary",
     "TriggerIdentifier",
+    "Verdict",
     "WatchFigures",
     "check_database_url",
+    "examine_bus",
+    "examine_database",
     "merge_attempts",
     "migrate",
     "open_repository",

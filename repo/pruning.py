@@ -140,7 +140,9 @@ class Pruning:
             await connection.execute(removed_runs.delete().where(r.transaction_id <= last))
             return True
 
-        while await self._database.write(work):
+        there_are_more = True
+        while there_are_more:
+            there_are_more = await self._database.write(work)
             await asyncio.sleep(_BREATH)
 
 

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
+from typer.testing import CliRunner
 
-from graph.prune import parse_age
+from graph.cli import app
 from repo import (
     ActionNotFound,
     ActionPhase,
@@ -318,11 +319,17 @@ async def test_after_kill_minus_nine_the_same_command_goes_on(database_url: str)
         assert await stored(repository) == (0, 0, 600)
 
 
-@pytest.mark.parametrize("value", ["90", "d", "-1d", "90 d", "1.5h", "3m", ""])
+@pytest.mark.parametrize("value", ["90", "-1d", "1.5h", "3m", ""])
 def test_an_age_that_is_none_is_refused(value: str) -> None:
-    with pytest.raises(ValueError, match="such as 12h, 90d or 26w"):
-        parse_age(value)
+    told = CliRunner().invoke(app, ["prune", "--older-than", value])
+    assert (told.exit_code, told.stderr) == (
+        2,
+        "rungraph: --older-than must be a number of hours, days or weeks, such as 12h, 90d or 26w\n",
+    )
 
 
-def test_ages_are_hours_days_or_weeks() -> None:
-    assert [parse_age(value).total_seconds() / 3600 for value in ("12h", "90d", "2w")] == [12, 2160, 336]
+def test_a_database_that_is_not_migrated_is_told_to_be(tmp_path: Path) -> None:
+    environment = {"RUNGRAPH_DATABASE_URL": f"sqlite:///{tmp_path / 'new.db'}"}
+    told = CliRunner().invoke(app, ["prune", "--older-than", "90d"], env=environment)
+    assert told.exit_code == 1
+    assert told.stderr.endswith("run rungraph migrate\n")

@@ -1,0 +1,283 @@
+"""Owns what can be found out about a database and a bus before anybody depends on them."""
+
+import asyncio
+import os
+import shutil
+import time
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from pathlib import Path
+
+from sqlalchemy import false, func, literal, select, text
+from sqlalchemy.exc import DBAPIError
+
+from repo.bus import Bus
+from repo.database import Database, constant, database_now, without_password
+from repo.migrate import head, is_newer, revision
+from repo.phases import AbortState
+from repo.tables import action_events, actions, is_unconfirmed, removal_horizon
+
+OLDEST = 14
+"""The oldest major version of PostgreSQL."""
+_WITHIN = 10.0
+"""Seconds that a check may take."""
+_HEARD_WITHIN = 1.0
+"""Seconds within which a ring is heard."""
+_CONNECTED_WITHIN = 5.0
+_SLOW = 0.02
+"""Seconds to the database and back, beyond which every call is felt."""
+_LITTLE_SPACE = 1 << 30
+"""Bytes on the disk, below which somebody should look."""
+_CLOCKS_DIFFER = (1.0, 5.0)
+"""Seconds that clocks may differ before it is worth a warning, and before it is wrong."""
+_PREPARED_CODES = {"26000", "42P05"}
+"""A prepared statement is not there, or one of its name already is."""
+
+
+class Verdict(Enum):
+    """What a check came to."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILURE = "failure"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check found, and what to do about it. Nothing secret is in it."""
+
+    check: str
+    verdict: Verdict
+    said: str
+
+
+def ok(check: str, said: str) -> Finding:
+    """All is well."""
+    return Finding(check, Verdict.OK, said)
+
+
+def warning(check: str, said: str) -> Finding:
+    """It works, but somebody should look."""
+    return Finding(check, Verdict.WARNING, said)
+
+
+def failure(check: str, said: str) -> Finding:
+    """It does not work."""
+    return Finding(check, Verdict.FAILURE, said)
+
+
+async def examine_bus(url: str) -> Finding:
+    """Whether a ring is heard by another connection."""
+    if url.startswith("memory:"):
+        return ok("bus", "memory://: one process hears itself; several servers need another one")
+    heard = asyncio.Event()
+    one, other = Bus(url, lambda: None), Bus(url, heard.set)
+    async with AsyncExitStack() as stack:
+        for bus in (one, other):
+            await stack.enter_async_context(bus.open())
+        deadline = time.monotonic() + _CONNECTED_WITHIN
+        while not (one.connected and other.connected):
+            if time.monotonic() > deadline:
+                return failure(
+                    "bus", "cannot be reached, or lets nobody listen and ring: changes are seen a second late"
+                )
+            await asyncio.sleep(0.02)
+        await asyncio.sleep(0.2)  # each rings when it connects
+        heard.clear()
+        begun = time.monotonic()
+        one.ring()
+        try:
+            async with asyncio.timeout(_HEARD_WITHIN):
+                await heard.wait()
+        except TimeoutError:
+            return failure(
+                "bus",
+                "a ring is not heard: behind PgBouncer, give it PostgreSQL's own address",
+            )
+    return ok("bus", f"a ring is heard after {(time.monotonic() - begun) * 1000:.0f} ms")
+
+
+async def examine_database(url: str, connections: int) -> AsyncIterator[Finding]:
+    """What there is to say about the database, of which a server takes so many connections at most; where it
+    cannot be reached, only that."""
+    database = Database(url, pool_size=2)
+    try:
+        try:
+            async with asyncio.timeout(_WITHIN):
+                await database.try_file()
+                reached = await _round_trip(database)
+        except Exception as error:  # the drivers have no common class for it
+            yield failure("database", f"{without_password(url)} cannot be opened: {_reason(error)}")
+            return
+        yield reached
+        if database.is_sqlite:
+            yield await _told("file", _file(database))
+        else:
+            yield await _told("server", _server(database))
+            yield await _told("pooler", _pooler(database))
+            yield await _told("connections", _connections(database, connections))
+        yield await _told("clock", _clock(database))
+        schema = await _told("schema", _schema(database))
+        yield schema
+        if schema.verdict is not Verdict.FAILURE:
+            yield await _told("rights", _rights(database))
+            yield await _told("aborts", _aborts(database))
+    finally:
+        await database.close()
+
+
+async def _told(check: str, examining: Awaitable[Finding]) -> Finding:
+    """What is found, within the time that a check may take."""
+    try:
+        async with asyncio.timeout(_WITHIN):
+            return await examining
+    except Exception as error:  # whatever it is, the other checks go on
+        return failure(check, f"cannot be found out: {_reason(error)}")
+
+
+def _reason(error: BaseException) -> str:
+    cause = error.__cause__ or error
+    return str(cause).partition("\n")[0] or type(cause).__name__
+
+
+async def _round_trip(database: Database) -> Finding:
+    times = []
+    async with database.read() as connection:
+        for _ in range(5):
+            begun = time.monotonic()
+            await connection.scalar(select(literal(1)))
+            times.append(time.monotonic() - begun)
+    fastest = min(times)
+    said = f"answers in {fastest * 1000:.1f} ms"
+    if fastest > _SLOW:
+        return warning("database", f"{said}: servers should be nearer to it")
+    return ok("database", said)
+
+
+async def _clock(database: Database) -> Finding:
+    async with database.read() as connection:
+        begun = datetime.now(UTC)
+        there = await connection.scalar(select(database_now()))
+        ended = datetime.now(UTC)
+    assert there is not None
+    # It said so at some moment in between.
+    ahead = max((there - ended).total_seconds(), (begun - there).total_seconds(), 0.0)
+    if ahead > _CLOCKS_DIFFER[1]:
+        return failure("clock", f"differs from the database's by {ahead:.1f} s: synchronize both (NTP)")
+    if ahead > _CLOCKS_DIFFER[0]:
+        return warning("clock", f"differs from the database's by {ahead:.1f} s: synchronize both (NTP)")
+    return ok("clock", "is the database's within a second")
+
+
+async def _file(database: Database) -> Finding:
+    async with database.read() as connection:
+        mode = await connection.scalar(text("PRAGMA journal_mode"))
+    return _of_file(Path(str(database.engine.url.database)), mode)
+
+
+def _of_file(path: Path, mode: str | None) -> Finding:
+    for needed in (path, path.parent):
+        if not os.access(needed, os.W_OK):
+            return failure("file", f"{needed} cannot be written by this user")
+    if mode != "wal":
+        return failure("file", f"its journal is {mode}, not WAL: is it on a network file system?")
+    free = shutil.disk_usage(path.parent).free
+    said = f"{path.stat().st_size / 2**20:,.0f} MB, {free / 2**30:,.1f} GB free"
+    return warning("file", f"{said}: make room") if free < _LITTLE_SPACE else ok("file", said)
+
+
+async def _server(database: Database) -> Finding:
+    async with database.read() as connection:
+        number = int(await connection.scalar(text("SHOW server_version_num")) or 0)
+        encoding = await connection.scalar(text("SHOW server_encoding"))
+    version = f"PostgreSQL {number // 10_000}.{number % 10_000}"
+    if number < OLDEST * 10_000:
+        return failure("server", f"{version} is too old: {OLDEST} is the oldest that works")
+    if encoding != "UTF8":
+        return failure("server", f"its encoding is {encoding}: make a database with ENCODING 'UTF8'")
+    return ok("server", f"{version}, UTF-8")
+
+
+async def _pooler(database: Database) -> Finding:
+    """Whether the connection stays with one process of the server: behind a pooler that gives it another one
+    for each transaction, what was prepared is not there any more."""
+    process = text("SELECT pg_backend_pid()")
+    async with database.engine.connect() as mine, database.engine.connect() as other:
+        first = await mine.scalar(process)
+        await mine.commit()
+        # Another transaction goes on meanwhile, and may get the process that was ours.
+        theirs = await other.scalar(process)
+        try:
+            again = await mine.scalar(process)
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) not in _PREPARED_CODES:
+                raise
+            return failure(
+                "pooler",
+                "a pooler gives each transaction another connection, and knows no prepared statements: set "
+                "max_prepared_statements in PgBouncer (1.21 or newer), or pool_mode = session",
+            )
+    if theirs == first or again != first:
+        return ok("pooler", "one for each transaction, and prepared statements survive it")
+    return ok("pooler", "none, or one that leaves a connection to its session")
+
+
+async def _connections(database: Database, needed: int) -> Finding:
+    async with database.read() as connection:
+        query = (
+            "SELECT current_setting('max_connections')::int"
+            " - current_setting('superuser_reserved_connections')::int,"
+            " (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),"
+            " (SELECT rolconnlimit FROM pg_roles WHERE rolname = current_user)"
+        )
+        most, used, of_user = (await connection.execute(text(query))).one()
+    if of_user >= 0:
+        most = min(most, of_user)
+    said = f"a server takes up to {needed}; {most} are allowed, {used} in use"
+    if needed > most:
+        return failure("connections", f"{said}: lower RUNGRAPH_DATABASE_POOL_SIZE, or raise max_connections")
+    if needed > most - used:
+        return warning("connections", f"{said}: another server may find none left")
+    return ok("connections", said)
+
+
+async def _schema(database: Database) -> Finding:
+    async with database.read() as connection:
+        current = await connection.run_sync(revision)
+    if current == head():
+        return ok("schema", f"{current}, this version's")
+    if is_newer(current):
+        said = f"{current}, a later version's, and this one's is {head()}: it works, but should be replaced"
+        return warning("schema", said)
+    return failure("schema", f"{current or 'none'}, and {head()} is needed: run rungraph migrate")
+
+
+async def _rights(database: Database) -> Finding:
+    """Whether what servers write may be written; nothing of it is kept."""
+    try:
+        async with database.engine.connect() as connection:
+            for statement in (
+                removal_horizon.update().values(transaction_id=removal_horizon.c.transaction_id),
+                actions.update().where(false()).values(state=None),
+                action_events.delete().where(false()),
+            ):
+                await connection.execute(statement)
+            await connection.rollback()
+    except DBAPIError as error:
+        return failure("rights", f"this user may not write: {_reason(error)}")
+    return ok("rights", "this user may read and write")
+
+
+async def _aborts(database: Database) -> Finding:
+    given_up = constant(actions.c.abort_state, AbortState.FAILED)
+    async with database.read() as connection:
+        counted = select(func.count()).select_from(actions).where(is_unconfirmed, given_up)
+        count = await connection.scalar(counted) or 0
+    if count:
+        return warning(
+            "aborts", f"{count} given up, as no executor confirmed: see the page's Aborts, and retryAbort"
+        )
+    return ok("aborts", "none was given up")
