@@ -50,11 +50,10 @@ def configure_logs(level: str, format: LogFormat = "auto", **always: object) -> 
         logger_factory=structlog.PrintLoggerFactory(sys.stderr)
         if as_text
         else structlog.BytesLoggerFactory(sys.stderr.buffer),
+        cache_logger_on_first_use=True,
     )
     logging.basicConfig(handlers=[_OfLibraries()], level=logging.WARNING)
     logging.captureWarnings(True)
-    # Else a line that cannot be written would be written differently, with all that was to be in it.
-    logging.raiseExceptions = False
     sys.excepthook = _note_the_end
 
 
@@ -137,7 +136,11 @@ class _OfLibraries(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         log = structlog.get_logger(record.name)
         tell: Callable[..., None] = log.error if record.levelno >= logging.ERROR else log.warning
-        tell(_of_exception(record.getMessage()), logger=record.name, exc_info=record.exc_info)
+        try:
+            text = record.getMessage()
+        except Exception:  # its arguments do not fit
+            text = str(record.msg)
+        tell(_of_exception(text), logger=record.name, exc_info=record.exc_info)
 
 
 def _note_the_end(kind: type[BaseException], error: BaseException, frames: TracebackType | None) -> None:

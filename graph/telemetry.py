@@ -159,8 +159,8 @@ class Call:
         if telemetry.logged == "all" or (telemetry.logged == "slow" and (failed or is_slow)):
             self._log(operation, outcome, status, seconds, logger.warning if failed else logger.info)
         if self._span is not None:
-            name = None if operation is None else operation.name
-            self._span.end(type, name or field, self.caller, list(self._codes), failed)
+            named = None if operation is None else (type, operation.name or field)
+            self._span.end(named, self.caller, list(self._codes), failed)
 
     def _log(
         self, operation: Operation | None, outcome: str, status: int | None, seconds: float, log: Any

@@ -39,14 +39,18 @@ class OperationSpan:
         self.trace_id = trace.format_trace_id(span.get_span_context().trace_id)
         """The trace that it belongs to, as 32 hexadecimal digits."""
 
-    def end(self, type: str, name: str, caller: str | None, codes: Sequence[str], failed: bool) -> None:
-        """The operation is over. `codes` are of the errors that the client was told; where one of them is no
-        fault of the client's, it has failed."""
+    def end(
+        self, named: tuple[str, str] | None, caller: str | None, codes: Sequence[str], failed: bool
+    ) -> None:
+        """The operation is over. Its type and name are known where its document is valid. `codes` are of
+        the errors that the client was told; where one of them is no fault of the client's, it has failed."""
         span = self._span
         if span.is_recording():
-            span.update_name(f"{type} {name[:_LONGEST_NAME]}")
-            span.set_attribute("graphql.operation.type", type)
-            span.set_attribute("graphql.operation.name", name[:_LONGEST_NAME])
+            if named is not None:
+                type, name = named[0], named[1][:_LONGEST_NAME]
+                span.update_name(f"{type} {name}")
+                span.set_attribute("graphql.operation.type", type)
+                span.set_attribute("graphql.operation.name", name)
             if caller is not None:
                 span.set_attribute("enduser.id", caller)
             if codes:
