@@ -53,7 +53,7 @@ def ask_for_token(base: str, return_to: str, error: str = "", status: int = 200)
         described=' aria-invalid="true" aria-describedby="error"' if error else "",
         error=f'        <p class="error" id="error" role="alert">{escape(error)}</p>\n' if error else "",
     )
-    return _page(base, "Sign in to Rungraph", form, status)
+    return _page(base, "Sign in", form, status)
 
 
 def message(base: str, title: str, text: str, links: dict[str, str], status: int = 200) -> HTMLResponse:

@@ -172,12 +172,22 @@ async def test_what_another_browser_began_signs_nobody_in(database_url: str, fak
     ):
         address = await at_provider((await attacker.get("/login")).headers["location"])
         assert (await victim.get(address)).status_code == 400
+        assert fake.forms == []
         # One that is at the provider itself, too.
         own = (await victim.get("/login")).headers["location"]
         mixed = address.replace(query_of(address)["state"], query_of(own)["state"])
         refused = await victim.get(mixed)
         assert refused.status_code == 502
         assert await viewer(victim) == "UNAUTHENTICATED"
+
+
+async def test_only_the_whole_state_counts(database_url: str, fake: FakeProvider) -> None:
+    async with running(database_url, **by_provider(fake)) as app, browser_of(app) as browser:
+        address = await at_provider((await browser.get("/login")).headers["location"])
+        state = query_of(address)["state"]
+        assert (await browser.get(address.replace(state, state[:-1]))).status_code == 400
+        assert fake.forms == []
+        assert (await browser.get(address)).status_code == 303
 
 
 @pytest.mark.parametrize("state", ["", "x", "../../x", "é", "a" * 5000, "__Host-"])

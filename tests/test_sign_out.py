@@ -186,6 +186,7 @@ async def test_whoever_signs_out_leaves_the_token_to_others(database_url: str) -
         assert not browser.cookies
         assert await viewer(browser) == "UNAUTHENTICATED"
         assert (await viewer(other))["subject"] == "robot"
+        assert await app.state.repository.find_credential(secret) is not None
         assert is_a_plain_page(await browser.get("/logout"))
 
 
