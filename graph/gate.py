@@ -17,6 +17,7 @@ import structlog
 from starlette.requests import HTTPConnection
 
 import repo
+from graph.browsers import is_of_another_site
 from graph.caller import ANYBODY, Caller
 from graph.envelope import RequestRefused
 
@@ -42,6 +43,7 @@ _SECRET = re.compile(r"rgs?_[\w-]{43}", re.ASCII)
 """What the secret of a stored credential looks like."""
 
 _NOT_SHOWN = "Say who you are: send the header `Authorization: Bearer …` with an API token."
+_OF_ANOTHER_SITE = "A page of another site sent this, and may not act for who is signed in here."
 _NOT_GOOD = "What you showed is not known, has expired or was revoked."
 
 
@@ -95,21 +97,21 @@ class Admission:
             async for result in results:
                 yield result
             return
-        while True:
+        while self.holds:
             try:
                 async with asyncio.timeout(None) as self._waiting:
                     result = await anext(results)
             except StopAsyncIteration:
                 return
             except TimeoutError:
-                if self.holds:
-                    raise  # it is one of the results'
-                raise refusal(_NOT_GOOD) from None
+                if self._is_over:
+                    break
+                raise  # it is one of the results'
             finally:
                 self._waiting = None
-            if not self.holds:
-                raise refusal(_NOT_GOOD)
-            yield result
+            if self.holds:
+                yield result
+        raise refusal(_NOT_GOOD)
 
 
 class Gate:
@@ -150,6 +152,9 @@ class Gate:
             scheme, _, secret = shown.partition(" ")
             secret = secret.strip() if scheme.lower() == "bearer" else ""
         elif cookie := connection.cookies.get(self.cookie):
+            # The browser shows it whoever made it send this; those of a websocket have a check of their own.
+            if connection.scope.get("method") == "POST" and is_of_another_site(connection):
+                raise RequestRefused(403, "FORBIDDEN", _OF_ANOTHER_SITE)
             secret = cookie
         else:
             raise refusal(_NOT_SHOWN)

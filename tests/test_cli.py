@@ -36,7 +36,7 @@ def free_port() -> int:
 
 def test_help_names_every_command(tmp_path: Path) -> None:
     said = run("--help", folder=tmp_path).stdout
-    for command in ("serve", "migrate", "schema", "import", "demo", "watch"):
+    for command in ("serve", "migrate", "schema", "import", "demo", "watch", "token"):
         assert command in said
         assert run(command, "--help", folder=tmp_path).returncode == 0
 

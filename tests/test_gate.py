@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -83,7 +83,7 @@ async def client(database_url: str) -> AsyncIterator[GraphQLClient]:
     app = create_app(settings_of(database_url))
     async with (
         app.router.lifespan_context(app),
-        GraphQLClient(transport=httpx2.ASGITransport(app), base_url="http://testserver") as opened_client,
+        GraphQLClient(transport=httpx2.ASGITransport(app), base_url="http://localhost") as opened_client,
     ):
         yield opened_client
 
@@ -221,7 +221,7 @@ async def test_a_server_that_asks_nobody_takes_everybody_for_the_same(database_u
     app = create_app(Settings(database_url=database_url))
     async with (
         app.router.lifespan_context(app),
-        GraphQLClient(transport=httpx2.ASGITransport(app), base_url="http://testserver") as anybody,
+        GraphQLClient(transport=httpx2.ASGITransport(app), base_url="http://localhost") as anybody,
     ):
         for headers in ({}, bearer(UNKNOWN), {"Authorization": "Basic YTpi"}):
             response = await anybody.post("/graphql", json={"query": VIEWER}, headers=headers)
@@ -567,6 +567,21 @@ async def test_whoever_shows_what_is_stored_nowhere_is_here_until_it_expires(
             assert not admission.holds
             assert caller.expires_at is not None
             assert time.time() >= caller.expires_at
+
+
+async def test_a_stream_that_is_busy_when_it_may_not_go_on_ends_before_it_waits_again(
+    repository: ActionRepo,
+) -> None:
+    async def one_and_no_more() -> AsyncGenerator[int, None]:
+        yield 1
+        await asyncio.Event().wait()
+
+    with Gate(repository).admit(replace(ANYBODY, credential="x")) as admission:
+        async with asyncio.timeout(SECONDS), aclosing(admission.guard(one_and_no_more())) as guarded:
+            assert await anext(guarded) == 1
+            admission.end()
+            with pytest.raises(RequestRefused):
+                await anext(guarded)
 
 
 async def test_who_was_put_out_does_not_come_in_again_by_what_is_kept(
