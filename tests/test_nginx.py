@@ -170,19 +170,16 @@ def test_the_server_learns_who_asks_and_how_and_nobody_can_claim_it(tmp_path: Pa
     assert headers["host"] == nginx.url.removeprefix("https://")
 
 
+BELOW = {"location / {": f"location {PREFIX}/ {{"}
+STRIPPED = {
+    **BELOW,
+    "proxy_pass http://rungraph;": "proxy_pass http://rungraph/;",
+    "location ~ ^/(metrics": f"location ~ ^{PREFIX}/(metrics",
+}
+
+
 @pytest.mark.parametrize(
-    ("base_path", "replaced"),
-    [
-        (PREFIX, {"location / {": f"location {PREFIX}/ {{"}),
-        (
-            "",
-            {
-                "location / {": f"location {PREFIX}/ {{",
-                "proxy_pass http://rungraph;": "proxy_pass http://rungraph/;",
-            },
-        ),
-    ],
-    ids=["passed on", "stripped"],
+    ("base_path", "replaced"), [(PREFIX, BELOW), ("", STRIPPED)], ids=["passed on", "stripped"]
 )
 async def test_all_of_it_works_below_a_prefix(
     tmp_path: Path, base_path: str, replaced: dict[str, str]
@@ -195,4 +192,5 @@ async def test_all_of_it_works_below_a_prefix(
             script = re.search(r'src="([^"]+\.js)"', page.text)
             assert script is not None
             assert client.get(str(page.url.join(script[1]))).status_code == 200
+            assert [client.get(path).status_code for path in ("metrics", "readyz", "livez")] == [404] * 3
         await asyncio.to_thread(stack.close)
