@@ -27,6 +27,7 @@ from graphql import (
 from graphql.utilities.coerce_input_value import coerce_default_value
 
 import repo
+from graph.given import Given
 
 T = TypeVar("T")
 
@@ -86,6 +87,8 @@ class Cost:
         operation: OperationDefinitionNode,
         largest_page: int,
     ) -> None:
+        self.given = Given(schema, operation)
+        """How long the lists in its variables are."""
         self._schema = schema
         self._largest = largest_page
         self._fragments = {

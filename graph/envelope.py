@@ -17,6 +17,13 @@ HTML = "text/html"
 
 MAX_JSON_DEPTH = 100
 """Levels that a body may nest; beyond, Python's own stack would be what ends it."""
+MAX_JSON_PARTS = 200_000
+"""Objects, lists and names that a body may hold. Their number is what takes time, while nobody else is
+served; text is quick however long it is. Those that stand in text count too: to tell them apart would itself
+take that time."""
+MAX_QUERY_LENGTH = 64 * 1024
+"""Characters of a document, as many as a message of a websocket has bytes. Of what is wrong in it each place
+is looked up line by line."""
 
 _NAMES = ("query", "variables", "operationName", "extensions")
 
@@ -84,7 +91,7 @@ async def read_parameters(request: Request, max_body_bytes: int) -> Parameters:
         found = _from_url(request)
     else:
         _check_headers(request)
-        found = _parse_body(await _read_body(request, max_body_bytes))
+        found = _parse_body(await read_body(request, max_body_bytes))
     return check_parameters(found)
 
 
@@ -93,6 +100,9 @@ def check_parameters(found: dict[str, Any]) -> Parameters:
     query = found.get("query")
     if not isinstance(query, str) or not query:
         raise _bad_request("`query` is missing: it is the text of the operation, a string that is not empty.")
+    if len(query) > MAX_QUERY_LENGTH:
+        text = f"`query` is longer than {MAX_QUERY_LENGTH} characters: give long values as variables."
+        raise _bad_request(text)
     operation_name = found.get("operationName")
     if operation_name is not None and not isinstance(operation_name, str):
         raise _bad_request("`operationName` must be a string or null.")
@@ -127,7 +137,8 @@ def _check_type(content_type: str) -> None:
         raise _unsupported("The body must be UTF-8.")
 
 
-async def _read_body(request: Request, limit: int) -> bytes:
+async def read_body(request: Request, limit: int) -> bytes:
+    """The whole body. Raises RequestRefused for one of more bytes."""
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced[:20]) > limit:
         raise _too_large(limit)
@@ -156,14 +167,21 @@ def _parse_body(body: bytes) -> dict[str, Any]:
 
 def parse_json(text: bytes | str, what: str) -> Any:
     """A JSON value, strictly: no NaN, no Infinity, no half of a surrogate pair, nothing but UTF-8."""
+    brackets = sum(map(text.count, ("[", "{") if isinstance(text, str) else (b"[", b"{")))  # type: ignore[arg-type]
+    if len(text) > MAX_JSON_PARTS and brackets + _colons(text) > MAX_JSON_PARTS:
+        message = f"{what} holds more than {MAX_JSON_PARTS:,} objects, lists and names: send less at once."
+        raise _bad_request(message)
     try:
         value = orjson.loads(text)
     except ValueError as error:
         raise _bad_request(f"{what} is not valid JSON: {error}") from None
-    brackets = ("[", "{") if isinstance(text, str) else (b"[", b"{")
-    if sum(map(text.count, brackets)) > MAX_JSON_DEPTH:  # type: ignore[arg-type]
+    if brackets > MAX_JSON_DEPTH:
         _check_depth(value, what)
     return value
+
+
+def _colons(text: bytes | str) -> int:
+    return text.count(":") if isinstance(text, str) else text.count(b":")
 
 
 def _check_depth(value: Any, what: str) -> None:

@@ -79,7 +79,7 @@ class RunFilter:
         default=None, description="Runs created by the identity with this subject."
     )
     labels: list[LabelFilter] | None = strawberry.field(
-        default=None, description="Runs that have one of these labels."
+        default=None, description="Runs that have one of these labels, 100 at most."
     )
     start_date: datetime | None = strawberry.field(
         default=None,

@@ -15,6 +15,7 @@ from graphql import (
     GraphQLSchema,
     NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
+    OverlappingFieldsCanBeMergedRule,
     SelectionSetNode,
     StringValueNode,
     ValidationContext,
@@ -22,12 +23,25 @@ from graphql import (
     get_operation_ast,
     specified_rules,
 )
+from graphql.validation.validate import ValidationAbortedError
 from strawberry.extensions import SchemaExtension
 
+import repo
 from graph.cost import Cost
+from graph.given import SHORT
 
 _COUNTLESS = 10**12
 """Objects beyond which it does not matter how many they are."""
+
+_MOST_COMPARISONS = 25_000
+"""What may be spent on whether fields of the same name can be merged, in the measure of graphql-core: two for
+each pair. A document that repeats nothing spends nothing; at worst it is the square of its length."""
+
+_MOST_MISTAKES = 10
+"""Mistakes in a document that are told: each of them takes its time to say."""
+
+_INTROSPECTION = 20
+"""Aliases that one of introspection counts as: what it brings once more is the whole schema."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +72,9 @@ class OperationLimits(SchemaExtension):
         self.tokens = limits.tokens
         """How long a document may be."""
         hiding = () if limits.introspection else (NoSchemaIntrospectionCustomRule,)
-        self.rules = (*specified_rules, _rule(limits), *hiding)
+        kept = (rule for rule in specified_rules if rule is not OverlappingFieldsCanBeMergedRule)
+        # The first one, for it ends the others once it has heard enough.
+        self.rules = (_rule(limits), *kept, _MergingRule, *hiding)
         """What it is validated by."""
         self._limits = limits
 
@@ -104,7 +120,17 @@ class OperationLimits(SchemaExtension):
                 f"Ask for smaller pages: `{name}` has {size:,} items.",
                 extensions={"code": "BAD_USER_INPUT"},
             )
-        if not variables or _is_storable(variables):
+        if not variables:
+            return None
+        text = _dumped(variables)
+        if cost is not None and (text is None or len(text) > SHORT):
+            length, name = cost.given.longest(variables)
+            if length > repo.MAX_BATCH:
+                return GraphQLError(
+                    f"Variable '${name}' holds a list of {length:,} items; {repo.MAX_BATCH:,} are allowed.",
+                    extensions={"code": "BAD_USER_INPUT"},
+                )
+        if text is not None and b"\\u0000" not in text:
             return None
         for name, value in variables.items():
             if (problem := _unstorable(value)) is not None:
@@ -118,6 +144,21 @@ def _number(objects: int) -> str:
     return f"{objects:,}" if objects < _COUNTLESS else f"more than {_COUNTLESS:,}"
 
 
+class _MergingRule(OverlappingFieldsCanBeMergedRule):
+    """Whether fields of the same name can be merged, asked for as long as it takes and no longer."""
+
+    def __init__(self, context: ValidationContext) -> None:
+        super().__init__(context)
+        self.rule_context.remaining_complexity_budget = _MOST_COMPARISONS
+
+    def enter_selection_set(self, *given: Any) -> None:
+        try:
+            super().enter_selection_set(*given)
+        except ValidationAbortedError:
+            text = "The document repeats fields of the same names too often: ask for each of them once."
+            raise ValidationAbortedError(text) from None
+
+
 def _rule(limits: Limits) -> type[ValidationRule]:
     class DocumentLimits(ValidationRule):
         def __init__(self, context: ValidationContext) -> None:
@@ -128,6 +169,15 @@ def _rule(limits: Limits) -> type[ValidationRule]:
                 if isinstance(definition, FragmentDefinitionNode)
             }
             self._sizes: dict[str, _Size] = {}
+            self._mistakes = 0
+            self._report = context.on_error
+            context.on_error = self._count  # type: ignore[method-assign]
+
+        def _count(self, error: GraphQLError) -> None:
+            self._report(error)
+            self._mistakes += 1
+            if self._mistakes == _MOST_MISTAKES:
+                raise ValidationAbortedError("There may be more mistakes.")
 
         def enter_document(self, node: DocumentNode, *_: Any) -> None:
             for definition in node.definitions:
@@ -164,10 +214,11 @@ def _rule(limits: Limits) -> type[ValidationRule]:
                     inner = self._size(selection.selection_set)  # type: ignore[attr-defined]
                 if isinstance(selection, FieldNode):
                     # Introspection nests deep by nature and reads nothing but the schema.
-                    is_introspection = selection.name.value.startswith("__")
+                    is_introspection = selection.name.value in ("__schema", "__type")
                     inner = _Size(
                         1 if is_introspection else inner.depth + 1,
-                        inner.aliases + (selection.alias is not None),
+                        (inner.aliases + (selection.alias is not None))
+                        * (_INTROSPECTION if is_introspection else 1),
                     )
                 depth = max(depth, inner.depth)
                 aliases += inner.aliases
@@ -186,12 +237,12 @@ def _rule(limits: Limits) -> type[ValidationRule]:
     return DocumentLimits
 
 
-def _is_storable(value: object) -> bool:
-    """Whether all text in a JSON value can be stored, in the least time; False where that is not sure."""
+def _dumped(value: object) -> bytes | None:
+    """The value as JSON; None where that cannot be made in the least time."""
     try:
-        return b"\\u0000" not in orjson.dumps(value)
+        return orjson.dumps(value)
     except (TypeError, ValueError):  # half of a surrogate pair, or a number of more than 64 bits
-        return False
+        return None
 
 
 def _unstorable(value: object) -> str | None:

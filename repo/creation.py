@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from repo.database import Database, check_text
 from repo.errors import ActionNotFound, Conflict, InvalidArgument, RunNotFound
-from repo.identifiers import MAX_DEPENDENCIES, ActionIdentifier, RunIdentifier, check_name
+from repo.identifiers import MAX_DEPENDENCIES, MAX_LABELS, ActionIdentifier, RunIdentifier, check_name
 from repo.models import Label, NewAction, identity_to_json
 from repo.phases import begin
 from repo.tables import actions, is_root
@@ -186,6 +186,8 @@ def _dependencies(names: Sequence[str]) -> list[str]:
 
 
 def _labels(labels: Sequence[Label]) -> dict[str, str]:
+    if len(labels) > MAX_LABELS:
+        raise InvalidArgument(f"an action has at most {MAX_LABELS} labels, not {len(labels)}")
     by_key: dict[str, str] = {}
     for label in labels:
         check_name(label.key, "label key")

@@ -13,6 +13,9 @@ MAX_LENGTH = 255
 MAX_DEPENDENCIES = 1000
 """The most actions that one may name as those it waited for."""
 
+MAX_LABELS = 1000
+"""The most labels that an action may have."""
+
 _UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
 
 

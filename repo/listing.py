@@ -10,11 +10,15 @@ from sqlalchemy.sql.elements import NamedColumn
 
 from repo.access import Scopes
 from repo.database import Database, constant, holds_text
+from repo.errors import InvalidArgument
 from repo.models import MADE_OF, Action, Run
 from repo.paging import Keyset, Order, OrderField
 from repo.phases import ActionPhase, ActionType, RunSource
 from repo.rows import Entity
 from repo.tables import actions, is_abort_pending, is_root, run_time
+
+MAX_WANTED_LABELS = 100
+"""The most labels that a filter may hold: each makes the statement longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,12 @@ class RunFilter:
     max_duration_ms: int | None = None
     has_paused_actions: bool | None = None
     abort_pending: bool | None = None
+
+    def __post_init__(self) -> None:
+        """Raises InvalidArgument where it holds too many labels."""
+        if self.labels is not None and len(self.labels) > MAX_WANTED_LABELS:
+            count = len(self.labels)
+            raise InvalidArgument(f"a filter holds at most {MAX_WANTED_LABELS} labels, not {count}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from graph.envelope import MAX_JSON_PARTS, MAX_QUERY_LENGTH, RequestRefused, check_parameters, parse_json
 from tests.toy import LIMIT, toy_app
 
 JSON = "application/json"
@@ -18,7 +19,7 @@ HELLO = {"query": "{ hello }"}
 @pytest.fixture
 async def toy() -> AsyncIterator[httpx2.AsyncClient]:
     transport = httpx2.ASGITransport(toy_app(graphiql=False))
-    async with httpx2.AsyncClient(transport=transport, base_url="http://testserver") as client:
+    async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
         yield client
 
 
@@ -192,6 +193,25 @@ async def test_a_compressed_body_is_refused_with_what_is_accepted(toy: httpx2.As
 )
 async def test_a_malformed_body_is_a_bad_request(toy: httpx2.AsyncClient, body: bytes) -> None:
     assert error_of(await send(toy, body)) == (400, "BAD_REQUEST")
+
+
+@pytest.mark.parametrize("part", [b"[]", b"{}", b'{"a":1}'])
+def test_json_of_too_many_parts_is_not_even_parsed(part: bytes) -> None:
+    def text(count: int) -> bytes:
+        return b"[%b]" % b",".join([part] * count)
+
+    most = MAX_JSON_PARTS // (part.count(b":") + 1) - 1
+    assert len(parse_json(text(most), "It")) == most
+    for one in (text(most + 1), text(most + 1).decode()):
+        with pytest.raises(RequestRefused, match="more than 200,000 objects, lists and names"):
+            parse_json(one, "It")
+
+
+def test_a_document_is_not_longer_than_a_message_of_a_websocket() -> None:
+    query = "{ hello }".ljust(MAX_QUERY_LENGTH)
+    assert check_parameters({"query": query}).query == query
+    with pytest.raises(RequestRefused, match="longer than 65536 characters"):
+        check_parameters({"query": query + " "})
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,10 @@ import pytest
 
 from graph.caller import ANYBODY
 from graph.context import Context
+from graph.execution import Engine
 from graph.limits import Limits
 from graph.schema import Schema, build_schema
-from repo import ActionRepo
+from repo import MAX_BATCH, ActionRepo
 
 
 @pytest.fixture(scope="module")
@@ -118,3 +119,78 @@ async def test_json_that_nests_too_deep_is_refused(schema: Schema, repository: A
                  id: {project: "p", domain: "d", runName: "r", name: "a"}, spec: $v}) { created } }"""
     (message,) = await mistakes(schema, repository, query, v=value)
     assert "at most 64 levels" in message
+
+
+REPEATING = {
+    "a field": "{ " + "__typename " * 3900 + "}",
+    "a field with a selection": "{ " + "runs { nodes { name } } " * 400 + "}",
+    "an alias": "{ " + "a: runs(first: 1) { nodes { name phase } } " * 90 + "}",
+    "a fragment": "{ "
+    + "".join(f"runs {{ ...F{i} }} " for i in range(250))
+    + "} "
+    + " ".join(f"fragment F{i} on RunConnection {{ totalCount }}" for i in range(250)),
+}
+
+
+@pytest.mark.parametrize("query", REPEATING.values(), ids=REPEATING)
+async def test_what_repeats_the_same_names_is_not_compared_without_end(
+    repository: ActionRepo, query: str
+) -> None:
+    wide = build_schema(Limits(depth=15, aliases=100, tokens=4000, cost=10**9, page=1000))
+    (message,) = await mistakes(wide, repository, query)
+    assert message == "The document repeats fields of the same names too often: ask for each of them once."
+
+
+async def test_a_few_repetitions_do_no_harm(schema: Schema, repository: ActionRepo) -> None:
+    assert await mistakes(schema, repository, "{ " + "projects { name } " * 50 + "}") == []
+
+
+async def test_not_all_of_many_mistakes_are_told(schema: Schema, repository: ActionRepo) -> None:
+    told = await mistakes(schema, repository, "{ " + " ".join(f"x{i}" for i in range(100)) + " }")
+    assert len(told) == 11
+    assert told[-1] == "There may be more mistakes."
+
+
+async def test_the_schema_is_not_asked_for_again_and_again(schema: Schema, repository: ActionRepo) -> None:
+    for query in (
+        "{ a: __schema { types { name } } }",
+        '{ a: __type(name: "Run") { name } }',
+        "{ __schema { a: types { name } } }",
+    ):
+        (message,) = await mistakes(schema, repository, query)
+        assert message == "The operation has 20 aliases; 5 are allowed."
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+async def test_a_list_of_a_variable_may_be_as_long_as_a_batch(
+    schema: Schema, repository: ActionRepo, compiled: bool
+) -> None:
+    async def told(query: str, **variables: Any) -> list[str]:
+        context = Context(repository, ANYBODY, 1000)
+        result = await Engine(schema, compiled).execute(query, variables, None, context)
+        return [error.message for error in result.errors or []]
+
+    query = "query ($phases: [ActionPhase!]) { runs(filter: {phases: $phases}) { totalCount } }"
+    assert await told(query, phases=["RUNNING"] * MAX_BATCH) == []
+    expected = ["Variable '$phases' holds a list of 5,001 items; 5,000 are allowed."]
+    assert await told(query, phases=["RUNNING"] * (MAX_BATCH + 1)) == expected
+    assert await told(query, phases=[None] * (MAX_BATCH + 1)) == expected
+    query = "query ($filter: RunFilter) { runs(filter: $filter) { totalCount } }"
+    (message,) = await told(query, filter={"labels": [{"key": "k"}] * (MAX_BATCH + 1)})
+    assert "5,001 items" in message
+    query = """mutation ($v: JSON) { createAction(input: {
+                 id: {project: "p", domain: "d", runName: "r", name: "a"}, spec: $v}) { created } }"""
+    assert await told(query, v=[0] * (MAX_BATCH + 1)) == []
+
+
+async def test_labels_are_not_without_number(schema: Schema, repository: ActionRepo) -> None:
+    query = "query ($labels: [LabelFilter!]) { runs(filter: {labels: $labels}) { totalCount } }"
+    labels = [{"key": f"k{number}", "value": "v"} for number in range(1001)]
+    assert await mistakes(schema, repository, query, labels=labels[:100]) == []
+    (message,) = await mistakes(schema, repository, query, labels=labels[:101])
+    assert message == "a filter holds at most 100 labels, not 101"
+    query = """mutation ($labels: [LabelInput!]) { createAction(input: {
+                 id: {project: "p", domain: "d", runName: "r", name: "a"}, labels: $labels}) { created } }"""
+    (message,) = await mistakes(schema, repository, query, labels=labels)
+    assert message == "an action has at most 1000 labels, not 1001"
+    assert await mistakes(schema, repository, query, labels=labels[:1000]) == []

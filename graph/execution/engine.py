@@ -281,7 +281,8 @@ class Engine:
 
     def _coerce(self, operation: Operation, variables: dict[str, Any] | None) -> VariableValues | None:
         definitions = operation.node.variable_definitions or ()
-        values = get_variable_values(self.schema._schema, definitions, variables or {})
+        # What is wrong with them Strawberry says: here the first mistake is enough.
+        values = get_variable_values(self.schema._schema, definitions, variables or {}, max_errors=1)
         return values if isinstance(values, VariableValues) else None
 
     def _learn(self, query: str, operation_name: str | None) -> Operation | None:
@@ -293,7 +294,7 @@ class Engine:
         except GraphQLError:
             return None
         rules = None if limits is None else limits.rules
-        if validate(self.schema._schema, document, rules):
+        if validate(self.schema._schema, document, rules, max_errors=1):
             return None
         operation = self.operations.add(query, operation_name, document)
         if operation is not None:
