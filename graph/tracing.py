@@ -84,7 +84,7 @@ class Tracing:
     async def running(self) -> AsyncIterator[None]:
         """Spans are sent, and statements have some, as long as the context lasts."""
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-        statements = AsyncPGInstrumentor()
+        statements = AsyncPGInstrumentor()  # type: ignore[no-untyped-call]
         statements.instrument(tracer_provider=_OfStatements(self._provider))
         try:
             yield
@@ -122,7 +122,7 @@ class _StatementTracer(Tracer):
         )
 
     @contextmanager
-    def start_as_current_span(self, *given: Any, **named: Any) -> Iterator[Span]:
+    def start_as_current_span(self, *given: Any, **named: Any) -> Iterator[Span]:  # type: ignore[override]
         with trace.use_span(
             self.start_span(*given, **named),
             end_on_exit=True,

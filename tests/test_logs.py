@@ -223,7 +223,7 @@ async def test_an_unexpected_error_and_its_operation_have_the_id_of_the_request(
 
 @pytest.mark.parametrize("given", [None, "", "a b", "x" * 129, "a\u00e4", "<script>"])
 async def test_a_request_without_a_sane_id_gets_one(client: GraphQLClient, given: str | None) -> None:
-    headers = {} if given is None else {"X-Request-ID": given.encode()}
+    headers = {} if given is None else {b"X-Request-ID": given.encode()}
     ids = set()
     for _ in range(2):
         response = await client.post("/graphql", json={"query": "{ __typename }"}, headers=headers)
