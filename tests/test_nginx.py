@@ -23,8 +23,8 @@ from websockets.typing import Origin, Subprotocol
 from graph.app import create_app
 from graph.server import Server
 from graph.settings import Settings
-from repo import migrate
-from tests.nginx import CONFIGURATION, Nginx, nginx_before
+from repo import EVERYTHING, CredentialKind, Identity, IdentityKind, migrate, open_repository
+from tests.nginx import CONFIGURATION, NAME, Nginx, nginx_before
 from tests.serving import serving
 from tests.sockets import PROTOCOL, Socket
 
@@ -168,6 +168,46 @@ def test_the_server_learns_who_asks_and_how_and_nobody_can_claim_it(tmp_path: Pa
     assert headers["x-forwarded-for"] == "127.0.0.1"
     assert headers["x-forwarded-proto"] == "https"
     assert headers["host"] == nginx.url.removeprefix("https://")
+
+
+async def test_somebody_signs_in_over_https_and_watches(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'runs.db'}"
+    await migrate(url)
+    async with open_repository(url) as repository:
+        _, token = await repository.create_credential(
+            CredentialKind.TOKEN, "me", Identity(IdentityKind.USER, "me"), EVERYTHING, None
+        )
+    site = f"https://{NAME}"
+    app = create_app(Settings(database_url=url, auth="token", public_url=site))
+    with ExitStack() as stack:
+        nginx = await asyncio.to_thread(_both, stack, app, tmp_path)
+        with asking(nginx) as client:
+            client.headers["Host"] = NAME
+            assert client.get("").headers["Location"].startswith("./login?")
+            signed_in = client.post("login", data={"token": token}, headers={"Origin": site})
+        assert signed_in.status_code == 303
+        cookie, *attributes = signed_in.headers["Set-Cookie"].split("; ")
+        assert cookie.startswith("__Host-rungraph=")
+        assert "Secure" in attributes
+        async with connect(
+            f"wss://{NAME}/graphql",
+            host="127.0.0.1",
+            port=nginx.https_port,
+            ssl=trusting(nginx),
+            subprotocols=[Subprotocol(PROTOCOL)],
+            origin=Origin(site),
+            additional_headers={"Cookie": cookie},
+        ) as connection:
+            socket = Socket(connection)
+            await socket.send({"type": "connection_init"})
+            assert (await socket.next())["type"] == "connection_ack"
+            await socket.subscribe("a", "{ viewer { identity { subject } } }")
+            assert await socket.data("a") == {"identity": {"subject": "me"}}
+        await asyncio.to_thread(stack.close)
+
+
+def _both(stack: ExitStack, app: Starlette, folder: Path) -> Nginx:
+    return stack.enter_context(nginx_before(stack.enter_context(serving(app)), folder))
 
 
 BELOW = {"location / {": f"location {PREFIX}/ {{"}

@@ -52,6 +52,10 @@ env:
   {{- end }}
   - name: RUNGRAPH_STOP_DELAY
     value: {{ .Values.stopDelay | quote }}
+  {{- if and .Values.ingress.enabled .Values.ingress.tlsSecret (not (hasKey .Values.env "RUNGRAPH_PUBLIC_URL")) }}
+  - name: RUNGRAPH_PUBLIC_URL
+    value: {{ printf "https://%s%s" .Values.ingress.host (trimSuffix "/" .Values.ingress.path) | quote }}
+  {{- end }}
   {{- range $name, $value := .Values.env }}
   - name: {{ $name }}
     value: {{ $value | quote }}
