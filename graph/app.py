@@ -4,14 +4,18 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import structlog
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
 from graph import graphiql, page
+from graph.addresses import is_loopback
+from graph.browsers import Guard, Hosts
 from graph.caller import Caller
 from graph.context import Context
 from graph.cookies import cookies_of
@@ -92,7 +96,11 @@ def create_app(settings: Settings) -> Starlette:
         telemetry=Telemetry(settings.log_operations, tracing),
         throttle=throttle,
     )
-    app = Starlette(routes=_routes(settings, endpoint, sign_in), lifespan=lifespan)
+    app = Starlette(
+        routes=_routes(settings, endpoint, sign_in),
+        middleware=[Middleware(Guard, hosts=_hosts(settings))],
+        lifespan=lifespan,
+    )
     app.state.is_stopping = lambda: False
     return app
 
@@ -112,6 +120,15 @@ def _provider(settings: Settings) -> Provider:
         settings.oidc_leeway,
     )
     return Provider(rules, parse_rules(settings.oidc_grants))
+
+
+def _hosts(settings: Settings) -> Hosts:
+    names = split_origins(settings.allowed_hosts)
+    if public := urlsplit(settings.public_url).hostname:
+        names.append(public)
+    # Elsewhere nobody can tell which names lead here, and whoever comes has to say who they are.
+    only_this_machine = is_loopback(settings.host)
+    return Hosts(names if settings.allowed_hosts or only_this_machine else ["*"], loopback=only_this_machine)
 
 
 def _throttle(settings: Settings) -> Throttle:

@@ -56,8 +56,6 @@ def document(request: Request, html: bytes, policy: Mapping[str, str] | None = N
         "Cache-Control": CONFIRMED,
         "Content-Security-Policy": "; ".join(f"{a} {b}" for a, b in {**_POLICY, **(policy or {})}.items()),
         "ETag": etag,
-        "Referrer-Policy": "same-origin",
-        "X-Content-Type-Options": "nosniff",
     }
     # Proxies that pack what they pass on make the tag a weak one.
     has = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
@@ -91,7 +89,6 @@ class Files(StaticFiles):
             ) from None
         response.headers["Cache-Control"] = self._cache_control
         response.headers["Vary"] = "Accept-Encoding"
-        response.headers["X-Content-Type-Options"] = "nosniff"
         return response
 
     async def _find(self, path: str, scope: Scope) -> Response:

@@ -17,6 +17,7 @@ from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.types import ExecutionResult
 from strawberry.types.graphql import OperationType
 
+from graph.browsers import API_HEADERS
 from graph.caller import Caller
 from graph.envelope import (
     EVENT_STREAM,
@@ -103,6 +104,7 @@ class GraphQLEndpoint(GraphQL[object, None]):
         try:
             connection.comes_from(websocket)
         except RequestRefused as refusal:
+            self.telemetry.refused(refusal.code)
             await websocket.send_denial_response(self._refuse(refusal))
             return
         websocket.scope[CONNECTION] = connection
@@ -181,7 +183,7 @@ class GraphQLEndpoint(GraphQL[object, None]):
     def _answer(self, answer: Answer, media_type: str) -> Response:
         # application/json says 200 also for what could not be executed: so wants the specification.
         status = 400 if media_type == GRAPHQL_RESPONSE and not answer.has_data else 200
-        return Response(answer.body, status, media_type=f"{media_type}; charset=utf-8")
+        return _of_the_api(Response(answer.body, status, media_type=f"{media_type}; charset=utf-8"))
 
     def _stream(
         self, request: Request, call: Call, caller: Caller, parameters: Parameters, context: object
@@ -230,8 +232,10 @@ class GraphQLEndpoint(GraphQL[object, None]):
         return StreamingResponse(stream(), headers=dict(self._events.headers))
 
     def _refuse(self, refusal: RequestRefused) -> Response:
-        return Response(
-            encode(_errors(refusal)), refusal.status, refusal.headers, media_type=f"{JSON}; charset=utf-8"
+        return _of_the_api(
+            Response(
+                encode(_errors(refusal)), refusal.status, refusal.headers, media_type=f"{JSON}; charset=utf-8"
+            )
         )
 
     def decode_json(self, data: str | bytes) -> object:
@@ -240,6 +244,11 @@ class GraphQLEndpoint(GraphQL[object, None]):
     def encode_json(self, data: object) -> str:
         """Strict JSON, as text: what Strawberry gets as bytes, it sends as binary frames."""
         return encode(data).decode()
+
+
+def _of_the_api(response: Response) -> Response:
+    response.raw_headers.extend(API_HEADERS)
+    return response
 
 
 def _next_event(body: bytes) -> str:

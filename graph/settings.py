@@ -132,6 +132,12 @@ def _workers(value: int, info: ValidationInfo) -> int:
     return value
 
 
+def _allowed_hosts(value: str) -> str:
+    if not all(re.fullmatch(r"\*|(\*\.)?[\w.-]+|\[[\da-fA-F:]+\]", each) for each in split_origins(value)):
+        raise ValueError("every one must be `*` or a name like runs.example.com, without a port")
+    return value
+
+
 def _rate(value: str) -> str:
     check_rate(value)
     return value
@@ -278,6 +284,12 @@ class Settings(BaseSettings):
         default="",
         description="Origins of other sites whose pages may open a websocket here, separated by commas, such "
         "as `https://example.com`; `*` for all. A proxy that passes no `Host` on needs its own one here.",
+    )
+    allowed_hosts: Annotated[str, AfterValidator(_allowed_hosts)] = Field(
+        default="",
+        description="The names that the server answers to, separated by commas, such as `runs.example.com` "
+        "or `*.example.com`; `*` for all. By default those of this machine where only this machine reaches "
+        "it, and else all. The one of `RUNGRAPH_PUBLIC_URL` need not be named.",
     )
     abort_webhook_url: Annotated[str, AfterValidator(_webhook_url)] = Field(
         default="",

@@ -11,6 +11,7 @@ import repo.bus
 from graph.app import create_app
 from graph.settings import Settings
 from repo import ActionRepo, open_repository
+from tests.attacking import Target, attacked, holding
 from tests.client import GraphQLClient
 from tests.databases import Databases, PostgresDatabases, SqliteDatabases, create_migrated
 from tests.postgres import running_postgres
@@ -111,6 +112,24 @@ async def client(app: Starlette) -> AsyncIterator[GraphQLClient]:
     """A client of the application, which runs for as long as the test."""
     async with (
         app.router.lifespan_context(app),
-        GraphQLClient(transport=httpx2.ASGITransport(app), base_url="http://testserver") as opened,
+        GraphQLClient(transport=httpx2.ASGITransport(app), base_url="http://localhost") as opened,
     ):
         yield opened
+
+
+@pytest.fixture(scope="session")
+def attacked_server(
+    databases: Databases, migrated_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Target]:
+    """A server process with two tenants. It waits for a request for a short time only."""
+    url = databases.copy(migrated_url)
+    with attacked(url, tmp_path_factory.mktemp("attacked"), RUNGRAPH_REQUEST_TIMEOUT="5") as target:
+        yield target
+    databases.drop(url)
+
+
+@pytest.fixture
+def target(attacked_server: Target) -> Iterator[Target]:
+    """That server, for one attack: at its end everything has to be as it was."""
+    with holding(attacked_server):
+        yield attacked_server

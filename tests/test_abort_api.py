@@ -66,7 +66,7 @@ async def driven(database_url: str, executor: FakeExecutor) -> AsyncIterator[Gra
     )
     async with (
         app.router.lifespan_context(app),
-        GraphQLClient(transport=httpx2.ASGITransport(app), base_url="http://testserver") as opened,
+        GraphQLClient(transport=httpx2.ASGITransport(app), base_url="http://localhost") as opened,
     ):
         yield opened
 

@@ -15,7 +15,7 @@ async def broken(app: Starlette) -> AsyncIterator[GraphQLClient]:
     """A client of an application that lost its database."""
     async with (
         app.router.lifespan_context(app),
-        GraphQLClient(transport=httpx2.ASGITransport(app), base_url="http://testserver") as client,
+        GraphQLClient(transport=httpx2.ASGITransport(app), base_url="http://localhost") as client,
     ):
         repository = app.state.repository
 

@@ -40,13 +40,13 @@ ABORT = "mutation ($id: RunIdentifierInput!) { abortRun(input: {id: $id}) { requ
 @pytest.fixture
 async def toy() -> AsyncIterator[httpx2.AsyncClient]:
     transport = httpx2.ASGITransport(toy_app())
-    async with httpx2.AsyncClient(transport=transport, base_url="http://testserver") as client:
+    async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
         yield client
 
 
 async def fill(app: Starlette) -> None:
     """A run of each of the demo's scenarios, one that goes on, and one whose abort nobody confirmed."""
-    api = ingest.client.GraphQLClient("http://testserver", transport=httpx2.ASGITransport(app))
+    api = ingest.client.GraphQLClient("http://localhost", transport=httpx2.ASGITransport(app))
     async with api:
         for seed, scenario in enumerate(SCENARIOS):
             plan = plan_scenario(scenario, seed, began_at=datetime(2026, 1, 1, tzinfo=UTC))
@@ -111,7 +111,7 @@ async def test_a_client_that_does_not_ask_for_a_page_gets_none(toy: httpx2.Async
 
 async def test_without_graphiql_a_browser_is_told_what_is_missing() -> None:
     transport = httpx2.ASGITransport(toy_app(graphiql=False))
-    async with httpx2.AsyncClient(transport=transport, base_url="http://testserver") as client:
+    async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
         response = await client.get("/graphql", headers=HTML)
     assert response.status_code == 400
     assert "`query` is missing" in response.text

@@ -309,7 +309,7 @@ async def _import_without_a_server(*paths: Path, **arguments: Any) -> tuple[int,
 
     console = Console(file=StringIO(), width=200)
     given: dict[str, Any] = {
-        "url": "http://testserver",
+        "url": "http://localhost",
         "console": console,
         "transport": httpx2.MockTransport(refuse),
     }

@@ -82,7 +82,7 @@ def run_import(client: GraphQLClient, transport: Flaky) -> Import:
 
     async def run(*files: Path, **arguments: Any) -> tuple[int, str]:
         console = Console(file=StringIO(), width=300)
-        given: dict[str, Any] = {"url": "http://testserver", "console": console, "transport": transport}
+        given: dict[str, Any] = {"url": "http://localhost", "console": console, "transport": transport}
         code = await asyncio.wait_for(import_files(files or FILES[:1], **(given | arguments)), SECONDS)
         assert isinstance(console.file, StringIO)
         return code, console.file.getvalue()
@@ -219,21 +219,21 @@ async def test_a_server_that_is_not_there_is_said_in_one_line() -> None:
 
     console = Console(file=StringIO(), width=300)
     code = await import_files(
-        FILES, url="http://testserver", console=console, transport=httpx2.MockTransport(refuse)
+        FILES, url="http://localhost", console=console, transport=httpx2.MockTransport(refuse)
     )
     assert isinstance(console.file, StringIO)
     assert code == 1
-    assert console.file.getvalue().startswith("no server answers at http://testserver/graphql")
+    assert console.file.getvalue().startswith("no server answers at http://localhost/graphql")
     assert console.file.getvalue().count("\n") == 1
 
 
 async def test_an_address_that_is_no_graphql_server_is_said_in_one_line() -> None:
     console = Console(file=StringIO(), width=300)
     pages = httpx2.MockTransport(lambda request: httpx2.Response(404, text="<html>no</html>"))
-    code = await import_files(FILES, url="http://testserver/x", console=console, transport=pages)
+    code = await import_files(FILES, url="http://localhost/x", console=console, transport=pages)
     assert isinstance(console.file, StringIO)
     assert code == 1
-    said = "http://testserver/x is no GraphQL server (it answered with status 404)\n"
+    said = "http://localhost/x is no GraphQL server (it answered with status 404)\n"
     assert console.file.getvalue() == said
 
 
@@ -307,7 +307,7 @@ async def test_a_live_import_goes_on_at_the_moment_it_had_reached(
     plan = plan_recording(recording, run)
     tasks = plan.actions[1:]
     # All tasks have ended, at 20.6 s of 21 s: at the recording's own speed there is 0.4 s to play.
-    async with IngestClient("http://testserver", transport=transport) as opened:
+    async with IngestClient("http://localhost", transport=transport) as opened:
         await Executor(opened).report(
             [plan.create_input(action, plan.began_at) for action in plan.actions],
             [],

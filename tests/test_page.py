@@ -56,7 +56,7 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def client_of(app: ASGIApp) -> httpx2.AsyncClient:
-    return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://testserver")
+    return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://localhost")
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ async def test_the_page_is_told_where_it_is_by_steps_upwards(
     response = await browser.get(path)
     assert response.text == HTML.replace("./", base, 1)
     assert response.headers["content-type"] == "text/html; charset=utf-8"
-    assert base_in(response) == "http://testserver/"
+    assert base_in(response) == "http://localhost/"
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -125,7 +125,7 @@ async def test_the_page_finds_its_files_behind_a_prefix_that_the_server_does_not
 ) -> None:
     async with client_of(proxy(create_app(Settings()))) as client:
         response = await client.get(PREFIX + path)
-        assert base_in(response) == f"http://testserver{PREFIX}/"
+        assert base_in(response) == f"http://localhost{PREFIX}/"
         for file in ("assets/index-abc123.js", "favicon.svg", "graphiql/main.js"):
             assert (await client.get(urljoin(base_in(response), file))).status_code == 200, file
 
@@ -133,7 +133,7 @@ async def test_the_page_finds_its_files_behind_a_prefix_that_the_server_does_not
 @pytest.mark.parametrize("path", PATHS)
 async def test_the_page_finds_its_files_below_a_base_path(below: httpx2.AsyncClient, path: str) -> None:
     response = await below.get(PREFIX + path)
-    assert base_in(response) == f"http://testserver{PREFIX}/"
+    assert base_in(response) == f"http://localhost{PREFIX}/"
     for file in ("assets/index-abc123.js", "color-scheme.js", "graphiql/main.js"):
         assert (await below.get(urljoin(base_in(response), file))).status_code == 200, file
         assert (await below.get(f"/{file}")).status_code == 404, file
@@ -145,8 +145,8 @@ async def test_with_a_base_path_one_is_led_to_it(below: httpx2.AsyncClient, path
     response = await below.get(path)
     assert (response.status_code, response.headers["location"]) == (307, to)
     response = await below.get(f"{path}?project=demo", follow_redirects=True)
-    assert str(response.url) == f"http://testserver{PREFIX}/?project=demo"
-    assert base_in(response) == f"http://testserver{PREFIX}/"
+    assert str(response.url) == f"http://localhost{PREFIX}/?project=demo"
+    assert base_in(response) == f"http://localhost{PREFIX}/"
 
 
 async def test_probes_stay_where_they_are_whatever_the_base_path(below: httpx2.AsyncClient) -> None:
@@ -323,7 +323,7 @@ async def test_without_the_page_one_is_led_to_the_api(folder: Path, base: str) -
         for path in ("/runs", "/runs/a/b/c", "/favicon.svg", "/assets/index-abc123.js"):
             assert (await client.get(base + path)).status_code == 404
         response = await client.get("/", headers={"accept": "text/html"}, follow_redirects=True)
-        assert str(response.url) == f"http://testserver{base}/graphql"
+        assert str(response.url) == f"http://localhost{base}/graphql"
         assert "Rungraph API" in response.text
 
 

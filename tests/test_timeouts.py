@@ -71,7 +71,7 @@ async def client_of(url: str, **settings: Any) -> AsyncIterator[GraphQLClient]:
     async with (
         asyncio.timeout(SECONDS),
         app.router.lifespan_context(app),
-        GraphQLClient(transport=httpx2.ASGITransport(app), base_url="http://testserver") as client,
+        GraphQLClient(transport=httpx2.ASGITransport(app), base_url="http://localhost") as client,
     ):
         yield client
 

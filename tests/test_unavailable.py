@@ -51,7 +51,7 @@ async def test_calls_say_that_the_database_is_not_available_and_work_again_later
     app = create_app(Settings(database_url=server.url))
     async with (
         app.router.lifespan_context(app),
-        GraphQLClient(transport=httpx2.ASGITransport(app), base_url="http://testserver") as client,
+        GraphQLClient(transport=httpx2.ASGITransport(app), base_url="http://localhost") as client,
     ):
         async with away(server):
             with structlog.testing.capture_logs() as logs:

@@ -373,7 +373,7 @@ async def test_logs_and_the_api_tell_of_failures_without_secrets(
             await make_run(repository)
             await repository.abort_run(RUN, None, None)
             async with GraphQLClient(
-                transport=httpx2.ASGITransport(app), base_url="http://testserver"
+                transport=httpx2.ASGITransport(app), base_url="http://localhost"
             ) as client:
                 while "FAILED" not in str(body := await client.execute(query)):  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
