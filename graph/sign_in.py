@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -10,10 +10,11 @@ from starlette.routing import BaseRoute, Route
 
 import repo
 from graph import sign_in_pages as pages
+from graph.browsers import is_of_another_site
 from graph.built import Files
 from graph.code_flow import CodeFlow
 from graph.cookies import cookies_of
-from graph.envelope import RequestRefused
+from graph.envelope import RequestRefused, read_body
 from graph.oidc import Provider
 from graph.page import Show, base_of
 from graph.settings import Settings
@@ -31,7 +32,6 @@ class SignIn:
     def __init__(self, settings: Settings, provider: Provider | None) -> None:
         self._cookies = cookies_of(settings)
         self._session = timedelta(hours=settings.session_hours)
-        self._public = urlsplit(settings.public_url)
         self._flow = None
         if provider is not None and settings.oidc_client_id:
             self._flow = CodeFlow(settings, provider, self._cookies)
@@ -80,7 +80,7 @@ class SignIn:
         """Let somebody in whose token holds. It is what their browser shows from then on, and so they are in
         for as long as it holds."""
         base = base_of(request.scope)
-        form = await self._form(request)
+        form = await _form(request)
         if form is None:
             return _refused(base)
         token, return_to = form.get("token", "").strip(), way_back(form.get("return_to", ""))
@@ -99,7 +99,7 @@ class SignIn:
     async def sign_out(self, request: Request) -> Response:
         """End the session, and with it what goes on in it. An API token stays: others may have it too."""
         base = base_of(request.scope)
-        if await self._form(request) is None:
+        if await _form(request) is None:
             return _refused(base)
         response = lead(f"{base}logout")
         if secret := request.cookies.get(self._cookies.session):
@@ -121,30 +121,17 @@ class SignIn:
             links["Sign out of the OpenID provider too"] = elsewhere
         return pages.message(base, "You are signed out", "", links)
 
-    async def _form(self, request: Request) -> dict[str, str] | None:
-        """The fields that a page of ours sent; None where another site's did, or it is no form."""
-        if not self._is_from_here(request):
-            return None
-        body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > _LARGEST_FORM:
-                return None
-        try:
-            fields = parse_qs(body.decode("ascii"), max_num_fields=10, errors="strict")
-        except ValueError:
-            return None
-        return {name: values[0] for name, values in fields.items()}
 
-    def _is_from_here(self, request: Request) -> bool:
-        site = request.headers.get("sec-fetch-site")
-        if site is not None:
-            return site in ("same-origin", "none")
-        # No browser leaves both of them out.
-        origin = request.headers.get("origin")
-        if origin is None or urlsplit(origin).netloc == request.headers.get("host"):
-            return True
-        return origin == f"{self._public.scheme}://{self._public.netloc}"
+async def _form(request: Request) -> dict[str, str] | None:
+    """The fields that a page of ours sent; None where another site's did, or it is no form."""
+    if is_of_another_site(request):
+        return None
+    try:
+        body = await read_body(request, _LARGEST_FORM)
+        fields = parse_qs(body.decode("ascii"), max_num_fields=10, errors="strict")
+    except (RequestRefused, ValueError):
+        return None
+    return {name: values[0] for name, values in fields.items()}
 
 
 def _refused(base: str) -> Response:

@@ -48,7 +48,7 @@ def fake() -> Iterator[FakeProvider]:
 @asynccontextmanager
 async def by_token(database_url: str, **settings: Any) -> AsyncIterator[tuple[Starlette, Credential, str]]:
     """A server that asks for tokens, with one and its secret."""
-    async with running(database_url, auth="token", **settings) as app:
+    async with running(database_url, auth="token", allowed_hosts="*", **settings) as app:
         token, secret = await app.state.repository.create_credential(
             CredentialKind.TOKEN, "robot", ROBOT, EVERYTHING
         )
