@@ -9,9 +9,10 @@ from rich.console import Console
 from rich.text import Text
 
 import repo
+from graph.addresses import is_loopback
 from graph.graphiql import BUILT as GRAPHIQL
 from graph.page import BUILT as PAGE
-from graph.settings import PREFIX, Settings, explain, is_loopback
+from graph.settings import PREFIX, Settings, explain
 from repo import Finding, Verdict
 
 _BESIDE_ITS_POOLS = 3

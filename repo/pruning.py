@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, func, literal, or_, select, tuple_
+from sqlalchemy import ColumnElement, Row, Select, and_, case, func, literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from repo.database import Database, UtcDateTime, database_now, next_revision, this_transaction
@@ -21,6 +21,8 @@ MOST_RUNS = 100
 """Runs that are removed in one transaction."""
 MOST_ACTIONS = 5_000
 """Actions that are removed in one transaction, unless a single run has more."""
+_READ_AT_ONCE = 1_000
+"""Runs that are looked at together."""
 TOLD_FOR = timedelta(days=7)
 """For how long it is kept which runs were removed, for streams that are taken up again."""
 _BREATH = 0.02
@@ -85,26 +87,25 @@ class Pruning:
         self, before: datetime, project: str | None, domain: str | None
     ) -> AsyncGenerator[Sequence[Row[Any]], None]:
         """The runs that may be removed, the first created first, in parts that fit a transaction."""
-        member = actions.alias("member")
-        size = select(func.count()).where(member.c.run_key == c.run_key).scalar_subquery()
-        # None ended before it was created: by this the index of runs by their creation has them together.
-        wanted = select(c.key, c.created_at, size.label("actions")).where(
-            c.created_at < literal(before, UtcDateTime()), *_may_go(before)
+        # None ended before it was created: all are among those created before, which an index has in order.
+        # Which of them may go is asked then: asked at once, a planner may think that it is few, and read all.
+        page = select(c.key, c.run_key, c.created_at, c.ended_at).where(
+            is_root, c.created_at < literal(before, UtcDateTime())
         )
         for column, value in ((c.project, project), (c.domain, domain)):
             if value is not None:
-                wanted = wanted.where(column == value)
-        page = wanted
+                page = page.where(column == value)
+        last: Row[Any] | None = None
         while True:
+            following = page if last is None else page.where(tuple_(c.created_at, c.key) > _position_of(last))
             async with self._database.read() as connection:
-                ordered = page.order_by(c.created_at, c.key).limit(MOST_RUNS)
-                runs = (await connection.execute(ordered)).all()
-            for part in _parts(runs):
+                found = following.order_by(c.created_at, c.key).limit(_READ_AT_ONCE)
+                runs = (await connection.execute(_with_sizes(found, before))).all()
+            for part in _parts([run for run in runs if run.actions]):
                 yield part
-            if len(runs) < MOST_RUNS:
+            if len(runs) < _READ_AT_ONCE:
                 return
-            last = tuple_(literal(runs[-1].created_at, UtcDateTime()), literal(runs[-1].key, c.key.type))
-            page = wanted.where(tuple_(c.created_at, c.key) > last)
+            last = runs[-1]
 
     async def _remove(self, keys: Sequence[bytes], before: datetime) -> Pruned:
         """Remove those of the runs with these roots that may still go, in one transaction."""
@@ -146,17 +147,33 @@ class Pruning:
             await asyncio.sleep(_BREATH)
 
 
-def _may_go(before: datetime) -> tuple[ColumnElement[bool], ...]:
-    """The conditions for the root of a run that may be removed."""
+def _position_of(run: Row[Any]) -> Any:
+    return tuple_(literal(run.created_at, UtcDateTime()), literal(run.key, c.key.type))
+
+
+def _may_go(
+    ended_at: ColumnElement[datetime | None], run_key: ColumnElement[bytes], before: datetime
+) -> ColumnElement[bool]:
+    """Whether a run may be removed."""
     waiting = select(c.run_key).where(is_unconfirmed, is_abort_pending)
-    return is_root, c.ended_at < literal(before, UtcDateTime()), c.run_key.not_in(waiting)
+    return and_(ended_at < literal(before, UtcDateTime()), run_key.not_in(waiting))
+
+
+def _with_sizes(page: Select[Any], before: datetime) -> Select[Any]:
+    """The runs of a page, in its order, with how many actions each has: none where it may not go."""
+    runs, member = page.subquery("runs"), actions.alias("member")
+    size = select(func.count()).where(member.c.run_key == runs.c.run_key).scalar_subquery()
+    may_go = _may_go(runs.c.ended_at, runs.c.run_key, before)
+    sized = select(runs.c.key, runs.c.created_at, case((may_go, size), else_=0).label("actions"))
+    return sized.order_by(runs.c.created_at, runs.c.key)
 
 
 def _parts(runs: Iterable[Row[Any]]) -> Iterator[list[Row[Any]]]:
-    """The runs in parts of at most MOST_ACTIONS, or of a single run."""
+    """The runs in parts of at most MOST_RUNS and MOST_ACTIONS, or of a single run."""
     part: list[Row[Any]] = []
     for run in runs:
-        if part and sum(each.actions for each in part) + run.actions > MOST_ACTIONS:
+        is_enough = len(part) == MOST_RUNS or sum(each.actions for each in part) + run.actions > MOST_ACTIONS
+        if part and is_enough:
             yield part
             part = []
         part.append(run)
@@ -167,7 +184,7 @@ def _parts(runs: Iterable[Row[Any]]) -> Iterator[list[Row[Any]]]:
 async def _remove(connection: AsyncConnection, keys: Sequence[bytes], before: datetime) -> Pruned:
     # Roots are locked first, and in the order in which everybody locks rows. Whoever adds to a run has a
     # lock on its root, and whoever reopens it too: from here on it stays as it is found.
-    wanted = select(c.key, c.run_key).where(c.key.in_(keys), *_may_go(before))
+    wanted = select(c.key, c.run_key).where(c.key.in_(keys), _may_go(c.ended_at, c.run_key, before))
     roots = (await connection.execute(wanted.order_by(c.key).with_for_update(of=actions))).all()
     if not roots:
         return Pruned()

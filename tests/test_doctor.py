@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import make_url, text
 
 from repo import ActionPhase, Verdict, examine_bus, examine_database, health, open_repository
+from repo.bus import Bus
 from tests.making import ADA, RUN, action, make_run
 
 RUNGRAPH = Path(sys.executable).parent / "rungraph"
@@ -166,7 +167,7 @@ async def test_a_bus_on_which_a_ring_is_heard_is_well(bus_url: str) -> None:
 
 async def test_a_bus_on_which_no_ring_is_heard_fails(bus_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It gets lost on the way."""
-    monkeypatch.setattr(health.Bus, "ring", lambda self: None)
+    monkeypatch.setattr(Bus, "ring", lambda self: None)
     async with asyncio.timeout(20):
         finding = await examine_bus(bus_url)
     assert (finding.verdict, "not heard" in finding.said) == (Verdict.FAILURE, True)

@@ -171,9 +171,10 @@ async def test_on_a_restored_database_nothing_old_counts_as_new_and_what_is_new_
         aclosing(repository.watch_all_action_updates(RUN)) as stream,
         aclosing(repository.watch_all_run_updates()) as runs,
     ):
-        for each in (stream, runs):
-            while (await next_of(each)).kind is not FrameKind.SYNCED:
-                pass
+        while (await next_of(stream)).kind is not FrameKind.SYNCED:
+            pass
+        while (await next_of(runs)).kind is not FrameKind.SYNCED:
+            pass
         assert not await repository._hub.look_now()
         await repository.update_action_phases([update("b", ActionPhase.FAILED)])
         assert [each.name for each in (await next_of(stream)).items] == ["b"]

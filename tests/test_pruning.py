@@ -297,7 +297,7 @@ async def test_after_kill_minus_nine_the_same_command_goes_on(database_url: str)
     async with open_repository(database_url) as repository:
         await make_many(repository, 600)
         environment = {**os.environ, "RUNGRAPH_DATABASE_URL": database_url}
-        command = [Path(sys.executable).parent / "rungraph", "prune", "--older-than", "90d"]
+        command = [str(Path(sys.executable).parent / "rungraph"), "prune", "--older-than", "90d"]
         killed = await asyncio.create_subprocess_exec(
             *command, env=environment, stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
         )

@@ -25,6 +25,7 @@ from tests.making import ADA, RUN, action, at, event, new, update
 from tests.test_pruning import make_ended, named, prune
 
 T = TypeVar("T")
+Frames = AsyncGenerator[Frame[Any], None]
 SECONDS = 15
 SNAPSHOT, SYNCED, CHANGE, RESYNC = FrameKind
 
@@ -79,23 +80,27 @@ async def test_a_stream_about_a_run_that_is_removed_ends_as_a_new_one_would_begi
 ) -> None:
     await make_ended(repository)
     await make_ended(repository, named("stays"), ended_at=at(300 * 86400))
-    streams: dict[AsyncGenerator[Any, None], type[Exception]] = {
+    single: dict[AsyncGenerator[Any, None], type[Exception]] = {
         repository.watch_run_updates(RUN): RunNotFound,
         repository.watch_action_updates(action("m0")): ActionNotFound,
-        repository.watch_all_action_updates(RUN): RunNotFound,
-        repository.watch_events(RUN): RunNotFound,
-        repository.watch_events(RUN, "m0", 1): RunNotFound,
     }
+    framed: list[Frames] = [
+        repository.watch_all_action_updates(RUN),
+        repository.watch_events(RUN),
+        repository.watch_events(RUN, "m0", 1),
+    ]
     staying = repository.watch_all_action_updates(named("stays"))
     async with AsyncExitStack() as stack:
-        for stream in (*streams, staying):
+        for one in single:
+            await stack.enter_async_context(aclosing(one))
+            await next_of(one)
+        for stream in (*framed, staying):
             await stack.enter_async_context(aclosing(stream))
-            if isinstance(first := await next_of(stream), Frame) and first.kind is not SYNCED:
-                await begin(stream)
+            await begin(stream)
         await prune(pruner)
-        for stream, error in streams.items():
+        for one, error in (single | dict.fromkeys(framed, RunNotFound)).items():
             with pytest.raises(error):
-                await next_of(stream)
+                await next_of(one)
         await repository.create_actions([new("late", "a0", named("stays"))])
         assert [each.name for each in (await next_of(staying)).items] == ["late"]
 
@@ -139,10 +144,11 @@ async def test_a_run_that_was_removed_and_is_there_again_comes_anew(
     async with aclosing(repository.watch_all_run_updates(after=runs)) as stream:
         told = await next_of(stream)
         assert ([run.phase for run in told.items], told.removed) == ([ActionPhase.QUEUED], [])
-    for again, wanted in (
+    again_and_wanted: list[tuple[Frames, list[str]]] = [
         (repository.watch_all_action_updates(RUN, after=members), ["a0", "m1"]),
         (repository.watch_events(RUN, after=events), ["m1"]),
-    ):
+    ]
+    for again, wanted in again_and_wanted:
         async with aclosing(again) as frames:
             assert (await next_of(frames)).kind is RESYNC
             snapshot = await next_of(frames)
@@ -213,7 +219,8 @@ async def test_what_is_removed_while_a_snapshot_is_read_is_not_complete_with_a_p
     repository: ActionRepo, pruner: ActionRepo
 ) -> None:
     await make_ended(repository, members=2000)
-    for stream in (repository.watch_all_action_updates(RUN), repository.watch_events(RUN)):
+    streams: list[Frames] = [repository.watch_all_action_updates(RUN), repository.watch_events(RUN)]
+    for stream in streams:
         if not await repository.get_runs([RUN]):
             await make_ended(repository, members=2000)
         async with aclosing(stream) as frames:
