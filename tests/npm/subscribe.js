@@ -12,7 +12,7 @@ const client = createClient({
   connectionParams: token ? { authorization: `Bearer ${token}` } : undefined,
   // Also where nobody listens: the server may be on its way back.
   shouldRetry: () => true,
-  retryAttempts: 100,
+  retryAttempts: 1000,
   retryWait: () => new Promise((resolve) => setTimeout(resolve, 100)),
   on: {
     connected: () => print({ connected: true }),
