@@ -54,7 +54,8 @@ def test_whom_no_rule_fits_may_do_nothing(claims: dict[str, Any]) -> None:
 
 
 def test_a_path_that_leads_nowhere_gives_nothing() -> None:
-    for claims in ({}, {"a": 1}, {"a": {}}, {"a": {"b": []}}, {"a": [{"b": "data"}]}):
+    tried: list[dict[str, Any]] = [{}, {"a": 1}, {"a": {}}, {"a": {"b": []}}, {"a": [{"b": "data"}]}]
+    for claims in tried:
         assert access(claims, rule("a.b", "data")) == Access(frozenset())
 
 
