@@ -8,7 +8,11 @@ const config: CodegenConfig = {
     "./src/gql/": {
       preset: "client",
       // A reader of a fragment is no hook: it may be called in a loop.
-      presetConfig: { fragmentMasking: { unmaskFunctionName: "readFragment" } },
+      presetConfig: {
+        fragmentMasking: { unmaskFunctionName: "readFragment" },
+        // What a server runs that runs nothing but the page's own documents.
+        persistedDocuments: { hashAlgorithm: "sha256" },
+      },
       config: {
         enumsAsTypes: true,
         useTypeImports: true,

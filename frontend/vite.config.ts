@@ -21,6 +21,18 @@ function packed(): Plugin {
   };
 }
 
+/** Puts the page's documents where the server finds them that executes no others. */
+function documents(): Plugin {
+  return {
+    name: "documents",
+    apply: "build",
+    generateBundle() {
+      const source = readFileSync(join(import.meta.dirname, "src", "gql", "persisted-documents.json"), "utf8");
+      this.emitFile({ type: "asset", fileName: "documents.json", source });
+    },
+  };
+}
+
 /** Says under which licences the packages are that the page is made of. */
 function licences(): Plugin {
   return {
@@ -66,7 +78,13 @@ const server = process.env.RUNGRAPH_URL ?? "http://127.0.0.1:8000";
 
 export default defineConfig({
   base: "./",
-  plugins: [react(), packed(), licences()],
+  plugins: [react(), packed(), documents(), licences()],
   build: { outDir: TARGET, emptyOutDir: true, target: "es2022", assetsInlineLimit: 0 },
-  server: { proxy: { "/graphql": { target: server, ws: true, changeOrigin: true } } },
+  server: {
+    proxy: {
+      "/graphql": { target: server, ws: true, changeOrigin: true },
+      "/login": { target: server },
+      "/logout": { target: server },
+    },
+  },
 });

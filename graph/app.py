@@ -19,7 +19,7 @@ from graph.browsers import Guard, Hosts
 from graph.caller import Caller
 from graph.context import Context
 from graph.cookies import cookies_of
-from graph.envelope import RequestRefused
+from graph.envelope import RequestRefused, Resolve
 from graph.execution import Engine
 from graph.gate import Gate
 from graph.grants import parse_rules
@@ -35,6 +35,7 @@ from graph.settings import Settings, split_origins, split_words
 from graph.sign_in import SignIn
 from graph.telemetry import Telemetry
 from graph.throttle import Throttle
+from graph.trusted import TrustedDocuments, read_documents
 from graph.webhook import Webhook
 from repo import ActionRepo, Permission, open_repository
 
@@ -90,11 +91,15 @@ def create_app(settings: Settings) -> Starlette:
         Engine(build_schema(limits), settings.compiled_execution, settings.operation_timeout),
         new_context,
         max_body_bytes=settings.max_body_bytes,
-        graphiql=_guard(sign_in)(graphiql.page) if settings.graphiql else None,
+        # Where only some documents are executed, it could not even ask for the schema.
+        graphiql=_guard(sign_in)(graphiql.page)
+        if settings.graphiql and not settings.trusted_documents
+        else None,
         max_subscriptions=settings.max_subscriptions,
         allowed_origins=split_origins(settings.allowed_origins),
         telemetry=Telemetry(settings.log_operations, tracing),
         throttle=throttle,
+        resolve=_resolve(settings),
     )
     app = Starlette(
         routes=_routes(settings, endpoint, sign_in),
@@ -122,6 +127,13 @@ def _provider(settings: Settings) -> Provider:
     return Provider(rules, parse_rules(settings.oidc_grants))
 
 
+def _resolve(settings: Settings) -> Resolve | None:
+    if not settings.trusted_documents:
+        return None
+    documents = read_documents(settings.trusted_documents)
+    return TrustedDocuments(documents, settings.max_query_tokens).resolve
+
+
 def _hosts(settings: Settings) -> Hosts:
     names = split_origins(settings.allowed_hosts)
     if public := urlsplit(settings.public_url).hostname:
@@ -141,9 +153,7 @@ def _throttle(settings: Settings) -> Throttle:
     )
 
 
-def _gate(
-    settings: Settings, repository: ActionRepo, provider: Provider | None, throttle: Throttle
-) -> Gate:
+def _gate(settings: Settings, repository: ActionRepo, provider: Provider | None, throttle: Throttle) -> Gate:
     if settings.auth == "none":
         return Gate(None)
     return Gate(

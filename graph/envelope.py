@@ -1,7 +1,7 @@
 """Owns what is read from a request before GraphQL sees it: the wanted media type and the parameters."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from email.message import Message
 from functools import lru_cache
@@ -85,13 +85,21 @@ def _quality(parameters: list[str]) -> float:
     return 1.0
 
 
-async def read_parameters(request: Request, max_body_bytes: int) -> Parameters:
+Resolve = Callable[[dict[str, Any]], None]
+"""Sets `query` among the parameters that a client sent. May raise RequestRefused."""
+
+
+async def read_parameters(
+    request: Request, max_body_bytes: int, resolve: Resolve | None = None
+) -> Parameters:
     """What a GET has in its URL and a POST in its JSON body. Raises RequestRefused."""
     if request.method == "GET":
         found = _from_url(request)
     else:
         _check_headers(request)
         found = _parse_body(await read_body(request, max_body_bytes))
+    if resolve is not None:
+        resolve(found)
     return check_parameters(found)
 
 

@@ -26,6 +26,7 @@ from graph.envelope import (
     JSON,
     Parameters,
     RequestRefused,
+    Resolve,
     negotiate,
     read_parameters,
 )
@@ -75,6 +76,7 @@ class GraphQLEndpoint(GraphQL[object, None]):
         allowed_origins: Sequence[str] = (),
         telemetry: Telemetry | None = None,
         throttle: Throttle | None = None,
+        resolve: Resolve | None = None,
     ) -> None:
         super().__init__(
             engine.schema,
@@ -87,6 +89,7 @@ class GraphQLEndpoint(GraphQL[object, None]):
         self.engine = engine
         self.telemetry = telemetry or Telemetry()
         self.throttle = throttle or Throttle()
+        self.resolve = resolve
         self.new_context = new_context
         self._max_body_bytes = max_body_bytes
         self._graphiql = graphiql
@@ -142,7 +145,7 @@ class GraphQLEndpoint(GraphQL[object, None]):
         call.caller = caller.key
         connection.belongs_to(caller)
         await self.throttle.admit(caller)
-        parameters = await read_parameters(request, self._max_body_bytes)
+        parameters = await read_parameters(request, self._max_body_bytes, self.resolve)
         context = await self.new_context(request, caller)
         if media_type == EVENT_STREAM:
             call.transport = "sse"

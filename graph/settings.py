@@ -15,6 +15,7 @@ from graph.addresses import check_safe_address, is_loopback
 from graph.grants import parse_rules
 from graph.jwt import ALGORITHMS
 from graph.throttle import check_rate
+from graph.trusted import read_documents
 from graph.webhook import check_url
 
 PREFIX = "RUNGRAPH_"
@@ -135,6 +136,12 @@ def _workers(value: int, info: ValidationInfo) -> int:
 def _allowed_hosts(value: str) -> str:
     if not all(re.fullmatch(r"\*|(\*\.)?[\w.-]+|\[[\da-fA-F:]+\]", each) for each in split_origins(value)):
         raise ValueError("every one must be `*` or a name like runs.example.com, without a port")
+    return value
+
+
+def _trusted_documents(value: str) -> str:
+    if value:
+        read_documents(value)
     return value
 
 
@@ -355,6 +362,11 @@ class Settings(BaseSettings):
     )
     request_timeout: float = Field(
         default=20, gt=0, le=3600, description="How many seconds a request may take to arrive, body included."
+    )
+    trusted_documents: Annotated[str, AfterValidator(_trusted_documents)] = Field(
+        default="",
+        description="The only documents that are executed: `page` for those of the page, or a JSON file with "
+        "others beside them ([how](#limits)). Empty for all documents.",
     )
     introspection: bool = Field(
         default=True, description="Whether operations may ask for the schema. GraphiQL needs it."

@@ -134,13 +134,19 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler[object, None]):
             return
         is_new = self.connection_acknowledged and message["id"] not in self.operations
         if is_new and (error := self._refusal(message)) is not None:
+            view: Any = self.view
+            view.telemetry.refused((error.extensions or {})["code"])
             await self.send_message({"id": message["id"], "type": "error", "payload": [error.formatted]})
         else:
             await super().handle_subscribe(message)
 
     def _refusal(self, message: SubscribeMessage) -> GraphQLError | None:
+        view: Any = self.view
+        payload: Any = message["payload"]
         try:
-            check_parameters(dict(message["payload"]))
+            if view.resolve is not None:
+                view.resolve(payload)
+            check_parameters(payload)
         except RequestRefused as refusal:
             return _error(refusal)
         limit = self.max_subscriptions_per_connection
