@@ -75,7 +75,6 @@ def _announce(settings: Settings) -> None:
 def serve(host: Host = None, port: Port = None, workers: Workers = None) -> None:
     """Run the server. It brings the database to the newest schema first."""
     settings = read_settings(host=host, port=port, workers=workers)
-    configure_logs(settings.log_level, settings.log_format)
     _announce(settings)
     _migrate(settings)
     listening = _listen(settings)
@@ -117,7 +116,6 @@ def prune(
     except ValueError as error:
         fail(f"--older-than must be {error}", 2)
     settings = read_settings()
-    configure_logs(settings.log_level)
     try:
         typer.echo(run_prune(settings, age, project, domain, dry_run))
     except (repo.DatabaseUnavailable, repo.SchemaOutdated) as error:
@@ -237,7 +235,6 @@ def demo(
     if url is not None:
         raise typer.Exit(run_demo(url, token=token, seed=seed))
     settings = read_settings()
-    configure_logs(settings.log_level, settings.log_format)
     _announce(settings)
     typer.echo("Stop it with Ctrl-C; the runs stay, and are gone on with next time.")
     _migrate(settings)

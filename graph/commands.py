@@ -7,18 +7,21 @@ from typing import NoReturn
 import typer
 from pydantic import ValidationError
 
+from graph.logs import configure_logs
 from graph.settings import Settings, explain
 
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
 
 def read_settings(**given: object) -> Settings:
-    """The settings, with those that are given (not None) instead of the environment's. Ends the command where
-    they are wrong."""
+    """The settings, with those that are given (not None) instead of the environment's; from here on, logs are
+    as they say. Ends the command where they are wrong."""
     try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+        settings = Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
         fail(explain(error), 2)
+    configure_logs(settings.log_level, settings.log_format)
+    return settings
 
 
 def parse_duration(value: str) -> timedelta:

@@ -94,6 +94,11 @@ class Telemetry:
             self.websockets -= 1
             logger.debug("websocket closed")
 
+    def refused(self, code: str) -> None:
+        """Somebody was refused before there was an operation."""
+        self.count_errors([code])
+        self.count("none", "none", "refused", 0)
+
     def count_errors(self, codes: Iterable[str]) -> None:
         """Clients were told of these."""
         for code in codes:

@@ -311,26 +311,35 @@ async def test_every_operation_has_a_line_where_all_are_wanted(toy: Toy, said: S
     assert len(set(ids)) == 3
 
 
-async def test_only_what_is_slow_or_failed_has_a_line_unless_all_are_wanted(
+async def test_what_failed_has_a_line_and_what_a_client_did_wrong_has_none(
     toy: Toy, said: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, url = toy
-    monkeypatch.setattr(telemetry, "_SLOW", 0.4)
+    monkeypatch.setattr(telemetry, "_SLOW", 1000.0)
     await ask_for_everything(url)
     async with httpx2.AsyncClient() as client:
-        for query in ("{ refusing }", "{ nope }", "{ slow }", "{ missing }"):
+        for query in ("{ refusing }", "{ nope }", "{ missing }"):
             await client.post(url, json={"query": query})
     async with connected(url) as socket:
         await socket.subscribe("1", "{ missing }")
         assert (await socket.next())["payload"]["errors"]
         await socket.completes("1")
-    lines = await operations_of(said, 3)
+    lines = await operations_of(said, 2)
     assert [(line["transport"], line["field"]) for line in lines] == [
-        ("http", "slow"),
         ("http", "missing"),
         ("websocket", "missing"),
     ]
-    assert [line["level"] for line in lines] == ["info", "warning", "warning"]
+    assert [line["level"] for line in lines] == ["warning", "warning"]
+
+
+async def test_what_is_slow_has_a_line_but_no_subscription_is(
+    toy: Toy, said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, url = toy
+    monkeypatch.setattr(telemetry, "_SLOW", 0.0)
+    await ask_for_everything(url)
+    lines = await operations_of(said, 2)
+    assert [line["field"] for line in lines] == ["hello", "touch"]
 
 
 async def test_no_operation_has_a_line_where_none_is_wanted(toy: Toy, said: Said) -> None:

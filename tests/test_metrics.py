@@ -142,3 +142,16 @@ async def test_websockets_and_subscriptions_are_counted_by_field(database_url: s
                     text = (await asking.get("/metrics")).text
             assert "rungraph_websockets 0.0" in text
             assert 'rungraph_operations_total{field="runs",outcome="ok",type="subscription"} 1.0' in text
+
+
+async def test_who_is_refused_in_a_websocket_is_counted(database_url: str) -> None:
+    with serving(create_app(Settings(database_url=database_url, max_subscriptions=1))) as address:
+        async with connected(f"{address}/graphql") as socket, httpx2.AsyncClient(base_url=address) as asking:
+            await socket.subscribe("1", "subscription { runs(first: 1) { kind } }")
+            await socket.next()
+            await socket.subscribe("2", "subscription { runs(first: 1) { kind } }")
+            while (message := await socket.next())["type"] != "error":
+                assert message["id"] == "1"
+            text = (await asking.get("/metrics")).text
+    assert 'rungraph_errors_total{code="RATE_LIMITED"} 1.0' in text
+    assert 'rungraph_operations_total{field="none",outcome="refused",type="none"} 1.0' in text
