@@ -4,6 +4,7 @@ from urllib.parse import urljoin
 
 import pytest
 
+from graph.page import PATHS
 from graph.ways import way_back
 
 HERE = "https://runs.example.com/team/rungraph/"
@@ -60,3 +61,9 @@ def test_what_is_no_page_of_ours_leads_to_the_first_one(wanted: str) -> None:
 def test_a_page_of_ours_is_come_back_to(wanted: str, base: str) -> None:
     assert way_back(wanted) == wanted
     assert urljoin(f"{HERE}{'login/callback' if base == '../' else 'login'}", base + wanted) == HERE + wanted
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_every_page_can_be_come_back_to(path: str) -> None:
+    wanted = path.removeprefix("/").replace("{rest:path}", "etl/production/nightly-1")
+    assert way_back(wanted) == wanted
