@@ -31,8 +31,10 @@ EVENTS = {"accept": "text/event-stream"}
 
 TOY = """
 import sys
+from graph.logs import configure_logs
 from graph.server import Server
 from tests.toy import toy_app
+configure_logs("info")
 Server(toy_app(), "127.0.0.1", int(sys.argv[1])).run()
 """
 
