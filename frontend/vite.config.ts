@@ -27,7 +27,10 @@ function documents(): Plugin {
     name: "documents",
     apply: "build",
     generateBundle() {
-      const source = readFileSync(join(import.meta.dirname, "src", "gql", "persisted-documents.json"), "utf8");
+      const source = readFileSync(
+        join(import.meta.dirname, "src", "gql", "persisted-documents.json"),
+        "utf8",
+      );
       this.emitFile({ type: "asset", fileName: "documents.json", source });
     },
   };

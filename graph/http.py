@@ -94,7 +94,7 @@ class GraphQLEndpoint(GraphQL[object, None]):
         self._max_body_bytes = max_body_bytes
         self._graphiql = graphiql
         self._events = SSETransport()
-        self.live = Live(lambda result: encode(formatted(result)), engine.operation)
+        self.live = Live(lambda result: encode(formatted(result)), engine.learned)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with self.throttle.connection() as connection:

@@ -1,5 +1,6 @@
 """Owns what is executed at all: one operation, how large it may be, and which text it may hold."""
 
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -33,12 +34,15 @@ from graph.given import SHORT
 _COUNTLESS = 10**12
 """Objects beyond which it does not matter how many they are."""
 
-_MOST_COMPARISONS = 25_000
+_MOST_COMPARISONS = 10_000
 """What may be spent on whether fields of the same name can be merged, in the measure of graphql-core: two for
 each pair. A document that repeats nothing spends nothing; at worst it is the square of its length."""
 
 _MOST_MISTAKES = 10
 """Mistakes in a document that are told: each of them takes its time to say."""
+
+_MOST_REFUSED = 8
+"""Documents of which is remembered what is wrong with them."""
 
 _INTROSPECTION = 20
 """Aliases that one of introspection counts as: what it brings once more is the whole schema."""
@@ -65,10 +69,32 @@ class _Size:
     aliases: int
 
 
+class Refused:
+    """What is wrong with the documents that were refused last: who finds that out need not do so again when
+    Strawberry has to say it."""
+
+    def __init__(self) -> None:
+        self._errors: OrderedDict[str, list[GraphQLError]] = OrderedDict()
+
+    def __contains__(self, query: object) -> bool:
+        return query in self._errors
+
+    def note(self, query: str, errors: list[GraphQLError]) -> None:
+        """It is not valid."""
+        self._errors[query] = errors
+        if len(self._errors) > _MOST_REFUSED:
+            self._errors.popitem(last=False)
+
+    def errors(self, query: str | None) -> list[GraphQLError] | None:
+        """Why it is not valid; None where that is not known."""
+        return None if query is None else self._errors.get(query)
+
+
 class OperationLimits(SchemaExtension):
     """Refuses documents over the limits, and text that no database can store."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, refused: Refused | None = None) -> None:
+        self.refused = refused or Refused()
         self.tokens = limits.tokens
         """How long a document may be."""
         hiding = () if limits.introspection else (NoSchemaIntrospectionCustomRule,)
@@ -86,6 +112,12 @@ class OperationLimits(SchemaExtension):
         context = self.execution_context
         context.parse_options["max_tokens"] = self.tokens
         context.validation_rules = self.rules
+        yield
+
+    def on_validate(self) -> Iterator[None]:
+        context = self.execution_context
+        if context.pre_execution_errors is None:
+            context.pre_execution_errors = self.refused.errors(context.query)
         yield
 
     def on_execute(self) -> Iterator[None]:

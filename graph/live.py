@@ -281,7 +281,9 @@ class Live:
     """The operations of one server that may go on for long."""
 
     def __init__(
-        self, encode: Callable[[Any], bytes], operation: Callable[[str, str | None], Operation | None]
+        self,
+        encode: Callable[[Any], bytes],
+        operation: Callable[[str, str | None], Awaitable[Operation | None]],
     ) -> None:
         """`encode` makes the payload of a result; `operation` gives what is known of an operation."""
         self.operations = 0
@@ -316,7 +318,7 @@ class Live:
                 context = await new_context()
                 if isinstance(context, Context):
                     context.resume_after = listener.cursor
-                operation = self._operation(ask.query, ask.operation_name)
+                operation = await self._operation(ask.query, ask.operation_name)
                 if operation is not None and operation.type == "subscription" and watched is None:
                     watched = operation.field
                     self.subscriptions[watched] += 1

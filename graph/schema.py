@@ -6,7 +6,7 @@ import strawberry
 from strawberry.schema.config import StrawberryConfig
 
 from graph.errors import ClientErrors
-from graph.limits import Limits, OperationLimits
+from graph.limits import Limits, OperationLimits, Refused
 from graph.mutations import Mutation
 from graph.queries import Query
 from graph.scalars import scalars
@@ -24,11 +24,12 @@ class Schema(strawberry.Schema):
 
 def build_schema(limits: Limits) -> Schema:
     """The schema, with limits on what it executes."""
+    refused = Refused()
     return Schema(
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
         types=[Run, Action, ActionEvent, RunIdentifier],
         config=StrawberryConfig(scalar_map=scalars),
-        extensions=[ClientErrors, lambda: OperationLimits(limits)],
+        extensions=[ClientErrors, lambda: OperationLimits(limits, refused)],
     )

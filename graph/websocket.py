@@ -102,17 +102,15 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler[object, None]):
     async def handle_connection_init(self, message: ConnectionInitMessage) -> None:
         if not self.connection_init_received:
             gate: Gate = self.websocket.ws.app.state.gate
-            try:
-                caller = await gate.caller(self.websocket.ws, _authorization(message))
-            except RequestRefused as refusal:
-                # A client knows what to do by the code: not to come again, or to come a little later.
-                await self.websocket.close(*(_FORBIDDEN if refusal.status == 401 else _TRY_AGAIN_LATER))
-                return
             connection: Connection = self.websocket.ws.scope[CONNECTION]
             try:
+                caller = await gate.caller(self.websocket.ws, _authorization(message))
                 connection.belongs_to(caller)
-            except RequestRefused:
-                await self.websocket.close(*_TRY_AGAIN_LATER)
+            except RequestRefused as refusal:
+                view: Any = self.view
+                view.telemetry.refused(refusal.code)
+                # A client knows what to do by the code: not to come again, or to come a little later.
+                await self.websocket.close(*(_FORBIDDEN if refusal.status == 401 else _TRY_AGAIN_LATER))
                 return
             self.admission = gate.admit(caller, self._end)
         await super().handle_connection_init(message)

@@ -1,5 +1,6 @@
 """Owns the way of an operation through the schema: known, compiled and encoded, or as Strawberry does it."""
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Collection
 from contextlib import aclosing
@@ -79,6 +80,7 @@ class Engine:
         self.schema = schema
         self._deadline = None if timeout is None else Deadline(timeout)
         self._made = Inputs()
+        self._learning = asyncio.Lock()
         extensions = schema.get_extensions()
         self._limits = next((each for each in extensions if isinstance(each, OperationLimits)), None)
         known = all(type(each) in (ClientErrors, OperationLimits) for each in extensions)
@@ -98,6 +100,15 @@ class Engine:
             return found
         self.unknown += 1
         return self._learn(query, operation_name)
+
+    async def learned(self, query: str, operation_name: str | None) -> Operation | None:
+        """The same, in turn: between two that are not known yet, others are served."""
+        if self.operations.get(query, operation_name) is None and not self._is_refused(query):
+            async with self._learning:
+                found = self.operation(query, operation_name)
+                await asyncio.sleep(0)
+                return found
+        return self.operation(query, operation_name)
 
     async def answer(
         self,
@@ -124,7 +135,8 @@ class Engine:
     ) -> ExecutionResult:
         """The result of a query or a mutation; its data is for `encode`. Raises what Schema.execute
         raises."""
-        executor = self._executor(query, variables, operation_name, context, allowed, extensions)
+        operation = await self.learned(query, operation_name) if self.compiles else None
+        executor = self._executor(operation, variables, operation_name, context, allowed, extensions)
         if executor is not None and executor.operation.operation.value != "subscription":
             return await self._in_time(self._run(executor))
         executing: Awaitable[ExecutionResult] = self.schema.execute(
@@ -159,7 +171,8 @@ class Engine:
         extensions: dict[str, Any] | None = None,
     ) -> AsyncGenerator[Any, None]:
         """The results of any operation: one of a query or a mutation, all of a subscription."""
-        executor = self._executor(query, variables, operation_name, context, allowed, extensions)
+        operation = await self.learned(query, operation_name) if self.compiles else None
+        executor = self._executor(operation, variables, operation_name, context, allowed, extensions)
         if executor is None:
             results: AsyncGenerator[Any, None] = await self.schema.stream(
                 query,
@@ -218,7 +231,7 @@ class Engine:
 
     def _executor(
         self,
-        query: str,
+        operation: Operation | None,
         variables: dict[str, Any] | None,
         operation_name: str | None,
         context: object,
@@ -226,9 +239,6 @@ class Engine:
         extensions: dict[str, Any] | None,
     ) -> CompiledExecutor | None:
         """What executes the operation; None where Strawberry has to, be it to say what is wrong."""
-        if not self.compiles:
-            return None
-        operation = self.operation(query, operation_name)
         if (
             operation is None
             or not operation.is_plain
@@ -285,8 +295,13 @@ class Engine:
         values = get_variable_values(self.schema._schema, definitions, variables or {}, max_errors=1)
         return values if isinstance(values, VariableValues) else None
 
+    def _is_refused(self, query: str) -> bool:
+        return self._limits is not None and query in self._limits.refused
+
     def _learn(self, query: str, operation_name: str | None) -> Operation | None:
         """Take note of an operation that was not seen before; None where it is not valid."""
+        if self._is_refused(query):
+            return None
         limits = self._limits
         tokens = None if limits is None else limits.tokens
         try:
@@ -294,7 +309,9 @@ class Engine:
         except GraphQLError:
             return None
         rules = None if limits is None else limits.rules
-        if validate(self.schema._schema, document, rules, max_errors=1):
+        if errors := validate(self.schema._schema, document, rules):
+            if limits is not None:
+                limits.refused.note(query, errors)
             return None
         operation = self.operations.add(query, operation_name, document)
         if operation is not None:
