@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager
@@ -370,6 +371,16 @@ async def test_a_socket_without_a_good_token_is_closed_before_it_is_acknowledged
     async with opened(url) as socket:
         await socket.send({**INIT, "payload": payload})
         assert await socket.close_code() == 4403
+
+
+async def test_sockets_that_are_refused_are_counted(url: str, repository: ActionRepo) -> None:
+    async with opened(url) as socket:
+        await socket.send(INIT)
+        assert await socket.close_code() == 4403
+    _, secret = await token(repository)
+    async with httpx2.AsyncClient(timeout=SECONDS) as client:
+        told = (await client.get(url.replace("/graphql", "/metrics"), headers=bearer(secret))).text
+    assert re.search(r'^rungraph_errors_total\{.*"UNAUTHENTICATED".*\} 1\.0$', told, re.MULTILINE)
 
 
 @pytest.mark.parametrize("given", [UNKNOWN, 7, ""])
