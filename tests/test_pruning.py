@@ -246,10 +246,12 @@ async def test_what_is_added_to_a_run_at_the_last_moment_goes_with_it(repository
     adding = asyncio.create_task(repository._database.write(add))
     await added.wait()
     pruning = asyncio.create_task(prune(repository))
-    await asyncio.sleep(0.2)
-    assert not pruning.done()
-    commit.set()
-    await adding
+    try:
+        await asyncio.sleep(0.2)
+        assert not pruning.done()
+    finally:
+        commit.set()
+        await adding
     assert await pruning == Pruned(1, 3)
     assert await stored(repository) == (0, 0, 1)
 
@@ -268,10 +270,12 @@ async def test_an_abort_that_comes_at_the_last_moment_keeps_its_run(repository: 
     asking = asyncio.create_task(repository._database.write(ask))
     await asked.wait()
     removing = asyncio.create_task(prune(repository))
-    await asyncio.sleep(0.2)
-    assert not removing.done()
-    commit.set()
-    await asking
+    try:
+        await asyncio.sleep(0.2)
+        assert not removing.done()
+    finally:
+        commit.set()
+        await asking
     assert await removing == Pruned()
     assert await stored(repository) == (2, 1, 0)
 
