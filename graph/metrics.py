@@ -64,7 +64,7 @@ class Metrics:
         self._repository = repository
         self._endpoint = endpoint
         self._reconciler = reconciler
-        self._registry = endpoint.telemetry.registry
+        self._registry = CollectorRegistry()
         self._counted: dict[Counter, int] = {}
         self._workers = self._gauge("workers", "Processes that serve requests.")
         self._subscribers = self._gauge("subscribers", "Subscriptions that are open.")
@@ -157,11 +157,12 @@ class Metrics:
             age = 0.0 if oldest is None else (datetime.now(UTC) - oldest).total_seconds()
             self._aborts_pending.set(aborts.pending)
             self._abort_age.set(max(0.0, age))
-        registry = self._registry
         if _FOLDER in os.environ:
             registry = CollectorRegistry()
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        return generate_latest(registry)
+            return generate_latest(registry)
+        # What the endpoint counts goes on where the application is started again; these begin anew.
+        return generate_latest(self._registry) + generate_latest(self._endpoint.telemetry.registry)
 
     async def keep_fresh(self) -> None:
         """Tell the other workers these figures, again and again."""
