@@ -11,11 +11,14 @@ import pytest
 from sqlalchemy import text
 
 from repo import (
+    Access,
     ActionNotFound,
     ActionPhase,
     ActionRepo,
     Frame,
     FrameKind,
+    Grant,
+    Role,
     RunFilter,
     RunNotFound,
     open_repository,
@@ -228,3 +231,17 @@ async def test_what_is_removed_while_a_snapshot_is_read_is_not_complete_with_a_p
             await prune(pruner)
             with pytest.raises(RunNotFound):
                 await begin(frames)
+
+
+async def test_nobody_hears_of_a_removed_run_that_they_may_not_see(
+    repository: ActionRepo, pruner: ActionRepo
+) -> None:
+    await make_ended(repository)
+    await make_ended(repository, named("secret", "elsewhere"))
+    mine = repository.on_behalf_of(Access(frozenset({Grant(Role.VIEWER, RUN.project)})))
+    async with aclosing(mine.watch_all_run_updates()) as stream:
+        cursor = (await begin(stream)).cursor
+        await prune(pruner)
+        assert [run.name for run in (await next_of(stream)).removed] == [RUN.name]
+    async with aclosing(mine.watch_all_run_updates(after=cursor)) as stream:
+        assert [run.name for run in (await next_of(stream)).removed] == [RUN.name]

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -13,7 +14,7 @@ from graph.caller import ANYBODY
 from graph.context import Context
 from graph.limits import Limits
 from graph.schema import Schema, build_schema
-from repo import ActionPhase, ActionRepo, RunIdentifier
+from repo import ActionPhase, ActionRepo, Pruned, RunIdentifier
 from repo.watch import PAGE
 from tests.making import ADA, RUN, action, event, make_run, new, update
 from tests.serving import serving
@@ -285,3 +286,29 @@ async def test_a_stream_that_is_closed_leaves_nothing_behind(schema: Schema, rep
         await stream.next()
         assert len(repository._hub.watches) == 1
     assert repository._hub.watches == frozenset()
+
+
+async def test_a_stream_of_runs_gives_the_id_of_one_that_is_removed_and_one_about_it_says_not_found(
+    schema: Schema, repository: ActionRepo
+) -> None:
+    await make_run(repository)
+    await repository.update_action_phase(action(), ActionPhase.SUCCEEDED, 1)
+    queries = [
+        "subscription { runs { kind removed runs { id } } }",
+        f"subscription {{ run(id: {RUN_ID}) {{ name }} }}",
+        f"subscription {{ actions(run: {RUN_ID}) {{ kind }} }}",
+        f"subscription {{ events(run: {RUN_ID}) {{ kind }} }}",
+    ]
+    async with AsyncExitStack() as stack:
+        runs, run, actions, events = [
+            await stack.enter_async_context(watching(schema, repository, query)) for query in queries
+        ]
+        id_ = (await runs.next())["runs"][0]["id"]
+        assert (await run.next())["name"] == RUN.name
+        for stream, last in ((runs, 1), (actions, 2), (events, 1)):
+            assert [(await stream.next())["kind"] for _ in range(last)][-1] == "SYNCED"
+        assert [done async for done in repository.prune(timedelta(0))] == [Pruned(1, 1)]
+        assert await runs.next() == {"kind": "CHANGE", "removed": [id_], "runs": []}
+        for stream in (run, actions, events):
+            assert (await stream.error())["code"] == "NOT_FOUND"
+            assert await stream.ends()
