@@ -21,18 +21,23 @@ class _Wait:
 
 
 class Deadline:
-    """Breaks off what takes longer than so many seconds. For one event loop."""
+    """Breaks off what takes longer than so many seconds."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         # In the order in which they end.
         self._waits: dict[_Wait, None] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def keep(self, result: Awaitable[T]) -> T:
         """The result. Raises TimeoutError where it takes too long, for which it is cancelled."""
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
+        if loop is not self._loop:
+            # An application may be started again, in another loop: the timer of the last one never rings.
+            self._loop, self._timer = loop, None
+            self._waits.clear()
         wait = _Wait(task, loop.time() + self.seconds)
         self._waits[wait] = None
         if self._timer is None:
