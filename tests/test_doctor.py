@@ -13,6 +13,7 @@ from sqlalchemy import make_url, text
 from repo import ActionPhase, Verdict, examine_bus, examine_database, health, open_repository
 from repo.bus import Bus
 from tests.making import ADA, RUN, action, make_run
+from tests.pooler import pooling
 
 RUNGRAPH = Path(sys.executable).parent / "rungraph"
 SECRET = "canary-of-a-password"
@@ -152,6 +153,13 @@ async def test_a_user_who_may_only_read_is_told(database_url: str) -> None:
 async def test_more_connections_than_there_are_fail(database_url: str) -> None:
     verdict, said = (await found(database_url, 5000))["connections"]
     assert (verdict, "RUNGRAPH_DATABASE_POOL_SIZE" in said) == (Verdict.FAILURE, True)
+
+
+@pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
+async def test_a_pooler_that_loses_prepared_statements_fails(database_url: str) -> None:
+    async with pooling(database_url) as pooled:
+        verdict, said = (await found(pooled))["pooler"]
+    assert (verdict, "max_prepared_statements" in said) == (Verdict.FAILURE, True)
 
 
 @pytest.mark.parametrize("databases", ["sqlite"], indirect=True)
