@@ -614,11 +614,11 @@ class Database:
         limit = None
         if self._statement_timeout:
             loop = asyncio.get_running_loop()
-            limit = loop.call_later(self._statement_timeout, driver._conn.interrupt)
+            limit = loop.call_later(self._statement_timeout, _interrupt, driver)
         try:
             yield
         except asyncio.CancelledError:
-            driver._conn.interrupt()
+            _interrupt(driver)
             raise
         finally:
             if limit is not None:
@@ -855,6 +855,12 @@ def _unnest(columns: Sequence[NamedColumn[Any]], rows: Sequence[Row]) -> Any:
         )
     named = [column(c.name, c.type) for c in columns]
     return func.unnest(*arrays).table_valued(*named, name="given").render_derived()
+
+
+def _interrupt(driver: Any) -> None:
+    """End what a connection of aiosqlite is at; one that is closed is at nothing."""
+    with suppress(ValueError):
+        driver._conn.interrupt()
 
 
 def _prepare_sqlite(connection: Any, record: object) -> None:
