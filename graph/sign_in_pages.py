@@ -23,6 +23,7 @@ _PAGE = """\
   </head>
   <body>
     <main>
+      <p class="brand"><img src="{base}graphiql/favicon.svg" alt="" width="28" height="28" />Rungraph</p>
       <h1>{title}</h1>
 {content}
     </main>

@@ -7,6 +7,13 @@ async function loadExamples() {
   return response.json();
 }
 
+/** As fetch; where the server does not know who asks, the page says where to sign in. */
+async function ask(...request) {
+  const response = await fetch(...request);
+  document.getElementById("signed-out").hidden = response.status !== 401;
+  return response;
+}
+
 function start(examples) {
   const url = new URL(location.pathname, location.href);
   const socketUrl = new URL(url);
@@ -15,7 +22,7 @@ function start(examples) {
   const page = React.createElement(
     GraphiQL,
     {
-      fetcher: GraphiQL.createFetcher({ url: url.href, subscriptionUrl: socketUrl.href }),
+      fetcher: GraphiQL.createFetcher({ url: url.href, subscriptionUrl: socketUrl.href, fetch: ask }),
       // Another project's GraphiQL at the same address, as on localhost, keeps its tabs, and we ours.
       storage: GraphiQL.createLocalStorage({ namespace: `rungraph:${url.pathname}` }),
       plugins: [GraphiQLPluginExplorer.explorerPlugin({ showAttribution: false })],

@@ -2,6 +2,7 @@ import { Button } from "@mantine/core";
 import { useMutation } from "urql";
 import { type FragmentType, graphql, readFragment } from "../gql";
 import type { ActionIdentifierInput } from "../gql/graphql";
+import { useMayAbort } from "../live/access";
 import { problemOf } from "../live/errors";
 import { announce } from "../ui/announce";
 import { useNow } from "../ui/clock";
@@ -34,6 +35,7 @@ interface Props {
 /** What an abort really came to: that somebody asked is not yet that it is gone. */
 export function AbortNotice({ abort: masked, id }: Props) {
   const abort = readFragment(AbortNoticeFragment, masked);
+  const mayAsk = useMayAbort(id.project, id.domain);
   const who = abort.requestedBy?.name ?? abort.requestedBy?.subject;
   return (
     <div className={classes.notice} data-state={abort.state} role="status">
@@ -53,7 +55,7 @@ export function AbortNotice({ abort: masked, id }: Props) {
         <p className={classes.error}>Last try: {abort.lastError}</p>
       ) : null}
       {abort.nextAttemptAt && abort.state !== "CONFIRMED" ? <NextTry at={abort.nextAttemptAt} /> : null}
-      {abort.state === "FAILED" ? <RetryButton id={id} /> : null}
+      {abort.state === "FAILED" && mayAsk ? <RetryButton id={id} /> : null}
     </div>
   );
 }

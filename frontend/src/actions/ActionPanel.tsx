@@ -4,6 +4,7 @@ import { useQuery, useSubscription } from "urql";
 import { AbortDialog } from "../aborts/AbortDialog";
 import { AbortNotice } from "../aborts/AbortNotice";
 import { type FragmentType, graphql, readFragment } from "../gql";
+import { useMayAbort } from "../live/access";
 import { problemOf } from "../live/errors";
 import type { RunName } from "../live/paths";
 import { useWhenBack } from "../live/useWhenBack";
@@ -121,6 +122,7 @@ function ActionView({ action: masked, onClose, onSelect, moreEvents }: ViewProps
   const action = readFragment(ActionViewFragment, masked);
   const [aborting, setAborting] = useState(false);
   const { project, domain, runName, name } = action;
+  const isAbortable = useMayAbort(project, domain) && !hasEnded(action.phase);
   return (
     <>
       <header className={classes.head}>
@@ -130,11 +132,11 @@ function ActionView({ action: masked, onClose, onSelect, moreEvents }: ViewProps
           </h2>
           <CopyButton value={name} what="action name" />
         </div>
-        {hasEnded(action.phase) ? null : (
+        {isAbortable ? (
           <Button size="compact-xs" variant="light" color="red.9" onClick={() => setAborting(true)}>
             Abort
           </Button>
-        )}
+        ) : null}
         <CloseButton aria-label="Close the action" onClick={onClose} />
       </header>
       <div className={classes.body}>

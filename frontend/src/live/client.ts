@@ -2,10 +2,14 @@ import { cacheExchange } from "@urql/exchange-graphcache";
 import {
   createClient as createSocketlessClient,
   fetchExchange,
+  makeOperation,
+  mapExchange,
   subscriptionExchange,
   type Client,
 } from "urql";
 import type { Socket } from "./connection";
+import { retryAfter } from "./patience";
+import type { Session } from "./session";
 import { watch } from "./watch";
 
 /** The types that have no id of their own: they are kept within what holds them. */
@@ -39,13 +43,35 @@ const PARTS = [
 ];
 
 /** The client of the API for what is asked once, and for single runs and actions that are watched. */
-export function createClient(url: string, socket: Socket): Client {
+export function createClient(url: string, socket: Socket, session: Session): Client {
+  const ask: typeof fetch = async (...request) => {
+    const response = await fetch(...request);
+    if (response.status === 401) session.end();
+    return response;
+  };
+  // What is only read waits until it may be, and then it comes.
+  const askPatiently: typeof fetch = async (...request) => {
+    for (;;) {
+      await session.whenIn();
+      await socket.patience.wait();
+      const response = await ask(...request);
+      if (response.status === 429) socket.patience.pause(retryAfter(response.headers));
+      else if (response.status !== 401) return response;
+    }
+  };
   return createSocketlessClient({
     url,
+    fetch: ask,
     preferGetMethod: false,
     requestPolicy: "cache-and-network",
     exchanges: [
       cacheExchange({ keys: Object.fromEntries(PARTS.map((name) => [name, () => null])) }),
+      mapExchange({
+        onOperation: (operation) =>
+          operation.kind === "query"
+            ? makeOperation("query", operation, { ...operation.context, fetch: askPatiently })
+            : operation,
+      }),
       fetchExchange,
       subscriptionExchange({
         forwardSubscription: ({ query = "", variables }) => ({

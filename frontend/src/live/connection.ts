@@ -1,5 +1,6 @@
 import { type Client, type SubscribePayload, TerminatedCloseEvent, createClient } from "graphql-ws";
 import { Value } from "../ui/value";
+import { Patience } from "./patience";
 
 /** How the page stands with its server. */
 export interface Connection {
@@ -14,8 +15,16 @@ interface Options {
   beat?: number;
   /** Milliseconds that the server has to answer such a question. */
   answerWithin?: number;
+  /** Whether there may be another try to connect; may take as long as it likes to say so. */
+  admits?: () => Promise<boolean>;
+  /** Hears that the server does not know who this is, or not any more. */
+  onForbidden?: () => void;
+  patience?: Patience;
   webSocketImpl?: unknown;
 }
+
+/** With this code the server closes on whoever shows nothing that is good. */
+const FORBIDDEN = 4403;
 
 const LONGEST_WAIT = 8_000;
 
@@ -31,11 +40,16 @@ export function waitBefore(retry: number): number {
  */
 export class Socket {
   readonly connection = new Value<Connection>({ state: "connecting", since: Date.now() });
+  /** How long the server asked to wait. */
+  readonly patience: Patience;
   private readonly client: Client;
   private answer: ReturnType<typeof setTimeout> | undefined;
   private wakers = new Set<() => void>();
 
-  constructor({ url, beat = 10_000, answerWithin = 5_000, webSocketImpl }: Options) {
+  constructor(options: Options) {
+    const { url, beat = 10_000, answerWithin = 5_000, webSocketImpl, onForbidden } = options;
+    const admits = options.admits ?? (() => Promise.resolve(true));
+    this.patience = options.patience ?? new Patience();
     this.client = createClient({
       url,
       webSocketImpl,
@@ -44,13 +58,17 @@ export class Socket {
       onNonLazyError: () => this.become("lost"),
       keepAlive: beat,
       retryAttempts: Infinity,
-      retryWait: (retry) => this.wait(waitBefore(retry)),
+      retryWait: async (retry) => {
+        do await this.wait(Math.max(waitBefore(retry++), this.patience.left));
+        while (!(await admits()));
+      },
       // A refused handshake may be a server that is just starting: always try again.
       shouldRetry: () => true,
       on: {
         connected: () => this.become("live"),
         closed: (event) => {
           clearTimeout(this.answer);
+          if ((event as { code?: number }).code === FORBIDDEN) onForbidden?.();
           if (this.connection.get().state === "live") this.become("lost");
           // graphql-ws takes some codes for final, such as 1011 of a server that failed. None is, for a page.
           if (!(event instanceof TerminatedCloseEvent)) this.client.terminate();
@@ -84,6 +102,12 @@ export class Socket {
     for (const wake of [...this.wakers]) wake();
   }
 
+  /** Let go of the connection, and come again when that is admitted. */
+  giveUp(): void {
+    this.become("lost");
+    this.client.terminate();
+  }
+
   /** Wait, unless somebody is in a hurry. */
   private wait(ms: number): Promise<void> {
     return new Promise((resolve) => {
@@ -95,11 +119,6 @@ export class Socket {
       const timer = setTimeout(wake, ms);
       this.wakers.add(wake);
     });
-  }
-
-  private giveUp(): void {
-    this.become("lost");
-    this.client.terminate();
   }
 
   private become(state: Connection["state"]): void {

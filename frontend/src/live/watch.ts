@@ -36,7 +36,8 @@ export function watch<Data>(
       return;
     }
     watcher.interrupted?.(problem);
-    timer = setTimeout(begin, waitBefore(failures++));
+    if (problem.retryAfter !== undefined) socket.patience.pause(problem.retryAfter);
+    timer = setTimeout(begin, Math.max(waitBefore(failures++), socket.patience.left));
   };
 
   const begin = (): void => {

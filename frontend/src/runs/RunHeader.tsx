@@ -4,6 +4,7 @@ import { useState } from "react";
 import { AbortDialog } from "../aborts/AbortDialog";
 import { AbortNotice } from "../aborts/AbortNotice";
 import { type FragmentType, graphql, readFragment } from "../gql";
+import { useMayAbort } from "../live/access";
 import type { RunHeaderFragment as Run } from "../gql/graphql";
 import { CopyButton } from "../ui/CopyButton";
 import { Duration } from "../ui/Duration";
@@ -71,7 +72,7 @@ export function RunHeader({ run: masked }: { run: FragmentType<typeof RunHeaderF
   const run = readFragment(RunHeaderFragment, masked);
   const [aborting, setAborting] = useState(false);
   const { project, domain, name } = run;
-  const ended = hasEnded(run.phase);
+  const isAbortable = useMayAbort(project, domain) && !hasEnded(run.phase);
   return (
     <header className={classes.header}>
       <div className={classes.top}>
@@ -95,11 +96,11 @@ export function RunHeader({ run: masked }: { run: FragmentType<typeof RunHeaderF
         </div>
         <div className={classes.actions}>
           <CopyMenu run={run} />
-          {ended ? null : (
+          {isAbortable ? (
             <Button size="compact-sm" color="red.9" variant="light" onClick={() => setAborting(true)}>
               Abort
             </Button>
-          )}
+          ) : null}
         </div>
       </div>
       {run.error ? (

@@ -2,6 +2,7 @@ import { Button, Checkbox, Menu, Popover } from "@mantine/core";
 import { useState } from "react";
 import { AbortDialog } from "../aborts/AbortDialog";
 import type { RunFilter } from "../gql/graphql";
+import { mayWithin, useGrants } from "../live/access";
 import { PhaseBadge } from "../ui/PhaseBadge";
 import { PHASES, phaseLook } from "../ui/phases";
 import { SearchField } from "../ui/SearchField";
@@ -29,6 +30,7 @@ interface Props {
 export function RunsToolbar(props: Props) {
   const { search, filter, onChange, held, onHold, waiting, onShow, hidden, onHide } = props;
   const [aborting, setAborting] = useState(false);
+  const mayAbort = mayWithin(useGrants(), "ABORT", search.project, search.domain);
   return (
     <div className={classes.bar}>
       <SearchField
@@ -78,24 +80,28 @@ export function RunsToolbar(props: Props) {
           ))}
         </Popover.Dropdown>
       </Popover>
-      <Menu position="bottom-end" withinPortal>
-        <Menu.Target>
-          <Button size="compact-sm" variant="default" aria-label="More about these runs">
-            ⋯
-          </Button>
-        </Menu.Target>
-        <Menu.Dropdown>
-          <Menu.Item color="red" onClick={() => setAborting(true)}>
-            Abort all that match…
-          </Menu.Item>
-        </Menu.Dropdown>
-      </Menu>
+      {mayAbort === "nowhere" ? null : (
+        <Menu position="bottom-end" withinPortal>
+          <Menu.Target>
+            <Button size="compact-sm" variant="default" aria-label="More about these runs">
+              ⋯
+            </Button>
+          </Menu.Target>
+          <Menu.Dropdown>
+            <Menu.Item color="red" onClick={() => setAborting(true)}>
+              Abort all that match…
+            </Menu.Item>
+          </Menu.Dropdown>
+        </Menu>
+      )}
       {aborting ? (
         <AbortDialog
           target={{
             kind: "runs",
             filter,
-            described: isFiltered(search) ? "by the filter of this page" : "there is no filter: all runs",
+            described:
+              (isFiltered(search) ? "by the filter of this page" : "there is no filter: all runs") +
+              (mayAbort === "everywhere" ? "" : ", where you may abort"),
           }}
           onClose={() => setAborting(false)}
         />

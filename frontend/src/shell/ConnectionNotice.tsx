@@ -9,9 +9,22 @@ const PATIENCE = 2_500;
 
 /** Whether what is shown is live. While it is not, the page says so, and since when. */
 export function ConnectionNotice() {
-  const { socket } = useApi();
+  const { socket, session, patience } = useApi();
   const { state, since } = useValue(socket.connection);
-  const now = useNow(state !== "live");
+  const isOver = useValue(session.isOver);
+  const until = useValue(patience.until);
+  const now = useNow(state !== "live" || until > 0);
+  if (isOver) return null;
+  if (until > now) {
+    return (
+      <span className={classes.lost} role="status" data-testid="pause">
+        <span className={classes.told}>
+          The server is asked too often: it goes on in{" "}
+          {formatDuration(Math.ceil((until - now) / 1_000) * 1_000)}
+        </span>
+      </span>
+    );
+  }
   const silent = now - since;
   const isLost = state === "lost" || (state === "connecting" && silent > PATIENCE);
   if (!isLost) {

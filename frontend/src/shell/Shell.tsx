@@ -1,16 +1,21 @@
 import { Button } from "@mantine/core";
 import { Link, Outlet, useNavigate } from "@tanstack/react-router";
 import { useState } from "react";
+import { useApi } from "../live/api";
 import { Announcements } from "../ui/announce";
 import { useHotkeys } from "../ui/hotkeys";
 import { EmptyNotice } from "../ui/notices";
 import { usePreference } from "../ui/preferences";
 import { timeMode } from "../ui/timeMode";
 import { TIME_MODES } from "../ui/times";
+import { useValue } from "../ui/value";
+import { Account } from "./Account";
 import { ConnectionNotice } from "./ConnectionNotice";
 import { Help } from "./Help";
+import { NoRole } from "./NoRole";
 import { Palette, openPalette } from "./Palette";
 import classes from "./Shell.module.css";
+import { SignedOutNotice } from "./SignedOutNotice";
 import { useColors } from "./useColors";
 
 const PAGES = [
@@ -24,6 +29,9 @@ const TIMES = { relative: "Relative", local: "Local", utc: "UTC" };
 /** What is around every page. */
 export function Shell() {
   const navigate = useNavigate();
+  const { session } = useApi();
+  const viewer = useValue(session.viewer);
+  const isOver = useValue(session.isOver);
   const [helping, setHelping] = useState(false);
   const mode = usePreference(timeMode);
   const colors = useColors();
@@ -96,16 +104,18 @@ export function Shell() {
         </button>
         <button
           type="button"
-          className={classes.icon}
+          className={`${classes.icon} ${classes.help}`}
           onClick={() => setHelping(true)}
           aria-label="All keys"
           title="All keys (?)"
         >
           ?
         </button>
+        <Account />
       </header>
-      <div id="content" className={classes.content} tabIndex={-1}>
-        <Outlet />
+      <SignedOutNotice />
+      <div id="content" className={classes.content} tabIndex={-1} data-stale={isOver || undefined}>
+        {viewer?.identity && !viewer.grants.length ? <NoRole identity={viewer.identity} /> : <Outlet />}
       </div>
       <Announcements />
       <Palette onHelp={() => setHelping(true)} />

@@ -45,6 +45,8 @@ test("a run is aborted from its page, and the page says what came of it until it
   await page.getByText("Last try: connection refused").waitFor();
   await server.execute(CLEAR, { id: actionId(run, "root") });
   await page.getByText("the executor confirmed that it is gone").waitFor();
+  // Where the server asks nobody who they are, nothing is said of it.
+  expect(await page.getByRole("button", { name: /^Signed in as/ }).count()).toBe(0);
   expect(await page.getByRole("button", { name: "Abort", exact: true }).count()).toBe(0);
   expect(await isTheSame(page)).toBe(true);
 });

@@ -1,11 +1,9 @@
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { faded, findings } from "../support/axe";
 import { type Opened, launch, open } from "../support/browser";
 import { TestServer, until } from "../support/server";
 
-const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const PREFIX = "/team/rungraph";
 
 let server: TestServer;
@@ -50,28 +48,6 @@ const pages = (): [string, string][] => [
     "[data-testid=action] h3",
   ],
 ];
-
-interface Finding {
-  id: string;
-  impact: string;
-  nodes: { html: string; failureSummary: string }[];
-}
-
-async function findings(page: Page): Promise<string[]> {
-  await page.evaluate(AXE);
-  const violations = await page.evaluate(
-    () =>
-      (window as unknown as { axe: { run: () => Promise<{ violations: unknown[] }> } }).axe
-        .run()
-        .then(({ violations }) => violations) as Promise<Finding[]>,
-  );
-  return violations
-    .filter(({ impact }) => ["serious", "critical"].includes(impact))
-    .flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => `${id}: ${html}\n${failureSummary}`));
-}
-
-/** What fades in is pale until it has. */
-const faded = (page: Page): Promise<void> => page.waitForTimeout(400);
 
 test.each(["light", "dark"] as const)(
   "no page has a serious finding of axe in %s colours",

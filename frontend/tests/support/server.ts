@@ -36,6 +36,8 @@ export async function until(
 
 /** A real server on a database of its own, and what runs beside it. */
 export class TestServer {
+  /** The API token that operations are sent with. */
+  token: string | undefined;
   private readonly folder = mkdtempSync(join(tmpdir(), "rungraph-page-"));
   private process: ChildProcess | null = null;
   private readonly beside = new Set<ChildProcess>();
@@ -46,8 +48,13 @@ export class TestServer {
     private readonly settings: Record<string, string>,
   ) {}
 
-  static async start(settings: Record<string, string> = {}): Promise<TestServer> {
-    const server = new TestServer(await freePort(), settings);
+  /** `settings` are variables of its environment, which may be about where it is. */
+  static async start(
+    settings: Record<string, string> | ((origin: string) => Record<string, string>) = {},
+  ): Promise<TestServer> {
+    const port = await freePort();
+    const origin = `http://127.0.0.1:${port}`;
+    const server = new TestServer(port, typeof settings === "function" ? settings(origin) : settings);
     await server.begin();
     return server;
   }
@@ -83,11 +90,41 @@ export class TestServer {
     this.beside.add(this.spawn(args));
   }
 
-  /** Run a command to its end; fails with what it said. */
-  async run(...args: string[]): Promise<void> {
+  /** Run a command to its end, and return what it printed; fails with what it said. */
+  async run(...args: string[]): Promise<string> {
     const child = this.spawn(args);
-    const code = await new Promise((resolve) => child.once("exit", resolve));
+    let printed = "";
+    child.stdout?.on("data", (chunk: Buffer) => {
+      printed += chunk.toString();
+    });
+    const code = await new Promise((resolve) => child.once("close", resolve));
     if (code !== 0) throw new Error(`rungraph ${args.join(" ")} ended with ${String(code)}:\n${this.said}`);
+    return printed;
+  }
+
+  /** Do something with another API token. */
+  async as<T>(token: string, what: () => Promise<T>): Promise<T> {
+    const before = this.token;
+    this.token = token;
+    try {
+      return await what();
+    } finally {
+      this.token = before;
+    }
+  }
+
+  /** A new API token with this name, which no other has. */
+  async createToken(name: string, role: string, ...options: string[]): Promise<string> {
+    const printed = await this.run("token", "create", "--name", name, "--role", role, ...options);
+    return printed.trim();
+  }
+
+  /** Revoke the API token with this name. */
+  async revokeToken(name: string): Promise<void> {
+    const tokens = JSON.parse(await this.run("token", "list", "--json")) as { id: string; name: string }[];
+    const found = tokens.find((token) => token.name === name);
+    if (!found) throw new Error(`there is no token ${name}`);
+    await this.run("token", "revoke", found.id);
   }
 
   async stop(): Promise<void> {
@@ -100,7 +137,10 @@ export class TestServer {
   async execute<Data = unknown>(query: string, variables: Record<string, unknown> = {}): Promise<Data> {
     const response = await fetch(this.api, {
       method: "POST",
-      headers: { "Content-Type": "application/json" },
+      headers: {
+        "Content-Type": "application/json",
+        ...(this.token === undefined ? {} : { Authorization: `Bearer ${this.token}` }),
+      },
       body: JSON.stringify({ query, variables }),
     });
     const { data, errors } = (await response.json()) as { data: Data; errors?: unknown };

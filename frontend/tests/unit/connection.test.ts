@@ -2,6 +2,7 @@ import type { Client } from "graphql-ws";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import WebSocket from "ws";
 import { Socket, waitBefore } from "../../src/live/connection";
+import { Patience } from "../../src/live/patience";
 import { watch } from "../../src/live/watch";
 import { GraphQLServer } from "./graphqlServer";
 
@@ -40,7 +41,7 @@ describe("the socket", () => {
     await server.stop();
   });
 
-  function open(options: { beat?: number; answerWithin?: number } = {}): Socket {
+  function open(options: Partial<ConstructorParameters<typeof Socket>[0]> = {}): Socket {
     const socket = new Socket({ url: server.url, webSocketImpl: WebSocket, ...options });
     states = [socket.connection.get().state];
     const stop = socket.connection.listen(() => states.push(socket.connection.get().state));
@@ -158,6 +159,39 @@ describe("the socket", () => {
     await become("live");
     await new Promise((resolve) => setTimeout(resolve, 450));
     expect(states).toEqual(["connecting", "live", "lost", "live"]);
+  });
+
+  test("a server that does not know who this is is not knocked at, until somebody is signed in", async () => {
+    vi.spyOn(Math, "random").mockReturnValue(0);
+    let letIn: (admitted: boolean) => void = () => undefined;
+    const asked = vi.fn(() => new Promise<boolean>((resolve) => (letIn = resolve)));
+    const onForbidden = vi.fn();
+    open({ admits: asked, onForbidden });
+    await become("live");
+    server.closeClients(4403);
+    await until(() => expect(asked).toHaveBeenCalledTimes(1));
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    expect([server.connections, asked.mock.calls.length]).toEqual([1, 1]);
+    expect(onForbidden).toHaveBeenCalledTimes(1);
+    // The server was away when it was asked: that is tried again.
+    letIn(false);
+    await until(() => expect(asked).toHaveBeenCalledTimes(2));
+    expect(server.connections).toBe(1);
+    letIn(true);
+    await become("live");
+    expect(server.connections).toBe(2);
+  });
+
+  test("a server that asked for a pause is left alone for as long, also after it went", async () => {
+    const patience = new Patience();
+    open({ patience });
+    await become("live");
+    patience.pause(1);
+    const began = Date.now();
+    server.closeClients(1013);
+    await until(() => expect(server.connections).toBe(2));
+    expect(Date.now() - began).toBeGreaterThanOrEqual(990);
+    await become("live");
   });
 
   test("who is in a hurry does not wait for the next try", async () => {

@@ -23,6 +23,22 @@ describe("the problem behind what was reported", () => {
     expect(problemOf(error)).toMatchObject({ message: "bad", code: "BAD_USER_INPUT" });
   });
 
+  test.each([
+    ["FORBIDDEN", "you may not abort in etl/production", /^This is not allowed: you may not .*production\. /],
+    ["UNAUTHENTICATED", "Say who you are: send the header", /^You are signed out\./],
+    ["TIMEOUT", "a statement took too long", /^A statement took too long\.$/],
+    ["RATE_LIMITED", "Too many operations. Try again in 5 s.", /^Too many operations\. Try again in 5 s\.$/],
+  ])("%s is told in words", (code, message, told) => {
+    expect(problemOf([graphQL(message, { code })]).message).toMatch(told);
+  });
+
+  test("how long to wait is told by the header of an answer, or by the error itself", () => {
+    const graphQLErrors = [graphQL("too many", { code: "RATE_LIMITED" })];
+    const response = new Response("", { status: 429, headers: { "Retry-After": "7" } });
+    expect(problemOf(new CombinedError({ graphQLErrors, response })).retryAfter).toBe(7);
+    expect(problemOf([graphQL("too many", { code: "RATE_LIMITED", retryAfter: 4 })]).retryAfter).toBe(4);
+  });
+
   test("urql's error without an answer means that the server was not reached", () => {
     const error = new CombinedError({ networkError: new TypeError("fetch failed") });
     expect(problemOf(error)).toEqual({ message: "The server cannot be reached.", code: "NETWORK" });
@@ -30,7 +46,7 @@ describe("the problem behind what was reported", () => {
 
   test("a single GraphQL error, a plain error and a closed socket are told apart", () => {
     expect(problemOf(graphQL("late", { code: "TIMEOUT" }))).toMatchObject({
-      message: "late",
+      message: "Late.",
       code: "TIMEOUT",
     });
     expect(problemOf(new Error("socket hang up"))).toEqual({ message: "socket hang up", code: "NETWORK" });
@@ -49,12 +65,16 @@ describe("the problem behind what was reported", () => {
 });
 
 describe("whether to try again", () => {
-  test.each(["NETWORK", "SERVICE_UNAVAILABLE", "INTERNAL_SERVER_ERROR", "RATE_LIMITED", "TIMEOUT"])(
-    "%s may pass",
-    (code) => {
-      expect(mayPass({ message: "", code })).toBe(true);
-    },
-  );
+  test.each([
+    "NETWORK",
+    "SERVICE_UNAVAILABLE",
+    "INTERNAL_SERVER_ERROR",
+    "RATE_LIMITED",
+    "TIMEOUT",
+    "UNAUTHENTICATED",
+  ])("%s may pass", (code) => {
+    expect(mayPass({ message: "", code })).toBe(true);
+  });
 
   test.each(["NOT_FOUND", "BAD_USER_INPUT", "GRAPHQL_VALIDATION_FAILED", ""])("%j stays", (code) => {
     expect(mayPass({ message: "", code })).toBe(false);

@@ -2,6 +2,7 @@ import type { SubscribePayload } from "graphql-ws";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Socket } from "../../src/live/connection";
 import type { Problem } from "../../src/live/errors";
+import { Patience } from "../../src/live/patience";
 import { watch } from "../../src/live/watch";
 
 interface Data {
@@ -21,6 +22,7 @@ interface Operation extends Sink {
 }
 
 class FakeSocket {
+  readonly patience = new Patience();
   readonly operations: Operation[] = [];
 
   subscribe(payload: SubscribePayload, sink: Sink): () => void {
@@ -106,7 +108,7 @@ describe("what comes", () => {
 });
 
 describe("an error that may pass", () => {
-  test.each(["INTERNAL_SERVER_ERROR", "SERVICE_UNAVAILABLE", "RATE_LIMITED", "TIMEOUT"])(
+  test.each(["INTERNAL_SERVER_ERROR", "SERVICE_UNAVAILABLE", "RATE_LIMITED", "TIMEOUT", "UNAUTHENTICATED"])(
     "after %s it is tried again behind the newest frame",
     (code) => {
       start();
@@ -122,6 +124,15 @@ describe("an error that may pass", () => {
       expect(first).not.toBe(socket.last);
     },
   );
+
+  test("one that was asked for too often is left alone for as long as the server says", () => {
+    start();
+    socket.last.error([{ message: "no", extensions: { code: "RATE_LIMITED", retryAfter: 12 } }]);
+    vi.advanceTimersByTime(11_999);
+    expect(socket.operations).toHaveLength(1);
+    vi.advanceTimersByTime(1);
+    expect(socket.operations).toHaveLength(2);
+  });
 
   test("within a result it ends that operation and begins another", () => {
     start();

@@ -1,0 +1,81 @@
+import { useValue } from "../ui/value";
+import type { Role } from "../gql/graphql";
+import { useApi } from "./api";
+
+/** What a role may allow. */
+export type Permission = "READ" | "ABORT" | "WRITE";
+
+/** A role, and where somebody has it; in all projects or domains where none is named. */
+export interface Grant {
+  role: Role;
+  project?: string | null;
+  domain?: string | null;
+}
+
+const ALLOWS: Record<Role, readonly Permission[]> = {
+  VIEWER: ["READ"],
+  OPERATOR: ["READ", "ABORT"],
+  WRITER: ["READ", "WRITE"],
+  ADMIN: ["READ", "ABORT", "WRITE"],
+};
+
+/** Whether it is allowed in this project and domain. The server decides; this is for what is offered. */
+export function may(
+  grants: readonly Grant[],
+  permission: Permission,
+  project: string,
+  domain: string,
+): boolean {
+  return grants.some(
+    (grant) =>
+      allows(grant, permission) &&
+      (grant.project ?? project) === project &&
+      (grant.domain ?? domain) === domain,
+  );
+}
+
+/** Whether it is allowed in some or in all places of this project and domain, each of which may be any. */
+export function mayWithin(
+  grants: readonly Grant[],
+  permission: Permission,
+  project?: string | null,
+  domain?: string | null,
+): "nowhere" | "somewhere" | "everywhere" {
+  const there = grants.filter(
+    (grant) =>
+      allows(grant, permission) &&
+      (project == null || (grant.project ?? project) === project) &&
+      (domain == null || (grant.domain ?? domain) === domain),
+  );
+  const isEverywhere = there.some(
+    (grant) => (project != null || grant.project == null) && (domain != null || grant.domain == null),
+  );
+  return isEverywhere ? "everywhere" : there.length ? "somewhere" : "nowhere";
+}
+
+/** In words, such as "operator in etl/production". */
+export function describeGrant({ role, project, domain }: Grant): string {
+  const name = role.toLowerCase();
+  if (project == null && domain == null) return `${name} everywhere`;
+  if (domain == null) return `${name} in ${project ?? ""}`;
+  return project == null ? `${name} in ${domain} of every project` : `${name} in ${project}/${domain}`;
+}
+
+// A server of a newer version may have roles that this page does not know.
+const allows = ({ role }: Grant, permission: Permission): boolean =>
+  Object.hasOwn(ALLOWS, role) && ALLOWS[role].includes(permission);
+
+/** What whoever looks at the page may do; nothing before that is known, and once they are signed out. */
+export function useGrants(): readonly Grant[] {
+  const { session } = useApi();
+  const viewer = useValue(session.viewer);
+  const isOver = useValue(session.isOver);
+  return isOver ? NONE : (viewer?.grants ?? NONE);
+}
+
+const NONE: readonly Grant[] = [];
+
+/** Whether they may abort in this project and domain. */
+export function useMayAbort(project: string, domain: string): boolean {
+  return may(useGrants(), "ABORT", project, domain);
+}

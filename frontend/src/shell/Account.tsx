@@ -1,0 +1,72 @@
+import { Button, Popover } from "@mantine/core";
+import { describeGrant } from "../live/access";
+import { useApi } from "../live/api";
+import type { Viewer } from "../live/session";
+import { announce } from "../ui/announce";
+import { useValue } from "../ui/value";
+import classes from "./Account.module.css";
+
+/** Who is signed in, what they may do, and the way out. Nothing where the server asks nobody. */
+export function Account() {
+  const { session, base } = useApi();
+  const viewer = useValue(session.viewer);
+  const isOver = useValue(session.isOver);
+  if (!viewer?.identity || isOver) return null;
+  const { identity, grants } = viewer;
+  const name = nameOf(identity);
+  return (
+    <Popover position="bottom-end" withinPortal trapFocus shadow="md">
+      <Popover.Target>
+        <button
+          type="button"
+          className={classes.button}
+          aria-label={`Signed in as ${name}`}
+          title={`Signed in as ${name}`}
+        >
+          <span className={classes.initial} aria-hidden>
+            {Array.from(name)[0]?.toUpperCase()}
+          </span>
+          <span className={`${classes.name} cut`}>{name}</span>
+        </button>
+      </Popover.Target>
+      <Popover.Dropdown className={classes.card} aria-label="Your account">
+        <p className={classes.who}>{name}</p>
+        {[identity.email, identity.subject].map((text) =>
+          text && text !== name ? (
+            <p key={text} className="faint small">
+              {text}
+            </p>
+          ) : null,
+        )}
+        {identity.kind === "APPLICATION" ? <p className="faint small">A program&apos;s token</p> : null}
+        <p className={classes.heading}>{grants.length ? "Your roles" : "You have no role"}</p>
+        <ul className={classes.grants}>
+          {grants.map(describeGrant).map((grant) => (
+            <li key={grant}>{grant}</li>
+          ))}
+        </ul>
+        <Button size="compact-sm" variant="default" fullWidth onClick={() => void signOut(base)}>
+          Sign out
+        </Button>
+      </Popover.Dropdown>
+    </Popover>
+  );
+}
+
+/** What a person is called, as far as that is known. */
+export function nameOf({ name, email, subject }: NonNullable<Viewer["identity"]>): string {
+  return name ?? email ?? subject;
+}
+
+/** End the session, and let go of everything that the page holds. */
+async function signOut(base: string): Promise<void> {
+  const address = new URL("logout", base);
+  // The answer leads to the page that says so: going there lets go of everything.
+  const response = await fetch(address, {
+    method: "POST",
+    body: new URLSearchParams(),
+    redirect: "manual",
+  }).catch(() => null);
+  if (response?.type === "opaqueredirect") window.location.replace(address);
+  else announce("You are still signed in: the server did not answer. Try again.");
+}

@@ -1,0 +1,44 @@
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { Patience, retryAfter } from "../../src/live/patience";
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: Date.parse("2026-01-01T12:00:00Z") });
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+test("who was told to wait waits as long as that, and no longer", async () => {
+  const patience = new Patience();
+  patience.pause(3);
+  let isOver = false;
+  void patience.wait().then(() => {
+    isOver = true;
+  });
+  await vi.advanceTimersByTimeAsync(2_999);
+  expect([isOver, patience.left]).toEqual([false, 1]);
+  await vi.advanceTimersByTimeAsync(1);
+  expect([isOver, patience.left, patience.until.get()]).toEqual([true, 0, 0]);
+});
+
+test("a longer pause that is asked for meanwhile counts, and a shorter one does not", async () => {
+  const patience = new Patience();
+  patience.pause(3);
+  patience.pause(1);
+  expect(patience.left).toBe(3_000);
+  patience.pause(5);
+  await vi.advanceTimersByTimeAsync(3_000);
+  expect([patience.left, patience.until.get()]).toEqual([2_000, Date.now() + 2_000]);
+});
+
+test.each([
+  ["7", 7],
+  ["0", 1],
+  ["Thu, 01 Jan 2026 12:00:30 GMT", 30],
+  ["Thu, 01 Jan 2026 11:00:00 GMT", 1],
+  ["soon", 5],
+  [null, 5],
+])("an answer with Retry-After: %s asks for %i seconds", (told, seconds) => {
+  expect(retryAfter(new Headers(told === null ? {} : { "Retry-After": told }))).toBe(seconds);
+});
