@@ -19,6 +19,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
+from functools import partial
 from typing import Any, TypeVar
 
 import asyncpg
@@ -78,6 +79,8 @@ _CONNECT_WITHIN = 3.0
 """Seconds that PostgreSQL has to take a connection. One that stops may take it, and say no more."""
 _WAIT_FOR_A_CONNECTION = 10.0
 """Seconds that a call waits for others to give their connection back."""
+_WAIT_FOR_A_WRITER = 30.0
+"""Seconds that SQLite waits for a lock of another process."""
 _READS_END_WITHIN = 5.0
 """Seconds that reads have to end before their connections are closed."""
 _THREADS = 4
@@ -375,8 +378,10 @@ def parse_url(url: str) -> URL:
 
 
 def without_password(url: str) -> str:
-    """The URL of a database as it may be shown. Raises InvalidArgument as check_database_url does."""
-    return parse_url(url).set(drivername=url.partition(":")[0]).render_as_string(hide_password=True)
+    """The URL of a database as it may be shown, without its options, which may hold a password too. Raises
+    InvalidArgument as check_database_url does."""
+    shown = parse_url(url).set(drivername=url.partition(":")[0], query={})
+    return shown.render_as_string(hide_password=True)
 
 
 @contextmanager
@@ -489,22 +494,24 @@ class Database:
         options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 0, "json_serializer": _dumps}
         options["hide_parameters"] = True  # else the text of an error holds what a client sent
         options["pool_timeout"] = _WAIT_FOR_A_CONNECTION
+        # How the driver connects, for the pool of the engine and for our own.
+        connect: dict[str, Any] = {}
         if self.is_sqlite:
-            options["connect_args"] = {"timeout": 30}
+            options["connect_args"] = {"timeout": _WAIT_FOR_A_WRITER}
         else:
             options["pool_pre_ping"] = True
-            options["connect_args"] = {
-                "timeout": _CONNECT_WITHIN,
-                "server_settings": {"application_name": "rungraph", "timezone": "UTC", "jit": "off"},
-            }
+            settings = {"application_name": "rungraph", "timezone": "UTC", "jit": "off"}
             if statement_timeout:
-                milliseconds = str(math.ceil(statement_timeout * 1000))
-                options["connect_args"]["server_settings"]["statement_timeout"] = milliseconds
+                settings["statement_timeout"] = str(math.ceil(statement_timeout * 1000))
+            # The driver reads the URL itself, options of TLS and all, as it does that of the bus.
+            text = parsed.set(drivername="postgresql").render_as_string(hide_password=False)
+            connect = {"dsn": text, "timeout": _CONNECT_WITHIN, "server_settings": settings}
+            options["async_creator"] = partial(asyncpg.connect, **connect)
         self._statement_timeout = statement_timeout
         self.engine = create_async_engine(parsed, **options)
-        self._driver = self._make_driver(parsed, pool_size, options["connect_args"])
+        self._driver = self._make_driver(parsed, pool_size, connect)
         # Whoever watches does not wait behind those who ask.
-        self._looker = self._make_driver(parsed, 2, options["connect_args"])
+        self._looker = self._make_driver(parsed, 2, connect)
         self._prepared: OrderedDict[Hashable, Prepared] = OrderedDict()
         if self.is_sqlite:
             event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
@@ -541,13 +548,12 @@ class Database:
         if self.is_sqlite and path is not None and not path.startswith("file:"):
             await asyncio.to_thread(lambda: sqlite3.connect(path).close())
 
-    def _make_driver(self, parsed: URL, pool_size: int, connect_args: dict[str, Any]) -> Driver:
+    def _make_driver(self, parsed: URL, pool_size: int, connect: dict[str, Any]) -> Driver:
+        if not self.is_sqlite:
+            return Postgres(pool_size, _WAIT_FOR_A_CONNECTION, connect)
         positional, options = self.engine.dialect.create_connect_args(parsed)
-        options = {**options, **connect_args}
-        if self.is_sqlite:
-            own = {"timeout": options["timeout"], "uri": options.get("uri", False)}
-            return Sqlite(positional[0], own, min(pool_size, _THREADS), self._statement_timeout)
-        return Postgres(pool_size, _WAIT_FOR_A_CONNECTION, options)
+        own = {"timeout": _WAIT_FOR_A_WRITER, "uri": options.get("uri", False)}
+        return Sqlite(positional[0], own, min(pool_size, _THREADS), self._statement_timeout)
 
     async def fetch(self, key: Hashable, make: Callable[[], Select[Any]], values: Mapping[str, Any]) -> Found:
         """The rows of the statement that `make` makes, with these values for its parameters, as it sees
