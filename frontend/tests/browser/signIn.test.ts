@@ -103,7 +103,7 @@ test("who may only read is offered no abort: not of a run, an action or all, and
     await page.locator('[data-run="going"]').waitFor();
     counts.push(await page.getByRole("button", { name: "More about these runs" }).count());
     await page.getByRole("link", { name: "given-up" }).click();
-    await page.getByText("Abort given up").waitFor();
+    await page.getByText("Abort given up after").waitFor();
     counts.push(await page.getByRole("button", { name: "Try again" }).count());
     return counts;
   };

@@ -40,6 +40,8 @@ export class TestServer {
   token: string | undefined;
   private readonly folder = mkdtempSync(join(tmpdir(), "rungraph-page-"));
   private process: ChildProcess | null = null;
+  /** The ids of API tokens by their names. */
+  private readonly tokens = new Map<string, string>();
   private readonly beside = new Set<ChildProcess>();
   private said = "";
 
@@ -116,15 +118,16 @@ export class TestServer {
   /** A new API token with this name, which no other has. */
   async createToken(name: string, role: string, ...options: string[]): Promise<string> {
     const printed = await this.run("token", "create", "--name", name, "--role", role, ...options);
+    // Beside the token, on the other way out.
+    const id = new RegExp(`^token (\\S+): ${name},`, "m").exec(this.said)?.[1];
+    if (!id) throw new Error(`it is not said which token that is:\n${this.said}`);
+    this.tokens.set(name, id);
     return printed.trim();
   }
 
   /** Revoke the API token with this name. */
   async revokeToken(name: string): Promise<void> {
-    const tokens = JSON.parse(await this.run("token", "list", "--json")) as { id: string; name: string }[];
-    const found = tokens.find((token) => token.name === name);
-    if (!found) throw new Error(`there is no token ${name}`);
-    await this.run("token", "revoke", found.id);
+    await this.run("token", "revoke", this.tokens.get(name) ?? name);
   }
 
   async stop(): Promise<void> {
