@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
 from graph import graphiql, page
 from graph.addresses import is_loopback
-from graph.browsers import Guard, Hosts
+from graph.browsers import PROBES, Guard, Hosts
 from graph.caller import Caller
 from graph.context import Context
 from graph.cookies import cookies_of
@@ -52,7 +52,7 @@ def create_app(settings: Settings) -> Starlette:
     """The application. Its lifespan opens the repository over a database that `repo.migrate` has made."""
 
     tracing = _tracing() if settings.tracing else None
-    provider = _provider(settings) if settings.auth == "oidc" else None
+    provider = provider_of(settings) if settings.auth == "oidc" else None
     sign_in = SignIn(settings, provider) if settings.auth != "none" else None
     throttle = _throttle(settings)
 
@@ -103,11 +103,17 @@ def create_app(settings: Settings) -> Starlette:
     )
     app = Starlette(
         routes=_routes(settings, endpoint, sign_in),
-        middleware=[Middleware(Guard, hosts=_hosts(settings))],
+        middleware=[Middleware(Guard, hosts=_hosts(settings), by_any_name=_by_any_name(settings))],
         lifespan=lifespan,
     )
     app.state.is_stopping = lambda: False
     return app
+
+
+def _by_any_name(settings: Settings) -> frozenset[str]:
+    """The paths at which it does not matter by which name the server is asked."""
+    # Prometheus asks each replica by its address; what it shows, no page of another site has.
+    return PROBES | {"/metrics"} if settings.auth != "none" else PROBES
 
 
 def _tracing() -> "Tracing":
@@ -117,7 +123,8 @@ def _tracing() -> "Tracing":
     return Tracing()
 
 
-def _provider(settings: Settings) -> Provider:
+def provider_of(settings: Settings) -> Provider:
+    """The OpenID provider that the settings name."""
     rules = Rules(
         settings.oidc_issuer,
         settings.oidc_audience,

@@ -26,7 +26,7 @@ API_HEADERS = (
 )
 """What answers of the API have beside it: nobody keeps them, and shown as a page they can do nothing."""
 
-_PROBES = frozenset({"/livez", "/readyz"})
+PROBES = frozenset({"/livez", "/readyz"})
 """They tell nothing, and are asked by addresses that nobody knows before."""
 
 _MOST_KNOWN = 1000
@@ -81,11 +81,13 @@ class Hosts:
 
 
 class Guard:
-    """An ASGI application that answers only to its names, with the headers that all answers have."""
+    """An ASGI application that answers only to its names, with the headers that all answers have. At the
+    paths `by_any_name` it answers to any."""
 
-    def __init__(self, app: ASGIApp, hosts: Hosts) -> None:
+    def __init__(self, app: ASGIApp, hosts: Hosts, by_any_name: frozenset[str] = PROBES) -> None:
         self._app = app
         self._hosts = hosts
+        self._by_any_name = by_any_name
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -97,7 +99,7 @@ class Guard:
                 message["headers"] = [*message["headers"], *_HEADERS]
             await send(message)
 
-        if self._hosts.have(scope) or scope["path"] in _PROBES:
+        if self._hosts.have(scope) or scope["path"] in self._by_any_name:
             await self._app(scope, receive, send_guarded)
         else:
             await PlainTextResponse(_NOT_HERE, 421)(scope, receive, send_guarded)

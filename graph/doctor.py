@@ -10,7 +10,9 @@ from rich.text import Text
 
 import repo
 from graph.addresses import is_loopback
+from graph.app import provider_of
 from graph.graphiql import BUILT as GRAPHIQL
+from graph.oidc import ProviderFailed
 from graph.page import BUILT as PAGE
 from graph.settings import PREFIX, Settings, explain
 from repo import Finding, Verdict
@@ -37,6 +39,22 @@ async def diagnose() -> AsyncIterator[Finding]:
     async for finding in repo.examine_database(settings.database_url, settings.workers * of_a_process):
         yield finding
     yield await repo.examine_bus(settings.broadcast_url)
+    if settings.auth == "oidc":
+        yield await _examine_provider(settings)
+
+
+async def _examine_provider(settings: Settings) -> Finding:
+    """Whether the OpenID provider names its endpoints and keys."""
+    provider = provider_of(settings)
+    async with provider.running():
+        try:
+            endpoints = await provider.endpoints()
+        except ProviderFailed as error:
+            return Finding("provider", Verdict.FAILURE, f"{settings.oidc_issuer}: {error}")
+    if settings.oidc_client_id and not (endpoints.authorization_endpoint and endpoints.token_endpoint):
+        said = f"{settings.oidc_issuer} has no endpoint at which people could sign in"
+        return Finding("provider", Verdict.FAILURE, said)
+    return Finding("provider", Verdict.OK, f"{settings.oidc_issuer} names its endpoints and keys")
 
 
 def _unsafe(settings: Settings) -> Iterator[Finding]:

@@ -134,6 +134,13 @@ async def test_a_server_that_others_reach_answers_to_any_name_unless_told_otherw
         assert await status_by(client, "whatever.example.com") == 421
         assert await status_by(client, "localhost") == 421
         assert await status_by(client, "runs.example.com") == 401
+        by_address = {"Host": "192.0.2.7:8000"}
+        assert (await client.get("/metrics", headers=by_address)).status_code == 401, "it asks for a token"
+
+
+async def test_figures_that_ask_nobody_are_shown_only_by_our_own_names(client: GraphQLClient) -> None:
+    assert (await client.get("/metrics")).status_code == 200
+    assert (await client.get("/metrics", headers={"Host": "evil.example.com"})).status_code == 421
 
 
 @pytest.mark.parametrize(

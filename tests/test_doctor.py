@@ -14,6 +14,7 @@ from repo import ActionPhase, Verdict, examine_bus, examine_database, health, op
 from repo.bus import Bus
 from tests.making import ADA, RUN, action, make_run
 from tests.pooler import pooling
+from tests.provider import FakeProvider
 
 RUNGRAPH = Path(sys.executable).parent / "rungraph"
 SECRET = "canary-of-a-password"
@@ -179,3 +180,22 @@ async def test_a_bus_on_which_no_ring_is_heard_fails(bus_url: str, monkeypatch: 
     async with asyncio.timeout(20):
         finding = await examine_bus(bus_url)
     assert (finding.verdict, "not heard" in finding.said) == (Verdict.FAILURE, True)
+
+
+def test_an_openid_provider_is_asked_for_its_keys(tmp_path: Path) -> None:
+    settings = {
+        "auth": "oidc",
+        "public_url": "http://localhost:8000",
+        "oidc_audience": "rungraph",
+        "oidc_client_id": "page",
+        "oidc_grants": '[{"claim": "groups", "value": "data", "role": "viewer"}]',
+        "database_url": f"sqlite:///{tmp_path}/rungraph.db",
+    }
+    with FakeProvider().serving() as provider:
+        _, findings, _ = doctor(oidc_issuer=provider.url, **settings)
+        assert findings["provider"] == [("ok", f"{provider.url} names its endpoints and keys")]
+        gone = provider.url
+    code, findings, _ = doctor(oidc_issuer=gone, **settings)
+    ((verdict, said),) = findings["provider"]
+    assert (code, verdict) == (1, "failure")
+    assert "cannot be reached" in said
