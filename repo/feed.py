@@ -164,7 +164,6 @@ class Look:
             events.append(EventRow(event_of(row, named[key]), key))
         return events
 
-
     async def removed_runs(self, since: Position) -> list[RemovedRun] | None:
         """The runs removed since; None where they are more than MOST_CHANGES, or not all known any more."""
         given = self._database.since(r.transaction_id, since)
