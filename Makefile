@@ -21,7 +21,7 @@ help:
 	@echo "make run       start Rungraph with demo runs on http://127.0.0.1:8000/"
 	@echo "make test      check everything: style, types, schema, the page, tests on SQLite and PostgreSQL"
 	@echo "make soak      the faults that the tests do in short, at length, with figures (35 minutes)"
-	@echo "make fuzz      compare 20,000 random operations, compiled and not, beyond those of the tests"
+	@echo "make fuzz      try 20,000 random operations, compiled and not, and 100 of each field, beyond those of the tests"
 	@echo "make bench     measure speed and memory beside a floor, into bench/RESULTS.md (5 minutes)"
 	@echo "make bench-quick   a little of the same, in under two minutes"
 	@echo "make install   only install what the others need, into .venv and node_modules"
@@ -66,7 +66,8 @@ soak: install
 
 fuzz: install
 	@seed=$${SEED:-$$RANDOM$$$$}; echo "SEED=$$seed"; \
-		RUNGRAPH_TEST_OPERATIONS=20000 RUNGRAPH_TEST_SEED=$$seed $(BIN)/pytest -q tests/test_compiled_execution.py
+		RUNGRAPH_TEST_OPERATIONS=20000 RUNGRAPH_TEST_FUZZ_EXAMPLES=100 RUNGRAPH_TEST_SEED=$$seed \
+		$(BIN)/pytest -q tests/test_compiled_execution.py tests/test_fuzz_api.py
 
 bench bench-quick: install
 	@$(BIN)/python tests/prepare.py

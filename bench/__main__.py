@@ -13,6 +13,7 @@ import uvloop
 from rich.console import Console
 
 from bench import report
+from bench.attacks import bombs
 from bench.growth import growth
 from bench.lists import lists
 from bench.page import page
@@ -52,6 +53,7 @@ def trials(quick: bool) -> dict[str, Trial]:
             rate=200,
             seconds=seconds,
         ),
+        "attacks": partial(bombs, seconds=seconds),
         "growth": partial(growth, few=few, many=many),
     }
 

@@ -1,9 +1,29 @@
-"""`python -m bench.serve` is `rungraph serve`."""
+"""`python -m bench.serve` is `rungraph serve`, which also notes how long its loop was blocked, where that is
+wanted."""
 
+import asyncio
+import os
 import sys
+from pathlib import Path
+from typing import Any
 
+from bench.blocked import VARIABLE, Note
 from graph.cli import app
+from graph.server import Server
+
+
+def _note_blocks(note: Note) -> None:
+    startup = Server.startup
+
+    async def start(self: Server, *given: Any, **named: Any) -> None:
+        await startup(self, *given, **named)
+        self.noting = asyncio.create_task(note.keep())  # type: ignore[attr-defined]
+
+    Server.startup = start  # type: ignore[method-assign]
+
 
 if __name__ == "__main__":
+    if VARIABLE in os.environ:
+        _note_blocks(Note(Path(os.environ[VARIABLE])))
     sys.argv[1:] = ["serve"]
     app()

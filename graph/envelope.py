@@ -1,5 +1,6 @@
 """Owns what is read from a request before GraphQL sees it: the wanted media type and the parameters."""
 
+import asyncio
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,13 +18,16 @@ HTML = "text/html"
 
 MAX_JSON_DEPTH = 100
 """Levels that a body may nest; beyond, Python's own stack would be what ends it."""
-MAX_JSON_PARTS = 200_000
+MAX_JSON_PARTS = 150_000
 """Objects, lists and names that a body may hold. Their number is what takes time, while nobody else is
 served; text is quick however long it is. Those that stand in text count too: to tell them apart would itself
 take that time."""
 MAX_QUERY_LENGTH = 64 * 1024
 """Characters of a document, as many as a message of a websocket has bytes. Of what is wrong in it each place
 is looked up line by line."""
+
+_LARGE = 256 * 1024
+"""Bytes of a body from which on it takes milliseconds to look at."""
 
 _NAMES = ("query", "variables", "operationName", "extensions")
 
@@ -90,14 +94,21 @@ Resolve = Callable[[dict[str, Any]], None]
 
 
 async def read_parameters(
-    request: Request, max_body_bytes: int, resolve: Resolve | None = None
+    request: Request, max_body_bytes: int, turn: asyncio.Lock, resolve: Resolve | None = None
 ) -> Parameters:
-    """What a GET has in its URL and a POST in its JSON body. Raises RequestRefused."""
+    """What a GET has in its URL and a POST in its JSON body. Large bodies take their `turn`: between two of
+    them, others are served. Raises RequestRefused."""
     if request.method == "GET":
         found = _from_url(request)
     else:
         _check_headers(request)
-        found = _parse_body(await read_body(request, max_body_bytes))
+        body = await read_body(request, max_body_bytes)
+        if len(body) < _LARGE:
+            found = _parse_body(body)
+        else:
+            async with turn:
+                found = _parse_body(body)
+                await asyncio.sleep(0)
     if resolve is not None:
         resolve(found)
     return check_parameters(found)

@@ -151,11 +151,12 @@ class Gate:
         if shown is not None:
             scheme, _, secret = shown.partition(" ")
             secret = secret.strip() if scheme.lower() == "bearer" else ""
-        elif cookie := connection.cookies.get(self.cookie):
+        elif cookies := _cookies(connection, self.cookie):
             # The browser shows it whoever made it send this; those of a websocket have a check of their own.
             if connection.scope.get("method") == "POST" and is_of_another_site(connection):
                 raise RequestRefused(403, "FORBIDDEN", _OF_ANOTHER_SITE)
-            secret = cookie
+            # Of two, one may have been put there by a neighbouring site, and nobody can tell which.
+            secret = cookies[0] if len(cookies) == 1 else ""
         else:
             raise refusal(_NOT_SHOWN)
         key = hashlib.sha256(secret.encode(errors="replace")).digest()
@@ -263,6 +264,12 @@ class Gate:
 def refusal(message: str, www_authenticate: str = "Bearer") -> RequestRefused:
     """The answer to somebody who does not show who they are."""
     return RequestRefused(401, "UNAUTHENTICATED", message, www_authenticate=www_authenticate)
+
+
+def _cookies(connection: HTTPConnection, name: str) -> list[str]:
+    """The values of the cookies of this name that are not empty."""
+    pairs = (pair.partition("=") for text in connection.headers.getlist("cookie") for pair in text.split(";"))
+    return [found for key, _, value in pairs if key.strip() == name and (found := value.strip())]
 
 
 def _is_in_time(caller: Caller) -> bool:

@@ -1,4 +1,4 @@
-"""Owns how long the lists may be that a client gives as variables, before anything is made of them."""
+"""Owns how long lists and objects in variables may be, before anything is made of them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +19,7 @@ SHORT = 2 * repo.MAX_BATCH
 
 
 class Given:
-    """The variables of an operation whose types have lists in them; what is JSON to us has none."""
+    """The variables of an operation whose types are lists or objects; what is JSON to us is none of them."""
 
     def __init__(self, schema: GraphQLSchema, operation: OperationDefinitionNode) -> None:
         self._inner: dict[str, dict[str, Any]] = {}
@@ -27,10 +27,10 @@ class Given:
             (each.variable.name.value, type_from_ast(schema, each.type))
             for each in operation.variable_definitions or ()
         )
-        self._kinds = {name: kind for name, kind in kinds if self._has_lists(kind)}
+        self._kinds = {name: kind for name, kind in kinds if _holds_something(kind)}
 
     def longest(self, variables: Mapping[str, Any]) -> tuple[int, str]:
-        """How many items the longest list has, and in which variable it is."""
+        """How many items the longest list or object has, and in which variable it is."""
         kinds = [(name, kind) for name, kind in self._kinds.items() if name in variables]
         found = [(self._longest(kind, variables[name]), name) for name, kind in kinds]
         return max(found, default=(0, ""))
@@ -40,26 +40,28 @@ class Given:
         if is_list_type(kind):
             if not isinstance(value, list):
                 return self._longest(kind.of_type, value)
-            if len(value) > repo.MAX_BATCH or not self._has_lists(kind.of_type):
+            if len(value) > repo.MAX_BATCH or not _holds_something(kind.of_type):
                 return len(value)
             return max([len(value), *(self._longest(kind.of_type, each) for each in value)])
         if not is_input_object_type(kind) or not isinstance(value, dict):
             return 0
+        if len(value) > repo.MAX_BATCH:
+            return len(value)
         inner = self._fields(kind)
         return max((self._longest(inner[name], value[name]) for name in inner if name in value), default=0)
 
-    def _has_lists(self, kind: Any) -> bool:
-        kind = _nullable(kind)
-        return is_list_type(kind) or (is_input_object_type(kind) and bool(self._fields(kind)))
-
     def _fields(self, kind: Any) -> dict[str, Any]:
-        """The fields of an input type that have lists in them, with their types."""
+        """The fields of an input type that are lists or objects, with their types."""
         name: str = kind.name
         if name not in self._inner:
-            self._inner[name] = {}  # for a type that has itself as a field
             fields = kind.fields.items()
-            self._inner[name] = {key: each.type for key, each in fields if self._has_lists(each.type)}
+            self._inner[name] = {key: each.type for key, each in fields if _holds_something(each.type)}
         return self._inner[name]
+
+
+def _holds_something(kind: Any) -> bool:
+    kind = _nullable(kind)
+    return is_list_type(kind) or is_input_object_type(kind)
 
 
 def _nullable(kind: Any) -> Any:

@@ -1,5 +1,6 @@
 """Owns the endpoint of GraphQL: what a request is answered with, as JSON or as server-sent events."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from datetime import timedelta
@@ -92,6 +93,7 @@ class GraphQLEndpoint(GraphQL[object, None]):
         self.resolve = resolve
         self.new_context = new_context
         self._max_body_bytes = max_body_bytes
+        self._turn = asyncio.Lock()
         self._graphiql = graphiql
         self._events = SSETransport()
         self.live = Live(lambda result: encode(formatted(result)), engine.learned)
@@ -145,7 +147,7 @@ class GraphQLEndpoint(GraphQL[object, None]):
         call.caller = caller.key
         connection.belongs_to(caller)
         await self.throttle.admit(caller)
-        parameters = await read_parameters(request, self._max_body_bytes, self.resolve)
+        parameters = await read_parameters(request, self._max_body_bytes, self._turn, self.resolve)
         context = await self.new_context(request, caller)
         if media_type == EVENT_STREAM:
             call.transport = "sse"

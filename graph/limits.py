@@ -74,20 +74,20 @@ class Refused:
     Strawberry has to say it."""
 
     def __init__(self) -> None:
-        self._errors: OrderedDict[str, list[GraphQLError]] = OrderedDict()
+        self._known: OrderedDict[str, tuple[DocumentNode, list[GraphQLError]]] = OrderedDict()
 
     def __contains__(self, query: object) -> bool:
-        return query in self._errors
+        return query in self._known
 
-    def note(self, query: str, errors: list[GraphQLError]) -> None:
+    def note(self, query: str, document: DocumentNode, errors: list[GraphQLError]) -> None:
         """It is not valid."""
-        self._errors[query] = errors
-        if len(self._errors) > _MOST_REFUSED:
-            self._errors.popitem(last=False)
+        self._known[query] = document, errors
+        if len(self._known) > _MOST_REFUSED:
+            self._known.popitem(last=False)
 
-    def errors(self, query: str | None) -> list[GraphQLError] | None:
-        """Why it is not valid; None where that is not known."""
-        return None if query is None else self._errors.get(query)
+    def get(self, query: str | None) -> tuple[DocumentNode | None, list[GraphQLError] | None]:
+        """The document and why it is not valid, where that is known."""
+        return (None, None) if query is None else self._known.get(query, (None, None))
 
 
 class OperationLimits(SchemaExtension):
@@ -95,6 +95,7 @@ class OperationLimits(SchemaExtension):
 
     def __init__(self, limits: Limits, refused: Refused | None = None) -> None:
         self.refused = refused or Refused()
+        self._errors: list[GraphQLError] | None = None
         self.tokens = limits.tokens
         """How long a document may be."""
         hiding = () if limits.introspection else (NoSchemaIntrospectionCustomRule,)
@@ -112,12 +113,11 @@ class OperationLimits(SchemaExtension):
         context = self.execution_context
         context.parse_options["max_tokens"] = self.tokens
         context.validation_rules = self.rules
+        context.graphql_document, self._errors = self.refused.get(context.query)
         yield
 
     def on_validate(self) -> Iterator[None]:
-        context = self.execution_context
-        if context.pre_execution_errors is None:
-            context.pre_execution_errors = self.refused.errors(context.query)
+        self.execution_context.pre_execution_errors = self._errors
         yield
 
     def on_execute(self) -> Iterator[None]:
@@ -158,8 +158,9 @@ class OperationLimits(SchemaExtension):
         if cost is not None and (text is None or len(text) > SHORT):
             length, name = cost.given.longest(variables)
             if length > repo.MAX_BATCH:
+                most = f"{repo.MAX_BATCH:,} are allowed"
                 return GraphQLError(
-                    f"Variable '${name}' holds a list of {length:,} items; {repo.MAX_BATCH:,} are allowed.",
+                    f"Variable '${name}' holds {length:,} items at one place; {most}.",
                     extensions={"code": "BAD_USER_INPUT"},
                 )
         if text is not None and b"\\u0000" not in text:
@@ -222,19 +223,13 @@ def _rule(limits: Limits) -> type[ValidationRule]:
 
         def _check(self, operation: ExecutableDefinitionNode) -> None:
             size = self._size(operation.selection_set)
+            # Nothing else is looked at then: all other rules would take longer.
             if size.depth > limits.depth:
-                self.report_error(
-                    GraphQLError(
-                        f"The operation nests {size.depth} levels deep; {limits.depth} are allowed.",
-                        operation,
-                    )
-                )
+                text = f"The operation nests {size.depth} levels deep; {limits.depth} are allowed."
+                raise ValidationAbortedError(text, operation)
             if size.aliases > limits.aliases:
-                self.report_error(
-                    GraphQLError(
-                        f"The operation has {size.aliases} aliases; {limits.aliases} are allowed.", operation
-                    )
-                )
+                text = f"The operation has {size.aliases} aliases; {limits.aliases} are allowed."
+                raise ValidationAbortedError(text, operation)
 
         def _size(self, selections: SelectionSetNode) -> _Size:
             depth = aliases = 0

@@ -16,6 +16,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
 from websockets.protocol import State
 
@@ -23,6 +24,9 @@ logger = structlog.get_logger("rungraph.server")
 
 MAX_MESSAGE_BYTES = 64 * 1024
 """The largest message that a websocket may bring."""
+
+_MOST_FRAGMENTS = 1000
+"""Frames that a message may come in."""
 
 PATIENCE = 30.0
 """Seconds after which a client that takes nothing of what it is sent is cut off."""
@@ -230,6 +234,31 @@ class WebSocketConnection(_Impatient, WebSocketsSansIOProtocol):
         # the library keeps the request as long as the connection.
         self.request.headers.clear()
         del self.request, self.response
+
+    def handle_cont(self, event: Frame) -> None:
+        if self.close_sent:
+            return
+        if len(self.frames) == _MOST_FRAGMENTS:
+            # Empty ones never come to the largest message.
+            self._refuse(CloseCode.MESSAGE_TOO_BIG)
+        else:
+            super().handle_cont(event)
+
+    def send_receive_event_to_app(self) -> None:
+        if self.curr_msg_data_type == "text" and not self.close_sent:
+            try:
+                b"".join(self.frames).decode()
+            except UnicodeDecodeError:
+                # Uvicorn would log a traceback, as often as anybody sends such a message.
+                self._refuse(CloseCode.INVALID_DATA)
+                return
+        super().send_receive_event_to_app()
+
+    def _refuse(self, code: CloseCode) -> None:
+        """Close for what a client sent."""
+        self.frames = []
+        self.conn.send_close(code)
+        self.handle_parser_exception()
 
     def write_frame(self, frame: bytes) -> bool:
         """Write what `text_frame` made; False where it has to wait, or cannot be written."""

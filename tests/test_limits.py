@@ -172,11 +172,13 @@ async def test_a_list_of_a_variable_may_be_as_long_as_a_batch(
 
     query = "query ($phases: [ActionPhase!]) { runs(filter: {phases: $phases}) { totalCount } }"
     assert await told(query, phases=["RUNNING"] * MAX_BATCH) == []
-    expected = ["Variable '$phases' holds a list of 5,001 items; 5,000 are allowed."]
+    expected = ["Variable '$phases' holds 5,001 items at one place; 5,000 are allowed."]
     assert await told(query, phases=["RUNNING"] * (MAX_BATCH + 1)) == expected
     assert await told(query, phases=[None] * (MAX_BATCH + 1)) == expected
     query = "query ($filter: RunFilter) { runs(filter: $filter) { totalCount } }"
     (message,) = await told(query, filter={"labels": [{"key": "k"}] * (MAX_BATCH + 1)})
+    assert "5,001 items" in message
+    (message,) = await told(query, filter={f"projct{number}": 1 for number in range(MAX_BATCH + 1)})
     assert "5,001 items" in message
     query = """mutation ($v: JSON) { createAction(input: {
                  id: {project: "p", domain: "d", runName: "r", name: "a"}, spec: $v}) { created } }"""

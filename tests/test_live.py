@@ -243,7 +243,7 @@ async def test_who_leaves_at_any_moment_leaves_nothing_behind(
     monkeypatch.setattr(live_module, "_LOOK", (0.002, 0.01))
     await make_run(repository)
     schema = build_schema(Limits(depth=15, aliases=100, tokens=4000, cost=250_000, page=1000))
-    live = Live(lambda result: str(result.data).encode(), Engine(schema).operation)
+    live = Live(lambda result: str(result.data).encode(), Engine(schema).learned)
     ask = Ask(ACTIONS, None, None)
 
     async def context() -> Context:

@@ -311,7 +311,7 @@ class Engine:
         rules = None if limits is None else limits.rules
         if errors := validate(self.schema._schema, document, rules):
             if limits is not None:
-                limits.refused.note(query, errors)
+                limits.refused.note(query, document, errors)
             return None
         operation = self.operations.add(query, operation_name, document)
         if operation is not None:
