@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from graphql import build_schema, parse, validate
 
+from graph.settings import Settings
 from tests.client import GraphQLClient
 
 ROOT = Path(__file__).parent.parent
@@ -48,3 +49,14 @@ def test_every_link_to_a_file_leads_somewhere(page: str) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text()):
         if not target.startswith("http"):
             assert (ROOT / target).exists(), target
+
+
+def test_the_page_on_security_names_settings_and_tests_that_there_are() -> None:
+    page = (ROOT / "docs" / "security.md").read_text()
+    settings = {f"RUNGRAPH_{name.upper()}" for name in Settings.model_fields}
+    named = set(re.findall(r"RUNGRAPH_\w+", page))
+    assert named
+    assert all(any(each.startswith(name) for each in settings) for name in named)
+    tests = set(re.findall(r"test_\w+\.py", page))
+    assert tests
+    assert all((ROOT / "tests" / name).is_file() for name in tests)
