@@ -1,0 +1,46 @@
+import { expect, test } from "vitest";
+import { launch, open } from "../support/browser";
+import { createRun, runId } from "../support/record";
+import { TestServer } from "../support/server";
+import { signIn } from "../support/signIn";
+
+test("who asks too often is told so, waits as long as the server says, and then goes on", async () => {
+  const settings = { RUNGRAPH_AUTH: "token", RUNGRAPH_RATE_LIMIT: "40/15seconds" };
+  const [server, browser] = await Promise.all([TestServer.start(settings), launch()]);
+  try {
+    server.token = await server.createToken("executor", "writer");
+    const token = await server.createToken("viewer", "viewer");
+    await createRun(server, runId("first"));
+    const opened = await open(browser, `${server.url}/runs`);
+    const { page, complaints } = opened;
+    await signIn(page, token);
+    await page.locator('[data-run="first"]').waitFor();
+    // The same token somewhere else, in a hurry.
+    const hurry = server.as(token, async () => {
+      for (;;) await server.execute("{ viewer { actsForOthers } }");
+    });
+    await expect(hurry).rejects.toThrow("RATE_LIMITED");
+    let asked = 0;
+    page.on("request", (request) => {
+      if (request.url() === server.api) asked += 1;
+    });
+    let frames = 0;
+    page.on("websocket", () => (frames += 1));
+    await page.getByRole("link", { name: "Tasks" }).click();
+    const pause = page.getByTestId("pause");
+    await pause.getByText("The server is asked too often: it goes on in").waitFor();
+    expect(await page.getByText("could not be read").count()).toBe(0);
+    // One that was refused; the next ones wait.
+    await page.getByRole("link", { name: "Aborts" }).click();
+    await pause.waitFor({ state: "detached", timeout: 20_000 });
+    // That page looks every other second, as long as it may.
+    expect(asked).toBeLessThanOrEqual(3);
+    await page.getByText("No abort waits").waitFor();
+    expect(frames).toBe(0);
+    expect(complaints.filter((complaint) => !/\b429\b/.test(complaint))).toEqual([]);
+    await opened.close();
+  } finally {
+    await browser.close();
+    await server.stop();
+  }
+});
