@@ -42,7 +42,7 @@ _MOST_MISTAKES = 10
 """Mistakes in a document that are told: each of them takes its time to say."""
 
 _MOST_REFUSED = 8
-"""Documents of which is remembered what is wrong with them."""
+"""Documents of which is remembered what is wrong with them, until it is said."""
 
 _INTROSPECTION = 20
 """Aliases that one of introspection counts as: what it brings once more is the whole schema."""
@@ -70,7 +70,7 @@ class _Size:
 
 
 class Refused:
-    """What is wrong with the documents that were refused last: who finds that out need not do so again when
+    """What is wrong with documents that were just refused: who finds that out need not do so again when
     Strawberry has to say it."""
 
     def __init__(self) -> None:
@@ -85,9 +85,9 @@ class Refused:
         if len(self._known) > _MOST_REFUSED:
             self._known.popitem(last=False)
 
-    def get(self, query: str | None) -> tuple[DocumentNode | None, list[GraphQLError] | None]:
-        """The document and why it is not valid, where that is known."""
-        return (None, None) if query is None else self._known.get(query, (None, None))
+    def take(self, query: str | None) -> tuple[DocumentNode | None, list[GraphQLError] | None]:
+        """The document and why it is not valid, where that is known; it is then forgotten."""
+        return (None, None) if query is None else self._known.pop(query, (None, None))
 
 
 class OperationLimits(SchemaExtension):
@@ -113,7 +113,7 @@ class OperationLimits(SchemaExtension):
         context = self.execution_context
         context.parse_options["max_tokens"] = self.tokens
         context.validation_rules = self.rules
-        context.graphql_document, self._errors = self.refused.get(context.query)
+        context.graphql_document, self._errors = self.refused.take(context.query)
         yield
 
     def on_validate(self) -> Iterator[None]:
