@@ -41,6 +41,10 @@ class RequestRefused(Exception):
         self.status = status
         self.code = code
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.extensions: dict[str, object] = {"code": code}
+        """Of the GraphQL error. Over a websocket there is no header to say when to try again."""
+        if "retry_after" in headers:
+            self.extensions["retryAfter"] = int(headers["retry_after"])
 
 
 @dataclass(frozen=True, slots=True)

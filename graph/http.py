@@ -261,7 +261,7 @@ def _next_event(body: bytes) -> str:
 
 
 def _errors(refusal: RequestRefused) -> dict[str, object]:
-    return {"errors": [{"message": str(refusal), "extensions": {"code": refusal.code}}]}
+    return {"errors": [{"message": str(refusal), "extensions": refusal.extensions}]}
 
 
 def _not_allowed(message: str, allow: str) -> RequestRefused:

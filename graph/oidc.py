@@ -298,5 +298,5 @@ def _names(keys: list[jwk.Key]) -> list[str]:
 
 def _away(reason: str) -> RequestRefused:
     return RequestRefused(
-        503, "SERVICE_UNAVAILABLE", f"the OpenID provider has given no keys: {reason}", Retry_After="5"
+        503, "SERVICE_UNAVAILABLE", f"the OpenID provider has given no keys: {reason}", retry_after="5"
     )

@@ -248,4 +248,4 @@ def _authorization(message: ConnectionInitMessage) -> str | None:
 
 
 def _error(refusal: RequestRefused) -> GraphQLError:
-    return GraphQLError(str(refusal), extensions={"code": refusal.code})
+    return GraphQLError(str(refusal), extensions=refusal.extensions)

@@ -17,13 +17,13 @@ interface GraphQLErrorLike {
 }
 
 function fromGraphQL({ message, extensions = {} }: GraphQLErrorLike): Problem {
-  const { id } = extensions;
+  const { id, retryAfter } = extensions;
   const code = typeof extensions.code === "string" ? extensions.code : "INTERNAL_SERVER_ERROR";
   return {
     message: WORDS[code]?.(message) ?? message,
     code,
     id: typeof id === "string" ? id : undefined,
-    retryAfter: code === "RATE_LIMITED" ? toldIn(message) : undefined,
+    retryAfter: typeof retryAfter === "number" ? retryAfter : undefined,
   };
 }
 
@@ -34,12 +34,6 @@ const WORDS: Record<string, (message: string) => string> = {
   UNAUTHENTICATED: () => "You are signed out. Sign in, and do it again.",
   TIMEOUT: (message) => sentence(message.charAt(0).toUpperCase() + message.slice(1)),
 };
-
-/** Over a websocket no header says how long to wait: the text alone does. */
-function toldIn(message: string): number | undefined {
-  const seconds = /Try again in (\d+) s\b/.exec(message)?.[1];
-  return seconds === undefined ? undefined : Number(seconds);
-}
 
 const sentence = (text: string): string => (text.endsWith(".") ? text : `${text}.`);
 

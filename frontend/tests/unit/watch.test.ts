@@ -127,7 +127,7 @@ describe("an error that may pass", () => {
 
   test("one that was asked for too often is left alone for as long as the server says", () => {
     start();
-    socket.last.error([{ message: "Too many. Try again in 12 s.", extensions: { code: "RATE_LIMITED" } }]);
+    socket.last.error([{ message: "Too many.", extensions: { code: "RATE_LIMITED", retryAfter: 12 } }]);
     vi.advanceTimersByTime(11_999);
     expect(socket.operations).toHaveLength(1);
     vi.advanceTimersByTime(1);
