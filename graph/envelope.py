@@ -18,7 +18,7 @@ HTML = "text/html"
 
 MAX_JSON_DEPTH = 100
 """Levels that a body may nest; beyond, Python's own stack would be what ends it."""
-MAX_JSON_PARTS = 150_000
+MAX_JSON_PARTS = 100_000
 """Objects, lists and names that a body may hold. Their number is what takes time, while nobody else is
 served; text is quick however long it is. Those that stand in text count too: to tell them apart would itself
 take that time."""

@@ -150,6 +150,22 @@ class _Config(uvicorn.Config):
         self.request_timeout = request_timeout
 
 
+class _WhileOpen:
+    """A transport whose client may leave: to write what comes too late would raise an error in uvloop, for
+    which uvicorn logs a traceback."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self.transport = transport
+
+    def write(self, data: bytes) -> None:
+        """Write it, where the client is still here."""
+        if not self.transport.is_closing():
+            self.transport.write(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.transport, name)
+
+
 class HttpConnection(_Impatient, HttpToolsProtocol):
     """Uvicorn's connection of HTTP, which waits only so long for a request, and ends streams of events when
     the server stops."""
@@ -159,7 +175,7 @@ class HttpConnection(_Impatient, HttpToolsProtocol):
     """When a request has to be here whole that is coming."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(_WhileOpen(transport))  # type: ignore[arg-type]
         self._wait_for_request()
 
     def data_received(self, data: bytes) -> None:
@@ -220,7 +236,8 @@ class WebSocketConnection(_Impatient, WebSocketsSansIOProtocol):
     """Uvicorn's connection of a websocket, which it closes with 1012 when the server stops."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
+        # It comes from a connection of HTTP.
+        super().connection_made(transport.transport if isinstance(transport, _WhileOpen) else transport)
         self.transport.set_write_buffer_limits(_WRITE_BUFFER)
 
     def handle_connect(self, event: Request) -> None:

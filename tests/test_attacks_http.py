@@ -198,7 +198,7 @@ async def test_requests_one_behind_the_other_are_answered_one_by_one(target: Tar
     ],
 )
 async def test_a_page_of_another_site_changes_nothing(target: Target, sent: dict[str, Any]) -> None:
-    before = await names(target)
+    before, sent = await names(target), dict(sent)
     headers = {"Cookie": f"rungraph={target.tokens.admin}", **sent.pop("headers", {})}
     if override := sent.pop("override", None):
         headers["X-HTTP-Method-Override"] = override
