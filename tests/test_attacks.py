@@ -139,7 +139,7 @@ VARIABLES: dict[str, tuple[str, dict[str, Any], set[str]]] = {
     "a long search": (FILTERED, {"filter": {"search": "%_" * 500_000}}, set()),
     "a name that is too long": (FILTERED, {"filter": {"project": "x" * 7_000_000}}, set()),
     "other variables": ("{ __typename }", {f"v{i}": i for i in range(95_000)}, set()),
-    "a batch that is too long": (CREATE, {"input": [identified(i) for i in range(20_000)]}, BAD_INPUT),
+    "a batch that is too long": (CREATE, {"input": [identified(i) for i in range(6_000)]}, BAD_INPUT),
     "a batch with mistakes": (CREATE, {"input": [identified(i, colour=1) for i in range(5_000)]}, BAD_INPUT),
     "a batch of nothing": (CREATE, {"input": [{}] * 5_000}, BAD_INPUT),
     "labels of an action": (
