@@ -55,6 +55,8 @@ class Parameters:
     variables: dict[str, Any] | None
     operation_name: str | None
     extensions: dict[str, Any] | None
+    are_large: bool = False
+    """Whether it takes milliseconds to look at them."""
 
 
 def negotiate(request: Request, offers: Sequence[str]) -> str:
@@ -100,25 +102,26 @@ Resolve = Callable[[dict[str, Any]], None]
 async def read_parameters(
     request: Request, max_body_bytes: int, turn: asyncio.Lock, resolve: Resolve | None = None
 ) -> Parameters:
-    """What a GET has in its URL and a POST in its JSON body. Large bodies take their `turn`: between two of
-    them, others are served. Raises RequestRefused."""
+    """What a GET has in its URL and a POST in its JSON body. Large bodies take their `turn`, and another
+    thread looks at them, which leaves this one to those who are served meanwhile. Raises RequestRefused."""
+    is_large = False
     if request.method == "GET":
         found = _from_url(request)
     else:
         _check_headers(request)
         body = await read_body(request, max_body_bytes)
-        if len(body) < _LARGE:
-            found = _parse_body(body)
-        else:
+        is_large = len(body) >= _LARGE
+        if is_large:
             async with turn:
-                found = _parse_body(body)
-                await asyncio.sleep(0)
+                found = await asyncio.to_thread(_parse_body, body)
+        else:
+            found = _parse_body(body)
     if resolve is not None:
         resolve(found)
-    return check_parameters(found)
+    return check_parameters(found, is_large)
 
 
-def check_parameters(found: dict[str, Any]) -> Parameters:
+def check_parameters(found: dict[str, Any], are_large: bool = False) -> Parameters:
     """The parameters by their names in a JSON object. Raises RequestRefused."""
     query = found.get("query")
     if not isinstance(query, str) or not query:
@@ -129,7 +132,8 @@ def check_parameters(found: dict[str, Any]) -> Parameters:
     operation_name = found.get("operationName")
     if operation_name is not None and not isinstance(operation_name, str):
         raise _bad_request("`operationName` must be a string or null.")
-    return Parameters(query, _object(found, "variables"), operation_name, _object(found, "extensions"))
+    variables, extensions = _object(found, "variables"), _object(found, "extensions")
+    return Parameters(query, variables, operation_name, extensions, are_large)
 
 
 def _from_url(request: Request) -> dict[str, Any]:

@@ -175,6 +175,7 @@ class GraphQLEndpoint(GraphQL[object, None]):
                 context,
                 ALLOWED[method],
                 parameters.extensions,
+                parameters.are_large,
             )
         except CannotGetOperationTypeError as error:
             body = formatted(ExecutionResult(data=None, errors=[no_such_operation(error)]))
@@ -195,7 +196,13 @@ class GraphQLEndpoint(GraphQL[object, None]):
     ) -> Response:
         """The "distinct connections" mode of the graphql-sse protocol: `next` per result, then `complete`."""
 
-        ask = Ask(parameters.query, parameters.variables, parameters.operation_name, parameters.extensions)
+        ask = Ask(
+            parameters.query,
+            parameters.variables,
+            parameters.operation_name,
+            parameters.extensions,
+            parameters.are_large,
+        )
 
         first = [context]
 
@@ -205,7 +212,13 @@ class GraphQLEndpoint(GraphQL[object, None]):
         async def execute(context: object) -> AsyncGenerator[Any, None]:
             allowed = ALLOWED[request.method] | {OperationType.SUBSCRIPTION}
             return await self.engine.stream(
-                ask.query, ask.variables, ask.operation_name, context, allowed, ask.extensions
+                ask.query,
+                ask.variables,
+                ask.operation_name,
+                context,
+                allowed,
+                ask.extensions,
+                ask.is_large,
             )
 
         async def events() -> AsyncGenerator[str, None]:

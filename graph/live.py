@@ -71,6 +71,8 @@ class Ask:
     variables: dict[str, Any] | None
     operation_name: str | None
     extensions: dict[str, Any] | None = None
+    is_large: bool = False
+    """Whether it takes milliseconds to look at the variables."""
 
 
 class _Listener:

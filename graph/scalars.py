@@ -16,6 +16,8 @@ BigInt = NewType("BigInt", int)
 
 MAX_JSON_DEPTH = 64
 _INT64 = 2**63
+_PLAIN = frozenset({str, bool, type(None)})
+"""What may be anything, and holds nothing."""
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _INTEGER = re.compile(r"-?\d{1,19}", re.ASCII)
 
@@ -57,18 +59,16 @@ def _parse_json_literal(node: ValueNode, variables: Mapping[str, Any] | None = N
 
 def check_json(value: object, depth: int = 0) -> None:
     """Raise GraphQLError for what a JSON document cannot hold, or what nests too deep to be read back."""
-    if depth > MAX_JSON_DEPTH:
-        raise GraphQLError(f"JSON may nest at most {MAX_JSON_DEPTH} levels deep")
     if isinstance(value, float) and not math.isfinite(value):
         raise GraphQLError("JSON cannot hold NaN or Infinity")
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 2**1024:
         raise GraphQLError("JSON holds a number that is too large")
-    if isinstance(value, dict):
-        for item in value.values():
-            check_json(item, depth + 1)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            check_json(item, depth + 1)
+    if isinstance(value, dict | list | tuple):
+        if value and depth == MAX_JSON_DEPTH:
+            raise GraphQLError(f"JSON may nest at most {MAX_JSON_DEPTH} levels deep")
+        for item in value.values() if isinstance(value, dict) else value:
+            if type(item) not in _PLAIN:
+                check_json(item, depth + 1)
 
 
 def _short(value: object) -> str:

@@ -47,7 +47,7 @@ async def create(
             if root != action.id.name:
                 raise _second_root(action.id, root)
     depths = await _depths(database, connection, new, roots)
-    rows = [_row_of(action, depths[key], now) for key, action in sorted(new.items(), key=itemgetter(0))]
+    rows = (_row_of(action, depths[key], now) for key, action in sorted(new.items(), key=itemgetter(0)))
     try:
         if len(batches) == 1:
             return [await database.insert_new(connection, actions, rows)]

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from functools import partial
+from itertools import islice
 from typing import Any, TypeVar
 
 import asyncpg
@@ -85,6 +86,8 @@ _READS_END_WITHIN = 5.0
 """Seconds that reads have to end before their connections are closed."""
 _THREADS = 4
 """Reads of SQLite at a time."""
+_ROWS_AT_ONCE = 1000
+"""Rows that one statement writes."""
 _MOST_PREPARED = 500
 """Statements that are kept as they were written."""
 _AWAY_CLASSES = ("08", "53", "57P")
@@ -756,26 +759,27 @@ class Database:
         wanted = _unnest([column], [{column.name: key} for key in distinct])
         return statement.join(wanted, column == wanted.c[column.name])
 
-    async def insert_new(self, connection: AsyncConnection, table: Table, rows: Sequence[Row]) -> int:
-        """Insert the rows whose primary key is not stored yet, in one statement; how many these were.
+    async def insert_new(self, connection: AsyncConnection, table: Table, rows: Iterable[Row]) -> int:
+        """Insert the rows whose primary key is not stored yet; how many these were.
 
         All rows have the same columns.
         """
-        if not rows:
-            return 0
-        insert, parameters = self._insert_new(table, rows)
-        return (await connection.execute(insert, parameters)).rowcount
+        inserted = 0
+        for part in _parts(rows):
+            insert, parameters = self._insert_new(table, part)
+            inserted += (await connection.execute(insert, parameters)).rowcount
+        return inserted
 
     async def insert_which(
-        self, connection: AsyncConnection, table: Table, rows: Sequence[Row]
+        self, connection: AsyncConnection, table: Table, rows: Iterable[Row]
     ) -> list[tuple[Any, ...]]:
         """As `insert_new`; the primary keys of the rows that were new."""
-        if not rows:
-            return []
-        insert, parameters = self._insert_new(table, rows)
-        return [
-            tuple(row) for row in await connection.execute(insert.returning(*table.primary_key), parameters)
-        ]
+        inserted: list[tuple[Any, ...]] = []
+        for part in _parts(rows):
+            insert, parameters = self._insert_new(table, part)
+            found = await connection.execute(insert.returning(*table.primary_key), parameters)
+            inserted += map(tuple, found)
+        return inserted
 
     def _insert_new(self, table: Table, rows: Sequence[Row]) -> tuple[Any, Any]:
         key = list(table.primary_key)
@@ -788,12 +792,14 @@ class Database:
         return selected.on_conflict_do_nothing(index_elements=key), None
 
     async def update_rows(self, connection: AsyncConnection, table: Table, rows: Sequence[Row]) -> None:
-        """Set the other columns of the rows with these primary keys, in one statement.
+        """Set the other columns of the rows with these primary keys.
 
         All rows have the same columns.
         """
-        if not rows:
-            return
+        for part in _parts(rows):
+            await self._update_rows(connection, table, part)
+
+    async def _update_rows(self, connection: AsyncConnection, table: Table, rows: Sequence[Row]) -> None:
         keys = [c.name for c in table.primary_key]
         names = [name for name in rows[0] if name not in keys]
         if self.is_sqlite:
@@ -844,6 +850,13 @@ class Database:
         each = func.json_each(labels).table_valued("key", "value")
         found = select(1).select_from(each).where(each.c.key == key)
         return (found if value is None else found.where(each.c.value == value)).exists()
+
+
+def _parts(rows: Iterable[Row]) -> Iterator[Sequence[Row]]:
+    """The rows in parts that are made and encoded in a moment: others are served between two of them."""
+    remaining = iter(rows)
+    while part := list(islice(remaining, _ROWS_AT_ONCE)):
+        yield part
 
 
 def _same(given: NamedColumn[Any]) -> Any:

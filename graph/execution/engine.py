@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
+from graphql import DocumentNode, GraphQLError, default_field_resolver, default_type_resolver, parse, validate
 from graphql import ExecutionResult as CoreResult
-from graphql import GraphQLError, default_field_resolver, default_type_resolver, parse, validate
 from graphql.execution.execute import create_source_event_stream
 from graphql.execution.values import VariableValues, get_variable_values
 from strawberry.execution import optimized_is_awaitable
@@ -30,6 +30,9 @@ from repo import TookTooLong
 T = TypeVar("T")
 
 ALL_TYPES = frozenset(OperationType)
+
+_LONG = 4096
+"""Characters of a document from which on it is looked at by a thread of its own."""
 
 _encoder = msgspec.json.Encoder()
 
@@ -80,7 +83,9 @@ class Engine:
         self.schema = schema
         self._deadline = None if timeout is None else Deadline(timeout)
         self._made = Inputs()
+        # One at a time, of what takes long: threads share one interpreter.
         self._learning = asyncio.Lock()
+        self._turn = asyncio.Lock()
         extensions = schema.get_extensions()
         self._limits = next((each for each in extensions if isinstance(each, OperationLimits)), None)
         known = all(type(each) in (ClientErrors, OperationLimits) for each in extensions)
@@ -102,9 +107,12 @@ class Engine:
         return self._learn(query, operation_name)
 
     async def learned(self, query: str, operation_name: str | None) -> Operation | None:
-        """The same, in turn: between two that are not known yet, others are served."""
+        """The same, in turn: while one that is not known yet is looked at, others are served."""
         if self.operations.get(query, operation_name) is None and not self._is_refused(query):
             async with self._learning:
+                if len(query) >= _LONG and self.operations.get(query, operation_name) is None:
+                    self.unknown += 1
+                    return self._note(query, operation_name, await asyncio.to_thread(self._examine, query))
                 found = self.operation(query, operation_name)
                 await asyncio.sleep(0)
                 return found
@@ -118,9 +126,11 @@ class Engine:
         context: object,
         allowed: Collection[OperationType] = ALL_TYPES,
         extensions: dict[str, Any] | None = None,
+        is_large: bool = False,
     ) -> Answer:
-        """What a client gets. Raises what Schema.execute raises."""
-        result = await self.execute(query, variables, operation_name, context, allowed, extensions)
+        """What a client gets. Raises what Schema.execute raises. Variables that are large are looked at by
+        another thread, which leaves this one to those who are served meanwhile."""
+        result = await self.execute(query, variables, operation_name, context, allowed, extensions, is_large)
         body = formatted(result)
         return Answer(encode(body), list(result.errors or ()), "data" in body)
 
@@ -132,11 +142,14 @@ class Engine:
         context: object,
         allowed: Collection[OperationType] = ALL_TYPES,
         extensions: dict[str, Any] | None = None,
+        is_large: bool = False,
     ) -> ExecutionResult:
         """The result of a query or a mutation; its data is for `encode`. Raises what Schema.execute
         raises."""
         operation = await self.learned(query, operation_name) if self.compiles else None
-        executor = self._executor(operation, variables, operation_name, context, allowed, extensions)
+        executor = await self._executor(
+            operation, variables, operation_name, context, allowed, extensions, is_large
+        )
         if executor is not None and executor.operation.operation.value != "subscription":
             return await self._in_time(self._run(executor))
         executing: Awaitable[ExecutionResult] = self.schema.execute(
@@ -169,10 +182,13 @@ class Engine:
         context: object,
         allowed: Collection[OperationType] = ALL_TYPES,
         extensions: dict[str, Any] | None = None,
+        is_large: bool = False,
     ) -> AsyncGenerator[Any, None]:
         """The results of any operation: one of a query or a mutation, all of a subscription."""
         operation = await self.learned(query, operation_name) if self.compiles else None
-        executor = self._executor(operation, variables, operation_name, context, allowed, extensions)
+        executor = await self._executor(
+            operation, variables, operation_name, context, allowed, extensions, is_large
+        )
         if executor is None:
             results: AsyncGenerator[Any, None] = await self.schema.stream(
                 query,
@@ -229,7 +245,7 @@ class Engine:
         result: Any = executor.execute_operation()
         return _shown(await result if executor.is_awaitable(result) else result)
 
-    def _executor(
+    async def _executor(
         self,
         operation: Operation | None,
         variables: dict[str, Any] | None,
@@ -237,23 +253,23 @@ class Engine:
         context: object,
         allowed: Collection[OperationType],
         extensions: dict[str, Any] | None,
+        is_large: bool,
     ) -> CompiledExecutor | None:
         """What executes the operation; None where Strawberry has to, be it to say what is wrong."""
         if (
             operation is None
             or not operation.is_plain
             or OperationType(operation.node.operation.value) not in allowed
-            or (
-                self._limits is not None
-                and self._limits.refusal(operation.document, operation_name, variables, operation.cost)
-            )
         ):
             return None
-        inputs = self._inputs(operation, variables)
-        values = self._coerce(operation, variables) if inputs is None else None
-        conditions = inputs if values is None else values.coerced
-        if conditions is None:
+        if is_large:
+            async with self._turn:
+                read = await asyncio.to_thread(self._read, operation, variables, operation_name)
+        else:
+            read = self._read(operation, variables, operation_name)
+        if read is None:
             return None
+        inputs, values, conditions = read
         return CompiledExecutor(
             operation.variant(conditions),
             inputs,
@@ -271,6 +287,22 @@ class Engine:
             is_awaitable=optimized_is_awaitable,
             operation_extensions=extensions,
         )
+
+    def _read(
+        self, operation: Operation, variables: dict[str, Any] | None, operation_name: str | None
+    ) -> tuple[dict[str, Any] | None, VariableValues | None, dict[str, Any]] | None:
+        """The variables as resolvers take them, or as graphql-core does, and those that say what is skipped;
+        None where there is something wrong with them."""
+        limits = self._limits
+        if limits is not None and limits.refusal(
+            operation.document, operation_name, variables, operation.cost
+        ):
+            return None
+        inputs = self._inputs(operation, variables)
+        if inputs is not None:
+            return inputs, None, inputs
+        values = self._coerce(operation, variables)
+        return None if values is None else (None, values, values.coerced)
 
     def _inputs(self, operation: Operation, variables: dict[str, Any] | None) -> dict[str, Any] | None:
         """The variables as resolvers take them; None where graphql-core has to look at them."""
@@ -302,14 +334,25 @@ class Engine:
         """Take note of an operation that was not seen before; None where it is not valid."""
         if self._is_refused(query):
             return None
+        return self._note(query, operation_name, self._examine(query))
+
+    def _examine(self, query: str) -> tuple[DocumentNode, list[GraphQLError]] | None:
+        """The document, and what is wrong with it; None where it is no document at all."""
         limits = self._limits
-        tokens = None if limits is None else limits.tokens
         try:
-            document = parse(query, max_tokens=tokens)
+            document = parse(query, max_tokens=None if limits is None else limits.tokens)
         except GraphQLError:
             return None
-        rules = None if limits is None else limits.rules
-        if errors := validate(self.schema._schema, document, rules):
+        return document, validate(self.schema._schema, document, None if limits is None else limits.rules)
+
+    def _note(
+        self, query: str, operation_name: str | None, examined: tuple[DocumentNode, list[GraphQLError]] | None
+    ) -> Operation | None:
+        """Remember what was found out; the operation, where it is valid."""
+        if examined is None:
+            return None
+        limits, (document, errors) = self._limits, examined
+        if errors:
             if limits is not None:
                 limits.refused.note(query, document, errors)
             return None
