@@ -153,6 +153,12 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler[object, None]):
             return GraphQLError(text, extensions={"code": "RATE_LIMITED"})
         return None
 
+    async def cleanup_operation(self, operation_id: str) -> None:
+        if (operation := self.operations.get(operation_id)) is not None:
+            # Its task ends a little later; until then it may share a stream that writes.
+            operation.completed = True
+        await super().cleanup_operation(operation_id)
+
     async def run_operation(self, operation: Operation[object, None]) -> None:
         """Send what the operation results in, until it ends or its task is cancelled."""
         view: Any = self.view
