@@ -341,17 +341,19 @@ class Watching(OnBehalf):
         await self._hub.join(watch)
         progress.begin(self._hub, watch)
         try:
-            given, anew = _read_cursor(after, self._hub.epoch, watch.position), after is not None
+            # Before anything is waited for: what comes into the mailbox from here on is behind it.
+            joined = watch.position
+            given, anew = _read_cursor(after, self._hub.epoch, joined), after is not None
             if given is not None and await self._hub.may_have_removed(run_id.key, given.position):
                 given = None
             while True:
-                stream = self._stream_events(watch, given, anew and given is None, run_id, progress)
+                stream = self._stream_events(watch, joined, given, anew and given is None, run_id, progress)
                 async with aclosing(stream) as frames:
                     async for frame, complete in frames:
                         yield progress.give(frame, complete)
                 await _patiently(lambda: self._check_run(run_id))
                 watch.begin()
-                given, anew = None, True
+                joined, given, anew = watch.position, None, True
         finally:
             self._hub.leave(watch)
 
@@ -511,13 +513,14 @@ class Watching(OnBehalf):
     async def _stream_events(
         self,
         watch: EventWatch,
+        joined: Position,
         given: WatchCursor | None,
         anew: bool,
         run_id: RunIdentifier,
         progress: Progress,
     ) -> AsyncGenerator[tuple[Frame[ActionEvent], bool], None]:
-        """The frames, each with whether none is known to follow, until the run may have been removed."""
-        joined = watch.position
+        """The frames, each with whether none is known to follow, until the run may have been removed. What
+        came behind `joined` is in the mailbox."""
         sent = joined if given is None else given.position
         if anew:
             self._hub.figures.resyncs += 1
