@@ -50,7 +50,6 @@ def configure_logs(level: str, format: LogFormat = "auto", **always: object) -> 
         logger_factory=structlog.PrintLoggerFactory(sys.stderr)
         if as_text
         else structlog.BytesLoggerFactory(sys.stderr.buffer),
-        cache_logger_on_first_use=True,
     )
     logging.basicConfig(handlers=[_OfLibraries()], level=logging.WARNING)
     logging.captureWarnings(True)

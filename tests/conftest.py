@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import httpx2
 import pytest
+import structlog
 from starlette.applications import Starlette
 
 import repo.bus
@@ -25,6 +26,12 @@ def settings_of_the_developer_do_not_count(monkeypatch: pytest.MonkeyPatch) -> N
             monkeypatch.delenv(name)
     if "RUNGRAPH_TEST_COMPILED_EXECUTION" in os.environ:
         monkeypatch.setenv("RUNGRAPH_COMPILED_EXECUTION", os.environ["RUNGRAPH_TEST_COMPILED_EXECUTION"])
+
+
+@pytest.fixture(autouse=True)
+def logs_of_one_test_are_its_own() -> Iterator[None]:
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

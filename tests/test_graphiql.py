@@ -65,7 +65,8 @@ async def test_a_browser_gets_a_page_that_may_load_nothing_from_elsewhere(toy: h
     assert "default-src 'none'; script-src 'self';" in policy
     assert "http" not in policy
     assert "<script>" not in response.text
-    addresses = re.findall(r'(?:src|href)="([^"]*)"', response.text)
+    assert 'href="login?return_to=graphql"' in response.text
+    addresses = re.findall(r'<(?:link|script)[^>]*(?:src|href)="([^"]*)"', response.text)
     assert len(addresses) == 9
     for address in addresses:
         # Relative, so that the page works behind a proxy that puts it elsewhere.

@@ -44,7 +44,9 @@ def test_tests_run_on_the_versions_that_are_deployed() -> None:
 @pytest.mark.parametrize("file", ["requirements.lock", "requirements-dev.lock"])
 def test_every_locked_package_has_a_hash_and_none_an_address(file: str) -> None:
     text = (ROOT / file).read_text()
-    assert len(re.findall(r"^[a-z0-9-]+==.*\\\n    --hash=sha256:", text, re.MULTILINE)) == len(locked(file))
+    assert len(re.findall(r"^[a-z0-9-]+==.*\\\n    --hash=sha256:", text, re.MULTILINE)) == len(
+        re.findall(r"^[a-z0-9-]+==", text, re.MULTILINE)
+    )
     assert "://" not in text
 
 
