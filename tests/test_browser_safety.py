@@ -193,7 +193,7 @@ async def test_a_cookie_counts_only_for_our_own_page(
     database_url: str, headers: dict[str, str], status: int
 ) -> None:
     async with open_repository(database_url) as repository:
-        who = Identity(IdentityKind.USER, "ada")
+        who = Identity(IdentityKind.USER, "user-1")
         access = Access(frozenset({Grant(Role.ADMIN)}))
         _, secret = await repository.create_credential(CredentialKind.SESSION, "a browser", who, access, None)
     async with client_of(database_url, auth="token") as client:

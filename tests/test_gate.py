@@ -52,7 +52,7 @@ BAD = [
 
 async def token(
     repository: ActionRepo,
-    subject: str = "ada",
+    subject: str = "user-1",
     *,
     lasts: float | None = None,
     role: Role = Role.ADMIN,
@@ -130,7 +130,7 @@ async def test_whoever_shows_nothing_is_refused_and_told_how_to_show_it(client: 
 
 
 async def test_a_token_says_who_calls(client: GraphQLClient, repository: ActionRepo) -> None:
-    for subject in ("ada", "bob"):
+    for subject in ("user-1", "user-2"):
         _, secret = await token(repository, subject)
         assert await whose(client, bearer(secret)) == subject
         assert await whose(client, {"Authorization": f"bearer  {secret} "}) == subject
@@ -174,7 +174,7 @@ async def test_nothing_is_executed_for_whoever_is_refused(
 
 async def test_an_expired_token_is_refused_at_once(client: GraphQLClient, repository: ActionRepo) -> None:
     _, secret = await token(repository, lasts=0.5)
-    assert await whose(client, bearer(secret)) == "ada"
+    assert await whose(client, bearer(secret)) == "user-1"
     await asyncio.sleep(0.5)
     assert await whose(client, bearer(secret)) == "nobody"
 
@@ -183,7 +183,7 @@ async def test_a_token_that_was_revoked_elsewhere_is_refused_soon(
     client: GraphQLClient, repository: ActionRepo
 ) -> None:
     id, secret = await token(repository)
-    assert await whose(client, bearer(secret)) == "ada"
+    assert await whose(client, bearer(secret)) == "user-1"
     await repository.revoke_credential(id)
     async with asyncio.timeout(ENDS_WITHIN):
         while await whose(client, bearer(secret)) != "nobody":  # noqa: ASYNC110 - it is a question each time
@@ -257,7 +257,7 @@ async def test_all_who_show_the_same_at_a_time_cost_one_look(
     gone = asyncio.ensure_future(asking.pop())
     await asyncio.sleep(0)
     gone.cancel()  # the one who looks for all others may leave
-    assert {caller.identity.subject for caller in await asyncio.gather(*asking)} == {"ada"}
+    assert {caller.identity.subject for caller in await asyncio.gather(*asking)} == {"user-1"}
     await gate.caller(connection(authorization=f"Bearer {secret}"))
     assert looks == 1
     await asyncio.sleep(0.5)
@@ -340,9 +340,9 @@ async def test_a_socket_is_whose_token_comes_with_connection_init_or_before(
     _, secret = await token(repository)
     for name in ("authorization", "Authorization"):
         async with connected(url, authorization(secret, name)) as socket:
-            assert await subject_of(socket) == "ada"
+            assert await subject_of(socket) == "user-1"
     async with connected(url, headers=bearer(secret)) as socket:
-        assert await subject_of(socket) == "ada"
+        assert await subject_of(socket) == "user-1"
     _, session = await token(repository, "by cookie", kind=CredentialKind.SESSION)
     async with connected(url, headers={"Cookie": f"{COOKIE}={session}"}) as socket:
         assert await subject_of(socket) == "by cookie"
@@ -395,7 +395,7 @@ async def test_a_wrong_token_of_a_socket_is_refused_whatever_the_cookie_says(
 
 async def test_a_second_connection_init_makes_nobody_somebody_else(url: str, repository: ActionRepo) -> None:
     _, secret = await token(repository)
-    _, other = await token(repository, "bob")
+    _, other = await token(repository, "user-2")
     async with connected(url, authorization(secret)) as socket:
         await socket.send({**INIT, "payload": authorization(other)})
         assert await socket.close_code() == 4429
@@ -431,7 +431,7 @@ async def test_a_revoked_token_ends_the_stream_that_another_replica_serves(
 ) -> None:
     """It gets no frame meanwhile, nor does the socket on which nothing goes on; others stay."""
     id, secret = await token(repository)
-    _, another = await token(repository, "bob")
+    _, another = await token(repository, "user-2")
     with serving(create_app(settings_of(database_url))) as elsewhere:
         async with (
             connected(url, authorization(secret)) as idle,
@@ -445,7 +445,7 @@ async def test_a_revoked_token_ends_the_stream_that_another_replica_serves(
             assert await stream.close_code(ENDS_WITHIN) == 4403
             assert await idle.close_code(ENDS_WITHIN) == 4403
             assert time.monotonic() - began < ENDS_WITHIN
-            assert await subject_of(others) == "bob"
+            assert await subject_of(others) == "user-2"
 
 
 async def test_a_token_that_expires_ends_its_sockets_though_nothing_is_sent(

@@ -24,8 +24,8 @@ from tests.serving import serving
 from tests.sockets import connected, opened
 
 SECONDS = 20
-ADA = Caller(Identity(IdentityKind.USER, "ada"), EVERYTHING, "user:ada")
-BOB = Caller(Identity(IdentityKind.USER, "bob"), EVERYTHING, "user:bob")
+ADA = Caller(Identity(IdentityKind.USER, "user-1"), EVERYTHING, "user:user-1")
+ANOTHER = Caller(Identity(IdentityKind.USER, "user-2"), EVERYTHING, "user:user-2")
 RUNS = "{ runs { totalCount } }"
 UNKNOWN = {"Authorization": "Bearer rg_" + 43 * "A"}
 ONLY_SQLITE = pytest.mark.parametrize("databases", ["sqlite"], indirect=True)
@@ -59,7 +59,7 @@ async def test_a_caller_may_send_as_many_operations_as_the_limit_says_and_no_mor
     throttle = Throttle(rate_limit="50/minute")
     assert await refused(throttle, ADA, 50) == 0
     assert await refused(throttle, ADA, 10) == 10
-    assert await refused(throttle, BOB, 50) == 0, "the one does not count for the other"
+    assert await refused(throttle, ANOTHER, 50) == 0, "the one does not count for the other"
 
 
 async def test_whoever_waits_may_go_on() -> None:
@@ -131,7 +131,7 @@ async def client_of(app: Starlette, address: str = "127.0.0.1") -> AsyncIterator
         yield client
 
 
-async def token(database_url: str, subject: str = "ada") -> dict[str, str]:
+async def token(database_url: str, subject: str = "user-1") -> dict[str, str]:
     async with open_repository(database_url) as repository:
         _, secret = await repository.create_credential(
             CredentialKind.TOKEN,
@@ -146,7 +146,7 @@ async def token(database_url: str, subject: str = "ada") -> dict[str, str]:
 @ONLY_SQLITE
 async def test_an_http_client_over_its_rate_gets_429_and_health_is_still_told(database_url: str) -> None:
     app = create_app(Settings(database_url=database_url, auth="token", rate_limit="5/minute"))
-    shown, others = await token(database_url), await token(database_url, "bob")
+    shown, others = await token(database_url), await token(database_url, "user-2")
     async with app.router.lifespan_context(app), client_of(app) as client:
         answers = [await client.post("/graphql", json={"query": RUNS}, headers=shown) for _ in range(7)]
         assert [answer.status_code for answer in answers] == [200] * 5 + [429] * 2
@@ -245,7 +245,7 @@ async def test_a_caller_has_only_so_many_connections(database_url: str) -> None:
             await third.send(init)
             assert await third.close_code() == 1013
             assert (await client.post("/graphql", json={"query": RUNS}, headers=shown)).status_code == 429
-            others = await token(database_url, "bob")
+            others = await token(database_url, "user-2")
             assert (await client.post("/graphql", json={"query": RUNS}, headers=others)).status_code == 200
             await stack.aclose()
 

@@ -103,11 +103,11 @@ def test_a_token_is_a_programs_with_its_name_and_lasts_90_days(migrated: str) ->
 
 def test_a_token_is_for_what_it_says(migrated: str) -> None:
     places = ("--project", "etl", "--project", "ml", "--domain", "production")
-    create("--role", "writer", *places, "--expires", "never", "--user", "ada", "--acts-for-others")
+    create("--role", "writer", *places, "--expires", "never", "--user", "user-1", "--acts-for-others")
     (token,) = stored(migrated)
     grants = {Grant(Role.WRITER, project, "production") for project in ("etl", "ml")}
     assert token.access == Access(frozenset(grants), acts_for_others=True)
-    assert token.identity == Identity(IdentityKind.USER, "ada")
+    assert token.identity == Identity(IdentityKind.USER, "user-1")
     assert token.expires_at is None
 
 

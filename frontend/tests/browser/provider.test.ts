@@ -38,7 +38,7 @@ afterEach(async () => {
 const account = (page: Page) => page.getByRole("button", { name: /^Signed in as/ });
 
 test("who is known to the provider comes back to where they were going, acts, and signs out", async () => {
-  await provider.become({ sub: "u-1", name: "Olga Operator", email: "olga@example.com", groups: ["data"] });
+  await provider.become({ sub: "u-1", name: "User One", email: "user-1@example.com", groups: ["data"] });
   const path = "/runs/etl/production/nightly?view=timeline";
   opened = await open(browser, `${server.url}${path}`);
   const { page } = opened;
@@ -46,13 +46,13 @@ test("who is known to the provider comes back to where they were going, acts, an
   await page.locator('[data-action="root"]').waitFor();
   await account(page).click();
   const card = page.getByRole("dialog");
-  await card.getByText("Olga Operator").waitFor();
-  await card.getByText("olga@example.com").waitFor();
+  await card.getByText("User One").waitFor();
+  await card.getByText("user-1@example.com").waitFor();
   await card.getByText("operator in etl/production").waitFor();
   await page.keyboard.press("Escape");
   await page.getByRole("button", { name: "Abort", exact: true }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Abort", exact: true }).click();
-  await page.getByText("Asked by Olga Operator").waitFor();
+  await page.getByText("Asked by User One").waitFor();
   await account(page).click();
   await page.getByRole("button", { name: "Sign out" }).click();
   await page.getByRole("heading", { name: "You are signed out" }).waitFor();

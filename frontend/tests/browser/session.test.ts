@@ -23,8 +23,8 @@ beforeAll(async () => {
   };
   [server, browser] = await Promise.all([TestServer.start(settings), launch()]);
   server.token = await server.createToken("executor", "writer");
-  operator = await server.createToken("operator", "operator", "--user", "olga", "--project", "etl");
-  viewer = await server.createToken("viewer", "viewer", "--user", "vera", "--project", "etl");
+  operator = await server.createToken("operator", "operator", "--user", "user-1", "--project", "etl");
+  viewer = await server.createToken("viewer", "viewer", "--user", "user-2", "--project", "etl");
   await createRun(server, etl("nightly"));
   await createRun(server, runId("nightly-web", "web", "production"));
 });
@@ -53,7 +53,7 @@ const signedOut = (page: Page) => page.getByRole("alert").getByText("You are sig
 const account = (page: Page) => page.getByRole("button", { name: /^Signed in as/ });
 
 test("a token that is revoked ends what is open at once, nothing knocks, and signing in goes on there", async () => {
-  const token = await server.createToken("short-lived", "operator", "--user", "olga", "--project", "etl");
+  const token = await server.createToken("short-lived", "operator", "--user", "user-1", "--project", "etl");
   const path = "/runs?project=etl&q=nightly";
   const page = await show(path, token);
   await page.locator('[data-run="nightly"]').waitFor();
@@ -77,7 +77,7 @@ test("a token that is revoked ends what is open at once, nothing knocks, and sig
 });
 
 test("pages that look again and again do not while nobody is signed in", async () => {
-  const token = await server.createToken("polling", "operator", "--user", "olga", "--project", "etl");
+  const token = await server.createToken("polling", "operator", "--user", "user-1", "--project", "etl");
   const page = await show("/aborts", token);
   await page.getByRole("heading", { name: "Aborts" }).waitFor();
   await account(page).waitFor();
@@ -91,7 +91,7 @@ test("pages that look again and again do not while nobody is signed in", async (
 
 test("who signs in again in another tab finds this one going on by itself", async () => {
   await createRun(server, etl("tabs"));
-  const token = await server.createToken("two-tabs", "operator", "--user", "olga", "--project", "etl");
+  const token = await server.createToken("two-tabs", "operator", "--user", "user-1", "--project", "etl");
   const page = await show("/runs/etl/production/tabs", token);
   await page.locator('[data-action="root"]').waitFor();
   await account(page).waitFor();

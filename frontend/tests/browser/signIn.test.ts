@@ -25,8 +25,8 @@ beforeAll(async () => {
   };
   [server, browser] = await Promise.all([TestServer.start(settings), launch()]);
   server.token = await server.createToken("executor", "writer");
-  operator = await server.createToken("operator", "operator", "--user", "olga", "--project", "etl");
-  viewer = await server.createToken("viewer", "viewer", "--user", "vera", "--project", "etl");
+  operator = await server.createToken("operator", "operator", "--user", "user-1", "--project", "etl");
+  viewer = await server.createToken("viewer", "viewer", "--user", "user-2", "--project", "etl");
   await createRun(server, etl("nightly"));
   await createRun(server, runId("nightly-web", "web", "production"));
 });
@@ -72,7 +72,7 @@ test("who is signed in and what they may do is told in words", async () => {
   const page = await show("/runs", operator);
   await account(page).click();
   await page.getByRole("dialog").getByText("operator in etl").waitFor();
-  expect(await account(page).innerText()).toContain("olga");
+  expect(await account(page).innerText()).toContain("user-1");
 });
 
 test("who may only read is offered no abort: not of a run, an action or all, and not once more", async () => {
@@ -119,7 +119,7 @@ test("an operator aborts in their project, and sees it end", async () => {
   await abort(page).click();
   await page.getByRole("dialog").getByLabel("Why?").fill("wrong table");
   await page.getByRole("dialog").getByRole("button", { name: "Abort", exact: true }).click();
-  await page.getByText("Asked by olga").waitFor();
+  await page.getByText("Asked by user-1").waitFor();
   await server.execute(CLEAR, { id: actionId(etl("to-stop"), "root") });
   await page.getByText("the executor confirmed that it is gone").waitFor();
 });

@@ -14,7 +14,7 @@ let begunAnew: number;
 let session: Session;
 
 beforeEach(() => {
-  [answer, asked, begunAnew] = [somebody("olga"), 0, 0];
+  [answer, asked, begunAnew] = [somebody("user-1"), 0, 0];
   session = new Session(
     () => {
       asked += 1;
@@ -36,13 +36,13 @@ async function isDone(promise: Promise<unknown>): Promise<boolean> {
 describe("who it is", () => {
   test("is asked once by all who want to know at the same time", async () => {
     expect(await Promise.all([session.check(), session.check()])).toEqual([true, true]);
-    expect([asked, session.viewer.get()]).toEqual([1, somebody("olga")]);
+    expect([asked, session.viewer.get()]).toEqual([1, somebody("user-1")]);
   });
 
   test("stays the same object while it is the same person, so that nothing is drawn again", async () => {
     await session.check();
     const before = session.viewer.get();
-    answer = somebody("olga");
+    answer = somebody("user-1");
     await session.check();
     expect(session.viewer.get()).toBe(before);
     expect(begunAnew).toBe(0);
@@ -70,7 +70,7 @@ describe("whether to connect again", () => {
     const admitted = session.admits();
     expect(await isDone(admitted)).toBe(false);
     expect(asked).toBe(2);
-    answer = somebody("olga");
+    answer = somebody("user-1");
     session.lookAgain();
     expect(await admitted).toBe(true);
     expect([session.isOver.get(), begunAnew]).toEqual([false, 0]);
@@ -87,22 +87,22 @@ describe("whether to connect again", () => {
     await session.check();
     answer = "silent";
     expect(await session.admits()).toBe(false);
-    answer = somebody("olga");
+    answer = somebody("user-1");
     expect(await session.admits()).toBe(true);
   });
 
   test("for somebody else, or with other roles, it may not: the page begins anew", async () => {
-    for (const other of [somebody("vera"), { ...somebody("olga"), grants: [] }, ANYBODY]) {
+    for (const other of [somebody("user-2"), { ...somebody("user-1"), grants: [] }, ANYBODY]) {
       session = new Session(
         () => Promise.resolve(answer),
         () => (begunAnew += 1),
       );
-      [answer, begunAnew] = [somebody("olga"), 0];
+      [answer, begunAnew] = [somebody("user-1"), 0];
       await session.check();
       session.end();
       answer = other;
       expect(await isDone(session.admits())).toBe(false);
-      expect([begunAnew, session.isOver.get(), session.viewer.get()]).toEqual([1, true, somebody("olga")]);
+      expect([begunAnew, session.isOver.get(), session.viewer.get()]).toEqual([1, true, somebody("user-1")]);
     }
   });
 });
