@@ -82,17 +82,7 @@ test("who may only read is offered no abort: not of a run, an action or all, and
   ]);
   await createRun(server, etl("going"));
   // An executor that is told, and never confirms.
-  const leaving = new AbortController();
-  await fetch(server.api, {
-    method: "POST",
-    signal: leaving.signal,
-    headers: {
-      "Content-Type": "application/json",
-      Accept: "text/event-stream",
-      Authorization: `Bearer ${server.token ?? ""}`,
-    },
-    body: JSON.stringify({ query: 'subscription { abortRequests(project: "etl") { kind } }' }),
-  });
+  const leave = await server.watch('subscription { abortRequests(project: "etl") { kind } }');
   await server.as(operator, () => server.execute(ABORT, { id: etl("given-up") }));
   const look = async (token: string): Promise<number[]> => {
     const page = await show("/runs/etl/production/going?action=root", token);
@@ -110,7 +100,7 @@ test("who may only read is offered no abort: not of a run, an action or all, and
   expect(await look(viewer)).toEqual([0, 0, 0]);
   await opened.close();
   expect(await look(operator)).toEqual([2, 1, 1]);
-  leaving.abort();
+  leave();
 });
 
 test("an operator aborts in their project, and sees it end", async () => {

@@ -138,17 +138,39 @@ export class TestServer {
 
   /** The data of an operation; fails with its errors. */
   async execute<Data = unknown>(query: string, variables: Record<string, unknown> = {}): Promise<Data> {
-    const response = await fetch(this.api, {
-      method: "POST",
-      headers: {
-        "Content-Type": "application/json",
-        ...(this.token === undefined ? {} : { Authorization: `Bearer ${this.token}` }),
-      },
-      body: JSON.stringify({ query, variables }),
-    });
+    const response = await this.post({ query, variables });
     const { data, errors } = (await response.json()) as { data: Data; errors?: unknown };
     if (errors) throw new Error(JSON.stringify(errors));
     return data;
+  }
+
+  /** Watch something until what is returned is called; what comes is thrown away. */
+  async watch(query: string): Promise<() => void> {
+    const leaving = new AbortController();
+    const response = await this.post({ query }, { Accept: "text/event-stream" }, leaving.signal);
+    if (!response.ok || !response.body) throw new Error(`it cannot be watched: ${response.status}`);
+    // It is read to its end: an answer that nobody holds is broken off when memory is collected.
+    response.body.pipeTo(new WritableStream()).catch(() => undefined);
+    return () => {
+      leaving.abort();
+    };
+  }
+
+  private post(
+    body: Record<string, unknown>,
+    headers: Record<string, string> = {},
+    signal: AbortSignal | null = null,
+  ): Promise<Response> {
+    return fetch(this.api, {
+      method: "POST",
+      signal,
+      headers: {
+        "Content-Type": "application/json",
+        ...(this.token === undefined ? {} : { Authorization: `Bearer ${this.token}` }),
+        ...headers,
+      },
+      body: JSON.stringify(body),
+    });
   }
 
   private spawn(args: string[]): ChildProcess {
