@@ -1,13 +1,12 @@
 """Owns how pages that a build made are served: a document with its policy, and the files beside it."""
 
-import hashlib
 import mimetypes
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
@@ -21,8 +20,8 @@ FOR_EVER = "public, max-age=31536000, immutable"
 _POLICY = {
     "default-src": "'none'",
     "script-src": "'self'",
-    # GraphiQL's dialogs and the page's components write style elements of their own.
-    "style-src": "'self' 'unsafe-inline'",
+    # GraphiQL's dialogs and the page's components write style elements of their own, and show this.
+    "style-src": "'self' 'nonce-{}'",
     "img-src": "'self' data:",
     "font-src": "'self' data:",
     # Of the same host, this means websockets too.
@@ -31,6 +30,7 @@ _POLICY = {
     "form-action": "'none'",
     "frame-ancestors": "'none'",
 }
+_NO_NONCE = b'nonce=""'
 _NOT_BUILT = """\
 {name} was not built on this server, so there is no page to show; the API itself works.
 
@@ -46,22 +46,18 @@ for _ending, _type in ((".js", "text/javascript"), (".css", "text/css"), (".woff
     mimetypes.add_type(_type, _ending)
 
 
-def document(request: Request, html: bytes, policy: Mapping[str, str] | None = None) -> Response:
-    """The document, which may load nothing from elsewhere, or 304 where the browser has it already.
+def document(html: bytes, policy: Mapping[str, str] | None = None) -> Response:
+    """The document, which may load nothing from elsewhere, and has no style but its files' and those that
+    show the nonce it gets here: another one each time, so that it has no ETag.
 
     `policy` holds what differs from the Content-Security-Policy that all pages have.
     """
-    etag = f'"{hashlib.sha256(html).hexdigest()[:32]}"'
-    headers = {
-        "Cache-Control": CONFIRMED,
-        "Content-Security-Policy": "; ".join(f"{a} {b}" for a, b in {**_POLICY, **(policy or {})}.items()),
-        "ETag": etag,
-    }
-    # Proxies that pack what they pass on make the tag a weak one.
-    has = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
-    if etag in has or "*" in has:
-        return Response(status_code=304, headers=headers)
-    return HTMLResponse(html, headers=headers)
+    nonce = secrets.token_urlsafe(16)
+    text = "; ".join(f"{name} {value}" for name, value in {**_POLICY, **(policy or {})}.items())
+    return HTMLResponse(
+        html.replace(_NO_NONCE, f'nonce="{nonce}"'.encode(), 1),
+        headers={"Cache-Control": CONFIRMED, "Content-Security-Policy": text.format(nonce)},
+    )
 
 
 def not_built(name: str, source: str) -> Response:

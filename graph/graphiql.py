@@ -11,10 +11,10 @@ BUILT = Path(__file__).parent / "static" / "graphiql"
 """Where the build puts the page and its files."""
 
 
-async def page(request: Request) -> Response:
+async def page(_: Request) -> Response:
     """The page. It names its files relative to itself, as graphiql/…, so it works behind any prefix."""
     try:
-        return document(request, (BUILT / "index.html").read_bytes())
+        return document((BUILT / "index.html").read_bytes())
     except FileNotFoundError:
         return not_built("GraphiQL", "frontend/graphiql")
 

@@ -41,7 +41,7 @@ async def page(request: Request) -> Response:
     except FileNotFoundError:
         return not_built("The page", "frontend")
     base = _BASE.format(base_of(request.scope))
-    return document(request, html.replace(_BASE.format("./").encode(), base.encode(), 1), _POLICY)
+    return document(html.replace(_BASE.format("./").encode(), base.encode(), 1), _POLICY)
 
 
 def base_of(scope: Scope) -> str:

@@ -64,6 +64,10 @@ async def test_a_browser_gets_a_page_that_may_load_nothing_from_elsewhere(toy: h
     policy = response.headers["content-security-policy"]
     assert "default-src 'none'; script-src 'self';" in policy
     assert "http" not in policy
+    assert "unsafe" not in policy
+    nonce = re.search(r"style-src 'self' 'nonce-([^']+)';", policy)
+    assert nonce is not None
+    assert f'nonce="{nonce[1]}"' in response.text
     assert "<script>" not in response.text
     assert 'href="login?return_to=graphql"' in response.text
     addresses = re.findall(r'<(?:link|script)[^>]*(?:src|href)="([^"]*)"', response.text)

@@ -27,6 +27,13 @@ for (const [name, source] of Object.entries(FILES)) {
   writeFileSync(join(target, name), text.replace(/\/[/*]# sourceMappingURL=\S+?(\*\/)?\s*$/, ""));
 }
 
+// Style elements that it makes as it runs show the nonce that the server put into the document.
+const script = join(target, "graphiql.js");
+const parts = readFileSync(script, "utf8").split("__webpack_require__.nc = undefined;");
+if (parts.length !== 2) throw new Error("graphiql.js has another place for its nonce");
+const nonce = `__webpack_require__.nc = document.querySelector('meta[name="csp-nonce"]').nonce;`;
+writeFileSync(script, parts.join(nonce));
+
 for (const name of ["index.html", "main.js", "page.css", "favicon.svg"]) {
   cpSync(join(page, name), join(target, name));
 }

@@ -3,6 +3,7 @@ import { RouterProvider } from "@tanstack/react-router";
 import { Provider as UrqlProvider } from "urql";
 import { type Api, ApiContext } from "./live/api";
 import type { Router } from "./router";
+import { styleNonce } from "./ui/nonce";
 
 const theme = createTheme({
   primaryColor: "indigo",
@@ -26,7 +27,12 @@ const resolver: CSSVariablesResolver = () => ({ variables: {}, light: greys, dar
 /** The page with everything it stands on. */
 export function App({ api, router }: { api: Api; router: Router }) {
   return (
-    <MantineProvider theme={theme} cssVariablesResolver={resolver} defaultColorScheme="auto">
+    <MantineProvider
+      theme={theme}
+      cssVariablesResolver={resolver}
+      defaultColorScheme="auto"
+      getStyleNonce={styleNonce}
+    >
       <ApiContext value={api}>
         <UrqlProvider value={api.client}>
           <RouterProvider router={router} />

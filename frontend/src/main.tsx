@@ -6,7 +6,9 @@ import { createRoot } from "react-dom/client";
 import { App } from "./App";
 import { openApi } from "./live/api";
 import { createPageRouter } from "./router";
+import { offerNonce } from "./ui/nonce";
 
+offerNonce();
 const root = document.getElementById("root");
 if (!root) throw new Error("the page has no place to be drawn in");
 createRoot(root).render(
