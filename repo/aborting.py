@@ -272,7 +272,7 @@ class Aborting(Watching):
             run = getattr(row, "run", None)
             return Verdict.IN if run is not None and run.abort_batch == batch else Verdict.NEVER
 
-        watch, progress = RowWatch(judge, True, scopes=self._seen), progress or Progress()
+        watch, progress = RowWatch(judge, True), progress or Progress()
         await self._hub.join(watch)
         progress.begin(self._hub, watch)
         try:

@@ -86,7 +86,7 @@ class Access:
 def narrowed(scopes: Scopes, project: str | None, domain: str | None) -> frozenset[Scope]:
     """What of the scopes is in this project and domain, each of which may be any."""
     return frozenset(
-        (project or in_project, domain or in_domain)
+        (in_project if project is None else project, in_domain if domain is None else domain)
         for in_project, in_domain in ({(None, None)} if scopes is None else scopes)
         if (project is None or in_project in (None, project))
         and (domain is None or in_domain in (None, domain))
@@ -113,7 +113,7 @@ class OnBehalf:
 
     def on_behalf_of(self, access: Access) -> Self:
         """The same, on behalf of somebody else."""
-        if access is EVERYTHING:
+        if access is self._access:
             return self
         other = copy(self)
         other._access, other._seen = access, access.scopes(Permission.READ)

@@ -71,7 +71,7 @@ SCOPES: list[Scopes] = [
 
 @pytest.mark.parametrize("scopes", SCOPES)
 def test_what_is_narrowed_is_what_is_in_both(scopes: Scopes) -> None:
-    for project, domain in product((None, "a", "b", "c"), (None, "x", "y")):
+    for project, domain in product((None, "a", "b", "c", ""), (None, "x", "y", "")):
         found = narrowed(scopes, project, domain)
         for place in product("abc", "xy"):
             wanted = project in (None, place[0]) and domain in (None, place[1])

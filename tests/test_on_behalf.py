@@ -1,5 +1,5 @@
-"""The repository on behalf of somebody, method by method: what is others' is as if it never was, also right after
-they asked the same."""
+"""The repository on behalf of somebody, method by method: what is others' is as if it never was, also right
+after they asked the same."""
 
 import asyncio
 import inspect
