@@ -31,6 +31,7 @@ from repo import (
     RunIdentifier,
     open_repository,
 )
+from repo.tables import credentials
 from tests.databases import wait_for
 from tests.making import make_run
 from tests.serving import free_port
@@ -248,9 +249,8 @@ async def _fill(url: str) -> Tokens:
             name: str,
             grant: Grant,
             kind: CredentialKind = CredentialKind.TOKEN,
-            lasts: timedelta = timedelta(days=1),
         ) -> tuple[str, str]:
-            who, ends = Identity(IdentityKind.USER, f"subject-{name}"), datetime.now(UTC) + lasts
+            who, ends = Identity(IdentityKind.USER, f"subject-{name}"), datetime.now(UTC) + timedelta(days=1)
             access = Access(frozenset({grant}))
             made, secret = await repository.create_credential(kind, name, who, access, ends)
             return made.id, secret
@@ -259,12 +259,15 @@ async def _fill(url: str) -> Tokens:
         session = CredentialKind.SESSION
         gone, revoked = await make("revoked", Grant(Role.ADMIN))
         await repository.revoke_credential(gone)
+        over, expired = await make("expired", Grant(Role.ADMIN))
+        past = credentials.update().where(credentials.c.id == over).values(expires_at=datetime.now(UTC))
+        await repository._database.write(lambda connection: connection.execute(past))
         return Tokens(
             viewer=(await make("viewer", Grant(Role.VIEWER, ours)))[1],
             writer=(await make("writer", Grant(Role.WRITER, ours)))[1],
             theirs=(await make("their-canary-token", Grant(Role.ADMIN, theirs)))[1],
             admin=(await make("admin", Grant(Role.ADMIN, ours)))[1],
-            expired=(await make("expired", Grant(Role.ADMIN), lasts=timedelta(seconds=1)))[1],
+            expired=expired,
             revoked=revoked,
             session=(await make("session", Grant(Role.VIEWER, ours), session))[1],
             their_session=(await make("their-canary-session", Grant(Role.ADMIN, theirs), session))[1],

@@ -14,6 +14,7 @@ from graph.settings import Settings
 from repo import ActionRepo, open_repository
 from tests.attacking import Target, attacked, holding
 from tests.client import GraphQLClient
+from tests.clock import Clock, movable
 from tests.databases import Databases, PostgresDatabases, SqliteDatabases, create_migrated
 from tests.postgres import running_postgres
 from tests.redis_server import RedisServer, running_redis
@@ -32,6 +33,12 @@ def settings_of_the_developer_do_not_count(monkeypatch: pytest.MonkeyPatch) -> N
 def logs_of_one_test_are_its_own() -> Iterator[None]:
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """What says whether somebody's credential has expired."""
+    return movable(monkeypatch)
 
 
 @pytest.fixture(scope="session")

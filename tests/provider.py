@@ -5,6 +5,7 @@ import base64
 import hashlib
 import json
 import secrets
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,6 +62,12 @@ def encoded(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
+def _set() -> threading.Event:
+    event = threading.Event()
+    event.set()
+    return event
+
+
 @dataclass
 class FakeProvider:
     """Knows one client and whoever it is told of; counts what it is asked."""
@@ -82,8 +89,8 @@ class FakeProvider:
     """What is answered at a path instead of what is right."""
     discovery: dict[str, Any] = field(default_factory=dict)
     """What it says of itself beside, or in place of, what is right."""
-    delay: float = 0
-    """Seconds that each answer takes."""
+    may_answer: threading.Event = field(default_factory=_set)
+    """While it is not set, no answer comes."""
     denies: str | None = None
     """The error with which whoever signs in is sent back."""
     more: dict[str, Any] = field(default_factory=dict)
@@ -103,7 +110,10 @@ class FakeProvider:
             Route(path, self._at(path, answer), methods=["GET", "POST"]) for path, answer in paths.items()
         ]
         with serving(Starlette(routes=routes), port) as self.url:
-            yield self
+            try:
+                yield self
+            finally:
+                self.may_answer.set()
 
     def token(self, **claims: Any) -> str:
         """An access token of the user; a claim of None is left out."""
@@ -122,7 +132,8 @@ class FakeProvider:
     def _at(self, path: str, answer: Any) -> Any:
         async def endpoint(request: Request) -> Response:
             self.asked.append(path)
-            await asyncio.sleep(self.delay)
+            while not self.may_answer.is_set():  # noqa: ASYNC110 - it is set in another thread
+                await asyncio.sleep(0.01)
             if path in self.answers:
                 return self.answers[path]
             response: Response = await answer(request)

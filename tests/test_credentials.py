@@ -1,6 +1,5 @@
 """Credentials as they are stored: made once, found by their secret, and no more once they end."""
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -19,12 +18,13 @@ from repo import (
     Role,
 )
 from repo.tables import credentials
+from tests.clock import Clock
 
 CI = Identity(IdentityKind.APPLICATION, "ci", "CI of the data team", "ci@example.com")
 ACCESS = Access(
     frozenset({Grant(Role.WRITER, "etl", "production"), Grant(Role.VIEWER)}), acts_for_others=True
 )
-SOON = timedelta(milliseconds=300)
+DAY = timedelta(days=1)
 
 
 async def make(repository: ActionRepo, name: str = "CI", lasts: timedelta | None = None) -> tuple[str, str]:
@@ -82,11 +82,11 @@ async def test_a_credential_that_is_revoked_again_keeps_when_it_was_revoked(repo
     assert await repository.revoke_credential(id) == revoked
 
 
-async def test_an_expired_credential_holds_no_more(repository: ActionRepo) -> None:
-    id, secret = await make(repository, lasts=SOON)
+async def test_an_expired_credential_holds_no_more(repository: ActionRepo, clock: Clock) -> None:
+    id, secret = await make(repository, lasts=DAY)
     assert await repository.find_credential(secret) is not None
     assert await repository.which_credentials_hold([id]) == {id}
-    await asyncio.sleep(SOON.total_seconds())
+    clock.forward(DAY.total_seconds())
     assert await repository.find_credential(secret) is None
     assert await repository.which_credentials_hold([id]) == set()
 
@@ -101,15 +101,15 @@ async def test_credentials_are_listed_by_kind_the_newest_first(repository: Actio
 
 
 async def test_what_ended_long_ago_is_forgotten(
-    repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
+    repository: ActionRepo, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (revoked, _), (expired, _), (lasting, _) = [
         await make(repository),
-        await make(repository, lasts=SOON),
+        await make(repository, lasts=DAY),
         await make(repository),
     ]
     await repository.revoke_credential(revoked)
-    await asyncio.sleep(SOON.total_seconds())
+    clock.forward(DAY.total_seconds())
     await make(repository)
     assert len(await repository.list_credentials(CredentialKind.TOKEN)) == 4
     monkeypatch.setattr(repo.credentials, "KEEP_ENDED", timedelta(0))

@@ -21,6 +21,7 @@ from graph.envelope import RequestRefused
 from graph.grants import GrantRule, parse_rules
 from graph.oidc import Provider
 from repo import Grant, Identity, IdentityKind, Role
+from tests.clock import HOUR, Clock
 from tests.provider import AUDIENCE, FakeProvider, crafted, encoded, new_key, signed
 from tests.serving import free_port
 
@@ -188,9 +189,7 @@ async def test_a_key_that_a_token_brings_with_it_does_not_count(
         assert attacker.asked == []
 
 
-async def test_many_unknown_keys_are_asked_for_once(
-    fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_many_unknown_keys_are_asked_for_once(fake: FakeProvider, clock: Clock) -> None:
     strangers = [signed(new_key(), fake.claims(AUDIENCE)) for _ in range(20)]
     async with provider(fake) as one:
         await one.caller_of(fake.token())
@@ -198,8 +197,7 @@ async def test_many_unknown_keys_are_asked_for_once(
         # Keys were read just now: nothing new can have come since.
         await asyncio.gather(*(refusal(one, token) for token in strangers))
         assert fetches(fake) == before == 1
-        monkeypatch.setattr(oidc, "_SOONEST", 0.2)
-        await asyncio.sleep(0.3)
+        clock.forward(oidc._SOONEST)
         await asyncio.gather(*(refusal(one, token) for token in strangers))
         assert fetches(fake) == before + 1
 
@@ -328,13 +326,17 @@ async def test_a_slow_provider_holds_up_nobody_else(
     monkeypatch.setattr(oidc, "_SOONEST", 0)
     async with provider(fake) as one:
         await one.caller_of(fake.token())
-        fake.delay = 0.5
+        monkeypatch.setattr(oidc, "_ANSWERS_WITHIN", SECONDS)
+        fake.may_answer.clear()
+        asked = len(fake.asked)
         stranger = asyncio.create_task(refusal(one, signed(new_key(), fake.claims(AUDIENCE))))
-        await asyncio.sleep(0.1)
+        while len(fake.asked) == asked:  # noqa: ASYNC110 - it is in another thread
+            await asyncio.sleep(0.01)
         # Those with a key that is known are let in meanwhile.
         for number in range(5):
             await one.caller_of(fake.token(jti=str(number)))
         assert not stranger.done()
+        fake.may_answer.set()
         await stranger
 
 
@@ -342,16 +344,18 @@ async def test_a_provider_that_says_nothing_is_given_up(
     fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(oidc, "_ANSWERS_WITHIN", 0.2)
-    fake.delay = 0.5
+    fake.may_answer.clear()
     async with provider(fake) as one:
         assert "no answer within 0.2 s" in await refusal(one, fake.token(), 503)
 
 
-async def test_what_is_remembered_of_a_token_ends_with_it(fake: FakeProvider) -> None:
-    token = fake.token(exp=time.time() + 1)
+async def test_what_is_remembered_of_a_token_ends_with_it(fake: FakeProvider, clock: Clock) -> None:
+    token = fake.token(exp=clock.time() + HOUR)
     async with provider(fake, leeway=0) as one:
         assert await one.caller_of(token) is await one.caller_of(token)
-        await asyncio.sleep(1.1)
+        clock.forward(oidc._REMEMBERED_FOR - 1)
+        assert await one.caller_of(token) is await one.caller_of(token)
+        clock.forward(HOUR)
         assert "has expired" in await refusal(one, token)
 
 
