@@ -66,6 +66,17 @@ def late(seconds: float, then: Answer = gone) -> Answer:
     return answer
 
 
+def once(happened: threading.Event, then: Answer = gone) -> Answer:
+    """What is answered, but not before something has happened."""
+
+    async def answer(told: Told) -> Response:
+        while not happened.is_set():  # noqa: ASYNC110 - it happens in another thread
+            await asyncio.sleep(0.01)
+        return await then(told)
+
+    return answer
+
+
 @dataclass
 class FakeExecutor:
     """What it was told, and how it answers."""

@@ -150,6 +150,7 @@ async def test_what_is_wrong_with_a_bus_is_logged_once_and_without_its_password(
     with structlog.testing.capture_logs() as logs:
         bus = Bus(url.format(port=free_port()), lambda: None)
         async with bus.open():
+            await until(lambda: bool(logs))
             await asyncio.sleep(0.5)
             assert not bus.connected
     (log,) = logs

@@ -45,11 +45,9 @@ async def test_more_reads_than_connections_wait_for_their_turn(database_url: str
 @ONLY_POSTGRESQL
 async def test_who_waits_too_long_for_a_connection_is_told(database_url: str) -> None:
     async with driver(database_url, 1, patience=0.2) as reading:
-        slow = asyncio.create_task(reading.run("SELECT pg_sleep(1)"))
-        await asyncio.sleep(0.1)
-        with pytest.raises(TimeoutError):
-            await reading.run("SELECT 1")
-        await slow
+        async with reading.moment():
+            with pytest.raises(TimeoutError):
+                await reading.run("SELECT 1")
         assert await reading.run("SELECT 1")
 
 

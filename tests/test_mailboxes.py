@@ -69,7 +69,10 @@ async def test_a_replica_that_nobody_watches_reads_nothing(repository: ActionRep
     await make_run(repository)
     async with synced(repository.watch_all_action_updates(RUN)):
         pass
-    await asyncio.sleep(1.2)  # the reader notices at its next look that nobody is left
+    reader = repository._hub._reader
+    assert reader is not None
+    async with asyncio.timeout(SECONDS):
+        await asyncio.wait([reader])  # it notices at its next look that nobody is left
     with noted(repository._database, looking=True) as statements:
         await asyncio.sleep(2.2)
     assert statements == []

@@ -80,7 +80,10 @@ async def test_without_a_limit_nothing_is_counted() -> None:
     assert await refused(Throttle(), ADA, 20) == 0
 
 
-async def test_replicas_count_together_in_redis(redis_server: RedisServer) -> None:
+async def test_replicas_count_together_in_redis(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(throttle_module, "_STORAGE_WITHIN", float(SECONDS))
     limit = "41/minute"
     caller = Caller(ADA.identity, EVERYTHING, f"user:{uuid4()}")
     async with (
@@ -94,6 +97,7 @@ async def test_replicas_count_together_in_redis(redis_server: RedisServer) -> No
 
 
 async def test_nobody_is_refused_because_redis_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throttle_module, "_STORAGE_WITHIN", float(SECONDS))
     monkeypatch.setattr(throttle_module, "_ASK_AGAIN_AFTER", 0.1)
     monkeypatch.setattr(throttle_module, "_TELL_EVERY", 0.0)
     with running_redis() as server, structlog.testing.capture_logs() as logs:

@@ -142,9 +142,7 @@ async def test_a_redirect_is_a_failure_and_not_followed(
 
 async def test_who_does_not_answer_in_time_was_not_told(executor: FakeExecutor, aborted: Action) -> None:
     executor.answer = late(60)
-    began = time.monotonic()
     assert await refusal(f"{executor.url}/?token={TOKEN}", aborted, seconds=0.5) == "no answer within 0.5 s"
-    assert time.monotonic() - began < 5
 
 
 async def test_who_answers_byte_by_byte_is_not_waited_for_longer(aborted: Action) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import uuid
 from collections.abc import AsyncGenerator, Sequence
+from pathlib import Path
 
 import strawberry
 from starlette.applications import Starlette
@@ -56,7 +57,10 @@ class Query:
         raise NotFound("it is gone")
 
     @strawberry.field
-    async def slow(self) -> str:
+    async def slow(self, begun: str = "") -> str:
+        """`begun` is a file that it makes before."""
+        if begun:
+            Path(begun).touch()  # noqa: ASYNC240 - it takes no time
         await asyncio.sleep(0.5)
         return "at last"
 
