@@ -13,7 +13,7 @@ import asyncpg
 import orjson
 import pytest
 
-from graph.caller import Caller
+from graph.caller import ANYBODY, Caller
 from graph.context import Context
 from graph.execution import Engine
 from graph.execution.engine import encode, formatted
@@ -302,6 +302,8 @@ async def test_who_created_and_who_aborted_is_who_called(both: ActionRepo) -> No
         ("b2", writer, somebody, himself),
         ("b3", importer, somebody, somebody),
         ("b4", importer, None, himself),
+        ("b5", ANYBODY, somebody, somebody),
+        ("b6", ANYBODY, None, None),
     ):
         body = await ask(both, who, create, name=name, by=said)
         assert body["data"]["createAction"]["action"]["createdBy"] == recorded, name
@@ -391,7 +393,10 @@ async def _write(repository: ActionRepo, run: RunIdentifier) -> None:
 async def test_who_may_not_confirm_aborts_does_not_listen_to_them(both: ActionRepo) -> None:
     for role in (Role.VIEWER, Role.OPERATOR):
         query = f"subscription {{ {WATCHES['abortRequests']} }}"
-        async with aclosing(await _stream(both, caller(Grant(role, "ours")), query)) as results:
+        async with (
+            asyncio.timeout(SECONDS),
+            aclosing(await _stream(both, caller(Grant(role, "ours")), query)) as results,
+        ):
             (result,) = [each async for each in results]
         assert [error.extensions["code"] for error in result.errors] == ["FORBIDDEN"]
     assert both.abort_listeners == frozenset()
