@@ -24,5 +24,15 @@ export async function findings(page: Page): Promise<string[]> {
     .flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => `${id}: ${html}\n${failureSummary}`));
 }
 
-/** What fades in is pale until it has. */
-export const faded = (page: Page): Promise<void> => page.waitForTimeout(400);
+/** What fades in is pale until it has; what never ends, such as a pulse, is not waited for. */
+export async function faded(page: Page): Promise<void> {
+  await page.waitForTimeout(400);
+  await page.waitForFunction(() =>
+    document
+      .getAnimations()
+      .every(
+        ({ playState, effect }) =>
+          playState !== "running" || effect?.getComputedTiming().endTime === Infinity,
+      ),
+  );
+}
