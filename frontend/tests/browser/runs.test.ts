@@ -35,6 +35,9 @@ const show = async (path: string, options = {}): Promise<Page> => {
   return opened.page;
 };
 
+/** Rows may come one by one. */
+const PATIENCE = { timeout: 15_000 };
+
 const names = (page: Page): Promise<(string | null)[]> =>
   page.locator("[data-run]").evaluateAll((rows) =>
     rows
@@ -46,7 +49,9 @@ const names = (page: Page): Promise<(string | null)[]> =>
 test("the start leads to all runs, the newest first", async () => {
   const page = await show("/");
   await page.waitForURL("**/runs");
-  expect(await names(page)).toEqual(["elsewhere", "early-4", "early-3", "early-2", "early-1", "early-0"]);
+  await expect
+    .poll(() => names(page), PATIENCE)
+    .toEqual(["elsewhere", "early-4", "early-3", "early-2", "early-1", "early-0"]);
   expect(await page.title()).toBe("Runs · Rungraph");
 });
 
@@ -73,7 +78,7 @@ test("the filter is in the address: project, phases, those left out, labels and 
   ];
   for (const [query, expected] of cases) {
     const page = await show(`/runs?${query}`);
-    expect(await names(page), query).toEqual(expected);
+    await expect.poll(() => names(page), { ...PATIENCE, message: query }).toEqual(expected);
     expect(opened.complaints).toEqual([]);
     await opened.close();
   }
@@ -175,7 +180,7 @@ test("the strip counts the last day, and leads to the runs of a moment", async (
     .getByRole("button", { name: "1 running" })
     .click();
   await page.waitForURL((url) => url.searchParams.has("from") && url.searchParams.has("to"));
-  expect(await names(page)).toEqual(["elsewhere"]);
+  await expect.poll(() => names(page), PATIENCE).toEqual(["elsewhere"]);
 });
 
 test("the strip is counted again while runs change all the time", async () => {
