@@ -75,7 +75,6 @@ async def test_taking_marks_the_attempt_and_nobody_else_gets_what_is_held(reposi
 async def test_after_the_hold_somebody_else_takes_over(repository: ActionRepo) -> None:
     (made,) = await make_aborts(repository, 1)
     assert ids(await take(repository, duration=SHORT)) == [made]
-    assert await take(repository, SECOND) == []
     async with asyncio.timeout(SECONDS):
         while not (taken := await take(repository, SECOND)):  # noqa: ASYNC110 - asked from outside
             await asyncio.sleep(0.02)
@@ -211,7 +210,8 @@ async def test_where_nothing_is_due_nothing_is_written(repository: ActionRepo) -
     rings: list[None] = []
     await make_aborts(repository, 1)
     await take(repository)
-    await asyncio.sleep(0.3)  # what was written so far has rung
+    for _ in range(3):  # a machine that stalls takes only one of these
+        await asyncio.sleep(0.1)  # what was written so far has rung
     stop = repository.on_ring(lambda: rings.append(None))
     with noted(repository._database) as statements:
         assert await take(repository) == []
