@@ -1,7 +1,6 @@
 """Signing in by an API token, signing out, and what a browser is shown before and after."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -20,6 +19,7 @@ from repo import (
     Identity,
     IdentityKind,
 )
+from tests.clock import HOUR, Clock
 from tests.provider import FakeProvider
 from tests.serving import free_port, serving
 from tests.signing_in import (
@@ -227,16 +227,17 @@ async def test_signing_out_ends_what_is_live(database_url: str, fake: FakeProvid
 
 
 async def test_a_token_of_the_provider_that_expires_ends_what_is_live(
-    database_url: str, fake: FakeProvider
+    database_url: str, fake: FakeProvider, clock: Clock
 ) -> None:
     settings = {"database_url": database_url, **by_provider(fake, oidc_leeway=0)}
     with serving(create_app(Settings.model_validate(settings))) as here:
         async with opened(f"{here}/graphql") as socket:
-            token = fake.token(exp=time.time() + 2)
+            token = fake.token(exp=clock.time() + HOUR)
             await socket.send({"type": "connection_init", "payload": {"authorization": f"Bearer {token}"}})
             assert (await socket.next())["type"] == "connection_ack"
             await socket.subscribe("1", "subscription { runs { kind } }")
             assert (await socket.data("1"))["kind"] == "SYNCED"
+            clock.forward(HOUR)
             assert await socket.close_code_at_the_end() == 4403
 
 
