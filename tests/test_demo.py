@@ -280,7 +280,8 @@ async def test_an_approval_is_seen_paused_before_it_is_given(
     client: GraphQLClient, executor: Executor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ingest.demo.SCENARIOS", {"publish_dataset": SCENARIOS["publish_dataset"]})
-    async with _playing(Demo(executor, lambda text: None, seed=4, speed=30), 1):
+    # It waits for seconds on end: whoever looks now and then sees that also where the machine stalls.
+    async with _playing(Demo(executor, lambda text: None, seed=4, speed=10), 1):
         run = await _until(client, {"hasPausedActions": True})
         paused = next(node for node in run["actions"]["nodes"] if node["phase"] == "PAUSED")
         assert (paused["name"], paused["type"]) == ("approve-release", "CONDITION")
