@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -51,9 +52,10 @@ async def make_ended(
     await repository.update_action_phases([update("a0", ActionPhase.SUCCEEDED, run=run, end_time=ended_at)])
 
 
-async def make_many(repository: ActionRepo, count: int) -> None:
-    """So many runs with an action below the root, which have ended, each created before the next one."""
-    runs = [named(f"r{number}") for number in range(count)]
+async def make_many(repository: ActionRepo, count: int, before: int = 0) -> None:
+    """So many runs with an action below the root, which have ended, each created before the next one. So many
+    were made before."""
+    runs = [named(f"r{before + number}") for number in range(count)]
     made = [
         each
         for number, run in enumerate(runs)
@@ -299,20 +301,24 @@ async def test_an_event_of_a_run_that_is_just_removed_is_refused(repository: Act
 async def test_after_kill_minus_nine_the_same_command_goes_on(database_url: str) -> None:
     """Whatever is there in between is whole."""
     async with open_repository(database_url) as repository:
-        await make_many(repository, 600)
         environment = {**os.environ, "RUNGRAPH_DATABASE_URL": database_url}
         command = [str(Path(sys.executable).parent / "rungraph"), "prune", "--older-than", "90d"]
-        killed = await asyncio.create_subprocess_exec(
-            *command, env=environment, stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-        )
-        async with asyncio.timeout(SECONDS):
-            assert killed.stderr is not None
-            assert await killed.stderr.readline() == b"removed 100 runs with 200 actions\n"
-            killed.send_signal(signal.SIGKILL)
-            await killed.communicate()
-        left = await repository.count_runs()
+        for turn in range(1, 6):
+            await make_many(repository, 600, before=600 * (turn - 1))
+            killed = await asyncio.create_subprocess_exec(
+                *command, env=environment, stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+            )
+            async with asyncio.timeout(SECONDS):
+                assert killed.stderr is not None
+                assert await killed.stderr.readline() == b"removed 100 runs with 200 actions\n"
+                with suppress(ProcessLookupError):
+                    killed.send_signal(signal.SIGKILL)
+                await killed.communicate()
+            left = await repository.count_runs()
+            if left:  # where we stalled, it has come to its end before
+                break
         assert 0 < left < 600
-        assert await stored(repository) == (2 * left, 0, 600 - left)
+        assert await stored(repository) == (2 * left, 0, 600 * turn - left)
         again = await asyncio.create_subprocess_exec(
             *command, env=environment, stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
         )
@@ -320,7 +326,7 @@ async def test_after_kill_minus_nine_the_same_command_goes_on(database_url: str)
             said, progress = await again.communicate()
         assert (again.returncode, said.decode()) == (0, f"removed {left} runs with {2 * left:,} actions\n")
         assert progress.decode().splitlines()[-1] == said.decode().strip()
-        assert await stored(repository) == (0, 0, 600)
+        assert await stored(repository) == (0, 0, 600 * turn)
 
 
 @pytest.mark.parametrize("value", ["90", "-1d", "1.5h", "3m", ""])
