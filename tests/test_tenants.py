@@ -34,7 +34,7 @@ from repo import (
     open_repository,
 )
 from tests.databases import Databases
-from tests.making import action, make_run
+from tests.making import action, make_run, new
 from tests.operations import Operation, Operations
 from tests.world import fill, words
 
@@ -287,7 +287,7 @@ async def test_an_abort_of_all_runs_means_those_that_one_may_abort(both: ActionR
     assert phases == {"ours": ActionPhase.ABORTED, "theirs": ActionPhase.QUEUED}
 
 
-async def test_who_created_and_who_aborted_is_who_called(both: ActionRepo) -> None:
+async def test_who_created_something_is_who_called(both: ActionRepo) -> None:
     create = (
         "mutation($name: String!, $by: IdentityInput) { createAction(input: {createdBy: $by, "
         'id: {project: "ours", domain: "d", runName: "r0", name: $name}, parentName: "a0"}) '
@@ -307,12 +307,29 @@ async def test_who_created_and_who_aborted_is_who_called(both: ActionRepo) -> No
     ):
         body = await ask(both, who, create, name=name, by=said)
         assert body["data"]["createAction"]["action"]["createdBy"] == recorded, name
-    await ask(
-        both, caller(Grant(Role.OPERATOR)), f"mutation {{ {ABORTS['abortRun'] % {'project': 'ours'}} }}"
-    )
-    run = await both.get_run(OURS)
-    assert run.abort is not None
-    assert run.abort.requested_by == WHO
+
+
+async def test_who_asked_for_an_abort_is_who_called(both: ActionRepo) -> None:
+    others = RunIdentifier("ours", "d", "r1")
+    await make_run(both, others)
+    await both.create_actions([new("a3", "a0", OURS)])
+    operator, in_ours = caller(Grant(Role.OPERATOR)), {"project": "ours"}
+    an_action = ABORTS["abortAction"].replace('"a1"', '"a3"')
+    for text in (ABORTS["abortRun"], an_action, ABORTS["abortRuns"]):
+        body = await ask(both, operator, f"mutation {{ {text % in_ours} }}")
+        assert [each["requested"] for each in body["data"].values()] in ([True], [1])
+    for name, run in (("a0", OURS), ("a3", OURS), ("a0", others)):
+        found = await both.get_action(action(name, run))
+        assert found.abort is not None
+        assert found.abort.requested_by == WHO
+
+
+async def test_the_viewer_is_told_whether_they_act_for_others(both: ActionRepo) -> None:
+    for acts in (True, False):
+        who = caller(Grant(Role.WRITER, "ours"), acts_for_others=acts)
+        assert (await ask(both, who, "{ viewer { actsForOthers } }"))["data"]["viewer"] == {
+            "actsForOthers": acts
+        }
 
 
 async def _everything(repository: ActionRepo) -> list[Any]:
