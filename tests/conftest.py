@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 import httpx2
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 from starlette.applications import Starlette
 
 import repo.bus
@@ -18,6 +19,10 @@ from tests.clock import Clock, movable
 from tests.databases import Databases, PostgresDatabases, SqliteDatabases, create_migrated
 from tests.postgres import running_postgres
 from tests.redis_server import RedisServer, running_redis
+
+# No example has to be done in time: a machine may stall in any.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 @pytest.fixture(autouse=True)

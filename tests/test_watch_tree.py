@@ -91,7 +91,7 @@ def test_what_is_removed_is_gone_and_counts_no_more() -> None:
 PHASES = ("QUEUED", "RUNNING", "PAUSED", "SUCCEEDED", "FAILED")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.integers(0, 5), st.integers(1, 9)), max_size=40),
     st.randoms(use_true_random=False),

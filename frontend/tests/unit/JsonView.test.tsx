@@ -167,6 +167,6 @@ describe("the document as text", () => {
     render(<JsonView value={DOCUMENT} name="inputs" />);
     press("Copy inputs");
     expect(written).toHaveBeenCalledWith(JSON.stringify(DOCUMENT, null, 2));
-    expect(await screen.findByText("Copied")).toBeTruthy();
+    expect(await screen.findByText("Copied", {}, { timeout: 5_000 })).toBeTruthy();
   });
 });
