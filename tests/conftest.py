@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 from starlette.applications import Starlette
 
 import repo.bus
+import repo.database
 from graph.app import create_app
 from graph.settings import Settings
 from repo import ActionRepo, open_repository
@@ -32,6 +33,11 @@ def settings_of_the_developer_do_not_count(monkeypatch: pytest.MonkeyPatch) -> N
             monkeypatch.delenv(name)
     if "RUNGRAPH_TEST_COMPILED_EXECUTION" in os.environ:
         monkeypatch.setenv("RUNGRAPH_COMPILED_EXECUTION", os.environ["RUNGRAPH_TEST_COMPILED_EXECUTION"])
+
+
+@pytest.fixture(autouse=True)
+def a_connection_is_made_also_where_the_machine_stalls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(repo.database, "_CONNECT_WITHIN", 10.0)
 
 
 @pytest.fixture(autouse=True)

@@ -44,7 +44,10 @@ async def found(url: str, connections: int = 10) -> dict[str, tuple[Verdict, str
 
 
 def test_all_is_well_where_all_is_well(database_url: str) -> None:
-    code, findings, _ = doctor(database_url=database_url, page="false", graphiql="false")
+    for _ in range(3):
+        code, findings, _ = doctor(database_url=database_url, page="false", graphiql="false")
+        if findings["bus"][0][0] == "ok":  # a machine that stalls hears no ring within a second
+            break
     assert (code, {verdict for each in findings.values() for verdict, _ in each}) == (0, {"ok"})
     of_the_server = {"file"} if database_url.startswith("sqlite") else {"server", "pooler", "connections"}
     assert set(findings) == of_the_server | {
@@ -169,7 +172,8 @@ async def test_a_disk_that_is_almost_full_is_told(database_url: str, monkeypatch
     assert (await found(database_url))["file"][0] is Verdict.WARNING
 
 
-async def test_a_bus_on_which_a_ring_is_heard_is_well(bus_url: str) -> None:
+async def test_a_bus_on_which_a_ring_is_heard_is_well(bus_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "_HEARD_WITHIN", 10.0)
     async with asyncio.timeout(20):
         assert (await examine_bus(bus_url)).verdict is Verdict.OK
 
