@@ -216,6 +216,8 @@ def test_who_may_do_something_else_has_another_source() -> None:
     one, other = (Access(frozenset({Grant(Role.VIEWER, project)})) for project in ("one", "other"))
     key = live_module._key
     assert key(ask, one) != key(ask, other)
+    # Both see the same, but only one of them is told of aborts.
+    assert key(ask, one) != key(ask, Access(frozenset({Grant(Role.WRITER, "one")})))
     assert key(ask, one) != key(Ask(ACTIONS, {"after": "2"}, None), one)
     assert key(ask, one) != key(Ask(ACTIONS, {"after": "1"}, None, {"trace": 1}), one)
     assert key(ask, one, "after") == key(Ask(ACTIONS, {"after": "2"}, None), one, "after")
