@@ -49,6 +49,8 @@ ALLOWED = {
     "POST": {OperationType.QUERY, OperationType.MUTATION},
 }
 
+_VARY = (b"vary", b"Accept")
+
 _INIT_WITHIN = timedelta(seconds=10)
 """How long a websocket may take to say `connection_init`."""
 
@@ -129,8 +131,7 @@ class GraphQLEndpoint(GraphQL[object, None]):
             call.end(None, refusal.status)
         except ClientDisconnect:
             return
-        response.headers["Vary"] = "Accept"
-        response.headers[REQUEST_ID] = call.request_id
+        response.raw_headers += (_VARY, (REQUEST_ID, call.request_id.encode()))
         await response(scope, receive, send)
 
     async def _respond(self, request: Request, call: Call, connection: Connection) -> Response:

@@ -23,10 +23,9 @@ logger = structlog.get_logger("rungraph.operations")
 LoggedOperations = Literal["all", "slow", "none"]
 Transport = Literal["http", "sse", "websocket"]
 
-REQUEST_ID = "X-Request-ID"
+REQUEST_ID = b"x-request-id"
 """The header in which a client gives a request a name, and gets it back."""
 
-_ID_HEADER = REQUEST_ID.lower().encode()
 _SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _KEY = "rungraph.request_id"
 
@@ -189,7 +188,7 @@ def _note_request(scope: Scope) -> str:
     that may stand anywhere, else a new one."""
     request_id = ""
     for name, value in scope["headers"]:
-        if name == _ID_HEADER and _SANE_ID.fullmatch(value):
+        if name == REQUEST_ID and _SANE_ID.fullmatch(value):
             request_id = value.decode()
     request_id = scope[_KEY] = request_id or f"{random.getrandbits(128):032x}"
     structlog.contextvars.bind_contextvars(request_id=request_id)

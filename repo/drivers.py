@@ -72,6 +72,8 @@ class Prepared:
         self.decode = [(each.index, each.decode) for each in columns if each.decode is not None]
         self.columns_by_name = dict(zip(statement.selected_columns.keys(), columns, strict=True))
         self._layout: Layout[Any] | None = None
+        self.cursor: list[Column] | None = None
+        """What the cursor of a row is made of, once somebody has looked; a statement has one order."""
 
     def arguments(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
         """The arguments in their order: these values, and those that the statement was made with."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, false, or_, true
@@ -249,6 +250,7 @@ order_of_aborts = Keyset("ABORT_REQUESTED_AT", c.abort_requested_at, False, (c.k
 """The oldest abort request first."""
 
 
+@cache
 def _keyset(order: Order, name: NamedColumn[Any], tie: NamedColumn[Any]) -> Keyset:
     column = name if order.field is OrderField.NAME else c[order.field.value]
     nullable = order.field in (OrderField.ENDED_AT, OrderField.DURATION)

@@ -134,10 +134,11 @@ class Keyset:
 
     def columns_of(self, prepared: Prepared) -> list[Column]:
         """What the cursor of each row is made of, among the columns of a statement that was extended."""
-        known = prepared.columns_by_name
-        return [
-            known[f"cursor_{i}" if f"cursor_{i}" in known else c.name] for i, c in enumerate(self.columns)
-        ]
+        if prepared.cursor is None:
+            known = prepared.columns_by_name
+            names = [(f"cursor_{i}", c.name) for i, c in enumerate(self.columns)]
+            prepared.cursor = [known[added if added in known else name] for added, name in names]
+        return prepared.cursor
 
     def order(self, backward: bool) -> list[ColumnElement[Any]]:
         """What to order by, the other way round for a page from the end."""

@@ -108,7 +108,11 @@ class Engine:
 
     async def learned(self, query: str, operation_name: str | None) -> Operation | None:
         """The same, in turn: while one that is not known yet is looked at, others are served."""
-        if self.operations.get(query, operation_name) is None and not self._is_refused(query):
+        known = self.operations.get(query, operation_name)
+        if known is not None:
+            self.known += 1
+            return known
+        if not self._is_refused(query):
             async with self._learning:
                 if len(query) >= _LONG and self.operations.get(query, operation_name) is None:
                     self.unknown += 1
