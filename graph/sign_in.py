@@ -85,7 +85,7 @@ class SignIn:
             return _refused(base)
         token, return_to = form.get("token", "").strip(), way_back(form.get("return_to", ""))
         try:
-            if not token or len(token) > _LONGEST_TOKEN:
+            if len(token) > _LONGEST_TOKEN:
                 raise RequestRefused(401, "UNAUTHENTICATED", "This is no API token.")
             await request.app.state.gate.caller(request, f"Bearer {token}")
         except RequestRefused as refusal:

@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import json
 import re
+import secrets
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -88,14 +89,21 @@ def words_of(project: str, domain: str, run: str, batch: str) -> dict[str, str]:
 
 @pytest.fixture
 async def batch(target: Target) -> str:
-    """What stands for an abort that the others asked for."""
-    second = f'{{project: "{THEIRS.project}", domain: "d", runName: "their-canary-second", name: "a0"}}'
-    made = f"mutation {{ createAction(input: {{id: {second}}}) {{ created }} }}"
-    abort = 'mutation { abortRuns(input: {filter: {search: "canary-second"}, dryRun: false}) { batch } }'
-    await target.ask(made, target.tokens.theirs)
-    answer = (await target.ask(abort, target.tokens.theirs)).json()["data"]["abortRuns"]
+    """What stands for an abort that the others asked for, who have events and states too."""
+    name = f"their-canary-{secrets.token_hex(4)}"
+    run = ACTION % {"project": THEIRS.project, "domain": THEIRS.domain, "run": name}
+    their_own = ACTION % {"project": THEIRS.project, "domain": THEIRS.domain, "run": THEIRS.name}
+    writes = f"""mutation {{
+      createAction(input: {{id: {run}}}) {{ created }}
+      insertEvents(events: [{{action: {their_own}, attempt: 1, phase: RUNNING,
+        occurredAt: "2026-01-01T00:00:00Z"}}]) {{ inserted }}
+      updateActionState(id: {their_own}, state: "canary") {{ action {{ name }} }}
+      abortRuns(input: {{filter: {{search: "{name}"}}, dryRun: false}}) {{ batch }}
+    }}"""
+    answer = (await target.ask(writes, target.tokens.theirs)).json()["data"]
     target.heard.clear()  # what they are told themselves
-    return str(answer["batch"] or "1" * 32)
+    assert answer["createAction"]["created"]
+    return str(answer["abortRuns"]["batch"])
 
 
 def told(answer: Answer, words: dict[str, str]) -> tuple[Any, ...]:
