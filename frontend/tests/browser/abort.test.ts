@@ -116,13 +116,13 @@ test("an abort that was given up says so, and is tried again by a person", async
   const run = runId("stubborn", "deaf");
   await createRun(server, run);
   // An executor that is told, and never confirms.
-  const leave = await server.watch('subscription { abortRequests(project: "deaf") { kind } }');
+  const leave = await server.watchAborts("deaf");
   opened = await open(browser, `${server.url}/runs/deaf/development/stubborn`);
   const { page } = opened;
   await page.getByRole("button", { name: "Abort", exact: true }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Abort", exact: true }).click();
   await page.getByText("Abort given up after the executor was told once").waitFor();
-  leave();
+  await leave();
   await page.getByRole("button", { name: "Try again" }).click();
   await page.getByText("Abort requested again").waitFor();
   await page.getByText("the executor has not been told yet").waitFor();

@@ -61,13 +61,13 @@ test("who is known to the provider comes back to where they were going, acts, an
 test.each(["light", "dark"] as const)(
   "who has no role is told so, in %s colours, and not shown an empty list",
   async (colorScheme) => {
-    await provider.become({ sub: "u-2", name: "Nora Newcomer", groups: [] });
+    await provider.become({ sub: "u-2", name: "user-2", groups: [] });
     opened = await open(browser, `${server.url}/runs`, {
       colorScheme,
       viewport: { width: 390, height: 844 },
     });
     const { page } = opened;
-    await page.getByText("You are signed in as Nora Newcomer, but have no role in any project").waitFor();
+    await page.getByText("You are signed in as user-2, but have no role in any project").waitFor();
     expect(await page.getByText("No runs yet").count()).toBe(0);
     expect(await findings(page)).toEqual([]);
   },

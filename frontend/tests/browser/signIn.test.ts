@@ -38,7 +38,7 @@ test("who may only read is offered no abort: not of a run, an action or all, and
   ]);
   await createRun(here.server, etl("going"));
   // An executor that is told, and never confirms.
-  const leave = await here.server.watch('subscription { abortRequests(project: "etl") { kind } }');
+  const leave = await here.server.watchAborts("etl");
   await here.server.as(here.operator, () => here.server.execute(ABORT, { id: etl("given-up") }));
   const look = async (token: string): Promise<number[]> => {
     const page = await here.show("/runs/etl/production/going?action=root", token);
@@ -56,7 +56,7 @@ test("who may only read is offered no abort: not of a run, an action or all, and
   expect(await look(here.viewer)).toEqual([0, 0, 0]);
   await here.opened.close();
   expect(await look(here.operator)).toEqual([2, 1, 1]);
-  leave();
+  await leave();
 });
 
 test("an operator aborts in their project, and sees it end", async () => {

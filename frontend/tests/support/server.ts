@@ -144,16 +144,26 @@ export class TestServer {
     return data;
   }
 
-  /** Watch something until what is returned is called; what comes is thrown away. */
-  async watch(query: string): Promise<() => void> {
+  /** Watch abort requests of a project, and confirm none, until what is returned is called. */
+  async watchAborts(project: string): Promise<() => Promise<void>> {
     const leaving = new AbortController();
-    const response = await this.post({ query }, { Accept: "text/event-stream" }, leaving.signal);
+    const query = "subscription ($project: String!) { abortRequests(project: $project) { kind } }";
+    const body = { query, variables: { project } };
+    const response = await this.post(body, { Accept: "text/event-stream" }, leaving.signal);
     if (!response.ok || !response.body) throw new Error(`it cannot be watched: ${response.status}`);
     // It is read to its end: an answer that nobody holds is broken off when memory is collected.
     response.body.pipeTo(new WritableStream()).catch(() => undefined);
-    return () => {
+    return async () => {
       leaving.abort();
+      await until("the server to notice that nobody watches aborts", async () => {
+        const metrics = await fetch(`http://127.0.0.1:${this.port}/metrics`, { headers: this.identity });
+        return /rungraph_subscriptions\{field="abortRequests"\} 0\.0/.test(await metrics.text());
+      });
     };
+  }
+
+  private get identity(): Record<string, string> {
+    return this.token === undefined ? {} : { Authorization: `Bearer ${this.token}` };
   }
 
   private post(
@@ -166,7 +176,7 @@ export class TestServer {
       signal,
       headers: {
         "Content-Type": "application/json",
-        ...(this.token === undefined ? {} : { Authorization: `Bearer ${this.token}` }),
+        ...this.identity,
         ...headers,
       },
       body: JSON.stringify(body),
