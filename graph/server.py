@@ -6,6 +6,7 @@ import errno
 import gc
 import os
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
@@ -62,8 +63,14 @@ _TEXT = 0x81
 _TWO_BYTES, _EIGHT_BYTES = 126, 65_536
 """Sizes from which on a frame says its size in so many bytes more."""
 
-_COLLECT_AFTER = 10_000
-"""Objects more than before, after which Python looks for those that only hold each other."""
+_COLLECT_AFTER = (10_000, 3, 3)
+"""Objects more than before, after which Python looks among the new ones for those that only hold each other;
+and after how many such looks it looks among older ones too. What a large document leaves behind takes it 1 µs
+each, in which nobody is served: with its own 10 and 10, a look may find a million of them."""
+
+_LET_GO_AFTER = 0.0005
+"""Seconds after which a thread that looks at something large lets the loop go on, which asks for that after
+each call of the system: with Python's 5 ms, forty of them would be a pause of 200."""
 
 REQUEST_TIMEOUT = 20.0
 """Seconds that a request may take to arrive, unless told otherwise."""
@@ -358,7 +365,8 @@ class Server(uvicorn.Server):
         # be thrown away, 70 ms each time, in which nobody is served.
         gc.collect()
         gc.freeze()
-        gc.set_threshold(_COLLECT_AFTER, *gc.get_threshold()[1:])
+        gc.set_threshold(*_COLLECT_AFTER)
+        sys.setswitchinterval(_LET_GO_AFTER)
         super().run(sockets)
 
     @contextlib.contextmanager

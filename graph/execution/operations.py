@@ -25,8 +25,9 @@ from graph.execution.inputs import Variable
 
 _MOST = 1000
 """Operations that are remembered."""
-_MOST_TEXT = 4 * 1024 * 1024
-"""Characters that they have together."""
+_MOST_TEXT = 256 * 1024
+"""Characters that they have together. Each is nearly an object of its document, and Python looks at all of
+them again and again for what may be thrown away: at so many for 0.15 s, in which nobody is served."""
 _MOST_VARIANTS = 16
 """Combinations of what an operation skips and includes."""
 
