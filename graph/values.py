@@ -1,11 +1,49 @@
 """Owns the GraphQL types of the small values inside runs, actions and events."""
 
+import re
 from datetime import datetime
+from typing import Annotated
 
 import strawberry
 
+import repo
 from graph.enums import AbortState, ActionPhase, CacheStatus, ErrorKind, IdentityKind
+from graph.execution import PURE
 from graph.scalars import JSON, BigInt
+
+SUMMARY_LENGTH = 300
+"""Characters that the summary of an error has at the most."""
+
+_TRACEBACK = "Traceback (most recent call last):"
+_FIRST_LINE = re.compile(rf"\S.{{0,{SUMMARY_LENGTH}}}")
+_LINE_OF_EXCEPTION = re.compile(rf"^\S.{{0,{SUMMARY_LENGTH}}}", re.MULTILINE)
+_CUT = " … "
+"""What stands for the characters that are left out."""
+
+
+def summary_of(message: str) -> str:
+    """The line of an error's message that says most, cut: of a Python traceback the one that names the
+    exception, else the first one that is not empty."""
+    start = message.rfind(_TRACEBACK)
+    line = None if start < 0 else _LINE_OF_EXCEPTION.search(message, start + len(_TRACEBACK))
+    line = line or _FIRST_LINE.search(message)
+    text = "" if line is None else line[0].rstrip()
+    return text if len(text) <= SUMMARY_LENGTH else text[: SUMMARY_LENGTH - 1] + "…"
+
+
+def shortened(text: str, most: int | None) -> str:
+    """Not more than so many characters of a text, from its beginning and its end. Raises InvalidArgument."""
+    if most is None:
+        return text
+    if most < 1:
+        raise repo.InvalidArgument(f"maxLength must be at least 1, not {most}")
+    if len(text) <= most:
+        return text
+    kept = most - len(_CUT)
+    if kept < 2:
+        return text[: most - 1] + "…"
+    end = kept // 2
+    return text[: kept - end] + _CUT + text[-end:]
 
 
 @strawberry.type(description="Names a run.")
@@ -61,8 +99,32 @@ class PhaseCount:
 @strawberry.type(description="Why an attempt did not succeed.")
 class ActionError:
     kind: ErrorKind = strawberry.field(description="Whose fault it is.")
-    message: str = strawberry.field(description="What happened, for a person to read.")
     code: str | None = strawberry.field(description="What happened, for a program to compare.")
+
+    @strawberry.field(
+        description="What happened, for a person to read. It may be as long as a traceback: lists that show "
+        "many errors ask for `summary`, or give `maxLength`.",
+        metadata=PURE,
+    )
+    def message(
+        root: strawberry.Parent[repo.ActionError],
+        max_length: Annotated[
+            int | None,
+            strawberry.argument(
+                description="Characters to return at the most. A longer message keeps its beginning and its "
+                "end, with ` … ` between them."
+            ),
+        ] = None,
+    ) -> str:
+        return shortened(root.message, max_length)
+
+    @strawberry.field(
+        description=f"The line of the message that says most, at most {SUMMARY_LENGTH} characters: of a "
+        "Python traceback the line that names the exception, else the first line that is not empty.",
+        metadata=PURE,
+    )
+    def summary(root: strawberry.Parent[repo.ActionError]) -> str:
+        return summary_of(root.message)
 
 
 @strawberry.type(description="Where a log of an attempt can be read.")

@@ -38,6 +38,7 @@ async def fill(repository: ActionRepo, project: str = "p", domain: str = "d") ->
     """Three runs: with everything that can be set, with some of it, and with nothing."""
     task, who = TaskIdentifier(project, domain, "load", "v1"), Identity(IdentityKind.USER, "u", "U")
     now = datetime(2026, 1, 1, 12, 0, 0, 500000, UTC)
+    error = ActionError(ErrorKind.USER, "no\n" * 20 + "the end", "E1")
     for number in range(3):
         run = RunIdentifier(project, domain, f"r{number}")
         full: dict[str, Any] = {"task": task, "created_by": who, "spec": {"n": [1, None, 2.5, "x"]}}
@@ -68,7 +69,9 @@ async def fill(repository: ActionRepo, project: str = "p", domain: str = "d") ->
                 attempt,
                 phase,
                 now,
-                error=ActionError(ErrorKind.USER, "no", "E1") if phase is ActionPhase.FAILED else None,
+                error=ActionError(ErrorKind.USER, "no\n" * 20 + "the end", "E1")
+                if phase is ActionPhase.FAILED
+                else None,
                 logs=(LogLink("out", "file:///log"),),
                 outputs={"k": 1},
                 cluster="c" if i % 2 else None,

@@ -1,6 +1,7 @@
 """Owns how resolvers are called from compiled code: with arguments that are made once an execution."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -140,18 +141,31 @@ def call_of(schema: GraphQLSchema, parent: GraphQLObjectType, details: FieldDeta
     return Call(field, parent, details, definition, arguments)
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known of the arguments of a field before an execution."""
+
+    constants: dict[str, Any]
+    """By the names of the resolver's parameters."""
+    variables: list[tuple[str, str, bool, Any]]
+    """Parameter, variable, whether it needs a value, and its default."""
+
+
+def constant_arguments(
+    schema: GraphQLSchema, field: GraphQLField, definition: StrawberryField, node: FieldNode
+) -> dict[str, Any] | None:
+    """The arguments of a field, by the names of the resolver's parameters, where they are the same in all
+    executions; None where they are not."""
+    known = _known_arguments(schema, field, definition, node)
+    return None if known is None or known.variables else known.constants
+
+
 def _arguments_of(
     schema: Any, field: GraphQLField, definition: StrawberryField, node: FieldNode
 ) -> Arguments:
     strawberry_schema = schema._strawberry_schema
     registry = strawberry_schema.schema_converter.scalar_registry
     config = strawberry_schema.config
-    given = {argument.name.value: argument.value for argument in node.arguments or ()}
-    constants: dict[str, Any] = {}
-    variables: list[tuple[str, str, bool, Any]] = []
-
-    def convert(argument: StrawberryArgument, value: Any) -> Any:
-        return convert_argument(value, argument.type, registry, config)
 
     def by_the_book(executor: Any) -> dict[str, Any]:
         values = get_argument_values(field, node, executor.variable_values)
@@ -159,32 +173,10 @@ def _arguments_of(
             values, definition.arguments, scalar_registry=registry, config=config, info=None
         )
 
-    for argument in definition.arguments:
-        name = config.name_converter.from_argument(argument)
-        known: GraphQLArgument = field.args[name]
-        assert argument.python_name is not None
-        default = coerce_default_value(known)
-        value = _MISSING if default is Undefined else convert(argument, default)
-        if value is not _MISSING and not is_constant(value):
-            return by_the_book
-        literal = given.get(name)
-        if isinstance(literal, VariableNode):
-            needed = is_non_null_type(known.type)
-            variables.append((argument.python_name, literal.name.value, needed, value))
-            continue
-        if literal is not None:
-            if _holds_variables(literal):
-                return by_the_book
-            coerced = coerce_input_literal(literal, known.type)
-            if coerced is Undefined:
-                return by_the_book
-            value = convert(argument, coerced)
-            if not is_constant(value):
-                return by_the_book
-        elif value is _MISSING and is_non_null_type(known.type):
-            return by_the_book
-        if value is not _MISSING:
-            constants[argument.python_name] = value
+    known = _known_arguments(schema, field, definition, node)
+    if known is None:
+        return by_the_book
+    constants, variables = known.constants, known.variables
 
     def arguments(executor: Any) -> dict[str, Any]:
         made, values = dict(constants), executor.inputs
@@ -202,6 +194,48 @@ def _arguments_of(
         return made
 
     return arguments
+
+
+def _known_arguments(
+    schema: Any, field: GraphQLField, definition: StrawberryField, node: FieldNode
+) -> _Known | None:
+    """None where only graphql-core can tell, at each execution."""
+    strawberry_schema = schema._strawberry_schema
+    registry = strawberry_schema.schema_converter.scalar_registry
+    config = strawberry_schema.config
+    given = {argument.name.value: argument.value for argument in node.arguments or ()}
+    known = _Known({}, [])
+
+    def convert(argument: StrawberryArgument, value: Any) -> Any:
+        return convert_argument(value, argument.type, registry, config)
+
+    for argument in definition.arguments:
+        name = config.name_converter.from_argument(argument)
+        taken: GraphQLArgument = field.args[name]
+        assert argument.python_name is not None
+        default = coerce_default_value(taken)
+        value = _MISSING if default is Undefined else convert(argument, default)
+        if value is not _MISSING and not is_constant(value):
+            return None
+        literal = given.get(name)
+        if isinstance(literal, VariableNode):
+            needed = is_non_null_type(taken.type)
+            known.variables.append((argument.python_name, literal.name.value, needed, value))
+            continue
+        if literal is not None:
+            if _holds_variables(literal):
+                return None
+            coerced = coerce_input_literal(literal, taken.type)
+            if coerced is Undefined:
+                return None
+            value = convert(argument, coerced)
+            if not is_constant(value):
+                return None
+        elif value is _MISSING and is_non_null_type(taken.type):
+            return None
+        if value is not _MISSING:
+            known.constants[argument.python_name] = value
+    return known
 
 
 class _Variables(Visitor):

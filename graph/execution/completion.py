@@ -10,6 +10,7 @@ import enum
 import keyword
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -26,6 +27,7 @@ from graphql.execution.collect_fields import FieldDetailsList, GroupedFieldSet
 from strawberry.types.enum import StrawberryEnumDefinition
 from strawberry.types.field import StrawberryField
 
+from graph.execution.calls import constant_arguments
 from graph.execution.writing import UNEXPECTED, Surprise, Writer
 from repo import Rows
 
@@ -130,7 +132,7 @@ class OutputWriter(Writer):
         if field_name == "__typename":
             return repr(parent.name)
         field = self._schema.get_field(parent, field_name)
-        source = None if field is None else self._source(field)
+        source = None if field is None else self._source(field, details)
         if field is None or source is None:
             return None
         lines = [f"{variable} = {source}"]
@@ -139,10 +141,10 @@ class OutputWriter(Writer):
         body += lines
         return variable
 
-    def _source(self, field: GraphQLField) -> str | None:
+    def _source(self, field: GraphQLField, details: FieldDetailsList) -> str | None:
         """How its value is got without calling a resolver that does anything."""
         definition = field.extensions.get("strawberry-definition")
-        if not isinstance(definition, StrawberryField) or field.args:
+        if not isinstance(definition, StrawberryField):
             return None
         # Strawberry names the resolver so that only reads an attribute: no extension, no permission, and
         # no handler of exceptions is around it.
@@ -153,9 +155,13 @@ class OutputWriter(Writer):
         resolver = definition.base_resolver
         if definition.metadata.get("pure") and resolver is not None and not definition.extensions:
             assert not definition.is_async, f"{definition.name} reads something and is not pure"
-            function = self.name("resolver")
-            self._known[function] = resolver.wrapped_func
-            return f"{function}(source)"
+            if details[0].fragment_variable_values:
+                return None
+            given = constant_arguments(self._schema, field, definition, details[0].node)
+            if given is None:
+                return None
+            function: Any = resolver.wrapped_func
+            return f"{self.keep('resolver', partial(function, **given) if given else function)}(source)"
         return None
 
     def value(
