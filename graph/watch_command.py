@@ -13,12 +13,12 @@ from rich.live import Live
 from rich.text import Text
 
 from graph.watch_tree import BAD, SUBSCRIPTION, WatchedAction, WatchedRun
-from graph.watch_view import draw, harmless, plain_line, plain_summary
+from graph.watch_view import draw, plain_line, plain_summary
 from ingest import subscription
 from ingest.client import ApiError, GraphQLClient, graphql_url
 from ingest.subscription import Trouble
 from repo.errors import InvalidArgument
-from repo.identifiers import RunIdentifier
+from repo.identifiers import RunIdentifier, printable
 
 FRAMES_PER_SECOND = 4
 
@@ -60,7 +60,7 @@ def run_watch(run: RunIdentifier, *, url: str, token: str | None = None, wait: b
     try:
         return asyncio.run(watch_run(run, url=url, token=token, wait=wait, console=console, notes=notes))
     except ApiError as error:
-        notes.print(f"rungraph: {harmless(str(error))}", soft_wrap=True)
+        notes.print(f"rungraph: {printable(str(error))}", soft_wrap=True)
         return 2 if error.code == "NOT_FOUND" else 1
     except KeyboardInterrupt:
         return 130
@@ -134,7 +134,7 @@ async def _print_changes(run: WatchedRun, following: Following, console: Console
 
     def note(text: str | None) -> None:
         if text:
-            notes.print(harmless(text), soft_wrap=True)
+            notes.print(printable(text), soft_wrap=True)
 
     await following(say, note)
     console.print(plain_summary(run, datetime.now(UTC)), soft_wrap=True)

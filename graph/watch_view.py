@@ -11,6 +11,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from graph.watch_tree import ACTIVE, BAD, GOOD, Children, WatchedAction, WatchedRun
+from repo.identifiers import printable
 from repo.phases import ActionPhase
 
 STYLES = {
@@ -46,7 +47,7 @@ def draw(run: WatchedRun, width: int, height: int, now: datetime, trouble: str |
     lines = list(_header(run, width, now, trouble))
     if run.root is not None:
         rows = _fitting(run, max(1, height - len(lines)))
-        named = [row.guides + harmless(row.action.name) for row in rows if row.action]
+        named = [row.guides + printable(row.action.name) for row in rows if row.action]
         column = min(max(map(cell_len, named)), width // 2)
         lines += [_line(row, column + 2, now) for row in rows]
     for line in lines:
@@ -57,12 +58,12 @@ def draw(run: WatchedRun, width: int, height: int, now: datetime, trouble: str |
 def _header(run: WatchedRun, width: int, now: datetime, trouble: str | None) -> Iterator[Text]:
     root = run.root
     if root is None:
-        yield Text(harmless(run.name), "bold")
-        yield Text(harmless(trouble), "yellow") if trouble else Text("asking for it …", "dim")
+        yield Text(printable(run.name), "bold")
+        yield Text(printable(trouble), "yellow") if trouble else Text("asking for it …", "dim")
         return
     lasted = ((root.ended_at or now) - root.created_at).total_seconds()
     end = Text.assemble("  ", _phase(root.phase, root.phase.name), "  ", (duration(lasted), "dim"))
-    name = Text(harmless(run.name), "bold")
+    name = Text(printable(run.name), "bold")
     name.truncate(max(8, width - end.cell_len), overflow="ellipsis")
     yield name + end
     yield _bar(run, width)
@@ -73,7 +74,7 @@ def _header(run: WatchedRun, width: int, now: datetime, trouble: str | None) -> 
     )
     # The line that sets the tree off has room for what is the matter.
     reading = "" if run.synced else "reading what is there …"
-    yield Text(harmless(trouble), "yellow") if trouble else Text(reading, "dim")
+    yield Text(printable(trouble), "yellow") if trouble else Text(reading, "dim")
 
 
 def _bar(run: WatchedRun, width: int) -> Text:
@@ -167,7 +168,7 @@ def _line(row: _Row, column: int, now: datetime) -> Text:
         return line.append(f"… {row.rest}", "dim")
     symbol, style = STYLES[action.phase]
     line.append(f"{symbol} ", style)
-    name = Text(harmless(action.name))
+    name = Text(printable(action.name))
     name.truncate(max(8, column - line.cell_len), overflow="ellipsis", pad=True)
     line.append_text(name).append("  ")
     line.append_text(_phase(action.phase, word(action.phase)))
@@ -180,7 +181,7 @@ def _line(row: _Row, column: int, now: datetime) -> Text:
         line.append(f"  {row.rest}", "dim")
     for said, colour in ((action.abort, "magenta"), (action.error, "red")):
         if said is not None:
-            line.append(f"  {harmless(said)}", colour)
+            line.append(f"  {printable(said)}", colour)
     return line
 
 
@@ -211,24 +212,19 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02} m"
 
 
-def harmless(text: str) -> str:
-    """The text on one line, without what would move a terminal's cursor or turn its writing around."""
-    return "".join(character for character in " ".join(text.split()) if character.isprintable())
-
-
 def plain_line(action: WatchedAction) -> str:
     """A change of an action, for a log."""
     at = action.updated_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    parts = [at, harmless(action.name), action.phase.name, f"attempt {action.attempts}"]
-    return "  ".join([*parts, *(harmless(text) for text in (action.abort, action.error) if text)])
+    parts = [at, printable(action.name), action.phase.name, f"attempt {action.attempts}"]
+    return "  ".join([*parts, *(printable(text) for text in (action.abort, action.error) if text)])
 
 
 def plain_summary(run: WatchedRun, now: datetime) -> str:
     """Where the run is, for a log."""
     root = run.root
     if root is None:
-        return f"{harmless(run.name)}: not read yet"
+        return f"{printable(run.name)}: not read yet"
     lasted = duration(((root.ended_at or now) - root.created_at).total_seconds())
     words = in_words(run.counts, ", ")
     ended = f"{run.finished:,} of {len(run.actions):,} ended ({words})"
-    return f"{harmless(run.name)}: {root.phase.name} after {lasted}, {ended}"
+    return f"{printable(run.name)}: {root.phase.name} after {lasted}, {ended}"

@@ -18,7 +18,7 @@ from ingest.history import write_history
 from ingest.plan import Json, Plan
 from ingest.player import Player
 from ingest.scenarios import EXECUTOR, PROJECT, SCENARIOS, plan_scenario
-from repo.identifiers import RunIdentifier
+from repo.identifiers import RunIdentifier, printable
 from repo.phases import ActionPhase
 
 HISTORY = 20
@@ -67,7 +67,7 @@ def run_demo(
             )
         )
     except (ApiError, ValueError) as error:
-        console.print(escape(str(error)), highlight=False, soft_wrap=True)
+        console.print(escape(printable(str(error))), highlight=False, soft_wrap=True)
         return 1 if isinstance(error, ApiError) else 2
     except KeyboardInterrupt:
         console.print("Demo: stopped. What is unfinished goes on when it is started again.", highlight=False)
@@ -89,7 +89,7 @@ async def play_demo(
     server refuses who calls."""
 
     def say(text: str) -> None:
-        console.print(escape(f"Demo: {text}"), highlight=False, soft_wrap=True)
+        console.print(escape(printable(f"Demo: {text}")), highlight=False, soft_wrap=True)
 
     client = GraphQLClient(url, token=token, patience_s=float("inf"), on_away=say, transport=transport)
     async with client:

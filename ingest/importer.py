@@ -21,7 +21,7 @@ from ingest.plan import Plan
 from ingest.player import Player
 from ingest.schedule import critical_path_ms, plan_recording, run_name
 from ingest.wfformat import check_name, read_recording
-from repo.identifiers import RunIdentifier
+from repo.identifiers import RunIdentifier, printable
 from repo.phases import ActionPhase
 
 PROJECT = "recordings"
@@ -147,7 +147,7 @@ async def _import(
 
 
 def _say(console: Console, text: str) -> None:
-    console.print(escape(text), highlight=False, soft_wrap=True)
+    console.print(escape(printable(text)), highlight=False, soft_wrap=True)
 
 
 @contextmanager
@@ -158,7 +158,7 @@ def _progress(console: Console, title: str) -> Iterator[Told]:
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(escape(title), total=None)
+        task = bar.add_task(escape(printable(title)), total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 

@@ -34,6 +34,12 @@ def check_name(value: str, what: str) -> None:
                 )
 
 
+def printable(text: str) -> str:
+    """The text on one line, without what would move a terminal's cursor, change its colours or title, or
+    reverse the direction of its writing."""
+    return "".join(character for character in " ".join(text.split()) if character.isprintable())
+
+
 def _are_names(*values: str) -> bool:
     """Whether all of them are names, in the least time."""
     for value in values:

@@ -205,6 +205,20 @@ async def test_a_broken_file_among_several_writes_nothing(
     assert await _names(client) == []
 
 
+async def test_a_file_whose_name_holds_escape_sequences_does_not_reach_the_terminal_as_such(
+    client: GraphQLClient, run_import: Import, tmp_path: Path
+) -> None:
+    odd = tmp_path / "\x1b]0;owned\x07\u202egpj.json"
+    odd.write_text("{}")
+    code, said = await run_import(odd)
+    assert code == 2
+    assert said.startswith(f"{tmp_path}/]0;ownedgpj.json: schemaVersion:")
+    odd.write_bytes(FILES[0].read_bytes())
+    code, said = await run_import(odd, name="odd")
+    assert code == 0
+    assert said.startswith("]0;ownedgpj.json: SUCCEEDED as recordings/production/odd")
+
+
 async def test_several_files_become_a_run_each(client: GraphQLClient, run_import: Import) -> None:
     code, said = await run_import(*FILES)
     assert code == 0

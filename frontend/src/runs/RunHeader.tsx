@@ -6,12 +6,14 @@ import { AbortNotice } from "../aborts/AbortNotice";
 import { type FragmentType, graphql, readFragment } from "../gql";
 import { useMayAbort } from "../live/access";
 import type { RunHeaderFragment as Run } from "../gql/graphql";
+import { copyText } from "../ui/copy";
 import { CopyButton } from "../ui/CopyButton";
 import { Duration } from "../ui/Duration";
 import { ErrorBox } from "../ui/ErrorBox";
 import { PhaseBadge } from "../ui/PhaseBadge";
 import { describeCounts, PhaseBar } from "../ui/PhaseBar";
 import { hasEnded, words } from "../ui/phases";
+import { shellCommand } from "../ui/shell";
 import { Time } from "../ui/Time";
 import classes from "./RunHeader.module.css";
 
@@ -200,8 +202,7 @@ function Facts({ run }: { run: Run }) {
 
 function CopyMenu({ run }: { run: Run }) {
   const { project, domain, name, id } = run;
-  const copy = (text: string): void => void navigator.clipboard.writeText(text).catch(() => undefined);
-  const watch = `rungraph watch --project '${project}' --domain '${domain}' --run '${name}'`;
+  const watch = shellCommand("rungraph watch", { project, domain, run: name });
   return (
     <Menu position="bottom-end" withinPortal>
       <Menu.Target>
@@ -210,10 +211,12 @@ function CopyMenu({ run }: { run: Run }) {
         </Button>
       </Menu.Target>
       <Menu.Dropdown>
-        <Menu.Item onClick={() => copy(window.location.href)}>Link to this page</Menu.Item>
-        <Menu.Item onClick={() => copy(`${project}/${domain}/${name}`)}>Project/domain/name</Menu.Item>
-        <Menu.Item onClick={() => copy(id)}>Id for the API</Menu.Item>
-        <Menu.Item onClick={() => copy(watch)}>Command to watch it in a terminal</Menu.Item>
+        <Menu.Item onClick={() => void copyText(window.location.href, "link")}>Link to this page</Menu.Item>
+        <Menu.Item onClick={() => void copyText(`${project}/${domain}/${name}`, "name")}>
+          Project/domain/name
+        </Menu.Item>
+        <Menu.Item onClick={() => void copyText(id, "id")}>Id for the API</Menu.Item>
+        <Menu.Item onClick={() => void copyText(watch, "command")}>Command to watch it in a terminal</Menu.Item>
       </Menu.Dropdown>
     </Menu>
   );

@@ -1,4 +1,5 @@
 import { useState } from "react";
+import { copyText } from "./copy";
 import classes from "./CopyButton.module.css";
 
 interface Props {
@@ -7,44 +8,37 @@ interface Props {
   what: string;
 }
 
+/** Milliseconds that the button shows the result. */
+const STAYS = 1_500;
+
+const SIGNS = {
+  ready: "M5.5 5.5h7v8h-7zM10.5 5V2.5h-7v8H5",
+  copied: "M3 8.5l3 3 7-7",
+  failed: "M4 4l8 8M12 4l-8 8",
+};
+
+/** Copies a value. The button and an announcement show the result. */
 export function CopyButton({ value, what }: Props) {
-  const [said, setSaid] = useState<"" | "Copied" | "Not copied">("");
+  const [state, setState] = useState<keyof typeof SIGNS>("ready");
   const copy = async (): Promise<void> => {
-    try {
-      await navigator.clipboard.writeText(value);
-      setSaid("Copied");
-    } catch {
-      setSaid("Not copied");
-    }
-    setTimeout(() => setSaid(""), 1_500);
+    setState((await copyText(value, what)) ? "copied" : "failed");
+    setTimeout(() => setState("ready"), STAYS);
   };
   return (
     <button
       type="button"
       className={classes.copy}
-      title={said || `Copy ${what}`}
+      title={`Copy ${what}`}
       aria-label={`Copy ${what}`}
+      data-state={state}
       onClick={(event) => {
         event.stopPropagation();
         void copy();
       }}
     >
       <svg viewBox="0 0 16 16" width="13" height="13" aria-hidden>
-        {said === "Copied" ? (
-          <path d="M3 8.5l3 3 7-7" fill="none" stroke="currentColor" strokeWidth="1.8" />
-        ) : (
-          <path
-            d="M5.5 5.5h7v8h-7zM10.5 5V2.5h-7v8H5"
-            fill="none"
-            stroke="currentColor"
-            strokeWidth="1.4"
-            strokeLinejoin="round"
-          />
-        )}
+        <path d={SIGNS[state]} fill="none" stroke="currentColor" strokeWidth="1.5" strokeLinejoin="round" />
       </svg>
-      <span className="only-read" aria-live="polite">
-        {said}
-      </span>
     </button>
   );
 }

@@ -1,21 +1,43 @@
+import { useLayoutEffect, useRef } from "react";
 import classes from "./CutMiddle.module.css";
 
-/** Characters at the end of a name that are always there: names of many differ only in these. */
+/** Characters at the end of a name that are always shown: the names of siblings often differ only in these. */
 const TAIL = 10;
 
-/** A name that is cut in the middle where there is too little room for it. */
+/**
+ * A name, cut in the middle where there is too little room for it.
+ *
+ * The text is in the document once and whole, so that it is copied, found and read out as it is. Only what is
+ * drawn changes: an ellipsis, and the end of the name beside it as generated content.
+ */
 export function CutMiddle({ text }: { text: string }) {
-  if (text.length <= 2 * TAIL) {
-    return (
-      <span className="cut" title={text}>
-        {text}
-      </span>
-    );
-  }
+  const name = useRef<HTMLElement>(null);
+  useLayoutEffect(() => {
+    const element = name.current;
+    if (!element) return;
+    sizes.observe(element);
+    return () => sizes.unobserve(element);
+  }, [text]);
   return (
-    <span className={classes.whole} title={text}>
-      <span className="cut">{text.slice(0, -TAIL)}</span>
-      <span className={classes.tail}>{text.slice(-TAIL)}</span>
-    </span>
+    <bdi ref={name} className={classes.name} data-tail={tailOf(text)} title={text}>
+      <span className={classes.text}>{text}</span>
+    </bdi>
   );
+}
+
+/** Marks the names that have too little room. One observer, since a list shows many names. */
+const sizes = new ResizeObserver((entries) => {
+  // All are measured before the first is changed, or each would be laid out on its own.
+  const cut = entries.map(({ target }) => (target.firstElementChild?.scrollWidth ?? 0) > target.clientWidth);
+  entries.forEach(({ target }, index) => target.toggleAttribute("data-cut", cut[index]));
+});
+
+const graphemes = "Segmenter" in Intl ? new Intl.Segmenter() : null;
+
+/** The last characters, as people count them: an emoji of several code points is one. */
+export function tailOf(text: string): string {
+  // No character has more code units than this, so that a name of any length costs little.
+  const end = text.slice(-TAIL * 16);
+  const characters = graphemes ? Array.from(graphemes.segment(end), ({ segment }) => segment) : [...end];
+  return characters.slice(-TAIL).join("");
 }

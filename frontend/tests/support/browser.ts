@@ -21,7 +21,8 @@ function findChromium(): string {
   throw new Error("Chromium is not installed: run `python tests/prepare.py`");
 }
 
-export async function launch(): Promise<Browser> {
+/** The browser, with further arguments of its command line. */
+export async function launch(...args: string[]): Promise<Browser> {
   return chromium.launch({
     executablePath: findChromium(),
     args: [
@@ -32,6 +33,7 @@ export async function launch(): Promise<Browser> {
       "--disable-background-networking",
       "--disable-component-update",
       "--disable-sync",
+      ...args,
     ],
   });
 }
