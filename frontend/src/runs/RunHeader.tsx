@@ -13,7 +13,7 @@ import { ErrorBox } from "../ui/ErrorBox";
 import { PhaseBadge } from "../ui/PhaseBadge";
 import { describeCounts, PhaseBar } from "../ui/PhaseBar";
 import { hasEnded, words } from "../ui/phases";
-import { shellCommand } from "../ui/shell";
+import { shellCommand } from "../ui/command";
 import { Time } from "../ui/Time";
 import classes from "./RunHeader.module.css";
 
@@ -216,7 +216,9 @@ function CopyMenu({ run }: { run: Run }) {
           Project/domain/name
         </Menu.Item>
         <Menu.Item onClick={() => void copyText(id, "id")}>Id for the API</Menu.Item>
-        <Menu.Item onClick={() => void copyText(watch, "command")}>Command to watch it in a terminal</Menu.Item>
+        <Menu.Item onClick={() => void copyText(watch, "command")}>
+          Command to watch it in a terminal
+        </Menu.Item>
       </Menu.Dropdown>
     </Menu>
   );

@@ -38,6 +38,8 @@ const graphemes = "Segmenter" in Intl ? new Intl.Segmenter() : null;
 export function tailOf(text: string): string {
   // No character has more code units than this, so that a name of any length costs little.
   const end = text.slice(-TAIL * 16);
-  const characters = graphemes ? Array.from(graphemes.segment(end), ({ segment }) => segment) : [...end];
+  const characters = graphemes
+    ? Array.from(graphemes.segment(end), ({ segment }) => segment)
+    : Array.from(end);
   return characters.slice(-TAIL).join("");
 }

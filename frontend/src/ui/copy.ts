@@ -34,6 +34,7 @@ function copyBySelection(text: string): boolean {
   field.select();
   document.addEventListener("copy", write, true);
   try {
+    // eslint-disable-next-line @typescript-eslint/no-deprecated -- the only way on plain http
     return document.execCommand("copy");
   } catch {
     return false;

@@ -35,7 +35,8 @@ afterAll(async () => {
 });
 
 /** What Chromium says of a header that only counts on https. */
-const isAboutHttp = (complaint: string): boolean => complaint.startsWith("The Cross-Origin-Opener-Policy header");
+const isAboutHttp = (complaint: string): boolean =>
+  complaint.startsWith("The Cross-Origin-Opener-Policy header");
 
 afterEach(async () => {
   expect(opened.complaints.filter((complaint) => !isAboutHttp(complaint))).toEqual([]);

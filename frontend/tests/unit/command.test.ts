@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { shellCommand, shellQuote } from "../../src/ui/shell";
+import { shellCommand, shellQuote } from "../../src/ui/command";
 
 const HOSTILE = [
   "x'; touch pwned; echo '",
