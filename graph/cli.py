@@ -14,7 +14,7 @@ from rich.console import Console
 
 import repo
 from graph.app import create_server
-from graph.commands import fail, parse_duration, read_settings
+from graph.commands import announce, fail, parse_duration, read_settings
 from graph.doctor import run_doctor
 from graph.limits import Limits
 from graph.logs import configure_logs
@@ -67,8 +67,8 @@ def _announce(settings: Settings) -> None:
         where = f"{_address(settings)}/ (open it in a browser; {api} at {settings.base_path}/graphql)"
     else:
         where = f"{_address(settings)}/graphql ({api} there)"
-    typer.echo(f"Rungraph   {where}")
-    typer.echo(f"Database   {repo.without_password(settings.database_url)}")
+    announce(f"Rungraph   {where}")
+    announce(f"Database   {repo.without_password(settings.database_url)}")
 
 
 @app.command()
@@ -236,7 +236,7 @@ def demo(
         raise typer.Exit(run_demo(url, token=token, seed=seed))
     settings = read_settings()
     _announce(settings)
-    typer.echo("Stop it with Ctrl-C; the runs stay, and are gone on with next time.")
+    announce("Stop it with Ctrl-C; the runs stay, and are gone on with next time.")
     _migrate(settings)
     with contextlib.suppress(KeyboardInterrupt), _refusals_told():
         url = f"{_address(settings)}/graphql"

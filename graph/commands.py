@@ -1,5 +1,6 @@
 """Owns what all commands do alike: read the settings and durations, and end with one line that says why."""
 
+import contextlib
 import re
 from datetime import timedelta
 from typing import NoReturn
@@ -34,5 +35,12 @@ def parse_duration(value: str) -> timedelta:
 
 def fail(message: str, code: int = 1) -> NoReturn:
     """End the command with this exit code."""
-    typer.echo(f"rungraph: {message}", err=True)
+    with contextlib.suppress(OSError):  # the exit code says it too
+        typer.echo(f"rungraph: {message}", err=True)
     raise typer.Exit(code)
+
+
+def announce(text: str) -> None:
+    """Print a line that nothing depends on: a server does not end because nobody can read it."""
+    with contextlib.suppress(OSError):
+        typer.echo(text)

@@ -26,6 +26,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from graph.http import GraphQLEndpoint
+from graph.logs import dropped_log_lines
 from graph.reconciler import Reconciler
 from repo import ActionRepo, DatabaseUnavailable
 
@@ -107,6 +108,7 @@ class Metrics:
         )
         self._abort_attempts = self._counter("abort_attempts", "How often executors were told of an abort.")
         self._aborts_given_up = self._counter("aborts_given_up", "Aborts that were given up.")
+        self._dropped_lines = self._counter("log_lines_dropped", "Log lines that could not be written.")
 
     def _gauge(self, name: str, what: str, of_workers: _OfWorkers = "livesum") -> Gauge:
         return Gauge(f"rungraph_{name}", what, registry=self._registry, multiprocess_mode=of_workers)
@@ -141,6 +143,7 @@ class Metrics:
             (self._resyncs, figures.resyncs),
             (self._abort_attempts, self._reconciler.attempts),
             (self._aborts_given_up, self._reconciler.given_up),
+            (self._dropped_lines, dropped_log_lines()),
             *zip(self._caches[0], (engine.known, engine.unknown), strict=True),
             *zip(self._caches[1], (database.known, database.unknown), strict=True),
         ):

@@ -142,8 +142,9 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler[object, None]):
         view: Any = self.view
         payload: Any = message["payload"]
         try:
-            view.resolve(payload)
-            payload["operationName"] = check_parameters(payload).operation_name
+            if view.resolve is not None:
+                view.resolve(payload)
+            check_parameters(payload)
         except RequestRefused as refusal:
             return _error(refusal)
         limit = self.max_subscriptions_per_connection

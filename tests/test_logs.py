@@ -22,7 +22,7 @@ from starlette.applications import Starlette
 import repo
 from graph import telemetry
 from graph.app import create_app
-from graph.logs import configure_logs
+from graph.logs import configure_logs, flush_logs
 from graph.settings import Settings
 from repo import ActionRepo
 from tests.client import GraphQLClient
@@ -109,8 +109,13 @@ def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Said]:
         configure_logs("info", "json")
         # Loggers of modules live on, and must not keep this file.
         structlog.configure(cache_logger_on_first_use=False)
+
+        def said() -> list[dict[str, Any]]:
+            flush_logs()
+            return [json.loads(line) for line in lines]
+
         try:
-            yield lambda: [json.loads(line) for line in lines]
+            yield said
         finally:
             structlog.reset_defaults()
             logging.captureWarnings(False)

@@ -10,7 +10,7 @@ import structlog
 from starlette.applications import Starlette
 
 from graph.app import create_app
-from graph.logs import configure_logs
+from graph.logs import configure_logs, flush_logs
 from graph.settings import Settings
 from repo import ActionPhase, ActionRepo, DatabaseUnavailable, FrameKind, migrate, open_repository
 from repo import database as database_module
@@ -169,7 +169,7 @@ async def test_a_frame_that_misses_something_ends_the_stream_with_an_error(app: 
     assert "secret-host" not in told
 
 
-async def test_a_traceback_in_the_log_shows_no_variables(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_traceback_in_the_log_shows_no_variables(capfd: pytest.CaptureFixture[str]) -> None:
     configure_logs("info")
     try:
         password = "".join(("can", "ary"))
@@ -178,7 +178,8 @@ async def test_a_traceback_in_the_log_shows_no_variables(capsys: pytest.CaptureF
         except ValueError:
             structlog.get_logger().error("unexpected", exc_info=True)
     finally:
+        flush_logs()
         structlog.reset_defaults()
-    said = capsys.readouterr().err
+    said = capfd.readouterr().err
     assert "ValueError: broken" in said
     assert "canary" not in said
