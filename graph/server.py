@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Any
 
+import httptools
 import structlog
 import uvicorn
 from starlette.types import ASGIApp
@@ -78,6 +79,14 @@ REQUEST_TIMEOUT = 20.0
 _TOO_SLOW = (
     b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-type: text/plain; charset=utf-8\r\n"
     b"content-length: 33\r\n\r\nThe request took too long to come"
+)
+
+_FRAMING = (b"content-length", b"transfer-encoding")
+"""The fields that say that a request has a body."""
+
+_NO_HANDSHAKE = (
+    b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: text/plain; charset=utf-8\r\n"
+    b"content-length: 28\r\n\r\nInvalid websocket handshake."
 )
 
 _NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
@@ -175,7 +184,12 @@ class _WhileOpen:
 
 class HttpConnection(_Impatient, HttpToolsProtocol):
     """Uvicorn's connection of HTTP, which waits only so long for a request, and ends streams of events when
-    the server stops."""
+    the server stops.
+
+    The field Upgrade is ignored unless the request is a websocket's handshake (RFC 9110, 7.8). The parser
+    expects another protocol behind each header section that has the field, and would take the body of the
+    request for the next request: such a header section is parsed again without it.
+    """
 
     config: _Config
     _coming: asyncio.TimerHandle | None = None
@@ -186,7 +200,14 @@ class HttpConnection(_Impatient, HttpToolsProtocol):
         self._wait_for_request()
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self._parse(data)
+        except httptools.HttpParserError:
+            message = "Invalid HTTP request received."
+            self.logger.warning(message)
+            self.send_400_response(message)
+            return
         # Most requests come in one piece, and have no timer.
         cycle: Any = self.cycle
         if self._coming is None and (cycle is None or cycle.response_complete or cycle.more_body):
@@ -194,9 +215,54 @@ class HttpConnection(_Impatient, HttpToolsProtocol):
             if self.transport.get_protocol() is self:
                 self._wait_for_request()
 
+    def _parse(self, data: bytes) -> None:
+        """Feed the parser. Raises HttpParserError."""
+        while data:
+            try:
+                self.parser.feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as upgrade:
+                if self.scope["method"] == "CONNECT":
+                    raise httptools.HttpParserError("this is no proxy") from None
+                if self._should_upgrade():
+                    if self._is_answering():
+                        raise httptools.HttpParserError("a handshake waits for no answer") from None
+                    self.handle_websocket_upgrade()
+                    return
+                data = self._header_without_upgrade() + data[upgrade.args[0] :]
+                self.parser = httptools.HttpRequestParser(self)
+                # As uvicorn's first parser.
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+
+    def _should_upgrade(self) -> bool:
+        # A handshake has no body (RFC 6455, 4.1). One that did would be none, and its body the next request.
+        is_get = self.scope["method"] == "GET" and self.parser.get_http_version() == "1.1"
+        has_body = any(name in _FRAMING and value != b"0" for name, value in self.headers)
+        return is_get and not has_body and super()._should_upgrade()
+
+    def _header_without_upgrade(self) -> bytes:
+        """The header section of the request that was parsed last, without the field Upgrade."""
+        version = self.parser.get_http_version().encode()
+        lines = [b"%b %b HTTP/%b" % (self.scope["method"].encode(), self.url, version)]
+        lines += [b"%b: %b" % (name, value) for name, value in self.headers if name != b"upgrade"]
+        return b"\r\n".join((*lines, b"", b""))
+
+    def _is_answering(self) -> bool:
+        """Whether a request that came before is not answered yet."""
+        cycle: Any = self.cycle
+        return cycle is not None and not cycle.response_complete
+
+    def on_headers_complete(self) -> None:
+        if self.parser.should_upgrade():
+            # `_parse` decides what becomes of it, and needs the method for that.
+            self.scope["method"] = self.parser.get_method().decode()
+        else:
+            super().on_headers_complete()
+
     def on_message_complete(self) -> None:
-        super().on_message_complete()
-        self._wait_no_more()
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
+            self._wait_no_more()
 
     def handle_websocket_upgrade(self) -> None:
         self._wait_no_more()
@@ -246,6 +312,13 @@ class WebSocketConnection(_Impatient, WebSocketsSansIOProtocol):
         # It comes from a connection of HTTP.
         super().connection_made(transport.transport if isinstance(transport, _WhileOpen) else transport)
         self.transport.set_write_buffer_limits(_WRITE_BUFFER)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.transport.is_closing():
+            # Of a handshake that cannot be parsed uvicorn says nothing, and waits for ever.
+            self.transport.write(b"".join(self.conn.data_to_send()) or _NO_HANDSHAKE)
+            self.transport.close()
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)

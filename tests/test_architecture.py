@@ -77,8 +77,8 @@ ROOMS = {
     # It is only imported where traces are wanted: what it needs is an extra.
     "graph.tracing": Room(GRAPH.libraries | {"opentelemetry"}, GRAPH.packages, GRAPH.modules),
     "graph.throttle": Room(GRAPH.libraries | {"limits", "redis"}, GRAPH.packages, GRAPH.modules),
-    # It writes the frames of websockets itself, below ASGI.
-    "graph.server": Room(GRAPH.libraries | {"websockets"}, GRAPH.packages, GRAPH.modules),
+    # It parses requests and writes the frames of websockets itself, below ASGI.
+    "graph.server": Room(GRAPH.libraries | {"httptools", "websockets"}, GRAPH.packages, GRAPH.modules),
     # The command line starts everything, the importer and the demo too.
     "graph.cli": Room(GRAPH.libraries, GRAPH.packages | {"ingest"}, GRAPH.modules),
     # `rungraph watch` is a client of the API like any other: it knows nothing of the server behind it.

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -168,6 +169,58 @@ def test_the_server_learns_who_asks_and_how_and_nobody_can_claim_it(tmp_path: Pa
     assert headers["x-forwarded-for"] == "127.0.0.1"
     assert headers["x-forwarded-proto"] == "https"
     assert headers["host"] == nginx.url.removeprefix("https://")
+
+
+@pytest.mark.parametrize(
+    ("upgrade", "passed_on"), [("h2c", None), ("websocket", "websocket"), ("WebSocket, h2c", None)]
+)
+def test_only_an_upgrade_to_a_websocket_is_passed_on(
+    tmp_path: Path, upgrade: str, passed_on: str | None
+) -> None:
+    async def echo(request: Request) -> JSONResponse:
+        return JSONResponse(dict(request.headers))
+
+    # A server of another kind, which answers what it was sent.
+    with serving(Starlette(routes=[Route("/", echo)])) as address, nginx_before(address, tmp_path) as nginx:
+        with asking(nginx) as client:
+            response = client.get("", headers={"Connection": "Upgrade", "Upgrade": upgrade})
+    if passed_on is None:
+        headers = response.json()
+        assert "upgrade" not in headers
+        assert "upgrade" not in headers.get("connection", "")
+    else:
+        # It was understood as a handshake, and as one that lacks its key.
+        assert response.status_code == 400
+        assert "Sec-WebSocket-Key" in response.text
+
+
+EVERY_UPGRADE = {"Upgrade    $rungraph_upgrade;": "Upgrade    $http_upgrade;"}
+"""A proxy that is less strict than ours."""
+
+
+@pytest.mark.parametrize("replaced", [{}, EVERY_UPGRADE], ids=["our file", "every upgrade passed on"])
+def test_no_client_gets_the_answer_to_a_request_in_the_body_of_another_one(
+    tmp_path: Path, replaced: dict[str, str]
+) -> None:
+    inner_body = b'{"query":"{ smuggled: __typename }"}'
+    form = "POST /graphql HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    form += "Content-Length: %d\r\n"
+    inner = (form % len(inner_body) + "\r\n").encode() + inner_body
+    outer = (form % len(inner) + "Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n").encode()
+    with rungraph_behind(tmp_path, **replaced) as nginx, asking(nginx) as victim:
+        for _ in range(5):
+            with trusting(nginx).wrap_socket(
+                socket.create_connection(("127.0.0.1", nginx.https_port), SECONDS),
+                server_hostname="127.0.0.1",
+            ) as attacker:
+                attacker.sendall(outer)
+                attacker.sendall(inner)
+                attacker.settimeout(SECONDS)
+                # One answer: its body is no JSON.
+                assert attacker.recv(65536).startswith(b"HTTP/1.1 400 ")
+                for _ in range(3):
+                    assert answer(victim, "{ mine: __typename }") == {"mine": "Query"}
+                    assert answer(victim, "{ __typename }") == {"__typename": "Query"}
 
 
 async def test_somebody_signs_in_over_https_and_watches(tmp_path: Path) -> None:
