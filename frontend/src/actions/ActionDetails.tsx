@@ -1,6 +1,4 @@
 import { type FragmentType, graphql, readFragment } from "../gql";
-import { JsonView } from "../ui/JsonView";
-import { EmptyNotice } from "../ui/notices";
 import { words } from "../ui/phases";
 import { Time } from "../ui/Time";
 import classes from "./ActionPanel.module.css";
@@ -72,25 +70,4 @@ export function ActionDetails({ action: masked, onSelect }: Props) {
       )}
     </dl>
   );
-}
-
-/** The executor's own text; JSON in it is shown as such. */
-export function ActionState({ state, name }: { state: string | null | undefined; name: string }) {
-  if (!state)
-    return <EmptyNotice title="No state">The executor keeps no text about this action.</EmptyNotice>;
-  const document = asDocument(state);
-  return document ? (
-    <JsonView value={document} name={`state of ${name}`} />
-  ) : (
-    <pre className={classes.state}>{state}</pre>
-  );
-}
-
-function asDocument(text: string): object | null {
-  try {
-    const value: unknown = JSON.parse(text);
-    return value && typeof value === "object" ? value : null;
-  } catch {
-    return null;
-  }
 }

@@ -129,9 +129,9 @@ function Cells({ line: { node } }: { line: Line<Action> }) {
 function What({ action }: { action: Action }) {
   if (action.error) {
     return (
-      <span className={classes.error} title={action.error.message}>
+      <span className={classes.error} title={action.error.summary}>
         {action.error.code ? `${action.error.code}: ` : ""}
-        {action.error.message}
+        {action.error.summary}
       </span>
     );
   }

@@ -10,16 +10,17 @@ import type { RunName } from "../live/paths";
 import { useWhenBack } from "../live/useWhenBack";
 import { CopyButton } from "../ui/CopyButton";
 import { Duration } from "../ui/Duration";
-import { ErrorBox } from "../ui/ErrorBox";
-import { JsonView } from "../ui/JsonView";
 import { EmptyNotice, ErrorNotice, LoadingNotice } from "../ui/notices";
 import { PhaseBadge } from "../ui/PhaseBadge";
 import { hasEnded, words } from "../ui/phases";
 import classes from "./ActionPanel.module.css";
-import { ActionDetails, ActionState } from "./ActionDetails";
+import { ActionDetails } from "./ActionDetails";
+import { ActionError } from "./ActionError";
+import { ActionSpec, ActionState } from "./ActionTexts";
 import { Attempts } from "./Attempts";
 import { EventList } from "./EventList";
 
+/** What is large (spec, attempts, events, state) is read by the tab that shows it, and not sent with each change. */
 const ActionViewFragment = graphql(`
   fragment ActionView on Action {
     id
@@ -33,24 +34,18 @@ const ActionViewFragment = graphql(`
     createdAt
     startedAt
     endedAt
-    spec
-    state
     error {
-      kind
-      code
-      message
+      ...ErrorBox
     }
     abort {
       ...AbortNotice
     }
     ...ActionDetails
-    ...ActionAttempts
-    ...ActionEvents
   }
 `);
 
 const ActionOf = graphql(`
-  query ActionOf($id: ActionIdentifierInput!, $events: Int!) {
+  query ActionOf($id: ActionIdentifierInput!) {
     action(id: $id) {
       ...ActionView
     }
@@ -58,14 +53,18 @@ const ActionOf = graphql(`
 `);
 
 const LiveActionOf = graphql(`
-  subscription LiveActionOf($id: ActionIdentifierInput!, $events: Int!) {
+  subscription LiveActionOf($id: ActionIdentifierInput!) {
     action(id: $id) {
       ...ActionView
+      # A new event is a change as well.
+      latest: events(last: 1) {
+        nodes {
+          id
+        }
+      }
     }
   }
 `);
-
-const EVENTS = 50;
 
 interface Props {
   run: RunName;
@@ -76,22 +75,19 @@ interface Props {
 
 /** Everything about one action, live. */
 export function ActionPanel({ run, name, onClose, onSelect }: Props) {
-  const [events, setEvents] = useState(EVENTS);
   const id = { project: run.project, domain: run.domain, runName: run.name, name };
-  const [{ data, error, fetching }, reload] = useQuery({ query: ActionOf, variables: { id, events } });
+  const [{ data, error, fetching }, reload] = useQuery({ query: ActionOf, variables: { id } });
   const retry = useCallback(() => reload({ requestPolicy: "network-only" }), [reload]);
   useWhenBack(error, retry);
   // What it brings goes into the cache, and from there into the query above.
-  useSubscription({ query: LiveActionOf, variables: { id, events }, pause: !data?.action });
+  const [{ data: changes = 0 }] = useSubscription(
+    { query: LiveActionOf, variables: { id }, pause: !data?.action },
+    (count: number | undefined) => (count ?? -1) + 1,
+  );
   return (
     <section className={classes.panel} aria-label={`Action ${name}`} data-testid="action">
       {data?.action ? (
-        <ActionView
-          action={data.action}
-          onClose={onClose}
-          onSelect={onSelect}
-          moreEvents={events < 1_000 ? () => setEvents(Math.min(1_000, events * 4)) : null}
-        />
+        <ActionView action={data.action} onClose={onClose} onSelect={onSelect} changes={changes} />
       ) : (
         <>
           <header className={classes.head}>
@@ -115,13 +111,15 @@ interface ViewProps {
   action: FragmentType<typeof ActionViewFragment>;
   onClose: () => void;
   onSelect: (name: string) => void;
-  moreEvents: (() => void) | null;
+  /** How often it changed since it was read. */
+  changes: number;
 }
 
-function ActionView({ action: masked, onClose, onSelect, moreEvents }: ViewProps) {
+function ActionView({ action: masked, onClose, onSelect, changes }: ViewProps) {
   const action = readFragment(ActionViewFragment, masked);
   const [aborting, setAborting] = useState(false);
   const { project, domain, runName, name } = action;
+  const id = { project, domain, runName, name };
   const isAbortable = useMayAbort(project, domain) && !hasEnded(action.phase);
   return (
     <>
@@ -148,8 +146,10 @@ function ActionView({ action: masked, onClose, onSelect, moreEvents }: ViewProps
             <span className="faint">cache {words(action.cacheStatus).toLowerCase()}</span>
           ) : null}
         </div>
-        {action.error ? <ErrorBox error={action.error} label="Error" /> : null}
-        {action.abort ? <AbortNotice abort={action.abort} id={{ project, domain, runName, name }} /> : null}
+        {action.error ? (
+          <ActionError id={id} error={action.error} attempts={action.attempts} label="Error" />
+        ) : null}
+        {action.abort ? <AbortNotice abort={action.abort} id={id} /> : null}
         <Tabs defaultValue="attempts" keepMounted={false} variant="default">
           <Tabs.List>
             <Tabs.Tab value="attempts">Attempts</Tabs.Tab>
@@ -159,32 +159,23 @@ function ActionView({ action: masked, onClose, onSelect, moreEvents }: ViewProps
             <Tabs.Tab value="state">State</Tabs.Tab>
           </Tabs.List>
           <Tabs.Panel value="attempts" className={classes.tab}>
-            <Attempts action={action} />
+            <Attempts id={id} changes={changes} />
           </Tabs.Panel>
           <Tabs.Panel value="events" className={classes.tab}>
-            <EventList action={action} more={moreEvents} />
+            <EventList id={id} changes={changes} />
           </Tabs.Panel>
           <Tabs.Panel value="details" className={classes.tab}>
             <ActionDetails action={action} onSelect={onSelect} />
           </Tabs.Panel>
           <Tabs.Panel value="spec" className={classes.tab}>
-            {action.spec == null ? (
-              <EmptyNotice title="No spec">The executor did not say what it was asked to do.</EmptyNotice>
-            ) : (
-              <JsonView value={action.spec} name={`spec of ${name}`} />
-            )}
+            <ActionSpec id={id} />
           </Tabs.Panel>
           <Tabs.Panel value="state" className={classes.tab}>
-            <ActionState state={action.state} name={name} />
+            <ActionState id={id} changes={changes} />
           </Tabs.Panel>
         </Tabs>
       </div>
-      {aborting ? (
-        <AbortDialog
-          target={{ kind: "action", id: { project, domain, runName, name } }}
-          onClose={() => setAborting(false)}
-        />
-      ) : null}
+      {aborting ? <AbortDialog target={{ kind: "action", id }} onClose={() => setAborting(false)} /> : null}
     </>
   );
 }

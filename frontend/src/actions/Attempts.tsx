@@ -1,73 +1,95 @@
-import { type FragmentType, graphql, readFragment } from "../gql";
-import type { ActionAttemptsFragment as AttemptsData } from "../gql/graphql";
+import { useQuery } from "urql";
+import { graphql, readFragment } from "../gql";
+import type { ActionIdentifierInput, AttemptsOfQuery } from "../gql/graphql";
+import { problemOf } from "../live/errors";
+import { useReread } from "../live/useReread";
 import { Duration } from "../ui/Duration";
 import { ErrorBox } from "../ui/ErrorBox";
 import { JsonView } from "../ui/JsonView";
 import { isSafeLink } from "../ui/links";
-import { EmptyNotice } from "../ui/notices";
+import { EmptyNotice, ErrorNotice, LoadingNotice } from "../ui/notices";
 import { PhaseBadge } from "../ui/PhaseBadge";
 import { hasEnded, words } from "../ui/phases";
 import { Time } from "../ui/Time";
+import { ErrorBoxFragment } from "./ActionError";
 import classes from "./ActionPanel.module.css";
 
-const ActionAttemptsFragment = graphql(`
-  fragment ActionAttempts on Action {
-    name
-    error {
-      message
-    }
-    attemptHistory {
-      attempt
-      phase
-      startedAt
-      endedAt
-      cluster
-      cacheStatus
-      outputs
+const AttemptsOf = graphql(`
+  query AttemptsOf($id: ActionIdentifierInput!) {
+    action(id: $id) {
+      id
       error {
-        kind
         code
-        message
+        summary
       }
-      logs {
-        name
-        uri
-      }
-      clusterEvents {
-        occurredAt
-        message
-        reason
-        warning
-      }
-      phaseTransitions {
+      attemptHistory {
+        attempt
         phase
         startedAt
         endedAt
+        cluster
+        cacheStatus
+        outputs
+        error {
+          ...ErrorBox
+          message(maxLength: 20000)
+        }
+        logs {
+          name
+          uri
+        }
+        clusterEvents {
+          occurredAt
+          message
+          reason
+          warning
+        }
+        phaseTransitions {
+          phase
+          startedAt
+          endedAt
+        }
       }
     }
   }
 `);
 
-type Attempt = AttemptsData["attemptHistory"][number];
+type Attempt = NonNullable<AttemptsOfQuery["action"]>["attemptHistory"][number];
+
+interface Props {
+  id: ActionIdentifierInput;
+  /** How often the action changed. */
+  changes: number;
+}
 
 /** What happened in each attempt, the newest first. */
-export function Attempts({ action }: { action: FragmentType<typeof ActionAttemptsFragment> }) {
-  const { attemptHistory, name, error } = readFragment(ActionAttemptsFragment, action);
-  const last = attemptHistory.at(-1);
-  if (!attemptHistory.length) {
+export function Attempts({ id, changes }: Props) {
+  const [query, reload] = useQuery({ query: AttemptsOf, variables: { id } });
+  useReread(changes, query, reload);
+  const { data, error: problem } = query;
+  if (problem && !data) {
     return (
-      <EmptyNotice title="Nothing reported yet">Attempts are made of the executor&apos;s events.</EmptyNotice>
+      <ErrorNotice
+        title="The attempts could not be read"
+        problem={problemOf(problem)}
+        retry={() => reload()}
+      />
     );
   }
+  if (!data) return <LoadingNotice what="the attempts" />;
+  const { attemptHistory = [], error } = data.action ?? {};
+  const last = attemptHistory.at(-1);
+  if (!attemptHistory.length) {
+    return <EmptyNotice title="No attempts yet">The executor has reported nothing.</EmptyNotice>;
+  }
+  const isSaid = (attempt: Attempt): boolean => {
+    const said = readFragment(ErrorBoxFragment, attempt.error);
+    return attempt === last && said?.code === error?.code && said?.summary === error?.summary;
+  };
   return (
     <>
       {[...attemptHistory].reverse().map((attempt) => (
-        <AttemptView
-          key={attempt.attempt}
-          attempt={attempt}
-          name={name}
-          isSaid={attempt === last && attempt.error?.message === error?.message}
-        />
+        <AttemptView key={attempt.attempt} attempt={attempt} name={id.name} isSaid={isSaid(attempt)} />
       ))}
     </>
   );
@@ -93,7 +115,13 @@ function AttemptView({ attempt, name, isSaid }: ViewProps) {
           <span className="faint">cache {words(attempt.cacheStatus).toLowerCase()}</span>
         ) : null}
       </div>
-      {error && !isSaid ? <ErrorBox error={error} label="Error of the attempt" /> : null}
+      {error && !isSaid ? (
+        <ErrorBox
+          error={readFragment(ErrorBoxFragment, error)}
+          message={error.message}
+          label="Error of the attempt"
+        />
+      ) : null}
       {logs.length ? (
         <>
           <h4 className={classes.part}>Logs</h4>

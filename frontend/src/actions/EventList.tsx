@@ -1,48 +1,70 @@
 import { Button } from "@mantine/core";
-import { type FragmentType, graphql, readFragment } from "../gql";
+import { useState } from "react";
+import { useQuery } from "urql";
+import { graphql } from "../gql";
+import type { ActionIdentifierInput } from "../gql/graphql";
+import { problemOf } from "../live/errors";
+import { useReread } from "../live/useReread";
 import { JsonView } from "../ui/JsonView";
-import { EmptyNotice } from "../ui/notices";
+import { EmptyNotice, ErrorNotice, LoadingNotice } from "../ui/notices";
 import { PhaseBadge } from "../ui/PhaseBadge";
 import { Time } from "../ui/Time";
 import classes from "./ActionPanel.module.css";
 
-const ActionEventsFragment = graphql(`
-  fragment ActionEvents on Action {
-    name
-    events(last: $events) {
-      pageInfo {
-        hasPreviousPage
-      }
-      nodes {
-        id
-        attempt
-        phase
-        version
-        occurredAt
-        reportedAt
-        info
-        error {
-          message
+const EventsOf = graphql(`
+  query EventsOf($id: ActionIdentifierInput!, $last: Int!) {
+    action(id: $id) {
+      id
+      events(last: $last) {
+        pageInfo {
+          hasPreviousPage
         }
-        clusterEvents {
-          message
-          reason
+        nodes {
+          id
+          attempt
+          phase
+          version
+          occurredAt
+          reportedAt
+          info
+          error {
+            code
+            summary
+          }
+          clusterEvents {
+            message
+            reason
+          }
         }
       }
     }
   }
 `);
 
+/** How many events are shown at first, and how many at most. */
+const FIRST = 50;
+const MOST = 1_000;
+
 interface Props {
-  action: FragmentType<typeof ActionEventsFragment>;
-  /** Shows more from further back, where that is possible. */
-  more: (() => void) | null;
+  id: ActionIdentifierInput;
+  /** How often the action changed. */
+  changes: number;
 }
 
 /** What the executor reported, the newest first. */
-export function EventList({ action, more }: Props) {
-  const { events, name } = readFragment(ActionEventsFragment, action);
-  if (!events.nodes.length) return <EmptyNotice title="No events yet" />;
+export function EventList({ id, changes }: Props) {
+  const [last, setLast] = useState(FIRST);
+  const [query, reload] = useQuery({ query: EventsOf, variables: { id, last } });
+  useReread(changes, query, reload);
+  const { data, error } = query;
+  if (error && !data) {
+    return (
+      <ErrorNotice title="The events could not be read" problem={problemOf(error)} retry={() => reload()} />
+    );
+  }
+  if (!data) return <LoadingNotice what="the events" />;
+  const events = data.action?.events;
+  if (!events?.nodes.length) return <EmptyNotice title="No events yet" />;
   return (
     <>
       <ol className={classes.events} reversed>
@@ -63,7 +85,8 @@ export function EventList({ action, more }: Props) {
             </div>
             {event.error ? (
               <p className={classes.eventText} data-bad>
-                {event.error.message}
+                {event.error.code ? `${event.error.code}: ` : ""}
+                {event.error.summary}
               </p>
             ) : null}
             {event.clusterEvents.map((said, index) => (
@@ -75,15 +98,15 @@ export function EventList({ action, more }: Props) {
             {event.info != null ? (
               <details className={classes.more}>
                 <summary>Info</summary>
-                <JsonView value={event.info} name={`info of ${name}`} />
+                <JsonView value={event.info} name={`info of ${id.name}`} />
               </details>
             ) : null}
           </li>
         ))}
       </ol>
       {events.pageInfo.hasPreviousPage ? (
-        more ? (
-          <Button variant="subtle" size="xs" onClick={more}>
+        last < MOST ? (
+          <Button variant="subtle" size="xs" onClick={() => setLast(Math.min(MOST, last * 4))}>
             Show earlier events
           </Button>
         ) : (

@@ -18,7 +18,7 @@ export const ActionRowFragment = graphql(`
     endedAt
     error {
       code
-      message
+      summary
     }
     abort {
       state

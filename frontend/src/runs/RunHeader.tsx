@@ -3,13 +3,13 @@ import { Link } from "@tanstack/react-router";
 import { useState } from "react";
 import { AbortDialog } from "../aborts/AbortDialog";
 import { AbortNotice } from "../aborts/AbortNotice";
+import { ActionError } from "../actions/ActionError";
 import { type FragmentType, graphql, readFragment } from "../gql";
 import { useMayAbort } from "../live/access";
 import type { RunHeaderFragment as Run } from "../gql/graphql";
 import { copyText } from "../ui/copy";
 import { CopyButton } from "../ui/CopyButton";
 import { Duration } from "../ui/Duration";
-import { ErrorBox } from "../ui/ErrorBox";
 import { PhaseBadge } from "../ui/PhaseBadge";
 import { describeCounts, PhaseBar } from "../ui/PhaseBar";
 import { hasEnded, words } from "../ui/phases";
@@ -47,9 +47,7 @@ const RunHeaderFragment = graphql(`
       name
     }
     error {
-      kind
-      code
-      message
+      ...ErrorBox
     }
     abort {
       ...AbortNotice
@@ -74,6 +72,7 @@ export function RunHeader({ run: masked }: { run: FragmentType<typeof RunHeaderF
   const run = readFragment(RunHeaderFragment, masked);
   const [aborting, setAborting] = useState(false);
   const { project, domain, name } = run;
+  const rootId = { project, domain, runName: name, name: run.rootAction.name };
   const isAbortable = useMayAbort(project, domain) && !hasEnded(run.phase);
   return (
     <header className={classes.header}>
@@ -107,12 +106,12 @@ export function RunHeader({ run: masked }: { run: FragmentType<typeof RunHeaderF
       </div>
       {run.error ? (
         <div className={classes.notice}>
-          <ErrorBox error={run.error} label="What went wrong" />
+          <ActionError id={rootId} error={run.error} attempts={run.attempts} label="What went wrong" />
         </div>
       ) : null}
       {run.abort ? (
         <div className={classes.notice}>
-          <AbortNotice abort={run.abort} id={{ project, domain, runName: name, name: run.rootAction.name }} />
+          <AbortNotice abort={run.abort} id={rootId} />
         </div>
       ) : null}
       <div className={classes.progress}>

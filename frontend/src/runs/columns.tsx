@@ -63,11 +63,11 @@ export const columns = helper.columns([
     cell: (run) => (
       <>
         <RunLink run={run} />
-        <span className={`${classes.second} cut`} title={run.error?.message}>
+        <span className={`${classes.second} cut`} title={run.error?.summary}>
           {run.error ? (
             <span className={classes.error}>
               {run.error.code ? `${run.error.code}: ` : ""}
-              {run.error.message}
+              {run.error.summary}
             </span>
           ) : run.task ? (
             `${run.task.name} ${run.task.version}`

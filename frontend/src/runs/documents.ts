@@ -29,7 +29,7 @@ export const RunRowFragment = graphql(`
     }
     error {
       code
-      message
+      summary
     }
     createdAt
     triggeredAt

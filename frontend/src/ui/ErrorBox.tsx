@@ -1,19 +1,38 @@
+import { CopyButton } from "./CopyButton";
 import classes from "./ErrorBox.module.css";
 import { words } from "./phases";
 
 interface Props {
-  error: { kind: string; code?: string | null; message: string };
+  error: {
+    kind: string;
+    code?: string | null;
+    /** The line of the message that says most. */
+    summary: string;
+  };
+  /** The whole message, once it is read. */
+  message: string | undefined;
   label: string;
 }
 
-/** What went wrong in a run: whose fault it is, the code to look for, and the message as it was written. */
-export function ErrorBox({ error: { kind, code, message }, label }: Props) {
+/** Why something failed: the code and the telling line first, the whole message on demand. */
+export function ErrorBox({ error: { kind, code, summary }, message, label }: Props) {
+  const blame = `${words(kind).toLowerCase()} error`;
+  const lines = message?.trimEnd().split("\n").length ?? 1;
   return (
     <div className={classes.box} role="group" aria-label={label}>
-      <strong>
-        {words(kind)} error{code ? ` ${code}` : ""}
-      </strong>
-      <pre>{message}</pre>
+      <div className={classes.head}>
+        <strong>{code ? `${code} (${blame})` : words(blame)}</strong>
+        <CopyButton value={message ?? summary} what="error message" />
+      </div>
+      <p className={classes.summary}>{summary}</p>
+      {message !== undefined && message.trim() !== summary ? (
+        <details className={classes.whole}>
+          <summary>
+            {lines > 1 ? `Whole message (${lines.toLocaleString("en")} lines)` : "Whole message"}
+          </summary>
+          <pre tabIndex={0}>{message}</pre>
+        </details>
+      ) : null}
     </div>
   );
 }
