@@ -35,7 +35,7 @@ from graph.settings import Settings, split_origins, split_words
 from graph.sign_in import SignIn
 from graph.telemetry import Telemetry
 from graph.throttle import Throttle
-from graph.trusted import TrustedDocuments, read_documents
+from graph.trusted import TrustedDocuments, only_texts, read_documents
 from graph.webhook import Webhook
 from repo import ActionRepo, Permission, open_repository
 
@@ -134,9 +134,9 @@ def provider_of(settings: Settings) -> Provider:
     return Provider(rules, parse_rules(settings.oidc_grants))
 
 
-def _resolve(settings: Settings) -> Resolve | None:
+def _resolve(settings: Settings) -> Resolve:
     if not settings.trusted_documents:
-        return None
+        return only_texts
     documents = read_documents(settings.trusted_documents)
     return TrustedDocuments(documents, settings.max_query_tokens).resolve
 

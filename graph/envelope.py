@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from email.message import Message
@@ -28,6 +29,8 @@ is looked up line by line."""
 
 _LARGE = 256 * 1024
 """Bytes of a body from which on it takes milliseconds to look at."""
+
+_QUALITY = re.compile(r"\s*(0(\.\d*)?|1(\.0*)?)", re.ASCII)
 
 _NAMES = ("query", "variables", "operationName", "extensions")
 _QUOTED = tuple(f'"{name}"'.encode() for name in _NAMES)
@@ -62,11 +65,23 @@ class Parameters:
 
 def negotiate(request: Request, offers: Sequence[str]) -> str:
     """The offer that the client likes best, the first one where it does not mind. Raises RequestRefused."""
-    return _best(", ".join(request.headers.getlist("accept")).lower(), tuple(offers))
+    best = _best(_accept(request), tuple(offers))
+    if best is None:
+        raise RequestRefused(406, "NOT_ACCEPTABLE", f"Answers are {' or '.join(offers)}; accept one of them.")
+    return best
+
+
+def accepts(request: Request, media_type: str) -> bool:
+    """Whether the client takes an answer of this media type, be it not the one that it likes best."""
+    return _best(_accept(request), (media_type,)) is not None
+
+
+def _accept(request: Request) -> str:
+    return ", ".join(request.headers.getlist("accept")).lower()
 
 
 @lru_cache
-def _best(accept: str, offers: tuple[str, ...]) -> str:
+def _best(accept: str, offers: tuple[str, ...]) -> str | None:
     liked: dict[str, tuple[float, int]] = {}
     for position, text in enumerate(accept.split(",")):
         name, *parameters = (part.strip() for part in text.split(";"))
@@ -81,18 +96,14 @@ def _best(accept: str, offers: tuple[str, ...]) -> str:
         return next((liked[name] for name in ranges if name in liked), (0.0, 0))
 
     best = max(offers, key=preference)
-    if not preference(best)[0] > 0:
-        raise RequestRefused(406, "NOT_ACCEPTABLE", f"Answers are {' or '.join(offers)}; accept one of them.")
-    return best
+    return best if preference(best)[0] > 0 else None
 
 
 def _quality(parameters: list[str]) -> float:
     for parameter in parameters:
-        if parameter.startswith("q="):
-            try:
-                return float(parameter[2:])
-            except ValueError:
-                return 0.0
+        name, _, value = parameter.partition("=")
+        if name.rstrip() == "q":
+            return float(value) if _QUALITY.fullmatch(value.strip()) else 0.0
     return 1.0
 
 
@@ -101,7 +112,7 @@ Resolve = Callable[[dict[str, Any]], None]
 
 
 async def read_parameters(
-    request: Request, max_body_bytes: int, turn: asyncio.Lock, resolve: Resolve | None = None
+    request: Request, max_body_bytes: int, turn: asyncio.Lock, resolve: Resolve
 ) -> Parameters:
     """What a GET has in its URL and a POST in its JSON body. Large bodies take their `turn`, and another
     thread looks at them, which leaves this one to those who are served meanwhile. Raises RequestRefused."""
@@ -117,8 +128,7 @@ async def read_parameters(
                 found = await asyncio.to_thread(_parse_body, body)
         else:
             found = _parse_body(body)
-    if resolve is not None:
-        resolve(found)
+    resolve(found)
     return check_parameters(found, is_large)
 
 
@@ -134,7 +144,8 @@ def check_parameters(found: dict[str, Any], are_large: bool = False) -> Paramete
     if operation_name is not None and not isinstance(operation_name, str):
         raise _bad_request("`operationName` must be a string or null.")
     variables, extensions = _object(found, "variables"), _object(found, "extensions")
-    return Parameters(query, variables, operation_name, extensions, are_large)
+    # Some clients send an empty name for none.
+    return Parameters(query, variables, operation_name or None, extensions, are_large)
 
 
 def _from_url(request: Request) -> dict[str, Any]:

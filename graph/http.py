@@ -28,6 +28,7 @@ from graph.envelope import (
     Parameters,
     RequestRefused,
     Resolve,
+    accepts,
     negotiate,
     read_parameters,
 )
@@ -38,6 +39,7 @@ from graph.gate import Gate
 from graph.live import Ask, Live
 from graph.telemetry import REQUEST_ID, Call, Telemetry
 from graph.throttle import Connection, Throttle
+from graph.trusted import only_texts
 from graph.websocket import CONNECTION, Socket, WebSocketHandler
 
 ANSWERS = (JSON, GRAPHQL_RESPONSE, EVENT_STREAM)
@@ -48,6 +50,9 @@ ALLOWED = {
     "GET": {OperationType.QUERY},
     "POST": {OperationType.QUERY, OperationType.MUTATION},
 }
+
+_PING = ": ping\n\n"
+"""A comment in a stream of events: it says that the connection is still there."""
 
 _VARY = (b"vary", b"Accept")
 
@@ -79,7 +84,7 @@ class GraphQLEndpoint(GraphQL[object, None]):
         allowed_origins: Sequence[str] = (),
         telemetry: Telemetry | None = None,
         throttle: Throttle | None = None,
-        resolve: Resolve | None = None,
+        resolve: Resolve = only_texts,
     ) -> None:
         super().__init__(
             engine.schema,
@@ -151,9 +156,16 @@ class GraphQLEndpoint(GraphQL[object, None]):
         parameters = await read_parameters(request, self._max_body_bytes, self._turn, self.resolve)
         context = await self.new_context(request, caller)
         if media_type == EVENT_STREAM:
-            call.transport = "sse"
             return self._stream(request, call, caller, parameters, context)
-        answer = await self._execute(request.method, parameters, context)
+        try:
+            answer = await self._execute(request.method, parameters, context)
+        except InvalidOperationTypeError as error:
+            if error.operation_type is not OperationType.SUBSCRIPTION:
+                raise _not_allowed("Mutations are sent by POST.", "POST") from None
+            if accepts(request, EVENT_STREAM):
+                return self._stream(request, call, caller, parameters, context)
+            message = f"A subscription is answered as {EVENT_STREAM} or over a websocket; accept one."
+            raise RequestRefused(406, "NOT_ACCEPTABLE", message) from None
         response = self._answer(answer, media_type)
         call.executed = answer.has_data
         if answer.errors:
@@ -181,11 +193,6 @@ class GraphQLEndpoint(GraphQL[object, None]):
         except CannotGetOperationTypeError as error:
             body = formatted(ExecutionResult(data=None, errors=[no_such_operation(error)]))
             return Answer(encode(body), [no_such_operation(error)], has_data=False)
-        except InvalidOperationTypeError as error:
-            if error.operation_type is OperationType.SUBSCRIPTION:
-                message = f"A subscription is answered as {EVENT_STREAM} or over a websocket; accept one."
-                raise RequestRefused(406, "NOT_ACCEPTABLE", message) from None
-            raise _not_allowed("Mutations are sent by POST.", "POST") from None
 
     def _answer(self, answer: Answer, media_type: str) -> Response:
         # application/json says 200 also for what could not be executed: so wants the specification.
@@ -196,7 +203,7 @@ class GraphQLEndpoint(GraphQL[object, None]):
         self, request: Request, call: Call, caller: Caller, parameters: Parameters, context: object
     ) -> Response:
         """The "distinct connections" mode of the graphql-sse protocol: `next` per result, then `complete`."""
-
+        call.transport = "sse"
         ask = Ask(
             parameters.query,
             parameters.variables,
@@ -222,7 +229,7 @@ class GraphQLEndpoint(GraphQL[object, None]):
                 ask.is_large,
             )
 
-        async def events() -> AsyncGenerator[str, None]:
+        async def events() -> AsyncGenerator[Any, None]:
             gate: Gate = request.app.state.gate
             with gate.admit(caller) as admission:
                 try:
@@ -232,19 +239,19 @@ class GraphQLEndpoint(GraphQL[object, None]):
                     ):
                         async for piece in guarded:
                             call.gave(piece)
-                            yield _next_event(piece.body)
+                            yield _event(b"next", piece.body)
                             if piece.errors:
                                 break
                 except RequestRefused as refusal:
                     call.note_codes([refusal.code])
-                    yield _next_event(encode(_errors(refusal)))
+                    yield _event(b"next", encode(_errors(refusal)))
                 finally:
                     call.end(self.known(ask.query, ask.operation_name, call), 200)
-            yield self._events.encode_complete()
+            yield _event(b"complete")
 
         stream = merge_stream_with_heartbeat(
             events,
-            lambda: self._events.heartbeat_message(self.encode_json),
+            lambda: _PING,
             self._events.heartbeat_interval,
             send_initial_heartbeat=False,
         )
@@ -270,8 +277,9 @@ def _of_the_api(response: Response) -> Response:
     return response
 
 
-def _next_event(body: bytes) -> str:
-    return f"event: next\r\ndata: {body.decode()}\r\n\r\n"
+def _event(kind: bytes, data: bytes = b"") -> bytes:
+    """A server-sent event. Its lines end with LF, since some clients look for two of them in a row."""
+    return b"event: %b\ndata: %b\n\n" % (kind, data)
 
 
 def _errors(refusal: RequestRefused) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from graphql import (
 )
 from graphql.language.visitor import REMOVE
 
-from graph.envelope import RequestRefused
+from graph.envelope import MAX_QUERY_LENGTH, RequestRefused
 
 PAGE = "page"
 """What the setting says where the page's own documents are all that there are."""
@@ -32,6 +32,41 @@ _LONGEST_KNOWN = 16 * 1024
 """How many texts are known to be fine, and how long they are at the most."""
 
 _HASH = "sha256:"
+
+
+def only_texts(found: dict[str, Any]) -> None:
+    """A `Resolve` for a server that knows no documents by their hashes."""
+    if not found.get("query") and hash_of_document(found) is not None:
+        # Clients compare this very message, and send the text next; some read it only with status 200.
+        raise RequestRefused(200, "PERSISTED_QUERY_NOT_SUPPORTED", "PersistedQueryNotSupported")
+    check_hash(found)
+
+
+def hash_of_document(found: dict[str, Any]) -> str | None:
+    """The hash by which a client names a document: `documentId`, or that of a persisted query."""
+    name = found.get("documentId")
+    return name if isinstance(name, str) else _persisted_hash(found) if name is None else None
+
+
+def check_hash(
+    found: dict[str, Any], is_known: Callable[[str, str], bool] = lambda hash, query: False
+) -> None:
+    """Raises RequestRefused for a text that is not the one of the persisted query given with it. `is_known`
+    says whether a text is known by a hash that is not its own."""
+    query, hash = found.get("query"), _persisted_hash(found)
+    if not isinstance(query, str) or not query or hash is None or len(query) > MAX_QUERY_LENGTH:
+        return
+    digest = hashlib.sha256(query.encode(errors="surrogatepass")).hexdigest()
+    if digest != hash.lower() and not is_known(hash, query):
+        text = "`extensions.persistedQuery.sha256Hash` is not the SHA-256 hash of `query`."
+        raise RequestRefused(400, "BAD_REQUEST", text)
+
+
+def _persisted_hash(found: dict[str, Any]) -> str | None:
+    extensions = found.get("extensions")
+    persisted = extensions.get("persistedQuery") if isinstance(extensions, dict) else None
+    hash = persisted.get("sha256Hash") if isinstance(persisted, dict) else None
+    return hash if isinstance(hash, str) else None
 
 
 class TrustedDocuments:
@@ -51,19 +86,22 @@ class TrustedDocuments:
         """Set the text of a request that only names its document. Raises RequestRefused for what is not
         among them."""
         query = found.get("query")
-        if query is None:
+        if query is None or query == "":
             found["query"] = self._named(found)
-        elif isinstance(query, str) and query and not self._is_trusted(query):
+            return
+        if isinstance(query, str) and not self._is_trusted(query):
             text = "This server executes only documents that it knows, and this is none of them."
             raise RequestRefused(403, "QUERY_NOT_IN_SAFELIST", text)
+        # Clients add to the text that was hashed when they were built.
+        check_hash(found, self._is_other_text_of)
+
+    def _is_other_text_of(self, hash: str, query: str) -> bool:
+        known = self._by_hash.get(hash.removeprefix(_HASH))
+        return known is not None and canonical(parse(known)) == canonical(parse(query))
 
     def _named(self, found: dict[str, Any]) -> str:
-        name = found.get("documentId")
+        name = hash_of_document(found)
         if name is None:
-            extensions = found.get("extensions")
-            named = extensions.get("persistedQuery") if isinstance(extensions, dict) else None
-            name = named.get("sha256Hash") if isinstance(named, dict) else None
-        if not isinstance(name, str):
             text = "Give the text of a document as `query`, or its hash as `documentId`."
             raise RequestRefused(400, "BAD_REQUEST", text)
         query = self._by_hash.get(name.removeprefix(_HASH))

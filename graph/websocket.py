@@ -142,9 +142,8 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler[object, None]):
         view: Any = self.view
         payload: Any = message["payload"]
         try:
-            if view.resolve is not None:
-                view.resolve(payload)
-            check_parameters(payload)
+            view.resolve(payload)
+            payload["operationName"] = check_parameters(payload).operation_name
         except RequestRefused as refusal:
             return _error(refusal)
         limit = self.max_subscriptions_per_connection

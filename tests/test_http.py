@@ -1,6 +1,7 @@
 """GraphQL over HTTP: what is answered to requests, good and bad."""
 
 import gzip
+import hashlib
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -110,9 +111,114 @@ async def test_a_mutation_by_get_as_events_is_not_executed(toy: httpx2.AsyncClie
     assert "touch" not in response.text
 
 
-async def test_a_subscription_as_plain_json_is_refused(toy: httpx2.AsyncClient) -> None:
-    response = await toy.post("/graphql", json={"query": "subscription { count(to: 2) }"})
+OF_URQL = "application/graphql-response+json, application/graphql+json, application/json"
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "text/event-stream",
+        f"{JSON}, text/event-stream",
+        f"text/event-stream, {JSON}",
+        f"{OF_URQL}, text/event-stream, multipart/mixed",
+        f"{JSON};q=1.0, TEXT/Event-Stream;q=0.1",
+        f"{JSON}, text/*;q=0.001",
+        f"{JSON}, */*;q=0.5",
+        "*/*",
+        None,
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_subscription_is_answered_as_events_wherever_a_client_takes_them(
+    toy: httpx2.AsyncClient, method: str, accept: str | None
+) -> None:
+    toy.headers.pop("accept")
+    query = {"query": "subscription { count(to: 1) }"}
+    given: dict[str, Any] = {"json": query} if method == "POST" else {"params": query}
+    response = await toy.request(method, "/graphql", headers={"accept": accept} if accept else {}, **given)
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("text/event-stream")
+    assert '{"data":{"count":1}}' in response.text
+    assert response.headers["vary"] == "Accept"
+
+
+@pytest.mark.parametrize(
+    "accept", [JSON, OF_URQL, "application/*", "*/*, text/event-stream;q=0", f"{JSON}, text/*;q=0"]
+)
+async def test_a_subscription_as_plain_json_is_refused(toy: httpx2.AsyncClient, accept: str) -> None:
+    query = {"query": "subscription { count(to: 2) }"}
+    response = await toy.post("/graphql", json=query, headers={"accept": accept})
     assert error_of(response) == (406, "NOT_ACCEPTABLE")
+
+
+@pytest.mark.parametrize(
+    ("accept", "expected"),
+    [
+        (f"{JSON}, text/event-stream", JSON),
+        (f"{JSON};q=0.5, text/event-stream;q=0.4, */*;q=0.1", JSON),
+        (f"text/event-stream, {JSON}", "text/event-stream"),
+        (f"{JSON};q=0.4, text/event-stream;q=0.5", "text/event-stream"),
+        (f"{JSON};q=nan, text/event-stream;q=0.5", "text/event-stream"),
+        (f"{JSON};q=0.3, {GRAPHQL_RESPONSE};q=inf", JSON),
+        (f"{JSON}; charset=utf-8 ; q = 0.3, {GRAPHQL_RESPONSE};q=0.2", JSON),
+    ],
+)
+async def test_a_query_is_answered_as_what_the_client_likes_best(
+    toy: httpx2.AsyncClient, accept: str, expected: str
+) -> None:
+    response = await toy.post("/graphql", json=HELLO, headers={"accept": accept})
+    assert response.headers["content-type"].removesuffix("; charset=utf-8") == expected
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("accept", [JSON, "text/event-stream"])
+async def test_an_empty_name_of_an_operation_is_none(
+    toy: httpx2.AsyncClient, method: str, accept: str
+) -> None:
+    body = {"query": "query Q { hello }", "operationName": ""}
+    given: dict[str, Any] = {"json": body} if method == "POST" else {"params": body}
+    response = await toy.request(method, "/graphql", headers={"accept": accept}, **given)
+    assert '{"data":{"hello":"Hello, world"}}' in response.text
+
+
+HASH = hashlib.sha256(b"{ hello }").hexdigest()
+
+
+def persisted(**found: Any) -> dict[str, Any]:
+    return {"extensions": {"persistedQuery": {"version": 1, **found}}}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        persisted(sha256Hash=HASH),
+        {"query": "", **persisted(sha256Hash=HASH)},
+        {"query": None, **persisted(sha256Hash=HASH)},
+        {"documentId": HASH},
+        {"query": "", "documentId": HASH},
+    ],
+)
+@pytest.mark.parametrize("accept", [JSON, GRAPHQL_RESPONSE, "text/event-stream"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_who_only_names_a_document_is_told_to_send_it(
+    toy: httpx2.AsyncClient, method: str, accept: str, body: dict[str, Any]
+) -> None:
+    in_url = {name: value if isinstance(value, str) else json.dumps(value) for name, value in body.items()}
+    if in_url.get("query") == "null":
+        del in_url["query"]
+    given: dict[str, Any] = {"json": body} if method == "POST" else {"params": in_url}
+    response = await toy.request(method, "/graphql", headers={"accept": accept}, **given)
+    assert error_of(response) == (200, "PERSISTED_QUERY_NOT_SUPPORTED")
+    assert response.json()["errors"][0]["message"] == "PersistedQueryNotSupported"
+
+
+async def test_a_text_is_executed_beside_its_own_hash_only(toy: httpx2.AsyncClient) -> None:
+    for hash in (HASH, HASH.upper()):
+        fine = await toy.post("/graphql", json={"query": "{ hello }", **persisted(sha256Hash=hash)})
+        assert fine.json() == {"data": {"hello": "Hello, world"}}
+    response = await toy.post("/graphql", json={"query": "{ missing }", **persisted(sha256Hash=HASH)})
+    assert error_of(response) == (400, "BAD_REQUEST")
+    assert "is not the SHA-256 hash of `query`" in response.text
 
 
 @pytest.mark.parametrize(
@@ -310,10 +416,10 @@ async def test_events_are_each_result_and_then_the_end(toy: httpx2.AsyncClient) 
         json={"query": "subscription { count(to: 2) }"},
         headers={"accept": "text/event-stream"},
     )
-    assert response.text.split("\r\n\r\n") == [
-        'event: next\r\ndata: {"data":{"count":1}}',
-        'event: next\r\ndata: {"data":{"count":2}}',
-        "event: complete\r\ndata: ",
+    assert response.text.split("\n\n") == [
+        'event: next\ndata: {"data":{"count":1}}',
+        'event: next\ndata: {"data":{"count":2}}',
+        "event: complete\ndata: ",
         "",
     ]
     assert response.headers["cache-control"] == "no-cache, no-transform"

@@ -45,6 +45,18 @@ def test_the_graphql_sse_client_gets_every_result(url: str, query: str, results:
     assert [json.loads(line) for line in run_node("events.js", url, query).splitlines()] == results
 
 
+@pytest.mark.parametrize(
+    ("query", "results"),
+    [
+        ("{ hello }", [{"hello": "Hello, world"}]),
+        ("subscription { count(to: 3) }", [{"count": number} for number in (1, 2, 3)]),
+    ],
+)
+def test_urql_gets_every_result_over_http(url: str, query: str, results: list[object]) -> None:
+    lines = [json.loads(line) for line in run_node("urql.js", url, query).splitlines()]
+    assert lines == [{"data": result} for result in results]
+
+
 def test_the_graphql_sse_client_gets_what_is_wrong_with_a_query(url: str) -> None:
     [result] = [json.loads(line) for line in run_node("events.js", url, "{ nothing }").splitlines()]
     assert "data" not in result

@@ -96,8 +96,20 @@ async def test_a_document_of_the_list_is_executed_by_its_text_or_its_hash(client
     persisted = {"persistedQuery": {"version": 1, "sha256Hash": HASH}}
     assert await outcome(client, extensions=persisted, operationName="Names") == fine
     assert await outcome(client, query=OURS, extensions=persisted) == fine
+    assert await outcome(client, query="", documentId=HASH) == fine
+    assert await outcome(client, query="", extensions=persisted, operationName="") == fine
     answer = await client.get("/graphql", params={"documentId": HASH, "variables": '{"n": 1}'})
     assert answer.json()["data"] == {"runs": {"nodes": []}}
+
+
+@ONLY_SQLITE
+async def test_a_text_beside_the_hash_of_another_document_is_refused(client: GraphQLClient) -> None:
+    def named(text: str) -> dict[str, Any]:
+        return {"persistedQuery": {"version": 1, "sha256Hash": hashlib.sha256(text.encode()).hexdigest()}}
+
+    assert (await outcome(client, query=as_urql_sends(OURS), extensions=named(OURS)))[0] == 200
+    for hash in (LIVE, "{ unknown }"):
+        assert await outcome(client, query=OURS, extensions=named(hash)) == (400, "BAD_REQUEST")
 
 
 @ONLY_SQLITE

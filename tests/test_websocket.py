@@ -59,6 +59,13 @@ async def test_queries_and_mutations_have_one_result(url: str, query: str, value
         await socket.completes("a")
 
 
+async def test_an_empty_name_of_an_operation_is_none(url: str) -> None:
+    async with connected(url) as socket:
+        payload = {"query": "query Q { hello }", "operationName": ""}
+        await socket.send({"type": "subscribe", "id": "1", "payload": payload})
+        assert await socket.data("1") == "Hello, world"
+
+
 async def test_operations_on_one_socket_run_side_by_side(url: str) -> None:
     async with connected(url) as socket:
         await socket.subscribe("quiet", QUIET)
@@ -193,6 +200,9 @@ async def test_a_message_of_the_largest_size_is_read(url: str) -> None:
             "BAD_USER_INPUT",
         ),
         ({"query": "subscription ($to: Int!) { count(to: $to) }"}, "BAD_USER_INPUT"),
+        ({"query": "", "documentId": "x"}, "PERSISTED_QUERY_NOT_SUPPORTED"),
+        ({"extensions": {"persistedQuery": {"sha256Hash": "x"}}}, "PERSISTED_QUERY_NOT_SUPPORTED"),
+        ({"query": "{ hello }", "extensions": {"persistedQuery": {"sha256Hash": "x"}}}, "BAD_REQUEST"),
     ],
 )
 async def test_what_is_wrong_with_one_operation_does_not_end_the_others(

@@ -69,9 +69,7 @@ async def fill(repository: ActionRepo, project: str = "p", domain: str = "d") ->
                 attempt,
                 phase,
                 now,
-                error=ActionError(ErrorKind.USER, "no\n" * 20 + "the end", "E1")
-                if phase is ActionPhase.FAILED
-                else None,
+                error=error if phase is ActionPhase.FAILED else None,
                 logs=(LogLink("out", "file:///log"),),
                 outputs={"k": 1},
                 cluster="c" if i % 2 else None,
