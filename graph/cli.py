@@ -100,6 +100,22 @@ def migrate() -> None:
 
 
 @app.command()
+def restored() -> None:
+    """Say that the database was restored from a backup: everybody who watches begins anew (RESYNC).
+
+    Servers notice a failover and nearly every restore by themselves; docs/upgrades-and-backup.md says which
+    not. It never does harm. Servers may run meanwhile. It brings the database to the newest schema first.
+    """
+    settings = read_settings()
+    _migrate(settings)
+    try:
+        asyncio.run(repo.mark_restored(settings.database_url))
+    except repo.DatabaseUnavailable as error:
+        fail(str(error))
+    typer.echo("everybody who watches begins anew; cursors from before are not honoured any more")
+
+
+@app.command()
 def prune(
     older_than: Annotated[str, typer.Option(help="How long ago a run has ended: 12h, 90d or 26w.")],
     project: Annotated[str | None, typer.Option(help="Only runs of this project.")] = None,

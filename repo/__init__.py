@@ -71,6 +71,7 @@ from repo.phases import (
     RunSource,
 )
 from repo.pruning import Pruned
+from repo.restored import mark_restored
 from repo.rows import Column, Holds, Layout, Rows
 from repo.summaries import Durations, TaskKey, TaskSummary
 from repo.watch import Frame, FrameKind, Progress, Shown, WatchFigures
@@ -163,6 +164,7 @@ __all__ = [
     "check_database_url",
     "examine_bus",
     "examine_database",
+    "mark_restored",
     "merge_attempts",
     "migrate",
     "open_repository",

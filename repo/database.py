@@ -64,7 +64,8 @@ from sqlalchemy.types import TypeEngine
 
 from repo.drivers import AWAY, Driver, Found, Postgres, Prepared, Run, Sqlite, StatementStopped
 from repo.errors import DatabaseUnavailable, InvalidArgument, TookTooLong
-from repo.positions import Position
+from repo.incarnations import Incarnations
+from repo.positions import Incarnation, Position
 from repo.rows import Column, Holds
 
 T = TypeVar("T")
@@ -443,8 +444,7 @@ class Moment:
 
     position: Position
     """What is seen here."""
-    start: object
-    """Which start of the database server it is of."""
+    _incarnations: Incarnations
     _run: Run
     _prepare: Callable[[Hashable, Callable[[], Select[Any]], Mapping[str, Any]], Prepared]
 
@@ -452,6 +452,10 @@ class Moment:
         """As `Database.fetch`."""
         prepared = self._prepare(key, make, values)
         return Found(prepared, await self._run(prepared.text, prepared.arguments(values)))
+
+    async def incarnations(self) -> list[Incarnation]:
+        """Those of the database that are known, the first one first: the last one is that of now."""
+        return await self._incarnations.all(self._run)
 
 
 @dataclass(frozen=True, slots=True)
@@ -516,6 +520,7 @@ class Database:
         # Whoever watches does not wait behind those who ask.
         self._looker = self._make_driver(parsed, 2, connect)
         self._prepared: OrderedDict[Hashable, Prepared] = OrderedDict()
+        self._incarnations = Incarnations(self.is_sqlite)
         if self.is_sqlite:
             event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
             event.listen(self.engine.sync_engine, "begin", _begin_sqlite)
@@ -634,12 +639,23 @@ class Database:
                 limit.cancel()
 
     @asynccontextmanager
-    async def snapshot(self) -> AsyncIterator["Moment"]:
-        """The database at one moment."""
+    async def snapshot(self, last: Position | None = None) -> AsyncIterator["Moment"]:
+        """The database at one moment. Where it has gone back behind the `last` position that was read here,
+        without another incarnation, it was restored in a way that nothing else tells: one begins."""
         with _saying_when_away(), self._note_read():
-            async with self._looker.moment() as run:
-                position, start = await self._position(run)
-                yield Moment(position, start, run, self._prepare)
+            while True:
+                async with self._looker.moment() as run:
+                    position = await self._incarnations.position(run)
+                    is_back = (
+                        position is not None
+                        and last is not None
+                        and position.incarnation == last.incarnation
+                        and not last.is_before(position)
+                    )
+                    if position is not None and not is_back:
+                        yield Moment(position, self._incarnations, run, self._prepare)
+                        return
+                await self._begin_incarnation(position.incarnation if position else None)
 
     @contextmanager
     def _note_read(self) -> Iterator[None]:
@@ -660,40 +676,15 @@ class Database:
         finally:
             self._calls -= 1
 
-    async def _position(self, run: Run) -> tuple[Position, object]:
-        if self.is_sqlite:
-            ((value,),) = await run("SELECT value FROM transaction_counter")
-            return Position(value + 1), None
-        ((seen, start),) = await run("SELECT CAST(pg_current_snapshot() AS TEXT), pg_postmaster_start_time()")
-        _, upper, running = seen.split(":")
-        return Position(int(upper), frozenset(map(int, filter(None, running.split(","))))), start
+    async def lose(self) -> None:
+        """Let nothing count as seen that anybody has seen: all who watch begin anew."""
+        async with self.snapshot() as moment:
+            newest = moment.position.incarnation
+        await self._begin_incarnation(newest)
 
-    async def first_transaction(self) -> int:
-        """The number of the first transaction since PostgreSQL was started, or a higher one where that is
-        long ago. After a crash it gives numbers again whose transactions had not come into its log: those
-        that were rolled back, or committed without having changed anything, just before."""
-        with _saying_when_away():
-            ((text,),) = await self._looker.run("SELECT next_xid FROM pg_control_checkpoint()")
-        cycle, _, number = text.partition(":")
-        return (int(cycle) << 32) + int(number)
-
-    async def epoch(self) -> str:
-        """Which life of the database this is: transactions of another one say nothing about this one.
-
-        Another cluster, another database in it, and another timeline after a restore are other lives.
-        """
-        if self.is_sqlite:
-            query = "SELECT epoch FROM transaction_counter"
-        else:
-            query = (
-                "SELECT concat_ws('-', system_identifier,"
-                " substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8),"
-                " (SELECT oid FROM pg_database WHERE datname = current_database()))"
-                " FROM pg_control_system()"
-            )
-        with _saying_when_away():
-            ((epoch,),) = await self._looker.run(query)
-        return str(epoch)
+    async def _begin_incarnation(self, lost_after: str | None = None) -> None:
+        async with self._turn, self._writer.begin() as connection:
+            await self._incarnations.begin(connection, lost_after)
 
     async def write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """What `work` returns, committed as one transaction; nothing of it is kept if it raises.
@@ -715,8 +706,13 @@ class Database:
         for attempt in range(1, _ATTEMPTS_AT_A_WRITE + 1):
             try:
                 with _saying_when_away(), self._note_call():
-                    async with self._turn, self._writer.begin() as connection:
-                        result = await work(connection)
+                    async with self._turn, self._writer.connect() as connection:
+                        if not self._incarnations.is_checked(connection):
+                            async with connection.begin():
+                                await self._incarnations.begin(connection)
+                            self._incarnations.note_checked(connection)
+                        async with connection.begin():
+                            result = await work(connection)
                 break
             except DBAPIError as error:
                 code = getattr(error.orig, "sqlstate", None)

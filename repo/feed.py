@@ -15,7 +15,7 @@ from repo.identifiers import ActionIdentifier
 from repo.listing import ACTION_COLUMNS, RUN_COLUMNS
 from repo.models import Action, ActionEvent, RemovedRun, Run
 from repo.phases import ActionPhase
-from repo.positions import Position
+from repo.positions import Incarnation, Position
 from repo.tables import action_events, actions, is_root, removal_horizon, removed_runs
 
 c = actions.c
@@ -82,10 +82,12 @@ class Look:
     def __init__(self, database: Database, moment: Moment) -> None:
         self.position = moment.position
         """What this look sees."""
-        self.start = moment.start
-        """Which start of the database server it is of."""
         self._database = database
         self._moment = moment
+
+    async def incarnations(self) -> list[Incarnation]:
+        """Those of the database that are known, the first one first."""
+        return await self._moment.incarnations()
 
     async def changed_rows(self, since: Position) -> list[Row] | None:
         """The actions written since; None where they are more than MOST_CHANGES."""
@@ -196,7 +198,7 @@ class Feed:
         self._database = database
 
     @asynccontextmanager
-    async def look(self) -> AsyncIterator[Look]:
-        """The database as it is now."""
-        async with self._database.snapshot() as moment:
+    async def look(self, last: Position | None = None) -> AsyncIterator[Look]:
+        """The database as it is now, after the `last` position that was read."""
+        async with self._database.snapshot(last) as moment:
             yield Look(self._database, moment)

@@ -23,7 +23,7 @@ from repo.feed import EventRow, Feed, Look, Row
 from repo.identifiers import ActionIdentifier
 from repo.matching import Verdict
 from repo.models import Action, ActionEvent, RemovedRun, Run
-from repo.positions import Position
+from repo.positions import Incarnation, Position, is_valid
 from repo.rows import Rows
 
 T = TypeVar("T")
@@ -138,10 +138,14 @@ class RowWatch:
         self.pending, self.removed = {}, {}
         return taken
 
+    def restart(self) -> None:
+        """What was sent may not be true any more: the watch begins anew."""
+        self.overflow()
+
     def begin(self) -> None:
         """Begin anew, with an empty mailbox."""
         self.take()
-        self.overflowed, self.floor = False, {}
+        self.overflowed, self.ended, self.floor = False, False, {}
 
     def note(self, entities: Sequence[Run | Action]) -> None:
         """Remember what a snapshot sent."""
@@ -168,8 +172,8 @@ class EventWatch:
     pending: list[ActionEvent] = field(default_factory=list)
     overflowed: bool = False
     """Events that came are not in the mailbox: they are read from the database instead."""
-    removed: bool = False
-    """The run may have been removed."""
+    must_restart: bool = False
+    """The run may have been removed, or events that were sent may be lost."""
     position: Position = Position(0)
     woken: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -189,14 +193,14 @@ class EventWatch:
             self.overflow()
         self.woken.set()
 
-    def remove(self) -> None:
-        """The run may have been removed: the watch begins anew, if it is still there."""
-        self.removed = True
+    def restart(self) -> None:
+        """What was sent may not be true any more: the watch begins anew, if the run is still there."""
+        self.must_restart = True
         self.overflow()
 
     def begin(self) -> None:
         """Begin anew, with an empty mailbox."""
-        self.pending, self.overflowed, self.removed = [], False, False
+        self.pending, self.overflowed, self.must_restart = [], False, False
 
     def overflow(self) -> None:
         """Keep none of what comes; the database does."""
@@ -233,6 +237,14 @@ class StateWatch:
         if len(self.pending) > MOST_PENDING:
             self.overflow()
         self.woken.set()
+
+    def restart(self) -> None:
+        """What was sent may not be true any more: the watch begins anew, if its run is still there."""
+        self.overflow()
+
+    def begin(self) -> None:
+        """Begin anew, with an empty mailbox."""
+        self.pending, self.overflowed = {}, False
 
     def overflow(self) -> None:
         """Give up on single changes: the watch begins anew."""
@@ -273,16 +285,10 @@ class Hub:
         self._reader: asyncio.Task[None] | None = None
         # Whoever watches first starts the reading, but it is not a part of what they ask for.
         self._context = copy_context()
-        self._epoch = ""
-        self._start: object = None
+        self._incarnations: list[Incarnation] = []
         self.figures = Figures()
         self.on_ring: set[Callable[[], None]] = set()
         """Who else is told that something was written, here or on another replica."""
-
-    @property
-    def epoch(self) -> str:
-        """Which life of the database the positions of this hub belong to."""
-        return self._epoch
 
     @property
     def lag(self) -> float:
@@ -316,8 +322,7 @@ class Hub:
         async with self._turn:
             if self._reader is None or self._reader.done():
                 async with self._looking() as look:
-                    self._epoch = await self._database.epoch()
-                    self._position, self._start = look.position, look.start
+                    self._position, self._incarnations = look.position, await look.incarnations()
                 self.figures.seen_at = time.monotonic()
                 self._reader = asyncio.create_task(self._read(), context=self._context.copy())
             watch.position = self._position
@@ -333,17 +338,20 @@ class Hub:
             self._reader.cancel()
             await asyncio.gather(self._reader, return_exceptions=True)
 
-    async def replay(self, watch: RowWatch | StateWatch, since: Position) -> None:
-        """Put into the mailbox what was written since: a client was there before, and comes back."""
+    async def resume(self, watch: Watch, since: Position) -> bool:
+        """Continue a watch where its client was before: what was written since comes into the mailbox, but
+        events, which the database has. False where something that was seen then, or removed since, is not
+        known any more: the watch has to begin anew, and everything after `watch.position` comes."""
         async with self._turn, self._looking() as look:
             await self._advance(look)
+            watch.begin()
+            if not is_valid(since, self._incarnations) or not since.is_before(look.position):
+                return False
+            if isinstance(watch, EventWatch):
+                removed = await look.removed_runs(since)
+                return removed is not None and all(run.run_key != watch.run_key for run in removed)
             await self._deliver(look, since, {watch})
-
-    async def may_have_removed(self, run_key: bytes, since: Position) -> bool:
-        """Whether the run was removed since, as far as is still known."""
-        async with self._turn, self._looking() as look:
-            removed = await look.removed_runs(since)
-        return removed is None or any(run.run_key == run_key for run in removed)
+            return True
 
     async def look_now(self) -> bool:
         """Look, and put what is new into all mailboxes; whether there was anything."""
@@ -354,22 +362,31 @@ class Hub:
     async def _looking(self) -> AsyncIterator[Look]:
         """A look that does not wait for ever: a link may be dead without anybody having said so."""
         try:
-            async with asyncio.timeout(_LOOK_WITHIN), self._feed.look() as look:
+            async with asyncio.timeout(_LOOK_WITHIN), self._feed.look(self._position) as look:
                 yield look
         except TimeoutError as error:
             raise DatabaseUnavailable("the database does not answer") from error
 
     async def _advance(self, look: Look) -> bool:
-        if look.start != self._start:
-            # What the numbers stood for that are given again was seen, what they stand for now was not.
-            self._position = self._position.below(await self._database.first_transaction())
-            self._start = look.start
+        if look.position.incarnation != self._position.incarnation:
+            await self._enter(look)
         found = await self._deliver(look, self._position, self._watches)
         self._position = look.position
         for watch in self._watches:
             watch.position = look.position
         self.figures.seen_at = time.monotonic()
         return found
+
+    async def _enter(self, look: Look) -> None:
+        """Another incarnation of the database has begun. Where something is lost that was seen in the one
+        before, nobody can tell what of it was sent to whom: all watches begin anew."""
+        self._incarnations = await look.incarnations()
+        if is_valid(self._position, self._incarnations):
+            return
+        logger.warning("the database has lost what was read before: all watches begin anew")
+        self._position = look.position
+        for watch in self._watches:
+            watch.restart()
 
     async def _read(self) -> None:
         failures = 0
@@ -381,8 +398,6 @@ class Hub:
             rung = self._bell.is_set()
             self._bell.clear()
             try:
-                if failures:
-                    await self._check_epoch()
                 found = await self.look_now()
                 if found and not rung:
                     self.figures.sweeps_that_found += 1
@@ -396,17 +411,6 @@ class Hub:
                     logger.warning("cannot read changes", reason=f"{type(cause).__name__}: {cause}")
                 self._bell.set()
                 await asyncio.sleep(random.uniform(0, min(1.0, 0.1 * 2**failures)))
-
-    async def _check_epoch(self) -> None:
-        """After a failure the database may be another one: then no position counts any more."""
-        async with self._turn, self._looking() as look:
-            epoch = await self._database.epoch()
-            if epoch == self._epoch:
-                return
-            self._epoch, self._position, self._start = epoch, look.position, look.start
-            for watch in self._watches:
-                watch.position = look.position
-                watch.overflow()
 
     async def _deliver(self, look: Look, since: Position, watches: set[Watch]) -> bool:
         """Put what was written since into the mailboxes; whether there was anything."""
@@ -422,8 +426,8 @@ class Hub:
         removed = await look.removed_runs(since) if watches else []
         if changed is None or happened is None or removed is None:
             for watch in list(watches):
-                if removed is None and isinstance(watch, EventWatch):
-                    watch.remove()
+                if removed is None:
+                    watch.restart()
                 else:
                     watch.overflow()
             return True
@@ -458,12 +462,9 @@ class Hub:
             return
         gone = {run.run_key for run in removed}
         for watch in watches:
-            if isinstance(watch, EventWatch):
+            if watch.run_key is not None:
                 if watch.run_key in gone:
-                    watch.remove()
-            elif isinstance(watch, RowWatch) and watch.run_key is not None:
-                if watch.run_key in gone:
-                    watch.overflow()
+                    watch.restart()
             elif isinstance(watch, RowWatch):
                 for run in removed:
                     watch.offer_removed(run, look)

@@ -1,9 +1,10 @@
-"""Owns what a reader of changes has seen so far, and how a client carries that away and back."""
+"""What a reader of changes has seen so far, and the cursor by which a client continues from there."""
 
 import base64
 import binascii
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,10 @@ class Position:
 
     upper: int
     open: frozenset[int] = frozenset()
+    incarnation: str = ""
+    """The id of the incarnation of the database whose transactions these are."""
+    log_end: int = field(default=0, compare=False)
+    """All that has been seen is in the log of the database before this position."""
 
     def includes(self, transaction_id: int) -> bool:
         """Whether what this transaction wrote has been seen."""
@@ -25,27 +30,41 @@ class Position:
         """Whether what all transactions below this one wrote has been seen."""
         return self.upper >= transaction_id and all(number >= transaction_id for number in self.open)
 
-    def below(self, transaction_id: int) -> "Position":
-        """What has been seen of the transactions below this one; all others have not been."""
-        opened = frozenset(number for number in self.open if number < transaction_id)
-        return Position(min(self.upper, transaction_id), opened)
-
     def is_before(self, other: "Position") -> bool:
-        """Whether `other` can be reached from here: time in one database only goes forward."""
-        return self.upper <= other.upper
+        """Whether `other` can be reached from here: the numbers of one database only go forward."""
+        return self.upper <= other.upper and self.log_end <= other.log_end
+
+
+@dataclass(frozen=True, slots=True)
+class Incarnation:
+    """What the database is between two starts, recoveries or promotions of what runs it."""
+
+    id: str
+    complete_until: int | None
+    """Until where in the log everything of the incarnation before is in this one; None where that is not
+    known."""
+
+
+def is_valid(position: Position, incarnations: Sequence[Incarnation]) -> bool:
+    """Whether all that has been seen at the position is there still, in the last of the incarnations."""
+    for incarnation in reversed(incarnations):
+        if incarnation.id == position.incarnation:
+            return True
+        if incarnation.complete_until is None or incarnation.complete_until < position.log_end:
+            return False
+    return False
 
 
 @dataclass(frozen=True, slots=True)
 class WatchCursor:
-    """Where a stream stands: in which life of the database, at which position, and behind which page of
-    a snapshot that is not complete."""
+    """Where a stream stands: at which position, and behind which page of a snapshot that is not complete."""
 
-    epoch: str
     position: Position
     page: str | None = None
 
     def __str__(self) -> str:
-        parts = [self.epoch, self.position.upper, sorted(self.position.open), self.page]
+        at = self.position
+        parts = [at.incarnation, at.log_end, at.upper, sorted(at.open), self.page]
         text = json.dumps(parts, separators=(",", ":"))
         return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
 
@@ -55,9 +74,9 @@ def parse_watch_cursor(text: str) -> WatchCursor | None:
     try:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
         match json.loads(raw):
-            case [str(epoch), int(upper), [*open_], (str() | None) as page]:
-                if all(type(number) is int for number in (upper, *open_)):
-                    return WatchCursor(epoch, Position(upper, frozenset(open_)), page)
+            case [str(incarnation), int(log_end), int(upper), [*open_], (str() | None) as page]:
+                if all(type(number) is int for number in (log_end, upper, *open_)):
+                    return WatchCursor(Position(upper, frozenset(open_), incarnation, log_end), page)
     except (binascii.Error, ValueError, RecursionError):
         pass
     return None

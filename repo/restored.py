@@ -1,10 +1,14 @@
-"""Owns what is done to a database that was restored into another PostgreSQL, whose transactions are numbered
-anew: what the rows say that wrote them lies in its future."""
+"""What is done to a database that was restored from a backup.
+
+One that was restored into another PostgreSQL has rows that say of transactions of its future that they wrote
+them: there, transactions are numbered anew.
+"""
 
 import structlog
 from sqlalchemy import BigInteger, case, literal_column
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from repo.database import Database
 from repo.tables import action_events, actions, removal_horizon, removed_runs
 
 logger = structlog.get_logger("rungraph.restored")
@@ -44,3 +48,13 @@ async def renumber(connection: AsyncConnection) -> None:
     await connection.execute(removal_horizon.update().where(horizon >= _FUTURE).values(transaction_id=0))
     if changed.rowcount or events.rowcount:
         logger.info("the database was restored", actions=changed.rowcount, events=events.rowcount)
+
+
+async def mark_restored(url: str) -> None:
+    """Let everybody who watches the database begin anew, with a fresh snapshot, and refuse all cursors from
+    before. Raises DatabaseUnavailable."""
+    database = Database(url, pool_size=1)
+    try:
+        await database.lose()
+    finally:
+        await database.close()

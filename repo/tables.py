@@ -221,8 +221,23 @@ credentials = Table(
     UniqueConstraint("secret_hash"),
 )
 
-# SQLite only: the number of the newest write transaction, and a name for this life of the file.
-# PostgreSQL has both by itself.
+# By which a watch notices a failover or a restore (repo/incarnations.py): one row for each start, recovery or
+# promotion of what runs the database.
+incarnations = Table(
+    "incarnations",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    # Random: a cursor names it.
+    Column("id", FreeText, nullable=False),
+    # Which database of which server it is, and what runs it.
+    Column("place", FreeText, nullable=False),
+    Column("run", FreeText, nullable=False),
+    # Until where in the log everything of the incarnation before is in this one.
+    Column("complete_until", BigInteger),
+)
+
+# SQLite only: the number of the newest write transaction, which PostgreSQL has by itself. The epoch is for
+# servers of versions that do not know incarnations.
 transaction_counter = Table(
     "transaction_counter",
     metadata,

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Mappi
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import ColumnElement, Select, bindparam, select
@@ -341,11 +341,11 @@ class Watching(OnBehalf):
         await self._hub.join(watch)
         progress.begin(self._hub, watch)
         try:
-            # Before anything is waited for: what comes into the mailbox from here on is behind it.
-            joined = watch.position
-            given, anew = _read_cursor(after, self._hub.epoch, joined), after is not None
-            if given is not None and await self._hub.may_have_removed(run_id.key, given.position):
+            given = None if after is None else parse_watch_cursor(after)
+            if given is not None and not await self._hub.resume(watch, given.position):
                 given = None
+            # Before anything is waited for: what comes into the mailbox from here on is behind it.
+            joined, anew = watch.position, after is not None
             while True:
                 stream = self._stream_events(watch, joined, given, anew and given is None, run_id, progress)
                 async with aclosing(stream) as frames:
@@ -363,30 +363,34 @@ class Watching(OnBehalf):
         after: str | None = None,
         progress: Progress | None = None,
     ) -> AsyncGenerator[Frame[ActionIdentifier], None]:
-        """The identifiers of actions whose state was set or notified. Begins with SYNCED unless `after`,
-        the cursor of a frame, is given. RESYNC: states may have changed unseen."""
+        """The identifiers of actions whose state was set or notified, of a run or of all. Begins with SYNCED
+        unless `after`, the cursor of a frame, is given. RESYNC: states may have changed unseen. Raises
+        RunNotFound."""
         hub, progress = self._hub, progress or Progress()
         watch = StateWatch(run_id.key if run_id else None, self._seen)
         await hub.join(watch)
         progress.begin(hub, watch)
         try:
-            given = _read_cursor(after, hub.epoch, watch.position)
-            if given is not None:
-                await hub.replay(watch, given.position)
+            if run_id is not None:
+                await self._check_run(run_id)
+            given, anew = None if after is None else parse_watch_cursor(after), after is not None
+            is_resumed = given is not None and await hub.resume(watch, given.position)
             while True:
-                if given is None:
-                    if after is not None or watch.overflowed:
+                if not is_resumed:
+                    if anew:
                         hub.figures.resyncs += 1
                         yield progress.give(self._resync(watch.position), complete=False)
-                    watch.overflowed = False
                     yield progress.give(Frame(FrameKind.SYNCED, [], [], self._cursor(watch.position)))
-                given = None
                 while not watch.overflowed:
                     if watch.pending:
                         items, watch.pending = list(watch.pending.values()), {}
                         yield progress.give(Frame(FrameKind.CHANGE, items, [], self._cursor(watch.position)))
                     else:
                         await progress.wait(watch.woken)
+                if run_id is not None:
+                    await _patiently(partial(self._check_run, run_id))
+                watch.begin()
+                is_resumed, anew = False, True
         finally:
             hub.leave(watch)
 
@@ -394,7 +398,7 @@ class Watching(OnBehalf):
         return Frame(FrameKind.RESYNC, [], [], self._cursor(position))
 
     def _cursor(self, position: Position, page: str | None = None) -> str:
-        return _text_of(WatchCursor(self._hub.epoch, position, page))
+        return _text_of(WatchCursor(position, page))
 
     async def _check_run(self, run_id: RunIdentifier) -> None:
         async with self._database.read() as connection:
@@ -420,12 +424,11 @@ class Watching(OnBehalf):
         await hub.join(watch)
         progress.begin(hub, watch)
         try:
-            begun = watch.position
-            given = _read_cursor(after, hub.epoch, begun)
-            if given is not None:
-                begun = given.position
-                await hub.replay(watch, begun)
-            elif after is not None:
+            given = None if after is None else parse_watch_cursor(after)
+            if given is not None and not await hub.resume(watch, given.position):
+                given = None
+            begun = watch.position if given is None else given.position
+            if given is None and after is not None:
                 hub.figures.resyncs += 1
                 yield progress.give(self._resync(begun), complete=False)
             complete, page = given is not None and given.page is None, given.page if given else None
@@ -532,19 +535,23 @@ class Watching(OnBehalf):
                 is_one_page = begun_at is None
                 async for items, page in pages:
                     is_one_page = is_one_page and page is None
+                    if not is_one_page and not await self._is_up_to_date(watch):
+                        return
                     yield Frame(FrameKind.SNAPSHOT, items, [], self._cursor(sent, page)), False
             if not is_one_page:
                 # What was removed between two pages is not complete with the first of them.
                 await _patiently(lambda: self._check_run(run_id))
             yield Frame(FrameKind.SYNCED, [], [], self._cursor(sent)), sent == joined
         until = joined
-        while not watch.removed:
+        while not watch.must_restart:
             if sent != until:
                 between = self._database.written_after(e.transaction_id, sent) & ~(
                     self._database.written_after(e.transaction_id, until)
                 )
                 async with aclosing(self._event_pages(watch, between, _by_transaction, None)) as pages:
                     async for items, page in pages:
+                        if not await self._is_up_to_date(watch):
+                            break
                         last = self._cursor(until if page is None else sent)
                         yield Frame(FrameKind.CHANGE, items, [], last), page is None
                 sent = until
@@ -558,6 +565,12 @@ class Watching(OnBehalf):
                 yield Frame(FrameKind.CHANGE, items, [], self._cursor(sent)), True
             else:
                 await progress.wait(watch.woken)
+
+    async def _is_up_to_date(self, watch: EventWatch) -> bool:
+        """Whether what was just read does not come from behind a failover that lost what was sent before:
+        the hub, which would notice, may not have read anything since."""
+        await _patiently(self._hub.look_now)
+        return not watch.must_restart
 
     async def _event_pages(
         self, watch: EventWatch, which: ColumnElement[bool], order: Keyset, page: str | None
@@ -612,11 +625,3 @@ def _named_event(row: Sequence[Any]) -> ActionEvent:
 def with_revision(attributes: Attributes) -> Attributes:
     """The attributes with those that a watch needs to tell newer from older."""
     return None if attributes is None else attributes | {"key", "revision"}
-
-
-def _read_cursor(text: str | None, epoch: str, now: Position) -> WatchCursor | None:
-    """The cursor, if it can be honoured: it is of this life of the database, and of its past."""
-    cursor = None if text is None else parse_watch_cursor(text)
-    if cursor is None or cursor.epoch != epoch or not cursor.position.is_before(now):
-        return None
-    return cursor

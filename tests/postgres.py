@@ -81,6 +81,70 @@ class Postgres:
         self._tell("start")
         _wait_until_ready(self._folder, already_said)
 
+    @property
+    def data(self) -> Path:
+        """The folder with its data."""
+        return self._folder / "data"
+
+    def copy(self) -> Path:
+        """A copy of its data as it is now, beside the folder; to be taken while it is stopped."""
+        copy = self._folder / "copy"
+        self._program("cp", "-a", str(self.data), str(copy))
+        return copy
+
+    def back_up(self) -> Path:
+        """A copy of its data, taken by pg_basebackup while it runs."""
+        copy = self._folder / "copy"
+        self._program(*base_backup(self.url, copy))
+        return copy
+
+    def replace_data(self, copy: Path) -> None:
+        """Put the copy in the place of its data, while it is stopped."""
+        shutil.rmtree(self.data)
+        copy.rename(self.data)
+
+    def promote(self) -> None:
+        """Let a standby become a primary of its own, with what it has received."""
+        self._execute("SELECT pg_promote()")
+
+    def stop_receiving(self) -> None:
+        """Let a standby get nothing any more from its primary."""
+        self._execute("ALTER SYSTEM SET primary_conninfo = ''")
+        self._execute("SELECT pg_reload_conf()")
+        self._wait_for("SELECT count(*) = 0 FROM pg_stat_wal_receiver")
+
+    def catch_up(self, primary: "Postgres") -> None:
+        """Wait until a standby has everything of its primary."""
+        position = primary._execute("SELECT pg_current_wal_flush_lsn()")
+        self._wait_for(f"SELECT pg_last_wal_replay_lsn() >= '{position}'")
+
+    def _wait_for(self, condition: str) -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        while self._execute(condition) != "t":
+            assert time.monotonic() < deadline, condition
+            time.sleep(0.02)
+
+    def _execute(self, statement: str) -> str:
+        binaries = find_binaries()
+        assert binaries is not None
+        psql = (str(binaries / "psql"), "--no-psqlrc", "--tuples-only", "--no-align")
+        return self._program(*psql, f"--dbname={self.url}", f"--command={statement}").strip()
+
+    def _program(self, *command: str) -> str:
+        """What a program says that is run as the user of the server."""
+        user = _unprivileged_user()
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=_START_SECONDS,
+            cwd=self._folder,
+            user=user,
+            extra_groups=None if user is None else [],
+        )
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+        return done.stdout
+
     def _tell(self, line: str) -> None:
         assert self._keeper.stdin is not None
         assert self._keeper.stdout is not None
@@ -91,9 +155,18 @@ class Postgres:
         self._keeper.stdout.readline()
 
 
+def base_backup(url: str, data: Path) -> list[str]:
+    """The command that makes a copy of the data of the server at this URL, while it runs."""
+    binaries = find_binaries()
+    assert binaries is not None
+    options = ("--wal-method=stream", "--checkpoint=fast", "--no-sync")
+    return [str(binaries / "pg_basebackup"), f"--dbname={url}", f"--pgdata={data}", *options]
+
+
 @contextmanager
-def running_postgres(**settings: str) -> Iterator[Postgres]:
-    """A new, empty server, with these settings beside our own. Raises ServerFailed."""
+def running_postgres(standby_of: Postgres | None = None, **settings: str) -> Iterator[Postgres]:
+    """A new, empty server, with these settings beside our own, or a standby that gets what another one
+    writes. Raises ServerFailed."""
     binaries = find_binaries()
     if binaries is None:
         raise ServerFailed("PostgreSQL's server is not installed: run `python tests/prepare.py`")
@@ -101,7 +174,7 @@ def running_postgres(**settings: str) -> Iterator[Postgres]:
     for attempt in range(1, _TRIES + 1):
         folder = Path(tempfile.mkdtemp(prefix="rungraph-postgres-", dir=_memory_folder()))
         try:
-            keeper, port = _start(binaries, folder, user, _SETTINGS | settings)
+            keeper, port = _start(binaries, folder, user, _SETTINGS | settings, standby_of)
             break
         except ServerFailed:
             # Between our look and the server's start, another process may have taken the port.
@@ -134,21 +207,18 @@ def _unprivileged_user() -> str | None:
 
 
 def _start(
-    binaries: Path, folder: Path, user: str | None, settings: dict[str, str]
+    binaries: Path, folder: Path, user: str | None, settings: dict[str, str], standby_of: Postgres | None
 ) -> tuple[subprocess.Popen[bytes], int]:
     data = folder / "data"
     if user is not None:
         shutil.chown(folder, user)
+    if standby_of is None:
+        options = ("--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync")
+        command = [str(binaries / "initdb"), f"--pgdata={data}", *options]
+    else:
+        command = [*base_backup(standby_of.url, data), "--write-recovery-conf"]
     made = subprocess.run(
-        [
-            binaries / "initdb",
-            f"--pgdata={data}",
-            "--username=postgres",
-            "--auth=trust",
-            "--encoding=UTF8",
-            "--no-locale",
-            "--no-sync",
-        ],
+        command,
         capture_output=True,
         text=True,
         timeout=_START_SECONDS,
@@ -157,7 +227,7 @@ def _start(
         extra_groups=None if user is None else [],
     )
     if made.returncode != 0:
-        raise ServerFailed(f"initdb failed:\n{made.stdout}{made.stderr}")
+        raise ServerFailed(f"{command[0]} failed:\n{made.stdout}{made.stderr}")
 
     port = _free_port()
     given = [f"--{name}={value}" for name, value in settings.items()]

@@ -17,6 +17,8 @@ class Proxy:
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._refusing = False
+        self._connecting = asyncio.Event()
+        self._connecting.set()
         self._links: set[asyncio.StreamWriter] = set()
 
     def stall(self) -> None:
@@ -33,6 +35,21 @@ class Proxy:
         if refusing:
             self.cut()
 
+    def hold(self) -> None:
+        """Break all connections; new ones are taken, and wait for a server."""
+        self._connecting.clear()
+        self.cut()
+
+    def forward(self, url: str) -> None:
+        """From now on the server of this URL is behind it: all connections to the one before break, and who
+        waits for a server, or was refused, gets this one."""
+        target = make_url(url).port
+        assert target is not None
+        self._target = target
+        self.refuse(False)
+        self.cut()
+        self._connecting.set()
+
     def cut(self) -> None:
         """Break all connections."""
         for link in self._links:
@@ -47,6 +64,7 @@ class Proxy:
         if self._refusing:
             writer.transport.abort()
             return
+        await self._connecting.wait()
         try:
             there = await asyncio.open_connection("127.0.0.1", self._target)
         except OSError:
@@ -90,6 +108,7 @@ async def proxied(url: str) -> AsyncIterator[Proxy]:
         yield proxy
     finally:
         server.close()
+        proxy._connecting.set()
         proxy.flow()
         proxy.cut()
         await asyncio.gather(*connections, return_exceptions=True)

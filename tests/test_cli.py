@@ -36,7 +36,7 @@ def free_port() -> int:
 
 def test_help_names_every_command(tmp_path: Path) -> None:
     said = run("--help", folder=tmp_path).stdout
-    for command in ("serve", "migrate", "schema", "import", "demo", "watch", "token"):
+    for command in ("serve", "migrate", "schema", "import", "demo", "watch", "token", "restored"):
         assert command in said
         assert run(command, "--help", folder=tmp_path).returncode == 0
 
@@ -46,6 +46,14 @@ def test_migrate_makes_the_default_database_in_the_folder(tmp_path: Path) -> Non
     assert (done.returncode, done.stdout) == (0, "sqlite:///rungraph.db is at the newest schema\n")
     with sqlite3.connect(tmp_path / "rungraph.db") as database:
         assert database.execute("SELECT count(*) FROM actions").fetchone() == (0,)
+
+
+def test_restored_begins_an_incarnation_in_which_nothing_counts_as_seen(tmp_path: Path) -> None:
+    for count in (1, 2):
+        assert run("restored", folder=tmp_path).returncode == 0
+        with sqlite3.connect(tmp_path / "rungraph.db") as database:
+            found = database.execute("SELECT complete_until FROM incarnations ORDER BY number").fetchall()
+        assert (len(found) > count, found[-1]) == (True, (None,))
 
 
 @pytest.mark.parametrize("command", ["serve", "migrate", "demo"])

@@ -24,8 +24,6 @@ T = TypeVar("T")
 SECONDS = 15
 LONG_LIVED = 5_000_000
 """Transactions that the first database has had before: its rows say so."""
-ANOTHER_LIFE = "UPDATE transaction_counter SET epoch = lower(hex(randomblob(8)))"
-"""How a file that was restored becomes another database, in the words of the page on backups."""
 PAGE = Path("docs/upgrades-and-backup.md")
 
 
@@ -62,8 +60,8 @@ def watches(repository: ActionRepo, **after: Any) -> list[AsyncGenerator[Frame[A
     ]
 
 
-async def fill(url: str) -> tuple[Stored, str]:
-    """What is in the database then, and a cursor."""
+async def fill(url: str) -> Stored:
+    """What is in the database then."""
     async with open_repository(url) as repository:
         await make_ended(repository, named("removed"))
         await prune(repository)
@@ -78,9 +76,18 @@ async def fill(url: str) -> tuple[Stored, str]:
                 for table in ("actions", "action_events", "removed_runs"):
                     later = f"transaction_id = transaction_id + {LONG_LIVED}"
                     await connection.execute(text(f"UPDATE {table} SET {later}"))
-        async with aclosing(repository.watch_state_updates()) as stream:
-            cursor = (await next_of(stream)).cursor
-        return await everything(repository), cursor
+        return await everything(repository)
+
+
+async def write_after_the_backup(url: str) -> str:
+    """A cursor behind something that no backup has."""
+    async with (
+        open_repository(url) as repository,
+        aclosing(repository.watch_state_updates()) as stream,
+    ):
+        await next_of(stream)
+        await repository.update_action_state(action("b"), "lost")
+        return (await next_of(stream)).cursor
 
 
 @pytest.fixture(scope="module")
@@ -103,43 +110,42 @@ class Restored:
 
 @pytest.fixture
 def restored(database_url: str, request: pytest.FixtureRequest, tmp_path: Path) -> Restored:
-    before, cursor = wait_for(fill(database_url))
+    before, file = wait_for(fill(database_url)), tmp_path / "backup"
+    backup(database_url, file)
+    cursor = wait_for(write_after_the_backup(database_url))
     if database_url.startswith("sqlite"):
-        url = through_a_file(database_url, tmp_path)
+        url = f"sqlite:///{shutil.copyfile(file, tmp_path / 'restored.db')}"
     else:
-        url = through_a_dump(
-            database_url, request.getfixturevalue("other_server"), tmp_path / "rungraph.dump"
-        )
+        url = restore_dump(file, request.getfixturevalue("other_server"))
     # A server migrates when it starts.
     wait_for(migrate(url))
     return Restored(url, before, cursor)
 
 
-def through_a_file(url: str, folder: Path) -> str:
-    copy, target = folder / "backup.db", folder / "restored.db"
-    with sqlite3.connect(url.removeprefix("sqlite:///")) as connection:
-        connection.execute("VACUUM INTO ?", (str(copy),))
-    shutil.copyfile(copy, target)
-    with sqlite3.connect(target) as connection:
-        connection.execute(ANOTHER_LIFE)
-    return f"sqlite:///{target}"
+def backup(url: str, file: Path) -> None:
+    if url.startswith("sqlite"):
+        with sqlite3.connect(url.removeprefix("sqlite:///")) as connection:
+            connection.execute("VACUUM INTO ?", (str(file),))
+    else:
+        run_program("pg_dump", "--format=custom", f"--file={file}", url)
 
 
-def through_a_dump(url: str, server: str, file: Path) -> str:
-    binaries, target = find_binaries(), make_url(server).set(database="restored")
-    assert binaries is not None
-    target_url, at_server = target.render_as_string(hide_password=False), f"--maintenance-db={server}"
+def restore_dump(file: Path, server: str) -> str:
+    url, at_server = make_url(server).set(database="restored"), f"--maintenance-db={server}"
+    target = url.render_as_string(hide_password=False)
+    run_program("dropdb", at_server, "--if-exists", "--force", "restored")
+    run_program("createdb", at_server, "--template=template0", "--encoding=UTF8", "restored")
     once = ("--no-owner", "--exit-on-error", "--single-transaction")
-    for command in (
-        ("pg_dump", "--format=custom", f"--file={file}", url),
-        ("dropdb", at_server, "--if-exists", "--force", "restored"),
-        ("createdb", at_server, "--template=template0", "--encoding=UTF8", "restored"),
-        ("pg_restore", f"--dbname={target_url}", *once, str(file)),
-    ):
-        program = [str(binaries / command[0]), *command[1:]]
-        done = subprocess.run(program, capture_output=True, text=True, timeout=60, env=dict(os.environ))
-        assert done.returncode == 0, done.stderr
-    return target_url
+    run_program("pg_restore", f"--dbname={target}", *once, str(file))
+    return target
+
+
+def run_program(name: str, *arguments: str) -> None:
+    binaries = find_binaries()
+    assert binaries is not None
+    program = [str(binaries / name), *arguments]
+    done = subprocess.run(program, capture_output=True, text=True, timeout=60, env=dict(os.environ))
+    assert done.returncode == 0, done.stderr
 
 
 async def test_a_restored_database_has_everything(restored: Restored) -> None:
@@ -182,5 +188,5 @@ async def test_on_a_restored_database_nothing_old_counts_as_new_and_what_is_new_
 
 def test_the_page_on_backups_names_what_was_done_here() -> None:
     said = PAGE.read_text()
-    for part in ("pg_dump --format=custom", "--single-transaction", "VACUUM INTO", ANOTHER_LIFE):
+    for part in ("pg_dump --format=custom", "--single-transaction", "VACUUM INTO", "rungraph restored"):
         assert part in said

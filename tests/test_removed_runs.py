@@ -91,6 +91,7 @@ async def test_a_stream_about_a_run_that_is_removed_ends_as_a_new_one_would_begi
         repository.watch_all_action_updates(RUN),
         repository.watch_events(RUN),
         repository.watch_events(RUN, "m0", 1),
+        repository.watch_state_updates(RUN),
     ]
     staying = repository.watch_all_action_updates(named("stays"))
     async with AsyncExitStack() as stack:
@@ -118,11 +119,15 @@ async def test_who_comes_back_is_told_of_runs_that_were_removed_meanwhile(
         members = (await begin(stream)).cursor
     async with aclosing(repository.watch_events(RUN)) as stream:
         events = (await begin(stream)).cursor
+    async with aclosing(repository.watch_state_updates(RUN)) as stream:
+        states = (await begin(stream)).cursor
     await prune(pruner)
     async with aclosing(repository.watch_all_run_updates(after=runs)) as stream:
         told = await next_of(stream)
         assert (told.kind, [run.name for run in told.removed]) == (CHANGE, [RUN.name])
     for again in (
+        repository.watch_state_updates(RUN),
+        repository.watch_state_updates(RUN, after=states),
         repository.watch_all_action_updates(RUN, after=members),
         repository.watch_events(RUN, after=events),
     ):

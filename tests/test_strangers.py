@@ -165,9 +165,9 @@ async def cursors_of_others(target: Target, query: str) -> list[str]:
             frame = await socket.data("a")
             cursors.append(frame["cursor"])
     target.heard.clear()  # what they are told themselves
-    epoch, upper, opened, _ = json.loads(base64.urlsafe_b64decode(cursors[-1] + "=="))
+    incarnation, log_end, upper, opened, _ = json.loads(base64.urlsafe_b64decode(cursors[-1] + "=="))
     for at, page in ((0, None), (upper, "AAAA"), (0, "AAAA")):
-        forged = json.dumps([epoch, at, opened, page]).encode()
+        forged = json.dumps([incarnation, min(at, log_end), at, opened, page]).encode()
         cursors.append(base64.urlsafe_b64encode(forged).decode().rstrip("="))
     return cursors
 
