@@ -46,7 +46,7 @@ export function ActionDetails({ action: masked, onSelect }: Props) {
     ["Started", action.startedAt ? <Time key="started" value={action.startedAt} /> : null],
     ["Ended", action.endedAt ? <Time key="ended" value={action.endedAt} /> : null],
     [
-      "After",
+      "Depends on",
       action.dependencies.length ? (
         <span className={classes.names}>
           {action.dependencies.map((name) => (

@@ -1,11 +1,12 @@
 import { memo } from "react";
 import { CutMiddle } from "../ui/CutMiddle";
-import { Duration } from "../ui/Duration";
 import { PhaseBadge } from "../ui/PhaseBadge";
 import { PhaseBar } from "../ui/PhaseBar";
+import { keepFromScrolling, openTab, wantsTab } from "../ui/tabs";
 import { Time } from "../ui/Time";
 import classes from "./ActionTree.module.css";
 import { countsOf } from "./forest";
+import { RunTime } from "./RunTime";
 import { TimelineBars } from "./TimelineBars";
 import { type Action, type ActionForest, useNode } from "./useForest";
 import type { Timeline } from "./useTimeline";
@@ -20,18 +21,23 @@ interface Props {
   isCursor: boolean;
   onToggle: (key: string, isOpen: boolean) => void;
   onSelect: (name: string) => void;
+  /** When the run ended; null while it goes on. */
+  runEnd: string | null;
   timeline: Timeline | null;
 }
 
 /** A line of the tree. It is drawn again when something about it changed, and not with every other line. */
 export const ActionLine = memo(function ActionLine(props: Props) {
-  const { forest, line, index, top, isSelected, isCursor, onToggle, onSelect, timeline } = props;
+  const { forest, line, index, top, isSelected, isCursor, onToggle, onSelect, runEnd, timeline } = props;
   const { node, depth, isOpen, isPath } = line;
   useNode(forest, node);
   const { action } = node;
   const isParent = node.children.length > 0;
-  const activate = (): void => {
-    if (action) onSelect(action.name);
+  const activate = (event: React.MouseEvent): void => {
+    if (wantsTab(event)) {
+      if (action) openTab(addressOf(action.name));
+    } else if (event.button !== 0) return;
+    else if (action) onSelect(action.name);
     else onToggle(node.key, !isOpen);
   };
   const states = [
@@ -53,6 +59,8 @@ export const ActionLine = memo(function ActionLine(props: Props) {
       data-action={action?.name}
       data-group={action ? undefined : node.name}
       onClick={activate}
+      onAuxClick={activate}
+      onMouseDown={keepFromScrolling}
     >
       <span
         role="gridcell"
@@ -63,7 +71,7 @@ export const ActionLine = memo(function ActionLine(props: Props) {
           <button
             type="button"
             className={classes.fold}
-            aria-label={isOpen ? `Fold ${node.name}` : `Unfold ${node.name}`}
+            aria-label={isOpen ? `Collapse ${node.name}` : `Expand ${node.name}`}
             onClick={(event) => {
               event.stopPropagation();
               onToggle(node.key, !isOpen);
@@ -93,13 +101,20 @@ export const ActionLine = memo(function ActionLine(props: Props) {
           <TimelineBars node={node} timeline={timeline} />
         </span>
       ) : (
-        <Cells line={line} />
+        <Cells line={line} runEnd={runEnd} />
       )}
     </div>
   );
 });
 
-function Cells({ line: { node } }: { line: Line<Action> }) {
+/** Where the action is open beside the tree. */
+function addressOf(name: string): string {
+  const address = new URL(window.location.href);
+  address.searchParams.set("action", name);
+  return address.href;
+}
+
+function Cells({ line: { node }, runEnd }: { line: Line<Action>; runEnd: string | null }) {
   const { action } = node;
   return (
     <>
@@ -107,13 +122,13 @@ function Cells({ line: { node } }: { line: Line<Action> }) {
       <span role="gridcell" className={classes.below}>
         {node.total ? (
           <>
-            <PhaseBar counts={countsOf(node)} label={`Below ${node.name}`} />
+            <PhaseBar counts={countsOf(node)} label={`Children of ${node.name}`} />
             <span className="faint small number">{node.total.toLocaleString("en")}</span>
           </>
         ) : null}
       </span>
       <span role="gridcell" className={classes.right}>
-        {action ? <Duration from={action.startedAt ?? action.createdAt} to={action.endedAt} /> : null}
+        {action ? <RunTime action={action} runEnd={runEnd} /> : null}
       </span>
       <span role="gridcell" className={`${classes.wide} faint`}>
         {action ? <Time value={action.startedAt} /> : null}
@@ -136,9 +151,7 @@ function What({ action }: { action: Action }) {
     );
   }
   if (action.abort && action.abort.state !== "CONFIRMED") {
-    return (
-      <span className={classes.warn}>abort {action.abort.state === "FAILED" ? "given up" : "pending"}</span>
-    );
+    return <span className={classes.warn}>abort unconfirmed</span>;
   }
   if (action.cacheStatus === "HIT") return <span className="faint">from the cache</span>;
   return action.functionName && action.functionName !== action.name ? (

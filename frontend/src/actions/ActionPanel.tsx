@@ -9,7 +9,6 @@ import { problemOf } from "../live/errors";
 import type { RunName } from "../live/paths";
 import { useWhenBack } from "../live/useWhenBack";
 import { CopyButton } from "../ui/CopyButton";
-import { Duration } from "../ui/Duration";
 import { EmptyNotice, ErrorNotice, LoadingNotice } from "../ui/notices";
 import { PhaseBadge } from "../ui/PhaseBadge";
 import { hasEnded, words } from "../ui/phases";
@@ -19,6 +18,7 @@ import { ActionError } from "./ActionError";
 import { ActionSpec, ActionState } from "./ActionTexts";
 import { Attempts } from "./Attempts";
 import { EventList } from "./EventList";
+import { RunTime } from "./RunTime";
 
 /** What is large (spec, attempts, events, state) is read by the tab that shows it, and not sent with each change. */
 const ActionViewFragment = graphql(`
@@ -66,7 +66,17 @@ const LiveActionOf = graphql(`
   }
 `);
 
-interface Props {
+export type ActionTab = "attempts" | "events" | "details" | "spec" | "state";
+
+interface Shown {
+  /** When the run ended; null while it goes on. */
+  runEnd: string | null;
+  /** What of the action is shown: it stays the same from action to action. */
+  tab: ActionTab;
+  onTab: (tab: ActionTab) => void;
+}
+
+interface Props extends Shown {
   run: RunName;
   name: string;
   onClose: () => void;
@@ -74,7 +84,7 @@ interface Props {
 }
 
 /** Everything about one action, live. */
-export function ActionPanel({ run, name, onClose, onSelect }: Props) {
+export function ActionPanel({ run, name, onClose, onSelect, ...shown }: Props) {
   const id = { project: run.project, domain: run.domain, runName: run.name, name };
   const [{ data, error, fetching }, reload] = useQuery({ query: ActionOf, variables: { id } });
   const retry = useCallback(() => reload({ requestPolicy: "network-only" }), [reload]);
@@ -87,7 +97,7 @@ export function ActionPanel({ run, name, onClose, onSelect }: Props) {
   return (
     <section className={classes.panel} aria-label={`Action ${name}`} data-testid="action">
       {data?.action ? (
-        <ActionView action={data.action} onClose={onClose} onSelect={onSelect} changes={changes} />
+        <ActionView action={data.action} {...shown} onClose={onClose} onSelect={onSelect} changes={changes} />
       ) : (
         <>
           <header className={classes.head}>
@@ -107,7 +117,7 @@ export function ActionPanel({ run, name, onClose, onSelect }: Props) {
   );
 }
 
-interface ViewProps {
+interface ViewProps extends Shown {
   action: FragmentType<typeof ActionViewFragment>;
   onClose: () => void;
   onSelect: (name: string) => void;
@@ -115,7 +125,7 @@ interface ViewProps {
   changes: number;
 }
 
-function ActionView({ action: masked, onClose, onSelect, changes }: ViewProps) {
+function ActionView({ action: masked, runEnd, tab, onTab, onClose, onSelect, changes }: ViewProps) {
   const action = readFragment(ActionViewFragment, masked);
   const [aborting, setAborting] = useState(false);
   const { project, domain, runName, name } = action;
@@ -140,7 +150,7 @@ function ActionView({ action: masked, onClose, onSelect, changes }: ViewProps) {
       <div className={classes.body}>
         <div className={classes.summary}>
           <PhaseBadge phase={action.phase} />
-          <Duration from={action.startedAt ?? action.createdAt} to={action.endedAt} />
+          <RunTime action={action} runEnd={runEnd} />
           {action.attempts > 1 ? <span>attempt {action.attempts}</span> : null}
           {action.cacheStatus !== "DISABLED" ? (
             <span className="faint">cache {words(action.cacheStatus).toLowerCase()}</span>
@@ -150,7 +160,12 @@ function ActionView({ action: masked, onClose, onSelect, changes }: ViewProps) {
           <ActionError id={id} error={action.error} attempts={action.attempts} label="Error" />
         ) : null}
         {action.abort ? <AbortNotice abort={action.abort} id={id} /> : null}
-        <Tabs defaultValue="attempts" keepMounted={false} variant="default">
+        <Tabs
+          value={tab}
+          onChange={(value) => onTab((value ?? "attempts") as ActionTab)}
+          keepMounted={false}
+          variant="default"
+        >
           <Tabs.List>
             <Tabs.Tab value="attempts">Attempts</Tabs.Tab>
             <Tabs.Tab value="events">Events</Tabs.Tab>
@@ -159,7 +174,7 @@ function ActionView({ action: masked, onClose, onSelect, changes }: ViewProps) {
             <Tabs.Tab value="state">State</Tabs.Tab>
           </Tabs.List>
           <Tabs.Panel value="attempts" className={classes.tab}>
-            <Attempts id={id} changes={changes} />
+            <Attempts id={id} changes={changes} runEnd={runEnd} />
           </Tabs.Panel>
           <Tabs.Panel value="events" className={classes.tab}>
             <EventList id={id} changes={changes} />

@@ -8,6 +8,7 @@ import { useAnchor } from "./useAnchor";
 import type { ActionForest } from "./useForest";
 import type { Timeline } from "./useTimeline";
 import type { Lines } from "./useLines";
+import { useTimelinePointer } from "./useTimelinePointer";
 import { useTreeKeys } from "./useTreeKeys";
 
 const LINE = 32;
@@ -18,13 +19,15 @@ interface Props {
   /** The name of the action that is open beside the tree. */
   selected: string | undefined;
   onSelect: (name: string) => void;
+  /** When the run ended; null while it goes on. */
+  runEnd: string | null;
   /** With it, the lines show when instead of what. */
   timeline: Timeline | null;
   children?: ReactNode;
 }
 
 /** The actions of a run, as a tree of any size: only the lines in sight are drawn. */
-export function ActionTree({ forest, lines, selected, onSelect, timeline, children }: Props) {
+export function ActionTree({ forest, lines, selected, onSelect, runEnd, timeline, children }: Props) {
   const scroller = useRef<HTMLDivElement>(null);
   const { shown } = lines;
   const virtualizer = useVirtualizer({
@@ -33,21 +36,22 @@ export function ActionTree({ forest, lines, selected, onSelect, timeline, childr
     estimateSize: () => LINE,
     overscan: 12,
     getItemKey: (index) => shown[index]?.node.key ?? index,
-    // Lines scroll beneath the head, which stays.
+    // Lines scroll beneath the head, which stays, and begin below it.
     scrollPaddingStart: LINE,
+    scrollPaddingEnd: LINE,
   });
   const at = useMemo(
     () => (lines.cursor ? shown.findIndex(({ node }) => node.key === lines.cursor) : -1),
     [shown, lines.cursor],
   );
-  const follow = useRef(lines.cursor);
+  const follow = useRef<string | null>(null);
   useEffect(() => {
     if (follow.current === lines.cursor) return;
     follow.current = lines.cursor;
     if (at >= 0) virtualizer.scrollToIndex(at);
   }, [at, lines.cursor, virtualizer]);
   useTreeKeys({ lines, at, onSelect });
-  useTimelineWheel(scroller, timeline);
+  useTimelinePointer(scroller, timeline);
   const anchor = useAnchor(scroller, shown, LINE);
 
   return (
@@ -73,15 +77,15 @@ export function ActionTree({ forest, lines, selected, onSelect, timeline, childr
           ) : (
             <>
               <span role="columnheader">Phase</span>
-              <span role="columnheader">Below</span>
-              <span role="columnheader" className={classes.right}>
-                Duration
+              <span role="columnheader">Children</span>
+              <span role="columnheader" className={classes.right} title="From start to end, without waiting">
+                Run time
               </span>
               <span role="columnheader" className={classes.wide}>
                 Started
               </span>
               <span role="columnheader" className={classes.wide}>
-                Note
+                Message
               </span>
             </>
           )}
@@ -104,6 +108,7 @@ export function ActionTree({ forest, lines, selected, onSelect, timeline, childr
                 isCursor={item.index === at}
                 onToggle={lines.toggle}
                 onSelect={onSelect}
+                runEnd={runEnd}
                 timeline={timeline}
               />
             ) : null;
@@ -121,32 +126,4 @@ export function ActionTree({ forest, lines, selected, onSelect, timeline, childr
       {children}
     </div>
   );
-}
-
-/** Turning the wheel with Ctrl looks closer, with Shift or sideways it moves along. */
-function useTimelineWheel(scroller: React.RefObject<HTMLDivElement | null>, timeline: Timeline | null): void {
-  const latest = useRef(timeline);
-  useEffect(() => {
-    latest.current = timeline;
-  });
-  useEffect(() => {
-    const element = scroller.current;
-    const turn = (event: WheelEvent): void => {
-      const timeline = latest.current;
-      const axis = element?.querySelector("[data-axis]")?.getBoundingClientRect();
-      if (!timeline || !axis || event.clientX < axis.left) return;
-      const { span } = timeline.zoom;
-      const perPixel = (span.to - span.from) / axis.width;
-      if (event.ctrlKey || event.metaKey) {
-        event.preventDefault();
-        timeline.zoom.zoom(Math.exp(event.deltaY / 300), span.from + (event.clientX - axis.left) * perPixel);
-      } else if (event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY)) {
-        event.preventDefault();
-        timeline.zoom.pan((event.deltaX || event.deltaY) * perPixel);
-      }
-    };
-    // React listens passively, which forbids to prevent the browser's own zoom.
-    element?.addEventListener("wheel", turn, { passive: false });
-    return () => element?.removeEventListener("wheel", turn);
-  }, [scroller]);
 }

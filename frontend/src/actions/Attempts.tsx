@@ -60,10 +60,12 @@ interface Props {
   id: ActionIdentifierInput;
   /** How often the action changed. */
   changes: number;
+  /** When the run ended; null while it goes on. */
+  runEnd: string | null;
 }
 
 /** What happened in each attempt, the newest first. */
-export function Attempts({ id, changes }: Props) {
+export function Attempts({ id, changes, runEnd }: Props) {
   const [query, reload] = useQuery({ query: AttemptsOf, variables: { id } });
   useReread(changes, query, reload);
   const { data, error: problem } = query;
@@ -89,7 +91,13 @@ export function Attempts({ id, changes }: Props) {
   return (
     <>
       {[...attemptHistory].reverse().map((attempt) => (
-        <AttemptView key={attempt.attempt} attempt={attempt} name={id.name} isSaid={isSaid(attempt)} />
+        <AttemptView
+          key={attempt.attempt}
+          attempt={attempt}
+          name={id.name}
+          runEnd={runEnd}
+          isSaid={isSaid(attempt)}
+        />
       ))}
     </>
   );
@@ -98,18 +106,19 @@ export function Attempts({ id, changes }: Props) {
 interface ViewProps {
   attempt: Attempt;
   name: string;
+  runEnd: string | null;
   /** Its error stands above already: it is the action's. */
   isSaid: boolean;
 }
 
-function AttemptView({ attempt, name, isSaid }: ViewProps) {
+function AttemptView({ attempt, name, runEnd, isSaid }: ViewProps) {
   const { error, logs, clusterEvents, phaseTransitions, outputs } = attempt;
   return (
     <section className={classes.attempt} aria-label={`Attempt ${attempt.attempt}`}>
       <div className={classes.attemptHead}>
         <h3>Attempt {attempt.attempt}</h3>
         <PhaseBadge phase={attempt.phase} />
-        <Duration from={attempt.startedAt} to={attempt.endedAt} />
+        <Duration from={attempt.startedAt} to={attempt.endedAt ?? runEnd} />
         {attempt.cluster ? <span className="faint">on {attempt.cluster}</span> : null}
         {attempt.cacheStatus && attempt.cacheStatus !== "DISABLED" ? (
           <span className="faint">cache {words(attempt.cacheStatus).toLowerCase()}</span>
@@ -148,7 +157,11 @@ function AttemptView({ attempt, name, isSaid }: ViewProps) {
             <span className="faint">
               <Time value={step.startedAt} />
             </span>
-            {hasEnded(step.phase) ? <span /> : <Duration from={step.startedAt} to={step.endedAt} />}
+            {hasEnded(step.phase) ? (
+              <span />
+            ) : (
+              <Duration from={step.startedAt} to={step.endedAt ?? attempt.endedAt ?? runEnd} />
+            )}
           </li>
         ))}
       </ol>

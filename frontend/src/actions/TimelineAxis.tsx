@@ -9,7 +9,7 @@ import type { Timeline } from "./useTimeline";
 const LABEL = 92;
 
 /** The moments above the bars. Dragging moves along. */
-export function TimelineAxis({ timeline: { zoom, mode, start, now, isLive } }: { timeline: Timeline }) {
+export function TimelineAxis({ timeline: { zoom, mode, start, until, isLive } }: { timeline: Timeline }) {
   const { ref, width } = useElementSize();
   const grip = useRef<{ x: number } | null>(null);
   const { from, to } = zoom.span;
@@ -40,8 +40,8 @@ export function TimelineAxis({ timeline: { zoom, mode, start, now, isLive } }: {
           {label}
         </span>
       ))}
-      {isLive && now >= from && now <= to ? (
-        <span className={classes.nowLabel} style={{ left: `${position(now)}%` }}>
+      {isLive && until >= from && until <= to ? (
+        <span className={classes.nowLabel} style={{ left: `${position(until)}%` }}>
           now
         </span>
       ) : null}

@@ -32,7 +32,13 @@ export function TimelineBars({ node, timeline }: Props) {
   const { action } = node;
   if (!action) return <GroupBar node={node} timeline={timeline} />;
   if (action.attempts > 1) return <RetriedBars action={action} timeline={timeline} />;
-  return <Bars bars={barsOf(action, NONE, timeline.now)} name={action.name} timeline={timeline} />;
+  return (
+    <Bars
+      bars={barsOf(action, NONE, timeline.until, timeline.isOver)}
+      name={action.name}
+      timeline={timeline}
+    />
+  );
 }
 
 const NONE: readonly AttemptTimes[] = [];
@@ -52,7 +58,13 @@ function RetriedBars({ action, timeline }: { action: Action; timeline: Timeline 
   useEffect(() => {
     if (hasAnswer && isBehind) reload({ requestPolicy: "network-only" });
   }, [attempts, isBehind, hasAnswer, reload]);
-  return <Bars bars={barsOf(action, known, timeline.now)} name={action.name} timeline={timeline} />;
+  return (
+    <Bars
+      bars={barsOf(action, known, timeline.until, timeline.isOver)}
+      name={action.name}
+      timeline={timeline}
+    />
+  );
 }
 
 function GroupBar({ node, timeline }: Props) {
@@ -61,7 +73,7 @@ function GroupBar({ node, timeline }: Props) {
   for (const { action } of node.children) {
     if (!action) continue;
     from = Math.min(from, Date.parse(action.createdAt));
-    to = Math.max(to, action.endedAt ? Date.parse(action.endedAt) : timeline.now);
+    to = Math.max(to, action.endedAt ? Date.parse(action.endedAt) : timeline.until);
   }
   const at = placed({ from, to }, timeline.zoom.span);
   const { color } = phaseLook(worstOf(node.counts));
@@ -124,7 +136,7 @@ function Bars({ bars, name, timeline }: BarsProps) {
 
 function Row({ timeline, children }: { timeline: Timeline; children: React.ReactNode }) {
   const { from, to } = timeline.zoom.span;
-  const now = timeline.isLive ? ((timeline.now - from) / (to - from)) * 100 : -1;
+  const now = timeline.isLive ? ((timeline.until - from) / (to - from)) * 100 : -1;
   return (
     <span className={classes.row}>
       {children}

@@ -25,15 +25,24 @@ export interface AttemptTimes {
   endedAt?: string | null;
 }
 
-/** What a line of the timeline shows: waiting, earlier attempts, and the latest one up to its end or now. */
-export function barsOf(action: Timed, earlier: readonly AttemptTimes[], now: number): Bar[] {
+/**
+ * What a line of the timeline shows: waiting, earlier attempts, and the latest one up to its end. One that
+ * has not ended goes up to `until`: now, or the end of the run where that is over.
+ */
+export function barsOf(
+  action: Timed,
+  earlier: readonly AttemptTimes[],
+  until: number,
+  isOver = false,
+): Bar[] {
   const created = Date.parse(action.createdAt);
   const started = action.startedAt ? Date.parse(action.startedAt) : null;
   const end = action.endedAt
     ? Date.parse(action.endedAt)
     : hasEnded(action.phase)
       ? (started ?? created)
-      : now;
+      : until;
+  const isCutOff = isOver && !action.endedAt && !hasEnded(action.phase);
   const bars: Bar[] = earlier
     .filter(({ attempt, endedAt }) => attempt < action.attempts && endedAt)
     .map(({ attempt, phase, startedAt, endedAt }) => ({
@@ -47,10 +56,17 @@ export function barsOf(action: Timed, earlier: readonly AttemptTimes[], now: num
   const waitedTo = started ?? end;
   if (waitedTo > waitedFrom) {
     const phase = started === null && !hasEnded(action.phase) ? action.phase : "QUEUED";
-    bars.push({ from: waitedFrom, to: waitedTo, kind: "queued", phase, label: "waited" });
+    bars.push({
+      from: waitedFrom,
+      to: waitedTo,
+      kind: "queued",
+      phase,
+      label: isCutOff && started === null ? "never ran" : "waited",
+    });
   }
   if (started !== null) {
-    const label = action.attempts > 1 ? `attempt ${action.attempts}` : "ran";
+    const ran = action.attempts > 1 ? `attempt ${action.attempts}` : "ran";
+    const label = isCutOff ? `${ran}, no end reported` : ran;
     bars.push({ from: started, to: Math.max(end, started), kind: "running", phase: action.phase, label });
   }
   return bars;

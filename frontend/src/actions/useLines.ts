@@ -13,11 +13,23 @@ export interface Lines {
   toggleAll: (isOpen: boolean) => void;
 }
 
-export function useLines(forest: ActionForest, filter: TreeFilter): Lines {
+/** The lines of a forest; what is above the action `selected` is open, once that is there. */
+export function useLines(forest: ActionForest, filter: TreeFilter, selected: string | undefined): Lines {
   const [byUser, setByUser] = useState<ReadonlyMap<string, boolean>>(new Map());
   const [cursor, setCursor] = useState<string | null>(null);
   const structure = useForestVersion(forest, 150, "structure");
   const version = useForestVersion(forest, 500, "version");
+  const [revealed, setRevealed] = useState<{ of: ActionForest; name: string | undefined }>();
+  if (revealed?.of !== forest || revealed.name !== selected) {
+    const above = selected === undefined ? [] : pathTo(forest, selected);
+    if (above) {
+      setRevealed({ of: forest, name: selected });
+      if (selected !== undefined) {
+        setByUser((before) => new Map([...before, ...above.map((key) => [key, true] as const)]));
+        setCursor(forest.find(selected)?.key ?? null);
+      }
+    }
+  }
   const isFiltered = isFiltering(filter);
   // Which lines match a phase changes with every update, the lines themselves only with their number.
   const changes = filter.phases.length ? version : structure;
@@ -39,6 +51,19 @@ export function useLines(forest: ActionForest, filter: TreeFilter): Lines {
     [forest],
   );
   return { shown, isFiltered, cursor, setCursor, toggle, toggleAll };
+}
+
+/** The keys of all that is above an action; null while that is not known. */
+function pathTo(forest: ActionForest, name: string): string[] | null {
+  const node = forest.find(name);
+  const keys: string[] = [];
+  let top = node ?? null;
+  for (let above = node?.parent ?? null; above; above = above.parent) {
+    keys.push(above.key);
+    top = above;
+  }
+  // What lies below a parent that is not there yet is not among the lines.
+  return top && !top.action?.parentName ? keys : null;
 }
 
 /**

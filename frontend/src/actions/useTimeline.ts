@@ -1,4 +1,4 @@
-import { useMemo } from "react";
+import { useCallback, useMemo, useRef } from "react";
 import { useNow } from "../ui/clock";
 import { usePreference } from "../ui/preferences";
 import { timeMode } from "../ui/timeMode";
@@ -8,12 +8,21 @@ import { criticalPath } from "./criticalPath";
 import { type ActionForest, useForestVersion } from "./useForest";
 import { type Zoom, useZoom } from "./useZoom";
 
+type Anchor = () => number | undefined;
+
 /** What the lines of a timeline have in common. */
 export interface Timeline {
   run: RunName;
   zoom: Zoom;
-  now: number;
-  /** Whether the run goes on, so that there is a now to show. */
+  /** Zoom in or out around the bars, or around the pointer where it is above them. */
+  zoomBy: (factor: number) => void;
+  /** Tells which moment `zoomBy` keeps in its place: for whoever draws the bars. */
+  anchorAt: (anchor: Anchor | null) => void;
+  /** How far what has not ended goes: up to now, or to the end of the run. */
+  until: number;
+  /** Whether the run has ended, so that nothing in it goes on. */
+  isOver: boolean;
+  /** Whether there is a now to show. */
   isLive: boolean;
   /** When the run began, in milliseconds since 1970. */
   start: number;
@@ -22,29 +31,45 @@ export interface Timeline {
   critical: ReadonlySet<string> | null;
 }
 
+interface Shown {
+  isShown: boolean;
+  showsCritical: boolean;
+}
+
+/** The timeline of a run's actions; `runEnd` is when the run ended, or null while it goes on. */
 export function useTimeline(
   run: RunName,
   forest: ActionForest,
-  isShown: boolean,
-  showsCritical: boolean,
+  runEnd: string | null,
+  { isShown, showsCritical }: Shown,
 ): Timeline {
   const version = useForestVersion(forest, 500, "version");
-  const isLive = isShown && forest.unfinished > 0;
+  const isOver = runEnd !== null;
+  const isLive = isShown && !isOver && forest.unfinished > 0;
   const now = useNow(isLive);
   const mode = usePreference(timeMode);
+  const until = isOver ? Date.parse(runEnd) : now;
   const start = Number.isFinite(forest.firstMs) ? forest.firstMs : now;
-  const end = isLive ? Math.max(forest.lastMs, now) : forest.lastMs;
+  const end = isLive || isOver ? Math.max(forest.lastMs, until) : forest.lastMs;
   // A little room at the end, so that the last bars do not stick to the edge.
   const last = Math.max(start + 100, end + (end - start) * 0.015);
   const whole = useMemo(() => ({ from: start, to: last }), [start, last]);
   const zoom = useZoom(whole);
+  const anchor = useRef<Anchor | null>(null);
+  const anchorAt = useCallback((next: Anchor | null) => {
+    anchor.current = next;
+  }, []);
+  const { zoom: zoomAround } = zoom;
   const critical = useMemo(
     () => (isShown && showsCritical && forest.hasDependencies ? criticalPath(forest.actions()) : null),
     // eslint-disable-next-line react-hooks/exhaustive-deps -- the forest changes in place
     [forest, isShown, showsCritical, version],
   );
   return useMemo(
-    () => ({ run, zoom, now, isLive, start, mode, critical }),
-    [run, zoom, now, isLive, start, mode, critical],
+    () => ({
+      ...{ run, zoom, anchorAt, until, isOver, isLive, start, mode, critical },
+      zoomBy: (factor) => zoomAround(factor, anchor.current?.()),
+    }),
+    [run, zoom, zoomAround, anchorAt, until, isOver, isLive, start, mode, critical],
   );
 }

@@ -36,8 +36,8 @@ export function useTreeKeys({ lines, at, onSelect }: Options): void {
     { keys: "k", what: "Previous action", run: () => goTo(at < 0 ? 0 : at - 1) },
     { keys: "ArrowDown", what: "Next action", run: () => goTo(at + 1) },
     { keys: "ArrowUp", what: "Previous action", run: () => goTo(at < 0 ? 0 : at - 1) },
-    { keys: "ArrowRight", what: "Unfold", run: unfold },
-    { keys: "ArrowLeft", what: "Fold, or go to the parent", run: fold },
+    { keys: "ArrowRight", what: "Expand", run: unfold },
+    { keys: "ArrowLeft", what: "Collapse, or go to the parent", run: fold },
     { keys: "Enter", what: "Open the action", run: open },
   ]);
 }

@@ -30,6 +30,9 @@ interface Props {
 /** Everything else that runs can be found by. */
 export function MoreFilters({ search, onChange }: Props) {
   const [open, setOpen] = useState(false);
+  /** What was filled in and not applied, as long as nothing else was filtered by. */
+  const [draft, setDraft] = useState({ of: search, to: search });
+  if (draft.of !== search) setDraft({ of: search, to: search });
   const count = OTHERS.filter((name) => search[name] !== undefined).length;
   return (
     <Popover opened={open} onChange={setOpen} position="bottom-start" withinPortal trapFocus>
@@ -42,6 +45,8 @@ export function MoreFilters({ search, onChange }: Props) {
         {open ? (
           <FilterForm
             search={search}
+            draft={draft.to}
+            onDraft={(to) => setDraft({ of: search, to })}
             onApply={(next) => {
               onChange(next);
               setOpen(false);
@@ -56,9 +61,15 @@ export function MoreFilters({ search, onChange }: Props) {
 const isDuration = (text: string): boolean => !text || parseDuration(text) !== null;
 const isMoment = (text: string): boolean => !text || momentOf(text, Date.now()) !== undefined;
 
-function FilterForm({ search, onApply }: { search: RunSearch; onApply: (search: RunSearch) => void }) {
-  const [draft, setDraft] = useState<RunSearch>(search);
-  const set = (change: Partial<RunSearch>): void => setDraft((before) => ({ ...before, ...change }));
+interface FormProps {
+  search: RunSearch;
+  draft: RunSearch;
+  onDraft: (draft: RunSearch) => void;
+  onApply: (search: RunSearch) => void;
+}
+
+function FilterForm({ search, draft, onDraft, onApply }: FormProps) {
+  const set = (change: Partial<RunSearch>): void => onDraft({ ...draft, ...change });
   const text = (
     name: keyof RunSearch & ("task" | "version" | "function" | "trigger" | "by"),
     label: string,

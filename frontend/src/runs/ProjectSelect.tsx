@@ -19,7 +19,9 @@ interface Props {
 
 /** The project, and the domain within it. */
 export function ProjectSelect({ search, onChange }: Props) {
-  const [{ data }] = useQuery({ query: Projects });
+  const [{ data }, reload] = useQuery({ query: Projects });
+  // New ones may have come since the page was opened: read again by whoever is about to choose.
+  const refresh = (): void => reload({ requestPolicy: "network-only" });
   const projects = data?.projects ?? [];
   const names = projects.map(({ name }) => name);
   // One that has no runs, or that is not read yet, still stands in the address.
@@ -34,6 +36,8 @@ export function ProjectSelect({ search, onChange }: Props) {
     <>
       <select
         className={classes.select}
+        onPointerEnter={refresh}
+        onFocus={refresh}
         aria-label="Project"
         value={search.project ?? ""}
         onChange={({ currentTarget: { value } }) =>
@@ -47,6 +51,8 @@ export function ProjectSelect({ search, onChange }: Props) {
       </select>
       <select
         className={classes.select}
+        onPointerEnter={refresh}
+        onFocus={refresh}
         aria-label="Domain"
         value={search.domain ?? ""}
         onChange={({ currentTarget: { value } }) => onChange({ ...search, domain: value || undefined })}

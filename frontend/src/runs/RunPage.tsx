@@ -1,7 +1,7 @@
 import { getRouteApi } from "@tanstack/react-router";
 import { useCallback, useMemo, useState } from "react";
 import { useQuery, useSubscription } from "urql";
-import { ActionPanel } from "../actions/ActionPanel";
+import { ActionPanel, type ActionTab } from "../actions/ActionPanel";
 import { ActionTree } from "../actions/ActionTree";
 import { useForest } from "../actions/useForest";
 import { useLines } from "../actions/useLines";
@@ -12,6 +12,7 @@ import { type RunName, fromSegment } from "../live/paths";
 import { useWhenBack } from "../live/useWhenBack";
 import { useHotkeys } from "../ui/hotkeys";
 import { EmptyNotice, ErrorNotice, LoadingNotice } from "../ui/notices";
+import { hasEnded } from "../ui/phases";
 import { useTitle } from "../ui/title";
 import { RunHeader } from "./RunHeader";
 import classes from "./RunPage.module.css";
@@ -22,6 +23,9 @@ const RunOf = graphql(`
     run(id: $id) {
       id
       phase
+      createdAt
+      startedAt
+      endedAt
       ...RunHeader
     }
   }
@@ -32,6 +36,9 @@ const LiveRunOf = graphql(`
     run(id: $id) {
       id
       phase
+      createdAt
+      startedAt
+      endedAt
       ...RunHeader
     }
   }
@@ -62,7 +69,12 @@ export function RunPage() {
     return (
       <main className={classes.page}>
         <RunHeader run={data.run} />
-        <Actions key={`${run.project}/${run.domain}/${run.name}`} run={run} actions={actions} />
+        <Actions
+          key={`${run.project}/${run.domain}/${run.name}`}
+          run={run}
+          runEnd={endOf(data.run)}
+          actions={actions}
+        />
       </main>
     );
   }
@@ -81,22 +93,37 @@ export function RunPage() {
   );
 }
 
+interface Times {
+  phase: string;
+  createdAt: string;
+  startedAt?: string | null;
+  endedAt?: string | null;
+}
+
+/** When a run ended, as far as that is known; null while it goes on. */
+function endOf({ phase, createdAt, startedAt, endedAt }: Times): string | null {
+  return hasEnded(phase) ? (endedAt ?? startedAt ?? createdAt) : null;
+}
+
 interface ActionsProps {
   run: RunName;
+  /** When the run ended; null while it goes on. */
+  runEnd: string | null;
   actions: ReturnType<typeof useForest>;
 }
 
-function Actions({ run, actions: { forest, problem, retry } }: ActionsProps) {
+function Actions({ run, runEnd, actions: { forest, problem, retry } }: ActionsProps) {
   const search = route.useSearch();
   const navigate = route.useNavigate();
   const [critical, setCritical] = useState(false);
+  const [tab, setTab] = useState<ActionTab>("attempts");
   const filter = useMemo(
     () => ({ text: search.q ?? "", phases: search.phase ?? [] }),
     [search.q, search.phase],
   );
-  const lines = useLines(forest, filter);
+  const lines = useLines(forest, filter, search.action);
   const isTimed = search.view === "timeline";
-  const timeline = useTimeline(run, forest, isTimed, critical);
+  const timeline = useTimeline(run, forest, runEnd, { isShown: isTimed, showsCritical: critical });
   const select = useCallback(
     (name: string | undefined) =>
       void navigate({ search: (before) => ({ ...before, action: name }), replace: true }),
@@ -107,9 +134,9 @@ function Actions({ run, actions: { forest, problem, retry } }: ActionsProps) {
   useHotkeys([
     { keys: "t", what: "Tree or timeline", run: () => show(isTimed ? undefined : "timeline") },
     { keys: "Escape", what: "Close the action", run: () => select(undefined) },
-    { keys: "+", what: "Look closer at the timeline", run: () => timeline.zoom.zoom(0.5) },
-    { keys: "-", what: "Look at more of the timeline", run: () => timeline.zoom.zoom(2) },
-    { keys: "0", what: "The whole timeline", run: timeline.zoom.reset },
+    { keys: "+", what: "Zoom in on the timeline", run: () => timeline.zoomBy(0.5) },
+    { keys: "-", what: "Zoom out of the timeline", run: () => timeline.zoomBy(2) },
+    { keys: "0", what: "Fit the timeline", run: timeline.zoom.reset },
   ]);
   return (
     <div className={classes.split} data-panel={!!search.action}>
@@ -141,6 +168,7 @@ function Actions({ run, actions: { forest, problem, retry } }: ActionsProps) {
             lines={lines}
             selected={search.action}
             onSelect={select}
+            runEnd={runEnd}
             timeline={isTimed ? timeline : null}
           />
         )}
@@ -151,6 +179,9 @@ function Actions({ run, actions: { forest, problem, retry } }: ActionsProps) {
             key={search.action}
             run={run}
             name={search.action}
+            runEnd={runEnd}
+            tab={tab}
+            onTab={setTab}
             onClose={() => select(undefined)}
             onSelect={select}
           />

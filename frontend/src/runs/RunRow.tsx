@@ -1,7 +1,8 @@
-import { useNavigate } from "@tanstack/react-router";
+import { useNavigate, useRouter } from "@tanstack/react-router";
 import { memo, useCallback, useSyncExternalStore } from "react";
 import { readFragment } from "../gql";
 import { runParams } from "../live/paths";
+import { keepFromScrolling, openTab, wantsTab } from "../ui/tabs";
 import type { RunColumn } from "./columns";
 import { RunRowFragment } from "./documents";
 import classes from "./RunTable.module.css";
@@ -23,8 +24,16 @@ export const RunRow = memo(function RunRow({ id, list, index, top, columns, isCu
   const row = useSyncExternalStore(subscribe, () => list.get(id));
   const isGone = useSyncExternalStore(subscribe, () => list.isGone(id));
   const navigate = useNavigate();
+  const router = useRouter();
   if (!row) return null;
   const run = readFragment(RunRowFragment, row);
+  const open = (event: React.MouseEvent): void => {
+    // A link within it leads there by itself, in a new tab too where that is wanted.
+    if ((event.target as HTMLElement).closest("a, button")) return;
+    const target = { to: "/runs/$project/$domain/$name", params: runParams(run) } as const;
+    if (wantsTab(event)) openTab(router.buildLocation(target).publicHref);
+    else if (event.button === 0 && !window.getSelection()?.toString()) void navigate(target);
+  };
   return (
     <div
       role="row"
@@ -34,11 +43,9 @@ export const RunRow = memo(function RunRow({ id, list, index, top, columns, isCu
       data-run={run.name}
       data-phase={run.phase}
       title={isGone ? "It does not match the filter any more" : undefined}
-      onClick={(event) => {
-        // A link within it leads there by itself, in a new tab too where that is wanted.
-        if ((event.target as HTMLElement).closest("a, button") || window.getSelection()?.toString()) return;
-        void navigate({ to: "/runs/$project/$domain/$name", params: runParams(run) });
-      }}
+      onClick={open}
+      onAuxClick={open}
+      onMouseDown={keepFromScrolling}
     >
       {columns.map((column) => (
         <span

@@ -8,6 +8,7 @@ import type { ListView, RunList } from "./runList";
 import type { RunRowData } from "./useRunList";
 
 const ROW = 46;
+const HEAD = 32;
 /** Rows before the end at which older ones are asked for. */
 const AHEAD = 20;
 
@@ -44,7 +45,8 @@ export function RunTable({ list, view, isStale, visibility, cursor, onOlder, onR
     estimateSize: () => ROW,
     overscan: 10,
     getItemKey: (index) => view.ids[index] ?? index,
-    scrollPaddingStart: 32,
+    scrollPaddingStart: HEAD,
+    scrollPaddingEnd: HEAD,
   });
   const items = virtualizer.getVirtualItems();
   const last = items.at(-1)?.index ?? 0;

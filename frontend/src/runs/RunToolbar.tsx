@@ -66,11 +66,11 @@ export function RunToolbar({
         <TimelineTools timeline={timeline} forest={forest} critical={critical} onCritical={onCritical} />
       ) : null}
       <Button.Group>
-        <Button size="compact-sm" variant="default" title="Unfold all" onClick={() => lines.toggleAll(true)}>
-          Unfold
+        <Button size="compact-sm" variant="default" onClick={() => lines.toggleAll(true)}>
+          Expand all
         </Button>
-        <Button size="compact-sm" variant="default" title="Fold all" onClick={() => lines.toggleAll(false)}>
-          Fold
+        <Button size="compact-sm" variant="default" onClick={() => lines.toggleAll(false)}>
+          Collapse all
         </Button>
       </Button.Group>
       <SegmentedControl
@@ -94,7 +94,8 @@ interface ToolsProps {
   onCritical: (critical: boolean) => void;
 }
 
-function TimelineTools({ timeline: { zoom, critical: path }, forest, critical, onCritical }: ToolsProps) {
+function TimelineTools({ timeline, forest, critical, onCritical }: ToolsProps) {
+  const { zoom, zoomBy, critical: path } = timeline;
   return (
     <>
       {forest.hasDependencies ? (
@@ -109,20 +110,20 @@ function TimelineTools({ timeline: { zoom, critical: path }, forest, critical, o
         </Button>
       ) : null}
       <Button.Group>
-        <Button size="compact-sm" variant="default" aria-label="Look closer" onClick={() => zoom.zoom(0.5)}>
+        <Button size="compact-sm" variant="default" aria-label="Zoom in" onClick={() => zoomBy(0.5)}>
           +
         </Button>
         <Button
           size="compact-sm"
           variant="default"
-          aria-label="Look at more"
+          aria-label="Zoom out"
           disabled={zoom.isWhole}
-          onClick={() => zoom.zoom(2)}
+          onClick={() => zoomBy(2)}
         >
           −
         </Button>
         <Button size="compact-sm" variant="default" disabled={zoom.isWhole} onClick={zoom.reset}>
-          All
+          Fit
         </Button>
       </Button.Group>
     </>

@@ -27,11 +27,29 @@ const [store, palette] = createSpotlight();
 
 export const openPalette = (): void => palette.open();
 
+/** The keys that are typed before the field of the palette has the focus go into it all the same. */
+function useEarlyKeys(type: (change: (typed: string) => string) => void): void {
+  useEffect(() => {
+    const press = (event: KeyboardEvent): void => {
+      if (!store.getState().opened || (event.target as HTMLElement).closest("[role=dialog]")) return;
+      const isWritten = event.key.length === 1 && !event.ctrlKey && !event.metaKey && !event.altKey;
+      if (!isWritten && event.key !== "Backspace") return;
+      event.preventDefault();
+      event.stopPropagation();
+      type((typed) => (isWritten ? typed + event.key : typed.slice(0, -1)));
+    };
+    // Before it comes to anything else that listens to keys.
+    window.addEventListener("keydown", press, { capture: true });
+    return () => window.removeEventListener("keydown", press, { capture: true });
+  }, [type]);
+}
+
 /** Find a run by a part of its name, or do something by its name. */
 export function Palette({ onHelp }: { onHelp: () => void }) {
   const navigate = useNavigate();
   const colors = useColors();
   const [typed, setTyped] = useState("");
+  useEarlyKeys(setTyped);
   const [search] = useDebouncedValue(typed.trim(), 150);
   const [{ data, fetching }] = useQuery({
     query: FindRuns,
@@ -50,7 +68,7 @@ export function Palette({ onHelp }: { onHelp: () => void }) {
     ["Show relative times", () => timeMode.set("relative")],
     ["Show local times", () => timeMode.set("local")],
     ["Show UTC times", () => timeMode.set("utc")],
-    [colors.isDark ? "Light colours" : "Dark colours", colors.toggle],
+    [colors.isDark ? "Light theme" : "Dark theme", colors.toggle],
     ["Show all keys", onHelp],
   ];
   const first = useRef<HTMLButtonElement>(null);
@@ -75,7 +93,7 @@ export function Palette({ onHelp }: { onHelp: () => void }) {
       scrollable
       maxHeight={420}
     >
-      <Spotlight.Search placeholder="Find a run, or a command" aria-label="Find a run, or a command" />
+      <Spotlight.Search placeholder="Find runs and commands" aria-label="Find runs and commands" />
       <Spotlight.ActionsList>
         {runs.length ? (
           <Spotlight.ActionsGroup label="Runs">
@@ -109,7 +127,7 @@ export function Palette({ onHelp }: { onHelp: () => void }) {
         ) : null}
         {!runs.length && !shown.length ? (
           <Spotlight.Empty>
-            {fetching || search !== typed.trim() ? "Looking…" : "Nothing found"}
+            {fetching || search !== typed.trim() ? "Searching…" : "Nothing found"}
           </Spotlight.Empty>
         ) : null}
       </Spotlight.ActionsList>

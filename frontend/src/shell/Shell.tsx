@@ -3,7 +3,7 @@ import { Link, Outlet, useNavigate } from "@tanstack/react-router";
 import { useState } from "react";
 import { useApi } from "../live/api";
 import { Announcements } from "../ui/announce";
-import { useHotkeys } from "../ui/hotkeys";
+import { describeKeys, useHotkeys } from "../ui/hotkeys";
 import { EmptyNotice } from "../ui/notices";
 import { usePreference } from "../ui/preferences";
 import { timeMode } from "../ui/timeMode";
@@ -45,9 +45,9 @@ export function Shell() {
       what: `Go to ${name.toLowerCase()}`,
       run: () => void navigate({ to }),
     })),
-    { keys: "mod+k", what: "Find anything", run: openPalette, inFields: true },
+    { keys: "mod+k", what: "Find runs and commands", run: openPalette, inFields: true },
     { keys: "z", what: "Relative, local or UTC times", run: nextTime },
-    { keys: "d", what: "Dark or light", run: colors.toggle },
+    { keys: "d", what: "Dark or light theme", run: colors.toggle },
     { keys: "?", what: "All keys", run: () => setHelping(true) },
   ]);
   return (
@@ -76,7 +76,7 @@ export function Shell() {
         <span className={classes.space} />
         <ConnectionNotice />
         <button type="button" className={classes.find} onClick={openPalette}>
-          <span>Find…</span> <kbd>⌘K</kbd>
+          <span>Find…</span> <kbd>{describeKeys("mod+k")}</kbd>
         </button>
         <label className="only-read" htmlFor="times">
           How times are shown
@@ -97,8 +97,8 @@ export function Shell() {
           type="button"
           className={classes.icon}
           onClick={colors.toggle}
-          aria-label={colors.isDark ? "Light colours" : "Dark colours"}
-          title={colors.isDark ? "Light colours (d)" : "Dark colours (d)"}
+          aria-label={colors.isDark ? "Light theme" : "Dark theme"}
+          title={colors.isDark ? "Light theme (d)" : "Dark theme (d)"}
         >
           {colors.isDark ? "☀" : "☾"}
         </button>
@@ -140,7 +140,7 @@ export function NoSuchPage() {
 export function BrokenPage({ error }: { error: Error }) {
   return (
     <main>
-      <EmptyNotice title="This page broke">
+      <EmptyNotice title="Something went wrong">
         <p>
           <code>{error.message}</code>
         </p>

@@ -11,6 +11,25 @@ export interface Hotkey {
   inFields?: boolean;
 }
 
+/** Whether keys are called as on a Mac. */
+const isApple = typeof navigator !== "undefined" && /^(Mac|iP)/.test(navigator.platform);
+
+/** What keys are called that are not called by what they type. */
+const KEY_NAMES: Record<string, string> = {
+  Escape: "Esc",
+  Enter: "↵",
+  ArrowDown: "↓",
+  ArrowUp: "↑",
+  ArrowLeft: "←",
+  ArrowRight: "→",
+};
+
+/** The keys of a hotkey, as they are called on this machine: `Ctrl K`, `g then r`. */
+export function describeKeys(keys: string): string {
+  if (keys.startsWith("mod+")) return `${isApple ? "⌘" : "Ctrl "}${keys.slice(4).toUpperCase()}`;
+  return KEY_NAMES[keys] ?? keys.replace(" ", " then ");
+}
+
 /** Milliseconds that the next key of several may take. */
 const SEQUENCE_WITHIN = 1_200;
 

@@ -3,7 +3,7 @@ export interface PhaseLook {
   label: string;
   /** The CSS variable with its colour: see theme.css. */
   color: string;
-  /** A sign that tells it apart without colour. */
+  /** A sign that tells it apart without colour, from blocks of Unicode that the fonts of every system have. */
   sign: string;
   ended: boolean;
 }
@@ -24,7 +24,7 @@ const LOOKS: Record<string, PhaseLook> = {
   SUCCEEDED: look("Succeeded", "succeeded", "✓", true),
   RECOVERED: look("Recovered", "recovered", "↺", true),
   FAILED: look("Failed", "failed", "✕", true),
-  TIMED_OUT: look("Timed out", "timed-out", "⧖", true),
+  TIMED_OUT: look("Timed out", "timed-out", "!", true),
   ABORTED: look("Aborted", "aborted", "■", true),
 };
 

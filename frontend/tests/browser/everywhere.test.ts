@@ -175,7 +175,7 @@ test("one switch says how times are written, everywhere and from then on", async
 
 test("dark or light is remembered, before anything is drawn", async () => {
   const page = await show("/runs");
-  await page.getByRole("button", { name: "Dark colours" }).click();
+  await page.getByRole("button", { name: "Dark theme" }).click();
   const scheme = (): Promise<string | null> =>
     page.evaluate(() => document.documentElement.getAttribute("data-mantine-color-scheme"));
   await until("dark", async () => (await scheme()) === "dark");

@@ -47,7 +47,7 @@ test("a run of 1,312 tasks is a tree whose groups are folded, with counts on eve
   await root.getByText("1,312").waitFor();
   await page.locator('[data-group="mDiffFit"]').getByText("436").first().waitFor();
   expect(await actions(page)).toEqual(["root"]);
-  await page.getByRole("button", { name: "Unfold mDiffFit" }).click();
+  await page.getByRole("button", { name: "Expand mDiffFit" }).click();
   await page.locator('[data-action="mDiffFit_ID0000000"]').waitFor();
   // Only what is in sight is drawn.
   expect(await page.getByRole("row").count()).toBeLessThan(80);
@@ -180,9 +180,9 @@ test("a tree that goes on shows actions and phases as they come", async () => {
   const child = page.locator('[data-action="child"]');
   await child.getByText("Running").first().waitFor();
   await page.locator('[data-action="grandchild"]').waitFor();
-  await child.getByRole("img", { name: "Below child: 1 queued" }).waitFor();
+  await child.getByRole("img", { name: "Children of child: 1 queued" }).waitFor();
   await setPhases(server, run, { grandchild: "FAILED" });
-  await child.getByRole("img", { name: "Below child: 1 failed" }).waitFor();
+  await child.getByRole("img", { name: "Children of child: 1 failed" }).waitFor();
   await page.getByText("2 running").waitFor();
   expect(await isTheSame(page)).toBe(true);
 });

@@ -7,11 +7,11 @@ afterEach(cleanup);
 
 test("a phase is told by its sign and its name, and not by its colour alone", () => {
   const { container } = render(<PhaseBadge phase="TIMED_OUT" />);
-  expect(container.textContent).toBe("⧖Timed out");
+  expect(container.textContent).toBe("!Timed out");
   const badge = container.firstElementChild as HTMLElement;
   expect(badge.style.getPropertyValue("--phase")).toBe("var(--phase-timed-out)");
   expect(badge.dataset.phase).toBe("TIMED_OUT");
-  expect(screen.getByText("⧖").getAttribute("aria-hidden")).toBe("true");
+  expect(screen.getByText("!").getAttribute("aria-hidden")).toBe("true");
 });
 
 test("in a narrow place the name is still read out, and shown on hover", () => {

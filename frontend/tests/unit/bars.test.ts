@@ -69,6 +69,36 @@ describe("the bars of a line", () => {
   });
 });
 
+describe("after the end of the run", () => {
+  const END = BEGIN + 60_000;
+  const over = (phase: string, started: number | null) =>
+    barsOf(
+      {
+        ...{ phase, attempts: 1, createdAt: time(0) },
+        startedAt: started === null ? null : time(started),
+        endedAt: null,
+      },
+      [],
+      END,
+      true,
+    );
+
+  test("one that did not start never ran, and waited to the end of the run", () => {
+    expect(over("QUEUED", null)).toEqual([
+      { from: BEGIN, to: END, kind: "queued", phase: "QUEUED", label: "never ran" },
+    ]);
+  });
+
+  test("one that did not end goes to the end of the run, and says that no end is known", () => {
+    expect(over("RUNNING", 3).at(-1)).toMatchObject({
+      to: END,
+      kind: "running",
+      label: "ran, no end reported",
+    });
+    expect(over("RUNNING", 90).at(-1)).toMatchObject({ from: BEGIN + 90_000, to: BEGIN + 90_000 });
+  });
+});
+
 describe("earlier attempts", () => {
   const attempt = (number: number, from: number, to: number | null): AttemptTimes => ({
     ...{ attempt: number, phase: "FAILED", startedAt: time(from) },

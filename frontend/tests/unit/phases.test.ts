@@ -14,6 +14,13 @@ describe("the phases that are known", () => {
     expect([...PHASES].sort()).toEqual(names.sort());
   });
 
+  test("the sign of each is in a block of Unicode that fonts have everywhere", () => {
+    // ASCII, general punctuation, arrows, geometric shapes, dingbats.
+    const common = /^[\u0021-\u007e\u2010-\u2027\u2190-\u21ff\u25a0-\u25ff\u2701-\u27bf]$/u;
+    for (const phase of PHASES) expect(phaseLook(phase).sign, phase).toMatch(common);
+    expect(new Set(PHASES.map((phase) => phaseLook(phase).sign)).size).toBe(PHASES.length);
+  });
+
   test("a bar has a place for each of them", () => {
     expect([...BAR_ORDER].sort()).toEqual([...PHASES].sort());
   });

@@ -1,0 +1,16 @@
+import { Duration } from "../ui/Duration";
+import { hasEnded } from "../ui/phases";
+
+interface Props {
+  action: { phase: string; createdAt: string; startedAt?: string | null; endedAt?: string | null };
+  /** When the run ended; null while it goes on. */
+  runEnd: string | null;
+}
+
+/** How long an action ran, or waits already. Nothing goes on after the end of the run. */
+export function RunTime({ action: { phase, createdAt, startedAt, endedAt }, runEnd }: Props) {
+  if (endedAt || hasEnded(phase))
+    return <Duration from={startedAt ?? createdAt} to={endedAt} ticks={false} />;
+  if (runEnd === null) return <Duration from={startedAt ?? createdAt} />;
+  return startedAt ? <Duration from={startedAt} to={runEnd} /> : <span className="faint">never ran</span>;
+}
