@@ -37,7 +37,7 @@ from graph.telemetry import Telemetry
 from graph.throttle import Throttle
 from graph.trusted import TrustedDocuments, only_texts, read_documents
 from graph.webhook import Webhook
-from repo import ActionRepo, Permission, open_repository
+from repo import ActionRepo, Permission, Supervisor, open_repository
 
 if TYPE_CHECKING:
     from graph.tracing import Tracing
@@ -55,6 +55,7 @@ def create_app(settings: Settings) -> Starlette:
     provider = provider_of(settings) if settings.auth == "oidc" else None
     sign_in = SignIn(settings, provider) if settings.auth != "none" else None
     throttle = _throttle(settings)
+    supervisor = Supervisor()
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -65,12 +66,13 @@ def create_app(settings: Settings) -> Starlette:
                 settings.database_pool_size,
                 settings.broadcast_url,
                 statement_timeout=settings.operation_timeout,
+                supervisor=supervisor,
             ) as repository,
-            _reconciler(settings, repository).running() as reconciler,
-            measuring(repository, endpoint, reconciler) as app.state.metrics,
+            _reconciler(settings, repository, supervisor).running() as reconciler,
+            measuring(repository, endpoint, reconciler, supervisor) as app.state.metrics,
             provider.running() if provider is not None else nullcontext(),
             throttle.running(),
-            _gate(settings, repository, provider, throttle).watching() as app.state.gate,
+            _gate(settings, repository, provider, throttle, supervisor).watching() as app.state.gate,
         ):
             app.state.repository = repository
             yield
@@ -107,6 +109,7 @@ def create_app(settings: Settings) -> Starlette:
         lifespan=lifespan,
     )
     app.state.is_stopping = lambda: False
+    app.state.supervisor = supervisor
     return app
 
 
@@ -160,14 +163,21 @@ def _throttle(settings: Settings) -> Throttle:
     )
 
 
-def _gate(settings: Settings, repository: ActionRepo, provider: Provider | None, throttle: Throttle) -> Gate:
+def _gate(
+    settings: Settings,
+    repository: ActionRepo,
+    provider: Provider | None,
+    throttle: Throttle,
+    supervisor: Supervisor,
+) -> Gate:
     if settings.auth == "none":
-        return Gate(None)
+        return Gate(None, supervisor=supervisor)
     return Gate(
         repository,
         jwt=provider.caller_of if provider is not None else None,
         cookie=cookies_of(settings).session,
         on_refused=throttle.note_failure,
+        supervisor=supervisor,
     )
 
 
@@ -175,7 +185,7 @@ def _guard(sign_in: SignIn | None) -> Callable[[page.Show], page.Show]:
     return sign_in.only_signed_in if sign_in is not None else lambda show: show
 
 
-def _reconciler(settings: Settings, repository: ActionRepo) -> Reconciler:
+def _reconciler(settings: Settings, repository: ActionRepo, supervisor: Supervisor) -> Reconciler:
     webhook = None
     if settings.abort_webhook_url:
         webhook = Webhook(
@@ -189,6 +199,7 @@ def _reconciler(settings: Settings, repository: ActionRepo) -> Reconciler:
         webhook,
         most_attempts=settings.abort_attempts,
         timeout=settings.abort_webhook_timeout,
+        supervisor=supervisor,
     )
 
 
@@ -258,9 +269,13 @@ async def livez(request: Request) -> Response:
 
 
 async def readyz(request: Request) -> Response:
-    """200 when the database answers and has the newest schema, else 503; 503 too once the server stops."""
+    """200 when the database answers and has the newest schema, else 503; 503 too once the server stops, and
+    while a background loop is not alive."""
     if request.app.state.is_stopping():
         return PlainTextResponse("not ready: the server stops\n", 503)
+    if failed := request.app.state.supervisor.failed:
+        names = ", ".join(failed)
+        return PlainTextResponse(f"not ready: ended by an error and started again: {names}\n", 503)
     try:
         async with asyncio.timeout(_READY_WITHIN):
             await request.app.state.repository.check()

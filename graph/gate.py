@@ -129,8 +129,10 @@ class Gate:
         jwt: Callable[[str], Awaitable[Caller]] | None = None,
         cookie: str = COOKIE,
         on_refused: Callable[[HTTPConnection], None] = lambda _: None,
+        supervisor: repo.Supervisor | None = None,
     ) -> None:
         """`on_refused` is told of who showed something that is not good."""
+        self._supervisor = supervisor or repo.Supervisor()
         self.cookie = cookie
         self._repository = repository
         self._jwt = jwt
@@ -223,7 +225,7 @@ class Gate:
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[Self]:
         """See to it, for so long, that what goes on ends when it may not go on."""
-        task = asyncio.create_task(self._watch())
+        task = self._supervisor.start("revocation", self._watch)
         try:
             yield self
         finally:

@@ -28,7 +28,7 @@ from starlette.responses import Response
 from graph.http import GraphQLEndpoint
 from graph.logs import dropped_log_lines
 from graph.reconciler import Reconciler
-from repo import ActionRepo, DatabaseUnavailable
+from repo import ActionRepo, DatabaseUnavailable, Supervisor
 
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """The environment variable by which the library knows where the workers' figures are."""
@@ -61,12 +61,20 @@ def forget_worker(folder: Path, worker: int) -> None:
 class Metrics:
     """The figures of this process."""
 
-    def __init__(self, repository: ActionRepo, endpoint: GraphQLEndpoint, reconciler: Reconciler) -> None:
+    def __init__(
+        self,
+        repository: ActionRepo,
+        endpoint: GraphQLEndpoint,
+        reconciler: Reconciler,
+        supervisor: Supervisor,
+    ) -> None:
+        self._supervisor = supervisor
         self._repository = repository
         self._endpoint = endpoint
         self._reconciler = reconciler
         self._registry = CollectorRegistry()
         self._counted: dict[Counter, int] = {}
+        self._loop_restarts: dict[str, Counter] = {}
         self._workers = self._gauge("workers", "Processes that serve requests.")
         self._subscribers = self._gauge("subscribers", "Subscriptions that are open.")
         self._watches = self._gauge("watches", "Streams they read; those that ask the same share one.")
@@ -108,6 +116,15 @@ class Metrics:
         )
         self._abort_attempts = self._counter("abort_attempts", "How often executors were told of an abort.")
         self._aborts_given_up = self._counter("aborts_given_up", "Aborts that were given up.")
+        self._failed_loops = self._gauge(
+            "background_loops_failed", "Background loops that ended by an error and are not alive again."
+        )
+        self._restarts = Counter(
+            "rungraph_background_restarts",
+            "How often background loops ended by an error, and were started again.",
+            ["loop"],
+            registry=self._registry,
+        )
         self._dropped_lines = self._counter("log_lines_dropped", "Log lines that could not be written.")
 
     def _gauge(self, name: str, what: str, of_workers: _OfWorkers = "livesum") -> Gauge:
@@ -136,6 +153,10 @@ class Metrics:
         self._waiting.set(database.waiting)
         self._tasks.set(len(asyncio.all_tasks()))
         self._bus_connected.set(figures.bus_connected)
+        self._failed_loops.set(len(self._supervisor.failed))
+        for loop in self._supervisor.restarts:
+            if loop not in self._loop_restarts:
+                self._loop_restarts[loop] = self._restarts.labels(loop)
         for counter, count in (
             (self._looks, figures.looks),
             (self._failures, figures.failures),
@@ -144,6 +165,7 @@ class Metrics:
             (self._abort_attempts, self._reconciler.attempts),
             (self._aborts_given_up, self._reconciler.given_up),
             (self._dropped_lines, dropped_log_lines()),
+            *((self._loop_restarts[loop], count) for loop, count in self._supervisor.restarts.items()),
             *zip(self._caches[0], (engine.known, engine.unknown), strict=True),
             *zip(self._caches[1], (database.known, database.unknown), strict=True),
         ):
@@ -176,14 +198,14 @@ class Metrics:
 
 @asynccontextmanager
 async def measuring(
-    repository: ActionRepo, endpoint: GraphQLEndpoint, reconciler: Reconciler
+    repository: ActionRepo, endpoint: GraphQLEndpoint, reconciler: Reconciler, supervisor: Supervisor
 ) -> AsyncIterator[Metrics]:
     """The figures of this process, which other workers know too as long as the context lasts."""
-    metrics = Metrics(repository, endpoint, reconciler)
+    metrics = Metrics(repository, endpoint, reconciler, supervisor)
     if _FOLDER not in os.environ:
         yield metrics
         return
-    keeping = asyncio.create_task(metrics.keep_fresh())
+    keeping = supervisor.start("metrics", metrics.keep_fresh)
     try:
         yield metrics
     finally:

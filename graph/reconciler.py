@@ -34,10 +34,17 @@ class Reconciler:
     requests it does nothing, and reads nothing."""
 
     def __init__(
-        self, repository: repo.ActionRepo, webhook: Webhook | None, *, most_attempts: int, timeout: float
+        self,
+        repository: repo.ActionRepo,
+        webhook: Webhook | None,
+        *,
+        most_attempts: int,
+        timeout: float,
+        supervisor: repo.Supervisor | None = None,
     ) -> None:
         """`timeout` is how many seconds a call of the webhook takes at the most."""
         self._repository = repository
+        self._supervisor = supervisor or repo.Supervisor()
         self._webhook = webhook
         self._most_attempts = most_attempts
         self._holds_for = timedelta(seconds=timeout) + _LONGER_THAN_A_CALL
@@ -53,7 +60,7 @@ class Reconciler:
         """Drive aborts as long as the context lasts. A call that is under way at its end may be made
         again, by whoever takes the abort then."""
         with self._hearing():
-            driving = asyncio.create_task(self._drive())
+            driving = self._supervisor.start("abort reconciler", self._drive)
             try:
                 yield self
             finally:

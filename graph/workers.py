@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from graph.logs import configure_logs
 from graph.metrics import forget_worker, share_metrics
 from graph.server import Server
 from graph.settings import Settings
+from repo import Supervisor
 
 logger = structlog.get_logger("rungraph.workers")
 
@@ -66,9 +68,11 @@ class _Workers:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop)
         killing = asyncio.create_task(self._kill_who_is_late())
-        async with asyncio.TaskGroup() as group:
-            for worker in range(1, self._settings.workers + 1):
-                group.create_task(self._keep(worker))
+        supervisor = Supervisor()
+        numbers = range(1, self._settings.workers + 1)
+        await asyncio.gather(
+            *(supervisor.start(f"worker {number}", partial(self._keep, number)) for number in numbers)
+        )
         killing.cancel()
         return 1 if self._failed else 0
 
@@ -100,8 +104,8 @@ class _Workers:
             began = time.monotonic()
             try:
                 ended = await self._run_one(worker)
-            except OSError as error:
-                ended = f"could not be started: {error}"
+            except Exception as error:  # whatever it is, the other workers must not end for it
+                ended = f"could not be started: {type(error).__name__}: {error}"
             if self._stopping.is_set():
                 return
             if not self._one_was_ready:

@@ -101,8 +101,8 @@ async def play_demo(
                 say(f"playing at {client.url}, in project '{PROJECT}'")
                 await demo.write_past(history)
                 await demo.keep_going(live, max_runs)
-            except ApiError as error:
-                if error.code in REFUSED:
+            except Exception as error:  # whatever it is, the runs go on
+                if isinstance(error, ApiError) and error.code in REFUSED:
                     raise
                 say(f"{error}; beginning again in {_LOOK_AFTER_S:.0f} s")
                 await asyncio.sleep(_LOOK_AFTER_S)

@@ -74,6 +74,7 @@ from repo.pruning import Pruned
 from repo.restored import mark_restored
 from repo.rows import Column, Holds, Layout, Rows
 from repo.summaries import Durations, TaskKey, TaskSummary
+from repo.supervision import Supervisor
 from repo.watch import Frame, FrameKind, Progress, Shown, WatchFigures
 
 __all__ = [
@@ -155,6 +156,7 @@ __all__ = [
     "RunNotFound",
     "RunSource",
     "SchemaOutdated",
+    "Supervisor",
     "TaskIdentifier",
     "TaskKey",
     "TaskSummary",
@@ -179,13 +181,14 @@ async def open_repository(
     broadcast_url: str = "memory://",
     on_commit: Callable[[], None] = lambda: None,
     statement_timeout: float = 0,
+    supervisor: Supervisor | None = None,
 ) -> AsyncIterator[ActionRepo]:
     """The repository over a database that `migrate` has brought to this version's schema.
 
     Over `broadcast_url` replicas tell each other of what they wrote. `on_commit` is called after every
     committed write. A statement that takes longer than `statement_timeout` seconds is broken off, and its
-    call raises TookTooLong; 0 lets all of them take their time. Raises InvalidArgument for a URL that is not
-    supported.
+    call raises TookTooLong; 0 lets all of them take their time. `supervisor` knows which background loops
+    failed. Raises InvalidArgument for a URL that is not supported.
     """
 
     def committed() -> None:
@@ -194,8 +197,8 @@ async def open_repository(
         on_commit()
 
     database = Database(url, pool_size, committed, statement_timeout)
-    hub = Hub(database)
-    bus = Bus(broadcast_url, hub.ring)
+    hub = Hub(database, supervisor)
+    bus = Bus(broadcast_url, hub.ring, supervisor)
     try:
         async with bus.open():
             yield ActionRepo(database, hub, bus)

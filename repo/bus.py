@@ -21,6 +21,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from repo.errors import InvalidArgument
+from repo.supervision import Supervisor
 
 logger = structlog.get_logger("rungraph.bus")
 
@@ -39,7 +40,7 @@ def check_broadcast_url(url: str) -> None:
     _backend(url)
 
 
-def _backend(url: str) -> BroadcastBackend | None:
+def _backend(url: str) -> "_ReconnectingBackend | None":
     """The backend for a URL; None where the library's own is right."""
     try:
         parsed = urlsplit(url)
@@ -60,9 +61,12 @@ def _backend(url: str) -> BroadcastBackend | None:
 class Bus:
     """The doorbell of one replica. `ring` rings it; `on_ring` is called when another replica rang."""
 
-    def __init__(self, url: str, on_ring: Callable[[], None]) -> None:
+    def __init__(self, url: str, on_ring: Callable[[], None], supervisor: Supervisor | None = None) -> None:
         """Raises InvalidArgument as check_broadcast_url does."""
         self._backend = _backend(url)
+        self._supervisor = supervisor or Supervisor()
+        if self._backend is not None:
+            self._backend.supervisor = self._supervisor
         self._broadcast = Broadcast(url if self._backend is None else None, backend=self._backend)
         self._on_ring = on_ring
         self._rung = asyncio.Event()
@@ -70,7 +74,7 @@ class Bus:
     @property
     def connected(self) -> bool:
         """Whether rings reach other replicas at the moment, as far as is known."""
-        return self._backend is None or self._backend.connected  # type: ignore[attr-defined]
+        return self._backend is None or self._backend.connected
 
     def ring(self) -> None:
         """Tell the other replicas that something was committed. Returns at once, and never fails."""
@@ -87,7 +91,10 @@ class Bus:
                     await bells.get()
                     self._on_ring()
 
-            tasks = [asyncio.create_task(hear()), asyncio.create_task(self._send())]
+            tasks = [
+                self._supervisor.start("bus receiver", hear),
+                self._supervisor.start("bus sender", self._send),
+            ]
             try:
                 yield
             finally:
@@ -108,12 +115,13 @@ class _ReconnectingBackend(BroadcastBackend, ABC):
 
     def __init__(self, url: str) -> None:
         self._url = url
+        self.supervisor = Supervisor()
         self.connected = False
         # One bell that waits says as much as many.
         self._heard: asyncio.Queue[Event] = asyncio.Queue(maxsize=1)
 
     async def connect(self) -> None:
-        self._keeper = asyncio.create_task(self._keep())
+        self._keeper = self.supervisor.start("bus connection", self._keep)
 
     async def disconnect(self) -> None:
         self._keeper.cancel()

@@ -25,6 +25,7 @@ from repo.matching import Verdict
 from repo.models import Action, ActionEvent, RemovedRun, Run
 from repo.positions import Incarnation, Position, is_valid
 from repo.rows import Rows
+from repo.supervision import Supervisor
 
 T = TypeVar("T")
 
@@ -275,8 +276,9 @@ class Figures:
 class Hub:
     """All watches of one replica."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, supervisor: Supervisor | None = None) -> None:
         self._database = database
+        self._supervisor = supervisor or Supervisor()
         self._feed = Feed(database)
         self._watches: set[Watch] = set()
         self._position = Position(0)
@@ -324,7 +326,7 @@ class Hub:
                 async with self._looking() as look:
                     self._position, self._incarnations = look.position, await look.incarnations()
                 self.figures.seen_at = time.monotonic()
-                self._reader = asyncio.create_task(self._read(), context=self._context.copy())
+                self._reader = self._supervisor.start("feed reader", self._read, self._context.copy())
             watch.position = self._position
             self._watches.add(watch)
 

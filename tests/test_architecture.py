@@ -61,7 +61,7 @@ ROOMS = {
     # The bus has connections of its own, and is the only one that knows the broadcaster.
     "repo.bus": Room(
         libraries=frozenset({"asyncpg", "broadcaster", "redis", "structlog"}),
-        modules=frozenset({"repo.errors"}),
+        modules=frozenset({"repo.errors", "repo.supervision"}),
     ),
     # What a driver gives is read here, and what its errors mean is known there.
     **dict.fromkeys(

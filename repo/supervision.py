@@ -1,0 +1,85 @@
+"""Keeps background loops running: one that ends by an error is logged, counted, and started again.
+
+An error that a loop did not foresee must not end what it does for good, and nobody would notice.
+"""
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from contextvars import Context
+
+import structlog
+
+logger = structlog.get_logger("rungraph.background")
+
+_PAUSES = (0.1, 5.0)
+"""Seconds before a loop is started again: after its first failure, and at most, when it fails on and on."""
+
+_ALIVE_AFTER = 1.0
+"""Seconds that a loop has to run after a failure to count as alive."""
+
+_HEALTHY_AFTER = 30.0
+"""Seconds that it has to run for its next failure to be the first again."""
+
+
+class Supervisor:
+    """The background loops of one server."""
+
+    def __init__(self) -> None:
+        self.restarts: Counter[str] = Counter()
+        """How often each loop ended by an error, by its name."""
+        self._failed: set[str] = set()
+
+    @property
+    def failed(self) -> list[str]:
+        """The loops that ended by an error and are not alive again."""
+        return sorted(self._failed)
+
+    def start(
+        self, name: str, work: Callable[[], Awaitable[None]], context: Context | None = None
+    ) -> asyncio.Task[None]:
+        """A task that calls `work` until it returns, or until the task is cancelled."""
+        self.restarts.setdefault(name, 0)
+        return asyncio.create_task(self._keep(name, work), name=name, context=context)
+
+    async def _keep(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        failures = 0
+        try:
+            while True:
+                began = time.monotonic()
+                try:
+                    await self._run(name, work)
+                    return
+                except (Exception, asyncio.CancelledError) as error:
+                    if _is_cancelled():
+                        raise asyncio.CancelledError from error
+                    # Cancelled was something that it waited for: that ends it as any error does.
+                    failures = 1 if time.monotonic() - began > _HEALTHY_AFTER else failures + 1
+                    pause = min(_PAUSES[1], _PAUSES[0] * 2.0 ** min(failures - 1, 20))
+                    self._note(name, error, pause)
+                await asyncio.sleep(random.uniform(pause / 2, pause))
+        finally:
+            self._failed.discard(name)
+
+    async def _run(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        alive = asyncio.get_running_loop().call_later(_ALIVE_AFTER, self._failed.discard, name)
+        try:
+            await work()
+        finally:
+            alive.cancel()
+
+    def _note(self, name: str, error: BaseException, pause: float) -> None:
+        self._failed.add(name)
+        self.restarts[name] += 1
+        with suppress(Exception):  # whoever configured logging
+            logger.error(
+                "background loop ended by an error", loop=name, again_in_seconds=pause, exc_info=error
+            )
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
