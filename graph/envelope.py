@@ -19,16 +19,20 @@ HTML = "text/html"
 
 MAX_JSON_DEPTH = 100
 """Levels that a body may nest; beyond, Python's own stack would be what ends it."""
-MAX_JSON_PARTS = 100_000
-"""Objects, lists and names that a body may hold. Their number is what takes time, while nobody else is
-served; text is quick however long it is. Those that stand in text count too: to tell them apart would itself
-take that time."""
+MAX_JSON_PARTS = 500_000
+"""Objects, lists and names that a body may hold: 5,000 items with everything that an item can have. Parsing so
+many takes no longer than parsing the largest body of short texts, 0.1 s, in which nobody else is served."""
 MAX_QUERY_LENGTH = 64 * 1024
 """Characters of a document, as many as a message of a websocket has bytes. Of what is wrong in it each place
 is looked up line by line."""
 
 _LARGE = 256 * 1024
 """Bytes of a body from which on it takes milliseconds to look at."""
+
+_NO_MARKS = bytes(set(range(256)) - set(b'"[{:'))
+"""Bytes that neither begin a part of JSON nor enclose text."""
+_MARKS_AT_ONCE = 64 * 1024
+"""Bytes that are looked at together: each quote among them becomes an object."""
 
 _QUALITY = re.compile(r"\s*(0(\.\d*)?|1(\.0*)?)", re.ASCII)
 
@@ -216,8 +220,11 @@ def _check_names(body: bytes) -> None:
 
 def parse_json(text: bytes | str, what: str) -> Any:
     """A JSON value, strictly: no NaN, no Infinity, no half of a surrogate pair, nothing but UTF-8."""
-    brackets = sum(map(text.count, ("[", "{") if isinstance(text, str) else (b"[", b"{")))  # type: ignore[arg-type]
-    if len(text) > MAX_JSON_PARTS and brackets + _colons(text) > MAX_JSON_PARTS:
+    data = text.encode(errors="surrogatepass") if isinstance(text, str) else text
+    brackets = data.count(b"[") + data.count(b"{")
+    # Few enough even if all of them stood outside of text.
+    are_few = len(data) <= MAX_JSON_PARTS or brackets + data.count(b":") <= MAX_JSON_PARTS
+    if not are_few and _parts(data) > MAX_JSON_PARTS:
         message = f"{what} holds more than {MAX_JSON_PARTS:,} objects, lists and names: send less at once."
         raise _bad_request(message)
     try:
@@ -229,8 +236,20 @@ def parse_json(text: bytes | str, what: str) -> Any:
     return value
 
 
-def _colons(text: bytes | str) -> int:
-    return text.count(":") if isinstance(text, str) else text.count(b":")
+def _parts(data: bytes) -> int:
+    """How many objects, lists and names JSON holds; what stands in text is none. More than MAX_JSON_PARTS are
+    not counted to their end."""
+    if b"\\" in data:
+        data = data.replace(b"\\\\", b"").replace(b'\\"', b"")
+    marks = data.translate(None, _NO_MARKS)
+    count, is_text = 0, False
+    for start in range(0, len(marks), _MARKS_AT_ONCE):
+        pieces = marks[start : start + _MARKS_AT_ONCE].split(b'"')
+        count += sum(map(len, pieces[is_text::2]))
+        if count > MAX_JSON_PARTS:
+            break
+        is_text ^= len(pieces) % 2 == 0
+    return count
 
 
 def _check_depth(value: Any, what: str) -> None:
