@@ -9,8 +9,9 @@ from email.message import Message
 from functools import lru_cache
 from typing import Any
 
-import orjson
 from starlette.requests import ClientDisconnect, Request
+
+from graph import json_numbers
 
 JSON = "application/json"
 GRAPHQL_RESPONSE = "application/graphql-response+json"
@@ -20,8 +21,8 @@ HTML = "text/html"
 MAX_JSON_DEPTH = 100
 """Levels that a body may nest; beyond, Python's own stack would be what ends it."""
 MAX_JSON_PARTS = 500_000
-"""Objects, lists and names that a body may hold: 5,000 items with everything that an item can have. Parsing so
-many takes no longer than parsing the largest body of short texts, 0.1 s, in which nobody else is served."""
+"""Objects, lists and names that a body may hold: 5,000 items with everything that an item can have. To parse
+so many takes 0.1 s, in which nobody else is served; no longer than the largest body of short texts."""
 MAX_QUERY_LENGTH = 64 * 1024
 """Characters of a document, as many as a message of a websocket has bytes. Of what is wrong in it each place
 is looked up line by line."""
@@ -31,8 +32,6 @@ _LARGE = 256 * 1024
 
 _NO_MARKS = bytes(set(range(256)) - set(b'"[{:'))
 """Bytes that neither begin a part of JSON nor enclose text."""
-_MARKS_AT_ONCE = 64 * 1024
-"""Bytes that are looked at together: each quote among them becomes an object."""
 
 _QUALITY = re.compile(r"\s*(0(\.\d*)?|1(\.0*)?)", re.ASCII)
 
@@ -224,11 +223,11 @@ def parse_json(text: bytes | str, what: str) -> Any:
     brackets = data.count(b"[") + data.count(b"{")
     # Few enough even if all of them stood outside of text.
     are_few = len(data) <= MAX_JSON_PARTS or brackets + data.count(b":") <= MAX_JSON_PARTS
-    if not are_few and _parts(data) > MAX_JSON_PARTS:
+    if not are_few and count_parts(data) > MAX_JSON_PARTS:
         message = f"{what} holds more than {MAX_JSON_PARTS:,} objects, lists and names: send less at once."
         raise _bad_request(message)
     try:
-        value = orjson.loads(text)
+        value = json_numbers.loads(data)
     except ValueError as error:
         raise _bad_request(f"{what} is not valid JSON: {error}") from None
     if brackets > MAX_JSON_DEPTH:
@@ -236,15 +235,16 @@ def parse_json(text: bytes | str, what: str) -> Any:
     return value
 
 
-def _parts(data: bytes) -> int:
+def count_parts(data: bytes, at_once: int = 64 * 1024) -> int:
     """How many objects, lists and names JSON holds; what stands in text is none. More than MAX_JSON_PARTS are
-    not counted to their end."""
+    not counted to their end. So many bytes are looked at together: each quote among them is an object for a
+    while."""
     if b"\\" in data:
         data = data.replace(b"\\\\", b"").replace(b'\\"', b"")
     marks = data.translate(None, _NO_MARKS)
     count, is_text = 0, False
-    for start in range(0, len(marks), _MARKS_AT_ONCE):
-        pieces = marks[start : start + _MARKS_AT_ONCE].split(b'"')
+    for start in range(0, len(marks), at_once):
+        pieces = marks[start : start + at_once].split(b'"')
         count += sum(map(len, pieces[is_text::2]))
         if count > MAX_JSON_PARTS:
             break

@@ -416,7 +416,7 @@ def _key(ask: Ask, access: Access, without: str | None = None) -> Hashable:
     variables = ask.variables or {}
     if without is not None:
         variables = {name: value for name, value in variables.items() if name != without}
-    given = json.dumps([variables, ask.extensions], sort_keys=True)
+    given = json.dumps([variables, ask.extensions], sort_keys=True, default=repr)
     return ask.query, ask.operation_name, given, access
 
 

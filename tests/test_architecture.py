@@ -70,6 +70,7 @@ ROOMS = {
     ),
     "graph": GRAPH,
     "graph.execution": Room(GRAPH.libraries | {"msgspec"}, GRAPH.packages, GRAPH.modules),
+    "graph.json_numbers": Room(GRAPH.libraries | {"msgspec"}, GRAPH.packages, GRAPH.modules),
     # They are clients: of an OpenID provider, and of executors.
     "graph.oidc": Room(GRAPH.libraries | {"httpx2", "joserfc"}, GRAPH.packages, GRAPH.modules),
     "graph.jwt": Room(GRAPH.libraries | {"joserfc"}, GRAPH.packages, GRAPH.modules),
