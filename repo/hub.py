@@ -388,6 +388,8 @@ class Hub:
         logger.warning("the database has lost what was read before: all watches begin anew")
         self._position = look.position
         for watch in self._watches:
+            # Both at once: a stream may begin anew before this look is at its end.
+            watch.position = look.position
             watch.restart()
 
     async def _read(self) -> None:

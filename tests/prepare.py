@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from tests.browser import find_chromium
 from tests.nginx import find_nginx
+from tests.pgbouncer import find_pgbouncer
 from tests.postgres import find_binaries
 from tests.redis_server import find_redis
 
@@ -54,6 +55,12 @@ NEEDS = [
         lambda: find_nginx() is not None,
         "nginx-light",
         "or put nginx on the PATH.",
+    ),
+    Need(
+        "PgBouncer, through which servers reach PostgreSQL during a failover",
+        lambda: find_pgbouncer() is not None,
+        "pgbouncer",
+        "or put pgbouncer on the PATH.",
     ),
 ]
 

@@ -65,12 +65,17 @@ class Proxy:
             writer.transport.abort()
             return
         await self._connecting.wait()
+        target = self._target
         try:
-            there = await asyncio.open_connection("127.0.0.1", self._target)
+            there = await asyncio.open_connection("127.0.0.1", target)
         except OSError:
             writer.transport.abort()
             return
         links = {writer, there[1]}
+        if self._target != target:  # another one is behind it since
+            for link in links:
+                link.transport.abort()
+            return
         self._links |= links
         try:
             await asyncio.gather(self._pass(reader, there[1]), self._pass(there[0], writer))

@@ -298,6 +298,15 @@ async def test_without_the_right_to_read_the_control_file_a_restart_lets_all_beg
         watching.cancel()
 
 
+async def check_that_a_stream_continues(repository: ActionRepo, viewer: Viewer) -> None:
+    """Behind the RESYNC, where nothing is lost again."""
+    anew = next(each.cursor for each in viewer.frames if each.kind is FrameKind.RESYNC)
+    await repository.notify_state_update(action("a0"))
+    await repository.insert_events([event("a0", version=KINDS.index(viewer.kind))])
+    async with aclosing(viewer.stream(repository, anew)) as again:
+        assert (await anext(again)).kind is FrameKind.CHANGE
+
+
 async def test_what_is_marked_as_restored_lets_all_begin_anew(database_url: str) -> None:
     async with open_repository(database_url) as repository:
         await make_run(repository, b="a0")
@@ -309,6 +318,7 @@ async def test_what_is_marked_as_restored_lets_all_begin_anew(database_url: str)
         await mark_restored(database_url)
         for viewer, cursor in zip(viewers, cursors, strict=True):
             await viewer.until(lambda viewer: viewer.resyncs == 1)
+            await check_that_a_stream_continues(repository, viewer)
             async with aclosing(viewer.stream(repository, cursor)) as again:
                 assert (await anext(again)).kind is FrameKind.RESYNC
         for task in watching:

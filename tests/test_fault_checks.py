@@ -98,6 +98,6 @@ def test_a_lag_is_counted_from_the_acknowledgement_or_from_the_end_of_the_fault(
 
 def test_what_comes_too_late_breaks_a_promise() -> None:
     fault = next(fault for fault in FAULTS if fault.heard_within == 2)
-    assert Outcome(after=[4.9], during=[1.9]).broken_promises(fault) == []
-    assert len(Outcome(after=[5.1], during=[2.1]).broken_promises(fault)) == 2
-    assert Outcome(after=[5.1], during=[2.1]).broken_promises(fault, patience=2) == []
+    assert Outcome(after=[4.9], during=[1.9]).broken_promises(fault.heard_within) == []
+    assert len(Outcome(after=[5.1], during=[2.1]).broken_promises(fault.heard_within)) == 2
+    assert Outcome(after=[5.1], during=[2.1]).broken_promises(fault.heard_within, patience=2) == []

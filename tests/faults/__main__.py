@@ -15,6 +15,7 @@ from rich.table import Table
 from tests.faults import aborts, crowds
 from tests.faults.checks import percentile
 from tests.faults.crowds import Figures
+from tests.faults.failover import FAILOVERS, try_failover
 from tests.faults.faults import FAULTS, Fault
 from tests.faults.replica import DIES_OVER_ABORTS
 from tests.faults.stack import BusKind, Stack, running_stack
@@ -57,6 +58,12 @@ class Soak:
                 for replica in stack.replicas:
                     console.print(f"{replica.name} said:\n{replica.said()}", markup=False)
 
+    async def run_failovers(self, bus: BusKind) -> None:
+        """The trials of failovers and restores, each on a stack of its own."""
+        for failover in FAILOVERS:
+            trial = partial(try_failover, failover, bus, 5 * self.scale, self.seed)
+            await self._try(bus, f"failover: {failover.name}", partial(self._crowd, trial))
+
     async def run_aborts(self) -> None:
         """The trials of aborts, each on three replicas of its own."""
         many, some = round(2000 * self.scale), round(300 * self.scale)
@@ -96,11 +103,11 @@ class Soak:
 
     async def _fault(self, stack: Stack, fault: Fault) -> Result:
         outcome = await try_fault(stack, fault, fault.long * self.scale, self.seed)
-        return outcome.broken_promises(fault), _figures(outcome)
+        return outcome.broken_promises(fault.heard_within), _figures(outcome)
 
     async def _crowd(self, trial: Callable[[], Awaitable[Outcome]]) -> Result:
         outcome = await trial()
-        return outcome.problems, _figures(outcome)
+        return outcome.broken_promises(), _figures(outcome)
 
     async def _measure(self, measure: Callable[[], Awaitable[Figures]]) -> Result:
         figures = await measure()
@@ -157,6 +164,7 @@ def main() -> int:
     soak = Soak(given.words, given.scale, given.seed)
     for bus in given.bus or ["postgresql", "redis"]:
         asyncio.run(soak.run(bus))
+        asyncio.run(soak.run_failovers(bus))
         if bus == "postgresql":  # there is nothing about the bus in them
             asyncio.run(soak.run_aborts())
     show(soak.figures)

@@ -9,7 +9,7 @@ from typing import Any
 from repo import ActionPhase, RunIdentifier
 from tests.faults.load import Journal, is_terminal
 from tests.faults.stack import Stack
-from tests.faults.viewer import EventViewer, Query, Viewer
+from tests.faults.viewer import EventViewer, Query, StateViewer, Viewer
 
 State = dict[str, Any]
 """What is shown, or has to be: by the name of a run or an action, or the key of an event."""
@@ -27,10 +27,17 @@ _EVENTS = """subscription ($run: RunIdentifierInput!, $after: String) {
   events(run: $run, after: $after) { kind cursor events { id attempt phase version action { name } } }
 }"""
 
+_STATES = """subscription ($run: RunIdentifierInput!, $after: String) {
+  actionStates(run: $run, after: $after) { kind cursor actions { name } }
+}"""
+
 # The truth is read past everything that is tested.
 _STORED_ACTIONS = """
 SELECT name, revision, phase, attempts FROM actions
 WHERE project = $1 AND domain = $2 AND run_name = $3
+"""
+_STORED_RUNS = """
+SELECT domain, run_name FROM actions WHERE project = $1 AND parent_key IS NULL
 """
 _STORED_EVENTS = """
 SELECT name, attempt, e.phase, version FROM action_events e JOIN actions a ON a.key = e.action_key
@@ -57,6 +64,22 @@ def watch_runs(name: str, urls: list[str], runs: Sequence[RunIdentifier]) -> Wat
     """Somebody who watches all the runs of their project, with the counts of their phases."""
     query = Query("runs", _RUNS, {"filter": {"project": runs[0].project}})
     return Watched(Viewer(name, urls, query), lambda stack: stored_runs(stack, runs))
+
+
+def watch_project(name: str, urls: list[str], project: str) -> Watched:
+    """Somebody who watches all the runs of a project, whichever they are, with the counts of their phases."""
+    query = Query("runs", _RUNS, {"filter": {"project": project}})
+
+    async def stored(stack: Stack) -> State:
+        rows = await stack.fetch(_STORED_RUNS, project)
+        return await stored_runs(stack, [RunIdentifier(project, *row) for row in rows])
+
+    return Watched(Viewer(name, urls, query), stored)
+
+
+def watch_states(name: str, urls: list[str], run: RunIdentifier) -> StateViewer:
+    """Somebody who watches the states of the actions of a run."""
+    return StateViewer(name, urls, Query("actionStates", _STATES, {"run": run_input(run)}))
 
 
 def watch_events(name: str, urls: list[str], run: RunIdentifier) -> Watched:

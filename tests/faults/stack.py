@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,11 +18,15 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from repo import migrate
 from tests.faults.replica import MISHAP_FILE
+from tests.pgbouncer import running_pgbouncer
 from tests.postgres import Postgres, running_postgres
+from tests.proxy import Proxy, proxied
 from tests.redis_server import RedisServer, running_redis
 from tests.serving import free_port
 
 BusKind = Literal["postgresql", "redis"]
+Way = Literal["direct", "proxy", "pgbouncer"]
+"""How replicas reach PostgreSQL: PgBouncer too has a proxy behind it."""
 _READY_SECONDS = 30
 _STOP_SECONDS = 15
 
@@ -128,6 +132,8 @@ class Stack:
     postgres: Postgres
     redis: RedisServer | None
     replicas: list[Replica]
+    proxies: list[Proxy] = field(default_factory=list)
+    """Through which each replica reaches PostgreSQL, where there are any."""
 
     @property
     def urls(self) -> list[str]:
@@ -147,7 +153,10 @@ class Stack:
 
 @asynccontextmanager
 async def running_stack(
-    bus: BusKind, names: tuple[str, ...] = ("one", "two"), settings: Mapping[str, str] | None = None
+    bus: BusKind,
+    names: tuple[str, ...] = ("one", "two"),
+    settings: Mapping[str, str] | None = None,
+    way: Way = "direct",
 ) -> AsyncIterator[Stack]:
     """Replicas on one database, with more settings where some are given."""
     async with AsyncExitStack() as stack:
@@ -155,11 +164,19 @@ async def running_stack(
         postgres = stack.enter_context(running_postgres())
         redis = stack.enter_context(running_redis()) if bus == "redis" else None
         await migrate(postgres.url)
-        environment = {
-            "RUNGRAPH_DATABASE_URL": postgres.url,
-            "RUNGRAPH_BROADCAST_URL": redis.url if redis else postgres.url,
-            **(settings or {}),
-        }
-        replicas = [Replica(name, folder, environment) for name in names]
+        replicas, proxies = [], []
+        for name in names:
+            url = postgres.url
+            if way != "direct":
+                proxies.append(await stack.enter_async_context(proxied(url)))
+                url = proxies[-1].url(url)
+            if way == "pgbouncer":
+                url = stack.enter_context(running_pgbouncer(url))
+            environment = {
+                "RUNGRAPH_DATABASE_URL": url,
+                "RUNGRAPH_BROADCAST_URL": redis.url if redis else url,
+                **(settings or {}),
+            }
+            replicas.append(Replica(name, folder, environment))
         await asyncio.gather(*(stack.enter_async_context(replica.running()) for replica in replicas))
-        yield Stack(bus, postgres, redis, replicas)
+        yield Stack(bus, postgres, redis, replicas, proxies)

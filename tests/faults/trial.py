@@ -59,12 +59,13 @@ class Outcome:
         self.during += lags.during
         self.after += lags.after
 
-    def broken_promises(self, fault: Fault, patience: float = 1.0) -> list[str]:
-        """What went wrong, and what came too late, on a machine that is so many times slower."""
+    def broken_promises(self, within: float | None = None, patience: float = 1.0) -> list[str]:
+        """What went wrong, and what came too late, on a machine that is so many times slower. `within` is
+        after how many seconds at most everything has to come during the fault, where that is promised."""
         found, latest = list(self.problems), max(self.after, default=0.0)
         if latest > AFTER * patience:
             found.append(f"something was seen {latest:.1f} s after the fault, {AFTER:.0f} s are promised")
-        within, late = fault.heard_within, checks.percentile(self.during, 0.99) or 0.0
+        late = checks.percentile(self.during, 0.99) or 0.0
         if within is not None and late > within * patience:
             found.append(f"1 % was seen more than {late:.1f} s late, {within:.0f} s are promised")
         return found

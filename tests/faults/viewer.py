@@ -133,3 +133,30 @@ class EventViewer(Viewer):
             )
         self.seen[key] = [Seen(now, self.streams, 0, row)]
         self.held[key] = row
+
+
+class StateViewer(Viewer):
+    """Somebody who watches whose state was set. After RESYNC it would read all states."""
+
+    def __init__(self, name: str, urls: list[str], query: Query) -> None:
+        super().__init__(name, urls, query)
+        self.resynced_at = 0.0
+
+    def take(self, frame: dict[str, Any]) -> None:
+        super().take(frame)
+        if frame["kind"] == "RESYNC":
+            self.resynced_at = time.monotonic()
+
+    def _record(self, row: dict[str, Any], now: float) -> None:
+        self.seen[row["name"]] = [Seen(now, self.streams, 0, row)]
+
+    async def missing(self, acknowledged: dict[str, float], seconds: float) -> set[str]:
+        """The actions whose state was set then, and which it is not told of within so many seconds."""
+        deadline = time.monotonic() + seconds
+        while True:
+            missing = {
+                name for name, at in acknowledged.items() if name not in self.seen and at > self.resynced_at
+            }
+            if not missing or time.monotonic() > deadline:
+                return missing
+            await asyncio.sleep(0.02)

@@ -1,0 +1,234 @@
+"""The trials of failovers and restores: commits that were acknowledged and read are lost, their transaction
+ids are given again, and one of the replicas notices late."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import httpx2
+
+from repo import RunIdentifier
+from tests.faults import checks
+from tests.faults.checks import Watched
+from tests.faults.stack import BusKind, Stack, Way, running_stack
+from tests.faults.trial import Outcome, settle, watching
+from tests.postgres import Postgres, running_postgres
+
+_WRITERS = 3
+_PAUSE = 0.02
+_TIMEOUT = 10.0
+_PATIENCE = 60.0
+"""Seconds after which what has not come never will."""
+_CALM = 0.5
+_MORE = 20
+"""Transactions after as many as were lost, until the late replica reads again."""
+_ROUND = """mutation ($input: CreateActionInput!, $event: ActionEventInput!, $id: ActionIdentifierInput!) {
+  createAction(input: $input) { created }
+  insertEvents(events: [$event]) { inserted }
+  updateActionState(id: $id, state: "written") { action { name } }
+}"""
+
+
+@dataclass(frozen=True)
+class Failover:
+    """How the database becomes another one, and what those in between do meanwhile."""
+
+    name: str
+    becomes: Literal["standby", "older copy"]
+    """What is there afterwards: a standby that was promoted, or data from before in the same server."""
+    loses: bool
+    """Whether commits are lost: else the primary stops in order, and the standby has everything."""
+    meanwhile: Literal["refuses", "holds", "switches"]
+    """What the proxy does until the new one is there."""
+    way: Way = "proxy"
+
+
+FAILOVERS = [
+    Failover("a standby without the last commits, connections held", "standby", True, "holds"),
+    Failover("a standby without the last commits, connections refused", "standby", True, "refuses"),
+    Failover("a standby without the last commits, switched at once", "standby", True, "switches"),
+    Failover("a standby without the last commits, PgBouncer", "standby", True, "holds", "pgbouncer"),
+    Failover("a switchover", "standby", False, "refuses"),
+    Failover("older data", "older copy", True, "holds"),
+]
+
+
+class Writer:
+    """Writes an action with an event and a state, again and again, sometimes in a run of its own."""
+
+    def __init__(self, client: httpx2.AsyncClient, url: str, run: RunIdentifier, number: int) -> None:
+        self.acknowledged: dict[str, tuple[float, float]] = {}
+        """When the write of each action was begun, and when it was acknowledged, by time.monotonic()."""
+        self.is_done = False
+        self._client = client
+        self._url = url
+        self._run = run
+        self._number = number
+        self._chance = random.Random(number)
+
+    async def work(self) -> None:
+        """Write until it is done."""
+        count = 0
+        while not self.is_done:
+            name = f"w{self._number}-{count}"
+            if await self.write(self._run, name, "a0") and count % 20 == 0:
+                await self.write(RunIdentifier(self._run.project, self._run.domain, name), "a0", None)
+            count += 1
+            await asyncio.sleep(self._chance.uniform(0, 2 * _PAUSE))
+
+    async def write(self, run: RunIdentifier, name: str, parent: str | None) -> bool:
+        """Whether it was acknowledged. What is not may be there or not; it is not tried again."""
+        id = {"project": run.project, "domain": run.domain, "runName": run.name, "name": name}
+        event = {"action": id, "attempt": 1, "phase": "QUEUED", "occurredAt": datetime.now(UTC).isoformat()}
+        variables = {"input": {"id": id, "parentName": parent}, "event": event, "id": id}
+        begun = time.monotonic()
+        try:
+            response = await self._client.post(
+                f"{self._url}/graphql", json={"query": _ROUND, "variables": variables}
+            )
+            body: dict[str, Any] = response.json()
+        except (httpx2.TransportError, ValueError):
+            return False
+        if body.get("errors"):
+            return False
+        if run == self._run:
+            self.acknowledged[name] = begun, time.monotonic()
+        return True
+
+
+class _Replacement:
+    """How the database becomes another one."""
+
+    def __init__(self, stack: Stack, failover: Failover, standby: Postgres | None) -> None:
+        self._stack = stack
+        self._failover = failover
+        self._standby = standby
+        self._copy: Path | None = None
+
+    async def prepare(self) -> None:
+        """From now on, what is written will be lost, if anything."""
+        if self._standby is None:
+            self._copy = await asyncio.to_thread(self._stack.postgres.back_up)
+        elif self._failover.loses:
+            await asyncio.to_thread(self._standby.catch_up, self._stack.postgres)
+            await asyncio.to_thread(self._standby.stop_receiving)
+
+    async def fail(self) -> None:
+        """Put another database in the place of this one; nobody is connected to it yet."""
+        for proxy in self._stack.proxies:
+            if self._failover.meanwhile == "holds":
+                proxy.hold()
+            elif self._failover.meanwhile == "refuses":
+                proxy.refuse()
+        if self._failover.meanwhile != "switches":
+            await asyncio.to_thread(self._stack.postgres.stop, self._failover.loses)
+        if self._standby is not None:
+            await asyncio.to_thread(self._standby.promote)
+            self._stack.postgres = self._standby
+        else:
+            assert self._copy is not None
+            await asyncio.to_thread(self._stack.postgres.replace_data, self._copy)
+            await asyncio.to_thread(self._stack.postgres.start)
+
+    def connect(self, replica: int) -> None:
+        """Let a replica reach what is there now."""
+        self._stack.proxies[replica].forward(self._stack.postgres.url)
+
+
+async def try_failover(failover: Failover, bus: BusKind, seconds: float, seed: int) -> Outcome:
+    """Lose what is written for so long, if anything; one of the replicas notices when the ids of all of it
+    were given again."""
+    async with AsyncExitStack() as resources:
+        stack = await resources.enter_async_context(running_stack(bus, way=failover.way))
+        standby = None
+        if failover.becomes == "standby":
+            standby = resources.enter_context(running_postgres(standby_of=stack.postgres))
+        replacement = _Replacement(stack, failover, standby)
+        outcome = await _try_failover(stack, replacement, failover, seconds, seed)
+        if outcome.problems:
+            outcome.problems += [f"{replica.name} said: {replica.said()}" for replica in stack.replicas]
+        return outcome
+
+
+async def _try_failover(
+    stack: Stack, replacement: _Replacement, failover: Failover, seconds: float, seed: int
+) -> Outcome:
+    outcome = Outcome()
+    run = RunIdentifier(f"{failover.name}, {seed}", "faults", "run")
+    rows = [each for url in stack.urls for each in _watchers(url, run)]
+    states = [checks.watch_states(f"states at {url}", [url], run) for url in stack.urls]
+    async with httpx2.AsyncClient(timeout=_TIMEOUT) as client:
+        writers = [Writer(client, stack.urls[0], run, number) for number in range(_WRITERS)]
+        assert await writers[0].write(run, "a0", None), "nothing could be written"
+        everybody = [*rows, *(Watched(viewer, _nothing) for viewer in states)]
+        async with watching(everybody):
+            working = [asyncio.create_task(writer.work()) for writer in writers]
+            await asyncio.sleep(_CALM)
+            safe_until = time.monotonic()
+            await replacement.prepare()
+            await asyncio.sleep(seconds)
+            await replacement.fail()
+            replacement.connect(0)
+            ended = time.monotonic()
+            most_lost = len(_acknowledged(writers, after=safe_until))
+            await _until(lambda: len(_acknowledged(writers, begun_after=ended)) >= most_lost + _MORE)
+            replacement.connect(1)
+            connected, late = time.monotonic(), set(_acknowledged(writers, begun_after=ended))
+            await _until(lambda: late <= set(checks.shown(rows[-1].viewer)))
+            outcome.after.append(time.monotonic() - connected)
+            await asyncio.sleep(_CALM)
+            for writer in writers:
+                writer.is_done = True
+            await asyncio.gather(*working)
+            await settle(stack, rows, outcome)
+            stored = set(await checks.stored_actions(stack, run))
+            written, afterwards = _acknowledged(writers), _acknowledged(writers, begun_after=ended)
+            before = {name for name in written if written[name] < safe_until}
+            must = before | set(afterwards) if failover.loses else set(written)
+            outcome.problems += [f"{name} is not stored" for name in must - stored]
+            for viewer in states:
+                missing = await viewer.missing(afterwards, _PATIENCE)
+                outcome.problems += [f"{viewer.name} missed the state of {name}" for name in missing]
+    outcome.writes = len(written)
+    outcome.count(everybody)
+    lost = set(written) - stored
+    if failover.loses is not bool(lost):
+        outcome.problems.append(f"{len(lost)} writes were lost")
+    for watched in everybody:
+        if failover.loses is not bool(watched.viewer.resyncs):
+            outcome.problems.append(f"{watched.viewer.name} got RESYNC {watched.viewer.resyncs} times")
+    return outcome
+
+
+def _watchers(url: str, run: RunIdentifier) -> list[Watched]:
+    return [
+        checks.watch_project(f"runs at {url}", [url], run.project),
+        checks.watch_events(f"events at {url}", [url], run),
+        checks.watch_actions(f"actions at {url}", [url], run),
+    ]
+
+
+async def _nothing(stack: Stack) -> checks.State:
+    return {}
+
+
+def _acknowledged(writers: list[Writer], after: float = 0.0, begun_after: float = 0.0) -> dict[str, float]:
+    """The actions whose writes were acknowledged, and begun, after these times; and when they were."""
+    return {
+        name: ended
+        for writer in writers
+        for name, (begun, ended) in writer.acknowledged.items()
+        if ended > after and begun > begun_after
+    }
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while not condition() and time.monotonic() < deadline:  # noqa: ASYNC110 - none of them has an event
+        await asyncio.sleep(0.02)
