@@ -86,7 +86,7 @@ class Provider:
         self._read_at = self._tried_at = -float("inf")
         self._reading: asyncio.Task[None] | None = None
         self._failure = "it was not asked yet"
-        self._remembered: dict[bytes, tuple[Caller, float]] = {}
+        self._remembered: dict[bytes, tuple[Caller, float, float]] = {}
         self._http: httpx2.AsyncClient | None = None
 
     @contextlib.asynccontextmanager
@@ -107,14 +107,14 @@ class Provider:
         now = time.time()
         digest = sha256(token.encode(errors="replace")).digest()
         known = self._remembered.get(digest)
-        if known is not None and now < known[1]:
+        if known is not None and time.monotonic() < known[1] and now < known[2]:
             return known[0]
         claims = await self._checked(token, self._rules, now)
-        caller = caller_of(claims, self._grants, claims["exp"] + self._rules.leeway)
+        expires_at = claims["exp"] + self._rules.leeway
+        caller = caller_of(claims, self._grants, expires_at)
         if len(self._remembered) >= _MOST_REMEMBERED:
             del self._remembered[next(iter(self._remembered))]
-        until = min(now + _REMEMBERED_FOR, claims["exp"] + self._rules.leeway)
-        self._remembered[digest] = (caller, until)
+        self._remembered[digest] = (caller, time.monotonic() + _REMEMBERED_FOR, expires_at)
         return caller
 
     async def _checked(self, token: str, rules: jwt.Rules, now: float) -> dict[str, Any]:

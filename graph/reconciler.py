@@ -8,7 +8,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -120,7 +120,7 @@ class Reconciler:
         taken = await self._repository.take_aborts(lease, self._holds_for, free, self._most_attempts)
         self._note_given_up(taken.given_up)
         for action in taken.aborts:
-            call = asyncio.create_task(self._tell(webhook, action, lease))
+            call = asyncio.create_task(self._tell(webhook, action, lease, taken.at))
             self._calls.add(call)
             call.add_done_callback(self._ended)
         return len(taken) == free and len(self._calls) < AT_A_TIME
@@ -134,12 +134,12 @@ class Reconciler:
         self._calls.discard(call)
         self._bell.set()
 
-    async def _tell(self, webhook: Webhook, action: repo.Action, lease: str) -> None:
+    async def _tell(self, webhook: Webhook, action: repo.Action, lease: str, at: datetime) -> None:
         """Tell the executor once, and note what came of it."""
         self.attempts += 1
         try:
             try:
-                await webhook.tell(action)
+                await webhook.tell(action, at)
             except NotTold as error:
                 await self._note_failure(action, lease, str(error))
             else:

@@ -16,7 +16,7 @@ from typing import Self
 
 import structlog
 from limits import RateLimitItem, parse
-from limits.aio.storage import MemoryStorage, RedisStorage
+from limits.aio.storage import RedisStorage
 from limits.aio.strategies import FixedWindowRateLimiter
 from redis.asyncio import ConnectionPool
 from starlette.requests import HTTPConnection
@@ -32,6 +32,8 @@ _STORAGE_WITHIN = 0.5
 """Seconds that the storage has to answer."""
 _ASK_AGAIN_AFTER = 5.0
 """Seconds after which a storage that is away is asked again."""
+_DRIFT = 1.0
+"""Seconds by which what is left of a window may be longer than it, for reasons other than a wrong clock."""
 _MOST_COUNTED = 10_000
 """Callers, or addresses, that are counted at a time."""
 _IPV6_NETWORK = 64
@@ -122,7 +124,7 @@ class Counting:
     process: nobody is refused for that."""
 
     def __init__(self, url: str) -> None:
-        self._own = FixedWindowRateLimiter(MemoryStorage())
+        self._own = Windows()
         self._shared: FixedWindowRateLimiter | None = None
         self._pool: ConnectionPool | None = None
         if not url.startswith("memory"):
@@ -153,7 +155,7 @@ class Counting:
                     logger.info("counting together with other replicas again")
                     self._away_until = 0.0
                 return found
-        return await _add(self._own, item, subject, key, number)
+        return self._own.add(item, subject, key, number)
 
     async def close(self) -> None:
         """Leave Redis alone."""
@@ -166,7 +168,34 @@ async def _add(
 ) -> tuple[int, float]:
     is_within = await limiter.hit(item, subject, key, cost=number)
     window = await limiter.get_window_stats(item, subject, key)
-    return window.remaining if is_within else -1, window.reset_time - time.time()
+    # The library adds the same clock to what Redis says is left.
+    again_after = window.reset_time - time.time()
+    if again_after > item.get_expiry() + _DRIFT:
+        # The clock of Redis was put back, and the window would go on for as long as that.
+        await limiter.clear(item, subject, key)
+        again_after = float(item.get_expiry())
+    return window.remaining if is_within else -1, again_after
+
+
+class Windows:
+    """Fixed windows in this process, by a clock that nobody can change."""
+
+    def __init__(self) -> None:
+        self._windows: dict[tuple[str, str, str], tuple[float, int]] = {}
+        self._sweep_above = _MOST_COUNTED
+
+    def add(self, item: RateLimitItem, subject: str, key: str, number: int) -> tuple[int, float]:
+        """As Counting.add."""
+        now, name = time.monotonic(), (str(item), subject, key)
+        ends, count = self._windows.get(name, (0.0, 0))
+        if now >= ends:
+            ends, count = now + item.get_expiry(), 0
+        self._windows[name] = ends, count + number
+        if len(self._windows) > self._sweep_above:
+            self._windows = {each: window for each, window in self._windows.items() if now < window[0]}
+            self._sweep_above = max(_MOST_COUNTED, 2 * len(self._windows))
+        left = item.amount - count - number
+        return max(left, -1), ends - now
 
 
 class Throttle:

@@ -6,8 +6,8 @@ import hashlib
 import hmac
 import ipaddress
 import socket
-import time
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -86,10 +86,14 @@ class Webhook:
         """Close its connections."""
         await self._transport.aclose()
 
-    async def tell(self, action: repo.Action) -> None:
-        """Return once the executor says that the action is gone, or was never there. Raises NotTold."""
+    async def tell(self, action: repo.Action, at: datetime) -> None:
+        """Return once the executor says that the action is gone, or was never there. Raises NotTold.
+
+        `at` is the time, by the clock of the database: executors refuse what was signed long ago, and this
+        server's own clock may be wrong.
+        """
         body = orjson.dumps(_payload(action))
-        timestamp = str(int(time.time()))
+        timestamp = str(int(at.timestamp()))
         headers = {
             "Content-Type": "application/json",
             "Content-Length": str(len(body)),

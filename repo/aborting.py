@@ -52,6 +52,8 @@ class AbortedRuns:
 class Aborting(Watching):
     """The aborts of the repository. Each write is one transaction."""
 
+    _leases: leases.Leases
+
     async def abort_run(self, run_id: RunIdentifier, reason: str | None, aborted_by: Identity | None) -> bool:
         """Whether the run is aborted by this call: its root is ABORTED now and an abort request waits
         for the executor. A finished run stays as it ended. Raises RunNotFound."""
@@ -156,30 +158,37 @@ class Aborting(Watching):
     async def take_aborts(self, lease: str, duration: timedelta, limit: int, most_attempts: int) -> Taken:
         """Aborts that are due, the oldest request first: each is marked as one more attempt to tell the
         executor, and for so long nobody else takes it. By `lease` its holder is known. What has used up its
-        attempts is given up instead: FAILED. Times are the database's, whatever the clocks of replicas say.
+        attempts is given up instead: FAILED. Times are the database's, whatever the clocks of replicas say;
+        what others hold is taken over once it was seen here for `duration`, whatever the database's says.
         """
 
-        async def work(connection: AsyncConnection) -> Taken:
-            return await leases.take(connection, lease, duration, limit, most_attempts, _now())
-
-        if not await self._is_any_due(leases.EVERYWHERE):
+        expired = await self._find_due(leases.EVERYWHERE, duration)
+        if expired is None:
             return leases.NOTHING_DUE
+
+        async def work(connection: AsyncConnection) -> Taken:
+            return await leases.take(connection, lease, duration, limit, most_attempts, _now(), expired)
+
         return await self._database.write(work)
 
     async def tell_of_aborts(self, scopes: Collection[Scope], limit: int, most_attempts: int) -> Taken:
         """Aborts that are due and are told again by this, to those who watch abort requests. Each is due
         again after a pause, as after note_abort_failure."""
 
-        async def work(connection: AsyncConnection) -> Taken:
-            return await leases.tell(self._database, connection, scopes, limit, most_attempts, _now())
-
-        if not await self._is_any_due(scopes):
+        expired = await self._find_due(scopes, timedelta(0))
+        if expired is None:
             return leases.NOTHING_DUE
+
+        async def work(connection: AsyncConnection) -> Taken:
+            return await leases.tell(
+                self._database, connection, scopes, limit, most_attempts, _now(), expired
+            )
+
         return await self._database.write(work)
 
-    async def _is_any_due(self, scopes: Collection[Scope]) -> bool:
+    async def _find_due(self, scopes: Collection[Scope], duration: timedelta) -> list[str] | None:
         async with self._database.read() as connection:
-            return await leases.is_any_due(connection, scopes)
+            return await leases.find_due(connection, scopes, self._leases, duration)
 
     async def note_abort_failure(
         self, action_id: ActionIdentifier, lease: str, error: str, most_attempts: int

@@ -20,6 +20,7 @@ from repo.events import EVENT_COLUMNS, event_of
 from repo.grouping import Group
 from repo.hub import Hub
 from repo.identifiers import ActionIdentifier, RunIdentifier
+from repo.leases import Leases
 from repo.listing import (
     ACTION_COLUMNS,
     ACTIONS,
@@ -60,6 +61,7 @@ class ActionRepo(Aborting, Summing, Credentials, Pruning):
         self._database = database
         self._hub = hub
         self._bus = bus
+        self._leases = Leases()
         self._creating = Group[Sequence[NewAction], int](
             database, lambda connection, batches: creation.create(database, connection, batches, _now())
         )

@@ -15,7 +15,7 @@ from sqlalchemy import bindparam, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from repo.access import Access, Grant, Role
-from repo.database import Database
+from repo.database import Database, database_now
 from repo.errors import InvalidArgument, NotFound
 from repo.identifiers import check_name
 from repo.models import Identity, identity_from_json, identity_to_json
@@ -31,6 +31,10 @@ KEEP_ENDED = timedelta(days=30)
 _SECRET_BYTES = 32
 
 c = credentials.c
+
+# By the clock of the database; by the one of this server it is checked too. Where one of them was put back,
+# nothing holds for longer.
+_is_in_time = or_(c.expires_at.is_(None), c.expires_at > database_now())
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +112,7 @@ class Credentials:
         found = await self._database.fetch(
             "credential by secret",
             lambda: select(*_COLUMNS).where(
-                c.secret_hash == bindparam("secret_hash", type_=c.secret_hash.type)
+                c.secret_hash == bindparam("secret_hash", type_=c.secret_hash.type), _is_in_time
             ),
             {"secret_hash": _hash(secret)},
         )
@@ -120,7 +124,7 @@ class Credentials:
         given = self._database.given(c.id, ids)
         found = await self._database.fetch(
             ("which credentials hold", given.key),
-            lambda: given.narrow(select(c.id, c.expires_at).where(c.revoked_at.is_(None))),
+            lambda: given.narrow(select(c.id, c.expires_at).where(c.revoked_at.is_(None), _is_in_time)),
             given.values,
         )
         now = _now()

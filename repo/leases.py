@@ -1,12 +1,14 @@
 """Owns who is at an abort as SQL: what is due is taken or told, at one place at a time, until it is given up.
 
-What is due is due by the clock of the database, which all replicas share.
+What is due is due by the clock of the database, which all replicas share. That clock may jump, so nothing
+waits longer than LONGEST_PAUSE by it, and a lease expires by the monotonic clock of whoever sees it.
 """
 
 import random
+import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, func, or_, select
@@ -39,20 +41,48 @@ class Taken:
     """Those that are told now."""
     given_up: int
     """How many more were due whose attempts were used up: they are FAILED now."""
+    at: datetime
+    """When that was, by the clock of the database."""
 
     def __len__(self) -> int:
         """How many were due."""
         return len(self.aborts) + self.given_up
 
 
-NOTHING_DUE = Taken([], 0)
+NOTHING_DUE = Taken([], 0, datetime.min.replace(tzinfo=UTC))
 EVERYWHERE: Collection[Scope] = [(None, None)]
 
 
-async def is_any_due(connection: AsyncConnection, scopes: Collection[Scope] = EVERYWHERE) -> bool:
-    """Whether an abort is due. That is asked first, as a read: a write rings the bell for everybody."""
+class Leases:
+    """The leases that are held, as this process sees them, and when each expires by its monotonic clock."""
+
+    def __init__(self) -> None:
+        self._expire: dict[str, float] = {}
+
+    async def expired(self, connection: AsyncConnection, at: datetime, duration: timedelta) -> list[str]:
+        """Those that have been seen for as long as they hold: for `duration` at least, as one that this
+        process takes does; longer where more was left of one when it was seen first."""
+        held = select(c.abort_lease, func.max(c.abort_leased_until)).group_by(c.abort_lease)
+        rows = await connection.execute(
+            held.where(is_unconfirmed, is_abort_pending, c.abort_lease.is_not(None))
+        )
+        now, seen = time.monotonic(), self._expire
+        self._expire = {
+            lease: seen.get(lease, now + max(duration, min(until - at, LONGEST_PAUSE)).total_seconds())
+            for lease, until in rows
+        }
+        return [lease for lease, expires in self._expire.items() if expires <= now]
+
+
+async def find_due(
+    connection: AsyncConnection, scopes: Collection[Scope], leases: Leases, duration: timedelta
+) -> list[str] | None:
+    """The expired leases where an abort is due, or None. That is asked first, as a read: a write wakes
+    everybody."""
     at = await _time(connection)
-    return await connection.scalar(select(c.key).where(*_is_due(at, scopes)).limit(1)) is not None
+    expired = await leases.expired(connection, at, duration)
+    is_due = await connection.scalar(select(c.key).where(*_is_due(at, scopes, expired)).limit(1)) is not None
+    return expired if is_due else None
 
 
 async def take(
@@ -62,10 +92,11 @@ async def take(
     limit: int,
     most_attempts: int,
     now: datetime,
+    expired: Collection[str],
 ) -> Taken:
     """Aborts that are due and that nobody else is at, at most `limit`: each is marked as an attempt, and
     for so long `lease` alone is at it."""
-    rows, given_up, at = await _due(connection, EVERYWHERE, limit, most_attempts, now)
+    rows, given_up, at = await _due(connection, EVERYWHERE, limit, most_attempts, now, expired)
     keys = [row.key for row in rows]
     values = {
         "abort_state": AbortState.RETRYING,
@@ -77,7 +108,7 @@ async def take(
     }
     if keys:
         await connection.execute(actions.update().where(c.key.in_(keys)).values(**values))
-    return Taken(await _read(connection, keys), given_up)
+    return Taken(await _read(connection, keys), given_up, at)
 
 
 async def tell(
@@ -87,10 +118,11 @@ async def tell(
     limit: int,
     most_attempts: int,
     now: datetime,
+    expired: Collection[str],
 ) -> Taken:
     """Aborts in these scopes that are due and so are told again: whoever watches requests gets what changes.
     Each is due again after a while, unless it is confirmed until then."""
-    rows, given_up, at = await _due(connection, scopes, limit, most_attempts, now)
+    rows, given_up, at = await _due(connection, scopes, limit, most_attempts, now, expired)
     await database.update_rows(
         connection,
         actions,
@@ -106,7 +138,7 @@ async def tell(
             for row in rows
         ],
     )
-    return Taken(await _read(connection, [row.key for row in rows]), given_up)
+    return Taken(await _read(connection, [row.key for row in rows]), given_up, at)
 
 
 async def _read(connection: AsyncConnection, keys: Sequence[bytes]) -> list[Action]:
@@ -123,11 +155,12 @@ async def _due(
     limit: int,
     most_attempts: int,
     now: datetime,
+    expired: Collection[str],
 ) -> tuple[list[Any], int, datetime]:
     """Locked rows of aborts that are due, the oldest request first; how many more were, whose attempts are
     used up and that are given up instead, as who made the last one may have died over it; and the time."""
     at = await _time(connection)
-    wanted = select(c.key, c.abort_attempt_count).where(*_is_due(at, scopes))
+    wanted = select(c.key, c.abort_attempt_count).where(*_is_due(at, scopes, expired))
     locked = wanted.order_by(c.abort_requested_at, c.key).limit(limit)
     rows = list(await connection.execute(locked.with_for_update(skip_locked=True, key_share=True)))
     over = [row.key for row in rows if row.abort_attempt_count >= most_attempts]
@@ -149,12 +182,16 @@ async def _time(connection: AsyncConnection) -> datetime:
     return at
 
 
-def _is_due(at: datetime, scopes: Collection[Scope]) -> tuple[ColumnElement[bool], ...]:
+def _is_due(
+    at: datetime, scopes: Collection[Scope], expired: Collection[str]
+) -> tuple[ColumnElement[bool], ...]:
+    next_attempt = c.abort_next_attempt_at
     return (
         is_unconfirmed,
         is_abort_pending,
-        or_(c.abort_next_attempt_at.is_(None), c.abort_next_attempt_at <= at),
-        or_(c.abort_leased_until.is_(None), c.abort_leased_until <= at),
+        # No pause is so long: where more than that is left, the clock was put back.
+        or_(next_attempt.is_(None), next_attempt <= at, next_attempt > at + LONGEST_PAUSE),
+        or_(c.abort_lease.is_(None), c.abort_lease.in_(expired)),
         *within(frozenset(scopes)),
     )
 

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -164,9 +164,11 @@ def base_backup(url: str, data: Path) -> list[str]:
 
 
 @contextmanager
-def running_postgres(standby_of: Postgres | None = None, **settings: str) -> Iterator[Postgres]:
+def running_postgres(
+    standby_of: Postgres | None = None, *, environment: Mapping[str, str] | None = None, **settings: str
+) -> Iterator[Postgres]:
     """A new, empty server, with these settings beside our own, or a standby that gets what another one
-    writes. Raises ServerFailed."""
+    writes; with these variables beside those of this process. Raises ServerFailed."""
     binaries = find_binaries()
     if binaries is None:
         raise ServerFailed("PostgreSQL's server is not installed: run `python tests/prepare.py`")
@@ -174,7 +176,7 @@ def running_postgres(standby_of: Postgres | None = None, **settings: str) -> Ite
     for attempt in range(1, _TRIES + 1):
         folder = Path(tempfile.mkdtemp(prefix="rungraph-postgres-", dir=_memory_folder()))
         try:
-            keeper, port = _start(binaries, folder, user, _SETTINGS | settings, standby_of)
+            keeper, port = _start(binaries, folder, user, _SETTINGS | settings, standby_of, environment or {})
             break
         except ServerFailed:
             # Between our look and the server's start, another process may have taken the port.
@@ -207,7 +209,12 @@ def _unprivileged_user() -> str | None:
 
 
 def _start(
-    binaries: Path, folder: Path, user: str | None, settings: dict[str, str], standby_of: Postgres | None
+    binaries: Path,
+    folder: Path,
+    user: str | None,
+    settings: dict[str, str],
+    standby_of: Postgres | None,
+    environment: Mapping[str, str],
 ) -> tuple[subprocess.Popen[bytes], int]:
     data = folder / "data"
     if user is not None:
@@ -237,6 +244,7 @@ def _start(
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         cwd=folder,
+        env={**os.environ, **environment},
         user=user,
         extra_groups=None if user is None else [],
         start_new_session=True,  # Ctrl-C is for the tests, which then stop the server in order

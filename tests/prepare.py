@@ -14,6 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from tests.browser import find_chromium
+from tests.fake_clock import find_library
 from tests.nginx import find_nginx
 from tests.pgbouncer import find_pgbouncer
 from tests.postgres import find_binaries
@@ -61,6 +62,12 @@ NEEDS = [
         lambda: find_pgbouncer() is not None,
         "pgbouncer",
         "or put pgbouncer on the PATH.",
+    ),
+    Need(
+        "libfaketime, with which they put clocks back and forward",
+        lambda: find_library() is not None,
+        "libfaketime",
+        "or name the library:\n    RUNGRAPH_TEST_FAKETIME=/path/to/libfaketimeMT.so.1",
     ),
 ]
 

@@ -76,7 +76,7 @@ async def test_after_the_hold_somebody_else_takes_over(repository: ActionRepo) -
     (made,) = await make_aborts(repository, 1)
     assert ids(await take(repository, duration=SHORT)) == [made]
     async with asyncio.timeout(SECONDS):
-        while not (taken := await take(repository, SECOND)):  # noqa: ASYNC110 - asked from outside
+        while not (taken := await take(repository, SECOND, duration=SHORT)):  # noqa: ASYNC110 - asked from outside
             await asyncio.sleep(0.02)
     assert [one.abort_attempt_count for one in taken] == [2]
     # The first one comes too late with what it has to say.
@@ -186,7 +186,7 @@ async def test_what_was_not_given_up_is_not_tried_again_by_a_person(repository: 
 async def test_what_its_taker_died_over_at_the_last_attempt_is_given_up(repository: ActionRepo) -> None:
     dead, alive = await make_aborts(repository, 2)
     assert ids(await take(repository, duration=NO_TIME, limit=1, most=1)) == [dead]
-    taken = await repository.take_aborts(SECOND, MINUTE, 10, 1)
+    taken = await repository.take_aborts(SECOND, NO_TIME, 10, 1)
     assert (ids(taken.aborts), taken.given_up, len(taken)) == ([alive], 1, 2)
     abort = await abort_of(repository, dead)
     assert (abort.state, abort.last_error) == (FAILED, "it did not confirm")

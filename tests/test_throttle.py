@@ -8,6 +8,7 @@ from uuid import uuid4
 import httpx2
 import pytest
 import structlog
+from redis.asyncio import Redis
 from starlette.applications import Starlette
 from starlette.requests import Request
 
@@ -94,6 +95,23 @@ async def test_replicas_count_together_in_redis(
         await asyncio.sleep(2 * throttle_module._TELL_EVERY)
         assert await refused(ours, caller, 1) == 0, "what was counted since is told now"
         assert await refused(other, caller, 30) == 20
+
+
+async def test_a_window_ends_though_the_clock_of_redis_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throttle_module, "_STORAGE_WITHIN", float(SECONDS))
+    with running_redis() as server:
+        async with (
+            Throttle(rate_limit="5/3seconds", storage=server.url).running() as throttle,
+            Redis.from_url(server.url) as redis,
+        ):
+            await refused(throttle, ADA, 6)
+            (key,) = await redis.keys("*")
+            await redis.expire(key, 3600)  # so much is left of it then
+
+            async def may_go_on() -> bool:
+                return not await refused(throttle, ADA, 1)
+
+            await until(may_go_on)
 
 
 async def test_nobody_is_refused_because_redis_is_away(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx2
@@ -67,7 +68,7 @@ async def refusal(url: str, aborted: Action, **options: Any) -> str:
     """Why the executor was not told; no secret is in it."""
     async with webhook(url, **options) as one:
         with pytest.raises(NotTold) as caught:
-            await one.tell(aborted)
+            await one.tell(aborted, datetime.now(UTC))
     said = str(caught.value)
     assert not [part for part in (SECRET, TOKEN, "127.0.0.1", "http", "secret") if part in said]
     # A traceback in the log shows causes too.
@@ -78,8 +79,8 @@ async def refusal(url: str, aborted: Action, **options: Any) -> str:
 
 async def test_what_is_told_is_signed_and_says_what_to_abort(executor: FakeExecutor, aborted: Action) -> None:
     async with webhook(f"{executor.url}/aborts?token={TOKEN}") as one:
-        await one.tell(aborted)
-        await one.tell(aborted)
+        await one.tell(aborted, datetime.now(UTC))
+        await one.tell(aborted, datetime.now(UTC))
     first, second = executor.told
     for told in (first, second):
         at, signature = told.headers["rungraph-timestamp"], told.headers["rungraph-signature"]
@@ -108,8 +109,8 @@ async def test_another_abort_has_another_key(
     await repository.abort_action(action("child"), None, None)
     child = await repository.get_action(action("child"))
     async with webhook(executor.url) as one:
-        await one.tell(aborted)
-        await one.tell(child)
+        await one.tell(aborted, datetime.now(UTC))
+        await one.tell(child, datetime.now(UTC))
     first, second = executor.told
     assert first.key != second.key
     assert second.said["isRun"] is False
@@ -120,7 +121,7 @@ async def test_another_abort_has_another_key(
 async def test_these_answers_mean_gone(executor: FakeExecutor, aborted: Action, code: int) -> None:
     executor.answer = status(code) if code != 204 else gone
     async with webhook(executor.url) as one:
-        await one.tell(aborted)
+        await one.tell(aborted, datetime.now(UTC))
     assert len(executor.told) == 1
 
 
@@ -206,8 +207,8 @@ async def test_what_a_large_answer_holds_is_not_read(aborted: Action) -> None:
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     async with server, webhook(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}") as one:
-        await one.tell(aborted)
-        await one.tell(aborted)
+        await one.tell(aborted, datetime.now(UTC))
+        await one.tell(aborted, datetime.now(UTC))
         while len(sent) < 2:  # noqa: ASYNC110 - the server tells
             await asyncio.sleep(0.01)
     # What fits into the buffers of two sockets goes out before anybody closes.
@@ -311,7 +312,7 @@ async def test_the_next_address_is_tried_where_the_first_takes_no_connection(
     port = executor.url.rpartition(":")[2]
     resolve = resolving("127.0.0.2", "::1", "127.0.0.1")
     async with webhook(f"http://executor.example.com:{port}/aborts", resolve=resolve) as one:
-        await one.tell(aborted)
+        await one.tell(aborted, datetime.now(UTC))
     (told,) = executor.told
     assert told.headers["host"] == f"executor.example.com:{port}"
 
@@ -347,7 +348,7 @@ async def test_proxies_of_the_environment_are_not_asked(
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
             monkeypatch.setenv(name, proxy.url)
         async with webhook(executor.url) as one:
-            await one.tell(aborted)
+            await one.tell(aborted, datetime.now(UTC))
     assert (len(executor.told), proxy.told) == (1, [])
 
 

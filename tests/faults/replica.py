@@ -9,7 +9,7 @@ import asyncio
 import os
 import random
 import signal
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -75,11 +75,11 @@ def _die_over_aborts(path: Path, chance: random.Random) -> None:
             may_die(taken)
         return found
 
-    async def telling(self: Webhook, action: Action) -> None:
+    async def telling(self: Webhook, action: Action, at: datetime) -> None:
         may_die(before)
         may_die(during, chance.uniform(0.001, 0.05))
         try:
-            await tell(self, action)
+            await tell(self, action, at)
         finally:
             may_die(told)
 
