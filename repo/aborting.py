@@ -263,6 +263,7 @@ class Aborting(Watching):
             statement,
             order_of_aborts,
             lambda found: found.rows(Action, names),
+            names=names,
         )
         async with aclosing(self._stream_rows(watch, start, after, False, progress)) as frames:
             async for frame in frames:

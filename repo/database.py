@@ -608,7 +608,10 @@ class Database:
             return Column(index, Holds.TIME, is_there, from_microseconds if self.is_sqlite else None)
         holds = next((holds for of, holds in _HOLDS if isinstance(kind, of)), Holds.OTHER)
         dialect = self.engine.dialect
-        return Column(index, holds, is_there, kind.dialect_impl(dialect).result_processor(dialect, None))
+        decode: Any = kind.dialect_impl(dialect).result_processor(dialect, None)
+        if holds is Holds.DOCUMENT and not self.is_sqlite:
+            decode = json.loads  # asyncpg gives its text, and SQLAlchemy's own connections the value
+        return Column(index, holds, is_there, decode)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:

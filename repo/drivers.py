@@ -6,7 +6,6 @@ for every step of it.
 """
 
 import asyncio
-import json
 import sqlite3
 import threading
 from collections import deque
@@ -21,7 +20,7 @@ import asyncpg
 from sqlalchemy import Dialect, Select
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from repo.rows import Column, Decode, Layout, Rows
+from repo.rows import Column, Decode, Holds, Layout, Rows
 
 T = TypeVar("T")
 
@@ -71,6 +70,12 @@ class Prepared:
         self.columns = columns
         self.decode = [(each.index, each.decode) for each in columns if each.decode is not None]
         self.columns_by_name = dict(zip(statement.selected_columns.keys(), columns, strict=True))
+        self.long = [
+            column.index
+            for name, column in self.columns_by_name.items()
+            if column.holds is Holds.DOCUMENT or name == "state"
+        ]
+        """The columns with text that may be long."""
         self._layout: Layout[Any] | None = None
         self.cursor: list[Column] | None = None
         """What the cursor of a row is made of, once somebody has looked; a statement has one order."""
@@ -101,6 +106,11 @@ class Found:
     def rows(self, entity: type[T], names: Sequence[str]) -> Rows[T]:
         """The rows as objects with these fields."""
         return Rows(self.raw, self.prepared.layout(entity, names))
+
+    def sizes(self) -> list[int]:
+        """How many characters each row has in its long columns."""
+        long = self.prepared.long
+        return [sum([len(cell) for index in long if (cell := row[index])]) for row in self.raw]
 
     def decoded(self) -> list[list[Any]]:
         """The rows as SQLAlchemy would give them."""
@@ -248,11 +258,6 @@ class Postgres:
         self._connecting += 1
         try:
             connection = await asyncpg.connect(**self._options)
-            try:
-                await _read_json(connection)
-            except BaseException:
-                connection.terminate()
-                raise
             self._open.add(connection)
         finally:
             self._connecting -= 1
@@ -276,11 +281,6 @@ class Postgres:
         await asyncio.gather(*closing, return_exceptions=True)
         self._open.clear()
         self._idle.clear()
-
-
-async def _read_json(connection: asyncpg.Connection) -> None:
-    for name in ("json", "jsonb"):
-        await connection.set_type_codec(name, schema="pg_catalog", encoder=str, decoder=json.loads)
 
 
 class _Statement:

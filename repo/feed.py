@@ -51,6 +51,8 @@ class Row:
     parent_key: bytes | None
     state_transaction_id: int | None
     has_paused_actions: bool
+    size: int
+    """Characters of its long text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,8 @@ class EventRow:
 
     event: ActionEvent
     action_key: bytes
+    size: int
+    """Characters of its long text."""
 
     @property
     def run_key(self) -> bytes:
@@ -66,14 +70,14 @@ class EventRow:
         return self.action_key[:16]
 
 
-def _row(values: Sequence[Any]) -> Row:
+def _row(values: Sequence[Any], size: int) -> Row:
     action = Action(*values[: len(ACTION_COLUMNS)])
     *run_only, parent_key, state_transaction_id, has_paused = values[len(ACTION_COLUMNS) :]
     run = None
     if parent_key is None:
         of_the_run = (*values[:_SHARED], action.run_name, action.name, *run_only)
         run = Run(*of_the_run)
-    return Row(action, run, parent_key, state_transaction_id, bool(has_paused))
+    return Row(action, run, parent_key, state_transaction_id, bool(has_paused), size)
 
 
 class Look:
@@ -98,7 +102,7 @@ class Look:
             return ordered.limit(MOST_CHANGES + 1)
 
         found = await self._moment.fetch(("changed rows", given.key), statement, given.values)
-        return None if len(found.raw) > MOST_CHANGES else [_row(row) for row in found.decoded()]
+        return None if len(found.raw) > MOST_CHANGES else list(map(_row, found.decoded(), found.sizes()))
 
     async def rows(self, keys: Collection[bytes]) -> list[Row]:
         """The actions with these keys."""
@@ -111,13 +115,13 @@ class Look:
     async def _rows(
         self, name: str, statement: Select[Any], column: NamedColumn[Any], keys: Collection[bytes]
     ) -> list[Row]:
-        rows = []
+        rows: list[Row] = []
         for part in _parts(keys):
             given = self._database.given(column, part)
             found = await self._moment.fetch(
                 (name, given.key), partial(given.narrow, statement), given.values
             )
-            rows += [_row(row) for row in found.decoded()]
+            rows += map(_row, found.decoded(), found.sizes())
         return rows
 
     async def ancestors(self, keys: Collection[bytes]) -> set[bytes]:
@@ -159,11 +163,11 @@ class Look:
             return None
         named: dict[bytes, ActionIdentifier] = {}
         events = []
-        for row in found.decoded():
+        for row, size in zip(found.decoded(), found.sizes(), strict=True):
             key = row[0]
             if key not in named:
                 named[key] = ActionIdentifier(*row[-4:])
-            events.append(EventRow(event_of(row, named[key]), key))
+            events.append(EventRow(event_of(row, named[key]), key, size))
         return events
 
     async def removed_runs(self, since: Position) -> list[RemovedRun] | None:

@@ -20,6 +20,7 @@ from repo.access import Scope, Scopes, includes
 from repo.database import Database
 from repo.errors import DatabaseUnavailable
 from repo.feed import EventRow, Feed, Look, Row
+from repo.frames import MOST_PENDING_BYTES
 from repo.identifiers import ActionIdentifier
 from repo.matching import Verdict
 from repo.models import Action, ActionEvent, RemovedRun, Run
@@ -62,6 +63,10 @@ class RowWatch:
     """It is an executor that is told of aborts in these projects and domains by it."""
     pending: dict[bytes, Run | Action] = field(default_factory=dict)
     removed: dict[bytes, Run | Action | RemovedRun] = field(default_factory=dict)
+    sizes: dict[bytes, int] = field(default_factory=dict)
+    """Of what is pending, the characters of long text."""
+    size: int = 0
+    """All of them together."""
     overflowed: bool = False
     ended: bool = False
     """The run, or the action where one is given, was seen in a terminal phase."""
@@ -91,12 +96,14 @@ class RowWatch:
             case Verdict.IN:
                 self.removed.pop(key, None)
                 self.pending[key] = entity
+                self._note_size(key, row.size)
             case Verdict.OUT:
                 self.pending.pop(key, None)
                 self.removed[key] = entity
+                self._note_size(key, 0)
             case Verdict.NEVER:
                 return
-        if len(self.pending) + len(self.removed) > MOST_PENDING:
+        if len(self.pending) + len(self.removed) > MOST_PENDING or self.size > MOST_PENDING_BYTES:
             self.overflow()
         self.woken.set()
 
@@ -111,9 +118,14 @@ class RowWatch:
         elif not self._is_older(run.key, run.revision, look):
             self.pending.pop(run.key, None)
             self.removed[run.key] = run
+            self._note_size(run.key, 0)
             if len(self.pending) + len(self.removed) > MOST_PENDING:
                 self.overflow()
             self.woken.set()
+
+    def _note_size(self, key: bytes, size: int) -> None:
+        self.size += size - self.sizes.get(key, 0)
+        self.sizes[key] = size
 
     def _is_older(self, key: bytes, revision: int, look: int) -> bool:
         """Whether a snapshot sent something newer."""
@@ -124,8 +136,7 @@ class RowWatch:
     def overflow(self) -> None:
         """Give up on single changes: the watch begins anew."""
         self.overflowed = True
-        self.pending.clear()
-        self.removed.clear()
+        self.take()
         self.woken.set()
 
     @property
@@ -136,7 +147,7 @@ class RowWatch:
     def take(self) -> tuple[list[Run | Action], list[Run | Action | RemovedRun]]:
         """What is in the mailbox, which is empty then."""
         taken = list(self.pending.values()), list(self.removed.values())
-        self.pending, self.removed = {}, {}
+        self.pending, self.removed, self.sizes, self.size = {}, {}, {}, 0
         return taken
 
     def restart(self) -> None:
@@ -160,6 +171,8 @@ class RowWatch:
         self.floor_until = looks
         pending, removed, floor = self.pending, self.removed, self.floor
         self.pending = {key: each for key, each in pending.items() if each.revision >= floor.get(key, 0)}
+        self.sizes = {key: self.sizes[key] for key in self.pending}
+        self.size = sum(self.sizes.values())
         self.removed = {key: each for key, each in removed.items() if each.revision >= floor.get(key, 0)}
 
 
@@ -171,6 +184,10 @@ class EventWatch:
     action_key: bytes | None = None
     attempt: int | None = None
     pending: list[ActionEvent] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+    """Of what is pending, the characters of long text."""
+    size: int = 0
+    """All of them together."""
     overflowed: bool = False
     """Events that came are not in the mailbox: they are read from the database instead."""
     must_restart: bool = False
@@ -190,7 +207,9 @@ class EventWatch:
         if self.attempt not in (None, row.event.attempt):
             return
         self.pending.append(row.event)
-        if len(self.pending) > MOST_PENDING:
+        self.sizes.append(row.size)
+        self.size += row.size
+        if len(self.pending) > MOST_PENDING or self.size > MOST_PENDING_BYTES:
             self.overflow()
         self.woken.set()
 
@@ -201,12 +220,19 @@ class EventWatch:
 
     def begin(self) -> None:
         """Begin anew, with an empty mailbox."""
-        self.pending, self.overflowed, self.must_restart = [], False, False
+        self.take()
+        self.overflowed, self.must_restart = False, False
+
+    def take(self) -> tuple[list[ActionEvent], list[int]]:
+        """What is in the mailbox, which is empty then, with its sizes."""
+        taken = self.pending, self.sizes
+        self.pending, self.sizes, self.size = [], [], 0
+        return taken
 
     def overflow(self) -> None:
         """Keep none of what comes; the database does."""
         self.overflowed = True
-        self.pending.clear()
+        self.take()
         self.woken.set()
 
 

@@ -94,6 +94,10 @@ class Page(Generic[T]):
         """The cursors of the items."""
         return [self.keyset.cursor(position) for position in self.positions]
 
+    def cursor(self, index: int) -> str:
+        """The cursor of one of the items."""
+        return self.keyset.cursor(self.positions[index])
+
     @property
     def start_cursor(self) -> str | None:
         """The cursor of the first item."""

@@ -94,6 +94,10 @@ class Rows(Sequence[T]):
             self._items = list(map(self.layout.build, self._raw))
         return self._items
 
+    def part(self, start: int, end: int) -> "Sequence[T]":
+        """Some of them, as rows where they still are."""
+        return Rows(self._raw[start:end], self.layout) if self._items is None else self._items[start:end]
+
     def column(self, name: str) -> list[Any]:
         """What all of them have in one field."""
         if self._items is not None:

@@ -6,7 +6,7 @@ connection is held while a client is slow.
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Hashable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from enum import Enum
@@ -21,6 +21,7 @@ from repo.database import Database
 from repo.drivers import Found
 from repo.errors import ActionNotFound, DatabaseUnavailable, InvalidArgument, InvalidCursor, RunNotFound
 from repo.events import EVENT_COLUMNS, event_of
+from repo.frames import MOST_ROWS, PageSize, part, parts_of
 from repo.hub import EventWatch, Hub, RowWatch, StateWatch, Watch
 from repo.identifiers import ActionIdentifier, RunIdentifier
 from repo.listing import (
@@ -45,8 +46,6 @@ from repo.tables import action_events, actions, is_root
 
 T = TypeVar("T")
 
-PAGE = 500
-"""Rows in a frame. All of them are executed and encoded in one go, in which the server does nothing else."""
 _RETRY = 1.0
 """Seconds until a database that was away is asked again, at the most."""
 
@@ -143,6 +142,8 @@ class Start(Generic[T]):
     read: Callable[[Found], Sequence[T]]
     values: Mapping[str, Any] = field(default_factory=dict)
     """What the statement has to be run with."""
+    names: Collection[str] = ()
+    """The fields that are read."""
     most: int | None = None
     """Only so many, where a number is given."""
     check: Callable[[], Awaitable[None]] | None = None
@@ -254,6 +255,7 @@ class Watching(OnBehalf):
             lambda: select(*RUNS.select(names)).where(*within(self._seen), *matching_runs(wanted, database)),
             order_of_runs(Order()),
             lambda found: found.rows(Run, names),
+            names=names,
             most=first,
         )
         async with aclosing(self._stream_rows(watch, start, after, False, progress)) as frames:
@@ -289,6 +291,7 @@ class Watching(OnBehalf):
             tree_order,
             lambda found: found.rows(Action, names),
             {"run_key": run_id.key},
+            names,
             check=lambda: self._check_run(run_id),
         )
         await self._check_run(run_id)
@@ -375,16 +378,23 @@ class Watching(OnBehalf):
                 await self._check_run(run_id)
             given, anew = None if after is None else parse_watch_cursor(after), after is not None
             is_resumed = given is not None and await hub.resume(watch, given.position)
+            last = "" if given is None else self._cursor(given.position)
             while True:
                 if not is_resumed:
                     if anew:
                         hub.figures.resyncs += 1
                         yield progress.give(self._resync(watch.position), complete=False)
-                    yield progress.give(Frame(FrameKind.SYNCED, [], [], self._cursor(watch.position)))
+                    last = self._cursor(watch.position)
+                    yield progress.give(Frame(FrameKind.SYNCED, [], [], last))
                 while not watch.overflowed:
                     if watch.pending:
                         items, watch.pending = list(watch.pending.values()), {}
-                        yield progress.give(Frame(FrameKind.CHANGE, items, [], self._cursor(watch.position)))
+                        next_cursor = self._cursor(watch.position)
+                        for at in range(0, len(items), MOST_ROWS):
+                            is_last = at + MOST_ROWS >= len(items)
+                            last = next_cursor if is_last else last
+                            some = items[at : at + MOST_ROWS]
+                            yield progress.give(Frame(FrameKind.CHANGE, some, [], last), is_last)
                     else:
                         await progress.wait(watch.woken)
                 if run_id is not None:
@@ -442,14 +452,19 @@ class Watching(OnBehalf):
                     await _patiently(hub.look_now)
                     watch.ended = True
                 while not watch.overflowed:
+                    sizes = watch.sizes
                     items, removed = watch.take()
                     if items or removed:
                         next_cursor = self._cursor(watch.position)
-                        for at in range(0, max(len(items), len(removed)), PAGE):
-                            is_last = at + PAGE >= max(len(items), len(removed))
+                        parts = list(parts_of([sizes[item.key] for item in items]))
+                        count = max(len(parts), -(-len(removed) // MOST_ROWS))
+                        for number in range(count):
+                            start_, end = parts[number] if number < len(parts) else (0, 0)
+                            gone = removed[number * MOST_ROWS : (number + 1) * MOST_ROWS]
+                            is_last = number == count - 1
                             last = next_cursor if is_last else last
-                            part = items[at : at + PAGE], removed[at : at + PAGE]
-                            yield progress.give(Frame(FrameKind.CHANGE, *part, last), is_last)
+                            frame = Frame(FrameKind.CHANGE, items[start_:end], gone, last)
+                            yield progress.give(frame, is_last)
                     elif until_terminal and watch.ended:
                         return
                     else:
@@ -467,26 +482,39 @@ class Watching(OnBehalf):
         self, watch: RowWatch, start: Start[Any], begun: Position, page: str | None
     ) -> AsyncGenerator[Frame[Any], None]:
         """What is there, in pages, and that it is complete. An interrupted one is taken up at its page."""
-        size, is_one_page = PAGE if start.most is None else start.most, page is None
-        coming: asyncio.Task[Page[Any]] | None = asyncio.create_task(
-            self._page(start, PageRequest(size, page))
+        size, is_one_page, left = PageSize(start.names), page is None, start.most
+        if left is not None and page is not None:
+            try:
+                left, page = _read_left(page)
+            except InvalidCursor:
+                watch.overflow()
+                return
+        coming: asyncio.Task[tuple[Page[Any], list[int]]] | None = asyncio.create_task(
+            self._page(start, size.rows, page, left)
         )
         try:
             while coming is not None and not watch.overflowed:
                 try:
-                    part = await coming
+                    found, sizes = await coming
                 except InvalidCursor:
                     watch.overflow()
                     return
-                watch.note(part.items)
-                page = part.end_cursor if part.has_next and start.most is None else None
+                watch.note(found.items)
+                size.note(sizes)
+                after = None if left is None else left - len(found.items)
+                page = found.end_cursor if found.has_next and after != 0 else None
                 # The next page is read while this one is executed and sent.
-                coming = (
-                    None if page is None else asyncio.create_task(self._page(start, PageRequest(size, page)))
-                )
-                if part.items:
+                coming = None
+                if page is not None:
+                    coming = asyncio.create_task(self._page(start, size.rows, page, after))
+                for begin, end in parts_of(sizes):
                     # Behind the last page all that is missing is what comes into the mailbox.
-                    yield Frame(FrameKind.SNAPSHOT, part.items, [], self._cursor(begun, page))
+                    behind = page if end == len(sizes) else found.cursor(end - 1)
+                    if behind is not None and left is not None:
+                        behind = f"{left - end}:{behind}"
+                    items = part(found.items, begin, end)
+                    yield Frame(FrameKind.SNAPSHOT, items, [], self._cursor(begun, behind))
+                left = after
                 is_one_page = is_one_page and page is None
             if start.check is not None and not is_one_page:
                 # What was removed between two pages is not complete with the first of them.
@@ -499,11 +527,23 @@ class Watching(OnBehalf):
             watch.end_snapshot(self._hub.figures.looks)
             yield Frame(FrameKind.SYNCED, [], [], self._cursor(begun))
 
-    async def _page(self, start: "Start[T]", request: PageRequest) -> Page[T]:
-        async def fetch() -> Page[T]:
-            return await fetch_page(
-                self._database, start.key, start.statement, start.order, request, start.read, start.values
+    async def _page(
+        self, start: "Start[T]", rows: int, after: str | None, most: int | None = None
+    ) -> tuple[Page[T], list[int]]:
+        """A page of so many rows, and how large each of them is."""
+        request = PageRequest(rows if most is None else min(rows, most), after)
+
+        async def fetch() -> tuple[Page[T], list[int]]:
+            sizes: list[int] = []
+
+            def read(found: Found) -> Sequence[T]:
+                sizes[:] = found.sizes()
+                return start.read(found)
+
+            page = await fetch_page(
+                self._database, start.key, start.statement, start.order, request, read, start.values
             )
+            return page, sizes
 
         return await _patiently(fetch)
 
@@ -557,12 +597,17 @@ class Watching(OnBehalf):
                 sent = until
             if watch.overflowed:
                 # The database has them all; from here on the mailbox has what comes behind `until`.
-                watch.pending, watch.overflowed = [], False
+                watch.take()
+                watch.overflowed = False
                 until = watch.position
             elif watch.pending:
-                items, watch.pending = watch.pending, []
-                sent = until = watch.position
-                yield Frame(FrameKind.CHANGE, items, [], self._cursor(sent)), True
+                items, sizes = watch.take()
+                until = watch.position
+                for begin, end in parts_of(sizes):
+                    is_last = end == len(items)
+                    last = self._cursor(until if is_last else sent)
+                    yield Frame(FrameKind.CHANGE, items[begin:end], [], last), is_last
+                sent = until
             else:
                 await progress.wait(watch.woken)
 
@@ -585,16 +630,31 @@ class Watching(OnBehalf):
             statement = statement.where(e.action_key.between(first, last))
         if watch.attempt is not None:
             statement = statement.where(e.attempt == watch.attempt)
+        names = {column.name for column in EVENT_COLUMNS}
         start = Start(
-            object(), lambda: statement, order, lambda found: [_named_event(row) for row in found.decoded()]
+            object(),
+            lambda: statement,
+            order,
+            lambda found: [_named_event(row) for row in found.decoded()],
+            names=names,
         )
-        more = True
+        more, size = True, PageSize(names)
         while more:
-            part = await self._page(start, PageRequest(PAGE, page))
-            more = part.has_next
-            page = part.end_cursor if more else None
-            if part.items:
-                yield part.items, page
+            found, sizes = await self._page(start, size.rows, page)
+            size.note(sizes)
+            more = found.has_next
+            page = found.end_cursor if more else None
+            for begin, end in parts_of(sizes):
+                yield found.items[begin:end], page if end == len(sizes) else found.cursor(end - 1)
+
+
+def _read_left(page: str) -> tuple[int, str]:
+    """How many rows are left of those that a snapshot is to have, and behind which cursor. Raises
+    InvalidCursor."""
+    left, _, cursor = page.partition(":")
+    if not (left.isdecimal() and 0 < int(left[:5]) <= MAX_PAGE):
+        raise InvalidCursor("no stream of this server gave this cursor out")
+    return int(left), cursor
 
 
 # All who get the same changes get them with the same cursor.

@@ -13,7 +13,7 @@ from graph.execution import Engine
 from graph.limits import Limits
 from graph.schema import build_schema
 from repo import ActionRepo
-from repo.watch import PAGE
+from repo.frames import MOST_ROWS
 
 LIMITS = Limits(depth=15, aliases=100, tokens=4000, cost=1000, page=500)
 SCHEMA = build_schema(LIMITS)
@@ -103,7 +103,7 @@ def test_fragments_that_double_again_and_again_cost_no_time() -> None:
 
 
 def test_a_frame_of_a_subscription_is_as_large_as_it_counts() -> None:
-    assert _FRAME == PAGE
+    assert _FRAME == MOST_ROWS
 
 
 @pytest.mark.parametrize("compiled", [True, False])

@@ -130,9 +130,8 @@ async def test_events_that_overflow_are_read_from_the_database_each_once(
             await repository.insert_events([event(version=start + number) for number in range(15)])
             await all_seen(repository)
             assert pending(repository) == 0
-            if start == 30:
+            while start == 30 and len(versions) < 45:
                 versions += [item.version for item in (await anext(stream)).items]
-                assert len(versions) >= 45
         while len(versions) < 60:
             versions += [item.version for item in (await anext(stream)).items]
         await repository.insert_events([event(version=60)])
