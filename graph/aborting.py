@@ -31,7 +31,7 @@ def _run(root: strawberry.Parent[RunAborted], info: Call) -> Awaitable[repo.Run 
 class AbortRunPayload:
     run = _run
     requested: bool = strawberry.field(
-        description="False: it had finished, or its abort had been asked for already."
+        description="False: all of it had finished, or its abort had been asked for already."
     )
 
 
@@ -39,7 +39,7 @@ class AbortRunPayload:
 class AbortActionPayload:
     action = written_action
     requested: bool = strawberry.field(
-        description="False: it had finished, or its abort had been asked for already."
+        description="False: all of it had finished, or its abort had been asked for already."
     )
 
 
@@ -76,8 +76,8 @@ class RetryAbortPayload:
 class AbortMutation:
     @strawberry.mutation(
         description="Aborts a run: its root action is ABORTED at once, and the request stays until the "
-        "executor confirms it. The caller's own identity is recorded as requestedBy. A finished run stays "
-        "as it ended: requested is false.",
+        "executor confirms it. The caller's own identity is recorded as requestedBy. A finished root stays "
+        "as it ended; then each action below it that has not finished is ABORTED, with a request of its own.",
         graphql_type=AbortRunPayload,
     )
     async def abort_run(
@@ -90,7 +90,8 @@ class AbortMutation:
 
     @strawberry.mutation(
         description="Aborts an action; of a root action it is the abort of its run. The caller's own "
-        "identity is recorded as requestedBy. A finished action stays as it ended: requested is false.",
+        "identity is recorded as requestedBy. A finished action stays as it ended; then each action below it "
+        "that has not finished is ABORTED, with a request of its own.",
         graphql_type=AbortActionPayload,
     )
     async def abort_action(
@@ -103,14 +104,14 @@ class AbortMutation:
 
     @strawberry.mutation(
         description="Aborts all runs that match and are not finished, in one transaction. A dry run, the "
-        "default, only counts them."
+        "default, only counts them. BAD_USER_INPUT where the filter has no condition, unless `all` is true."
     )
     async def abort_runs(
         self, info: Call, input: Annotated[AbortRunsInput, strawberry.argument(description="The runs.")]
     ) -> AbortRunsPayload:
         context = info.context
         aborted = await context.repository.abort_runs(
-            input.filter.to_repo(), input.reason, context.caller.identity, input.dry_run
+            input.filter.to_repo(), input.reason, context.caller.identity, input.dry_run, input.all
         )
         context.forget()
         batch = None if aborted.batch is None else strawberry.ID(aborted.batch)

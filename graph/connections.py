@@ -22,13 +22,18 @@ def page_request(
     info: Call, first: int | None, after: str | None, last: int | None = None, before: str | None = None
 ) -> PageRequest:
     """The page that a field's arguments ask for. Raises InvalidArgument."""
+    check_page_size(info, first, last)
+    if first is None and last is None:
+        first = min(repo.DEFAULT_PAGE, info.context.max_page_size)
+    return PageRequest(first, after, last, before)
+
+
+def check_page_size(info: Call, first: int | None, last: int | None) -> None:
+    """Raise InvalidArgument for a page that is larger than this server gives."""
     largest = info.context.max_page_size
     for name, count in (("first", first), ("last", last)):
         if count is not None and count > largest:
             raise repo.InvalidArgument(f"{name} must be at most {largest}, not {count}")
-    if first is None and last is None:
-        first = min(repo.DEFAULT_PAGE, largest)
-    return PageRequest(first, after, last, before)
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ T = TypeVar("T")
 _PAGED_BY = ("first", "last", "buckets")
 """Arguments that say how many items a field has."""
 _SHORT = 5
-"""Items of a list that has no page: labels, phases, logs, attempts."""
+"""Items of a list that is no connection, unless it is asked for more: labels, phases, logs, attempts."""
 _FRAME = 500
 """Items that a frame of a subscription has at the most, but for the first ones that a client asks for."""
 
@@ -190,7 +190,8 @@ class Cost:
         if not names:
             return least or None
         defaults = [coerce_default_value(definition.args[name]) for name in names]
-        default = next((each for each in defaults if isinstance(each, int)), repo.DEFAULT_PAGE)
+        usual = _SHORT if _is_list(definition.type) else repo.DEFAULT_PAGE
+        default = next((each for each in defaults if isinstance(each, int)), usual)
         otherwise = max(least, min(default, self._largest))
         asked_by = [given[name] for name in names if name in given]
         reads = [self._read(each, self._page) for each in asked_by]

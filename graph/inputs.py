@@ -257,7 +257,8 @@ class CreateActionInput:
     group: str | None = strawberry.field(default=None, description="The group that it is shown in.")
     phase: ActionPhase = strawberry.field(
         default=ActionPhase.QUEUED,
-        description="Where it is already. RUNNING started, and a terminal phase ended, when it was created.",
+        description="Where it is already. RUNNING started, and a terminal phase ended, when it was created, "
+        "until a phase update says when.",
     )
     source: RunSource | None = strawberry.field(
         default=None, description="Who or what started the run. Read on the run, of its root."
@@ -288,7 +289,9 @@ class CreateActionInput:
         "else, and where it is left out, it is the caller.",
     )
     created_at: datetime | None = strawberry.field(
-        default=None, description="When it was created; now where left out. Never changes afterwards."
+        default=None,
+        description="When it was created; now where left out. Of an action that exists, an earlier time "
+        "than the one that is stored replaces it.",
     )
     attempts: int = strawberry.field(default=1, description="The number of its latest attempt.")
     cache_status: CacheStatus = strawberry.field(
@@ -372,20 +375,35 @@ class UpdateActionPhaseInput:
     id: ActionIdentifierInput = strawberry.field(description="The action.")
     phase: ActionPhase = strawberry.field(description="The phase that it is in.")
     attempts: int = strawberry.field(description="The number of the attempt that is in this phase.")
-    cache_status: CacheStatus = strawberry.field(
-        default=CacheStatus.DISABLED, description="What the catalog of outputs did."
+    cache_status: CacheStatus | None = strawberry.field(
+        default=None, description="What the catalog of outputs did; left out, it stays as it is."
     )
     start_time: datetime | None = strawberry.field(
-        default=None, description="When the attempt began to run; else when it is first seen RUNNING."
+        default=None,
+        description="When the attempt began to run; else when it is first seen RUNNING. The earliest report "
+        "counts, in whatever order reports come; it moves a later createdAt too.",
     )
     end_time: datetime | None = strawberry.field(
-        default=None, description="When it ended; now where left out. Only with a terminal phase."
+        default=None,
+        description="When it ended, only with a terminal phase; `occurredAt` or now where left out. The "
+        "earliest report of this phase counts; an end before the start is the start.",
+    )
+    occurred_at: datetime | None = strawberry.field(
+        default=None,
+        description="When it came into this phase. Tells a resume (RUNNING after PAUSED) from a report of "
+        "RUNNING that comes late: of the two phases the one that occurred last counts. Without it a report "
+        "counts as the last one; RUNNING with a `startTime` counts from then.",
     )
 
     def to_repo(self) -> tuple[repo.ActionIdentifier, repo.PhaseUpdate]:
         """The same update for the repository. Raises InvalidArgument."""
         update = repo.PhaseUpdate(
-            self.phase, self.attempts, self.cache_status, self.end_time, self.start_time
+            self.phase,
+            self.attempts,
+            self.cache_status,
+            self.end_time,
+            self.start_time,
+            self.occurred_at,
         )
         return self.id.to_repo(), update
 
@@ -404,6 +422,12 @@ class AbortActionInput:
 
 @strawberry.input(description="Which runs to abort, and why.")
 class AbortRunsInput:
-    filter: RunFilter = strawberry.field(description="The runs; those that have finished stay as they are.")
+    filter: RunFilter = strawberry.field(
+        description="The runs; those that have finished stay as they are. It needs at least one condition: a "
+        "field that is not null, blank or an empty list."
+    )
     reason: str | None = strawberry.field(default=None, description="Why, for whoever reads it later.")
     dry_run: bool = strawberry.field(default=True, description="Only count them.")
+    all: bool = strawberry.field(
+        default=False, description="Says that a filter without any condition is meant: every run."
+    )

@@ -8,10 +8,12 @@ from typing import Any, Generic, TypeVar
 from repo import (
     MAX_BATCH,
     Action,
+    ActionAttempt,
     ActionEvent,
     ActionFilter,
     ActionIdentifier,
     ActionRepo,
+    AttemptRange,
     Attributes,
     Durations,
     Order,
@@ -215,6 +217,11 @@ class Loaders:
     def all_events(self) -> Loader[ActionIdentifier, list[ActionEvent] | None]:
         """All events of actions."""
         return _by_key(self._repository.list_all_events)
+
+    @cached_property
+    def attempts(self) -> Loader[tuple[ActionIdentifier, tuple[AttemptRange]], list[ActionAttempt]]:
+        """The attempts of actions."""
+        return _by_arguments(self._repository.list_attempts)
 
     @cached_property
     def latest_event(self) -> Loader[tuple[ActionIdentifier, int], ActionEvent | None]:

@@ -1,5 +1,6 @@
 """Owns what can be written: the fields of Mutation."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -17,6 +18,8 @@ from graph.inputs import (
 )
 from graph.types import Action
 from graph.written import Id, Written, written_action
+
+_PHASE = frozenset({"phase"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,11 @@ class AllUpdated:
         """How many of them applied."""
         return sum(result.applied for result in self.results)
 
+    @property
+    def changed(self) -> int:
+        """How many of them changed something."""
+        return sum(result.changed for result in self.results)
+
 
 @strawberry.field(
     description="The actions as they are now, as many and in the order as in the input.",
@@ -48,16 +56,46 @@ async def _actions(root: strawberry.Parent[AllCreated], info: Call) -> list[repo
     return await info.context.loaders.action.load_many((each.key, (attributes,)) for each in root.ids)
 
 
+async def _read_phases(info: Call, ids: Iterable[repo.ActionIdentifier]) -> list[repo.Action | None]:
+    return await info.context.loaders.action.load_many((each.key, (_PHASE,)) for each in ids)
+
+
+@strawberry.field(
+    description="True: it is ABORTED, with a request that waits for the executor, since it, or what it lies "
+    "below, was aborted. Do not start it.",
+    graphql_type=bool,
+)
+async def _aborted(root: strawberry.Parent[Written], info: Call) -> bool:
+    return _count_aborted(await _read_phases(info, [root.id])) == 1
+
+
+@strawberry.field(
+    description="How many of the actions are ABORTED, as `aborted` of createAction says; their `phase` tells "
+    "which. Do not start them.",
+    graphql_type=int,
+)
+async def _all_aborted(root: strawberry.Parent[AllCreated], info: Call) -> int:
+    return _count_aborted(await _read_phases(info, root.ids))
+
+
+def _count_aborted(actions: Iterable[repo.Action | None]) -> int:
+    return sum(each is not None and each.phase is repo.ActionPhase.ABORTED for each in actions)
+
+
 @strawberry.type(description="What createAction did.")
 class CreateActionPayload:
     action = written_action
-    created: bool = strawberry.field(description="False: it existed and was left as it was.")
+    created: bool = strawberry.field(
+        description="False: it existed and was left as it was, but for an earlier createdAt."
+    )
+    aborted = _aborted
 
 
 @strawberry.type(description="What createActions did.")
 class CreateActionsPayload:
     actions = _actions
     created: int = strawberry.field(description="How many of them were new.")
+    aborted = _all_aborted
 
 
 @strawberry.type(description="What insertEvents did.")
@@ -70,7 +108,12 @@ class InsertEventsPayload:
 class UpdateActionPhasePayload:
     action = written_action
     applied: bool = strawberry.field(
-        description="False: the update was older than what is stored, and nothing changed."
+        description="Whether the action is in the phase of the update, be it that it was already. False: the "
+        "update was older than what is stored, or the action lies below an aborted one."
+    )
+    changed: bool = strawberry.field(
+        description="Whether anything changed. False with `applied`: it was known already. True without: an "
+        "earlier start was taken from an update that came too late, or the action was aborted."
     )
 
 
@@ -80,6 +123,7 @@ class UpdateActionPhasesPayload:
         description="For each update, in the order of the input, what became of it."
     )
     applied: int = strawberry.field(description="How many of them applied.")
+    changed: int = strawberry.field(description="How many of them changed anything.")
 
 
 @strawberry.type(description="What updateActionState did.")
@@ -96,7 +140,8 @@ class NotifyStateUpdatePayload:
 class Mutation(AbortMutation):
     @strawberry.mutation(
         description="Creates an action, or a run where it has no parent. Idempotent: an action that exists "
-        "comes back unchanged with created false.",
+        "comes back with created false, and only an earlier createdAt is taken. Below an aborted action it "
+        "is aborted with it, and `aborted` is true.",
         graphql_type=CreateActionPayload,
     )
     async def create_action(
@@ -137,7 +182,8 @@ class Mutation(AbortMutation):
 
     @strawberry.mutation(
         description="Moves an action to a phase, unless what is stored is newer: a higher attempt, or a "
-        "later phase of the same attempt.",
+        "later phase of the same attempt. Only from PAUSED it goes back to RUNNING (see `occurredAt`). What "
+        "is left out stays; reports may be repeated, and come in any order.",
         graphql_type=UpdateActionPhasePayload,
     )
     async def update_action_phase(
@@ -146,9 +192,9 @@ class Mutation(AbortMutation):
         input: Annotated[UpdateActionPhaseInput, strawberry.argument(description="The update.")],
     ) -> Written:
         action, update = input.to_repo()
-        (applied,) = await info.context.repository.update_action_phases([(action, update)])
+        (advanced,) = await info.context.repository.update_action_phases([(action, update)])
         info.context.forget()
-        return Written(action, applied=applied)
+        return Written(action, applied=advanced.applied, changed=advanced.changed)
 
     @strawberry.mutation(
         description="Up to 5000 phase updates in one transaction, in the order of the input. If one of the "
@@ -161,10 +207,12 @@ class Mutation(AbortMutation):
         input: Annotated[list[UpdateActionPhaseInput], strawberry.argument(description="The updates.")],
     ) -> AllUpdated:
         updates = [item.to_repo() for item in input]
-        applied = await info.context.repository.update_action_phases(updates)
+        advanced = await info.context.repository.update_action_phases(updates)
         info.context.forget()
-        pairs = zip(updates, applied, strict=True)
-        return AllUpdated([Written(action, applied=result) for (action, _), result in pairs])
+        pairs = zip(updates, advanced, strict=True)
+        return AllUpdated(
+            [Written(action, applied=each.applied, changed=each.changed) for (action, _), each in pairs]
+        )
 
     @strawberry.mutation(
         description="Stores the executor's own text about an action, and tells the watchers.",

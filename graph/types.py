@@ -12,13 +12,26 @@ import strawberry
 
 import repo
 from graph import values
-from graph.connections import After, Before, Connection, First, Last, PageInfo, page_request, total_count
+from graph.connections import (
+    After,
+    Before,
+    Connection,
+    First,
+    Last,
+    PageInfo,
+    check_page_size,
+    page_request,
+    total_count,
+)
 from graph.context import Call
 from graph.enums import ActionPhase, ActionType, CacheStatus, RunSource
 from graph.execution import PURE, by_fields, reads, selected
 from graph.inputs import Filter, OrderBy, filter_of_actions, order_of
 from graph.node_ids import id_of, id_of_action, id_of_run
 from graph.scalars import JSON, BigInt
+
+AfterAttempt = Annotated[int | None, strawberry.argument(description="Only attempts with a higher number.")]
+BeforeAttempt = Annotated[int | None, strawberry.argument(description="Only attempts with a lower number.")]
 
 _NAMES = reads("project", "domain", "run_name", "name")
 _ID = by_fields(
@@ -58,10 +71,14 @@ class Run(Node):
     )
     attempts: int = strawberry.field(description="The number of its root's latest attempt.")
     cache_status: CacheStatus = strawberry.field(description="What the catalog did for its root.")
-    created_at: datetime = strawberry.field(description="When it was created. Never changes.")
+    created_at: datetime = strawberry.field(
+        description="When it was created. Changes only when an earlier creation or start is reported."
+    )
     triggered_at: datetime | None = strawberry.field(description="When its trigger fired.")
     started_at: datetime | None = strawberry.field(description="When its latest attempt began to run.")
-    ended_at: datetime | None = strawberry.field(description="When it ended; null until then.")
+    ended_at: datetime | None = strawberry.field(
+        description="When it ended, never before its start; null until then."
+    )
     updated_at: datetime = strawberry.field(description="When it last changed.")
     duration_ms: BigInt | None = strawberry.field(
         description="Created to ended, in milliseconds; null while it runs."
@@ -142,9 +159,13 @@ class Action(Node):
         description="What ended its latest attempt, if that did not succeed."
     )
     created_by: values.Identity | None = strawberry.field(description="Who created it.")
-    created_at: datetime = strawberry.field(description="When it was created. Never changes.")
+    created_at: datetime = strawberry.field(
+        description="When it was created. Changes only when an earlier creation or start is reported."
+    )
     started_at: datetime | None = strawberry.field(description="When its latest attempt began to run.")
-    ended_at: datetime | None = strawberry.field(description="When it ended; null until then.")
+    ended_at: datetime | None = strawberry.field(
+        description="When it ended, never before its start; null until then."
+    )
     updated_at: datetime = strawberry.field(description="When it last changed.")
     duration_ms: BigInt | None = strawberry.field(
         description="Created to ended, in milliseconds; null while it runs."
@@ -242,12 +263,22 @@ class Action(Node):
         return info.context.loaders.latest_event.load((root.identifier, attempt))
 
     @strawberry.field(
-        description="Its events merged, attempt by attempt, oldest first.",
+        description="Its events merged, attempt by attempt, oldest first; the newest 100 attempts unless "
+        "`first` or `last` says how many, at most 1000. An attempt's number is its cursor.",
         graphql_type=list[values.ActionAttempt],
         metadata=_NAMES,
     )
-    async def attempt_history(root: strawberry.Parent[repo.Action], info: Call) -> list[repo.ActionAttempt]:
-        return repo.merge_attempts(await info.context.loaders.all_events.load(root.identifier) or [])
+    def attempt_history(
+        root: strawberry.Parent[repo.Action],
+        info: Call,
+        first: First = None,
+        after: AfterAttempt = None,
+        last: Last = None,
+        before: BeforeAttempt = None,
+    ) -> Awaitable[list[repo.ActionAttempt]]:
+        check_page_size(info, first, last)
+        wanted = repo.AttemptRange(first, after, last, before)
+        return info.context.loaders.attempts.load((root.identifier, (wanted,)))
 
 
 @strawberry.type(description="Something that an executor reported about an attempt of an action.")

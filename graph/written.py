@@ -22,6 +22,7 @@ class Written:
     id: repo.ActionIdentifier
     created: bool = False
     applied: bool = False
+    changed: bool = False
     requested: bool = False
     attempt_count: int = 0
 

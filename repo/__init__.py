@@ -29,6 +29,7 @@ from repo.errors import (
 )
 from repo.health import Finding, Verdict, examine_bus, examine_database
 from repo.histogram import RunHistogramBucket
+from repo.history import AttemptRange
 from repo.hub import Hub
 from repo.identifiers import ActionIdentifier, RunIdentifier
 from repo.leases import Taken
@@ -63,6 +64,7 @@ from repo.phases import (
     AbortState,
     ActionPhase,
     ActionType,
+    Advanced,
     CacheStatus,
     CredentialKind,
     ErrorKind,
@@ -111,6 +113,8 @@ __all__ = [
     "ActionPhase",
     "ActionRepo",
     "ActionType",
+    "Advanced",
+    "AttemptRange",
     "Attributes",
     "CacheStatus",
     "ClusterEvent",

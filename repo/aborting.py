@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from repo import aborts, leases
 from repo.access import Permission, Scope, narrowed
-from repo.errors import ActionNotFound, Forbidden, NotFound, RunNotFound
+from repo.errors import ActionNotFound, Forbidden, InvalidArgument, NotFound, RunNotFound
 from repo.hub import RowWatch
 from repo.identifiers import ActionIdentifier, RunIdentifier
 from repo.leases import Taken
@@ -55,29 +55,43 @@ class Aborting(Watching):
     _leases: leases.Leases
 
     async def abort_run(self, run_id: RunIdentifier, reason: str | None, aborted_by: Identity | None) -> bool:
-        """Whether the run is aborted by this call: its root is ABORTED now and an abort request waits
-        for the executor. A finished run stays as it ended. Raises RunNotFound."""
+        """Whether something is aborted by this call: the root is ABORTED now and an abort request waits
+        for the executor. A finished root stays as it ended, and then what has not finished below it is
+        aborted, each action with a request of its own. Raises RunNotFound."""
         self._check(Permission.ABORT, [run_id])
 
         async def work(connection: AsyncConnection) -> bool:
             which = (c.run_key == run_id.key) & is_root
             if await aborts.request(connection, which, reason, aborted_by, _now()):
                 return True
-            if await connection.scalar(select(c.name).where(which)) is None:
+            root = await connection.scalar(select(c.name).where(which))
+            if root is None:
                 raise RunNotFound(f"there is no run {run_id}")
-            return False
+            action_id = ActionIdentifier(run_id.project, run_id.domain, run_id.name, root)
+            return await aborts.request_below(connection, action_id, reason, aborted_by, _now()) > 0
 
         return await self._database.write(work)
 
     async def abort_runs(
-        self, wanted: RunFilter, reason: str | None, aborted_by: Identity | None, dry_run: bool = True
+        self,
+        wanted: RunFilter,
+        reason: str | None,
+        aborted_by: Identity | None,
+        dry_run: bool = True,
+        all_runs: bool = False,
     ) -> AbortedRuns:
         """How many unfinished runs match, and how many of them this call aborted: none in a dry run. By
         its batch the progress of what was aborted is known. Runs that the caller may not abort do not match;
-        where the filter leaves no other place, Forbidden is raised."""
+        where the filter leaves no other place, Forbidden is raised. Raises InvalidArgument for a filter
+        without any condition, unless `all_runs` says that this is meant."""
         allowed = narrowed(self._access.scopes(Permission.ABORT), wanted.project, wanted.domain)
         if not allowed:
             raise Forbidden("you may not abort there")
+        if not (all_runs or wanted.has_conditions):
+            raise InvalidArgument(
+                "the filter has no condition and matches every run: set a field of it that is not empty, "
+                "or say `all: true`; no run was aborted"
+            )
         which = (*within(allowed), *matching_runs(wanted, self._database))
         if dry_run:
             async with self._database.read() as connection:
@@ -93,8 +107,9 @@ class Aborting(Watching):
     async def abort_action(
         self, action_id: ActionIdentifier, reason: str | None, aborted_by: Identity | None
     ) -> bool:
-        """Whether the action is aborted by this call; for a root that is the run's abort. A finished
-        action stays as it ended. Raises ActionNotFound."""
+        """Whether something is aborted by this call; for a root that is the run's abort. A finished
+        action stays as it ended, and then what has not finished below it is aborted, each action with a
+        request of its own. Raises ActionNotFound."""
         self._check(Permission.ABORT, [action_id])
 
         async def work(connection: AsyncConnection) -> bool:
@@ -102,7 +117,7 @@ class Aborting(Watching):
             if await aborts.request(connection, which, reason, aborted_by, _now()):
                 return True
             await _check_exists(connection, action_id)
-            return False
+            return await aborts.request_below(connection, action_id, reason, aborted_by, _now()) > 0
 
         return await self._database.write(work)
 

@@ -14,13 +14,14 @@ from repo.identifiers import ActionIdentifier
 from repo.listing import within
 from repo.models import AbortFigures, AbortProgress, Identity, identity_to_json
 from repo.phases import FIRST_TERMINAL, AbortState, ActionPhase
-from repo.tables import actions, is_abort_pending, is_unconfirmed
+from repo.tables import actions, is_abort_pending, is_root, is_unconfirmed
 
 NO_LEASE: dict[str, None] = {"abort_lease": None, "abort_leased_until": None}
 """What says that nobody is at an abort."""
 
 c = actions.c
 _is_unfinished = c.phase < FIRST_TERMINAL
+_is_open = or_(_is_unfinished, is_unconfirmed)
 
 
 def is_action(action: ActionIdentifier) -> ColumnElement[bool]:
@@ -37,13 +38,11 @@ async def request(
     batch: str | None = None,
 ) -> int:
     """How many actions this aborted: those that have not finished among `which`."""
-    moment = literal(now, UtcDateTime())
     statement: Update = (
         actions.update()
         .where(which, _is_unfinished)
         .values(
-            phase=ActionPhase.ABORTED,
-            ended_at=case((c.created_at > moment, c.created_at), else_=moment),
+            **_ended_by_abort(now),
             abort_state=AbortState.REQUESTED,
             abort_reason=reason,
             abort_requested_by=identity_to_json(requested_by),
@@ -53,6 +52,14 @@ async def request(
         )
     )
     return (await connection.execute(statement)).rowcount
+
+
+def _ended_by_abort(now: datetime) -> dict[str, Any]:
+    """What an unfinished action becomes that is aborted: as `repo.phases.aborted`."""
+    moment = literal(now, UtcDateTime())
+    start = case((c.started_at > c.created_at, c.started_at), else_=c.created_at)
+    ended_at = case((start > moment, start), else_=moment)
+    return {"phase": ActionPhase.ABORTED, "ended_at": ended_at, "phase_time": now}
 
 
 async def request_all(
@@ -65,10 +72,15 @@ async def request_all(
 ) -> int:
     """How many runs this aborted: those that meet these conditions and have not finished."""
     which = and_(*wanted)
-    # In the order in which batches of updates lock their rows: the update alone would take its own.
-    rows = select(c.key).where(which, _is_unfinished).order_by(c.key).with_for_update(key_share=True)
-    await connection.execute(select(func.count()).select_from(rows.subquery()))
+    await _lock_unfinished(connection, which)
     return await request(connection, which, reason, requested_by, now, batch)
+
+
+async def _lock_unfinished(connection: AsyncConnection, which: ColumnElement[bool]) -> int:
+    """How many have not finished; they are locked in the order in which batches of updates lock their rows,
+    where the update alone would take its own."""
+    rows = select(c.key).where(which, _is_unfinished).order_by(c.key).with_for_update(key_share=True)
+    return await connection.scalar(select(func.count()).select_from(rows.subquery())) or 0
 
 
 async def count_unfinished(connection: AsyncConnection, wanted: Collection[ColumnElement[bool]]) -> int:
@@ -113,21 +125,40 @@ async def retry(connection: AsyncConnection, action: ActionIdentifier, now: date
     return bool((await connection.execute(statement)).rowcount)
 
 
+async def request_below(
+    connection: AsyncConnection,
+    action: ActionIdentifier,
+    reason: str | None,
+    requested_by: Identity | None,
+    now: datetime,
+) -> int:
+    """How many actions below a finished one this aborted: each that has not finished, with a request of its
+    own. Where an abort of the action waits for its confirmation, that is to take them with it: none."""
+    waits = select(c.key).where(is_action(action), is_unconfirmed)
+    if await connection.scalar(waits) is not None:
+        return 0
+    below = await _below(connection, action)
+    # Counted here: the driver of SQLite does not count what an update with a recursive part changed.
+    count = await _lock_unfinished(connection, below)
+    if count:
+        await request(connection, below, reason, requested_by, now)
+    return count
+
+
 async def confirm(connection: AsyncConnection, action: ActionIdentifier, now: datetime) -> None:
     """Note that the action is gone, and all below it with it: what has not finished there is ABORTED for
     the same reason. Who asked and why is kept; without a request nothing changes."""
-    asked = select(c.parent_key, c.abort_reason, c.abort_requested_by, c.abort_requested_at)
-    mine = (await connection.execute(asked.where(is_action(action), is_unconfirmed))).first()
-    if mine is None:
+    asked = select(c.abort_reason, c.abort_requested_by, c.abort_requested_at)
+    asked = asked.where(is_action(action), is_unconfirmed)
+    if (await connection.execute(asked)).first() is None:
         return
-    # By the run, for which there is an index whatever a planner thinks of how large a tree is.
-    gone = c.run_key == action.run.key
-    if mine.parent_key is not None:
-        gone = and_(gone, c.key.in_(_with_all_below(action)))
-    # In the order in which batches of updates lock their rows.
-    rows = select(c.key).where(gone, or_(_is_unfinished, is_unconfirmed)).order_by(c.key)
-    locked = set(await connection.scalars(rows.with_for_update(key_share=True)))
-    if action.key not in locked:
+    gone = await _below(connection, action)
+    # In the order in which batches of updates lock their rows; the root, so that whoever adds to the run
+    # comes before or after this, and not meanwhile.
+    rows = select(c.key).where(c.run_key == action.run.key, or_(is_root, and_(gone, _is_open)))
+    (await connection.execute(rows.order_by(c.key).with_for_update())).all()
+    mine = (await connection.execute(asked)).first()
+    if mine is None:
         return  # somebody else confirmed it meanwhile
     confirmed = {
         **NO_LEASE,
@@ -138,21 +169,25 @@ async def confirm(connection: AsyncConnection, action: ActionIdentifier, now: da
     }
     # Those with requests of their own first: of these who and why stay what they are.
     await connection.execute(actions.update().where(gone, is_unconfirmed).values(**confirmed))
-    if len(locked) == 1:
-        return
-    moment = literal(now, UtcDateTime())
     await connection.execute(
         actions.update()
         .where(gone, _is_unfinished)
         .values(
             **confirmed,
-            phase=ActionPhase.ABORTED,
-            ended_at=case((c.created_at > moment, c.created_at), else_=moment),
+            **_ended_by_abort(now),
             abort_reason=mine.abort_reason,
             abort_requested_by=mine.abort_requested_by,
             abort_requested_at=mine.abort_requested_at,
         )
     )
+
+
+async def _below(connection: AsyncConnection, action: ActionIdentifier) -> ColumnElement[bool]:
+    """The condition for an action and all below it. By the run, for which there is an index whatever a
+    planner thinks of how large a tree is."""
+    in_run = c.run_key == action.run.key
+    is_whole_run = await connection.scalar(select(c.key).where(is_action(action), is_root)) is not None
+    return in_run if is_whole_run else and_(in_run, c.key.in_(_with_all_below(action)))
 
 
 def _with_all_below(action: ActionIdentifier) -> Any:

@@ -2,22 +2,23 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import chain
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.elements import NamedColumn
 
-from repo import aborts, counting, creation, events
+from repo import aborts, counting, creation, events, history
 from repo.aborting import Aborting
 from repo.access import Permission, includes
+from repo.advancing import Updates, advance_all
 from repo.bus import Bus
 from repo.credentials import Credentials
 from repo.database import Database, DatabaseFigures, this_transaction
 from repo.errors import ActionNotFound, EventNotFound, InvalidArgument, RunNotFound
 from repo.events import EVENT_COLUMNS, event_of
 from repo.grouping import Group
+from repo.history import AttemptRange
 from repo.hub import Hub
 from repo.identifiers import ActionIdentifier, RunIdentifier
 from repo.leases import Leases
@@ -34,9 +35,9 @@ from repo.listing import (
     within,
 )
 from repo.migrate import is_at_head
-from repo.models import Action, ActionEvent, NewAction, NewEvent, PhaseCount, Run
+from repo.models import Action, ActionAttempt, ActionEvent, NewAction, NewEvent, PhaseCount, Run
 from repo.paging import Order, Page, PageRequest, fetch_page, fetch_pages
-from repo.phases import ActionPhase, CacheStatus, PhaseUpdate, Progress, advance, is_count
+from repo.phases import ActionPhase, Advanced, CacheStatus, PhaseUpdate, is_count
 from repo.pruning import Pruning
 from repo.summaries import Summing
 from repo.tables import action_events, actions, is_root
@@ -45,6 +46,7 @@ MAX_BATCH = 5000
 """How many actions, events or updates one call takes."""
 
 NEWEST_FIRST = Order()
+NEWEST_ATTEMPTS = AttemptRange()
 
 c = actions.c
 e = action_events.c
@@ -68,8 +70,8 @@ class ActionRepo(Aborting, Summing, Credentials, Pruning):
         self._inserting = Group[events.Batch, int](
             database, lambda connection, batches: events.insert(database, connection, batches, _now())
         )
-        self._advancing = Group[Sequence[tuple[ActionIdentifier, PhaseUpdate]], list[bool]](
-            database, lambda connection, batches: self._advance(connection, batches, _now())
+        self._advancing = Group[Updates, list[Advanced]](
+            database, lambda connection, batches: advance_all(database, connection, batches, _now())
         )
 
     # Runs
@@ -248,7 +250,8 @@ class ActionRepo(Aborting, Summing, Credentials, Pruning):
         return {key: counts.get(key, []) for key in keys}
 
     async def create_action(self, action: NewAction) -> tuple[Action, bool]:
-        """The action, and whether it is new: one that exists comes back unchanged.
+        """The action, and whether it is new: of one that exists only an earlier `created_at` is taken. One
+        below an aborted action is aborted with it.
 
         Raises Conflict for a second root of a run, RunNotFound or ActionNotFound for a parent that
         does not exist. `action.update_triggered_at` also sets the run's `triggered_at` to now.
@@ -268,21 +271,20 @@ class ActionRepo(Aborting, Summing, Credentials, Pruning):
         action_id: ActionIdentifier,
         phase: ActionPhase,
         attempts: int,
-        cache_status: CacheStatus = CacheStatus.DISABLED,
+        cache_status: CacheStatus | None = None,
         end_time: datetime | None = None,
         start_time: datetime | None = None,
+        occurred_at: datetime | None = None,
     ) -> bool:
-        """Whether the update applied: one that is older than what is stored changes nothing. The rules
-        are those of `repo.phases.advance`. Raises ActionNotFound."""
-        update = PhaseUpdate(phase, attempts, cache_status, end_time, start_time)
-        (applied,) = await self.update_action_phases([(action_id, update)])
-        return applied
+        """Whether the action is in the phase now: an update that is older than what is stored does not
+        apply. The rules are those of `repo.phases.advance`. Raises ActionNotFound."""
+        update = PhaseUpdate(phase, attempts, cache_status, end_time, start_time, occurred_at)
+        (advanced,) = await self.update_action_phases([(action_id, update)])
+        return advanced.applied
 
-    async def update_action_phases(
-        self, updates: Sequence[tuple[ActionIdentifier, PhaseUpdate]]
-    ) -> list[bool]:
-        """For each update, in their order, whether it applied; all in one transaction. Raises
-        ActionNotFound, and then none of them did."""
+    async def update_action_phases(self, updates: Updates) -> list[Advanced]:
+        """What became of each update, in their order; all in one transaction. What would be reopened below
+        an aborted action is aborted with it. Raises ActionNotFound, and then nothing changed."""
         _check_batch(updates)
         self._check(Permission.WRITE, (action_id for action_id, _ in updates))
         return await self._advancing.write(updates, len(updates)) if updates else []
@@ -351,6 +353,16 @@ class ActionRepo(Aborting, Summing, Credentials, Pruning):
             action_id = by_key[row[0]]
             found[action_id].append(event_of(row, action_id))
         return found
+
+    async def list_attempts(
+        self, action_ids: Collection[ActionIdentifier], wanted: AttemptRange = NEWEST_ATTEMPTS
+    ) -> dict[ActionIdentifier, list[ActionAttempt]]:
+        """The attempts of each action that are wanted, made of their events, oldest first."""
+        async with self._database.read() as connection:
+            found = await history.list_attempts(
+                self._database, connection, self._readable(action_ids), wanted
+            )
+        return {action_id: found.get(action_id, []) for action_id in action_ids}
 
     async def get_latest_event_by_attempt(self, action_id: ActionIdentifier, attempt: int) -> ActionEvent:
         """The event with the highest phase, then the highest version. Raises EventNotFound."""
@@ -475,45 +487,6 @@ class ActionRepo(Aborting, Summing, Credentials, Pruning):
         statement = statement.order_by(*events.oldest_first.order(backward=False))
         rows = await self._rows(statement.offset(offset).limit(limit))
         return [event_of(row, action_id) for row in rows]
-
-    async def _advance(
-        self,
-        connection: AsyncConnection,
-        batches: Sequence[Sequence[tuple[ActionIdentifier, PhaseUpdate]]],
-        now: datetime,
-    ) -> list[list[bool]]:
-        """Lock the rows, apply the updates in their order, and write the rows that changed."""
-        columns = (c.phase, c.attempts, c.cache_status, c.created_at, c.started_at, c.ended_at)
-        keys = [[action_id.key for action_id, _ in batch] for batch in batches]
-        statement = self._database.having_keys(select(c.key, *columns), c.key, chain.from_iterable(keys))
-        # Rows are locked in one order everywhere, and not against the events that refer to them.
-        locked = statement.order_by(c.key).with_for_update(key_share=True, of=actions)
-        before = {row.key: Progress(*row[1:]) for row in await connection.execute(locked)}
-        after, applied = dict(before), []
-        for batch, batch_keys in zip(batches, keys, strict=True):
-            results = []
-            for (action_id, update), key in zip(batch, batch_keys, strict=True):
-                if key not in after:
-                    raise ActionNotFound(f"there is no action {action_id}; no phase was updated")
-                progress = advance(after[key], update, now)
-                results.append(progress is not None)
-                after[key] = progress or after[key]
-            applied.append(results)
-        rows = [
-            {
-                "key": key,
-                "phase": progress.phase,
-                "attempts": progress.attempts,
-                "cache_status": progress.cache_status,
-                "started_at": progress.started_at,
-                "ended_at": progress.ended_at,
-                "updated_at": now,
-            }
-            for key, progress in after.items()
-            if progress != before[key]
-        ]
-        await self._database.update_rows(connection, actions, rows)
-        return applied
 
     async def _touch_state(self, action_id: ActionIdentifier, values: Mapping[str, Any]) -> None:
         self._check(Permission.WRITE, [action_id])

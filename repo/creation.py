@@ -11,43 +11,60 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from repo.advancing import lock_progress, store_progress
+from repo.ancestors import AbortAbove, Ancestry, lock_runs, read_ancestry
 from repo.database import Database, check_text
 from repo.errors import ActionNotFound, Conflict, InvalidArgument, RunNotFound
 from repo.identifiers import MAX_DEPENDENCIES, MAX_LABELS, ActionIdentifier, RunIdentifier, check_name
 from repo.models import Label, NewAction, identity_to_json
-from repo.phases import begin
-from repo.tables import actions, is_root
+from repo.phases import aborted, begin, created_by
+from repo.tables import actions
 
 c = actions.c
+_REQUEST = ("abort_state", "abort_reason", "abort_requested_by", "abort_requested_at")
+"""The columns of an abort request."""
 
 
 async def create(
     database: Database, connection: AsyncConnection, batches: Sequence[Sequence[NewAction]], now: datetime
 ) -> list[int]:
-    """How many of the actions of each batch were new; those that exist already stay as they are.
+    """How many of the actions of each batch were new. Those that exist already stay as they are, but for an
+    earlier `created_at`. What is new below an aborted action is aborted with it.
 
     Raises before anything is written: Conflict for a second root of a run, RunNotFound or
     ActionNotFound for a parent that is neither stored nor among the new actions.
     """
     wanted: dict[bytes, NewAction] = {}
     owners: dict[bytes, int] = {}
+    creations: dict[bytes, datetime] = {}
     for number, batch in enumerate(batches):
         for action in batch:
             key = action.id.key
             wanted.setdefault(key, action)
             owners.setdefault(key, number)
+            if action.created_at is not None:
+                creations[key] = min(action.created_at, creations.get(key, action.created_at))
     existing = await _which_exist(database, connection, wanted) if wanted else {}
+    moved = {key for key, created_at in existing.items() if creations.get(key, created_at) < created_at}
+    if moved:
+        await _move_creations(database, connection, {key: creations[key] for key in moved}, now)
     new = {key: action for key, action in wanted.items() if key not in existing}
     if not new:
         return [0] * len(batches)
-    roots = await _roots_of(database, connection, {action.id.run for action in new.values()})
+    roots = await lock_runs(database, connection, {action.id.run for action in new.values()})
     for action in new.values():
         if action.parent_name is None:
             root = roots.setdefault(action.id.run, action.id.name)
             if root != action.id.name:
                 raise _second_root(action.id, root)
-    depths = await _depths(database, connection, new, roots)
-    rows = (_row_of(action, depths[key], now) for key, action in sorted(new.items(), key=itemgetter(0)))
+    depths, aborts = await _place(database, connection, new, roots)
+    rows = [
+        _row_of(action, depths[key], creations.get(key, now), aborts.get(key), now)
+        for key, action in sorted(new.items(), key=itemgetter(0))
+    ]
+    if aborts:
+        requests = dict.fromkeys(_REQUEST)
+        rows = [{**requests, **row} for row in rows]
     try:
         if len(batches) == 1:
             return [await database.insert_new(connection, actions, rows)]
@@ -65,21 +82,19 @@ def _second_root(action: ActionIdentifier, root: str) -> Conflict:
 
 async def _which_exist(
     database: Database, connection: AsyncConnection, keys: Iterable[bytes]
-) -> dict[bytes, int]:
-    """The depths of those that are stored."""
-    statement = database.having_keys(select(c.key, c.depth), c.key, keys)
-    return {key: depth for key, depth in await connection.execute(statement)}
+) -> dict[bytes, datetime]:
+    """When those were created that are stored."""
+    statement = database.having_keys(select(c.key, c.created_at), c.key, keys)
+    return {key: created_at for key, created_at in await connection.execute(statement)}
 
 
-async def _roots_of(
-    database: Database, connection: AsyncConnection, runs: Iterable[RunIdentifier]
-) -> dict[RunIdentifier, str]:
-    """The names of the roots of those that are stored, which nobody can remove until this is committed: what
-    is added to a run that is being removed would be left behind."""
-    by_key = {run.key: run for run in runs}
-    statement = database.having_keys(select(c.run_key, c.name).where(is_root), c.run_key, by_key)
-    statement = statement.order_by(c.key).with_for_update(read=True, key_share=True, of=actions)
-    return {by_key[run_key]: name for run_key, name in await connection.execute(statement)}
+async def _move_creations(
+    database: Database, connection: AsyncConnection, creations: Mapping[bytes, datetime], now: datetime
+) -> None:
+    """Note that these actions were created at these times at the latest."""
+    before = await lock_progress(database, connection, creations)
+    after = {key: created_by(progress, creations[key]) for key, progress in before.items()}
+    await store_progress(database, connection, before, after, now)
 
 
 def _parent_of(action: NewAction) -> ActionIdentifier | None:
@@ -89,17 +104,18 @@ def _parent_of(action: NewAction) -> ActionIdentifier | None:
     return replace(action.id, name=action.parent_name)
 
 
-async def _depths(
+async def _place(
     database: Database,
     connection: AsyncConnection,
     new: Mapping[bytes, NewAction],
     roots: Mapping[RunIdentifier, str],
-) -> dict[bytes, int]:
-    """How deep each new action is: its chain of parents ends at a new root, or at an action that is
-    stored. Raises as `create` does."""
+) -> tuple[dict[bytes, int], dict[bytes, AbortAbove]]:
+    """How deep each new action is, and of those below an aborted one its request: the chain of parents ends
+    at a new root, or at an action that is stored. Raises as `create` does."""
     parents = {key: _parent_of(action) for key, action in new.items()}
     outside = {parent.key: new[key] for key, parent in parents.items() if parent and parent.key not in new}
-    depths = await _which_exist(database, connection, outside) if outside else {}
+    above = await read_ancestry(database, connection, outside) if outside else Ancestry({}, {})
+    depths, aborts = dict(above.depths), dict(above.aborts)
     for key, action in outside.items():
         if key not in depths:
             if action.id.run not in roots:
@@ -107,7 +123,7 @@ async def _depths(
             raise ActionNotFound(f"there is no action {action.parent_name}, the parent of {action.id}")
     for key in new:
         chain: dict[bytes, None] = {}
-        above = -1
+        depth = -1
         while key not in depths:
             chain[key] = None
             parent = parents[key]
@@ -117,15 +133,23 @@ async def _depths(
                 raise InvalidArgument(f"action {new[key].id} is its own ancestor")
             key = parent.key
         else:
-            above = depths[key]
-        for depth, member in enumerate(reversed(chain), start=above + 1):
+            depth = depths[key]
+        abort = aborts.get(key)
+        for member in reversed(chain):
+            depth += 1
             depths[member] = depth
-    return depths
+            if abort is not None:
+                aborts[member] = abort
+    return depths, {key: abort for key, abort in aborts.items() if key in new}
 
 
-def _row_of(action: NewAction, depth: int, now: datetime) -> dict[str, Any]:
-    created_at = action.created_at or now
+def _row_of(
+    action: NewAction, depth: int, created_at: datetime, abort: AbortAbove | None, now: datetime
+) -> dict[str, Any]:
     progress = begin(action.phase, action.attempts, action.cache_status, created_at)
+    request = {}
+    if abort is not None and not progress.phase.is_terminal:
+        progress, request = aborted(progress, now), abort.columns()
     parent = _parent_of(action)
     task, trigger = action.task, action.trigger
     named = (task.name if task else None, action.function_name)
@@ -163,11 +187,14 @@ def _row_of(action: NewAction, depth: int, now: datetime) -> dict[str, Any]:
         "spec": action.spec,
         "dependencies": _dependencies(action.dependencies) or None,
         "abort_attempt_count": 0,
-        "created_at": created_at,
+        "created_at": progress.created_at,
         "triggered_at": now if action.update_triggered_at else None,
         "started_at": progress.started_at,
         "ended_at": progress.ended_at,
+        "start_time": progress.start_time,
+        "phase_time": progress.phase_time,
         "updated_at": now,
+        **request,
     }
 
 

@@ -183,17 +183,24 @@ async def _lock(database: Database, connection: AsyncConnection, keys: Collectio
 async def _decide_errors(
     database: Database, connection: AsyncConnection, keys: Iterable[bytes], now: datetime
 ) -> None:
-    """Note at each action the error of the event that ended its latest ended attempt."""
+    """Note at each action the error of its latest attempt that ended: the terminal event that was seen first
+    decides in which phase, and the first event of this phase that has an error says which."""
     seen_at = func.coalesce(e.reported_at, e.occurred_at)
-    terminal = select(e.action_key, e.attempt, e.error).where(e.phase >= FIRST_TERMINAL)
-    statement = database.having_keys(terminal, e.action_key, keys)
+    columns = (e.action_key, e.attempt, e.phase, e.error, actions.c.error_attempt, actions.c.error)
+    ends = select(*columns).join_from(action_events, actions, e.action_key == actions.c.key)
+    statement = database.having_keys(ends.where(e.phase >= FIRST_TERMINAL), e.action_key, keys)
     statement = statement.order_by(e.attempt.desc(), seen_at, e.phase, e.version)
-    decided: dict[bytes, tuple[int, Any]] = {}
-    for key, attempt, error in await connection.execute(statement):
-        decided.setdefault(key, (attempt, error))
+    decided: dict[bytes, tuple[int, int]] = {}
+    errors: dict[bytes, Any] = {}
+    stored: dict[bytes, tuple[int | None, Any]] = {}
+    for key, attempt, phase, error, *before in await connection.execute(statement):
+        if decided.setdefault(key, (attempt, phase)) == (attempt, phase) and errors.get(key) is None:
+            errors[key] = error
+        stored[key] = tuple(before)
     rows = [
-        {"key": key, "error": error, "error_attempt": attempt, "updated_at": now}
-        for key, (attempt, error) in sorted(decided.items())
+        {"key": key, "error": errors[key], "error_attempt": attempt, "updated_at": now}
+        for key, (attempt, _) in sorted(decided.items())
+        if (attempt, errors[key]) != stored[key]
     ]
     await database.update_rows(connection, actions, rows)
 

@@ -1,7 +1,7 @@
 """Owns which runs and actions a list holds: filters and orders as SQL, and rows as what callers get."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -60,6 +60,13 @@ class RunFilter:
         if self.labels is not None and len(self.labels) > MAX_WANTED_LABELS:
             count = len(self.labels)
             raise InvalidArgument(f"a filter holds at most {MAX_WANTED_LABELS} labels, not {count}")
+
+    @property
+    def has_conditions(self) -> bool:
+        """Whether it says anything: blank text and empty lists do not."""
+        values = (getattr(self, each.name) for each in fields(self))
+        stripped = (value.strip() if isinstance(value, str) else value for value in values)
+        return any(value is not None and value not in ("", ()) for value in stripped)
 
 
 @dataclass(frozen=True, slots=True)

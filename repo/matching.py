@@ -41,14 +41,15 @@ def judge_run(run: Run, wanted: RunFilter | None, has_paused_actions: bool) -> V
         wanted.sources is None or run.source in wanted.sources,
         wanted.labels is None
         or any(label.key in labels and label.value in (None, labels[label.key]) for label in wanted.labels),
-        wanted.start_date is None or run_time >= wanted.start_date,
-        wanted.end_date is None or run_time <= wanted.end_date,
     )
     if not all(fixed):
         return Verdict.NEVER
     duration = run.duration_ms
     pending = run.abort_state in _PENDING
     moving = (
+        # A creation that is reported to be earlier moves.
+        wanted.start_date is None or run_time >= wanted.start_date,
+        wanted.end_date is None or run_time <= wanted.end_date,
         _in_phase(run.phase, wanted.phases, wanted.exclude_phases),
         wanted.min_duration_ms is None or (duration is not None and duration >= wanted.min_duration_ms),
         wanted.max_duration_ms is None or (duration is not None and duration <= wanted.max_duration_ms),

@@ -117,7 +117,7 @@ def check_attempts(attempts: int, what: str = "attempts") -> None:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The part of a stored action that a phase update can change. Times are UTC."""
+    """The part of a stored action that a report can change. Times are UTC."""
 
     phase: ActionPhase
     attempts: int
@@ -125,29 +125,62 @@ class Progress:
     created_at: datetime
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    start_time: datetime | None = None
+    """The earliest reported start of the attempt; None where `started_at` is this server's time."""
+    phase_time: datetime | None = None
+    """When `phase` began. Of a terminal phase it is the earliest reported end, as it was reported: `ended_at`
+    is never before the start. Of RUNNING and PAUSED it is the latest report."""
 
 
 @dataclass(frozen=True, slots=True)
 class PhaseUpdate:
-    """What an executor reports of an action. Times are UTC.
+    """What an executor reports of an action; what it leaves out stays as it is. Times are UTC.
 
     Raises InvalidArgument for a negative attempt, or an end time with a phase that is not terminal.
     """
 
     phase: ActionPhase
     attempts: int
-    cache_status: CacheStatus = CacheStatus.DISABLED
+    cache_status: CacheStatus | None = None
     end_time: datetime | None = None
     start_time: datetime | None = None
+    occurred_at: datetime | None = None
+    """When the action came into this phase."""
 
     def __post_init__(self) -> None:
         check_attempts(self.attempts)
         if self.end_time is not None and not self.phase.is_terminal:
             raise InvalidArgument(f"endTime goes with a terminal phase, not with {self.phase.name}")
 
+    @property
+    def start(self) -> datetime | None:
+        """When the attempt began to run, where this says so."""
+        is_running = self.phase is ActionPhase.RUNNING
+        return self.start_time or (self.occurred_at if is_running else None)
+
+    @property
+    def time(self) -> datetime | None:
+        """When the phase began, where that matters and this says so."""
+        if self.phase < ActionPhase.RUNNING:
+            return None
+        if self.phase is ActionPhase.RUNNING:
+            return self.occurred_at or self.start_time
+        return self.end_time or self.occurred_at
+
+
+@dataclass(frozen=True, slots=True)
+class Advanced:
+    """What became of a phase update."""
+
+    applied: bool
+    """The action is in the phase that it reports."""
+    changed: bool
+    """Something that is stored changed."""
+
 
 def begin(phase: ActionPhase, attempts: int, cache_status: CacheStatus, created_at: datetime) -> Progress:
-    """The progress of an action that is created in `phase`: it started, or ended, when it was created."""
+    """The progress of an action that is created in `phase`: until a report says when it started, or ended,
+    it did so when it was created."""
     check_attempts(attempts)
     return Progress(
         phase=phase,
@@ -156,46 +189,115 @@ def begin(phase: ActionPhase, attempts: int, cache_status: CacheStatus, created_
         created_at=created_at,
         started_at=created_at if phase is ActionPhase.RUNNING else None,
         ended_at=created_at if phase.is_terminal else None,
+        phase_time=created_at if phase is ActionPhase.PAUSED else None,
     )
 
 
-def advance(stored: Progress, update: PhaseUpdate, now: datetime) -> Progress | None:
-    """What is stored after `update`, or None where it is older than what is stored and changes nothing.
+def advance(stored: Progress, update: PhaseUpdate, now: datetime) -> tuple[Progress, bool]:
+    """What is stored after `update`, and whether the action is in the phase that it reports.
 
-    - A higher attempt reopens anything but SUCCEEDED, ABORTED and RECOVERED, and starts afresh: the
-      end is cleared, the start is `start_time`, or now where the new attempt is RUNNING already.
-    - Within an attempt the phase never goes back (PAUSED is behind RUNNING: only an end follows it),
-      and a terminal phase is left by nothing.
-    - The phase that is stored already, again, may change the cache status and add a start that was
-      not known; the end stays.
-    - The end is `end_time`, else now, and never before the action was created.
+    - A higher attempt reopens anything but SUCCEEDED, ABORTED and RECOVERED, and starts afresh.
+    - Within an attempt the phase never goes back, and a terminal phase is left by nothing. Only a pause is
+      left for RUNNING: of reports of RUNNING and PAUSED the one that occurred last counts. One that does not
+      say when it occurred counts as the last.
+    - Of the start of an attempt, and of its end in this phase, the earliest report counts, also where it
+      comes too late for its phase. Reported times replace those of this server's clock.
+    - Creation, start and end keep their order: an earlier start moves the creation, and an end that was
+      reported before the start is the start.
     """
+    stored = _without_stale_times(stored)
+    if update.attempts > stored.attempts and not stored.phase.is_final:
+        afresh = Progress(stored.phase, update.attempts, CacheStatus.DISABLED, stored.created_at)
+        return _enter(afresh, update, now), True
     if update.attempts > stored.attempts:
-        if stored.phase.is_final:
-            return None
-        base = replace(stored, attempts=update.attempts, started_at=None, ended_at=None)
-    elif update.attempts < stored.attempts:
-        return None
-    elif update.phase is stored.phase:
-        return replace(
-            stored,
-            cache_status=update.cache_status,
-            started_at=stored.started_at or update.start_time,
-        )
-    elif stored.phase.is_terminal or update.phase < stored.phase:
-        return None
-    else:
-        base = stored
-    started_at = update.start_time or base.started_at
-    if started_at is None and update.phase is ActionPhase.RUNNING:
-        started_at = now
-    ended_at = None
-    if update.phase.is_terminal:
-        ended_at = max(update.end_time or now, stored.created_at)
-    return replace(
-        base,
+        return stored, False
+    if update.attempts < stored.attempts:
+        return created_by(stored, update.start), False
+    if update.phase is stored.phase:
+        return _repeat(stored, update), True
+    if _is_late(stored, update):
+        return _started_by(stored, update.start), False
+    return _enter(stored, update, now), True
+
+
+def created_by(stored: Progress, time: datetime | None) -> Progress:
+    """The progress of an action that was created at this time at the latest."""
+    if time is None or time >= stored.created_at:
+        return stored
+    return _in_order(replace(stored, created_at=time))
+
+
+def aborted(stored: Progress, now: datetime) -> Progress:
+    """The progress of an unfinished action that is aborted."""
+    ended = replace(stored, phase=ActionPhase.ABORTED, ended_at=now, phase_time=now)
+    return _in_order(ended)
+
+
+def _without_stale_times(stored: Progress) -> Progress:
+    """The progress without reported times that a server of an older version, which does not know them, has
+    left behind."""
+    start_time, phase_time = stored.start_time, stored.phase_time
+    if start_time != stored.started_at:
+        start_time = None
+    if phase_time and stored.phase.is_terminal and _bounded(stored, phase_time) != stored.ended_at:
+        phase_time = None
+    return replace(stored, start_time=start_time, phase_time=phase_time)
+
+
+def _is_late(stored: Progress, update: PhaseUpdate) -> bool:
+    """Whether the update is about what was before the stored phase of the same attempt."""
+    if {stored.phase, update.phase} == {ActionPhase.RUNNING, ActionPhase.PAUSED}:
+        if update.time is None or stored.phase_time is None:
+            return False
+        return (update.time, update.phase) < (stored.phase_time, stored.phase)
+    return stored.phase.is_terminal or update.phase < stored.phase
+
+
+def _enter(stored: Progress, update: PhaseUpdate, now: datetime) -> Progress:
+    """The progress in the phase of the update."""
+    is_running = update.phase is ActionPhase.RUNNING
+    phase_time = update.time
+    is_about_pause = ActionPhase.PAUSED in (stored.phase, update.phase)
+    if phase_time is None and is_about_pause and not update.phase.is_terminal:
+        phase_time = max(now, stored.phase_time or now)
+    entered = replace(
+        stored,
         phase=update.phase,
-        cache_status=update.cache_status,
-        started_at=started_at,
-        ended_at=ended_at,
+        cache_status=stored.cache_status if update.cache_status is None else update.cache_status,
+        started_at=stored.started_at or (max(now, stored.created_at) if is_running else None),
+        ended_at=now if update.phase.is_terminal else None,
+        phase_time=phase_time,
     )
+    return _started_by(entered, update.start)
+
+
+def _repeat(stored: Progress, update: PhaseUpdate) -> Progress:
+    """The progress after one more report of the stored phase."""
+    phase_time = stored.phase_time
+    if phase_time is None:
+        phase_time = update.time
+    elif update.time is not None:
+        phase_time = (min if stored.phase.is_terminal else max)(phase_time, update.time)
+    cache_status = stored.cache_status if update.cache_status is None else update.cache_status
+    return _started_by(replace(stored, cache_status=cache_status, phase_time=phase_time), update.start)
+
+
+def _started_by(stored: Progress, time: datetime | None) -> Progress:
+    """The progress where the attempt started at this time at the latest."""
+    if time is not None:
+        start = min(time, stored.start_time or time)
+        created_at = min(time, stored.created_at)
+        stored = replace(stored, created_at=created_at, started_at=start, start_time=start)
+    return _in_order(stored)
+
+
+def _in_order(progress: Progress) -> Progress:
+    """The progress with an end that is not before its start."""
+    if not progress.phase.is_terminal:
+        return progress
+    assert progress.ended_at is not None
+    return replace(progress, ended_at=_bounded(progress, progress.phase_time or progress.ended_at))
+
+
+def _bounded(progress: Progress, end: datetime) -> datetime:
+    return max(end, progress.created_at, progress.started_at or progress.created_at)

@@ -104,6 +104,9 @@ actions = Table(
     Column("triggered_at", UtcDateTime),
     Column("started_at", UtcDateTime),
     Column("ended_at", UtcDateTime),
+    # What reports said, where they did: when the latest attempt started, and when the phase began.
+    Column("start_time", UtcDateTime),
+    Column("phase_time", UtcDateTime),
     Column("updated_at", UtcDateTime, nullable=False),
     Column("duration_ms", BigInteger, Computed(elapsed_ms("created_at", "ended_at"), persisted=True)),
     Column("revision", BigInteger, nullable=False, default=this_transaction(), onupdate=next_revision()),

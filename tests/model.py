@@ -38,6 +38,19 @@ class Window:
 Moment = datetime | Window | None
 
 
+def latest(*moments: Moment) -> Moment:
+    """The last of them: what the server takes is after all that was known before."""
+    taken = [moment for moment in moments if isinstance(moment, Window)]
+    return taken[0] if taken else max(moment for moment in moments if isinstance(moment, datetime))
+
+
+def _turn_of(update: PhaseUpdate) -> datetime | None:
+    """When an update to RUNNING or PAUSED says that it happened."""
+    if update.phase is P.RUNNING:
+        return update.occurred_at or update.start_time
+    return update.occurred_at if update.phase is P.PAUSED else None
+
+
 @dataclass
 class Row:
     """What is known of one action."""
@@ -49,6 +62,12 @@ class Row:
     cache_status: CacheStatus
     started_at: Moment = None
     ended_at: Moment = None
+    said_start: datetime | None = None
+    """The earliest start of this attempt that a report said."""
+    said_end: datetime | None = None
+    """The earliest end of it that a report said."""
+    turned_at: Moment = None
+    """When it last began to run or to pause, where that was said, or is a pause or the end of one."""
     state: str | None = None
     abort: AbortState | None = None
     abort_reason: str | None = None
@@ -68,61 +87,88 @@ class Row:
         return self.given.parent_name
 
     def error(self) -> ActionError | None:
-        """The error of the earliest terminal event of the latest attempt that has one."""
+        """The first error of the phase in which the latest attempt that ended did so first."""
         ends = [event for event in self.events.values() if event.phase in TERMINAL]
         if self.phase not in {P.FAILED, P.TIMED_OUT, P.ABORTED} or not ends:
             return None
         latest = max(event.attempt for event in ends)
-        first = min(
+        of_latest = sorted(
             (event for event in ends if event.attempt == latest),
             key=lambda event: (event.reported_at or event.occurred_at, event.phase, event.version),
         )
-        return first.error if latest == self.attempts else None
+        errors = [event.error for event in of_latest if event.phase is of_latest[0].phase and event.error]
+        return errors[0] if errors and latest == self.attempts else None
 
     def advance(self, update: PhaseUpdate, now: Window) -> bool:
-        """Whether the update applies, and then what it changes."""
+        """Whether the action is in the phase of the update afterwards."""
         before = replace(self)
-        if not self._advance(update, now):
-            return False
+        applied = self._advance(update, now)
         self.touched |= self != before
-        return True
+        return applied
 
     def _advance(self, update: PhaseUpdate, now: Window) -> bool:
+        started = update.start_time or (update.occurred_at if update.phase is P.RUNNING else None)
+        if update.attempts < self.attempts:
+            self.was_created_by(started)
+            return False
         if update.attempts > self.attempts:
             if self.phase in FINAL:
                 return False
-            self.attempts, self.started_at, self.ended_at = update.attempts, None, None
-        elif update.attempts < self.attempts:
-            return False
-        elif update.phase == self.phase:
-            self.cache_status = update.cache_status
-            self.started_at = self.started_at or update.start_time
-            return True
-        elif self.phase in TERMINAL:
-            return False
-        elif update.phase in LADDER and LADDER.index(update.phase) < LADDER.index(self.phase):
-            return False
-        self.phase, self.cache_status = update.phase, update.cache_status
-        if update.start_time:
-            self.started_at = update.start_time
-        elif update.phase is P.RUNNING and self.started_at is None:
-            self.started_at = now
-        if update.phase in TERMINAL:
-            self.end(update.end_time, now)
-        return True
+            self.attempts, self.phase, self.cache_status = update.attempts, P.QUEUED, CacheStatus.DISABLED
+            self.started_at = self.ended_at = self.said_start = self.said_end = self.turned_at = None
+        moves = self._moves(update)
+        if moves:
+            self._move(update, now)
+        if started:
+            self.started_at = self.said_start = min(started, self.said_start or started)
+        self.was_created_by(started)
+        return moves
 
-    def end(self, at: datetime | None, now: Window) -> None:
-        """The end that is given, or now; never before the beginning."""
-        created_at = self.seen.created_at if self.seen else self.created_at
-        assert isinstance(created_at, datetime)
-        self.ended_at = max(at, created_at) if at else created_at if created_at > now.start else now
+    def _moves(self, update: PhaseUpdate) -> bool:
+        if update.phase is self.phase:
+            return True
+        if self.phase in TERMINAL or update.phase in TERMINAL:
+            return self.phase not in TERMINAL
+        if {update.phase, self.phase} == {P.RUNNING, P.PAUSED}:
+            at, before = _turn_of(update), self.turned_at
+            if at is None or before is None:
+                return True
+            return latest(at, before) == at and (at != before or update.phase is P.PAUSED)
+        return LADDER.index(update.phase) > LADDER.index(self.phase)
+
+    def _move(self, update: PhaseUpdate, now: Window) -> None:
+        if update.cache_status is not None:
+            self.cache_status = update.cache_status
+        at: Moment = _turn_of(update)
+        if update.phase is not self.phase and at is None and P.PAUSED in (update.phase, self.phase):
+            at = now
+        elif update.phase is self.phase and at is not None and self.turned_at is not None:
+            at = latest(at, self.turned_at)
+        if at is not None or update.phase is not self.phase:
+            self.turned_at = at
+        if update.phase is P.RUNNING:
+            self.started_at = self.started_at or now
+        if update.phase in TERMINAL:
+            said = update.end_time or update.occurred_at
+            self.said_end = min(said, self.said_end or said) if said else self.said_end
+            self.ended_at = self.ended_at or now
+        self.phase = update.phase
+
+    def was_created_by(self, at: datetime | None) -> None:
+        """It was created then at the latest; it did not end before that, nor before it started."""
+        if at:
+            assert isinstance(self.created_at, datetime)
+            self.touched |= at < self.created_at
+            self.created_at = min(at, self.created_at)
+        if self.phase in TERMINAL:
+            self.ended_at = latest(self.said_end or self.ended_at, self.created_at, self.started_at)
 
     def request_abort(self, reason: str | None, now: Window) -> bool:
         """Whether this is the request."""
         if self.phase in TERMINAL:
             return False
         self.phase, self.abort, self.abort_reason = P.ABORTED, AbortState.REQUESTED, reason
-        self.end(None, now)
+        self.ended_at, self.said_end = latest(now, self.created_at, self.started_at), None
         self.touched = True
         return True
 
@@ -166,12 +212,15 @@ class Row:
             assert found.revision > before.revision
             assert found.attempts >= before.attempts
             assert found.updated_at >= before.updated_at
+            assert found.created_at <= before.created_at
             assert before.phase not in FINAL or found.phase is before.phase
             assert (
                 before.phase not in TERMINAL
                 or found.attempts > before.attempts
-                or ((found.phase, found.ended_at) == (before.phase, before.ended_at))
+                or found.phase is before.phase
             )
+        times = [found.created_at, found.started_at or found.created_at, found.ended_at or datetime.now(UTC)]
+        assert times == sorted(times)
 
 
 class Record:
@@ -223,8 +272,14 @@ class Record:
     def create(self, batch: Sequence[NewAction], now: Window) -> int:
         """How many of the actions are new."""
         new = self._new(batch)
+        for action in batch:
+            known = self.rows.get((action.id.run_name, action.id.name))
+            if known is not None:
+                known.was_created_by(action.created_at)
+        said = [(action.id.run_name, action.id.name, action.created_at) for action in batch]
         for key, action in new.items():
-            created_at: Moment = action.created_at or now
+            times = [at for *of, at in said if tuple(of) == key and at is not None]
+            created_at: Moment = min(times) if times else now
             self.rows[key] = Row(
                 replace(action),
                 created_at,
@@ -233,8 +288,38 @@ class Record:
                 action.cache_status,
                 started_at=created_at if action.phase is P.RUNNING else None,
                 ended_at=created_at if action.phase in TERMINAL else None,
+                turned_at=created_at if action.phase is P.PAUSED else None,
             )
+        for key in new:
+            above = self.aborted_above(self.rows[key])
+            if above is not None:
+                self.rows[key].request_abort(above.abort_reason, now)
         return len(new)
+
+    def aborted_above(self, row: Row) -> Row | None:
+        """The nearest action above this one that was aborted by a request."""
+        if row.parent is None:
+            return None
+        parent = self.rows[row.given.id.run_name, row.parent]
+        return parent if parent.abort is not None else self.aborted_above(parent)
+
+    def advance(self, updates: Sequence[tuple[tuple[str, str], PhaseUpdate]], now: Window) -> list[bool]:
+        """Of each update whether the action is in its phase afterwards."""
+        ended = {key for key, _ in updates if self.rows[key].phase in TERMINAL}
+        applied = [self.rows[key].advance(update, now) for key, update in updates]
+        reopened = {key for key in ended if self.rows[key].phase not in TERMINAL}
+        above = {key: self.aborted_above(self.rows[key]) for key in reopened}
+        stopped = {key: row for key, row in above.items() if row is not None}
+        for key, row in stopped.items():
+            self.rows[key].request_abort(row.abort_reason, now)
+        return [each and key not in stopped for each, (key, _) in zip(applied, updates, strict=True)]
+
+    def request_abort(self, run: str, name: str, reason: str | None, now: Window) -> bool:
+        """Whether something is aborted: the action, or else what has not finished below it."""
+        row = self.rows[run, name]
+        if row.request_abort(reason, now):
+            return True
+        return not row.waits and any([each.request_abort(reason, now) for each in self.below(run, name)])
 
     def _new(self, batch: Iterable[NewAction]) -> dict[tuple[str, str], NewAction]:
         new: dict[tuple[str, str], NewAction] = {}

@@ -243,7 +243,9 @@ async def test_confirming_what_nobody_asked_for_leaves_all_below_alone(repositor
     await repository.create_actions([new("late", "a0")])
     await repository.clear_abort_request(action())
     assert (await repository.get_action(action("b"))).phase is ABORTED
-    assert (await repository.get_action(action("late"))).phase is ActionPhase.QUEUED
+    late = (await repository.get_action(action("late"))).abort
+    assert late is not None
+    assert late.state is AbortState.REQUESTED, "nobody has confirmed that it is gone"
 
 
 async def test_confirming_a_tree_everywhere_at_once_while_it_works_ends_without_a_deadlock(

@@ -263,7 +263,7 @@ async def test_one_connection_is_enough_for_many_callers(database_url: str) -> N
         await make_run(repository)
         calls = [repository.create_action(new(f"t{i}", "a0")) for i in range(20)]
         reads = [repository.list_projects() for _ in range(20)]
-        await asyncio.gather(*calls, *reads, repository.abort_runs(RunFilter(), None, None, dry_run=False))
+        await asyncio.gather(*calls, *reads, repository.abort_runs(RunFilter(), None, None, False, True))
         assert await repository.count_actions(RUN) == 21
 
 

@@ -216,7 +216,7 @@ async def test_the_progress_of_a_batch_is_that_of_one_s_own_runs(both: ActionRep
     for run in ("n0", "n1"):
         await make_run(both, RunIdentifier("theirs", "d", run))
     await make_run(both, RunIdentifier("ours", "d", "n0"))
-    batch = (await both.abort_runs(RunFilter(), None, None, dry_run=False)).batch
+    batch = (await both.abort_runs(RunFilter(), None, None, False, True)).batch
     assert batch is not None
     for project, count in (("ours", 1), ("theirs", 2)):
         async with aclosing(view(both, project).watch_abort_progress(batch)) as updates:

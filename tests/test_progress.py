@@ -58,7 +58,7 @@ async def test_a_retry_clears_the_end_the_duration_and_the_error(repository: Act
 
 async def test_updates_of_one_batch_apply_in_their_order(repository: ActionRepo) -> None:
     await make_run(repository, b="a0", c="a0")
-    applied = await repository.update_action_phases(
+    advanced = await repository.update_action_phases(
         [
             update("b", RUNNING, start_time=at(1)),
             update("b", FAILED, end_time=at(2)),
@@ -68,7 +68,7 @@ async def test_updates_of_one_batch_apply_in_their_order(repository: ActionRepo)
             update("c", QUEUED),
         ]
     )
-    assert applied == [True, True, False, True, True, False]
+    assert [each.applied for each in advanced] == [True, True, False, True, True, False]
     b = await repository.get_action(action("b"))
     assert (b.phase, b.attempts, b.started_at, b.ended_at) == (RUNNING, 2, at(3), None)
 
@@ -126,7 +126,8 @@ async def test_a_revision_grows_also_where_a_transaction_comes_late_to_a_row(
 async def test_five_thousand_updates_are_one_call(repository: ActionRepo) -> None:
     names = [f"t{i:04}" for i in range(4999)]
     await repository.create_actions([new("a0"), *(new(name, "a0") for name in names)])
-    assert all(await repository.update_action_phases([update(name, RUNNING) for name in names]))
+    advanced = await repository.update_action_phases([update(name, RUNNING) for name in names])
+    assert all(each.applied for each in advanced)
     (count,) = [x for x in (await repository.count_phases_of_runs([RUN.key]))[RUN.key] if x.phase is RUNNING]
     assert count.count == 4999
 

@@ -51,7 +51,7 @@ ACTIONS = st.integers(0, 30)
 PHASES = st.sampled_from(ActionPhase)
 ATTEMPTS = st.sampled_from([1, 1, 1, 2, 2, 3, 0])
 TIMES = st.integers(0, 20).map(at)
-CACHE = st.sampled_from([CacheStatus.DISABLED, CacheStatus.HIT])
+CACHE = st.sampled_from([None, CacheStatus.DISABLED, CacheStatus.HIT])
 ERRORS = st.none() | st.sampled_from(["e1", "e2"]).map(lambda text: ActionError(ErrorKind.USER, text))
 
 
@@ -117,7 +117,7 @@ class RepositoryMachine(RuleBasedStateMachine):
 
     @rule(
         updates=st.lists(
-            st.tuples(ACTIONS, PHASES, ATTEMPTS, CACHE, st.none() | TIMES, st.none() | TIMES),
+            st.tuples(ACTIONS, PHASES, ATTEMPTS, CACHE, *[st.none() | TIMES] * 3),
             min_size=1,
             max_size=5,
         )
@@ -126,16 +126,16 @@ class RepositoryMachine(RuleBasedStateMachine):
         given = [
             (
                 self.pick(number),
-                PhaseUpdate(phase, attempts, cache, end if phase in TERMINAL else None, start),
+                PhaseUpdate(phase, attempts, cache, end if phase in TERMINAL else None, start, occurred),
             )
-            for number, phase, attempts, cache, end, start in updates
+            for number, phase, attempts, cache, end, start, occurred in updates
         ]
         call = self.repository.update_action_phases([(self.id(*key), update) for key, update in given])
         if any(key not in self.record.rows for key, _ in given):
             return self.refused(call, ActionNotFound)
         now = Window(datetime.now(UTC))
-        applied = self.wait(call)
-        assert applied == [self.record.rows[key].advance(update, now) for key, update in given]
+        advanced = self.wait(call)
+        assert [each.applied for each in advanced] == self.record.advance(given, now)
 
     @rule(
         events=st.lists(
@@ -170,7 +170,7 @@ class RepositoryMachine(RuleBasedStateMachine):
     ) -> None:
         if event_first:
             self.insert_events([(number, attempt, phase, seconds, 0, None, error)])
-        self.update([(number, phase, attempt, CacheStatus.DISABLED, None, None)])
+        self.update([(number, phase, attempt, None, None, None, None)])
         if not event_first:
             self.insert_events([(number, attempt, phase, seconds, 0, None, error)])
 
@@ -180,7 +180,7 @@ class RepositoryMachine(RuleBasedStateMachine):
         root = self.record.root(run)
         if root is None:
             return self.refused(call, RunNotFound)
-        assert self.wait(call) == root.request_abort(reason, now)
+        assert self.wait(call) == self.record.request_abort(run, root.name, reason, now)
 
     @rule(number=ACTIONS, reason=st.none() | st.just("why"))
     def abort_action(self, number: int, reason: str | None) -> None:
@@ -188,7 +188,7 @@ class RepositoryMachine(RuleBasedStateMachine):
         now, call = Window(datetime.now(UTC)), self.repository.abort_action(self.id(*key), reason, ADA)
         if key not in self.record.rows:
             return self.refused(call, ActionNotFound)
-        assert self.wait(call) == self.record.rows[key].request_abort(reason, now)
+        assert self.wait(call) == self.record.request_abort(*key, reason, now)
 
     @rule(phases=st.sets(PHASES, max_size=4), dry_run=st.booleans())
     def abort_runs(self, phases: set[ActionPhase], dry_run: bool) -> None:

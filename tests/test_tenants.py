@@ -279,7 +279,9 @@ async def test_a_batch_with_one_action_of_others_does_nothing_at_all(both: Actio
 
 async def test_an_abort_of_all_runs_means_those_that_one_may_abort(both: ActionRepo) -> None:
     may = caller(Grant(Role.VIEWER, "theirs"), Grant(Role.OPERATOR, "ours"))
-    text = "mutation($dry: Boolean!) { abortRuns(input: {filter: {}, dryRun: $dry}) { matched requested } }"
+    text = """mutation($dry: Boolean!) {
+      abortRuns(input: {filter: {}, all: true, dryRun: $dry}) { matched requested }
+    }"""
     assert (await ask(both, may, text, dry=True))["data"]["abortRuns"]["matched"] == 1
     done = (await ask(both, may, text, dry=False))["data"]["abortRuns"]
     assert (done["matched"], done["requested"]) == (1, 1)

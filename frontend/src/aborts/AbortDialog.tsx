@@ -6,7 +6,7 @@ import type { ActionIdentifierInput, RunFilter, RunIdentifierInput } from "../gq
 import { problemOf } from "../live/errors";
 import { announce } from "../ui/announce";
 import { BatchDialog } from "./BatchDialog";
-import { useMatching } from "./useMatching";
+import { isEmpty, useMatching } from "./useMatching";
 
 const AbortRun = graphql(`
   mutation AbortRun($input: AbortRunInput!) {
@@ -84,7 +84,9 @@ export function AbortDialog({ target, onClose }: Props) {
         ? "Abort requested"
         : "The action had ended already: nothing was changed";
     }
-    const { data, error } = await abortRuns({ input: { filter: target.filter, reason: why, dryRun: false } });
+    const { filter } = target;
+    const input = { filter, all: isEmpty(filter), reason: why, dryRun: false };
+    const { data, error } = await abortRuns({ input });
     if (!data) throw new Error(problemOf(error).message);
     setBatch(data.abortRuns.batch ?? null);
     return `Abort of ${runs(data.abortRuns.requested)} requested`;

@@ -18,6 +18,15 @@ interface Matching {
   problem: string | null;
 }
 
+/** Whether every run matches: then an abort has to say that all are meant. */
+export function isEmpty(filter: RunFilter): boolean {
+  const values: unknown[] = Object.values(filter);
+  return values.every((value) => {
+    if (typeof value === "string") return !value.trim();
+    return Array.isArray(value) ? !value.length : value === null || value === undefined;
+  });
+}
+
 /** How many runs an abort by this filter would stop; without a filter nothing is asked. */
 export function useMatching(filter: RunFilter | null): Matching {
   const [, countAbortable] = useMutation(CountAbortable);
@@ -26,7 +35,8 @@ export function useMatching(filter: RunFilter | null): Matching {
   useEffect(() => {
     if (!key) return;
     let current = true;
-    const input = { filter: JSON.parse(key) as RunFilter, dryRun: true };
+    const filter = JSON.parse(key) as RunFilter;
+    const input = { filter, all: isEmpty(filter), dryRun: true };
     void countAbortable({ input }).then(({ data, error }) => {
       if (!current) return;
       const problem = data ? null : problemOf(error).message;

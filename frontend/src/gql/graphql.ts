@@ -22,9 +22,11 @@ export type AbortRunInput = {
 
 /** Which runs to abort, and why. */
 export type AbortRunsInput = {
+  /** Says that a filter without any condition is meant: every run. */
+  all?: boolean;
   /** Only count them. */
   dryRun?: boolean;
-  /** The runs; those that have finished stay as they are. */
+  /** The runs; those that have finished stay as they are. It needs at least one condition: a field that is not null, blank or an empty list. */
   filter: RunFilter;
   /** Why, for whoever reads it later. */
   reason?: string | null | undefined;
