@@ -5,8 +5,10 @@ import contextlib
 import errno
 import gc
 import os
+import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
@@ -21,6 +23,8 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
 from websockets.protocol import State
+
+from graph.descriptors import REFUSAL, WAITS, Descriptors, only_probes
 
 logger = structlog.get_logger("rungraph.server")
 
@@ -164,6 +168,7 @@ class _Config(uvicorn.Config):
     def __init__(self, app: ASGIApp, *, request_timeout: float, **rest: Any) -> None:
         super().__init__(app, **rest)
         self.request_timeout = request_timeout
+        self.descriptors: Descriptors | None = None
 
 
 class _WhileOpen:
@@ -194,9 +199,19 @@ class HttpConnection(_Impatient, HttpToolsProtocol):
     config: _Config
     _coming: asyncio.TimerHandle | None = None
     """When a request has to be here whole that is coming."""
+    _is_of_reserve = False
+    """Whether there are so few descriptors that it may only ask whether the server lives."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(_WhileOpen(transport))  # type: ignore[arg-type]
+        descriptors = self.config.descriptors
+        if descriptors is not None and descriptors.are_scarce(transport):
+            self._is_of_reserve = True
+            self.app = only_probes(self.app)
+            if descriptors.are_used_up(transport):
+                self.transport.write(REFUSAL)
+                self.transport.close()
+                return
         self._wait_for_request()
 
     def data_received(self, data: bytes) -> None:
@@ -266,6 +281,10 @@ class HttpConnection(_Impatient, HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         self._wait_no_more()
+        if self._is_of_reserve:
+            self.transport.write(REFUSAL)
+            self.transport.close()
+            return
         super().handle_websocket_upgrade()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -273,7 +292,8 @@ class HttpConnection(_Impatient, HttpToolsProtocol):
         super().connection_lost(exc)
 
     def _wait_for_request(self) -> None:
-        self._coming = self.loop.call_later(self.config.request_timeout, self._give_up)
+        seconds = WAITS if self._is_of_reserve else self.config.request_timeout
+        self._coming = self.loop.call_later(seconds, self._give_up)
 
     def _wait_no_more(self) -> None:
         if self._coming is not None:
@@ -371,6 +391,13 @@ class WebSocketConnection(_Impatient, WebSocketsSansIOProtocol):
         self.loop.call_later(_FLUSH, self.transport.abort)
 
 
+def more_stop_signals() -> list[signal.Signals]:
+    """The signals that stop a server beside SIGINT and SIGTERM: the terminal is gone, or somebody wants it to
+    end at once. `nohup` has the first one ignored, and so it stays."""
+    both = (signal.SIGHUP, signal.SIGQUIT)
+    return [number for number in both if signal.getsignal(number) is not signal.SIG_IGN]
+
+
 def text_frame(*parts: bytes) -> bytes:
     """A frame of a websocket with a text message of these parts."""
     size = sum(map(len, parts))
@@ -386,11 +413,14 @@ def text_frame(*parts: bytes) -> bytes:
 class Server(uvicorn.Server):
     """The application on a port.
 
-    A signal stops it: it goes on for `stop_delay` seconds, in which `should_exit` is true already, then it
-    listens no more and ends its connections. A second signal cuts the delay short. `on_start` is called
-    when it has begun to serve. A request has to be here whole within `request_timeout` seconds. Which address
-    a client has, the headers of `trusted_proxies` say, which are addresses and networks.
+    A signal (SIGTERM, SIGINT, SIGHUP or SIGQUIT) stops it: it goes on for `stop_delay` seconds, in which
+    `should_exit` is true already, then it listens no more and ends its connections. A second signal cuts the
+    delay short. `on_start` is called when it has begun to serve. A request has to be here whole within
+    `request_timeout` seconds. Which address a client has, the headers of `trusted_proxies` say, which are
+    addresses and networks.
     """
+
+    config: _Config
 
     def __init__(
         self,
@@ -445,7 +475,14 @@ class Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         with super().capture_signals():
-            yield
+            before = {}
+            if threading.current_thread() is threading.main_thread():
+                before = {number: signal.signal(number, self.handle_exit) for number in more_stop_signals()}
+            try:
+                yield
+            finally:
+                for number, handler in before.items():
+                    signal.signal(number, handler)
             # Uvicorn would now let the process die of the signal, which has got what it asked for.
             self._captured_signals.clear()
 
@@ -463,6 +500,7 @@ class Server(uvicorn.Server):
         self.stop_delay = 0
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self.config.descriptors = Descriptors()
         await super().startup(sockets)
         for server in self.servers:
             for listening in server.sockets:

@@ -24,7 +24,7 @@ import structlog
 from graph.app import create_server
 from graph.logs import configure_logs
 from graph.metrics import forget_worker, share_metrics
-from graph.server import Server
+from graph.server import Server, more_stop_signals
 from graph.settings import Settings
 from repo import Supervisor
 
@@ -65,7 +65,7 @@ class _Workers:
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, *more_stop_signals()):
             loop.add_signal_handler(number, self._stop)
         killing = asyncio.create_task(self._kill_who_is_late())
         supervisor = Supervisor()

@@ -171,7 +171,7 @@ def accepts(port: int) -> bool:
         return client.connect_ex(("127.0.0.1", port)) == 0
 
 
-@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])
 async def test_a_server_stops_in_time_whoever_is_connected(sent: signal.Signals) -> None:
     async with running() as (process, port), AsyncExitStack() as stack:
         url = f"http://127.0.0.1:{port}/graphql"

@@ -283,7 +283,7 @@ async def test_a_worker_signs_what_it_tells_the_executor_with_the_secret_of_the_
     assert told.headers["rungraph-signature"] == sign(secret, timestamp, told.body)
 
 
-@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])
 async def test_all_workers_stop_in_order(workers: Workers, sent: signal.Signals) -> None:
     async with workers.websocket_to(1) as one, workers.websocket_to(2) as other:
         for watching in (one, other):
