@@ -61,7 +61,9 @@ class RunFilter:
     )
     search: str | None = strawberry.field(
         default=None,
-        description="Case-insensitive, anywhere in the run's name, task name or function name.",
+        description="Case-insensitive, anywhere in the run's name, task name or function name. Also finds "
+        "error codes by a part of them, as written or in upper or lower case, and `project/domain/name` as "
+        "written.",
     )
     task_name: str | None = strawberry.field(default=None, description="Runs of this task.")
     task_version: str | None = strawberry.field(default=None, description="Runs of this task version.")
@@ -78,6 +80,15 @@ class RunFilter:
     created_by_subject: str | None = strawberry.field(
         default=None, description="Runs created by the identity with this subject."
     )
+    created_by: str | None = strawberry.field(
+        default=None, description="Runs created by the identity with this subject, or with this name."
+    )
+    has_task: bool | None = strawberry.field(
+        default=None, description="True: only runs that name a task. False: only the others."
+    )
+    has_function: bool | None = strawberry.field(
+        default=None, description="True: only runs that name a function. False: only the others."
+    )
     labels: list[LabelFilter] | None = strawberry.field(
         default=None, description="Runs that have one of these labels, 100 at most."
     )
@@ -90,10 +101,17 @@ class RunFilter:
         description="Inclusive, on triggeredAt, or on createdAt where the run was never triggered.",
     )
     min_duration_ms: BigInt | None = strawberry.field(
-        default=None, description="Ended runs that took at least so many milliseconds."
+        default=None,
+        description="Ended runs whose durationMs, from creation to end, is at least so many milliseconds.",
+    )
+    min_duration_as_of: datetime | None = strawberry.field(
+        default=None,
+        description="With minDurationMs: runs that have not ended match too where so many milliseconds had "
+        "passed since their creation at this moment, which usually is now.",
     )
     max_duration_ms: BigInt | None = strawberry.field(
-        default=None, description="Ended runs that took at most so many milliseconds."
+        default=None,
+        description="Ended runs whose durationMs, from creation to end, is at most so many milliseconds.",
     )
     has_paused_actions: bool | None = strawberry.field(
         default=None,
@@ -121,10 +139,14 @@ class RunFilter:
             trigger_name=self.trigger_name,
             sources=None if self.sources is None else tuple(self.sources),
             created_by_subject=self.created_by_subject,
+            created_by=self.created_by,
+            has_task=self.has_task,
+            has_function=self.has_function,
             labels=None if labels is None else tuple(repo.LabelFilter(x.key, x.value) for x in labels),
             start_date=self.start_date,
             end_date=self.end_date,
             min_duration_ms=self.min_duration_ms,
+            min_duration_as_of=self.min_duration_as_of,
             max_duration_ms=self.max_duration_ms,
             has_paused_actions=self.has_paused_actions,
             abort_pending=self.abort_pending,

@@ -81,7 +81,8 @@ class Run(Node):
     )
     updated_at: datetime = strawberry.field(description="When it last changed.")
     duration_ms: BigInt | None = strawberry.field(
-        description="Created to ended, in milliseconds; null while it runs."
+        description="Its duration from createdAt to endedAt, waiting included, in milliseconds; null until "
+        "it has ended."
     )
     revision: BigInt = strawberry.field(
         description="Grows with every change of this row; keep the highest you have seen."
@@ -168,7 +169,8 @@ class Action(Node):
     )
     updated_at: datetime = strawberry.field(description="When it last changed.")
     duration_ms: BigInt | None = strawberry.field(
-        description="Created to ended, in milliseconds; null while it runs."
+        description="Its duration from createdAt to endedAt, waiting included, in milliseconds; null until "
+        "it has ended."
     )
     revision: BigInt = strawberry.field(
         description="Grows with every change of this row; keep the highest you have seen."

@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, false, or_, true
+from sqlalchemy import ColumnElement, and_, false, literal_column, or_, true
 from sqlalchemy.sql.elements import NamedColumn
 
 from repo.access import Scopes
-from repo.database import Database, constant, holds_text
+from repo.database import Database, FreeText, constant, holds_text
 from repo.errors import InvalidArgument
-from repo.models import MADE_OF, Action, Run
+from repo.models import MADE_OF, UNSUCCESSFUL, Action, Run
 from repo.paging import Keyset, Order, OrderField
 from repo.phases import ActionPhase, ActionType, RunSource
 from repo.rows import Entity
@@ -47,10 +47,16 @@ class RunFilter:
     trigger_name: str | None = None
     sources: tuple[RunSource, ...] | None = None
     created_by_subject: str | None = None
+    created_by: str | None = None
+    """The subject or the name of who created it."""
+    has_task: bool | None = None
+    has_function: bool | None = None
     labels: tuple[LabelFilter, ...] | None = None
     start_date: datetime | None = None
     end_date: datetime | None = None
     min_duration_ms: int | None = None
+    min_duration_as_of: datetime | None = None
+    """Runs that have not ended match the shortest duration too where they had lasted so long by then."""
     max_duration_ms: int | None = None
     has_paused_actions: bool | None = None
     abort_pending: bool | None = None
@@ -195,7 +201,16 @@ def matching_runs(wanted: RunFilter | None, database: Database) -> list[ColumnEl
         if value is not None:
             conditions.append(column == value)
     if wanted.search:
-        conditions.append(holds_text(c.run_search_text, wanted.search.casefold()))
+        conditions.append(_found_by(wanted.search))
+    if wanted.created_by is not None:
+        conditions.append(
+            or_(
+                c.created_by_subject == wanted.created_by, _text_in(c.created_by, "name") == wanted.created_by
+            )
+        )
+    for column, has in ((c.task_name, wanted.has_task), (c.function_name, wanted.has_function)):
+        if has is not None:
+            conditions.append(column.is_not(None) if has else column.is_(None))
     if wanted.sources is not None:
         conditions.append(c.source.in_(wanted.sources))
     if wanted.labels is not None:
@@ -206,7 +221,11 @@ def matching_runs(wanted: RunFilter | None, database: Database) -> list[ColumnEl
     if wanted.end_date is not None:
         conditions.append(run_time <= wanted.end_date)
     if wanted.min_duration_ms is not None:
-        conditions.append(c.duration_ms >= wanted.min_duration_ms)
+        lasted = c.duration_ms >= wanted.min_duration_ms
+        latest = created_until(wanted)
+        if latest is not None:
+            lasted = or_(lasted, and_(c.ended_at.is_(None), c.created_at <= latest))
+        conditions.append(lasted)
     if wanted.max_duration_ms is not None:
         conditions.append(c.duration_ms <= wanted.max_duration_ms)
     if wanted.has_paused_actions is not None:
@@ -222,6 +241,38 @@ def matching_runs(wanted: RunFilter | None, database: Database) -> list[ColumnEl
         pending = and_(c.abort_state.is_not(None), is_abort_pending)
         conditions.append(pending if wanted.abort_pending else ~pending)
     return conditions
+
+
+def created_until(wanted: RunFilter) -> datetime | None:
+    """When a run that has not ended must have been created at the latest to match the shortest duration;
+    None where no such run does."""
+    if wanted.min_duration_ms is None or wanted.min_duration_as_of is None:
+        return None
+    try:
+        return wanted.min_duration_as_of - timedelta(milliseconds=wanted.min_duration_ms)
+    except OverflowError:
+        return None
+
+
+def spellings(term: str) -> list[str]:
+    """How an error code may be written that a search for the term finds: so, in upper or in lower case."""
+    return list(dict.fromkeys((term, term.upper(), term.lower())))
+
+
+def _found_by(term: str) -> ColumnElement[bool]:
+    """Whether a search for the term finds the run: `repo.matching` says the same."""
+    found: list[ColumnElement[bool]] = [holds_text(c.run_search_text, term.casefold())]
+    if "/" in term:
+        found.append(holds_text(c.project + "/" + c.domain + "/" + c.run_name, term))
+    code = _text_in(c.error, "code")
+    shown = and_(constant(c.phase, *sorted(UNSUCCESSFUL)), c.error_attempt == c.attempts)
+    found.append(and_(shown, or_(*(holds_text(code, spelling) for spelling in spellings(term)))))
+    return or_(*found)
+
+
+def _text_in(document: ColumnElement[Any], key: str) -> ColumnElement[str]:
+    """The text under this key of a JSON object; null where there is none."""
+    return document.op("->>", return_type=FreeText())(literal_column(f"'{key}'"))
 
 
 def _phases(

@@ -5,7 +5,7 @@
 
 from enum import Enum, auto
 
-from repo.listing import ActionFilter, RunFilter
+from repo.listing import ActionFilter, RunFilter, created_until, spellings
 from repo.models import Action, Run
 from repo.phases import AbortState, ActionPhase
 
@@ -27,7 +27,7 @@ def judge_run(run: Run, wanted: RunFilter | None, has_paused_actions: bool) -> V
         return Verdict.IN
     labels = run.labels_document
     run_time = run.triggered_at or run.created_at
-    names = (run.name, run.task_name, run.function_name)
+    by = (run.created_by.subject, run.created_by.name) if run.created_by else ()
     fixed = (
         _same(wanted.project, run.project),
         _same(wanted.domain, run.domain),
@@ -37,7 +37,9 @@ def judge_run(run: Run, wanted: RunFilter | None, has_paused_actions: bool) -> V
         _same(wanted.trigger_task_name, run.trigger_task_name),
         _same(wanted.trigger_name, run.trigger_name),
         _same(wanted.created_by_subject, run.created_by.subject if run.created_by else None),
-        _found(wanted.search, names),
+        wanted.created_by is None or wanted.created_by in by,
+        wanted.has_task in (None, run.task_name is not None),
+        wanted.has_function in (None, run.function_name is not None),
         wanted.sources is None or run.source in wanted.sources,
         wanted.labels is None
         or any(label.key in labels and label.value in (None, labels[label.key]) for label in wanted.labels),
@@ -51,7 +53,8 @@ def judge_run(run: Run, wanted: RunFilter | None, has_paused_actions: bool) -> V
         wanted.start_date is None or run_time >= wanted.start_date,
         wanted.end_date is None or run_time <= wanted.end_date,
         _in_phase(run.phase, wanted.phases, wanted.exclude_phases),
-        wanted.min_duration_ms is None or (duration is not None and duration >= wanted.min_duration_ms),
+        _is_found(run, wanted.search),
+        _has_lasted(run, wanted),
         wanted.max_duration_ms is None or (duration is not None and duration <= wanted.max_duration_ms),
         wanted.has_paused_actions in (None, has_paused_actions),
         wanted.abort_pending in (None, pending),
@@ -87,6 +90,26 @@ _PENDING = (AbortState.REQUESTED, AbortState.RETRYING)
 
 def _same(wanted: str | None, value: str | None) -> bool:
     return wanted is None or value == wanted
+
+
+def _has_lasted(run: Run, wanted: RunFilter) -> bool:
+    """Whether the run took at least as long as is wanted."""
+    if wanted.min_duration_ms is None:
+        return True
+    if run.duration_ms is not None:
+        return run.duration_ms >= wanted.min_duration_ms
+    latest = created_until(wanted)
+    return latest is not None and run.created_at <= latest
+
+
+def _is_found(run: Run, term: str | None) -> bool:
+    """Whether a search finds the run: by its names, its path or the code of its error."""
+    if _found(term, (run.name, run.task_name, run.function_name)) or term is None:
+        return True
+    if "/" in term and term in f"{run.project}/{run.domain}/{run.name}":
+        return True
+    code = run.error.code if run.error else None
+    return code is not None and any(spelling in code for spelling in spellings(term))
 
 
 def _found(term: str | None, names: tuple[str | None, ...]) -> bool:

@@ -11,10 +11,12 @@ import pytest
 
 from repo import (
     Action,
+    ActionError,
     ActionFilter,
     ActionPhase,
     ActionRepo,
     ActionType,
+    ErrorKind,
     Frame,
     FrameKind,
     Identity,
@@ -33,7 +35,7 @@ from repo import (
 )
 from repo.feed import Feed
 from repo.matching import Verdict, judge_action, judge_run
-from tests.making import RUN, at, new
+from tests.making import RUN, at, event, new
 
 T = TypeVar("T")
 SECONDS = 30
@@ -41,6 +43,7 @@ NAMES = ["load", "LOAD-é", "É", "100%_sure", "a\\b", "straße", "STRASSE", "ß
 PHASES = list(ActionPhase)
 TIMES = [at(0), at(0.000001), at(1), at(2), at(2.5)]
 DURATIONS = [0, 1, 1000, 1500]
+CODES = ["CUDA_OOM", "e.load", "É-straße", None]
 
 
 def some(chance: random.Random, make: Callable[[], T], often: float = 0.3) -> T | None:
@@ -60,7 +63,12 @@ def random_run(chance: random.Random, number: int) -> list[NewAction]:
         task=some(chance, lambda: TaskIdentifier(project, domain, task, chance.choice(["v1", "v2"]))),
         function_name=some(chance, lambda: name),
         trigger=some(chance, lambda: TriggerIdentifier(task, chance.choice(NAMES))),
-        created_by=some(chance, lambda: Identity(IdentityKind.USER, chance.choice(["one", "two"]))),
+        created_by=some(
+            chance,
+            lambda: Identity(
+                IdentityKind.USER, chance.choice(["one", "two"]), chance.choice([None, "two", "É"])
+            ),
+        ),
         labels=tuple(Label(key, chance.choice(["1", "2"])) for key in chance.sample(["a", "b", "c"], 2)),
     )
     children = [random_child(chance, f"c{child}", run) for child in range(chance.randrange(3))]
@@ -89,7 +97,9 @@ def random_search(chance: random.Random) -> str | None:
     """A piece of a name, in either case."""
 
     def make() -> str:
-        name = chance.choice([*NAMES, "%", "_", "nowhere", ""])
+        name = chance.choice(
+            [*NAMES, *filter(None, CODES), "etl/dev/", "l/prod/straße-", "%", "_", "nowhere", ""]
+        )
         start = chance.randrange(len(name) + 1)
         return chance.choice([name[start:], name.upper(), name.lower()])
 
@@ -112,6 +122,9 @@ def random_run_filter(chance: random.Random) -> RunFilter:
         trigger_name=some(chance, lambda: chance.choice(NAMES), rarely),
         sources=some(chance, lambda: tuple(chance.sample(list(RunSource), 2)), rarely),
         created_by_subject=some(chance, lambda: "one", rarely),
+        created_by=some(chance, lambda: chance.choice(["one", "two", "É"]), rarely),
+        has_task=some(chance, lambda: chance.random() < 0.5, rarely),
+        has_function=some(chance, lambda: chance.random() < 0.5, rarely),
         labels=some(
             chance,
             lambda: (LabelFilter("a", chance.choice([None, "1"])), LabelFilter("b", "2"))[
@@ -122,6 +135,7 @@ def random_run_filter(chance: random.Random) -> RunFilter:
         start_date=some(chance, lambda: chance.choice(TIMES), rarely),
         end_date=some(chance, lambda: chance.choice(TIMES), rarely),
         min_duration_ms=some(chance, lambda: chance.choice(DURATIONS), rarely),
+        min_duration_as_of=some(chance, lambda: chance.choice(TIMES)),
         max_duration_ms=some(chance, lambda: chance.choice(DURATIONS), rarely),
         has_paused_actions=some(chance, lambda: chance.random() < 0.5, rarely),
         abort_pending=some(chance, lambda: chance.random() < 0.5, rarely),
@@ -146,6 +160,11 @@ async def change_something(repository: ActionRepo, chance: random.Random, of: Ne
     if chance.random() < 0.1:
         await repository.abort_action(identifier, "because", None)
         return
+    if chance.random() < 0.2:
+        error = ActionError(ErrorKind.USER, "it failed", chance.choice(CODES))
+        run = RunIdentifier(identifier.project, identifier.domain, identifier.run_name)
+        phase = chance.choice([ActionPhase.FAILED, ActionPhase.TIMED_OUT])
+        await repository.insert_events([event(identifier.name, run=run, phase=phase, error=error)])
     end = (of.created_at or at(0)) + timedelta(milliseconds=chance.choice(DURATIONS))
     phase, attempts = chance.choice(PHASES), chance.choice([1, 1, 2])
     change = PhaseUpdate(phase, attempts, end_time=end if phase.is_terminal else None)

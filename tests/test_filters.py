@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 
 from repo import (
+    ActionError,
     ActionFilter,
     ActionPhase,
     ActionRepo,
     ActionType,
+    ErrorKind,
     Identity,
     IdentityKind,
     Label,
@@ -22,7 +24,7 @@ from repo import (
 )
 from repo.feed import Feed
 from repo.matching import Verdict, judge_action, judge_run
-from tests.making import RUN, at, make_run, new, update
+from tests.making import RUN, at, event, make_run, new, update
 
 A = RunIdentifier("etl", "production", "Nightly-É1")
 B = RunIdentifier("etl", "development", "100%_sure")
@@ -48,7 +50,7 @@ async def fill(repository: ActionRepo) -> None:
                 created_at=at(10),
                 source=RunSource.CLI,
                 task=TaskIdentifier("etl", "development", "etl.load", "v2"),
-                created_by=Identity(IdentityKind.USER, "user-1"),
+                created_by=Identity(IdentityKind.USER, "user-1", "Ada Ü"),
                 labels=(Label("team", "ml"), Label('it\'s "odd".key', "1")),
             ),
             new(run=C, created_at=at(20), labels=(Label("team", "data"),)),
@@ -60,6 +62,8 @@ async def fill(repository: ActionRepo) -> None:
             update("a0", ActionPhase.SUCCEEDED, run=B, end_time=at(12.5)),
         ]
     )
+    error = ActionError(ErrorKind.SYSTEM, "out of memory", "CUDA.OOM")
+    await repository.insert_events([event(run=C, phase=ActionPhase.FAILED, error=error)])
     await repository.abort_run(C, "no", None)
 
 
@@ -82,7 +86,26 @@ async def fill(repository: ActionRepo) -> None:
         ({"search": "Etl.Load"}, {A, B}),
         ({"search": "load_ALL"}, {A}),
         ({"search": "a0"}, set()),
+        ({"search": "oom"}, {C}),
+        ({"search": "cuda.oom"}, {C}),
+        ({"search": "CUDA/OOM"}, set()),
+        ({"search": "CUDA.OOM"}, {C}),
+        ({"search": "etl/development/100%_sure"}, {B}),
+        ({"search": "ml/prod"}, {C}),
+        ({"search": "ML/prod"}, set()),
         ({"search": ""}, {A, B, C}),
+        ({"created_by": "user-1"}, {B}),
+        ({"created_by": "Ada \u00dc"}, {B}),
+        ({"created_by": "Ada"}, set()),
+        ({"has_task": True}, {A, B}),
+        ({"has_task": False}, {C}),
+        ({"has_function": True}, {A}),
+        ({"has_task": True, "has_function": False}, {B}),
+        ({"min_duration_ms": 2500, "min_duration_as_of": at(2.5)}, {A, B, C}),
+        ({"min_duration_ms": 2501, "min_duration_as_of": at(2.5)}, {C}),
+        ({"min_duration_ms": 0, "min_duration_as_of": at(15)}, {A, B, C}),
+        ({"min_duration_ms": 2**62, "min_duration_as_of": at(15)}, set()),
+        ({"min_duration_as_of": at(2.5)}, {A, B, C}),
         ({"task_name": "etl.LOAD"}, {A}),
         ({"task_version": "v2"}, {B}),
         ({"function_name": "load_all"}, {A}),

@@ -156,6 +156,8 @@ export type Role =
 export type RunFilter = {
   /** True: only runs with an abort that is neither confirmed nor given up. False: only the others. */
   abortPending?: boolean | null | undefined;
+  /** Runs created by the identity with this subject, or with this name. */
+  createdBy?: string | null | undefined;
   /** Runs created by the identity with this subject. */
   createdBySubject?: string | null | undefined;
   /** Runs of this domain. */
@@ -166,19 +168,25 @@ export type RunFilter = {
   excludePhases?: Array<ActionPhase> | null | undefined;
   /** Runs of this function. */
   functionName?: string | null | undefined;
+  /** True: only runs that name a function. False: only the others. */
+  hasFunction?: boolean | null | undefined;
   /** True: only runs with at least one action in PAUSED. False: only the others. */
   hasPausedActions?: boolean | null | undefined;
+  /** True: only runs that name a task. False: only the others. */
+  hasTask?: boolean | null | undefined;
   /** Runs that have one of these labels, 100 at most. */
   labels?: Array<LabelFilter> | null | undefined;
-  /** Ended runs that took at most so many milliseconds. */
+  /** Ended runs whose durationMs, from creation to end, is at most so many milliseconds. */
   maxDurationMs?: number | null | undefined;
-  /** Ended runs that took at least so many milliseconds. */
+  /** With minDurationMs: runs that have not ended match too where so many milliseconds had passed since their creation at this moment, which usually is now. */
+  minDurationAsOf?: string | null | undefined;
+  /** Ended runs whose durationMs, from creation to end, is at least so many milliseconds. */
   minDurationMs?: number | null | undefined;
   /** Runs in one of these phases. */
   phases?: Array<ActionPhase> | null | undefined;
   /** Runs of this project. */
   project?: string | null | undefined;
-  /** Case-insensitive, anywhere in the run's name, task name or function name. */
+  /** Case-insensitive, anywhere in the run's name, task name or function name. Also finds error codes by a part of them, as written or in upper or lower case, and `project/domain/name` as written. */
   search?: string | null | undefined;
   /** Runs started in one of these ways. */
   sources?: Array<RunSource> | null | undefined;
