@@ -107,6 +107,9 @@ def create_app(settings: Settings) -> Starlette:
         routes=_routes(settings, endpoint, sign_in),
         middleware=[Middleware(Guard, hosts=_hosts(settings), by_any_name=_by_any_name(settings))],
         lifespan=lifespan,
+        exception_handlers={404: page.not_found(settings.base_path, _guard(sign_in))}
+        if settings.page
+        else {},
     )
     app.state.is_stopping = lambda: False
     app.state.supervisor = supervisor

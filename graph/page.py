@@ -3,8 +3,9 @@
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import Scope
 
@@ -36,12 +37,40 @@ def routes(guard: Callable[[Show], Show]) -> list[BaseRoute]:
 
 async def page(request: Request) -> Response:
     """The document, which is the same on all paths but for where it lies from there."""
+    return _document(base_of(request.scope))
+
+
+def not_found(
+    base_path: str, guard: Callable[[Show], Show]
+) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """Answers what is nowhere: a browser that goes there gets the page, which says so, with status 404."""
+
+    async def shown(request: Request) -> Response:
+        # Routes that were tried have left their own root path in the scope.
+        root = request.scope.get("app_root_path", request.scope["root_path"]) + base_path
+        response = _document(base_of({**request.scope, "root_path": root}))
+        response.status_code = 404 if response.status_code == 200 else response.status_code
+        return response
+
+    guarded = guard(shown)
+
+    async def answer(request: Request, error: Exception) -> Response:
+        path = request.scope["path"]
+        is_below = path.startswith(f"{base_path}/") and "/assets/" not in path
+        if request.method == "GET" and is_below and "text/html" in request.headers.get("accept", ""):
+            return await guarded(request)
+        headers = error.headers if isinstance(error, HTTPException) else None
+        return PlainTextResponse("Not Found", 404, headers)
+
+    return answer
+
+
+def _document(base: str) -> Response:
     try:
         html = (BUILT / "index.html").read_bytes()
     except FileNotFoundError:
         return not_built("The page", "frontend")
-    base = _BASE.format(base_of(request.scope))
-    return document(html.replace(_BASE.format("./").encode(), base.encode(), 1), _POLICY)
+    return document(html.replace(_BASE.format("./").encode(), _BASE.format(base).encode(), 1), _POLICY)
 
 
 def base_of(scope: Scope) -> str:

@@ -346,3 +346,22 @@ def test_the_source_has_the_line_that_the_server_changes() -> None:
     source = (ROOT / "frontend" / "index.html").read_text()
     assert source.count('<base href="./" />') == 1
     assert source.index("<base ") < min(source.index("<script"), source.index("<link"), source.index("<meta"))
+
+
+@pytest.mark.parametrize(
+    ("path", "base"),
+    [("/settings", "./"), ("/settings/users", "../"), ("/a/b%2Fc/", "../../"), ("/livez/x", "../")],
+)
+async def test_a_browser_at_an_unknown_address_gets_the_page_which_says_so(
+    browser: httpx2.AsyncClient, below: httpx2.AsyncClient, path: str, base: str
+) -> None:
+    html = {"accept": "text/html,application/xhtml+xml"}
+    for client, prefix in ((browser, ""), (below, PREFIX)):
+        response = await client.get(prefix + path, headers=html)
+        assert response.status_code == 404
+        assert without_nonce(response.text) == HTML.replace("./", base, 1)
+        plain = await client.get(prefix + path)
+        assert (plain.status_code, plain.text) == (404, "Not Found")
+    for gone in ("/assets/index-other.js", "/other.svg"):
+        assert (await browser.get(gone, headers={"accept": "*/*"})).text != HTML
+    assert (await browser.post("/settings", headers=html)).text == "Not Found"

@@ -96,7 +96,7 @@ export function AbortsPage() {
           ))}
         </ul>
       ) : (
-        <EmptyNotice title="No abort waits">Whatever was asked to stop has stopped.</EmptyNotice>
+        <EmptyNotice title="No pending aborts">Whatever was asked to stop has stopped.</EmptyNotice>
       )}
     </main>
   );

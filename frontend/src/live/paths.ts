@@ -18,6 +18,13 @@ export interface RunName {
   name: string;
 }
 
+/** What to search for: of the address of a run, its project, domain and name. */
+export function searchTerm(typed: string): string {
+  if (!/^https?:\/\/\S+$/.test(typed) || !URL.canParse(typed)) return typed;
+  const [, path] = /\/runs\/([^/]+\/[^/]+\/[^/]+)\/?$/.exec(new URL(typed).pathname) ?? [];
+  return path ? path.split("/").map(decodeURIComponent).map(fromSegment).join("/") : typed;
+}
+
 /** The parameters of a run's route. */
 export function runParams(run: RunName): RunName {
   return { project: toSegment(run.project), domain: toSegment(run.domain), name: toSegment(run.name) };

@@ -1,4 +1,4 @@
-import { useEffect, useMemo, useRef, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { useQuery } from "urql";
 import { graphql } from "../gql";
 import type { RunFilter } from "../gql/graphql";
@@ -34,6 +34,35 @@ const RANGES = {
 };
 type Range = keyof typeof RANGES;
 
+/** Milliseconds after which the end moves on, at the most. */
+const STEP = 60_000;
+
+interface Span {
+  /** Milliseconds since 1970. */
+  start: number;
+  end: number;
+  /** Milliseconds of a part. */
+  size: number;
+  buckets: number;
+}
+
+/** The last so much time, in whole parts, so that bars stay where they are as time goes on. */
+function spanUpTo(now: number, range: Range): Span {
+  const { ms, buckets } = RANGES[range];
+  const size = ms / buckets;
+  const end = Math.ceil((now + Math.min(size, STEP)) / size) * size;
+  return { start: end - ms, end, size, buckets };
+}
+
+/** The time of the filter: up to now where it has no end, and so many milliseconds where it has no beginning. */
+function spanOf({ startDate, endDate }: RunFilter, ms: number, now: number): Span {
+  const buckets = 90;
+  // The last moment of a filter belongs to it.
+  const end = endDate ? Date.parse(endDate) + 1 : now + STEP;
+  const start = startDate ? Date.parse(startDate) : end - ms;
+  return { start, end, size: (end - start) / buckets, buckets };
+}
+
 /** Milliseconds between two looks while something happens. */
 const AGAIN = 5_000;
 
@@ -49,21 +78,18 @@ interface Props {
 export function DensityStrip({ filter, version, onPick }: Props) {
   const [range, setRange] = useState<Range>("24h");
   const mode = usePreference(timeMode);
-  const { ms, buckets } = RANGES[range];
-  // Whole parts, so that bars stay where they are as time goes on.
-  const size = ms / buckets;
-  const now = useNow(true, Math.min(size, 60_000));
-  const end = Math.ceil((now + 1) / size) * size;
-  const variables = useMemo(
-    () => ({
-      filter,
-      startDate: new Date(end - ms).toISOString(),
-      endDate: new Date(end).toISOString(),
-      buckets,
-    }),
-    [filter, end, ms, buckets],
-  );
-  const [{ data, stale, error }, reload] = useQuery({ query: RunHistogram, variables });
+  const now = useNow(true, STEP);
+  const isFiltered = !!(filter.startDate ?? filter.endDate);
+  const { start, end, size, buckets } = isFiltered
+    ? spanOf(filter, RANGES[range].ms, now)
+    : spanUpTo(now, range);
+  const variables = {
+    filter,
+    startDate: new Date(start).toISOString(),
+    endDate: new Date(end).toISOString(),
+    buckets,
+  };
+  const [{ data, stale, error }, reload] = useQuery({ query: RunHistogram, variables, pause: end <= start });
   const [kept, setKept] = useState(data);
   if (data && data !== kept) setKept(data);
   const hasChanged = useRef(false);
@@ -79,13 +105,18 @@ export function DensityStrip({ filter, version, onPick }: Props) {
     }, AGAIN);
     return () => clearInterval(timer);
   }, [reload]);
-  const bars = (data ?? kept)?.runHistogram ?? [];
+  const bars = end > start ? ((data ?? kept)?.runHistogram ?? []) : [];
   const totals = bars.map(({ phaseCounts }) => phaseCounts.reduce((sum, { count }) => sum + count, 0));
   const most = Math.max(1, ...totals);
   const total = totals.reduce((sum, count) => sum + count, 0);
   return (
     <section className={classes.strip} aria-label="Runs over time">
-      <div className={classes.bars} data-stale={stale} role="group" aria-label={`Runs of the last ${range}`}>
+      <div
+        className={classes.bars}
+        data-stale={stale}
+        role="group"
+        aria-label={isFiltered ? "Runs of the filtered time" : `Runs of the last ${range}`}
+      >
         {bars.map(({ startDate, endDate, phaseCounts }, index) => {
           const count = totals[index] ?? 0;
           const when = formatTime(Date.parse(startDate), mode === "relative" ? "local" : mode, now);
@@ -116,21 +147,27 @@ export function DensityStrip({ filter, version, onPick }: Props) {
         <span className="nowrap number" data-testid="density-total">
           {error && !kept ? "not counted" : `${total.toLocaleString("en")} ${total === 1 ? "run" : "runs"}`}
         </span>
-        <label className="only-read" htmlFor="density-range">
-          Over which time
-        </label>
-        <select
-          id="density-range"
-          className={classes.range}
-          value={range}
-          onChange={(event) => setRange(event.currentTarget.value as Range)}
-        >
-          {Object.keys(RANGES).map((name) => (
-            <option key={name} value={name}>
-              last {name}
-            </option>
-          ))}
-        </select>
+        {isFiltered ? (
+          <span className="faint nowrap">filtered time</span>
+        ) : (
+          <>
+            <label className="only-read" htmlFor="density-range">
+              Over which time
+            </label>
+            <select
+              id="density-range"
+              className={classes.range}
+              value={range}
+              onChange={(event) => setRange(event.currentTarget.value as Range)}
+            >
+              {Object.keys(RANGES).map((name) => (
+                <option key={name} value={name}>
+                  last {name}
+                </option>
+              ))}
+            </select>
+          </>
+        )}
       </div>
     </section>
   );

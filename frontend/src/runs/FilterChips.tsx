@@ -2,7 +2,7 @@ import { useNow } from "../ui/clock";
 import { usePreference } from "../ui/preferences";
 import { phaseLook, words } from "../ui/phases";
 import { timeMode } from "../ui/timeMode";
-import { formatTime } from "../ui/times";
+import { formatTime, parseMoment } from "../ui/times";
 import { parseDuration } from "../ui/durations";
 import classes from "./RunsPage.module.css";
 import { type RunSearch, chipsOf } from "./runSearch";
@@ -21,7 +21,7 @@ export function FilterChips({ search, onChange }: Props) {
     if (name === "source") return words(value).toLowerCase();
     if (name !== "from" && name !== "to") return value;
     if (parseDuration(value) !== null) return `${value} ago`;
-    const ms = Date.parse(value);
+    const ms = parseMoment(value, mode === "utc");
     return Number.isNaN(ms) ? value : formatTime(ms, mode === "relative" ? "local" : mode, now);
   };
   const chips = chipsOf(search, show);

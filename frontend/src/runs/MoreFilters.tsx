@@ -1,7 +1,11 @@
 import { Button, Checkbox, Group, NativeSelect, Popover, TagsInput, TextInput } from "@mantine/core";
 import { useState } from "react";
+import { useNow } from "../ui/clock";
 import { parseDuration } from "../ui/durations";
 import { words } from "../ui/phases";
+import { usePreference } from "../ui/preferences";
+import { timeMode } from "../ui/timeMode";
+import { writeMoment } from "../ui/times";
 import classes from "./RunsPage.module.css";
 import { type RunSearch, momentOf } from "./runSearch";
 
@@ -20,6 +24,8 @@ const OTHERS = [
   "shorter",
   "paused",
   "aborting",
+  "noTask",
+  "noFunction",
 ] as const satisfies readonly (keyof RunSearch)[];
 
 interface Props {
@@ -59,7 +65,6 @@ export function MoreFilters({ search, onChange }: Props) {
 }
 
 const isDuration = (text: string): boolean => !text || parseDuration(text) !== null;
-const isMoment = (text: string): boolean => !text || momentOf(text, Date.now()) !== undefined;
 
 interface FormProps {
   search: RunSearch;
@@ -70,6 +75,13 @@ interface FormProps {
 
 function FilterForm({ search, draft, onDraft, onApply }: FormProps) {
   const set = (change: Partial<RunSearch>): void => onDraft({ ...draft, ...change });
+  const utc = usePreference(timeMode) === "utc";
+  const now = useNow(false);
+  const zone = utc ? "UTC" : "local time";
+  const isMoment = (text: string): boolean => !text || momentOf(text, now, utc) !== undefined;
+  // Whoever opens the address may read it in another zone: what is fixed stands in it with its own.
+  const fixed = (text: string | undefined): string | undefined =>
+    text && parseDuration(text) === null ? momentOf(text, now, utc) : text;
   const text = (
     name: keyof RunSearch & ("task" | "version" | "function" | "trigger" | "by"),
     label: string,
@@ -81,17 +93,23 @@ function FilterForm({ search, draft, onDraft, onApply }: FormProps) {
       onChange={({ currentTarget: { value } }) => set({ [name]: value.trim() ? value : undefined })}
     />
   );
+  // A moment with a zone is shown in that of the page.
+  const shown = (text = ""): string =>
+    /T.*Z$/.test(text) && !Number.isNaN(Date.parse(text)) ? writeMoment(Date.parse(text), utc) : text;
   const checked = (
     name: "from" | "to" | "longer" | "shorter",
     label: string,
     hint: string,
     isValid: (text: string) => boolean,
+    description?: string,
   ) => (
     <TextInput
       size="xs"
       label={label}
+      description={description}
+      inputWrapperOrder={["label", "input", "description", "error"]}
       placeholder={hint}
-      value={draft[name] ?? ""}
+      value={shown(draft[name])}
       error={isValid(draft[name] ?? "") ? undefined : `Such as ${hint}`}
       onChange={({ currentTarget: { value } }) => set({ [name]: value.trim() ? value.trim() : undefined })}
     />
@@ -106,7 +124,7 @@ function FilterForm({ search, draft, onDraft, onApply }: FormProps) {
       className={classes.form}
       onSubmit={(event) => {
         event.preventDefault();
-        if (valid) onApply(draft);
+        if (valid) onApply({ ...draft, from: fixed(draft.from), to: fixed(draft.to) });
       }}
     >
       {text("task", "Task")}
@@ -121,7 +139,7 @@ function FilterForm({ search, draft, onDraft, onApply }: FormProps) {
         value={draft.label ?? []}
         onChange={(label) => set({ label: label.length ? label : undefined })}
       />
-      {text("by", "Created by (subject)")}
+      {text("by", "Created by (name or subject)")}
       <NativeSelect
         size="xs"
         label="Source"
@@ -129,10 +147,10 @@ function FilterForm({ search, draft, onDraft, onApply }: FormProps) {
         onChange={({ currentTarget: { value } }) => set({ source: value ? [value] : undefined })}
         data={[{ value: "", label: "Any" }, ...SOURCES.map((value) => ({ value, label: words(value) }))]}
       />
-      {checked("from", "Since", "24h or 2026-01-31", isMoment)}
-      {checked("to", "Until", "1h or 2026-01-31T12:00Z", isMoment)}
-      {checked("longer", "Took at least", "5m", isDuration)}
-      {checked("shorter", "Took at most", "2h30m", isDuration)}
+      {checked("from", `Since (${zone})`, "24h or 2026-01-31", isMoment)}
+      {checked("to", `Until (${zone})`, "1h or 2026-01-31 12:00", isMoment)}
+      {checked("longer", "Longer than", "5m", isDuration, "From creation to end, or to now")}
+      {checked("shorter", "Shorter than", "2h30m", isDuration, "From creation to end")}
       <Checkbox
         size="xs"
         label="Has paused actions"
@@ -141,7 +159,7 @@ function FilterForm({ search, draft, onDraft, onApply }: FormProps) {
       />
       <Checkbox
         size="xs"
-        label="Abort not confirmed"
+        label="Abort unconfirmed"
         checked={draft.aborting ?? false}
         onChange={({ currentTarget: { checked } }) => set({ aborting: checked || undefined })}
       />

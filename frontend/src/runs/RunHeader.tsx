@@ -132,7 +132,12 @@ export function RunHeader({ run: masked }: { run: FragmentType<typeof RunHeaderF
 function Facts({ run }: { run: Run }) {
   const { task, trigger, createdBy, labels } = run;
   const facts: [string, React.ReactNode][] = [
-    ["Duration", <Duration key="d" from={run.startedAt ?? run.createdAt} to={run.endedAt} />],
+    [
+      "Duration",
+      <span key="d" title="From creation to end, waiting included">
+        <Duration from={run.createdAt} to={run.endedAt} ticks={!hasEnded(run.phase)} />
+      </span>,
+    ],
     ["Created", <Time key="c" value={run.createdAt} />],
     ["Triggered", run.triggeredAt ? <Time key="t" value={run.triggeredAt} /> : null],
     ["Started", run.startedAt ? <Time key="s" value={run.startedAt} /> : null],
@@ -157,7 +162,14 @@ function Facts({ run }: { run: Run }) {
       ) : null,
     ],
     ["Environment", run.environmentName],
-    ["By", createdBy ? (createdBy.name ?? createdBy.subject) : null],
+    [
+      "By",
+      createdBy ? (
+        <Link to="/runs" search={{ by: createdBy.name ?? createdBy.subject }} className="link">
+          {createdBy.name ?? createdBy.subject}
+        </Link>
+      ) : null,
+    ],
     ["Source", run.source ? words(run.source) : null],
     [
       "Trigger",

@@ -9,6 +9,7 @@ import { useTimeline } from "../actions/useTimeline";
 import { graphql } from "../gql";
 import { problemOf } from "../live/errors";
 import { type RunName, fromSegment } from "../live/paths";
+import { useSearchChanges } from "../live/useSearchChanges";
 import { useWhenBack } from "../live/useWhenBack";
 import { useHotkeys } from "../ui/hotkeys";
 import { EmptyNotice, ErrorNotice, LoadingNotice } from "../ui/notices";
@@ -125,12 +126,12 @@ function Actions({ run, runEnd, actions: { forest, problem, retry } }: ActionsPr
   const isTimed = search.view === "timeline";
   const timeline = useTimeline(run, forest, runEnd, { isShown: isTimed, showsCritical: critical });
   const select = useCallback(
-    (name: string | undefined) =>
-      void navigate({ search: (before) => ({ ...before, action: name }), replace: true }),
+    (name: string | undefined) => void navigate({ search: (before) => ({ ...before, action: name }) }),
     [navigate],
   );
+  const { change, type } = useSearchChanges<typeof search>((next) => void navigate(next));
   const show = (view: "timeline" | undefined): void =>
-    void navigate({ search: (before) => ({ ...before, view }), replace: true });
+    void navigate({ search: (before) => ({ ...before, view }) });
   useHotkeys([
     { keys: "t", what: "Tree or timeline", run: () => show(isTimed ? undefined : "timeline") },
     { keys: "Escape", what: "Close the action", run: () => select(undefined) },
@@ -149,16 +150,14 @@ function Actions({ run, runEnd, actions: { forest, problem, retry } }: ActionsPr
           critical={critical}
           onCritical={setCritical}
           onView={show}
-          onFilter={({ text, phases }) =>
-            void navigate({
-              search: (before) => ({
-                ...before,
-                q: text || undefined,
-                phase: phases.length ? [...phases] : undefined,
-              }),
-              replace: true,
-            })
-          }
+          onFilter={({ text, phases }) => {
+            const isTyping = text !== filter.text;
+            (isTyping ? type : change)({
+              ...search,
+              q: text || undefined,
+              phase: phases.length ? [...phases] : undefined,
+            });
+          }}
         />
         {problem ? (
           <ErrorNotice title="The actions could not be read" problem={problem} retry={retry} />

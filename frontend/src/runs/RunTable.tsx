@@ -1,6 +1,6 @@
 import { type ColumnVisibilityState, useTable } from "@tanstack/react-table";
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { useEffect, useMemo, useRef } from "react";
+import { useEffect, useLayoutEffect, useMemo, useRef } from "react";
 import { columns, features } from "./columns";
 import { RunRow } from "./RunRow";
 import classes from "./RunTable.module.css";
@@ -14,6 +14,8 @@ const AHEAD = 20;
 
 interface Props {
   list: RunList<RunRowData>;
+  /** Where it is scrolled to, and was when it was left. */
+  place: { top: number };
   view: ListView;
   isStale: boolean;
   visibility: ColumnVisibilityState;
@@ -27,7 +29,7 @@ interface Props {
 const NO_STATE_CHANGE = (): void => undefined;
 
 /** The runs, the newest first: only the rows in sight are drawn, and older ones come as they are reached. */
-export function RunTable({ list, view, isStale, visibility, cursor, onOlder, onReading }: Props) {
+export function RunTable({ list, place, view, isStale, visibility, cursor, onOlder, onReading }: Props) {
   const scroller = useRef<HTMLDivElement>(null);
   const data = useMemo(() => view.ids.map((id) => ({ id })), [view.ids]);
   const table = useTable({
@@ -61,10 +63,10 @@ export function RunTable({ list, view, isStale, visibility, cursor, onOlder, onR
     // eslint-disable-next-line react-hooks/exhaustive-deps
   }, [cursor]);
 
-  // Another filter has another beginning.
-  useEffect(() => {
-    scroller.current?.scrollTo({ top: 0 });
-  }, [list]);
+  // Another list is seen from its beginning, and one that was left from where it was.
+  useLayoutEffect(() => {
+    scroller.current?.scrollTo({ top: place.top });
+  }, [place]);
 
   const reading = useRef({ over: false, scrolled: false });
   const report = (change: Partial<{ over: boolean; scrolled: boolean }>): void => {
@@ -83,7 +85,10 @@ export function RunTable({ list, view, isStale, visibility, cursor, onOlder, onR
       tabIndex={0}
       data-testid="runs"
       style={{ "--columns": template } as React.CSSProperties}
-      onScroll={(event) => report({ scrolled: event.currentTarget.scrollTop > ROW / 2 })}
+      onScroll={({ currentTarget: { scrollTop } }) => {
+        place.top = scrollTop;
+        report({ scrolled: scrollTop > ROW / 2 });
+      }}
     >
       <div role="row" className={classes.head}>
         {shown.map((column) => (
@@ -91,6 +96,7 @@ export function RunTable({ list, view, isStale, visibility, cursor, onOlder, onR
             key={column.id}
             role="columnheader"
             data-column={column.id}
+            title={column.columnDef.meta?.hint}
             className={column.columnDef.meta?.right ? classes.right : undefined}
           >
             {column.columnDef.meta?.title}

@@ -1,15 +1,18 @@
-import { getRouteApi } from "@tanstack/react-router";
-import { useCallback, useEffect, useMemo, useState } from "react";
+import { getRouteApi, useLocation } from "@tanstack/react-router";
+import { useEffect, useMemo, useState } from "react";
 import { runParams } from "../live/paths";
 import { printQuery } from "../live/search";
+import { useSearchChanges } from "../live/useSearchChanges";
 import { EmptyNotice, ErrorNotice, LoadingNotice } from "../ui/notices";
 import { useNow } from "../ui/clock";
 import { useHotkeys } from "../ui/hotkeys";
 import { Preference, usePreference } from "../ui/preferences";
+import { timeMode } from "../ui/timeMode";
 import { useTitle } from "../ui/title";
 import { readFragment } from "../gql";
 import { DensityStrip } from "./DensityStrip";
 import { RunRowFragment } from "./documents";
+import { findList } from "./keptLists";
 import { FilterChips } from "./FilterChips";
 import classes from "./RunsPage.module.css";
 import { RunsToolbar } from "./RunsToolbar";
@@ -18,6 +21,9 @@ import { type RunSearch, filterOf, isFiltered } from "./runSearch";
 import { useRunList } from "./useRunList";
 
 const route = getRouteApi("/runs");
+
+/** Milliseconds after which those in progress are asked for anew that by then have lasted long enough. */
+const AGAIN = 60_000;
 
 const hiddenColumns = new Preference<string[]>(
   "rungraph.hiddenColumns",
@@ -31,15 +37,28 @@ export function RunsPage() {
   const search = route.useSearch();
   const navigate = route.useNavigate();
   const key = printQuery({ ...search });
+  const entry = useLocation({ select: ({ state }) => state.__TSR_key });
+  const utc = usePreference(timeMode) === "utc";
   const now = useNow(false);
+  const [again, setAgain] = useState({ key, count: 0 });
+  const count = again.key === key ? again.count : 0;
   // What is relative to now is fixed when the filter changes: a window that moves would let go of runs.
-  // eslint-disable-next-line react-hooks/exhaustive-deps -- the key stands for the search
-  const filter = useMemo(() => filterOf(search, now), [key]);
-  const { list, view, problem, isStale, loadOlder, retry } = useRunList(filter);
-  const change = useCallback((next: RunSearch) => void navigate({ search: next, replace: true }), [navigate]);
+  const filter = useMemo(
+    () => (count ? undefined : findList(entry)?.filter) ?? filterOf(search, now, utc),
+    // eslint-disable-next-line react-hooks/exhaustive-deps -- the key stands for the search and for its entry
+    [key, count, utc],
+  );
+  const { live, list, view, problem, isStale, loadOlder, retry } = useRunList(filter, entry);
+  const { change, type } = useSearchChanges<RunSearch>((next) => void navigate(next));
 
   const [held, setHeld] = useState(false);
-  const [reading, setReading] = useState(false);
+  const [reading, setReading] = useState(live.top > 0);
+  const isStill = held || reading || !search.longer;
+  useEffect(() => {
+    if (isStill) return;
+    const timer = setInterval(() => setAgain({ key, count: count + 1 }), AGAIN);
+    return () => clearInterval(timer);
+  }, [isStill, key, count]);
   const [cursor, setCursor] = useState<string | null>(null);
   useEffect(() => list.hold(held || reading), [list, held, reading]);
 
@@ -61,7 +80,7 @@ export function RunsPage() {
     { keys: "j", what: "Next run", run: () => step(1) },
     { keys: "k", what: "Previous run", run: () => step(cursor ? -1 : 1) },
     { keys: "Enter", what: "Open the run", run: open },
-    { keys: "h", what: "Hold the list, or let it go on", run: () => setHeld(!held) },
+    { keys: "h", what: "Pause updates, or resume them", run: () => setHeld(!held) },
   ]);
 
   return (
@@ -71,6 +90,7 @@ export function RunsPage() {
         search={search}
         filter={filter}
         onChange={change}
+        onType={type}
         held={held}
         onHold={setHeld}
         waiting={view.waiting}
@@ -107,6 +127,7 @@ export function RunsPage() {
       ) : (
         <RunTable
           list={list}
+          place={live}
           view={view}
           isStale={isStale}
           visibility={visibility}

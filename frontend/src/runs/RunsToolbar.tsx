@@ -17,6 +17,8 @@ interface Props {
   search: RunSearch;
   filter: RunFilter;
   onChange: (search: RunSearch) => void;
+  /** The same for what is typed. */
+  onType: (search: RunSearch) => void;
   held: boolean;
   onHold: (held: boolean) => void;
   waiting: number;
@@ -28,16 +30,16 @@ interface Props {
 
 /** What the list of runs shows, and whether it goes on. */
 export function RunsToolbar(props: Props) {
-  const { search, filter, onChange, held, onHold, waiting, onShow, hidden, onHide } = props;
+  const { search, filter, onChange, onType, held, onHold, waiting, onShow, hidden, onHide } = props;
   const [aborting, setAborting] = useState(false);
   const mayAbort = mayWithin(useGrants(), "ABORT", search.project, search.domain);
   return (
     <div className={classes.bar}>
       <SearchField
         label="Search the runs"
-        placeholder="Search runs, tasks, functions"
+        placeholder="Search runs, tasks, errors"
         value={search.q ?? ""}
-        onChange={(q) => onChange({ ...search, q: q || undefined })}
+        onChange={(q) => onType({ ...search, q: q || undefined })}
       />
       <ProjectSelect search={search} onChange={onChange} />
       <PhaseFilter search={search} onChange={onChange} />
@@ -53,10 +55,10 @@ export function RunsToolbar(props: Props) {
         size="compact-sm"
         variant={held ? "filled" : "default"}
         aria-pressed={held}
-        title="While held, no run comes, goes or moves; those that are shown still change (h)"
+        title="While paused, no run comes, goes or moves; those that are shown still change (h)"
         onClick={() => onHold(!held)}
       >
-        {held ? "Held" : "Hold"}
+        {held ? "Updates paused" : "Pause updates"}
       </Button>
       <Popover position="bottom-end" withinPortal trapFocus>
         <Popover.Target>
@@ -133,8 +135,8 @@ function PhaseFilter({ search, onChange }: FilterProps) {
       <Popover.Dropdown>
         <div className={classes.phases} role="group" aria-label="Phases">
           <span />
-          <span className={classes.heading}>only</span>
-          <span className={classes.heading}>without</span>
+          <span className={classes.heading}>include</span>
+          <span className={classes.heading}>exclude</span>
           {PHASES.map((phase) => {
             const { label } = phaseLook(phase);
             return (
@@ -142,14 +144,14 @@ function PhaseFilter({ search, onChange }: FilterProps) {
                 <PhaseBadge phase={phase} />
                 <Checkbox
                   size="xs"
-                  aria-label={`Only ${label}`}
+                  aria-label={`Include ${label}`}
                   checked={search.phase?.includes(phase) ?? false}
                   onChange={() => toggle("phase", phase)}
                 />
                 <Checkbox
                   size="xs"
                   color="red"
-                  aria-label={`Without ${label}`}
+                  aria-label={`Exclude ${label}`}
                   checked={search.not?.includes(phase) ?? false}
                   onChange={() => toggle("not", phase)}
                 />

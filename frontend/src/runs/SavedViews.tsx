@@ -21,9 +21,9 @@ const savedViews = new Preference<SavedView[]>(
 
 /** What most people ask for, without having saved it. */
 const COMMON: SavedView[] = [
-  { name: "Going on", search: { not: ["SUCCEEDED", "RECOVERED", "FAILED", "TIMED_OUT", "ABORTED"] } },
+  { name: "In progress", search: { not: ["SUCCEEDED", "RECOVERED", "FAILED", "TIMED_OUT", "ABORTED"] } },
   { name: "Failed in the last day", search: { phase: ["FAILED", "TIMED_OUT"], from: "24h" } },
-  { name: "Waiting for somebody", search: { paused: true } },
+  { name: "Waiting for input", search: { paused: true } },
 ];
 
 interface Props {
@@ -72,7 +72,7 @@ export function SavedViews({ search, onChange }: Props) {
                 variant="subtle"
                 color="gray"
                 size="sm"
-                aria-label={`Forget ${view.name}`}
+                aria-label={`Delete view ${view.name}`}
                 onClick={() => savedViews.set(views.filter((other) => other !== view))}
               >
                 ×

@@ -20,6 +20,8 @@ export const features = tableFeatures({ columnVisibilityFeature });
 export interface ColumnLook {
   title: string;
   width: string;
+  /** What it means, where that is not plain. */
+  hint?: string;
   right?: boolean;
   cell: (run: Run) => React.ReactNode;
 }
@@ -85,9 +87,10 @@ export const columns = helper.columns([
   }),
   column("duration", {
     title: "Duration",
+    hint: "From creation to end, waiting included",
     width: "92px",
     right: true,
-    cell: (run) => <Duration from={run.startedAt ?? run.createdAt} to={run.endedAt} />,
+    cell: (run) => <Duration from={run.createdAt} to={run.endedAt} ticks={!hasEnded(run.phase)} />,
   }),
   column("started", {
     title: "Started",

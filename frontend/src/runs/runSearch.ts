@@ -1,6 +1,8 @@
 import type { RunFilter } from "../gql/graphql";
 import { flag, text, texts } from "../live/search";
+import { searchTerm } from "../live/paths";
 import { parseDuration } from "../ui/durations";
+import { parseMoment } from "../ui/times";
 
 /** The filter of the list as it stands in the address. */
 export interface RunSearch {
@@ -26,6 +28,8 @@ export interface RunSearch {
   shorter?: string | undefined;
   paused?: true | undefined;
   aborting?: true | undefined;
+  noTask?: true | undefined;
+  noFunction?: true | undefined;
 }
 
 export function readRunSearch(query: Record<string, unknown>): RunSearch {
@@ -48,22 +52,27 @@ export function readRunSearch(query: Record<string, unknown>): RunSearch {
     shorter: text(query.shorter),
     paused: flag(query.paused),
     aborting: flag(query.aborting),
+    noTask: flag(query.noTask),
+    noFunction: flag(query.noFunction),
   };
 }
 
 const FIRST_MOMENT = Date.parse("0001-01-01T00:00:00Z");
 
-/** A moment as the API takes it: RFC 3339 as it is, and `24h` as so long before `now`. */
-export function momentOf(value: string | undefined, now: number): string | undefined {
+/**
+ * A moment as the API takes it: `24h` is so long before `now`, and what names no zone is by UTC or by the
+ * clock on the wall, whichever the page shows.
+ */
+export function momentOf(value: string | undefined, now: number, utc: boolean): string | undefined {
   if (!value) return undefined;
   const ago = parseDuration(value);
-  const moment = new Date(ago === null ? value : now - ago);
+  const moment = new Date(ago === null ? parseMoment(value, utc) : now - ago);
   // RFC 3339 has years of four digits, and no moments before them.
   return moment.getTime() >= FIRST_MOMENT ? moment.toISOString() : undefined;
 }
 
 /** What the API is asked for. What cannot be read counts as not being there. */
-export function filterOf(search: RunSearch, now: number): RunFilter {
+export function filterOf(search: RunSearch, now: number, utc: boolean): RunFilter {
   const filter: RunFilter = {};
   const set = <Name extends keyof RunFilter>(name: Name, value: RunFilter[Name] | undefined): void => {
     if (value !== undefined) filter[name] = value;
@@ -72,20 +81,24 @@ export function filterOf(search: RunSearch, now: number): RunFilter {
   set("domain", search.domain);
   set("phases", search.phase as RunFilter["phases"]);
   set("excludePhases", search.not as RunFilter["excludePhases"]);
-  set("search", search.q);
+  set("search", search.q && searchTerm(search.q));
   set("taskName", search.task);
   set("taskVersion", search.version);
   set("functionName", search.function);
   set("triggerName", search.trigger);
   set("sources", search.source as RunFilter["sources"]);
-  set("createdBySubject", search.by);
+  set("createdBy", search.by);
   set("labels", search.label?.map(labelOf));
-  set("startDate", momentOf(search.from, now));
-  set("endDate", momentOf(search.to, now));
+  set("startDate", momentOf(search.from, now, utc));
+  set("endDate", momentOf(search.to, now, utc));
   set("minDurationMs", search.longer ? (parseDuration(search.longer) ?? undefined) : undefined);
+  // Those that still run count up to now.
+  if (filter.minDurationMs !== undefined) set("minDurationAsOf", new Date(now).toISOString());
   set("maxDurationMs", search.shorter ? (parseDuration(search.shorter) ?? undefined) : undefined);
   set("hasPausedActions", search.paused);
   set("abortPending", search.aborting);
+  set("hasTask", search.noTask && false);
+  set("hasFunction", search.noFunction && false);
   return filter;
 }
 
@@ -119,7 +132,7 @@ const NAMES: Partial<Record<keyof RunSearch, string>> = {
   longer: "longer than",
   shorter: "shorter than",
   phase: "phase",
-  not: "not",
+  not: "exclude",
 };
 
 /** What is filtered by, each part of it to be taken back alone. The search text has its own field. */
@@ -134,7 +147,12 @@ export function chipsOf(search: RunSearch, show: (name: keyof RunSearch, value: 
         chips.push({ key: `${name}:${item}`, label: `${NAMES[name] ?? name}: ${show(name, item)}`, without });
       }
     } else {
-      const words = { paused: "has paused actions", aborting: "abort pending" } as Record<string, string>;
+      const words: Record<string, string> = {
+        paused: "has paused actions",
+        aborting: "abort unconfirmed",
+        noTask: "no task",
+        noFunction: "no function",
+      };
       const prefix = name === "from" ? "since" : name === "to" ? "until" : (NAMES[name] ?? name);
       const label = value === true ? (words[name] ?? name) : `${prefix}: ${show(name, value)}`;
       chips.push({ key: name, label, without: { ...search, [name]: undefined } });

@@ -3,6 +3,7 @@ import type { FragmentType } from "../gql";
 import type { RunFilter } from "../gql/graphql";
 import { type Api, useApi, watchDocument } from "../live/api";
 import { type Problem, problemOf } from "../live/errors";
+import { findList, keepList } from "./keptLists";
 import { OlderRuns, type RunRowFragment, WatchRuns } from "./documents";
 import { RunList } from "./runList";
 
@@ -17,9 +18,11 @@ export type RunRowData = FragmentType<typeof RunRowFragment> & {
 };
 
 /** One list over one filter, from its subscription and the pages behind it. */
-class LiveRuns {
+export class LiveRuns {
   readonly list = new RunList<RunRowData>(FIRST);
   problem: Problem | null = null;
+  /** How far it is scrolled, in pixels. */
+  top = 0;
   private cursor: string | undefined;
   private olderCursor: string | null = null;
   private generation = 0;
@@ -90,14 +93,22 @@ class LiveRuns {
   }
 }
 
-/** The live runs that match. While those of a new filter are not there yet, the old ones stay. */
-export function useRunList(filter: RunFilter) {
+/**
+ * The live runs that match. While those of a new filter are not there yet, the old ones stay. The list that
+ * this entry of the history had, with all that was loaded, goes on where it was left.
+ */
+export function useRunList(filter: RunFilter, entry: string | undefined) {
   const api = useApi();
   const key = JSON.stringify(filter);
   const [attempt, setAttempt] = useState(0);
-  // eslint-disable-next-line react-hooks/exhaustive-deps -- the key stands for the filter
-  const next = useMemo(() => new LiveRuns(api, filter), [api, key, attempt]);
+  const next = useMemo(() => {
+    const before = findList(entry);
+    return before && !attempt && JSON.stringify(before.filter) === key ? before : new LiveRuns(api, filter);
+    // eslint-disable-next-line react-hooks/exhaustive-deps -- the key stands for the filter, and has the entry
+  }, [api, key, attempt]);
   useEffect(() => next.start(), [next]);
+  // eslint-disable-next-line react-hooks/exhaustive-deps -- on the way to another page, the entry is already that one's
+  useEffect(() => keepList(entry, next), [next]);
   const nextView = useSyncExternalStore(next.list.batch.listenToAll, next.list.snapshot);
   const nextProblem = useSyncExternalStore(
     next.list.batch.listenToAll,
@@ -107,6 +118,7 @@ export function useRunList(filter: RunFilter) {
   if (live !== next && (nextView.synced || nextProblem)) setLive(next);
   const view = useSyncExternalStore(live.list.batch.listenToAll, live.list.snapshot);
   return {
+    live,
     list: live.list,
     view,
     problem: nextProblem,

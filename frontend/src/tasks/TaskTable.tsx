@@ -55,13 +55,13 @@ const helper = createColumnHelper<typeof features, Task>();
 
 interface Look {
   right?: boolean;
-  cell: (task: Task) => React.ReactNode;
+  cell: (task: Task, since: string | undefined) => React.ReactNode;
 }
 
-const nameOf = ({ taskName, functionName }: Task): string => taskName ?? functionName ?? "without a name";
+const nameOf = ({ taskName, functionName }: Task): string => taskName ?? functionName ?? "(no task)";
 
 const LOOKS: Record<string, Look> = {
-  task: { cell: (task) => <TaskName task={task} /> },
+  task: { cell: (task, since) => <TaskName task={task} since={since} /> },
   runs: { right: true, cell: ({ runs }) => <span className="number">{runs.toLocaleString("en")}</span> },
   failure: { right: true, cell: (task) => <FailureRate task={task} /> },
   p50: { right: true, cell: ({ durationP50Ms }) => <Ms value={durationP50Ms} /> },
@@ -75,7 +75,7 @@ const columns = helper.columns([
   helper.accessor(nameOf, { id: "task", header: "Task", sortFn: "text" }),
   helper.accessor("runs", { id: "runs", header: "Runs" }),
   helper.accessor(({ failureRate }) => failureRate ?? -1, { id: "failure", header: "Failed" }),
-  helper.accessor(({ durationP50Ms }) => durationP50Ms ?? -1, { id: "p50", header: "p50" }),
+  helper.accessor(({ durationP50Ms }) => durationP50Ms ?? -1, { id: "p50", header: "Duration p50" }),
   helper.accessor(({ durationP95Ms }) => durationP95Ms ?? -1, { id: "p95", header: "p95" }),
   helper.display({ id: "now", header: "Phases" }),
   helper.display({ id: "recent", header: "Recent runs, the newest on the right" }),
@@ -133,7 +133,7 @@ export function TaskTable({ rows, since, onProject }: Props) {
           <tr key={id} data-task={nameOf(task)}>
             {Object.entries(LOOKS).map(([column, { right, cell }]) => (
               <td key={column} data-column={column} className={right ? classes.right : undefined}>
-                {cell(task)}
+                {cell(task, since)}
                 {column === "task" ? (
                   <div className={classes.second}>
                     <button type="button" onClick={() => onProject(task.project, task.domain)}>
@@ -156,14 +156,16 @@ export function TaskTable({ rows, since, onProject }: Props) {
 
 /** Which runs a row is made of. */
 function searchOf({ project, domain, taskName, functionName }: Task) {
-  return taskName
-    ? { project, domain, task: taskName }
-    : { project, domain, function: functionName ?? undefined };
+  if (taskName) return { project, domain, task: taskName };
+  const noTask = true as const;
+  return functionName
+    ? { project, domain, function: functionName, noTask }
+    : { project, domain, noTask, noFunction: true as const };
 }
 
-function TaskName({ task }: { task: Task }) {
+function TaskName({ task, since }: { task: Task; since: string | undefined }) {
   return (
-    <Link to="/runs" search={searchOf(task)} className="link">
+    <Link to="/runs" search={{ ...searchOf(task), from: since }} className="link">
       {nameOf(task)}
     </Link>
   );

@@ -54,12 +54,12 @@ export function TasksPage() {
     }, AGAIN);
     return () => clearInterval(timer);
   }, [reload]);
-  const change = (next: TaskSearch): void => void navigate({ search: next, replace: true });
+  const change = (next: TaskSearch): void => void navigate({ search: next });
   return (
     <main className={classes.page}>
       <header className={classes.head}>
         <h1>Tasks</h1>
-        <span className="faint">What runs come to, by what they execute</span>
+        <span className="faint">Run history by task: durations are from creation to end</span>
         <span className={classes.space} />
         {project ? (
           <Button

@@ -22,6 +22,20 @@ function parts(ms: number, utc: boolean): { date: string; time: string; seconds:
   };
 }
 
+const WITHOUT_ZONE = /^(\d{4}-\d\d-\d\d)(?:[T ]+(\d\d:\d\d(?::\d\d(?:\.\d+)?)?))?$/;
+
+/** The milliseconds since 1970 of what somebody wrote; without a zone it is by UTC, or by the clock on the wall. */
+export function parseMoment(text: string, utc: boolean): number {
+  const [, date, time = "00:00"] = WITHOUT_ZONE.exec(text.trim()) ?? [];
+  return Date.parse(date ? `${date}T${time}${utc ? "Z" : ""}` : text);
+}
+
+/** A moment as `parseMoment` reads it back, to the second. */
+export function writeMoment(ms: number, utc: boolean): string {
+  const { date, time, seconds } = parts(ms, utc);
+  return `${date} ${time}${seconds === "00" ? "" : `:${seconds}`}`;
+}
+
 /** How long ago, or until when: `now`, `12 s ago`, `5 m ago`, `in 3 h`. One unit is enough. */
 export function formatRelative(ms: number, now: number): string {
   const away = Math.abs(now - ms);

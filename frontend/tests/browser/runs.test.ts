@@ -96,14 +96,14 @@ test("what is chosen on the page stands in the address", async () => {
   await page.getByLabel("Project").selectOption("tests");
   await page.waitForURL((url) => url.searchParams.get("project") === "tests");
   await page.getByRole("button", { name: "Phase", exact: true }).click();
-  await page.getByRole("checkbox", { name: "Without Failed" }).check();
+  await page.getByRole("checkbox", { name: "Exclude Failed" }).check();
   await page.waitForURL((url) => url.searchParams.get("not") === "FAILED");
   await until("the failed run to go", async () => !(await names(page)).includes("early-1"));
   await page.keyboard.press("Escape");
   await page.getByRole("button", { name: /^Filter/ }).click();
-  await page.getByLabel("Since").fill("not a time");
+  await page.getByLabel(/^Since/).fill("not a time");
   expect(await page.getByRole("button", { name: "Apply" }).isDisabled()).toBe(true);
-  await page.getByLabel("Since").fill("2h");
+  await page.getByLabel(/^Since/).fill("2h");
   await page.getByRole("button", { name: "Apply" }).click();
   await page.waitForURL((url) => url.searchParams.get("from") === "2h");
 });
@@ -142,12 +142,12 @@ test("nothing moves under the pointer: what is new waits and is counted", async 
 
 test("a held list goes on when it is let go, and what left the filter is marked until then", async () => {
   const page = await show("/runs?project=tests&phase=RUNNING");
-  await page.getByRole("button", { name: "Hold" }).click();
+  await page.getByRole("button", { name: "Pause updates" }).click();
   await createRun(server, runId("held-1"));
   await page.getByText("Show 1 new").waitFor();
   await setPhases(server, runId("early-3"), { root: "SUCCEEDED" });
   await page.locator('[data-run="early-3"][title*="not match"]').waitFor();
-  await page.getByRole("button", { name: "Held" }).click();
+  await page.getByRole("button", { name: "Updates paused" }).click();
   await until("the list to go on", async () => {
     const shown = await names(page);
     return shown[0] === "held-1" && !shown.includes("early-3");

@@ -56,7 +56,7 @@ describe("the filter in the address", () => {
 
   test("phases and sources that this page does not know pass through", () => {
     const search = readRunSearch(parseQuery("?phase=HIBERNATING&phase=RUNNING&source=CARRIER_PIGEON"));
-    expect(filterOf(search, NOW)).toEqual({
+    expect(filterOf(search, NOW, true)).toEqual({
       phases: ["HIBERNATING", "RUNNING"],
       sources: ["CARRIER_PIGEON"],
     });
@@ -65,7 +65,7 @@ describe("the filter in the address", () => {
 
 describe("what the API is asked for", () => {
   test("each part of the search is a part of the filter", () => {
-    expect(filterOf(FULL, NOW)).toEqual({
+    expect(filterOf(FULL, NOW, true)).toEqual({
       project: "ml/prod",
       domain: "..",
       phases: ["RUNNING", "QUEUED"],
@@ -76,11 +76,12 @@ describe("what the API is asked for", () => {
       functionName: "main",
       triggerName: "nightly",
       sources: ["API"],
-      createdBySubject: "jo@example.org",
+      createdBy: "jo@example.org",
       labels: [{ key: "team" }, { key: "env", value: "prod" }, { key: "a", value: "b=c" }],
       startDate: "2026-06-14T12:00:00.000Z",
       endDate: "2026-06-15T10:00:00.000Z",
       minDurationMs: 300_000,
+      minDurationAsOf: "2026-06-15T12:00:00.000Z",
       maxDurationMs: 5_400_000,
       hasPausedActions: true,
       abortPending: true,
@@ -88,21 +89,22 @@ describe("what the API is asked for", () => {
   });
 
   test("without a search everything is asked for", () => {
-    expect(filterOf({}, NOW)).toStrictEqual({});
-    expect(filterOf(readRunSearch({}), NOW)).toStrictEqual({});
+    expect(filterOf({}, NOW, true)).toStrictEqual({});
+    expect(filterOf(readRunSearch({}), NOW, true)).toStrictEqual({});
   });
 
   test("times and durations that cannot be read count as not being there", () => {
-    expect(filterOf({ from: "yesterday", to: "?", longer: "long", shorter: "-5m" }, NOW)).toEqual({});
+    expect(filterOf({ from: "yesterday", to: "?", longer: "long", shorter: "-5m" }, NOW, true)).toEqual({});
   });
 
   test("a label may have an empty value", () => {
-    expect(filterOf({ label: ["empty="] }, NOW).labels).toEqual([{ key: "empty", value: "" }]);
+    expect(filterOf({ label: ["empty="] }, NOW, true).labels).toEqual([{ key: "empty", value: "" }]);
   });
 
   test("a duration is in whole milliseconds, as the API takes no others", () => {
-    expect(filterOf({ longer: "1.005s", shorter: "0.07h" }, NOW)).toEqual({
+    expect(filterOf({ longer: "1.005s", shorter: "0.07h" }, NOW, true)).toEqual({
       minDurationMs: 1_005,
+      minDurationAsOf: "2026-06-15T12:00:00.000Z",
       maxDurationMs: 252_000,
     });
   });
@@ -110,18 +112,27 @@ describe("what the API is asked for", () => {
 
 describe("moments", () => {
   test("how long ago is counted back from now", () => {
-    expect(momentOf("24h", NOW)).toBe("2026-06-14T12:00:00.000Z");
-    expect(momentOf("1h30m", NOW)).toBe("2026-06-15T10:30:00.000Z");
+    expect(momentOf("24h", NOW, true)).toBe("2026-06-14T12:00:00.000Z");
+    expect(momentOf("1h30m", NOW, true)).toBe("2026-06-15T10:30:00.000Z");
   });
 
   test("a moment stays what it is, in UTC", () => {
-    expect(momentOf("2026-01-31T12:00:00Z", NOW)).toBe("2026-01-31T12:00:00.000Z");
-    expect(momentOf("2026-01-31T12:00:00+05:30", NOW)).toBe("2026-01-31T06:30:00.000Z");
+    expect(momentOf("2026-01-31T12:00:00Z", NOW, true)).toBe("2026-01-31T12:00:00.000Z");
+    expect(momentOf("2026-01-31T12:00:00+05:30", NOW, true)).toBe("2026-01-31T06:30:00.000Z");
+  });
+
+  test("without a zone it is by UTC, or by the clock on the wall", () => {
+    for (const text of ["2026-01-31", "2026-01-31 12:30", "2026-07-31T12:30:05.5"]) {
+      const [date = "", time = "00:00"] = text.split(/[T ]/);
+      expect(momentOf(text, NOW, true)).toBe(new Date(`${date}T${time}Z`).toISOString());
+      expect(momentOf(text, NOW, false)).toBe(new Date(`${date}T${time}`).toISOString());
+    }
+    expect(momentOf("2026-01-31T12:00Z", NOW, false)).toBe("2026-01-31T12:00:00.000Z");
   });
 
   test("nothing, nonsense, and what no calendar has are no moments", () => {
     for (const value of [undefined, "", "soon", "2026-13-01T00:00:00Z", "99999999999d", "1000000d"]) {
-      expect(momentOf(value, NOW)).toBeUndefined();
+      expect(momentOf(value, NOW, true)).toBeUndefined();
     }
   });
 });
