@@ -70,7 +70,9 @@ class RunFilter:
     @property
     def has_conditions(self) -> bool:
         """Whether it says anything: blank text and empty lists do not."""
-        values = (getattr(self, each.name) for each in fields(self))
+        # The moment that durations are measured to says nothing alone.
+        names = (each.name for each in fields(self) if each.name != "min_duration_as_of")
+        values = (getattr(self, name) for name in names)
         stripped = (value.strip() if isinstance(value, str) else value for value in values)
         return any(value is not None and value not in ("", ()) for value in stripped)
 
