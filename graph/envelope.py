@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from email.message import Message
 from functools import lru_cache
@@ -12,6 +13,7 @@ from typing import Any
 from starlette.requests import ClientDisconnect, Request
 
 from graph import json_numbers
+from graph.items import extensions_of, find_unstorable, text_of
 
 JSON = "application/json"
 GRAPHQL_RESPONSE = "application/graphql-response+json"
@@ -32,6 +34,9 @@ _LARGE = 256 * 1024
 
 _NO_MARKS = bytes(set(range(256)) - set(b'"[{:'))
 """Bytes that neither begin a part of JSON nor enclose text."""
+
+_SURROGATE = b"\\ud"
+"""How the half of a surrogate pair begins in JSON."""
 
 _QUALITY = re.compile(r"\s*(0(\.\d*)?|1(\.0*)?)", re.ASCII)
 
@@ -229,10 +234,24 @@ def parse_json(text: bytes | str, what: str) -> Any:
     try:
         value = json_numbers.loads(data)
     except ValueError as error:
-        raise _bad_request(f"{what} is not valid JSON: {error}") from None
+        raise _no_json(data, what, error) from None
     if brackets > MAX_JSON_DEPTH:
         _check_depth(value, what)
     return value
+
+
+def _no_json(data: bytes, what: str, error: ValueError) -> RequestRefused:
+    """What is wrong with a text that is no JSON. Half of a surrogate pair, which some programs write and only
+    strict parsers see, is told with its place."""
+    found = None
+    if _SURROGATE in data.lower():
+        with suppress(ValueError, RecursionError):
+            found = find_unstorable(json.loads(data))
+    if found is None:
+        return _bad_request(f"{what} is not valid JSON: {error}")
+    refusal = _bad_request(f"{what} holds {found.what} at {text_of(found.place)}.")
+    refusal.extensions |= extensions_of(found.place)
+    return refusal
 
 
 def count_parts(data: bytes, at_once: int = 64 * 1024) -> int:

@@ -4,6 +4,7 @@ A client sees the errors of the repository and of GraphQL itself, each with a co
 Anything else is logged with an id, and the client sees the id only.
 """
 
+import re
 import uuid
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -13,10 +14,14 @@ from graphql import GraphQLError, GraphQLSyntaxError
 from strawberry.extensions import SchemaExtension
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 
+from graph.items import extensions_of
 from repo import DatabaseUnavailable, RepoError, TookTooLong
 
 logger = structlog.get_logger("rungraph.graph")
 
+
+_IN_VARIABLES = re.compile(r"Variable '\$(\w+)' has invalid value(?: at ([\w.\[\]]+))?: ")
+_STEP = re.compile(r"\[(\d+)\]|\.?(\w+)")
 
 _PASSING = {DatabaseUnavailable.code, TookTooLong.code}
 """Codes of what may be right the next time."""
@@ -53,16 +58,27 @@ def show(error: GraphQLError, rejected: bool = False) -> GraphQLError:
         reason = f"{type(cause.__cause__).__name__}: {cause.__cause__}".partition("\n")[0]
         logger.warning("the database is not available", path=error.path, reason=reason)
     if isinstance(cause, RepoError) and cause.code != RepoError.code:
-        return _with(error, str(cause), code=cause.code)
+        place = extensions_of(cause.place) if cause.place else {}
+        return _with(error, str(cause), code=cause.code, **place)
     if isinstance(cause, CannotGetOperationTypeError):
         return no_such_operation(cause)
     if isinstance(error, GraphQLSyntaxError):
         return _with(error, error.message, code="GRAPHQL_PARSE_FAILED")
     if _is_mistake(error):
-        return _with(error, error.message, code="GRAPHQL_VALIDATION_FAILED" if rejected else "BAD_USER_INPUT")
+        code = "GRAPHQL_VALIDATION_FAILED" if rejected else "BAD_USER_INPUT"
+        return _with(error, error.message, code=code, **_place_in_variables(error.message))
     error_id = uuid.uuid4().hex
     logger.error("unexpected error", error_id=error_id, path=error.path, exc_info=cause or error)
     return _with(error, "Internal server error", code=RepoError.code, id=error_id)
+
+
+def _place_in_variables(message: str) -> dict[str, Any]:
+    """Where in the variables something is wrong, which graphql-core says in words only."""
+    found = _IN_VARIABLES.match(message)
+    if found is None:
+        return {}
+    steps = (int(step[1]) if step[1] else step[2] for step in _STEP.finditer(found[2] or ""))
+    return extensions_of((found[1], *steps))
 
 
 def breaks_a_stream(errors: Iterable[GraphQLError] | None) -> bool:

@@ -18,6 +18,7 @@ from graph.enums import (
     SortDirection,
 )
 from graph.scalars import JSON, BigInt
+from graph.times import moment, optional_moment, optional_time
 
 
 @strawberry.input(description="Names a run.")
@@ -143,8 +144,8 @@ class RunFilter:
             has_task=self.has_task,
             has_function=self.has_function,
             labels=None if labels is None else tuple(repo.LabelFilter(x.key, x.value) for x in labels),
-            start_date=self.start_date,
-            end_date=self.end_date,
+            start_date=optional_time(self.start_date),
+            end_date=optional_time(self.end_date),
             min_duration_ms=self.min_duration_ms,
             min_duration_as_of=self.min_duration_as_of,
             max_duration_ms=self.max_duration_ms,
@@ -342,7 +343,7 @@ class CreateActionInput:
             spec=self.spec,
             dependencies=tuple(self.dependencies or ()),
             created_by=caller.creator(self.created_by.to_repo() if self.created_by else None),
-            created_at=self.created_at,
+            created_at=optional_moment(self.created_at, "createdAt"),
             attempts=self.attempts,
             cache_status=self.cache_status,
             update_triggered_at=self.update_triggered_at,
@@ -377,15 +378,20 @@ class ActionEventInput:
             attempt=self.attempt,
             phase=self.phase,
             version=self.version,
-            occurred_at=self.occurred_at,
-            reported_at=self.reported_at,
+            occurred_at=moment(self.occurred_at, "occurredAt"),
+            reported_at=optional_moment(self.reported_at, "reportedAt"),
             error=repo.ActionError(error.kind, error.message, error.code) if error else None,
             logs=tuple(repo.LogLink(log.name, log.uri) for log in self.logs or ()),
             outputs=self.outputs,
             cluster=self.cluster,
             cache_status=self.cache_status,
             cluster_events=tuple(
-                repo.ClusterEvent(item.occurred_at, item.message, item.reason, item.warning)
+                repo.ClusterEvent(
+                    moment(item.occurred_at, "clusterEvents.occurredAt"),
+                    item.message,
+                    item.reason,
+                    item.warning,
+                )
                 for item in self.cluster_events or ()
             ),
             info=self.info,
@@ -423,9 +429,9 @@ class UpdateActionPhaseInput:
             self.phase,
             self.attempts,
             self.cache_status,
-            self.end_time,
-            self.start_time,
-            self.occurred_at,
+            optional_moment(self.end_time, "endTime"),
+            optional_moment(self.start_time, "startTime"),
+            optional_moment(self.occurred_at, "occurredAt"),
         )
         return self.id.to_repo(), update
 

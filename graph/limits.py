@@ -30,6 +30,7 @@ from strawberry.extensions import SchemaExtension
 import repo
 from graph.cost import Cost
 from graph.given import SHORT
+from graph.items import extensions_of, find_unstorable, text_of
 
 _COUNTLESS = 10**12
 """Objects beyond which it does not matter how many they are."""
@@ -166,9 +167,12 @@ class OperationLimits(SchemaExtension):
         if text is not None and b"\\u0000" not in text:
             return None
         for name, value in variables.items():
-            if (problem := _unstorable(value)) is not None:
+            if (found := find_unstorable(value)) is not None:
+                place = found.place
+                where = f" at {text_of(place)}" if place else ""
                 return GraphQLError(
-                    f"Variable '${name}' holds {problem}.", extensions={"code": "BAD_USER_INPUT"}
+                    f"Variable '${name}' holds {found.what}{where}.",
+                    extensions={"code": "BAD_USER_INPUT", **extensions_of((name, *place))},
                 )
         return None
 
@@ -218,8 +222,8 @@ def _rule(limits: Limits) -> type[ValidationRule]:
                     self._check(definition)
 
         def enter_string_value(self, node: StringValueNode, *_: Any) -> None:
-            if (problem := _unstorable(node.value)) is not None:
-                self.report_error(GraphQLError(f"The text holds {problem}.", node))
+            if (found := find_unstorable(node.value)) is not None:
+                self.report_error(GraphQLError(f"The text holds {found.what}.", node))
 
         def _check(self, operation: ExecutableDefinitionNode) -> None:
             size = self._size(operation.selection_set)
@@ -270,17 +274,3 @@ def _dumped(value: object) -> bytes | None:
         return orjson.dumps(value)
     except (TypeError, ValueError):  # half of a surrogate pair, or a number of more than 64 bits
         return None
-
-
-def _unstorable(value: object) -> str | None:
-    """What in a JSON value is text that cannot be stored, in words; None where all of it can."""
-    if isinstance(value, str):
-        if "\0" in value:
-            return "the character U+0000"
-        if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
-            return "half of a surrogate pair"
-    elif isinstance(value, dict):
-        return next((p for pair in value.items() for p in map(_unstorable, pair) if p), None)
-    elif isinstance(value, list):
-        return next((p for p in map(_unstorable, value) if p), None)
-    return None

@@ -16,6 +16,7 @@ from graph.inputs import (
     CreateActionInput,
     UpdateActionPhaseInput,
 )
+from graph.items import naming_items, read_items
 from graph.types import Action
 from graph.written import Id, Written, written_action
 
@@ -162,8 +163,9 @@ class Mutation(AbortMutation):
         info: Call,
         input: Annotated[list[CreateActionInput], strawberry.argument(description="The actions.")],
     ) -> AllCreated:
-        new = [item.to_repo(info.context.caller) for item in input]
-        created = await info.context.repository.create_actions(new)
+        new = read_items("input", input, lambda item: item.to_repo(info.context.caller))
+        with naming_items("input", new, lambda action: action.id):
+            created = await info.context.repository.create_actions(new)
         info.context.forget()
         return AllCreated([action.id for action in new], created)
 
@@ -176,7 +178,9 @@ class Mutation(AbortMutation):
         info: Call,
         events: Annotated[list[ActionEventInput], strawberry.argument(description="The events.")],
     ) -> InsertEventsPayload:
-        inserted = await info.context.repository.insert_events([event.to_repo() for event in events])
+        new = read_items("events", events, lambda event: event.to_repo())
+        with naming_items("events", new, lambda event: event.action):
+            inserted = await info.context.repository.insert_events(new)
         info.context.forget()
         return InsertEventsPayload(inserted=inserted, duplicates=len(events) - inserted)
 
@@ -206,8 +210,9 @@ class Mutation(AbortMutation):
         info: Call,
         input: Annotated[list[UpdateActionPhaseInput], strawberry.argument(description="The updates.")],
     ) -> AllUpdated:
-        updates = [item.to_repo() for item in input]
-        advanced = await info.context.repository.update_action_phases(updates)
+        updates = read_items("input", input, lambda item: item.to_repo())
+        with naming_items("input", updates, lambda update: update[0]):
+            advanced = await info.context.repository.update_action_phases(updates)
         info.context.forget()
         pairs = zip(updates, advanced, strict=True)
         return AllUpdated(

@@ -155,7 +155,9 @@ scalars: dict[object, ScalarDefinition] = {
     datetime: strawberry.scalar(
         name="DateTime",
         description="A moment as RFC 3339 text, in UTC and with up to six decimals of a second. "
-        "Input needs an offset from UTC; one without is refused.",
+        "Input needs an offset from UTC; one without is refused. Where a time may be left out, "
+        "0001-01-01T00:00:00Z means that it is, as clients in Go say it. When something happened may be at "
+        "most a day ahead of the server's clock.",
         specified_by_url="https://datatracker.ietf.org/doc/html/rfc3339",
         serialize=_serialize_time,
         parse_value=_parse_time,

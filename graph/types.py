@@ -29,6 +29,7 @@ from graph.execution import PURE, by_fields, reads, selected
 from graph.inputs import Filter, OrderBy, filter_of_actions, order_of
 from graph.node_ids import id_of, id_of_action, id_of_run
 from graph.scalars import JSON, BigInt
+from graph.times import optional_time
 
 AfterAttempt = Annotated[int | None, strawberry.argument(description="Only attempts with a higher number.")]
 BeforeAttempt = Annotated[int | None, strawberry.argument(description="Only attempts with a lower number.")]
@@ -248,7 +249,7 @@ class Action(Node):
         last: Last = None,
         before: Before = None,
     ) -> Awaitable[Connection[repo.ActionEvent]]:
-        listing = attempt, since, page_request(info, first, after, last, before)
+        listing = attempt, optional_time(since), page_request(info, first, after, last, before)
         return info.context.loaders.events.load_as((root.identifier, listing), Connection)
 
     @strawberry.field(

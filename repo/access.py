@@ -127,4 +127,5 @@ class OnBehalf:
             return
         for each in ids:
             if not includes(scopes, each.project, each.domain):
-                raise Forbidden(f"you may not {permission.value} in {each.project}/{each.domain}")
+                text = f"you may not {permission.value} in {each.project}/{each.domain}"
+                raise Forbidden(text).of(each)

@@ -79,7 +79,8 @@ async def advance_all(
         advanced = []
         for (action_id, update), key in zip(batch, batch_keys, strict=True):
             if key not in after:
-                raise ActionNotFound(f"there is no action {action_id}; no phase was updated")
+                text = f"there is no action {action_id}; no phase was updated"
+                raise ActionNotFound(text).of(action_id)
             stored = after[key]
             after[key], applied = advance(stored, update, now)
             advanced.append(Advanced(applied, after[key] != stored))

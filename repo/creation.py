@@ -77,7 +77,8 @@ async def create(
 
 
 def _second_root(action: ActionIdentifier, root: str) -> Conflict:
-    return Conflict(f"run {action.run} has a root action already ({root}); {action.name} needs a parentName")
+    text = f"run {action.run} has a root action already ({root}); {action.name} needs a parentName"
+    return Conflict(text).of(action)
 
 
 async def _which_exist(
@@ -100,7 +101,10 @@ async def _move_creations(
 def _parent_of(action: NewAction) -> ActionIdentifier | None:
     if action.parent_name is None:
         return None
-    check_name(action.parent_name, "parentName")
+    try:
+        check_name(action.parent_name, "parentName")
+    except InvalidArgument as error:
+        raise error.of(action.id)  # noqa: B904 - it is the same error
     return replace(action.id, name=action.parent_name)
 
 
@@ -119,8 +123,10 @@ async def _place(
     for key, action in outside.items():
         if key not in depths:
             if action.id.run not in roots:
-                raise RunNotFound(f"there is no run {action.id.run} to create {action.id.name} in")
-            raise ActionNotFound(f"there is no action {action.parent_name}, the parent of {action.id}")
+                text = f"there is no run {action.id.run} to create {action.id.name} in"
+                raise RunNotFound(text).of(action.id)
+            text = f"there is no action {action.parent_name}, the parent of {action.id}"
+            raise ActionNotFound(text).of(action.id)
     for key in new:
         chain: dict[bytes, None] = {}
         depth = -1
@@ -130,7 +136,7 @@ async def _place(
             if parent is None:
                 break
             if parent.key in chain:
-                raise InvalidArgument(f"action {new[key].id} is its own ancestor")
+                raise InvalidArgument(f"action {new[key].id} is its own ancestor").of(new[key].id)
             key = parent.key
         else:
             depth = depths[key]
@@ -144,6 +150,15 @@ async def _place(
 
 
 def _row_of(
+    action: NewAction, depth: int, created_at: datetime, abort: AbortAbove | None, now: datetime
+) -> dict[str, Any]:
+    try:
+        return _checked_row_of(action, depth, created_at, abort, now)
+    except InvalidArgument as error:
+        raise error.of(action.id)  # noqa: B904 - it is the same error
+
+
+def _checked_row_of(
     action: NewAction, depth: int, created_at: datetime, abort: AbortAbove | None, now: datetime
 ) -> dict[str, Any]:
     progress = begin(action.phase, action.attempts, action.cache_status, created_at)

@@ -13,11 +13,22 @@ RepoError                 INTERNAL_SERVER_ERROR
   └ InvalidCursor
 """
 
+from typing import Self
+
 
 class RepoError(Exception):
     """The base of all errors below; its message is written for the person who called the API."""
 
     code = "INTERNAL_SERVER_ERROR"
+    about: object = None
+    """The item of a batch that is at fault, or the identifier of its action; None where no one is."""
+    place: tuple[str | int, ...] = ()
+    """Where that item stands in what the caller gave."""
+
+    def of(self, item: object) -> Self:
+        """The error, which is about this item."""
+        self.about = item
+        return self
 
 
 class NotFound(RepoError):

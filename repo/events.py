@@ -126,7 +126,10 @@ def batch_of(events: Sequence[NewEvent], now: datetime) -> Batch:
     """The events as rows. Raises InvalidArgument for a number that cannot be one of theirs."""
     rows, named = [], {}
     for event in events:
-        row = _row_of(event, now)
+        try:
+            row = _row_of(event, now)
+        except InvalidArgument as error:
+            raise error.of(event)  # noqa: B904 - it is the same error
         rows.append(row)
         named[row["action_key"]] = event.action
     return Batch(rows, named)
@@ -148,7 +151,7 @@ async def insert(
     stored = {key: attempt for key, attempt in await connection.execute(known)}
     for key, action in named.items():
         if key not in stored:
-            raise ActionNotFound(f"there is no action {action}; none of the events was stored")
+            raise ActionNotFound(f"there is no action {action}; none of the events was stored").of(action)
     try:
         if len(batches) == 1:
             inserted = [await database.insert_new(connection, action_events, rows)]

@@ -87,7 +87,7 @@ async def test_a_circle_of_fragments_is_refused_and_not_followed(
     ("value", "problem"),
     [
         ("\0", "the character U+0000"),
-        (["x", {"k": "\udfff"}], "half of a surrogate pair"),
+        (["x", {"k": "\udfff"}], "half of a surrogate pair at [1].k"),
         ({"\ud800": 1}, "half of a surrogate pair"),
     ],
 )
