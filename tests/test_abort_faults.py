@@ -8,6 +8,13 @@ from tests.faults.replica import DIES_OVER_ABORTS
 
 
 @pytest.mark.timeout(200)
+async def test_no_executor_is_told_twice_at_once_while_clocks_jump() -> None:
+    outcome = await try_aborts(40, 1, jumps=4.0)
+    assert outcome.problems == []
+    assert outcome.figures["requested"] >= 15, "too few were aborted"
+
+
+@pytest.mark.timeout(200)
 async def test_aborts_come_to_their_end_while_replicas_are_killed_in_every_phase_of_them() -> None:
     outcome = await try_aborts(60, 1, kills=list(DIES_OVER_ABORTS), each=1.5, hold=2.0)
     assert outcome.problems == []

@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from tests.faults import crowds
 from tests.faults.failover import FAILOVERS, Failover, try_failover
-from tests.faults.faults import FAULTS, Fault
+from tests.faults.faults import CLOCKS, FAULTS, Fault
 from tests.faults.stack import BusKind, Stack, running_stack
 from tests.faults.trial import try_fault
 
@@ -58,6 +58,12 @@ async def test_nothing_is_missed_with_the_bus_on_postgresql(on_postgres: Stack, 
 @pytest.mark.parametrize("fault", faults_with("redis"), ids=lambda fault: fault.name)
 async def test_nothing_is_missed_with_the_bus_on_redis(on_redis: Stack, fault: Fault) -> None:
     await check(on_redis, fault)
+
+
+@pytest.mark.parametrize("bus", ["postgresql", "redis"])
+async def test_nothing_is_missed_while_clocks_jump(bus: BusKind) -> None:
+    async with running_stack(bus, with_clocks=True) as stack:
+        await check(stack, CLOCKS)
 
 
 async def test_twenty_first_subscribers_miss_nothing(on_postgres: Stack) -> None:

@@ -16,7 +16,7 @@ from tests.faults import aborts, crowds
 from tests.faults.checks import percentile
 from tests.faults.crowds import Figures
 from tests.faults.failover import FAILOVERS, try_failover
-from tests.faults.faults import FAULTS, Fault
+from tests.faults.faults import CLOCKS, FAULTS, Fault
 from tests.faults.replica import DIES_OVER_ABORTS
 from tests.faults.stack import BusKind, Stack, running_stack
 from tests.faults.trial import Outcome, try_fault
@@ -64,6 +64,15 @@ class Soak:
             trial = partial(try_failover, failover, bus, 5 * self.scale, self.seed)
             await self._try(bus, f"failover: {failover.name}", partial(self._crowd, trial))
 
+    async def run_clocks(self, bus: BusKind) -> None:
+        """The trial of clocks, on a stack whose clocks can be moved."""
+
+        async def trial() -> Result:
+            async with running_stack(bus, with_clocks=True) as stack:
+                return await self._fault(stack, CLOCKS)
+
+        await self._try(bus, CLOCKS.name, trial)
+
     async def run_aborts(self) -> None:
         """The trials of aborts, each on three replicas of its own."""
         many, some = round(2000 * self.scale), round(300 * self.scale)
@@ -73,6 +82,10 @@ class Soak:
             (
                 f"{many:,} aborts, replicas killed",
                 partial(aborts.try_aborts, many, self.seed, kills=kills, each=12 * self.scale),
+            ),
+            (
+                f"{some:,} aborts, clocks jump",
+                partial(aborts.try_aborts, some, self.seed, jumps=40 * self.scale, patience=600.0),
             ),
             (
                 f"{some:,} aborts, executor away",
@@ -164,6 +177,7 @@ def main() -> int:
     soak = Soak(given.words, given.scale, given.seed)
     for bus in given.bus or ["postgresql", "redis"]:
         asyncio.run(soak.run(bus))
+        asyncio.run(soak.run_clocks(bus))
         asyncio.run(soak.run_failovers(bus))
         if bus == "postgresql":  # there is nothing about the bus in them
             asyncio.run(soak.run_aborts())

@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from repo import AbortState, ActionPhase
 from tests.executors import FakeExecutor, Told, gone, late, status
+from tests.faults.faults import clocks_jump
 from tests.faults.replica import HOLD
 from tests.faults.stack import Stack, running_stack
 
@@ -48,7 +49,7 @@ class Outcome:
 
 @asynccontextmanager
 async def abort_stack(
-    executor: FakeExecutor, attempts: int, hold: float | None = None
+    executor: FakeExecutor, attempts: int, hold: float | None = None, with_clocks: bool = False
 ) -> AsyncIterator[Stack]:
     """Three replicas that tell this executor, so often at the most; each abort is held so much longer than
     a call takes."""
@@ -61,7 +62,9 @@ async def abort_stack(
     }
     if hold is not None:
         settings[HOLD] = str(hold)
-    async with running_stack("postgresql", ("one", "two", "three"), settings) as stack:
+    async with running_stack(
+        "postgresql", ("one", "two", "three"), settings, with_clocks=with_clocks
+    ) as stack:
         yield stack
 
 
@@ -200,17 +203,19 @@ async def try_aborts(
     kills: Sequence[str] = (),
     each: float = 3.0,
     away: float = 0.0,
+    jumps: float = 0.0,
     attempts: int = 10,
     hold: float | None = None,
     patience: float = 120.0,
 ) -> Outcome:
     """Abort so many runs at once while they finish. Meanwhile replicas die in these phases, for so many
-    seconds `each`, and the executor is away for a while, where that is asked for."""
+    seconds `each`, the executor is away for a while, and clocks jump for so many seconds, where that is asked
+    for."""
     outcome, executor = Outcome(), FakeExecutor(unreliable(seed))
     async with AsyncExitStack() as exits:
         there = exits.enter_context(ExitStack())
         there.enter_context(executor.serving())
-        stack = await exits.enter_async_context(abort_stack(executor, attempts, hold))
+        stack = await exits.enter_async_context(abort_stack(executor, attempts, hold, jumps > 0))
         client = await exits.enter_async_context(httpx2.AsyncClient(timeout=_TIMEOUT))
         runs = Runs(stack, client, f"aborts, {seed}", count, seed)
         await runs.create()
@@ -219,6 +224,8 @@ async def try_aborts(
         await asyncio.sleep(1)
         began = time.monotonic()
         outcome.figures["requested"] = float(await runs.abort())
+        if jumps:
+            await clocks_jump(stack, jumps)
         if away:
             await asyncio.to_thread(there.close)
             await asyncio.sleep(away)

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from repo.database import Database
 from repo.identifiers import ActionIdentifier
 from repo.tables import actions
+from tests.fake_clock import HOUR
 from tests.faults.replica import DIES, MISHEARS
 from tests.faults.stack import BusKind, Stack
 
@@ -137,6 +138,30 @@ async def bells_are_misheard(stack: Stack, seconds: float, own: ActionIdentifier
         replica.suffer()
 
 
+async def logs_cannot_be_written(stack: Stack, seconds: float, own: ActionIdentifier) -> None:
+    """The disk is full on which the replicas' logs are, while PostgreSQL restarts, of which they log."""
+    for replica in stack.replicas:
+        replica.fill_disk(True)
+    try:
+        await _restart(stack, seconds, immediately=False)
+    finally:
+        for replica in stack.replicas:
+            replica.fill_disk(False)
+
+
+async def clocks_jump(stack: Stack, seconds: float, own: ActionIdentifier | None = None) -> None:
+    """Each second the clock of the database or of a replica is put back or forward by an hour, and all are
+    right at the end. No action ends before it starts."""
+    for turn in range(max(2 * len(stack.clocks), round(seconds))):
+        clock = stack.clocks[turn // 2 % len(stack.clocks)]
+        clock.jump((-HOUR, HOUR)[turn % 2])
+        await asyncio.sleep(1)
+    for clock in stack.clocks:
+        clock.jump(0)
+    (row,) = await stack.fetch("SELECT count(*) AS wrong FROM actions WHERE ended_at < started_at")
+    assert not row["wrong"], f"{row['wrong']} actions ended before they started"
+
+
 async def a_transaction_stays_open(stack: Stack, seconds: float, own: ActionIdentifier) -> None:
     """It writes, and commits at the end, after many that began later."""
     database = Database(stack.postgres.url)
@@ -165,4 +190,8 @@ FAULTS = [
     Fault("Redis is away", redis_is_away, 3, 20, ("redis",), 2.0),
     Fault("bells are lost, doubled, late", bells_are_misheard, 2, 30, heard_within=2.0),
     Fault("a transaction stays open", a_transaction_stays_open, 2, 10, heard_within=1.0),
+    Fault("logs cannot be written", logs_cannot_be_written, 3, 20),
 ]
+
+CLOCKS = Fault("clocks jump", clocks_jump, 6, 40)
+"""On a stack of its own, whose clocks can be moved."""

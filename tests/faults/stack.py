@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import sys
 import tempfile
@@ -17,6 +18,7 @@ import httpx2
 from prometheus_client.parser import text_string_to_metric_families
 
 from repo import migrate
+from tests.fake_clock import FakeClock, fake_clock
 from tests.faults.replica import MISHAP_FILE
 from tests.pgbouncer import running_pgbouncer
 from tests.postgres import Postgres, running_postgres
@@ -102,6 +104,12 @@ class Replica:
         """From now on, this mishap happens to it; or none does any more."""
         self._mishap.write_text(mishap)
 
+    def fill_disk(self, is_full: bool) -> None:
+        """From now on its log cannot grow, as on a full disk; or it can again."""
+        assert self._process is not None
+        _, hard = resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (0 if is_full else hard, hard))
+
     def said(self) -> str:
         """The end of its log."""
         return self._log.read_text()[-4000:]
@@ -134,6 +142,8 @@ class Stack:
     replicas: list[Replica]
     proxies: list[Proxy] = field(default_factory=list)
     """Through which each replica reaches PostgreSQL, where there are any."""
+    clocks: list[FakeClock] = field(default_factory=list)
+    """The database's, and each replica's, where they can be moved."""
 
     @property
     def urls(self) -> list[str]:
@@ -157,15 +167,19 @@ async def running_stack(
     names: tuple[str, ...] = ("one", "two"),
     settings: Mapping[str, str] | None = None,
     way: Way = "direct",
+    with_clocks: bool = False,
 ) -> AsyncIterator[Stack]:
-    """Replicas on one database, with more settings where some are given."""
+    """Replicas on one database, with more settings where some are given, and clocks that can be moved where
+    these are wanted: they make everything slower."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rungraph-faults-")))
-        postgres = stack.enter_context(running_postgres())
+        clocks = [stack.enter_context(fake_clock()) for _ in range(1 + len(names))] if with_clocks else []
+        given = [clock.environment for clock in clocks] or [{}] * (1 + len(names))
+        postgres = stack.enter_context(running_postgres(environment=given[0]))
         redis = stack.enter_context(running_redis()) if bus == "redis" else None
         await migrate(postgres.url)
         replicas, proxies = [], []
-        for name in names:
+        for name, of_clock in zip(names, given[1:], strict=True):
             url = postgres.url
             if way != "direct":
                 proxies.append(await stack.enter_async_context(proxied(url)))
@@ -176,7 +190,8 @@ async def running_stack(
                 "RUNGRAPH_DATABASE_URL": url,
                 "RUNGRAPH_BROADCAST_URL": redis.url if redis else url,
                 **(settings or {}),
+                **of_clock,
             }
             replicas.append(Replica(name, folder, environment))
         await asyncio.gather(*(stack.enter_async_context(replica.running()) for replica in replicas))
-        yield Stack(bus, postgres, redis, replicas, proxies)
+        yield Stack(bus, postgres, redis, replicas, proxies, clocks)
