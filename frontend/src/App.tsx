@@ -29,9 +29,33 @@ const theme = createTheme({
   },
 });
 
-/** The kit's own greys are too pale to be read. */
-const greys = { "--mantine-color-dimmed": "var(--faint)", "--mantine-color-placeholder": "var(--faint)" };
-const resolver: CSSVariablesResolver = () => ({ variables: {}, light: greys, dark: greys });
+/**
+ * The kit's colours, by those of theme.css: its own greys are too pale to be read, and its shades know nothing
+ * of the background. A colour is named without a shade everywhere (the linter sees to it), so that what is
+ * red is chosen here for light and dark.
+ */
+const COLORS: Record<string, string> = {
+  text: "var(--text)",
+  dimmed: "var(--faint)",
+  placeholder: "var(--faint)",
+  error: "var(--bad)",
+  disabled: "var(--sunken)",
+  "disabled-color": "var(--faint)",
+  "indigo-light": "var(--accent-faint)",
+  "indigo-light-hover": "var(--selected)",
+  "indigo-light-color": "var(--accent)",
+  "red-filled": "var(--bad-filled)",
+  "red-filled-hover": "var(--bad-filled-hover)",
+  "red-light": "var(--bad-faint)",
+  "red-light-hover": "var(--bad-hover)",
+  "red-light-color": "var(--bad)",
+  "gray-light-color": "var(--faint)",
+  "gray-light-hover": "var(--hover)",
+};
+const named = Object.fromEntries(
+  Object.entries(COLORS).map(([name, value]) => [`--mantine-color-${name}`, value]),
+);
+const resolver: CSSVariablesResolver = () => ({ variables: {}, light: named, dark: named });
 
 /** The page with everything it stands on. */
 export function App({ api, router }: { api: Api; router: Router }) {

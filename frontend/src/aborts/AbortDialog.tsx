@@ -154,7 +154,7 @@ export function AbortDialog({ target, onClose }: Props) {
           <Button variant="default" onClick={onClose}>
             Keep running
           </Button>
-          <Button type="submit" color="red.9" loading={busy} disabled={nothing}>
+          <Button type="submit" color="red" loading={busy} disabled={nothing}>
             {target.kind === "runs" && count ? `Abort ${runs(count)}` : "Abort"}
           </Button>
         </Group>

@@ -141,7 +141,7 @@ function ActionView({ action: masked, runEnd, tab, onTab, onClose, onSelect, cha
           <CopyButton value={name} what="action name" />
         </div>
         {isAbortable ? (
-          <Button size="compact-xs" variant="light" color="red.9" onClick={() => setAborting(true)}>
+          <Button size="compact-xs" variant="light" color="red" onClick={() => setAborting(true)}>
             Abort
           </Button>
         ) : null}

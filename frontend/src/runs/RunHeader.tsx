@@ -98,7 +98,7 @@ export function RunHeader({ run: masked }: { run: FragmentType<typeof RunHeaderF
         <div className={classes.actions}>
           <CopyMenu run={run} />
           {isAbortable ? (
-            <Button size="compact-sm" color="red.9" variant="light" onClick={() => setAborting(true)}>
+            <Button size="compact-sm" color="red" variant="light" onClick={() => setAborting(true)}>
               Abort
             </Button>
           ) : null}

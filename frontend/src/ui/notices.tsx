@@ -23,7 +23,7 @@ export function ErrorNotice({ title, problem, retry }: ErrorProps) {
         ) : null}
       </p>
       {retry ? (
-        <Button size="xs" variant="light" color="red.9" onClick={retry}>
+        <Button size="xs" variant="light" color="red" onClick={retry}>
           Try again
         </Button>
       ) : null}

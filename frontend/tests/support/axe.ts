@@ -7,21 +7,35 @@ const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.mi
 interface Finding {
   id: string;
   impact: string;
-  nodes: { html: string; failureSummary: string }[];
+  nodes: { html: string; failureSummary: string; any: { data: { messageKey?: string } | null }[] }[];
 }
 
-/** What axe finds on a page that is serious. */
+interface Results {
+  violations: Finding[];
+  incomplete: Finding[];
+}
+
+/**
+ * What axe finds on a page that is serious, and the texts whose contrast it could not decide: that a text has
+ * the colour of its background is among these. Signs that are no text are not.
+ */
 export async function findings(page: Page): Promise<string[]> {
   await page.evaluate(AXE);
-  const violations = await page.evaluate(
-    () =>
-      (window as unknown as { axe: { run: () => Promise<{ violations: unknown[] }> } }).axe
-        .run()
-        .then(({ violations }) => violations) as Promise<Finding[]>,
+  const { violations, incomplete } = await page.evaluate(() =>
+    (window as unknown as { axe: { run: () => Promise<Results> } }).axe.run(),
   );
-  return violations
-    .filter(({ impact }) => ["serious", "critical"].includes(impact))
-    .flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => `${id}: ${html}\n${failureSummary}`));
+  const serious = violations.filter(({ impact }) => ["serious", "critical"].includes(impact));
+  const undecided = incomplete
+    .filter(({ id }) => id === "color-contrast")
+    .map((finding) => ({
+      ...finding,
+      nodes: finding.nodes.filter(({ any }) => any.some(({ data }) => data?.messageKey !== "nonBmp")),
+    }));
+  return [...serious, ...undecided].flatMap(({ id, nodes }) =>
+    nodes.map(({ html, failureSummary, any }) =>
+      [id, html, failureSummary, ...any.map(({ data }) => data?.messageKey ?? "")].join("\n"),
+    ),
+  );
 }
 
 /** What fades in is pale until it has; what never ends, such as a pulse, is not waited for. */
