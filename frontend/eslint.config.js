@@ -49,6 +49,18 @@ export default ts.config(
   {
     languageOptions: { parserOptions: { projectService: { allowDefaultProject: ["*.js"] } } },
     rules: {
+      "no-restricted-syntax": [
+        "error",
+        {
+          selector: "JSXAttribute[name.name=/^(color|c|bg)$/] Literal[value=/\\.\\d$/]",
+          message:
+            "Name a colour without a shade: App.tsx chooses it for light and dark, so that it can be read.",
+        },
+        {
+          selector: "JSXAttribute[name.name='opacity']",
+          message: "What is pale cannot be read: use the colour --faint.",
+        },
+      ],
       "max-lines": ["error", { max: 250, skipBlankLines: false, skipComments: false }],
       "@typescript-eslint/consistent-type-imports": "error",
       "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true }],

@@ -44,6 +44,8 @@ const COLORS: Record<string, string> = {
   "indigo-light": "var(--accent-faint)",
   "indigo-light-hover": "var(--selected)",
   "indigo-light-color": "var(--accent)",
+  // What the kit takes for the text of a red item in a menu.
+  "red-6": "var(--bad)",
   "red-filled": "var(--bad-filled)",
   "red-filled-hover": "var(--bad-filled-hover)",
   "red-light": "var(--bad-faint)",

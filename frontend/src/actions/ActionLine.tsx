@@ -13,6 +13,8 @@ import type { Timeline } from "./useTimeline";
 import type { Line } from "./visible";
 
 interface Props {
+  /** Of the row, for the tree to point at. */
+  id: string;
   forest: ActionForest;
   line: Line<Action>;
   index: number;
@@ -28,7 +30,7 @@ interface Props {
 
 /** A line of the tree. It is drawn again when something about it changed, and not with every other line. */
 export const ActionLine = memo(function ActionLine(props: Props) {
-  const { forest, line, index, top, isSelected, isCursor, onToggle, onSelect, runEnd, timeline } = props;
+  const { id, forest, line, index, top, isSelected, isCursor, onToggle, onSelect, runEnd, timeline } = props;
   const { node, depth, isOpen, isPath } = line;
   useNode(forest, node);
   const { action } = node;
@@ -50,6 +52,7 @@ export const ActionLine = memo(function ActionLine(props: Props) {
   return (
     <div
       role="row"
+      id={id}
       className={states.join(" ")}
       style={{ transform: `translateY(${top}px)` }}
       aria-level={depth + 1}
@@ -118,7 +121,9 @@ function Cells({ line: { node }, runEnd }: { line: Line<Action>; runEnd: string 
   const { action } = node;
   return (
     <>
-      <span role="gridcell">{action ? <PhaseBadge phase={action.phase} /> : null}</span>
+      <span role="gridcell" className={classes.phase}>
+        {action ? <PhaseBadge phase={action.phase} /> : null}
+      </span>
       <span role="gridcell" className={classes.below}>
         {node.total ? (
           <>
@@ -130,10 +135,10 @@ function Cells({ line: { node }, runEnd }: { line: Line<Action>; runEnd: string 
       <span role="gridcell" className={classes.right}>
         {action ? <RunTime action={action} runEnd={runEnd} /> : null}
       </span>
-      <span role="gridcell" className={`${classes.wide} faint`}>
+      <span role="gridcell" className={`${classes.started} faint`}>
         {action ? <Time value={action.startedAt} /> : null}
       </span>
-      <span role="gridcell" className={`${classes.wide} cut`}>
+      <span role="gridcell" className={`${classes.message} cut`}>
         {action ? <What action={action} /> : null}
       </span>
     </>

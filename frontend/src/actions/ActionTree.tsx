@@ -1,5 +1,5 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { type ReactNode, useEffect, useMemo, useRef } from "react";
+import { type ReactNode, useEffect, useId, useMemo, useRef } from "react";
 import { EmptyNotice, LoadingNotice } from "../ui/notices";
 import { ActionLine } from "./ActionLine";
 import classes from "./ActionTree.module.css";
@@ -29,6 +29,7 @@ interface Props {
 /** The actions of a run, as a tree of any size: only the lines in sight are drawn. */
 export function ActionTree({ forest, lines, selected, onSelect, runEnd, timeline, children }: Props) {
   const scroller = useRef<HTMLDivElement>(null);
+  const id = useId();
   const { shown } = lines;
   const virtualizer = useVirtualizer({
     count: shown.length,
@@ -50,7 +51,7 @@ export function ActionTree({ forest, lines, selected, onSelect, runEnd, timeline
     follow.current = lines.cursor;
     if (at >= 0) virtualizer.scrollToIndex(at);
   }, [at, lines.cursor, virtualizer]);
-  useTreeKeys({ lines, at, onSelect });
+  useTreeKeys({ lines, at, onSelect, scroller });
   useTimelinePointer(scroller, timeline);
   const anchor = useAnchor(scroller, shown, LINE);
 
@@ -62,6 +63,7 @@ export function ActionTree({ forest, lines, selected, onSelect, runEnd, timeline
         role="treegrid"
         aria-label={timeline ? "Timeline of the actions" : "Actions"}
         aria-rowcount={shown.length + 1}
+        aria-activedescendant={at < 0 ? undefined : `${id}${at}`}
         tabIndex={0}
         data-testid="tree"
         data-synced={forest.synced}
@@ -76,15 +78,19 @@ export function ActionTree({ forest, lines, selected, onSelect, runEnd, timeline
             </span>
           ) : (
             <>
-              <span role="columnheader">Phase</span>
-              <span role="columnheader">Children</span>
+              <span role="columnheader" className={classes.phase}>
+                Phase
+              </span>
+              <span role="columnheader" className={classes.below}>
+                Children
+              </span>
               <span role="columnheader" className={classes.right} title="From start to end, without waiting">
                 Run time
               </span>
-              <span role="columnheader" className={classes.wide}>
+              <span role="columnheader" className={classes.started}>
                 Started
               </span>
-              <span role="columnheader" className={classes.wide}>
+              <span role="columnheader" className={classes.message}>
                 Message
               </span>
             </>
@@ -100,6 +106,7 @@ export function ActionTree({ forest, lines, selected, onSelect, runEnd, timeline
             return line ? (
               <ActionLine
                 key={item.key}
+                id={`${id}${item.index}`}
                 forest={forest}
                 line={line}
                 index={item.index}

@@ -6,14 +6,17 @@ interface Options {
   /** Which line the keyboard is at; -1 for none. */
   at: number;
   onSelect: (name: string) => void;
+  /** What has the focus while somebody walks through the tree, so that each line is read out. */
+  scroller: React.RefObject<HTMLElement | null>;
 }
 
 /** Walking through the tree by the keyboard. */
-export function useTreeKeys({ lines, at, onSelect }: Options): void {
+export function useTreeKeys({ lines, at, onSelect, scroller }: Options): void {
   const { shown } = lines;
   const goTo = (index: number): void => {
     const line = shown[Math.max(0, Math.min(shown.length - 1, index))];
     if (line) lines.setCursor(line.node.key);
+    scroller.current?.focus({ preventScroll: true });
   };
   const here = shown[at];
   const fold = (): void => {

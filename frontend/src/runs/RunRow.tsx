@@ -11,6 +11,8 @@ import type { RunRowData } from "./useRunList";
 
 interface Props {
   id: string;
+  /** Of the row in the document, for the table to point at. */
+  rowId: string;
   list: RunList<RunRowData>;
   index: number;
   top: number;
@@ -19,7 +21,7 @@ interface Props {
 }
 
 /** A run in the list. It is drawn again when it changed, and not with every other one. */
-export const RunRow = memo(function RunRow({ id, list, index, top, columns, isCursor }: Props) {
+export const RunRow = memo(function RunRow({ id, rowId, list, index, top, columns, isCursor }: Props) {
   const subscribe = useCallback((listener: () => void) => list.batch.listen(id, listener), [list, id]);
   const row = useSyncExternalStore(subscribe, () => list.get(id));
   const isGone = useSyncExternalStore(subscribe, () => list.isGone(id));
@@ -37,6 +39,8 @@ export const RunRow = memo(function RunRow({ id, list, index, top, columns, isCu
   return (
     <div
       role="row"
+      id={rowId}
+      aria-selected={isCursor}
       className={`${classes.row} ${isCursor ? classes.cursor : ""} ${isGone ? classes.gone : ""}`}
       style={{ transform: `translateY(${top}px)` }}
       aria-rowindex={index + 2}
@@ -50,7 +54,7 @@ export const RunRow = memo(function RunRow({ id, list, index, top, columns, isCu
       {columns.map((column) => (
         <span
           key={column.id}
-          role="cell"
+          role="gridcell"
           data-column={column.id}
           className={`${classes.cell} ${column.columnDef.meta?.right ? classes.right : ""}`}
         >

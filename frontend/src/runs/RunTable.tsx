@@ -1,6 +1,6 @@
 import { type ColumnVisibilityState, useTable } from "@tanstack/react-table";
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { useEffect, useLayoutEffect, useMemo, useRef } from "react";
+import { useEffect, useId, useLayoutEffect, useMemo, useRef } from "react";
 import { columns, features } from "./columns";
 import { RunRow } from "./RunRow";
 import classes from "./RunTable.module.css";
@@ -31,6 +31,7 @@ const NO_STATE_CHANGE = (): void => undefined;
 /** The runs, the newest first: only the rows in sight are drawn, and older ones come as they are reached. */
 export function RunTable({ list, place, view, isStale, visibility, cursor, onOlder, onReading }: Props) {
   const scroller = useRef<HTMLDivElement>(null);
+  const tableId = useId();
   const data = useMemo(() => view.ids.map((id) => ({ id })), [view.ids]);
   const table = useTable({
     features,
@@ -58,7 +59,10 @@ export function RunTable({ list, place, view, isStale, visibility, cursor, onOld
 
   const at = cursor ? view.ids.indexOf(cursor) : -1;
   useEffect(() => {
-    if (at >= 0) virtualizer.scrollToIndex(at);
+    if (at < 0) return;
+    virtualizer.scrollToIndex(at);
+    // What has the focus says at which row the keyboard is.
+    scroller.current?.focus({ preventScroll: true });
     // Only where the keyboard leads, and not where new runs push it.
     // eslint-disable-next-line react-hooks/exhaustive-deps
   }, [cursor]);
@@ -78,10 +82,11 @@ export function RunTable({ list, place, view, isStale, visibility, cursor, onOld
     <div
       ref={scroller}
       className={classes.scroller}
-      role="table"
+      role="grid"
       aria-label="Runs"
       aria-rowcount={view.hasOlder ? -1 : data.length + 1}
       aria-busy={isStale}
+      aria-activedescendant={at < 0 ? undefined : `${tableId}${at}`}
       tabIndex={0}
       data-testid="runs"
       style={{ "--columns": template } as React.CSSProperties}
@@ -117,6 +122,7 @@ export function RunTable({ list, place, view, isStale, visibility, cursor, onOld
           return id ? (
             <RunRow
               key={item.key}
+              rowId={`${tableId}${item.index}`}
               id={id}
               list={list}
               index={item.index}

@@ -18,11 +18,14 @@ interface Results {
 /**
  * What axe finds on a page that is serious, and the texts whose contrast it could not decide: that a text has
  * the colour of its background is among these. Signs that are no text are not.
+ *
+ * `within` is a selector: below the overlay of a dialog, which nobody sees, axe decides nothing.
  */
-export async function findings(page: Page): Promise<string[]> {
+export async function findings(page: Page, within = "body"): Promise<string[]> {
   await page.evaluate(AXE);
-  const { violations, incomplete } = await page.evaluate(() =>
-    (window as unknown as { axe: { run: () => Promise<Results> } }).axe.run(),
+  const { violations, incomplete } = await page.evaluate(
+    (selector) => (window as unknown as { axe: { run: (on: string) => Promise<Results> } }).axe.run(selector),
+    within,
   );
   const serious = violations.filter(({ impact }) => ["serious", "critical"].includes(impact));
   const undecided = incomplete

@@ -1,16 +1,16 @@
-import type { Page } from "playwright-core";
+import type { Locator } from "playwright-core";
 
 /**
  * Texts on the page that are too pale to be read, as WCAG computes contrast: below 4.5 to 1, or below 3 to 1
  * where they are large or a sign beside its words. Everything that is drawn counts: texts, what fields hold,
- * placeholders, generated content, disabled controls and what is scrolled out of sight. `within` is a selector.
+ * placeholders, generated content, disabled controls and what is scrolled out of sight.
  */
-export async function lowContrast(page: Page, within = "body"): Promise<string[]> {
-  return page.evaluate(measure, within);
+export async function lowContrast(within: Locator): Promise<string[]> {
+  return within.evaluate(measure);
 }
 
 /** Runs in the page. */
-function measure(within: string): string[] {
+function measure(within: Element): string[] {
   type Color = [red: number, green: number, blue: number, alpha: number];
   const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
   if (!canvas) throw new Error("there is no canvas");
@@ -84,7 +84,7 @@ function measure(within: string): string[] {
     return Number.parseFloat(getComputedStyle(element).fontSize) > 0;
   };
 
-  for (const element of document.querySelectorAll(`${within}, ${within} *`)) {
+  for (const element of [within, ...within.querySelectorAll("*")]) {
     if (["SCRIPT", "STYLE", "NOSCRIPT", "TITLE", "OPTION"].includes(element.tagName) || !isDrawn(element)) {
       continue;
     }
