@@ -1,7 +1,7 @@
 """Owns the wiring of a server: settings, repository, schema and routes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -37,7 +37,7 @@ from graph.telemetry import Telemetry
 from graph.throttle import Throttle
 from graph.trusted import TrustedDocuments, only_texts, read_documents
 from graph.webhook import Webhook
-from repo import ActionRepo, Permission, Supervisor, open_repository
+from repo import ActionRepo, DatabaseReadOnly, Permission, Supervisor, open_repository
 
 if TYPE_CHECKING:
     from graph.tracing import Tracing
@@ -272,17 +272,31 @@ async def livez(request: Request) -> Response:
 
 
 async def readyz(request: Request) -> Response:
-    """200 when the database answers and has the newest schema, else 503; 503 too once the server stops, and
-    while a background loop is not alive."""
+    """200 when the database can be read and written and has the newest schema, else 503; 503 too once the
+    server stops, and while a background loop is not alive."""
     if request.app.state.is_stopping():
         return PlainTextResponse("not ready: the server stops\n", 503)
     if failed := request.app.state.supervisor.failed:
         names = ", ".join(failed)
         return PlainTextResponse(f"not ready: ended by an error and started again: {names}\n", 503)
     try:
-        async with asyncio.timeout(_READY_WITHIN):
-            await request.app.state.repository.check()
+        await _in_time(request.app.state.repository.check())
     except Exception as error:  # whatever it is, the answer is "not ready"; the reason goes to the log
-        logger.warning("not ready", reason=f"{type(error).__name__}: {error}")
+        cause = error.__cause__ or error
+        logger.warning("not ready", reason=f"{type(cause).__name__}: {cause}".partition("\n")[0])
+        if isinstance(error, DatabaseReadOnly):
+            return PlainTextResponse("not ready: the database accepts no writes\n", 503)
         return PlainTextResponse("not ready: the database does not answer or has another schema\n", 503)
     return PlainTextResponse("ready\n")
+
+
+async def _in_time(check: Coroutine[Any, Any, None]) -> None:
+    """The check, or a TimeoutError. A connection that is dead takes some time more to be given up, for which
+    nobody waits."""
+    checking = asyncio.create_task(check)
+    checking.add_done_callback(lambda task: task.cancelled() or task.exception())
+    done, _ = await asyncio.wait({checking}, timeout=_READY_WITHIN)
+    if not done:
+        checking.cancel()
+        raise TimeoutError(f"the database did not answer within {_READY_WITHIN:g} s")
+    checking.result()

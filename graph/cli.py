@@ -87,7 +87,7 @@ def serve(host: Host = None, port: Port = None, workers: Workers = None) -> None
 def _migrate(settings: Settings) -> None:
     try:
         asyncio.run(repo.migrate(settings.database_url))
-    except repo.DatabaseUnavailable as error:
+    except (repo.DatabaseUnavailable, repo.UnsuitableDatabase) as error:
         fail(str(error))
 
 

@@ -17,6 +17,7 @@ from repo.database import Database, DatabaseFigures, parse_url, without_password
 from repo.errors import (
     ActionNotFound,
     Conflict,
+    DatabaseReadOnly,
     DatabaseUnavailable,
     EventNotFound,
     Forbidden,
@@ -34,7 +35,7 @@ from repo.hub import Hub
 from repo.identifiers import ActionIdentifier, RunIdentifier
 from repo.leases import Taken
 from repo.listing import ActionFilter, Attributes, LabelFilter, RunFilter
-from repo.migrate import SchemaOutdated, migrate
+from repo.migrate import SchemaOutdated, UnsuitableDatabase, migrate
 from repo.models import (
     MADE_OF,
     PARTS,
@@ -123,6 +124,7 @@ __all__ = [
     "Credential",
     "CredentialKind",
     "DatabaseFigures",
+    "DatabaseReadOnly",
     "DatabaseUnavailable",
     "Durations",
     "ErrorKind",
@@ -165,6 +167,7 @@ __all__ = [
     "TaskKey",
     "TaskSummary",
     "TriggerIdentifier",
+    "UnsuitableDatabase",
     "Verdict",
     "WatchFigures",
     "check_database_url",

@@ -421,9 +421,11 @@ class ActionRepo(Aborting, Summing, Credentials, Pruning):
         return self._database.figures
 
     async def check(self) -> None:
-        """Return where the database answers and its schema is the newest; raise otherwise."""
+        """Return where the database can be read and written and has the newest schema. Raises
+        DatabaseReadOnly where it can only be read, and something else otherwise."""
         async with self._database.read() as connection:
             await connection.run_sync(is_at_head)
+        await self._database.check()
 
     def _readable(self, action_ids: Iterable[ActionIdentifier]) -> dict[bytes, ActionIdentifier]:
         """Those of the actions that may be seen, by their keys."""

@@ -13,7 +13,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-import asyncpg
 import structlog
 from broadcaster import Broadcast, BroadcastBackend, Event
 from redis.asyncio import Redis
@@ -21,6 +20,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from repo.errors import InvalidArgument
+from repo.keepalive import TCP_OPTIONS
+from repo.postgres import Connector, one_host_each
 from repo.supervision import Supervisor
 
 logger = structlog.get_logger("rungraph.bus")
@@ -43,8 +44,9 @@ def check_broadcast_url(url: str) -> None:
 def _backend(url: str) -> "_ReconnectingBackend | None":
     """The backend for a URL; None where the library's own is right."""
     try:
-        parsed = urlsplit(url)
-        _ = parsed.port
+        for each in one_host_each(url):
+            parsed = urlsplit(each)
+            _ = parsed.port
     except ValueError:
         # A password with a slash in it ends up in the port, and from there it came into the log.
         raise InvalidArgument("the URL of the bus is not one: is its password percent-encoded?") from None
@@ -188,9 +190,7 @@ class PostgresBackend(_ReconnectingBackend):
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[None]:
-        settings = {"application_name": "rungraph-bus"}
-        url = self._url.replace("postgresql+asyncpg://", "postgresql://", 1)
-        link = await asyncpg.connect(url, timeout=_BEAT, command_timeout=_BEAT, server_settings=settings)
+        link = await Connector(self._url, {"application_name": "rungraph-bus"}, _BEAT).connect()
         self._lost = asyncio.Event()
         # One connection does one thing at a time: a bell must not meet a heartbeat on it.
         self._turn = asyncio.Lock()
@@ -235,7 +235,12 @@ class RedisBackend(_ReconnectingBackend):
         # No timeout on reading: silence is the rule. Whether the link lives is asked by PING. And no second
         # tries of the library's own, with which nobody would know that the link was lost.
         link = Redis.from_url(
-            self._url, socket_timeout=None, socket_connect_timeout=_BEAT, retry=Retry(NoBackoff(), 0)
+            self._url,
+            socket_timeout=None,
+            socket_connect_timeout=_BEAT,
+            socket_keepalive=True,
+            socket_keepalive_options=TCP_OPTIONS,
+            retry=Retry(NoBackoff(), 0),
         )
         try:
             async with link.pubsub() as bells:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import math
-import sqlite3
 from collections import OrderedDict
 from collections.abc import (
     AsyncIterator,
@@ -19,11 +18,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
-from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
 
-import asyncpg
 from sqlalchemy import (
     ARRAY,
     JSON,
@@ -52,8 +49,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, DontWrapMixin
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import ArgumentError, DontWrapMixin
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import QueuePool
@@ -62,10 +58,13 @@ from sqlalchemy.sql.elements import NamedColumn
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
-from repo.drivers import AWAY, Driver, Found, Postgres, Prepared, Run, Sqlite, StatementStopped
-from repo.errors import DatabaseUnavailable, InvalidArgument, TookTooLong
+from repo import sqlite as sqlite_file
+from repo.database_errors import invalidate_spoilt, is_repeatable, translated
+from repo.drivers import Driver, Found, Postgres, Prepared, Run, Sqlite
+from repo.errors import DatabaseReadOnly, DatabaseUnavailable, InvalidArgument
 from repo.incarnations import Incarnations
 from repo.positions import Incarnation, Position
+from repo.postgres import ANSWER_WITHIN, Connector, one_host_each, replace_silent
 from repo.rows import Column, Holds
 
 T = TypeVar("T")
@@ -75,29 +74,21 @@ Row = Mapping[str, Any]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _WRITES = "rungraph_writes"
-_DEADLOCK_CODES = {"40P01", "40001"}
 _ATTEMPTS_AT_A_WRITE = 3
-_CONNECT_WITHIN = 3.0
-"""Seconds that PostgreSQL has to take a connection. One that stops may take it, and say no more."""
 _WAIT_FOR_A_CONNECTION = 10.0
 """Seconds that a call waits for others to give their connection back."""
 _WAIT_FOR_A_WRITER = 30.0
 """Seconds that SQLite waits for a lock of another process."""
-_READS_END_WITHIN = 5.0
-"""Seconds that reads have to end before their connections are closed."""
+_FINISH_WITHIN = 2.5
+"""Seconds that reads and writes have to finish before their connections are closed."""
+_DISPOSE_WITHIN = 0.5
+"""Seconds that the connections for writes have to say goodbye."""
 _THREADS = 4
 """Reads of SQLite at a time."""
 _ROWS_AT_ONCE = 1000
 """Rows that one statement writes."""
 _MOST_PREPARED = 500
 """Statements that are kept as they were written."""
-_AWAY_CLASSES = ("08", "53", "57P")
-"""Classes of PostgreSQL's error codes: the connection broke, something ran out, an operator intervened."""
-_AWAY = "the database is not available at the moment; the call may be repeated"
-_CANCELLED = "57014"
-"""PostgreSQL's error code of a statement that took longer than `statement_timeout`."""
-_TOO_LONG = "a statement took too long and was broken off; the call may be repeated"
-_SQLITE_AWAY_CODES = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 
 
 class Unstorable(DontWrapMixin, InvalidArgument):
@@ -365,10 +356,11 @@ def _(element: database_now, compiler: SQLCompiler, **kw: Any) -> str:
 
 
 def parse_url(url: str) -> URL:
-    """The URL with the driver that is used for it. Raises InvalidArgument for what is not supported."""
+    """The URL with the driver that is used for it, and with the first host where it names several. Raises
+    InvalidArgument for what is not supported."""
     try:
-        parsed = make_url(url)
-    except ArgumentError:
+        parsed, *_ = [make_url(each) for each in one_host_each(url)]
+    except (ArgumentError, ValueError):
         # The message of the library repeats the URL, which may hold a password.
         raise InvalidArgument("the database URL is not a URL") from None
     match parsed.drivername:
@@ -384,38 +376,19 @@ def parse_url(url: str) -> URL:
 def without_password(url: str) -> str:
     """The URL of a database as it may be shown, without its options, which may hold a password too. Raises
     InvalidArgument as check_database_url does."""
-    shown = parse_url(url).set(drivername=url.partition(":")[0], query={})
-    return shown.render_as_string(hide_password=True)
-
-
-@contextmanager
-def _saying_when_away() -> Iterator[None]:
-    """Raise DatabaseUnavailable for what is no fault of a statement's, TookTooLong where one was stopped."""
-    try:
-        yield
-    except (asyncpg.QueryCanceledError, StatementStopped) as error:
-        raise TookTooLong(_TOO_LONG) from error
-    except (OSError, PoolTimeout, *AWAY) as error:
-        raise DatabaseUnavailable(_AWAY) from error
-    except asyncpg.PostgresError as error:
-        if (error.sqlstate or "").startswith(_AWAY_CLASSES):
-            raise DatabaseUnavailable(_AWAY) from error
-        raise
-    except sqlite3.Error as error:
-        number = getattr(error, "sqlite_errorcode", None)
-        if number == sqlite3.SQLITE_INTERRUPT:
-            raise TookTooLong(_TOO_LONG) from error
-        if number in _SQLITE_AWAY_CODES:
-            raise DatabaseUnavailable(_AWAY) from error
-        raise
-    except DBAPIError as error:
-        code = getattr(error.orig, "sqlstate", None) or ""
-        number = getattr(error.orig, "sqlite_errorcode", None)
-        if error.connection_invalidated or code.startswith(_AWAY_CLASSES) or number in _SQLITE_AWAY_CODES:
-            raise DatabaseUnavailable(_AWAY) from error
-        if code == _CANCELLED or number == sqlite3.SQLITE_INTERRUPT:
-            raise TookTooLong(_TOO_LONG) from error
-        raise
+    scheme = url.partition(":")[0]
+    parse_url(url)
+    first, *others = [
+        make_url(each).set(drivername=scheme, query={}).render_as_string(hide_password=True)
+        for each in one_host_each(url)
+    ]
+    if not others:
+        return first
+    before, at, _ = first.rpartition("@")
+    hosts = [shown.rpartition("@")[2].removeprefix(f"{scheme}://") for shown in (first, *others)]
+    name = hosts[0].partition("/")[2]
+    start = f"{before}{at}" or f"{scheme}://"
+    return f"{start}{','.join(host.partition('/')[0] for host in hosts)}/{name}"
 
 
 _HOLDS: tuple[tuple[type[TypeEngine[Any]], Holds], ...] = (
@@ -501,33 +474,34 @@ class Database:
         options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 0, "json_serializer": _dumps}
         options["hide_parameters"] = True  # else the text of an error holds what a client sent
         options["pool_timeout"] = _WAIT_FOR_A_CONNECTION
-        # How the driver connects, for the pool of the engine and for our own.
-        connect: dict[str, Any] = {}
+        self._connector: Connector | None = None
         if self.is_sqlite:
             options["connect_args"] = {"timeout": _WAIT_FOR_A_WRITER}
         else:
-            options["pool_pre_ping"] = True
             settings = {"application_name": "rungraph", "timezone": "UTC", "jit": "off"}
             if statement_timeout:
                 settings["statement_timeout"] = str(math.ceil(statement_timeout * 1000))
-            # The driver reads the URL itself, options of TLS and all, as it does that of the bus.
-            text = parsed.set(drivername="postgresql").render_as_string(hide_password=False)
-            connect = {"dsn": text, "timeout": _CONNECT_WITHIN, "server_settings": settings}
-            options["async_creator"] = partial(asyncpg.connect, **connect)
+            # PostgreSQL ends a statement itself, unless it is not there any more.
+            answers_within = statement_timeout + ANSWER_WITHIN if statement_timeout else None
+            self._connector = Connector(url, settings, answers_within)
+            options["async_creator"] = self._connector.connect
         self._statement_timeout = statement_timeout
         self.engine = create_async_engine(parsed, **options)
-        self._driver = self._make_driver(parsed, pool_size, connect)
+        self._driver = self._make_driver(parsed, pool_size)
         # Whoever watches does not wait behind those who ask.
-        self._looker = self._make_driver(parsed, 2, connect)
+        self._looker = self._make_driver(parsed, 2)
+        self._last_write_failed = False
         self._prepared: OrderedDict[Hashable, Prepared] = OrderedDict()
         self._incarnations = Incarnations(self.is_sqlite)
         if self.is_sqlite:
-            event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
+            event.listen(self.engine.sync_engine, "connect", sqlite_file.prepare)
             event.listen(self.engine.sync_engine, "begin", _begin_sqlite)
             self._reader = self.engine
         else:
+            replace_silent(self.engine.sync_engine)
             self._reader = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._writer = self.engine.execution_options(**{_WRITES: True})
+        event.listen(self.engine.sync_engine, "handle_error", invalidate_spoilt)
 
     @property
     def connections_in_use(self) -> int:
@@ -550,15 +524,15 @@ class Database:
         )
 
     async def try_file(self) -> None:
-        """Raise sqlite3.Error where the file of SQLite cannot be opened; aiosqlite, when it fails to,
-        may still be at it after its event loop is closed."""
+        """Raise sqlite3.Error or OSError where the file of SQLite cannot be opened or locked; aiosqlite, when
+        it fails to, may still be at it after its event loop is closed."""
         path = self.engine.url.database
         if self.is_sqlite and path is not None and not path.startswith("file:"):
-            await asyncio.to_thread(lambda: sqlite3.connect(path).close())
+            await asyncio.to_thread(sqlite_file.try_file, path)
 
-    def _make_driver(self, parsed: URL, pool_size: int, connect: dict[str, Any]) -> Driver:
-        if not self.is_sqlite:
-            return Postgres(pool_size, _WAIT_FOR_A_CONNECTION, connect)
+    def _make_driver(self, parsed: URL, pool_size: int) -> Driver:
+        if self._connector is not None:
+            return Postgres(pool_size, _WAIT_FOR_A_CONNECTION, self._connector)
         positional, options = self.engine.dialect.create_connect_args(parsed)
         own = {"timeout": _WAIT_FOR_A_WRITER, "uri": options.get("uri", False)}
         return Sqlite(positional[0], own, min(pool_size, _THREADS), self._statement_timeout)
@@ -567,7 +541,7 @@ class Database:
         """The rows of the statement that `make` makes, with these values for its parameters, as it sees
         what is committed when it begins. `key` stands for the statement, which is written only once."""
         prepared = self._prepare(key, make, values)
-        with _saying_when_away():
+        with translated():
             return Found(prepared, await self._driver.run(prepared.text, prepared.arguments(values)))
 
     def _prepare(self, key: Hashable, make: Callable[[], Select[Any]], values: Mapping[str, Any]) -> Prepared:
@@ -616,7 +590,7 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A connection on which each statement sees what is committed when it begins."""
-        with _saying_when_away(), self._note_read(), self._note_call():
+        with translated(), self._note_read(), self._note_call():
             async with self._reader.connect() as connection, self._limit(connection):
                 yield connection
 
@@ -645,7 +619,7 @@ class Database:
     async def snapshot(self, last: Position | None = None) -> AsyncIterator["Moment"]:
         """The database at one moment. Where it has gone back behind the `last` position that was read here,
         without another incarnation, it was restored in a way that nothing else tells: one begins."""
-        with _saying_when_away(), self._note_read():
+        with translated(), self._note_read():
             while True:
                 async with self._looker.moment() as run:
                     position = await self._incarnations.position(run)
@@ -706,9 +680,14 @@ class Database:
         writing.add_done_callback(self._written)
 
     async def _transact(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        result = await self._commit(work)
+        self.on_commit()
+        return result
+
+    async def _commit(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         for attempt in range(1, _ATTEMPTS_AT_A_WRITE + 1):
             try:
-                with _saying_when_away(), self._note_call():
+                with translated(), self._note_call():
                     async with self._turn, self._writer.connect() as connection:
                         if not self._incarnations.is_checked(connection):
                             async with connection.begin():
@@ -716,13 +695,46 @@ class Database:
                             self._incarnations.note_checked(connection)
                         async with connection.begin():
                             result = await work(connection)
-                break
-            except DBAPIError as error:
-                code = getattr(error.orig, "sqlstate", None)
-                if code not in _DEADLOCK_CODES or attempt == _ATTEMPTS_AT_A_WRITE:
+            except Exception as error:
+                cause = error.__cause__ or error
+                self._last_write_failed = isinstance(error, DatabaseUnavailable)
+                if isinstance(error, DatabaseReadOnly) and attempt == 1 and self._may_be_writable():
+                    await self._renew()
+                    continue
+                if not is_repeatable(cause) or attempt == _ATTEMPTS_AT_A_WRITE:
                     raise
-        self.on_commit()
-        return result
+            else:
+                self._last_write_failed = False
+                return result
+        raise AssertionError("the last attempt returns or raises")
+
+    def _may_be_writable(self) -> bool:
+        return not self.is_sqlite or sqlite_file.can_write(str(self.engine.url.database))
+
+    async def _renew(self) -> None:
+        """Use none of the connections again: after a failover they lead to what was the primary, and to a
+        file of SQLite that could not be written when it was opened."""
+        self._driver.renew()
+        self._looker.renew()
+        if self.is_sqlite:
+            await self.engine.dispose()
+
+    async def check(self) -> None:
+        """Return where reads and writes can be done. Raises DatabaseUnavailable, or DatabaseReadOnly where
+        writes cannot."""
+        with translated():
+            await self._driver.run("SELECT 1")
+        if not self._may_be_writable():
+            raise DatabaseReadOnly("the file of SQLite cannot be written by this user")
+        if self._last_write_failed or not self.is_sqlite:
+            await self._commit(self._try_to_write)
+
+    async def _try_to_write(self, connection: AsyncConnection) -> None:
+        # It changes no row, and is refused where none may be changed.
+        await connection.execute(text("UPDATE removal_horizon SET transaction_id = 0 WHERE false"))
+        if self._last_write_failed:
+            # A transaction with a number of its own is written to the log.
+            await connection.execute(select(this_transaction()))
 
     def _written(self, writing: asyncio.Task[Any]) -> None:
         self._writing.discard(writing)
@@ -730,18 +742,29 @@ class Database:
             writing.exception()  # was told to the caller, or to nobody where the caller went away
 
     async def close(self) -> None:
-        """Close every connection, after the last write, and after reads whose result nobody waits for any
-        more: their connections would be left open."""
-        while self._writing:
-            await asyncio.gather(*self._writing, return_exceptions=True)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_READS_END_WITHIN):
-                while self._reads:
-                    self._no_reads.clear()
-                    await self._no_reads.wait()
+        """Close every connection, after the last read and write. With PostgreSQL these have a short time
+        only: a connection that is dead would hold up the end."""
+        ending = asyncio.create_task(self._finish())
+        await asyncio.wait({ending}, timeout=None if self.is_sqlite else _FINISH_WITHIN)
+        ending.cancel()
         await self._driver.close()
         await self._looker.close()
+        if self._connector is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_DISPOSE_WITHIN):
+                    await self.engine.dispose()
+            self._connector.close()
+            await asyncio.gather(*self._writing, return_exceptions=True)
         await self.engine.dispose()
+
+    async def _finish(self) -> None:
+        """Wait for reads and writes; for reads also where nobody waits for their result any more, since their
+        connections would be left open."""
+        while self._writing:
+            await asyncio.wait(self._writing)
+        while self._reads:
+            self._no_reads.clear()
+            await self._no_reads.wait()
 
     def having_keys(
         self, statement: Select[Any], column: NamedColumn[Any], keys: Iterable[Any]
@@ -879,14 +902,6 @@ def _interrupt(driver: Any) -> None:
     """End what a connection of aiosqlite is at; one that is closed is at nothing."""
     with suppress(ValueError):
         driver._conn.interrupt()
-
-
-def _prepare_sqlite(connection: Any, record: object) -> None:
-    connection.isolation_level = None  # transactions are begun by _begin_sqlite, not by the driver
-    cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
 
 
 def _begin_sqlite(connection: Connection) -> None:

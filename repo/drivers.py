@@ -8,6 +8,7 @@ for every step of it.
 import asyncio
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ import asyncpg
 from sqlalchemy import Dialect, Select
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from repo.postgres import ANSWER_WITHIN, CONNECTION_LOST, PING, PING_AFTER, Connector
 from repo.rows import Column, Decode, Holds, Layout, Rows
 
 T = TypeVar("T")
@@ -27,17 +29,8 @@ T = TypeVar("T")
 _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _STOP_AGAIN_AFTER = 0.05
 """Seconds after which a statement of SQLite that is to stop, and goes on, is told so again."""
-_CLOSE_WITHIN = 5.0
+_CLOSE_WITHIN = 1.0
 """Seconds that connections have to say goodbye."""
-
-AWAY = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    asyncpg.CannotConnectNowError,
-)
-"""What the driver of PostgreSQL raises where it is not the statement's fault. One is an error of its own: on
-a connection that was told goodbye while nobody used it, and is not closed yet."""
 
 
 class StatementStopped(Exception):
@@ -151,6 +144,9 @@ class Driver(Protocol):
     def waiting(self) -> int:
         """How many calls wait for one."""
 
+    def renew(self) -> None:
+        """Replace the connections before they are used again."""
+
     async def close(self) -> None:
         """Close every connection."""
 
@@ -161,31 +157,33 @@ class Postgres:
     A pool of the driver's own costs as much as a small read, for what reads do not need.
     """
 
-    def __init__(self, size: int, patience: float, options: dict[str, Any]) -> None:
-        """`patience` is how many seconds a read waits for a connection; `options` are asyncpg's."""
+    def __init__(self, size: int, patience: float, connector: Connector) -> None:
+        """`patience` is how many seconds a read waits for a connection."""
         self.size = size
         self._patience = patience
-        self._options = options
-        self._idle: list[asyncpg.Connection] = []
+        self._connector = connector
+        # Each with the time at which it answered last; the last one is the latest.
+        self._idle: list[tuple[asyncpg.Connection, float]] = []
         self._open: set[asyncpg.Connection] = set()
+        self._cancelled: set[asyncio.Task[None]] = set()
         self._connecting = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     @property
     def in_use(self) -> int:
-        return len(self._open) - len(self._idle)
+        return max(0, len(self._open) - len(self._idle) - len(self._cancelled))
 
     @property
     def waiting(self) -> int:
         return sum(not waiter.done() for waiter in self._waiting)
 
     async def run(self, text: str, arguments: tuple[Any, ...] = ()) -> Sequence[Sequence[Any]]:
+        connection = self._take_recent() or await self._take()
         try:
-            return await self._fetch(self._idle.pop() if self._idle else await self._take(), text, arguments)
-        except AWAY:
-            # A connection may have been lost while nobody used it; another one is new.
-            while self._idle:
-                self._drop(self._idle.pop())
+            return await self._fetch(connection, text, arguments)
+        except CONNECTION_LOST:
+            # It may have been lost while nobody used it, and others with it; a new one is not.
+            self._drop_idle()
             return await self._fetch(await self._take(), text, arguments)
 
     async def _fetch(
@@ -193,9 +191,17 @@ class Postgres:
     ) -> Sequence[Any]:
         try:
             found: Sequence[Any] = await connection.fetch(text, *arguments)
-        finally:
-            # Of a read that was cancelled, the driver ends the statement before it runs another one.
+        except asyncio.CancelledError:
+            self._give_back_later(connection)
+            raise
+        except TimeoutError:
+            self._drop(connection)
+            self._wake()
+            raise
+        except BaseException:
             self._give_back(connection)
+            raise
+        self._give_back(connection)
         return found
 
     @asynccontextmanager
@@ -219,50 +225,115 @@ class Postgres:
     async def _begin(self) -> asyncpg.Connection:
         """A connection in a transaction."""
         for is_last in (False, True):
-            connection = self._idle.pop() if self._idle else await self._take()
+            connection = self._idle.pop()[0] if self._idle else await self._take()
             try:
-                await connection.execute(_BEGIN)
+                await connection.execute(_BEGIN, timeout=ANSWER_WITHIN)
             except BaseException as error:
                 self._drop(connection)
                 self._wake()
-                if is_last or not isinstance(error, AWAY):
+                if is_last or not isinstance(error, (TimeoutError, *CONNECTION_LOST)):
                     raise
                 # It may have been lost while nobody used it, and others with it; a new one is not.
-                while self._idle:
-                    self._drop(self._idle.pop())
+                self._drop_idle()
             else:
                 return connection
         raise AssertionError("the last attempt raises")
 
     def _give_back(self, connection: asyncpg.Connection) -> None:
-        if connection.is_closed():
+        if connection.is_closed() or connection not in self._open:
             self._drop(connection)
-        elif connection in self._open:
-            self._idle.append(connection)
+        else:
+            self._idle.append((connection, time.monotonic()))
         self._wake()
 
+    def _give_back_later(self, connection: asyncpg.Connection) -> None:
+        """Give it back once the driver has ended its statement, which was cancelled."""
+
+        async def wait() -> None:
+            is_alive = False
+            try:
+                is_alive = await self._answers(connection)
+            finally:
+                if not is_alive:
+                    self._drop(connection)
+
+        def give_back(waiting: asyncio.Task[None]) -> None:
+            self._cancelled.discard(waiting)
+            self._give_back(connection)
+
+        waiting = asyncio.create_task(wait())
+        self._cancelled.add(waiting)
+        waiting.add_done_callback(give_back)
+
+    async def _answers(self, connection: asyncpg.Connection) -> bool:
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN):
+                await connection.execute(PING)
+        except (OSError, asyncpg.PostgresError, *CONNECTION_LOST):
+            return False
+        return True
+
+    def _take_recent(self) -> asyncpg.Connection | None:
+        """An idle connection that has just answered, so that it need not be asked."""
+        if not self._idle or time.monotonic() - self._idle[-1][1] > PING_AFTER:
+            return None
+        return self._idle.pop()[0]
+
     async def _take(self) -> asyncpg.Connection:
-        """A connection, once there is one."""
+        """A connection that answers, once there is one."""
         async with asyncio.timeout(self._patience):
-            while len(self._open) + self._connecting >= self.size and not self._idle:
-                waiter = asyncio.get_running_loop().create_future()
-                self._waiting.append(waiter)
-                try:
-                    await waiter
-                except BaseException:
-                    if waiter.done() and not waiter.cancelled():
-                        self._wake()  # it was this one's turn, and it goes
-                    raise
-        if self._idle:
-            return self._idle.pop()
+            while True:
+                if recent := self._take_recent():
+                    return recent
+                if self._idle:
+                    if connection := await self._take_idle():
+                        return connection
+                elif len(self._open) + self._connecting < self.size:
+                    break
+                else:
+                    await self._wait_for_turn()
         self._connecting += 1
         try:
-            connection = await asyncpg.connect(**self._options)
+            connection = await self._connector.connect()
             self._open.add(connection)
         finally:
             self._connecting -= 1
             self._wake()
         return connection
+
+    async def _take_idle(self) -> asyncpg.Connection | None:
+        """The latest of the idle connections, if it answers; else none of them does."""
+        connection, _ = self._idle.pop()
+        is_alive = False
+        try:
+            is_alive = await self._answers(connection)
+        finally:
+            if not is_alive:
+                self._drop(connection)
+                self._wake()
+        if is_alive:
+            return connection
+        self._drop_idle()
+        return None
+
+    async def _wait_for_turn(self) -> None:
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        try:
+            await waiter
+        except BaseException:
+            if waiter.done() and not waiter.cancelled():
+                self._wake()  # it was this one's turn, and it goes
+            raise
+
+    def renew(self) -> None:
+        """Use none of the connections again: the server is no longer the right one."""
+        self._drop_idle()
+        self._open.clear()
+
+    def _drop_idle(self) -> None:
+        while self._idle:
+            self._drop(self._idle.pop()[0])
 
     def _drop(self, connection: asyncpg.Connection) -> None:
         self._open.discard(connection)
@@ -277,6 +348,8 @@ class Postgres:
                 return
 
     async def close(self) -> None:
+        for waiting in list(self._cancelled):
+            waiting.cancel()
         closing = [connection.close(timeout=_CLOSE_WITHIN) for connection in self._open]
         await asyncio.gather(*closing, return_exceptions=True)
         self._open.clear()
@@ -332,6 +405,8 @@ class Sqlite:
         self._turn = asyncio.Lock()
         self._own = threading.local()
         self._connections: list[sqlite3.Connection] = []
+        self._busy: set[sqlite3.Connection] = set()
+        self._lock = threading.Lock()
         self._calls = 0
 
     @property
@@ -374,21 +449,39 @@ class Sqlite:
             self._calls -= 1
 
     def _run(self, statement: _Statement, text: str, arguments: tuple[Any, ...]) -> Sequence[Sequence[Any]]:
-        connection = getattr(self._own, "connection", None)
-        if connection is None:
-            connection = sqlite3.connect(self._path, check_same_thread=False, **self._options)
-            connection.isolation_level = None
-            connection.execute("PRAGMA query_only=ON")
-            self._own.connection = connection
-            self._connections.append(connection)
-        if text == "ROLLBACK" and not connection.in_transaction:
-            return []
-        statement.begin(connection)
+        connection = self._take()
         try:
-            rows: list[Sequence[Any]] = connection.execute(text, arguments).fetchall()
+            if text == "ROLLBACK" and not connection.in_transaction:
+                return []
+            statement.begin(connection)
+            try:
+                rows: list[Sequence[Any]] = connection.execute(text, arguments).fetchall()
+            finally:
+                statement.end()
         finally:
-            statement.end()
+            with self._lock:
+                self._busy.discard(connection)
         return rows
+
+    def _take(self) -> sqlite3.Connection:
+        """The connection of this thread, which is not closed while it is busy."""
+        with self._lock:
+            connection: sqlite3.Connection | None = getattr(self._own, "connection", None)
+            if connection is None or connection not in self._connections:
+                connection = sqlite3.connect(self._path, check_same_thread=False, **self._options)
+                connection.isolation_level = None
+                connection.execute("PRAGMA query_only=ON")
+                self._own.connection = connection
+                self._connections.append(connection)
+            self._busy.add(connection)
+        return connection
+
+    def renew(self) -> None:
+        with self._lock:
+            for connection in list(self._connections):
+                if connection not in self._busy and not connection.in_transaction:
+                    self._connections.remove(connection)
+                    connection.close()
 
     async def close(self) -> None:
         for threads in (self._threads, self._thread):

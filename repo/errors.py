@@ -9,6 +9,7 @@ RepoError                 INTERNAL_SERVER_ERROR
 ├ Forbidden               FORBIDDEN
 ├ TookTooLong             TIMEOUT
 ├ DatabaseUnavailable     SERVICE_UNAVAILABLE
+│ └ DatabaseReadOnly
 └ InvalidArgument         BAD_USER_INPUT
   └ InvalidCursor
 """
@@ -73,6 +74,11 @@ class DatabaseUnavailable(RepoError):
     may be unknown; all of them may be repeated."""
 
     code = "SERVICE_UNAVAILABLE"
+
+
+class DatabaseReadOnly(DatabaseUnavailable):
+    """The database accepts no writes at the moment, and nothing of this one was kept: the server is a standby
+    or read-only, or the file of SQLite cannot be written."""
 
 
 class InvalidArgument(RepoError):

@@ -16,12 +16,10 @@ from sqlalchemy.exc import DBAPIError
 
 from repo.bus import Bus
 from repo.database import Database, constant, database_now, without_password
-from repo.migrate import head, is_newer, revision
+from repo.migrate import head, is_newer, revision, unsuitable
 from repo.phases import AbortState
 from repo.tables import action_events, actions, is_unconfirmed, removal_horizon
 
-OLDEST = 14
-"""The oldest major version of PostgreSQL."""
 _WITHIN = 10.0
 """Seconds that a check may take."""
 _HEARD_WITHIN = 1.0
@@ -190,15 +188,17 @@ def _of_file(path: Path, mode: str | None) -> Finding:
 
 
 async def _server(database: Database) -> Finding:
-    async with database.read() as connection:
-        number = int(await connection.scalar(text("SHOW server_version_num")) or 0)
-        encoding = await connection.scalar(text("SHOW server_encoding"))
-    version = f"PostgreSQL {number // 10_000}.{number % 10_000}"
-    if number < OLDEST * 10_000:
-        return failure("server", f"{version} is too old: {OLDEST} is the oldest that works")
-    if encoding != "UTF8":
-        return failure("server", f"its encoding is {encoding}: make a database with ENCODING 'UTF8'")
-    return ok("server", f"{version}, UTF-8")
+    async with database.engine.connect() as connection:
+        if reason := await unsuitable(connection):
+            return failure("server", reason)
+        version = await connection.scalar(text("SHOW server_version"))
+        is_read_only = await connection.scalar(text("SHOW transaction_read_only"))
+    if is_read_only == "on":
+        return failure(
+            "server",
+            f"PostgreSQL {version} accepts no writes: name the primary, or end default_transaction_read_only",
+        )
+    return ok("server", f"PostgreSQL {version}, UTF-8")
 
 
 async def _pooler(database: Database) -> Finding:

@@ -6,6 +6,7 @@ they are replaced.
 
 import asyncio
 import random
+import sqlite3
 import time
 from contextlib import aclosing
 from functools import cache
@@ -22,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from repo import restored
 from repo.database import Database, without_password
+from repo.database_errors import Meaning, meaning_of
 from repo.errors import DatabaseUnavailable
 
 logger = structlog.get_logger("rungraph.migrate")
@@ -35,6 +37,14 @@ _PATIENCE = 60.0
 _LONGEST_PAUSE = 5.0
 """Seconds until it is tried again, at the most."""
 _LOCK_NOT_AVAILABLE = "55P03"
+
+
+OLDEST = 14
+"""The oldest major version of PostgreSQL."""
+
+
+class UnsuitableDatabase(Exception):
+    """The database will never do, such as for its encoding."""
 
 
 class SchemaOutdated(Exception):
@@ -84,22 +94,43 @@ def _upgrade(connection: Connection) -> None:
 
 async def migrate(url: str) -> None:
     """Bring the database to the newest schema, in one transaction. One that is at a later version's stays as
-    it is. Any number of processes may call this at once: one works, the others wait and find nothing to do.
-    Raises DatabaseUnavailable."""
-    database = Database(url, pool_size=1)
+    it is, and so is one that has this version's and cannot be written. Any number of processes may call this
+    at once: one works, the others wait and find nothing to do. Raises DatabaseUnavailable, and
+    UnsuitableDatabase."""
+    database, name = Database(url, pool_size=1), without_password(url)
     try:
         try:
             await database.try_file()
             connection = await database.engine.connect().start()
         except Exception as error:  # the drivers have no common class for it, nor is all of it wrapped
             reason = str(error).partition("\n")[0]
-            raise DatabaseUnavailable(
-                f"the database {without_password(url)} cannot be opened: {reason}"
-            ) from error
+            raise DatabaseUnavailable(f"the database {name} cannot be opened: {reason}") from error
         async with aclosing(connection):
-            await _migrate_patiently(database, connection)
+            if not database.is_sqlite and (why := await unsuitable(connection)):
+                raise UnsuitableDatabase(f"the database {name} cannot be used: {why}")
+            try:
+                await _migrate_patiently(database, connection)
+            except (DBAPIError, sqlite3.Error) as error:
+                if meaning_of(error) is None:
+                    raise
+                reason = str(error.orig if isinstance(error, DBAPIError) else error).partition("\n")[0]
+                raise DatabaseUnavailable(f"the database {name} cannot be migrated: {reason}") from error
     finally:
         await database.close()
+
+
+async def unsuitable(connection: AsyncConnection) -> str | None:
+    """Why a server of PostgreSQL, or the database in it, will never do; None where it will."""
+    number = int(await connection.scalar(text("SHOW server_version_num")) or 0)
+    encoding = await connection.scalar(text("SHOW server_encoding"))
+    await connection.rollback()
+    if number < OLDEST * 10_000:
+        return (
+            f"PostgreSQL {number // 10_000}.{number % 10_000} is too old: {OLDEST} is the oldest that works"
+        )
+    if encoding != "UTF8":
+        return f"its encoding is {encoding}: make a database with ENCODING 'UTF8'"
+    return None
 
 
 async def _migrate_patiently(database: Database, connection: AsyncConnection) -> None:
@@ -110,6 +141,9 @@ async def _migrate_patiently(database: Database, connection: AsyncConnection) ->
                 await _migrate(database, connection)
             return
         except DBAPIError as error:
+            if meaning_of(error) is Meaning.READ_ONLY:
+                await _check_read_only(connection, error)
+                return
             if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
                 raise
             if time.monotonic() > given_up_at:
@@ -120,6 +154,17 @@ async def _migrate_patiently(database: Database, connection: AsyncConnection) ->
         logger.warning("cannot change the schema yet: others are at a table")
         await asyncio.sleep(random.uniform(pause / 2, pause))
         pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+async def _check_read_only(connection: AsyncConnection, error: DBAPIError) -> None:
+    """Let a server start that can only read for now. Raises DatabaseUnavailable if the schema is another."""
+    reason = str(error.orig).partition("\n")[0]
+    try:
+        async with connection.begin():
+            await connection.run_sync(is_at_head)
+    except SchemaOutdated as outdated:
+        raise DatabaseUnavailable(f"the database accepts no writes ({reason}), and {outdated}") from error
+    logger.warning("the database accepts no writes: the server is not ready until it does", reason=reason)
 
 
 async def _migrate(database: Database, connection: AsyncConnection) -> None:

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 from starlette.applications import Starlette
 
 import repo.bus
-import repo.database
+import repo.postgres
 from graph.app import create_app
 from graph.settings import Settings
 from repo import ActionRepo, open_repository
@@ -37,7 +37,7 @@ def settings_of_the_developer_do_not_count(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.fixture(autouse=True)
 def a_connection_is_made_also_where_the_machine_stalls(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(repo.database, "_CONNECT_WITHIN", 10.0)
+    monkeypatch.setattr(repo.postgres, "CONNECT_WITHIN", 10.0)
 
 
 @pytest.fixture(autouse=True)

@@ -61,11 +61,11 @@ ROOMS = {
     # The bus has connections of its own, and is the only one that knows the broadcaster.
     "repo.bus": Room(
         libraries=frozenset({"asyncpg", "broadcaster", "redis", "structlog"}),
-        modules=frozenset({"repo.errors", "repo.supervision"}),
+        modules=frozenset({"repo.errors", "repo.keepalive", "repo.postgres", "repo.supervision"}),
     ),
     # What a driver gives is read here, and what its errors mean is known there.
     **dict.fromkeys(
-        ("repo.database", "repo.drivers"),
+        ("repo.database", "repo.database_errors", "repo.drivers", "repo.postgres"),
         Room(libraries=frozenset({"asyncpg", "sqlalchemy"}), packages=frozenset({"repo"})),
     ),
     "graph": GRAPH,

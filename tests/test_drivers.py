@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from sqlalchemy.engine import make_url
 
 from repo import ActionPhase, ActionRepo
 from repo.database import Database
-from repo.drivers import AWAY, Postgres
+from repo.drivers import Postgres
+from repo.postgres import CONNECTION_LOST, Connector
 from tests.making import action, make_run
 
 SECONDS = 20
@@ -19,9 +19,7 @@ ONLY_POSTGRESQL = pytest.mark.parametrize("databases", ["postgresql"], indirect=
 @asynccontextmanager
 async def driver(url: str, size: int, patience: float = SECONDS) -> AsyncIterator[Postgres]:
     """Connections for reads to a database of PostgreSQL."""
-    parsed = make_url(url)
-    options = {name: getattr(parsed, name) for name in ("host", "port", "password", "database")}
-    made = Postgres(size, patience, {**options, "user": parsed.username})
+    made = Postgres(size, patience, Connector(url, {}))
     try:
         async with asyncio.timeout(SECONDS):
             yield made
@@ -89,7 +87,7 @@ async def test_a_connection_that_was_lost_meanwhile_is_replaced(database_url: st
                 await asyncio.sleep(0.1)
                 await run("SELECT 1")
 
-        with pytest.raises(AWAY):
+        with pytest.raises(CONNECTION_LOST):
             await lose_it_meanwhile()
         assert await reading.run("SELECT 1")
         assert reading.in_use == 0
