@@ -16,6 +16,7 @@ class Proxy:
         self._target = target
         self._flowing = asyncio.Event()
         self._flowing.set()
+        self._stranded: list[asyncio.Event] = []
         self._refusing = False
         self._connecting = asyncio.Event()
         self._connecting.set()
@@ -28,6 +29,20 @@ class Proxy:
     def flow(self) -> None:
         """Forward again, also what was held back meanwhile."""
         self._flowing.set()
+
+    def strand(self) -> None:
+        """The links that there are stay dead for good, and nobody is told; new ones work."""
+        self._flowing.clear()
+        self._stranded.append(self._flowing)
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+
+    def end(self) -> None:
+        """Break all connections, also those that are dead."""
+        self.flow()
+        for stranded in self._stranded:
+            stranded.set()
+        self.cut()
 
     def refuse(self, refusing: bool = True) -> None:
         """Close new connections at once, and those that are there; or stop doing so."""
@@ -78,16 +93,19 @@ class Proxy:
             return
         self._links |= links
         try:
-            await asyncio.gather(self._pass(reader, there[1]), self._pass(there[0], writer))
+            flowing = self._flowing
+            await asyncio.gather(self._pass(reader, there[1], flowing), self._pass(there[0], writer, flowing))
         finally:
             self._links -= links
             for link in links:
                 link.transport.abort()
 
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pass(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, flowing: asyncio.Event
+    ) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(65536):
-                await self._flowing.wait()
+                await flowing.wait()
                 writer.write(data)
                 await writer.drain()
         writer.transport.abort()
@@ -114,6 +132,5 @@ async def proxied(url: str) -> AsyncIterator[Proxy]:
     finally:
         server.close()
         proxy._connecting.set()
-        proxy.flow()
-        proxy.cut()
+        proxy.end()
         await asyncio.gather(*connections, return_exceptions=True)
