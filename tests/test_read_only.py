@@ -65,10 +65,11 @@ async def set_read_only(url: str, value: str) -> None:
         name = make_url(url).database
         await connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = {value}")
         if value == "on":
-            await connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            )
+            others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            await connection.execute(f"SELECT pg_terminate_backend(pid) {others}")
+            while await connection.fetchval(f"SELECT count(*) {others}"):
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.05)  # until they are noticed to be closed here
     finally:
         await connection.close()
 
@@ -81,7 +82,7 @@ async def assert_refused(client: GraphQLClient, *mutations: str) -> None:
             assert "errors" in answer, (mutation, answer)
             (error,) = answer["errors"]
             assert error["extensions"]["code"] == "SERVICE_UNAVAILABLE"
-            assert "accepts no writes" in error["message"]
+            assert "accepts no writes" in error["message"], mutation
         ready = await client.get("/readyz")
     assert (ready.status_code, ready.text) == (503, "not ready: the database accepts no writes\n")
     assert {log["log_level"] for log in logs} <= {"info", "warning"}
