@@ -174,8 +174,8 @@ async def check_that_all_began_anew(each: Replica, kept: set[Any], cursors: dict
         await viewer.until(lambda viewer: viewer.resyncs > 0)
     await viewers["events"].holds(kept)
     assert each.holds_once("events", kept)
-    assert set(viewers["actions"].held) == {"a0", "b"}
-    assert set(viewers["runs"].held) == {RUN.name}
+    await viewers["actions"].until(lambda viewer: set(viewer.held) == {"a0", "b"})
+    await viewers["runs"].until(lambda viewer: set(viewer.held) == {RUN.name})
     for kind, cursor in cursors.items():
         async with aclosing(viewers[kind].stream(each.repository, cursor)) as again:
             assert (await anext(again)).kind is FrameKind.RESYNC

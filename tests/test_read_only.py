@@ -67,7 +67,7 @@ async def set_read_only(url: str, value: str) -> None:
         if value == "on":
             others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
             await connection.execute(f"SELECT pg_terminate_backend(pid) {others}")
-            while await connection.fetchval(f"SELECT count(*) {others}"):
+            while await connection.fetchval(f"SELECT count(*) {others}"):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             await asyncio.sleep(0.05)  # until they are noticed to be closed here
     finally:
