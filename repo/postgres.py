@@ -8,7 +8,7 @@ import os
 import re
 import time
 import weakref
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import asyncpg
@@ -27,7 +27,6 @@ PING_AFTER = 1.0
 """Seconds after which a connection that nobody used is asked whether it still answers, before it is used."""
 _NEXT_HOST_AFTER = 0.3
 """Seconds after which the next host is tried beside one that has not answered."""
-Prepare = Callable[[asyncpg.Connection], Awaitable[None]]
 _URL = re.compile(r"(?P<scheme>[^:/]+://)(?P<user>[^/?#]*@)?(?P<hosts>[^/?#]*)(?P<rest>.*)", re.DOTALL)
 _TARGET = "target_session_attrs"
 
@@ -84,11 +83,11 @@ class Connector:
         self._connections: weakref.WeakSet[asyncpg.Connection] = weakref.WeakSet()
         self._closed = False
 
-    async def connect(self, prepare: Prepare | None = None) -> asyncpg.Connection:
-        """A new connection, for which `prepare` was called. Raises CannotConnect or another OSError."""
+    async def connect(self) -> asyncpg.Connection:
+        """A new connection. Raises CannotConnect or another OSError."""
         if self.is_closed():
             raise CannotConnect("the database is being closed")
-        connection = await (self._connect(0, prepare) if len(self._urls) == 1 else self._connect_any(prepare))
+        connection = await (self._connect(0) if len(self._urls) == 1 else self._connect_any())
         self._connections.add(connection)
         if self.is_closed():
             connection.terminate()
@@ -98,7 +97,7 @@ class Connector:
         """Whether no connection is opened any more."""
         return self._closed
 
-    async def _connect_any(self, prepare: Prepare | None) -> asyncpg.Connection:
+    async def _connect_any(self) -> asyncpg.Connection:
         """From the host that was right the last time, or else from the first other one that is."""
         order = sorted(range(len(self._urls)), key=lambda number: number != self._best)
         attempts: dict[asyncio.Task[asyncpg.Connection], int] = {}
@@ -107,7 +106,7 @@ class Connector:
             while order or attempts:
                 if order:
                     number = order.pop(0)
-                    attempts[asyncio.create_task(self._connect(number, prepare))] = number
+                    attempts[asyncio.create_task(self._connect(number))] = number
                 done, _ = await asyncio.wait(
                     attempts,
                     timeout=_NEXT_HOST_AFTER if order else None,
@@ -125,17 +124,11 @@ class Connector:
                 attempt.cancel()
         raise CannotConnect("; ".join(f"host {number + 1}: {reasons[number]}" for number in sorted(reasons)))
 
-    async def _connect(self, number: int, prepare: Prepare | None) -> asyncpg.Connection:
+    async def _connect(self, number: int) -> asyncpg.Connection:
         try:
             async with asyncio.timeout(CONNECT_WITHIN):
                 connection = await asyncpg.connect(self._urls[number], **self._options)
-                try:
-                    keep_alive(connection._transport.get_extra_info("socket"))
-                    if prepare is not None:
-                        await prepare(connection)
-                except BaseException:
-                    connection.terminate()
-                    raise
+                keep_alive(connection._transport.get_extra_info("socket"))
         except TimeoutError:
             raise CannotConnect(f"no answer within {CONNECT_WITHIN:g} s") from None
         except asyncpg.TargetServerAttributeNotMatched as error:
