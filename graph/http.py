@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import orjson
+from graphql import GraphQLError
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -32,7 +33,7 @@ from graph.envelope import (
     negotiate,
     read_parameters,
 )
-from graph.errors import no_such_operation
+from graph.errors import breaks_a_stream, no_such_operation, show
 from graph.execution import Operation
 from graph.execution.engine import Answer, Engine, encode, formatted
 from graph.gate import Gate
@@ -136,6 +137,8 @@ class GraphQLEndpoint(GraphQL[object, None]):
             call.end(None, refusal.status)
         except ClientDisconnect:
             return
+        except Exception as error:  # whatever it is, a client of the API gets an answer of the API
+            response = self._fail(error, call)
         response.raw_headers += (_VARY, (REQUEST_ID, call.request_id.encode()))
         await response(scope, receive, send)
 
@@ -256,6 +259,15 @@ class GraphQLEndpoint(GraphQL[object, None]):
             send_initial_heartbeat=False,
         )
         return StreamingResponse(stream(), headers=dict(self._events.headers))
+
+    def _fail(self, error: Exception, call: Call) -> Response:
+        """The answer to a request that failed before, or beside, its execution."""
+        shown = show(GraphQLError(str(error), original_error=error))
+        status = 503 if breaks_a_stream([shown]) else 500
+        call.note([shown])
+        call.end(None, status)
+        body = encode({"errors": [shown.formatted]})
+        return _of_the_api(Response(body, status, media_type=f"{JSON}; charset=utf-8"))
 
     def _refuse(self, refusal: RequestRefused) -> Response:
         return _of_the_api(

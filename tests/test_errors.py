@@ -7,6 +7,8 @@ import pytest
 import structlog
 from starlette.applications import Starlette
 
+from graph.caller import Caller
+from repo import DatabaseUnavailable, TookTooLong
 from tests.client import GraphQLClient
 
 
@@ -37,6 +39,27 @@ async def test_what_is_unexpected_is_hidden_and_logged_with_an_id(broken: GraphQ
     (entry,) = [log for log in logs if log["event"] == "unexpected error"]
     assert entry["error_id"] == error["extensions"]["id"]
     assert "secret-host" in str(entry["exc_info"])
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (DatabaseUnavailable("the database does not answer"), 503, "SERVICE_UNAVAILABLE"),
+        (TookTooLong("the database took too long"), 503, "TIMEOUT"),
+        (ValueError("secret-host"), 500, "INTERNAL_SERVER_ERROR"),
+    ],
+)
+async def test_what_fails_before_an_operation_is_answered_as_an_error_of_graphql(
+    app: Starlette, client: GraphQLClient, error: Exception, status: int, code: str
+) -> None:
+    async def fail(*_: object) -> Caller:
+        raise error
+
+    app.state.gate.caller = fail
+    response = await client.post("/graphql", json={"query": "{ __typename }"})
+    (said,) = response.json()["errors"]
+    assert (response.status_code, said["extensions"]["code"]) == (status, code)
+    assert "secret-host" not in response.text
 
 
 async def test_a_client_s_mistake_is_not_logged(broken: GraphQLClient) -> None:
