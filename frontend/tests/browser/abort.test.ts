@@ -63,7 +63,7 @@ test("an action is aborted beside its tree", async () => {
   await panel.getByRole("button", { name: "Abort" }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Abort" }).click();
   await panel.getByText("Abort requested").waitFor();
-  await page.locator('[data-action="step"]').getByText("abort pending").waitFor();
+  await page.locator('[data-action="step"]').getByText("abort unconfirmed").waitFor();
   await page.locator('[data-action="root"] [data-phase=RUNNING]').first().waitFor();
 });
 

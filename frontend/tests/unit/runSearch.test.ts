@@ -148,7 +148,7 @@ describe("chips", () => {
       "since: from/24h",
       "until: to/1h",
     ]);
-    expect(labels({ paused: true, aborting: true })).toEqual(["has paused actions", "abort pending"]);
+    expect(labels({ paused: true, aborting: true })).toEqual(["has paused actions", "abort unconfirmed"]);
     expect(labels({})).toEqual([]);
   });
 
