@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Update, and_, case, func, literal, or_, se
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from repo.access import Scopes
-from repo.database import UtcDateTime
+from repo.database import UtcDateTime, looked_up
 from repo.errors import Conflict
 from repo.identifiers import ActionIdentifier
 from repo.listing import within
@@ -194,7 +194,7 @@ def _with_all_below(action: ActionIdentifier) -> Any:
     """The keys of an action and of all below it."""
     tree = select(c.key).where(is_action(action)).cte("tree", recursive=True)
     child = actions.alias("child")
-    below = select(child.c.key).join(tree, child.c.parent_key == tree.c.key)
+    below = select(child.c.key).join(tree, child.c.parent_key == looked_up(tree.c.key))
     return select(tree.union_all(below.where(child.c.run_key == action.run.key)).c.key)
 
 

@@ -1,16 +1,18 @@
 """Owns counts by phase and the list of projects."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Select, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from repo.access import Scopes
-from repo.database import Database
+from repo.database import Database, looked_up
 from repo.drivers import Found
 from repo.listing import within
 from repo.models import PhaseCount
+from repo.phases import ActionPhase
 from repo.tables import actions, is_root
 
 c = actions.c
@@ -33,25 +35,36 @@ async def phases_of_descendants(
     database: Database, keys: Iterable[bytes], scopes: Scopes
 ) -> dict[bytes, list[PhaseCount]]:
     """All descendants of each action in these scopes by phase, itself not included; phases with none are left
-    out."""
+    out. Each descendant is read once, however many of the actions it lies below."""
     given = database.given(c.parent_key, keys)
 
     def statement() -> Select[Any]:
-        children = given.narrow(select(c.parent_key.label("ancestor_key"), c.key, c.phase))
-        children = children.where(*within(scopes))
-        tree = children.cte("tree", recursive=True)
-        below = actions.alias("below")
-        tree = tree.union_all(
-            select(tree.c.ancestor_key, below.c.key, below.c.phase).join(
-                below, below.c.parent_key == tree.c.key
-            )
-        )
-        counted = select(tree.c.ancestor_key, tree.c.phase, func.count())
-        return counted.group_by(tree.c.ancestor_key, tree.c.phase).order_by(tree.c.phase)
+        parent, below = actions.alias("parent"), actions.alias("below")
+        columns = (c.parent_key, parent.c.parent_key.label("above_key"), c.key, c.depth, c.phase)
+        children = select(*columns).join_from(actions, parent, parent.c.key == looked_up(c.parent_key))
+        tree = given.narrow(children).where(*within(scopes)).cte("tree", recursive=True)
+        step = (tree.c.key, tree.c.parent_key, below.c.key, below.c.depth, below.c.phase)
+        # Not UNION ALL: what lies below several of the actions is the same row each time.
+        tree = tree.union(select(*step).join(below, below.c.parent_key == looked_up(tree.c.key)))
+        by = (tree.c.parent_key, tree.c.above_key, tree.c.depth, tree.c.phase)
+        return select(*by, func.count()).group_by(*by).order_by(tree.c.depth.desc())
 
-    return _by_key(
-        await database.fetch(("phases of descendants", given.key, scopes), statement, given.values)
-    )
+    key = ("phases of descendants", given.key, scopes)
+    return _add_up((await database.fetch(key, statement, given.values)).decoded())
+
+
+def _add_up(children: Iterable[Sequence[Any]]) -> dict[bytes, list[PhaseCount]]:
+    """The descendants of each parent by phase, from its children by phase: each is its key, that of the
+    parent above it, a depth, a phase and a count, the deepest first."""
+    counts: dict[bytes, Counter[ActionPhase]] = {}
+    above: dict[bytes, bytes | None] = {}
+    for parent_key, above_key, _, phase, count in children:
+        counts.setdefault(parent_key, Counter())[phase] += count
+        above[parent_key] = above_key
+    for parent_key, above_key in above.items():
+        if above_key in counts:
+            counts[above_key].update(counts[parent_key])
+    return {key: [PhaseCount(*each) for each in sorted(of.items())] for key, of in counts.items()}
 
 
 def _by_key(found: Found) -> dict[bytes, list[PhaseCount]]:

@@ -289,6 +289,27 @@ def _(element: holds_text, compiler: SQLCompiler, **kw: Any) -> str:
     return f"instr({compiler.process(element.clauses, **kw)}) > 0"
 
 
+class looked_up(FunctionElement[Any]):  # noqa: N801 - it reads as the SQL function that it is
+    """A value of a row of another table, by which rows are looked up in an index for each such row: there is
+    no hash join for it, which would read a whole table in each step of a recursive query."""
+
+    inherit_cache = True
+
+    def __init__(self, value: ColumnElement[Any]) -> None:
+        self.type = value.type
+        super().__init__(value)
+
+
+@compiles(looked_up, "postgresql")
+def _(element: looked_up, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"ANY (ARRAY[{compiler.process(element.clauses, **kw)}])"
+
+
+@compiles(looked_up, "sqlite")
+def _(element: looked_up, compiler: SQLCompiler, **kw: Any) -> str:
+    return compiler.process(element.clauses, **kw)
+
+
 class elapsed_ms(FunctionElement[int]):  # noqa: N801 - it reads as the SQL function that it is
     """The whole milliseconds from one column to another, null where one of them is."""
 

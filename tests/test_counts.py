@@ -2,6 +2,7 @@
 
 from repo import ActionPhase, ActionRepo, PhaseCount, RunIdentifier
 from tests.making import RUN, action, make_run, update
+from tests.statements import noted
 
 QUEUED, RUNNING, FAILED = ActionPhase.QUEUED, ActionPhase.RUNNING, ActionPhase.FAILED
 
@@ -35,3 +36,23 @@ async def test_children_are_paged_and_counted_for_each_parent(repository: Action
         ["a1", "a2", "a3"],
         [],
     ]
+
+
+async def test_in_a_deep_chain_each_descendant_is_read_once(repository: ActionRepo) -> None:
+    names = [f"n{number}" for number in range(1500)]
+    await make_run(repository, **dict(zip(names, ["a0", *names], strict=False)))
+    wide = RunIdentifier("etl", "production", "wide")
+    await make_run(repository, wide, **{f"w{number}": "a0" for number in range(3000)})
+    await repository.update_action_phases([update(name, RUNNING) for name in names[::2]])
+    keys = [action(name).key for name in names[:1000]]
+    with noted(repository._database) as seen:
+        below = await repository.count_phases_of_descendants(keys)
+    ((statement, arguments),) = seen
+    recursion, _, _ = statement.rpartition("SELECT")
+    async with repository._database.read() as connection:
+        rows = await connection.exec_driver_sql(recursion + "SELECT count(*) FROM tree", arguments)
+        assert rows.scalar() == 1499, "all below the first of them, once"
+    for number, key in enumerate(keys):
+        left = 1500 - number - 1
+        running = left // 2 if number % 2 == 0 else (left + 1) // 2
+        assert below[key] == [PhaseCount(QUEUED, left - running), PhaseCount(RUNNING, running)], number

@@ -176,3 +176,20 @@ async def test_confirming_an_abort_reads_no_other_run(filled_url: str, name: str
     for plan in found:
         assert "Seq Scan on actions" not in plan, plan
         assert not re.search(r"^SCAN (actions|child)", plan, re.MULTILINE), plan
+
+
+async def test_what_is_below_and_above_many_actions_is_looked_up_row_by_row(filled_url: str) -> None:
+    run = RunIdentifier("deep", "d", "with many")
+    names = [f"n{number}" for number in range(1000)]
+    async with open_repository(filled_url) as repository:
+        chain = [new(name, parent, run) for name, parent in zip(names, ["a0", *names], strict=False)]
+        await repository.create_actions([new(run=run), *chain])
+        keys = [action(name, run).key for name in names]
+        found = await plans(repository, lambda r: r.count_phases_of_descendants(keys))
+        leaves = [new(f"leaf of {name}", name, run) for name in names]
+        found += await plans(repository, lambda r: r.create_actions(leaves))
+    recursive = [plan for plan in found if "tree" in plan or "up" in plan]
+    assert len(recursive) >= 2
+    for plan in recursive:
+        step = re.split("WorkTable Scan|RECURSIVE STEP", plan)[1]
+        assert not re.search(r"Seq Scan on actions|SCAN (actions|below|above)", step), plan
