@@ -10,6 +10,7 @@ import repo
 from graph.context import Call
 from graph.execution import selected
 from graph.inputs import AbortActionInput, AbortRunInput, AbortRunsInput
+from graph.lengths import optional_short
 from graph.types import Run
 from graph.written import Id, Written, written_action
 
@@ -84,7 +85,8 @@ class AbortMutation:
         self, info: Call, input: Annotated[AbortRunInput, strawberry.argument(description="The run.")]
     ) -> RunAborted:
         context, run = info.context, input.id.to_repo()
-        requested = await context.repository.abort_run(run, input.reason, context.caller.identity)
+        reason = optional_short(input.reason, "reason")
+        requested = await context.repository.abort_run(run, reason, context.caller.identity)
         context.forget()
         return RunAborted(run, requested)
 
@@ -98,7 +100,8 @@ class AbortMutation:
         self, info: Call, input: Annotated[AbortActionInput, strawberry.argument(description="The action.")]
     ) -> Written:
         context, action = info.context, input.id.to_repo()
-        requested = await context.repository.abort_action(action, input.reason, context.caller.identity)
+        reason = optional_short(input.reason, "reason")
+        requested = await context.repository.abort_action(action, reason, context.caller.identity)
         context.forget()
         return Written(action, requested=requested)
 
@@ -109,9 +112,9 @@ class AbortMutation:
     async def abort_runs(
         self, info: Call, input: Annotated[AbortRunsInput, strawberry.argument(description="The runs.")]
     ) -> AbortRunsPayload:
-        context = info.context
+        context, reason = info.context, optional_short(input.reason, "reason")
         aborted = await context.repository.abort_runs(
-            input.filter.to_repo(), input.reason, context.caller.identity, input.dry_run, input.all
+            input.filter.to_repo(), reason, context.caller.identity, input.dry_run, input.all
         )
         context.forget()
         batch = None if aborted.batch is None else strawberry.ID(aborted.batch)

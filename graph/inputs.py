@@ -17,6 +17,7 @@ from graph.enums import (
     RunSource,
     SortDirection,
 )
+from graph.lengths import message, optional_short, short
 from graph.scalars import JSON, BigInt
 from graph.times import moment, optional_moment, optional_time
 
@@ -93,6 +94,10 @@ class RunFilter:
     labels: list[LabelFilter] | None = strawberry.field(
         default=None, description="Runs that have one of these labels, 100 at most."
     )
+    all_labels: list[LabelFilter] | None = strawberry.field(
+        default=None,
+        description="Runs that have every one of these labels, 100 at most, together with `labels`.",
+    )
     start_date: datetime | None = strawberry.field(
         default=None,
         description="Inclusive, on triggeredAt, or on createdAt where the run was never triggered.",
@@ -126,7 +131,7 @@ class RunFilter:
 
     def to_repo(self) -> repo.RunFilter:
         """The same filter for the repository."""
-        labels = self.labels
+        labels, every = self.labels, self.all_labels
         return repo.RunFilter(
             project=self.project,
             domain=self.domain,
@@ -144,6 +149,7 @@ class RunFilter:
             has_task=self.has_task,
             has_function=self.has_function,
             labels=None if labels is None else tuple(repo.LabelFilter(x.key, x.value) for x in labels),
+            all_labels=None if every is None else tuple(repo.LabelFilter(x.key, x.value) for x in every),
             start_date=optional_time(self.start_date),
             end_date=optional_time(self.end_date),
             min_duration_ms=self.min_duration_ms,
@@ -217,13 +223,18 @@ class IdentityInput:
 
     def to_repo(self) -> repo.Identity:
         """The same identity for the repository."""
-        return repo.Identity(self.kind, self.subject, self.name, self.email)
+        return repo.Identity(
+            self.kind,
+            short(self.subject, "subject"),
+            optional_short(self.name, "name"),
+            optional_short(self.email, "email"),
+        )
 
 
 @strawberry.input(description="A key and a value that a run is found by.")
 class LabelInput:
     key: str = strawberry.field(description="The key, once per run; 1 to 255 printable characters.")
-    value: str = strawberry.field(description="The value.")
+    value: str = strawberry.field(description="The value, at most 4096 characters.")
 
 
 @strawberry.input(description="The version of a task.")
@@ -232,6 +243,12 @@ class TaskIdentifierInput:
     domain: str = strawberry.field(description="The domain that the task is registered in.")
     name: str = strawberry.field(description="The name of the task.")
     version: str = strawberry.field(description="The version of the task.")
+
+    def to_repo(self) -> repo.TaskIdentifier:
+        """The same task for the repository. Raises InvalidArgument."""
+        project, domain = short(self.project, "task.project"), short(self.domain, "task.domain")
+        name, version = short(self.name, "task.name"), short(self.version, "task.version")
+        return repo.TaskIdentifier(project, domain, name, version)
 
 
 @strawberry.input(description="The trigger that started a run.")
@@ -244,14 +261,22 @@ class TriggerIdentifierInput:
 
     def to_repo(self) -> repo.TriggerIdentifier:
         """The same trigger for the repository."""
-        return repo.TriggerIdentifier(self.task_name, self.name, self.revision)
+        task_name, name = short(self.task_name, "trigger.taskName"), short(self.name, "trigger.name")
+        return repo.TriggerIdentifier(task_name, name, self.revision)
 
 
 @strawberry.input(description="Why an attempt did not succeed.")
 class ActionErrorInput:
     kind: ErrorKind = strawberry.field(default=ErrorKind.UNKNOWN, description="Whose fault it is.")
-    message: str = strawberry.field(description="What happened, for a person to read.")
+    message: str = strawberry.field(
+        description="What happened, for a person to read, at most 262144 characters."
+    )
     code: str | None = strawberry.field(default=None, description="What happened, for a program to compare.")
+
+    def to_repo(self) -> repo.ActionError:
+        """The same error for the repository. Raises InvalidArgument."""
+        code = optional_short(self.code, "error.code")
+        return repo.ActionError(self.kind, message(self.message, "error.message"), code)
 
 
 @strawberry.input(description="Where a log can be read.")
@@ -331,14 +356,16 @@ class CreateActionInput:
             id=self.id.to_repo(),
             parent_name=self.parent_name,
             type=self.type,
-            group=self.group,
+            group=optional_short(self.group, "group"),
             phase=self.phase,
             source=self.source,
-            labels=tuple(repo.Label(label.key, label.value) for label in self.labels or ()),
-            task=repo.TaskIdentifier(task.project, task.domain, task.name, task.version) if task else None,
-            task_type=self.task_type,
-            function_name=self.function_name,
-            environment_name=self.environment_name,
+            labels=tuple(
+                repo.Label(each.key, short(each.value, "labels.value")) for each in self.labels or ()
+            ),
+            task=task.to_repo() if task else None,
+            task_type=optional_short(self.task_type, "taskType"),
+            function_name=optional_short(self.function_name, "functionName"),
+            environment_name=optional_short(self.environment_name, "environmentName"),
             trigger=self.trigger.to_repo() if self.trigger else None,
             spec=self.spec,
             dependencies=tuple(self.dependencies or ()),
@@ -380,16 +407,19 @@ class ActionEventInput:
             version=self.version,
             occurred_at=moment(self.occurred_at, "occurredAt"),
             reported_at=optional_moment(self.reported_at, "reportedAt"),
-            error=repo.ActionError(error.kind, error.message, error.code) if error else None,
-            logs=tuple(repo.LogLink(log.name, log.uri) for log in self.logs or ()),
+            error=error.to_repo() if error else None,
+            logs=tuple(
+                repo.LogLink(short(log.name, "logs.name"), message(log.uri, "logs.uri"))
+                for log in self.logs or ()
+            ),
             outputs=self.outputs,
-            cluster=self.cluster,
+            cluster=optional_short(self.cluster, "cluster"),
             cache_status=self.cache_status,
             cluster_events=tuple(
                 repo.ClusterEvent(
                     moment(item.occurred_at, "clusterEvents.occurredAt"),
-                    item.message,
-                    item.reason,
+                    message(item.message, "clusterEvents.message"),
+                    optional_short(item.reason, "clusterEvents.reason"),
                     item.warning,
                 )
                 for item in self.cluster_events or ()
@@ -439,13 +469,17 @@ class UpdateActionPhaseInput:
 @strawberry.input(description="Which run to abort, and why.")
 class AbortRunInput:
     id: RunIdentifierInput = strawberry.field(description="The run.")
-    reason: str | None = strawberry.field(default=None, description="Why, for whoever reads it later.")
+    reason: str | None = strawberry.field(
+        default=None, description="Why, for whoever reads it later; at most 4096 characters."
+    )
 
 
 @strawberry.input(description="Which action to abort, and why.")
 class AbortActionInput:
     id: ActionIdentifierInput = strawberry.field(description="The action.")
-    reason: str | None = strawberry.field(default=None, description="Why, for whoever reads it later.")
+    reason: str | None = strawberry.field(
+        default=None, description="Why, for whoever reads it later; at most 4096 characters."
+    )
 
 
 @strawberry.input(description="Which runs to abort, and why.")
@@ -454,7 +488,9 @@ class AbortRunsInput:
         description="The runs; those that have finished stay as they are. It needs at least one condition: a "
         "field that is not null, blank or an empty list."
     )
-    reason: str | None = strawberry.field(default=None, description="Why, for whoever reads it later.")
+    reason: str | None = strawberry.field(
+        default=None, description="Why, for whoever reads it later; at most 4096 characters."
+    )
     dry_run: bool = strawberry.field(default=True, description="Only count them.")
     all: bool = strawberry.field(
         default=False, description="Says that a filter without any condition is meant: every run."

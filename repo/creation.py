@@ -15,7 +15,7 @@ from repo.advancing import lock_progress, store_progress
 from repo.ancestors import AbortAbove, Ancestry, lock_runs, read_ancestry
 from repo.database import Database, check_text
 from repo.errors import ActionNotFound, Conflict, InvalidArgument, RunNotFound
-from repo.identifiers import MAX_DEPENDENCIES, MAX_LABELS, ActionIdentifier, RunIdentifier, check_name
+from repo.identifiers import MAX_DEPENDENCIES, MAX_LABELS, ActionIdentifier, RunIdentifier, check_name, folded
 from repo.models import Label, NewAction, identity_to_json
 from repo.phases import aborted, begin, created_by
 from repo.tables import actions
@@ -215,7 +215,7 @@ def _checked_row_of(
 
 def _search_text(*names: str | None) -> str:
     """What a search looks through. A term cannot match across two names: no name holds U+0001."""
-    return "\x01".join(name.casefold() for name in names if name)
+    return "\x01".join(folded(name) for name in names if name)
 
 
 def _dependencies(names: Sequence[str]) -> list[str]:

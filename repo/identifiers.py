@@ -40,6 +40,20 @@ def printable(text: str) -> str:
     return "".join(character for character in " ".join(text.split()) if character.isprintable())
 
 
+def folded(text: str) -> str:
+    """Text as a search compares it: without case, and the same however its accents are composed."""
+    if text.isascii():
+        return text.casefold()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+
+
+def stored_foldings(term: str) -> list[str]:
+    """How what a search compares may be stored: as `folded` has it, or by versions that did not normalize it
+    as it was written, with accents composed or not."""
+    decomposed = term if term.isascii() else unicodedata.normalize("NFD", term)
+    return list(dict.fromkeys((folded(term), term.casefold(), decomposed.casefold())))
+
+
 def _are_names(*values: str) -> bool:
     """Whether all of them are names, in the least time."""
     for value in values:

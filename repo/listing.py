@@ -12,6 +12,7 @@ from sqlalchemy.sql.elements import NamedColumn
 from repo.access import Scopes
 from repo.database import Database, FreeText, constant, holds_text
 from repo.errors import InvalidArgument
+from repo.identifiers import stored_foldings
 from repo.models import MADE_OF, UNSUCCESSFUL, Action, Run
 from repo.paging import Keyset, Order, OrderField
 from repo.phases import ActionPhase, ActionType, RunSource
@@ -52,6 +53,7 @@ class RunFilter:
     has_task: bool | None = None
     has_function: bool | None = None
     labels: tuple[LabelFilter, ...] | None = None
+    all_labels: tuple[LabelFilter, ...] | None = None
     start_date: datetime | None = None
     end_date: datetime | None = None
     min_duration_ms: int | None = None
@@ -63,8 +65,8 @@ class RunFilter:
 
     def __post_init__(self) -> None:
         """Raises InvalidArgument where it holds too many labels."""
-        if self.labels is not None and len(self.labels) > MAX_WANTED_LABELS:
-            count = len(self.labels)
+        count = len(self.labels or ()) + len(self.all_labels or ())
+        if count > MAX_WANTED_LABELS:
             raise InvalidArgument(f"a filter holds at most {MAX_WANTED_LABELS} labels, not {count}")
 
     @property
@@ -176,7 +178,7 @@ def matching_actions(wanted: ActionFilter | None) -> list[ColumnElement[bool]]:
         return []
     conditions = _phases(wanted.phases, wanted.exclude_phases)
     if wanted.search:
-        conditions.append(holds_text(c.search_text, wanted.search.casefold()))
+        conditions.append(_holds(c.search_text, wanted.search))
     if wanted.types is not None:
         conditions.append(actions.c.type.in_(wanted.types))
     for column, value in ((actions.c.group, wanted.group), (actions.c.parent_name, wanted.parent_name)):
@@ -218,6 +220,8 @@ def matching_runs(wanted: RunFilter | None, database: Database) -> list[ColumnEl
     if wanted.labels is not None:
         found = (database.has_label(c.labels, label.key, label.value) for label in wanted.labels)
         conditions.append(or_(false(), *found))
+    for label in wanted.all_labels or ():
+        conditions.append(database.has_label(c.labels, label.key, label.value))
     if wanted.start_date is not None:
         conditions.append(run_time >= wanted.start_date)
     if wanted.end_date is not None:
@@ -256,6 +260,10 @@ def created_until(wanted: RunFilter) -> datetime | None:
         return None
 
 
+def _holds(column: ColumnElement[str], term: str) -> ColumnElement[bool]:
+    return or_(*(holds_text(column, each) for each in stored_foldings(term)))
+
+
 def spellings(term: str) -> list[str]:
     """How an error code may be written that a search for the term finds: so, in upper or in lower case."""
     return list(dict.fromkeys((term, term.upper(), term.lower())))
@@ -263,7 +271,7 @@ def spellings(term: str) -> list[str]:
 
 def _found_by(term: str) -> ColumnElement[bool]:
     """Whether a search for the term finds the run: `repo.matching` says the same."""
-    found: list[ColumnElement[bool]] = [holds_text(c.run_search_text, term.casefold())]
+    found: list[ColumnElement[bool]] = [_holds(c.run_search_text, term)]
     if "/" in term:
         found.append(holds_text(c.project + "/" + c.domain + "/" + c.run_name, term))
     code = _text_in(c.error, "code")

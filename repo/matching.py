@@ -5,6 +5,7 @@
 
 from enum import Enum, auto
 
+from repo.identifiers import folded
 from repo.listing import ActionFilter, RunFilter, created_until, spellings
 from repo.models import Action, Run
 from repo.phases import AbortState, ActionPhase
@@ -43,6 +44,10 @@ def judge_run(run: Run, wanted: RunFilter | None, has_paused_actions: bool) -> V
         wanted.sources is None or run.source in wanted.sources,
         wanted.labels is None
         or any(label.key in labels and label.value in (None, labels[label.key]) for label in wanted.labels),
+        all(
+            label.key in labels and label.value in (None, labels[label.key])
+            for label in wanted.all_labels or ()
+        ),
     )
     if not all(fixed):
         return Verdict.NEVER
@@ -115,8 +120,8 @@ def _is_found(run: Run, term: str | None) -> bool:
 def _found(term: str | None, names: tuple[str | None, ...]) -> bool:
     if not term:
         return True
-    folded = term.casefold()
-    return any(folded in name.casefold() for name in names if name)
+    wanted = folded(term)
+    return any(wanted in folded(name) for name in names if name)
 
 
 def _in_phase(

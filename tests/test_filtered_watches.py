@@ -125,6 +125,11 @@ def random_run_filter(chance: random.Random) -> RunFilter:
         created_by=some(chance, lambda: chance.choice(["one", "two", "É"]), rarely),
         has_task=some(chance, lambda: chance.random() < 0.5, rarely),
         has_function=some(chance, lambda: chance.random() < 0.5, rarely),
+        all_labels=some(
+            chance,
+            lambda: tuple(LabelFilter(chance.choice("ab"), chance.choice([None, "1"])) for _ in range(2)),
+            rarely,
+        ),
         labels=some(
             chance,
             lambda: (LabelFilter("a", chance.choice([None, "1"])), LabelFilter("b", "2"))[

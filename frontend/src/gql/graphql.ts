@@ -8,7 +8,7 @@ import type { TypedDocumentNode as DocumentNode } from '@graphql-typed-document-
 export type AbortActionInput = {
   /** The action. */
   id: ActionIdentifierInput;
-  /** Why, for whoever reads it later. */
+  /** Why, for whoever reads it later; at most 4096 characters. */
   reason?: string | null | undefined;
 };
 
@@ -16,7 +16,7 @@ export type AbortActionInput = {
 export type AbortRunInput = {
   /** The run. */
   id: RunIdentifierInput;
-  /** Why, for whoever reads it later. */
+  /** Why, for whoever reads it later; at most 4096 characters. */
   reason?: string | null | undefined;
 };
 
@@ -28,7 +28,7 @@ export type AbortRunsInput = {
   dryRun?: boolean;
   /** The runs; those that have finished stay as they are. It needs at least one condition: a field that is not null, blank or an empty list. */
   filter: RunFilter;
-  /** Why, for whoever reads it later. */
+  /** Why, for whoever reads it later; at most 4096 characters. */
   reason?: string | null | undefined;
 };
 
@@ -156,6 +156,8 @@ export type Role =
 export type RunFilter = {
   /** True: only runs with an abort that is neither confirmed nor given up. False: only the others. */
   abortPending?: boolean | null | undefined;
+  /** Runs that have every one of these labels, 100 at most, together with `labels`. */
+  allLabels?: Array<LabelFilter> | null | undefined;
   /** Runs created by the identity with this subject, or with this name. */
   createdBy?: string | null | undefined;
   /** Runs created by the identity with this subject. */
