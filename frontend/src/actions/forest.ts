@@ -86,8 +86,10 @@ export class Forest<Data extends ActionData = ActionData> {
       this.seen = new Set();
     }
     for (const row of frame.rows) {
+      // What is held may have been lost by the database since: then what is true now has a lower revision.
+      const isAnew = this.seen !== null && !this.seen.has(row.id);
       this.seen?.add(row.id);
-      this.put(row);
+      this.put(row, isAnew);
     }
     for (const id of frame.removed) this.remove(id);
     if (frame.kind === "SYNCED") {
@@ -99,11 +101,11 @@ export class Forest<Data extends ActionData = ActionData> {
     this.batch.touchAll();
   }
 
-  private put(row: Data): void {
+  private put(row: Data, isAnew: boolean): void {
     const key = actionKey(row.name);
     const known = this.nodes.get(key);
     if (known?.action) {
-      if (!isNewer(row, known.action)) return;
+      if (!isAnew && !isNewer(row, known.action)) return;
       const before = known.action;
       known.action = row;
       this.note(row);

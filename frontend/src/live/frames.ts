@@ -6,7 +6,7 @@ export interface Frame<Row> {
   rows: readonly Row[];
 }
 
-/** What every row has: of two copies the one with the higher revision is the newer. */
+/** What every row has: of two copies between two RESYNC, the one with the higher revision is the newer. */
 export interface Versioned {
   id: string;
   revision: number;

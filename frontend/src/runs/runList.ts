@@ -38,6 +38,8 @@ export class RunList<Row extends ListedRun> {
   generation = 0;
   /** The rows of a snapshot that is under way, after a RESYNC. */
   private fresh: Map<string, Row> | null = null;
+  /** What was held before it: the database may have lost that since. */
+  private before: ReadonlyMap<string, Row> = new Map();
   private view: ListView | null = null;
 
   constructor(
@@ -70,16 +72,16 @@ export class RunList<Row extends ListedRun> {
 
   /** The stream begins from its beginning: what its snapshot will not hold has left meanwhile. */
   restart(): void {
-    this.fresh = this.rows.size ? new Map() : null;
+    this.begin(this.rows.size > 0);
   }
 
   apply(frame: Frame<Row>): void {
     switch (frame.kind) {
       case "RESYNC":
-        this.fresh = new Map();
+        this.begin(true);
         return;
       case "SNAPSHOT":
-        if (this.synced && !this.fresh) this.fresh = new Map();
+        if (this.synced && !this.fresh) this.begin(true);
         if (this.fresh) for (const row of frame.rows) this.fresh.set(row.id, row);
         else for (const row of frame.rows) this.put(row);
         break;
@@ -94,6 +96,11 @@ export class RunList<Row extends ListedRun> {
         for (const id of frame.removed) this.remove(id);
     }
     this.touch();
+  }
+
+  private begin(isAnew: boolean): void {
+    this.fresh = isAnew ? new Map() : null;
+    this.before = new Map(this.rows);
   }
 
   /** More runs from further back, the newest first; they come below all others. */
@@ -189,8 +196,10 @@ export class RunList<Row extends ListedRun> {
   }
 
   private replace(fresh: Map<string, Row>): void {
-    for (const [id, row] of fresh)
-      if (!isNewer(row, this.rows.get(id))) fresh.set(id, this.rows.get(id) as Row);
+    for (const [id, row] of fresh) {
+      const known = this.rows.get(id);
+      if (known && known !== this.before.get(id) && !isNewer(row, known)) fresh.set(id, known);
+    }
     this.generation += 1;
     this.bound(fresh);
     if (this.held) {

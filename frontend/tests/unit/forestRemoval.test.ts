@@ -121,9 +121,18 @@ describe("a fresh snapshot", () => {
     expect(namesAt("root")).toEqual([]);
   });
 
-  test("what came before it stays as new as it was", () => {
+  test("what the database has lost since does not stay, though it was of a higher revision", () => {
     change(action("leaf", "step", { revision: 5, phase: "SUCCEEDED" }));
     send("RESYNC");
+    send("SNAPSHOT", [action("root"), action("step", "root"), action("leaf", "step", { revision: 4 })]);
+    send("SYNCED");
+    expect(forest.find("leaf")?.action?.phase).toBe("QUEUED");
+    expect(forest.unfinished).toBe(3);
+  });
+
+  test("what came behind RESYNC stays as new as it is", () => {
+    send("RESYNC");
+    change(action("leaf", "step", { revision: 5, phase: "SUCCEEDED" }));
     send("SNAPSHOT", [action("root"), action("step", "root"), action("leaf", "step", { revision: 4 })]);
     send("SYNCED");
     expect(forest.find("leaf")?.action?.phase).toBe("SUCCEEDED");

@@ -59,12 +59,6 @@ describe("revisions", () => {
     stream.change(again);
     expect(list.get("r1")).toBe(again);
   });
-
-  test("an older copy within a fresh snapshot does not undo a newer one", () => {
-    stream.begin(run(1, 9));
-    stream.resync(run(1, 8));
-    expect(list.get("r1")?.revision).toBe(9);
-  });
 });
 
 describe("a list that follows", () => {
@@ -147,6 +141,15 @@ describe("a fresh snapshot", () => {
     expect(stream.ids).toEqual(["r3", "r2"]);
     stream.begin(run(3));
     expect(stream.ids).toEqual(["r3"]);
+  });
+
+  test("what the database has lost since does not stay, though it was of a higher revision", () => {
+    stream.begin(run(2, 7), run(1, 5));
+    stream.send("RESYNC");
+    list.addOlder([run(1, 6)], false);
+    stream.begin(run(2, 4), run(1, 5));
+    expect(list.get("r2")?.revision).toBe(4);
+    expect(list.get("r1")?.revision).toBe(6);
   });
 
   test("that one will come changes nothing yet", () => {
