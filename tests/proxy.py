@@ -77,19 +77,18 @@ class Proxy:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Forward one connection, both ways."""
         if self._refusing:
-            writer.transport.abort()
+            await _abort(writer)
             return
         await self._connecting.wait()
         target = self._target
         try:
             there = await asyncio.open_connection("127.0.0.1", target)
         except OSError:
-            writer.transport.abort()
+            await _abort(writer)
             return
         links = {writer, there[1]}
-        if self._target != target:  # another one is behind it since
-            for link in links:
-                link.transport.abort()
+        if self._target != target or self._refusing:  # that has changed since
+            await _abort(*links)
             return
         self._links |= links
         try:
@@ -97,8 +96,7 @@ class Proxy:
             await asyncio.gather(self._pass(reader, there[1], flowing), self._pass(there[0], writer, flowing))
         finally:
             self._links -= links
-            for link in links:
-                link.transport.abort()
+            await _abort(*links)
 
     async def _pass(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, flowing: asyncio.Event
@@ -109,6 +107,14 @@ class Proxy:
                 writer.write(data)
                 await writer.drain()
         writer.transport.abort()
+
+
+async def _abort(*links: asyncio.StreamWriter) -> None:
+    for link in links:
+        link.transport.abort()
+    for link in links:
+        with contextlib.suppress(OSError):
+            await link.wait_closed()
 
 
 @asynccontextmanager
@@ -132,5 +138,7 @@ async def proxied(url: str) -> AsyncIterator[Proxy]:
     finally:
         server.close()
         proxy._connecting.set()
+        proxy.refuse()
         proxy.end()
+        await asyncio.sleep(0)  # who was accepted last begins, and is refused
         await asyncio.gather(*connections, return_exceptions=True)
