@@ -1,6 +1,7 @@
 """Owns what the tests share: a fresh database each, on SQLite and on PostgreSQL, and what stands on it."""
 
 import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 
 import httpx2
@@ -24,6 +25,14 @@ from tests.redis_server import RedisServer, running_redis
 # No example has to be done in time: a machine may stall in any.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def servers_inherit_no_ignored_signals() -> None:
+    """`nohup make test` ignores SIGHUP, and so would each server that the tests start and stop by it."""
+    for number in (signal.SIGHUP, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)
