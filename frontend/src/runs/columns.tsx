@@ -40,12 +40,6 @@ export type RunColumn = Column<typeof features, ListedId>;
 const helper = createColumnHelper<typeof features, ListedId>();
 const column = (id: string, meta: ColumnLook) => helper.display({ id, meta });
 
-const ABORTS: Record<string, string> = {
-  REQUESTED: "abort requested",
-  RETRYING: "abort not confirmed",
-  FAILED: "abort given up",
-};
-
 export const columns = helper.columns([
   column("phase", {
     title: "Phase",
@@ -53,8 +47,8 @@ export const columns = helper.columns([
     cell: (run) => (
       <>
         <PhaseBadge phase={run.phase} />
-        {run.abort && ABORTS[run.abort.state] ? (
-          <span className={classes.abort}>{ABORTS[run.abort.state]}</span>
+        {run.abort && run.abort.state !== "CONFIRMED" ? (
+          <span className={classes.abort}>abort unconfirmed</span>
         ) : null}
       </>
     ),

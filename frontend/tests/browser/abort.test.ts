@@ -101,7 +101,7 @@ test("all that match are counted first, and then aborted; what had ended stays",
   await server.execute(CLEAR, { id: actionId(runId("batch-3", "many"), "root") });
   await progress.getByText("1 of 2").waitFor();
   await page.getByRole("button", { name: "Close", exact: true }).last().click();
-  await page.locator('[data-run="batch-2"]').getByText("abort requested").waitFor();
+  await page.locator('[data-run="batch-2"]').getByText("abort unconfirmed").waitFor();
   await page.locator('[data-run="batch-3"][data-phase=ABORTED]').waitFor();
   await page.locator('[data-run="batch-1"][data-phase=SUCCEEDED]').waitFor();
 
