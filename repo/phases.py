@@ -237,11 +237,11 @@ def _without_stale_times(stored: Progress) -> Progress:
     """The progress without reported times that a server of an older version, which does not know them, has
     left behind."""
     start_time, phase_time = stored.start_time, stored.phase_time
-    if start_time != stored.started_at:
-        start_time = None
+    if start_time is not None and start_time != stored.started_at:
+        stored = replace(stored, start_time=None)
     if phase_time and stored.phase.is_terminal and _bounded(stored, phase_time) != stored.ended_at:
-        phase_time = None
-    return replace(stored, start_time=start_time, phase_time=phase_time)
+        stored = replace(stored, phase_time=None)
+    return stored
 
 
 def _is_late(stored: Progress, update: PhaseUpdate) -> bool:
@@ -260,13 +260,16 @@ def _enter(stored: Progress, update: PhaseUpdate, now: datetime) -> Progress:
     is_about_pause = ActionPhase.PAUSED in (stored.phase, update.phase)
     if phase_time is None and is_about_pause and not update.phase.is_terminal:
         phase_time = max(now, stored.phase_time or now)
-    entered = replace(
-        stored,
-        phase=update.phase,
-        cache_status=stored.cache_status if update.cache_status is None else update.cache_status,
-        started_at=stored.started_at or (max(now, stored.created_at) if is_running else None),
-        ended_at=now if update.phase.is_terminal else None,
-        phase_time=phase_time,
+    start = stored.started_at or (max(now, stored.created_at) if is_running else None)
+    entered = Progress(
+        update.phase,
+        stored.attempts,
+        stored.cache_status if update.cache_status is None else update.cache_status,
+        stored.created_at,
+        start,
+        now if update.phase.is_terminal else None,
+        stored.start_time,
+        phase_time,
     )
     return _started_by(entered, update.start)
 
@@ -279,7 +282,9 @@ def _repeat(stored: Progress, update: PhaseUpdate) -> Progress:
     elif update.time is not None:
         phase_time = (min if stored.phase.is_terminal else max)(phase_time, update.time)
     cache_status = stored.cache_status if update.cache_status is None else update.cache_status
-    return _started_by(replace(stored, cache_status=cache_status, phase_time=phase_time), update.start)
+    if (cache_status, phase_time) != (stored.cache_status, stored.phase_time):
+        stored = replace(stored, cache_status=cache_status, phase_time=phase_time)
+    return _started_by(stored, update.start)
 
 
 def _started_by(stored: Progress, time: datetime | None) -> Progress:
@@ -296,7 +301,8 @@ def _in_order(progress: Progress) -> Progress:
     if not progress.phase.is_terminal:
         return progress
     assert progress.ended_at is not None
-    return replace(progress, ended_at=_bounded(progress, progress.phase_time or progress.ended_at))
+    ended_at = _bounded(progress, progress.phase_time or progress.ended_at)
+    return progress if ended_at == progress.ended_at else replace(progress, ended_at=ended_at)
 
 
 def _bounded(progress: Progress, end: datetime) -> datetime:

@@ -88,6 +88,8 @@ export function Attempts({ id, changes, runEnd }: Props) {
     const said = readFragment(ErrorBoxFragment, attempt.error);
     return attempt === last && said?.code === error?.code && said?.summary === error?.summary;
   };
+  // The API gives the newest 100.
+  const areMore = attemptHistory.length >= 100 && (attemptHistory[0]?.attempt ?? 0) > 1;
   return (
     <>
       {[...attemptHistory].reverse().map((attempt) => (
@@ -99,6 +101,7 @@ export function Attempts({ id, changes, runEnd }: Props) {
           isSaid={isSaid(attempt)}
         />
       ))}
+      {areMore ? <p className="faint">Only the newest {attemptHistory.length} attempts are shown.</p> : null}
     </>
   );
 }

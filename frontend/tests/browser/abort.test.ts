@@ -112,6 +112,20 @@ test("all that match are counted first, and then aborted; what had ended stays",
   await page.getByRole("link", { name: "batch-2" }).waitFor({ state: "detached" });
 });
 
+test("without any filter all is what matches, and aborted once that is confirmed", async () => {
+  await createRun(server, runId("any", "whatever"));
+  opened = await open(browser, `${server.url}/runs`);
+  const { page } = opened;
+  await page.locator('[data-run="any"]').waitFor();
+  await page.getByRole("button", { name: "More about these runs" }).click();
+  await page.getByRole("menuitem", { name: "Abort all that match…" }).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByRole("button", { name: /^Abort \d+ runs?$/ }).click();
+  await page.getByText(/^Abort of \d+ runs? requested$/).waitFor();
+  await page.getByRole("button", { name: "Close", exact: true }).last().click();
+  await page.locator('[data-run="any"][data-phase=ABORTED]').waitFor();
+});
+
 test("an abort that was given up says so, and is tried again by a person", async () => {
   const run = runId("stubborn", "deaf");
   await createRun(server, run);
