@@ -17,6 +17,7 @@ class Proxy:
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._stranded: list[asyncio.Event] = []
+        self._upstreams: set[asyncio.StreamWriter] = set()
         self._refusing = False
         self._connecting = asyncio.Event()
         self._connecting.set()
@@ -31,11 +32,14 @@ class Proxy:
         self._flowing.set()
 
     def strand(self) -> None:
-        """The links that there are stay dead for good, and nobody is told; new ones work."""
+        """The links that there are stay dead for good, and the clients are not told; new ones work. The
+        server drops them, as if it were another one."""
         self._flowing.clear()
         self._stranded.append(self._flowing)
         self._flowing = asyncio.Event()
         self._flowing.set()
+        for upstream in self._upstreams:
+            upstream.transport.abort()
 
     def end(self) -> None:
         """Break all connections, also those that are dead."""
@@ -91,11 +95,13 @@ class Proxy:
             await _abort(*links)
             return
         self._links |= links
+        self._upstreams.add(there[1])
         try:
             flowing = self._flowing
             await asyncio.gather(self._pass(reader, there[1], flowing), self._pass(there[0], writer, flowing))
         finally:
             self._links -= links
+            self._upstreams.discard(there[1])
             await _abort(*links)
 
     async def _pass(
@@ -106,6 +112,7 @@ class Proxy:
                 await flowing.wait()
                 writer.write(data)
                 await writer.drain()
+        await flowing.wait()
         writer.transport.abort()
 
 

@@ -11,8 +11,9 @@ import pytest_asyncio
 
 from tests.faults import crowds
 from tests.faults.failover import FAILOVERS, Failover, try_failover
-from tests.faults.faults import CLOCKS, FAULTS, Fault
-from tests.faults.stack import BusKind, Stack, running_stack
+from tests.faults.faults import CLOCKS, FAULTS, SILENT_DEATH, Fault
+from tests.faults.network import can_make_namespaces
+from tests.faults.stack import BusKind, Stack, Way, running_stack
 from tests.faults.trial import try_fault
 
 SEED = 1
@@ -64,6 +65,16 @@ async def test_nothing_is_missed_with_the_bus_on_redis(on_redis: Stack, fault: F
 async def test_nothing_is_missed_while_clocks_jump(bus: BusKind) -> None:
     async with running_stack(bus, with_clocks=True) as stack:
         await check(stack, CLOCKS)
+
+
+WAYS: list[Way] = ["proxy", "network"] if can_make_namespaces() else ["proxy"]
+
+
+@pytest.mark.parametrize("bus", ["postgresql", "redis"])
+@pytest.mark.parametrize("way", WAYS)
+async def test_nothing_is_missed_when_the_host_of_the_database_dies_silently(bus: BusKind, way: Way) -> None:
+    async with running_stack(bus, settings={"RUNGRAPH_OPERATION_TIMEOUT": "2"}, way=way) as stack:
+        await check(stack, SILENT_DEATH)
 
 
 async def test_twenty_first_subscribers_miss_nothing(on_postgres: Stack) -> None:

@@ -16,9 +16,10 @@ from tests.faults import aborts, crowds
 from tests.faults.checks import percentile
 from tests.faults.crowds import Figures
 from tests.faults.failover import FAILOVERS, try_failover
-from tests.faults.faults import CLOCKS, FAULTS, Fault
+from tests.faults.faults import CLOCKS, FAULTS, SILENT_DEATH, Fault
+from tests.faults.network import can_make_namespaces
 from tests.faults.replica import DIES_OVER_ABORTS
-from tests.faults.stack import BusKind, Stack, running_stack
+from tests.faults.stack import BusKind, Stack, Way, running_stack
 from tests.faults.trial import Outcome, try_fault
 
 Result = tuple[list[str], dict[str, object]]
@@ -57,6 +58,12 @@ class Soak:
             if self.broken:
                 for replica in stack.replicas:
                     console.print(f"{replica.name} said:\n{replica.said()}", markup=False)
+
+    async def run_silent_death(self, bus: BusKind) -> None:
+        """The trial in which the database's host dies, on a network of its own where that can be made."""
+        way: Way = "network" if can_make_namespaces() else "proxy"
+        async with running_stack(bus, settings={"RUNGRAPH_OPERATION_TIMEOUT": "2"}, way=way) as stack:
+            await self._try(bus, SILENT_DEATH.name, partial(self._fault, stack, SILENT_DEATH))
 
     async def run_failovers(self, bus: BusKind) -> None:
         """The trials of failovers and restores, each on a stack of its own."""
@@ -177,6 +184,7 @@ def main() -> int:
     soak = Soak(given.words, given.scale, given.seed)
     for bus in given.bus or ["postgresql", "redis"]:
         asyncio.run(soak.run(bus))
+        asyncio.run(soak.run_silent_death(bus))
         asyncio.run(soak.run_clocks(bus))
         asyncio.run(soak.run_failovers(bus))
         if bus == "postgresql":  # there is nothing about the bus in them

@@ -176,6 +176,33 @@ async def a_transaction_stays_open(stack: Stack, seconds: float, own: ActionIden
         await database.close()
 
 
+async def database_is_read_only(stack: Stack, seconds: float, own: ActionIdentifier) -> None:
+    """As after a failover to a server that accepts no writes; then it accepts them, and ends no session."""
+    setting = "ALTER DATABASE postgres SET default_transaction_read_only"
+    await stack.fetch(f"{setting} = on")
+    await stack.fetch(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'rungraph%'"
+    )
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        await stack.fetch(f"{setting} = off")
+
+
+async def host_dies_silently(stack: Stack, seconds: float, own: ActionIdentifier) -> None:
+    """The database's host answers nothing any more, and another one is there 2 s later; in the soak again and
+    again. Where no network can be made, a proxy swallows what is sent."""
+    for turn in range(max(1, round(seconds / 10))):
+        if turn:
+            await asyncio.sleep(8)
+        if stack.network is not None:
+            await stack.network.die()
+            await asyncio.sleep(2)
+            await stack.network.replace()
+        for proxy in stack.proxies:
+            proxy.strand()
+
+
 FAULTS = [
     Fault("nothing", nothing, 2, 30, heard_within=1.0),
     Fault("the writer is killed between commit and bell", writer_dies_before_its_bell, 4, 60),
@@ -185,6 +212,7 @@ FAULTS = [
     Fault("PostgreSQL restarts (fast)", postgres_restarts, 3, 30),
     Fault("PostgreSQL restarts (immediate)", postgres_crashes, 3, 30),
     Fault("the database is away", postgres_is_away, 3, 20),
+    Fault("the database is read-only", database_is_read_only, 3, 20),
     Fault("Redis restarts", redis_restarts, 2, 20, ("redis",), 2.0),
     Fault("Redis cuts its clients off", redis_cuts_its_clients_off, 2, 20, ("redis",), 2.0),
     Fault("Redis is away", redis_is_away, 3, 20, ("redis",), 2.0),
@@ -195,3 +223,5 @@ FAULTS = [
 
 CLOCKS = Fault("clocks jump", clocks_jump, 6, 40)
 """On a stack of its own, whose clocks can be moved."""
+
+SILENT_DEATH = Fault("the database's host dies silently", host_dies_silently, 3, 60)

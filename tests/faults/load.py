@@ -157,7 +157,7 @@ class Executor:
                 data: dict[str, Any] = body["data"]
                 return data
             code = errors[0].get("extensions", {}).get("code")
-            if code not in ("GONE", "INTERNAL_SERVER_ERROR", "SERVICE_UNAVAILABLE"):
+            if code not in ("GONE", "INTERNAL_SERVER_ERROR", "SERVICE_UNAVAILABLE", "TIMEOUT"):
                 raise WriteRefused(f"{errors} to {variables}")
             self._urls = [*self._urls[1:], self._urls[0]]
             await asyncio.sleep(self._chance.uniform(0, 0.2))

@@ -19,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from repo import migrate
 from tests.fake_clock import FakeClock, fake_clock
+from tests.faults.network import DATABASE_PORT, REDIS_PORT, SERVED, Network, as_unix_socket
 from tests.faults.replica import MISHAP_FILE
 from tests.pgbouncer import running_pgbouncer
 from tests.postgres import Postgres, running_postgres
@@ -27,8 +28,9 @@ from tests.redis_server import RedisServer, running_redis
 from tests.serving import free_port
 
 BusKind = Literal["postgresql", "redis"]
-Way = Literal["direct", "proxy", "pgbouncer"]
-"""How replicas reach PostgreSQL: PgBouncer too has a proxy behind it."""
+Way = Literal["direct", "proxy", "pgbouncer", "network"]
+"""How replicas reach PostgreSQL: PgBouncer too has a proxy behind it, and `network` is one of namespaces, by
+which they reach Redis too."""
 _READY_SECONDS = 30
 _STOP_SECONDS = 15
 
@@ -36,10 +38,14 @@ _STOP_SECONDS = 15
 class Replica:
     """A server process, which is started again when it ends, as an orchestrator does."""
 
-    def __init__(self, name: str, folder: Path, environment: dict[str, str]) -> None:
+    def __init__(
+        self, name: str, folder: Path, environment: dict[str, str], network: Network | None = None
+    ) -> None:
         self.name = name
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        host = SERVED if network else "127.0.0.1"
+        self.url = f"http://{host}:{self.port}"
+        self._prefix = network.inside() if network else ()
         self.deaths = 0
         self._mishap = folder / f"{name}.mishap"
         self._mishap.write_text("")
@@ -47,6 +53,8 @@ class Replica:
         self._environment = {
             **os.environ,
             **environment,
+            "RUNGRAPH_HOST": host,
+            "RUNGRAPH_ALLOW_ANYBODY": "true",
             "RUNGRAPH_PORT": str(self.port),
             "RUNGRAPH_LOG_LEVEL": "warning",
             MISHAP_FILE: str(self._mishap),
@@ -76,7 +84,7 @@ class Replica:
         while True:
             with self._log.open("ab") as log:
                 self._process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-m", "tests.faults.replica", "serve"),
+                    *(*self._prefix, sys.executable, "-m", "tests.faults.replica", "serve"),
                     cwd=Path(__file__).parents[2],
                     env=self._environment,
                     stdout=log,
@@ -144,6 +152,8 @@ class Stack:
     """Through which each replica reaches PostgreSQL, where there are any."""
     clocks: list[FakeClock] = field(default_factory=list)
     """The database's, and each replica's, where they can be moved."""
+    network: Network | None = None
+    """Through which the replicas reach PostgreSQL and Redis, where there is one."""
 
     @property
     def urls(self) -> list[str]:
@@ -152,7 +162,7 @@ class Stack:
 
     async def fetch(self, statement: str, *values: Any) -> list[Any]:
         """The rows that a statement returns, asked over a connection of its own."""
-        settings = {"application_name": "faults"}
+        settings = {"application_name": "faults", "default_transaction_read_only": "off"}
         connection = await asyncpg.connect(self.postgres.url, server_settings=settings)
         try:
             found: list[Any] = await connection.fetch(statement, *values)
@@ -175,23 +185,36 @@ async def running_stack(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rungraph-faults-")))
         clocks = [stack.enter_context(fake_clock()) for _ in range(1 + len(names))] if with_clocks else []
         given = [clock.environment for clock in clocks] or [{}] * (1 + len(names))
-        postgres = stack.enter_context(running_postgres(environment=given[0]))
+        os.chmod(folder, 0o777)  # PostgreSQL may be another user
+        postgres = stack.enter_context(
+            running_postgres(environment=given[0], unix_socket_directories=str(folder))
+        )
         redis = stack.enter_context(running_redis()) if bus == "redis" else None
         await migrate(postgres.url)
+        network = Network() if way == "network" else None
+        if network is not None:
+            targets = {DATABASE_PORT: f"{folder}/.s.PGSQL.{postgres.url.rpartition(':')[2].split('/')[0]}"}
+            if redis is not None:
+                targets[REDIS_PORT] = await stack.enter_async_context(as_unix_socket(redis.port, folder))
+            await stack.enter_async_context(network.running(targets))
         replicas, proxies = [], []
         for name, of_clock in zip(names, given[1:], strict=True):
             url = postgres.url
-            if way != "direct":
+            if way in ("proxy", "pgbouncer"):
                 proxies.append(await stack.enter_async_context(proxied(url)))
                 url = proxies[-1].url(url)
             if way == "pgbouncer":
                 url = stack.enter_context(running_pgbouncer(url))
+            bus_url = redis.url if redis else url
+            if network is not None:
+                url = network.url("postgresql", "/postgres")
+                bus_url = network.url("redis") if redis else url
             environment = {
                 "RUNGRAPH_DATABASE_URL": url,
-                "RUNGRAPH_BROADCAST_URL": redis.url if redis else url,
+                "RUNGRAPH_BROADCAST_URL": bus_url,
                 **(settings or {}),
                 **of_clock,
             }
-            replicas.append(Replica(name, folder, environment))
+            replicas.append(Replica(name, folder, environment, network))
         await asyncio.gather(*(stack.enter_async_context(replica.running()) for replica in replicas))
-        yield Stack(bus, postgres, redis, replicas, proxies, clocks)
+        yield Stack(bus, postgres, redis, replicas, proxies, clocks, network)
