@@ -103,6 +103,8 @@ class Found:
     def sizes(self) -> list[int]:
         """How many characters each row has in its long columns."""
         long = self.prepared.long
+        if not long:
+            return [0] * len(self.raw)
         return [sum([len(cell) for index in long if (cell := row[index])]) for row in self.raw]
 
     def decoded(self) -> list[list[Any]]:

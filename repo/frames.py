@@ -42,6 +42,9 @@ class PageSize:
 
 def parts_of(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
     """Where each frame begins and ends, for rows of these sizes."""
+    if 0 < len(sizes) <= MOST_ROWS and sum(sizes) <= MOST_BYTES:
+        yield 0, len(sizes)
+        return
     start = total = 0
     for index, size in enumerate(sizes):
         if index - start == MOST_ROWS or (index > start and total + size > MOST_BYTES):
