@@ -5,15 +5,6 @@ import { type Api, ApiContext } from "./live/api";
 import type { Router } from "./router";
 import { styleNonce } from "./ui/nonce";
 
-/** A click beside one closes it, and does nothing to what lies there. */
-const POPOVER = {
-  shadow: "md",
-  withOverlay: true,
-  overlayProps: { backgroundOpacity: 0 },
-  // Nothing is in the way of the next click.
-  transitionProps: { duration: 100, exitDuration: 1 },
-};
-
 const theme = createTheme({
   primaryColor: "indigo",
   // Dark enough to read white on it.
@@ -23,8 +14,8 @@ const theme = createTheme({
   fontSizes: { xs: "12px", sm: "13px", md: "14px" },
   components: {
     Button: { styles: { label: { fontWeight: 500 } } },
-    Popover: { defaultProps: POPOVER },
-    Menu: { defaultProps: POPOVER },
+    Popover: { defaultProps: { shadow: "md" } },
+    Menu: { defaultProps: { shadow: "md" } },
     Modal: { defaultProps: { closeButtonProps: { "aria-label": "Close" } } },
   },
 });

@@ -6,9 +6,11 @@ import { createRoot } from "react-dom/client";
 import { App } from "./App";
 import { openApi } from "./live/api";
 import { createPageRouter } from "./router";
+import { swallowDismissals } from "./ui/dismiss";
 import { offerNonce } from "./ui/nonce";
 
 offerNonce();
+swallowDismissals();
 const root = document.getElementById("root");
 if (!root) throw new Error("the page has no place to be drawn in");
 createRoot(root).render(
