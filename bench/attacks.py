@@ -92,7 +92,7 @@ def attacks() -> Iterator[tuple[str, int, Body]]:
     yield (
         "JSON that is stored",
         4,
-        _variables(_JSON, spec={f"k{i}": 1 for i in range(495_000)}, name="NUMBER"),
+        _variables(_JSON, spec={f"k{i}": i for i in range(95_000)}, name="NUMBER"),
     )
     parents = [_action(i, parentName="a0" if i else None) for i in range(5_000)]
     yield "batches of 5,000 actions", 4, _variables(_CREATE, input=parents)
