@@ -20,7 +20,7 @@ AUDIT_READY := .venv-audit/.ready
 help:
 	@echo "make run       start Rungraph with demo runs on http://127.0.0.1:8000/"
 	@echo "make test      check everything: style, types, schema, the page, tests on SQLite and PostgreSQL"
-	@echo "make soak      the faults that the tests do in short, at length, with figures (35 minutes)"
+	@echo "make soak      the faults that the tests do in short, at length, with figures (about an hour)"
 	@echo "make fuzz      try 20,000 random operations, compiled and not, and 100 of each field, beyond those of the tests"
 	@echo "make bench     measure speed and memory beside a floor, into bench/RESULTS.md (5 minutes)"
 	@echo "make bench-quick   a little of the same, in under two minutes"

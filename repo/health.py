@@ -18,7 +18,7 @@ from repo.bus import Bus
 from repo.database import Database, constant, database_now, without_password
 from repo.migrate import head, is_newer, revision, unsuitable
 from repo.phases import AbortState
-from repo.tables import action_events, actions, is_unconfirmed, removal_horizon
+from repo.tables import action_events, actions, incarnations, is_unconfirmed, removal_horizon
 
 _WITHIN = 10.0
 """Seconds that a check may take."""
@@ -263,6 +263,8 @@ async def _rights(database: Database) -> Finding:
                 removal_horizon.update().values(transaction_id=removal_horizon.c.transaction_id),
                 actions.update().where(false()).values(state=None),
                 action_events.delete().where(false()),
+                incarnations.delete().where(false()),
+                incarnations.insert().from_select(list(incarnations.c), select(incarnations).where(false())),
             ):
                 await connection.execute(statement)
             await connection.rollback()

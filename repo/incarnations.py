@@ -45,17 +45,21 @@ _POSITION_ON_SQLITE = f"SELECT value, newest.id FROM transaction_counter LEFT JO
 _MAY_READ_CONTROL = text(
     "SELECT has_function_privilege('pg_control_system()', 'EXECUTE')"
     " AND has_function_privilege('pg_control_checkpoint()', 'EXECUTE')"
+    " AND has_function_privilege('pg_walfile_name(pg_lsn)', 'EXECUTE')"
 )
 # Where the log ended before this start. After a recovery the server remembers it for as long as it runs. Else
-# it was stopped in order, and the last checkpoint says so, if it is still that of the stop.
+# it was stopped in order, and the last checkpoint says so, if it is still that of the stop. The name of the
+# file of the log begins with the timeline.
 _END_ON_POSTGRES = text(
     "SELECT concat_ws(' ', system_identifier,"
     " (SELECT oid FROM pg_database WHERE datname = current_database()),"
     " CAST(CAST('incarnations' AS regclass) AS oid)),"
     " CAST(coalesce(pg_last_wal_replay_lsn(), CASE WHEN redo_lsn = checkpoint_lsn"
-    " AND checkpoint_time <= pg_postmaster_start_time() THEN checkpoint_lsn END) - '0/0' AS BIGINT)"
+    " AND checkpoint_time <= pg_postmaster_start_time() THEN checkpoint_lsn END) - '0/0' AS BIGINT),"
+    " pg_last_wal_replay_lsn() IS NOT NULL, left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)"
     " FROM pg_control_system(), pg_control_checkpoint()"
 )
+_NEXT_TRANSACTION = text("SELECT CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS TEXT) AS BIGINT)")
 
 
 class Incarnations:
@@ -84,7 +88,7 @@ class Incarnations:
 
     async def all(self, run: Run) -> list[Incarnation]:
         """Those that are known, the first one first."""
-        found = await run("SELECT id, complete_until FROM incarnations ORDER BY number")
+        found = await run("SELECT id, complete_until, next_transaction FROM incarnations ORDER BY number")
         return [Incarnation(*row) for row in found]
 
     def is_checked(self, connection: AsyncConnection) -> bool:
@@ -108,12 +112,13 @@ class Incarnations:
         running = self._process if self._is_sqlite else await connection.scalar(text(f"SELECT {_RUN}"))
         if (last_run == running) if lost_after is None else (id != lost_after):
             return
-        place, end = await self._end(connection)
-        complete_until = end if lost_after is None and place == last_place else None
+        place, end = await self._end(connection, last_place)
+        complete_until = end if lost_after is None else None
+        next_transaction = None if self._is_sqlite else await connection.scalar(_NEXT_TRANSACTION)
         await connection.execute(
             text(
-                "INSERT INTO incarnations (number, id, place, run, complete_until)"
-                " VALUES (:number, :id, :place, :run, :complete_until)"
+                "INSERT INTO incarnations (number, id, place, run, complete_until, next_transaction)"
+                " VALUES (:number, :id, :place, :run, :complete_until, :next_transaction)"
             ),
             {
                 "number": number + 1,
@@ -121,6 +126,7 @@ class Incarnations:
                 "place": place,
                 "run": running,
                 "complete_until": complete_until,
+                "next_transaction": next_transaction,
             },
         )
         await connection.execute(
@@ -129,12 +135,19 @@ class Incarnations:
         if id is not None and not self._is_sqlite:
             logger.info("the database was started, promoted or restored", complete_until=complete_until)
 
-    async def _end(self, connection: AsyncConnection) -> tuple[str, int | None]:
-        """Which database it is, and where its log ended before what runs it now began; None where that
-        cannot be known."""
+    async def _end(self, connection: AsyncConnection, last_place: str | None) -> tuple[str, int | None]:
+        """Which database it is, and until where everything of the newest incarnation, which was at the
+        `last_place`, is there; None where that cannot be known."""
         if self._is_sqlite:
-            return "", await connection.scalar(text("SELECT value FROM transaction_counter"))
+            end = await connection.scalar(text("SELECT value FROM transaction_counter"))
+            return "", end if last_place is not None else None
         if not await connection.scalar(_MAY_READ_CONTROL):
             return "", None
-        place, end = (await connection.execute(_END_ON_POSTGRES)).one()
-        return place, end + _BLOCK_HEADER if end is not None and end % _BLOCK == 0 else end
+        database, end, has_recovered, name = (await connection.execute(_END_ON_POSTGRES)).one()
+        timeline = int(name, 16)
+        # A promotion begins a timeline. One that did not end the recovery of this start was not seen by
+        # anybody, and nobody knows any more where the timeline before was left.
+        follows = {f"{database} {timeline}"} | ({f"{database} {timeline - 1}"} if has_recovered else set())
+        if last_place not in follows or end is None:
+            return f"{database} {timeline}", None
+        return f"{database} {timeline}", end + _BLOCK_HEADER if end % _BLOCK == 0 else end

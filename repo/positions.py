@@ -43,6 +43,9 @@ class Incarnation:
     complete_until: int | None
     """Until where in the log everything of the incarnation before is in this one; None where that is not
     known."""
+    next_transaction: int | None = None
+    """The id of the next transaction when it began; None where that is not known. It is not lower than any
+    that has been seen, unless transactions were lost."""
 
 
 def is_valid(position: Position, incarnations: Sequence[Incarnation]) -> bool:
@@ -51,6 +54,8 @@ def is_valid(position: Position, incarnations: Sequence[Incarnation]) -> bool:
         if incarnation.id == position.incarnation:
             return True
         if incarnation.complete_until is None or incarnation.complete_until < position.log_end:
+            return False
+        if incarnation.next_transaction is not None and incarnation.next_transaction < position.upper:
             return False
     return False
 

@@ -237,6 +237,8 @@ incarnations = Table(
     Column("run", FreeText, nullable=False),
     # Until where in the log everything of the incarnation before is in this one.
     Column("complete_until", BigInteger),
+    # The id of the next transaction when it began; null on SQLite.
+    Column("next_transaction", BigInteger),
 )
 
 # SQLite only: the number of the newest write transaction, which PostgreSQL has by itself. The epoch is for

@@ -136,12 +136,21 @@ async def test_a_clock_that_differs_from_the_databases_is_told(
 
 
 @pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
-async def test_a_user_who_may_only_read_is_told(database_url: str) -> None:
+@pytest.mark.parametrize(
+    "grants",
+    [
+        "GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader",
+        "GRANT ALL ON ALL TABLES IN SCHEMA public TO reader; REVOKE INSERT ON incarnations FROM reader",
+        "GRANT ALL ON ALL TABLES IN SCHEMA public TO reader; REVOKE DELETE ON incarnations FROM reader",
+    ],
+)
+async def test_a_user_who_may_not_write_every_table_is_told(database_url: str, grants: str) -> None:
     async with open_repository(database_url) as repository:
         async with repository._database.engine.begin() as connection:
             await connection.execute(text("DROP ROLE IF EXISTS reader"))
             await connection.execute(text("CREATE ROLE reader LOGIN"))
-            await connection.execute(text("GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader"))
+            for grant in grants.split("; "):
+                await connection.execute(text(grant))
         try:
             url = make_url(database_url).set(username="reader").render_as_string(hide_password=False)
             findings = await found(url)

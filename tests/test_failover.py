@@ -181,13 +181,29 @@ async def check_that_all_began_anew(each: Replica, kept: set[Any], cursors: dict
             assert (await anext(again)).kind is FrameKind.RESYNC
 
 
+async def use(server: Postgres, transactions: int = 0) -> None:
+    """The log grows beyond all that has been read, by so many transactions of others; no replica sees it."""
+    connection = await asyncpg.connect(server.url)
+    for _ in range(transactions):
+        await connection.execute("SELECT pg_current_xact_id()")
+    await connection.execute("SELECT pg_switch_wal()")
+    await connection.close()
+
+
+async def restart(server: Postgres) -> None:
+    """Stop it in order and start it: it does not know any more then until where it recovered the log."""
+    await asyncio.to_thread(server.stop)
+    await asyncio.to_thread(server.start)
+
+
+@pytest.mark.parametrize("unseen", ["nothing", "a restart", "another failover"])
 async def test_a_failover_that_loses_commits_lets_all_begin_anew_and_a_late_replica_misses_nothing(
-    primary: Postgres, standby: Postgres
+    primary: Postgres, standby: Postgres, unseen: str
 ) -> None:
     await migrate(primary.url)
     async with open_repository(primary.url) as repository:
         await make_run(repository, b="a0")
-    async with replica(primary) as one, replica(primary) as two:
+    async with AsyncExitStack() as servers, replica(primary) as one, replica(primary) as two:
         kept = await write(one.repository, 0, 5)
         await asyncio.to_thread(standby.catch_up, primary)
         await asyncio.to_thread(standby.stop_receiving)
@@ -196,9 +212,19 @@ async def test_a_failover_that_loses_commits_lets_all_begin_anew_and_a_late_repl
         two.proxy.hold()
         await asyncio.to_thread(primary.stop, True)
         await asyncio.to_thread(standby.promote)
-        one.proxy.forward(standby.url)
+        server = standby
+        if unseen != "nothing":
+            one.proxy.hold()
+            await use(standby, transactions=AFTERWARDS)
+        if unseen == "a restart":
+            await restart(standby)
+        elif unseen == "another failover":
+            server = servers.enter_context(running_postgres(standby_of=standby))
+            await asyncio.to_thread(standby.stop)
+            await asyncio.to_thread(server.promote)
+        one.proxy.forward(server.url)
         kept |= await write(one.repository, 0, AFTERWARDS)
-        two.proxy.forward(standby.url)
+        two.proxy.forward(server.url)
         for each in (one, two):
             await check_that_all_began_anew(each, kept, cursors)
 
@@ -232,9 +258,10 @@ async def test_after_a_switchover_that_loses_nothing_all_goes_on_and_each_event_
         assert again.times == dict.fromkeys(added, 1)
 
 
+@pytest.mark.parametrize("restarted", [False, True])
 @pytest.mark.parametrize("how", ["copied while stopped", "backed up while running"])
 async def test_an_older_copy_of_the_data_lets_all_begin_anew_and_a_late_replica_misses_nothing(
-    primary: Postgres, how: str
+    primary: Postgres, how: str, restarted: bool
 ) -> None:
     await migrate(primary.url)
     async with open_repository(primary.url) as repository:
@@ -254,6 +281,9 @@ async def test_an_older_copy_of_the_data_lets_all_begin_anew_and_a_late_replica_
         await asyncio.to_thread(primary.stop)
         primary.replace_data(copy)
         await asyncio.to_thread(primary.start)
+        if restarted:
+            await use(primary)
+            await restart(primary)
         one.proxy.forward(primary.url)
         kept |= await write(one.repository, 0, AFTERWARDS)
         two.proxy.forward(primary.url)

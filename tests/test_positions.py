@@ -32,6 +32,14 @@ def test_a_position_is_valid_if_everything_since_is_complete_until_there(
     assert is_valid(position(history[-1].id, 10**12), history)
 
 
+@pytest.mark.parametrize(("next_transaction", "valid"), [(9, False), (10, True), (None, True)])
+def test_a_position_that_has_seen_later_transactions_than_there_were_is_not_valid(
+    next_transaction: int | None, valid: bool
+) -> None:
+    history = [FIRST, Incarnation("later", 100, next_transaction)]
+    assert is_valid(position("first", 100), history) is valid
+
+
 def test_a_position_of_an_incarnation_that_is_not_known_is_not_valid() -> None:
     assert not is_valid(position("lost", 0), [FIRST, Incarnation("second", 100)])
     assert not is_valid(position("lost", 0), [])
