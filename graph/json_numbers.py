@@ -11,6 +11,8 @@ import orjson
 _DIGITS = 17
 """Significant digits that are enough to tell all doubles apart."""
 _MOST_OF_A_DOUBLE = _DIGITS + len("-0.e-308")
+_ALL_DIGITS = 767
+"""Significant digits that are enough to write any double out in full."""
 
 _KINDS = bytes(
     ord("0" if chr(byte) in "0123456789." else "e" if chr(byte) in "eE" else " ") for byte in range(256)
@@ -35,8 +37,8 @@ class Inexact:
 
 
 def float_of(text: str) -> float | Inexact:
-    """The double that a number of JSON stands for, where it is given back as the same number, or was made of
-    this double with as many digits as tell it from others."""
+    """The double that a number of JSON stands for, where it is given back as the same number, or is this double
+    rounded to as many digits as the number has."""
     value = float(text)
     if repr(value) == text:
         return value
@@ -45,11 +47,14 @@ def float_of(text: str) -> float | Inexact:
     if value == 0:
         return Inexact(text) if text.lower().partition("e")[0].strip("-0.") else value
     number = Decimal(text)
-    if number in (Decimal(repr(value)), Decimal(value), Decimal(f"{value:.{_DIGITS}g}")):
+    digits = len(number.as_tuple().digits)
+    # Other programs print a double with more digits than tell it from others, or with fewer near zero.
+    rounded = Decimal(f"{value:.{min(digits, _ALL_DIGITS) - 1}e}")
+    if number in (Decimal(repr(value)), Decimal(value), rounded):
         return value
-    # Other programs print doubles with a digit that is not needed, or not quite right.
+    # Some print 17 digits of which the last is not quite right.
     is_close = abs(value) >= sys.float_info.min and len(text) <= _MOST_OF_A_DOUBLE
-    if is_close and len(number.as_tuple().digits) <= _DIGITS and number != number.to_integral_value():
+    if is_close and digits <= _DIGITS and number != number.to_integral_value():
         return value
     return Inexact(text)
 

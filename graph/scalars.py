@@ -139,7 +139,7 @@ def _parts(value: object, depth: int) -> int:
 def _check_number(value: object) -> None:
     if isinstance(value, Inexact):
         text = _short(value)
-        raise _Wrong(f"JSON holds {text}, a number that no double can hold: send it as text")
+        raise _Wrong(f"JSON holds {text}, a number that no double can hold: round it, or send it as text")
     if isinstance(value, float) and not math.isfinite(value):
         raise _Wrong("JSON cannot hold NaN or Infinity")
     if isinstance(value, int) and abs(value) >= _LARGEST:

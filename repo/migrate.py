@@ -79,7 +79,8 @@ def is_at_head(connection: Connection) -> None:
     """Return where the database is at the newest schema, or at a later version's. Raises SchemaOutdated."""
     current = revision(connection)
     if current != head() and not is_newer(current):
-        raise SchemaOutdated(f"the schema is at {current}, this version needs {head()}: run rungraph migrate")
+        found = f"the schema is at {current}" if current else "the database has no schema yet"
+        raise SchemaOutdated(f"{found}, this version needs {head()}: run rungraph migrate")
 
 
 def _upgrade(connection: Connection) -> None:
@@ -163,7 +164,9 @@ async def _check_read_only(connection: AsyncConnection, error: DBAPIError) -> No
         async with connection.begin():
             await connection.run_sync(is_at_head)
     except SchemaOutdated as outdated:
-        raise DatabaseUnavailable(f"the database accepts no writes ({reason}), and {outdated}") from error
+        raise DatabaseUnavailable(
+            f"the database accepts no writes ({reason}), and {outdated}, once it accepts them"
+        ) from error
     logger.warning("the database accepts no writes: the server is not ready until it does", reason=reason)
 
 

@@ -81,7 +81,7 @@ async def test_a_server_of_the_version_before_may_still_write(database_url: str)
 
 async def test_an_older_schema_is_not_ready(empty_database_url: str) -> None:
     async with open_repository(empty_database_url) as repository:
-        with pytest.raises(SchemaOutdated, match="the schema is at None"):
+        with pytest.raises(SchemaOutdated, match="the database has no schema yet"):
             await repository.check()
     await migrate(empty_database_url)
     async with open_repository(empty_database_url) as repository:

@@ -192,6 +192,7 @@ async def test_a_database_without_a_schema_that_cannot_be_written_stops_the_star
     done = await asyncio.to_thread(start, empty_database_url, command)
     assert done.returncode == 1
     assert "accepts no writes" in done.stderr
+    assert "the database has no schema yet" in done.stderr
     assert done.stderr.count("\n") == 1
 
 
