@@ -37,8 +37,8 @@ class Inexact:
 
 
 def float_of(text: str) -> float | Inexact:
-    """The double that a number of JSON stands for, where it is given back as the same number, or is this double
-    rounded to as many digits as the number has."""
+    """The double that a number of JSON stands for, where it is given back as the same number, or is this
+    double rounded to as many digits as the number has."""
     value = float(text)
     if repr(value) == text:
         return value
