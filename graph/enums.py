@@ -32,8 +32,8 @@ def _describe(enumeration: type[Enum], description: str, **values: str) -> None:
 _describe(
     ActionPhase,
     "Where an action or a run is. Within an attempt it only moves forward, in the order queued, waiting, "
-    "initializing, running, paused, and then one of the terminal phases. Only a higher attempt reopens "
-    "FAILED or TIMED_OUT; SUCCEEDED, ABORTED and RECOVERED never change again.",
+    "initializing, running, paused, and then one of the terminal phases; only PAUSED may go back to RUNNING. "
+    "Only a higher attempt reopens FAILED or TIMED_OUT; SUCCEEDED, ABORTED and RECOVERED never change again.",
     QUEUED="Accepted; nothing has been done yet.",
     WAITING_FOR_RESOURCES="Wants machines, quota or a slot that are not free yet.",
     INITIALIZING="Has its resources and is being set up.",

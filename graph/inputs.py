@@ -450,7 +450,8 @@ class UpdateActionPhaseInput:
         default=None,
         description="When it came into this phase. Tells a resume (RUNNING after PAUSED) from a report of "
         "RUNNING that comes late: of the two phases the one that occurred last counts. Without it a report "
-        "counts as the last one; RUNNING with a `startTime` counts from then.",
+        "counts as the last one; RUNNING with a `startTime` counts from then, so that a resume which repeats "
+        "the first `startTime` needs it.",
     )
 
     def to_repo(self) -> tuple[repo.ActionIdentifier, repo.PhaseUpdate]:

@@ -55,7 +55,7 @@ export type ActionIdentifierInput = {
   runName: string;
 };
 
-/** Where an action or a run is. Within an attempt it only moves forward, in the order queued, waiting, initializing, running, paused, and then one of the terminal phases. Only a higher attempt reopens FAILED or TIMED_OUT; SUCCEEDED, ABORTED and RECOVERED never change again. */
+/** Where an action or a run is. Within an attempt it only moves forward, in the order queued, waiting, initializing, running, paused, and then one of the terminal phases; only PAUSED may go back to RUNNING. Only a higher attempt reopens FAILED or TIMED_OUT; SUCCEEDED, ABORTED and RECOVERED never change again. */
 export type ActionPhase =
   /** Ended because somebody asked for it. Final. */
   | 'ABORTED'
