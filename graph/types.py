@@ -254,8 +254,8 @@ class Action(Node):
 
     @strawberry.field(
         description="The event with the highest phase, and among those the highest version, of one attempt; "
-        "null if the attempt has none. After a resume that is still PAUSED: attemptHistory has the phase that "
-        "the attempt is in.",
+        "null if the attempt has none. After a resume that is still PAUSED: attemptHistory has the phase "
+        "that the attempt is in.",
         graphql_type=Annotated["ActionEvent", strawberry.lazy("graph.types")] | None,
         metadata=_NAMES,
     )
