@@ -19,7 +19,7 @@ subscription Watch($run: RunIdentifierInput!, $after: String) {
     kind cursor removed
     actions {
       id name parentName phase attempts revision createdAt startedAt endedAt updatedAt
-      error { code message }
+      error { code summary }
       abort { state reason requestedBy { subject } attemptCount lastError }
     }
   }
@@ -81,7 +81,7 @@ def _time(text: str | None) -> datetime | None:
 def _error(error: dict[str, Any] | None) -> str | None:
     if error is None:
         return None
-    return f"{error['code']}: {error['message']}" if error["code"] else str(error["message"])
+    return f"{error['code']}: {error['summary']}" if error["code"] else str(error["summary"])
 
 
 def _abort(abort: dict[str, Any] | None) -> str | None:

@@ -153,7 +153,7 @@ async def test_after_resync_only_what_is_new_is_said(impatient: None) -> None:
 
 
 async def test_on_a_terminal_the_tree_stays_at_its_last_state(impatient: None) -> None:
-    error = {"code": "OOM", "message": "a line\u2028and another"}
+    error = {"code": "OOM", "summary": "a line\u2028and another"}
     script = Script(
         sent("SNAPSHOT", node("root", phase="RUNNING"), node("a")) + sent("SYNCED"),
         sent("CHANGE", node("a", phase="FAILED", revision=2, error=error))

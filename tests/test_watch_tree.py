@@ -127,7 +127,7 @@ def test_the_tree_shows_parents_before_children_and_what_went_wrong() -> None:
         node("root", phase="RUNNING"),
         node("load", phase="RUNNING", attempts=3),
         node("step-10", "load", "QUEUED"),
-        node("step-2", "load", "FAILED", error={"code": "OOM", "message": "out of\nmemory"}),
+        node("step-2", "load", "FAILED", error={"code": "OOM", "summary": "out of\nmemory"}),
         node(
             "check",
             phase="ABORTED",
@@ -217,7 +217,7 @@ def test_a_chain_as_deep_as_the_run_is_drawn_too() -> None:
 
 
 def test_texts_of_others_neither_move_the_cursor_nor_turn_the_writing_around() -> None:
-    error = {"code": None, "message": "\x1b[2J\u202eevil\r\n\tend\u2028x"}
+    error = {"code": None, "summary": "\x1b[2J\u202eevil\r\n\tend\u2028x"}
     run = watched(node("root", phase="FAILED", error=error), node("名前" * 60, phase="RUNNING"))
     shown = draw(run, 80, 24, NOW)
     assert "[2Jevil end x" in shown.plain
