@@ -46,11 +46,13 @@ export function ActionTree({ forest, lines, selected, onSelect, runEnd, timeline
     [shown, lines.cursor],
   );
   const follow = useRef<string | null>(null);
+  const { synced } = forest;
   useEffect(() => {
     if (follow.current === lines.cursor) return;
-    follow.current = lines.cursor;
+    // Until the run is read to its end, further lines come above the one to scroll to.
+    if (synced) follow.current = lines.cursor;
     if (at >= 0) virtualizer.scrollToIndex(at);
-  }, [at, lines.cursor, virtualizer]);
+  }, [at, lines.cursor, synced, virtualizer]);
   useTreeKeys({ lines, at, onSelect, scroller });
   useTimelinePointer(scroller, timeline);
   const anchor = useAnchor(scroller, shown, LINE);
@@ -66,7 +68,10 @@ export function ActionTree({ forest, lines, selected, onSelect, runEnd, timeline
         aria-activedescendant={at < 0 ? undefined : `${id}${at}`}
         tabIndex={0}
         data-testid="tree"
-        data-synced={forest.synced}
+        data-synced={synced}
+        onWheel={() => {
+          follow.current = lines.cursor;
+        }}
       >
         <div role="row" className={classes.head}>
           <span role="columnheader" className={classes.name}>
@@ -123,8 +128,8 @@ export function ActionTree({ forest, lines, selected, onSelect, runEnd, timeline
         </div>
       </div>
       <div className={classes.notice}>
-        {!shown.length && !forest.synced ? <LoadingNotice what="actions" /> : null}
-        {!shown.length && forest.synced ? (
+        {!shown.length && !synced ? <LoadingNotice what="actions" /> : null}
+        {!shown.length && synced ? (
           <EmptyNotice title={lines.isFiltered ? "No action matches" : "This run has no actions"}>
             {lines.isFiltered ? "Change the search or the phases above." : null}
           </EmptyNotice>
