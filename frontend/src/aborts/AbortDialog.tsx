@@ -136,8 +136,8 @@ export function AbortDialog({ target, onClose }: Props) {
           )}
         </p>
         <Textarea
-          label="Why?"
-          description="Kept with the abort, for whoever wonders later."
+          label="Reason"
+          description="Optional. It is stored and shown with the abort."
           value={reason}
           onChange={(event) => setReason(event.currentTarget.value)}
           autosize

@@ -41,7 +41,7 @@ export function AbortNotice({ abort: masked, id }: Props) {
     <div className={classes.notice} data-state={abort.state} role="status">
       <p className={classes.state}>{STATES[abort.state]?.(abort) ?? abort.state}</p>
       <p className="faint">
-        Asked {who ? <>by {who} </> : null}
+        Requested {who ? <>by {who} </> : null}
         <Time value={abort.requestedAt} />
         {abort.reason ? <>: “{abort.reason}”</> : ", without a reason"}
         {abort.confirmedAt ? (
@@ -52,7 +52,7 @@ export function AbortNotice({ abort: masked, id }: Props) {
         ) : null}
       </p>
       {abort.lastError && abort.state !== "CONFIRMED" ? (
-        <p className={classes.error}>Last try: {abort.lastError}</p>
+        <p className={classes.error}>Last error: {abort.lastError}</p>
       ) : null}
       {abort.nextAttemptAt && abort.state !== "CONFIRMED" ? <NextTry at={abort.nextAttemptAt} /> : null}
       {abort.state === "FAILED" && mayAsk ? <RetryButton id={id} /> : null}
@@ -61,14 +61,15 @@ export function AbortNotice({ abort: masked, id }: Props) {
 }
 
 const times = (count: number): string => (count === 1 ? "once" : `${count} times`);
+const attempts = (count: number): string => (count === 1 ? "1 attempt" : `${count} attempts`);
 
 const STATES: Record<string, (abort: { attemptCount: number }) => string> = {
-  REQUESTED: () => "Abort requested: the executor has not been told yet. It may still be running.",
+  REQUESTED: () => "Abort requested: the executor has not been notified yet. It may still be running.",
   RETRYING: ({ attemptCount }) =>
-    `Aborting: the executor was told ${times(attemptCount)} and has not confirmed. It may still be running.`,
+    `Aborting: the executor was notified ${times(attemptCount)} and has not confirmed. It may still be running.`,
   CONFIRMED: () => "Aborted: the executor confirmed that it is gone.",
   FAILED: ({ attemptCount }) =>
-    `Abort given up after the executor was told ${times(attemptCount)}: somebody must look whether it still runs.`,
+    `Abort failed after ${attempts(attemptCount)}: check whether it is still running.`,
 };
 
 const RetryAbort = graphql(`
@@ -89,7 +90,8 @@ function RetryButton({ id }: { id: ActionIdentifierInput }) {
   const [{ fetching }, retry] = useMutation(RetryAbort);
   const ask = async (): Promise<void> => {
     const { data, error } = await retry({ id });
-    if (data) announce(data.retryAbort.requested ? "Abort requested again" : "It is under way already");
+    if (data)
+      announce(data.retryAbort.requested ? "Abort requested again" : "The abort is already in progress");
     else announce(problemOf(error).message);
   };
   return (
@@ -101,5 +103,5 @@ function RetryButton({ id }: { id: ActionIdentifierInput }) {
 
 function NextTry({ at }: { at: string }) {
   const now = useNow();
-  return <p className="faint">Next try {formatRelative(Date.parse(at), now)}</p>;
+  return <p className="faint">Next attempt {formatRelative(Date.parse(at), now)}</p>;
 }

@@ -38,7 +38,7 @@ const identifierOf = ({ project, domain, runName, name }: ActionIdentifierInput)
   name,
 });
 
-/** Milliseconds between two looks. */
+/** Milliseconds between two polls. */
 const AGAIN = 2_000;
 const FIRST = 200;
 
@@ -58,8 +58,8 @@ export function AbortsPage() {
       <header className={classes.head}>
         <h1>Aborts</h1>
         <p className="faint">
-          Asked for, and not confirmed by the executor yet: what they stop may still be running.
-          {aborts ? ` ${aborts.totalCount.toLocaleString("en")} in all.` : ""}
+          Aborts that are unconfirmed: the runs and actions may still be running.
+          {aborts ? ` ${aborts.totalCount.toLocaleString("en")} in total.` : ""}
         </p>
       </header>
       {error && !aborts ? (
@@ -96,7 +96,7 @@ export function AbortsPage() {
           ))}
         </ul>
       ) : (
-        <EmptyNotice title="No pending aborts">Whatever was asked to stop has stopped.</EmptyNotice>
+        <EmptyNotice title="No pending aborts">The executor has confirmed every abort.</EmptyNotice>
       )}
     </main>
   );

@@ -38,7 +38,7 @@ export function BatchDialog({ batch, onClose }: Props) {
               {progress.confirmed.toLocaleString("en")} of {progress.requested.toLocaleString("en")}
             </strong>{" "}
             confirmed by the executor
-            {progress.failed ? `, ${progress.failed.toLocaleString("en")} given up` : ""}
+            {progress.failed ? `, ${progress.failed.toLocaleString("en")} failed` : ""}
             {progress.pending ? `, ${progress.pending.toLocaleString("en")} may still be running` : ""}.
           </p>
           <progress
@@ -49,12 +49,12 @@ export function BatchDialog({ batch, onClose }: Props) {
           />
         </div>
       ) : (
-        <p>Asked for. Waiting for what comes of it…</p>
+        <p>Aborts requested. Waiting for their progress…</p>
       )}
-      <p className="faint">It goes on without this window.</p>
+      <p className="faint">Aborting continues when you close this dialog.</p>
       <Group justify="flex-end" mt="md">
         <Link to="/aborts" className="link" onClick={onClose}>
-          All aborts that wait
+          All pending aborts
         </Link>
         <Button variant="default" onClick={onClose}>
           Close

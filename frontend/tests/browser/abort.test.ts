@@ -34,15 +34,15 @@ test("a run is aborted from its page, and the page says what came of it until it
   await mark(page);
   await page.getByRole("button", { name: "Abort", exact: true }).click();
   const dialog = page.getByRole("dialog");
-  await dialog.getByLabel("Why?").fill("wrong table");
+  await dialog.getByLabel("Reason").fill("wrong table");
   await dialog.getByRole("button", { name: "Abort", exact: true }).click();
-  await page.getByText("the executor has not been told yet").waitFor();
+  await page.getByText("the executor has not been notified yet").waitFor();
   await page.getByText("“wrong table”").waitFor();
   await page.locator("header [data-phase=ABORTED]").first().waitFor();
 
   await server.execute(MARK, { id: actionId(run, "root"), error: "connection refused" });
-  await page.getByText("was told once and has not confirmed").waitFor();
-  await page.getByText("Last try: connection refused").waitFor();
+  await page.getByText("was notified once and has not confirmed").waitFor();
+  await page.getByText("Last error: connection refused").waitFor();
   await server.execute(CLEAR, { id: actionId(run, "root") });
   await page.getByText("the executor confirmed that it is gone").waitFor();
   // Where the server asks nobody who they are, nothing is said of it.
@@ -92,7 +92,7 @@ test("all that match are counted first, and then aborted; what had ended stays",
   await page.getByRole("menuitem", { name: "Abort all that match…" }).click();
   const dialog = page.getByRole("dialog");
   await dialog.getByText("2 runs").first().waitFor();
-  await dialog.getByLabel("Why?").fill("maintenance");
+  await dialog.getByLabel("Reason").fill("maintenance");
   await dialog.getByRole("button", { name: "Abort 2 runs" }).click();
   await page.getByText("Abort of 2 runs requested").waitFor();
   const progress = page.getByRole("dialog").getByRole("status");
@@ -126,7 +126,7 @@ test("without any filter all is what matches, and aborted once that is confirmed
   await page.locator('[data-run="any"][data-phase=ABORTED]').waitFor();
 });
 
-test("an abort that was given up says so, and is tried again by a person", async () => {
+test("an abort that failed says so, and can be retried", async () => {
   const run = runId("stubborn", "deaf");
   await createRun(server, run);
   // An executor that is told, and never confirms.
@@ -135,9 +135,9 @@ test("an abort that was given up says so, and is tried again by a person", async
   const { page } = opened;
   await page.getByRole("button", { name: "Abort", exact: true }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Abort", exact: true }).click();
-  await page.getByText("Abort given up after the executor was told once").waitFor();
+  await page.getByText("Abort failed after 1 attempt").waitFor();
   await leave();
   await page.getByRole("button", { name: "Try again" }).click();
   await page.getByText("Abort requested again").waitFor();
-  await page.getByText("the executor has not been told yet").waitFor();
+  await page.getByText("the executor has not been notified yet").waitFor();
 });

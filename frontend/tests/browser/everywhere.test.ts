@@ -98,7 +98,7 @@ test.each(["light", "dark"] as const)(
       .getByRole("button", { name: "Abort" })
       .first()
       .click();
-    await page.getByLabel("Why?").fill("because");
+    await page.getByLabel("Reason").fill("because");
     await faded(page);
     expect(await findings(page)).toEqual([]);
   },

@@ -35,7 +35,7 @@ test("who asks too often is told so, waits as long as the server says, and then 
     await pause.waitFor({ state: "detached", timeout: 20_000 });
     // That page looks every other second, as long as it may.
     expect(asked).toBeLessThanOrEqual(3);
-    await page.getByText("No abort waits").waitFor();
+    await page.getByText("No pending aborts").waitFor();
     expect(frames).toBe(0);
     expect(complaints.filter((complaint) => !/\b429\b/.test(complaint))).toEqual([]);
     await opened.close();

@@ -52,7 +52,7 @@ test("who is known to the provider comes back to where they were going, acts, an
   await page.keyboard.press("Escape");
   await page.getByRole("button", { name: "Abort", exact: true }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Abort", exact: true }).click();
-  await page.getByText("Asked by User One").waitFor();
+  await page.getByText("Requested by User One").waitFor();
   await account(page).click();
   await page.getByRole("button", { name: "Sign out" }).click();
   await page.getByRole("heading", { name: "You are signed out" }).waitFor();

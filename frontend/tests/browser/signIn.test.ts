@@ -49,7 +49,7 @@ test("who may only read is offered no abort: not of a run, an action or all, and
     await page.locator('[data-run="going"]').waitFor();
     counts.push(await page.getByRole("button", { name: "More about these runs" }).count());
     await page.getByRole("link", { name: "given-up" }).click();
-    await page.getByText("Abort given up after").waitFor();
+    await page.getByText("Abort failed after").waitFor();
     counts.push(await page.getByRole("button", { name: "Try again" }).count());
     return counts;
   };
@@ -63,9 +63,9 @@ test("an operator aborts in their project, and sees it end", async () => {
   await createRun(here.server, etl("to-stop"));
   const page = await here.show("/runs/etl/production/to-stop", here.operator);
   await abort(page).click();
-  await page.getByRole("dialog").getByLabel("Why?").fill("wrong table");
+  await page.getByRole("dialog").getByLabel("Reason").fill("wrong table");
   await page.getByRole("dialog").getByRole("button", { name: "Abort", exact: true }).click();
-  await page.getByText("Asked by user-1").waitFor();
+  await page.getByText("Requested by user-1").waitFor();
   await here.server.execute(CLEAR, { id: actionId(etl("to-stop"), "root") });
   await page.getByText("the executor confirmed that it is gone").waitFor();
 });

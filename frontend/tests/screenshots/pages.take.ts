@@ -118,7 +118,7 @@ const SHOTS: Shot[] = [
     sizes: ["wide"],
     then: async (page) => {
       await page.getByRole("button", { name: "Abort", exact: true }).click();
-      await page.getByLabel("Why?").fill("The wrong release was chosen");
+      await page.getByLabel("Reason").fill("The wrong release was chosen");
     },
   },
 ];

@@ -143,7 +143,7 @@ export const STATES: State[] = [
   {
     name: "aborting a run",
     ...RUN,
-    act: async (page) => (await button(page, "Abort").click(), page.getByLabel("Why?").waitFor()),
+    act: async (page) => (await button(page, "Abort").click(), page.getByLabel("Reason").waitFor()),
   },
   { name: "an action", ...ACTION },
   {
