@@ -107,53 +107,6 @@ test("a link to an action expands the tree down to it, and so does one of a depe
   await until("the line to go", async () => (await line(page, "deep").count()) === 0);
 });
 
-test("a link to an action of a large run scrolls to it, also where lines above it come later", async () => {
-  const run = runId("large");
-  const at = (second: number) => `2026-01-01T12:00:0${second}Z`;
-  const below = (parent: string, createdAt: string) =>
-    Array.from({ length: 700 }, (_, n) => ({
-      name: `${parent}-${n}`,
-      parent,
-      phase: "SUCCEEDED",
-      createdAt,
-    }));
-  // They come in the order of creation: those below the first one after those below the last one.
-  await createActions(server, run, [
-    { name: "root", phase: "RUNNING", createdAt: at(0) },
-    { name: "first", parent: "root", createdAt: at(1) },
-    { name: "last", parent: "root", createdAt: at(2) },
-    ...below("last", at(3)),
-    ...below("first", at(4)),
-  ]);
-  const page = await show("/tasks");
-  // The later frames come once the first lines are drawn.
-  const held: (() => void)[] = [];
-  let isHolding = true;
-  await page.routeWebSocket(/graphql/, (socket) => {
-    const real = socket.connectToServer();
-    let holds = false;
-    real.onMessage((message) => {
-      if (holds && isHolding) held.push(() => socket.send(message));
-      else socket.send(message);
-      if (String(message).includes('"name":"last-699"')) holds = true;
-    });
-  });
-  await page.goto(`${server.url}/runs/tests/development/large?action=last-699`);
-  await line(page, "last-699").waitFor();
-  isHolding = false;
-  for (const send of held) send();
-  await page.locator("[data-testid=tree][data-synced=true]").waitFor();
-  expect(held.length).toBeGreaterThan(0);
-  await until("the line to be in sight", async () => {
-    const [row, tree] = await Promise.all(
-      [line(page, "last-699").first(), page.getByTestId("tree")].map((e) =>
-        e.boundingBox({ timeout: 500 }).catch(() => null),
-      ),
-    );
-    return !!row && !!tree && row.y > tree.y && row.y + row.height <= tree.y + tree.height + 1;
-  });
-});
-
 test("the letters just after Ctrl K go into the palette", async () => {
   await createRun(server, runId("found-by-name"));
   const page = await show("/runs");
