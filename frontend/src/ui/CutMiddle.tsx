@@ -28,9 +28,24 @@ export function CutMiddle({ text }: { text: string }) {
 /** Marks the names that have too little room. One observer, since a list shows many names. */
 const sizes = new ResizeObserver((entries) => {
   // All are measured before the first is changed, or each would be laid out on its own.
-  const cut = entries.map(({ target }) => (target.firstElementChild?.scrollWidth ?? 0) > target.clientWidth);
+  const cut = entries.map(({ target }) => {
+    const isCut = (target.firstElementChild?.scrollWidth ?? 0) > target.clientWidth;
+    // Where the end alone would leave no room for the beginning, the name is cut at its end.
+    return isCut && tailWidth(target) < target.clientWidth * 0.7;
+  });
   entries.forEach(({ target }, index) => target.toggleAttribute("data-cut", cut[index]));
 });
+
+/** How wide the end of a name is, in pixels. */
+function tailWidth(name: Element): number {
+  const text = name.firstElementChild?.firstChild;
+  const length = text?.textContent?.length;
+  if (!text || !length) return 0;
+  const range = document.createRange();
+  range.setStart(text, length - (name.getAttribute("data-tail") ?? "").length);
+  range.setEnd(text, length);
+  return range.getBoundingClientRect().width;
+}
 
 const graphemes = "Segmenter" in Intl ? new Intl.Segmenter() : null;
 

@@ -120,3 +120,22 @@ test("copying works on plain http too, and says so", async () => {
   await page.getByText("Copied the name").waitFor();
   expect(await pasted(page)).toBe(`tests/development/${NAMES.quoted}`);
 });
+
+test("where a name has hardly any room, its beginning is shown", async () => {
+  await createActions(server, runId("narrow"), [
+    { name: "root", phase: "RUNNING" },
+    { name: "stage", parent: "root" },
+    { name: "step", parent: "stage" },
+    { name: "check-schema", parent: "step", phase: "RUNNING" },
+  ]);
+  const page = await show("/runs/tests/development/narrow?view=timeline", {
+    viewport: { width: 390, height: 844 },
+  });
+  const name = page.locator('[data-action="check-schema"] bdi');
+  await until("the beginning", () =>
+    name.evaluate((element) => {
+      const { clientWidth = 0, scrollWidth = 0 } = element.firstElementChild ?? {};
+      return clientWidth > 25 && scrollWidth > clientWidth && clientWidth >= element.clientWidth * 0.3;
+    }),
+  );
+});
