@@ -68,6 +68,17 @@ test("nothing goes on after the end of a run: what never ran says so, and what r
   const page = await show("/runs/tests/development/over?action=goes-on");
   await line(page, "waits").getByText("never ran").waitFor();
   await line(page, "goes-on").getByText("50 s").waitFor();
+  // On one line, at any width that shows it beside the panel.
+  for (const width of [1440, 1180, 1100, 1024]) {
+    await page.setViewportSize({ width, height: 768 });
+    const cell = line(page, "waits").getByRole("gridcell").filter({ hasText: "never ran" });
+    const lines = await cell.evaluate(({ offsetHeight, scrollWidth, clientWidth }: HTMLElement) => [
+      offsetHeight,
+      scrollWidth - clientWidth,
+    ]);
+    expect(lines[0], `${width} pixels`).toBeLessThan(25);
+    expect(lines[1], `${width} pixels`).toBe(0);
+  }
   const panel = page.getByTestId("action");
   await panel.getByRole("heading", { name: "Attempt 1" }).waitFor();
   expect(await panel.innerText()).not.toMatch(/\d (d|h) /);
