@@ -97,7 +97,21 @@ test("bars, dots and what is selected are there in forced colours", async () => 
     expect(await seen(page, selector), selector).not.toBe(canvas);
     expect(await seen(page, selector), selector).not.toBe("rgba(0, 0, 0, 0)");
   };
+  /** A background that is the system's for what is selected. */
+  const isHighlighted = async (page: Page, chosen: string): Promise<void> => {
+    const highlight = await page.evaluate(() => {
+      const probe = document.body.appendChild(document.createElement("i"));
+      probe.style.cssText = "forced-color-adjust: none; background: Highlight";
+      const { backgroundColor } = getComputedStyle(probe);
+      probe.remove();
+      return backgroundColor;
+    });
+    expect(await seen(page, chosen), chosen).toBe(highlight);
+  };
   const page = await show("/runs", options);
+  await isHighlighted(page, "nav a[aria-current=page]");
+  await page.keyboard.press("h");
+  await isHighlighted(page, "button[aria-pressed=true]");
   await page.keyboard.press("j");
   for (const selector of [
     "[data-column=progress] [role=img] > span",
@@ -110,8 +124,11 @@ test("bars, dots and what is selected are there in forced colours", async () => 
     .locator("[data-run][aria-selected=true]")
     .evaluate((row) => getComputedStyle(row).outlineStyle);
   expect(outline).toBe("solid");
-  await page.goto(`${server.url}${TREE}?view=timeline`);
+  await page.goto(`${server.url}${TREE}?view=timeline&action=step`);
   await page.locator("[data-bar=running]").first().waitFor();
+  await page.getByRole("tab").first().waitFor();
+  await isHighlighted(page, "[role=tab][aria-selected=true]");
+  await isHighlighted(page, "[role=radiogroup] input:checked + label");
   await isDrawn(page, "[data-bar=running]");
   await isDrawn(page, "[aria-label='Only these phases'] button > [aria-hidden]");
   await page.goto(`${server.url}/tasks`);
