@@ -115,7 +115,7 @@ export function DensityStrip({ filter, version, onPick }: Props) {
         className={classes.bars}
         data-stale={stale}
         role="group"
-        aria-label={isFiltered ? "Runs of the filtered time" : `Runs of the last ${range}`}
+        aria-label={isFiltered ? "Runs in the time range of the filter" : `Runs of the last ${range}`}
       >
         {bars.map(({ startDate, endDate, phaseCounts }, index) => {
           const count = totals[index] ?? 0;
@@ -148,7 +148,7 @@ export function DensityStrip({ filter, version, onPick }: Props) {
           {error && !kept ? "not counted" : `${total.toLocaleString("en")} ${total === 1 ? "run" : "runs"}`}
         </span>
         {isFiltered ? (
-          <span className="faint nowrap">filtered time</span>
+          <span className="faint nowrap">time range of the filter</span>
         ) : (
           <>
             <label className="only-read" htmlFor="density-range">

@@ -107,7 +107,7 @@ test("what a row of the tasks counts is what its link shows", async () => {
   }
 });
 
-test("dates are read and shown in the zone of the page, and the strip counts the filtered time", async () => {
+test("dates are read and shown in the zone of the page, and the strip counts the time range of the filter", async () => {
   const page = await show("/runs?project=old", { timezoneId: "Asia/Tokyo" });
   await page.getByLabel("How times are shown").selectOption("local");
   await page.getByRole("button", { name: "Filter", exact: true }).click();
@@ -117,7 +117,7 @@ test("dates are read and shown in the zone of the page, and the strip counts the
   await page.waitForURL((url) => url.searchParams.get("from") === "2026-02-01T00:00:00.000Z");
   await shows(page, "late");
   await page.getByTestId("density-total").getByText("1 run", { exact: true }).waitFor();
-  await page.getByRole("group", { name: "Runs of the filtered time" }).waitFor();
+  await page.getByRole("group", { name: "Runs in the time range of the filter" }).waitFor();
   await page.getByLabel("How times are shown").selectOption("utc");
   await page.getByRole("button", { name: /^Filter/ }).click();
   expect(await page.getByLabel("Since (UTC)").inputValue()).toBe("2026-02-01 00:00");
