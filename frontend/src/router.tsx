@@ -1,7 +1,7 @@
 import { createRootRoute, createRoute, createRouter, redirect } from "@tanstack/react-router";
 import { AbortsPage } from "./aborts/AbortsPage";
 import { BrokenPage, NoSuchPage, Shell } from "./shell/Shell";
-import { parseQuery, printQuery, text, texts } from "./live/search";
+import { onlyKnown, parseQuery, printQuery, text, texts } from "./live/search";
 import { RunPage } from "./runs/RunPage";
 import { RunsPage } from "./runs/RunsPage";
 import { readRunSearch } from "./runs/runSearch";
@@ -26,7 +26,7 @@ const home = createRoute({
 const runs = createRoute({
   getParentRoute: () => root,
   path: "/runs",
-  validateSearch: readRunSearch,
+  validateSearch: onlyKnown(readRunSearch),
   component: RunsPage,
 });
 
@@ -42,19 +42,19 @@ export interface RunPageSearch {
 const run = createRoute({
   getParentRoute: () => root,
   path: "/runs/$project/$domain/$name",
-  validateSearch: (query: Record<string, unknown>): RunPageSearch => ({
+  validateSearch: onlyKnown<RunPageSearch>((query) => ({
     view: query.view === "timeline" ? "timeline" : undefined,
     q: text(query.q),
     phase: texts(query.phase),
     action: text(query.action),
-  }),
+  })),
   component: RunPage,
 });
 
 const tasks = createRoute({
   getParentRoute: () => root,
   path: "/tasks",
-  validateSearch: readTaskSearch,
+  validateSearch: onlyKnown(readTaskSearch),
   component: TasksPage,
 });
 

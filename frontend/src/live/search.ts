@@ -42,3 +42,14 @@ export function texts(value: unknown): string[] | undefined {
 export function flag(value: unknown): true | undefined {
   return text(value) === "true" || value === true ? true : undefined;
 }
+
+/**
+ * Reads the part of an address that a page knows. The router adds to it whatever else the address has, which
+ * is undefined here, as an empty value is.
+ */
+export function onlyKnown<Search extends object>(read: (query: Record<string, unknown>) => Search) {
+  return (query: Record<string, unknown>): Search => ({
+    ...Object.fromEntries(Object.keys(query).map((name) => [name, undefined])),
+    ...read(query),
+  });
+}
