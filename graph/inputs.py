@@ -449,9 +449,8 @@ class UpdateActionPhaseInput:
     occurred_at: datetime | None = strawberry.field(
         default=None,
         description="When it came into this phase. Tells a resume (RUNNING after PAUSED) from a report of "
-        "RUNNING that comes late: of the two phases the one that occurred last counts. Without it a report "
-        "counts as the last one; RUNNING with a `startTime` counts from then, so that a resume which repeats "
-        "the first `startTime` needs it.",
+        "RUNNING that comes late: of the two phases the one that occurred last counts. A report without it "
+        "counts as the last one, unless it is the first to tell of a `startTime` before the pause.",
     )
 
     def to_repo(self) -> tuple[repo.ActionIdentifier, repo.PhaseUpdate]:

@@ -1,7 +1,7 @@
 """Owns the enumerations of runs and actions, and the rules by which an action's phase moves."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import IntEnum
 
 from repo.errors import InvalidArgument
@@ -102,6 +102,8 @@ class AbortState(IntEnum):
 
 
 MAX_ATTEMPTS = 2**31 - 1
+_AFTER = timedelta(microseconds=1)
+"""The shortest time that is stored."""
 
 
 def is_count(number: int) -> bool:
@@ -160,12 +162,11 @@ class PhaseUpdate:
 
     @property
     def time(self) -> datetime | None:
-        """When the phase began, where that matters and this says so."""
-        if self.phase < ActionPhase.RUNNING:
-            return None
-        if self.phase is ActionPhase.RUNNING:
-            return self.occurred_at or self.start_time
-        return self.end_time or self.occurred_at
+        """When the phase began, where that matters and this says so. The start of an attempt does not say
+        when it resumed: many executors repeat it in each report."""
+        if self.phase.is_terminal:
+            return self.end_time or self.occurred_at
+        return self.occurred_at if self.phase >= ActionPhase.RUNNING else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +190,6 @@ def begin(phase: ActionPhase, attempts: int, cache_status: CacheStatus, created_
         created_at=created_at,
         started_at=created_at if phase is ActionPhase.RUNNING else None,
         ended_at=created_at if phase.is_terminal else None,
-        phase_time=created_at if phase is ActionPhase.PAUSED else None,
     )
 
 
@@ -199,7 +199,7 @@ def advance(stored: Progress, update: PhaseUpdate, now: datetime) -> tuple[Progr
     - A higher attempt reopens anything but SUCCEEDED, ABORTED and RECOVERED, and starts afresh.
     - Within an attempt the phase never goes back, and a terminal phase is left by nothing. Only a pause is
       left for RUNNING: of reports of RUNNING and PAUSED the one that occurred last counts. One that does not
-      say when it occurred counts as the last.
+      say when it occurred counts as the last, unless it is the first to tell of a start before the pause.
     - Of the start of an attempt, and of its end in this phase, the earliest report counts, also where it
       comes too late for its phase. Reported times replace those of this server's clock.
     - Creation, start and end keep their order: an earlier start moves the creation, and an end that was
@@ -247,8 +247,11 @@ def _without_stale_times(stored: Progress) -> Progress:
 def _is_late(stored: Progress, update: PhaseUpdate) -> bool:
     """Whether the update is about what was before the stored phase of the same attempt."""
     if {stored.phase, update.phase} == {ActionPhase.RUNNING, ActionPhase.PAUSED}:
-        if update.time is None or stored.phase_time is None:
+        if stored.phase_time is None:
             return False
+        if update.time is None:
+            start = update.start if stored.started_at is None else None
+            return start is not None and start < stored.phase_time
         return (update.time, update.phase) < (stored.phase_time, stored.phase)
     return stored.phase.is_terminal or update.phase < stored.phase
 
@@ -257,9 +260,9 @@ def _enter(stored: Progress, update: PhaseUpdate, now: datetime) -> Progress:
     """The progress in the phase of the update."""
     is_running = update.phase is ActionPhase.RUNNING
     phase_time = update.time
-    is_about_pause = ActionPhase.PAUSED in (stored.phase, update.phase)
-    if phase_time is None and is_about_pause and not update.phase.is_terminal:
-        phase_time = max(now, stored.phase_time or now)
+    if phase_time is None and stored.phase_time is not None and not update.phase.is_terminal:
+        # After all that executors said before. Their clocks are not compared with this server's.
+        phase_time = stored.phase_time + _AFTER
     start = stored.started_at or (max(now, stored.created_at) if is_running else None)
     entered = Progress(
         update.phase,

@@ -46,9 +46,7 @@ def latest(*moments: Moment) -> Moment:
 
 def _turn_of(update: PhaseUpdate) -> datetime | None:
     """When an update to RUNNING or PAUSED says that it happened."""
-    if update.phase is P.RUNNING:
-        return update.occurred_at or update.start_time
-    return update.occurred_at if update.phase is P.PAUSED else None
+    return update.occurred_at if update.phase in (P.RUNNING, P.PAUSED) else None
 
 
 @dataclass
@@ -66,7 +64,7 @@ class Row:
     """The earliest start of this attempt that a report said."""
     said_end: datetime | None = None
     """The earliest end of it that a report said."""
-    turned_at: Moment = None
+    turned_at: datetime | None = None
     """When it last began to run or to pause, where that was said, or is a pause or the end of one."""
     state: str | None = None
     abort: AbortState | None = None
@@ -131,19 +129,22 @@ class Row:
             return self.phase not in TERMINAL
         if {update.phase, self.phase} == {P.RUNNING, P.PAUSED}:
             at, before = _turn_of(update), self.turned_at
-            if at is None or before is None:
+            if before is None:
                 return True
-            return latest(at, before) == at and (at != before or update.phase is P.PAUSED)
+            if at is None:
+                start = update.start_time if self.started_at is None else None
+                return start is None or start >= before
+            return at > before or (at == before and update.phase is P.PAUSED)
         return LADDER.index(update.phase) > LADDER.index(self.phase)
 
     def _move(self, update: PhaseUpdate, now: Window) -> None:
         if update.cache_status is not None:
             self.cache_status = update.cache_status
-        at: Moment = _turn_of(update)
-        if update.phase is not self.phase and at is None and P.PAUSED in (update.phase, self.phase):
-            at = now
+        at = _turn_of(update)
+        if update.phase is not self.phase and at is None and update.phase in (P.RUNNING, P.PAUSED):
+            at = self.turned_at and self.turned_at + timedelta(microseconds=1)
         elif update.phase is self.phase and at is not None and self.turned_at is not None:
-            at = latest(at, self.turned_at)
+            at = max(at, self.turned_at)
         if at is not None or update.phase is not self.phase:
             self.turned_at = at
         if update.phase is P.RUNNING:
@@ -288,7 +289,6 @@ class Record:
                 action.cache_status,
                 started_at=created_at if action.phase is P.RUNNING else None,
                 ended_at=created_at if action.phase in TERMINAL else None,
-                turned_at=created_at if action.phase is P.PAUSED else None,
             )
         for key in new:
             above = self.aborted_above(self.rows[key])

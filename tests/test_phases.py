@@ -197,10 +197,28 @@ def test_a_repeated_report_of_a_pause_does_not_pause_again_what_was_resumed() ->
         assert advance(resumed, pause, at(2000)) == (resumed, False)
 
 
-def test_a_pause_whose_time_nobody_said_is_left_by_no_report_from_before_it() -> None:
+@pytest.mark.parametrize("pause", [PhaseUpdate(PAUSED, 1), PhaseUpdate(PAUSED, 1, occurred_at=at(20))])
+def test_a_resume_may_repeat_the_start_of_the_attempt(pause: PhaseUpdate) -> None:
     start = PhaseUpdate(RUNNING, 1, start_time=at(5))
-    paused = after_all(stored(QUEUED), start, PhaseUpdate(PAUSED, 1), now=at(50))
+    resumed, applied = advance(after_all(stored(QUEUED), start, pause, now=at(50)), start, at(60))
+    assert (resumed.phase, applied, resumed.started_at) == (RUNNING, True, at(5))
+
+
+def test_a_resume_is_not_measured_by_the_clock_of_the_server() -> None:
+    for paused in (
+        after_all(stored(QUEUED), PhaseUpdate(RUNNING, 1), PhaseUpdate(PAUSED, 1), now=at(50)),
+        after_all(stored(RUNNING), PhaseUpdate(PAUSED, 1), now=at(50)),
+        begin(PAUSED, 1, CacheStatus.DISABLED, at(50)),
+    ):
+        # The executor's clock is 2 s behind.
+        assert after_all(paused, PhaseUpdate(RUNNING, 1, occurred_at=at(48))).phase is RUNNING
+
+
+def test_a_pause_whose_time_nobody_said_comes_after_what_was_said_before() -> None:
+    start = PhaseUpdate(RUNNING, 1, occurred_at=at(5))
+    paused = after_all(stored(QUEUED), start, PhaseUpdate(PAUSED, 1))
     assert advance(paused, start, at(60)) == (paused, False)
+    assert after_all(paused, PhaseUpdate(RUNNING, 1, occurred_at=at(6))).phase is RUNNING
 
 
 def test_times_that_an_older_server_left_behind_do_not_count() -> None:
