@@ -54,6 +54,13 @@ def stored_foldings(term: str) -> list[str]:
     return list(dict.fromkeys((folded(term), term.casefold(), decomposed.casefold())))
 
 
+def compositions(term: str) -> list[str]:
+    """How a name that was stored as it came may hold the term: with accents composed, or not."""
+    if term.isascii():
+        return [term]
+    return list(dict.fromkeys((term, *(unicodedata.normalize(form, term) for form in ("NFC", "NFD")))))
+
+
 def _are_names(*values: str) -> bool:
     """Whether all of them are names, in the least time."""
     for value in values:

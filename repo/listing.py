@@ -273,7 +273,8 @@ def _found_by(term: str) -> ColumnElement[bool]:
     """Whether a search for the term finds the run: `repo.matching` says the same."""
     found: list[ColumnElement[bool]] = [_holds(c.run_search_text, term)]
     if "/" in term:
-        found.append(holds_text(c.project + "/" + c.domain + "/" + c.run_name, term))
+        path = c.project + "/" + c.domain + "/" + c.run_name
+        found += [holds_text(path, each) for each in compositions(term)]
     code = _text_in(c.error, "code")
     shown = and_(constant(c.phase, *sorted(UNSUCCESSFUL)), c.error_attempt == c.attempts)
     found.append(and_(shown, or_(*(holds_text(code, spelling) for spelling in spellings(term)))))

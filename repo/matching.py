@@ -111,7 +111,8 @@ def _is_found(run: Run, term: str | None) -> bool:
     """Whether a search finds the run: by its names, its path or the code of its error."""
     if _found(term, (run.name, run.task_name, run.function_name)) or term is None:
         return True
-    if "/" in term and term in f"{run.project}/{run.domain}/{run.name}":
+    path = f"{run.project}/{run.domain}/{run.name}"
+    if "/" in term and any(each in path for each in compositions(term)):
         return True
     code = run.error.code if run.error else None
     return code is not None and any(spelling in code for spelling in spellings(term))

@@ -335,11 +335,19 @@ class Watching(OnBehalf):
         progress: Progress | None = None,
     ) -> AsyncGenerator[Frame[ActionEvent], None]:
         """The events of a run, or of one of its actions or attempts: first those that are there, then
-        every one that is inserted, each once. `after` is the cursor of a frame. Raises RunNotFound."""
-        await self._check_run(run_id)
-        key = None
+        every one that is inserted, each once. `after` is the cursor of a frame. Raises RunNotFound, or
+        ActionNotFound."""
+
+        async def check() -> None:
+            await self._check_run(run_id)
+            if action is not None:
+                await self._check_action(action)
+
+        action = None
         if action_name is not None:
-            key = ActionIdentifier(run_id.project, run_id.domain, run_id.name, action_name).key
+            action = ActionIdentifier(run_id.project, run_id.domain, run_id.name, action_name)
+        await check()
+        key = None if action is None else action.key
         watch, progress = EventWatch(run_id.key, key, attempt), progress or Progress()
         await self._hub.join(watch)
         progress.begin(self._hub, watch)
@@ -354,7 +362,7 @@ class Watching(OnBehalf):
                 async with aclosing(stream) as frames:
                     async for frame, complete in frames:
                         yield progress.give(frame, complete)
-                await _patiently(lambda: self._check_run(run_id))
+                await _patiently(check)
                 watch.begin()
                 joined, given, anew = watch.position, None, True
         finally:
