@@ -16,7 +16,8 @@ SUMMARY_LENGTH = 300
 
 _TRACEBACK = "Traceback (most recent call last):"
 _FIRST_LINE = re.compile(rf"\S.{{0,{SUMMARY_LENGTH}}}")
-_LINE_OF_EXCEPTION = re.compile(rf"^\S.{{0,{SUMMARY_LENGTH}}}", re.MULTILINE)
+_BEGINNING = re.compile(rf"^([ \t]*)(?:([|+]) )?(?:Exception Group )?{re.escape(_TRACEBACK)}", re.MULTILINE)
+"""Where a traceback begins: it may be indented, and be one of a group of exceptions."""
 _CUT = " … "
 """What stands for the characters that are left out."""
 
@@ -24,11 +25,26 @@ _CUT = " … "
 def summary_of(message: str) -> str:
     """The line of an error's message that says most, cut: of a Python traceback the one that names the
     exception, else the first one that is not empty."""
-    start = message.rfind(_TRACEBACK)
-    line = None if start < 0 else _LINE_OF_EXCEPTION.search(message, start + len(_TRACEBACK))
-    line = line or _FIRST_LINE.search(message)
-    text = "" if line is None else line[0].rstrip()
+    text = _exception_in(message) if _TRACEBACK in message else None
+    if text is None:
+        line = _FIRST_LINE.search(message)
+        text = "" if line is None else line[0]
+    text = text.rstrip()
     return text if len(text) <= SUMMARY_LENGTH else text[: SUMMARY_LENGTH - 1] + "…"
+
+
+def _exception_in(message: str) -> str | None:
+    """The line that names the exception of the last traceback; of nested ones, of the outermost."""
+    found = list(_BEGINNING.finditer(message))
+    if not found:
+        return None
+    indented = min(len(each[1]) for each in found)
+    last = next(each for each in reversed(found) if len(each[1]) == indented)
+    before = last[1] + ("| " if last[2] else "")
+    line = re.compile(rf"^{re.escape(before)}(\S.{{0,{SUMMARY_LENGTH}}})", re.MULTILINE).search(
+        message, last.end()
+    )
+    return None if line is None else line[1]
 
 
 def shortened(text: str, most: int | None) -> str:

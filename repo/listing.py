@@ -12,7 +12,7 @@ from sqlalchemy.sql.elements import NamedColumn
 from repo.access import Scopes
 from repo.database import Database, FreeText, constant, holds_text
 from repo.errors import InvalidArgument
-from repo.identifiers import stored_foldings
+from repo.identifiers import compositions, stored_foldings
 from repo.models import MADE_OF, UNSUCCESSFUL, Action, Run
 from repo.paging import Keyset, Order, OrderField
 from repo.phases import ActionPhase, ActionType, RunSource

@@ -5,7 +5,7 @@
 
 from enum import Enum, auto
 
-from repo.identifiers import folded
+from repo.identifiers import compositions, folded
 from repo.listing import ActionFilter, RunFilter, created_until, spellings
 from repo.models import Action, Run
 from repo.phases import AbortState, ActionPhase

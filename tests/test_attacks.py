@@ -178,7 +178,7 @@ BODIES = {
     "numbers": (QUERY % (b"[%b]" % b",".join([b"1e308"] * 1_000_000)), NOT_VALID),
     "a long number": (QUERY % (b"9" * 8_000_000), BAD_REQUEST),
     "a precise number": (QUERY % (b"0." + b"1" * 8_000_000), NOT_VALID),
-    "an exponent": (QUERY % b"1e99999999", BAD_REQUEST),
+    "an exponent": (QUERY % b"1e99999999", NOT_VALID),
     "not a number": (QUERY % b"NaN", BAD_REQUEST),
     "infinity": (QUERY % b"-Infinity", BAD_REQUEST),
     "names twice": (QUERY % b'{"a":1,"a":2}', NOT_VALID),

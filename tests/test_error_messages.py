@@ -1,5 +1,6 @@
 """Errors in lists: the line that says most, and a message of a length that the client asks for."""
 
+import textwrap
 from typing import Any
 
 import pytest
@@ -29,6 +30,19 @@ Traceback (most recent call last):
 app.LoadError: row 17
 has no region
 """
+GROUP = """\
+  + Exception Group Traceback (most recent call last):
+  |   File "/app/load.py", line 9, in <module>
+  |     raise ExceptionGroup("two shards failed", errors)
+  | ExceptionGroup: two shards failed (2 sub-exceptions)
+  +-+---------------- 1 ----------------
+    | Traceback (most recent call last):
+    |   File "/app/load.py", line 3, in load
+    | KeyError: 'region'
+    +---------------- 2 ----------------
+    | ValueError: row 17
+    +------------------------------------
+"""
 JAVA = "\njava.lang.IllegalStateException: row 17\r\n\tat app.Load.main(Load.java:3)\nCaused by: x\n"
 
 
@@ -48,6 +62,8 @@ async def fail(repository: ActionRepo, message: str) -> None:
         ("  first \n second", "first"),
         (JAVA, "java.lang.IllegalStateException: row 17"),
         (PYTHON, "app.LoadError: row 17"),
+        (textwrap.indent(PYTHON, "    "), "app.LoadError: row 17"),
+        (GROUP, "ExceptionGroup: two shards failed (2 sub-exceptions)"),
         # The end of a traceback is missing: nothing in it tells more than the beginning.
         (PYTHON[: PYTHON.index("KeyError")], "The task failed."),
         ("é" * 300, "é" * 300),

@@ -1,5 +1,6 @@
 """Filters of runs and actions: each field alone, and lists with one member or none."""
 
+import unicodedata
 from datetime import timedelta
 from typing import Any
 
@@ -92,6 +93,8 @@ async def fill(repository: ActionRepo) -> None:
         ({"search": "CUDA.OOM"}, {C}),
         ({"search": "etl/development/100%_sure"}, {B}),
         ({"search": "ml/prod"}, {C}),
+        ({"search": unicodedata.normalize("NFC", "production/Nightly-É1")}, {A}),
+        ({"search": unicodedata.normalize("NFD", "production/Nightly-É1")}, {A}),
         ({"search": "ML/prod"}, set()),
         ({"search": ""}, {A, B, C}),
         ({"created_by": "user-1"}, {B}),

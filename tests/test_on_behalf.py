@@ -84,6 +84,7 @@ BY_NAME: dict[str, Read] = {
     "list_events": lambda repo, run: repo.list_events(action("a0", run)),
     "list_events_since": lambda repo, run: repo.list_events_since(action("a0", run), 1, at(-1)),
     "page_events": lambda repo, run: repo.page_events([action("a0", run)]),
+    "list_attempts": lambda repo, run: repo.list_attempts([action("a0", run)]),
     "list_all_events": lambda repo, run: repo.list_all_events([action("a0", run)]),
     "get_latest_event_by_attempt": lambda repo, run: repo.get_latest_event_by_attempt(action("a0", run), 1),
     "get_latest_events": lambda repo, run: repo.get_latest_events([(action("a0", run), 1)]),

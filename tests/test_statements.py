@@ -149,6 +149,8 @@ async def test_a_histogram_is_one_statement(opened: tuple[ActionRepo, Database])
 async def test_a_batch_is_a_handful_of_statements(opened: tuple[ActionRepo, Database]) -> None:
     repository, database = opened
     names = [f"t{i}" for i in range(500)]
+    # The first write over a connection also looks whether the database was started anew.
+    await make_run(repository, RunIdentifier("p", "d", "before"))
     with counted(database) as creating:
         await make_run(repository, RunIdentifier("p", "d", "r"), **dict.fromkeys(names, "a0"))
     run = RunIdentifier("p", "d", "r")

@@ -282,6 +282,15 @@ async def test_watching_what_does_not_exist_is_an_error(
         assert (await stream.error())["code"] == "NOT_FOUND"
 
 
+async def test_watching_the_events_of_an_action_that_does_not_exist_is_an_error(
+    schema: Schema, repository: ActionRepo
+) -> None:
+    await make_run(repository)
+    query = f'subscription {{ events(run: {RUN_ID}, actionName: "nope") {{ kind }} }}'
+    async with watching(schema, repository, query) as stream:
+        assert (await stream.error())["code"] == "NOT_FOUND"
+
+
 async def test_a_stream_that_is_closed_leaves_nothing_behind(schema: Schema, repository: ActionRepo) -> None:
     await make_run(repository)
     await repository.update_action_phases([update("a0", ActionPhase.RUNNING)])
