@@ -30,6 +30,7 @@ from tests.test_architecture import MODULES
 SECONDS = 30
 
 UNSUPERVISED = {
+    "graph.app": "one check of the database, for a probe that waits for it",
     "graph.cli": "the server itself, and the demo beside it: where one ends, so does the other",
     "graph.execution.filling": "ends with the operation",
     "graph.gate": "one question to the database, for those who wait for it",
@@ -44,7 +45,9 @@ UNSUPERVISED = {
     "graph.workers": "kills who is late when the server stops, once",
     "ingest.demo": "an executor's own; its errors are said, and it begins again",
     "repo.database": "one transaction",
+    "repo.drivers": "one connection, dropped where it does not answer",
     "repo.grouping": "the transactions of those who wait for them",
+    "repo.postgres": "one attempt to connect",
     "repo.supervision": "all others",
     "repo.watch": "the next page of a snapshot",
 }

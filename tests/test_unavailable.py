@@ -12,9 +12,8 @@ from starlette.applications import Starlette
 from graph.app import create_app
 from graph.logs import configure_logs, flush_logs
 from graph.settings import Settings
-from repo import ActionPhase, ActionRepo, DatabaseUnavailable, FrameKind, migrate, open_repository
+from repo import ActionPhase, ActionRepo, DatabaseUnavailable, FrameKind, frames, migrate, open_repository
 from repo import database as database_module
-from repo import watch as watch_module
 from tests.client import GraphQLClient
 from tests.databases import wait_for
 from tests.making import RUN, action, event, make_run
@@ -81,7 +80,8 @@ async def test_a_call_that_finds_no_free_connection_says_so(
 async def test_a_stream_that_has_begun_waits_for_the_database(
     server: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch_module, "PAGE", 2)
+    monkeypatch.setattr(frames, "MOST_ROWS", 2)
+    monkeypatch.setattr(frames, "_rows_at_first", lambda names: 2)
     names = {f"c{number}": "a0" for number in range(5)}
     async with asyncio.timeout(SECONDS), open_repository(server.url) as repository:
         await make_run(repository, **names)
@@ -119,8 +119,10 @@ async def test_numbers_of_transactions_that_are_given_again_after_a_crash_hide_n
         seen: list[int] = []
 
         async def watch(repository: ActionRepo) -> None:
-            async with aclosing(repository.watch_events(RUN)) as frames:
-                async for frame in frames:
+            async with aclosing(repository.watch_events(RUN)) as stream:
+                async for frame in stream:
+                    if frame.kind is FrameKind.RESYNC:
+                        seen.clear()
                     seen.extend(item.version for item in frame.items)
 
         async with asyncio.timeout(SECONDS), open_repository(server.url) as repository:
