@@ -37,7 +37,7 @@ export function RunsToolbar(props: Props) {
     <div className={classes.bar}>
       <SearchField
         label="Search the runs"
-        placeholder="Search runs, tasks, error codes"
+        placeholder="Runs, tasks, error codes"
         value={search.q ?? ""}
         onChange={(q) => onType({ ...search, q: q || undefined })}
       />
