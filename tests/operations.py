@@ -177,6 +177,8 @@ class Operations:
             "Boolean": lambda: self._random.random() < 0.5,
             "DateTime": lambda: self._random.choice(["2020-01-01T00:00:00Z", "2030-01-01T00:00:00+02:00"]),
         }
+        if name == "maxLength":
+            return self._random.choice([1, 5, 5000])
         make = makers.get(kind.name)
         return make() if make else self._random.choice(self._texts.get(name) or self._texts[""])
 

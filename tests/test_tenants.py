@@ -145,6 +145,9 @@ async def _answer(repository: ActionRepo, who: Caller, operation: Operation) -> 
     body: dict[str, Any] = orjson.loads(answer.body)
     for error in body.setdefault("errors", []):
         error["extensions"].pop("id", None)
+    if body.get("data") is None:
+        # Which of several errors comes first, and ends the others, is a matter of time.
+        return {"data": None, "errors": bool(body["errors"])}
     return {**body, "errors": sorted(map(json.dumps, body["errors"]))}
 
 
