@@ -291,7 +291,7 @@ async def readyz(request: Request) -> Response:
 
 
 async def _in_time(check: Coroutine[Any, Any, None]) -> None:
-    """The check, or a TimeoutError. A connection that is dead takes some time more to be given up, for which
+    """The check, or a TimeoutError. A connection that is dead takes some time more to be dropped, for which
     nobody waits."""
     checking = asyncio.create_task(check)
     checking.add_done_callback(lambda task: task.cancelled() or task.exception())

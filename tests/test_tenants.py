@@ -146,8 +146,8 @@ async def _answer(repository: ActionRepo, who: Caller, operation: Operation) -> 
     for error in body.setdefault("errors", []):
         error["extensions"].pop("id", None)
     if body.get("data") is None:
-        # Which of several errors comes first, and ends the others, is a matter of time.
-        return {"data": None, "errors": bool(body["errors"])}
+        # Which of several errors comes first, and ends the others, is a matter of time; their code is not.
+        return {"data": None, "errors": sorted({error["extensions"]["code"] for error in body["errors"]})}
     return {**body, "errors": sorted(map(json.dumps, body["errors"]))}
 
 
