@@ -23,7 +23,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY graph graph
 COPY ingest ingest
 COPY repo repo
-COPY --from=pages /src/graph/static graph/static
+COPY --from=pages /src/graph/web/static graph/web/static
 RUN /build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheel . \
     && /opt/rungraph/bin/pip install --quiet --no-deps /wheel/*.whl
 

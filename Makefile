@@ -8,8 +8,8 @@ GRAPHIQL := frontend/graphiql
 
 PYTHON_READY := .venv/.ready
 PAGE_PACKAGES := $(PAGE)/node_modules/.ready
-PAGE_READY := graph/static/page/.ready
-GRAPHIQL_READY := graph/static/graphiql/.ready
+PAGE_READY := graph/web/static/page/.ready
+GRAPHIQL_READY := graph/web/static/graphiql/.ready
 NPM_TESTS_READY := tests/npm/node_modules/.ready
 AUDIT_READY := .venv-audit/.ready
 
@@ -37,8 +37,9 @@ install: $(PYTHON_READY) $(GRAPHIQL_READY) $(PAGE_READY)
 run: install
 	@exec $(BIN)/rungraph demo
 
-API_TESTS := $(addprefix tests/test_,$(addsuffix .py,graphql http limits errors values subscriptions live \
-	websocket identifiers counts abort_api))
+API_TESTS := $(addprefix tests/graph/,schema/test_graphql.py schema/test_errors.py schema/test_subscriptions.py \
+	schema/test_abort_api.py transport/test_http.py transport/test_shared_subscriptions.py transport/test_websocket.py \
+	limits/test_documents.py) $(addprefix tests/repo/,actions/test_values.py actions/test_counts.py domain/test_identifiers.py)
 
 test: install $(NPM_TESTS_READY)
 	@$(BIN)/python tests/prepare.py
@@ -67,7 +68,7 @@ soak: install
 fuzz: install
 	@seed=$${SEED:-$$RANDOM$$$$}; echo "SEED=$$seed"; \
 		RUNGRAPH_TEST_OPERATIONS=20000 RUNGRAPH_TEST_FUZZ_EXAMPLES=100 RUNGRAPH_TEST_SEED=$$seed \
-		$(BIN)/pytest -q tests/test_compiled_execution.py tests/test_fuzz_api.py
+		$(BIN)/pytest -q tests/graph/execution/test_compiled_execution.py tests/graph/schema/test_fuzz_api.py
 
 bench bench-quick: install
 	@$(BIN)/python tests/prepare.py

@@ -23,8 +23,8 @@ from bench.stuck import stuck
 from bench.watching import distinct, fan_out, frames
 from bench.writing import watched_writes, writes
 from repo import migrate
-from tests.databases import PostgresDatabases, SqliteDatabases
-from tests.postgres import running_postgres
+from tests.support.databases import PostgresDatabases, SqliteDatabases
+from tests.support.postgres import running_postgres
 
 Trial = Callable[[str], Awaitable[list[Figure]]]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.blocked import VARIABLE, Note
-from graph.cli import app
-from graph.server import Server
+from graph.cli.main import app
+from graph.transport.server import Server
 
 
 def _note_blocks(note: Note) -> None:

@@ -16,10 +16,10 @@ from strawberry.asgi import GraphQL
 from strawberry.extensions import ParserCache, ValidationCache
 
 from bench.processes import serve
-from graph.caller import ANYBODY
+from graph.auth.caller import ANYBODY
 from graph.context import Context
-from graph.limits import Limits
-from graph.schema import build_schema
+from graph.limits.documents import Limits
+from graph.schema.build import build_schema
 from repo import open_repository
 
 _LIMITS = Limits(depth=15, aliases=100, tokens=4000, cost=250_000, page=1000)

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { defineConfig, type Plugin } from "vite";
 
-const TARGET = "../graph/static/page";
+const TARGET = "../graph/web/static/page";
 
 /** Packs what can be packed once here, and not in the server for each visitor. */
 function packed(): Plugin {

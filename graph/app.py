@@ -13,34 +13,34 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
-from graph import graphiql, page
-from graph.addresses import is_loopback
-from graph.browsers import PROBES, Guard, Hosts
-from graph.caller import Caller
+from graph.aborts.reconciler import Reconciler
+from graph.aborts.webhook import Webhook
+from graph.auth.authentication import Gate
+from graph.auth.caller import Caller
+from graph.auth.cookies import cookies_of
+from graph.auth.jwt import Rules
+from graph.auth.oidc import Provider
+from graph.auth.roles import parse_rules
+from graph.auth.trusted_urls import is_loopback
 from graph.context import Context
-from graph.cookies import cookies_of
-from graph.envelope import RequestRefused, Resolve
 from graph.execution import Engine
-from graph.gate import Gate
-from graph.grants import parse_rules
-from graph.http import GraphQLEndpoint
-from graph.jwt import Rules
-from graph.limits import Limits
-from graph.metrics import measuring, metrics
-from graph.oidc import Provider
-from graph.reconciler import Reconciler
-from graph.schema import build_schema
-from graph.server import Server
+from graph.limits.documents import Limits
+from graph.limits.rate_limits import Throttle
+from graph.limits.trusted_documents import TrustedDocuments, only_texts, read_documents
+from graph.observability.metrics import measuring, metrics
+from graph.observability.telemetry import Telemetry
+from graph.schema.build import build_schema
 from graph.settings import Settings, split_origins, split_words
-from graph.sign_in import SignIn
-from graph.telemetry import Telemetry
-from graph.throttle import Throttle
-from graph.trusted import TrustedDocuments, only_texts, read_documents
-from graph.webhook import Webhook
+from graph.transport.http import GraphQLEndpoint
+from graph.transport.request import RequestRefused, Resolve
+from graph.transport.server import Server
+from graph.web import graphiql, page
+from graph.web.security import PROBES, Guard, Hosts
+from graph.web.sign_in import SignIn
 from repo import ActionRepo, DatabaseReadOnly, Permission, Supervisor, open_repository
 
 if TYPE_CHECKING:
-    from graph.tracing import Tracing
+    from graph.observability.tracing import Tracing
 
 logger = structlog.get_logger("rungraph.app")
 
@@ -124,7 +124,7 @@ def _by_any_name(settings: Settings) -> frozenset[str]:
 
 def _tracing() -> "Tracing":
     # What it needs is an extra, and takes its time to be imported.
-    from graph.tracing import Tracing
+    from graph.observability.tracing import Tracing
 
     return Tracing()
 

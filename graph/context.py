@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 from strawberry.types.info import Info
 
-from graph.caller import Caller
-from graph.loaders import Loaders
+from graph.auth.caller import Caller
+from graph.schema.loaders import Loaders
 from repo import ActionRepo, Progress
 
 

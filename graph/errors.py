@@ -14,7 +14,7 @@ from graphql import GraphQLError, GraphQLSyntaxError
 from strawberry.extensions import SchemaExtension
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 
-from graph.items import extensions_of
+from graph.schema.item_errors import extensions_of
 from repo import DatabaseUnavailable, RepoError, TookTooLong
 
 logger = structlog.get_logger("rungraph.graph")

@@ -11,12 +11,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from strawberry.http.websocket_origin import normalize_allowed_origins
 
 import repo
-from graph.addresses import check_safe_address, is_loopback
-from graph.grants import parse_rules
-from graph.jwt import ALGORITHMS
-from graph.throttle import check_rate
-from graph.trusted import read_documents
-from graph.webhook import check_url
+from graph.aborts.webhook import check_url
+from graph.auth.jwt import ALGORITHMS
+from graph.auth.roles import parse_rules
+from graph.auth.trusted_urls import check_safe_address, is_loopback
+from graph.limits.rate_limits import check_rate
+from graph.limits.trusted_documents import read_documents
 
 PREFIX = "RUNGRAPH_"
 _SHORTEST_SECRET = 16

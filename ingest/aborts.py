@@ -10,7 +10,7 @@ from ingest.client import GraphQLClient
 from ingest.executor import Executor
 from ingest.plan import Json, Plan
 from ingest.subscription import Trouble, follow
-from repo.identifiers import RunIdentifier
+from repo.domain.identifiers import RunIdentifier
 
 _REQUESTS = """subscription AbortRequests($project: String!, $after: String) {
   abortRequests(project: $project, after: $after) {

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from ingest.client import ApiError, GraphQLClient
 from ingest.plan import Json, Plan
-from repo.identifiers import RunIdentifier
-from repo.phases import ActionPhase
+from repo.domain.identifiers import RunIdentifier
+from repo.domain.phases import ActionPhase
 
 BATCH = 1000
 """The most items in one call: a page of results too."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from ingest.executor import BATCH, Executor, Stored
 from ingest.plan import Plan, PlannedAction
-from repo.phases import ActionPhase
+from repo.domain.phases import ActionPhase
 
 Progress = Callable[[int, int], None]
 """Told how many actions of how many are done."""

@@ -11,8 +11,8 @@ from functools import cached_property
 from heapq import nlargest
 from typing import Any
 
-from repo.identifiers import MAX_DEPENDENCIES, RunIdentifier
-from repo.phases import ActionPhase, CacheStatus
+from repo.domain.identifiers import MAX_DEPENDENCIES, RunIdentifier
+from repo.domain.phases import ActionPhase, CacheStatus
 
 Json = dict[str, Any]
 

@@ -10,7 +10,7 @@ from ingest.aborts import AbortsOfRun
 from ingest.executor import Executor
 from ingest.history import Progress
 from ingest.plan import Json, Note, Plan, PlannedAction, Step
-from repo.phases import ActionPhase
+from repo.domain.phases import ActionPhase
 
 _Due = tuple[PlannedAction, Step]
 _LOOK_AGAIN_S = 5.0

@@ -7,14 +7,27 @@ async with open_repository("sqlite:///rungraph.db") as repository:
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from repo.aborting import AbortedRuns
-from repo.access import EVERYTHING, Access, Grant, Permission, Role, Scope
-from repo.actions import MAX_BATCH, ActionRepo
-from repo.attempts import merge_attempts
-from repo.bus import Bus, check_broadcast_url
+from repo.aborts.leases import Taken
+from repo.aborts.methods import AbortedRuns
+from repo.actions.attempt_pages import AttemptRange
+from repo.actions.lists import (
+    ActionFilter,
+    Attributes,
+    LabelFilter,
+    RunFilter,
+)
+from repo.actions.pruning import Pruned
 from repo.credentials import Credential
-from repo.database import Database, DatabaseFigures, parse_url, without_password
-from repo.errors import (
+from repo.domain.attempts import merge_attempts
+from repo.domain.authorization import (
+    EVERYTHING,
+    Access,
+    Grant,
+    Permission,
+    Role,
+    Scope,
+)
+from repo.domain.errors import (
     ActionNotFound,
     Conflict,
     DatabaseReadOnly,
@@ -28,15 +41,8 @@ from repo.errors import (
     RunNotFound,
     TookTooLong,
 )
-from repo.health import Finding, Verdict, examine_bus, examine_database
-from repo.histogram import RunHistogramBucket
-from repo.history import AttemptRange
-from repo.hub import Hub
-from repo.identifiers import ActionIdentifier, RunIdentifier
-from repo.leases import Taken
-from repo.listing import ActionFilter, Attributes, LabelFilter, RunFilter
-from repo.migrate import SchemaOutdated, UnsuitableDatabase, migrate
-from repo.models import (
+from repo.domain.identifiers import ActionIdentifier, RunIdentifier
+from repo.domain.models import (
     MADE_OF,
     PARTS,
     Abort,
@@ -60,8 +66,7 @@ from repo.models import (
     TaskIdentifier,
     TriggerIdentifier,
 )
-from repo.paging import DEFAULT_PAGE, MAX_PAGE, Order, OrderField, Page, PageRequest
-from repo.phases import (
+from repo.domain.phases import (
     AbortState,
     ActionPhase,
     ActionType,
@@ -73,12 +78,42 @@ from repo.phases import (
     PhaseUpdate,
     RunSource,
 )
-from repo.pruning import Pruned
-from repo.restored import mark_restored
-from repo.rows import Column, Holds, Layout, Rows
-from repo.summaries import Durations, TaskKey, TaskSummary
+from repo.health import Finding, Verdict, examine_bus, examine_database
+from repo.migrate import SchemaOutdated, UnsuitableDatabase, migrate
+from repo.repository import MAX_BATCH, ActionRepo
+from repo.restore import mark_restored
+from repo.sql.database import (
+    Database,
+    DatabaseFigures,
+    parse_url,
+    without_password,
+)
+from repo.sql.paging import (
+    DEFAULT_PAGE,
+    MAX_PAGE,
+    Order,
+    OrderField,
+    Page,
+    PageRequest,
+)
+from repo.sql.rows import (
+    Column,
+    Holds,
+    Layout,
+    Rows,
+)
+from repo.summaries.histogram import RunHistogramBucket
+from repo.summaries.tasks import Durations, TaskKey, TaskSummary
 from repo.supervision import Supervisor
-from repo.watch import Frame, FrameKind, Progress, Shown, WatchFigures
+from repo.watch.bus import Bus, check_broadcast_url
+from repo.watch.hub import Hub
+from repo.watch.streams import (
+    Frame,
+    FrameKind,
+    Progress,
+    Shown,
+    WatchFigures,
+)
 
 __all__ = [
     "Frame",

@@ -14,12 +14,12 @@ from typing import Any
 from sqlalchemy import bindparam, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from repo.access import Access, Grant, Role
-from repo.database import Database, database_now
-from repo.errors import InvalidArgument, NotFound
-from repo.identifiers import check_name
-from repo.models import Identity, identity_from_json, identity_to_json
-from repo.phases import CredentialKind
+from repo.domain.authorization import Access, Grant, Role
+from repo.domain.errors import InvalidArgument, NotFound
+from repo.domain.identifiers import check_name
+from repo.domain.models import Identity, identity_from_json, identity_to_json
+from repo.domain.phases import CredentialKind
+from repo.sql.database import Database, database_now
 from repo.tables import credentials
 
 PREFIXES = {CredentialKind.TOKEN: "rg_", CredentialKind.SESSION: "rgs_"}

@@ -14,11 +14,16 @@ from pathlib import Path
 from sqlalchemy import false, func, literal, select, text
 from sqlalchemy.exc import DBAPIError
 
-from repo.bus import Bus
-from repo.database import Database, constant, database_now, without_password
+from repo.domain.phases import AbortState
 from repo.migrate import head, is_newer, revision, unsuitable
-from repo.phases import AbortState
+from repo.sql.database import (
+    Database,
+    constant,
+    database_now,
+    without_password,
+)
 from repo.tables import action_events, actions, incarnations, is_unconfirmed, removal_horizon
+from repo.watch.bus import Bus
 
 _WITHIN = 10.0
 """Seconds that a check may take."""

@@ -21,10 +21,10 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from repo import restored
-from repo.database import Database, without_password
-from repo.database_errors import Meaning, meaning_of
-from repo.errors import DatabaseUnavailable
+from repo import restore
+from repo.domain.errors import DatabaseUnavailable
+from repo.sql.database import Database, without_password
+from repo.sql.errors import Meaning, meaning_of
 
 logger = structlog.get_logger("rungraph.migrate")
 
@@ -178,4 +178,4 @@ async def _migrate(database: Database, connection: AsyncConnection) -> None:
         await connection.execute(text(f"SET LOCAL lock_timeout = {_WAIT_FOR_A_TABLE * 1000:.0f}"))
     await connection.run_sync(_upgrade)
     if not database.is_sqlite:
-        await restored.renumber(connection)
+        await restore.renumber(connection)

@@ -21,7 +21,15 @@ from sqlalchemy import (
     func,
 )
 
-from repo.database import (
+from repo.domain.phases import (
+    AbortState,
+    ActionPhase,
+    ActionType,
+    CacheStatus,
+    CredentialKind,
+    RunSource,
+)
+from repo.sql.database import (
     Document,
     EnumNumber,
     FreeText,
@@ -33,7 +41,6 @@ from repo.database import (
     next_revision,
     this_transaction,
 )
-from repo.phases import AbortState, ActionPhase, ActionType, CacheStatus, CredentialKind, RunSource
 
 metadata = MetaData(
     naming_convention={
@@ -224,7 +231,7 @@ credentials = Table(
     UniqueConstraint("secret_hash"),
 )
 
-# By which a watch notices a failover or a restore (repo/incarnations.py): one row for each start, recovery or
+# By which a watch notices a failover or a restore (repo.sql.incarnations): one row for each start, recovery or
 # promotion of what runs the database.
 incarnations = Table(
     "incarnations",

@@ -10,17 +10,22 @@ import structlog
 from hypothesis import HealthCheck, settings
 from starlette.applications import Starlette
 
-import repo.bus
-import repo.postgres
 from graph.app import create_app
 from graph.settings import Settings
 from repo import ActionRepo, open_repository
-from tests.attacking import Target, attacked, holding
-from tests.client import GraphQLClient
-from tests.clock import Clock, movable
-from tests.databases import Databases, PostgresDatabases, SqliteDatabases, create_migrated
-from tests.postgres import running_postgres
-from tests.redis_server import RedisServer, running_redis
+from repo.sql import postgres as postgres_module
+from repo.watch import bus as bus_module
+from tests.support.attacking import Target, attacked, holding
+from tests.support.client import GraphQLClient
+from tests.support.clock import Clock, movable
+from tests.support.databases import (
+    Databases,
+    PostgresDatabases,
+    SqliteDatabases,
+    create_migrated,
+)
+from tests.support.postgres import running_postgres
+from tests.support.redis_server import RedisServer, running_redis
 
 # No example has to be done in time: a machine may stall in any.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -46,7 +51,7 @@ def settings_of_the_developer_do_not_count(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.fixture(autouse=True)
 def a_connection_is_made_also_where_the_machine_stalls(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(repo.postgres, "CONNECT_WITHIN", 10.0)
+    monkeypatch.setattr(postgres_module, "CONNECT_WITHIN", 10.0)
 
 
 @pytest.fixture(autouse=True)
@@ -92,8 +97,8 @@ def bus_url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def quick_beat(monkeypatch: pytest.MonkeyPatch) -> None:
     """The bus asks soon whether its link lives, and tries soon to connect again."""
-    monkeypatch.setattr(repo.bus, "_BEAT", 0.3)
-    monkeypatch.setattr(repo.bus, "_RETRY", (0.05, 0.1))
+    monkeypatch.setattr(bus_module, "_BEAT", 0.3)
+    monkeypatch.setattr(bus_module, "_RETRY", (0.05, 0.1))
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])

@@ -13,12 +13,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from tests.browser import find_chromium
-from tests.fake_clock import find_library
-from tests.nginx import find_nginx
-from tests.pgbouncer import find_pgbouncer
-from tests.postgres import find_binaries
-from tests.redis_server import find_redis
+from tests.support.browser import find_chromium
+from tests.support.fake_clock import find_library
+from tests.support.nginx import find_nginx
+from tests.support.pgbouncer import find_pgbouncer
+from tests.support.postgres import find_binaries
+from tests.support.redis_server import find_redis
 
 
 @dataclass

@@ -7,7 +7,7 @@ import { gzipSync } from "node:zlib";
 const here = fileURLToPath(new URL(".", import.meta.url));
 const packages = join(here, "node_modules");
 const page = join(here, "page");
-const target = join(here, "..", "..", "graph", "static", "graphiql");
+const target = join(here, "..", "..", "graph", "web", "static", "graphiql");
 
 const FILES = {
   "react.js": "react/umd/react.production.min.js",

@@ -27,8 +27,8 @@ from graphql.execution.collect_fields import FieldDetailsList, GroupedFieldSet
 from strawberry.types.enum import StrawberryEnumDefinition
 from strawberry.types.field import StrawberryField
 
-from graph.execution.calls import constant_arguments
-from graph.execution.writing import UNEXPECTED, Surprise, Writer
+from graph.execution.code_generation import UNEXPECTED, Surprise, Writer
+from graph.execution.resolver_calls import constant_arguments
 from repo import Rows
 
 PURE = {"pure": True}

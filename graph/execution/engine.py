@@ -19,12 +19,12 @@ from strawberry.types.execution import PreExecutionError
 from strawberry.types.graphql import OperationType
 from strawberry.types.info import Info
 
-from graph.deadlines import Deadline
 from graph.errors import ClientErrors, show
 from graph.execution.executor import CompiledExecutor
 from graph.execution.inputs import MISSING, Inputs, variables_of
 from graph.execution.operations import Operation, Operations
-from graph.limits import OperationLimits
+from graph.limits.documents import OperationLimits
+from graph.limits.timeouts import Deadline
 from repo import TookTooLong
 
 T = TypeVar("T")

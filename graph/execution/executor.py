@@ -24,11 +24,11 @@ from graphql.execution.values import VariableValues, get_variable_values
 from graphql.pyutils import AwaitableOrValue, Path, gather_with_cancel
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
-from graph.execution.calls import Call, call_of, path_of
+from graph.execution.code_generation import Surprise
 from graph.execution.completion import Complete
-from graph.execution.filling import Filling, Plan
+from graph.execution.resolver_calls import Call, call_of, path_of
+from graph.execution.row_completion import Filling, Plan
 from graph.execution.selections import Selection, attributes_of, completion_of, selection_of
-from graph.execution.writing import Surprise
 from repo import Rows
 
 

@@ -29,7 +29,7 @@ from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 from strawberry.types.unset import UNSET
 
-from graph.execution.writing import UNEXPECTED, Writer
+from graph.execution.code_generation import UNEXPECTED, Writer
 
 Coerce = Callable[[Any], Any]
 """Makes of a JSON value what a resolver takes. May raise anything."""

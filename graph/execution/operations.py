@@ -19,9 +19,9 @@ from graphql import (
 )
 from graphql.execution.collect_fields import FragmentDetails
 
-from graph.cost import Cost
 from graph.execution.executor import Variant
 from graph.execution.inputs import Variable
+from graph.limits.cost import Cost
 
 _MOST = 1000
 """Operations that are remembered."""

@@ -7,7 +7,7 @@ import os
 from alembic import context
 from sqlalchemy import Connection
 
-from repo.database import Database
+from repo.sql.database import Database
 from repo.tables import metadata
 
 

@@ -13,10 +13,16 @@ import httpx2
 from starlette.responses import Response
 
 from repo import AbortState, ActionPhase
-from tests.executors import FakeExecutor, Told, gone, late, status
 from tests.faults.faults import clocks_jump
 from tests.faults.replica import HOLD
 from tests.faults.stack import Stack, running_stack
+from tests.support.executors import (
+    FakeExecutor,
+    Told,
+    gone,
+    late,
+    status,
+)
 
 _WAITS = 1.0
 """Seconds that replicas wait for the executor."""

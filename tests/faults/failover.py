@@ -18,7 +18,7 @@ from tests.faults import checks
 from tests.faults.checks import Watched
 from tests.faults.stack import BusKind, Stack, Way, running_stack
 from tests.faults.trial import Outcome, settle, watching
-from tests.postgres import Postgres, running_postgres
+from tests.support.postgres import Postgres, running_postgres
 
 _WRITERS = 3
 _PAUSE = 0.02

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from repo.database import Database
-from repo.identifiers import ActionIdentifier
+from repo.domain.identifiers import ActionIdentifier
+from repo.sql.database import Database
 from repo.tables import actions
-from tests.fake_clock import HOUR
 from tests.faults.replica import DIES, MISHEARS
 from tests.faults.stack import BusKind, Stack
+from tests.support.fake_clock import HOUR
 
 _TERMINATE_ONE = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity

@@ -1,7 +1,7 @@
 """Two hosts in network namespaces: one for the replicas, and one that PostgreSQL and Redis seem to be on,
 which can die without a word.
 
-It needs root on Linux (`can_make_namespaces`). Elsewhere tests/proxy.py does what can be done without: it
+It needs root on Linux (`can_make_namespaces`). Elsewhere tests/support/proxy.py does what it can: it
 swallows what is sent, but the kernel goes on acknowledging it.
 """
 
@@ -17,9 +17,10 @@ from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
 
+from tests import ROOT
 from tests.faults.relay import forward
 
-_ROOT = Path(__file__).parents[2]
+_ROOT = ROOT
 _DATABASE = "10.213.1.1"
 _REPLICAS = [f"10.213.1.{number}" for number in range(2, 34)]
 """Where the replicas connect from, one after the other: each time the host dies, from the next one. So the

@@ -13,11 +13,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from graph import reconciler
-from graph.cli import app
-from graph.webhook import Webhook
+from graph.aborts import reconciler
+from graph.aborts.webhook import Webhook
+from graph.cli.main import app
 from repo import AbortState, Action, ActionRepo, Taken
-from repo.bus import Bus, PostgresBackend, RedisBackend
+from repo.watch.bus import Bus, PostgresBackend, RedisBackend
 
 MISHAP_FILE = "RUNGRAPH_TEST_MISHAP_FILE"
 HOLD = "RUNGRAPH_TEST_HOLD"

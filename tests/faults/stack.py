@@ -18,14 +18,15 @@ import httpx2
 from prometheus_client.parser import text_string_to_metric_families
 
 from repo import migrate
-from tests.fake_clock import FakeClock, fake_clock
+from tests import ROOT
 from tests.faults.network import DATABASE_PORT, REDIS_PORT, SERVED, Network, as_unix_socket
 from tests.faults.replica import MISHAP_FILE
-from tests.pgbouncer import running_pgbouncer
-from tests.postgres import Postgres, running_postgres
-from tests.proxy import Proxy, proxied
-from tests.redis_server import RedisServer, running_redis
-from tests.serving import free_port
+from tests.support.fake_clock import FakeClock, fake_clock
+from tests.support.pgbouncer import running_pgbouncer
+from tests.support.postgres import Postgres, running_postgres
+from tests.support.proxy import Proxy, proxied
+from tests.support.redis_server import RedisServer, running_redis
+from tests.support.serving import free_port
 
 BusKind = Literal["postgresql", "redis"]
 Way = Literal["direct", "proxy", "pgbouncer", "network"]
@@ -85,7 +86,7 @@ class Replica:
             with self._log.open("ab") as log:
                 self._process = await asyncio.create_subprocess_exec(
                     *(*self._prefix, sys.executable, "-m", "tests.faults.replica", "serve"),
-                    cwd=Path(__file__).parents[2],
+                    cwd=ROOT,
                     env=self._environment,
                     stdout=log,
                     stderr=log,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import httpx2
 
 from repo import RunIdentifier
-from repo.identifiers import ActionIdentifier
+from repo.domain.identifiers import ActionIdentifier
 from tests.faults import checks
 from tests.faults.checks import Lags, Watched
 from tests.faults.faults import Fault

@@ -4,7 +4,7 @@ import { join } from "node:path";
 const ROOT = join(import.meta.dirname, "..", "..", "..");
 const SCRIPT = `
 import json, sys
-from tests.provider import FakeProvider
+from tests.support.provider import FakeProvider
 
 with FakeProvider().serving() as provider:
     print(provider.url, flush=True)

@@ -1,0 +1,97 @@
+"""Owns `rungraph doctor`: whether a server would work with these settings, and what to do where not."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from urllib.parse import urlsplit
+
+from pydantic import ValidationError
+from rich.console import Console
+from rich.text import Text
+
+import repo
+from graph.app import provider_of
+from graph.auth.oidc import ProviderFailed
+from graph.auth.trusted_urls import is_loopback
+from graph.settings import PREFIX, Settings, explain
+from graph.web.graphiql import BUILT as GRAPHIQL
+from graph.web.page import BUILT as PAGE
+from repo import Finding, Verdict
+
+_BESIDE_ITS_POOLS = 3
+"""Connections of a process beside its two pools: two that look for changes, and the one of the bus."""
+_GUESSED = {"admin", "changeme", "password", "postgres", "rungraph", "secret", "test"}
+_OF_CLIENTS = {f"{PREFIX}TOKEN"}
+"""Variables that are no settings of a server."""
+_STYLE = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.FAILURE: "red"}
+
+
+async def diagnose() -> AsyncIterator[Finding]:
+    """What each check found. Where the settings are wrong, only that."""
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        yield Finding("settings", Verdict.FAILURE, explain(error))
+        return
+    unsafe = list(_unsafe(settings))
+    for finding in unsafe or [Finding("settings", Verdict.OK, "valid, and nothing unsafe about them")]:
+        yield finding
+    of_a_process = 2 * settings.database_pool_size + _BESIDE_ITS_POOLS
+    async for finding in repo.examine_database(settings.database_url, settings.workers * of_a_process):
+        yield finding
+    yield await repo.examine_bus(settings.broadcast_url)
+    if settings.auth == "oidc":
+        yield await _examine_provider(settings)
+
+
+async def _examine_provider(settings: Settings) -> Finding:
+    """Whether the OpenID provider names its endpoints and keys."""
+    provider = provider_of(settings)
+    async with provider.running():
+        try:
+            endpoints = await provider.endpoints()
+        except ProviderFailed as error:
+            return Finding("provider", Verdict.FAILURE, f"{settings.oidc_issuer}: {error}")
+    if settings.oidc_client_id and not (endpoints.authorization_endpoint and endpoints.token_endpoint):
+        said = f"{settings.oidc_issuer} has no endpoint at which people could sign in"
+        return Finding("provider", Verdict.FAILURE, said)
+    return Finding("provider", Verdict.OK, f"{settings.oidc_issuer} names its endpoints and keys")
+
+
+def _unsafe(settings: Settings) -> Iterator[Finding]:
+    """What is allowed, but seldom meant."""
+
+    def careful(said: str) -> Finding:
+        return Finding("settings", Verdict.WARNING, said)
+
+    if settings.auth == "none" and not is_loopback(settings.host):
+        yield careful(
+            f"whoever reaches {settings.host} may do everything: set {PREFIX}AUTH=token or oidc, or have a "
+            "proxy in front that knows your users"
+        )
+    for name in ("database_url", "broadcast_url"):
+        parts = urlsplit(getattr(settings, name))
+        if parts.password and (parts.password.lower() in _GUESSED or parts.password == parts.username):
+            yield careful(f"the password in {PREFIX}{name.upper()} is easily guessed")
+    if "*" in settings.allowed_origins:
+        yield careful(f"{PREFIX}ALLOWED_ORIGINS=* lets the pages of all sites open websockets here")
+    for wanted, built, what in (
+        (settings.page, PAGE, "the page"),
+        (settings.graphiql, GRAPHIQL, "GraphiQL"),
+    ):
+        if wanted and not (built / "index.html").is_file():
+            yield careful(f"{what} is not built, and would not be shown: run make install")
+    known = {f"{PREFIX}{name}".upper() for name in Settings.model_fields} | _OF_CLIENTS
+    for name in sorted(os.environ):
+        if name.startswith(PREFIX) and name not in known:
+            yield careful(f"{name} is no setting: is it misspelt?")
+
+
+async def run_doctor(console: Console) -> int:
+    """Print a line for each check; the exit code, which is 1 where one failed."""
+    failed = False
+    async for finding in diagnose():
+        failed = failed or finding.verdict is Verdict.FAILURE
+        line = Text(f"{finding.verdict.value:<8}", style=_STYLE[finding.verdict])
+        line.append(f"{finding.check:<12}{finding.said}", style="default")
+        console.print(line, soft_wrap=True)
+    return 1 if failed else 0

@@ -1,0 +1,319 @@
+"""Owns the command line: rungraph serve, and all the other commands."""
+
+import asyncio
+import contextlib
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from graphql import build_schema, find_breaking_changes, find_dangerous_changes
+from rich.console import Console
+
+import repo
+from graph.app import create_server
+from graph.cli.commands import (
+    announce,
+    fail,
+    parse_duration,
+    read_settings,
+)
+from graph.cli.doctor import run_doctor
+from graph.cli.prune import run_prune
+from graph.cli.tokens import demo_token, token_commands
+from graph.cli.watch import run_identifier, run_watch
+from graph.cli.workers import serve_with_workers
+from graph.limits.documents import Limits
+from graph.observability.logs import configure_logs
+from graph.schema.build import build_schema as build_own_schema
+from graph.settings import Settings
+from graph.transport.server import CannotListen, Server, listen
+from ingest.client import ApiError
+from ingest.demo.executor import play_demo, run_demo
+from ingest.wfformat.importer import DOMAIN, PROJECT, run_import
+
+LOCAL = "http://127.0.0.1:8000/graphql"
+
+app = typer.Typer(
+    help="The live record of workflow runs: a GraphQL API over PostgreSQL or SQLite. "
+    "Settings are RUNGRAPH_* environment variables; the README lists them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+schema_commands = typer.Typer(help="Print the GraphQL schema, or check it for breaking changes.")
+app.add_typer(schema_commands, name="schema", no_args_is_help=True)
+app.add_typer(token_commands, name="token", no_args_is_help=True)
+
+Host = Annotated[str | None, typer.Option(help="The address to listen on, instead of RUNGRAPH_HOST.")]
+Port = Annotated[int | None, typer.Option(help="The port to listen on, instead of RUNGRAPH_PORT.")]
+Workers = Annotated[
+    int | None, typer.Option(help="How many processes to serve with, instead of RUNGRAPH_WORKERS.")
+]
+
+
+def _listen(settings: Settings) -> list[socket.socket]:
+    try:
+        return listen(settings.host, settings.port)
+    except CannotListen as error:
+        fail(str(error))
+
+
+def _address(settings: Settings) -> str:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"http://{host}:{settings.port}{settings.base_path}"
+
+
+def _announce(settings: Settings) -> None:
+    api = "the API and GraphiQL are" if settings.graphiql else "the API is"
+    if settings.page:
+        where = f"{_address(settings)}/ (open it in a browser; {api} at {settings.base_path}/graphql)"
+    else:
+        where = f"{_address(settings)}/graphql ({api} there)"
+    announce(f"Rungraph   {where}")
+    announce(f"Database   {repo.without_password(settings.database_url)}")
+
+
+@app.command()
+def serve(host: Host = None, port: Port = None, workers: Workers = None) -> None:
+    """Run the server. It brings the database to the newest schema first."""
+    settings = read_settings(host=host, port=port, workers=workers)
+    _announce(settings)
+    _migrate(settings)
+    listening = _listen(settings)
+    if settings.workers == 1:
+        create_server(settings).run(listening)
+    else:
+        raise typer.Exit(serve_with_workers(settings, listening))
+
+
+def _migrate(settings: Settings) -> None:
+    try:
+        asyncio.run(repo.migrate(settings.database_url))
+    except (repo.DatabaseUnavailable, repo.UnsuitableDatabase) as error:
+        fail(str(error))
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to the newest schema, and stop."""
+    settings = read_settings()
+    _migrate(settings)
+    typer.echo(f"{repo.without_password(settings.database_url)} is at the newest schema")
+
+
+@app.command()
+def restored() -> None:
+    """Say that the database was restored from a backup: everybody who watches begins anew (RESYNC).
+
+    Servers notice a failover and nearly every restore by themselves; docs/upgrades-and-backup.md says which
+    not. It never does harm. Servers may run meanwhile. It brings the database to the newest schema first.
+    """
+    settings = read_settings()
+    _migrate(settings)
+    try:
+        asyncio.run(repo.mark_restored(settings.database_url))
+    except repo.DatabaseUnavailable as error:
+        fail(str(error))
+    typer.echo("everybody who watches begins anew; cursors from before are not honoured any more")
+
+
+@app.command()
+def prune(
+    older_than: Annotated[str, typer.Option(help="How long ago a run has ended: 12h, 90d or 26w.")],
+    project: Annotated[str | None, typer.Option(help="Only runs of this project.")] = None,
+    domain: Annotated[str | None, typer.Option(help="Only runs of this domain.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+) -> None:
+    """Remove runs that ended long ago, with their actions and events, a few at a time.
+
+    Servers may run meanwhile, and tell everybody who watches. Runs with an abort that waits for its executor
+    stay. After Ctrl-C, the same command continues.
+    """
+    try:
+        age = parse_duration(older_than)
+    except ValueError as error:
+        fail(f"--older-than must be {error}", 2)
+    settings = read_settings()
+    try:
+        typer.echo(run_prune(settings, age, project, domain, dry_run))
+    except (repo.DatabaseUnavailable, repo.SchemaOutdated) as error:
+        fail(str(error))
+
+
+@app.command()
+def doctor() -> None:
+    """Check the settings, the database, the bus, the schema and the clock: a line each, with what to do.
+
+    Exits with 1 where something does not work.
+    """
+    configure_logs("error")
+    raise typer.Exit(asyncio.run(run_doctor(Console(highlight=False))))
+
+
+@schema_commands.command("print")
+def print_schema() -> None:
+    """Print the schema in the GraphQL schema language."""
+    typer.echo(_printed_schema())
+
+
+def _printed_schema() -> str:
+    limits = Limits(depth=1, aliases=1, tokens=1, cost=1, page=1)
+    return build_own_schema(limits).as_str()
+
+
+@schema_commands.command("check")
+def check_schema(
+    against: Annotated[
+        str | None,
+        typer.Option(help="A file, or a commit whose schema.graphql is meant; else the last tag or commit."),
+    ] = None,
+) -> None:
+    """Compare the schema with the one that was promised: exit with 1 where a client could break."""
+    name, promised = _promised_schema(against)
+    old, new = build_schema(promised), build_schema(_printed_schema())
+    for danger in find_dangerous_changes(old, new):
+        typer.echo(f"careful: {danger.description}")
+    breaking = find_breaking_changes(old, new)
+    for change in breaking:
+        typer.echo(f"breaking: {change.description}", err=True)
+    if breaking:
+        fail(f"the schema breaks {len(breaking)} promises of {name}")
+    typer.echo(f"the schema keeps every promise of {name}")
+
+
+def _promised_schema(against: str | None) -> tuple[str, str]:
+    if against is not None and Path(against).is_file():
+        return against, Path(against).read_text()
+    commit = against or _git("describe", "--tags", "--abbrev=0") or "HEAD"
+    promised = _git("show", f"{commit}:schema.graphql")
+    if promised is None:
+        fail(f"there is no schema.graphql at {commit}; name a file or a commit with --against")
+    return f"schema.graphql at {commit}", promised
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+Url = Annotated[str, typer.Option(help="The address of the server's GraphQL endpoint.")]
+Token = Annotated[
+    str | None,
+    typer.Option(
+        envvar="RUNGRAPH_TOKEN",
+        show_default=False,
+        help="An API token, for a server that asks for one. Others on this machine see arguments: set "
+        "RUNGRAPH_TOKEN instead.",
+    ),
+]
+
+
+@app.command("import")
+def import_recordings(
+    files: Annotated[list[Path], typer.Argument(help="Recordings in WfFormat 1.5 (JSON).")],
+    url: Url = LOCAL,
+    project: Annotated[str, typer.Option(help="The project that the runs come into.")] = PROJECT,
+    domain: Annotated[str, typer.Option(help="The domain that the runs come into.")] = DOMAIN,
+    speed: Annotated[
+        float | None,
+        typer.Option(help="Play so many recorded seconds per second, as if it happened now."),
+    ] = None,
+    instant: Annotated[
+        bool, typer.Option("--instant", help="Write everything at once, with the recorded times (default).")
+    ] = False,
+    name: Annotated[
+        str | None,
+        typer.Option(help="The name of the run, for a single file; else made from the file."),
+    ] = None,
+    token: Token = None,
+) -> None:
+    """Import recordings of workflow executions into a server, as an executor would report them.
+
+    All files are checked before anything is written. After Ctrl-C, the same command continues.
+    """
+    if instant and speed is not None:
+        fail("give --speed or --instant, not both", 2)
+    code = run_import(files, url=url, token=token, project=project, domain=domain, speed=speed, name=name)
+    raise typer.Exit(code)
+
+
+@app.command()
+def demo(
+    url: Annotated[
+        str | None,
+        typer.Option(help="A server that runs already; without it, one is started in this process."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Make the same runs each time.")] = None,
+    token: Token = None,
+) -> None:
+    """Keep a few realistic runs going: nested, retried, failing, paused, large; aborts are honoured."""
+    if url is not None:
+        raise typer.Exit(run_demo(url, token=token, seed=seed))
+    settings = read_settings()
+    _announce(settings)
+    announce("Stop it with Ctrl-C; the runs stay, and are gone on with next time.")
+    _migrate(settings)
+    with contextlib.suppress(KeyboardInterrupt), _refusals_told():
+        url = f"{_address(settings)}/graphql"
+        asyncio.run(_serve_with_demo(settings, _listen(settings), url, seed))
+
+
+@contextlib.contextmanager
+def _refusals_told() -> Iterator[None]:
+    try:
+        yield
+    except ApiError as error:
+        fail(str(error))
+
+
+async def _serve_with_demo(
+    settings: Settings, listening: list[socket.socket], url: str, seed: int | None
+) -> None:
+    server = create_server(settings)
+    async with demo_token(settings) as token:
+        await _play_while_serving(server, listening, url, token, seed)
+
+
+async def _play_while_serving(
+    server: Server, listening: list[socket.socket], url: str, token: str | None, seed: int | None
+) -> None:
+    serving = asyncio.create_task(server.serve(listening))
+    while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event for it
+        await asyncio.sleep(0.01)
+    playing = asyncio.create_task(play_demo(url, token=token, seed=seed, console=Console()))
+    await asyncio.wait({serving, playing}, return_when=asyncio.FIRST_COMPLETED)
+    server.should_exit = True
+    playing.cancel()
+    await asyncio.gather(serving, playing, return_exceptions=True)
+    if playing.done() and not playing.cancelled():
+        playing.result()
+
+
+@app.command()
+def watch(
+    path: Annotated[
+        str | None, typer.Argument(metavar="PROJECT/DOMAIN/RUN", help="The run; RUN may hold slashes.")
+    ] = None,
+    url: Url = LOCAL,
+    project: Annotated[str | None, typer.Option(help="The project, where its name holds a slash.")] = None,
+    domain: Annotated[str | None, typer.Option(help="The domain, likewise.")] = None,
+    run: Annotated[str | None, typer.Option(help="The name of the run, likewise.")] = None,
+    wait: Annotated[bool, typer.Option(help="Wait for a server that is not there yet.")] = True,
+    token: Token = None,
+) -> None:
+    """Watch a run until it has ended: a live tree in a terminal, elsewhere a line for each change.
+
+    It goes on where it was when the connection is lost. Exits with 0 where the run ended well, 1 where it
+    did not, 2 where there is none, and 130 after Ctrl-C.
+    """
+    try:
+        code = run_watch(run_identifier(path, project, domain, run), url=url, token=token, wait=wait)
+    except ValueError as error:
+        fail(str(error), 2)
+    raise typer.Exit(code)

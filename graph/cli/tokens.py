@@ -1,0 +1,156 @@
+"""Owns `rungraph token create | list | revoke`: the API tokens, in the database that the settings name."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+import repo
+from graph.cli.commands import fail, parse_duration, read_settings
+from graph.settings import Settings
+
+T = TypeVar("T")
+
+token_commands = typer.Typer(help="Make, list and revoke the API tokens of programs that call the server.")
+
+_DEMO_LASTS = timedelta(days=30)
+
+
+@token_commands.command()
+def create(
+    name: Annotated[str, typer.Option(help="What it is called in lists.")],
+    role: Annotated[
+        repo.Role,
+        typer.Option(help="viewer reads, operator also aborts, writer does what executors do, admin all."),
+    ],
+    project: Annotated[
+        list[str] | None, typer.Option(help="A project that it is for; may be repeated. Else all of them.")
+    ] = None,
+    domain: Annotated[str | None, typer.Option(help="The domain that it is for; else all of them.")] = None,
+    expires: Annotated[
+        str, typer.Option(help="After how long it ends, such as 12h, 90d or 52w, or never.")
+    ] = "90d",
+    user: Annotated[
+        str | None,
+        typer.Option(help="Whose it is, where it is a person's; else it is a program's, of the same name."),
+    ] = None,
+    acts_for_others: Annotated[
+        bool, typer.Option("--acts-for-others", help="Whether it may say who else created something.")
+    ] = False,
+) -> None:
+    """Make a token. It alone is printed to standard output, this once: only its hash is stored."""
+    kind = repo.IdentityKind.APPLICATION if user is None else repo.IdentityKind.USER
+    who = repo.Identity(kind, name if user is None else user)
+    projects: Sequence[str | None] = project or [None]
+    grants = frozenset(repo.Grant(role, each, domain) for each in projects)
+    try:
+        expires_at = None if expires == "never" else datetime.now(UTC) + parse_duration(expires)
+    except ValueError as error:
+        fail(f"--expires must be never, or {error}", 2)
+
+    async def work(repository: repo.ActionRepo) -> tuple[repo.Credential, str]:
+        return await repository.create_credential(
+            repo.CredentialKind.TOKEN, name, who, repo.Access(grants, acts_for_others), expires_at
+        )
+
+    created, secret = _with_repository(work)
+    ends = "never expires" if expires_at is None else f"expires {expires_at:%Y-%m-%d %H:%M} UTC"
+    typer.echo(f"token {created.id}: {created.name}, {_where(created)}, {ends}", err=True)
+    typer.echo(secret)
+
+
+@token_commands.command("list")
+def list_tokens(
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
+) -> None:
+    """List the tokens, the newest first, with those that ended in the last 30 days."""
+    tokens = _with_repository(lambda repository: repository.list_credentials(repo.CredentialKind.TOKEN))
+    now = datetime.now(UTC)
+    if as_json:
+        typer.echo(json.dumps([_document(token, now) for token in tokens], ensure_ascii=False, indent=2))
+        return
+    rows = [("ID", "NAME", "MAY", "CREATED", "EXPIRES", "STATE")]
+    for token in tokens:
+        expires = "never" if token.expires_at is None else f"{token.expires_at:%Y-%m-%d}"
+        created = f"{token.created_at:%Y-%m-%d}"
+        rows.append((token.id, token.name, _where(token), created, expires, _state(token, now)))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+@token_commands.command()
+def revoke(id: Annotated[str, typer.Argument(metavar="ID", help="As `list` says it.")]) -> None:
+    """Revoke a token. What goes on with it ends within 5 seconds."""
+    revoked = _with_repository(lambda repository: repository.revoke_credential(id))
+    typer.echo(f"token {revoked.id} ({revoked.name}) is revoked")
+
+
+@asynccontextmanager
+async def demo_token(settings: Settings) -> AsyncIterator[str | None]:
+    """A token for the demo of a server that asks who calls; it is revoked at the end."""
+    if settings.auth == "none":
+        yield None
+        return
+    who = repo.Identity(repo.IdentityKind.APPLICATION, "demo")
+    access = repo.Access(frozenset({repo.Grant(repo.Role.WRITER, "demo")}), acts_for_others=True)
+    async with repo.open_repository(settings.database_url, pool_size=1) as repository:
+        created, secret = await repository.create_credential(
+            repo.CredentialKind.TOKEN, "demo", who, access, datetime.now(UTC) + _DEMO_LASTS
+        )
+        try:
+            yield secret
+        finally:
+            await repository.revoke_credential(created.id)
+
+
+def _with_repository(work: Callable[[repo.ActionRepo], Awaitable[T]]) -> T:
+    """What `work` returns on the repository."""
+    url = read_settings().database_url
+
+    async def run() -> T:
+        async with repo.open_repository(url, pool_size=1) as repository:
+            await repository.check()
+            return await work(repository)
+
+    try:
+        return asyncio.run(run())
+    except repo.InvalidArgument as error:
+        fail(str(error), 2)
+    except (repo.RepoError, repo.SchemaOutdated) as error:
+        fail(str(error))
+
+
+def _where(token: repo.Credential) -> str:
+    """What it may do, such as "writer in etl/production"."""
+    grants = sorted(f"{g.role.value} in {_place(g.project, g.domain)}" for g in token.access.grants)
+    return ", ".join(grants) + (", for others" if token.access.acts_for_others else "")
+
+
+def _place(project: str | None, domain: str | None) -> str:
+    return "everything" if project is None and domain is None else f"{project or '*'}/{domain or '*'}"
+
+
+def _state(token: repo.Credential, now: datetime) -> str:
+    if token.revoked_at is not None:
+        return "revoked"
+    return "active" if token.holds(now) else "expired"
+
+
+def _document(token: repo.Credential, now: datetime) -> dict[str, Any]:
+    times = {"created": token.created_at, "expires": token.expires_at, "revoked": token.revoked_at}
+    return {
+        "id": token.id,
+        "name": token.name,
+        "identity": {"kind": token.identity.kind.name, "subject": token.identity.subject},
+        "grants": [
+            {"role": g.role.value, "project": g.project, "domain": g.domain} for g in token.access.grants
+        ],
+        "actsForOthers": token.access.acts_for_others,
+        **{name: None if time is None else time.isoformat() for name, time in times.items()},
+        "state": _state(token, now),
+    }

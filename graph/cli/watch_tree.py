@@ -1,0 +1,198 @@
+"""Owns what `rungraph watch` knows of a run: its actions, as the frames of the subscription tell them."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Self
+
+from repo.domain.phases import ActionPhase
+
+ACTIVE = {ActionPhase.RUNNING, ActionPhase.INITIALIZING, ActionPhase.PAUSED}
+BAD = {ActionPhase.FAILED, ActionPhase.TIMED_OUT}
+GOOD = {ActionPhase.SUCCEEDED, ActionPhase.RECOVERED}
+
+SUBSCRIPTION = """
+subscription Watch($run: RunIdentifierInput!, $after: String) {
+  actions(run: $run, after: $after, untilTerminal: true) {
+    kind cursor removed
+    actions {
+      id name parentName phase attempts revision createdAt startedAt endedAt updatedAt
+      error { code summary }
+      abort { state reason requestedBy { subject } attemptCount lastError }
+    }
+  }
+}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedAction:
+    """An action at one revision. The texts come from anyone: what prints them makes them harmless."""
+
+    id: str
+    name: str
+    parent_name: str | None
+    phase: ActionPhase
+    attempts: int
+    revision: int
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    updated_at: datetime
+    error: str | None
+    abort: str | None
+    place: tuple[datetime, list[str | int]]
+    """Among its siblings: by creation, and what was created at once by name, with 2 before 10."""
+
+    @classmethod
+    def read(cls, node: dict[str, Any]) -> Self:
+        """The action as the API sends it."""
+        created_at = datetime.fromisoformat(node["createdAt"])
+        parts = re.split(r"(\d+)", node["name"])
+        return cls(
+            id=node["id"],
+            name=node["name"],
+            parent_name=node["parentName"],
+            phase=ActionPhase[node["phase"]],
+            attempts=node["attempts"],
+            revision=int(node["revision"]),
+            created_at=created_at,
+            started_at=_time(node["startedAt"]),
+            ended_at=_time(node["endedAt"]),
+            updated_at=datetime.fromisoformat(node["updatedAt"]),
+            error=_error(node["error"]),
+            abort=_abort(node["abort"]),
+            place=(created_at, [int(part) if at % 2 else part for at, part in enumerate(parts)]),
+        )
+
+    def seconds(self, now: datetime) -> float | None:
+        """How long it ran, or runs by now; None before it started."""
+        if self.started_at is None:
+            return None
+        return max(0.0, ((self.ended_at or now) - self.started_at).total_seconds())
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def _error(error: dict[str, Any] | None) -> str | None:
+    if error is None:
+        return None
+    return f"{error['code']}: {error['summary']}" if error["code"] else str(error["summary"])
+
+
+def _abort(abort: dict[str, Any] | None) -> str | None:
+    """How far an abort is, in words."""
+    if abort is None:
+        return None
+    said = f"abort {abort['state'].lower()}"
+    if abort["state"] in ("RETRYING", "FAILED"):
+        said += f" after {abort['attemptCount']} tries"
+    if abort["requestedBy"]:
+        said += f", asked by {abort['requestedBy']['subject']}"
+    reason = abort["lastError"] if abort["state"] in ("RETRYING", "FAILED") else None
+    reason = reason or abort["reason"]
+    return f"{said}: {reason}" if reason else said
+
+
+@dataclass(slots=True)
+class Children:
+    """The actions below one parent. The counts are kept, so that drawing needs no look at each of them."""
+
+    names: set[str] = field(default_factory=set)
+    active: set[str] = field(default_factory=set)
+    bad: set[str] = field(default_factory=set)
+    counts: Counter[ActionPhase] = field(default_factory=Counter)
+
+    def add(self, action: WatchedAction) -> None:
+        self.names.add(action.name)
+        self.counts[action.phase] += 1
+        if action.phase in BAD:
+            self.bad.add(action.name)
+        elif action.phase in ACTIVE:
+            self.active.add(action.name)
+
+    def discard(self, action: WatchedAction) -> None:
+        self.names.discard(action.name)
+        self.active.discard(action.name)
+        self.bad.discard(action.name)
+        self.counts[action.phase] -= 1
+
+
+class WatchedRun:
+    """The newest known revision of each action of a run; frames may come late, twice, or begin anew."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.cursor: str | None = None
+        """Of the last frame: where to go on."""
+        self.synced = False
+        """Whether everything that was there at the start has come."""
+        self._forget()
+
+    def _forget(self) -> None:
+        self.actions: dict[str, WatchedAction] = {}
+        self.children: dict[str | None, Children] = {}
+        self.counts: Counter[ActionPhase] = Counter()
+        self._names: dict[str, str] = {}
+        self.synced = False
+
+    @property
+    def root(self) -> WatchedAction | None:
+        """The action without a parent, once it is known."""
+        below_nothing = self.children.get(None)
+        return (
+            self.actions[next(iter(below_nothing.names))] if below_nothing and below_nothing.names else None
+        )
+
+    @property
+    def ended(self) -> bool:
+        """Whether the run has ended, as far as is known."""
+        return self.root is not None and self.root.phase.is_terminal
+
+    @property
+    def ended_well(self) -> bool:
+        """Whether the run has ended as it should."""
+        return self.root is not None and self.root.phase in GOOD
+
+    @property
+    def finished(self) -> int:
+        """How many actions have ended."""
+        return sum(count for phase, count in self.counts.items() if phase.is_terminal)
+
+    def apply(self, frame: dict[str, Any]) -> list[WatchedAction]:
+        """Take in a frame; the actions that it changed, at their new revision."""
+        if frame["kind"] == "RESYNC":
+            self._forget()
+        elif frame["kind"] == "SYNCED":
+            self.synced = True
+        for action_id in frame["removed"]:
+            self._remove(action_id)
+        changed = self._update(WatchedAction.read(node) for node in frame["actions"])
+        self.cursor = frame["cursor"]
+        return changed
+
+    def _update(self, actions: Iterable[WatchedAction]) -> list[WatchedAction]:
+        changed = []
+        for action in actions:
+            known = self.actions.get(action.name)
+            if known is not None and known.revision > action.revision or known == action:
+                continue
+            if known is not None:
+                self._remove(known.id)
+            self.actions[action.name] = action
+            self._names[action.id] = action.name
+            self.counts[action.phase] += 1
+            self.children.setdefault(action.parent_name, Children()).add(action)
+            changed.append(action)
+        return changed
+
+    def _remove(self, action_id: str) -> None:
+        name = self._names.pop(action_id, None)
+        if name is not None:
+            action = self.actions.pop(name)
+            self.counts[action.phase] -= 1
+            self.children[action.parent_name].discard(action)

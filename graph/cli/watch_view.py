@@ -1,0 +1,237 @@
+"""Owns how `rungraph watch` looks: a tree that fits the window, and lines for what is no terminal."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from heapq import nsmallest
+from operator import attrgetter, itemgetter
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from graph.cli.watch_tree import (
+    ACTIVE,
+    BAD,
+    GOOD,
+    Children,
+    WatchedAction,
+    WatchedRun,
+)
+from repo.domain.identifiers import printable
+from repo.domain.phases import ActionPhase
+
+STYLES = {
+    ActionPhase.QUEUED: ("○", "bright_black"),
+    ActionPhase.WAITING_FOR_RESOURCES: ("○", "bright_black"),
+    ActionPhase.INITIALIZING: ("◌", "cyan"),
+    ActionPhase.RUNNING: ("●", "blue"),
+    ActionPhase.PAUSED: ("‖", "yellow"),
+    ActionPhase.SUCCEEDED: ("✓", "green"),
+    ActionPhase.FAILED: ("✗", "red"),
+    ActionPhase.ABORTED: ("■", "magenta"),
+    ActionPhase.TIMED_OUT: ("✗", "red"),
+    ActionPhase.RECOVERED: ("✓", "green"),
+}
+MANY = 20
+"""Of a parent with more children, only those that run or failed are shown, and how many the others are."""
+_PLACE = attrgetter("place")
+_IN_WORDS = sorted(ActionPhase, key=lambda phase: (phase not in BAD, phase not in ACTIVE, phase))
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A line of the tree: an action, or how many are not shown."""
+
+    guides: str
+    action: WatchedAction | None
+    rest: str
+    """What it has below it and is not shown, in words."""
+
+
+def draw(run: WatchedRun, width: int, height: int, now: datetime, trouble: str | None = None) -> Text:
+    """The run in at most `height` lines of at most `width` cells."""
+    lines = list(_header(run, width, now, trouble))
+    if run.root is not None:
+        rows = _fitting(run, max(1, height - len(lines)))
+        named = [row.guides + printable(row.action.name) for row in rows if row.action]
+        column = min(max(map(cell_len, named)), width // 2)
+        lines += [_line(row, column + 2, now) for row in rows]
+    for line in lines:
+        line.truncate(width, overflow="ellipsis")
+    return Text("\n", no_wrap=True, end="").join(lines[: max(1, height)])
+
+
+def _header(run: WatchedRun, width: int, now: datetime, trouble: str | None) -> Iterator[Text]:
+    root = run.root
+    if root is None:
+        yield Text(printable(run.name), "bold")
+        yield Text(printable(trouble), "yellow") if trouble else Text("asking for it …", "dim")
+        return
+    lasted = ((root.ended_at or now) - root.created_at).total_seconds()
+    end = Text.assemble("  ", _phase(root.phase, root.phase.name), "  ", (duration(lasted), "dim"))
+    name = Text(printable(run.name), "bold")
+    name.truncate(max(8, width - end.cell_len), overflow="ellipsis")
+    yield name + end
+    yield _bar(run, width)
+    yield Text(" · ", "dim").join(
+        Text(f"{run.counts[phase]:,} {word(phase)}", STYLES[phase][1])
+        for phase in _IN_WORDS
+        if run.counts[phase] > 0
+    )
+    # The line that sets the tree off has room for what is the matter.
+    reading = "" if run.synced else "reading what is there …"
+    yield Text(printable(trouble), "yellow") if trouble else Text(reading, "dim")
+
+
+def _bar(run: WatchedRun, width: int) -> Text:
+    total, finished = len(run.actions), run.finished
+    figures = f" {finished:,} of {total:,} ended"
+    cells = max(10, min(60, width - len(figures)))
+    filled = cells * finished // total
+    red = min(filled, -(-cells * sum(run.counts[phase] for phase in BAD) // total))
+    return Text.assemble(
+        ("━" * (filled - red), "green"), ("━" * red, "red"), ("╌" * (cells - filled), "bright_black"), figures
+    )
+
+
+def _fitting(run: WatchedRun, height: int) -> list[_Row]:
+    """The rows of the tree, with as much shown as the height allows."""
+    root = run.root
+    below = _choose(run, height - 1)
+    rows: list[_Row] = []
+    waiting: list[tuple[str, str, WatchedAction | None, str]] = [("", "", root, "")]
+    while waiting:
+        guides, further, action, words = waiting.pop()
+        if action is None:
+            rows.append(_Row(guides, None, words))
+            continue
+        shown, hidden = below.get(action.name, ([], ""))
+        # Where none is shown, one line says it all.
+        rows.append(_Row(guides, action, "" if shown else hidden))
+        following: list[tuple[WatchedAction | None, str]] = [(child, "") for child in shown]
+        if shown and hidden:
+            following.append((None, hidden))
+        for at, (child, said) in enumerate(reversed(following)):
+            mark, indent = ("└─ ", "   ") if at == 0 else ("├─ ", "│  ")
+            waiting.append((further + mark, further + indent, child, said))
+    return rows
+
+
+def _choose(run: WatchedRun, rows: int) -> dict[str, tuple[list[WatchedAction], str]]:
+    """For each action that is shown, which of its children are, and the others in words. Level by level, each
+    parent has its share of the rows; below what went well something is shown only if there is room."""
+    below: dict[str, tuple[list[WatchedAction], str]] = {}
+    level = [run.root] if run.root else []
+    postponed: list[WatchedAction] = []
+    while level or postponed:
+        if not level:
+            level, postponed = postponed, []
+        wanting = sorted(
+            (
+                (_wanted_rows(run.children[action.name]), action)
+                for action in level
+                if action.name in run.children
+            ),
+            key=itemgetter(0),
+        )
+        opened: list[WatchedAction] = []
+        for at, (wanted, action) in enumerate(wanting):
+            children = run.children[action.name]
+            shown = _first(run, children, min(wanted, rows // (len(wanting) - at)))
+            hidden = children.counts.copy()
+            hidden.subtract(child.phase for child in shown)
+            below[action.name] = shown, in_words(hidden, ", ")
+            rows -= len(shown) + (len(shown) < len(children.names) and bool(shown))
+            opened += shown
+        level = [action for action in opened if action.phase not in GOOD]
+        postponed += [action for action in opened if action.phase in GOOD]
+    return below
+
+
+def _wanted_rows(children: Children) -> int:
+    if len(children.names) <= MANY:
+        return len(children.names)
+    return len(children.active) + len(children.bad) + 1
+
+
+def _first(run: WatchedRun, children: Children, rows: int) -> list[WatchedAction]:
+    """The children that are shown in so many rows. Where they are not all, one row is for the others."""
+    if len(children.names) <= min(rows, MANY):
+        return sorted((run.actions[name] for name in children.names), key=_PLACE)
+    most = max(0, rows - 1)
+    active = nsmallest(most, (run.actions[name] for name in children.active), key=_PLACE)
+    bad = nsmallest(
+        most - min(len(active), most // 2), (run.actions[name] for name in children.bad), key=_PLACE
+    )
+    return sorted([*bad, *active[: most - len(bad)]], key=_PLACE)
+
+
+def _line(row: _Row, column: int, now: datetime) -> Text:
+    guides = row.guides if len(row.guides) <= column // 2 else "…" + row.guides[1 - column // 2 :]
+    line = Text().append(guides, "bright_black")
+    action = row.action
+    if action is None:
+        return line.append(f"… {row.rest}", "dim")
+    symbol, style = STYLES[action.phase]
+    line.append(f"{symbol} ", style)
+    name = Text(printable(action.name))
+    name.truncate(max(8, column - line.cell_len), overflow="ellipsis", pad=True)
+    line.append_text(name).append("  ")
+    line.append_text(_phase(action.phase, word(action.phase)))
+    seconds = action.seconds(now)
+    line.append(" " * max(1, 10 - len(word(action.phase))))
+    line.append(f"{duration(seconds) if seconds is not None else '':>8}", "dim")
+    if action.attempts > 1:
+        line.append(f"  attempt {action.attempts}", "yellow")
+    if row.rest:
+        line.append(f"  {row.rest}", "dim")
+    for said, colour in ((action.abort, "magenta"), (action.error, "red")):
+        if said is not None:
+            line.append(f"  {printable(said)}", colour)
+    return line
+
+
+def _phase(phase: ActionPhase, text: str) -> Text:
+    return Text(text, STYLES[phase][1])
+
+
+def word(phase: ActionPhase) -> str:
+    """The phase in a word or two."""
+    return "waiting" if phase is ActionPhase.WAITING_FOR_RESOURCES else phase.name.lower().replace("_", " ")
+
+
+def in_words(counts: Counter[ActionPhase], between: str) -> str:
+    """Such as `2 failed, 180 succeeded, 12 queued`."""
+    return between.join(f"{counts[phase]:,} {word(phase)}" for phase in _IN_WORDS if counts[phase] > 0)
+
+
+def duration(seconds: float) -> str:
+    """Such as `2.3 s`, `41 s`, `3 m 05 s` or `2 h 05 m`."""
+    seconds = max(0.0, seconds)
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} m {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} m"
+
+
+def plain_line(action: WatchedAction) -> str:
+    """A change of an action, for a log."""
+    at = action.updated_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    parts = [at, printable(action.name), action.phase.name, f"attempt {action.attempts}"]
+    return "  ".join([*parts, *(printable(text) for text in (action.abort, action.error) if text)])
+
+
+def plain_summary(run: WatchedRun, now: datetime) -> str:
+    """Where the run is, for a log."""
+    root = run.root
+    if root is None:
+        return f"{printable(run.name)}: not read yet"
+    lasted = duration(((root.ended_at or now) - root.created_at).total_seconds())
+    words = in_words(run.counts, ", ")
+    ended = f"{run.finished:,} of {len(run.actions):,} ended ({words})"
+    return f"{printable(run.name)}: {root.phase.name} after {lasted}, {ended}"

@@ -1,0 +1,35 @@
+"""Owns the schema: the types put together with what guards every operation."""
+
+from typing import Any
+
+import strawberry
+from strawberry.schema.config import StrawberryConfig
+
+from graph.errors import ClientErrors
+from graph.limits.documents import Limits, OperationLimits, Refused
+from graph.schema.mutation import Mutation
+from graph.schema.query import Query
+from graph.schema.subscription import Subscription
+from graph.schema.types.records import Action, ActionEvent, Run
+from graph.schema.types.scalars import scalars
+from graph.schema.types.values import RunIdentifier
+
+
+class Schema(strawberry.Schema):
+    """Strawberry's schema; what a client must not see is logged by ClientErrors, and nothing else is."""
+
+    def process_errors(self, errors: Any, execution_context: Any = None) -> None:
+        """Nothing: a client's own mistakes are no news."""
+
+
+def build_schema(limits: Limits) -> Schema:
+    """The schema, with limits on what it executes."""
+    refused = Refused()
+    return Schema(
+        query=Query,
+        mutation=Mutation,
+        subscription=Subscription,
+        types=[Run, Action, ActionEvent, RunIdentifier],
+        config=StrawberryConfig(scalar_map=scalars),
+        extensions=[ClientErrors, lambda: OperationLimits(limits, refused)],
+    )

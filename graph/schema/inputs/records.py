@@ -1,0 +1,497 @@
+"""Owns the GraphQL inputs, and what the repository gets to see of them."""
+
+from datetime import datetime
+from typing import Annotated
+
+import strawberry
+
+import repo
+from graph.auth.caller import Caller
+from graph.schema.inputs.lengths import message, optional_short, short
+from graph.schema.inputs.times import moment, optional_moment, optional_time
+from graph.schema.types.enums import (
+    ActionPhase,
+    ActionType,
+    CacheStatus,
+    ErrorKind,
+    IdentityKind,
+    OrderField,
+    RunSource,
+    SortDirection,
+)
+from graph.schema.types.scalars import JSON, BigInt
+
+
+@strawberry.input(description="Names a run.")
+class RunIdentifierInput:
+    project: str = strawberry.field(description="The project that the run belongs to.")
+    domain: str = strawberry.field(description="The domain within the project, such as production.")
+    name: str = strawberry.field(description="The name of the run, 1 to 255 printable characters.")
+
+    def to_repo(self) -> repo.RunIdentifier:
+        """The identifier. Raises InvalidArgument."""
+        return repo.RunIdentifier(self.project, self.domain, self.name)
+
+
+@strawberry.input(description="Names an action within its run.")
+class ActionIdentifierInput:
+    project: str = strawberry.field(description="The project that the run belongs to.")
+    domain: str = strawberry.field(description="The domain within the project, such as production.")
+    run_name: str = strawberry.field(description="The name of the run, 1 to 255 printable characters.")
+    name: str = strawberry.field(description="The name of the action, 1 to 255 printable characters.")
+
+    def to_repo(self) -> repo.ActionIdentifier:
+        """The identifier. Raises InvalidArgument."""
+        return repo.ActionIdentifier(self.project, self.domain, self.run_name, self.name)
+
+
+@strawberry.input(description="A label that a run has.")
+class LabelFilter:
+    key: str = strawberry.field(description="The key of the label.")
+    value: str | None = strawberry.field(default=None, description="Its value; any value where left out.")
+
+
+@strawberry.input(description="Every field that is set must match; a list matches any of its members.")
+class RunFilter:
+    project: str | None = strawberry.field(default=None, description="Runs of this project.")
+    domain: str | None = strawberry.field(default=None, description="Runs of this domain.")
+    phases: list[ActionPhase] | None = strawberry.field(
+        default=None, description="Runs in one of these phases."
+    )
+    exclude_phases: list[ActionPhase] | None = strawberry.field(
+        default=None, description="Runs in none of these phases."
+    )
+    search: str | None = strawberry.field(
+        default=None,
+        description="Case-insensitive, anywhere in the run's name, task name or function name. Also finds "
+        "error codes by a part of them, as written or in upper or lower case, and `project/domain/name` as "
+        "written.",
+    )
+    task_name: str | None = strawberry.field(default=None, description="Runs of this task.")
+    task_version: str | None = strawberry.field(default=None, description="Runs of this task version.")
+    function_name: str | None = strawberry.field(default=None, description="Runs of this function.")
+    trigger_task_name: str | None = strawberry.field(
+        default=None, description="Runs started by a trigger of this task."
+    )
+    trigger_name: str | None = strawberry.field(
+        default=None, description="Runs started by the trigger of this name."
+    )
+    sources: list[RunSource] | None = strawberry.field(
+        default=None, description="Runs started in one of these ways."
+    )
+    created_by_subject: str | None = strawberry.field(
+        default=None, description="Runs created by the identity with this subject."
+    )
+    created_by: str | None = strawberry.field(
+        default=None, description="Runs created by the identity with this subject, or with this name."
+    )
+    has_task: bool | None = strawberry.field(
+        default=None, description="True: only runs that name a task. False: only the others."
+    )
+    has_function: bool | None = strawberry.field(
+        default=None, description="True: only runs that name a function. False: only the others."
+    )
+    labels: list[LabelFilter] | None = strawberry.field(
+        default=None, description="Runs that have one of these labels, 100 at most."
+    )
+    all_labels: list[LabelFilter] | None = strawberry.field(
+        default=None,
+        description="Runs that have every one of these labels, 100 at most, together with `labels`.",
+    )
+    start_date: datetime | None = strawberry.field(
+        default=None,
+        description="Inclusive, on triggeredAt, or on createdAt where the run was never triggered.",
+    )
+    end_date: datetime | None = strawberry.field(
+        default=None,
+        description="Inclusive, on triggeredAt, or on createdAt where the run was never triggered.",
+    )
+    min_duration_ms: BigInt | None = strawberry.field(
+        default=None,
+        description="Ended runs whose durationMs, from creation to end, is at least so many milliseconds.",
+    )
+    min_duration_as_of: datetime | None = strawberry.field(
+        default=None,
+        description="With minDurationMs: runs that have not ended match too where so many milliseconds had "
+        "passed since their creation at this moment, which usually is now.",
+    )
+    max_duration_ms: BigInt | None = strawberry.field(
+        default=None,
+        description="Ended runs whose durationMs, from creation to end, is at most so many milliseconds.",
+    )
+    has_paused_actions: bool | None = strawberry.field(
+        default=None,
+        description="True: only runs with at least one action in PAUSED. False: only the others.",
+    )
+    abort_pending: bool | None = strawberry.field(
+        default=None,
+        description="True: only runs with an abort that is neither confirmed nor given up. "
+        "False: only the others.",
+    )
+
+    def to_repo(self) -> repo.RunFilter:
+        """The same filter for the repository."""
+        labels, every = self.labels, self.all_labels
+        return repo.RunFilter(
+            project=self.project,
+            domain=self.domain,
+            phases=None if self.phases is None else tuple(self.phases),
+            exclude_phases=None if self.exclude_phases is None else tuple(self.exclude_phases),
+            search=self.search,
+            task_name=self.task_name,
+            task_version=self.task_version,
+            function_name=self.function_name,
+            trigger_task_name=self.trigger_task_name,
+            trigger_name=self.trigger_name,
+            sources=None if self.sources is None else tuple(self.sources),
+            created_by_subject=self.created_by_subject,
+            created_by=self.created_by,
+            has_task=self.has_task,
+            has_function=self.has_function,
+            labels=None if labels is None else tuple(repo.LabelFilter(x.key, x.value) for x in labels),
+            all_labels=None if every is None else tuple(repo.LabelFilter(x.key, x.value) for x in every),
+            start_date=optional_time(self.start_date),
+            end_date=optional_time(self.end_date),
+            min_duration_ms=self.min_duration_ms,
+            min_duration_as_of=self.min_duration_as_of,
+            max_duration_ms=self.max_duration_ms,
+            has_paused_actions=self.has_paused_actions,
+            abort_pending=self.abort_pending,
+        )
+
+
+@strawberry.input(description="Every field that is set must match; a list matches any of its members.")
+class ActionFilter:
+    phases: list[ActionPhase] | None = strawberry.field(
+        default=None, description="Actions in one of these phases."
+    )
+    exclude_phases: list[ActionPhase] | None = strawberry.field(
+        default=None, description="Actions in none of these phases."
+    )
+    search: str | None = strawberry.field(
+        default=None,
+        description="Case-insensitive, anywhere in the action's name, task name or function name.",
+    )
+    types: list[ActionType] | None = strawberry.field(
+        default=None, description="Actions of one of these types."
+    )
+    group: str | None = strawberry.field(default=None, description="Actions of this group.")
+    parent_name: str | None = strawberry.field(default=None, description="Children of this action.")
+
+
+@strawberry.input(description="An order. Rows with the same value keep one fixed order.")
+class ActionOrder:
+    field: OrderField = strawberry.field(description="What to order by.")
+    direction: SortDirection = strawberry.field(
+        default=SortDirection.DESC, description="Which end comes first."
+    )
+
+
+Filter = Annotated[ActionFilter | None, strawberry.argument(description="Only actions that match.")]
+OrderBy = Annotated[ActionOrder | None, strawberry.argument(description="In which order.")]
+
+
+def filter_of_actions(given: ActionFilter | None) -> repo.ActionFilter | None:
+    """The same filter for the repository."""
+    if given is None:
+        return None
+    return repo.ActionFilter(
+        phases=None if given.phases is None else tuple(given.phases),
+        exclude_phases=None if given.exclude_phases is None else tuple(given.exclude_phases),
+        search=given.search,
+        types=None if given.types is None else tuple(given.types),
+        group=given.group,
+        parent_name=given.parent_name,
+    )
+
+
+def order_of(given: ActionOrder | None) -> repo.Order | None:
+    """The same order for the repository."""
+    if given is None:
+        return None
+    return repo.Order(given.field, given.direction is SortDirection.DESC)
+
+
+@strawberry.input(description="A person or a program.")
+class IdentityInput:
+    kind: IdentityKind = strawberry.field(
+        default=IdentityKind.USER, description="Whether it is a person or a program."
+    )
+    subject: str = strawberry.field(description="What identifies it: the subject of its token.")
+    name: str | None = strawberry.field(default=None, description="What to call it.")
+    email: str | None = strawberry.field(default=None, description="Where to write to it.")
+
+    def to_repo(self) -> repo.Identity:
+        """The same identity for the repository."""
+        return repo.Identity(
+            self.kind,
+            short(self.subject, "subject"),
+            optional_short(self.name, "name"),
+            optional_short(self.email, "email"),
+        )
+
+
+@strawberry.input(description="A key and a value that a run is found by.")
+class LabelInput:
+    key: str = strawberry.field(description="The key, once per run; 1 to 255 printable characters.")
+    value: str = strawberry.field(description="The value, at most 4096 characters.")
+
+
+@strawberry.input(description="The version of a task.")
+class TaskIdentifierInput:
+    project: str = strawberry.field(description="The project that the task is registered in.")
+    domain: str = strawberry.field(description="The domain that the task is registered in.")
+    name: str = strawberry.field(description="The name of the task.")
+    version: str = strawberry.field(description="The version of the task.")
+
+    def to_repo(self) -> repo.TaskIdentifier:
+        """The same task for the repository. Raises InvalidArgument."""
+        project, domain = short(self.project, "task.project"), short(self.domain, "task.domain")
+        name, version = short(self.name, "task.name"), short(self.version, "task.version")
+        return repo.TaskIdentifier(project, domain, name, version)
+
+
+@strawberry.input(description="The trigger that started a run.")
+class TriggerIdentifierInput:
+    task_name: str = strawberry.field(description="The task that the trigger starts.")
+    name: str = strawberry.field(description="The name of the trigger.")
+    revision: BigInt | None = strawberry.field(
+        default=None, description="Which revision of the trigger it was."
+    )
+
+    def to_repo(self) -> repo.TriggerIdentifier:
+        """The same trigger for the repository."""
+        task_name, name = short(self.task_name, "trigger.taskName"), short(self.name, "trigger.name")
+        return repo.TriggerIdentifier(task_name, name, self.revision)
+
+
+@strawberry.input(description="Why an attempt did not succeed.")
+class ActionErrorInput:
+    kind: ErrorKind = strawberry.field(default=ErrorKind.UNKNOWN, description="Whose fault it is.")
+    message: str = strawberry.field(
+        description="What happened, for a person to read, at most 262144 characters."
+    )
+    code: str | None = strawberry.field(default=None, description="What happened, for a program to compare.")
+
+    def to_repo(self) -> repo.ActionError:
+        """The same error for the repository. Raises InvalidArgument."""
+        code = optional_short(self.code, "error.code")
+        return repo.ActionError(self.kind, message(self.message, "error.message"), code)
+
+
+@strawberry.input(description="Where a log can be read.")
+class LogLinkInput:
+    name: str = strawberry.field(description="What to call the log.")
+    uri: str = strawberry.field(description="Where it is.")
+
+
+@strawberry.input(description="Something the cluster said.")
+class ClusterEventInput:
+    occurred_at: datetime = strawberry.field(description="When it happened.")
+    message: str = strawberry.field(description="What the cluster said.")
+    reason: str | None = strawberry.field(default=None, description="The cluster's short word for it.")
+    warning: bool = strawberry.field(default=False, description="Whether it was meant as a warning.")
+
+
+@strawberry.input(description="An action to create.")
+class CreateActionInput:
+    id: ActionIdentifierInput = strawberry.field(description="The name of the action.")
+    parent_name: str | None = strawberry.field(
+        default=None,
+        description="The action that it belongs to, which exists or is created by the same call. Null "
+        "makes it the root action: the run itself. A run has one root.",
+    )
+    type: ActionType = strawberry.field(default=ActionType.TASK, description="What kind of step it is.")
+    group: str | None = strawberry.field(default=None, description="The group that it is shown in.")
+    phase: ActionPhase = strawberry.field(
+        default=ActionPhase.QUEUED,
+        description="Where it is already. RUNNING started, and a terminal phase ended, when it was created, "
+        "until a phase update says when.",
+    )
+    source: RunSource | None = strawberry.field(
+        default=None, description="Who or what started the run. Read on the run, of its root."
+    )
+    labels: list[LabelInput] | None = strawberry.field(
+        default=None, description="What the run is found by. Read on the run, of its root."
+    )
+    task: TaskIdentifierInput | None = strawberry.field(
+        default=None, description="The task that it executes."
+    )
+    task_type: str | None = strawberry.field(default=None, description="What kind of task that is.")
+    function_name: str | None = strawberry.field(default=None, description="The function in its code.")
+    environment_name: str | None = strawberry.field(
+        default=None, description="The environment that it runs in."
+    )
+    trigger: TriggerIdentifierInput | None = strawberry.field(
+        default=None, description="The trigger that started the run. Read on the run, of its root."
+    )
+    spec: JSON | None = strawberry.field(default=None, description="What the executor is asked to do.")
+    dependencies: list[str] | None = strawberry.field(
+        default=None,
+        description="Names of the actions of its run that have to end before it can begin, at most 1000; "
+        "they need not exist.",
+    )
+    created_by: IdentityInput | None = strawberry.field(
+        default=None,
+        description="Who created it. Counts only from a caller who may act for others (`viewer` says so); "
+        "else, and where it is left out, it is the caller.",
+    )
+    created_at: datetime | None = strawberry.field(
+        default=None,
+        description="When it was created; now where left out. Of an action that exists, an earlier time "
+        "than the one that is stored replaces it.",
+    )
+    attempts: int = strawberry.field(default=1, description="The number of its latest attempt.")
+    cache_status: CacheStatus = strawberry.field(
+        default=CacheStatus.DISABLED, description="What the catalog of outputs did."
+    )
+    update_triggered_at: bool = strawberry.field(
+        default=False, description="Also sets triggeredAt to now, in the same transaction."
+    )
+
+    def to_repo(self, caller: Caller) -> repo.NewAction:
+        """The same action for the repository, created by this caller. Raises InvalidArgument."""
+        task = self.task
+        return repo.NewAction(
+            id=self.id.to_repo(),
+            parent_name=self.parent_name,
+            type=self.type,
+            group=optional_short(self.group, "group"),
+            phase=self.phase,
+            source=self.source,
+            labels=tuple(
+                repo.Label(each.key, short(each.value, "labels.value")) for each in self.labels or ()
+            ),
+            task=task.to_repo() if task else None,
+            task_type=optional_short(self.task_type, "taskType"),
+            function_name=optional_short(self.function_name, "functionName"),
+            environment_name=optional_short(self.environment_name, "environmentName"),
+            trigger=self.trigger.to_repo() if self.trigger else None,
+            spec=self.spec,
+            dependencies=tuple(self.dependencies or ()),
+            created_by=caller.creator(self.created_by.to_repo() if self.created_by else None),
+            created_at=optional_moment(self.created_at, "createdAt"),
+            attempts=self.attempts,
+            cache_status=self.cache_status,
+            update_triggered_at=self.update_triggered_at,
+        )
+
+
+@strawberry.input(description="An event to insert, known by its action, attempt, phase and version.")
+class ActionEventInput:
+    action: ActionIdentifierInput = strawberry.field(description="The action that it is about.")
+    attempt: int = strawberry.field(description="The number of the attempt.")
+    phase: ActionPhase = strawberry.field(description="The phase that the attempt is in.")
+    version: int = strawberry.field(default=0, description="Tells apart reports of the same phase.")
+    occurred_at: datetime = strawberry.field(description="When it happened, by the platform.")
+    reported_at: datetime | None = strawberry.field(default=None, description="When the executor saw it.")
+    error: ActionErrorInput | None = strawberry.field(default=None, description="What went wrong.")
+    logs: list[LogLinkInput] | None = strawberry.field(default=None, description="Where logs can be read.")
+    outputs: JSON | None = strawberry.field(default=None, description="What the attempt produced.")
+    cluster: str | None = strawberry.field(default=None, description="Where it is executed.")
+    cache_status: CacheStatus | None = strawberry.field(default=None, description="What the catalog did.")
+    cluster_events: list[ClusterEventInput] | None = strawberry.field(
+        default=None, description="What the cluster said."
+    )
+    info: JSON | None = strawberry.field(
+        default=None, description="Anything else that the executor wants known."
+    )
+
+    def to_repo(self) -> repo.NewEvent:
+        """The same event for the repository. Raises InvalidArgument."""
+        error = self.error
+        return repo.NewEvent(
+            action=self.action.to_repo(),
+            attempt=self.attempt,
+            phase=self.phase,
+            version=self.version,
+            occurred_at=moment(self.occurred_at, "occurredAt"),
+            reported_at=optional_moment(self.reported_at, "reportedAt"),
+            error=error.to_repo() if error else None,
+            logs=tuple(
+                repo.LogLink(short(log.name, "logs.name"), message(log.uri, "logs.uri"))
+                for log in self.logs or ()
+            ),
+            outputs=self.outputs,
+            cluster=optional_short(self.cluster, "cluster"),
+            cache_status=self.cache_status,
+            cluster_events=tuple(
+                repo.ClusterEvent(
+                    moment(item.occurred_at, "clusterEvents.occurredAt"),
+                    message(item.message, "clusterEvents.message"),
+                    optional_short(item.reason, "clusterEvents.reason"),
+                    item.warning,
+                )
+                for item in self.cluster_events or ()
+            ),
+            info=self.info,
+        )
+
+
+@strawberry.input(description="What an executor reports of an action.")
+class UpdateActionPhaseInput:
+    id: ActionIdentifierInput = strawberry.field(description="The action.")
+    phase: ActionPhase = strawberry.field(description="The phase that it is in.")
+    attempts: int = strawberry.field(description="The number of the attempt that is in this phase.")
+    cache_status: CacheStatus | None = strawberry.field(
+        default=None, description="What the catalog of outputs did; left out, it stays as it is."
+    )
+    start_time: datetime | None = strawberry.field(
+        default=None,
+        description="When the attempt began to run; else when it is first seen RUNNING. The earliest report "
+        "counts, in whatever order reports come; it moves a later createdAt too.",
+    )
+    end_time: datetime | None = strawberry.field(
+        default=None,
+        description="When it ended, only with a terminal phase; `occurredAt` or now where left out. The "
+        "earliest report of this phase counts; an end before the start is the start.",
+    )
+    occurred_at: datetime | None = strawberry.field(
+        default=None,
+        description="When it came into this phase. Tells a resume (RUNNING after PAUSED) from a report of "
+        "RUNNING that comes late: of the two phases the one that occurred last counts. A report without it "
+        "counts as the last one, unless it is the first to tell of a `startTime` before the pause.",
+    )
+
+    def to_repo(self) -> tuple[repo.ActionIdentifier, repo.PhaseUpdate]:
+        """The same update for the repository. Raises InvalidArgument."""
+        update = repo.PhaseUpdate(
+            self.phase,
+            self.attempts,
+            self.cache_status,
+            optional_moment(self.end_time, "endTime"),
+            optional_moment(self.start_time, "startTime"),
+            optional_moment(self.occurred_at, "occurredAt"),
+        )
+        return self.id.to_repo(), update
+
+
+@strawberry.input(description="Which run to abort, and why.")
+class AbortRunInput:
+    id: RunIdentifierInput = strawberry.field(description="The run.")
+    reason: str | None = strawberry.field(
+        default=None, description="Why, for whoever reads it later; at most 4096 characters."
+    )
+
+
+@strawberry.input(description="Which action to abort, and why.")
+class AbortActionInput:
+    id: ActionIdentifierInput = strawberry.field(description="The action.")
+    reason: str | None = strawberry.field(
+        default=None, description="Why, for whoever reads it later; at most 4096 characters."
+    )
+
+
+@strawberry.input(description="Which runs to abort, and why.")
+class AbortRunsInput:
+    filter: RunFilter = strawberry.field(
+        description="The runs; those that have finished stay as they are. It needs at least one condition: a "
+        "field that is not null, blank or an empty list."
+    )
+    reason: str | None = strawberry.field(
+        default=None, description="Why, for whoever reads it later; at most 4096 characters."
+    )
+    dry_run: bool = strawberry.field(default=True, description="Only count them.")
+    all: bool = strawberry.field(
+        default=False, description="Says that a filter without any condition is meant: every run."
+    )

@@ -1,0 +1,241 @@
+"""Owns what can be written: the fields of Mutation."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated
+
+import strawberry
+
+import repo
+from graph.context import Call
+from graph.execution import selected
+from graph.schema.aborts import AbortMutation
+from graph.schema.inputs.records import ActionEventInput, CreateActionInput, UpdateActionPhaseInput
+from graph.schema.item_errors import naming_items, read_items
+from graph.schema.payloads import Id, Written, written_action
+from graph.schema.types import values
+from graph.schema.types.records import Action
+
+_PHASE = frozenset({"phase"})
+
+
+@dataclass(frozen=True, slots=True)
+class AllCreated:
+    """The actions that a batch was about."""
+
+    ids: list[repo.ActionIdentifier]
+    created: int
+
+
+@dataclass(frozen=True, slots=True)
+class AllUpdated:
+    """What became of each update of a batch."""
+
+    results: list[Written]
+
+    @property
+    def applied(self) -> int:
+        """How many of them applied."""
+        return sum(result.applied for result in self.results)
+
+    @property
+    def changed(self) -> int:
+        """How many of them changed something."""
+        return sum(result.changed for result in self.results)
+
+
+@strawberry.field(
+    description="The actions as they are now, as many and in the order as in the input.",
+    graphql_type=list[Action],
+)
+async def _actions(root: strawberry.Parent[AllCreated], info: Call) -> list[repo.Action | None]:
+    attributes = selected(info, "Action")
+    return await info.context.loaders.action.load_many((each.key, (attributes,)) for each in root.ids)
+
+
+async def _read_phases(info: Call, ids: Iterable[repo.ActionIdentifier]) -> list[repo.Action | None]:
+    return await info.context.loaders.action.load_many((each.key, (_PHASE,)) for each in ids)
+
+
+@strawberry.field(
+    description="True: it is ABORTED, with a request that waits for the executor, since it, or what it lies "
+    "below, was aborted. Do not start it.",
+    graphql_type=bool,
+)
+async def _aborted(root: strawberry.Parent[Written], info: Call) -> bool:
+    return _count_aborted(await _read_phases(info, [root.id])) == 1
+
+
+@strawberry.field(
+    description="How many of the actions are ABORTED, as `aborted` of createAction says; their `phase` tells "
+    "which. Do not start them.",
+    graphql_type=int,
+)
+async def _all_aborted(root: strawberry.Parent[AllCreated], info: Call) -> int:
+    return _count_aborted(await _read_phases(info, root.ids))
+
+
+def _count_aborted(actions: Iterable[repo.Action | None]) -> int:
+    return sum(each is not None and each.phase is repo.ActionPhase.ABORTED for each in actions)
+
+
+@strawberry.type(description="What createAction did.")
+class CreateActionPayload:
+    action = written_action
+    created: bool = strawberry.field(
+        description="False: it existed and was left as it was, but for an earlier createdAt."
+    )
+    aborted = _aborted
+
+
+@strawberry.type(description="What createActions did.")
+class CreateActionsPayload:
+    actions = _actions
+    created: int = strawberry.field(description="How many of them were new.")
+    aborted = _all_aborted
+
+
+@strawberry.type(description="What insertEvents did.")
+class InsertEventsPayload:
+    inserted: int = strawberry.field(description="How many events were new.")
+    duplicates: int = strawberry.field(description="How many were stored already, and stay as they were.")
+
+
+@strawberry.type(description="What updateActionPhase did.")
+class UpdateActionPhasePayload:
+    action = written_action
+    applied: bool = strawberry.field(
+        description="Whether the action is in the phase of the update, be it that it was already. False: the "
+        "update was older than what is stored, or the action lies below an aborted one."
+    )
+    changed: bool = strawberry.field(
+        description="Whether anything changed. False with `applied`: it was known already. True without: an "
+        "earlier start was taken from an update that came too late, or the action was aborted."
+    )
+
+
+@strawberry.type(description="What updateActionPhases did.")
+class UpdateActionPhasesPayload:
+    results: list[UpdateActionPhasePayload] = strawberry.field(
+        description="For each update, in the order of the input, what became of it."
+    )
+    applied: int = strawberry.field(description="How many of them applied.")
+    changed: int = strawberry.field(description="How many of them changed anything.")
+
+
+@strawberry.type(description="What updateActionState did.")
+class UpdateActionStatePayload:
+    action = written_action
+
+
+@strawberry.type(description="What notifyStateUpdate did.")
+class NotifyStateUpdatePayload:
+    id: values.ActionIdentifier = strawberry.field(description="The action that watchers are told of.")
+
+
+@strawberry.type(description="What can be written. Each field is one transaction.")
+class Mutation(AbortMutation):
+    @strawberry.mutation(
+        description="Creates an action, or a run where it has no parent. Idempotent: an action that exists "
+        "comes back with created false, and only an earlier createdAt is taken. Below an aborted action it "
+        "is aborted with it, and `aborted` is true.",
+        graphql_type=CreateActionPayload,
+    )
+    async def create_action(
+        self,
+        info: Call,
+        input: Annotated[CreateActionInput, strawberry.argument(description="The action.")],
+    ) -> Written:
+        action, created = await info.context.repository.create_action(input.to_repo(info.context.caller))
+        info.context.forget()
+        return Written(action.identifier, created=created)
+
+    @strawberry.mutation(
+        description="Creates up to 5000 actions in one transaction, parents and children in any order.",
+        graphql_type=CreateActionsPayload,
+    )
+    async def create_actions(
+        self,
+        info: Call,
+        input: Annotated[list[CreateActionInput], strawberry.argument(description="The actions.")],
+    ) -> AllCreated:
+        new = read_items("input", input, lambda item: item.to_repo(info.context.caller))
+        with naming_items("input", new, lambda action: action.id):
+            created = await info.context.repository.create_actions(new)
+        info.context.forget()
+        return AllCreated([action.id for action in new], created)
+
+    @strawberry.mutation(
+        description="Stores up to 5000 events in one transaction. Idempotent on (action, attempt, phase, "
+        "version). If one of the actions does not exist, nothing is stored."
+    )
+    async def insert_events(
+        self,
+        info: Call,
+        events: Annotated[list[ActionEventInput], strawberry.argument(description="The events.")],
+    ) -> InsertEventsPayload:
+        new = read_items("events", events, lambda event: event.to_repo())
+        with naming_items("events", new, lambda event: event.action):
+            inserted = await info.context.repository.insert_events(new)
+        info.context.forget()
+        return InsertEventsPayload(inserted=inserted, duplicates=len(events) - inserted)
+
+    @strawberry.mutation(
+        description="Moves an action to a phase, unless what is stored is newer: a higher attempt, or a "
+        "later phase of the same attempt. Only from PAUSED it goes back to RUNNING (see `occurredAt`). What "
+        "is left out stays; reports may be repeated, and come in any order.",
+        graphql_type=UpdateActionPhasePayload,
+    )
+    async def update_action_phase(
+        self,
+        info: Call,
+        input: Annotated[UpdateActionPhaseInput, strawberry.argument(description="The update.")],
+    ) -> Written:
+        action, update = input.to_repo()
+        (advanced,) = await info.context.repository.update_action_phases([(action, update)])
+        info.context.forget()
+        return Written(action, applied=advanced.applied, changed=advanced.changed)
+
+    @strawberry.mutation(
+        description="Up to 5000 phase updates in one transaction, in the order of the input. If one of the "
+        "actions does not exist, nothing is changed.",
+        graphql_type=UpdateActionPhasesPayload,
+    )
+    async def update_action_phases(
+        self,
+        info: Call,
+        input: Annotated[list[UpdateActionPhaseInput], strawberry.argument(description="The updates.")],
+    ) -> AllUpdated:
+        updates = read_items("input", input, lambda item: item.to_repo())
+        with naming_items("input", updates, lambda update: update[0]):
+            advanced = await info.context.repository.update_action_phases(updates)
+        info.context.forget()
+        pairs = zip(updates, advanced, strict=True)
+        return AllUpdated(
+            [Written(action, applied=each.applied, changed=each.changed) for (action, _), each in pairs]
+        )
+
+    @strawberry.mutation(
+        description="Stores the executor's own text about an action, and tells the watchers.",
+        graphql_type=UpdateActionStatePayload,
+    )
+    async def update_action_state(
+        self,
+        info: Call,
+        id: Id,
+        state: Annotated[str, strawberry.argument(description="The text, which replaces the one before.")],
+    ) -> Written:
+        action = id.to_repo()
+        await info.context.repository.update_action_state(action, state)
+        info.context.forget()
+        return Written(action)
+
+    @strawberry.mutation(
+        description="Tells the watchers that the state of an action changed, where the executor keeps it "
+        "elsewhere.",
+        graphql_type=NotifyStateUpdatePayload,
+    )
+    async def notify_state_update(self, info: Call, id: Id) -> Written:
+        action = id.to_repo()
+        await info.context.repository.notify_state_update(action)
+        return Written(action)

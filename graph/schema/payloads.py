@@ -1,0 +1,32 @@
+"""Owns what mutations of an action give back: what was written, and the action, read only when selected."""
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Annotated
+
+import strawberry
+
+import repo
+from graph.context import Call
+from graph.execution import selected
+from graph.schema.inputs.records import ActionIdentifierInput
+from graph.schema.types.records import Action
+
+Id = Annotated[ActionIdentifierInput, strawberry.argument(description="The action.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a write was about. What it left behind is read only when it is selected."""
+
+    id: repo.ActionIdentifier
+    created: bool = False
+    applied: bool = False
+    changed: bool = False
+    requested: bool = False
+    attempt_count: int = 0
+
+
+@strawberry.field(description="The action as it is now.", graphql_type=Action)
+def written_action(root: strawberry.Parent[Written], info: Call) -> Awaitable[repo.Action | None]:
+    return info.context.loaders.action.load((root.id.key, (selected(info, "Action"),)))

@@ -1,0 +1,181 @@
+"""Owns what can be read: the fields of Query."""
+
+from datetime import datetime
+from typing import Annotated
+
+import strawberry
+
+import repo
+from graph.auth.caller import Caller
+from graph.context import Call
+from graph.execution import selected
+from graph.schema.inputs.records import (
+    ActionIdentifierInput,
+    Filter,
+    OrderBy,
+    RunFilter,
+    RunIdentifierInput,
+    filter_of_actions,
+    order_of,
+)
+from graph.schema.summaries import RunHistogramBucket, TaskSummaryConnection
+from graph.schema.types import values
+from graph.schema.types.connections import (
+    After,
+    Before,
+    Connection,
+    First,
+    Last,
+    page_request,
+)
+from graph.schema.types.node_ids import EventKey, parse_id
+from graph.schema.types.records import (
+    Action,
+    ActionConnection,
+    Node,
+    Run,
+    RunConnection,
+)
+from graph.schema.viewer import Viewer
+
+NEWEST_FIRST = repo.Order()
+
+Wanted = Annotated[RunFilter | None, strawberry.argument(description="Only runs that match.")]
+
+
+@strawberry.type(description="What can be read.")
+class Query:
+    @strawberry.field(
+        description="Anything by its id: a run, an action or an event. Null where it does not exist.",
+        graphql_type=Node | None,
+    )
+    async def node(
+        self, info: Call, id: Annotated[strawberry.ID, strawberry.argument(description="The id.")]
+    ) -> repo.Run | repo.Action | repo.ActionEvent | None:
+        loaders = info.context.loaders
+        match parse_id(id):
+            case repo.RunIdentifier() as run:
+                return await loaders.run.load((run.key, (selected(info, "Run"),)))
+            case repo.ActionIdentifier() as action:
+                return await loaders.action.load((action.key, (selected(info, "Action"),)))
+            case EventKey(action, attempt, phase, version):
+                events = await loaders.all_events.load(action) or []
+                wanted = attempt, phase, version
+                return next((x for x in events if (x.attempt, x.phase, x.version) == wanted), None)
+
+    @strawberry.field(
+        description="A run by its name. Null where there is no such run.", graphql_type=Run | None
+    )
+    async def run(
+        self,
+        info: Call,
+        id: Annotated[RunIdentifierInput, strawberry.argument(description="The name of the run.")],
+    ) -> repo.Run | None:
+        return await info.context.loaders.run.load((id.to_repo().key, (selected(info, "Run"),)))
+
+    @strawberry.field(
+        description="The runs, newest first by default, at most 1000 a page.", graphql_type=RunConnection
+    )
+    async def runs(
+        self,
+        info: Call,
+        filter: Wanted = None,
+        order_by: OrderBy = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[repo.Run]:
+        repository = info.context.repository
+        wanted = filter.to_repo() if filter else None
+        request = page_request(info, first, after, last, before)
+        order = order_of(order_by) or NEWEST_FIRST
+        page = await repository.list_runs(wanted, order, request, attributes=selected(info, "Run"))
+        return Connection(page, lambda: repository.count_runs(wanted))
+
+    @strawberry.field(
+        description="An action by its name. Null where there is no such action.", graphql_type=Action | None
+    )
+    async def action(
+        self,
+        info: Call,
+        id: Annotated[ActionIdentifierInput, strawberry.argument(description="The name of the action.")],
+    ) -> repo.Action | None:
+        return await info.context.loaders.action.load((id.to_repo().key, (selected(info, "Action"),)))
+
+    @strawberry.field(
+        description="The actions of one run, by default parents before their children, or of all runs, "
+        "by default newest first; at most 1000 a page.",
+        graphql_type=ActionConnection,
+    )
+    async def actions(
+        self,
+        info: Call,
+        run: Annotated[
+            RunIdentifierInput | None, strawberry.argument(description="Only actions of this run.")
+        ] = None,
+        filter: Filter = None,
+        order_by: OrderBy = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[repo.Action]:
+        repository = info.context.repository
+        within = run.to_repo() if run else None
+        wanted = filter_of_actions(filter)
+        order = order_of(order_by)
+        request = page_request(info, first, after, last, before)
+        page = await repository.list_actions(
+            within, wanted, order, request, attributes=selected(info, "Action")
+        )
+        return Connection(page, lambda: repository.count_actions(within, wanted))
+
+    @strawberry.field(
+        description="Actions whose abort is not confirmed, the oldest request first: what an executor polls.",
+        graphql_type=ActionConnection,
+    )
+    async def pending_aborts(
+        self, info: Call, first: First = None, after: After = None
+    ) -> Connection[repo.Action]:
+        repository = info.context.repository
+        page = await repository.page_pending_aborts(page_request(info, first, after))
+        return Connection(page, repository.count_pending_aborts)
+
+    @strawberry.field(
+        description="The runs summed up by what they execute, that with the newest run first; at most 1000 a "
+        "page.",
+        graphql_type=TaskSummaryConnection,
+    )
+    async def tasks(
+        self, info: Call, filter: Wanted = None, first: First = None, after: After = None
+    ) -> Connection[repo.TaskSummary]:
+        repository = info.context.repository
+        wanted = filter.to_repo() if filter else None
+        page = await repository.list_tasks(wanted, page_request(info, first, after))
+        return Connection(page, lambda: repository.count_tasks(wanted))
+
+    @strawberry.field(
+        description="How many runs began in each of some equal parts of a time, oldest first. A run begins "
+        "at triggeredAt, or at createdAt where it was never triggered.",
+        graphql_type=list[RunHistogramBucket],
+    )
+    async def run_histogram(
+        self,
+        info: Call,
+        start_date: Annotated[datetime, strawberry.argument(description="Where the time begins, inclusive.")],
+        end_date: Annotated[datetime, strawberry.argument(description="Where the time ends, exclusive.")],
+        filter: Wanted = None,
+        buckets: Annotated[int, strawberry.argument(description="How many parts, at most 500.")] = 60,
+    ) -> list[repo.RunHistogramBucket]:
+        wanted = filter.to_repo() if filter else None
+        return await info.context.repository.list_run_histogram(start_date, end_date, buckets, wanted)
+
+    @strawberry.field(description="Who asks this, and what they may do.", graphql_type=Viewer)
+    def viewer(self, info: Call) -> Caller:
+        return info.context.caller
+
+    @strawberry.field(description="The projects that have runs, by name.")
+    async def projects(self, info: Call) -> list[values.Project]:
+        found = await info.context.repository.list_projects()
+        return [values.Project(name=name, domains=domains) for name, domains in found.items()]

@@ -1,0 +1,281 @@
+"""Owns what can be watched: the fields of Subscription."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Annotated, Any, TypeVar
+
+import strawberry
+from strawberry.types.nodes import Selection
+
+import repo
+from graph.context import Call
+from graph.execution import PURE, selected
+from graph.schema.inputs.records import (
+    ActionIdentifierInput,
+    Filter,
+    RunFilter,
+    RunIdentifierInput,
+    filter_of_actions,
+)
+from graph.schema.types import values
+from graph.schema.types.enums import FrameKind
+from graph.schema.types.node_ids import id_of
+from graph.schema.types.records import Action, ActionEvent, Run
+
+T = TypeVar("T")
+
+UntilTerminal = Annotated[
+    bool, strawberry.argument(description="End the stream once it has ended and that has been sent.")
+]
+After = Annotated[
+    str | None,
+    strawberry.argument(description="The cursor of the last frame that was received: go on behind it."),
+]
+
+_FRAMED = {"runs", "actions", "events", "actionStates", "abortRequests"}
+_ABOUT_DESCENDANTS = {"actions", "children", "parent", "phaseCounts", "rootAction", "run"}
+_ABOUT_EVENTS = {"attemptHistory", "events", "latestEvent"}
+
+
+def shown_by(info: Call) -> repo.Shown:
+    """What the operation selects of a row besides its own fields."""
+    names: set[str] = set()
+
+    def collect(selections: list[Selection]) -> None:
+        for selection in selections:
+            names.add(getattr(selection, "name", ""))
+            collect(selection.selections)
+
+    for field in info.selected_fields:
+        # What a frame calls its items says nothing; what is selected within them does.
+        parts = field.selections if info.field_name in _FRAMED else [field]
+        for part in parts:
+            collect(part.selections)
+    return repo.Shown(bool(names & _ABOUT_DESCENDANTS), bool(names & _ABOUT_EVENTS))
+
+
+async def follow(info: Call, stream: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
+    """The stream; what is selected beside each item is read anew for it."""
+    async with aclosing(stream) as items:
+        async for item in items:
+            info.context.forget()
+            yield item
+
+
+@strawberry.field(
+    description="Ids of what left the filter since.", graphql_type=list[strawberry.ID], metadata=PURE
+)
+def _removed(root: strawberry.Parent[repo.Frame[Any]]) -> list[strawberry.ID]:
+    return [id_of(item) for item in root.removed]
+
+
+def _items(description: str, graphql_type: Any) -> Any:
+    def resolve(root: strawberry.Parent[repo.Frame[Any]]) -> Sequence[Any]:
+        return root.items
+
+    return strawberry.field(
+        resolver=resolve, description=description, graphql_type=graphql_type, metadata=PURE
+    )
+
+
+_KIND = (
+    "What the frame says: a page of what is there, that this is complete, what changed, or that everything "
+    "comes anew."
+)
+_CURSOR = "Given as `after`, it takes the stream up behind this frame, on any replica."
+
+
+@strawberry.type(description="A piece of the stream of runs.")
+class RunsFrame:
+    kind: FrameKind = strawberry.field(description=_KIND)
+    runs: list[Run] = _items("The runs as they are now.", list[Run])
+    removed = _removed
+    cursor: str = strawberry.field(description=_CURSOR)
+
+
+@strawberry.type(description="A piece of the stream of actions.")
+class ActionsFrame:
+    kind: FrameKind = strawberry.field(description=_KIND)
+    actions: list[Action] = _items("The actions as they are now.", list[Action])
+    removed = _removed
+    cursor: str = strawberry.field(description=_CURSOR)
+
+
+@strawberry.type(description="A piece of the stream of events.")
+class EventsFrame:
+    kind: FrameKind = strawberry.field(description=_KIND)
+    events: list[ActionEvent] = _items("The events, each once in a stream.", list[ActionEvent])
+    cursor: str = strawberry.field(description=_CURSOR)
+
+
+@strawberry.type(description="A piece of the stream of states.")
+class StatesFrame:
+    kind: FrameKind = strawberry.field(description=_KIND)
+    actions: list[values.ActionIdentifier] = _items(
+        "The actions whose state was set or notified.", list[values.ActionIdentifier]
+    )
+    cursor: str = strawberry.field(description=_CURSOR)
+
+
+@strawberry.type(
+    description="What can be watched. Each field is the live form of the query of the same name: what is "
+    "there now, then every change."
+)
+class Subscription:
+    @strawberry.subscription(
+        description="A run: as it is now, then each newer version of it.", graphql_type=Run
+    )
+    def run(
+        self,
+        info: Call,
+        id: Annotated[RunIdentifierInput, strawberry.argument(description="The name of the run.")],
+        until_terminal: UntilTerminal = False,
+    ) -> AsyncGenerator[repo.Run, None]:
+        updates = info.context.repository.watch_run_updates(
+            id.to_repo(), until_terminal, shown_by(info), info.context.progress
+        )
+        return follow(info, updates)
+
+    @strawberry.subscription(
+        description="The `first` newest runs that match, then every run that is created, changes, or leaves "
+        "the filter.",
+        graphql_type=RunsFrame,
+    )
+    def runs(
+        self,
+        info: Call,
+        filter: Annotated[RunFilter | None, strawberry.argument(description="Only runs that match.")] = None,
+        first: Annotated[int, strawberry.argument(description="With how many to begin, at most 1000.")] = 100,
+        after: After = None,
+    ) -> AsyncGenerator[repo.Frame[repo.Run], None]:
+        wanted = filter.to_repo() if filter else None
+        updates = info.context.repository.watch_all_run_updates(
+            wanted,
+            first,
+            info.context.resume_after or after,
+            shown_by(info),
+            info.context.progress,
+            selected(info, "Run"),
+        )
+        return follow(info, updates)
+
+    @strawberry.subscription(
+        description="An action: as it is now, then each newer version of it. A new event of the action "
+        "counts as a change of it.",
+        graphql_type=Action,
+    )
+    def action(
+        self,
+        info: Call,
+        id: Annotated[ActionIdentifierInput, strawberry.argument(description="The name of the action.")],
+        until_terminal: UntilTerminal = False,
+    ) -> AsyncGenerator[repo.Action, None]:
+        updates = info.context.repository.watch_action_updates(
+            id.to_repo(), until_terminal, shown_by(info), info.context.progress
+        )
+        return follow(info, updates)
+
+    @strawberry.subscription(
+        description="The actions of a run, parents before their children, then every action that is created, "
+        "changes, or leaves the filter.",
+        graphql_type=ActionsFrame,
+    )
+    def actions(
+        self,
+        info: Call,
+        run: Annotated[RunIdentifierInput, strawberry.argument(description="The name of the run.")],
+        filter: Filter = None,
+        after: After = None,
+        until_terminal: UntilTerminal = False,
+    ) -> AsyncGenerator[repo.Frame[repo.Action], None]:
+        updates = info.context.repository.watch_all_action_updates(
+            run.to_repo(),
+            filter_of_actions(filter),
+            info.context.resume_after or after,
+            until_terminal,
+            shown_by(info),
+            info.context.progress,
+            selected(info, "Action"),
+        )
+        return follow(info, updates)
+
+    @strawberry.subscription(
+        description="The events of a run, of one of its actions, or of one attempt; nothing is skipped.",
+        graphql_type=EventsFrame,
+    )
+    def events(
+        self,
+        info: Call,
+        run: Annotated[RunIdentifierInput, strawberry.argument(description="The name of the run.")],
+        action_name: Annotated[
+            str | None, strawberry.argument(description="Only events of this action.")
+        ] = None,
+        attempt: Annotated[
+            int | None, strawberry.argument(description="Only events of this attempt.")
+        ] = None,
+        after: After = None,
+    ) -> AsyncGenerator[repo.Frame[repo.ActionEvent], None]:
+        updates = info.context.repository.watch_events(
+            run.to_repo(),
+            action_name,
+            attempt,
+            info.context.resume_after or after,
+            info.context.progress,
+        )
+        return follow(info, updates)
+
+    @strawberry.subscription(
+        description="The names of actions whose state was set or notified. Begins with SYNCED unless `after` "
+        "is given.",
+        graphql_type=StatesFrame,
+    )
+    def action_states(
+        self,
+        info: Call,
+        run: Annotated[
+            RunIdentifierInput | None, strawberry.argument(description="Only actions of this run.")
+        ] = None,
+        after: After = None,
+    ) -> AsyncGenerator[repo.Frame[repo.ActionIdentifier], None]:
+        run_id = run.to_repo() if run else None
+        updates = info.context.repository.watch_state_updates(
+            run_id, info.context.resume_after or after, info.context.progress
+        )
+        return follow(info, updates)
+
+    @strawberry.subscription(
+        description="For executors: actions whose abort waits for them, the oldest request first, then each "
+        "one that is asked for, and again each time that it was not confirmed for a while (`attemptCount` "
+        "grows). Confirm by `clearAbortRequest`, also what is not there any more. In `removed` is what does "
+        "not wait any more.",
+        graphql_type=ActionsFrame,
+    )
+    def abort_requests(
+        self,
+        info: Call,
+        project: Annotated[
+            str | None, strawberry.argument(description="Only of runs in this project.")
+        ] = None,
+        domain: Annotated[str | None, strawberry.argument(description="Only of runs in this domain.")] = None,
+        after: After = None,
+    ) -> AsyncGenerator[repo.Frame[repo.Action], None]:
+        updates = info.context.repository.watch_abort_requests(
+            project,
+            domain,
+            info.context.resume_after or after,
+            shown_by(info),
+            info.context.progress,
+            selected(info, "Action"),
+        )
+        return follow(info, updates)
+
+    @strawberry.subscription(
+        description="How far the aborts have come that one `abortRuns` asked for, until none is pending.",
+        graphql_type=values.AbortProgress,
+    )
+    def abort_progress(
+        self,
+        info: Call,
+        batch: Annotated[strawberry.ID, strawberry.argument(description="What `abortRuns` gave.")],
+    ) -> AsyncGenerator[repo.AbortProgress, None]:
+        return follow(info, info.context.repository.watch_abort_progress(batch, info.context.progress))

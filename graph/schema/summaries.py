@@ -1,0 +1,87 @@
+"""Owns the GraphQL types of what many runs come to together."""
+
+from collections.abc import Awaitable, Sequence
+from datetime import datetime
+from typing import Annotated
+
+import strawberry
+
+import repo
+from graph.context import Call
+from graph.execution import selected
+from graph.schema.types import values
+from graph.schema.types.connections import PageInfo, total_count
+from graph.schema.types.records import Run
+from graph.schema.types.scalars import BigInt
+
+
+@strawberry.type(
+    description="Runs that execute the same, summed up: a task, a function where they name no task, or, in a "
+    "project and domain, all that name neither."
+)
+class TaskSummary:
+    project: str = strawberry.field(description="The project of the runs.")
+    domain: str = strawberry.field(description="The domain of the runs.")
+    task_name: str | None = strawberry.field(description="The task that their roots execute, in any version.")
+    function_name: str | None = strawberry.field(
+        description="The function that their roots execute; only where they name no task."
+    )
+    runs: int = strawberry.field(description="How many runs there are.")
+    ended: int = strawberry.field(description="How many of them have ended, aborted ones included.")
+    failed: int = strawberry.field(description="How many of them are FAILED or TIMED_OUT.")
+    failure_rate: float | None = strawberry.field(
+        description="`failed` by `ended`, from 0 to 1; null where none has ended."
+    )
+    phase_counts: list[values.PhaseCount] = strawberry.field(description="The runs by phase.")
+    last_created_at: datetime = strawberry.field(description="When the newest of them was created.")
+
+    @strawberry.field(
+        description="How long those that succeeded took, created to ended: half of them at most so many "
+        "milliseconds (nearest rank). Null where none has.",
+        graphql_type=BigInt | None,
+    )
+    def duration_p50_ms(root: strawberry.Parent[repo.TaskSummary], info: Call) -> Awaitable[int | None]:
+        return info.context.loaders.durations_of_task.load_as(
+            (root.key, (root.wanted,)), lambda durations: durations.p50_ms
+        )
+
+    @strawberry.field(
+        description="How long those that succeeded took, created to ended: 95 of a hundred at most so many "
+        "milliseconds (nearest rank). Null where none has.",
+        graphql_type=BigInt | None,
+    )
+    def duration_p95_ms(root: strawberry.Parent[repo.TaskSummary], info: Call) -> Awaitable[int | None]:
+        return info.context.loaders.durations_of_task.load_as(
+            (root.key, (root.wanted,)), lambda durations: durations.p95_ms
+        )
+
+    @strawberry.field(description="The newest of these runs, newest first.", graphql_type=list[Run])
+    def recent_runs(
+        root: strawberry.Parent[repo.TaskSummary],
+        info: Call,
+        first: Annotated[int, strawberry.argument(description="How many, at most 50.")] = 20,
+    ) -> Awaitable[Sequence[repo.Run]]:
+        return info.context.loaders.runs_of_task.load((root.key, (root.wanted, first, selected(info, "Run"))))
+
+
+@strawberry.type(description="A summary and where it stands in the list.")
+class TaskSummaryEdge:
+    node: TaskSummary = strawberry.field(description="The summary.")
+    cursor: str = strawberry.field(description="Where it stands: for `after`.")
+
+
+@strawberry.type(description="A page of summaries.")
+class TaskSummaryConnection:
+    edges: list[TaskSummaryEdge] = strawberry.field(description="The summaries with their cursors.")
+    nodes: list[TaskSummary] = strawberry.field(description="The summaries.")
+    page_info: PageInfo = strawberry.field(description="What is around the page.")
+    total_count: int = total_count()
+
+
+@strawberry.type(description="The runs that began in a part of some time.")
+class RunHistogramBucket:
+    start_date: datetime = strawberry.field(description="Where the part begins, inclusive.")
+    end_date: datetime = strawberry.field(description="Where the part ends, exclusive.")
+    phase_counts: list[values.PhaseCount] = strawberry.field(
+        description="The runs that began in it, by their phase now; empty where none did."
+    )

@@ -1,0 +1,364 @@
+"""Owns the GraphQL types Run, Action and ActionEvent and their connections.
+
+Their plain fields are read from what the repository gives back; fields that read more go through the
+loaders of the call.
+"""
+
+from collections.abc import Awaitable
+from datetime import datetime
+from typing import Annotated
+
+import strawberry
+
+import repo
+from graph.context import Call
+from graph.execution import PURE, by_fields, reads, selected
+from graph.schema.inputs.records import (
+    Filter,
+    OrderBy,
+    filter_of_actions,
+    order_of,
+)
+from graph.schema.inputs.times import optional_time
+from graph.schema.types import values
+from graph.schema.types.connections import (
+    After,
+    Before,
+    Connection,
+    First,
+    Last,
+    PageInfo,
+    check_page_size,
+    page_request,
+    total_count,
+)
+from graph.schema.types.enums import (
+    ActionPhase,
+    ActionType,
+    CacheStatus,
+    RunSource,
+)
+from graph.schema.types.node_ids import id_of, id_of_action, id_of_run
+from graph.schema.types.scalars import JSON, BigInt
+
+AfterAttempt = Annotated[int | None, strawberry.argument(description="Only attempts with a higher number.")]
+BeforeAttempt = Annotated[int | None, strawberry.argument(description="Only attempts with a lower number.")]
+
+_NAMES = reads("project", "domain", "run_name", "name")
+_ID = by_fields(
+    {
+        repo.Run: (id_of_run, ("project", "domain", "name")),
+        repo.Action: (id_of_action, ("project", "domain", "run_name", "name")),
+    }
+)
+
+
+@strawberry.interface(description="Anything that `node` finds by its id.")
+class Node:
+    @strawberry.field(description="An opaque id, unique over all types.", metadata=_NAMES | PURE | _ID)
+    def id(root: strawberry.Parent[repo.Run | repo.Action | repo.ActionEvent]) -> strawberry.ID:
+        return id_of(root)
+
+
+@strawberry.type(
+    description="A run of a workflow: its root action (the one without a parent) and everything under it."
+)
+class Run(Node):
+    project: str = strawberry.field(description="The project that it belongs to.")
+    domain: str = strawberry.field(description="The domain within the project, such as production.")
+    name: str = strawberry.field(description="Its name, unique within project and domain.")
+    phase: ActionPhase = strawberry.field(description="The phase of its root action.")
+    source: RunSource | None = strawberry.field(description="Who or what started it.")
+    labels: list[values.Label] = strawberry.field(description="What it is found by, ordered by key.")
+    task: values.TaskIdentifier | None = strawberry.field(description="The task that its root executes.")
+    task_type: str | None = strawberry.field(description="What kind of task that is.")
+    function_name: str | None = strawberry.field(description="The function in the task's code.")
+    environment_name: str | None = strawberry.field(description="The environment that it runs in.")
+    trigger: values.TriggerIdentifier | None = strawberry.field(description="The trigger that started it.")
+    created_by: values.Identity | None = strawberry.field(description="Who created it.")
+    abort: values.Abort | None = strawberry.field(description="The request to abort it, if there was one.")
+    error: values.ActionError | None = strawberry.field(
+        description="What ended its latest attempt, if that did not succeed."
+    )
+    attempts: int = strawberry.field(description="The number of its root's latest attempt.")
+    cache_status: CacheStatus = strawberry.field(description="What the catalog did for its root.")
+    created_at: datetime = strawberry.field(
+        description="When it was created. Changes only when an earlier creation or start is reported."
+    )
+    triggered_at: datetime | None = strawberry.field(description="When its trigger fired.")
+    started_at: datetime | None = strawberry.field(description="When its latest attempt began to run.")
+    ended_at: datetime | None = strawberry.field(
+        description="When it ended, never before its start; null until then."
+    )
+    updated_at: datetime = strawberry.field(description="When it last changed.")
+    duration_ms: BigInt | None = strawberry.field(
+        description="Its duration from createdAt to endedAt, waiting included, in milliseconds; null until "
+        "it has ended."
+    )
+    revision: BigInt = strawberry.field(
+        description="Grows with every change of this row; keep the highest you have seen."
+    )
+
+    @classmethod
+    def is_type_of(cls, value: object, info: object) -> bool:
+        return isinstance(value, repo.Run)
+
+    @strawberry.field(
+        description="The action without a parent.",
+        graphql_type=Annotated["Action", strawberry.lazy("graph.schema.types.records")],
+        metadata=reads("key"),
+    )
+    def root_action(root: strawberry.Parent[repo.Run], info: Call) -> Awaitable[repo.Action | None]:
+        return info.context.loaders.action.load((root.key, (selected(info, "Action"),)))
+
+    @strawberry.field(
+        description="Its actions, the root included; by default parents before their children, then "
+        "oldest first.",
+        graphql_type=Annotated["ActionConnection", strawberry.lazy("graph.schema.types.records")],
+        metadata=reads("run_key"),
+    )
+    def actions(
+        root: strawberry.Parent[repo.Run],
+        info: Call,
+        filter: Filter = None,
+        order_by: OrderBy = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Awaitable[Connection[repo.Action]]:
+        wanted, order = filter_of_actions(filter), order_of(order_by)
+        loaders, key = info.context.loaders, root.run_key
+        request = page_request(info, first, after, last, before)
+        return loaders.run_actions.load_as(
+            (key, (wanted, order, request, selected(info, "Action"))),
+            lambda page: Connection(page, lambda: loaders.run_action_count.load((key, (wanted,)))),
+        )
+
+    @strawberry.field(
+        description="All its actions by phase, the root included.",
+        graphql_type=list[values.PhaseCount],
+        metadata=reads("run_key"),
+    )
+    def phase_counts(root: strawberry.Parent[repo.Run], info: Call) -> Awaitable[list[repo.PhaseCount]]:
+        return info.context.loaders.run_phases.load((root.run_key, ()))
+
+
+@strawberry.type(description="A step of a run. Actions form a tree under the run's root.")
+class Action(Node):
+    project: str = strawberry.field(description="The project of its run.")
+    domain: str = strawberry.field(description="The domain of its run.")
+    run_name: str = strawberry.field(description="The name of its run.")
+    name: str = strawberry.field(description="Its name, unique within the run.")
+    parent_name: str | None = strawberry.field(description="The name of its parent; null for the root.")
+    type: ActionType = strawberry.field(description="What kind of step it is.")
+    group: str | None = strawberry.field(description="The group that it is shown in, among its siblings.")
+    phase: ActionPhase = strawberry.field(description="Where it is.")
+    attempts: int = strawberry.field(description="The number of its latest attempt.")
+    cache_status: CacheStatus = strawberry.field(description="What the catalog of outputs did.")
+    task: values.TaskIdentifier | None = strawberry.field(description="The task that it executes.")
+    task_type: str | None = strawberry.field(description="What kind of task that is.")
+    function_name: str | None = strawberry.field(description="The function in the task's code.")
+    environment_name: str | None = strawberry.field(description="The environment that it runs in.")
+    spec: JSON | None = strawberry.field(description="What the executor was asked to do, as it was given.")
+    state: str | None = strawberry.field(description="Free text that the executor keeps about this action.")
+    dependencies: list[str] = strawberry.field(
+        description="Names of the actions of its run that had to end before it could begin, as its executor "
+        "said; they may not exist."
+    )
+    abort: values.Abort | None = strawberry.field(description="The request to abort it, if there was one.")
+    error: values.ActionError | None = strawberry.field(
+        description="What ended its latest attempt, if that did not succeed."
+    )
+    created_by: values.Identity | None = strawberry.field(description="Who created it.")
+    created_at: datetime = strawberry.field(
+        description="When it was created. Changes only when an earlier creation or start is reported."
+    )
+    started_at: datetime | None = strawberry.field(description="When its latest attempt began to run.")
+    ended_at: datetime | None = strawberry.field(
+        description="When it ended, never before its start; null until then."
+    )
+    updated_at: datetime = strawberry.field(description="When it last changed.")
+    duration_ms: BigInt | None = strawberry.field(
+        description="Its duration from createdAt to endedAt, waiting included, in milliseconds; null until "
+        "it has ended."
+    )
+    revision: BigInt = strawberry.field(
+        description="Grows with every change of this row; keep the highest you have seen."
+    )
+
+    @classmethod
+    def is_type_of(cls, value: object, info: object) -> bool:
+        return isinstance(value, repo.Action)
+
+    @strawberry.field(
+        description="The run that it belongs to.",
+        graphql_type=Run,
+        metadata=reads("run_key"),
+    )
+    def run(root: strawberry.Parent[repo.Action], info: Call) -> Awaitable[repo.Run | None]:
+        return info.context.loaders.run.load((root.run_key, (selected(info, "Run"),)))
+
+    @strawberry.field(
+        description="The action that it belongs to; null for the root.",
+        graphql_type=Annotated["Action", strawberry.lazy("graph.schema.types.records")] | None,
+        metadata=reads("project", "domain", "run_name", "parent_name"),
+    )
+    def parent(root: strawberry.Parent[repo.Action], info: Call) -> Awaitable[repo.Action | None] | None:
+        if root.parent_name is None:
+            return None
+        parent = repo.ActionIdentifier(root.project, root.domain, root.run_name, root.parent_name)
+        return info.context.loaders.action.load((parent.key, (selected(info, "Action"),)))
+
+    @strawberry.field(
+        description="The actions directly under it; oldest first by default.",
+        graphql_type=Annotated["ActionConnection", strawberry.lazy("graph.schema.types.records")],
+        metadata=reads("key"),
+    )
+    def children(
+        root: strawberry.Parent[repo.Action],
+        info: Call,
+        filter: Filter = None,
+        order_by: OrderBy = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Awaitable[Connection[repo.Action]]:
+        wanted, order = filter_of_actions(filter), order_of(order_by)
+        loaders, key = info.context.loaders, root.key
+        request = page_request(info, first, after, last, before)
+        return loaders.children.load_as(
+            (key, (wanted, order, request, selected(info, "Action"))),
+            lambda page: Connection(page, lambda: loaders.child_count.load((key, (wanted,)))),
+        )
+
+    @strawberry.field(
+        description="All its descendants by phase, itself not included.",
+        graphql_type=list[values.PhaseCount],
+        metadata=reads("key"),
+    )
+    def phase_counts(root: strawberry.Parent[repo.Action], info: Call) -> Awaitable[list[repo.PhaseCount]]:
+        return info.context.loaders.descendant_phases.load((root.key, ()))
+
+    @strawberry.field(
+        description="What executors reported about it, oldest first; `last` and `before` page from the "
+        "newest end.",
+        graphql_type=Annotated["ActionEventConnection", strawberry.lazy("graph.schema.types.records")],
+        metadata=_NAMES,
+    )
+    def events(
+        root: strawberry.Parent[repo.Action],
+        info: Call,
+        attempt: Annotated[int | None, strawberry.argument(description="Only of this attempt.")] = None,
+        since: Annotated[
+            datetime | None, strawberry.argument(description="Only what occurred strictly after this.")
+        ] = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Awaitable[Connection[repo.ActionEvent]]:
+        listing = attempt, optional_time(since), page_request(info, first, after, last, before)
+        return info.context.loaders.events.load_as((root.identifier, listing), Connection)
+
+    @strawberry.field(
+        description="The event with the highest phase, and among those the highest version, of one attempt; "
+        "null if the attempt has none. After a resume that is still PAUSED: attemptHistory has the phase "
+        "that the attempt is in.",
+        graphql_type=Annotated["ActionEvent", strawberry.lazy("graph.schema.types.records")] | None,
+        metadata=_NAMES,
+    )
+    def latest_event(
+        root: strawberry.Parent[repo.Action],
+        info: Call,
+        attempt: Annotated[int, strawberry.argument(description="The number of the attempt.")],
+    ) -> Awaitable[repo.ActionEvent | None]:
+        return info.context.loaders.latest_event.load((root.identifier, attempt))
+
+    @strawberry.field(
+        description="Its events merged, attempt by attempt, oldest first; the newest 100 attempts unless "
+        "`first` or `last` says how many, at most 1000. An attempt's number is its cursor.",
+        graphql_type=list[values.ActionAttempt],
+        metadata=_NAMES,
+    )
+    def attempt_history(
+        root: strawberry.Parent[repo.Action],
+        info: Call,
+        first: First = None,
+        after: AfterAttempt = None,
+        last: Last = None,
+        before: BeforeAttempt = None,
+    ) -> Awaitable[list[repo.ActionAttempt]]:
+        check_page_size(info, first, last)
+        wanted = repo.AttemptRange(first, after, last, before)
+        return info.context.loaders.attempts.load((root.identifier, (wanted,)))
+
+
+@strawberry.type(description="Something that an executor reported about an attempt of an action.")
+class ActionEvent(Node):
+    attempt: int = strawberry.field(description="The number of the attempt.")
+    phase: ActionPhase = strawberry.field(description="The phase that the attempt is in.")
+    version: int = strawberry.field(description="Tells apart several reports of the same phase.")
+    occurred_at: datetime = strawberry.field(
+        description="When it happened, by the platform; `reportedAt` is when the executor saw it."
+    )
+    reported_at: datetime | None = strawberry.field(description="When the executor saw it.")
+    error: values.ActionError | None = strawberry.field(description="What went wrong.")
+    logs: list[values.LogLink] = strawberry.field(description="Where logs can be read.")
+    outputs: JSON | None = strawberry.field(description="What the attempt produced.")
+    cluster: str | None = strawberry.field(description="Where it is executed.")
+    cache_status: CacheStatus | None = strawberry.field(description="What the catalog did.")
+    cluster_events: list[values.ClusterEvent] = strawberry.field(description="What the cluster said.")
+    info: JSON | None = strawberry.field(description="Anything else that the executor wants known.")
+    created_at: datetime = strawberry.field(description="When it was stored.")
+    updated_at: datetime = strawberry.field(description="When it was last changed here.")
+
+    @classmethod
+    def is_type_of(cls, value: object, info: object) -> bool:
+        return isinstance(value, repo.ActionEvent)
+
+    @strawberry.field(description="The action that it is about.", graphql_type=Action)
+    def action(root: strawberry.Parent[repo.ActionEvent], info: Call) -> Awaitable[repo.Action | None]:
+        return info.context.loaders.action.load((root.action.key, (selected(info, "Action"),)))
+
+
+@strawberry.type(description="A run and where it stands in the list.")
+class RunEdge:
+    node: Run = strawberry.field(description="The run.")
+    cursor: str = strawberry.field(description="Where it stands: for `after` and `before`.")
+
+
+@strawberry.type(description="A page of runs.")
+class RunConnection:
+    edges: list[RunEdge] = strawberry.field(description="The runs with their cursors.")
+    nodes: list[Run] = strawberry.field(description="The runs.")
+    page_info: PageInfo = strawberry.field(description="What is around the page.")
+    total_count: int = total_count()
+
+
+@strawberry.type(description="An action and where it stands in the list.")
+class ActionEdge:
+    node: Action = strawberry.field(description="The action.")
+    cursor: str = strawberry.field(description="Where it stands: for `after` and `before`.")
+
+
+@strawberry.type(description="A page of actions.")
+class ActionConnection:
+    edges: list[ActionEdge] = strawberry.field(description="The actions with their cursors.")
+    nodes: list[Action] = strawberry.field(description="The actions.")
+    page_info: PageInfo = strawberry.field(description="What is around the page.")
+    total_count: int = total_count()
+
+
+@strawberry.type(description="An event and where it stands in the list.")
+class ActionEventEdge:
+    node: ActionEvent = strawberry.field(description="The event.")
+    cursor: str = strawberry.field(description="Where it stands: for `after` and `before`.")
+
+
+@strawberry.type(description="A page of events.")
+class ActionEventConnection:
+    edges: list[ActionEventEdge] = strawberry.field(description="The events with their cursors.")
+    nodes: list[ActionEvent] = strawberry.field(description="The events.")
+    page_info: PageInfo = strawberry.field(description="What is around the page.")

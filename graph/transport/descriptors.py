@@ -1,0 +1,96 @@
+"""File descriptors: raises the limit of the process, and keeps some free of clients.
+
+Without any free one, nobody could ask whether the server lives, nor could it connect to its database again.
+"""
+
+import asyncio
+import contextlib
+import resource
+import time
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from graph.web.security import PROBES
+
+logger = structlog.get_logger("rungraph.server")
+
+_ENOUGH = 1 << 20
+"""More are not asked for."""
+
+_RESERVE = 64
+"""Descriptors that are not for clients; the second half of them is not even for probes."""
+
+_REPORT_EVERY = 10.0
+"""Seconds between two reports that clients are refused, at least."""
+
+WAITS = 2.0
+"""Seconds that a connection has for its request that took one of the reserve."""
+
+_BODY = (
+    b'{"errors":[{"message":"The server has as many connections as it can have open; try again later.",'
+    b'"extensions":{"code":"SERVICE_UNAVAILABLE"}}]}'
+)
+_HEADERS = [
+    (b"content-type", b"application/json"),
+    (b"content-length", b"%d" % len(_BODY)),
+    (b"retry-after", b"10"),
+    (b"connection", b"close"),
+]
+REFUSAL = b"\r\n".join(
+    (b"HTTP/1.1 503 Service Unavailable", *(b"%b: %b" % header for header in _HEADERS), b"", _BODY)
+)
+"""The answer to a client for whom there is no descriptor."""
+
+
+class Descriptors:
+    """The limit of this process, as high as it may be."""
+
+    def __init__(self) -> None:
+        limit = _raise_limit()
+        reserve = min(_RESERVE, limit // 4)
+        self._for_clients = limit - reserve
+        self._for_probes = limit - reserve // 2
+        self._report_at = 0.0
+
+    def are_scarce(self, transport: asyncio.Transport) -> bool:
+        """Whether this connection took one of the reserve: it may ask whether the server lives."""
+        # A new descriptor is always the lowest that is free, so all below are taken.
+        number: int = transport.get_extra_info("socket").fileno()
+        is_scarce = number >= self._for_clients
+        if is_scarce and time.monotonic() >= self._report_at:
+            self._report_at = time.monotonic() + _REPORT_EVERY
+            logger.warning("new connections are refused: too many files are open", descriptor=number)
+        return is_scarce
+
+    def are_used_up(self, transport: asyncio.Transport) -> bool:
+        """Whether this connection took one of those that are for the database alone."""
+        return bool(transport.get_extra_info("socket").fileno() >= self._for_probes)
+
+
+def _raise_limit() -> int:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _ENOUGH if hard == resource.RLIM_INFINITY else min(hard, _ENOUGH)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return min(soft, _ENOUGH) if soft != resource.RLIM_INFINITY else _ENOUGH
+    with contextlib.suppress(ValueError, OSError):  # a system that allows less than it says
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def only_probes(app: ASGIApp) -> ASGIApp:
+    """The application for a connection of the reserve, which answers one request and closes."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_and_close(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"connection", b"close")]
+            await send(message)
+
+        if scope["type"] == "http" and scope["path"] in PROBES:
+            await app(scope, receive, send_and_close)
+            return
+        await send({"type": "http.response.start", "status": 503, "headers": _HEADERS})
+        await send({"type": "http.response.body", "body": _BODY})
+
+    return answer

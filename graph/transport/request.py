@@ -1,0 +1,305 @@
+"""Owns what is read from a request before GraphQL sees it: the wanted media type and the parameters."""
+
+import asyncio
+import json
+import re
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from email.message import Message
+from functools import lru_cache
+from typing import Any
+
+from starlette.requests import ClientDisconnect, Request
+
+from graph.schema.item_errors import extensions_of, find_unstorable, text_of
+from graph.schema.types import json_numbers
+
+JSON = "application/json"
+GRAPHQL_RESPONSE = "application/graphql-response+json"
+EVENT_STREAM = "text/event-stream"
+HTML = "text/html"
+
+MAX_JSON_DEPTH = 100
+"""Levels that a body may nest; beyond, Python's own stack would be what ends it."""
+MAX_JSON_PARTS = 500_000
+"""Objects, lists and names that a body may hold: 5,000 items with everything that an item can have. To parse
+so many takes 0.1 s, in which nobody else is served; no longer than the largest body of short texts."""
+MAX_QUERY_LENGTH = 64 * 1024
+"""Characters of a document, as many as a message of a websocket has bytes. Of what is wrong in it each place
+is looked up line by line."""
+
+_LARGE = 256 * 1024
+"""Bytes of a body from which on it takes milliseconds to look at."""
+
+_NO_MARKS = bytes(set(range(256)) - set(b'"[{:'))
+"""Bytes that neither begin a part of JSON nor enclose text."""
+
+_SURROGATE = b"\\ud"
+"""How the half of a surrogate pair begins in JSON."""
+
+_QUALITY = re.compile(r"\s*(0(\.\d*)?|1(\.0*)?)", re.ASCII)
+
+_NAMES = ("query", "variables", "operationName", "extensions")
+_QUOTED = tuple(f'"{name}"'.encode() for name in _NAMES)
+
+
+class RequestRefused(Exception):
+    """The request is answered with a status and one GraphQL error, and nothing is executed."""
+
+    def __init__(self, status: int, code: str, message: str, **headers: str) -> None:
+        """`headers` go with the answer; an underscore in a name stands for its hyphen."""
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.extensions: dict[str, object] = {"code": code}
+        """Of the GraphQL error. Over a websocket there is no header to say when to try again."""
+        if "retry_after" in headers:
+            self.extensions["retryAfter"] = int(headers["retry_after"])
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """What a client asks to be executed."""
+
+    query: str
+    variables: dict[str, Any] | None
+    operation_name: str | None
+    extensions: dict[str, Any] | None
+    are_large: bool = False
+    """Whether it takes milliseconds to look at them."""
+
+
+def negotiate(request: Request, offers: Sequence[str]) -> str:
+    """The offer that the client likes best, the first one where it does not mind. Raises RequestRefused."""
+    best = _best(_accept(request), tuple(offers))
+    if best is None:
+        raise RequestRefused(406, "NOT_ACCEPTABLE", f"Answers are {' or '.join(offers)}; accept one of them.")
+    return best
+
+
+def accepts(request: Request, media_type: str) -> bool:
+    """Whether the client takes an answer of this media type, be it not the one that it likes best."""
+    return _best(_accept(request), (media_type,)) is not None
+
+
+def _accept(request: Request) -> str:
+    return ", ".join(request.headers.getlist("accept")).lower()
+
+
+@lru_cache
+def _best(accept: str, offers: tuple[str, ...]) -> str | None:
+    liked: dict[str, tuple[float, int]] = {}
+    for position, text in enumerate(accept.split(",")):
+        name, *parameters = (part.strip() for part in text.split(";"))
+        if name:
+            # Of two ranges with the same quality, the one that is named first counts.
+            liked.setdefault(name, (_quality(parameters), -position))
+    if not liked:
+        return offers[0]
+
+    def preference(offer: str) -> tuple[float, int]:
+        ranges = (offer, f"{offer.partition('/')[0]}/*", "*/*")
+        return next((liked[name] for name in ranges if name in liked), (0.0, 0))
+
+    best = max(offers, key=preference)
+    return best if preference(best)[0] > 0 else None
+
+
+def _quality(parameters: list[str]) -> float:
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.rstrip() == "q":
+            return float(value) if _QUALITY.fullmatch(value.strip()) else 0.0
+    return 1.0
+
+
+Resolve = Callable[[dict[str, Any]], None]
+"""Sets `query` among the parameters that a client sent. May raise RequestRefused."""
+
+
+async def read_parameters(
+    request: Request, max_body_bytes: int, turn: asyncio.Lock, resolve: Resolve
+) -> Parameters:
+    """What a GET has in its URL and a POST in its JSON body. Large bodies take their `turn`, and another
+    thread looks at them, which leaves this one to those who are served meanwhile. Raises RequestRefused."""
+    is_large = False
+    if request.method == "GET":
+        found = _from_url(request)
+    else:
+        _check_headers(request)
+        body = await read_body(request, max_body_bytes)
+        is_large = len(body) >= _LARGE
+        if is_large:
+            async with turn:
+                found = await asyncio.to_thread(_parse_body, body)
+        else:
+            found = _parse_body(body)
+    resolve(found)
+    return check_parameters(found, is_large)
+
+
+def check_parameters(found: dict[str, Any], are_large: bool = False) -> Parameters:
+    """The parameters by their names in a JSON object. Raises RequestRefused."""
+    query = found.get("query")
+    if not isinstance(query, str) or not query:
+        raise _bad_request("`query` is missing: it is the text of the operation, a string that is not empty.")
+    if len(query) > MAX_QUERY_LENGTH:
+        text = f"`query` is longer than {MAX_QUERY_LENGTH} characters: give long values as variables."
+        raise _bad_request(text)
+    operation_name = found.get("operationName")
+    if operation_name is not None and not isinstance(operation_name, str):
+        raise _bad_request("`operationName` must be a string or null.")
+    variables, extensions = _object(found, "variables"), _object(found, "extensions")
+    # Some clients send an empty name for none.
+    return Parameters(query, variables, operation_name or None, extensions, are_large)
+
+
+def _from_url(request: Request) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in request.query_params.multi_items():
+        if name in found and name in _NAMES:
+            raise _bad_request(f"`{name}` is given twice.")
+        found[name] = value
+    for name in ("variables", "extensions"):
+        if name in found:
+            found[name] = parse_json(found[name], f"`{name}`") if found[name] else None
+    return found
+
+
+def _check_headers(request: Request) -> None:
+    _check_type(request.headers.get("content-type", ""))
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise _unsupported("The body must not be compressed.", accept_encoding="identity")
+
+
+@lru_cache
+def _check_type(content_type: str) -> None:
+    message = Message()
+    message["content-type"] = content_type
+    if message.get_content_type() != JSON:
+        raise _unsupported(f"The body must be {JSON}.")
+    if message.get_content_charset("utf-8") not in ("utf-8", "utf8"):
+        raise _unsupported("The body must be UTF-8.")
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """The whole body. Raises RequestRefused for one of more bytes."""
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced[:20]) > limit:
+        raise _too_large(limit)
+    body, more = bytearray(), True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > limit:
+            raise _too_large(limit)
+    return bytes(body)
+
+
+def _parse_body(body: bytes) -> dict[str, Any]:
+    found = parse_json(body, "The body")
+    if isinstance(found, list):
+        raise _bad_request("Batches are not supported: send one operation per request.")
+    if not isinstance(found, dict):
+        raise _bad_request("The body must be a JSON object.")
+    # Only a body that holds a name twice, most likely deep in the variables, pays for the second parse.
+    for quoted in _QUOTED:
+        if body.count(quoted) > 1:
+            _check_names(body)
+            break
+    return found
+
+
+def _check_names(body: bytes) -> None:
+    names = [name for name, _ in json.loads(body, object_pairs_hook=list)]
+    for name in _NAMES:
+        if names.count(name) > 1:
+            raise _bad_request(f"`{name}` is given twice.")
+
+
+def parse_json(text: bytes | str, what: str) -> Any:
+    """A JSON value, strictly: no NaN, no Infinity, no half of a surrogate pair, nothing but UTF-8."""
+    data = text.encode(errors="surrogatepass") if isinstance(text, str) else text
+    brackets = data.count(b"[") + data.count(b"{")
+    # Few enough even if all of them stood outside of text.
+    are_few = len(data) <= MAX_JSON_PARTS or brackets + data.count(b":") <= MAX_JSON_PARTS
+    if not are_few and count_parts(data) > MAX_JSON_PARTS:
+        message = f"{what} holds more than {MAX_JSON_PARTS:,} objects, lists and names: send less at once."
+        raise _bad_request(message)
+    try:
+        value = json_numbers.loads(data)
+    except ValueError as error:
+        raise _no_json(data, what, error) from None
+    if brackets > MAX_JSON_DEPTH:
+        _check_depth(value, what)
+    return value
+
+
+def _no_json(data: bytes, what: str, error: ValueError) -> RequestRefused:
+    """What is wrong with a text that is no JSON. Half of a surrogate pair, which some programs write and only
+    strict parsers see, is told with its place."""
+    found = None
+    if _SURROGATE in data.lower():
+        with suppress(ValueError, RecursionError):
+            found = find_unstorable(json.loads(data))
+    if found is None:
+        return _bad_request(f"{what} is not valid JSON: {error}")
+    refusal = _bad_request(f"{what} holds {found.what} at {text_of(found.place)}.")
+    refusal.extensions |= extensions_of(found.place)
+    return refusal
+
+
+def count_parts(data: bytes, at_once: int = 64 * 1024) -> int:
+    """How many objects, lists and names JSON holds; what stands in text is none. More than MAX_JSON_PARTS are
+    not counted to their end. So many bytes are looked at together: each quote among them is an object for a
+    while."""
+    if b"\\" in data:
+        data = data.replace(b"\\\\", b"").replace(b'\\"', b"")
+    marks = data.translate(None, _NO_MARKS)
+    count, is_text = 0, False
+    for start in range(0, len(marks), at_once):
+        pieces = marks[start : start + at_once].split(b'"')
+        count += sum(map(len, pieces[is_text::2]))
+        if count > MAX_JSON_PARTS:
+            break
+        is_text ^= len(pieces) % 2 == 0
+    return count
+
+
+def _check_depth(value: Any, what: str) -> None:
+    level = [value]
+    for _ in range(MAX_JSON_DEPTH + 1):
+        level = [
+            child
+            for parent in level
+            if isinstance(parent, dict | list)
+            for child in (parent.values() if isinstance(parent, dict) else parent)
+        ]
+        if not level:
+            return
+    raise _bad_request(f"{what} nests more than {MAX_JSON_DEPTH} levels deep.")
+
+
+def _object(found: dict[str, Any], name: str) -> dict[str, Any] | None:
+    value = found.get(name)
+    if value is not None and not isinstance(value, dict):
+        raise _bad_request(f"`{name}` must be an object or null.")
+    return value
+
+
+def _bad_request(message: str) -> RequestRefused:
+    return RequestRefused(400, "BAD_REQUEST", message)
+
+
+def _unsupported(message: str, **headers: str) -> RequestRefused:
+    return RequestRefused(415, "UNSUPPORTED_MEDIA_TYPE", message, **headers)
+
+
+def _too_large(limit: int) -> RequestRefused:
+    # The connection is left open: closed on a client that still sends, it would lose the answer.
+    return RequestRefused(413, "PAYLOAD_TOO_LARGE", f"The body is larger than {limit} bytes.")

@@ -1,0 +1,251 @@
+"""Owns WfFormat, in which WfCommons publishes recordings of workflow executions: reading and checking it.
+
+The format: https://github.com/wfcommons/WfFormat. Version 1.6 only adds optional fields to 1.5;
+earlier versions are laid out differently.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from graphlib import CycleError, TopologicalSorter
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+from unicodedata import category
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from ingest.wfformat.jsonfile import BrokenFile, read_json, spell
+from repo.domain.identifiers import MAX_LENGTH
+
+VERSIONS = ("1.5", "1.6")
+_LONGEST = 1_000_000_000
+"""Seconds, 31 years: whatever is longer is a mistake, and could not be added to a date."""
+
+_UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
+
+
+def _parse_moment(value: object) -> datetime:
+    """A moment in UTC. Besides ISO 8601, engines write 01-22-21T05:05:55Z (month, day, year); a
+    moment without an offset is taken as UTC."""
+    if not isinstance(value, str):
+        raise ValueError("expected a date and time as text")
+    for parse in (datetime.fromisoformat, partial(_strptime, "%m-%d-%yT%H:%M:%S%z")):
+        try:
+            moment = parse(value)
+            if moment.tzinfo is None:
+                moment = moment.replace(tzinfo=UTC)
+            return moment.astimezone(UTC)
+        except (ValueError, OverflowError):
+            continue
+    raise ValueError("expected a date and time, such as 2023-03-29T10:02:36-10:00")
+
+
+def _strptime(form: str, value: str) -> datetime:
+    return datetime.strptime(value, form)  # noqa: DTZ007 -- its only form has an offset
+
+
+def check_name(value: str) -> str:
+    """The value. Raises ValueError where the API would not take it as a name."""
+    if not 1 <= len(value) <= MAX_LENGTH:
+        raise ValueError(f"expected 1 to {MAX_LENGTH} characters")
+    if any(category(character) in _UNPRINTABLE for character in value):
+        raise ValueError("expected printable characters")
+    return value
+
+
+Moment = Annotated[datetime, BeforeValidator(_parse_moment)]
+Name = Annotated[str, AfterValidator(check_name)]
+Seconds = Annotated[float, Field(ge=0, le=_LONGEST)]
+Amount = Annotated[float, Field(ge=0)]
+
+
+class _Part(BaseModel):
+    # Strict: the text "12" is no number. What the format does not know is left out.
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True, alias_generator=to_camel)
+
+
+class SpecifiedTask(_Part):
+    id: Name
+    name: str
+    parents: list[str]
+    children: list[str]
+    input_files: list[str] = []
+    output_files: list[str] = []
+
+
+class File(_Part):
+    id: str
+    size_in_bytes: Annotated[int, Field(ge=0)]
+
+
+class Specification(_Part):
+    tasks: Annotated[list[SpecifiedTask], Field(min_length=1)]
+    files: list[File] = []
+
+
+class Command(_Part):
+    program: str | None = None
+    arguments: list[str] = []
+
+
+class ExecutedTask(_Part):
+    id: str
+    runtime_in_seconds: Seconds
+    executed_at: Moment | None = None
+    command: Command | None = None
+    core_count: Amount | None = None
+    avg_cpu: Annotated[Amount | None, Field(alias="avgCPU")] = None
+    read_bytes: Amount | None = None
+    written_bytes: Amount | None = None
+    memory_in_bytes: Amount | None = None
+    energy_in_kwh: Annotated[Amount | None, Field(alias="energyInKWh")] = None
+    avg_power_in_w: Annotated[Amount | None, Field(alias="avgPowerInW")] = None
+    priority: float | None = None
+    machines: list[str] = []
+
+
+class Machine(_Part):
+    node_name: str
+    model_config = ConfigDict(extra="allow")
+
+
+class Execution(_Part):
+    makespan_in_seconds: Seconds
+    executed_at: Moment
+    tasks: Annotated[list[ExecutedTask], Field(min_length=1)]
+    machines: list[Machine] = []
+
+
+class Workflow(_Part):
+    specification: Specification
+    execution: Execution
+
+
+class RuntimeSystem(_Part):
+    name: str
+    version: str = ""
+    url: str | None = None
+
+
+AnyTask = TypeVar("AnyTask", SpecifiedTask, ExecutedTask)
+
+
+class _Document(_Part):
+    name: Annotated[str, Field(min_length=1)]
+    description: str | None = None
+    runtime_system: RuntimeSystem | None = None
+    workflow: Workflow
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A task: what was specified, how it was executed, and the ids of the tasks it waited for."""
+
+    specified: SpecifiedTask
+    executed: ExecutedTask
+    dependencies: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One execution of a workflow that has passed every check."""
+
+    path: Path
+    digest: str
+    name: str
+    description: str | None
+    engine: RuntimeSystem | None
+    executed_at: datetime
+    makespan_in_seconds: float
+    machines: tuple[Machine, ...]
+    file_sizes: Mapping[str, int]
+    tasks: tuple[Task, ...]
+    """Every task after those that it depends on."""
+
+
+def read_recording(path: Path) -> Recording:
+    """The recording in a file. Raises BrokenFile, which names the place of the first mistake."""
+    content, document = read_json(path)
+    if not isinstance(document, dict):
+        raise BrokenFile(path, "document: expected a JSON object")
+    version = document.get("schemaVersion")
+    if version not in VERSIONS:
+        found = "nothing" if version is None else _short(version)
+        raise BrokenFile(path, f"schemaVersion: expected {' or '.join(VERSIONS)} of WfFormat, found {found}")
+    try:
+        parsed = _Document.model_validate(document)
+    except ValidationError as error:
+        raise BrokenFile(path, _explain(error)) from None
+    execution = parsed.workflow.execution
+    return Recording(
+        path=path,
+        digest=sha256(content).hexdigest(),
+        name=parsed.name,
+        description=parsed.description,
+        engine=parsed.runtime_system,
+        executed_at=execution.executed_at,
+        makespan_in_seconds=execution.makespan_in_seconds,
+        machines=tuple(execution.machines),
+        file_sizes={file.id: file.size_in_bytes for file in parsed.workflow.specification.files},
+        tasks=tuple(_tasks(parsed.workflow, partial(BrokenFile, path))),
+    )
+
+
+def _tasks(workflow: Workflow, broken: Callable[[str], BrokenFile]) -> Iterable[Task]:
+    specified = _by_id(workflow.specification.tasks, "workflow.specification.tasks", broken)
+    executed = _by_id(workflow.execution.tasks, "workflow.execution.tasks", broken)
+    for index, task in enumerate(workflow.execution.tasks):
+        if task.id not in specified:
+            place = f"workflow.execution.tasks[{index}].id"
+            raise broken(f"{place}: {_short(task.id)} is not among workflow.specification.tasks")
+    dependencies: dict[str, dict[str, None]] = {id_: {} for id_ in specified}
+    for index, (id_, given) in enumerate(specified.items()):
+        place = f"workflow.specification.tasks[{index}]"
+        if id_ not in executed:
+            raise broken(f"{place}.id: {_short(id_)} is not among workflow.execution.tasks")
+        for field, relatives in (("parents", given.parents), ("children", given.children)):
+            for number, relative in enumerate(relatives):
+                if relative not in specified:
+                    raise broken(f"{place}.{field}[{number}]: there is no task {_short(relative)}")
+                # An edge that only one of its ends mentions is an edge.
+                child, parent = (id_, relative) if field == "parents" else (relative, id_)
+                dependencies[child][parent] = None
+    try:
+        order = list(TopologicalSorter(dependencies).static_order())
+    except CycleError as error:
+        circle = " → ".join(_short(id_) for id_ in error.args[1][:6])
+        raise broken(
+            f"workflow.specification.tasks: tasks wait for each other in a circle: {circle}"
+        ) from None
+    for id_ in order:
+        yield Task(specified[id_], executed[id_], tuple(dependencies[id_]))
+
+
+def _by_id(tasks: Iterable[AnyTask], place: str, broken: Callable[[str], BrokenFile]) -> dict[str, AnyTask]:
+    found: dict[str, AnyTask] = {}
+    for index, task in enumerate(tasks):
+        if found.setdefault(task.id, task) is not task:
+            raise broken(f"{place}[{index}].id: {_short(task.id)} is there twice")
+    return found
+
+
+def _explain(error: ValidationError) -> str:
+    first, *others = error.errors(include_url=False)
+    problem = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    if first["type"] == "missing":
+        problem = "is missing"
+    elif first["msg"].startswith("Input should be"):
+        problem = f"expected {problem}, found {_short(first['input'])}"
+    elif first["type"] == "value_error":
+        problem = f"{problem}, found {_short(first['input'])}"
+    more = f" (and {len(others)} more)" if others else ""
+    return f"{spell(first['loc'])}: {problem}{more}"
+
+
+def _short(value: Any) -> str:
+    text = re.sub(r"\s+", " ", repr(value))
+    return text if len(text) <= 140 else text[:137] + "..."

@@ -1,0 +1,257 @@
+"""Owns how actions come into being: idempotently, under a parent that exists, one root a run."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from operator import itemgetter
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from repo.actions.ancestors import (
+    AbortAbove,
+    Ancestry,
+    lock_runs,
+    read_ancestry,
+)
+from repo.actions.phase_updates import lock_progress, store_progress
+from repo.domain.errors import (
+    ActionNotFound,
+    Conflict,
+    InvalidArgument,
+    RunNotFound,
+)
+from repo.domain.identifiers import (
+    MAX_DEPENDENCIES,
+    MAX_LABELS,
+    ActionIdentifier,
+    RunIdentifier,
+    check_name,
+    folded,
+)
+from repo.domain.models import Label, NewAction, identity_to_json
+from repo.domain.phases import aborted, begin, created_by
+from repo.sql.database import Database, check_text
+from repo.tables import actions
+
+c = actions.c
+_REQUEST = ("abort_state", "abort_reason", "abort_requested_by", "abort_requested_at")
+"""The columns of an abort request."""
+
+
+async def create(
+    database: Database, connection: AsyncConnection, batches: Sequence[Sequence[NewAction]], now: datetime
+) -> list[int]:
+    """How many of the actions of each batch were new. Those that exist already stay as they are, but for an
+    earlier `created_at`. What is new below an aborted action is aborted with it.
+
+    Raises before anything is written: Conflict for a second root of a run, RunNotFound or
+    ActionNotFound for a parent that is neither stored nor among the new actions.
+    """
+    wanted: dict[bytes, NewAction] = {}
+    owners: dict[bytes, int] = {}
+    creations: dict[bytes, datetime] = {}
+    for number, batch in enumerate(batches):
+        for action in batch:
+            key = action.id.key
+            wanted.setdefault(key, action)
+            owners.setdefault(key, number)
+            if action.created_at is not None:
+                creations[key] = min(action.created_at, creations.get(key, action.created_at))
+    existing = await _which_exist(database, connection, wanted) if wanted else {}
+    moved = {key for key, created_at in existing.items() if creations.get(key, created_at) < created_at}
+    if moved:
+        await _move_creations(database, connection, {key: creations[key] for key in moved}, now)
+    new = {key: action for key, action in wanted.items() if key not in existing}
+    if not new:
+        return [0] * len(batches)
+    roots = await lock_runs(database, connection, {action.id.run for action in new.values()})
+    for action in new.values():
+        if action.parent_name is None:
+            root = roots.setdefault(action.id.run, action.id.name)
+            if root != action.id.name:
+                raise _second_root(action.id, root)
+    depths, aborts = await _place(database, connection, new, roots)
+    rows = [
+        _row_of(action, depths[key], creations.get(key, now), aborts.get(key), now)
+        for key, action in sorted(new.items(), key=itemgetter(0))
+    ]
+    if aborts:
+        requests = dict.fromkeys(_REQUEST)
+        rows = [{**requests, **row} for row in rows]
+    try:
+        if len(batches) == 1:
+            return [await database.insert_new(connection, actions, rows)]
+        created = Counter(owners[key] for (key,) in await database.insert_which(connection, actions, rows))
+        return [created[number] for number in range(len(batches))]
+    except IntegrityError:
+        # The one constraint left to break: another root was committed since it was looked for.
+        action = next(action for action in new.values() if action.parent_name is None)
+        raise _second_root(action.id, "just created") from None
+
+
+def _second_root(action: ActionIdentifier, root: str) -> Conflict:
+    text = f"run {action.run} has a root action already ({root}); {action.name} needs a parentName"
+    return Conflict(text).of(action)
+
+
+async def _which_exist(
+    database: Database, connection: AsyncConnection, keys: Iterable[bytes]
+) -> dict[bytes, datetime]:
+    """When those were created that are stored."""
+    statement = database.having_keys(select(c.key, c.created_at), c.key, keys)
+    return {key: created_at for key, created_at in await connection.execute(statement)}
+
+
+async def _move_creations(
+    database: Database, connection: AsyncConnection, creations: Mapping[bytes, datetime], now: datetime
+) -> None:
+    """Note that these actions were created at these times at the latest."""
+    before = await lock_progress(database, connection, creations)
+    after = {key: created_by(progress, creations[key]) for key, progress in before.items()}
+    await store_progress(database, connection, before, after, now)
+
+
+def _parent_of(action: NewAction) -> ActionIdentifier | None:
+    if action.parent_name is None:
+        return None
+    try:
+        check_name(action.parent_name, "parentName")
+    except InvalidArgument as error:
+        raise error.of(action.id)  # noqa: B904 - it is the same error
+    return replace(action.id, name=action.parent_name)
+
+
+async def _place(
+    database: Database,
+    connection: AsyncConnection,
+    new: Mapping[bytes, NewAction],
+    roots: Mapping[RunIdentifier, str],
+) -> tuple[dict[bytes, int], dict[bytes, AbortAbove]]:
+    """How deep each new action is, and of those below an aborted one its request: the chain of parents ends
+    at a new root, or at an action that is stored. Raises as `create` does."""
+    parents = {key: _parent_of(action) for key, action in new.items()}
+    outside = {parent.key: new[key] for key, parent in parents.items() if parent and parent.key not in new}
+    above = await read_ancestry(database, connection, outside) if outside else Ancestry({}, {})
+    depths, aborts = dict(above.depths), dict(above.aborts)
+    for key, action in outside.items():
+        if key not in depths:
+            if action.id.run not in roots:
+                text = f"there is no run {action.id.run} to create {action.id.name} in"
+                raise RunNotFound(text).of(action.id)
+            text = f"there is no action {action.parent_name}, the parent of {action.id}"
+            raise ActionNotFound(text).of(action.id)
+    for key in new:
+        chain: dict[bytes, None] = {}
+        depth = -1
+        while key not in depths:
+            chain[key] = None
+            parent = parents[key]
+            if parent is None:
+                break
+            if parent.key in chain:
+                raise InvalidArgument(f"action {new[key].id} is its own ancestor").of(new[key].id)
+            key = parent.key
+        else:
+            depth = depths[key]
+        abort = aborts.get(key)
+        for member in reversed(chain):
+            depth += 1
+            depths[member] = depth
+            if abort is not None:
+                aborts[member] = abort
+    return depths, {key: abort for key, abort in aborts.items() if key in new}
+
+
+def _row_of(
+    action: NewAction, depth: int, created_at: datetime, abort: AbortAbove | None, now: datetime
+) -> dict[str, Any]:
+    try:
+        return _checked_row_of(action, depth, created_at, abort, now)
+    except InvalidArgument as error:
+        raise error.of(action.id)  # noqa: B904 - it is the same error
+
+
+def _checked_row_of(
+    action: NewAction, depth: int, created_at: datetime, abort: AbortAbove | None, now: datetime
+) -> dict[str, Any]:
+    progress = begin(action.phase, action.attempts, action.cache_status, created_at)
+    request = {}
+    if abort is not None and not progress.phase.is_terminal:
+        progress, request = aborted(progress, now), abort.columns()
+    parent = _parent_of(action)
+    task, trigger = action.task, action.trigger
+    named = (task.name if task else None, action.function_name)
+    return {
+        "key": action.id.key,
+        "run_key": action.id.run.key,
+        "parent_key": parent.key if parent else None,
+        "depth": depth,
+        "name": action.id.name,
+        "project": action.id.project,
+        "domain": action.id.domain,
+        "run_name": action.id.run_name,
+        "parent_name": action.parent_name,
+        "type": action.type,
+        "group": action.group,
+        "phase": progress.phase,
+        "attempts": progress.attempts,
+        "cache_status": progress.cache_status,
+        "source": action.source,
+        "labels": _labels(action.labels),
+        "task_project": task and task.project,
+        "task_domain": task and task.domain,
+        "task_name": task and task.name,
+        "task_version": task and task.version,
+        "task_type": action.task_type,
+        "function_name": action.function_name,
+        "environment_name": action.environment_name,
+        "trigger_task_name": trigger and trigger.task_name,
+        "trigger_name": trigger and trigger.name,
+        "trigger_revision": trigger and trigger.revision,
+        "created_by": identity_to_json(action.created_by),
+        "created_by_subject": action.created_by and action.created_by.subject,
+        "search_text": _search_text(action.id.name, *named),
+        "run_search_text": None if parent else _search_text(action.id.run_name, *named),
+        "spec": action.spec,
+        "dependencies": _dependencies(action.dependencies) or None,
+        "abort_attempt_count": 0,
+        "created_at": progress.created_at,
+        "triggered_at": now if action.update_triggered_at else None,
+        "started_at": progress.started_at,
+        "ended_at": progress.ended_at,
+        "start_time": progress.start_time,
+        "phase_time": progress.phase_time,
+        "updated_at": now,
+        **request,
+    }
+
+
+def _search_text(*names: str | None) -> str:
+    """What a search looks through. A term cannot match across two names: no name holds U+0001."""
+    return "\x01".join(folded(name) for name in names if name)
+
+
+def _dependencies(names: Sequence[str]) -> list[str]:
+    """Each of them once, in the order in which they are named first."""
+    if len(names) > MAX_DEPENDENCIES:
+        raise InvalidArgument(f"an action has at most {MAX_DEPENDENCIES} dependencies, not {len(names)}")
+    for name in names:
+        check_name(name, "dependency")
+    return list(dict.fromkeys(names))
+
+
+def _labels(labels: Sequence[Label]) -> dict[str, str]:
+    if len(labels) > MAX_LABELS:
+        raise InvalidArgument(f"an action has at most {MAX_LABELS} labels, not {len(labels)}")
+    by_key: dict[str, str] = {}
+    for label in labels:
+        check_name(label.key, "label key")
+        if label.key in by_key:
+            raise InvalidArgument(f"label {label.key} is given twice")
+        check_text(label.value)
+        by_key[label.key] = label.value
+    return by_key

@@ -1,0 +1,125 @@
+"""Owns how the events of an action are merged into its attempts."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from itertools import groupby
+from typing import TypeVar
+
+from repo.domain.models import (
+    ActionAttempt,
+    ActionEvent,
+    ClusterEvent,
+    LogLink,
+    PhaseTransition,
+)
+from repo.domain.phases import ActionPhase
+
+T = TypeVar("T")
+
+
+def merge_attempts(events: Iterable[ActionEvent]) -> list[ActionAttempt]:
+    """The attempts of one action, oldest first, from all of its events in any order.
+
+    An attempt without an end that a later one superseded is closed at the later one's start.
+    """
+    ordered = sorted(events, key=lambda event: event.attempt)
+    attempts = [_merge(list(group)) for _, group in groupby(ordered, key=lambda event: event.attempt)]
+    for index, (attempt, later) in enumerate(zip(attempts, attempts[1:], strict=False)):
+        if attempt.ended_at is None:
+            attempts[index] = _close(attempt, later.started_at)
+    return attempts
+
+
+def _seen_at(event: ActionEvent) -> tuple[datetime, int, int]:
+    return event.reported_at or event.occurred_at, event.phase, event.version
+
+
+def _happened_at(event: ActionEvent) -> tuple[datetime, int, int]:
+    return event.occurred_at, event.phase, event.version
+
+
+def _merge(events: Sequence[ActionEvent]) -> ActionAttempt:
+    """One attempt. The phase of the terminal event that was seen first decides how it ended; without one it
+    stands where the last transition led. Reports of the deciding phase complete each other: of an end the
+    first that says something counts, else the latest. What came after the end adds its logs and cluster
+    events."""
+    events = sorted(events, key=_seen_at)
+    end = next((event for event in events if event.phase.is_terminal), None)
+    lived = [event for event in events if _belongs(event, end)]
+    transitions = _transitions(sorted(lived, key=_happened_at))
+    if end is not None:
+        ended_at = min(event.occurred_at for event in events if event.phase is end.phase)
+        transitions = _ended(transitions, end.phase, ended_at)
+    phase = transitions[-1].phase
+    of_phase = [event for event in events if event.phase is phase]
+    told = of_phase if end else of_phase[::-1]
+    # Newer reports of where it is executed replace older ones, but for those after the end.
+    placed = [*reversed(lived), *of_phase]
+    logs: dict[str, LogLink] = {}
+    cluster_events: dict[ClusterEvent, None] = {}
+    for event in events:
+        logs.update((link.name, link) for link in event.logs)
+        cluster_events.update(dict.fromkeys(event.cluster_events))
+    return ActionAttempt(
+        attempt=events[0].attempt,
+        phase=phase,
+        started_at=transitions[0].started_at,
+        ended_at=transitions[-1].started_at if end else None,
+        error=_first(event.error for event in told),
+        logs=list(logs.values()),
+        outputs=_first(event.outputs for event in told),
+        cluster=_first(event.cluster for event in placed),
+        cache_status=_first(event.cache_status for event in placed),
+        cluster_events=sorted(cluster_events, key=lambda event: event.occurred_at),
+        phase_transitions=transitions,
+    )
+
+
+def _first(values: Iterable[T | None]) -> T | None:
+    return next((value for value in values if value is not None), None)
+
+
+def _belongs(event: ActionEvent, end: ActionEvent | None) -> bool:
+    """Whether the event tells of what was before the end, or is the end itself."""
+    if end is None or event is end:
+        return True
+    if event.phase.is_terminal:
+        return False
+    return event.occurred_at <= end.occurred_at or _seen_at(event) < _seen_at(end)
+
+
+def _transitions(events: Sequence[ActionEvent]) -> list[PhaseTransition]:
+    """Each phase before the end from where it was first seen to where the next one was, of events in the
+    order in which they occurred; the last one is open. Phases only go forward, but for a pause that is left
+    for RUNNING."""
+    transitions: list[PhaseTransition] = []
+    for event in (event for event in events if not event.phase.is_terminal):
+        if not transitions or _follows(transitions[-1].phase, event.phase):
+            transitions = _close_last(transitions, event.occurred_at)
+            transitions.append(PhaseTransition(event.phase, event.occurred_at, None))
+    return transitions
+
+
+def _ended(transitions: Sequence[PhaseTransition], phase: ActionPhase, at: datetime) -> list[PhaseTransition]:
+    """The transitions with the last one into a terminal phase, not before the one before it."""
+    closed = _close_last(transitions, at)
+    ended_at = closed[-1].ended_at if closed else None
+    return [*closed, PhaseTransition(phase, ended_at or at, None)]
+
+
+def _close_last(transitions: Sequence[PhaseTransition], at: datetime) -> list[PhaseTransition]:
+    if not transitions:
+        return []
+    *closed, last = transitions
+    return [*closed, replace(last, ended_at=max(at, last.started_at))]
+
+
+def _follows(before: ActionPhase, after: ActionPhase) -> bool:
+    is_resume = before is ActionPhase.PAUSED and after is ActionPhase.RUNNING
+    return after > before or is_resume
+
+
+def _close(attempt: ActionAttempt, at: datetime) -> ActionAttempt:
+    transitions = _close_last(attempt.phase_transitions, at)
+    return replace(attempt, ended_at=transitions[-1].ended_at, phase_transitions=transitions)

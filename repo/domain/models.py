@@ -1,0 +1,437 @@
+"""Owns what the repository gives back and takes: runs, actions, events and the values inside them.
+
+All times are aware and in UTC. All durations are milliseconds.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from repo.domain.identifiers import ActionIdentifier, RunIdentifier
+from repo.domain.phases import (
+    AbortState,
+    ActionPhase,
+    ActionType,
+    CacheStatus,
+    ErrorKind,
+    IdentityKind,
+    RunSource,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskIdentifier:
+    """The version of a task that an action executes."""
+
+    project: str
+    domain: str
+    name: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerIdentifier:
+    """The trigger that started a run."""
+
+    task_name: str
+    name: str
+    revision: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A person or a program."""
+
+    kind: IdentityKind
+    subject: str
+    name: str | None = None
+    email: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A key and a value that a run is found by."""
+
+    key: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class ActionError:
+    """Why an attempt did not succeed."""
+
+    kind: ErrorKind
+    message: str
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogLink:
+    """Where a log of an attempt can be read."""
+
+    name: str
+    uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterEvent:
+    """Something the cluster said about an attempt."""
+
+    occurred_at: datetime
+    message: str
+    reason: str | None = None
+    warning: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseCount:
+    """How many actions are in a phase."""
+
+    phase: ActionPhase
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Abort:
+    """An abort request: who asked, why, and how far it has come."""
+
+    state: AbortState
+    reason: str | None
+    requested_by: Identity | None
+    requested_at: datetime
+    attempt_count: int
+    next_attempt_at: datetime | None
+    last_error: str | None
+    confirmed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class AbortProgress:
+    """How far the aborts of runs have come that were asked for together."""
+
+    requested: int
+    pending: int
+    """The executor has not confirmed them yet."""
+    confirmed: int
+    failed: int
+    """Given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class AbortFigures:
+    """What an operator wants to know of the aborts that wait for an executor."""
+
+    pending: int
+    oldest_requested_at: datetime | None
+
+
+def identity_from_json(document: Mapping[str, Any] | None) -> Identity | None:
+    """The identity that a column of JSON holds."""
+    if document is None:
+        return None
+    return Identity(
+        IdentityKind[document["kind"]], document["subject"], document.get("name"), document.get("email")
+    )
+
+
+def identity_to_json(identity: Identity | None) -> dict[str, Any] | None:
+    """The document that `identity_from_json` reads."""
+    if identity is None:
+        return None
+    return {
+        "kind": identity.kind.name,
+        "subject": identity.subject,
+        "name": identity.name,
+        "email": identity.email,
+    }
+
+
+def error_from_json(document: Mapping[str, Any] | None) -> ActionError | None:
+    """The error that a column of JSON holds."""
+    if document is None:
+        return None
+    return ActionError(ErrorKind[document["kind"]], document["message"], document.get("code"))
+
+
+def error_to_json(error: ActionError | None) -> dict[str, Any] | None:
+    """The document that `error_from_json` reads."""
+    if error is None:
+        return None
+    return {"kind": error.kind.name, "message": error.message, "code": error.code}
+
+
+@dataclass(slots=True)
+class ActionRecord:
+    """What a run and an action have in common: one row of the table `actions`."""
+
+    key: bytes
+    run_key: bytes
+    project: str
+    domain: str
+    phase: ActionPhase
+    attempts: int
+    cache_status: CacheStatus
+    task_project: str | None
+    task_domain: str | None
+    task_name: str | None
+    task_version: str | None
+    task_type: str | None
+    function_name: str | None
+    environment_name: str | None
+    created_by_document: Mapping[str, Any] | None
+    abort_state: AbortState | None
+    abort_reason: str | None
+    abort_requested_by: Mapping[str, Any] | None
+    abort_requested_at: datetime | None
+    abort_attempt_count: int
+    abort_next_attempt_at: datetime | None
+    abort_last_error: str | None
+    abort_confirmed_at: datetime | None
+    error_document: Mapping[str, Any] | None
+    error_attempt: int | None
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    updated_at: datetime
+    duration_ms: int | None
+    revision: int
+
+    @property
+    def task(self) -> TaskIdentifier | None:
+        """The task that is executed, where one was named."""
+        if (
+            self.task_project is None
+            or self.task_domain is None
+            or self.task_name is None
+            or self.task_version is None
+        ):
+            return None
+        return TaskIdentifier(self.task_project, self.task_domain, self.task_name, self.task_version)
+
+    @property
+    def created_by(self) -> Identity | None:
+        """Who created it, where that was said."""
+        return identity_from_json(self.created_by_document)
+
+    @property
+    def abort(self) -> Abort | None:
+        """The abort request, where there was one."""
+        if self.abort_state is None or self.abort_requested_at is None:
+            return None
+        return Abort(
+            state=self.abort_state,
+            reason=self.abort_reason,
+            requested_by=identity_from_json(self.abort_requested_by),
+            requested_at=self.abort_requested_at,
+            attempt_count=self.abort_attempt_count,
+            next_attempt_at=self.abort_next_attempt_at,
+            last_error=self.abort_last_error,
+            confirmed_at=self.abort_confirmed_at,
+        )
+
+    @property
+    def error(self) -> ActionError | None:
+        """What ended the latest attempt, while the phase says that it did not go well."""
+        if self.error_attempt != self.attempts or self.phase not in UNSUCCESSFUL:
+            return None
+        return error_from_json(self.error_document)
+
+
+UNSUCCESSFUL = frozenset({ActionPhase.FAILED, ActionPhase.TIMED_OUT, ActionPhase.ABORTED})
+"""The phases in which an action shows its error."""
+
+
+@dataclass(slots=True)
+class Action(ActionRecord):
+    """A step of a run."""
+
+    run_name: str
+    name: str
+    parent_name: str | None
+    type: ActionType
+    group: str | None
+    spec: Any
+    state: str | None
+    dependencies_document: Sequence[str] | None
+
+    @property
+    def identifier(self) -> ActionIdentifier:
+        """The name of this action."""
+        return ActionIdentifier(self.project, self.domain, self.run_name, self.name)
+
+    @property
+    def dependencies(self) -> list[str]:
+        """The names of the actions of its run that had to end before it could begin."""
+        return list(self.dependencies_document or ())
+
+
+@dataclass(slots=True)
+class Run(ActionRecord):
+    """A run, which is its root action seen as the whole."""
+
+    name: str
+    root_name: str
+    source: RunSource | None
+    labels_document: Mapping[str, str]
+    trigger_task_name: str | None
+    trigger_name: str | None
+    trigger_revision: int | None
+    triggered_at: datetime | None
+    abort_batch: str | None
+
+    @property
+    def identifier(self) -> RunIdentifier:
+        """The name of this run."""
+        return RunIdentifier(self.project, self.domain, self.name)
+
+    @property
+    def labels(self) -> list[Label]:
+        """The labels, by key."""
+        return [Label(key, value) for key, value in sorted(self.labels_document.items())]
+
+    @property
+    def trigger(self) -> TriggerIdentifier | None:
+        """The trigger that started this run, where one did."""
+        if self.trigger_task_name is None or self.trigger_name is None:
+            return None
+        return TriggerIdentifier(self.trigger_task_name, self.trigger_name, self.trigger_revision)
+
+
+@dataclass(frozen=True, slots=True)
+class RemovedRun:
+    """A run that is not there any more."""
+
+    key: bytes
+    """That of its root."""
+    project: str
+    domain: str
+    name: str
+    revision: int
+    """Above every one that it had."""
+    aborts_changed: bool
+    """Whether somebody may still hold an abort of it for one that waits."""
+
+    @property
+    def run_key(self) -> bytes:
+        """The key of the run, with which that of the root begins."""
+        return self.key[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """An attribute that is there where all of some fields have a value, and then has fields of its own."""
+
+    needed: tuple[str, ...]
+    fields: Mapping[str, str]
+    """Which field of the whole each of its own is."""
+
+
+_TASK = {name: f"task_{name}" for name in ("project", "domain", "name", "version")}
+PARTS: Mapping[str, Part] = {
+    "task": Part(tuple(_TASK.values()), _TASK),
+    "trigger": Part(
+        ("trigger_task_name", "trigger_name"),
+        {"task_name": "trigger_task_name", "name": "trigger_name", "revision": "trigger_revision"},
+    ),
+}
+"""What `task` and `trigger` of runs and actions are, for who has fields and no object."""
+
+MADE_OF: Mapping[str, tuple[str, ...]] = {
+    "task": PARTS["task"].needed,
+    "trigger": (*PARTS["trigger"].needed, "trigger_revision"),
+    "created_by": ("created_by_document",),
+    "abort": (
+        "abort_state",
+        "abort_reason",
+        "abort_requested_by",
+        "abort_requested_at",
+        "abort_attempt_count",
+        "abort_next_attempt_at",
+        "abort_last_error",
+        "abort_confirmed_at",
+    ),
+    "error": ("phase", "attempts", "error_attempt", "error_document"),
+    "labels": ("labels_document",),
+    "dependencies": ("dependencies_document",),
+}
+"""By which fields each property of runs and actions is made."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewAction:
+    """An action to create; without `parent_name` it is the root of its run."""
+
+    id: ActionIdentifier
+    parent_name: str | None = None
+    type: ActionType = ActionType.TASK
+    group: str | None = None
+    phase: ActionPhase = ActionPhase.QUEUED
+    source: RunSource | None = None
+    labels: tuple[Label, ...] = ()
+    task: TaskIdentifier | None = None
+    task_type: str | None = None
+    function_name: str | None = None
+    environment_name: str | None = None
+    trigger: TriggerIdentifier | None = None
+    spec: Any = None
+    dependencies: tuple[str, ...] = ()
+    created_by: Identity | None = None
+    created_at: datetime | None = None
+    attempts: int = 1
+    cache_status: CacheStatus = CacheStatus.DISABLED
+    update_triggered_at: bool = False
+
+
+@dataclass(slots=True)
+class NewEvent:
+    """An event to insert. Its key is (action, attempt, phase, version)."""
+
+    action: ActionIdentifier
+    attempt: int
+    phase: ActionPhase
+    occurred_at: datetime
+    version: int = 0
+    reported_at: datetime | None = None
+    error: ActionError | None = None
+    logs: tuple[LogLink, ...] = ()
+    outputs: Any = None
+    cluster: str | None = None
+    cache_status: CacheStatus | None = None
+    cluster_events: tuple[ClusterEvent, ...] = ()
+    info: Any = None
+
+
+@dataclass(slots=True)
+class ActionEvent(NewEvent):
+    """A stored event."""
+
+    created_at: datetime = field(kw_only=True)
+    updated_at: datetime = field(kw_only=True)
+    transaction_id: int = field(kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseTransition:
+    """When an attempt was in a phase; without an end it still is."""
+
+    phase: ActionPhase
+    started_at: datetime
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ActionAttempt:
+    """All events of one attempt, merged."""
+
+    attempt: int
+    phase: ActionPhase
+    started_at: datetime
+    ended_at: datetime | None
+    error: ActionError | None
+    logs: list[LogLink]
+    outputs: Any
+    cluster: str | None
+    cache_status: CacheStatus | None
+    cluster_events: list[ClusterEvent]
+    phase_transitions: list[PhaseTransition]

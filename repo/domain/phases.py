@@ -1,0 +1,312 @@
+"""Owns the enumerations of runs and actions, and the rules by which an action's phase moves."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import IntEnum
+
+from repo.domain.errors import InvalidArgument
+
+
+class ActionPhase(IntEnum):
+    """Where an action is in its life. The numbers are stored, and their order is the order of the
+    phases within one attempt; all terminal phases come last."""
+
+    QUEUED = 10
+    WAITING_FOR_RESOURCES = 20
+    INITIALIZING = 30
+    RUNNING = 40
+    PAUSED = 50
+    SUCCEEDED = 60
+    FAILED = 70
+    ABORTED = 80
+    TIMED_OUT = 90
+    RECOVERED = 100
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the action has ended, in this attempt at least."""
+        return self >= ActionPhase.SUCCEEDED
+
+    @property
+    def is_final(self) -> bool:
+        """Whether no later attempt can reopen the action either."""
+        return self in (ActionPhase.SUCCEEDED, ActionPhase.ABORTED, ActionPhase.RECOVERED)
+
+
+FIRST_TERMINAL = ActionPhase.SUCCEEDED
+"""Every stored phase at or above this number is terminal."""
+
+
+class CacheStatus(IntEnum):
+    """What the catalog did for the outputs of an action."""
+
+    DISABLED = 0
+    MISS = 1
+    HIT = 2
+    POPULATED = 3
+    LOOKUP_FAILURE = 4
+    PUT_FAILURE = 5
+    SKIPPED = 6
+    EVICTED = 7
+
+
+class ActionType(IntEnum):
+    """What kind of step an action is."""
+
+    TASK = 1
+    TRACE = 2
+    CONDITION = 3
+
+
+class RunSource(IntEnum):
+    """Who or what started a run."""
+
+    WEB = 1
+    CLI = 2
+    SCHEDULE_TRIGGER = 3
+    TRACKED = 4
+    ARTIFACT_TRIGGER = 5
+
+
+class ErrorKind(IntEnum):
+    """Whose fault an error is."""
+
+    USER = 1
+    SYSTEM = 2
+    UNKNOWN = 3
+
+
+class IdentityKind(IntEnum):
+    """Whether an identity is a person's or a program's."""
+
+    USER = 1
+    APPLICATION = 2
+
+
+class CredentialKind(IntEnum):
+    """Who shows a credential."""
+
+    TOKEN = 1
+    """A program, with each request."""
+    SESSION = 2
+    """A browser, after its user has signed in."""
+
+
+class AbortState(IntEnum):
+    """How far an abort request has come."""
+
+    REQUESTED = 1
+    RETRYING = 2
+    CONFIRMED = 3
+    FAILED = 4
+
+
+MAX_ATTEMPTS = 2**31 - 1
+_AFTER = timedelta(microseconds=1)
+"""The shortest time that is stored."""
+
+
+def is_count(number: int) -> bool:
+    """Whether this can be the number of an attempt at all."""
+    return 0 <= number <= MAX_ATTEMPTS
+
+
+def check_attempts(attempts: int, what: str = "attempts") -> None:
+    """Raise InvalidArgument unless `attempts` is a count that can be stored."""
+    if not is_count(attempts):
+        raise InvalidArgument(f"{what} must be between 0 and {MAX_ATTEMPTS}, not {attempts}")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The part of a stored action that a report can change. Times are UTC."""
+
+    phase: ActionPhase
+    attempts: int
+    cache_status: CacheStatus
+    created_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    start_time: datetime | None = None
+    """The earliest reported start of the attempt; None where `started_at` is this server's time."""
+    phase_time: datetime | None = None
+    """When `phase` began. Of a terminal phase it is the earliest reported end, as it was reported: `ended_at`
+    is never before the start. Of RUNNING and PAUSED it is the latest report."""
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseUpdate:
+    """What an executor reports of an action; what it leaves out stays as it is. Times are UTC.
+
+    Raises InvalidArgument for a negative attempt, or an end time with a phase that is not terminal.
+    """
+
+    phase: ActionPhase
+    attempts: int
+    cache_status: CacheStatus | None = None
+    end_time: datetime | None = None
+    start_time: datetime | None = None
+    occurred_at: datetime | None = None
+    """When the action came into this phase."""
+
+    def __post_init__(self) -> None:
+        check_attempts(self.attempts)
+        if self.end_time is not None and not self.phase.is_terminal:
+            raise InvalidArgument(f"endTime goes with a terminal phase, not with {self.phase.name}")
+
+    @property
+    def start(self) -> datetime | None:
+        """When the attempt began to run, where this says so."""
+        is_running = self.phase is ActionPhase.RUNNING
+        return self.start_time or (self.occurred_at if is_running else None)
+
+    @property
+    def time(self) -> datetime | None:
+        """When the phase began, where that matters and this says so. The start of an attempt does not say
+        when it resumed: many executors repeat it in each report."""
+        if self.phase.is_terminal:
+            return self.end_time or self.occurred_at
+        return self.occurred_at if self.phase >= ActionPhase.RUNNING else None
+
+
+@dataclass(frozen=True, slots=True)
+class Advanced:
+    """What became of a phase update."""
+
+    applied: bool
+    """The action is in the phase that it reports."""
+    changed: bool
+    """Something that is stored changed."""
+
+
+def begin(phase: ActionPhase, attempts: int, cache_status: CacheStatus, created_at: datetime) -> Progress:
+    """The progress of an action that is created in `phase`: until a report says when it started, or ended,
+    it did so when it was created."""
+    check_attempts(attempts)
+    return Progress(
+        phase=phase,
+        attempts=attempts,
+        cache_status=cache_status,
+        created_at=created_at,
+        started_at=created_at if phase is ActionPhase.RUNNING else None,
+        ended_at=created_at if phase.is_terminal else None,
+    )
+
+
+def advance(stored: Progress, update: PhaseUpdate, now: datetime) -> tuple[Progress, bool]:
+    """What is stored after `update`, and whether the action is in the phase that it reports.
+
+    - A higher attempt reopens anything but SUCCEEDED, ABORTED and RECOVERED, and starts afresh.
+    - Within an attempt the phase never goes back, and a terminal phase is left by nothing. Only a pause is
+      left for RUNNING: of reports of RUNNING and PAUSED the one that occurred last counts. One that does not
+      say when it occurred counts as the last, unless it is the first to tell of a start before the pause.
+    - Of the start of an attempt, and of its end in this phase, the earliest report counts, also where it
+      comes too late for its phase. Reported times replace those of this server's clock.
+    - Creation, start and end keep their order: an earlier start moves the creation, and an end that was
+      reported before the start is the start.
+    """
+    stored = _without_stale_times(stored)
+    if update.attempts > stored.attempts and not stored.phase.is_final:
+        afresh = Progress(stored.phase, update.attempts, CacheStatus.DISABLED, stored.created_at)
+        return _enter(afresh, update, now), True
+    if update.attempts > stored.attempts:
+        return stored, False
+    if update.attempts < stored.attempts:
+        return created_by(stored, update.start), False
+    if update.phase is stored.phase:
+        return _repeat(stored, update), True
+    if _is_late(stored, update):
+        return _started_by(stored, update.start), False
+    return _enter(stored, update, now), True
+
+
+def created_by(stored: Progress, time: datetime | None) -> Progress:
+    """The progress of an action that was created at this time at the latest."""
+    if time is None or time >= stored.created_at:
+        return stored
+    return _in_order(replace(stored, created_at=time))
+
+
+def aborted(stored: Progress, now: datetime) -> Progress:
+    """The progress of an unfinished action that is aborted."""
+    ended = replace(stored, phase=ActionPhase.ABORTED, ended_at=now, phase_time=now)
+    return _in_order(ended)
+
+
+def _without_stale_times(stored: Progress) -> Progress:
+    """The progress without reported times that a server of an older version, which does not know them, has
+    left behind."""
+    start_time, phase_time = stored.start_time, stored.phase_time
+    if start_time is not None and start_time != stored.started_at:
+        stored = replace(stored, start_time=None)
+    if phase_time and stored.phase.is_terminal and _bounded(stored, phase_time) != stored.ended_at:
+        stored = replace(stored, phase_time=None)
+    return stored
+
+
+def _is_late(stored: Progress, update: PhaseUpdate) -> bool:
+    """Whether the update is about what was before the stored phase of the same attempt."""
+    if {stored.phase, update.phase} == {ActionPhase.RUNNING, ActionPhase.PAUSED}:
+        if stored.phase_time is None:
+            return False
+        if update.time is None:
+            start = update.start if stored.started_at is None else None
+            return start is not None and start < stored.phase_time
+        return (update.time, update.phase) < (stored.phase_time, stored.phase)
+    return stored.phase.is_terminal or update.phase < stored.phase
+
+
+def _enter(stored: Progress, update: PhaseUpdate, now: datetime) -> Progress:
+    """The progress in the phase of the update."""
+    is_running = update.phase is ActionPhase.RUNNING
+    phase_time = update.time
+    if phase_time is None and stored.phase_time is not None and not update.phase.is_terminal:
+        # After all that executors said before. Their clocks are not compared with this server's.
+        phase_time = stored.phase_time + _AFTER
+    start = stored.started_at or (max(now, stored.created_at) if is_running else None)
+    entered = Progress(
+        update.phase,
+        stored.attempts,
+        stored.cache_status if update.cache_status is None else update.cache_status,
+        stored.created_at,
+        start,
+        now if update.phase.is_terminal else None,
+        stored.start_time,
+        phase_time,
+    )
+    return _started_by(entered, update.start)
+
+
+def _repeat(stored: Progress, update: PhaseUpdate) -> Progress:
+    """The progress after one more report of the stored phase."""
+    phase_time = stored.phase_time
+    if phase_time is None:
+        phase_time = update.time
+    elif update.time is not None:
+        phase_time = (min if stored.phase.is_terminal else max)(phase_time, update.time)
+    cache_status = stored.cache_status if update.cache_status is None else update.cache_status
+    if (cache_status, phase_time) != (stored.cache_status, stored.phase_time):
+        stored = replace(stored, cache_status=cache_status, phase_time=phase_time)
+    return _started_by(stored, update.start)
+
+
+def _started_by(stored: Progress, time: datetime | None) -> Progress:
+    """The progress where the attempt started at this time at the latest."""
+    if time is not None:
+        start = min(time, stored.start_time or time)
+        created_at = min(time, stored.created_at)
+        stored = replace(stored, created_at=created_at, started_at=start, start_time=start)
+    return _in_order(stored)
+
+
+def _in_order(progress: Progress) -> Progress:
+    """The progress with an end that is not before its start."""
+    if not progress.phase.is_terminal:
+        return progress
+    assert progress.ended_at is not None
+    ended_at = _bounded(progress, progress.phase_time or progress.ended_at)
+    return progress if ended_at == progress.ended_at else replace(progress, ended_at=ended_at)
+
+
+def _bounded(progress: Progress, end: datetime) -> datetime:
+    return max(end, progress.created_at, progress.started_at or progress.created_at)

@@ -1,0 +1,60 @@
+"""How many rows one frame of a stream has, and one read for it: by their number and by their size."""
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import TypeVar
+
+from repo.sql.rows import Rows
+
+T = TypeVar("T")
+
+MOST_ROWS = 500
+"""Rows in a frame. All of them are executed and encoded in one go, in which the server does nothing else."""
+MOST_BYTES = 1024 * 1024
+"""Characters of long text in a frame; one row may have more alone."""
+MOST_PENDING_BYTES = 64 * 1024 * 1024
+"""Characters of long text that a mailbox holds; beyond, the watch begins anew instead."""
+
+_WITHOUT_LIMIT = frozenset({"spec", "state", "outputs", "info"})
+"""Fields that may be as long as a request."""
+_GROWTH = 4
+
+
+def _rows_at_first(names: Collection[str]) -> int:
+    if not _WITHOUT_LIMIT.isdisjoint(names):
+        return 32
+    return 100 if any(name.endswith("_document") for name in names) else MOST_ROWS
+
+
+class PageSize:
+    """How many rows are read at a time, so that a page is about a frame. It begins low where rows may be
+    large, and follows what was read."""
+
+    def __init__(self, names: Collection[str]) -> None:
+        """`names` are the fields that are read."""
+        self.rows = _rows_at_first(names)
+
+    def note(self, sizes: Sequence[int]) -> None:
+        """A page with rows of these sizes was read."""
+        if sizes:
+            fitting = MOST_BYTES * len(sizes) // max(1, sum(sizes))
+            self.rows = max(1, min(fitting, MOST_ROWS, self.rows * _GROWTH))
+
+
+def parts_of(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Where each frame begins and ends, for rows of these sizes."""
+    if 0 < len(sizes) <= MOST_ROWS and sum(sizes) <= MOST_BYTES:
+        yield 0, len(sizes)
+        return
+    start = total = 0
+    for index, size in enumerate(sizes):
+        if index - start == MOST_ROWS or (index > start and total + size > MOST_BYTES):
+            yield start, index
+            start, total = index, 0
+        total += size
+    if start < len(sizes):
+        yield start, len(sizes)
+
+
+def part(items: Sequence[T], start: int, end: int) -> Sequence[T]:
+    """Some of the items; rows that have not become objects stay rows."""
+    return items.part(start, end) if isinstance(items, Rows) else items[start:end]

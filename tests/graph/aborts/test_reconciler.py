@@ -1,0 +1,414 @@
+"""The reconciler: aborts come to their end whatever executors and the database do meanwhile."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import structlog
+
+from graph.aborts import reconciler as reconciler_module
+from graph.aborts.reconciler import Reconciler
+from graph.aborts.webhook import Webhook
+from repo import (
+    Abort,
+    AbortState,
+    Action,
+    ActionPhase,
+    ActionRepo,
+    FrameKind,
+    RunFilter,
+    RunIdentifier,
+    migrate,
+    open_repository,
+)
+from repo.aborts import leases as leases_module
+from tests.support.databases import wait_for
+from tests.support.executors import (
+    FakeExecutor,
+    Told,
+    gone,
+    late,
+    once,
+    status,
+)
+from tests.support.making import (
+    ADA,
+    RUN,
+    action,
+    make_run,
+    new,
+)
+from tests.support.postgres import running_postgres
+from tests.support.statements import noted
+
+SECONDS = 30
+CONFIRMED, FAILED = AbortState.CONFIRMED, AbortState.FAILED
+
+
+@pytest.fixture
+def executor() -> Iterator[FakeExecutor]:
+    """An executor on loopback."""
+    with FakeExecutor().serving() as fake:
+        yield fake
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for minutes here."""
+    monkeypatch.setattr(leases_module, "pause_after", lambda attempts: timedelta(seconds=0.1))
+    monkeypatch.setattr(reconciler_module, "_PAUSE", 0.05)
+
+
+@asynccontextmanager
+async def reconciling(
+    repository: ActionRepo, executor: FakeExecutor | None = None, attempts: int = 10, seconds: float = 5
+) -> AsyncIterator[Reconciler]:
+    webhook = None
+    if executor is not None:
+        secret = "a secret that is long enough"
+        webhook = Webhook(executor.url, secret, timeout=seconds, allows_private=True)
+    one = Reconciler(repository, webhook, most_attempts=attempts, timeout=seconds)
+    async with one.running():
+        yield one
+
+
+async def ends(repository: ActionRepo, state: AbortState, run: RunIdentifier = RUN) -> Abort:
+    """The abort of the run, once it has come to this state."""
+    async with asyncio.timeout(SECONDS):
+        while True:
+            abort = (await repository.get_run(run)).abort
+            if abort is not None and abort.state is state:
+                return abort
+            await asyncio.sleep(0.02)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Return once it holds."""
+    async with asyncio.timeout(SECONDS):
+        while not holds():  # noqa: ASYNC110 - threads and tasks of all kinds make it so
+            await asyncio.sleep(0.02)
+
+
+def each(*answers: Callable[[Told], Awaitable[Any]]) -> Callable[[Told], Awaitable[Any]]:
+    """The first answer to the first call about an abort, and so on; the last one from then on."""
+    return lambda told: answers[min(told.number, len(answers)) - 1](told)
+
+
+async def test_an_executor_that_agrees_ends_the_abort_of_the_run_and_all_below_it(
+    repository: ActionRepo, executor: FakeExecutor
+) -> None:
+    await make_run(repository, b="a0", c="b")
+    async with reconciling(repository, executor) as one:
+        await repository.abort_run(RUN, "why", ADA)
+        abort = await ends(repository, CONFIRMED)
+        assert (abort.attempt_count, abort.reason, abort.requested_by) == (1, "why", ADA)
+        below = await repository.get_action(action("c"))
+        assert (below.phase, below.abort_state, below.abort_reason) == (ActionPhase.ABORTED, CONFIRMED, "why")
+        assert (one.attempts, one.given_up) == (1, 0)
+    assert [told.said["attempt"] for told in executor.told] == [1]
+
+
+async def test_what_waited_before_the_start_is_driven_too(
+    repository: ActionRepo, executor: FakeExecutor
+) -> None:
+    await make_run(repository)
+    await repository.abort_run(RUN, None, None)
+    async with reconciling(repository, executor):
+        await ends(repository, CONFIRMED)
+
+
+async def test_an_executor_that_fails_is_told_again_until_it_agrees(
+    repository: ActionRepo, executor: FakeExecutor
+) -> None:
+    executor.answer = each(status(500), status(503), gone)
+    await make_run(repository)
+    async with reconciling(repository, executor) as one:
+        await repository.abort_run(RUN, None, ADA)
+        abort = await ends(repository, CONFIRMED)
+    assert (abort.attempt_count, one.attempts, one.given_up) == (3, 3, 0)
+    assert len({told.key for told in executor.told}) == 1
+    assert executor.overlaps == []
+
+
+async def test_an_executor_that_does_not_know_the_work_ends_the_abort(
+    repository: ActionRepo, executor: FakeExecutor
+) -> None:
+    executor.answer = status(404)
+    await make_run(repository)
+    async with reconciling(repository, executor):
+        await repository.abort_run(RUN, None, ADA)
+        assert (await ends(repository, CONFIRMED)).attempt_count == 1
+
+
+async def test_an_executor_that_never_agrees_is_given_up_until_a_person_tries_again(
+    repository: ActionRepo, executor: FakeExecutor
+) -> None:
+    executor.answer = each(*[status(500)] * 3, gone)
+    await make_run(repository)
+    with structlog.testing.capture_logs() as logs:
+        async with reconciling(repository, executor, attempts=3) as one:
+            await repository.abort_run(RUN, None, ADA)
+            abort = await ends(repository, FAILED)
+            assert (abort.attempt_count, abort.last_error) == (3, "it answered 500")
+            await until(lambda: one.given_up == 1)
+            assert (one.attempts, len(executor.told)) == (3, 3)
+            await repository.retry_abort(action())
+            assert (await ends(repository, CONFIRMED)).attempt_count == 1
+    assert [entry["event"] for entry in logs] == ["gave up an abort"]
+
+
+async def test_an_executor_that_hangs_is_told_again_and_holds_up_no_other(
+    repository: ActionRepo, executor: FakeExecutor
+) -> None:
+    other = RunIdentifier("etl", "production", "other")
+
+    async def answer(told: Told) -> Any:
+        hangs = told.said["action"]["runName"] == RUN.name and told.number == 1
+        return await (late(60) if hangs else gone)(told)
+
+    executor.answer = answer
+    await make_run(repository)
+    await make_run(repository, other)
+    # Longer than a machine stalls: the other one is through before.
+    async with reconciling(repository, executor, seconds=5):
+        await repository.abort_run(RUN, None, None)
+        await until(lambda: bool(executor.told))
+        await repository.abort_run(other, None, None)
+        assert (await ends(repository, CONFIRMED, other)).attempt_count == 1
+        waiting = (await repository.get_run(RUN)).abort
+        assert waiting is not None
+        assert waiting.state is AbortState.RETRYING
+        abort = await ends(repository, CONFIRMED)
+        assert abort.attempt_count == 2
+        assert abort.last_error == "no answer within 5 s"
+    assert executor.overlaps == []
+
+
+async def test_what_comes_after_the_hold_changes_nothing_of_who_holds_it_then(
+    repository: ActionRepo, executor: FakeExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hold is shorter than the call here, as after a replica stood still."""
+    monkeypatch.setattr(reconciler_module, "_LONGER_THAN_A_CALL", timedelta(seconds=0.5 - SECONDS))
+    noted_states: list[AbortState | None] = []
+    note, is_told_again, is_noted = repository.note_abort_failure, threading.Event(), threading.Event()
+
+    async def noting(*given: Any) -> AbortState | None:
+        noted_states.append(state := await note(*given))
+        is_noted.set()
+        return state
+
+    async def again(told: Told) -> Any:
+        is_told_again.set()
+        return await once(is_noted)(told)
+
+    monkeypatch.setattr(repository, "note_abort_failure", noting)
+    executor.answer = each(once(is_told_again, status(500)), again)
+    await make_run(repository)
+    async with reconciling(repository, executor, seconds=SECONDS):
+        await repository.abort_run(RUN, None, ADA)
+        abort = await ends(repository, CONFIRMED)
+        assert noted_states[0] is None
+        assert abort.last_error is None
+
+
+async def test_what_a_replica_that_died_began_another_one_takes_up(
+    database_url: str, repository: ActionRepo, executor: FakeExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconciler_module, "_LONGER_THAN_A_CALL", timedelta(seconds=0.5))
+    executor.answer = each(late(60), gone)
+    await make_run(repository)
+    await repository.abort_run(RUN, None, ADA)
+    async with open_repository(database_url) as dying:
+        async with reconciling(dying, executor, seconds=1):
+            await until(lambda: bool(executor.told))
+    async with reconciling(repository, executor):
+        assert (await ends(repository, CONFIRMED)).attempt_count == 2
+    assert executor.overlaps == []
+
+
+async def test_an_executor_that_is_away_for_a_while_hears_of_it_when_it_is_back(
+    repository: ActionRepo,
+) -> None:
+    runs = [RunIdentifier("etl", "production", f"run-{number}") for number in range(10)]
+    await repository.create_actions([new(run=run) for run in runs])
+    executor = FakeExecutor()
+    with executor.serving():
+        pass  # so its port is known, and free
+    async with reconciling(repository, executor, attempts=1000) as one:
+        await repository.abort_runs(RunFilter(project="etl"), "why", ADA, dry_run=False)
+        await until(lambda: one.attempts > 2 * len(runs))
+        for run in runs:
+            abort = (await repository.get_run(run)).abort
+            assert abort is not None
+            assert abort.last_error == "it cannot be reached: ConnectError"
+        with executor.serving_again():
+            for run in runs:
+                await ends(repository, CONFIRMED, run)
+    assert {told.said["action"]["runName"] for told in executor.told} == {run.name for run in runs}
+
+
+async def test_a_bell_wakes_it_long_before_it_would_look(
+    repository: ActionRepo, executor: FakeExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconciler_module, "_SCAN", 600.0)
+    monkeypatch.setattr(reconciler_module, "_PAUSE", 0.5)
+    await make_run(repository)
+    async with reconciling(repository, executor):
+        await asyncio.sleep(1)
+        await repository.abort_run(RUN, None, ADA)
+        await ends(repository, CONFIRMED)
+
+
+async def test_without_a_bell_it_looks_by_itself(
+    repository: ActionRepo, executor: FakeExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repository, "on_ring", lambda heard: lambda: None)
+    await make_run(repository)
+    async with reconciling(repository, executor):
+        await asyncio.sleep(0.2)
+        await repository.abort_run(RUN, None, ADA)
+        await ends(repository, CONFIRMED)
+
+
+async def test_without_a_webhook_and_a_listener_it_reads_nothing(
+    repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconciler_module, "_SCAN", 0.1)
+    await make_run(repository)
+    async with reconciling(repository) as one:
+        await repository.abort_run(RUN, None, ADA)
+        with noted(repository._database, looking=True) as statements:
+            await asyncio.sleep(1)
+        assert statements == []
+        assert one.attempts == 0
+
+
+async def test_where_nothing_waits_a_webhook_costs_reads_alone(
+    repository: ActionRepo, executor: FakeExecutor
+) -> None:
+    await make_run(repository)
+    async with reconciling(repository, executor):
+        await asyncio.sleep(0.5)
+        with noted(repository._database) as statements:
+            await asyncio.sleep(2.5)
+            await until(lambda: bool(statements))
+    texts = [text for text, _ in statements]
+    assert 1 <= len(texts) <= 10
+    assert [text for text in texts if not text.lstrip().startswith("SELECT")] == []
+
+
+async def listen(repository: ActionRepo, ignores: int, heard: list[Action]) -> None:
+    """An executor that subscribes, and confirms what it is told of for more than so many times."""
+    async with aclosing(repository.watch_abort_requests("etl")) as frames:
+        async for frame in frames:
+            if frame.kind is FrameKind.SYNCED:
+                continue
+            for one in frame.items:
+                heard.append(one)
+                if one.abort_attempt_count > ignores:
+                    await repository.clear_abort_request(one.identifier)
+
+
+async def test_an_executor_that_subscribes_is_told_again_until_it_confirms(
+    repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # However long it takes to confirm then, it is not told once more.
+    monkeypatch.setattr(
+        leases_module, "pause_after", lambda attempts: timedelta(seconds=0.1 if attempts < 3 else 3600)
+    )
+    other = RunIdentifier("ml", "production", "nobody-listens")
+    await make_run(repository)
+    await make_run(repository, other)
+    heard: list[Action] = []
+    async with reconciling(repository) as one:
+        listening = asyncio.create_task(listen(repository, 2, heard))
+        try:
+            for run in (RUN, other):
+                await repository.abort_run(run, "why", ADA)
+            assert (await ends(repository, CONFIRMED)).attempt_count == 3
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+        assert (one.attempts, one.given_up) == (3, 0)
+    counts = [abort.abort_attempt_count for abort in heard]
+    assert counts == sorted(counts)
+    assert counts[-1] == 3
+    left = (await repository.get_run(other)).abort
+    assert left is not None
+    assert (left.state, left.attempt_count) == (AbortState.REQUESTED, 0)
+
+
+async def test_who_subscribes_and_never_confirms_is_given_up(repository: ActionRepo) -> None:
+    await make_run(repository)
+    async with reconciling(repository, attempts=2) as one:
+        listening = asyncio.create_task(listen(repository, 99, []))
+        try:
+            await repository.abort_run(RUN, None, ADA)
+            abort = await ends(repository, FAILED)
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+        assert (abort.attempt_count, abort.last_error) == (2, "it did not confirm")
+        await until(lambda: one.given_up == 1)
+        assert one.attempts == 2
+
+
+async def test_what_no_one_foresaw_of_one_abort_holds_up_no_other(
+    repository: ActionRepo, executor: FakeExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clear = repository.clear_abort_request
+
+    async def clearing(id: Any) -> None:
+        if id == action():
+            raise RuntimeError("nobody foresaw it")
+        await clear(id)
+
+    monkeypatch.setattr(repository, "clear_abort_request", clearing)
+    other = RunIdentifier("etl", "production", "other")
+    await make_run(repository)
+    await make_run(repository, other)
+    with structlog.testing.capture_logs() as logs:
+        async with reconciling(repository, executor):
+            for run in (RUN, other):
+                await repository.abort_run(run, None, ADA)
+            await ends(repository, CONFIRMED, other)
+            await until(lambda: bool(logs))
+    assert [entry["reason"] for entry in logs] == ["RuntimeError: nobody foresaw it"]
+
+
+@pytest.mark.timeout(120)
+async def test_a_database_that_is_away_is_survived(
+    executor: FakeExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconciler_module, "_LONGER_THAN_A_CALL", timedelta(seconds=2))
+    with running_postgres() as server:
+        await asyncio.to_thread(lambda: wait_for(migrate(server.url)))
+        async with open_repository(server.url) as repository:
+            await make_run(repository)
+            stopped = threading.Event()
+            executor.answer = once(stopped)
+            both = {"cannot drive aborts", "cannot note what came of an abort"}
+            with structlog.testing.capture_logs() as logs:
+
+                def said() -> set[str]:
+                    return {entry["event"] for entry in logs if "abort" in entry["event"]}
+
+                async with reconciling(repository, executor, seconds=6):
+                    await repository.abort_run(RUN, "why", ADA)
+                    await until(lambda: bool(executor.told))
+                    # It is told, and what came of it cannot be noted.
+                    await asyncio.to_thread(server.stop, True)
+                    stopped.set()
+                    await until(lambda: said() == both)
+                    await asyncio.to_thread(server.start)
+                    other = RunIdentifier("etl", "production", "other")
+                    await make_run(repository, other)
+                    await repository.abort_run(other, None, ADA)
+                    await ends(repository, CONFIRMED, other)
+                    await ends(repository, CONFIRMED)
+    assert said() == both
+    assert [entry["event"] for entry in logs].count("cannot drive aborts") <= 2

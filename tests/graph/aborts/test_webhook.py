@@ -1,0 +1,427 @@
+"""The webhook: an executor is told over real HTTP, by nobody else than this server, and of no secrets."""
+
+import asyncio
+import hashlib
+import hmac
+import logging
+import ssl
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx2
+import pytest
+import structlog
+from pydantic import ValidationError
+
+from graph.aborts.webhook import NotTold, Webhook
+from graph.app import create_app
+from graph.settings import Settings, explain
+from repo import Action, ActionRepo, open_repository
+from tests.support.client import GraphQLClient
+from tests.support.databases import SqliteDatabases, create_migrated, wait_for
+from tests.support.executors import (
+    FakeExecutor,
+    gone,
+    late,
+    status,
+)
+from tests.support.making import (
+    ADA,
+    RUN,
+    action,
+    make_run,
+)
+from tests.support.serving import free_port
+
+SECRET = "hunter2-hunter2-hunter2"
+TOKEN = "t0ken-in-the-url"
+SECONDS = 20
+
+
+@pytest.fixture
+def executor() -> Iterator[FakeExecutor]:
+    """An executor on loopback."""
+    with FakeExecutor().serving() as fake:
+        yield fake
+
+
+@pytest.fixture(scope="module")
+def aborted(tmp_path_factory: pytest.TempPathFactory) -> Action:
+    """The root of a run whose abort waits."""
+    databases = SqliteDatabases(tmp_path_factory.mktemp("databases"))
+
+    async def make() -> Action:
+        async with open_repository(create_migrated(databases)) as repository:
+            await make_run(repository)
+            await repository.abort_run(RUN, "zu teuer – 太贵了", ADA)
+            return await repository.get_action(action())
+
+    return wait_for(make())
+
+
+@asynccontextmanager
+async def webhook(
+    url: str, seconds: float = 5, allows_private: bool = True, **more: Any
+) -> AsyncIterator[Webhook]:
+    one = Webhook(url, SECRET, timeout=seconds, allows_private=allows_private, **more)
+    try:
+        async with asyncio.timeout(SECONDS):
+            yield one
+    finally:
+        await one.close()
+
+
+async def refusal(url: str, aborted: Action, **options: Any) -> str:
+    """Why the executor was not told; no secret is in it."""
+    async with webhook(url, **options) as one:
+        with pytest.raises(NotTold) as caught:
+            await one.tell(aborted, datetime.now(UTC))
+    said = str(caught.value)
+    assert not [part for part in (SECRET, TOKEN, "127.0.0.1", "http", "secret") if part in said]
+    # A traceback in the log shows causes too.
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+    return said
+
+
+async def test_what_is_told_is_signed_and_says_what_to_abort(executor: FakeExecutor, aborted: Action) -> None:
+    async with webhook(f"{executor.url}/aborts?token={TOKEN}") as one:
+        await one.tell(aborted, datetime.now(UTC))
+        await one.tell(aborted, datetime.now(UTC))
+    first, second = executor.told
+    for told in (first, second):
+        at, signature = told.headers["rungraph-timestamp"], told.headers["rungraph-signature"]
+        assert abs(int(at) - time.time()) < SECONDS
+        expected = hmac.new(SECRET.encode(), f"{at}.".encode() + told.body, hashlib.sha256).hexdigest()
+        assert signature == f"v1={expected}"
+        assert told.headers["content-type"] == "application/json"
+        assert told.headers["host"] == executor.url.removeprefix("http://")
+        assert SECRET not in str(told.headers) + told.body.decode()
+    assert first.key == second.key
+    assert aborted.abort is not None
+    assert first.said == {
+        "action": {"project": "etl", "domain": "production", "runName": "nightly-1", "name": "a0"},
+        "isRun": True,
+        "reason": "zu teuer – 太贵了",
+        "requestedBy": {"kind": "USER", "subject": "user-1", "name": "User One"},
+        "requestedAt": aborted.abort.requested_at.isoformat(),
+        "attempt": 0,
+    }
+
+
+async def test_another_abort_has_another_key(
+    executor: FakeExecutor, aborted: Action, repository: ActionRepo
+) -> None:
+    await make_run(repository, child="a0")
+    await repository.abort_action(action("child"), None, None)
+    child = await repository.get_action(action("child"))
+    async with webhook(executor.url) as one:
+        await one.tell(aborted, datetime.now(UTC))
+        await one.tell(child, datetime.now(UTC))
+    first, second = executor.told
+    assert first.key != second.key
+    assert second.said["isRun"] is False
+    assert (second.said["reason"], second.said["requestedBy"]) == (None, None)
+
+
+@pytest.mark.parametrize("code", [200, 202, 204, 299, 404, 410])
+async def test_these_answers_mean_gone(executor: FakeExecutor, aborted: Action, code: int) -> None:
+    executor.answer = status(code) if code != 204 else gone
+    async with webhook(executor.url) as one:
+        await one.tell(aborted, datetime.now(UTC))
+    assert len(executor.told) == 1
+
+
+@pytest.mark.parametrize("code", [400, 401, 403, 409, 429, 500, 502, 503, 504])
+async def test_any_other_answer_is_a_failure(executor: FakeExecutor, aborted: Action, code: int) -> None:
+    executor.answer = status(code)
+    assert await refusal(executor.url, aborted) == f"it answered {code}"
+
+
+@pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_a_failure_and_not_followed(
+    executor: FakeExecutor, aborted: Action, code: int
+) -> None:
+    with FakeExecutor().serving() as elsewhere:
+        executor.answer = status(code, location=f"{elsewhere.url}/?token={TOKEN}")
+        assert await refusal(executor.url, aborted) == f"it answered {code}"
+    assert elsewhere.told == []
+
+
+async def test_who_does_not_answer_in_time_was_not_told(executor: FakeExecutor, aborted: Action) -> None:
+    executor.answer = late(60)
+    assert await refusal(f"{executor.url}/?token={TOKEN}", aborted, seconds=0.5) == "no answer within 0.5 s"
+
+
+async def test_who_answers_byte_by_byte_is_not_waited_for_longer(aborted: Action) -> None:
+    async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            for byte in b"HTTP/1.1 200 OK\r\nx: " + b"y" * 1000:
+                writer.write(bytes([byte]))
+                await writer.drain()
+                await asyncio.sleep(0.1)
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(trickle, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server:
+        assert await refusal(f"http://127.0.0.1:{port}", aborted, seconds=0.5) == "no answer within 0.5 s"
+
+
+async def test_who_is_not_there_was_not_told(aborted: Action) -> None:
+    url = f"http://127.0.0.1:{free_port()}/?token={TOKEN}"
+    assert await refusal(url, aborted) == "it cannot be reached: ConnectError"
+
+
+async def test_who_answers_nonsense_was_not_told(aborted: Action) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.1 two hundred {TOKEN}\r\n\r\n".encode())
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        said = await refusal(f"http://127.0.0.1:{port}", aborted)
+        assert said == "it cannot be reached: RemoteProtocolError"
+
+
+@pytest.mark.parametrize("host", ["no-such-name.invalid", "a" * 70 + ".example.com"])
+async def test_a_name_that_nobody_knows_is_a_failure(aborted: Action, host: str) -> None:
+    assert (await refusal(f"http://{host}/?token={TOKEN}", aborted)).startswith("it cannot be reached: ")
+
+
+async def test_what_a_large_answer_holds_is_not_read(aborted: Action) -> None:
+    sent: list[int] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000000000\r\n\r\n")
+        total = 0
+        try:
+            while total < 500 * 2**20:
+                writer.write(b"x" * 2**16)
+                await writer.drain()
+                total += 2**16
+        except ConnectionError:
+            pass
+        finally:
+            sent.append(total)
+            writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server, webhook(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}") as one:
+        await one.tell(aborted, datetime.now(UTC))
+        await one.tell(aborted, datetime.now(UTC))
+        while len(sent) < 2:  # noqa: ASYNC110 - the server tells
+            await asyncio.sleep(0.01)
+    # What fits into the buffers of two sockets goes out before anybody closes.
+    assert max(sent) < 50 * 2**20
+
+
+PRIVATE = [
+    "127.0.0.1",
+    "127.8.9.1",
+    "0.0.0.0",
+    "10.1.2.3",
+    "172.16.0.1",
+    "192.168.1.1",
+    "100.64.0.1",
+    "169.254.169.254",
+    "192.0.2.1",
+    "198.18.0.1",
+    "224.0.0.1",
+    "239.1.1.1",
+    "240.0.0.1",
+    "255.255.255.255",
+    "::",
+    "::1",
+    "fe80::1",
+    "fec0::1",
+    "fc00::1",
+    "fd12:3456::1",
+    "ff02::1",
+    "ff0e::1",
+    "2001:db8::1",
+    "::127.0.0.1",
+    "::ffff:127.0.0.1",
+    "::ffff:10.0.0.1",
+    "::ffff:169.254.169.254",
+    "64:ff9b::7f00:1",
+    "64:ff9b::a9fe:a9fe",
+    "64:ff9b:1::7f00:1",
+    "2002:7f00:1::",
+    "2002:a00:1::1",
+    "2001:0:a00:1::",
+]
+
+
+def resolving(*addresses: str, asked: list[tuple[str, int]] | None = None) -> Any:
+    async def resolve(host: str, port: int) -> Sequence[str]:
+        if asked is not None:
+            asked.append((host, port))
+        return addresses
+
+    return resolve
+
+
+@pytest.mark.parametrize("address", PRIVATE)
+async def test_a_private_address_is_refused(aborted: Action, address: str) -> None:
+    said = await refusal(
+        f"http://executor.example.com/?token={TOKEN}",
+        aborted,
+        allows_private=False,
+        resolve=resolving(address),
+    )
+    assert said == "its address is of a private network, and these are not allowed"
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "2130706433", "0x7f.1", "localhost"]
+)
+async def test_however_loopback_is_written_it_is_refused(
+    executor: FakeExecutor, aborted: Action, host: str
+) -> None:
+    port = executor.url.rpartition(":")[2]
+    said = await refusal(f"http://{host}:{port}/", aborted, allows_private=False)
+    assert said == "its address is of a private network, and these are not allowed"
+    assert executor.told == []
+
+
+@pytest.mark.parametrize("address", ["93.184.216.34", "2606:4700:4700::1111"])
+async def test_the_address_that_was_looked_at_is_the_one_that_is_connected_to(
+    aborted: Action, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connected: list[tuple[str, int]] = []
+    asked: list[tuple[str, int]] = []
+
+    async def connect(self: object, host: str, port: int, **rest: Any) -> None:
+        connected.append((host, port))
+        raise OSError("there is no internet here")
+
+    monkeypatch.setattr("httpcore2._backends.anyio.AnyIOBackend.connect_tcp", connect)
+    # The second answer for the same name would be another one.
+    resolve = resolving("10.0.0.1", address, asked=asked)
+    said = await refusal(
+        "http://executor.example.com:8080/aborts", aborted, allows_private=False, resolve=resolve
+    )
+    assert said == "it cannot be reached: OSError"
+    assert asked == [("executor.example.com", 8080)]
+    assert connected == [(address, 8080)]
+
+
+async def test_the_next_address_is_tried_where_the_first_takes_no_connection(
+    executor: FakeExecutor, aborted: Action
+) -> None:
+    port = executor.url.rpartition(":")[2]
+    resolve = resolving("127.0.0.2", "::1", "127.0.0.1")
+    async with webhook(f"http://executor.example.com:{port}/aborts", resolve=resolve) as one:
+        await one.tell(aborted, datetime.now(UTC))
+    (told,) = executor.told
+    assert told.headers["host"] == f"executor.example.com:{port}"
+
+
+async def test_a_name_without_an_address_is_a_failure(aborted: Action) -> None:
+    said = await refusal("http://executor.example.com", aborted, resolve=resolving())
+    assert said == "its name has no address"
+
+
+async def test_a_resolver_that_speaks_nonsense_is_a_failure(aborted: Action) -> None:
+    url = "http://executor.example.com"
+    said = await refusal(url, aborted, allows_private=False, resolve=resolving(f"no address, {TOKEN}"))
+    assert said == "it cannot be reached: ValueError"
+
+
+async def test_a_certificate_has_to_be_the_one_of_the_name(aborted: Action) -> None:
+    names: list[str | None] = []
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.sni_callback = lambda connection, name, _: names.append(name)
+    server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0, ssl=context)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        url = f"https://executor.example.com:{port}"
+        said = await refusal(url, aborted, resolve=resolving("127.0.0.1"))
+    assert said == "it cannot be reached: ConnectError"
+    assert names == ["executor.example.com"]
+
+
+async def test_proxies_of_the_environment_are_not_asked(
+    executor: FakeExecutor, aborted: Action, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with FakeExecutor().serving() as proxy:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, proxy.url)
+        async with webhook(executor.url) as one:
+            await one.tell(aborted, datetime.now(UTC))
+    assert (len(executor.told), proxy.told) == (1, [])
+
+
+async def test_logs_and_the_api_tell_of_failures_without_secrets(
+    executor: FakeExecutor, database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    executor.answer = status(500)
+    settings = Settings(
+        database_url=database_url,
+        abort_webhook_url=f"{executor.url}/aborts?token={TOKEN}",
+        abort_webhook_secret=SECRET,  # type: ignore[arg-type]
+        abort_webhook_allow_private=True,
+        abort_attempts=1,
+    )
+    assert SECRET not in f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
+    app = create_app(settings)
+    query = "{ pendingAborts(first: 1) { nodes { abort { state lastError attemptCount } } } }"
+    with structlog.testing.capture_logs() as logs, caplog.at_level(logging.INFO):
+        async with app.router.lifespan_context(app), asyncio.timeout(SECONDS):
+            repository: ActionRepo = app.state.repository
+            await make_run(repository)
+            await repository.abort_run(RUN, None, None)
+            async with GraphQLClient(
+                transport=httpx2.ASGITransport(app), base_url="http://localhost"
+            ) as client:
+                while "FAILED" not in str(body := await client.execute(query)):  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+                page = (await client.get("/metrics")).text
+    assert body["data"]["pendingAborts"]["nodes"] == [
+        {"abort": {"state": "FAILED", "lastError": "it answered 500", "attemptCount": 1}}
+    ]
+    assert [entry["event"] for entry in logs] == ["gave up an abort"]
+    shown = f"{logs} {caplog.text} {body} {page}"
+    assert not [part for part in (SECRET, TOKEN) if part in shown]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "executor.example.com",
+        "ftp://hunter2.example.com",
+        "http://",
+        "http://[hunter2",
+        "http://hunter2.example.com:port",
+        "http://hunter2.example.com:99999",
+        "http://user:hunter2@executor.example.com",
+        "http://hunter2@executor.example.com",
+        "http://user:hunter2\N{ACCOUNT OF}@executor.example.com",
+        "http://executor.example.com/\nhunter2",
+    ],
+)
+def test_an_address_that_is_none_is_refused_without_repeating_it(url: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Settings(abort_webhook_url=url, abort_webhook_secret=SECRET)  # type: ignore[arg-type]
+    said = f"{explain(caught.value)} {caught.value}"
+    assert "RUNGRAPH_ABORT_WEBHOOK_URL: it must" in explain(caught.value)
+    assert "hunter2" not in said
+
+
+@pytest.mark.parametrize("secret", ["", "short-hunter2"])
+def test_a_webhook_needs_a_secret_that_is_long_enough(secret: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Settings(abort_webhook_url="https://executor.example.com", abort_webhook_secret=secret)  # type: ignore[arg-type]
+    assert "at least 16 characters" in explain(caught.value)
+    assert not secret or secret not in f"{explain(caught.value)} {caught.value}"
+    assert Settings(abort_webhook_secret=secret).abort_webhook_url == ""  # type: ignore[arg-type]

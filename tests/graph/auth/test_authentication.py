@@ -1,0 +1,637 @@
+"""The gate: who is let in by what they show, over HTTP, events and websockets, and for how long."""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import httpx2
+import pytest
+from starlette.requests import HTTPConnection
+
+from graph.app import create_app
+from graph.auth import authentication as gate_module
+from graph.auth.authentication import COOKIE, Gate
+from graph.auth.caller import ANYBODY, Caller
+from graph.settings import Settings
+from graph.transport.request import RequestRefused
+from graph.transport.websocket import Socket as ServersSocket
+from repo import Access, ActionRepo, CredentialKind, Grant, Identity, IdentityKind, Role, open_repository
+from tests.support.client import GraphQLClient
+from tests.support.clock import HOUR, Clock
+from tests.support.making import action, make_run
+from tests.support.proxy import proxied
+from tests.support.serving import serving
+from tests.support.sockets import Socket, connected, opened
+
+SECONDS = 20
+ENDS_WITHIN = 5.0
+"""Seconds after which nothing goes on any more with a credential that was revoked or expired."""
+STALL = 5.0
+"""Seconds for which the machine itself may stand still meanwhile."""
+NEVER = 3600.0
+
+VIEWER = "{ viewer { identity { subject } } }"
+RUNS = "subscription { runs { kind runs { name phase } } }"
+CREATE = """mutation {
+  createAction(input: {id: {project: "p", domain: "d", runName: "r", name: "a"}}) { created }
+}"""
+INIT = {"type": "connection_init"}
+
+UNKNOWN = "rg_" + 43 * "A"
+BAD = [
+    pytest.param(f"Bearer {UNKNOWN}", id="unknown"),
+    pytest.param("Bearer rg_short", id="no secret of ours"),
+    pytest.param("Bearer ", id="empty"),
+    pytest.param("Basic YTpi", id="another scheme"),
+    pytest.param("Bearer \xfc", id="not ASCII"),
+]
+
+
+async def token(
+    repository: ActionRepo,
+    subject: str = "user-1",
+    *,
+    expires_in: tuple[Clock, float] | None = None,
+    role: Role = Role.ADMIN,
+    project: str | None = None,
+    kind: CredentialKind = CredentialKind.TOKEN,
+) -> tuple[str, str]:
+    """The id and the secret of a new one."""
+    made, secret = await repository.create_credential(
+        kind,
+        f"a token of {subject}",
+        Identity(IdentityKind.USER, subject),
+        Access(frozenset({Grant(role, project)})),
+        None if expires_in is None else expires_in[0].now() + timedelta(seconds=expires_in[1]),
+    )
+    return made.id, secret
+
+
+def bearer(secret: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {secret}"}
+
+
+def settings_of(database_url: str) -> Settings:
+    return Settings(database_url=database_url, auth="token")
+
+
+@pytest.fixture
+async def client(database_url: str) -> AsyncIterator[GraphQLClient]:
+    """A client of an application that asks who calls."""
+    app = create_app(settings_of(database_url))
+    async with (
+        app.router.lifespan_context(app),
+        GraphQLClient(transport=httpx2.ASGITransport(app), base_url="http://localhost") as opened_client,
+    ):
+        yield opened_client
+
+
+@pytest.fixture
+def url(database_url: str) -> Iterator[str]:
+    """The same application on a real port."""
+    with serving(create_app(settings_of(database_url))) as address:
+        yield f"{address}/graphql"
+
+
+@pytest.fixture
+def only_frames_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody looks whether streams may go on, but who writes a frame."""
+    monkeypatch.setattr(gate_module, "_CHECK_EVERY", NEVER)
+
+
+async def whose(client: GraphQLClient, headers: dict[str, str], cookie: str | None = None) -> str:
+    """The subject that the server takes the caller for, or the code of its refusal."""
+    if cookie is not None:
+        headers = {**headers, "Cookie": f"{COOKIE}={cookie}"}
+    response = await client.post("/graphql", json={"query": VIEWER}, headers=headers)
+    return said(response.status_code, response.json())
+
+
+def said(status: int, body: dict[str, Any]) -> str:
+    if status == 200:
+        return str(body["data"]["viewer"]["identity"]["subject"])
+    (error,) = body["errors"]
+    assert (status, error["extensions"]["code"]) == (401, "UNAUTHENTICATED")
+    return "nobody"
+
+
+# Over HTTP
+
+
+async def test_whoever_shows_nothing_is_refused_and_told_how_to_show_it(client: GraphQLClient) -> None:
+    response = await client.post("/graphql", json={"query": VIEWER})
+    assert (response.status_code, response.headers["www-authenticate"]) == (401, "Bearer")
+    (error,) = response.json()["errors"]
+    assert error["extensions"] == {"code": "UNAUTHENTICATED"}
+    assert "Authorization" in error["message"]
+
+
+async def test_a_token_says_who_calls(client: GraphQLClient, repository: ActionRepo) -> None:
+    for subject in ("user-1", "user-2"):
+        _, secret = await token(repository, subject)
+        assert await whose(client, bearer(secret)) == subject
+        assert await whose(client, {"Authorization": f"bearer  {secret} "}) == subject
+
+
+@pytest.mark.parametrize("shown", BAD)
+async def test_a_wrong_token_is_refused_whatever_the_cookie_says(
+    client: GraphQLClient, repository: ActionRepo, shown: str
+) -> None:
+    _, session = await token(repository, kind=CredentialKind.SESSION)
+    headers: Any = {"Authorization": shown.encode("latin-1"), "Cookie": f"{COOKIE}={session}"}
+    response = await client.post("/graphql", json={"query": VIEWER}, headers=headers)
+    assert response.status_code == 401
+    assert response.headers["www-authenticate"] == 'Bearer error="invalid_token"'
+    assert shown.partition(" ")[2] not in response.text or shown == "Bearer "
+
+
+async def test_a_cookie_says_who_calls_where_nothing_else_does(
+    client: GraphQLClient, repository: ActionRepo
+) -> None:
+    _, session = await token(repository, "by cookie", kind=CredentialKind.SESSION)
+    _, secret = await token(repository, "by header")
+    assert await whose(client, {}, session) == "by cookie"
+    assert await whose(client, bearer(secret), session) == "by header"
+    assert await whose(client, {}, UNKNOWN) == "nobody"
+
+
+async def test_nothing_of_a_request_is_read_before_it_is_known_who_calls(client: GraphQLClient) -> None:
+    headers = {"Content-Type": "application/json"}
+    assert (await client.post("/graphql", content="{", headers=headers)).status_code == 401
+
+
+async def test_nothing_is_executed_for_whoever_is_refused(
+    client: GraphQLClient, repository: ActionRepo
+) -> None:
+    for headers in ({}, bearer(UNKNOWN)):
+        response = await client.post("/graphql", json={"query": CREATE}, headers=headers)
+        assert response.status_code == 401
+    assert await repository.list_projects() == {}
+
+
+async def test_an_expired_token_is_refused_at_once(
+    client: GraphQLClient, repository: ActionRepo, clock: Clock
+) -> None:
+    """Also where it was let in so lately that nobody would look it up again."""
+    _, secret = await token(repository, expires_in=(clock, 0.5))
+    assert await whose(client, bearer(secret)) == "user-1"
+    clock.forward(0.5)
+    assert await whose(client, bearer(secret)) == "nobody"
+
+
+async def test_a_token_that_was_revoked_elsewhere_is_refused_soon(
+    client: GraphQLClient, repository: ActionRepo
+) -> None:
+    id, secret = await token(repository)
+    assert await whose(client, bearer(secret)) == "user-1"
+    await repository.revoke_credential(id)
+    async with asyncio.timeout(ENDS_WITHIN + STALL):
+        while await whose(client, bearer(secret)) != "nobody":  # noqa: ASYNC110 - it is a question each time
+            await asyncio.sleep(0.1)
+
+
+async def test_a_caller_sees_only_what_the_token_is_for(
+    client: GraphQLClient, repository: ActionRepo
+) -> None:
+    await make_run(repository)
+    _, mine = await token(repository, role=Role.VIEWER, project=action().project)
+    _, others = await token(repository, role=Role.VIEWER, project="another")
+    for secret, count in ((mine, 1), (others, 0)):
+        response = await client.post(
+            "/graphql", json={"query": "{ runs { totalCount } }"}, headers=bearer(secret)
+        )
+        assert response.json() == {"data": {"runs": {"totalCount": count}}}
+
+
+async def test_probes_ask_nobody_who_they_are(client: GraphQLClient) -> None:
+    assert [(await client.get(path)).status_code for path in ("/livez", "/readyz")] == [200, 200]
+
+
+async def test_metrics_are_for_who_may_read_everything(client: GraphQLClient, repository: ActionRepo) -> None:
+    _, everything = await token(repository, role=Role.VIEWER)
+    _, some = await token(repository, role=Role.ADMIN, project="p")
+    answers = [
+        await client.get("/metrics", headers=headers) for headers in ({}, bearer(some), bearer(everything))
+    ]
+    assert [answer.status_code for answer in answers] == [401, 403, 200]
+    assert answers[0].headers["www-authenticate"] == "Bearer"
+    assert ["rungraph_" in answer.text for answer in answers] == [False, False, True]
+
+
+async def test_a_server_that_asks_nobody_takes_everybody_for_the_same(database_url: str) -> None:
+    app = create_app(Settings(database_url=database_url))
+    async with (
+        app.router.lifespan_context(app),
+        GraphQLClient(transport=httpx2.ASGITransport(app), base_url="http://localhost") as anybody,
+    ):
+        for headers in ({}, bearer(UNKNOWN), {"Authorization": "Basic YTpi"}):
+            response = await anybody.post("/graphql", json={"query": VIEWER}, headers=headers)
+            assert response.json() == {"data": {"viewer": {"identity": None}}}
+        assert (await anybody.get("/metrics")).status_code == 200
+
+
+# What is kept
+
+
+def connection(**headers: str) -> HTTPConnection:
+    raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+    return HTTPConnection({"type": "http", "headers": raw})
+
+
+async def test_all_who_show_the_same_at_a_time_cost_one_look(
+    repository: ActionRepo, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, secret = await token(repository)
+    looks = 0
+    find = repository.find_credential
+
+    async def counted(secret: str) -> Any:
+        nonlocal looks
+        looks += 1
+        return await find(secret)
+
+    monkeypatch.setattr(repository, "find_credential", counted)
+    gate = Gate(repository)
+    asking = [gate.caller(connection(authorization=f"Bearer {secret}")) for _ in range(50)]
+    gone = asyncio.ensure_future(asking.pop())
+    await asyncio.sleep(0)
+    gone.cancel()  # the one who looks for all others may leave
+    assert {caller.identity.subject for caller in await asyncio.gather(*asking)} == {"user-1"}
+    await gate.caller(connection(authorization=f"Bearer {secret}"))
+    assert looks == 1
+    clock.forward(gate_module._KEPT_FOR)
+    await gate.caller(connection(authorization=f"Bearer {secret}"))
+    assert looks == 2
+
+
+async def test_what_is_unknown_is_not_kept_and_who_shows_it_is_told_of(repository: ActionRepo) -> None:
+    refused: list[HTTPConnection] = []
+    gate = Gate(repository, on_refused=refused.append)
+    for number in range(20):
+        asking = connection(authorization=f"Bearer rg_{number:043}")
+        with pytest.raises(RequestRefused):
+            await gate.caller(asking)
+        assert refused.pop() is asking
+    assert not gate._found
+    assert not gate._looking
+    with pytest.raises(RequestRefused):
+        await gate.caller(connection())
+    assert not refused, "who shows nothing guesses nothing"
+
+
+@pytest.mark.parametrize(("status", "is_told"), [(401, True), (503, False)])
+async def test_what_is_no_secret_of_ours_is_for_somebody_else_to_say(
+    repository: ActionRepo, status: int, is_told: bool
+) -> None:
+    """Who signed it may be away, which is not the fault of whoever shows it."""
+    refused: list[HTTPConnection] = []
+
+    async def jwt(token: str) -> Caller:
+        if token == "good":
+            return ANYBODY
+        raise RequestRefused(status, "CODE", "no")
+
+    gate = Gate(repository, jwt=jwt, on_refused=refused.append)
+    assert await gate.caller(connection(authorization="Bearer good")) is ANYBODY
+    with pytest.raises(RequestRefused):
+        await gate.caller(connection(authorization="Bearer bad"))
+    assert bool(refused) == is_told
+
+
+async def test_only_so_many_callers_are_kept(repository: ActionRepo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate_module, "_MOST_KEPT", 3)
+    gate = Gate(repository)
+    for _ in range(5):
+        _, secret = await token(repository)
+        await gate.caller(connection(authorization=f"Bearer {secret}"))
+    assert len(gate._found) == 3
+
+
+async def test_a_database_that_is_away_refuses_nobody_for_good() -> None:
+    async with open_repository("postgresql://user:password@127.0.0.1:1/name") as nowhere:
+        with pytest.raises(RequestRefused) as refused:
+            await Gate(nowhere).caller(connection(authorization=f"Bearer {UNKNOWN}"))
+    assert (refused.value.status, refused.value.code) == (503, "SERVICE_UNAVAILABLE")
+    assert "password" not in str(refused.value)
+
+
+async def test_without_a_repository_nobody_is_asked() -> None:
+    assert await Gate(None).caller(connection(authorization="Bearer x")) is ANYBODY
+
+
+# Websockets
+
+
+def authorization(secret: str, name: str = "authorization") -> dict[str, object]:
+    return {name: f"Bearer {secret}"}
+
+
+async def subject_of(socket: Socket) -> str:
+    await socket.subscribe("who", VIEWER)
+    subject = (await socket.data("who"))["identity"]["subject"]
+    await socket.completes("who")
+    return str(subject)
+
+
+async def test_a_socket_is_whose_token_comes_with_connection_init_or_before(
+    url: str, repository: ActionRepo
+) -> None:
+    _, secret = await token(repository)
+    for name in ("authorization", "Authorization"):
+        async with connected(url, authorization(secret, name)) as socket:
+            assert await subject_of(socket) == "user-1"
+    async with connected(url, headers=bearer(secret)) as socket:
+        assert await subject_of(socket) == "user-1"
+    _, session = await token(repository, "by cookie", kind=CredentialKind.SESSION)
+    async with connected(url, headers={"Cookie": f"{COOKIE}={session}"}) as socket:
+        assert await subject_of(socket) == "by cookie"
+
+
+async def test_a_header_counts_before_connection_init_and_that_before_a_cookie(
+    url: str, repository: ActionRepo
+) -> None:
+    _, header = await token(repository, "by header")
+    _, init = await token(repository, "by init")
+    _, session = await token(repository, "by cookie", kind=CredentialKind.SESSION)
+    cookie = {"Cookie": f"{COOKIE}={session}"}
+    async with connected(url, authorization(init), headers={**bearer(header), **cookie}) as socket:
+        assert await subject_of(socket) == "by header"
+    async with connected(url, authorization(init), headers=cookie) as socket:
+        assert await subject_of(socket) == "by init"
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [None, {}, {"authorization": f"Bearer {UNKNOWN}"}, {"authorization": "Basic YTpi"}, {"authorization": 7}],
+)
+async def test_a_socket_without_a_good_token_is_closed_before_it_is_acknowledged(
+    url: str, payload: object
+) -> None:
+    async with opened(url) as socket:
+        await socket.send({**INIT, "payload": payload})
+        assert await socket.close_code() == 4403
+
+
+async def test_sockets_that_are_refused_are_counted(url: str, repository: ActionRepo) -> None:
+    async with opened(url) as socket:
+        await socket.send(INIT)
+        assert await socket.close_code() == 4403
+    _, secret = await token(repository)
+    async with httpx2.AsyncClient(timeout=SECONDS) as client:
+        told = (await client.get(url.replace("/graphql", "/metrics"), headers=bearer(secret))).text
+    assert re.search(r'^rungraph_errors_total\{.*"UNAUTHENTICATED".*\} 1\.0$', told, re.MULTILINE)
+
+
+@pytest.mark.parametrize("given", [UNKNOWN, 7, ""])
+async def test_a_wrong_token_of_a_socket_is_refused_whatever_the_cookie_says(
+    url: str, repository: ActionRepo, given: object
+) -> None:
+    _, session = await token(repository, kind=CredentialKind.SESSION)
+    async with opened(url, headers={"Cookie": f"{COOKIE}={session}"}) as socket:
+        await socket.send({**INIT, "payload": {"authorization": given}})
+        assert await socket.close_code() == 4403
+
+
+async def test_a_second_connection_init_makes_nobody_somebody_else(url: str, repository: ActionRepo) -> None:
+    _, secret = await token(repository)
+    _, other = await token(repository, "user-2")
+    async with connected(url, authorization(secret)) as socket:
+        await socket.send({**INIT, "payload": authorization(other)})
+        assert await socket.close_code() == 4429
+
+
+async def test_nothing_is_done_on_a_socket_before_connection_init(url: str, repository: ActionRepo) -> None:
+    _, secret = await token(repository)
+    async with opened(url, headers=bearer(secret)) as socket:
+        await socket.subscribe("a", VIEWER)
+        assert await socket.close_code() == 4401
+
+
+async def test_a_socket_is_told_to_come_again_while_the_database_is_away() -> None:
+    app = create_app(settings_of("postgresql://user:password@127.0.0.1:1/name"))
+    with serving(app) as address:
+        async with opened(f"{address}/graphql") as socket:
+            await socket.send({**INIT, "payload": authorization(UNKNOWN)})
+            assert await socket.close_code() == 1013
+
+
+# What goes on
+
+
+async def watching(socket: Socket) -> None:
+    """It watches the runs, and got what is there."""
+    await socket.subscribe("runs", RUNS)
+    while (await socket.data("runs"))["kind"] != "SYNCED":
+        pass
+
+
+def test_nothing_goes_on_for_longer_than_is_promised() -> None:
+    """By how often and how long somebody looks; the tests below give a machine that stalls more time."""
+    looked_up = gate_module._KEPT_FOR
+    looked_at = gate_module._CHECK_EVERY + gate_module._DATABASE_WITHIN
+    assert max(looked_up, looked_at) < ENDS_WITHIN
+
+
+async def test_a_revoked_token_ends_the_stream_that_another_replica_serves(
+    database_url: str, url: str, repository: ActionRepo
+) -> None:
+    """It gets no frame meanwhile, nor does the socket on which nothing goes on; others stay."""
+    id, secret = await token(repository)
+    _, another = await token(repository, "user-2")
+    with serving(create_app(settings_of(database_url))) as elsewhere:
+        async with (
+            connected(url, authorization(secret)) as idle,
+            connected(f"{elsewhere}/graphql", authorization(secret)) as stream,
+            connected(f"{elsewhere}/graphql", authorization(another)) as others,
+        ):
+            await watching(stream)
+            await watching(others)
+            await repository.revoke_credential(id)
+            async with asyncio.timeout(ENDS_WITHIN + STALL):
+                assert await stream.close_code() == 4403
+                assert await idle.close_code() == 4403
+            assert await subject_of(others) == "user-2"
+
+
+async def test_a_token_that_expires_ends_its_sockets_though_nothing_is_sent(
+    url: str, repository: ActionRepo, clock: Clock
+) -> None:
+    _, secret = await token(repository, expires_in=(clock, HOUR))
+    async with connected(url, authorization(secret)) as stream, connected(url, authorization(secret)) as idle:
+        await watching(stream)
+        clock.forward(HOUR)
+        async with asyncio.timeout(ENDS_WITHIN + STALL):
+            assert await stream.close_code() == 4403
+            assert await idle.close_code() == 4403
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_no_frame_is_sent_after_the_token_has_expired(
+    url: str,
+    repository: ActionRepo,
+    only_frames_are_checked: None,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    at_once: bool,
+) -> None:
+    """Neither at once, nor by the way that waits."""
+    if not at_once:
+        monkeypatch.setattr(ServersSocket, "write_frame", None)
+    _, secret = await token(repository, expires_in=(clock, HOUR))
+    async with connected(url, authorization(secret)) as socket:
+        await watching(socket)
+        await make_run(repository)
+        while not any(run["name"] for run in (await socket.data("runs"))["runs"]):
+            pass
+        clock.forward(HOUR)
+        await repository.abort_run(action().run, None, None)
+        assert await socket.close_code() == 4403
+
+
+async def test_nothing_is_begun_on_a_socket_after_the_token_has_expired(
+    url: str, repository: ActionRepo, only_frames_are_checked: None, clock: Clock
+) -> None:
+    _, secret = await token(repository, expires_in=(clock, HOUR))
+    async with connected(url, authorization(secret)) as socket:
+        clock.forward(HOUR)
+        await socket.subscribe("a", CREATE)
+        assert await socket.close_code() == 4403
+    assert await repository.list_projects() == {}
+
+
+@asynccontextmanager
+async def events(url: str, secret: str) -> AsyncIterator[AsyncGenerator[dict[str, Any] | None, None]]:
+    """What server-sent events bring of the runs, and None at the end."""
+
+    async def read(response: httpx2.Response) -> AsyncGenerator[dict[str, Any] | None, None]:
+        event = ""
+        async for line in response.aiter_lines():
+            name, _, value = line.partition(": ")
+            if name == "event":
+                event = value
+            elif name == "data":
+                yield json.loads(value) if event == "next" else None
+
+    headers = {"Accept": "text/event-stream", **bearer(secret)}
+    async with (
+        asyncio.timeout(SECONDS),
+        httpx2.AsyncClient(timeout=SECONDS) as client,
+        client.stream("POST", url, json={"query": RUNS}, headers=headers) as response,
+    ):
+        assert response.status_code == 200
+        yield read(response)
+
+
+async def test_a_revoked_token_ends_server_sent_events_though_nothing_is_sent(
+    url: str, repository: ActionRepo
+) -> None:
+    id, secret = await token(repository)
+    async with events(url, secret) as stream:
+        assert (await anext(stream))["data"]["runs"]["kind"] == "SYNCED"  # type: ignore[index]
+        await repository.revoke_credential(id)
+        async with asyncio.timeout(ENDS_WITHIN + STALL):
+            last = await anext(stream)
+        assert last is not None
+        assert [error["extensions"]["code"] for error in last["errors"]] == ["UNAUTHENTICATED"]
+        assert await anext(stream) is None
+
+
+async def test_no_event_is_sent_after_the_token_has_expired(
+    url: str, repository: ActionRepo, only_frames_are_checked: None, clock: Clock
+) -> None:
+    _, secret = await token(repository, expires_in=(clock, HOUR))
+    async with events(url, secret) as stream:
+        assert (await anext(stream))["data"]["runs"]["kind"] == "SYNCED"  # type: ignore[index]
+        clock.forward(HOUR)
+        await make_run(repository)
+        last = await anext(stream)
+        assert last is not None
+        assert "data" not in last
+        assert [error["extensions"]["code"] for error in last["errors"]] == ["UNAUTHENTICATED"]
+
+
+@pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
+async def test_streams_stay_while_nobody_can_say_what_was_revoked(
+    database_url: str, repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate_module, "_CHECK_EVERY", 0.1)
+    monkeypatch.setattr(gate_module, "_DATABASE_WITHIN", 0.2)
+    id, secret = await token(repository)
+    async with proxied(database_url) as proxy:
+        with serving(create_app(settings_of(proxy.url(database_url)))) as address:
+            async with connected(f"{address}/graphql", authorization(secret)) as socket:
+                for go_away, come_back in (
+                    (proxy.stall, proxy.flow),
+                    (proxy.refuse, lambda: proxy.refuse(False)),
+                ):
+                    go_away()
+                    with pytest.raises(TimeoutError):
+                        await asyncio.wait_for(socket.connection.recv(), 1)
+                    come_back()
+                await repository.revoke_credential(id)
+                assert await socket.close_code() == 4403
+
+
+async def test_whoever_shows_what_is_stored_nowhere_is_here_until_it_expires(
+    repository: ActionRepo, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a token of an OpenID provider: nobody but the clock says that it holds no more."""
+    monkeypatch.setattr(gate_module, "_CHECK_EVERY", 0.1)
+    gate, ended = Gate(repository), asyncio.Event()
+    caller = replace(ANYBODY, expires_at=clock.time() + HOUR)
+    async with asyncio.timeout(SECONDS), gate.watching():
+        with gate.admit(caller, ended.set) as admission:
+            await asyncio.sleep(0.3)  # until it was looked at
+            assert admission.holds
+            assert not ended.is_set()
+            clock.forward(HOUR)
+            await ended.wait()
+            assert not admission.holds
+
+
+async def test_a_stream_that_is_busy_when_it_may_not_go_on_ends_before_it_waits_again(
+    repository: ActionRepo,
+) -> None:
+    async def one_and_no_more() -> AsyncGenerator[int, None]:
+        yield 1
+        await asyncio.Event().wait()
+
+    with Gate(repository).admit(replace(ANYBODY, credential="x")) as admission:
+        async with asyncio.timeout(SECONDS), aclosing(admission.guard(one_and_no_more())) as guarded:
+            assert await anext(guarded) == 1
+            admission.end()
+            with pytest.raises(RequestRefused):
+                await anext(guarded)
+
+
+async def test_who_was_put_out_does_not_come_in_again_by_what_is_kept(
+    repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate_module, "_CHECK_EVERY", 0.1)
+    monkeypatch.setattr(gate_module, "_KEPT_FOR", NEVER)
+    id, secret = await token(repository)
+    gate, ended = Gate(repository), asyncio.Event()
+    asking = connection(authorization=f"Bearer {secret}")
+    async with asyncio.timeout(SECONDS), gate.watching():
+        with gate.admit(await gate.caller(asking), ended.set):
+            await repository.revoke_credential(id)
+            await ended.wait()
+        with pytest.raises(RequestRefused):
+            await gate.caller(asking)
+
+
+async def test_whoever_leaves_is_not_asked_about_any_more(repository: ActionRepo) -> None:
+    _, secret = await token(repository)
+    gate = Gate(repository)
+    caller = await gate.caller(connection(authorization=f"Bearer {secret}"))
+    async with gate.watching():
+        with gate.admit(caller) as admission:
+            assert admission.holds
+            assert gate._admitted == {admission}
+        assert not gate._admitted
+        assert not gate._somebody.is_set()

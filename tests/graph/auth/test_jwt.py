@@ -1,0 +1,133 @@
+"""What is read of a signed token before its signature counts: its form, its header and its claims."""
+
+from typing import Any
+
+import pytest
+
+from graph.auth import jwt
+from graph.transport.request import RequestRefused
+from tests.support.provider import AUDIENCE, crafted, encoded
+
+NOW = 1_800_000_000
+RULES = jwt.Rules("https://login.example.com", AUDIENCE, {"RS256", "ES256"}, leeway=30)
+
+
+def check(claims: dict[str, Any], **header: Any) -> dict[str, Any]:
+    """The claims as they are read at NOW; the signature is not looked at."""
+    right = {"iss": RULES.issuer, "aud": AUDIENCE, "sub": "user-1", "exp": NOW + 300}
+    told = {name: value for name, value in {**right, **claims}.items() if value is not None}
+    return jwt.read(crafted(told, **header), RULES, NOW).claims
+
+
+@pytest.mark.parametrize(
+    ("claims", "words"),
+    [
+        ({"iss": "https://other.example.com"}, "another issuer"),
+        ({"iss": RULES.issuer + "/"}, "another issuer"),
+        ({"iss": None}, "another issuer"),
+        ({"iss": [RULES.issuer]}, "another issuer"),
+        ({"aud": "other"}, "another audience"),
+        ({"aud": ["other"]}, "another audience"),
+        ({"aud": []}, "another audience"),
+        ({"aud": {AUDIENCE: 1}}, "another audience"),
+        ({"aud": None}, "another audience"),
+        ({"aud": AUDIENCE + "-2"}, "another audience"),
+        ({"exp": None}, "no `exp`"),
+        ({"exp": str(NOW + 300)}, "`exp` is not a time"),
+        ({"exp": True}, "`exp` is not a time"),
+        ({"nbf": [NOW]}, "`nbf` is not a time"),
+        ({"iat": "now"}, "`iat` is not a time"),
+        ({"exp": NOW - 31}, "has expired"),
+        ({"exp": NOW - 30}, "has expired"),
+        ({"exp": -1}, "has expired"),
+        ({"nbf": NOW + 31}, "not valid yet"),
+        ({"iat": NOW + 31}, "issued in the future"),
+        ({"sub": None}, "no `sub`"),
+        ({"sub": ""}, "no `sub`"),
+        ({"sub": 17}, "no `sub`"),
+    ],
+)
+def test_a_token_with_wrong_claims_is_refused(claims: dict[str, Any], words: str) -> None:
+    with pytest.raises(RequestRefused, match=words):
+        check(claims)
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {},
+        {"exp": NOW - 29},
+        {"exp": NOW + 0.5},
+        {"nbf": NOW + 30, "iat": NOW + 30},
+        {"aud": ["other", AUDIENCE]},
+    ],
+)
+def test_the_leeway_ends_where_it_says(claims: dict[str, Any]) -> None:
+    assert check(claims)["sub"] == "user-1"
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        ({"crit": ["exp"], "exp": 1}, "`crit`"),
+        ({"crit": ["b64"], "b64": False}, "`crit`"),
+        ({"crit": []}, "`crit`"),
+        ({"typ": "logout+jwt"}, "another type"),
+        ({"typ": "dpop+jwt"}, "another type"),
+        ({"typ": 1}, "another type"),
+        ({"kid": 1}, "`kid`"),
+        ({"alg": None}, "not allowed"),
+        ({"alg": ["RS256"]}, "not allowed"),
+        ({"alg": "ES384"}, "not allowed"),
+    ],
+)
+def test_a_token_with_a_wrong_header_is_refused(header: dict[str, Any], words: str) -> None:
+    with pytest.raises(RequestRefused, match=words):
+        check({}, **header)
+
+
+@pytest.mark.parametrize("kind", ["JWT", "jwt", "at+jwt", "application/at+jwt"])
+def test_the_types_of_access_tokens_count(kind: str) -> None:
+    assert check({}, typ=kind)["sub"] == "user-1"
+
+
+def joined(header: bytes, claims: bytes) -> str:
+    return f"{encoded(header)}.{encoded(claims)}.xx"
+
+
+FINE = b'{"alg": "RS256"}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "a",
+        "a.b",
+        "a.b.c.d",
+        "a.b.c.d.e",
+        "..",
+        "a..c",
+        "a.b.",
+        "é.b.c",
+        "a b.c.d",
+        "a.b.c\n",
+        "=.=.=",
+        "a.a.a",
+        "a" * 100_000,
+        ".".join(["e" * 3000] * 3),
+        joined(b"null", b"{}"),
+        joined(b"{}", b"{}"),
+        joined(b"[" * 3000, b"{}"),
+        joined(b"\xff", b"{}"),
+        joined(FINE, b"null"),
+        joined(FINE, b'"text"'),
+        joined(FINE, b'{"exp": NaN}'),
+        joined(FINE, b"[" * 2000 + b"]" * 2000),
+        joined(FINE, b"\xff"),
+    ],
+)
+def test_what_is_no_token_is_refused(text: str) -> None:
+    with pytest.raises(RequestRefused) as caught:
+        jwt.read(text, RULES, NOW)
+    assert (caught.value.status, caught.value.code) == (401, "UNAUTHENTICATED")

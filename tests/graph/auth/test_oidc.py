@@ -1,0 +1,376 @@
+"""Tokens of an OpenID provider: which ones count, and how its keys come here."""
+
+import asyncio
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from joserfc import jwk
+from joserfc.errors import SecurityWarning
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from graph.auth import jwt, oidc
+from graph.auth.caller import Caller
+from graph.auth.oidc import Provider
+from graph.auth.roles import GrantRule, parse_rules
+from graph.transport.request import RequestRefused
+from repo import Grant, Identity, IdentityKind, Role
+from tests.support.clock import HOUR, Clock
+from tests.support.provider import (
+    AUDIENCE,
+    FakeProvider,
+    crafted,
+    encoded,
+    new_key,
+    signed,
+)
+from tests.support.serving import free_port
+
+SECONDS = 20
+ALGORITHMS = frozenset({"RS256", "PS256", "ES256", "EdDSA", "Ed25519"})
+GRANTS = parse_rules('[{"claim": "groups", "value": "data", "role": "viewer", "project": "etl"}]')
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeProvider]:
+    """A provider on loopback."""
+    with FakeProvider().serving() as one:
+        yield one
+
+
+@asynccontextmanager
+async def provider(
+    fake: FakeProvider, grants: tuple[GrantRule, ...] = GRANTS, **more: Any
+) -> AsyncIterator[Provider]:
+    """Ours, which trusts the other one."""
+    rules = jwt.Rules(
+        **{"issuer": fake.url, "audience": AUDIENCE, "algorithms": ALGORITHMS, "leeway": 30, **more}
+    )
+    one = Provider(rules, grants)
+    async with asyncio.timeout(SECONDS), one.running():
+        yield one
+
+
+async def refusal(one: Provider, token: str, status: int = 401) -> str:
+    """Why it does not count; nothing of it is repeated."""
+    with pytest.raises(RequestRefused) as caught:
+        await one.caller_of(token)
+    assert caught.value.status == status
+    said = str(caught.value)
+    for part in (token, *token.split(".")):
+        assert len(part) < 8 or part not in said
+    return said
+
+
+def fetches(fake: FakeProvider) -> int:
+    return fake.asked.count("/keys")
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "PS256", "ES256", "Ed25519"])
+async def test_a_token_that_the_provider_signed_says_who_calls(fake: FakeProvider, algorithm: str) -> None:
+    fake.rotate(algorithm)
+    token = fake.token(groups=["data"], email="one@example.com", aud=["other", AUDIENCE])
+    async with provider(fake) as one:
+        caller = await one.caller_of(token)
+    assert caller == Caller(
+        Identity(IdentityKind.USER, "user-1", "User One", "one@example.com"),
+        caller.access,
+        "user:user-1",
+        expires_at=caller.expires_at,
+    )
+    assert caller.access.grants == {Grant(Role.VIEWER, "etl")}
+    assert caller.expires_at == pytest.approx(time.time() + 330, abs=SECONDS)
+
+
+async def test_the_older_name_of_an_algorithm_counts_too(fake: FakeProvider) -> None:
+    fake.keys = [jwk.OKPKey.generate_key("Ed25519", {"kid": "old", "alg": "EdDSA"})]
+    async with provider(fake) as one:
+        assert (await one.caller_of(fake.token())).identity.subject == "user-1"
+
+
+async def test_a_key_without_a_name_counts_where_it_is_the_only_one(fake: FakeProvider) -> None:
+    token = signed(fake.keys[0], fake.claims(AUDIENCE), kid=None)
+    async with provider(fake) as one:
+        assert (await one.caller_of(token)).identity.subject == "user-1"
+    fake.keys.append(new_key())
+    async with provider(fake) as one:
+        assert "a key that the provider does not name" in await refusal(one, token)
+
+
+async def test_a_signature_by_another_key_is_refused(fake: FakeProvider) -> None:
+    forged = signed(new_key(), fake.claims(AUDIENCE, groups=["data"]), kid=fake.keys[0].kid)
+    async with provider(fake) as one:
+        assert "signature is wrong" in await refusal(one, forged)
+        head, body, signature = fake.token().split(".")
+        changed = encoded(json.dumps(fake.claims(AUDIENCE, sub="root")).encode())
+        assert "signature is wrong" in await refusal(one, f"{head}.{changed}.{signature}")
+        assert "signature is wrong" in await refusal(one, f"{head}.{body}.{encoded(b'short')}")
+
+
+async def test_an_unsigned_token_is_refused(fake: FakeProvider) -> None:
+    claims = fake.claims(AUDIENCE)
+    async with provider(fake) as one:
+        for name in ("none", "None", "NONE", "nOnE"):
+            assert "not allowed" in await refusal(one, crafted(claims, alg=name, kid=fake.keys[0].kid))
+        # That is the form of one: nothing behind the last dot.
+        assert "not a signed JWT" in await refusal(one, crafted(claims, b"", alg="none"))
+
+
+async def test_a_public_key_is_no_secret_to_sign_by(fake: FakeProvider) -> None:
+    fake.rotate("RS256")
+    (key,) = fake.keys
+    async with provider(fake) as one:
+        assert isinstance(key, jwk.RSAKey)
+        for secret in (
+            key.as_pem(private=False),
+            key.as_der(private=False),
+            str(key.as_dict(private=False)).encode(),
+        ):
+            unsigned = crafted(fake.claims(AUDIENCE), b"", alg="HS256", kid=key.kid)
+            digest = hmac.digest(secret, unsigned[:-1].encode(), hashlib.sha256)
+            assert "not allowed" in await refusal(one, unsigned + encoded(digest))
+
+
+async def test_an_algorithm_that_was_not_allowed_is_refused(fake: FakeProvider) -> None:
+    async with provider(fake, algorithms={"RS256"}) as one:
+        assert "not allowed" in await refusal(one, fake.token())
+
+
+async def test_a_key_is_good_for_its_own_algorithm_only(fake: FakeProvider) -> None:
+    fake.rotate("RS256")
+    (key,) = fake.keys
+    assert isinstance(key, jwk.RSAKey)
+    other = jwk.RSAKey.import_key(key.private_key, {"kid": key.kid, "alg": "PS256"})  # type: ignore[arg-type]
+    async with provider(fake) as one:
+        token = signed(other, fake.claims(AUDIENCE))
+        assert "a key that the provider does not name" in await refusal(one, token)
+
+
+async def test_keys_that_are_weak_or_for_something_else_do_not_count(fake: FakeProvider) -> None:
+    with pytest.warns(SecurityWarning):
+        weak = jwk.RSAKey.import_key(rsa.generate_private_key(65537, 1024), {"kid": "weak", "alg": "RS256"})
+    for_encryption = jwk.ECKey.generate_key("P-256", {"kid": "enc", "alg": "ES256", "use": "enc"})
+    fine = fake.keys[0]
+    entries = [
+        {"kty": "oct", "k": encoded(b"secret" * 8), "kid": "secret"},
+        {"kty": "RSA", "kid": "broken", "n": 1, "e": []},
+        {"kty": "LATTICE", "kid": "later"},
+        "not a key",
+        *(key.as_dict(private=False) for key in (weak, for_encryption, fine)),
+    ]
+    fake.answers["/keys"] = JSONResponse({"keys": entries})
+    async with provider(fake) as one:
+        assert (await one.caller_of(fake.token())).identity.subject == "user-1"
+        for key in (weak, for_encryption):
+            token = signed(key, fake.claims(AUDIENCE))
+            assert "a key that the provider does not name" in await refusal(one, token)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"jwk": True},
+        {"jku": "{url}/keys"},
+        {"x5u": "{url}/keys"},
+        {"jwk": True, "jku": "{url}/keys", "kid": None},
+    ],
+)
+async def test_a_key_that_a_token_brings_with_it_does_not_count(
+    fake: FakeProvider, header: dict[str, Any]
+) -> None:
+    with FakeProvider().serving() as attacker:
+        (key,) = attacker.keys
+        told = {k: v.format(url=attacker.url) if isinstance(v, str) else v for k, v in header.items()}
+        if "jwk" in told:
+            told["jwk"] = key.as_dict(private=False)
+        fake.keys.append(new_key())
+        forged = signed(key, fake.claims(AUDIENCE), **told)
+        async with provider(fake) as one:
+            assert "a key that the provider does not name" in await refusal(one, forged)
+        assert attacker.asked == []
+
+
+async def test_many_unknown_keys_are_asked_for_once(fake: FakeProvider, clock: Clock) -> None:
+    strangers = [signed(new_key(), fake.claims(AUDIENCE)) for _ in range(20)]
+    async with provider(fake) as one:
+        await one.caller_of(fake.token())
+        before = fetches(fake)
+        # Keys were read just now: nothing new can have come since.
+        await asyncio.gather(*(refusal(one, token) for token in strangers))
+        assert fetches(fake) == before == 1
+        clock.forward(oidc._SOONEST)
+        await asyncio.gather(*(refusal(one, token) for token in strangers))
+        assert fetches(fake) == before + 1
+
+
+async def test_what_is_wrong_otherwise_asks_for_no_keys(
+    fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(oidc, "_SOONEST", 0)
+    async with provider(fake) as one:
+        await one.caller_of(fake.token())
+        await refusal(one, signed(new_key(), fake.claims(AUDIENCE, exp=1)))
+        await refusal(one, signed(new_key(), fake.claims("other")))
+        assert fetches(fake) == 1
+
+
+async def test_a_new_key_counts_at_once_and_an_old_one_no_more(
+    fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(oidc, "_SOONEST", 0)
+    async with provider(fake) as one:
+        old, unused = fake.token(), fake.token(jti="unused")
+        await one.caller_of(old)
+        fake.rotate()
+        assert (await one.caller_of(fake.token())).identity.subject == "user-1"
+        # Also the one that was verified by it a moment ago.
+        for token in (old, unused):
+            assert "a key that the provider does not name" in await refusal(one, token)
+
+
+async def test_a_key_that_was_withdrawn_counts_no_more_after_a_while(
+    fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(oidc, "_SOONEST", 0)
+    async with provider(fake) as one:
+        token = fake.token()
+        await one.caller_of(token)
+        fake.rotate()
+        monkeypatch.setattr(oidc, "_KEPT_FOR", 0)
+        monkeypatch.setattr(oidc, "_REMEMBERED_FOR", 0)
+        one._remembered.clear()
+        # It is asked in the background: whoever calls meanwhile does not wait for it.
+        async with asyncio.timeout(SECONDS):
+            while True:
+                try:
+                    await one.caller_of(token)
+                except RequestRefused:
+                    break
+                await asyncio.sleep(0.01)
+
+
+async def test_known_keys_count_while_the_provider_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(oidc, "_SOONEST", 0)
+    monkeypatch.setattr(oidc, "_KEPT_FOR", 0)
+    fake = FakeProvider()
+    with fake.serving():
+        running = provider(fake)
+        one = await running.__aenter__()
+        await one.caller_of(fake.token())
+    for number in range(3):
+        assert (await one.caller_of(fake.token(jti=str(number)))).identity.subject == "user-1"
+    stranger = signed(new_key(), fake.claims(AUDIENCE))
+    assert "a key that the provider does not name" in await refusal(one, stranger)
+    await running.__aexit__(None, None, None)
+
+
+async def test_a_provider_that_is_away_at_the_start_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(oidc, "_SOONEST_AT_FIRST", 0)
+    fake, port = FakeProvider(), free_port()
+    fake.url = f"http://127.0.0.1:{port}"
+    async with provider(fake) as one:
+        assert "cannot be reached" in await refusal(one, fake.token(), 503)
+        with fake.serving(port):
+            assert (await one.caller_of(fake.token())).identity.subject == "user-1"
+
+
+@pytest.mark.parametrize(
+    ("path", "answer", "words"),
+    [
+        ("/keys", Response(status_code=500), "it answered 500"),
+        ("/keys", Response("no"), "not a JSON object"),
+        ("/keys", JSONResponse([]), "not a JSON object"),
+        ("/keys", JSONResponse({"keys": []}), "no key that can be used"),
+        ("/keys", JSONResponse({"keys": {"kty": "EC"}}), "no key that can be used"),
+        ("/keys", RedirectResponse("/elsewhere"), "it answered 307"),
+        ("/keys", Response(b" " * 600_000), "larger than"),
+        ("/.well-known/openid-configuration", RedirectResponse("/elsewhere"), "it answered 307"),
+        (
+            "/.well-known/openid-configuration",
+            JSONResponse({"issuer": "https://x.example.com"}),
+            "by another name",
+        ),
+    ],
+)
+async def test_an_answer_that_cannot_be_used_gives_no_keys(
+    fake: FakeProvider, path: str, answer: Response, words: str
+) -> None:
+    fake.answers[path] = answer
+    async with provider(fake) as one:
+        assert words in await refusal(one, fake.token(), 503)
+    assert "/elsewhere" not in fake.asked
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"jwks_uri": None},
+        {"jwks_uri": "http://keys.example.com/keys"},
+        {"jwks_uri": 1},
+        {"token_endpoint": "http://login.example.com/token"},
+        {"authorization_endpoint": "javascript:alert(1)"},
+        {"end_session_endpoint": "//example.com"},
+    ],
+)
+async def test_addresses_that_others_could_listen_to_are_not_used(
+    fake: FakeProvider, said: dict[str, Any]
+) -> None:
+    fake.discovery = said
+    async with provider(fake) as one:
+        await refusal(one, fake.token(), 503)
+    assert fetches(fake) == 0
+
+
+async def test_a_slow_provider_holds_up_nobody_else(
+    fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(oidc, "_SOONEST", 0)
+    async with provider(fake) as one:
+        await one.caller_of(fake.token())
+        monkeypatch.setattr(oidc, "_ANSWERS_WITHIN", SECONDS)
+        fake.may_answer.clear()
+        asked = len(fake.asked)
+        stranger = asyncio.create_task(refusal(one, signed(new_key(), fake.claims(AUDIENCE))))
+        while len(fake.asked) == asked:  # noqa: ASYNC110 - it is in another thread
+            await asyncio.sleep(0.01)
+        # Those with a key that is known are let in meanwhile.
+        for number in range(5):
+            await one.caller_of(fake.token(jti=str(number)))
+        assert not stranger.done()
+        fake.may_answer.set()
+        await stranger
+
+
+async def test_a_provider_that_says_nothing_is_given_up(
+    fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(oidc, "_ANSWERS_WITHIN", 0.2)
+    fake.may_answer.clear()
+    async with provider(fake) as one:
+        assert "no answer within 0.2 s" in await refusal(one, fake.token(), 503)
+
+
+async def test_what_is_remembered_of_a_token_ends_with_it(fake: FakeProvider, clock: Clock) -> None:
+    token = fake.token(exp=clock.time() + HOUR)
+    async with provider(fake, leeway=0) as one:
+        assert await one.caller_of(token) is await one.caller_of(token)
+        clock.forward(oidc._REMEMBERED_FOR - 1)
+        assert await one.caller_of(token) is await one.caller_of(token)
+        clock.forward(HOUR)
+        assert "has expired" in await refusal(one, token)
+
+
+async def test_only_so_many_tokens_are_remembered(
+    fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(oidc, "_MOST_REMEMBERED", 3)
+    async with provider(fake) as one:
+        for number in range(10):
+            await one.caller_of(fake.token(jti=str(number)))
+        assert len(one._remembered) == 3

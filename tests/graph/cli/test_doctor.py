@@ -1,0 +1,219 @@
+"""What `rungraph doctor` finds, and that it says nothing secret."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import make_url, text
+
+from repo import ActionPhase, Verdict, examine_bus, examine_database, health, open_repository
+from repo.watch.bus import Bus
+from tests.support.making import (
+    ADA,
+    RUN,
+    action,
+    make_run,
+)
+from tests.support.pooler import pooling
+from tests.support.provider import FakeProvider
+
+RUNGRAPH = Path(sys.executable).parent / "rungraph"
+SECRET = "canary-of-a-password"
+
+
+def doctor(**settings: str) -> tuple[int, dict[str, list[tuple[str, str]]], str]:
+    """The exit code, what was found by each check, and all that was printed."""
+    environment = {f"RUNGRAPH_{name.upper()}": value for name, value in settings.items()}
+    done = subprocess.run(
+        [RUNGRAPH, "doctor"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={name: value for name, value in os.environ.items() if name[:9] != "RUNGRAPH_"} | environment,
+    )
+    found: dict[str, list[tuple[str, str]]] = {}
+    for line in done.stdout.splitlines():
+        verdict, check, said = line.split(maxsplit=2)
+        found.setdefault(check, []).append((verdict, said))
+    return done.returncode, found, done.stdout + done.stderr
+
+
+async def found(url: str, connections: int = 10) -> dict[str, tuple[Verdict, str]]:
+    """What there is to say about a database."""
+    async with asyncio.timeout(60):
+        return {each.check: (each.verdict, each.said) async for each in examine_database(url, connections)}
+
+
+def test_all_is_well_where_all_is_well(database_url: str) -> None:
+    for _ in range(3):
+        code, findings, _ = doctor(database_url=database_url, page="false", graphiql="false")
+        if findings["bus"][0][0] == "ok":  # a machine that stalls hears no ring within a second
+            break
+    assert (code, {verdict for each in findings.values() for verdict, _ in each}) == (0, {"ok"})
+    of_the_server = {"file"} if database_url.startswith("sqlite") else {"server", "pooler", "connections"}
+    assert set(findings) == of_the_server | {
+        *("settings", "database", "clock", "schema", "rights", "aborts", "bus"),
+    }
+
+
+def test_settings_that_are_wrong_are_all_that_is_said() -> None:
+    code, findings, _ = doctor(port="none", database_url="mysql://x")
+    assert (code, set(findings)) == (1, {"settings"})
+    ((verdict, said),) = findings["settings"]
+    assert verdict == "failure"
+    assert "RUNGRAPH_PORT" in said
+    assert "RUNGRAPH_DATABASE_URL" in said
+
+
+@pytest.mark.parametrize(
+    ("settings", "part"),
+    [
+        ({"host": "0.0.0.0", "allow_anybody": "true"}, "whoever reaches 0.0.0.0 may do everything"),
+        (
+            {"broadcast_url": "redis://app:app@127.0.0.1:1"},
+            "the password in RUNGRAPH_BROADCAST_URL is",
+        ),
+        ({"allowed_origins": "*"}, "the pages of all sites"),
+        ({"databse_url": "x"}, "RUNGRAPH_DATABSE_URL is no setting"),
+    ],
+)
+def test_what_is_allowed_but_seldom_meant_is_a_warning(
+    tmp_path: Path, settings: dict[str, str], part: str
+) -> None:
+    _, findings, _ = doctor(database_url=f"sqlite:///{tmp_path / 'x.db'}", **settings)
+    assert any(verdict == "warning" and part in said for verdict, said in findings["settings"]), findings
+
+
+def test_nothing_secret_is_printed(tmp_path: Path) -> None:
+    away = f"postgresql://user:{SECRET}@127.0.0.1:1/name"
+    code, findings, printed = doctor(
+        database_url=away,
+        broadcast_url=f"redis://user:{SECRET}@127.0.0.1:1",
+        abort_webhook_url="https://example.com/aborts",
+        abort_webhook_secret=f"{SECRET}-of-a-webhook",
+    )
+    assert code == 1
+    assert findings["database"][0][0] == findings["bus"][0][0] == "failure"
+    assert SECRET not in printed
+
+
+async def test_a_schema_that_is_older_fails_and_a_later_one_is_a_warning(
+    database_url: str, empty_database_url: str
+) -> None:
+    verdict, said = (await found(empty_database_url))["schema"]
+    assert (verdict, said.endswith("run rungraph migrate")) == (Verdict.FAILURE, True)
+    async with open_repository(database_url) as repository:
+        async with repository._database.engine.begin() as connection:
+            await connection.execute(text("UPDATE alembic_version SET version_num = '9000'"))
+        assert (await found(database_url))["schema"][0] is Verdict.WARNING
+
+
+async def test_aborts_that_were_given_up_are_told(database_url: str) -> None:
+    async with open_repository(database_url) as repository:
+        await make_run(repository)
+        await repository.update_action_phase(action(), ActionPhase.RUNNING, 1)
+        await repository.abort_run(RUN, None, ADA)
+        assert (await found(database_url))["aborts"][0] is Verdict.OK
+        await repository.take_aborts("lease", timedelta(0), 10, 1)
+        await repository.take_aborts("lease", timedelta(0), 10, 1)
+    verdict, said = (await found(database_url))["aborts"]
+    assert (verdict, said[:10]) == (Verdict.WARNING, "1 given up")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "verdict"),
+    [(0.5, Verdict.OK), (-2, Verdict.WARNING), (3, Verdict.WARNING), (7, Verdict.FAILURE)],
+)
+async def test_a_clock_that_differs_from_the_databases_is_told(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, seconds: float, verdict: Verdict
+) -> None:
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: object = None) -> datetime:  # type: ignore[override]
+            return datetime.now(UTC) + timedelta(seconds=seconds)
+
+    monkeypatch.setattr(health, "datetime", Clock)
+    assert (await found(database_url))["clock"][0] is verdict
+
+
+@pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
+@pytest.mark.parametrize(
+    "grants",
+    [
+        "GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader",
+        "GRANT ALL ON ALL TABLES IN SCHEMA public TO reader; REVOKE INSERT ON incarnations FROM reader",
+        "GRANT ALL ON ALL TABLES IN SCHEMA public TO reader; REVOKE DELETE ON incarnations FROM reader",
+    ],
+)
+async def test_a_user_who_may_not_write_every_table_is_told(database_url: str, grants: str) -> None:
+    async with open_repository(database_url) as repository:
+        async with repository._database.engine.begin() as connection:
+            await connection.execute(text("DROP ROLE IF EXISTS reader"))
+            await connection.execute(text("CREATE ROLE reader LOGIN"))
+            for grant in grants.split("; "):
+                await connection.execute(text(grant))
+        try:
+            url = make_url(database_url).set(username="reader").render_as_string(hide_password=False)
+            findings = await found(url)
+        finally:
+            async with repository._database.engine.begin() as connection:
+                await connection.execute(text("DROP OWNED BY reader"))
+                await connection.execute(text("DROP ROLE reader"))
+    verdict, said = findings["rights"]
+    assert (verdict, "permission denied" in said) == (Verdict.FAILURE, True)
+
+
+@pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
+async def test_more_connections_than_there_are_fail(database_url: str) -> None:
+    verdict, said = (await found(database_url, 5000))["connections"]
+    assert (verdict, "RUNGRAPH_DATABASE_POOL_SIZE" in said) == (Verdict.FAILURE, True)
+
+
+@pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
+async def test_a_pooler_that_loses_prepared_statements_fails(database_url: str) -> None:
+    async with pooling(database_url) as pooled:
+        verdict, said = (await found(pooled))["pooler"]
+    assert (verdict, "max_prepared_statements" in said) == (Verdict.FAILURE, True)
+
+
+@pytest.mark.parametrize("databases", ["sqlite"], indirect=True)
+async def test_a_disk_that_is_almost_full_is_told(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "_LITTLE_SPACE", 1 << 60)
+    assert (await found(database_url))["file"][0] is Verdict.WARNING
+
+
+async def test_a_bus_on_which_a_ring_is_heard_is_well(bus_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "_HEARD_WITHIN", 10.0)
+    async with asyncio.timeout(20):
+        assert (await examine_bus(bus_url)).verdict is Verdict.OK
+
+
+async def test_a_bus_on_which_no_ring_is_heard_fails(bus_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It gets lost on the way."""
+    monkeypatch.setattr(Bus, "ring", lambda self: None)
+    async with asyncio.timeout(20):
+        finding = await examine_bus(bus_url)
+    assert (finding.verdict, "not heard" in finding.said) == (Verdict.FAILURE, True)
+
+
+def test_an_openid_provider_is_asked_for_its_keys(tmp_path: Path) -> None:
+    settings = {
+        "auth": "oidc",
+        "public_url": "http://localhost:8000",
+        "oidc_audience": "rungraph",
+        "oidc_client_id": "page",
+        "oidc_grants": '[{"claim": "groups", "value": "data", "role": "viewer"}]',
+        "database_url": f"sqlite:///{tmp_path}/rungraph.db",
+    }
+    with FakeProvider().serving() as provider:
+        _, findings, _ = doctor(oidc_issuer=provider.url, **settings)
+        assert findings["provider"] == [("ok", f"{provider.url} names its endpoints and keys")]
+        gone = provider.url
+    code, findings, _ = doctor(oidc_issuer=gone, **settings)
+    ((verdict, said),) = findings["provider"]
+    assert (code, verdict) == (1, "failure")
+    assert "cannot be reached" in said

@@ -1,0 +1,361 @@
+"""`rungraph watch` from outside: it stays with a run, whatever happens to the server."""
+
+import asyncio
+import io
+import os
+import pty
+import queue
+import re
+import select
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import orjson
+import pytest
+from rich.console import Console
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from graph.cli.watch import run_identifier, watch_run
+from ingest import subscription
+from ingest.client import ApiError, ServerAway
+from repo import migrate, open_repository
+from repo.domain.identifiers import RunIdentifier
+from tests.graph.cli.test_cli import RUNGRAPH
+from tests.graph.cli.test_watch_tree import frame, node
+from tests.support.databases import wait_for
+from tests.support.making import make_run
+from tests.support.serving import free_port, serving
+
+SECONDS = 15
+RUN = RunIdentifier("etl", "production", "nightly/1")
+NAME = "etl/production/nightly/1"
+
+
+def next_event(data: object) -> bytes:
+    return b"event: next\r\ndata: " + orjson.dumps(data) + b"\r\n\r\n"
+
+
+def sent(*args: Any, **rest: Any) -> bytes:
+    return next_event({"data": {"actions": frame(*args, **rest)}})
+
+
+def refused(code: str) -> bytes:
+    return next_event({"errors": [{"message": "no such luck", "extensions": {"code": code}}]})
+
+
+COMPLETE = b"event: complete\r\ndata: \r\n\r\n"
+
+
+class Script:
+    """A server that answers each connection with the next of some parts, and remembers what was asked."""
+
+    def __init__(self, *answers: bytes | int) -> None:
+        self._answers = list(answers)
+        self.afters: list[str | None] = []
+        self.app = Starlette(routes=[Route("/graphql", self._answer, methods=["POST"])])
+
+    async def _answer(self, request: Request) -> Response:
+        asked = await request.json()
+        assert asked["variables"]["run"] == {"project": "etl", "domain": "production", "name": "nightly/1"}
+        self.afters.append(asked["variables"]["after"])
+        answer = self._answers.pop(0)
+        if isinstance(answer, int):
+            return PlainTextResponse("no", answer)
+
+        async def parts() -> AsyncIterator[bytes]:
+            # In small pieces, to show that it does not matter how the network cuts them.
+            for at in range(0, len(answer), 100):
+                yield answer[at : at + 100]
+
+        return StreamingResponse(parts(), media_type="text/event-stream")
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Someone who tries again at once."""
+    monkeypatch.setattr(subscription, "_FIRST_PAUSE_S", 0.01)
+
+
+async def watch(script: Script, terminal: bool = False, wait: bool = True) -> tuple[int, str, str]:
+    """The exit code, what was printed, and what was noted beside it."""
+    said, notes = io.StringIO(), io.StringIO()
+    with serving(script.app) as url:
+        console = Console(file=said, force_terminal=terminal, width=100, height=20, color_system=None)
+        watching = watch_run(
+            RUN, url=f"{url}/graphql", wait=wait, console=console, notes=Console(file=notes, width=200)
+        )
+        code = await asyncio.wait_for(watching, SECONDS)
+    return code, said.getvalue(), notes.getvalue()
+
+
+async def test_it_goes_on_behind_the_last_frame_after_whatever_cut_it_off(impatient: None) -> None:
+    script = Script(
+        503,
+        refused("INTERNAL_SERVER_ERROR"),
+        b": ping\r\n\r\n"
+        + sent("SNAPSHOT", node("root", phase="RUNNING"), cursor="c1")
+        + b"event: next\r\nda",
+        sent("SNAPSHOT", node("a"), cursor="c2") + sent("SYNCED", cursor="c3") + COMPLETE,
+        sent("CHANGE", node("a", phase="FAILED", revision=2), cursor="c4"),
+        502,
+        sent("CHANGE", node("root", phase="SUCCEEDED", revision=3), cursor="c5") + COMPLETE,
+    )
+    code, said, notes = await watch(script)
+    assert script.afters == [None, None, None, "c1", "c3", "c4", "c4"]
+    assert code == 0
+    assert [line.split("  ")[1:3] for line in said.splitlines()[1:-1]] == [
+        ["a", "FAILED"],
+        ["root", "SUCCEEDED"],
+    ]
+    assert said.splitlines()[-1].endswith("2 of 2 ended (1 failed, 1 succeeded)")
+    assert notes.splitlines()[0].startswith("No server at http://127.0.0.1:")
+    assert "Connection lost, trying again … (the server ended the stream)" in notes
+
+
+async def test_a_sign_of_life_is_enough_to_be_connected_again(impatient: None) -> None:
+    script = Script(
+        sent("SNAPSHOT", node("root", phase="RUNNING")) + sent("SYNCED", cursor="c1"),
+        503,
+        b": ping\r\n\r\n",
+        sent("CHANGE", node("root", phase="SUCCEEDED", revision=2), cursor="c2") + COMPLETE,
+    )
+    code, _, notes = await watch(script)
+    assert code == 0
+    assert script.afters == [None, "c1", "c1", "c1"]
+    # The second time it is lost anew.
+    assert notes.splitlines() == ["Connection lost, trying again … (the stream was cut off)"] * 2
+
+
+async def test_after_resync_only_what_is_new_is_said(impatient: None) -> None:
+    root, failed = node("root", phase="RUNNING"), node("b", phase="FAILED", revision=4)
+    script = Script(
+        sent("SNAPSHOT", root, node("a"), failed) + sent("SYNCED", cursor="c1"),
+        sent("RESYNC", cursor="c2")
+        + sent("SNAPSHOT", root, node("a", phase="RUNNING", revision=2), failed)
+        + sent("SYNCED")
+        + sent("CHANGE", node("root", phase="FAILED", revision=9))
+        + COMPLETE,
+    )
+    code, said, _ = await watch(script)
+    assert code == 1
+    changes = [line.split("  ")[1:3] for line in said.splitlines() if "  " in line]
+    assert changes == [["b", "FAILED"], ["a", "RUNNING"], ["root", "FAILED"]]
+
+
+async def test_on_a_terminal_the_tree_stays_at_its_last_state(impatient: None) -> None:
+    error = {"code": "OOM", "summary": "a line\u2028and another"}
+    script = Script(
+        sent("SNAPSHOT", node("root", phase="RUNNING"), node("a")) + sent("SYNCED"),
+        sent("CHANGE", node("a", phase="FAILED", revision=2, error=error))
+        + sent("CHANGE", node("root", phase="FAILED", revision=3))
+        + COMPLETE,
+    )
+    code, said, notes = await watch(script, terminal=True)
+    assert (code, notes) == (1, "")
+    *_, last = said.split(NAME)
+    assert "FAILED" in last
+    assert "OOM: a line and another" in last
+    assert "2 of 2 ended" in last
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (refused("BAD_USER_INPUT"), "no such luck"),
+        (404, "is no GraphQL server (it answered with status 404)"),
+    ],
+)
+async def test_a_refusal_ends_it_with_what_the_server_said(answer: bytes | int, words: str) -> None:
+    with pytest.raises(ApiError) as caught:
+        await watch(Script(answer))
+    assert words in str(caught.value)
+
+
+async def test_without_waiting_a_server_that_is_away_at_the_start_ends_it() -> None:
+    with pytest.raises(ServerAway, match="no server answers at .* \\(status 503\\)"):
+        await watch(Script(503), wait=False)
+
+
+def test_the_run_is_named_by_a_path_or_part_by_part() -> None:
+    assert run_identifier("a/b/c/d", None, None, None) == RunIdentifier("a", "b", "c/d")
+    assert run_identifier(None, "a/b", "c", "d") == RunIdentifier("a/b", "c", "d")
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        ("a/b", None, None, None),
+        ("a//c", None, None, None),
+        ("a/b/c", "a", None, None),
+        (None, "a", "b", None),
+        (None, None, None, None),
+    ],
+)
+def test_half_a_name_or_two_are_refused(named: tuple[str | None, str | None, str | None, str | None]) -> None:
+    with pytest.raises(ValueError):
+        run_identifier(*named)
+
+
+# The real server, as a process that can be killed.
+
+
+async def prepare(url: str) -> None:
+    await migrate(url)
+    async with open_repository(url) as repository:
+        await make_run(repository, RUN, a="a0", b="a0")
+
+
+class Servers:
+    """One server at a time, always on the same port and the same database."""
+
+    def __init__(self, folder: Path) -> None:
+        self._environment = {**os.environ, "RUNGRAPH_DATABASE_URL": f"sqlite:///{folder / 'watched.db'}"}
+        self._port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = f"http://127.0.0.1:{self._port}"
+        wait_for(prepare(self._environment["RUNGRAPH_DATABASE_URL"]))
+
+    def start(self) -> None:
+        command = [*RUNGRAPH, "serve", "--port", str(self._port)]
+        self._process = subprocess.Popen(
+            command, env=self._environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        until(self._answers, "the server did not start")
+
+    def _answers(self) -> bool:
+        try:
+            return httpx2.get(f"{self.url}/readyz", timeout=2).status_code == 200
+        except httpx2.TransportError:
+            return False
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(SECONDS)
+            self._process = None
+
+    def report(self, name: str, phase: str) -> None:
+        action_id = {"project": RUN.project, "domain": RUN.domain, "runName": RUN.name, "name": name}
+        asked = {
+            "query": "mutation($i: UpdateActionPhaseInput!) { updateActionPhase(input: $i) { applied } }",
+            "variables": {"i": {"id": action_id, "phase": phase, "attempts": 1}},
+        }
+        answer = httpx2.post(f"{self.url}/graphql", json=asked, timeout=SECONDS).json()
+        assert answer["data"]["updateActionPhase"]["applied"]
+
+
+def until(done: Callable[[], bool], problem: str) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not done():
+        assert time.monotonic() < deadline, problem
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Servers]:
+    servers = Servers(tmp_path)
+    try:
+        yield servers
+    finally:
+        servers.kill()
+
+
+@contextmanager
+def watcher(name: str, url: str, **rest: Any) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen([*RUNGRAPH, "watch", name, "--url", url], text=True, **rest) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+class Lines:
+    """The lines that a process writes, each waited for."""
+
+    def __init__(self, stream: Any) -> None:
+        self._lines: queue.Queue[str] = queue.Queue()
+        self._reading = threading.Thread(target=self._read, args=(stream,), daemon=True)
+        self._reading.start()
+
+    def _read(self, stream: Any) -> None:
+        for line in stream:
+            self._lines.put(line.rstrip("\n"))
+
+    def next(self) -> str:
+        return self._lines.get(timeout=SECONDS)
+
+    def rest(self) -> list[str]:
+        self._reading.join(SECONDS)
+        return list(self._lines.queue)
+
+
+def test_a_run_is_followed_through_the_death_of_the_server(server: Servers) -> None:
+    with watcher(NAME, server.url, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        said, noted = Lines(process.stdout), Lines(process.stderr)
+        assert noted.next().startswith(f"No server at {server.url}/graphql yet, trying again")
+        server.start()
+        assert said.next().startswith(f"{NAME}: QUEUED after ")
+        server.report("a", "RUNNING")
+        assert said.next().endswith("  a  RUNNING  attempt 1")
+        server.kill()
+        assert noted.next().startswith("Connection lost, trying again")
+        server.start()
+        for name, phase in (("a", "SUCCEEDED"), ("b", "FAILED"), ("a0", "SUCCEEDED")):
+            server.report(name, phase)
+        assert process.wait(SECONDS) == 0
+        *changes, last = said.rest()
+        named = {tuple(line.split("  ")[1:3]) for line in changes}
+        assert named == {("a", "SUCCEEDED"), ("b", "FAILED"), ("a0", "SUCCEEDED")}
+        assert len(changes) == 3
+        assert last.endswith("3 of 3 ended (1 failed, 2 succeeded)")
+        assert noted.rest() == []
+
+
+def test_ctrl_c_ends_it_quietly_and_a_run_that_is_not_there_in_one_line(server: Servers) -> None:
+    server.start()
+    with watcher(
+        "etl/production/none", server.url, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        said, noted = process.communicate(timeout=SECONDS)
+        assert (process.returncode, said) == (2, "")
+        assert noted == "rungraph: there is no run etl/production/none\n"
+    outer, inner = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80", "LINES": "24"}
+    with watcher(NAME, server.url, stdout=inner, stderr=inner, env=environment) as process:
+        os.close(inner)
+        seen = read_until(outer, lambda text: "○ a " in text)
+        assert "0 of 3 ended" in seen
+        server.report("a", "RUNNING")
+        read_until(outer, lambda text: "● a " in text)
+        process.send_signal(signal.SIGINT)
+        rest = read_until(outer, lambda text: False)
+        assert process.wait(SECONDS) == 130
+    os.close(outer)
+    assert "\x1b[?25h" in rest  # the cursor is back
+    assert "Traceback" not in rest
+    assert "Aborted" not in rest
+
+
+def read_until(terminal: int, seen: Callable[[str], bool]) -> str:
+    """What a terminal shows, without colours, until something is seen or its program has ended."""
+    shown, deadline = b"", time.monotonic() + SECONDS
+    while True:
+        text = re.sub(r"\x1b\[[0-9;]*m", "", shown.decode(errors="replace"))
+        if seen(text):
+            return text
+        assert time.monotonic() < deadline, text
+        if select.select([terminal], [], [], 1)[0]:
+            try:
+                shown += os.read(terminal, 65536)
+            except OSError:  # so ends a terminal that nobody holds any more
+                return text

@@ -1,0 +1,385 @@
+"""The log: one line an entry, for people or for machines, and nothing secret in it."""
+
+import asyncio
+import json
+import logging
+import os
+import pty
+import subprocess
+import sys
+import warnings
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+import sqlalchemy
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.applications import Starlette
+
+import repo
+from graph.app import create_app
+from graph.observability import telemetry
+from graph.observability.logs import configure_logs, flush_logs
+from graph.settings import Settings
+from repo import ActionRepo
+from tests.support.client import GraphQLClient
+from tests.support.serving import serving
+from tests.support.sockets import connected
+from tests.support.toy import toy_app
+
+CANARY = "".join(("can", "ary"))  # a traceback shows lines of source text
+
+Said = Callable[[], list[dict[str, Any]]]
+
+SAY = """
+import logging, sys, warnings
+import structlog
+from graph.observability.logs import configure_logs
+configure_logs(*sys.argv[1:])
+log = structlog.get_logger()
+"""
+EVERYTHING = """
+log.info("ours", half="\\ud800", large=2**70, unknown=object())
+log.debug("too little")
+logging.getLogger("some.library").warning("of a %s", "library")
+logging.getLogger("some.library").info("too little")
+logging.getLogger("some.library").warning("wrong %d", "arguments")
+warnings.warn("careful")
+raise ValueError("the end")
+"""
+
+
+def said_by(code: str, *how: str) -> list[str]:
+    """The lines that a program logs."""
+    command = [sys.executable, "-c", SAY + code, *how]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60).stderr.splitlines()
+
+
+def test_every_line_is_json_whoever_logs() -> None:
+    lines = [json.loads(line) for line in said_by(EVERYTHING, "info", "json")]
+    assert [line["event"].partition(":")[0] for line in lines] == [
+        "ours",
+        "of a library",
+        "wrong %d",
+        "<string>",  # the warning, which begins with its place
+        "ended by an error",
+    ]
+    assert [line["level"] for line in lines] == ["info", "warning", "warning", "warning", "critical"]
+    assert lines[1]["logger"] == "some.library"
+    assert lines[4]["exception"].endswith("ValueError: the end")
+    assert all(line["timestamp"].endswith("Z") for line in lines)
+
+
+def test_what_is_in_every_line_is_in_those_of_libraries_too() -> None:
+    code = "configure_logs('info', 'json', worker=7); log.info('a'); logging.error('b')"
+    lines = [json.loads(line) for line in said_by(code, "info", "json")]
+    assert [line["worker"] for line in lines] == [7, 7]
+
+
+def test_lines_are_text_on_a_terminal_and_json_elsewhere() -> None:
+    (line,) = said_by("log.info('hello', who='you')", "info", "auto")
+    assert json.loads(line)["who"] == "you"
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-c", SAY + "log.info('hello', who='you')", "info", "auto"]
+    subprocess.run(command, stderr=theirs, check=True, timeout=60)
+    on_the_terminal = os.read(ours, 10_000).decode()
+    os.close(ours)
+    os.close(theirs)
+    assert "hello" in on_the_terminal
+    assert "{" not in on_the_terminal
+
+
+def test_no_value_breaks_a_line_or_gives_a_terminal_orders() -> None:
+    code = "log.info('a', b='c\\nd\\x1b[2J'); logging.error('e\\x1b[2J\\nf')"
+    for how in ("text", "json"):
+        lines = said_by(code, "info", how)
+        assert len(lines) == 2
+        assert not any("\x1b[2J" in line for line in lines)
+
+
+@pytest.fixture
+def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Said]:
+    """What was logged since the last time, here and by the servers of this process."""
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    with warnings.catch_warnings(), (tmp_path / "log").open("w") as log, (tmp_path / "log").open() as lines:
+        monkeypatch.setattr(sys, "stderr", log)
+        configure_logs("info", "json")
+        # Loggers of modules live on, and must not keep this file.
+        structlog.configure(cache_logger_on_first_use=False)
+
+        def said() -> list[dict[str, Any]]:
+            flush_logs()
+            return [json.loads(line) for line in lines]
+
+        try:
+            yield said
+        finally:
+            structlog.reset_defaults()
+            logging.captureWarnings(False)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "invalid literal for int() with base 10: 'canary'",
+        'he said "it\'s canary" and left',
+        "first\nDETAIL: Key (name)=(canary) already exists.",
+        "invalid input for query argument $1: datetime.canary(1) (expected str)",
+        "no such server: postgresql://user:canary@host/name",
+        "GET https://host.example/path?token=canary failed",
+    ],
+)
+def test_the_text_of_an_exception_tells_no_values(said: Said, text: str) -> None:
+    log = structlog.get_logger()
+    try:
+        try:
+            raise KeyError("canary")
+        except KeyError:
+            raise ExceptionGroup("several", [ValueError(text)]) from None
+    except ExceptionGroup as error:
+        log.error("broken", exc_info=error)
+        log.error("broken", reason=f"ValueError: {error.exceptions[0]}")
+    first, second = said()
+    assert "ValueError: " in first["exception"]
+    assert "test_logs.py" in first["exception"]
+    assert second["reason"].startswith("ValueError: ")
+    assert "canary" not in str([first, second])
+
+
+def test_an_error_of_the_system_says_which_address_or_file(said: Said) -> None:
+    reason = "ConnectionRefusedError: [Errno 111] Connect call failed ('192.0.2.1', 5432)"
+    structlog.get_logger().warning("lost", reason=reason)
+    (line,) = said()
+    assert line["reason"] == reason
+
+
+async def test_an_error_of_a_database_tells_nothing_that_was_stored_or_asked(
+    repository: ActionRepo, said: Said
+) -> None:
+    async def twice(connection: AsyncConnection) -> None:
+        await connection.execute(sqlalchemy.text("CREATE TEMPORARY TABLE once (name TEXT PRIMARY KEY)"))
+        for _ in range(2):
+            await connection.execute(sqlalchemy.text("INSERT INTO once VALUES (:name)"), {"name": CANARY})
+
+    async def misplaced(connection: AsyncConnection) -> None:
+        await connection.execute(sqlalchemy.text("SELECT * FROM nowhere WHERE a = :b"), {"b": CANARY})
+
+    for work in (twice, misplaced):
+        with pytest.raises(sqlalchemy.exc.DBAPIError) as caught:
+            await repository._database.write(work)
+        structlog.get_logger().error("broken", exc_info=caught.value)
+        (line,) = said()
+        assert "Error" in line["exception"]
+        assert "canary" not in str(line)
+
+
+@pytest.fixture
+async def broken(app: Starlette) -> AsyncIterator[GraphQLClient]:
+    """A client of an application whose database has lost a table."""
+    async with (
+        app.router.lifespan_context(app),
+        GraphQLClient(transport=httpx2.ASGITransport(app), base_url="http://localhost") as client,
+    ):
+        await lose_a_table(app.state.repository)
+        yield client
+
+
+async def lose_a_table(repository: ActionRepo) -> None:
+    async def rename(connection: AsyncConnection) -> None:
+        await connection.execute(sqlalchemy.text("ALTER TABLE actions RENAME TO elsewhere"))
+
+    await repository._database.write(rename)
+
+
+SEARCH = 'query Search { runs(filter: {search: "canary"}) { nodes { name } } }'
+
+
+async def test_an_unexpected_error_and_its_operation_have_the_id_of_the_request(
+    broken: GraphQLClient, said: Said
+) -> None:
+    response = await broken.post("/graphql", json={"query": SEARCH}, headers={"X-Request-ID": "abc-1"})
+    assert response.headers["x-request-id"] == "abc-1"
+    unexpected, operation = said()
+    assert unexpected["event"] == "unexpected error"
+    assert unexpected["error_id"] == response.json()["errors"][0]["extensions"]["id"]
+    assert "repo/sql/database.py" in unexpected["exception"]
+    assert operation["level"] == "warning"
+    assert operation["duration_ms"] > 0
+    del operation["timestamp"], operation["duration_ms"]
+    assert operation == {
+        "level": "warning",
+        "event": "operation",
+        "transport": "http",
+        "outcome": "error",
+        "caller": "anonymous",
+        "type": "query",
+        "field": "runs",
+        "name": "Search",
+        "errors": ["INTERNAL_SERVER_ERROR"],
+        "status": 200,
+        "request_id": "abc-1",
+    }
+    assert unexpected["request_id"] == "abc-1"
+    assert "canary" not in str([unexpected, operation])
+
+
+@pytest.mark.parametrize("given", [None, "", "a b", "x" * 129, "a\u00e4", "<script>"])
+async def test_a_request_without_a_sane_id_gets_one(client: GraphQLClient, given: str | None) -> None:
+    headers = {} if given is None else {b"X-Request-ID": given.encode()}
+    ids = set()
+    for _ in range(2):
+        response = await client.post("/graphql", json={"query": "{ __typename }"}, headers=headers)
+        ids.add(response.headers["x-request-id"])
+    assert len(ids) == 2
+    assert all(len(one) == 32 and one.isalnum() for one in ids)
+
+
+async def test_a_refused_request_has_an_id_too(client: GraphQLClient) -> None:
+    response = await client.post("/graphql", content="{", headers={"X-Request-ID": "abc"})
+    assert response.status_code >= 400
+    assert response.headers["x-request-id"] == "abc"
+
+
+async def test_the_one_reader_of_changes_does_not_log_as_the_request_that_started_it(
+    repository: ActionRepo, said: Said
+) -> None:
+    async def first() -> None:
+        structlog.contextvars.bind_contextvars(request_id="first")
+        async for frame in repository.watch_all_run_updates():
+            if frame.kind is repo.FrameKind.SYNCED:
+                await lose_a_table(repository)
+
+    watching = asyncio.create_task(first())
+    lines: list[dict[str, Any]] = []
+    async with asyncio.timeout(20):
+        while not lines:
+            await asyncio.sleep(0.05)
+            lines = [line for line in said() if line["event"] == "cannot read changes"]
+    watching.cancel()
+    assert "request_id" not in lines[0]
+
+
+@pytest.fixture
+def toy() -> Iterator[tuple[telemetry.Telemetry, str]]:
+    """The address of the toy, and what its server tells."""
+    app = toy_app()
+    endpoint = app.routes[0].endpoint  # type: ignore[attr-defined]
+    with serving(app) as address:
+        yield endpoint.telemetry, f"{address}/graphql"
+
+
+Toy = tuple[telemetry.Telemetry, str]
+EVENTS = {"Accept": "text/event-stream"}
+
+
+async def operations_of(said: Said, count: int) -> list[dict[str, Any]]:
+    """So many lines of operations, once they are there; the server runs in another thread."""
+    lines: list[dict[str, Any]] = []
+    async with asyncio.timeout(10):
+        while len(lines) < count:
+            await asyncio.sleep(0.02)
+            lines += [line for line in said() if line["event"] == "operation"]
+    return lines
+
+
+async def ask_for_everything(url: str) -> None:
+    """A query, a stream of events, and two operations of a websocket; the last ones are broken off."""
+    async with httpx2.AsyncClient() as client:
+        await client.post(url, json={"query": "query Greeting { hello }"})
+        await client.post(url, json={"query": "subscription { count(to: 2) }"}, headers=EVENTS)
+    async with connected(url) as socket:
+        await socket.subscribe("1", "mutation { touch }")
+        assert await socket.data("1")
+        await socket.completes("1")
+        await socket.subscribe("2", "subscription Rest { quiet }")
+        assert await socket.data("2") == 0
+
+
+async def test_every_operation_has_a_line_where_all_are_wanted(toy: Toy, said: Said) -> None:
+    told, url = toy
+    told.logged = "all"
+    await ask_for_everything(url)
+    lines = await operations_of(said, 4)
+    shown = ("transport", "type", "field", "name", "outcome", "status")
+    assert [tuple(line.get(key) for key in shown) for line in lines] == [
+        ("http", "query", "hello", "Greeting", "ok", 200),
+        ("sse", "subscription", "count", None, "ok", 200),
+        ("websocket", "mutation", "touch", None, "ok", None),
+        ("websocket", "subscription", "quiet", "Rest", "ok", None),
+    ]
+    assert {line["caller"] for line in lines} == {"anonymous"}
+    ids = [line["request_id"] for line in lines]
+    assert ids[2] == ids[3]  # of one connection
+    assert len(set(ids)) == 3
+
+
+async def test_what_failed_has_a_line_and_what_a_client_did_wrong_has_none(
+    toy: Toy, said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, url = toy
+    monkeypatch.setattr(telemetry, "_SLOW", 1000.0)
+    await ask_for_everything(url)
+    async with httpx2.AsyncClient() as client:
+        for query in ("{ refusing }", "{ nope }", "{ missing }"):
+            await client.post(url, json={"query": query})
+    async with connected(url) as socket:
+        await socket.subscribe("1", "{ missing }")
+        assert (await socket.next())["payload"]["errors"]
+        await socket.completes("1")
+    lines = await operations_of(said, 2)
+    assert [(line["transport"], line["field"]) for line in lines] == [
+        ("http", "missing"),
+        ("websocket", "missing"),
+    ]
+    assert [line["level"] for line in lines] == ["warning", "warning"]
+
+
+async def test_what_is_slow_has_a_line_but_no_subscription_is(
+    toy: Toy, said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, url = toy
+    monkeypatch.setattr(telemetry, "_SLOW", 0.0)
+    await ask_for_everything(url)
+    lines = await operations_of(said, 2)
+    assert [line["field"] for line in lines] == ["hello", "touch"]
+
+
+async def test_no_operation_has_a_line_where_none_is_wanted(toy: Toy, said: Said) -> None:
+    told, url = toy
+    told.logged = "none"
+    async with httpx2.AsyncClient() as client:
+        await client.post(url, json={"query": "{ missing }"})
+    assert [line["event"] for line in said()] == ["unexpected error"]
+
+
+async def test_a_line_holds_the_name_of_an_operation_and_nothing_else_of_its_document(
+    toy: Toy, said: Said
+) -> None:
+    told, url = toy
+    told.logged = "all"
+    long = "N" * 2000
+    async with httpx2.AsyncClient() as client:
+        await client.post(url, json={"query": f'query {long} {{ hello(name: "canary") }}'})
+        await client.post(
+            url,
+            json={
+                "query": "query Greeting($name: String!) { canary: hello(name: $name) # canary\n }",
+                "variables": {"name": "canary"},
+            },
+        )
+        await client.post(url, json={"query": "query A { hello }", "operationName": "canary \x1b[2J"})
+        await client.post(url, json={"query": "canary"})
+        await client.get(url, params={"query": "{ canary }"})
+        await client.post(url, content="canary")
+    lines = await operations_of(said, 6)
+    assert [line.get("name") for line in lines] == ["N" * 100, "Greeting", None, None, None, None]
+    assert "canary" not in str(lines)
+
+
+def test_the_settings_say_which_operations_have_a_line() -> None:
+    app = create_app(Settings(log_operations="none"))
+    endpoint = next(route.endpoint for route in app.routes if getattr(route, "path", "") == "/graphql")  # type: ignore[attr-defined]
+    assert endpoint.telemetry.logged == "none"

@@ -1,0 +1,124 @@
+"""Errors in lists: the line that says most, and a message of a length that the client asks for."""
+
+import textwrap
+from typing import Any
+
+import pytest
+
+from graph.auth.caller import ANYBODY
+from graph.context import Context
+from graph.execution import Engine
+from graph.limits.documents import Limits
+from graph.schema.build import build_schema
+from repo import ActionError, ActionPhase, ActionRepo, ErrorKind, Rows
+from tests.support.client import GraphQLClient
+from tests.support.making import action, event, make_run
+
+SCHEMA = build_schema(Limits(depth=30, aliases=1000, tokens=20000, cost=10**30, page=1000))
+
+PYTHON = """The task failed.
+Traceback (most recent call last):
+  File "/app/load.py", line 3, in <module>
+    load(rows)
+KeyError: 'region'
+
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+  File "/app/load.py", line 5, in <module>
+    raise LoadError("row 17") from None
+app.LoadError: row 17
+has no region
+"""
+GROUP = """\
+  + Exception Group Traceback (most recent call last):
+  |   File "/app/load.py", line 9, in <module>
+  |     raise ExceptionGroup("two shards failed", errors)
+  | ExceptionGroup: two shards failed (2 sub-exceptions)
+  +-+---------------- 1 ----------------
+    | Traceback (most recent call last):
+    |   File "/app/load.py", line 3, in load
+    | KeyError: 'region'
+    +---------------- 2 ----------------
+    | ValueError: row 17
+    +------------------------------------
+"""
+JAVA = "\njava.lang.IllegalStateException: row 17\r\n\tat app.Load.main(Load.java:3)\nCaused by: x\n"
+
+
+async def fail(repository: ActionRepo, message: str) -> None:
+    await make_run(repository)
+    error = ActionError(ErrorKind.USER, message, "E1")
+    await repository.insert_events([event(phase=ActionPhase.FAILED, error=error)])
+    await repository.update_action_phase(action(), ActionPhase.FAILED, 1)
+
+
+@pytest.mark.parametrize(
+    ("message", "summary"),
+    [
+        ("row 17", "row 17"),
+        ("", ""),
+        (" \n \n", ""),
+        ("  first \n second", "first"),
+        (JAVA, "java.lang.IllegalStateException: row 17"),
+        (PYTHON, "app.LoadError: row 17"),
+        (textwrap.indent(PYTHON, "    "), "app.LoadError: row 17"),
+        (GROUP, "ExceptionGroup: two shards failed (2 sub-exceptions)"),
+        # The end of a traceback is missing: nothing in it tells more than the beginning.
+        (PYTHON[: PYTHON.index("KeyError")], "The task failed."),
+        ("é" * 300, "é" * 300),
+        ("é" * 301, "é" * 299 + "…"),
+        ("x" * 100_000 + "\nlast", "x" * 299 + "…"),
+    ],
+)
+async def test_the_summary_of_an_error_is_the_line_that_says_most(
+    client: GraphQLClient, repository: ActionRepo, message: str, summary: str
+) -> None:
+    await fail(repository, message)
+    body = await client.execute("{ runs { nodes { error { summary message } } } }")
+    assert body == {"data": {"runs": {"nodes": [{"error": {"summary": summary, "message": message}}]}}}
+
+
+@pytest.mark.parametrize(
+    ("most", "found"),
+    [(1, "…"), (4, "abc…"), (9, "abc … xyz"), (10, "abcd … xyz"), (25, "abcdefghijk … pqrstuvwxyz")]
+    + [(26, "abcdefghijklmnopqrstuvwxyz"), (2**31 - 1, "abcdefghijklmnopqrstuvwxyz")],
+)
+async def test_a_message_is_cut_to_the_length_that_is_asked_for(
+    client: GraphQLClient, repository: ActionRepo, most: int, found: str
+) -> None:
+    await fail(repository, "abcdefghijklmnopqrstuvwxyz")
+    literal = await client.execute(f"{{ runs {{ nodes {{ error {{ message(maxLength: {most}) }} }} }} }}")
+    variable = await client.execute(
+        "query ($most: Int) { runs { nodes { error { message(maxLength: $most) } } } }", {"most": most}
+    )
+    assert literal == variable == {"data": {"runs": {"nodes": [{"error": {"message": found}}]}}}
+    assert len(found) <= most
+
+
+@pytest.mark.parametrize("most", [0, -1])
+async def test_a_length_that_no_message_can_have_is_refused(
+    client: GraphQLClient, repository: ActionRepo, most: int
+) -> None:
+    await fail(repository, "no")
+    body = await client.execute(f"{{ runs {{ nodes {{ error {{ message(maxLength: {most}) }} }} }} }}")
+    assert body["errors"][0]["message"] == f"maxLength must be at least 1, not {most}"
+    assert body["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+
+
+async def test_a_list_with_short_errors_is_made_of_rows_without_objects(repository: ActionRepo) -> None:
+    await fail(repository, PYTHON)
+    pages: list[Any] = []
+
+    class Noting:
+        async def list_runs(self, *given: Any, **options: Any) -> Any:
+            pages.append(await repository.list_runs(*given, **options))
+            return pages[-1]
+
+    context = Context(Noting(), ANYBODY, 1000)  # type: ignore[arg-type]
+    query = "{ runs { nodes { error { code summary message(maxLength: 20) } } } }"
+    answer = await Engine(SCHEMA).answer(query, None, None, context)
+    assert b'"code":"E1","summary":"app.LoadError: row 17"' in answer.body
+    (page,) = pages
+    assert isinstance(page.items, Rows)
+    assert page.items.untouched is not None

@@ -1,0 +1,290 @@
+"""Subscriptions that ask the same: one source for all, and each gets what it would get alone."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from typing import Any
+
+import httpx2
+import pytest
+from graphql import OperationDefinitionNode, parse
+from starlette.applications import Starlette
+
+from graph.auth.caller import ANYBODY
+from graph.context import Context
+from graph.execution import Engine
+from graph.limits.documents import Limits
+from graph.schema.build import build_schema
+from graph.transport import shared_subscriptions as live_module
+from graph.transport.http import GraphQLEndpoint
+from graph.transport.shared_subscriptions import Ask, Live
+from repo import Access, ActionPhase, ActionRepo, Grant, Role
+from tests.support.making import (
+    RUN,
+    action,
+    event,
+    make_run,
+    new,
+)
+from tests.support.serving import serving
+from tests.support.sockets import Socket, connected
+
+SECONDS = 20
+RUN_ID = '{project: "etl", domain: "production", name: "nightly-1"}'
+ACTIONS = f"""subscription ($after: String) {{
+  actions(run: {RUN_ID}, after: $after) {{ kind cursor removed actions {{ name phase revision }} }}
+}}"""
+EVENTS = f"""subscription ($after: String) {{
+  events(run: {RUN_ID}, after: $after) {{ kind cursor events {{ version }} }}
+}}"""
+
+
+@pytest.fixture
+async def address(app: Starlette) -> AsyncIterator[str]:
+    """Where the application serves, on an event loop of its own."""
+    with serving(app) as address:
+        yield f"{address}/graphql"
+
+
+def live_of(app: Starlette) -> Live:
+    """What shares the subscriptions of the application."""
+    endpoints = [getattr(route, "endpoint", None) for route in app.routes]
+    return next(endpoint.live for endpoint in endpoints if isinstance(endpoint, GraphQLEndpoint))
+
+
+async def until(what: Callable[[], bool]) -> None:
+    """Return when it has become true."""
+    async with asyncio.timeout(SECONDS):
+        while not what():  # noqa: ASYNC110 - it is another thread's
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def subscribed(url: str, query: str, count: int, **variables: object) -> AsyncIterator[list[Socket]]:
+    """So many sockets with the same subscription, behind its SYNCED where there is one."""
+    async with AsyncExitStack() as stack:
+        sockets = [await stack.enter_async_context(connected(url)) for _ in range(count)]
+        for number, socket in enumerate(sockets):
+            await socket.subscribe(f"id-{number}", query, variables=variables)
+            while "after" not in variables and (await socket.data(f"id-{number}"))["kind"] != "SYNCED":
+                pass
+        yield sockets
+
+
+async def write(repository: ActionRepo, phase: ActionPhase) -> None:
+    assert await repository.update_action_phase(action(), phase, 1)
+
+
+async def test_those_who_ask_the_same_have_one_source_and_get_the_same(
+    app: Starlette, address: str, repository: ActionRepo
+) -> None:
+    await make_run(repository)
+    live, figures = live_of(app), app.state.repository.watch_figures
+    async with subscribed(address, ACTIONS, 10) as sockets:
+        await until(lambda: (live.operations, live.sources, figures().watches) == (10, 1, 1))
+        async with httpx2.AsyncClient() as client:
+            told = (await client.get(address.replace("graphql", "metrics"))).text
+        assert re.findall(r"^rungraph_(?:subscribers|watches) (\S+)$", told, re.M) == ["10.0", "1.0"]
+        for phase in (ActionPhase.RUNNING, ActionPhase.SUCCEEDED):
+            await write(repository, phase)
+            frames = [await socket.data(f"id-{number}") for number, socket in enumerate(sockets)]
+            assert frames == [frames[0]] * 10
+            assert frames[0]["actions"][0]["phase"] == phase.name
+    await until(lambda: (live.operations, live.sources, figures().watches) == (0, 0, 0))
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "subscription { runs { kind runs { phase } } }",
+        "subscription { ...all } fragment all on Subscription { runs { kind runs { phase } } }",
+        "subscription All { all: runs { kind runs { phase } } }",
+    ],
+)
+async def test_a_subscription_may_be_written_in_any_way(
+    app: Starlette, address: str, repository: ActionRepo, query: str
+) -> None:
+    await make_run(repository)
+    live = live_of(app)
+    async with subscribed(address, query, 2) as sockets:
+        await until(lambda: (live.operations, live.sources) == (2, 1))
+        await write(repository, ActionPhase.RUNNING)
+        for number, socket in enumerate(sockets):
+            assert (await socket.data(f"id-{number}"))["runs"] == [{"phase": "RUNNING"}]
+
+
+async def test_what_differs_is_not_shared_but_where_a_client_goes_on_from_does_not_matter(
+    app: Starlette, address: str, repository: ActionRepo
+) -> None:
+    await make_run(repository)
+    live = live_of(app)
+    async with subscribed(address, ACTIONS, 1) as (first,):
+        await write(repository, ActionPhase.INITIALIZING)
+        cursor = (await first.data("id-0"))["cursor"]
+        async with subscribed(address, ACTIONS, 2, after=cursor) as others:
+            await until(lambda: (live.operations, live.sources) == (3, 1))
+            async with subscribed(address, ACTIONS.replace("removed", ""), 1):
+                await until(lambda: (live.operations, live.sources) == (4, 2))
+            await write(repository, ActionPhase.RUNNING)
+            for socket in (first, *others):
+                number = 0 if socket is first else others.index(socket)
+                assert (await socket.data(f"id-{number}"))["actions"][0]["phase"] == "RUNNING"
+
+
+async def test_the_source_stays_when_the_first_who_came_leaves(
+    app: Starlette, address: str, repository: ActionRepo
+) -> None:
+    await make_run(repository)
+    live = live_of(app)
+    async with subscribed(address, ACTIONS, 2) as (first, second):
+        await until(lambda: live.sources == 1 and app.state.repository.watch_figures().watches == 1)
+        await first.send({"type": "complete", "id": "id-0"})
+        await until(lambda: live.operations == 1)
+        await write(repository, ActionPhase.RUNNING)
+        assert (await second.data("id-1"))["actions"][0]["phase"] == "RUNNING"
+
+
+@pytest.mark.parametrize("waiting", [1, 32])
+async def test_everybody_gets_every_event_once_also_those_who_fall_behind(
+    app: Starlette, address: str, repository: ActionRepo, monkeypatch: pytest.MonkeyPatch, waiting: int
+) -> None:
+    """With room for one frame, those who joined fall behind again and again, and catch up by themselves."""
+    monkeypatch.setattr(live_module, "_MOST_WAITING", waiting)
+    monkeypatch.setattr(live_module, "_BATCH", 0.0)
+    await make_run(repository)
+    count, viewers = 120, 8
+    seen: list[list[int]] = [[] for _ in range(viewers)]
+
+    async def read(number: int) -> None:
+        await asyncio.sleep(number * 0.03)
+        async with connected(address) as socket:
+            await socket.subscribe("1", EVENTS)
+            while len(seen[number]) < count:
+                seen[number] += [item["version"] for item in (await socket.data("1"))["events"]]
+
+    async def insert(start: int) -> None:
+        for version in range(start, count, 4):
+            await repository.insert_events([event(version=version)])
+
+    async with asyncio.timeout(SECONDS):
+        await asyncio.gather(*(read(number) for number in range(viewers)), *(insert(s) for s in range(4)))
+    assert all(sorted(versions) == list(range(count)) for versions in seen)
+
+
+async def test_who_joins_in_a_storm_ends_up_with_what_is_stored(
+    app: Starlette, address: str, repository: ActionRepo
+) -> None:
+    await make_run(repository)
+    held: list[dict[str, Any]] = [{} for _ in range(12)]
+
+    async def read(number: int) -> None:
+        await asyncio.sleep(number * 0.03)
+        async with connected(address) as socket:
+            await socket.subscribe("1", ACTIONS)
+            while held[number].get("a0", {}).get("phase") != "SUCCEEDED":
+                for row in (await socket.data("1"))["actions"]:
+                    before = held[number].get(row["name"], {"revision": 0})
+                    assert before["revision"] <= row["revision"], "older after newer"
+                    held[number][row["name"]] = row
+
+    async def storm(writer: int) -> None:
+        for turn in range(8):
+            name = f"w{writer}-{turn}"
+            await repository.create_action(new(name, "a0"))
+            for phase in (ActionPhase.RUNNING, ActionPhase.SUCCEEDED):
+                await repository.update_action_phase(action(name), phase, 1)
+
+    async with asyncio.timeout(SECONDS):
+        reading = [asyncio.create_task(read(number)) for number in range(len(held))]
+        await asyncio.gather(*(storm(writer) for writer in range(4)))
+        await write(repository, ActionPhase.SUCCEEDED)
+        await asyncio.gather(*reading)
+    stored = {
+        item.name: {"name": item.name, "phase": item.phase.name, "revision": item.revision}
+        for item in (await repository.list_actions(RUN)).items
+    }
+    assert held == [stored] * len(held)
+
+
+async def test_a_shared_stream_that_ends_ends_for_all(address: str, repository: ActionRepo) -> None:
+    await make_run(repository)
+    query = f"subscription {{ actions(run: {RUN_ID}, untilTerminal: true) {{ kind actions {{ phase }} }} }}"
+    async with subscribed(address, query, 3) as sockets:
+        await write(repository, ActionPhase.SUCCEEDED)
+        for number, socket in enumerate(sockets):
+            assert (await socket.data(f"id-{number}"))["actions"] == [{"phase": "SUCCEEDED"}]
+            await socket.completes(f"id-{number}")
+
+
+def test_who_may_do_something_else_has_another_source() -> None:
+    ask = Ask(ACTIONS, {"after": "1"}, None)
+    one, other = (Access(frozenset({Grant(Role.VIEWER, project)})) for project in ("one", "other"))
+    key = live_module._key
+    assert key(ask, one) != key(ask, other)
+    # Both see the same, but only one of them is told of aborts.
+    assert key(ask, one) != key(ask, Access(frozenset({Grant(Role.WRITER, "one")})))
+    assert key(ask, one) != key(Ask(ACTIONS, {"after": "2"}, None), one)
+    assert key(ask, one) != key(Ask(ACTIONS, {"after": "1"}, None, {"trace": 1}), one)
+    assert key(ask, one, "after") == key(Ask(ACTIONS, {"after": "2"}, None), one, "after")
+
+
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        (ACTIONS, "after"),
+        (ACTIONS.replace("$after", "$from"), "from"),
+        (ACTIONS.replace(", after: $after", ""), None),
+        (ACTIONS.replace("{ kind", "{ kind @skip(if: $after)"), None),
+    ],
+)
+def test_where_a_client_goes_on_from_is_known_by_its_variable(query: str, name: str | None) -> None:
+    document = parse(query)
+    (operation,) = document.definitions
+    assert isinstance(operation, OperationDefinitionNode)
+    assert live_module.after_variable(document, operation) == name
+
+
+async def test_who_leaves_at_any_moment_leaves_nothing_behind(
+    repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_module, "_LOOK", (0.002, 0.01))
+    await make_run(repository)
+    schema = build_schema(Limits(depth=15, aliases=100, tokens=4000, cost=250_000, page=1000))
+    live = Live(lambda result: str(result.data).encode(), Engine(schema).learned)
+    ask = Ask(ACTIONS, None, None)
+
+    async def context() -> Context:
+        return Context(repository, ANYBODY, 100)
+
+    async def execute(given: object) -> Any:
+        return await schema.stream(ask.query, variable_values=ask.variables, context_value=given)
+
+    async def read() -> None:
+        async with aclosing(live.pieces(ask, context, execute)) as pieces:
+            async for _ in pieces:
+                pass
+
+    before = asyncio.all_tasks()
+    async with asyncio.timeout(SECONDS):
+        for others in (0, 1):
+            staying = [asyncio.create_task(read()) for _ in range(others)]
+            while live.sources < others:  # noqa: ASYNC110 - it joins in its own time
+                await asyncio.sleep(0.01)
+            for turn in range(100):
+                leaving = asyncio.create_task(read())
+                # From the moment of joining on, turn by turn of the loop; and all along the way.
+                while turn % 3 and live.operations > others and live.sources == 0:  # noqa: ASYNC110
+                    await asyncio.sleep(0)
+                for _ in range(turn // 3):
+                    await asyncio.sleep(0 if turn % 3 == 1 else 0.0002)
+                leaving.cancel()
+                await asyncio.gather(leaving, return_exceptions=True)
+            for task in staying:
+                task.cancel()
+            await asyncio.gather(*staying, return_exceptions=True)
+            while live.operations or live.sources or repository.watch_figures().watches:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            while asyncio.all_tasks() != before:  # noqa: ASYNC110 - the reader of changes ends by itself
+                await asyncio.sleep(0.01)
+    assert repository.connections_in_use == 0

@@ -1,0 +1,69 @@
+"""Where people are led once they signed in: to pages of this server, and nowhere else."""
+
+from urllib.parse import urljoin
+
+import pytest
+
+from graph.web.page import PATHS
+from graph.web.return_urls import way_back
+
+HERE = "https://runs.example.com/team/rungraph/"
+
+EVIL = [
+    "//evil.example.com",
+    "///evil.example.com",
+    "/\\evil.example.com",
+    "\\\\evil.example.com",
+    "https://evil.example.com",
+    "https:evil.example.com",
+    "HTTPS:/evil.example.com",
+    "javascript:alert(1)",
+    "data:text/html,hello",
+    "/runs",
+    ".",
+    "..",
+    "../other",
+    "./../other",
+    "runs/../../other",
+    "runs/%2e%2e/%2e./other",
+    "runs/a\\..\\..\\other",
+    "runs/a b",
+    "runs\r\nSet-Cookie: a=b",
+    "runs\tx",
+    "runs@evil.example.com",
+    "runs.evil.example.com",
+    "login",
+    "logout",
+    "runs/é",
+    "runs/" + "a" * 1000,
+]
+FINE = [
+    "",
+    "?state=x",
+    "runs",
+    "runs?project=etl&phase=FAILED",
+    "runs/etl/production/nightly-1?tab=a%2Fb",
+    "runs/a~1b/..c/.d/e..",
+    "runs/%2Fa/%5Cb",
+    "tasks",
+    "aborts/",
+    "graphql?query={runs{totalCount}}",
+]
+
+
+@pytest.mark.parametrize("wanted", EVIL)
+def test_what_is_no_page_of_ours_leads_to_the_first_one(wanted: str) -> None:
+    assert way_back(wanted) == ""
+
+
+@pytest.mark.parametrize("wanted", FINE)
+@pytest.mark.parametrize("base", ["./", "../"])
+def test_a_page_of_ours_is_come_back_to(wanted: str, base: str) -> None:
+    assert way_back(wanted) == wanted
+    assert urljoin(f"{HERE}{'login/callback' if base == '../' else 'login'}", base + wanted) == HERE + wanted
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_every_page_can_be_come_back_to(path: str) -> None:
+    wanted = path.removeprefix("/").replace("{rest:path}", "etl/production/nightly-1")
+    assert way_back(wanted) == wanted

@@ -1,0 +1,541 @@
+"""The demo executor: the shapes it promises, how it honours aborts, and how it takes up what it left."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from io import StringIO
+from typing import Any
+
+import httpx2
+import pytest
+from rich.console import Console
+from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.applications import Starlette
+
+from graph.app import create_app
+from graph.settings import Settings
+from ingest.client import GraphQLClient as IngestClient
+from ingest.demo.executor import Demo, play_demo
+from ingest.demo.scenarios import ROOT, SCENARIOS, plan_scenario
+from ingest.executor import Executor
+from repo import ActionRepo
+from repo.domain.phases import ActionPhase
+from repo.tables import actions
+from tests.support.client import GraphQLClient
+from tests.support.proxy import proxied
+from tests.support.serving import serving
+
+SECONDS = 60
+
+RUNS = """query ($filter: RunFilter) {
+  runs(filter: $filter, first: 100) {
+    nodes {
+      project domain name phase source createdAt endedAt durationMs
+      labels { key value } trigger { name } createdBy { kind subject } abort { state attemptCount }
+      error { kind code message } task { version } functionName environmentName
+      rootAction { state }
+      actions(first: 1000) {
+        nodes {
+          name parentName dependencies type phase attempts cacheStatus state
+          task { version } functionName environmentName error { kind code message }
+          attemptHistory {
+            attempt phase outputs logs { uri } clusterEvents { reason } error { code }
+            phaseTransitions { phase }
+          }
+        }
+      }
+    }
+  }
+}"""
+
+
+class Recording(httpx2.AsyncBaseTransport):
+    """Passes requests on, and remembers what was asked."""
+
+    def __init__(self) -> None:
+        self._inner = httpx2.AsyncHTTPTransport()
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        body = json.loads(await request.aread())
+        self.asked.append((body["query"].split("(")[0].split()[1], body["variables"]))
+        return await self._inner.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    def count(self, operation: str) -> int:
+        return sum(name == operation for name, _ in self.asked)
+
+
+@pytest.fixture
+def app(database_url: str) -> Starlette:
+    """The application, of which everything about all runs may be asked at once."""
+    return create_app(Settings(database_url=database_url, max_query_cost=10**8))
+
+
+@pytest.fixture
+def url(app: Starlette) -> Iterator[str]:
+    """The address of the application: what is subscribed to does not end, as a transport within the
+    process would wait for."""
+    with serving(app) as address:
+        yield address
+
+
+@pytest.fixture
+async def client(url: str) -> AsyncIterator[GraphQLClient]:
+    async with GraphQLClient(base_url=url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def transport() -> Recording:
+    return Recording()
+
+
+@pytest.fixture
+async def executor(url: str, transport: Recording) -> AsyncIterator[Executor]:
+    """An executor of the running application."""
+    async with IngestClient(url, transport=transport) as opened:
+        yield Executor(opened)
+
+
+@pytest.fixture
+def told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server does not ask an executor again by itself, however long a machine stalls."""
+    monkeypatch.setattr("repo.aborts.leases.pause_after", lambda attempts: timedelta(hours=1))
+
+
+async def _runs(client: GraphQLClient, **filter_: Any) -> list[dict[str, Any]]:
+    body = await client.execute(RUNS, {"filter": filter_})
+    assert "errors" not in body, body
+    nodes: list[dict[str, Any]] = body["data"]["runs"]["nodes"]
+    return nodes
+
+
+def _scenario(run: dict[str, Any]) -> str:
+    labels: dict[str, str] = {label["key"]: label["value"] for label in run["labels"]}
+    return labels["scenario"]
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("seed", range(10))
+def test_every_plan_keeps_the_phase_rules_and_its_children_within_their_parents(
+    scenario: str, seed: int
+) -> None:
+    plan = plan_scenario(scenario, seed)
+    assert plan == plan_scenario(scenario, seed)
+    for action in plan.actions:
+        ranks = [step.rank for step in action.steps]
+        assert ranks == sorted(set(ranks))
+        offsets = [step.offset_ms for step in action.steps]
+        assert offsets == sorted(offsets)
+        assert action.steps[-1].phase.is_terminal
+        if action.parent_name is not None:
+            parent = plan.by_name[action.parent_name]
+            assert parent.steps[0].offset_ms <= offsets[0]
+            assert parent.steps[-1].offset_ms >= offsets[-1]
+        for name in action.dependencies:
+            assert plan.by_name[name].steps[-1].offset_ms <= offsets[0], "it waits until they have ended"
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_every_stage_of_a_scenario_but_the_first_waits_for_another(scenario: str) -> None:
+    first, *others = (action for action in plan_scenario(scenario, 1).actions if action.parent_name == ROOT)
+    assert first.dependencies == ()
+    assert others
+    assert all(stage.dependencies for stage in others)
+
+
+async def test_the_history_has_every_shape_that_the_demo_advertises(
+    client: GraphQLClient, executor: Executor
+) -> None:
+    said: list[str] = []
+    await Demo(executor, said.append, seed=1).write_past(len(SCENARIOS))
+    assert said == [f"writing {len(SCENARIOS)} finished runs of the last day"]
+    runs = {_scenario(run): run for run in await _runs(client, project="demo")}
+    assert set(runs) == set(SCENARIOS)
+    actions = [node for run in runs.values() for node in run["actions"]["nodes"]]
+    attempts = [attempt for node in actions for attempt in node["attemptHistory"]]
+
+    assert all(run["endedAt"] for run in runs.values())
+    assert {run["source"] for run in runs.values()} == {
+        "WEB",
+        "CLI",
+        "SCHEDULE_TRIGGER",
+        "TRACKED",
+        "ARTIFACT_TRIGGER",
+    }
+    assert {run["domain"] for run in runs.values()} == {"development", "production"}
+    assert {run["createdBy"]["kind"] for run in runs.values()} == {"USER", "APPLICATION"}
+    assert runs["daily_report"]["trigger"] == {"name": "daily_report-trigger"}
+    assert runs["daily_report"]["rootAction"]["state"] == "report published"
+    assert all(node["task"]["version"] and node["environmentName"] for node in actions)
+
+    below_root = {node["name"] for node in actions if node["parentName"] == "root"}
+    assert any(node["parentName"] in below_root for node in actions), "three levels"
+    assert len(runs["train_model"]["actions"]["nodes"]) > 200, "a few hundred actions"
+    assert {node["type"] for node in actions} == {"TASK", "TRACE", "CONDITION"}
+    assert {"HIT", "POPULATED"} <= {node["cacheStatus"] for node in actions}
+
+    waited_for = {node["name"]: node["dependencies"] for node in runs["daily_report"]["actions"]["nodes"]}
+    assert waited_for["join-tables"] == ["extract-customers", "extract-orders", "extract-returns"]
+    assert waited_for["render-csv"] == ["aggregate"]
+    assert waited_for["extract"] == []
+
+    retried = next(node for node in actions if node["attempts"] == 2 and node["phase"] == "SUCCEEDED")
+    assert [attempt["attempt"] for attempt in retried["attemptHistory"]] == [1, 2]
+    assert retried["attemptHistory"][0]["error"]["code"]
+    assert retried["error"] is None
+
+    failed = runs["load_orders"]
+    assert (failed["phase"], failed["error"]["kind"], failed["error"]["code"]) == (
+        "FAILED",
+        "USER",
+        "ChildFailed",
+    )
+    checked = next(node for node in failed["actions"]["nodes"] if node["name"] == "check-schema")
+    assert (checked["phase"], checked["attempts"], checked["error"]["code"]) == (
+        "FAILED",
+        3,
+        "SchemaMismatch",
+    )
+    phases = {node["phase"] for node in actions}
+    assert phases == {"SUCCEEDED", "FAILED", "ABORTED", "RECOVERED"}
+
+    approval = next(node for node in actions if node["name"] == "approve-release")
+    passed = [step["phase"] for step in approval["attemptHistory"][0]["phaseTransitions"]]
+    assert passed == ["QUEUED", "RUNNING", "PAUSED", "SUCCEEDED"]
+    assert approval["state"] == "approved"
+
+    assert any(attempt["phase"] == "TIMED_OUT" for attempt in attempts)
+    assert any(attempt["logs"] for attempt in attempts)
+    assert any(attempt["outputs"] for attempt in attempts)
+    reasons = {event["reason"] for attempt in attempts for event in attempt["clusterEvents"]}
+    assert {"Pulled", "FailedScheduling", "SchemaMismatch"} <= reasons
+
+
+async def test_history_is_written_only_up_to_the_number_that_is_wanted(
+    client: GraphQLClient, executor: Executor
+) -> None:
+    demo = Demo(executor, lambda text: None, seed=3)
+    await demo.write_past(3)
+    await demo.write_past(3)
+    assert len(await _runs(client)) == 3
+
+
+async def test_live_runs_end_as_the_history_does_and_the_demo_stops_at_its_limit(
+    client: GraphQLClient, executor: Executor
+) -> None:
+    demo = Demo(executor, lambda text: None, seed=1, speed=60)
+    async with asyncio.timeout(SECONDS):
+        await demo.keep_going(live=4, max_runs=len(SCENARIOS), forever=False)
+    runs = {_scenario(run): run["phase"] for run in await _runs(client)}
+    assert runs == dict.fromkeys(SCENARIOS, "SUCCEEDED") | {"load_orders": "FAILED"}
+
+
+@asynccontextmanager
+async def _playing(demo: Demo, limit: int) -> AsyncIterator[None]:
+    """The demo at work, as long as the block lasts."""
+    task = asyncio.create_task(demo.keep_going(live=limit, max_runs=limit, forever=False))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait_for(task, SECONDS)
+
+
+async def _until(
+    client: GraphQLClient, what: dict[str, Any], holds: Callable[[dict[str, Any]], bool] = bool
+) -> dict[str, Any]:
+    """The first run that matches, once there is one of which `holds` is true."""
+    async with asyncio.timeout(SECONDS):
+        while True:
+            for run in await _runs(client, **what):
+                if holds(run):
+                    return run
+            await asyncio.sleep(0.1)
+
+
+async def _until_true(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(SECONDS):
+        while True:
+            if holds():
+                return
+            await asyncio.sleep(0.05)
+
+
+def _running(run: dict[str, Any]) -> int:
+    return sum(node["phase"] == "RUNNING" for node in run["actions"]["nodes"])
+
+
+def _identifier(run: dict[str, Any]) -> dict[str, str]:
+    return {part: run[part] for part in ("project", "domain", "name")}
+
+
+async def test_an_approval_is_seen_paused_before_it_is_given(
+    client: GraphQLClient, executor: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.demo.executor.SCENARIOS", {"publish_dataset": SCENARIOS["publish_dataset"]})
+    # It waits for seconds on end: whoever looks now and then sees that also where the machine stalls.
+    async with _playing(Demo(executor, lambda text: None, seed=4, speed=10), 1):
+        run = await _until(client, {"hasPausedActions": True})
+        paused = next(node for node in run["actions"]["nodes"] if node["phase"] == "PAUSED")
+        assert (paused["name"], paused["type"]) == ("approve-release", "CONDITION")
+        assert paused["state"] == "waiting for approval"
+        await _until(client, {"phases": ["SUCCEEDED"]})
+
+
+ABORT_RUN = """mutation ($id: RunIdentifierInput!) {
+  abortRun(input: {id: $id, reason: "enough"}) { requested run { abort { state } } }
+}"""
+ABORT_ACTION = """mutation ($id: ActionIdentifierInput!) { abortAction(input: {id: $id}) { requested } }"""
+ACTION = """query ($id: ActionIdentifierInput!) {
+  action(id: $id) {
+    phase abort { state attemptCount reason }
+    attemptHistory { phase clusterEvents { reason message } error { code message } }
+  }
+}"""
+
+
+@pytest.mark.usefixtures("told_once")
+async def test_an_abort_stops_a_run_of_the_demo_with_everything_below_it(
+    client: GraphQLClient, executor: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.demo.executor.SCENARIOS", {"train_model": SCENARIOS["train_model"]})
+    async with _playing(Demo(executor, lambda text: None, seed=2, speed=4), 1):
+        run = await _until(client, {"phases": ["RUNNING"]}, lambda run: _running(run) > 10)
+        body = await client.execute(ABORT_RUN, {"id": _identifier(run)})
+        assert body["data"]["abortRun"] == {"requested": True, "run": {"abort": {"state": "REQUESTED"}}}
+        confirmed = {"state": "CONFIRMED", "attemptCount": 1}
+        run = await _until(client, {"phases": ["ABORTED"]}, lambda run: run["abort"] == confirmed)
+        phases = {node["phase"] for node in run["actions"]["nodes"]}
+        assert phases <= {"SUCCEEDED", "ABORTED"}
+        await asyncio.sleep(1)
+        later = await _until(client, {"phases": ["ABORTED"]})
+        assert later["actions"] == run["actions"], "nothing is reported of it any more"
+
+
+async def test_aborts_are_heard_of_by_one_subscription_and_nobody_polls(
+    client: GraphQLClient, executor: Executor, transport: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.demo.executor.SCENARIOS", {"train_model": SCENARIOS["train_model"]})
+    said: list[str] = []
+    async with _playing(Demo(executor, said.append, seed=2, speed=6), 2):
+        for _ in range(2):
+            run = await _until(client, {"phases": ["RUNNING"]}, lambda run: _running(run) > 5)
+            await client.execute(ABORT_RUN, {"id": _identifier(run)})
+        await _until_true(lambda: sum(text.endswith(": ABORTED") for text in said) == 2)
+    assert len(await _runs(client, phases=["ABORTED"], abortPending=False)) == 2
+    assert transport.count("ClearAbortRequest") == 2
+    assert transport.count("AbortRequests") == 1
+    assert ("AbortRequests", {"project": "demo", "after": None}) in transport.asked
+    assert transport.count("Aborts") == transport.count("MarkAbortAttempt") == 0
+
+
+async def test_an_abort_from_while_the_server_was_out_of_reach_is_honoured_behind_the_last_cursor(
+    client: GraphQLClient, url: str, transport: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.demo.executor.SCENARIOS", {"train_model": SCENARIOS["train_model"]})
+    said: list[str] = []
+    async with (
+        proxied(url) as proxy,
+        IngestClient(f"http://127.0.0.1:{proxy.port}", patience_s=SECONDS, transport=transport) as opened,
+        _playing(Demo(Executor(opened), said.append, seed=2, speed=4), 1),
+    ):
+        run = await _until(client, {"phases": ["RUNNING"]}, lambda run: _running(run) > 10)
+        proxy.refuse()
+        await client.execute(ABORT_RUN, {"id": _identifier(run)})
+        await _until_true(lambda: any("abort requests: Connection lost" in text for text in said))
+        assert (await _until(client, {"abortPending": True}))["phase"] == "ABORTED"
+        proxy.refuse(False)
+        await _until(client, {"abortPending": False}, lambda run: run["phase"] == "ABORTED")
+    afters = [variables["after"] for name, variables in transport.asked if name == "AbortRequests"]
+    assert afters[0] is None
+    assert len(afters) > 1
+    assert all(afters[1:])
+    assert "abort requests: they come again" in said
+
+
+async def _heard(
+    client: GraphQLClient, repository: ActionRepo, id_: dict[str, str], state: str
+) -> list[dict[str, Any]]:
+    """What an abort is said to be, each thing once, until it is in this state. Whenever the executor was told
+    in vain, it is told again."""
+
+    async def tell_again(connection: AsyncConnection) -> None:
+        waits = actions.c.abort_next_attempt_at.is_not(None)
+        await connection.execute(actions.update().where(waits).values(abort_next_attempt_at=None))
+
+    heard: list[dict[str, Any]] = []
+    async with asyncio.timeout(SECONDS):
+        while not heard or heard[-1]["state"] != state:
+            body = await client.execute(ACTION, {"id": id_})
+            abort = body["data"]["action"]["abort"]
+            if abort not in heard:
+                heard.append(abort)
+                if abort["state"] == "RETRYING" and abort["attemptCount"] < 3:
+                    await repository._database.write(tell_again)
+            await asyncio.sleep(0.05)
+    return heard
+
+
+@pytest.mark.usefixtures("told_once")
+@pytest.mark.parametrize("whole_run", [False, True])
+async def test_what_is_deaf_for_two_requests_is_asked_again_in_sight_and_gone_at_the_third(
+    client: GraphQLClient,
+    executor: Executor,
+    repository: ActionRepo,
+    monkeypatch: pytest.MonkeyPatch,
+    whole_run: bool,
+) -> None:
+    monkeypatch.setattr("ingest.demo.executor.SCENARIOS", {"load_orders": SCENARIOS["load_orders"]})
+    deaf = "count-duplicates"
+
+    def is_at_work(run: dict[str, Any]) -> bool:
+        return any((node["name"], node["phase"]) == (deaf, "RUNNING") for node in run["actions"]["nodes"])
+
+    async with _playing(Demo(executor, lambda text: None, seed=4, speed=4), 1):
+        run = await _until(client, {}, is_at_work)
+        name = {"project": run["project"], "domain": run["domain"], "runName": run["name"]}
+        asked_for, below = {**name, "name": ROOT if whole_run else deaf}, {**name, "name": deaf}
+        if whole_run:
+            await client.execute(ABORT_RUN, {"id": _identifier(run)})
+        else:
+            await client.execute(ABORT_ACTION, {"id": asked_for})
+        heard = await _heard(client, repository, asked_for, "CONFIRMED")
+        told = [abort["attemptCount"] for abort in heard if abort["state"] == "RETRYING"]
+        assert set(told) >= {1, 2}
+        assert told == sorted(told)
+        assert heard[-1]["attemptCount"] == 3
+
+        action = (await client.execute(ACTION, {"id": below}))["data"]["action"]
+        assert action["phase"] == "ABORTED"
+        (attempt,) = action["attemptHistory"]
+        assert attempt["error"] == {"code": "ABORTED", "message": "aborted on request"}
+        killed = {
+            "reason": "Killing",
+            "message": "Killed at request 3: it did not heed those before",
+        }
+        assert killed in attempt["clusterEvents"]
+        run = await _until(client, {"phases": ["ABORTED" if whole_run else "FAILED"]})
+        assert all(ActionPhase[node["phase"]].is_terminal for node in run["actions"]["nodes"])
+
+
+async def test_a_deaf_action_that_is_not_at_work_holds_up_no_abort(
+    client: GraphQLClient, executor: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("repo.aborts.leases.pause_after", lambda attempts: timedelta(hours=1))
+    monkeypatch.setattr("ingest.demo.executor.SCENARIOS", {"load_orders": SCENARIOS["load_orders"]})
+    async with _playing(Demo(executor, lambda text: None, seed=4, speed=1), 1):
+        run = await _until(client, {"phases": ["RUNNING"]})
+        assert {node["name"] for node in run["actions"]["nodes"]} <= {ROOT, "load", "fetch-files"}
+        await client.execute(ABORT_RUN, {"id": _identifier(run)})
+        run = await _until(client, {"phases": ["ABORTED"], "abortPending": False})
+        assert run["abort"] == {"state": "CONFIRMED", "attemptCount": 1}
+
+
+async def test_an_abort_in_a_run_that_nobody_plays_is_confirmed_as_soon_as_it_is_asked_for(
+    client: GraphQLClient, executor: Executor, transport: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.demo.executor._LOOK_AFTER_S", SECONDS * 10)
+    plan = plan_scenario("daily_report", 7)
+    async with _playing(Demo(executor, lambda text: None), 0):
+        await _until_true(lambda: transport.count("RunsOf") == 2)
+        # As if another process had begun it, and died.
+        await executor.report([plan.create_input(plan.root, plan.began_at)])
+        id_ = {"project": plan.run.project, "domain": plan.run.domain, "name": plan.run.name}
+        await client.execute(ABORT_RUN, {"id": id_})
+        await _until(client, {"abortPending": False}, lambda run: run["phase"] == "ABORTED")
+        assert transport.count("RunsOf") == 2
+
+
+async def test_a_run_that_others_have_ended_is_not_played_any_more(
+    client: GraphQLClient, executor: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.demo.executor._LOOK_AFTER_S", 1)
+    monkeypatch.setattr("ingest.demo.executor.SCENARIOS", {"train_model": SCENARIOS["train_model"]})
+    said: list[str] = []
+    async with _playing(Demo(executor, said.append, seed=2, speed=4), 1):
+        run = await _until(client, {"phases": ["RUNNING"]}, lambda run: _running(run) > 10)
+        name = {"project": run["project"], "domain": run["domain"], "runName": run["name"], "name": ROOT}
+        await executor.report([], [], [{"id": name, "phase": "FAILED", "attempts": 1}])
+        await _until_true(lambda: any(text.endswith(": ABORTED") for text in said))
+    (run,) = await _runs(client)
+    assert run["phase"] == "FAILED"
+    assert _running(run) == 0
+
+
+async def test_a_demo_that_starts_again_finishes_what_it_left_and_confirms_what_was_aborted_meanwhile(
+    client: GraphQLClient, executor: Executor
+) -> None:
+    async with _playing(Demo(executor, lambda text: None, seed=1, speed=2), 2):
+        for scenario in ("daily_report", "train_model"):
+            await _until(
+                client, {"labels": [{"key": "scenario", "value": scenario}]}, lambda run: _running(run) > 1
+            )
+    left = await _runs(client, phases=["RUNNING"])
+    aborted = next(run for run in left if _scenario(run) == "train_model")
+    mutation = """mutation ($id: RunIdentifierInput!) { abortRun(input: {id: $id}) { requested } }"""
+    await client.execute(mutation, {"id": _identifier(aborted)})
+
+    said: list[str] = []
+    demo = Demo(executor, said.append, speed=60)
+    async with asyncio.timeout(SECONDS):
+        await demo.keep_going(live=2, max_runs=2, forever=False)
+    assert sum(text.startswith("going on with demo/") for text in said) == 2
+    runs = {_scenario(run): run for run in await _runs(client)}
+    assert len(runs) == 2
+    assert runs["daily_report"]["phase"] == "SUCCEEDED"
+    assert runs["train_model"]["phase"] == "ABORTED"
+    assert runs["train_model"]["abort"]["state"] == "CONFIRMED"
+    for run in runs.values():
+        assert all(ActionPhase[node["phase"]].is_terminal for node in run["actions"]["nodes"])
+
+
+async def test_an_interrupted_history_is_completed_as_history(
+    client: GraphQLClient, executor: Executor
+) -> None:
+    plan = plan_scenario("daily_report", 7, began_at=plan_scenario("daily_report", 7).began_at)
+    moment = plan.began_at
+    await executor.report([plan.create_input(plan.root, moment)])
+    demo = Demo(executor, lambda text: None)
+    async with asyncio.timeout(SECONDS):
+        await demo.keep_going(live=1, max_runs=1, forever=False)
+    (run,) = await _runs(client)
+    assert (run["phase"], run["durationMs"]) == ("SUCCEEDED", plan.duration_ms)
+
+
+async def test_runs_of_others_in_the_same_project_are_left_alone(
+    client: GraphQLClient, executor: Executor
+) -> None:
+    mine = plan_scenario("daily_report", 7)
+    foreign = mine.create_input(mine.root, mine.began_at)
+    foreign["id"]["name"], foreign["spec"] = "root", {"scenario": "daily_report", "seed": 8, "pace": 1}
+    await executor.report([foreign])
+    assert await Demo(executor, lambda text: None).leftovers() == []
+
+
+async def test_the_demo_waits_for_a_server_that_is_not_there_and_says_so() -> None:
+    seen = 0
+
+    def refuse(request: httpx2.Request) -> httpx2.Response:
+        nonlocal seen
+        seen += 1
+        raise httpx2.ConnectError("Connection refused")
+
+    console = Console(file=StringIO(), width=300)
+    transport = httpx2.MockTransport(refuse)
+    playing = asyncio.create_task(play_demo("http://localhost", console=console, transport=transport))
+    await _until_true(lambda: seen > 2)
+    assert not playing.done()
+    playing.cancel()
+    with suppress(asyncio.CancelledError):
+        await playing
+    assert isinstance(console.file, StringIO)
+    assert console.file.getvalue() == (
+        "Demo: http://localhost/graphql does not answer (Connection refused); trying again\n"
+    )

@@ -1,0 +1,397 @@
+"""Importing recordings through the application: what is stored agrees with the file."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import datetime
+from functools import cache
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from rich.console import Console
+from starlette.applications import Starlette
+
+from ingest.client import GraphQLClient as IngestClient
+from ingest.executor import Executor
+from ingest.wfformat.format import read_recording
+from ingest.wfformat.importer import import_files
+from ingest.wfformat.schedule import plan_recording, run_name
+from repo.domain.identifiers import RunIdentifier
+from tests import DATA
+from tests.support.client import GraphQLClient
+
+FILES = (DATA / "diamond.json", DATA / "timed.json")
+WORKFLOWS = {path: json.loads(path.read_text())["workflow"] for path in FILES}
+DIAMOND = FILES[0].read_text()
+SECONDS = 30
+
+QUERY = """query ($run: RunIdentifierInput!) {
+  run(id: $run) {
+    phase source createdAt startedAt endedAt durationMs labels { key value } abort { state attemptCount }
+    error { code message }
+    rootAction { name spec }
+    actions(first: 1000) {
+      totalCount
+      nodes {
+        name parentName group phase attempts createdAt startedAt endedAt durationMs spec dependencies
+        attemptHistory {
+          attempt phase startedAt endedAt cluster outputs phaseTransitions { phase startedAt }
+        }
+        events(first: 100) { nodes { phase version info } }
+      }
+    }
+  }
+}"""
+
+Import = Callable[..., Coroutine[None, None, tuple[int, str]]]
+
+
+class Interrupted(BaseException):
+    """Stands for Ctrl-C."""
+
+
+class Flaky(httpx2.AsyncBaseTransport):
+    """Passes requests on, and loses answers as it is told."""
+
+    def __init__(self, app: Starlette) -> None:
+        self._inner = httpx2.ASGITransport(app)
+        self.requests: list[str] = []
+        self.after: Callable[[int], Awaitable[None]] | None = None
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        body = json.loads(await request.aread())
+        self.requests.append(body["query"].split("(")[0].split()[1])
+        number = len(self.requests)
+        response = await self._inner.handle_async_request(request)
+        if self.after:
+            await self.after(number)
+        return response
+
+
+@pytest.fixture
+def transport(app: Starlette) -> Flaky:
+    return Flaky(app)
+
+
+@pytest.fixture
+def run_import(client: GraphQLClient, transport: Flaky) -> Import:
+    """Imports into the running application; the exit code and the output."""
+
+    async def run(*files: Path, **arguments: Any) -> tuple[int, str]:
+        console = Console(file=StringIO(), width=300)
+        given: dict[str, Any] = {"url": "http://localhost", "console": console, "transport": transport}
+        code = await asyncio.wait_for(import_files(files or FILES[:1], **(given | arguments)), SECONDS)
+        assert isinstance(console.file, StringIO)
+        return code, console.file.getvalue()
+
+    return run
+
+
+async def _names(client: GraphQLClient) -> list[str]:
+    body = await client.execute("{ runs(first: 100) { nodes { name } } }")
+    return sorted(node["name"] for node in body["data"]["runs"]["nodes"])
+
+
+async def _stored(client: GraphQLClient, name: str | None = None) -> dict[str, Any]:
+    """The run of this name, or the only one."""
+    if name is None:
+        (name,) = await _names(client)
+    run = {"project": "recordings", "domain": "production", "name": name}
+    body = await client.execute(QUERY, {"run": run})
+    assert "errors" not in body, body
+    found: dict[str, Any] = body["data"]["run"]
+    return found
+
+
+def _ms(start: str, end: str) -> int:
+    return round((datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds() * 1000)
+
+
+def _longest_chain(dependencies: dict[str, list[str]], runtimes: dict[str, int]) -> int:
+    @cache
+    def until(name: str) -> int:
+        return runtimes[name] + max((until(before) for before in dependencies[name]), default=0)
+
+    return max(until(name) for name in runtimes)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+async def test_counts_durations_and_the_critical_path_agree_with_the_file(
+    client: GraphQLClient, run_import: Import, path: Path
+) -> None:
+    code, said = await run_import(path)
+    assert code == 0, said
+    workflow = WORKFLOWS[path]
+    run = await _stored(client)
+    actions = {node["name"]: node for node in run["actions"]["nodes"] if node["parentName"]}
+    recorded = {task["id"]: round(task["runtimeInSeconds"] * 1000) for task in workflow["execution"]["tasks"]}
+    parents = {task["id"]: task["parents"] for task in workflow["specification"]["tasks"]}
+
+    assert run["actions"]["totalCount"] == len(recorded) + 1
+    runtimes = {name: _ms(node["startedAt"], node["endedAt"]) for name, node in actions.items()}
+    assert runtimes == recorded
+    dependencies = {name: node["dependencies"] for name, node in actions.items()}
+    assert {name: set(before) for name, before in dependencies.items()} == {
+        name: set(before) for name, before in parents.items()
+    }
+    assert _longest_chain(dependencies, runtimes) == _longest_chain(parents, recorded)
+    for name, node in actions.items():
+        assert all(actions[before]["endedAt"] <= node["startedAt"] for before in dependencies[name])
+
+
+async def test_what_is_stored_is_finished_at_the_recorded_times(
+    client: GraphQLClient, run_import: Import
+) -> None:
+    await run_import()
+    run = await _stored(client)
+    assert (run["phase"], run["source"], run["durationMs"]) == ("SUCCEEDED", "TRACKED", 42_500)
+    assert datetime.fromisoformat(run["createdAt"]) == datetime.fromisoformat("2024-01-22T05:05:55Z")
+    assert run["startedAt"] == run["createdAt"]
+    assert {"key": "workflow", "value": "diamond"} in run["labels"]
+    for node in run["actions"]["nodes"]:
+        assert (node["phase"], node["attempts"]) == ("SUCCEEDED", 1)
+        assert node["parentName"] in (None, run["rootAction"]["name"])
+        (attempt,) = node["attemptHistory"]
+        assert attempt["endedAt"] == node["endedAt"]
+        transitions = {step["phase"]: step["startedAt"] for step in attempt["phaseTransitions"]}
+        assert list(transitions) == ["QUEUED", "RUNNING", "SUCCEEDED"]
+        assert transitions["RUNNING"] == node["startedAt"]
+
+
+async def test_an_import_again_writes_nothing(run_import: Import, transport: Flaky) -> None:
+    await run_import()
+    transport.requests.clear()
+    code, said = await run_import()
+    assert code == 0
+    assert "was there already" in said
+    assert transport.requests == ["Hello", "ActionsOfRun"]
+
+
+async def test_an_import_that_is_interrupted_anywhere_continues_to_the_same_result(
+    client: GraphQLClient, run_import: Import, transport: Flaky, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.history.BATCH", 15)  # five tasks at a time
+    await run_import(name="whole")
+    total = len(transport.requests)
+    assert total > 12
+    whole = await _stored(client, "whole")
+    for number in range(1, total):
+        transport.requests.clear()
+
+        async def interrupt(count: int, at: int = number) -> None:
+            if count == at:
+                raise Interrupted
+
+        transport.after = interrupt
+        with pytest.raises(Interrupted):
+            await run_import(name=f"interrupted-{number}")
+        transport.after = None
+        code, said = await run_import(name=f"interrupted-{number}")
+        assert code == 0, said
+        assert await _stored(client, f"interrupted-{number}") == whole
+
+
+async def test_a_broken_file_among_several_writes_nothing(
+    client: GraphQLClient, run_import: Import, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.json"
+    broken.write_text("{}")
+    code, said = await run_import(*FILES, broken)
+    assert code == 2
+    assert said == f"{broken}: schemaVersion: expected 1.5 or 1.6 of WfFormat, found nothing\n"
+    assert await _names(client) == []
+
+
+async def test_a_file_whose_name_holds_escape_sequences_does_not_reach_the_terminal_as_such(
+    client: GraphQLClient, run_import: Import, tmp_path: Path
+) -> None:
+    odd = tmp_path / "\x1b]0;owned\x07\u202egpj.json"
+    odd.write_text("{}")
+    code, said = await run_import(odd)
+    assert code == 2
+    assert said.startswith(f"{tmp_path}/]0;ownedgpj.json: schemaVersion:")
+    odd.write_bytes(FILES[0].read_bytes())
+    code, said = await run_import(odd, name="odd")
+    assert code == 0
+    assert said.startswith("]0;ownedgpj.json: SUCCEEDED as recordings/production/odd")
+
+
+async def test_several_files_become_a_run_each(client: GraphQLClient, run_import: Import) -> None:
+    code, said = await run_import(*FILES)
+    assert code == 0
+    assert len(await _names(client)) == 2
+    assert "diamond.json: SUCCEEDED" in said
+    assert "timed.json: SUCCEEDED" in said
+
+
+async def test_a_server_that_is_not_there_is_said_in_one_line() -> None:
+    def refuse(request: httpx2.Request) -> httpx2.Response:
+        raise httpx2.ConnectError("Connection refused")
+
+    console = Console(file=StringIO(), width=300)
+    code = await import_files(
+        FILES, url="http://localhost", console=console, transport=httpx2.MockTransport(refuse)
+    )
+    assert isinstance(console.file, StringIO)
+    assert code == 1
+    assert console.file.getvalue().startswith("no server answers at http://localhost/graphql")
+    assert console.file.getvalue().count("\n") == 1
+
+
+async def test_an_address_that_is_no_graphql_server_is_said_in_one_line() -> None:
+    console = Console(file=StringIO(), width=300)
+    pages = httpx2.MockTransport(lambda request: httpx2.Response(404, text="<html>no</html>"))
+    code = await import_files(FILES, url="http://localhost/x", console=console, transport=pages)
+    assert isinstance(console.file, StringIO)
+    assert code == 1
+    said = "http://localhost/x is no GraphQL server (it answered with status 404)\n"
+    assert console.file.getvalue() == said
+
+
+async def test_a_server_that_goes_away_for_a_moment_is_waited_for(
+    client: GraphQLClient, run_import: Import, transport: Flaky
+) -> None:
+    async def lose(number: int) -> None:
+        if number in (3, 4, 7):
+            raise httpx2.ReadError("connection lost")
+
+    transport.after = lose
+    code, said = await run_import()
+    assert code == 0, said
+    assert "does not answer (connection lost); trying again" in said
+    assert said.count("answers again") == 2
+    assert (await _stored(client))["actions"]["totalCount"] == 11
+
+
+async def test_a_live_import_goes_through_the_phases_at_its_speed(
+    client: GraphQLClient, run_import: Import
+) -> None:
+    code, said = await run_import(speed=50)
+    assert code == 0, said
+    run = await _stored(client)
+    assert run["phase"] == "SUCCEEDED"
+    assert run["durationMs"] == pytest.approx(42_500 / 50, abs=2)
+    for node in run["actions"]["nodes"]:
+        (attempt,) = node["attemptHistory"]
+        assert [step["phase"] for step in attempt["phaseTransitions"]] == ["QUEUED", "RUNNING", "SUCCEEDED"]
+    slowest = next(node for node in run["actions"]["nodes"] if node["name"] == "clean_3")
+    assert _ms(slowest["startedAt"], slowest["endedAt"]) == pytest.approx(10_001 / 50, abs=2)
+    age = _ms(run["createdAt"], datetime.now().astimezone().isoformat())
+    assert age < SECONDS * 1000
+
+
+@pytest.mark.parametrize("request_number", [4, 5, 6, 7, 8, 9])
+async def test_a_live_import_that_is_interrupted_continues_without_a_gap(
+    client: GraphQLClient, run_import: Import, transport: Flaky, request_number: int
+) -> None:
+    async def interrupt(number: int) -> None:
+        if number == request_number:
+            raise Interrupted
+
+    transport.after = interrupt
+    with pytest.raises(Interrupted):
+        await run_import(speed=50)
+    transport.after = None
+    before = await _stored(client)
+    assert before["phase"] in ("QUEUED", "RUNNING")
+    done = {node["name"]: node for node in before["actions"]["nodes"] if node["phase"] == "SUCCEEDED"}
+    code, said = await run_import(speed=50)
+    assert code == 0, said
+    run = await _stored(client)
+    assert run["phase"] == "SUCCEEDED"
+    assert run["createdAt"] == before["createdAt"]
+    assert run["actions"]["totalCount"] == 11
+    for node in run["actions"]["nodes"]:
+        assert node["phase"] == "SUCCEEDED"
+        assert [event["phase"] for event in node["events"]["nodes"]] == ["QUEUED", "RUNNING", "SUCCEEDED"]
+        if node["name"] in done:
+            assert node["endedAt"] == done[node["name"]]["endedAt"]
+
+
+async def test_a_live_import_goes_on_at_the_moment_it_had_reached(
+    client: GraphQLClient, run_import: Import, transport: Flaky, tmp_path: Path
+) -> None:
+    shorter = tmp_path / "diamond.json"
+    shorter.write_text(DIAMOND.replace("42.5", "21"))
+    recording = read_recording(shorter)
+    run = RunIdentifier("recordings", "production", run_name(recording, live=True))
+    plan = plan_recording(recording, run)
+    tasks = plan.actions[1:]
+    # All tasks have ended, at 20.6 s of 21 s: at the recording's own speed there is 0.4 s to play.
+    async with IngestClient("http://localhost", transport=transport) as opened:
+        await Executor(opened).report(
+            [plan.create_input(action, plan.began_at) for action in plan.actions],
+            [],
+            [plan.final_input(action) for action in tasks],
+        )
+    code, said = await asyncio.wait_for(run_import(shorter, speed=1), 10)
+    assert code == 0, said
+    assert (await _stored(client))["phase"] == "SUCCEEDED"
+
+
+ABORT_RUN = """mutation ($run: RunIdentifierInput!) {
+  abortRun(input: {id: $run, reason: "no longer needed"}) { requested }
+}"""
+ABORT_ACTION = """mutation ($action: ActionIdentifierInput!) {
+  abortAction(input: {id: $action, reason: "too slow"}) { requested }
+}"""
+
+
+async def _until_running(client: GraphQLClient, action: str) -> str:
+    """The name of the only run, when this action of it runs."""
+    async with asyncio.timeout(SECONDS):
+        while True:
+            for name in await _names(client):
+                run = await _stored(client, name)
+                if {"RUNNING"} == {n["phase"] for n in run["actions"]["nodes"] if n["name"] == action}:
+                    return name
+            await asyncio.sleep(0.05)
+
+
+async def test_an_abort_of_the_run_stops_a_live_import(client: GraphQLClient, run_import: Import) -> None:
+    playing = asyncio.create_task(run_import(speed=2))
+    name = await _until_running(client, "clean_3")
+    run_id = {"project": "recordings", "domain": "production", "name": name}
+    body = await client.execute(ABORT_RUN, {"run": run_id})
+    assert body["data"]["abortRun"]["requested"] is True
+    code, said = await playing
+    assert code == 1
+    assert "diamond.json: ABORTED" in said
+    run = await _stored(client)
+    assert run["phase"] == "ABORTED"
+    assert run["abort"] == {"state": "CONFIRMED", "attemptCount": 1}
+    phases = {node["name"]: node["phase"] for node in run["actions"]["nodes"]}
+    assert phases["fetch_1"] == "SUCCEEDED"
+    assert phases["clean_3"] == "ABORTED"
+    assert "report_8" not in phases
+    assert set(phases.values()) == {"SUCCEEDED", "ABORTED"}
+    code, said = await run_import(speed=2)
+    assert code == 1
+    assert "ABORTED" in said
+
+
+async def test_an_abort_of_one_task_spares_the_others_and_fails_the_run(
+    client: GraphQLClient, run_import: Import, tmp_path: Path
+) -> None:
+    shorter = tmp_path / "diamond.json"
+    shorter.write_text(DIAMOND.replace("42.5", "21"))
+    playing = asyncio.create_task(run_import(shorter, speed=6))
+    name = await _until_running(client, "clean_3")
+    action = {"project": "recordings", "domain": "production", "runName": name, "name": "clean_3"}
+    body = await client.execute(ABORT_ACTION, {"action": action})
+    assert body["data"]["abortAction"]["requested"] is True
+    code, said = await playing
+    assert code == 1
+    run = await _stored(client)
+    assert run["phase"] == "FAILED"
+    assert run["error"] == {"code": "CHILD_ABORTED", "message": "4 actions were aborted"}
+    phases = {node["name"]: node["phase"] for node in run["actions"]["nodes"]}
+    assert phases["clean_3"] == "ABORTED"
+    assert phases["plot_7"] == phases["audit_9"] == "SUCCEEDED"
+    assert not {"plot_6", "größe/měření 5", "report_8"} & set(phases)
+    assert (await client.execute("{ pendingAborts { totalCount } }"))["data"] == {
+        "pendingAborts": {"totalCount": 0}
+    }

@@ -1,0 +1,314 @@
+"""Leases of aborts: one at a time is at each, by the database's clock, until it is confirmed or given up."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from repo import (
+    Abort,
+    AbortState,
+    Action,
+    ActionIdentifier,
+    ActionNotFound,
+    ActionPhase,
+    ActionRepo,
+    RunIdentifier,
+    open_repository,
+)
+from repo.aborts import leases as leases_module
+from repo.aborts.leases import LONGEST_PAUSE, pause_after
+from repo.tables import actions
+from tests.support.making import (
+    ADA,
+    RUN,
+    action,
+    make_run,
+    new,
+)
+from tests.support.statements import noted
+
+MINUTE, NO_TIME, SHORT = timedelta(minutes=1), timedelta(0), timedelta(seconds=0.2)
+FIRST, SECOND = "one replica", "another replica"
+SECONDS = 20
+FAILED, REQUESTED, RETRYING = AbortState.FAILED, AbortState.REQUESTED, AbortState.RETRYING
+
+
+@pytest.fixture
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What failed is due again at once."""
+    monkeypatch.setattr(leases_module, "pause_after", lambda attempts: NO_TIME)
+
+
+async def make_aborts(repository: ActionRepo, count: int, project: str = "etl") -> list[ActionIdentifier]:
+    """The roots of so many runs, each with an abort of its own that waits."""
+    runs = [RunIdentifier(project, "production", f"run-{number:03}") for number in range(count)]
+    assert await repository.create_actions([new(run=run) for run in runs]) == count
+    for run in runs:
+        assert await repository.abort_run(run, "why", ADA)
+    return [action(run=run) for run in runs]
+
+
+async def abort_of(repository: ActionRepo, id: ActionIdentifier) -> Abort:
+    abort = (await repository.get_action(id)).abort
+    assert abort is not None
+    return abort
+
+
+async def take(
+    repository: ActionRepo, lease: str = FIRST, duration: timedelta = MINUTE, limit: int = 100, most: int = 10
+) -> Sequence[Action]:
+    return (await repository.take_aborts(lease, duration, limit, most)).aborts
+
+
+def ids(found: Sequence[Action]) -> list[ActionIdentifier]:
+    return [one.identifier for one in found]
+
+
+async def test_taking_marks_the_attempt_and_nobody_else_gets_what_is_held(repository: ActionRepo) -> None:
+    made = await make_aborts(repository, 3)
+    taken = await take(repository, limit=2)
+    assert ids(taken) == made[:2]
+    for one in taken:
+        assert (one.abort_state, one.abort_attempt_count, one.abort_next_attempt_at) == (RETRYING, 1, None)
+        assert one == await repository.get_action(one.identifier)
+    assert ids(await take(repository, SECOND)) == made[2:]
+    assert await take(repository, SECOND) == await take(repository, FIRST) == []
+
+
+async def test_after_the_hold_somebody_else_takes_over(repository: ActionRepo) -> None:
+    (made,) = await make_aborts(repository, 1)
+    assert ids(await take(repository, duration=SHORT)) == [made]
+    async with asyncio.timeout(SECONDS):
+        while not (taken := await take(repository, SECOND, duration=SHORT)):  # noqa: ASYNC110 - asked from outside
+            await asyncio.sleep(0.02)
+    assert [one.abort_attempt_count for one in taken] == [2]
+    # The first one comes too late with what it has to say.
+    assert await repository.note_abort_failure(made, FIRST, "late", 10) is None
+    assert (await abort_of(repository, made)).last_error is None
+    assert await take(repository, FIRST) == []
+    assert await repository.note_abort_failure(made, SECOND, "no answer", 10) is RETRYING
+
+
+async def test_of_many_takers_at_once_no_two_get_the_same(repository: ActionRepo, database_url: str) -> None:
+    made = await make_aborts(repository, 60)
+    async with open_repository(database_url) as other, asyncio.timeout(SECONDS):
+
+        async def take_all(number: int) -> list[ActionIdentifier]:
+            found: list[ActionIdentifier] = []
+            while some := await take((repository, other)[number % 2], f"taker {number}", limit=4):
+                found += ids(some)
+            return found
+
+        found = await asyncio.gather(*(take_all(number) for number in range(8)))
+    taken = [one for some in found for one in some]
+    assert sorted(map(str, taken)) == sorted(map(str, made))
+    assert {(await abort_of(repository, one)).attempt_count for one in made} == {1}
+
+
+@pytest.mark.parametrize("hours", [-5, 5])
+async def test_a_replica_whose_clock_is_wrong_takes_what_is_due_by_the_database(
+    repository: ActionRepo, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    monkeypatch.setattr("repo.aborts.methods._now", lambda: datetime.now(UTC) + timedelta(hours=hours))
+    monkeypatch.setattr(leases_module, "pause_after", lambda attempts: MINUTE)
+    held, failed, told = await make_aborts(repository, 3)
+    assert ids(await take(repository, limit=1)) == [held]
+    assert ids(await take(repository, limit=1)) == [failed]
+    assert await repository.note_abort_failure(failed, FIRST, "no", 10) is RETRYING
+    assert ids((await repository.tell_of_aborts([(None, None)], 1, 10)).aborts) == [told]
+    assert await take(repository, SECOND) == []
+    for one in (failed, told):
+        due = (await abort_of(repository, one)).next_attempt_at
+        assert due is not None
+        assert abs(due - datetime.now(UTC) - MINUTE) < timedelta(seconds=10)
+    monkeypatch.setattr("repo.aborts.methods._now", lambda: datetime.now(UTC) - timedelta(hours=hours))
+    assert await take(repository, SECOND) == []
+
+
+def test_pauses_are_by_chance_and_grow_up_to_five_minutes() -> None:
+    for attempts in (*range(1, 30), 1000):
+        longest = min(2.0 ** (attempts - 1), 300.0)
+        pauses = [pause_after(attempts).total_seconds() for _ in range(200)]
+        assert all(0 <= pause <= longest for pause in pauses)
+        assert max(pauses) > longest * 0.8
+        assert min(pauses) < longest * 0.2
+    assert LONGEST_PAUSE == timedelta(minutes=5)
+
+
+async def test_a_failure_is_kept_with_when_the_next_attempt_is(
+    repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases_module, "pause_after", lambda attempts: attempts * MINUTE)
+    (made,) = await make_aborts(repository, 1)
+    assert ids(await take(repository)) == [made]
+    assert await repository.note_abort_failure(made, FIRST, "it answered 500", 10) is RETRYING
+    abort = await abort_of(repository, made)
+    assert (abort.state, abort.attempt_count, abort.last_error) == (RETRYING, 1, "it answered 500")
+    assert abort.next_attempt_at is not None
+    assert abs(abort.next_attempt_at - datetime.now(UTC) - MINUTE) < timedelta(seconds=10)
+    # Once it is told of, it is held by nobody any more, and still not due.
+    assert await take(repository, SECOND) == []
+    assert await repository.note_abort_failure(made, FIRST, "again", 10) is None
+    assert await abort_of(repository, made) == abort
+
+
+async def test_after_its_attempts_an_abort_is_given_up_and_a_person_tries_it_again(
+    repository: ActionRepo, no_pauses: None
+) -> None:
+    (made,) = await make_aborts(repository, 1)
+    for attempt in (1, 2, 3):
+        assert [one.abort_attempt_count for one in await take(repository, most=3)] == [attempt]
+        state = await repository.note_abort_failure(made, FIRST, f"error {attempt}", 3)
+        assert state is (FAILED if attempt == 3 else RETRYING)
+    abort = await abort_of(repository, made)
+    assert (abort.state, abort.last_error, abort.next_attempt_at) == (FAILED, "error 3", None)
+    assert await take(repository, most=3) == []
+    assert ids(await repository.list_pending_aborts()) == [made]
+    assert (await repository.abort_figures()).pending == 0
+
+    assert await repository.retry_abort(made)
+    again = await abort_of(repository, made)
+    assert (again.state, again.attempt_count, again.requested_by) == (REQUESTED, 0, ADA)
+    assert not await repository.retry_abort(made)
+    assert [one.abort_attempt_count for one in await take(repository, most=3)] == [1]
+
+
+async def test_what_was_not_given_up_is_not_tried_again_by_a_person(repository: ActionRepo) -> None:
+    await make_run(repository)
+    assert not await repository.retry_abort(action())
+    await repository.abort_run(RUN, None, ADA)
+    before = await repository.get_run(RUN)
+    assert not await repository.retry_abort(action())
+    assert await repository.get_run(RUN) == before
+    await repository.clear_abort_request(action())
+    assert not await repository.retry_abort(action())
+    with pytest.raises(ActionNotFound):
+        await repository.retry_abort(action("missing"))
+
+
+async def test_what_its_taker_died_over_at_the_last_attempt_is_given_up(repository: ActionRepo) -> None:
+    dead, alive = await make_aborts(repository, 2)
+    assert ids(await take(repository, duration=NO_TIME, limit=1, most=1)) == [dead]
+    taken = await repository.take_aborts(SECOND, NO_TIME, 10, 1)
+    assert (ids(taken.aborts), taken.given_up, len(taken)) == ([alive], 1, 2)
+    abort = await abort_of(repository, dead)
+    assert (abort.state, abort.last_error) == (FAILED, "it did not confirm")
+    assert ids(await repository.list_pending_aborts()) == [dead, alive]
+
+
+async def test_a_confirmation_by_others_counts_while_somebody_holds_it(repository: ActionRepo) -> None:
+    (made,) = await make_aborts(repository, 1)
+    await take(repository)
+    assert await repository.mark_abort_attempt(made, "by hand") == 2
+    assert await take(repository, SECOND) == []
+    await repository.clear_abort_request(made)
+    confirmed = await abort_of(repository, made)
+    assert confirmed.state is AbortState.CONFIRMED
+    assert await repository.note_abort_failure(made, FIRST, "late", 10) is None
+    assert await abort_of(repository, made) == confirmed
+    assert await take(repository, SECOND) == []
+
+
+async def test_where_nothing_is_due_nothing_is_written(repository: ActionRepo) -> None:
+    rings: list[None] = []
+    await make_aborts(repository, 1)
+    await take(repository)
+    for _ in range(3):  # a machine that stalls takes only one of these
+        await asyncio.sleep(0.1)  # what was written so far has rung
+    stop = repository.on_ring(lambda: rings.append(None))
+    with noted(repository._database) as statements:
+        assert await take(repository) == []
+        assert not (await repository.tell_of_aborts([(None, None)], 10, 10)).aborts
+        assert not (await repository.tell_of_aborts([], 10, 10)).aborts
+    stop()
+    assert rings == []
+    assert [text for text, _ in statements if not text.lstrip().startswith("SELECT")] == []
+
+
+async def test_telling_is_of_the_scopes_that_somebody_listens_to(
+    repository: ActionRepo, no_pauses: None
+) -> None:
+    runs = [RunIdentifier(project, domain, "r") for project in ("a", "b") for domain in ("x", "y")]
+    await repository.create_actions([new(run=run) for run in runs])
+    for run in runs:
+        await repository.abort_run(run, None, ADA)
+
+    async def told(*scopes: tuple[str | None, str | None]) -> list[tuple[str, str]]:
+        found = await repository.tell_of_aborts(scopes, 10, 10)
+        return [(one.project, one.domain) for one in found.aborts]
+
+    assert await told() == []
+    assert await told(("a", "x")) == [("a", "x")]
+    assert await told((None, "y")) == [("a", "y"), ("b", "y")]
+    assert await told(("b", None), ("a", "x")) == [("a", "x"), ("b", "x"), ("b", "y")]
+    assert len(await told((None, None))) == 4
+    assert await told(("nowhere", None)) == []
+
+
+async def test_an_abort_that_is_told_is_due_again_after_a_pause_until_it_is_given_up(
+    repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (made,) = await make_aborts(repository, 1)
+    pause = MINUTE
+    monkeypatch.setattr(leases_module, "pause_after", lambda attempts: pause)
+    everywhere = [(None, None)]
+    assert ids((await repository.tell_of_aborts(everywhere, 10, 2)).aborts) == [made]
+    assert (await abort_of(repository, made)).last_error is None
+    assert not (await repository.tell_of_aborts(everywhere, 10, 2)).aborts
+
+    await repository._database.write(
+        lambda connection: connection.execute(actions.update().values(abort_next_attempt_at=None))
+    )
+    pause = NO_TIME
+    (again,) = (await repository.tell_of_aborts(everywhere, 10, 2)).aborts
+    assert (again.abort_attempt_count, again.abort_last_error) == (2, "it did not confirm")
+    over = await repository.tell_of_aborts(everywhere, 10, 2)
+    assert (over.aborts, over.given_up) == ([], 1)
+    assert (await abort_of(repository, made)).state is FAILED
+
+
+async def test_figures_tell_how_many_wait_and_since_when(repository: ActionRepo) -> None:
+    assert await repository.abort_figures() == type(await repository.abort_figures())(0, None)
+    made = await make_aborts(repository, 3)
+    first = (await abort_of(repository, made[0])).requested_at
+    figures = await repository.abort_figures()
+    assert (figures.pending, figures.oldest_requested_at) == (3, first)
+    await repository.clear_abort_request(made[0])
+    figures = await repository.abort_figures()
+    assert figures.pending == 2
+    assert figures.oldest_requested_at == (await abort_of(repository, made[1])).requested_at
+
+
+@asynccontextmanager
+async def a_row_locked(repository: ActionRepo, id: ActionIdentifier) -> AsyncIterator[None]:
+    """Somebody else writes the row for as long as the context lasts."""
+    async with repository._database._writer.begin() as connection:
+        await connection.execute(actions.update().where(actions.c.key == id.key).values(group="x"))
+        yield
+
+
+async def test_taking_does_not_wait_for_who_writes_an_action_meanwhile(
+    repository: ActionRepo,
+) -> None:
+    locked, free = await make_aborts(repository, 2)
+    if repository._database.is_sqlite:
+        # There is one writer at a time, and so nobody to wait for.
+        assert ids(await take(repository)) == [locked, free]
+        return
+    async with a_row_locked(repository, locked), asyncio.timeout(SECONDS):
+        assert ids(await take(repository)) == [free]
+    assert ids(await take(repository, SECOND)) == [locked]
+
+
+async def test_a_finished_run_is_not_taken_and_one_that_finishes_late_stays_aborted(
+    repository: ActionRepo,
+) -> None:
+    await make_run(repository)
+    await repository.abort_run(RUN, "why", ADA)
+    await take(repository)
+    assert not await repository.update_action_phase(action(), ActionPhase.SUCCEEDED, 1)
+    await repository.clear_abort_request(action())
+    assert (await repository.get_run(RUN)).phase is ActionPhase.ABORTED

@@ -1,0 +1,241 @@
+"""Who watches aborts: an executor that waits for requests, and somebody who sees a batch come to its end."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+
+import pytest
+
+from repo import (
+    AbortProgress,
+    AbortState,
+    Action,
+    ActionRepo,
+    Frame,
+    FrameKind,
+    NotFound,
+    RemovedRun,
+    RunFilter,
+    RunIdentifier,
+)
+from repo.aborts import leases as leases_module
+from repo.domain.authorization import includes
+from repo.watch.matching import Verdict, judge_abort
+from tests.support.making import (
+    ADA,
+    RUN,
+    action,
+    make_run,
+    new,
+)
+
+SECONDS = 20
+SNAPSHOT, SYNCED, CHANGE = FrameKind.SNAPSHOT, FrameKind.SYNCED, FrameKind.CHANGE
+OTHER = RunIdentifier("ml", "production", "training")
+
+
+async def frame(stream: AsyncGenerator[Frame[Action], None]) -> Frame[Action]:
+    async with asyncio.timeout(SECONDS):
+        return await anext(stream)
+
+
+def names(found: Sequence[Action | RemovedRun]) -> list[tuple[str, str, int]]:
+    return [(one.project, one.name, one.abort_attempt_count) for one in found if isinstance(one, Action)]
+
+
+async def test_an_executor_gets_what_waits_then_what_comes_and_what_waits_no_more(
+    repository: ActionRepo,
+) -> None:
+    await make_run(repository, b="a0", c="a0")
+    await repository.abort_action(action("c"), "first", ADA)
+    await repository.abort_action(action("b"), "second", ADA)
+    async with aclosing(repository.watch_abort_requests()) as stream:
+        first, second = await frame(stream), await frame(stream)
+        assert (first.kind, names(first.items)) == (SNAPSHOT, [("etl", "c", 0), ("etl", "b", 0)])
+        assert (first.items[0].abort_reason, first.items[0].abort and first.items[0].abort.requested_by) == (
+            "first",
+            ADA,
+        )
+        assert second.kind is SYNCED
+
+        await repository.abort_run(RUN, "third", ADA)
+        new_one = await frame(stream)
+        assert (new_one.kind, names(new_one.items)) == (CHANGE, [("etl", "a0", 0)])
+
+        await repository.tell_of_aborts([(None, None)], 1, 10)
+        told = await frame(stream)
+        assert (told.kind, names(told.items)) == (CHANGE, [("etl", "c", 1)])
+
+        await repository.clear_abort_request(action("c"))
+        gone = await frame(stream)
+        assert (gone.items, names(gone.removed)) == ([], [("etl", "c", 1)])
+
+
+async def test_what_is_given_up_leaves_the_stream_and_comes_back_when_it_is_tried_again(
+    repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases_module, "pause_after", lambda attempts: 0 * leases_module.FIRST_PAUSE)
+    await make_run(repository)
+    await repository.abort_run(RUN, None, ADA)
+    async with aclosing(repository.watch_abort_requests()) as stream:
+        await frame(stream)
+        await frame(stream)
+        await repository.tell_of_aborts([(None, None)], 10, 1)
+        assert names((await frame(stream)).items) == [("etl", "a0", 1)]
+        await repository.tell_of_aborts([(None, None)], 10, 1)
+        assert names((await frame(stream)).removed) == [("etl", "a0", 1)]
+        await repository.retry_abort(action())
+        assert names((await frame(stream)).items) == [("etl", "a0", 0)]
+
+
+@pytest.mark.parametrize(
+    ("project", "domain", "count"),
+    [("etl", None, 1), ("ml", None, 1), (None, "production", 2), ("etl", "staging", 0), ("ETL", None, 0)],
+)
+async def test_an_executor_hears_only_of_its_project_and_domain(
+    repository: ActionRepo, project: str | None, domain: str | None, count: int
+) -> None:
+    for run in (RUN, OTHER):
+        await make_run(repository, run, child="a0")
+        await repository.abort_run(run, None, ADA)
+    async with aclosing(repository.watch_abort_requests(project, domain)) as stream:
+        found: list[Action] = []
+        while (part := await frame(stream)).kind is not SYNCED:
+            found += part.items
+        assert len(found) == count
+        for run in (RUN, OTHER):
+            await repository.abort_action(action("child", run), None, ADA)
+        if count:
+            changed: list[Action] = []
+            while len(changed) < count:
+                changed += (await frame(stream)).items
+            assert {one.project for one in changed} == {one.project for one in found}
+        else:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(1.5):
+                    await anext(stream)
+
+
+async def test_an_executor_that_comes_back_goes_on_behind_its_cursor(repository: ActionRepo) -> None:
+    await make_run(repository, b="a0", c="a0")
+    await repository.abort_action(action("b"), None, ADA)
+    async with aclosing(repository.watch_abort_requests("etl")) as stream:
+        await frame(stream)
+        cursor = (await frame(stream)).cursor
+    await repository.abort_action(action("c"), None, ADA)
+    await repository.clear_abort_request(action("b"))
+    async with aclosing(repository.watch_abort_requests("etl", after=cursor)) as stream:
+        missed = await frame(stream)
+        assert missed.kind is CHANGE
+        assert names(missed.items) == [("etl", "c", 0)]
+        assert names(missed.removed) == [("etl", "b", 0)]
+
+
+async def test_the_filter_of_a_change_lets_in_what_the_statement_selects(
+    repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases_module, "pause_after", lambda attempts: 0 * leases_module.FIRST_PAUSE)
+    runs = [RunIdentifier(project, domain, "r") for project in ("a", "A") for domain in ("x", "y")]
+    states = ["none", "requested", "told", "confirmed", "given up"]
+    await repository.create_actions(
+        [*(new(run=run) for run in runs), *(new(name, "a0", run) for run in runs for name in states)]
+    )
+    ids = {name: [action(name, run) for run in runs] for name in states}
+    for id in ids["given up"]:
+        await repository.abort_action(id, None, None)
+    for _ in range(2):
+        await repository.tell_of_aborts([(None, None)], 100, 1)
+    for id in ids["told"]:
+        await repository.abort_action(id, None, None)
+    await repository.tell_of_aborts([(None, None)], 100, 9)
+    for id in (*ids["requested"], *ids["confirmed"]):
+        await repository.abort_action(id, None, None)
+    for id in ids["confirmed"]:
+        await repository.clear_abort_request(id)
+    rows = [row for run in runs for row in (await repository.list_actions(run)).items]
+    assert {row.abort_state for row in rows} == {None, *AbortState}
+    for project, domain in itertools.product([None, "a", "A", "b"], [None, "x", "y"]):
+        scopes = frozenset({(project, domain)})
+        verdicts = {row.key: judge_abort(row) for row in rows if includes(scopes, row.project, row.domain)}
+        let_in = {key for key, verdict in verdicts.items() if verdict is Verdict.IN}
+        selected: set[bytes] = set()
+        async with aclosing(repository.watch_abort_requests(project, domain)) as stream:
+            while (part := await frame(stream)).kind is not SYNCED:
+                selected |= {one.key for one in part.items}
+        assert selected == let_in
+        assert len(let_in) == (
+            0 if project == "b" else 2 * (2 if project is None else 1) * (2 - bool(domain))
+        )
+        never = {key for key, verdict in verdicts.items() if verdict is Verdict.NEVER}
+        assert never == {row.key for row in rows if row.key in verdicts and row.abort_state is None}
+
+
+async def test_it_is_known_who_listens_to_what(repository: ActionRepo) -> None:
+    assert repository.abort_listeners == frozenset()
+    runs = repository.watch_all_run_updates()
+    await anext(runs)
+    one, two = repository.watch_abort_requests("etl"), repository.watch_abort_requests(None, "production")
+    await frame(one)
+    await frame(two)
+    assert repository.abort_listeners == {("etl", None), (None, "production")}
+    await one.aclose()
+    assert repository.abort_listeners == {(None, "production")}
+    await two.aclose()
+    await runs.aclose()
+    assert repository.abort_listeners == frozenset()
+
+
+async def test_a_batch_is_watched_until_none_of_it_is_pending(
+    repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases_module, "pause_after", lambda attempts: 0 * leases_module.FIRST_PAUSE)
+    runs = [RunIdentifier("etl", "production", f"run-{number}") for number in range(4)]
+    await repository.create_actions([*(new(run=run) for run in runs), new("child", "a0", runs[0])])
+    await make_run(repository, OTHER)
+    aborted = await repository.abort_runs(RunFilter(project="etl"), "all", ADA, dry_run=False)
+    rest = await repository.abort_runs(RunFilter(project="ml"), "other", ADA, dry_run=False)
+    assert aborted.batch is not None
+    assert rest.batch not in (None, aborted.batch)
+    seen: list[AbortProgress] = []
+
+    async def watch(batch: str) -> None:
+        async with asyncio.timeout(SECONDS):
+            async for progress in repository.watch_abort_progress(batch):
+                seen.append(progress)
+
+    async def saw(progress: AbortProgress) -> None:
+        async with asyncio.timeout(SECONDS):
+            while progress not in seen:  # noqa: ASYNC110 - a stream of its own fills it
+                await asyncio.sleep(0.02)
+
+    watching = asyncio.create_task(watch(aborted.batch))
+    await saw(AbortProgress(4, 4, 0, 0))
+    # With a descendant, which is not one of the runs that were asked for.
+    await repository.clear_abort_request(action(run=runs[0]))
+    await saw(AbortProgress(4, 3, 1, 0))
+    await repository.clear_abort_request(action(run=OTHER))
+    await repository.clear_abort_request(action(run=runs[1]))
+    for _ in range(2):
+        await repository.take_aborts("x", 0 * leases_module.FIRST_PAUSE, 10, 1)
+    async with asyncio.timeout(SECONDS):
+        await watching
+    assert seen[-1] == AbortProgress(4, 0, 2, 2)
+    assert all(before != after for before, after in zip(seen, seen[1:], strict=False))
+    assert repository.watch_figures().watches == 0
+
+    # Who comes late gets the end at once, and a retry opens it again.
+    seen.clear()
+    await watch(aborted.batch)
+    assert seen == [AbortProgress(4, 0, 2, 2)]
+    assert {one.abort_state for one in await repository.list_pending_aborts()} == {AbortState.FAILED}
+    await repository.retry_abort(action(run=runs[2]))
+    async with aclosing(repository.watch_abort_progress(aborted.batch)) as stream:
+        assert await anext(stream) == AbortProgress(4, 1, 2, 1)
+
+
+async def test_a_batch_that_nobody_asked_for_is_not_found(repository: ActionRepo) -> None:
+    stream = repository.watch_abort_progress("no such batch")
+    with pytest.raises(NotFound, match="there is no such batch"):
+        await anext(stream)
+    assert repository.watch_figures().watches == 0

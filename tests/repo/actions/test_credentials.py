@@ -1,0 +1,148 @@
+"""Credentials as they are stored: made once, found by their secret, and no more once they end."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import select
+
+import repo.credentials
+from repo import (
+    Access,
+    ActionRepo,
+    CredentialKind,
+    Grant,
+    Identity,
+    IdentityKind,
+    InvalidArgument,
+    NotFound,
+    Role,
+)
+from repo.tables import credentials
+from tests.support.clock import Clock
+
+CI = Identity(IdentityKind.APPLICATION, "ci", "CI of the data team", "ci@example.com")
+ACCESS = Access(
+    frozenset({Grant(Role.WRITER, "etl", "production"), Grant(Role.VIEWER)}), acts_for_others=True
+)
+DAY = timedelta(days=1)
+
+
+async def make(repository: ActionRepo, name: str = "CI", lasts: timedelta | None = None) -> tuple[str, str]:
+    """The id and the secret of a new token."""
+    expires_at = None if lasts is None else datetime.now(UTC) + lasts
+    made, secret = await repository.create_credential(CredentialKind.TOKEN, name, CI, ACCESS, expires_at)
+    return made.id, secret
+
+
+async def test_a_credential_is_found_by_its_secret_with_all_that_it_says(repository: ActionRepo) -> None:
+    expires_at = datetime.now(UTC) + timedelta(days=90)
+    made, secret = await repository.create_credential(CredentialKind.TOKEN, "CI", CI, ACCESS, expires_at)
+    assert await repository.find_credential(secret) == made
+    assert (made.name, made.identity, made.access, made.expires_at) == ("CI", CI, ACCESS, expires_at)
+    assert made.revoked_at is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "prefix"), [(CredentialKind.TOKEN, "rg_"), (CredentialKind.SESSION, "rgs_")]
+)
+async def test_a_secret_says_what_it_is_and_no_two_are_the_same(
+    repository: ActionRepo, kind: CredentialKind, prefix: str
+) -> None:
+    secrets = {(await repository.create_credential(kind, "CI", CI, ACCESS))[1] for _ in range(5)}
+    assert len(secrets) == 5
+    assert all(secret.startswith(prefix) and len(secret) == len(prefix) + 43 for secret in secrets)
+
+
+async def test_the_secret_is_stored_nowhere(repository: ActionRepo) -> None:
+    _, secret = await make(repository)
+    async with repository._database.read() as connection:
+        (row,) = (await connection.execute(select(credentials))).all()
+    assert secret not in repr(row)
+    assert secret.removeprefix("rg_") not in repr(row)
+
+
+async def test_another_secret_finds_nothing(repository: ActionRepo) -> None:
+    _, secret = await make(repository)
+    for other in (secret[:-1], secret + "A", secret.swapcase(), "", "ü"):
+        assert await repository.find_credential(other) is None
+
+
+async def test_a_revoked_credential_holds_no_more(repository: ActionRepo) -> None:
+    (first, secret), (second, _) = await make(repository), await make(repository)
+    revoked = await repository.revoke_credential(first)
+    assert revoked.revoked_at is not None
+    assert await repository.find_credential(secret) is None
+    assert await repository.which_credentials_hold([first, second, "unknown"]) == {second}
+    assert await repository.which_credentials_hold([first]) == set()
+
+
+async def test_a_credential_that_is_revoked_again_keeps_when_it_was_revoked(repository: ActionRepo) -> None:
+    id, _ = await make(repository)
+    revoked = await repository.revoke_credential(id)
+    assert await repository.revoke_credential(id) == revoked
+
+
+async def test_an_expired_credential_holds_no_more(repository: ActionRepo, clock: Clock) -> None:
+    id, secret = await make(repository, lasts=DAY)
+    assert await repository.find_credential(secret) is not None
+    assert await repository.which_credentials_hold([id]) == {id}
+    clock.forward(DAY.total_seconds())
+    assert await repository.find_credential(secret) is None
+    assert await repository.which_credentials_hold([id]) == set()
+
+
+async def test_credentials_are_listed_by_kind_the_newest_first(repository: ActionRepo) -> None:
+    made = [(await make(repository, name))[0] for name in ("a", "b", "c")]
+    await repository.create_credential(CredentialKind.SESSION, "browser", CI, ACCESS)
+    await repository.revoke_credential(made[0])
+    listed = await repository.list_credentials(CredentialKind.TOKEN)
+    assert [each.id for each in listed] == made[::-1]
+    assert [each.revoked_at is None for each in listed] == [True, True, False]
+
+
+async def test_what_ended_long_ago_is_forgotten(
+    repository: ActionRepo, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (revoked, _), (expired, _), (lasting, _) = [
+        await make(repository),
+        await make(repository, lasts=DAY),
+        await make(repository),
+    ]
+    await repository.revoke_credential(revoked)
+    clock.forward(DAY.total_seconds())
+    await make(repository)
+    assert len(await repository.list_credentials(CredentialKind.TOKEN)) == 4
+    monkeypatch.setattr(repo.credentials, "KEEP_ENDED", timedelta(0))
+    newest, _ = await make(repository)
+    left = {each.id for each in await repository.list_credentials(CredentialKind.TOKEN)}
+    assert {lasting, newest} <= left
+    assert not left & {revoked, expired}
+
+
+async def test_nobody_can_revoke_what_there_is_not(repository: ActionRepo) -> None:
+    with pytest.raises(NotFound, match="no credential nothing"):
+        await repository.revoke_credential("nothing")
+
+
+@pytest.mark.parametrize(
+    ("name", "subject", "project", "lasts"),
+    [
+        pytest.param("", "ci", None, None, id="no name"),
+        pytest.param("\x1b[31m", "ci", None, None, id="a name that terminals obey"),
+        pytest.param("CI", "", None, None, id="nobody"),
+        pytest.param("CI", "ci", "", None, id="no project"),
+        pytest.param("CI", "ci", None, timedelta(0), id="expired already"),
+    ],
+)
+async def test_a_credential_that_makes_no_sense_is_refused(
+    repository: ActionRepo, name: str, subject: str, project: str | None, lasts: timedelta | None
+) -> None:
+    with pytest.raises(InvalidArgument):
+        await repository.create_credential(
+            CredentialKind.TOKEN,
+            name,
+            Identity(IdentityKind.USER, subject),
+            Access(frozenset({Grant(Role.ADMIN, project)})),
+            None if lasts is None else datetime.now(UTC) + lasts,
+        )
+    assert await repository.list_credentials(CredentialKind.TOKEN) == []

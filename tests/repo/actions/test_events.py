@@ -1,0 +1,228 @@
+"""Events: stored whole or not at all, once each, and merged into attempts."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from repo import (
+    ActionError,
+    ActionEvent,
+    ActionNotFound,
+    ActionPhase,
+    ActionRepo,
+    CacheStatus,
+    ClusterEvent,
+    ErrorKind,
+    EventNotFound,
+    InvalidArgument,
+    LogLink,
+    PageRequest,
+    merge_attempts,
+)
+from tests.support.making import (
+    T0,
+    action,
+    at,
+    event,
+    make_run,
+)
+
+QUEUED, RUNNING = ActionPhase.QUEUED, ActionPhase.RUNNING
+SUCCEEDED, FAILED, PAUSED = ActionPhase.SUCCEEDED, ActionPhase.FAILED, ActionPhase.PAUSED
+
+
+async def test_everything_that_is_given_comes_back(repository: ActionRepo) -> None:
+    await make_run(repository)
+    given = event(
+        phase=FAILED,
+        attempt=2,
+        version=3,
+        seconds=1.000001,
+        reported_at=at(2),
+        error=ActionError(ErrorKind.SYSTEM, "out of memory", "OOM"),
+        logs=(LogLink("stderr", "https://logs.example.com/1"),),
+        outputs=[{"rows": 1}, None],
+        cluster="c1",
+        cache_status=CacheStatus.PUT_FAILURE,
+        cluster_events=(ClusterEvent(at(0.5), "evicted", "Evicted", True),),
+        info={"k": [1, {}]},
+    )
+    assert await repository.insert_events([given]) == 1
+    (stored,) = await repository.list_events(action())
+    for field in given.__dataclass_fields__:
+        assert getattr(stored, field) == getattr(given, field), field
+    assert stored.occurred_at.utcoffset() == timedelta(0)
+
+
+async def test_an_event_is_stored_once_and_stays_as_it_was(repository: ActionRepo) -> None:
+    await make_run(repository)
+    assert await repository.insert_events([event(cluster="first"), event(cluster="second")]) == 1
+    assert await repository.insert_events([event(cluster="third"), event(version=1)]) == 1
+    first, _ = await repository.list_events(action())
+    assert first.cluster == "first"
+
+
+async def test_events_of_a_missing_action_are_refused_whole(repository: ActionRepo) -> None:
+    await make_run(repository)
+    with pytest.raises(ActionNotFound, match="there is no action etl/production/nightly-1/gone"):
+        await repository.insert_events([event("a0"), event("gone"), event("a0", attempt=2)])
+    assert await repository.list_events(action()) == []
+
+
+async def test_a_list_of_events_has_no_end_of_its_own(repository: ActionRepo) -> None:
+    await make_run(repository)
+    batch = [event(version=version, seconds=version) for version in range(5000)]
+    assert await repository.insert_events(batch) == 5000
+    listed = await repository.list_events(action())
+    assert [x.version for x in listed] == list(range(5000))
+    assert len(await repository.list_events(action(), 7)) == 7
+    since = await repository.list_events_since(action(), 1, at(4000))
+    assert [x.version for x in since] == list(range(4001, 5000))
+
+
+async def test_events_since_an_instant_lose_nothing_over_pages_and_ties(repository: ActionRepo) -> None:
+    await make_run(repository)
+    same = [event(version=version, seconds=5) for version in range(10)]
+    later = [event(version=99, seconds=5.000001), event(attempt=2, seconds=9)]
+    await repository.insert_events([*same, *later])
+    found: list[int] = []
+    for offset in range(0, 20, 3):
+        page = await repository.list_events_since(action(), 1, at(4.999999), offset, 3)
+        found += [x.version for x in page]
+    assert found == [*range(10), 99]
+    assert [x.version for x in await repository.list_events_since(action(), 1, at(5))] == [99]
+
+
+async def test_a_negative_limit_or_offset_is_refused(repository: ActionRepo) -> None:
+    with pytest.raises(InvalidArgument, match="limit must not be negative"):
+        await repository.list_events(action(), -1)
+    with pytest.raises(InvalidArgument, match="offset must not be negative"):
+        await repository.list_events_since(action(), 1, T0, -1, 5)
+
+
+async def test_the_latest_event_has_the_highest_phase_and_then_version(repository: ActionRepo) -> None:
+    await make_run(repository)
+    await repository.insert_events(
+        [
+            event(phase=RUNNING, seconds=9, version=2),
+            event(phase=PAUSED, seconds=3, version=0),
+            event(phase=PAUSED, seconds=2, version=1),
+            event(phase=QUEUED, attempt=2),
+        ]
+    )
+    latest = await repository.get_latest_event_by_attempt(action(), 1)
+    assert (latest.phase, latest.version) == (PAUSED, 1)
+    assert (await repository.get_latest_event_by_attempt(action(), 2)).phase is QUEUED
+    with pytest.raises(EventNotFound, match="attempt 3 of"):
+        await repository.get_latest_event_by_attempt(action(), 3)
+
+
+async def test_pages_of_events_go_both_ways(repository: ActionRepo) -> None:
+    await make_run(repository)
+    await repository.insert_events([event(version=v, seconds=v // 3) for v in range(20)])
+    forward: list[int] = []
+    page = (await repository.page_events([action()], page=PageRequest(first=6)))[action()]
+    forward += [x.version for x in page.items]
+    while page.has_next:
+        request = PageRequest(first=6, after=page.cursors[-1])
+        page = (await repository.page_events([action()], page=request))[action()]
+        forward += [x.version for x in page.items]
+    assert forward == list(range(20))
+    newest = (await repository.page_events([action()], page=PageRequest(last=4)))[action()]
+    assert [x.version for x in newest.items] == [16, 17, 18, 19]
+    assert (newest.has_previous, newest.has_next) == (True, False)
+
+
+async def test_the_error_of_an_action_is_that_of_the_event_that_ended_its_attempt(
+    repository: ActionRepo,
+) -> None:
+    await make_run(repository)
+    late = event(phase=ActionPhase.TIMED_OUT, seconds=20, error=ActionError(ErrorKind.SYSTEM, "late"))
+    await repository.insert_events([late])
+    assert (await repository.get_action(action())).error is None, "it still runs"
+    await repository.update_action_phase(action(), FAILED, 1)
+    assert (await repository.get_action(action())).error == late.error
+    early = event(phase=FAILED, seconds=10, error=ActionError(ErrorKind.USER, "early"))
+    await repository.insert_events([early])
+    assert (await repository.get_action(action())).error == early.error
+    second = event(phase=FAILED, attempt=2, seconds=30, error=ActionError(ErrorKind.USER, "again"))
+    await repository.insert_events([second])
+    assert (await repository.get_action(action())).error is None, "attempt 1 is not the latest that ended"
+    await repository.update_action_phase(action(), FAILED, 2)
+    assert (await repository.get_action(action())).error == second.error
+
+
+def stored(phase: ActionPhase, seconds: float, attempt: int = 1, **rest: Any) -> ActionEvent:
+    return ActionEvent(
+        action(), attempt, phase, at(seconds), created_at=T0, updated_at=T0, transaction_id=1, **rest
+    )
+
+
+def test_attempts_are_told_apart_and_ordered() -> None:
+    first, second = merge_attempts(
+        [
+            stored(RUNNING, 12, 2),
+            stored(RUNNING, 1),
+            stored(FAILED, 10),
+            stored(QUEUED, 0),
+            stored(QUEUED, 11, 2),
+        ]
+    )
+    assert (first.attempt, first.phase, first.started_at, first.ended_at) == (1, FAILED, at(0), at(10))
+    assert (second.attempt, second.phase, second.started_at, second.ended_at) == (2, RUNNING, at(11), None)
+    assert [(x.phase, x.started_at, x.ended_at) for x in first.phase_transitions] == [
+        (QUEUED, at(0), at(1)),
+        (RUNNING, at(1), at(10)),
+        (FAILED, at(10), None),
+    ]
+
+
+def test_the_earliest_terminal_event_decides_and_later_ones_only_add_logs() -> None:
+    a, b, c = LogLink("out", "1"), LogLink("err", "2"), LogLink("out", "3")
+    (merged,) = merge_attempts(
+        [
+            stored(RUNNING, 1, logs=(a, b), cluster="c1", cache_status=CacheStatus.MISS),
+            stored(SUCCEEDED, 5, outputs={"n": 1}),
+            stored(FAILED, 9, outputs={"n": 2}, error=ActionError(ErrorKind.USER, "x"), logs=(c,)),
+        ]
+    )
+    assert (merged.phase, merged.ended_at, merged.outputs, merged.error) == (SUCCEEDED, at(5), {"n": 1}, None)
+    assert merged.logs == [c, b]
+    assert (merged.cluster, merged.cache_status) == ("c1", CacheStatus.MISS)
+    assert [x.phase for x in merged.phase_transitions] == [RUNNING, SUCCEEDED]
+
+
+def test_events_are_ordered_by_when_they_were_reported() -> None:
+    (merged,) = merge_attempts(
+        [
+            stored(FAILED, 1, reported_at=at(50)),
+            stored(SUCCEEDED, 9, reported_at=at(10)),
+        ]
+    )
+    assert merged.phase is SUCCEEDED
+
+
+def test_a_superseded_attempt_is_closed_where_the_next_one_starts() -> None:
+    first, _ = merge_attempts([stored(RUNNING, 1), stored(RUNNING, 7, 2)])
+    assert (first.phase, first.ended_at) == (RUNNING, at(7))
+    assert first.phase_transitions[-1].ended_at == at(7)
+
+
+def test_cluster_events_are_united_and_ordered() -> None:
+    early, late = ClusterEvent(at(1), "pulled"), ClusterEvent(at(2), "started")
+    (merged,) = merge_attempts(
+        [
+            stored(RUNNING, 1, cluster_events=(late,)),
+            stored(RUNNING, 2, version=1, cluster_events=(late, early)),
+        ]
+    )
+    assert merged.cluster_events == [early, late]
+
+
+async def test_all_events_of_a_long_history_are_merged(repository: ActionRepo) -> None:
+    await make_run(repository)
+    logs = [event(version=v, seconds=v, logs=(LogLink(f"log-{v}", "x"),)) for v in range(1200)]
+    await repository.insert_events(logs)
+    (merged,) = merge_attempts((await repository.list_all_events([action()]))[action()])
+    assert len(merged.logs) == 1200

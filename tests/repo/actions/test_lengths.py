@@ -1,0 +1,77 @@
+"""Texts that lists show are bounded: one that is too long is refused, with its name and its limit."""
+
+from typing import Any
+
+import pytest
+
+from graph.schema.inputs.lengths import MAX_MESSAGE, MAX_TEXT
+from repo import ActionRepo
+from tests.support.client import GraphQLClient
+from tests.support.making import action, make_run
+
+ID = {"project": "etl", "domain": "production", "runName": "nightly-1", "name": "t"}
+RUN_ID = {"project": "etl", "domain": "production", "name": "nightly-1"}
+TIME = "2026-01-01T00:00:00Z"
+CREATE = "mutation ($x: [CreateActionInput!]!) { createActions(input: $x) { created } }"
+INSERT = "mutation ($x: [ActionEventInput!]!) { insertEvents(events: $x) { inserted } }"
+ABORT = "mutation ($x: AbortRunInput!) { abortRun(input: $x) { requested } }"
+ABORT_ACTION = "mutation ($x: AbortActionInput!) { abortAction(input: $x) { requested } }"
+ABORT_ALL = "mutation ($x: AbortRunsInput!) { abortRuns(input: $x) { matched } }"
+TASK = {"project": "p", "domain": "d", "name": "n", "version": "v"}
+
+
+def create(**fields: Any) -> Any:
+    return [{"id": ID, "parentName": "a0", **fields}]
+
+
+def insert(**fields: Any) -> Any:
+    return [{"action": {**ID, "name": "a0"}, "attempt": 1, "phase": "FAILED", "occurredAt": TIME, **fields}]
+
+
+def cluster_event(**fields: Any) -> Any:
+    return insert(clusterEvents=[{"occurredAt": TIME, "message": "", **fields}])
+
+
+def texts(beyond: int) -> list[tuple[str, Any, str]]:
+    """Calls with one text of MAX_TEXT characters and so many more, and what it is called."""
+    text = "x" * (MAX_TEXT + beyond)
+    return [
+        *((CREATE, create(**{name: text}), name) for name in ("group", "taskType", "functionName")),
+        (CREATE, create(environmentName=text), "environmentName"),
+        (CREATE, create(labels=[{"key": "k", "value": text}]), "labels.value"),
+        *((CREATE, create(task={**TASK, name: text}), f"task.{name}") for name in TASK),
+        (CREATE, create(trigger={"taskName": "t", "name": text}), "trigger.name"),
+        (INSERT, insert(cluster=text), "cluster"),
+        (INSERT, insert(error={"message": "", "code": text}), "error.code"),
+        (INSERT, insert(logs=[{"name": text, "uri": ""}]), "logs.name"),
+        (INSERT, cluster_event(reason=text), "clusterEvents.reason"),
+        (ABORT, {"id": RUN_ID, "reason": text}, "reason"),
+        (ABORT_ACTION, {"id": {**ID, "name": "a0"}, "reason": text}, "reason"),
+        (ABORT_ALL, {"filter": {"project": "etl"}, "reason": text}, "reason"),
+    ]
+
+
+def messages(beyond: int) -> list[tuple[str, Any, str]]:
+    """The same with MAX_MESSAGE characters."""
+    text = "x" * (MAX_MESSAGE + beyond)
+    return [
+        (INSERT, insert(error={"message": text}), "error.message"),
+        (INSERT, insert(logs=[{"name": "", "uri": text}]), "logs.uri"),
+        (INSERT, cluster_event(message=text), "clusterEvents.message"),
+    ]
+
+
+@pytest.mark.parametrize("number", range(len(texts(0) + messages(0))))
+async def test_a_text_that_is_too_long_is_refused_and_one_at_the_limit_is_kept(
+    client: GraphQLClient, repository: ActionRepo, number: int
+) -> None:
+    await make_run(repository)
+    query, given, name = (texts(1) + messages(1))[number]
+    (error,) = (await client.execute(query, {"x": given}))["errors"]
+    most = MAX_TEXT if number < len(texts(0)) else MAX_MESSAGE
+    assert error["message"].endswith(f"{name} has {most + 1:,} characters; at most {most:,} are allowed")
+    assert error["extensions"]["code"] == "BAD_USER_INPUT"
+    assert await repository.list_events(action()) == []
+    assert await repository.count_actions() == 1
+    query, given, _ = (texts(0) + messages(0))[number]
+    assert "errors" not in await client.execute(query, {"x": given})

@@ -1,0 +1,159 @@
+"""Errors of the databases that are not the statement's fault are told from those that are."""
+
+import os
+import resource
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import asyncpg
+import pytest
+from sqlalchemy import make_url, text
+from sqlalchemy.exc import DBAPIError
+
+from repo import (
+    ActionRepo,
+    DatabaseReadOnly,
+    DatabaseUnavailable,
+    RunIdentifier,
+    TookTooLong,
+    open_repository,
+)
+from repo.sql.database import Database
+from repo.sql.errors import Meaning, meaning_of
+from tests.support.making import make_run
+
+ONLY_POSTGRESQL = pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
+ONLY_SQLITE = pytest.mark.parametrize("databases", ["sqlite"], indirect=True)
+STATES = {
+    "08006": DatabaseUnavailable,
+    "25006": DatabaseReadOnly,
+    "25P03": DatabaseUnavailable,
+    "25P04": TookTooLong,
+    "40001": DatabaseUnavailable,
+    "40P01": DatabaseUnavailable,
+    "53100": DatabaseUnavailable,
+    "53200": DatabaseUnavailable,
+    "55000": DatabaseUnavailable,
+    "55P03": DatabaseUnavailable,
+    "57014": TookTooLong,
+    "57P01": DatabaseUnavailable,
+    "58030": DatabaseUnavailable,
+    "22012": None,
+    "23505": None,
+    "42P01": None,
+    "XX001": None,
+}
+
+
+MEANINGS: dict[type[Exception] | None, Meaning] = {
+    DatabaseReadOnly: Meaning.READ_ONLY,
+    DatabaseUnavailable: Meaning.UNAVAILABLE,
+    TookTooLong: Meaning.TOO_LONG,
+}
+
+
+@ONLY_POSTGRESQL
+@pytest.mark.parametrize(("state", "meant"), STATES.items())
+async def test_what_postgresql_raises(database_url: str, state: str, meant: type[Exception] | None) -> None:
+    """By both ways of a read, and by a write."""
+    raising = f"DO $$ BEGIN RAISE EXCEPTION 'told so' USING ERRCODE = '{state}'; END $$"
+    database = Database(database_url)
+    try:
+        with pytest.raises(meant or DBAPIError) as read:
+            async with database.read() as connection:
+                await connection.execute(text(raising))
+        with pytest.raises(meant or DBAPIError) as written:
+            await database.write(lambda connection: connection.execute(text(raising)))
+        with pytest.raises(asyncpg.PostgresError) as caught:
+            await database._driver.run(raising)
+    finally:
+        await database.close()
+    assert meaning_of(caught.value) is MEANINGS.get(meant)
+    assert "told so" not in str(read.value) + str(written.value) or meant is None
+
+
+@ONLY_POSTGRESQL
+async def test_a_value_that_the_driver_refuses_is_no_lost_connection(database_url: str) -> None:
+    database = Database(database_url)
+    try:
+        with pytest.raises(asyncpg.DataError) as caught:
+            await database._driver.run("SELECT $1::int", (1 << 40,))
+    finally:
+        await database.close()
+    assert meaning_of(caught.value) is None
+
+
+@ONLY_POSTGRESQL
+async def test_a_lock_that_is_not_to_be_had_in_time_may_be_waited_for_again(database_url: str) -> None:
+    holder = await asyncpg.connect(database_url)
+    await holder.execute(f"ALTER DATABASE {make_url(database_url).database} SET lock_timeout = '50ms'")
+    try:
+        async with open_repository(database_url) as repository:
+            async with holder.transaction():
+                await holder.execute("LOCK TABLE actions IN ACCESS EXCLUSIVE MODE")
+                with pytest.raises(DatabaseUnavailable):
+                    await make_run(repository)
+                with pytest.raises(DatabaseUnavailable):
+                    await repository.list_runs()
+            await make_run(repository)
+    finally:
+        await holder.close()
+
+
+@contextmanager
+def files_no_larger_than(size: int) -> Iterator[None]:
+    """No file of this process grows beyond that."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@ONLY_SQLITE
+async def test_a_write_that_the_disk_refuses_may_be_repeated(
+    database_url: str, repository: ActionRepo
+) -> None:
+    await make_run(repository)
+    log = f"{database_url.removeprefix('sqlite:///')}-wal"
+    with files_no_larger_than(os.stat(log).st_size + 100):
+        with pytest.raises(DatabaseUnavailable) as caught:
+            await make_run(repository, **{f"c{number}": "a0" for number in range(100)})
+        cause = caught.value.__cause__
+        assert isinstance(cause, DBAPIError)
+        assert isinstance(cause.orig, sqlite3.Error)
+        assert cause.orig.sqlite_errorcode == sqlite3.SQLITE_IOERR_WRITE
+        with pytest.raises(DatabaseUnavailable):  # it is not ready, as long as it would be refused again
+            await repository.check()
+    await repository.check()
+    await make_run(repository, RunIdentifier("etl", "production", "another"))
+
+
+CODES = {
+    sqlite3.SQLITE_BUSY_SNAPSHOT: Meaning.UNAVAILABLE,
+    sqlite3.SQLITE_BUSY_RECOVERY: Meaning.UNAVAILABLE,
+    sqlite3.SQLITE_CANTOPEN_ISDIR: Meaning.UNAVAILABLE,
+    sqlite3.SQLITE_FULL: Meaning.UNAVAILABLE,
+    sqlite3.SQLITE_IOERR_WRITE: Meaning.UNAVAILABLE,
+    sqlite3.SQLITE_IOERR_FSYNC: Meaning.UNAVAILABLE,
+    sqlite3.SQLITE_LOCKED_SHAREDCACHE: Meaning.UNAVAILABLE,
+    sqlite3.SQLITE_PROTOCOL: Meaning.UNAVAILABLE,
+    sqlite3.SQLITE_READONLY_DBMOVED: Meaning.READ_ONLY,
+    sqlite3.SQLITE_READONLY_DIRECTORY: Meaning.READ_ONLY,
+    sqlite3.SQLITE_INTERRUPT: Meaning.TOO_LONG,
+    sqlite3.SQLITE_CONSTRAINT_UNIQUE: None,
+    sqlite3.SQLITE_CORRUPT: None,
+    sqlite3.SQLITE_ERROR: None,
+}
+
+
+@pytest.mark.parametrize(("code", "meaning"), CODES.items())
+def test_an_extended_code_of_sqlite_means_what_its_lowest_byte_does(
+    code: int, meaning: Meaning | None
+) -> None:
+    error = sqlite3.OperationalError("told so")
+    error.sqlite_errorcode = code
+    assert meaning_of(error) is meaning
+    assert meaning_of(DBAPIError("SELECT 1", None, error)) is meaning

@@ -1,0 +1,200 @@
+"""A dump that is restored holds everything, and nobody who watched before takes it for the same database."""
+
+import asyncio
+import os
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from sqlalchemy import make_url, text
+
+from repo import Action, ActionEvent, ActionPhase, ActionRepo, Frame, FrameKind, Run, migrate, open_repository
+from tests.repo.actions.test_pruning import make_ended, named, prune
+from tests.support.databases import wait_for
+from tests.support.making import (
+    ADA,
+    RUN,
+    action,
+    event,
+    make_run,
+    new,
+    update,
+)
+from tests.support.postgres import find_binaries, running_postgres
+
+T = TypeVar("T")
+SECONDS = 15
+LONG_LIVED = 5_000_000
+"""Transactions that the first database has had before: its rows say so."""
+PAGE = Path("docs/upgrades-and-backup.md")
+
+
+@dataclass(frozen=True)
+class Stored:
+    """All runs, actions and events of a database."""
+
+    runs: list[Run]
+    actions: list[Action]
+    events: list[ActionEvent]
+
+
+async def everything(repository: ActionRepo) -> Stored:
+    runs = list((await repository.list_runs()).items)
+    found = list((await repository.list_actions()).items)
+    events = await repository.list_all_events([each.identifier for each in found])
+    # Which transaction wrote an event says nothing in another database.
+    told = [replace(one, transaction_id=0) for each in found for one in events[each.identifier]]
+    return Stored(runs, found, told)
+
+
+async def next_of(stream: AsyncGenerator[Frame[T], None]) -> Frame[T]:
+    async with asyncio.timeout(SECONDS):
+        return await anext(stream)
+
+
+def watches(repository: ActionRepo, **after: Any) -> list[AsyncGenerator[Frame[Any], None]]:
+    return [
+        repository.watch_all_run_updates(**after),
+        repository.watch_all_action_updates(RUN, **after),
+        repository.watch_events(RUN, **after),
+        repository.watch_state_updates(**after),
+        repository.watch_abort_requests(**after),
+    ]
+
+
+async def fill(url: str) -> Stored:
+    """What is in the database then."""
+    async with open_repository(url) as repository:
+        await make_ended(repository, named("removed"))
+        await prune(repository)
+        await make_run(repository, b="a0", c="b")
+        await repository.create_actions([new("d", "a0", spec={"b": 1, "a": [None, 1.5, "ä"]})])
+        await repository.update_action_phases([update("b", ActionPhase.RUNNING)])
+        await repository.insert_events([event("b"), event("b", ActionPhase.FAILED, outputs={"x": 1})])
+        await repository.update_action_state(action("c"), "state of ✓")
+        await repository.abort_action(action("d"), "wrong", ADA)
+        if not repository._database.is_sqlite:
+            async with repository._database.engine.begin() as connection:
+                for table in ("actions", "action_events", "removed_runs"):
+                    later = f"transaction_id = transaction_id + {LONG_LIVED}"
+                    await connection.execute(text(f"UPDATE {table} SET {later}"))
+        return await everything(repository)
+
+
+async def write_after_the_backup(url: str) -> str:
+    """A cursor behind something that no backup has."""
+    async with (
+        open_repository(url) as repository,
+        aclosing(repository.watch_state_updates()) as stream,
+    ):
+        await next_of(stream)
+        await repository.update_action_state(action("b"), "lost")
+        return (await next_of(stream)).cursor
+
+
+@pytest.fixture(scope="module")
+def other_server() -> Iterator[str]:
+    """Another PostgreSQL, whose transactions are numbered from the beginning."""
+    with running_postgres() as server:
+        yield server.url
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A database that was made of the dump of another one."""
+
+    url: str
+    before: Stored
+    """What was in the other one."""
+    cursor: str
+    """A position in the other one."""
+
+
+@pytest.fixture
+def restored(database_url: str, request: pytest.FixtureRequest, tmp_path: Path) -> Restored:
+    before, file = wait_for(fill(database_url)), tmp_path / "backup"
+    backup(database_url, file)
+    cursor = wait_for(write_after_the_backup(database_url))
+    if database_url.startswith("sqlite"):
+        url = f"sqlite:///{shutil.copyfile(file, tmp_path / 'restored.db')}"
+    else:
+        url = restore_dump(file, request.getfixturevalue("other_server"))
+    # A server migrates when it starts.
+    wait_for(migrate(url))
+    return Restored(url, before, cursor)
+
+
+def backup(url: str, file: Path) -> None:
+    if url.startswith("sqlite"):
+        with sqlite3.connect(url.removeprefix("sqlite:///")) as connection:
+            connection.execute("VACUUM INTO ?", (str(file),))
+    else:
+        run_program("pg_dump", "--format=custom", f"--file={file}", url)
+
+
+def restore_dump(file: Path, server: str) -> str:
+    url, at_server = make_url(server).set(database="restored"), f"--maintenance-db={server}"
+    target = url.render_as_string(hide_password=False)
+    run_program("dropdb", at_server, "--if-exists", "--force", "restored")
+    run_program("createdb", at_server, "--template=template0", "--encoding=UTF8", "restored")
+    once = ("--no-owner", "--exit-on-error", "--single-transaction")
+    run_program("pg_restore", f"--dbname={target}", *once, str(file))
+    return target
+
+
+def run_program(name: str, *arguments: str) -> None:
+    binaries = find_binaries()
+    assert binaries is not None
+    program = [str(binaries / name), *arguments]
+    done = subprocess.run(program, capture_output=True, text=True, timeout=60, env=dict(os.environ))
+    assert done.returncode == 0, done.stderr
+
+
+async def test_a_restored_database_has_everything(restored: Restored) -> None:
+    async with open_repository(restored.url) as repository:
+        await repository.check()
+        assert await everything(repository) == restored.before
+
+
+async def test_all_who_watched_begin_anew_on_a_restored_database(restored: Restored) -> None:
+    async with open_repository(restored.url) as repository:
+        pairs = zip(watches(repository, after=restored.cursor), watches(repository), strict=True)
+        for again, first in pairs:
+            async with aclosing(again), aclosing(first):
+                assert (await next_of(again)).kind is FrameKind.RESYNC
+                synced = False
+                while not synced:
+                    mine, theirs = await next_of(again), await next_of(first)
+                    assert (mine.kind, list(mine.items)) == (theirs.kind, list(theirs.items))
+                    assert not mine.removed
+                    synced = mine.kind is FrameKind.SYNCED
+
+
+async def test_on_a_restored_database_nothing_old_counts_as_new_and_what_is_new_comes(
+    restored: Restored,
+) -> None:
+    """The numbers of the transactions that wrote its rows lie in the future of the new server."""
+    async with (
+        open_repository(restored.url) as repository,
+        aclosing(repository.watch_all_action_updates(RUN)) as stream,
+        aclosing(repository.watch_all_run_updates()) as runs,
+    ):
+        while (await next_of(stream)).kind is not FrameKind.SYNCED:
+            pass
+        while (await next_of(runs)).kind is not FrameKind.SYNCED:
+            pass
+        assert not await repository._hub.look_now()
+        await repository.update_action_phases([update("b", ActionPhase.FAILED)])
+        assert [each.name for each in (await next_of(stream)).items] == ["b"]
+
+
+def test_the_page_on_backups_names_what_was_done_here() -> None:
+    said = PAGE.read_text()
+    for part in ("pg_dump --format=custom", "--single-transaction", "VACUUM INTO", "rungraph restored"):
+        assert part in said

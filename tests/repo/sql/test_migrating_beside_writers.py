@@ -1,0 +1,37 @@
+"""Servers migrate when they start, while others write: none of that is taken for what came from elsewhere."""
+
+import asyncio
+
+from sqlalchemy import text
+
+from repo import ActionPhase, RunIdentifier, migrate, open_repository
+from tests.support.making import event, make_run, update
+
+SECONDS = 60
+STARTS = 15
+WRITERS = 6
+
+
+async def test_a_server_that_starts_leaves_alone_what_others_write_meanwhile(database_url: str) -> None:
+    async with asyncio.timeout(SECONDS), open_repository(database_url) as repository:
+        runs = [RunIdentifier("p", "d", f"r{number}") for number in range(WRITERS)]
+        for run in runs:
+            await make_run(repository, run)
+        started = asyncio.Event()
+
+        async def write(run: RunIdentifier) -> None:
+            attempt = 1
+            while not started.is_set():
+                attempt += 1
+                await repository.update_action_phases([update("a0", ActionPhase.FAILED, attempt, run)])
+                await repository.insert_events([event(attempt=attempt, run=run)])
+
+        writing = [asyncio.create_task(write(run)) for run in runs]
+        for _ in range(STARTS):
+            await migrate(database_url)
+        started.set()
+        await asyncio.gather(*writing)
+        for table in ("actions", "action_events"):
+            async with repository._database.read() as connection:
+                renumbered = text(f"SELECT count(*) FROM {table} WHERE transaction_id = 0")
+                assert await connection.scalar(renumbered) == 0, table

@@ -1,0 +1,116 @@
+"""Bringing a database to the newest schema."""
+
+import asyncio
+import subprocess
+import sys
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Column, Connection, MetaData, Table, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from repo import migrate, open_repository
+from repo.migrate import SchemaOutdated
+from repo.sql.database import Database
+from repo.tables import actions, metadata
+from tests.support.making import RUN, action, make_run
+
+BEFORE = {column.name for column in actions.c} - {"dependencies", "duration_ms"}
+"""What the version before writes."""
+
+
+# SQLAlchemy cannot read the index over an expression back from SQLite.
+@pytest.mark.filterwarnings("ignore:.*expression-based index")
+async def test_a_migrated_database_has_the_tables_that_the_code_knows(database_url: str) -> None:
+    database = Database(database_url)
+    try:
+        async with database.read() as connection:
+
+            def differences(sync: Connection) -> list[object]:
+                context = MigrationContext.configure(sync, opts={"compare_type": True})
+                return list(compare_metadata(context, metadata))
+
+            found = await connection.run_sync(differences)
+    finally:
+        await database.close()
+    # PostgreSQL numbers its own transactions and has no table for that.
+    found = [x for x in found if "transaction_counter" not in str(x)]
+    assert found == []
+
+
+async def test_migrating_again_keeps_what_is_stored(database_url: str) -> None:
+    async with open_repository(database_url) as repository:
+        await make_run(repository)
+    await migrate(database_url)
+    async with open_repository(database_url) as repository:
+        assert (await repository.get_run(RUN)).identifier == RUN
+
+
+async def test_four_processes_may_migrate_at_once(empty_database_url: str) -> None:
+    code = "import asyncio, sys, repo; asyncio.run(repo.migrate(sys.argv[1]))"
+    started = [
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-c", code, empty_database_url, stderr=subprocess.PIPE
+        )
+        for _ in range(4)
+    ]
+    async with asyncio.timeout(60):
+        errors = [(await process.communicate())[1].decode() for process in started]
+    assert [process.returncode for process in started] == [0] * 4, errors
+    async with open_repository(empty_database_url) as repository:
+        await repository.check()
+
+
+async def test_a_server_of_the_version_before_may_still_write(database_url: str) -> None:
+    """It knows no dependencies, and leaves them out."""
+    older = Table("actions", MetaData(), *(Column(c.name, c.type) for c in actions.c if c.name in BEFORE))
+    async with open_repository(database_url) as repository:
+        await make_run(repository, b="a0")
+        database = repository._database
+        async with database.read() as connection:
+            (row,) = (await connection.execute(select(older).where(older.c.name == "b"))).mappings()
+
+        async def write(connection: AsyncConnection) -> None:
+            await connection.execute(older.insert(), {**row, "key": action("c").key, "name": "c"})
+
+        await database.write(write)
+        written = await repository.get_action(action("c"))
+        assert (written.parent_name, written.dependencies) == ("a0", [])
+
+
+async def test_an_older_schema_is_not_ready(empty_database_url: str) -> None:
+    async with open_repository(empty_database_url) as repository:
+        with pytest.raises(SchemaOutdated, match="the database has no schema yet"):
+            await repository.check()
+    await migrate(empty_database_url)
+    async with open_repository(empty_database_url) as repository:
+        await repository.check()
+
+
+async def test_a_migration_that_fails_leaves_nothing_behind(empty_database_url: str) -> None:
+    """The last of its statements finds a table of the same name in its way."""
+    database = Database(empty_database_url)
+    async with database.engine.begin() as connection:
+        await connection.execute(text("CREATE TABLE action_events (id INTEGER)"))
+    with pytest.raises(Exception, match="already exists"):
+        await migrate(empty_database_url)
+    async with database.engine.begin() as connection:
+        await connection.execute(text("DROP TABLE action_events"))
+    await database.close()
+    await migrate(empty_database_url)
+    async with open_repository(empty_database_url) as repository:
+        await repository.check()
+
+
+@pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
+async def test_pages_of_actions_have_room_for_updates(database_url: str) -> None:
+    database = Database(database_url)
+    try:
+        async with database.read() as connection:
+            options = await connection.scalar(
+                text("SELECT reloptions FROM pg_class WHERE relname = 'actions' AND relkind = 'r'")
+            )
+    finally:
+        await database.close()
+    assert options == ["fillfactor=80"]

@@ -1,0 +1,223 @@
+"""Servers of the version before go on reading and writing while the schema becomes that of the next one."""
+
+import asyncio
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from alembic import command
+from alembic.script import ScriptDirectory
+from sqlalchemy import (
+    Boolean,
+    Connection,
+    DateTime,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    String,
+    Table,
+    inspect,
+    select,
+    text,
+)
+
+from repo import migrate, open_repository
+from repo.domain.errors import DatabaseUnavailable
+from repo.migrate import _config, head
+from repo.sql.database import Database
+from tests.support.making import RUN, make_run
+
+REVISIONS = sorted(each.revision for each in ScriptDirectory.from_config(_config()).walk_revisions())
+"""All of them, the first one first."""
+OWN = {"alembic_version"}
+
+
+def to(connection: Connection, revision: str) -> None:
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
+
+
+class Older:
+    """What a server of an older version does: it names the columns that it knows."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.metadata = MetaData()
+        # Indexes are none of its business.
+        self.metadata.reflect(connection, resolve_fks=False)
+        self.tables = [table for name, table in self.metadata.tables.items() if name not in OWN]
+
+    def write_and_read(self, connection: Connection, number: int) -> None:
+        """Insert a row into each table, read it, update it and take it away again."""
+        written: list[tuple[Table, dict[str, Any]]] = []
+        for table in sorted(self.tables, key=lambda each: each.name == "action_events"):
+            values = self.values(table, number)
+            connection.execute(table.insert().values(values))
+            written.append((table, values))
+        for table, values in reversed(written):
+            this = [column == values[column.name] for column in table.primary_key]
+            row = connection.execute(select(table).where(*this)).one()
+            assert {name: row._mapping[name] for name in values} == values
+            free = {name: value for name, value in values.items() if name not in table.primary_key.columns}
+            if free:
+                assert connection.execute(table.update().where(*this).values(free)).rowcount == 1
+            assert connection.execute(table.delete().where(*this)).rowcount == 1
+
+    @staticmethod
+    def values(table: Table, number: int) -> dict[str, Any]:
+        """A value for each column that is not made by the database."""
+        return {c.name: _value(c.name, c.type, number) for c in table.c if c.computed is None}
+
+
+def _value(name: str, kind: Any, number: int) -> Any:
+    if name in {"key", "action_key"}:
+        return bytes([number]) * 32
+    if isinstance(kind, LargeBinary):
+        return bytes([number]) * 16
+    if isinstance(kind, Boolean):
+        return True
+    if isinstance(kind, Integer | Numeric):
+        return number
+    if isinstance(kind, DateTime):
+        return datetime(2026, 1, 1, tzinfo=UTC)
+    if isinstance(kind, String):
+        return f"v{number}"
+    return {"made": "up"}
+
+
+def check_all(connection: Connection, revisions: list[str]) -> None:
+    """Bring an empty database from one revision to the next; at each, all who know an earlier one work."""
+    known: list[Older] = []
+    for number, revision in enumerate(revisions, start=100):
+        to(connection, revision)
+        known.append(Older(connection))
+        for older in known:
+            older.write_and_read(connection, number)
+
+
+async def run_sync(url: str, work: Any) -> None:
+    database = Database(url)
+    try:
+        async with database.engine.begin() as connection:
+            if database.is_sqlite:
+                await connection.execute(text("BEGIN IMMEDIATE"))
+            await connection.run_sync(work)
+    finally:
+        await database.close()
+
+
+# SQLAlchemy cannot read the index over an expression back from SQLite.
+pytestmark = pytest.mark.filterwarnings("ignore:.*(expression-based index|Did not recognize type)")
+
+
+async def test_every_version_works_on_the_schema_of_every_later_one(empty_database_url: str) -> None:
+    await run_sync(empty_database_url, lambda connection: check_all(connection, REVISIONS))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "ALTER TABLE actions ADD COLUMN cost INTEGER NOT NULL DEFAULT 0; "
+        "ALTER TABLE actions ALTER COLUMN cost DROP DEFAULT",
+        "ALTER TABLE actions DROP COLUMN state",
+        "ALTER TABLE actions RENAME COLUMN state TO text",
+        "DROP TABLE action_events",
+        "ALTER TABLE action_events RENAME TO happenings",
+    ],
+)
+@pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
+async def test_a_migration_that_an_older_version_does_not_survive_is_found(
+    empty_database_url: str, change: str
+) -> None:
+    def work(connection: Connection) -> None:
+        to(connection, head())
+        older = Older(connection)
+        older.write_and_read(connection, 101)
+        for statement in change.split(";"):
+            connection.execute(text(statement))
+        older.write_and_read(connection, 102)
+
+    with pytest.raises(Exception, match="not-null constraint|does not exist"):
+        await run_sync(empty_database_url, work)
+
+
+async def test_an_older_server_is_ready_on_the_schema_of_a_later_version(database_url: str) -> None:
+    async with open_repository(database_url) as repository:
+        await make_run(repository)
+        async with repository._database.engine.begin() as connection:
+            await connection.execute(text("UPDATE alembic_version SET version_num = '9000'"))
+        await repository.check()
+        await migrate(database_url)
+        async with repository._database.read() as connection:
+            assert await connection.scalar(text("SELECT version_num FROM alembic_version")) == "9000"
+        assert (await repository.get_run(RUN)).identifier == RUN
+
+
+@pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
+async def test_a_migration_waits_for_who_is_at_a_table_without_holding_up_others(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another transaction has read a table and goes on; writers come to it all the time."""
+    await run_sync(empty_database_url, lambda connection: to(connection, "0003"))
+    monkeypatch.setattr(sys.modules["repo.migrate"], "_WAIT_FOR_A_TABLE", 0.2)
+    database = Database(empty_database_url)
+    waits: list[float] = []
+    try:
+        # Who comes behind the migration waits for as long as that waits, and not for the other one, which
+        # stays until the writers are done.
+        async with asyncio.timeout(30), database.engine.connect() as busy:
+            await busy.execute(text("LOCK TABLE actions IN ROW EXCLUSIVE MODE"))
+            migrating = asyncio.create_task(migrate(empty_database_url))
+            # One that waited behind the migration is among them.
+            while len(waits) < 15 or max(waits) < 0.05:
+                begun = asyncio.get_running_loop().time()
+                async with database.engine.begin() as writer:
+                    await writer.execute(text("UPDATE actions SET phase = 1"))
+                waits.append(asyncio.get_running_loop().time() - begun)
+                await asyncio.sleep(0.1)
+            assert not migrating.done()
+            await busy.rollback()
+        async with asyncio.timeout(30):
+            await migrating
+    finally:
+        await database.close()
+    async with open_repository(empty_database_url) as repository:
+        await repository.check()
+
+
+@pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
+async def test_a_migration_that_never_gets_its_turn_says_what_to_do(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await run_sync(empty_database_url, lambda connection: to(connection, "0003"))
+    monkeypatch.setattr(sys.modules["repo.migrate"], "_WAIT_FOR_A_TABLE", 0.05)
+    monkeypatch.setattr(sys.modules["repo.migrate"], "_PATIENCE", 0.5)
+    database = Database(empty_database_url)
+    try:
+        async with database.engine.connect() as busy:
+            await busy.execute(text("LOCK TABLE actions IN ROW EXCLUSIVE MODE"))
+            with pytest.raises(DatabaseUnavailable, match="pg_stat_activity"):
+                await migrate(empty_database_url)
+    finally:
+        await database.close()
+
+
+@pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
+async def test_no_later_migration_builds_an_index_on_a_table_that_is_in_use(empty_database_url: str) -> None:
+    """That would hold up writers for as long as it takes; from 0005 on it is built CONCURRENTLY, or not."""
+
+    def work(connection: Connection) -> None:
+        to(connection, "0004")
+        before = indexes(connection)
+        to(connection, head())
+        after = indexes(connection)
+        assert {name: after[name] for name in before} == before
+
+    await run_sync(empty_database_url, work)
+
+
+def indexes(connection: Connection) -> dict[str, set[str | None]]:
+    found = inspect(connection)
+    return {name: {each["name"] for each in found.get_indexes(name)} for name in found.get_table_names()}

@@ -1,0 +1,203 @@
+"""The plans of the hot reads: an index gives the rows in their order, and nothing is sorted."""
+
+import re
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from repo import ActionPhase, ActionRepo, PageRequest, Pruned, RunFilter, RunIdentifier, open_repository
+from tests.support.databases import Databases, wait_for
+from tests.support.making import (
+    RUN,
+    T0,
+    action,
+    at,
+    make_run,
+    new,
+    update,
+)
+from tests.support.statements import noted
+
+ROOTS = 20_000
+EXPLAINED = ("SELECT", "WITH", "UPDATE actions", "DELETE", "INSERT INTO removed_runs")
+
+
+@pytest.fixture(scope="module")
+def filled_url(databases: Databases, migrated_url: str) -> Iterator[str]:
+    """A database with enough in it for a planner to have a choice."""
+    url = databases.copy(migrated_url)
+    wait_for(fill(url))
+    yield url
+    databases.drop(url)
+
+
+async def fill(url: str) -> None:
+    """Many runs, and one with many actions."""
+    async with open_repository(url) as repository:
+        await make_run(repository)
+        await repository.create_actions([new(f"t{i:04}", "a0") for i in range(4000)])
+        database = repository._database
+        run_key, created_at = (
+            ("CAST(printf('%016d', n) AS BLOB)", "1767225600000000 + n * 1000000")
+            if database.is_sqlite
+            else ("decode(md5(CAST(n AS text)), 'hex')", "timestamptz '2026-01-01' + n * interval '1 second'")
+        )
+        # Two of them together are text to SQLite.
+        key = f"CAST({run_key} || {run_key} AS {'BLOB' if database.is_sqlite else 'bytea'})"
+        statement = f"""
+            WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {ROOTS})
+            INSERT INTO actions (key, run_key, depth, name, project, domain, run_name, type, phase, attempts,
+              cache_status, labels, search_text, run_search_text, abort_attempt_count, created_at,
+              updated_at, revision, transaction_id)
+            SELECT {key}, {run_key}, 0, 'a0', 'p', 'd', 'run', 1, 60, 1, 0, '{{}}', 'a0',
+              'run', 0, {created_at}, {created_at}, 1, 1
+            FROM numbers
+        """
+        async with database.engine.begin() as connection:
+            await connection.execute(text(statement))
+            await connection.execute(text("ANALYZE"))
+
+
+async def explained(url: str, call: str) -> str:
+    """The plan of the last statement of a call of the repository."""
+    async with open_repository(url) as repository:
+        return (await plans(repository, CALLS[call]))[-1]
+
+
+async def plans(repository: ActionRepo, call: Callable[[ActionRepo], Awaitable[object]]) -> list[str]:
+    """The plans of all statements of a call."""
+    database, found = repository._database, []
+    with noted(database) as seen:
+        await call(repository)
+    explain = "EXPLAIN QUERY PLAN " if database.is_sqlite else "EXPLAIN "
+    async with database.read() as connection:
+        for statement, parameters in seen:
+            if statement.lstrip().startswith(EXPLAINED):
+                rows = await connection.exec_driver_sql(explain + statement, parameters)
+                found.append("\n".join(str(row[-1]) for row in rows))
+    return found
+
+
+async def next_page(repository: ActionRepo) -> None:
+    first = await repository.list_runs(page=PageRequest(first=50))
+    await repository.list_runs(page=PageRequest(first=50, after=first.cursors[-1]))
+
+
+async def page_before(repository: ActionRepo) -> None:
+    first = await repository.list_runs(page=PageRequest(last=50))
+    await repository.list_runs(page=PageRequest(last=50, before=first.cursors[0]))
+
+
+async def next_actions(repository: ActionRepo) -> None:
+    first = await repository.list_actions(RUN, page=PageRequest(first=500))
+    await repository.list_actions(RUN, page=PageRequest(first=500, after=first.cursors[-1]))
+
+
+PAGE = PageRequest(first=50)
+PAGES: dict[str, Callable[[ActionRepo], Awaitable[object]]] = {
+    "the newest runs": lambda r: r.list_runs(page=PAGE),
+    "the next runs": next_page,
+    "the oldest runs": lambda r: r.list_runs(page=PageRequest(last=50)),
+    "the runs before a cursor": page_before,
+    "the runs of a project": lambda r: r.list_runs(RunFilter(project="p", domain="d"), page=PAGE),
+    "all actions": lambda r: r.list_actions(page=PAGE),
+    "the actions of a run": lambda r: r.list_actions(RUN, page=PAGE),
+    "the next actions of a run": next_actions,
+    "the actions under one run": lambda r: r.list_actions_of_runs([RUN.key], page=PAGE),
+    "the waiting aborts": lambda r: r.page_pending_aborts(PAGE),
+}
+CALLS: dict[str, Callable[[ActionRepo], Awaitable[object]]] = {
+    **PAGES,
+    "a histogram of ten minutes": lambda r: r.list_run_histogram(T0, at(600), 60),
+    "the aborts that are due": lambda r: r.take_aborts("lease", timedelta(0), 10, 10),
+    "the figures of aborts": lambda r: r.abort_figures(),
+    "a batch of updates": lambda r: r.update_action_phases(
+        [update(f"t{i:04}", ActionPhase.RUNNING) for i in range(50)]
+    ),
+}
+
+
+async def test_a_histogram_of_a_short_time_reads_no_other_runs(filled_url: str) -> None:
+    assert "ix_runs_time" in await explained(filled_url, "a histogram of ten minutes")
+
+
+@pytest.mark.parametrize("call", PAGES)
+async def test_a_page_is_read_from_an_index_in_its_order(filled_url: str, call: str) -> None:
+    plan = await explained(filled_url, call)
+    assert "Index Scan" in plan or "USING INDEX" in plan, plan
+    assert "Sort" not in plan, plan
+    assert "TEMP B-TREE" not in plan, plan
+    assert "Seq Scan" not in plan, plan
+
+
+async def test_a_batch_of_updates_finds_its_rows_by_the_primary_key(filled_url: str) -> None:
+    plan = await explained(filled_url, "a batch of updates")
+    assert "pk_actions" in plan or "sqlite_autoindex_actions_1" in plan, plan
+
+
+@pytest.mark.parametrize("call", ["the aborts that are due", "the figures of aborts"])
+async def test_aborts_that_wait_are_found_by_their_index(filled_url: str, call: str) -> None:
+    assert "ix_actions_unconfirmed_abort" in await explained(filled_url, call)
+
+
+@pytest.mark.parametrize("where", [{}, {"project": "old"}, {"project": "old", "domain": "d"}])
+async def test_pruning_reads_the_runs_of_an_index_and_the_actions_of_these_alone(
+    filled_url: str, where: dict[str, Any]
+) -> None:
+    runs = [RunIdentifier("old", "d", f"r{number}") for number in range(20)]
+    async with open_repository(filled_url) as repository:
+        await repository.create_actions(
+            [each for run in runs for each in (new(run=run, created_at=T0), new("m", "a0", run))]
+        )
+        await repository.update_action_phases(
+            [update("a0", ActionPhase.SUCCEEDED, run=run, end_time=T0) for run in runs]
+        )
+
+        async def prune(repository: ActionRepo) -> None:
+            assert [done async for done in repository.prune(timedelta(days=1), **where)] == [Pruned(20, 40)]
+
+        found = await plans(repository, prune)
+    assert len(found) >= 5
+    for plan in found:
+        assert "Seq Scan on actions" not in plan, plan
+        assert not re.search(r"^SCAN (actions|member)(?! USING)", plan, re.MULTILINE), plan
+    assert any("ix_runs_" in plan for plan in found)
+
+
+@pytest.mark.parametrize("name", ["a0", "t0007"])
+async def test_confirming_an_abort_reads_no_other_run(filled_url: str, name: str) -> None:
+    run = RunIdentifier("small", "d", f"with {name}")
+    async with open_repository(filled_url) as repository:
+        tree = [
+            new(run=run),
+            new("t0007", "a0", run),
+            new("below", "t0007", run),
+            new("deeper", "below", run),
+        ]
+        await repository.create_actions(tree)
+        await repository.abort_action(action(name, run), None, None)
+        found = await plans(repository, lambda r: r.clear_abort_request(action(name, run)))
+    assert len(found) >= 5
+    for plan in found:
+        assert "Seq Scan on actions" not in plan, plan
+        assert not re.search(r"^SCAN (actions|child)", plan, re.MULTILINE), plan
+
+
+async def test_what_is_below_and_above_many_actions_is_looked_up_row_by_row(filled_url: str) -> None:
+    run = RunIdentifier("deep", "d", "with many")
+    names = [f"n{number}" for number in range(1000)]
+    async with open_repository(filled_url) as repository:
+        chain = [new(name, parent, run) for name, parent in zip(names, ["a0", *names], strict=False)]
+        await repository.create_actions([new(run=run), *chain])
+        keys = [action(name, run).key for name in names]
+        found = await plans(repository, lambda r: r.count_phases_of_descendants(keys))
+        leaves = [new(f"leaf of {name}", name, run) for name in names]
+        found += await plans(repository, lambda r: r.create_actions(leaves))
+    recursive = [plan for plan in found if "tree" in plan or "up" in plan]
+    assert len(recursive) >= 2
+    for plan in recursive:
+        step = re.split("WorkTable Scan|RECURSIVE STEP", plan)[1]
+        assert not re.search(r"Seq Scan on actions|SCAN (actions|below|above)", step), plan

@@ -1,0 +1,315 @@
+"""What is wrong with a bus is said, and a bus that does wrong costs a watcher no more than time."""
+
+import asyncio
+import os
+import random
+from collections.abc import Callable
+from contextlib import aclosing
+from functools import partial
+
+import pytest
+import structlog
+from redis.asyncio import Redis
+
+from repo import (
+    Action,
+    ActionEvent,
+    ActionPhase,
+    ActionRepo,
+    InvalidArgument,
+    open_repository,
+)
+from repo.watch import bus, hub
+from repo.watch.bus import Bus
+from tests.support.making import (
+    RUN,
+    action,
+    event,
+    make_run,
+)
+from tests.support.notifications import (
+    SECONDS,
+    came,
+    cut_all,
+    heard,
+    opened,
+    until,
+)
+from tests.support.proxy import proxied
+from tests.support.redis_server import RedisServer, running_redis
+
+on_postgres = pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
+
+
+@pytest.mark.usefixtures("quick_beat")
+async def test_a_bus_ends_whatever_it_is_doing_at_the_moment(bus_url: str) -> None:
+    """It once went on when its connection was lost, or its bell was sent, in the turn it was told to end."""
+    async with asyncio.timeout(SECONDS), proxied(bus_url) as proxy:
+        for turns in range(40):
+            async with opened(proxy.url(bus_url)) as (here, _):
+                here.ring()
+                proxy.cut()
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+
+
+async def test_a_bus_on_postgresql_ends_in_the_turn_in_which_it_is_lost(postgres_server_url: str) -> None:
+    async with asyncio.timeout(SECONDS):
+        for turns in range(8):
+            backend = bus.PostgresBackend(postgres_server_url)
+            await backend.connect()
+            await until(lambda: backend.connected)  # noqa: B023 - called at once
+            backend._lost.set()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await backend.disconnect()
+
+
+@pytest.mark.usefixtures("quick_beat")
+async def test_a_link_that_is_cut_and_answered_by_nobody_is_noticed(bus_url: str) -> None:
+    """As by a balancer with no server behind it: it connects, and then nothing comes."""
+    async with proxied(bus_url) as proxy, opened(proxy.url(bus_url)) as (here, bell):
+        await heard(here, bell)
+        proxy.stall()
+        proxy.cut()
+        await until(lambda: not here.connected)
+        here.ring()
+        proxy.flow()
+        await until(lambda: here.connected)
+        await heard(here, bell)
+
+
+@pytest.mark.usefixtures("quick_beat")
+async def test_nothing_is_left_of_links_that_went_dead(bus_url: str) -> None:
+    async def suffer() -> None:
+        async with proxied(bus_url) as proxy, opened(proxy.url(bus_url)) as (here, bell):
+            for _ in range(4):
+                await heard(here, bell)
+                proxy.stall()
+                here.ring()
+                await until(lambda: not here.connected)
+                proxy.flow()
+                await until(lambda: here.connected)
+            # It ends while its link is dead and a bell is on its way.
+            proxy.stall()
+            here.ring()
+            await asyncio.sleep(0.05)
+
+    tasks = asyncio.all_tasks()
+    await suffer()
+    await until(lambda: asyncio.all_tasks() == tasks)
+    descriptors = len(os.listdir("/dev/fd"))
+    await suffer()
+    await until(lambda: asyncio.all_tasks() == tasks)
+    await until(lambda: len(os.listdir("/dev/fd")) <= descriptors)
+
+
+@pytest.mark.usefixtures("quick_beat")
+async def test_a_bell_that_meets_the_end_of_its_link_leaves_nothing_open(
+    bus_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis's client, once closed, opened another connection for it."""
+    monkeypatch.setattr(bus, "_QUIET", 0)
+
+    async def ring(here: Bus) -> None:
+        while True:
+            here.ring()
+            await asyncio.sleep(0)
+
+    counts = []
+    for _ in range(15):
+        async with opened(bus_url) as (here, _):
+            ringing = asyncio.create_task(ring(here))
+            with structlog.testing.capture_logs() as logs:
+                await cut_all(bus_url)
+                await until(partial(came, logs, "the bus is back", 1))
+            ringing.cancel()
+        await asyncio.sleep(0.05)
+        counts.append(len(os.listdir("/dev/fd")))
+    assert counts[-1] <= counts[0], counts
+
+
+async def test_who_may_not_ring_is_not_connected_and_told_why(redis_server: RedisServer) -> None:
+    url = redis_server.url.replace("redis://", "redis://listener:canary@")
+    async with Redis.from_url(redis_server.url) as operator:
+        rights = partial(operator.acl_setuser, "listener", channels=[bus.CHANNEL], passwords="+canary")
+        await rights(enabled=True, categories=["+@all"], commands=["-publish"])
+        with structlog.testing.capture_logs() as logs:
+            async with Bus(url, lambda: None).open():
+                await until(partial(came, logs, "the bus is lost", 1))
+                assert "'publish'" in logs[0]["reason"]
+                await rights(enabled=True, commands=["+publish"])
+                await until(partial(came, logs, "the bus is back", 1))
+    assert [log["log_level"] for log in logs] == ["warning", "info"]
+    assert "canary" not in str(logs)
+
+
+@pytest.mark.usefixtures("quick_beat")
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (lambda url: url.replace("redis://", "redis://nobody:canary@"), "Authentication"),
+        (lambda url: f"{url}/99", "DB index is out of range"),
+        (lambda url: url.replace("redis://", "rediss://:canary@"), "Timeout"),
+        (lambda url: f"{url}?canary=canary", "unexpected"),
+    ],
+    ids=["wrong password", "unknown database", "no TLS there", "unknown option"],
+)
+async def test_what_redis_refuses_is_logged_once(
+    redis_server: RedisServer, change: Callable[[str], str], word: str
+) -> None:
+    await see_refused(change(redis_server.url), word)
+
+
+@pytest.mark.usefixtures("quick_beat")
+async def test_what_postgresql_refuses_is_logged_once(postgres_server_url: str) -> None:
+    await see_refused(postgres_server_url.rpartition("/")[0] + "/there_is_none", "does not exist")
+
+
+async def see_refused(url: str, word: str) -> None:
+    with structlog.testing.capture_logs() as logs:
+        refused = Bus(url, lambda: None)
+        async with refused.open():
+            await until(partial(came, logs, "the bus is lost", 1))
+            refused.ring()
+            await asyncio.sleep(0.5)  # several attempts
+            assert not refused.connected
+    (log,) = logs
+    assert log["log_level"] == "warning"
+    assert word in log["reason"]
+    assert "canary@" not in log["reason"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:can/ary@host:6379",
+        "redis://user:can#ary@host",
+        "postgresql://user:can/ary@host/name",
+        "postgresql://user:can?ary@host/name",
+        "redis://[canary",
+        "redis://host:123456",
+    ],
+)
+def test_a_url_whose_password_is_not_encoded_is_refused_without_repeating_it(url: str) -> None:
+    """The libraries take a part of the password for the port, and say in the log that it is none."""
+    with pytest.raises(InvalidArgument) as refused:
+        bus.check_broadcast_url(url)
+    assert "can" not in str(refused.value)
+
+
+@on_postgres
+@pytest.mark.usefixtures("quick_beat")
+async def test_watchers_get_changes_with_redis_absent_back_and_gone(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running_redis() as server:
+        await asyncio.to_thread(server.stop)
+        async with (
+            asyncio.timeout(2 * SECONDS),
+            open_repository(database_url, broadcast_url=server.url) as writer,
+            open_repository(database_url, broadcast_url=server.url) as reader,
+        ):
+            await make_run(writer)
+
+            async def both_connected() -> None:
+                replicas = (writer, reader)
+                await until(lambda: all(each.watch_figures().bus_connected for each in replicas))
+
+            async with aclosing(reader.watch_action_updates(action())) as updates:
+                assert (await anext(updates)).phase is ActionPhase.QUEUED
+                # Absent from the start: found by looking.
+                await writer.update_action_phase(action(), ActionPhase.INITIALIZING, 1)
+                assert (await anext(updates)).phase is ActionPhase.INITIALIZING
+                assert not reader.watch_figures().bus_connected
+                # There: with nobody looking by himself any more, it is heard.
+                monkeypatch.setattr(hub, "SWEEP", 10 * SECONDS)
+                await asyncio.to_thread(server.start)
+                await both_connected()
+                for _ in range(4):  # until the last look by himself; a machine that stalls takes one of these
+                    await asyncio.sleep(0.5)
+                before = reader.watch_figures().sweeps_that_found
+                await writer.update_action_phase(action(), ActionPhase.RUNNING, 1)
+                assert (await anext(updates)).phase is ActionPhase.RUNNING
+                assert reader.watch_figures().sweeps_that_found == before
+                # Gone, and written to; back again, what nobody rang for is made up for.
+                await asyncio.to_thread(server.stop)
+                await until(lambda: not writer.watch_figures().bus_connected)
+                await writer.update_action_phase(action(), ActionPhase.PAUSED, 1)
+                await asyncio.to_thread(server.start)
+                assert (await anext(updates)).phase is ActionPhase.PAUSED
+
+
+class Mishearing:
+    """A backend's `_hear` that drops half of the bells, doubles some, and lets others overtake."""
+
+    def __init__(self) -> None:
+        self._chance = random.Random(1)
+        self.misheard = 0
+
+    def hear(self, bell: Callable[[], None]) -> None:
+        """Hear a bell, or not, or twice, or late."""
+        kind = self._chance.randrange(8)
+        self.misheard += kind > 1
+        if kind < 3:
+            bell()
+        if kind == 2:
+            bell()
+        if kind == 3:
+            asyncio.get_running_loop().call_later(self._chance.uniform(0, 0.5), bell)
+
+
+@on_postgres
+async def test_who_mishears_bells_ends_up_with_what_is_stored(
+    database_url: str, bus_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mishearing = Mishearing()
+    hears = bus._ReconnectingBackend._hear
+    monkeypatch.setattr(
+        bus._ReconnectingBackend, "_hear", lambda backend: mishearing.hear(partial(hears, backend))
+    )
+    async with (
+        asyncio.timeout(2 * SECONDS),
+        open_repository(database_url, broadcast_url=bus_url) as one,
+        open_repository(database_url, broadcast_url=bus_url) as other,
+    ):
+        await make_run(one, b="a0", c="a0", d="a0")
+        held: list[dict[str, Action]] = [{}, {}]
+        events: list[list[ActionEvent]] = [[], []]
+
+        async def watch_actions(repository: ActionRepo, seen: dict[str, Action]) -> None:
+            async with aclosing(repository.watch_all_action_updates(RUN)) as frames:
+                async for frame in frames:
+                    for found in frame.items:
+                        assert found.name not in seen or seen[found.name].revision <= found.revision
+                        seen[found.name] = found
+
+        async def watch_events(repository: ActionRepo, seen: list[ActionEvent]) -> None:
+            async with aclosing(repository.watch_events(RUN)) as frames:
+                async for frame in frames:
+                    seen.extend(frame.items)
+
+        async def write(repository: ActionRepo, name: str) -> None:
+            for version in range(30):
+                await repository.insert_events([event(name, version=version)])
+                await repository.update_action_phase(action(name), ActionPhase.RUNNING, version // 10 + 1)
+                await asyncio.sleep(0.01)
+            await repository.update_action_phase(action(name), ActionPhase.SUCCEEDED, 3)
+
+        watching = [
+            *(asyncio.create_task(watch_actions(*each)) for each in zip((one, other), held, strict=True)),
+            *(asyncio.create_task(watch_events(*each)) for each in zip((one, other), events, strict=True)),
+        ]
+        await asyncio.gather(write(one, "b"), write(other, "c"), write(one, "d"))
+        stored = {found.name: found for found in (await one.list_actions(RUN)).items}
+        await until(lambda: all(seen == stored for seen in held) and all(len(seen) >= 90 for seen in events))
+        await asyncio.sleep(1.5)  # what came twice would come by the next look
+        for task in watching:
+            task.cancel()
+        assert {type(ended) for ended in await asyncio.gather(*watching, return_exceptions=True)} == {
+            asyncio.CancelledError
+        }
+    assert mishearing.misheard > 10
+    wanted = sorted((name, version) for name in "bcd" for version in range(30))
+    for seen in events:
+        assert sorted((found.action.name, found.version) for found in seen) == wanted

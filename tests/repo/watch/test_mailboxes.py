@@ -1,0 +1,185 @@
+"""What watching costs, and what is kept for those who are slow."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from typing import TypeVar
+
+import pytest
+
+from repo import ActionPhase, ActionRepo, Frame, FrameKind
+from repo.watch import feed as feed_module
+from repo.watch import hub as hub_module
+from tests.support.making import (
+    RUN,
+    action,
+    event,
+    make_run,
+    new,
+    update,
+)
+from tests.support.statements import noted
+
+T = TypeVar("T")
+SECONDS = 20
+
+
+@asynccontextmanager
+async def synced(stream: AsyncGenerator[Frame[T], None]) -> AsyncIterator[AsyncGenerator[Frame[T], None]]:
+    """The stream behind its snapshot."""
+    async with aclosing(stream), asyncio.timeout(SECONDS):
+        while (await anext(stream)).kind is not FrameKind.SYNCED:
+            pass
+        yield stream
+
+
+def pending(repository: ActionRepo) -> int:
+    """Entries that wait in all mailboxes."""
+    return repository.watch_figures().pending
+
+
+async def all_seen(repository: ActionRepo) -> None:
+    """Return when everything written so far is in the mailboxes."""
+    await repository._hub.look_now()
+
+
+async def cost_of_a_change(repository: ActionRepo, watchers: int, name: str) -> int:
+    """How many statements it takes to tell so many watchers of one change, the write excepted."""
+    async with AsyncExitStack() as stack:
+        streams = [
+            await stack.enter_async_context(synced(repository.watch_all_action_updates(RUN)))
+            for _ in range(watchers)
+        ]
+        await repository.create_action(new(name, "a0"))
+        for stream in streams:
+            assert (await anext(stream)).items[0].name == name
+        await asyncio.sleep(0.1)
+        with noted(repository._database, looking=True) as looking:
+            await all_seen(repository)
+        with noted(repository._database, looking=True) as statements:
+            await repository.update_action_phase(action(name), ActionPhase.RUNNING, 1)
+            written = len(statements)
+            await asyncio.gather(*(anext(stream) for stream in streams))
+        return (len(statements) - written) // len(looking)
+
+
+async def test_a_change_costs_the_same_for_one_watcher_as_for_many(repository: ActionRepo) -> None:
+    await make_run(repository)
+    alone = await cost_of_a_change(repository, 1, "alone")
+    crowded = await cost_of_a_change(repository, 50, "crowded")
+    # Looks: the bell's, and maybe the one of the sweep.
+    assert alone <= 2
+    assert crowded <= 2
+
+
+async def test_a_replica_that_nobody_watches_reads_nothing(repository: ActionRepo) -> None:
+    await make_run(repository)
+    async with synced(repository.watch_all_action_updates(RUN)):
+        pass
+    reader = repository._hub._reader
+    assert reader is not None
+    async with asyncio.timeout(SECONDS):
+        await asyncio.wait([reader])  # it notices at its next look that nobody is left
+    with noted(repository._database, looking=True) as statements:
+        await asyncio.sleep(2.2)
+    assert statements == []
+
+
+async def test_a_slow_reader_has_one_entry_per_row_and_gets_the_latest(repository: ActionRepo) -> None:
+    await make_run(repository, b="a0")
+    async with synced(repository.watch_all_action_updates(RUN)) as stream:
+        for phase in (ActionPhase.INITIALIZING, ActionPhase.RUNNING, ActionPhase.SUCCEEDED):
+            await repository.update_action_phase(action("b"), phase, 1)
+            await all_seen(repository)
+            assert pending(repository) == 1
+        (found,) = (await anext(stream)).items
+        assert found.phase is ActionPhase.SUCCEEDED
+
+
+async def test_a_slow_reader_delays_nobody(repository: ActionRepo) -> None:
+    await make_run(repository, b="a0")
+    watch = repository.watch_all_action_updates
+    async with synced(watch(RUN)) as slow, synced(watch(RUN)) as quick:
+        for attempt in range(1, 6):
+            await repository.update_action_phase(action("b"), ActionPhase.RUNNING, attempt)
+            (found,) = (await anext(quick)).items
+            assert found.attempts == attempt
+        assert (await anext(slow)).items == [found]
+
+
+async def test_a_mailbox_that_overflows_begins_anew_and_misses_nothing(
+    repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "MOST_PENDING", 10)
+    await make_run(repository)
+    async with synced(repository.watch_all_action_updates(RUN)) as stream:
+        await repository.create_actions([new(f"t{number}", "a0") for number in range(20)])
+        await all_seen(repository)
+        assert pending(repository) == 0
+        assert (await anext(stream)).kind is FrameKind.RESYNC
+        snapshot = await anext(stream)
+        assert snapshot.kind is FrameKind.SNAPSHOT
+        assert len(snapshot.items) == 21
+        assert (await anext(stream)).kind is FrameKind.SYNCED
+        await repository.update_action_phase(action("t7"), ActionPhase.RUNNING, 1)
+        assert [item.name for item in (await anext(stream)).items] == ["t7"]
+    assert repository.watch_figures().resyncs == 1
+
+
+async def test_events_that_overflow_are_read_from_the_database_each_once(
+    repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "MOST_PENDING", 10)
+    await make_run(repository)
+    versions: list[int] = []
+    async with synced(repository.watch_events(RUN)) as stream:
+        for start in range(0, 60, 15):
+            await repository.insert_events([event(version=start + number) for number in range(15)])
+            await all_seen(repository)
+            assert pending(repository) == 0
+            while start == 30 and len(versions) < 45:
+                versions += [item.version for item in (await anext(stream)).items]
+        while len(versions) < 60:
+            versions += [item.version for item in (await anext(stream)).items]
+        await repository.insert_events([event(version=60)])
+        versions += [item.version for item in (await anext(stream)).items]
+    assert sorted(versions) == list(range(61))
+
+
+async def test_states_that_overflow_are_said_to_be_unknown(
+    repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "MOST_PENDING", 2)
+    await make_run(repository, b="a0", c="a0", d="a0")
+    async with synced(repository.watch_state_updates(RUN)) as stream:
+        for name in ("b", "c", "d"):
+            await repository.update_action_state(action(name), "x")
+        await all_seen(repository)
+        assert [(await anext(stream)).kind, (await anext(stream)).kind] == [
+            FrameKind.RESYNC,
+            FrameKind.SYNCED,
+        ]
+        await repository.update_action_state(action("b"), "y")
+        assert [item.name for item in (await anext(stream)).items] == ["b"]
+
+
+async def test_more_changes_than_a_look_takes_lose_nothing(
+    repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed_module, "MOST_CHANGES", 10)
+    await make_run(repository)
+    watch, events = repository.watch_all_action_updates(RUN), repository.watch_events(RUN)
+    async with synced(watch) as rows, synced(events) as happened:
+        await repository.create_actions([new(f"t{number}", "a0") for number in range(15)])
+        await repository.insert_events([event(version=number) for number in range(15)])
+        held: set[str] = set()
+        while len(held) < 16:
+            held |= {item.name for item in (await anext(rows)).items}
+        versions: list[int] = []
+        while len(versions) < 15:
+            versions += [item.version for item in (await anext(happened)).items]
+        assert sorted(versions) == list(range(15))
+        await repository.update_action_phases([update("t3", ActionPhase.RUNNING)])
+        async with asyncio.timeout(SECONDS):
+            while not any(i.phase is ActionPhase.RUNNING for i in (await anext(rows)).items):
+                pass

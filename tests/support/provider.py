@@ -1,0 +1,202 @@
+"""Owns the OpenID provider of the tests: a real server, which changes its keys and fails as it is told to."""
+
+import asyncio
+import base64
+import hashlib
+import json
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from urllib.parse import parse_qs, parse_qsl, unquote_plus, urlencode
+
+from joserfc import jwk
+from joserfc.jwa import JWS_ALGORITHMS
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from tests.support.serving import serving
+
+CLIENT = "rungraph-page"
+SECRET = "s3cret-of-the-client"
+AUDIENCE = "rungraph-api"
+_ALGORITHMS = {each.name: each for each in JWS_ALGORITHMS}
+KINDS: dict[str, tuple[Literal["RSA", "EC", "OKP"], Any]] = {
+    "RS256": ("RSA", 2048),
+    "PS256": ("RSA", 2048),
+    "ES256": ("EC", "P-256"),
+    "Ed25519": ("OKP", "Ed25519"),
+}
+
+
+def new_key(algorithm: str = "ES256") -> jwk.Key:
+    """A private key for this algorithm, named as no other."""
+    kind, size = KINDS[algorithm]
+    parameters: jwk.KeyParameters = {"kid": secrets.token_hex(4), "use": "sig", "alg": algorithm}
+    return jwk.JWKRegistry.generate_key(kind, size, parameters)
+
+
+def signed(key: jwk.Key, claims: dict[str, Any], **header: Any) -> str:
+    """A token with these claims, by the algorithm of the key. A part of the header of None is left out."""
+    unsigned = crafted(claims, b"", **{"alg": key.alg, "kid": key.kid, **header})
+    return unsigned + encoded(_ALGORITHMS[key.alg or ""].sign(unsigned[:-1].encode(), key))
+
+
+def crafted(claims: object, signature: bytes = b"nobody's", **header: Any) -> str:
+    """A token with whatever signature, as an attacker makes one."""
+    head = {
+        name: value for name, value in {"alg": "RS256", "kid": "k", **header}.items() if value is not None
+    }
+    return ".".join(
+        encoded(part) for part in (json.dumps(head).encode(), json.dumps(claims).encode(), signature)
+    )
+
+
+def encoded(data: bytes) -> str:
+    """In base64, as all parts of a token are."""
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def _set() -> threading.Event:
+    event = threading.Event()
+    event.set()
+    return event
+
+
+@dataclass
+class FakeProvider:
+    """Knows one client and whoever it is told of; counts what it is asked."""
+
+    keys: list[jwk.Key] = field(default_factory=lambda: [new_key()])
+    """The first one signs; all are named."""
+    user: dict[str, Any] = field(default_factory=lambda: {"sub": "user-1", "name": "User One"})
+    """The claims of who is sent here next to sign in."""
+    signs_with: jwk.Key | None = None
+    """The key that signs ID tokens instead."""
+    secret: str = SECRET
+    """What the client has to show; empty where it has none."""
+    url: str = ""
+    asked: list[str] = field(default_factory=list)
+    """The paths that were asked for."""
+    forms: list[dict[str, str]] = field(default_factory=list)
+    """What was posted to the token endpoint."""
+    answers: dict[str, Response] = field(default_factory=dict)
+    """What is answered at a path instead of what is right."""
+    discovery: dict[str, Any] = field(default_factory=dict)
+    """What it says of itself beside, or in place of, what is right."""
+    may_answer: threading.Event = field(default_factory=_set)
+    """While it is not set, no answer comes."""
+    denies: str | None = None
+    """The error with which whoever signs in is sent back."""
+    more: dict[str, Any] = field(default_factory=dict)
+    """Claims of ID tokens beside, or in place of, the right ones."""
+    _codes: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    @contextmanager
+    def serving(self, port: int = 0) -> Iterator["FakeProvider"]:
+        """It listens for as long as the context lasts."""
+        paths = {
+            "/.well-known/openid-configuration": self._discover,
+            "/keys": self._name_keys,
+            "/authorize": self._authorize,
+            "/token": self._redeem,
+        }
+        routes = [
+            Route(path, self._at(path, answer), methods=["GET", "POST"]) for path, answer in paths.items()
+        ]
+        with serving(Starlette(routes=routes), port) as self.url:
+            try:
+                yield self
+            finally:
+                self.may_answer.set()
+
+    def token(self, **claims: Any) -> str:
+        """An access token of the user; a claim of None is left out."""
+        return signed(self.keys[0], self.claims(AUDIENCE, **claims))
+
+    def claims(self, audience: str, **claims: Any) -> dict[str, Any]:
+        """The claims of a token that is right."""
+        now = int(time.time())
+        right = {"iss": self.url, "aud": audience, "iat": now, "exp": now + 300, **self.user}
+        return {name: value for name, value in {**right, **claims}.items() if value is not None}
+
+    def rotate(self, algorithm: str = "ES256") -> None:
+        """Sign by a new key from now on, and forget the others."""
+        self.keys = [new_key(algorithm)]
+
+    def _at(self, path: str, answer: Any) -> Any:
+        async def endpoint(request: Request) -> Response:
+            self.asked.append(path)
+            while not self.may_answer.is_set():  # noqa: ASYNC110 - it is set in another thread
+                await asyncio.sleep(0.01)
+            if path in self.answers:
+                return self.answers[path]
+            response: Response = await answer(request)
+            return response
+
+        return endpoint
+
+    async def _discover(self, request: Request) -> Response:
+        here = self.url
+        return JSONResponse(
+            {
+                "issuer": here,
+                "jwks_uri": f"{here}/keys",
+                "authorization_endpoint": f"{here}/authorize",
+                "token_endpoint": f"{here}/token",
+                **self.discovery,
+            }
+        )
+
+    async def _name_keys(self, request: Request) -> Response:
+        return JSONResponse({"keys": [key.as_dict(private=False) for key in self.keys]})
+
+    async def _authorize(self, request: Request) -> Response:
+        """Whoever comes has signed in at once."""
+        asked = dict(request.query_params)
+        assert (asked["client_id"], asked["response_type"]) == (CLIENT, "code")
+        assert asked["code_challenge_method"] == "S256"
+        assert "openid" in asked["scope"].split()
+        back = {"state": asked["state"]}
+        if self.denies is not None:
+            back |= {"error": self.denies, "error_description": "<b>not today</b>"}
+        else:
+            back["code"] = secrets.token_urlsafe()
+            self._codes[back["code"]] = asked
+        if self.discovery.get("authorization_response_iss_parameter_supported"):
+            back["iss"] = self.url
+        return RedirectResponse(f"{asked['redirect_uri']}?{urlencode(back)}", 302)
+
+    async def _redeem(self, request: Request) -> Response:
+        form = dict(parse_qsl((await request.body()).decode()))
+        self.forms.append(form)
+        if self._client(request, form) != (CLIENT, self.secret):
+            return JSONResponse({"error": "invalid_client"}, 401)
+        # A code is good for once.
+        asked = self._codes.pop(form.get("code", ""), None)
+        if asked is None or form["redirect_uri"] != asked["redirect_uri"]:
+            return JSONResponse({"error": "invalid_grant"}, 400)
+        digest = hashlib.sha256(form["code_verifier"].encode()).digest()
+        if base64.urlsafe_b64encode(digest).decode().rstrip("=") != asked["code_challenge"]:
+            return JSONResponse({"error": "invalid_grant"}, 400)
+        claims = {**self.claims(CLIENT, nonce=asked["nonce"]), **self.more}
+        told = {name: value for name, value in claims.items() if value is not None}
+        token = signed(self.signs_with or self.keys[0], told)
+        return JSONResponse({"id_token": token, "access_token": self.token(), "token_type": "Bearer"})
+
+    def _client(self, request: Request, form: dict[str, str]) -> tuple[str, str]:
+        kind, _, pair = request.headers.get("authorization", "").partition(" ")
+        if kind == "Basic":
+            id, _, secret = base64.b64decode(pair).decode().partition(":")
+            return unquote_plus(id), unquote_plus(secret)
+        return form.get("client_id", ""), form.get("client_secret", "")
+
+
+def query_of(address: str) -> dict[str, str]:
+    """The parameters in an address, each of which is there once."""
+    return {name: value for name, (value,) in parse_qs(address.partition("?")[2]).items()}

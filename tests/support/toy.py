@@ -1,0 +1,151 @@
+"""Owns a small schema behind the real endpoint, with which the transport is tested alone."""
+
+import asyncio
+import itertools
+import uuid
+from collections.abc import AsyncGenerator, Sequence
+from pathlib import Path
+
+import strawberry
+from starlette.applications import Starlette
+from starlette.requests import HTTPConnection
+from starlette.routing import Mount, Route, WebSocketRoute
+from strawberry.scalars import JSON
+
+from graph.auth.authentication import Gate
+from graph.auth.caller import Caller
+from graph.errors import ClientErrors
+from graph.execution import Engine
+from graph.limits.documents import Limits, OperationLimits
+from graph.schema.build import Schema
+from graph.settings import Settings
+from graph.transport.http import GraphQLEndpoint
+from graph.web.graphiql import files
+from graph.web.graphiql import page as graphiql_page
+from repo import NotFound
+
+LIMIT = 10_000
+"""Bytes that a request to the toy may have."""
+
+SUBSCRIPTIONS = 5
+"""Operations that a websocket to the toy may have at a time."""
+
+floods = 0
+"""How many subscriptions to `flood` go on."""
+
+
+@strawberry.type
+class Query:
+    @strawberry.field
+    def hello(self, name: str = "world") -> str:
+        return f"Hello, {name}"
+
+    @strawberry.field
+    def echo(self, value: JSON) -> JSON:
+        return value
+
+    @strawberry.field
+    def broken(self) -> str:
+        raise RuntimeError("a secret")
+
+    @strawberry.field
+    def missing(self) -> str | None:
+        raise RuntimeError("a secret")
+
+    @strawberry.field
+    def refusing(self) -> str | None:
+        raise NotFound("it is gone")
+
+    @strawberry.field
+    async def slow(self, begun: str = "") -> str:
+        """`begun` is a file that it makes before."""
+        if begun:
+            Path(begun).touch()  # noqa: ASYNC240 - it takes no time
+        await asyncio.sleep(0.5)
+        return "at last"
+
+
+@strawberry.type
+class Mutation:
+    @strawberry.mutation
+    def touch(self) -> bool:
+        return True
+
+
+@strawberry.type
+class Subscription:
+    @strawberry.subscription
+    async def count(self, to: int) -> AsyncGenerator[int, None]:
+        for number in range(1, to + 1):
+            yield number
+
+    @strawberry.subscription
+    async def quiet(self) -> AsyncGenerator[int, None]:
+        """One result, and then none."""
+        yield 0
+        await asyncio.Event().wait()
+
+    @strawberry.subscription
+    async def ticks(self) -> AsyncGenerator[int, None]:
+        """A result again and again."""
+        for number in itertools.count():
+            yield number
+            await asyncio.sleep(0.02)
+
+    @strawberry.subscription
+    async def flood(self, size: int = 100_000) -> AsyncGenerator[str, None]:
+        """More than anyone can take."""
+        global floods
+        floods += 1
+        try:
+            while True:
+                yield "x" * size
+                await asyncio.sleep(0)
+        finally:
+            floods -= 1
+
+    @strawberry.subscription
+    async def breaking(self) -> AsyncGenerator[int, None]:
+        yield 1
+        raise RuntimeError("a secret")
+
+    @strawberry.subscription
+    def unfit(self) -> AsyncGenerator[int, None]:
+        raise RuntimeError("a secret")
+
+    @strawberry.subscription
+    async def refused(self) -> AsyncGenerator[int, None]:
+        yield 1
+        raise NotFound("it is gone")
+
+    @strawberry.subscription
+    async def whose(self, info: strawberry.Info[dict[str, object]]) -> AsyncGenerator[str, None]:
+        """What is the same in two operations only if they share a context."""
+        yield str(info.context["token"])
+
+
+async def new_context(connection: HTTPConnection, caller: Caller) -> dict[str, object]:
+    return {"connection": connection, "token": uuid.uuid4().hex}
+
+
+def toy_app(graphiql: bool = True, allowed_origins: Sequence[str] = ()) -> Starlette:
+    """The endpoint over the toy schema, routed as the real application routes it."""
+    limits = Limits(depth=15, aliases=100, tokens=4000, cost=10**6, page=1000)
+    schema = Schema(Query, Mutation, Subscription, extensions=[ClientErrors, lambda: OperationLimits(limits)])
+    endpoint = GraphQLEndpoint(
+        Engine(schema, Settings().compiled_execution),
+        new_context,
+        max_body_bytes=LIMIT,
+        graphiql=graphiql_page if graphiql else None,
+        max_subscriptions=SUBSCRIPTIONS,
+        allowed_origins=allowed_origins,
+    )
+    app = Starlette(
+        routes=[
+            Route("/graphql", endpoint),
+            WebSocketRoute("/graphql", endpoint),
+            Mount("/graphiql", files()),
+        ]
+    )
+    app.state.gate = Gate(None)
+    return app
