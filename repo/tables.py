@@ -231,8 +231,8 @@ credentials = Table(
     UniqueConstraint("secret_hash"),
 )
 
-# By which a watch notices a failover or a restore (repo.sql.incarnations): one row for each start, recovery or
-# promotion of what runs the database.
+# By which a watch notices a failover or a restore (repo.sql.incarnations): one row for each start, recovery
+# or promotion of the server that runs the database.
 incarnations = Table(
     "incarnations",
     metadata,
