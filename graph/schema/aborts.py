@@ -28,57 +28,58 @@ def _run(root: strawberry.Parent[RunAborted], info: Call) -> Awaitable[repo.Run 
     return info.context.loaders.run.load((root.id.key, (selected(info, "Run"),)))
 
 
-@strawberry.type(description="What abortRun did.")
+@strawberry.type(description="The result of abortRun.")
 class AbortRunPayload:
     run = _run
     requested: bool = strawberry.field(
-        description="False: all of it had finished, or its abort had been asked for already."
+        description="False if everything had finished already, or the abort had been requested before."
     )
 
 
-@strawberry.type(description="What abortAction did.")
+@strawberry.type(description="The result of abortAction.")
 class AbortActionPayload:
     action = written_action
     requested: bool = strawberry.field(
-        description="False: all of it had finished, or its abort had been asked for already."
+        description="False if everything had finished already, or the abort had been requested before."
     )
 
 
-@strawberry.type(description="What abortRuns did.")
+@strawberry.type(description="The result of abortRuns.")
 class AbortRunsPayload:
     matched: int = strawberry.field(description="How many unfinished runs match.")
     requested: int = strawberry.field(description="How many of them were aborted; 0 in a dry run.")
     batch: strawberry.ID | None = strawberry.field(
-        description="What stands for all of them: `abortProgress` tells how far they have come. Null in "
-        "a dry run, and where none was requested."
+        description="Identifies these aborts: pass it to `abortProgress` to follow them. Null in a dry "
+        "run, or if none was requested."
     )
 
 
-@strawberry.type(description="What markAbortAttempt did.")
+@strawberry.type(description="The result of markAbortAttempt.")
 class MarkAbortAttemptPayload:
     action = written_action
     attempt_count: int = strawberry.field(
-        description="How often the executor has been told, this time included."
+        description="How many times the executor has been notified, this time included."
     )
 
 
-@strawberry.type(description="What clearAbortRequest did.")
+@strawberry.type(description="The result of clearAbortRequest.")
 class ClearAbortRequestPayload:
     action = written_action
 
 
-@strawberry.type(description="What retryAbort did.")
+@strawberry.type(description="The result of retryAbort.")
 class RetryAbortPayload:
     action = written_action
-    requested: bool = strawberry.field(description="False: it was not given up, and nothing changed.")
+    requested: bool = strawberry.field(description="False if it was not FAILED; then nothing has changed.")
 
 
 @strawberry.type(description="The aborts among what can be written.")
 class AbortMutation:
     @strawberry.mutation(
-        description="Aborts a run: its root action is ABORTED at once, and the request stays until the "
-        "executor confirms it. The caller's own identity is recorded as requestedBy. A finished root stays "
-        "as it ended; then each action below it that has not finished is ABORTED, with a request of its own.",
+        description="Aborts a run: its root action is ABORTED at once, and the request remains until the "
+        "executor confirms it. The caller is recorded as requestedBy. If the root has "
+        "finished, it is not changed; instead each unfinished action below it is ABORTED with "
+        "a request of its own.",
         graphql_type=AbortRunPayload,
     )
     async def abort_run(
@@ -91,9 +92,9 @@ class AbortMutation:
         return RunAborted(run, requested)
 
     @strawberry.mutation(
-        description="Aborts an action; of a root action it is the abort of its run. The caller's own "
-        "identity is recorded as requestedBy. A finished action stays as it ended; then each action below it "
-        "that has not finished is ABORTED, with a request of its own.",
+        description="Aborts an action; aborting a root action aborts its run. The caller is recorded as "
+        "requestedBy. If the action has finished, it is not changed; instead each unfinished "
+        "action below it is ABORTED with a request of its own.",
         graphql_type=AbortActionPayload,
     )
     async def abort_action(
@@ -106,8 +107,8 @@ class AbortMutation:
         return Written(action, requested=requested)
 
     @strawberry.mutation(
-        description="Aborts all runs that match and are not finished, in one transaction. A dry run, the "
-        "default, only counts them. BAD_USER_INPUT where the filter has no condition, unless `all` is true."
+        description="Aborts all matching unfinished runs in one transaction. A dry run, the default, only "
+        "counts them. BAD_USER_INPUT if the filter has no condition, unless `all` is true."
     )
     async def abort_runs(
         self, info: Call, input: Annotated[AbortRunsInput, strawberry.argument(description="The runs.")]
@@ -121,15 +122,15 @@ class AbortMutation:
         return AbortRunsPayload(matched=aborted.matched, requested=aborted.requested, batch=batch)
 
     @strawberry.mutation(
-        description="Notes that the executor was told of an abort, before telling it or when telling it "
-        "failed. CONFLICT where no abort of the action waits to be confirmed.",
+        description="Records an attempt to notify the executor of an abort. Call it before the attempt, or "
+        "with the error after a failed one. CONFLICT if the action has no unconfirmed abort.",
         graphql_type=MarkAbortAttemptPayload,
     )
     async def mark_abort_attempt(
         self,
         info: Call,
         id: Id,
-        error: Annotated[str | None, strawberry.argument(description="Why it did not work.")] = None,
+        error: Annotated[str | None, strawberry.argument(description="Why the attempt failed.")] = None,
     ) -> Written:
         action = id.to_repo()
         count = await info.context.repository.mark_abort_attempt(action, error)
@@ -137,8 +138,8 @@ class AbortMutation:
         return Written(action, attempt_count=count)
 
     @strawberry.mutation(
-        description="Confirms an abort: the action is gone, and the request no longer waits. What has not "
-        "finished below it is ABORTED with it, for the same reason. Who asked and why is kept.",
+        description="Confirms an abort: the work has stopped. Unfinished actions below it are ABORTED and "
+        "confirmed too, with the same reason. The requester and the reason are kept.",
         graphql_type=ClearAbortRequestPayload,
     )
     async def clear_abort_request(self, info: Call, id: Id) -> Written:
@@ -148,8 +149,8 @@ class AbortMutation:
         return Written(action)
 
     @strawberry.mutation(
-        description="Asks the executor again for an abort that was given up (FAILED), with all attempts "
-        "before it. Any other stays as it is: requested is false.",
+        description="Starts the attempts of a FAILED abort again from the first. Any other abort is not "
+        "changed, and requested is false.",
         graphql_type=RetryAbortPayload,
     )
     async def retry_abort(self, info: Call, id: Id) -> Written:

@@ -45,7 +45,7 @@ class AllUpdated:
 
 
 @strawberry.field(
-    description="The actions as they are now, as many and in the order as in the input.",
+    description="The actions as they are now, one for each input, in the same order.",
     graphql_type=list[Action],
 )
 async def _actions(root: strawberry.Parent[AllCreated], info: Call) -> list[repo.Action | None]:
@@ -58,8 +58,8 @@ async def _read_phases(info: Call, ids: Iterable[repo.ActionIdentifier]) -> list
 
 
 @strawberry.field(
-    description="True: it is ABORTED, with a request that waits for the executor, since it, or what it lies "
-    "below, was aborted. Do not start it.",
+    description="True if it is ABORTED because it or an ancestor was aborted; its abort request waits for "
+    "the executor. Do not start it.",
     graphql_type=bool,
 )
 async def _aborted(root: strawberry.Parent[Written], info: Call) -> bool:
@@ -67,8 +67,8 @@ async def _aborted(root: strawberry.Parent[Written], info: Call) -> bool:
 
 
 @strawberry.field(
-    description="How many of the actions are ABORTED, as `aborted` of createAction says; their `phase` tells "
-    "which. Do not start them.",
+    description="How many of the actions are ABORTED because they or an ancestor were aborted; see their "
+    "`phase`. Do not start them.",
     graphql_type=int,
 )
 async def _all_aborted(root: strawberry.Parent[AllCreated], info: Call) -> int:
@@ -79,66 +79,67 @@ def _count_aborted(actions: Iterable[repo.Action | None]) -> int:
     return sum(each is not None and each.phase is repo.ActionPhase.ABORTED for each in actions)
 
 
-@strawberry.type(description="What createAction did.")
+@strawberry.type(description="The result of createAction.")
 class CreateActionPayload:
     action = written_action
     created: bool = strawberry.field(
-        description="False: it existed and was left as it was, but for an earlier createdAt."
+        description="False if it existed already; then only an earlier createdAt is stored."
     )
     aborted = _aborted
 
 
-@strawberry.type(description="What createActions did.")
+@strawberry.type(description="The result of createActions.")
 class CreateActionsPayload:
     actions = _actions
     created: int = strawberry.field(description="How many of them were new.")
     aborted = _all_aborted
 
 
-@strawberry.type(description="What insertEvents did.")
+@strawberry.type(description="The result of insertEvents.")
 class InsertEventsPayload:
     inserted: int = strawberry.field(description="How many events were new.")
-    duplicates: int = strawberry.field(description="How many were stored already, and stay as they were.")
+    duplicates: int = strawberry.field(description="How many were stored already; these are not changed.")
 
 
-@strawberry.type(description="What updateActionPhase did.")
+@strawberry.type(description="The result of updateActionPhase.")
 class UpdateActionPhasePayload:
     action = written_action
     applied: bool = strawberry.field(
-        description="Whether the action is in the phase of the update, be it that it was already. False: the "
-        "update was older than what is stored, or the action lies below an aborted one."
+        description="Whether the action is now in the phase of the update. False if the update was older "
+        "than the stored state, or the action is below an aborted one."
     )
     changed: bool = strawberry.field(
-        description="Whether anything changed. False with `applied`: it was known already. True without: an "
-        "earlier start was taken from an update that came too late, or the action was aborted."
+        description="Whether anything was stored. False with `applied`: the update was a repeat. True "
+        "without `applied`: a late update contributed an earlier start, or the action was "
+        "aborted."
     )
 
 
-@strawberry.type(description="What updateActionPhases did.")
+@strawberry.type(description="The result of updateActionPhases.")
 class UpdateActionPhasesPayload:
     results: list[UpdateActionPhasePayload] = strawberry.field(
-        description="For each update, in the order of the input, what became of it."
+        description="The result of each update, in the order of the input."
     )
     applied: int = strawberry.field(description="How many of them applied.")
     changed: int = strawberry.field(description="How many of them changed anything.")
 
 
-@strawberry.type(description="What updateActionState did.")
+@strawberry.type(description="The result of updateActionState.")
 class UpdateActionStatePayload:
     action = written_action
 
 
-@strawberry.type(description="What notifyStateUpdate did.")
+@strawberry.type(description="The result of notifyStateUpdate.")
 class NotifyStateUpdatePayload:
-    id: values.ActionIdentifier = strawberry.field(description="The action that watchers are told of.")
+    id: values.ActionIdentifier = strawberry.field(description="The action whose subscribers were notified.")
 
 
-@strawberry.type(description="What can be written. Each field is one transaction.")
+@strawberry.type(description="Mutations. Each field is one transaction.")
 class Mutation(AbortMutation):
     @strawberry.mutation(
-        description="Creates an action, or a run where it has no parent. Idempotent: an action that exists "
-        "comes back with created false, and only an earlier createdAt is taken. Below an aborted action it "
-        "is aborted with it, and `aborted` is true.",
+        description="Creates an action; without a parent, a run. Idempotent: an existing action is "
+        "returned with created false, and only an earlier createdAt is stored. An action below "
+        "an aborted one is ABORTED too, and `aborted` is true.",
         graphql_type=CreateActionPayload,
     )
     async def create_action(
@@ -181,9 +182,10 @@ class Mutation(AbortMutation):
         return InsertEventsPayload(inserted=inserted, duplicates=len(events) - inserted)
 
     @strawberry.mutation(
-        description="Moves an action to a phase, unless what is stored is newer: a higher attempt, or a "
-        "later phase of the same attempt. Only from PAUSED it goes back to RUNNING (see `occurredAt`). What "
-        "is left out stays; reports may be repeated, and come in any order.",
+        description="Moves an action to a phase, unless the stored state is newer: a higher attempt, or a "
+        "later phase of the same attempt. Only PAUSED can go back to RUNNING (see "
+        "`occurredAt`). Omitted fields are not changed. Updates may be repeated and may arrive "
+        "in any order.",
         graphql_type=UpdateActionPhasePayload,
     )
     async def update_action_phase(
@@ -216,7 +218,7 @@ class Mutation(AbortMutation):
         )
 
     @strawberry.mutation(
-        description="Stores the executor's own text about an action, and tells the watchers.",
+        description="Stores the executor's text about an action and notifies subscribers.",
         graphql_type=UpdateActionStatePayload,
     )
     async def update_action_state(
@@ -231,7 +233,7 @@ class Mutation(AbortMutation):
         return Written(action)
 
     @strawberry.mutation(
-        description="Tells the watchers that the state of an action changed, where the executor keeps it "
+        description="Notifies subscribers that the state of an action changed, for executors that store it "
         "elsewhere.",
         graphql_type=NotifyStateUpdatePayload,
     )

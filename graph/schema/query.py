@@ -43,10 +43,10 @@ NEWEST_FIRST = repo.Order()
 Wanted = Annotated[RunFilter | None, strawberry.argument(description="Only runs that match.")]
 
 
-@strawberry.type(description="What can be read.")
+@strawberry.type(description="Queries.")
 class Query:
     @strawberry.field(
-        description="Anything by its id: a run, an action or an event. Null where it does not exist.",
+        description="A run, an action or an event by its id. Null if it does not exist.",
         graphql_type=Node | None,
     )
     async def node(
@@ -63,9 +63,7 @@ class Query:
                 wanted = attempt, phase, version
                 return next((x for x in events if (x.attempt, x.phase, x.version) == wanted), None)
 
-    @strawberry.field(
-        description="A run by its name. Null where there is no such run.", graphql_type=Run | None
-    )
+    @strawberry.field(description="A run by its name. Null if it does not exist.", graphql_type=Run | None)
     async def run(
         self,
         info: Call,
@@ -94,7 +92,7 @@ class Query:
         return Connection(page, lambda: repository.count_runs(wanted))
 
     @strawberry.field(
-        description="An action by its name. Null where there is no such action.", graphql_type=Action | None
+        description="An action by its name. Null if it does not exist.", graphql_type=Action | None
     )
     async def action(
         self,
@@ -132,7 +130,7 @@ class Query:
         return Connection(page, lambda: repository.count_actions(within, wanted))
 
     @strawberry.field(
-        description="Actions whose abort is not confirmed, the oldest request first: what an executor polls.",
+        description="Actions with an unconfirmed abort, oldest request first. Executors may poll it.",
         graphql_type=ActionConnection,
     )
     async def pending_aborts(
@@ -143,8 +141,7 @@ class Query:
         return Connection(page, repository.count_pending_aborts)
 
     @strawberry.field(
-        description="The runs summed up by what they execute, that with the newest run first; at most 1000 a "
-        "page.",
+        description="Runs aggregated by task, the one with the newest run first; at most 1000 a page.",
         graphql_type=TaskSummaryConnection,
     )
     async def tasks(
@@ -156,22 +153,26 @@ class Query:
         return Connection(page, lambda: repository.count_tasks(wanted))
 
     @strawberry.field(
-        description="How many runs began in each of some equal parts of a time, oldest first. A run begins "
-        "at triggeredAt, or at createdAt where it was never triggered.",
+        description="The number of runs that began in each of several equal intervals, oldest first. A run "
+        "begins at triggeredAt, or at createdAt if it was never triggered.",
         graphql_type=list[RunHistogramBucket],
     )
     async def run_histogram(
         self,
         info: Call,
-        start_date: Annotated[datetime, strawberry.argument(description="Where the time begins, inclusive.")],
-        end_date: Annotated[datetime, strawberry.argument(description="Where the time ends, exclusive.")],
+        start_date: Annotated[
+            datetime, strawberry.argument(description="Start of the time range, inclusive.")
+        ],
+        end_date: Annotated[datetime, strawberry.argument(description="End of the time range, exclusive.")],
         filter: Wanted = None,
-        buckets: Annotated[int, strawberry.argument(description="How many parts, at most 500.")] = 60,
+        buckets: Annotated[
+            int, strawberry.argument(description="The number of intervals, at most 500.")
+        ] = 60,
     ) -> list[repo.RunHistogramBucket]:
         wanted = filter.to_repo() if filter else None
         return await info.context.repository.list_run_histogram(start_date, end_date, buckets, wanted)
 
-    @strawberry.field(description="Who asks this, and what they may do.", graphql_type=Viewer)
+    @strawberry.field(description="The caller and its roles.", graphql_type=Viewer)
     def viewer(self, info: Call) -> Caller:
         return info.context.caller
 

@@ -25,11 +25,11 @@ from graph.schema.types.records import Action, ActionEvent, Run
 T = TypeVar("T")
 
 UntilTerminal = Annotated[
-    bool, strawberry.argument(description="End the stream once it has ended and that has been sent.")
+    bool, strawberry.argument(description="Complete the stream after its terminal phase has been sent.")
 ]
 After = Annotated[
     str | None,
-    strawberry.argument(description="The cursor of the last frame that was received: go on behind it."),
+    strawberry.argument(description="The cursor of the last received frame: resume after it."),
 ]
 
 _FRAMED = {"runs", "actions", "events", "actionStates", "abortRequests"}
@@ -63,7 +63,9 @@ async def follow(info: Call, stream: AsyncGenerator[T, None]) -> AsyncGenerator[
 
 
 @strawberry.field(
-    description="Ids of what left the filter since.", graphql_type=list[strawberry.ID], metadata=PURE
+    description="Ids of items that no longer match the filter.",
+    graphql_type=list[strawberry.ID],
+    metadata=PURE,
 )
 def _removed(root: strawberry.Parent[repo.Frame[Any]]) -> list[strawberry.ID]:
     return [id_of(item) for item in root.removed]
@@ -79,13 +81,13 @@ def _items(description: str, graphql_type: Any) -> Any:
 
 
 _KIND = (
-    "What the frame says: a page of what is there, that this is complete, what changed, or that everything "
-    "comes anew."
+    "The kind of the frame: a page of the snapshot, the end of the snapshot, changes, or a restart of the "
+    "stream."
 )
-_CURSOR = "Given as `after`, it takes the stream up behind this frame, on any replica."
+_CURSOR = "Pass it as `after` to resume the stream after this frame, on any replica."
 
 
-@strawberry.type(description="A piece of the stream of runs.")
+@strawberry.type(description="A frame of a stream of runs.")
 class RunsFrame:
     kind: FrameKind = strawberry.field(description=_KIND)
     runs: list[Run] = _items("The runs as they are now.", list[Run])
@@ -93,7 +95,7 @@ class RunsFrame:
     cursor: str = strawberry.field(description=_CURSOR)
 
 
-@strawberry.type(description="A piece of the stream of actions.")
+@strawberry.type(description="A frame of a stream of actions.")
 class ActionsFrame:
     kind: FrameKind = strawberry.field(description=_KIND)
     actions: list[Action] = _items("The actions as they are now.", list[Action])
@@ -101,14 +103,14 @@ class ActionsFrame:
     cursor: str = strawberry.field(description=_CURSOR)
 
 
-@strawberry.type(description="A piece of the stream of events.")
+@strawberry.type(description="A frame of a stream of events.")
 class EventsFrame:
     kind: FrameKind = strawberry.field(description=_KIND)
     events: list[ActionEvent] = _items("The events, each once in a stream.", list[ActionEvent])
     cursor: str = strawberry.field(description=_CURSOR)
 
 
-@strawberry.type(description="A piece of the stream of states.")
+@strawberry.type(description="A frame of a stream of states.")
 class StatesFrame:
     kind: FrameKind = strawberry.field(description=_KIND)
     actions: list[values.ActionIdentifier] = _items(
@@ -118,8 +120,8 @@ class StatesFrame:
 
 
 @strawberry.type(
-    description="What can be watched. Each field is the live form of the query of the same name: what is "
-    "there now, then every change."
+    description="Subscriptions. Each field is the live form of the query of the same name: the current "
+    "state, then every change."
 )
 class Subscription:
     @strawberry.subscription(
@@ -145,7 +147,9 @@ class Subscription:
         self,
         info: Call,
         filter: Annotated[RunFilter | None, strawberry.argument(description="Only runs that match.")] = None,
-        first: Annotated[int, strawberry.argument(description="With how many to begin, at most 1000.")] = 100,
+        first: Annotated[
+            int, strawberry.argument(description="The number of runs in the snapshot, at most 1000.")
+        ] = 100,
         after: After = None,
     ) -> AsyncGenerator[repo.Frame[repo.Run], None]:
         wanted = filter.to_repo() if filter else None
@@ -200,7 +204,7 @@ class Subscription:
         return follow(info, updates)
 
     @strawberry.subscription(
-        description="The events of a run, of one of its actions, or of one attempt; nothing is skipped.",
+        description="The events of a run, of one of its actions, or of one attempt; none is skipped.",
         graphql_type=EventsFrame,
     )
     def events(
@@ -244,10 +248,10 @@ class Subscription:
         return follow(info, updates)
 
     @strawberry.subscription(
-        description="For executors: actions whose abort waits for them, the oldest request first, then each "
-        "one that is asked for, and again each time that it was not confirmed for a while (`attemptCount` "
-        "grows). Confirm by `clearAbortRequest`, also what is not there any more. In `removed` is what does "
-        "not wait any more.",
+        description="For executors: actions with a pending abort, oldest request first, then each new "
+        "request and each further attempt (`attemptCount` increases). Confirm with "
+        "`clearAbortRequest`, even if the work no longer exists. `removed` has the actions "
+        "whose abort is no longer pending.",
         graphql_type=ActionsFrame,
     )
     def abort_requests(
@@ -270,12 +274,14 @@ class Subscription:
         return follow(info, updates)
 
     @strawberry.subscription(
-        description="How far the aborts have come that one `abortRuns` asked for, until none is pending.",
+        description="The progress of the aborts requested by one `abortRuns`, until none is pending.",
         graphql_type=values.AbortProgress,
     )
     def abort_progress(
         self,
         info: Call,
-        batch: Annotated[strawberry.ID, strawberry.argument(description="What `abortRuns` gave.")],
+        batch: Annotated[
+            strawberry.ID, strawberry.argument(description="The batch that `abortRuns` returned.")
+        ],
     ) -> AsyncGenerator[repo.AbortProgress, None]:
         return follow(info, info.context.repository.watch_abort_progress(batch, info.context.progress))

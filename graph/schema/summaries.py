@@ -16,8 +16,8 @@ from graph.schema.types.scalars import BigInt
 
 
 @strawberry.type(
-    description="Runs that execute the same, summed up: a task, a function where they name no task, or, in a "
-    "project and domain, all that name neither."
+    description="Runs aggregated by task; by function if they name no task; or all runs of a project and "
+    "domain that name neither."
 )
 class TaskSummary:
     project: str = strawberry.field(description="The project of the runs.")
@@ -26,18 +26,18 @@ class TaskSummary:
     function_name: str | None = strawberry.field(
         description="The function that their roots execute; only where they name no task."
     )
-    runs: int = strawberry.field(description="How many runs there are.")
-    ended: int = strawberry.field(description="How many of them have ended, aborted ones included.")
+    runs: int = strawberry.field(description="The number of runs.")
+    ended: int = strawberry.field(description="How many of them have ended, including aborted ones.")
     failed: int = strawberry.field(description="How many of them are FAILED or TIMED_OUT.")
     failure_rate: float | None = strawberry.field(
-        description="`failed` by `ended`, from 0 to 1; null where none has ended."
+        description="`failed` divided by `ended`, from 0 to 1; null if none has ended."
     )
     phase_counts: list[values.PhaseCount] = strawberry.field(description="The runs by phase.")
     last_created_at: datetime = strawberry.field(description="When the newest of them was created.")
 
     @strawberry.field(
-        description="How long those that succeeded took, created to ended: half of them at most so many "
-        "milliseconds (nearest rank). Null where none has.",
+        description="Median duration of the succeeded runs, creation to end, in milliseconds (nearest "
+        "rank). Null if none has succeeded.",
         graphql_type=BigInt | None,
     )
     def duration_p50_ms(root: strawberry.Parent[repo.TaskSummary], info: Call) -> Awaitable[int | None]:
@@ -46,8 +46,8 @@ class TaskSummary:
         )
 
     @strawberry.field(
-        description="How long those that succeeded took, created to ended: 95 of a hundred at most so many "
-        "milliseconds (nearest rank). Null where none has.",
+        description="95th percentile of the duration of the succeeded runs, creation to end, in "
+        "milliseconds (nearest rank). Null if none has succeeded.",
         graphql_type=BigInt | None,
     )
     def duration_p95_ms(root: strawberry.Parent[repo.TaskSummary], info: Call) -> Awaitable[int | None]:
@@ -59,29 +59,29 @@ class TaskSummary:
     def recent_runs(
         root: strawberry.Parent[repo.TaskSummary],
         info: Call,
-        first: Annotated[int, strawberry.argument(description="How many, at most 50.")] = 20,
+        first: Annotated[int, strawberry.argument(description="The number of runs, at most 50.")] = 20,
     ) -> Awaitable[Sequence[repo.Run]]:
         return info.context.loaders.runs_of_task.load((root.key, (root.wanted, first, selected(info, "Run"))))
 
 
-@strawberry.type(description="A summary and where it stands in the list.")
+@strawberry.type(description="A summary and its cursor.")
 class TaskSummaryEdge:
     node: TaskSummary = strawberry.field(description="The summary.")
-    cursor: str = strawberry.field(description="Where it stands: for `after`.")
+    cursor: str = strawberry.field(description="The cursor, for `after`.")
 
 
 @strawberry.type(description="A page of summaries.")
 class TaskSummaryConnection:
     edges: list[TaskSummaryEdge] = strawberry.field(description="The summaries with their cursors.")
     nodes: list[TaskSummary] = strawberry.field(description="The summaries.")
-    page_info: PageInfo = strawberry.field(description="What is around the page.")
+    page_info: PageInfo = strawberry.field(description="Whether there are items before and after the page.")
     total_count: int = total_count()
 
 
-@strawberry.type(description="The runs that began in a part of some time.")
+@strawberry.type(description="The runs that began in an interval.")
 class RunHistogramBucket:
-    start_date: datetime = strawberry.field(description="Where the part begins, inclusive.")
-    end_date: datetime = strawberry.field(description="Where the part ends, exclusive.")
+    start_date: datetime = strawberry.field(description="Start of the interval, inclusive.")
+    end_date: datetime = strawberry.field(description="End of the interval, exclusive.")
     phase_counts: list[values.PhaseCount] = strawberry.field(
-        description="The runs that began in it, by their phase now; empty where none did."
+        description="The number of runs that began in it, by their current phase; empty if there are none."
     )

@@ -8,7 +8,7 @@ import type { TypedDocumentNode as DocumentNode } from '@graphql-typed-document-
 export type AbortActionInput = {
   /** The action. */
   id: ActionIdentifierInput;
-  /** Why, for whoever reads it later; at most 4096 characters. */
+  /** The reason, shown with the abort; at most 4096 characters. */
   reason?: string | null | undefined;
 };
 
@@ -16,34 +16,34 @@ export type AbortActionInput = {
 export type AbortRunInput = {
   /** The run. */
   id: RunIdentifierInput;
-  /** Why, for whoever reads it later; at most 4096 characters. */
+  /** The reason, shown with the abort; at most 4096 characters. */
   reason?: string | null | undefined;
 };
 
 /** Which runs to abort, and why. */
 export type AbortRunsInput = {
-  /** Says that a filter without any condition is meant: every run. */
+  /** Allows a filter without conditions, which matches every run. */
   all?: boolean;
-  /** Only count them. */
+  /** Only count the matching runs. */
   dryRun?: boolean;
-  /** The runs; those that have finished stay as they are. It needs at least one condition: a field that is not null, blank or an empty list. */
+  /** The runs to abort; finished runs are not changed. At least one condition is required: a field that is not null, blank or an empty list. */
   filter: RunFilter;
-  /** Why, for whoever reads it later; at most 4096 characters. */
+  /** The reason, shown with the abort; at most 4096 characters. */
   reason?: string | null | undefined;
 };
 
-/** How far an abort request has come. */
+/** The state of an abort request. */
 export type AbortState =
-  /** It is gone. */
+  /** The executor confirmed that the work has stopped. */
   | 'CONFIRMED'
-  /** Given up; a person must look. */
+  /** Not confirmed after the last attempt; needs attention. */
   | 'FAILED'
-  /** Nobody has been told yet. */
+  /** The executor has not been notified yet. */
   | 'REQUESTED'
-  /** The executor was told and did not confirm. */
+  /** The executor was notified and has not confirmed. */
   | 'RETRYING';
 
-/** Names an action within its run. */
+/** Identifies an action. */
 export type ActionIdentifierInput = {
   /** The domain within the project, such as production. */
   domain: string;
@@ -55,27 +55,27 @@ export type ActionIdentifierInput = {
   runName: string;
 };
 
-/** Where an action or a run is. Within an attempt it only moves forward, in the order queued, waiting, initializing, running, paused, and then one of the terminal phases; only PAUSED may go back to RUNNING. Only a higher attempt reopens FAILED or TIMED_OUT; SUCCEEDED, ABORTED and RECOVERED never change again. */
+/** The phase of an action or a run. Within an attempt it only moves forward, in the order queued, waiting, initializing, running, paused, and then one of the terminal phases; only PAUSED may go back to RUNNING. Only a higher attempt reopens FAILED or TIMED_OUT; SUCCEEDED, ABORTED and RECOVERED are final. */
 export type ActionPhase =
-  /** Ended because somebody asked for it. Final. */
+  /** Stopped on request. Final. */
   | 'ABORTED'
   /** Ended with an error. A higher attempt can reopen it. */
   | 'FAILED'
   /** Has its resources and is being set up. */
   | 'INITIALIZING'
-  /** Waits for a decision or a signal from outside. */
+  /** Waiting for an external decision or signal. */
   | 'PAUSED'
-  /** Accepted; nothing has been done yet. */
+  /** Accepted, not started. */
   | 'QUEUED'
-  /** Was not executed: the result of an earlier run was taken over. Final. */
+  /** Not executed: the result of an earlier run was reused. Final. */
   | 'RECOVERED'
-  /** Does its work. */
+  /** Running. */
   | 'RUNNING'
-  /** Ended well. Final. */
+  /** Completed successfully. Final. */
   | 'SUCCEEDED'
-  /** Ended because it took too long. A higher attempt can reopen it. */
+  /** Exceeded its time limit. A higher attempt can reopen it. */
   | 'TIMED_OUT'
-  /** Wants machines, quota or a slot that are not free yet. */
+  /** Waiting for machines, quota or a slot. */
   | 'WAITING_FOR_RESOURCES';
 
 /** What kind of step an action is. */
@@ -87,7 +87,7 @@ export type ActionType =
   /** A traced call within another action. */
   | 'TRACE';
 
-/** What the catalog of outputs did for an action. */
+/** The result of caching the outputs of an action. */
 export type CacheStatus =
   /** Caching is off for this action. */
   | 'DISABLED'
@@ -95,66 +95,66 @@ export type CacheStatus =
   | 'EVICTED'
   /** The stored outputs were used; nothing was executed. */
   | 'HIT'
-  /** The catalog could not be asked. */
+  /** The cache could not be read. */
   | 'LOOKUP_FAILURE'
-  /** Nothing was stored for these inputs. */
+  /** No outputs were stored for these inputs. */
   | 'MISS'
-  /** The outputs were stored for the next time. */
+  /** The outputs were stored for later runs. */
   | 'POPULATED'
   /** The outputs could not be stored. */
   | 'PUT_FAILURE'
-  /** The lookup was left out on request. */
+  /** The lookup was skipped on request. */
   | 'SKIPPED';
 
-/** Whose fault an error is. */
+/** The origin of an error. */
 export type ErrorKind =
-  /** The platform underneath. */
+  /** The platform. */
   | 'SYSTEM'
-  /** Not said. */
+  /** Not specified. */
   | 'UNKNOWN'
   /** The code or the input of the task. */
   | 'USER';
 
-/** What a frame of a stream says. */
+/** The kind of a frame. */
 export type FrameKind =
-  /** Items that are new or changed, and ids that left the filter. */
+  /** New and changed items, and ids that no longer match the filter. */
   | 'CHANGE'
-  /** Forget what you hold: a fresh SNAPSHOT follows. The frame holds no items. */
+  /** Discard everything received so far: a new SNAPSHOT follows. The frame has no items. */
   | 'RESYNC'
-  /** A page of what exists now. */
+  /** A page of the current items. */
   | 'SNAPSHOT'
-  /** The snapshot is complete; the frame holds no items. */
+  /** The snapshot is complete; the frame has no items. */
   | 'SYNCED';
 
-/** Whether an identity is a person's or a program's. */
+/** The kind of an identity. */
 export type IdentityKind =
   /** A program. */
   | 'APPLICATION'
   /** A person. */
   | 'USER';
 
-/** A label that a run has. */
+/** Matches runs with this label. */
 export type LabelFilter = {
   /** The key of the label. */
   key: string;
-  /** Its value; any value where left out. */
+  /** The value; any value if omitted. */
   value?: string | null | undefined;
 };
 
-/** What somebody may do in a project and domain. Everybody with a role may read there. */
+/** What a caller may do in a project and domain. Every role includes reading. */
 export type Role =
   /** Everything. */
   | 'ADMIN'
-  /** Also ask for aborts. */
+  /** Read, and request aborts. */
   | 'OPERATOR'
   /** Only read. */
   | 'VIEWER'
-  /** Also what executors do: create, report, and confirm aborts; but not ask for them. */
+  /** Read, create, report and confirm aborts, as executors do; not request aborts. */
   | 'WRITER';
 
 /** Every field that is set must match; a list matches any of its members. */
 export type RunFilter = {
-  /** True: only runs with an abort that is neither confirmed nor given up. False: only the others. */
+  /** True: only runs with an abort that is neither CONFIRMED nor FAILED. False: only runs without. */
   abortPending?: boolean | null | undefined;
   /** Runs that have every one of these labels, 100 at most, together with `labels`. */
   allLabels?: Array<LabelFilter> | null | undefined;
@@ -164,35 +164,35 @@ export type RunFilter = {
   createdBySubject?: string | null | undefined;
   /** Runs of this domain. */
   domain?: string | null | undefined;
-  /** Inclusive, on triggeredAt, or on createdAt where the run was never triggered. */
+  /** Inclusive. Compared with triggeredAt, or with createdAt if the run was never triggered. */
   endDate?: string | null | undefined;
   /** Runs in none of these phases. */
   excludePhases?: Array<ActionPhase> | null | undefined;
   /** Runs of this function. */
   functionName?: string | null | undefined;
-  /** True: only runs that name a function. False: only the others. */
+  /** True: only runs that name a function. False: only runs that do not. */
   hasFunction?: boolean | null | undefined;
-  /** True: only runs with at least one action in PAUSED. False: only the others. */
+  /** True: only runs with at least one PAUSED action. False: only runs without. */
   hasPausedActions?: boolean | null | undefined;
-  /** True: only runs that name a task. False: only the others. */
+  /** True: only runs that name a task. False: only runs that do not. */
   hasTask?: boolean | null | undefined;
   /** Runs that have one of these labels, 100 at most. */
   labels?: Array<LabelFilter> | null | undefined;
-  /** Ended runs whose durationMs, from creation to end, is at most so many milliseconds. */
+  /** Ended runs whose durationMs, from creation to end, is at most this many milliseconds. */
   maxDurationMs?: number | null | undefined;
-  /** With minDurationMs: runs that have not ended match too where so many milliseconds had passed since their creation at this moment, which usually is now. */
+  /** With minDurationMs: also matches unfinished runs that were created at least that many milliseconds before this time, usually now. */
   minDurationAsOf?: string | null | undefined;
-  /** Ended runs whose durationMs, from creation to end, is at least so many milliseconds. */
+  /** Ended runs whose durationMs, from creation to end, is at least this many milliseconds. */
   minDurationMs?: number | null | undefined;
   /** Runs in one of these phases. */
   phases?: Array<ActionPhase> | null | undefined;
   /** Runs of this project. */
   project?: string | null | undefined;
-  /** Case-insensitive, anywhere in the run's name, task name or function name. Also finds error codes by a part of them, as written or in upper or lower case, and `project/domain/name` as written. */
+  /** Case-insensitive substring of the run's name, task name or function name. Also matches a substring of an error code, as written or in upper or lower case, and `project/domain/name` as written. */
   search?: string | null | undefined;
-  /** Runs started in one of these ways. */
+  /** Runs started by one of these sources. */
   sources?: Array<RunSource> | null | undefined;
-  /** Inclusive, on triggeredAt, or on createdAt where the run was never triggered. */
+  /** Inclusive. Compared with triggeredAt, or with createdAt if the run was never triggered. */
   startDate?: string | null | undefined;
   /** Runs of this task. */
   taskName?: string | null | undefined;
@@ -204,7 +204,7 @@ export type RunFilter = {
   triggerTaskName?: string | null | undefined;
 };
 
-/** Names a run. */
+/** Identifies a run. */
 export type RunIdentifierInput = {
   /** The domain within the project, such as production. */
   domain: string;
@@ -216,15 +216,15 @@ export type RunIdentifierInput = {
 
 /** Who or what started a run. */
 export type RunSource =
-  /** An artifact that appeared. */
+  /** A new artifact. */
   | 'ARTIFACT_TRIGGER'
   /** A person or a script, on the command line. */
   | 'CLI'
   /** A schedule. */
   | 'SCHEDULE_TRIGGER'
-  /** Another system that only reports here what it runs itself. */
+  /** An external system that reports its own runs. */
   | 'TRACKED'
-  /** A person, on a web page. */
+  /** A person in a web UI. */
   | 'WEB';
 
 export type AbortRunMutationVariables = Exact<{

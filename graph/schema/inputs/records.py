@@ -22,7 +22,7 @@ from graph.schema.types.enums import (
 from graph.schema.types.scalars import JSON, BigInt
 
 
-@strawberry.input(description="Names a run.")
+@strawberry.input(description="Identifies a run.")
 class RunIdentifierInput:
     project: str = strawberry.field(description="The project that the run belongs to.")
     domain: str = strawberry.field(description="The domain within the project, such as production.")
@@ -33,7 +33,7 @@ class RunIdentifierInput:
         return repo.RunIdentifier(self.project, self.domain, self.name)
 
 
-@strawberry.input(description="Names an action within its run.")
+@strawberry.input(description="Identifies an action.")
 class ActionIdentifierInput:
     project: str = strawberry.field(description="The project that the run belongs to.")
     domain: str = strawberry.field(description="The domain within the project, such as production.")
@@ -45,10 +45,10 @@ class ActionIdentifierInput:
         return repo.ActionIdentifier(self.project, self.domain, self.run_name, self.name)
 
 
-@strawberry.input(description="A label that a run has.")
+@strawberry.input(description="Matches runs with this label.")
 class LabelFilter:
     key: str = strawberry.field(description="The key of the label.")
-    value: str | None = strawberry.field(default=None, description="Its value; any value where left out.")
+    value: str | None = strawberry.field(default=None, description="The value; any value if omitted.")
 
 
 @strawberry.input(description="Every field that is set must match; a list matches any of its members.")
@@ -63,9 +63,9 @@ class RunFilter:
     )
     search: str | None = strawberry.field(
         default=None,
-        description="Case-insensitive, anywhere in the run's name, task name or function name. Also finds "
-        "error codes by a part of them, as written or in upper or lower case, and `project/domain/name` as "
-        "written.",
+        description="Case-insensitive substring of the run's name, task name or function name. Also "
+        "matches a substring of an error code, as written or in upper or lower case, and "
+        "`project/domain/name` as written.",
     )
     task_name: str | None = strawberry.field(default=None, description="Runs of this task.")
     task_version: str | None = strawberry.field(default=None, description="Runs of this task version.")
@@ -77,7 +77,7 @@ class RunFilter:
         default=None, description="Runs started by the trigger of this name."
     )
     sources: list[RunSource] | None = strawberry.field(
-        default=None, description="Runs started in one of these ways."
+        default=None, description="Runs started by one of these sources."
     )
     created_by_subject: str | None = strawberry.field(
         default=None, description="Runs created by the identity with this subject."
@@ -86,10 +86,10 @@ class RunFilter:
         default=None, description="Runs created by the identity with this subject, or with this name."
     )
     has_task: bool | None = strawberry.field(
-        default=None, description="True: only runs that name a task. False: only the others."
+        default=None, description="True: only runs that name a task. False: only runs that do not."
     )
     has_function: bool | None = strawberry.field(
-        default=None, description="True: only runs that name a function. False: only the others."
+        default=None, description="True: only runs that name a function. False: only runs that do not."
     )
     labels: list[LabelFilter] | None = strawberry.field(
         default=None, description="Runs that have one of these labels, 100 at most."
@@ -100,33 +100,33 @@ class RunFilter:
     )
     start_date: datetime | None = strawberry.field(
         default=None,
-        description="Inclusive, on triggeredAt, or on createdAt where the run was never triggered.",
+        description="Inclusive. Compared with triggeredAt, or with createdAt if the run was never triggered.",
     )
     end_date: datetime | None = strawberry.field(
         default=None,
-        description="Inclusive, on triggeredAt, or on createdAt where the run was never triggered.",
+        description="Inclusive. Compared with triggeredAt, or with createdAt if the run was never triggered.",
     )
     min_duration_ms: BigInt | None = strawberry.field(
         default=None,
-        description="Ended runs whose durationMs, from creation to end, is at least so many milliseconds.",
+        description="Ended runs whose durationMs, from creation to end, is at least this many milliseconds.",
     )
     min_duration_as_of: datetime | None = strawberry.field(
         default=None,
-        description="With minDurationMs: runs that have not ended match too where so many milliseconds had "
-        "passed since their creation at this moment, which usually is now.",
+        description="With minDurationMs: also matches unfinished runs that were created at least that many "
+        "milliseconds before this time, usually now.",
     )
     max_duration_ms: BigInt | None = strawberry.field(
         default=None,
-        description="Ended runs whose durationMs, from creation to end, is at most so many milliseconds.",
+        description="Ended runs whose durationMs, from creation to end, is at most this many milliseconds.",
     )
     has_paused_actions: bool | None = strawberry.field(
         default=None,
-        description="True: only runs with at least one action in PAUSED. False: only the others.",
+        description="True: only runs with at least one PAUSED action. False: only runs without.",
     )
     abort_pending: bool | None = strawberry.field(
         default=None,
-        description="True: only runs with an abort that is neither confirmed nor given up. "
-        "False: only the others.",
+        description="True: only runs with an abort that is neither CONFIRMED nor FAILED. False: only runs "
+        "without.",
     )
 
     def to_repo(self) -> repo.RunFilter:
@@ -170,7 +170,7 @@ class ActionFilter:
     )
     search: str | None = strawberry.field(
         default=None,
-        description="Case-insensitive, anywhere in the action's name, task name or function name.",
+        description="Case-insensitive substring of the action's name, task name or function name.",
     )
     types: list[ActionType] | None = strawberry.field(
         default=None, description="Actions of one of these types."
@@ -179,16 +179,14 @@ class ActionFilter:
     parent_name: str | None = strawberry.field(default=None, description="Children of this action.")
 
 
-@strawberry.input(description="An order. Rows with the same value keep one fixed order.")
+@strawberry.input(description="A sort order. Rows with equal values have a fixed order.")
 class ActionOrder:
-    field: OrderField = strawberry.field(description="What to order by.")
-    direction: SortDirection = strawberry.field(
-        default=SortDirection.DESC, description="Which end comes first."
-    )
+    field: OrderField = strawberry.field(description="The field to sort by.")
+    direction: SortDirection = strawberry.field(default=SortDirection.DESC, description="The sort direction.")
 
 
 Filter = Annotated[ActionFilter | None, strawberry.argument(description="Only actions that match.")]
-OrderBy = Annotated[ActionOrder | None, strawberry.argument(description="In which order.")]
+OrderBy = Annotated[ActionOrder | None, strawberry.argument(description="The sort order.")]
 
 
 def filter_of_actions(given: ActionFilter | None) -> repo.ActionFilter | None:
@@ -217,9 +215,9 @@ class IdentityInput:
     kind: IdentityKind = strawberry.field(
         default=IdentityKind.USER, description="Whether it is a person or a program."
     )
-    subject: str = strawberry.field(description="What identifies it: the subject of its token.")
-    name: str | None = strawberry.field(default=None, description="What to call it.")
-    email: str | None = strawberry.field(default=None, description="Where to write to it.")
+    subject: str = strawberry.field(description="Its unique subject, as in its token.")
+    name: str | None = strawberry.field(default=None, description="Its display name.")
+    email: str | None = strawberry.field(default=None, description="Its email address.")
 
     def to_repo(self) -> repo.Identity:
         """The same identity for the repository."""
@@ -231,7 +229,7 @@ class IdentityInput:
         )
 
 
-@strawberry.input(description="A key and a value that a run is found by.")
+@strawberry.input(description="A label of a run.")
 class LabelInput:
     key: str = strawberry.field(description="The key, once per run; 1 to 255 printable characters.")
     value: str = strawberry.field(description="The value, at most 4096 characters.")
@@ -255,9 +253,7 @@ class TaskIdentifierInput:
 class TriggerIdentifierInput:
     task_name: str = strawberry.field(description="The task that the trigger starts.")
     name: str = strawberry.field(description="The name of the trigger.")
-    revision: BigInt | None = strawberry.field(
-        default=None, description="Which revision of the trigger it was."
-    )
+    revision: BigInt | None = strawberry.field(default=None, description="The revision of the trigger.")
 
     def to_repo(self) -> repo.TriggerIdentifier:
         """The same trigger for the repository."""
@@ -267,11 +263,9 @@ class TriggerIdentifierInput:
 
 @strawberry.input(description="Why an attempt did not succeed.")
 class ActionErrorInput:
-    kind: ErrorKind = strawberry.field(default=ErrorKind.UNKNOWN, description="Whose fault it is.")
-    message: str = strawberry.field(
-        description="What happened, for a person to read, at most 262144 characters."
-    )
-    code: str | None = strawberry.field(default=None, description="What happened, for a program to compare.")
+    kind: ErrorKind = strawberry.field(default=ErrorKind.UNKNOWN, description="The origin of the error.")
+    message: str = strawberry.field(description="A message for people, at most 262144 characters.")
+    code: str | None = strawberry.field(default=None, description="A code for programs.")
 
     def to_repo(self) -> repo.ActionError:
         """The same error for the repository. Raises InvalidArgument."""
@@ -279,18 +273,18 @@ class ActionErrorInput:
         return repo.ActionError(self.kind, message(self.message, "error.message"), code)
 
 
-@strawberry.input(description="Where a log can be read.")
+@strawberry.input(description="A link to a log.")
 class LogLinkInput:
-    name: str = strawberry.field(description="What to call the log.")
-    uri: str = strawberry.field(description="Where it is.")
+    name: str = strawberry.field(description="The display name of the log.")
+    uri: str = strawberry.field(description="The URL of the log.")
 
 
-@strawberry.input(description="Something the cluster said.")
+@strawberry.input(description="A message from the cluster.")
 class ClusterEventInput:
     occurred_at: datetime = strawberry.field(description="When it happened.")
-    message: str = strawberry.field(description="What the cluster said.")
-    reason: str | None = strawberry.field(default=None, description="The cluster's short word for it.")
-    warning: bool = strawberry.field(default=False, description="Whether it was meant as a warning.")
+    message: str = strawberry.field(description="The text of the message.")
+    reason: str | None = strawberry.field(default=None, description="The cluster's reason code.")
+    warning: bool = strawberry.field(default=False, description="Whether it is a warning.")
 
 
 @strawberry.input(description="An action to create.")
@@ -298,52 +292,52 @@ class CreateActionInput:
     id: ActionIdentifierInput = strawberry.field(description="The name of the action.")
     parent_name: str | None = strawberry.field(
         default=None,
-        description="The action that it belongs to, which exists or is created by the same call. Null "
-        "makes it the root action: the run itself. A run has one root.",
+        description="Its parent, which exists or is created by the same call. Null creates the root "
+        "action, which is the run itself. A run has one root.",
     )
     type: ActionType = strawberry.field(default=ActionType.TASK, description="What kind of step it is.")
-    group: str | None = strawberry.field(default=None, description="The group that it is shown in.")
+    group: str | None = strawberry.field(default=None, description="The group under which it is shown.")
     phase: ActionPhase = strawberry.field(
         default=ActionPhase.QUEUED,
-        description="Where it is already. RUNNING started, and a terminal phase ended, when it was created, "
-        "until a phase update says when.",
+        description="Its initial phase. RUNNING starts, and a terminal phase ends, at the time of creation "
+        "until a phase update reports the time.",
     )
     source: RunSource | None = strawberry.field(
-        default=None, description="Who or what started the run. Read on the run, of its root."
+        default=None, description="Who or what started the run. Set it on the root action."
     )
     labels: list[LabelInput] | None = strawberry.field(
-        default=None, description="What the run is found by. Read on the run, of its root."
+        default=None, description="The labels of the run. Set them on the root action."
     )
     task: TaskIdentifierInput | None = strawberry.field(
         default=None, description="The task that it executes."
     )
-    task_type: str | None = strawberry.field(default=None, description="What kind of task that is.")
+    task_type: str | None = strawberry.field(default=None, description="The type of that task.")
     function_name: str | None = strawberry.field(default=None, description="The function in its code.")
     environment_name: str | None = strawberry.field(
         default=None, description="The environment that it runs in."
     )
     trigger: TriggerIdentifierInput | None = strawberry.field(
-        default=None, description="The trigger that started the run. Read on the run, of its root."
+        default=None, description="The trigger that started the run. Set it on the root action."
     )
-    spec: JSON | None = strawberry.field(default=None, description="What the executor is asked to do.")
+    spec: JSON | None = strawberry.field(default=None, description="The specification for the executor.")
     dependencies: list[str] | None = strawberry.field(
         default=None,
-        description="Names of the actions of its run that have to end before it can begin, at most 1000; "
-        "they need not exist.",
+        description="Names of the actions of its run that must end before it can start, at most 1000; they "
+        "need not exist.",
     )
     created_by: IdentityInput | None = strawberry.field(
         default=None,
-        description="Who created it. Counts only from a caller who may act for others (`viewer` says so); "
-        "else, and where it is left out, it is the caller.",
+        description="Who created it; by default the caller. Ignored unless the caller may act for others "
+        "(`viewer.actsForOthers`).",
     )
     created_at: datetime | None = strawberry.field(
         default=None,
-        description="When it was created; now where left out. Of an action that exists, an earlier time "
-        "than the one that is stored replaces it.",
+        description="When it was created; by default now. If the action exists, an earlier time than the "
+        "stored one replaces it.",
     )
     attempts: int = strawberry.field(default=1, description="The number of its latest attempt.")
     cache_status: CacheStatus = strawberry.field(
-        default=CacheStatus.DISABLED, description="What the catalog of outputs did."
+        default=CacheStatus.DISABLED, description="The result of the cache."
     )
     update_triggered_at: bool = strawberry.field(
         default=False, description="Also sets triggeredAt to now, in the same transaction."
@@ -377,25 +371,25 @@ class CreateActionInput:
         )
 
 
-@strawberry.input(description="An event to insert, known by its action, attempt, phase and version.")
+@strawberry.input(description="An event to insert, identified by its action, attempt, phase and version.")
 class ActionEventInput:
     action: ActionIdentifierInput = strawberry.field(description="The action that it is about.")
     attempt: int = strawberry.field(description="The number of the attempt.")
     phase: ActionPhase = strawberry.field(description="The phase that the attempt is in.")
-    version: int = strawberry.field(default=0, description="Tells apart reports of the same phase.")
-    occurred_at: datetime = strawberry.field(description="When it happened, by the platform.")
-    reported_at: datetime | None = strawberry.field(default=None, description="When the executor saw it.")
-    error: ActionErrorInput | None = strawberry.field(default=None, description="What went wrong.")
-    logs: list[LogLinkInput] | None = strawberry.field(default=None, description="Where logs can be read.")
-    outputs: JSON | None = strawberry.field(default=None, description="What the attempt produced.")
-    cluster: str | None = strawberry.field(default=None, description="Where it is executed.")
-    cache_status: CacheStatus | None = strawberry.field(default=None, description="What the catalog did.")
+    version: int = strawberry.field(default=0, description="Distinguishes reports of the same phase.")
+    occurred_at: datetime = strawberry.field(description="When it happened, according to the platform.")
+    reported_at: datetime | None = strawberry.field(
+        default=None, description="When the executor observed it."
+    )
+    error: ActionErrorInput | None = strawberry.field(default=None, description="The error.")
+    logs: list[LogLinkInput] | None = strawberry.field(default=None, description="Links to logs.")
+    outputs: JSON | None = strawberry.field(default=None, description="The outputs of the attempt.")
+    cluster: str | None = strawberry.field(default=None, description="The cluster that executes it.")
+    cache_status: CacheStatus | None = strawberry.field(default=None, description="The result of the cache.")
     cluster_events: list[ClusterEventInput] | None = strawberry.field(
-        default=None, description="What the cluster said."
+        default=None, description="Messages from the cluster."
     )
-    info: JSON | None = strawberry.field(
-        default=None, description="Anything else that the executor wants known."
-    )
+    info: JSON | None = strawberry.field(default=None, description="Additional data from the executor.")
 
     def to_repo(self) -> repo.NewEvent:
         """The same event for the repository. Raises InvalidArgument."""
@@ -428,29 +422,29 @@ class ActionEventInput:
         )
 
 
-@strawberry.input(description="What an executor reports of an action.")
+@strawberry.input(description="A phase update of an action.")
 class UpdateActionPhaseInput:
     id: ActionIdentifierInput = strawberry.field(description="The action.")
-    phase: ActionPhase = strawberry.field(description="The phase that it is in.")
+    phase: ActionPhase = strawberry.field(description="The new phase.")
     attempts: int = strawberry.field(description="The number of the attempt that is in this phase.")
     cache_status: CacheStatus | None = strawberry.field(
-        default=None, description="What the catalog of outputs did; left out, it stays as it is."
+        default=None, description="The result of the cache; not changed if omitted."
     )
     start_time: datetime | None = strawberry.field(
         default=None,
-        description="When the attempt began to run; else when it is first seen RUNNING. The earliest report "
-        "counts, in whatever order reports come; it moves a later createdAt too.",
+        description="When the attempt started running; by default when RUNNING is first reported. The "
+        "earliest report counts, in any order of arrival, and moves a later createdAt.",
     )
     end_time: datetime | None = strawberry.field(
         default=None,
-        description="When it ended, only with a terminal phase; `occurredAt` or now where left out. The "
-        "earliest report of this phase counts; an end before the start is the start.",
+        description="When it ended, only with a terminal phase; by default `occurredAt` or now. The "
+        "earliest report of this phase counts. An end before the start is shown as the start.",
     )
     occurred_at: datetime | None = strawberry.field(
         default=None,
-        description="When it came into this phase. Tells a resume (RUNNING after PAUSED) from a report of "
-        "RUNNING that comes late: of the two phases the one that occurred last counts. A report without it "
-        "counts as the last one, unless it is the first to tell of a `startTime` before the pause.",
+        description="When it entered this phase. Distinguishes a resume (RUNNING after PAUSED) from a late "
+        "report of RUNNING: of the two, the one that occurred later counts. A report without "
+        "it counts as the latest, unless it is the first with a `startTime` before the pause.",
     )
 
     def to_repo(self) -> tuple[repo.ActionIdentifier, repo.PhaseUpdate]:
@@ -470,7 +464,7 @@ class UpdateActionPhaseInput:
 class AbortRunInput:
     id: RunIdentifierInput = strawberry.field(description="The run.")
     reason: str | None = strawberry.field(
-        default=None, description="Why, for whoever reads it later; at most 4096 characters."
+        default=None, description="The reason, shown with the abort; at most 4096 characters."
     )
 
 
@@ -478,20 +472,20 @@ class AbortRunInput:
 class AbortActionInput:
     id: ActionIdentifierInput = strawberry.field(description="The action.")
     reason: str | None = strawberry.field(
-        default=None, description="Why, for whoever reads it later; at most 4096 characters."
+        default=None, description="The reason, shown with the abort; at most 4096 characters."
     )
 
 
 @strawberry.input(description="Which runs to abort, and why.")
 class AbortRunsInput:
     filter: RunFilter = strawberry.field(
-        description="The runs; those that have finished stay as they are. It needs at least one condition: a "
-        "field that is not null, blank or an empty list."
+        description="The runs to abort; finished runs are not changed. At least one condition is required: "
+        "a field that is not null, blank or an empty list."
     )
     reason: str | None = strawberry.field(
-        default=None, description="Why, for whoever reads it later; at most 4096 characters."
+        default=None, description="The reason, shown with the abort; at most 4096 characters."
     )
-    dry_run: bool = strawberry.field(default=True, description="Only count them.")
+    dry_run: bool = strawberry.field(default=True, description="Only count the matching runs.")
     all: bool = strawberry.field(
-        default=False, description="Says that a filter without any condition is meant: every run."
+        default=False, description="Allows a filter without conditions, which matches every run."
     )

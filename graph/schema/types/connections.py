@@ -12,10 +12,14 @@ from repo import Page, PageRequest
 
 T = TypeVar("T")
 
-First = Annotated[int | None, strawberry.argument(description="How many, from the beginning of the list.")]
-After = Annotated[str | None, strawberry.argument(description="Only what comes after this cursor.")]
-Last = Annotated[int | None, strawberry.argument(description="How many, from the end of the list.")]
-Before = Annotated[str | None, strawberry.argument(description="Only what comes before this cursor.")]
+First = Annotated[
+    int | None, strawberry.argument(description="The number of items, from the start of the list.")
+]
+After = Annotated[str | None, strawberry.argument(description="Only items after this cursor.")]
+Last = Annotated[
+    int | None, strawberry.argument(description="The number of items, from the end of the list.")
+]
+Before = Annotated[str | None, strawberry.argument(description="Only items before this cursor.")]
 
 
 def page_request(
@@ -64,7 +68,7 @@ class Connection(Generic[T]):
 
     @property
     def page_info(self) -> "Connection[T]":
-        """What is around the page."""
+        "Whether there are items before and after the page."
         return self
 
     @property
@@ -88,11 +92,13 @@ class Connection(Generic[T]):
         return self.page.end_cursor
 
 
-@strawberry.type(description="What is around a page.")
+@strawberry.type(description="Whether there are items before and after a page.")
 class PageInfo:
-    has_next_page: bool = strawberry.field(description="Whether more follows: ask with `after: endCursor`.")
+    has_next_page: bool = strawberry.field(
+        description="Whether there is a next page: request it with `after: endCursor`."
+    )
     has_previous_page: bool = strawberry.field(
-        description="Whether more precedes: ask with `before: startCursor`."
+        description="Whether there is a previous page: request it with `before: startCursor`."
     )
     start_cursor: str | None = strawberry.field(description="The cursor of the first item on the page.")
     end_cursor: str | None = strawberry.field(description="The cursor of the last item on the page.")
@@ -107,5 +113,6 @@ def total_count() -> Any:
 
     return strawberry.field(
         resolver=resolve,
-        description="How many there are in the whole list. Counted only when selected: it reads them all.",
+        description="The number of items in the whole list. Computed only when selected, since it reads "
+        "them all.",
     )

@@ -31,30 +31,31 @@ def _describe(enumeration: type[Enum], description: str, **values: str) -> None:
 
 _describe(
     ActionPhase,
-    "Where an action or a run is. Within an attempt it only moves forward, in the order queued, waiting, "
-    "initializing, running, paused, and then one of the terminal phases; only PAUSED may go back to RUNNING. "
-    "Only a higher attempt reopens FAILED or TIMED_OUT; SUCCEEDED, ABORTED and RECOVERED never change again.",
-    QUEUED="Accepted; nothing has been done yet.",
-    WAITING_FOR_RESOURCES="Wants machines, quota or a slot that are not free yet.",
+    "The phase of an action or a run. Within an attempt it only moves forward, in the order queued, "
+    "waiting, initializing, running, paused, and then one of the terminal phases; only PAUSED may go back "
+    "to RUNNING. Only a higher attempt reopens FAILED or TIMED_OUT; SUCCEEDED, ABORTED and RECOVERED are "
+    "final.",
+    QUEUED="Accepted, not started.",
+    WAITING_FOR_RESOURCES="Waiting for machines, quota or a slot.",
     INITIALIZING="Has its resources and is being set up.",
-    RUNNING="Does its work.",
-    SUCCEEDED="Ended well. Final.",
+    RUNNING="Running.",
+    SUCCEEDED="Completed successfully. Final.",
     FAILED="Ended with an error. A higher attempt can reopen it.",
-    ABORTED="Ended because somebody asked for it. Final.",
-    TIMED_OUT="Ended because it took too long. A higher attempt can reopen it.",
-    PAUSED="Waits for a decision or a signal from outside.",
-    RECOVERED="Was not executed: the result of an earlier run was taken over. Final.",
+    ABORTED="Stopped on request. Final.",
+    TIMED_OUT="Exceeded its time limit. A higher attempt can reopen it.",
+    PAUSED="Waiting for an external decision or signal.",
+    RECOVERED="Not executed: the result of an earlier run was reused. Final.",
 )
 _describe(
     CacheStatus,
-    "What the catalog of outputs did for an action.",
+    "The result of caching the outputs of an action.",
     DISABLED="Caching is off for this action.",
-    MISS="Nothing was stored for these inputs.",
+    MISS="No outputs were stored for these inputs.",
     HIT="The stored outputs were used; nothing was executed.",
-    POPULATED="The outputs were stored for the next time.",
-    LOOKUP_FAILURE="The catalog could not be asked.",
+    POPULATED="The outputs were stored for later runs.",
+    LOOKUP_FAILURE="The cache could not be read.",
     PUT_FAILURE="The outputs could not be stored.",
-    SKIPPED="The lookup was left out on request.",
+    SKIPPED="The lookup was skipped on request.",
     EVICTED="The stored outputs were removed.",
 )
 _describe(
@@ -67,70 +68,70 @@ _describe(
 _describe(
     RunSource,
     "Who or what started a run.",
-    WEB="A person, on a web page.",
+    WEB="A person in a web UI.",
     CLI="A person or a script, on the command line.",
     SCHEDULE_TRIGGER="A schedule.",
-    TRACKED="Another system that only reports here what it runs itself.",
-    ARTIFACT_TRIGGER="An artifact that appeared.",
+    TRACKED="An external system that reports its own runs.",
+    ARTIFACT_TRIGGER="A new artifact.",
 )
 _describe(
     ErrorKind,
-    "Whose fault an error is.",
+    "The origin of an error.",
     USER="The code or the input of the task.",
-    SYSTEM="The platform underneath.",
-    UNKNOWN="Not said.",
+    SYSTEM="The platform.",
+    UNKNOWN="Not specified.",
 )
 _describe(
     IdentityKind,
-    "Whether an identity is a person's or a program's.",
+    "The kind of an identity.",
     USER="A person.",
     APPLICATION="A program.",
 )
 _describe(
     AbortState,
-    "How far an abort request has come.",
-    REQUESTED="Nobody has been told yet.",
-    RETRYING="The executor was told and did not confirm.",
-    CONFIRMED="It is gone.",
-    FAILED="Given up; a person must look.",
+    "The state of an abort request.",
+    REQUESTED="The executor has not been notified yet.",
+    RETRYING="The executor was notified and has not confirmed.",
+    CONFIRMED="The executor confirmed that the work has stopped.",
+    FAILED="Not confirmed after the last attempt; needs attention.",
 )
 _describe(
     OrderField,
-    "What a list can be ordered by. Rows without a value come last in both directions; rows with the same "
-    "value keep one fixed order.",
+    "The fields that a list can be sorted by. Rows without a value come last in both directions; rows with "
+    "equal values have a fixed order.",
     CREATED_AT="When it was created.",
     UPDATED_AT="When it last changed.",
-    ENDED_AT="When it ended; what has not ended comes last.",
-    DURATION="How long it took; what has not ended comes last.",
-    PHASE="The phase, in the order in which an action goes through them.",
+    ENDED_AT="When it ended; unfinished rows come last.",
+    DURATION="Its duration; unfinished rows come last.",
+    PHASE="The phase, in the order of the lifecycle.",
     NAME="The name, by Unicode code point.",
 )
 
 
 _describe(
     FrameKind,
-    "What a frame of a stream says.",
-    SNAPSHOT="A page of what exists now.",
-    SYNCED="The snapshot is complete; the frame holds no items.",
-    CHANGE="Items that are new or changed, and ids that left the filter.",
-    RESYNC="Forget what you hold: a fresh SNAPSHOT follows. The frame holds no items.",
+    "The kind of a frame.",
+    SNAPSHOT="A page of the current items.",
+    SYNCED="The snapshot is complete; the frame has no items.",
+    CHANGE="New and changed items, and ids that no longer match the filter.",
+    RESYNC="Discard everything received so far: a new SNAPSHOT follows. The frame has no items.",
 )
 
 
-@strawberry.enum(description="Whether the smallest or the largest comes first.")
+@strawberry.enum(description="A sort direction.")
 class SortDirection(Enum):
     """The direction of an order."""
 
-    ASC = strawberry.enum_value("asc", description="The smallest, oldest or first in the alphabet first.")
-    DESC = strawberry.enum_value("desc", description="The largest, newest or last in the alphabet first.")
+    ASC = strawberry.enum_value("asc", description="Ascending: smallest or oldest first.")
+    DESC = strawberry.enum_value("desc", description="Descending: largest or newest first.")
 
 
 _describe(
     Role,
-    "What somebody may do in a project and domain. Everybody with a role may read there.",
+    "What a caller may do in a project and domain. Every role includes reading.",
     VIEWER="Only read.",
-    OPERATOR="Also ask for aborts.",
-    WRITER="Also what executors do: create, report, and confirm aborts; but not ask for them.",
+    OPERATOR="Read, and request aborts.",
+    WRITER="Read, create, report and confirm aborts, as executors do; not request aborts.",
     ADMIN="Everything.",
 )
 

@@ -53,7 +53,7 @@ _ID = by_fields(
 )
 
 
-@strawberry.interface(description="Anything that `node` finds by its id.")
+@strawberry.interface(description="An object that `node` finds by its id.")
 class Node:
     @strawberry.field(description="An opaque id, unique over all types.", metadata=_NAMES | PURE | _ID)
     def id(root: strawberry.Parent[repo.Run | repo.Action | repo.ActionEvent]) -> strawberry.ID:
@@ -61,7 +61,7 @@ class Node:
 
 
 @strawberry.type(
-    description="A run of a workflow: its root action (the one without a parent) and everything under it."
+    description="A run of a workflow: its root action (the one without a parent) and all its descendants."
 )
 class Run(Node):
     project: str = strawberry.field(description="The project that it belongs to.")
@@ -69,24 +69,24 @@ class Run(Node):
     name: str = strawberry.field(description="Its name, unique within project and domain.")
     phase: ActionPhase = strawberry.field(description="The phase of its root action.")
     source: RunSource | None = strawberry.field(description="Who or what started it.")
-    labels: list[values.Label] = strawberry.field(description="What it is found by, ordered by key.")
+    labels: list[values.Label] = strawberry.field(description="Its labels, ordered by key.")
     task: values.TaskIdentifier | None = strawberry.field(description="The task that its root executes.")
-    task_type: str | None = strawberry.field(description="What kind of task that is.")
+    task_type: str | None = strawberry.field(description="The type of that task.")
     function_name: str | None = strawberry.field(description="The function in the task's code.")
     environment_name: str | None = strawberry.field(description="The environment that it runs in.")
     trigger: values.TriggerIdentifier | None = strawberry.field(description="The trigger that started it.")
     created_by: values.Identity | None = strawberry.field(description="Who created it.")
-    abort: values.Abort | None = strawberry.field(description="The request to abort it, if there was one.")
+    abort: values.Abort | None = strawberry.field(description="Its abort request, if there is one.")
     error: values.ActionError | None = strawberry.field(
-        description="What ended its latest attempt, if that did not succeed."
+        description="The error that ended its latest attempt, if it did not succeed."
     )
     attempts: int = strawberry.field(description="The number of its root's latest attempt.")
-    cache_status: CacheStatus = strawberry.field(description="What the catalog did for its root.")
+    cache_status: CacheStatus = strawberry.field(description="The result of the cache for its root action.")
     created_at: datetime = strawberry.field(
         description="When it was created. Changes only when an earlier creation or start is reported."
     )
     triggered_at: datetime | None = strawberry.field(description="When its trigger fired.")
-    started_at: datetime | None = strawberry.field(description="When its latest attempt began to run.")
+    started_at: datetime | None = strawberry.field(description="When its latest attempt started running.")
     ended_at: datetime | None = strawberry.field(
         description="When it ended, never before its start; null until then."
     )
@@ -96,7 +96,7 @@ class Run(Node):
         "it has ended."
     )
     revision: BigInt = strawberry.field(
-        description="Grows with every change of this row; keep the highest you have seen."
+        description="Increases with every change of this row; of two versions, the higher revision is newer."
     )
 
     @classmethod
@@ -136,7 +136,7 @@ class Run(Node):
         )
 
     @strawberry.field(
-        description="All its actions by phase, the root included.",
+        description="The number of its actions by phase, the root included.",
         graphql_type=list[values.PhaseCount],
         metadata=reads("run_key"),
     )
@@ -152,29 +152,29 @@ class Action(Node):
     name: str = strawberry.field(description="Its name, unique within the run.")
     parent_name: str | None = strawberry.field(description="The name of its parent; null for the root.")
     type: ActionType = strawberry.field(description="What kind of step it is.")
-    group: str | None = strawberry.field(description="The group that it is shown in, among its siblings.")
-    phase: ActionPhase = strawberry.field(description="Where it is.")
+    group: str | None = strawberry.field(description="The group under which it is shown among its siblings.")
+    phase: ActionPhase = strawberry.field(description="Its current phase.")
     attempts: int = strawberry.field(description="The number of its latest attempt.")
-    cache_status: CacheStatus = strawberry.field(description="What the catalog of outputs did.")
+    cache_status: CacheStatus = strawberry.field(description="The result of the cache.")
     task: values.TaskIdentifier | None = strawberry.field(description="The task that it executes.")
-    task_type: str | None = strawberry.field(description="What kind of task that is.")
+    task_type: str | None = strawberry.field(description="The type of that task.")
     function_name: str | None = strawberry.field(description="The function in the task's code.")
     environment_name: str | None = strawberry.field(description="The environment that it runs in.")
-    spec: JSON | None = strawberry.field(description="What the executor was asked to do, as it was given.")
-    state: str | None = strawberry.field(description="Free text that the executor keeps about this action.")
+    spec: JSON | None = strawberry.field(description="The specification for the executor, as it was given.")
+    state: str | None = strawberry.field(description="Text that the executor stores with this action.")
     dependencies: list[str] = strawberry.field(
-        description="Names of the actions of its run that had to end before it could begin, as its executor "
-        "said; they may not exist."
+        description="Names of the actions of its run that must end before it can start, as reported by the "
+        "executor; they need not exist."
     )
-    abort: values.Abort | None = strawberry.field(description="The request to abort it, if there was one.")
+    abort: values.Abort | None = strawberry.field(description="Its abort request, if there is one.")
     error: values.ActionError | None = strawberry.field(
-        description="What ended its latest attempt, if that did not succeed."
+        description="The error that ended its latest attempt, if it did not succeed."
     )
     created_by: values.Identity | None = strawberry.field(description="Who created it.")
     created_at: datetime = strawberry.field(
         description="When it was created. Changes only when an earlier creation or start is reported."
     )
-    started_at: datetime | None = strawberry.field(description="When its latest attempt began to run.")
+    started_at: datetime | None = strawberry.field(description="When its latest attempt started running.")
     ended_at: datetime | None = strawberry.field(
         description="When it ended, never before its start; null until then."
     )
@@ -184,7 +184,7 @@ class Action(Node):
         "it has ended."
     )
     revision: BigInt = strawberry.field(
-        description="Grows with every change of this row; keep the highest you have seen."
+        description="Increases with every change of this row; of two versions, the higher revision is newer."
     )
 
     @classmethod
@@ -234,7 +234,7 @@ class Action(Node):
         )
 
     @strawberry.field(
-        description="All its descendants by phase, itself not included.",
+        description="The number of its descendants by phase, itself excluded.",
         graphql_type=list[values.PhaseCount],
         metadata=reads("key"),
     )
@@ -242,8 +242,7 @@ class Action(Node):
         return info.context.loaders.descendant_phases.load((root.key, ()))
 
     @strawberry.field(
-        description="What executors reported about it, oldest first; `last` and `before` page from the "
-        "newest end.",
+        description="The events reported about it, oldest first; `last` and `before` page from the newest.",
         graphql_type=Annotated["ActionEventConnection", strawberry.lazy("graph.schema.types.records")],
         metadata=_NAMES,
     )
@@ -252,7 +251,8 @@ class Action(Node):
         info: Call,
         attempt: Annotated[int | None, strawberry.argument(description="Only of this attempt.")] = None,
         since: Annotated[
-            datetime | None, strawberry.argument(description="Only what occurred strictly after this.")
+            datetime | None,
+            strawberry.argument(description="Only events that occurred after this time, exclusive."),
         ] = None,
         first: First = None,
         after: After = None,
@@ -263,9 +263,9 @@ class Action(Node):
         return info.context.loaders.events.load_as((root.identifier, listing), Connection)
 
     @strawberry.field(
-        description="The event with the highest phase, and among those the highest version, of one attempt; "
-        "null if the attempt has none. After a resume that is still PAUSED: attemptHistory has the phase "
-        "that the attempt is in.",
+        description="The event of an attempt with the highest phase, and among those the highest version; "
+        "null if the attempt has no events. After a resume it is still the PAUSED one; "
+        "attemptHistory has the current phase.",
         graphql_type=Annotated["ActionEvent", strawberry.lazy("graph.schema.types.records")] | None,
         metadata=_NAMES,
     )
@@ -277,8 +277,8 @@ class Action(Node):
         return info.context.loaders.latest_event.load((root.identifier, attempt))
 
     @strawberry.field(
-        description="Its events merged, attempt by attempt, oldest first; the newest 100 attempts unless "
-        "`first` or `last` says how many, at most 1000. An attempt's number is its cursor.",
+        description="Its events merged by attempt, oldest first; the newest 100 attempts unless `first` or "
+        "`last` is given, at most 1000. The cursor of an attempt is its number.",
         graphql_type=list[values.ActionAttempt],
         metadata=_NAMES,
     )
@@ -295,24 +295,25 @@ class Action(Node):
         return info.context.loaders.attempts.load((root.identifier, (wanted,)))
 
 
-@strawberry.type(description="Something that an executor reported about an attempt of an action.")
+@strawberry.type(description="A report of an executor about an attempt of an action.")
 class ActionEvent(Node):
     attempt: int = strawberry.field(description="The number of the attempt.")
     phase: ActionPhase = strawberry.field(description="The phase that the attempt is in.")
-    version: int = strawberry.field(description="Tells apart several reports of the same phase.")
+    version: int = strawberry.field(description="Distinguishes reports of the same phase.")
     occurred_at: datetime = strawberry.field(
-        description="When it happened, by the platform; `reportedAt` is when the executor saw it."
+        description="When it happened, according to the platform; `reportedAt` is when the executor "
+        "observed it."
     )
-    reported_at: datetime | None = strawberry.field(description="When the executor saw it.")
-    error: values.ActionError | None = strawberry.field(description="What went wrong.")
-    logs: list[values.LogLink] = strawberry.field(description="Where logs can be read.")
-    outputs: JSON | None = strawberry.field(description="What the attempt produced.")
-    cluster: str | None = strawberry.field(description="Where it is executed.")
-    cache_status: CacheStatus | None = strawberry.field(description="What the catalog did.")
-    cluster_events: list[values.ClusterEvent] = strawberry.field(description="What the cluster said.")
-    info: JSON | None = strawberry.field(description="Anything else that the executor wants known.")
+    reported_at: datetime | None = strawberry.field(description="When the executor observed it.")
+    error: values.ActionError | None = strawberry.field(description="The error.")
+    logs: list[values.LogLink] = strawberry.field(description="Links to logs.")
+    outputs: JSON | None = strawberry.field(description="The outputs of the attempt.")
+    cluster: str | None = strawberry.field(description="The cluster that executes it.")
+    cache_status: CacheStatus | None = strawberry.field(description="The result of the cache.")
+    cluster_events: list[values.ClusterEvent] = strawberry.field(description="Messages from the cluster.")
+    info: JSON | None = strawberry.field(description="Additional data from the executor.")
     created_at: datetime = strawberry.field(description="When it was stored.")
-    updated_at: datetime = strawberry.field(description="When it was last changed here.")
+    updated_at: datetime = strawberry.field(description="When it was last updated.")
 
     @classmethod
     def is_type_of(cls, value: object, info: object) -> bool:
@@ -323,42 +324,42 @@ class ActionEvent(Node):
         return info.context.loaders.action.load((root.action.key, (selected(info, "Action"),)))
 
 
-@strawberry.type(description="A run and where it stands in the list.")
+@strawberry.type(description="A run and its cursor.")
 class RunEdge:
     node: Run = strawberry.field(description="The run.")
-    cursor: str = strawberry.field(description="Where it stands: for `after` and `before`.")
+    cursor: str = strawberry.field(description="The cursor, for `after` and `before`.")
 
 
 @strawberry.type(description="A page of runs.")
 class RunConnection:
     edges: list[RunEdge] = strawberry.field(description="The runs with their cursors.")
     nodes: list[Run] = strawberry.field(description="The runs.")
-    page_info: PageInfo = strawberry.field(description="What is around the page.")
+    page_info: PageInfo = strawberry.field(description="Whether there are items before and after the page.")
     total_count: int = total_count()
 
 
-@strawberry.type(description="An action and where it stands in the list.")
+@strawberry.type(description="An action and its cursor.")
 class ActionEdge:
     node: Action = strawberry.field(description="The action.")
-    cursor: str = strawberry.field(description="Where it stands: for `after` and `before`.")
+    cursor: str = strawberry.field(description="The cursor, for `after` and `before`.")
 
 
 @strawberry.type(description="A page of actions.")
 class ActionConnection:
     edges: list[ActionEdge] = strawberry.field(description="The actions with their cursors.")
     nodes: list[Action] = strawberry.field(description="The actions.")
-    page_info: PageInfo = strawberry.field(description="What is around the page.")
+    page_info: PageInfo = strawberry.field(description="Whether there are items before and after the page.")
     total_count: int = total_count()
 
 
-@strawberry.type(description="An event and where it stands in the list.")
+@strawberry.type(description="An event and its cursor.")
 class ActionEventEdge:
     node: ActionEvent = strawberry.field(description="The event.")
-    cursor: str = strawberry.field(description="Where it stands: for `after` and `before`.")
+    cursor: str = strawberry.field(description="The cursor, for `after` and `before`.")
 
 
 @strawberry.type(description="A page of events.")
 class ActionEventConnection:
     edges: list[ActionEventEdge] = strawberry.field(description="The events with their cursors.")
     nodes: list[ActionEvent] = strawberry.field(description="The events.")
-    page_info: PageInfo = strawberry.field(description="What is around the page.")
+    page_info: PageInfo = strawberry.field(description="Whether there are items before and after the page.")

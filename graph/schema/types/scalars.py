@@ -154,27 +154,27 @@ def _short(value: object) -> str:
 scalars: dict[object, ScalarDefinition] = {
     datetime: strawberry.scalar(
         name="DateTime",
-        description="A moment as RFC 3339 text, in UTC and with up to six decimals of a second. "
-        "Input needs an offset from UTC; one without is refused. Where a time may be left out, "
-        "0001-01-01T00:00:00Z means that it is, as clients in Go say it. When something happened may be at "
-        "most a day ahead of the server's clock.",
+        description="A time in RFC 3339 format, in UTC, with up to six decimals of a second. Input must "
+        "have a UTC offset. For an optional time, 0001-01-01T00:00:00Z (the zero time of Go) "
+        "means null. The time at which something happened may be at most a day ahead of the "
+        "server's clock.",
         specified_by_url="https://datatracker.ietf.org/doc/html/rfc3339",
         serialize=_serialize_time,
         parse_value=_parse_time,
     ),
     JSON: strawberry.scalar(
         name="JSON",
-        description="Any JSON value. Integers are kept exactly, however long; other numbers are doubles, and "
-        "one that no double can hold is refused, as NaN and Infinity are. The order of keys is kept; of a "
-        "key that is given twice, the last value counts.",
+        description="Any JSON value. Integers are exact, however long; other numbers are doubles, and a "
+        "number that a double cannot represent is refused, as are NaN and Infinity. The order "
+        "of keys is kept; of duplicate keys, the last value counts.",
         serialize=lambda value: value,
         parse_value=_parse_json,
         parse_literal=_parse_json_literal,
     ),
     BigInt: strawberry.scalar(
         name="BigInt",
-        description="An integer of 64 bits, sent as a JSON number. Input may also be text, "
-        "for clients whose numbers have only 53 bits.",
+        description="A 64-bit integer, sent as a JSON number. Input may also be a string, for clients "
+        "whose numbers have only 53 bits.",
         serialize=int,
         parse_value=_parse_integer,
         parse_literal=_parse_integer_literal,

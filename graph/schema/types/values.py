@@ -68,14 +68,14 @@ def shortened(text: str, most: int | None) -> str:
     return text[: kept - end] + _CUT + text[-end:]
 
 
-@strawberry.type(description="Names a run.")
+@strawberry.type(description="Identifies a run.")
 class RunIdentifier:
     project: str = strawberry.field(description="The project that the run belongs to.")
     domain: str = strawberry.field(description="The domain within the project, such as production.")
     name: str = strawberry.field(description="The name of the run, unique within project and domain.")
 
 
-@strawberry.type(description="Names an action within its run.")
+@strawberry.type(description="Identifies an action.")
 class ActionIdentifier:
     project: str = strawberry.field(description="The project that the run belongs to.")
     domain: str = strawberry.field(description="The domain within the project, such as production.")
@@ -95,37 +95,37 @@ class TaskIdentifier:
 class TriggerIdentifier:
     task_name: str = strawberry.field(description="The task that the trigger starts.")
     name: str = strawberry.field(description="The name of the trigger.")
-    revision: BigInt | None = strawberry.field(description="Which revision of the trigger it was.")
+    revision: BigInt | None = strawberry.field(description="The revision of the trigger.")
 
 
 @strawberry.type(description="A person or a program.")
 class Identity:
     kind: IdentityKind = strawberry.field(description="Whether it is a person or a program.")
-    subject: str = strawberry.field(description="What identifies it: the subject of its token.")
-    name: str | None = strawberry.field(description="What to call it.")
-    email: str | None = strawberry.field(description="Where to write to it.")
+    subject: str = strawberry.field(description="Its unique subject, as in its token.")
+    name: str | None = strawberry.field(description="Its display name.")
+    email: str | None = strawberry.field(description="Its email address.")
 
 
-@strawberry.type(description="A key and a value that a run is found by.")
+@strawberry.type(description="A label of a run.")
 class Label:
     key: str = strawberry.field(description="The key, once per run.")
     value: str = strawberry.field(description="The value.")
 
 
-@strawberry.type(description="How many actions, or runs, are in a phase.")
+@strawberry.type(description="The number of actions or runs in a phase.")
 class PhaseCount:
     phase: ActionPhase = strawberry.field(description="The phase.")
-    count: int = strawberry.field(description="How many are in it now; never 0.")
+    count: int = strawberry.field(description="The current number; never 0.")
 
 
 @strawberry.type(description="Why an attempt did not succeed.")
 class ActionError:
-    kind: ErrorKind = strawberry.field(description="Whose fault it is.")
-    code: str | None = strawberry.field(description="What happened, for a program to compare.")
+    kind: ErrorKind = strawberry.field(description="The origin of the error.")
+    code: str | None = strawberry.field(description="A code for programs.")
 
     @strawberry.field(
-        description="What happened, for a person to read. It may be as long as a traceback: lists that show "
-        "many errors ask for `summary`, or give `maxLength`.",
+        description="A message for people, possibly as long as a traceback. Lists of many errors should "
+        "select `summary` or set `maxLength`.",
         metadata=PURE,
     )
     def message(
@@ -133,34 +133,35 @@ class ActionError:
         max_length: Annotated[
             int | None,
             strawberry.argument(
-                description="Characters to return at the most. A longer message keeps its beginning and its "
-                "end, with ` … ` between them."
+                description="The maximum number of characters. A longer message is cut in the middle, "
+                "which is replaced by ` … `."
             ),
         ] = None,
     ) -> str:
         return shortened(root.message, max_length)
 
     @strawberry.field(
-        description=f"The line of the message that says most, at most {SUMMARY_LENGTH} characters: of a "
-        "Python traceback the line that names the exception, else the first line that is not empty.",
+        description=f"The most informative line of the message, at most {SUMMARY_LENGTH} characters: of a "
+        "Python traceback the line that names the exception, otherwise the first non-empty "
+        "line.",
         metadata=PURE,
     )
     def summary(root: strawberry.Parent[repo.ActionError]) -> str:
         return summary_of(root.message)
 
 
-@strawberry.type(description="Where a log of an attempt can be read.")
+@strawberry.type(description="A link to a log of an attempt.")
 class LogLink:
-    name: str = strawberry.field(description="What to call the log.")
-    uri: str = strawberry.field(description="Where it is.")
+    name: str = strawberry.field(description="The display name of the log.")
+    uri: str = strawberry.field(description="The URL of the log.")
 
 
-@strawberry.type(description="Something the cluster said about an attempt.")
+@strawberry.type(description="A message from the cluster about an attempt.")
 class ClusterEvent:
     occurred_at: datetime = strawberry.field(description="When it happened.")
-    message: str = strawberry.field(description="What the cluster said.")
-    reason: str | None = strawberry.field(description="The cluster's short word for it.")
-    warning: bool = strawberry.field(description="Whether the cluster meant it as a warning.")
+    message: str = strawberry.field(description="The text of the message.")
+    reason: str | None = strawberry.field(description="The cluster's reason code.")
+    warning: bool = strawberry.field(description="Whether it is a warning.")
 
 
 @strawberry.type(description="When an attempt was in a phase.")
@@ -173,49 +174,56 @@ class PhaseTransition:
     )
 
 
-@strawberry.type(description="An abort request: who asked, why, and how far it has come.")
+@strawberry.type(description="A request to abort an action: its requester, reason and progress.")
 class Abort:
-    state: AbortState = strawberry.field(description="How far the request has come.")
-    reason: str | None = strawberry.field(description="Why, in the words of who asked.")
-    requested_by: Identity | None = strawberry.field(description="Who asked first.")
-    requested_at: datetime = strawberry.field(description="When it was asked first.")
-    attempt_count: int = strawberry.field(description="How often the executor has been told.")
+    state: AbortState = strawberry.field(description="The state of the request.")
+    reason: str | None = strawberry.field(description="The reason, as given by the requester.")
+    requested_by: Identity | None = strawberry.field(description="Who requested the abort first.")
+    requested_at: datetime = strawberry.field(description="When the abort was first requested.")
+    attempt_count: int = strawberry.field(description="How many times the executor has been notified.")
     next_attempt_at: datetime | None = strawberry.field(
-        description="When the executor is told again; null where nothing is planned."
+        description="When the executor will be notified again; null if no attempt is scheduled."
     )
-    last_error: str | None = strawberry.field(description="Why telling the executor did not work last time.")
+    last_error: str | None = strawberry.field(
+        description="Why the last attempt to notify the executor failed."
+    )
     confirmed_at: datetime | None = strawberry.field(
-        description="When the executor confirmed that it is gone."
+        description="When the executor confirmed that the work has stopped."
     )
 
 
-@strawberry.type(description="How far the aborts of runs have come that were asked for together.")
+@strawberry.type(description="The progress of the aborts that one `abortRuns` requested.")
 class AbortProgress:
     requested: int = strawberry.field(description="How many there are.")
-    pending: int = strawberry.field(description="How many the executor has not confirmed yet.")
-    confirmed: int = strawberry.field(description="How many it has.")
-    failed: int = strawberry.field(description="How many were given up; a person must look.")
+    pending: int = strawberry.field(description="How many are not confirmed yet.")
+    confirmed: int = strawberry.field(description="How many are confirmed.")
+    failed: int = strawberry.field(
+        description="How many failed after their last attempt; these need attention."
+    )
 
 
 @strawberry.type(description="All events of one attempt, merged.")
 class ActionAttempt:
     attempt: int = strawberry.field(description="The number of the attempt.")
     phase: ActionPhase = strawberry.field(
-        description="How it ended, by its earliest terminal event; where it stands, by its last event, if "
-        "it has not ended."
+        description="The phase of its earliest terminal event, or of its last event if it has not ended."
     )
     started_at: datetime = strawberry.field(description="When its first event occurred.")
     ended_at: datetime | None = strawberry.field(
         description="When its terminal event occurred, or the next attempt started; null while it runs."
     )
     error: ActionError | None = strawberry.field(description="Why it did not succeed.")
-    logs: list[LogLink] = strawberry.field(description="Every log, by name; the latest link wins.")
-    outputs: JSON | None = strawberry.field(description="What it produced.")
-    cluster: str | None = strawberry.field(description="Where it was executed.")
-    cache_status: CacheStatus | None = strawberry.field(description="What the catalog did.")
-    cluster_events: list[ClusterEvent] = strawberry.field(description="What the cluster said, oldest first.")
+    logs: list[LogLink] = strawberry.field(
+        description="Its logs, by name; the latest link of a name is kept."
+    )
+    outputs: JSON | None = strawberry.field(description="Its outputs.")
+    cluster: str | None = strawberry.field(description="The cluster that executed it.")
+    cache_status: CacheStatus | None = strawberry.field(description="The result of the cache.")
+    cluster_events: list[ClusterEvent] = strawberry.field(
+        description="Messages from the cluster, oldest first."
+    )
     phase_transitions: list[PhaseTransition] = strawberry.field(
-        description="Each phase, from where it was first seen."
+        description="Each phase, from when it was first seen."
     )
 
 
