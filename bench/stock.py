@@ -16,7 +16,7 @@ from strawberry.asgi import GraphQL
 from strawberry.extensions import ParserCache, ValidationCache
 
 from bench.processes import serve
-from graph.auth.caller import ANYBODY
+from graph.auth.caller import ANONYMOUS
 from graph.context import Context
 from graph.limits.documents import Limits
 from graph.schema.build import build_schema
@@ -32,7 +32,7 @@ class Endpoint(GraphQL[Any, None]):
         return orjson.dumps(data).decode()
 
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context:
-        return Context(request.app.state.repository, ANYBODY, 1000)
+        return Context(request.app.state.repository, ANONYMOUS, 1000)
 
 
 async def ready(request: Request) -> Response:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, nullcontext
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -15,13 +16,13 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
 from graph.aborts.reconciler import Reconciler
 from graph.aborts.webhook import Webhook
-from graph.auth.authentication import Gate
+from graph.auth.authentication import Authenticator
 from graph.auth.caller import Caller
-from graph.auth.cookies import cookies_of
-from graph.auth.jwt import Rules
-from graph.auth.oidc import Provider
-from graph.auth.roles import parse_rules
-from graph.auth.trusted_urls import is_loopback
+from graph.auth.claims import parse_grant_rules
+from graph.auth.cookies import cookies_for
+from graph.auth.jwt import TokenRules
+from graph.auth.oidc import Client, Provider
+from graph.auth.origins import is_loopback
 from graph.context import Context
 from graph.execution import Engine
 from graph.limits.documents import Limits
@@ -30,13 +31,14 @@ from graph.limits.trusted_documents import TrustedDocuments, only_texts, read_do
 from graph.observability.metrics import measuring, metrics
 from graph.observability.telemetry import Telemetry
 from graph.schema.build import build_schema
-from graph.settings import Settings, split_origins, split_words
+from graph.settings import Settings, split_commas, split_words
 from graph.transport.http import GraphQLEndpoint
 from graph.transport.request import RequestRefused, Resolve
 from graph.transport.server import Server
-from graph.web import graphiql, page
-from graph.web.security import PROBES, Guard, Hosts
+from graph.web.code_flow import AuthorizationCodeFlow
+from graph.web.security import PROBES, AllowedHosts, SecurityMiddleware
 from graph.web.sign_in import SignIn
+from graph.web.ui import Handler, graphiql, graphiql_routes, ui_not_found, ui_routes
 from repo import ActionRepo, DatabaseReadOnly, Permission, Supervisor, open_repository
 
 if TYPE_CHECKING:
@@ -53,7 +55,7 @@ def create_app(settings: Settings) -> Starlette:
 
     tracing = _tracing() if settings.tracing else None
     provider = provider_of(settings) if settings.auth == "oidc" else None
-    sign_in = SignIn(settings, provider) if settings.auth != "none" else None
+    sign_in = _sign_in(settings, provider) if settings.auth != "none" else None
     throttle = _throttle(settings)
     supervisor = Supervisor()
 
@@ -72,7 +74,9 @@ def create_app(settings: Settings) -> Starlette:
             measuring(repository, endpoint, reconciler, supervisor) as app.state.metrics,
             provider.running() if provider is not None else nullcontext(),
             throttle.running(),
-            _gate(settings, repository, provider, throttle, supervisor).watching() as app.state.gate,
+            _authenticator(
+                settings, repository, provider, throttle, supervisor
+            ).running() as app.state.authenticator,
         ):
             app.state.repository = repository
             yield
@@ -94,20 +98,22 @@ def create_app(settings: Settings) -> Starlette:
         new_context,
         max_body_bytes=settings.max_body_bytes,
         # Where only some documents are executed, it could not even ask for the schema.
-        graphiql=_guard(sign_in)(graphiql.page)
+        graphiql=_protect(sign_in)(graphiql)
         if settings.graphiql and not settings.trusted_documents
         else None,
         max_subscriptions=settings.max_subscriptions,
-        allowed_origins=split_origins(settings.allowed_origins),
+        allowed_origins=split_commas(settings.allowed_origins),
         telemetry=Telemetry(settings.log_operations, tracing),
         throttle=throttle,
         resolve=_resolve(settings),
     )
     app = Starlette(
         routes=_routes(settings, endpoint, sign_in),
-        middleware=[Middleware(Guard, hosts=_hosts(settings), by_any_name=_by_any_name(settings))],
+        middleware=[
+            Middleware(SecurityMiddleware, hosts=_hosts(settings), any_host_paths=_any_host_paths(settings))
+        ],
         lifespan=lifespan,
-        exception_handlers={404: page.not_found(settings.base_path, _guard(sign_in))}
+        exception_handlers={404: ui_not_found(settings.base_path, _protect(sign_in))}
         if settings.page
         else {},
     )
@@ -116,9 +122,8 @@ def create_app(settings: Settings) -> Starlette:
     return app
 
 
-def _by_any_name(settings: Settings) -> frozenset[str]:
-    """The paths at which it does not matter by which name the server is asked."""
-    # Prometheus asks each replica by its address; what it shows, no page of another site has.
+def _any_host_paths(settings: Settings) -> frozenset[str]:
+    # Prometheus scrapes each replica by its address, with a token that no page of another origin has.
     return PROBES | {"/metrics"} if settings.auth != "none" else PROBES
 
 
@@ -131,13 +136,13 @@ def _tracing() -> "Tracing":
 
 def provider_of(settings: Settings) -> Provider:
     """The OpenID provider that the settings name."""
-    rules = Rules(
+    rules = TokenRules(
         settings.oidc_issuer,
         settings.oidc_audience,
         frozenset(split_words(settings.oidc_algorithms)),
         settings.oidc_leeway,
     )
-    return Provider(rules, parse_rules(settings.oidc_grants))
+    return Provider(rules, parse_grant_rules(settings.oidc_grants))
 
 
 def _resolve(settings: Settings) -> Resolve:
@@ -147,13 +152,15 @@ def _resolve(settings: Settings) -> Resolve:
     return TrustedDocuments(documents, settings.max_query_tokens).resolve
 
 
-def _hosts(settings: Settings) -> Hosts:
-    names = split_origins(settings.allowed_hosts)
+def _hosts(settings: Settings) -> AllowedHosts:
+    names = split_commas(settings.allowed_hosts)
     if public := urlsplit(settings.public_url).hostname:
         names.append(public)
-    # Elsewhere nobody can tell which names lead here, and whoever comes has to say who they are.
+    # On other addresses the names are unknown; there, authentication is required (or was declined).
     only_this_machine = is_loopback(settings.host)
-    return Hosts(names if settings.allowed_hosts or only_this_machine else ["*"], loopback=only_this_machine)
+    return AllowedHosts(
+        names if settings.allowed_hosts or only_this_machine else ["*"], loopback=only_this_machine
+    )
 
 
 def _throttle(settings: Settings) -> Throttle:
@@ -166,26 +173,43 @@ def _throttle(settings: Settings) -> Throttle:
     )
 
 
-def _gate(
+def _authenticator(
     settings: Settings,
     repository: ActionRepo,
     provider: Provider | None,
     throttle: Throttle,
     supervisor: Supervisor,
-) -> Gate:
+) -> Authenticator:
     if settings.auth == "none":
-        return Gate(None, supervisor=supervisor)
-    return Gate(
+        return Authenticator(None, supervisor=supervisor)
+    return Authenticator(
         repository,
-        jwt=provider.caller_of if provider is not None else None,
-        cookie=cookies_of(settings).session,
-        on_refused=throttle.note_failure,
+        verify_jwt=provider.caller_of if provider is not None else None,
+        cookie=cookies_for(settings.public_url, settings.base_path).session,
+        on_invalid=throttle.note_failure,
         supervisor=supervisor,
     )
 
 
-def _guard(sign_in: SignIn | None) -> Callable[[page.Show], page.Show]:
-    return sign_in.only_signed_in if sign_in is not None else lambda show: show
+def _sign_in(settings: Settings, provider: Provider | None) -> SignIn:
+    cookies = cookies_for(settings.public_url, settings.base_path)
+    session_lifetime = timedelta(hours=settings.session_hours)
+    code_flow = None
+    if provider is not None and settings.oidc_client_id:
+        client = Client(
+            settings.oidc_client_id,
+            settings.oidc_client_secret.get_secret_value(),
+            f"{settings.public_url}/login/callback",
+        )
+        grant_rules = parse_grant_rules(settings.oidc_grants)
+        code_flow = AuthorizationCodeFlow(
+            provider, client, settings.oidc_scopes, grant_rules, cookies, session_lifetime
+        )
+    return SignIn(cookies, session_lifetime, code_flow)
+
+
+def _protect(sign_in: SignIn | None) -> Callable[[Handler], Handler]:
+    return sign_in.require_sign_in if sign_in is not None else lambda handler: handler
 
 
 def _reconciler(settings: Settings, repository: ActionRepo, supervisor: Supervisor) -> Reconciler:
@@ -211,9 +235,9 @@ def _routes(settings: Settings, endpoint: GraphQLEndpoint, sign_in: SignIn | Non
     for_clients = [
         Route("/graphql", endpoint),
         WebSocketRoute("/graphql", endpoint),
-        Mount("/graphiql", graphiql.files()),
+        *graphiql_routes(),
         *(sign_in.routes() if sign_in is not None else []),
-        *(page.routes(_guard(sign_in)) if settings.page else [Route("/", _redirect("graphql"))]),
+        *(ui_routes(_protect(sign_in)) if settings.page else [Route("/", _redirect("graphql"))]),
     ]
     # They are asked from beside the server, where no proxy and no prefix is.
     for_machines = [Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", _metrics)]
@@ -248,7 +272,7 @@ def create_server(settings: Settings, **options: Any) -> Server:
         settings.port,
         stop_delay=settings.stop_delay,
         request_timeout=settings.request_timeout,
-        trusted_proxies=split_origins(settings.trusted_proxies),
+        trusted_proxies=split_commas(settings.trusted_proxies),
         **options,
     )
     app.state.is_stopping = lambda: server.should_exit
@@ -258,7 +282,7 @@ def create_server(settings: Settings, **options: Any) -> Server:
 async def _metrics(request: Request) -> Response:
     """What is measured, for whoever may read everything: it is of all projects together."""
     try:
-        caller = await request.app.state.gate.caller(request)
+        caller = await request.app.state.authenticator.authenticate(request)
     except RequestRefused as refusal:
         return PlainTextResponse(f"{refusal}\n", refusal.status, refusal.headers)
     if caller.access.scopes(Permission.READ) is not None:

@@ -12,9 +12,9 @@ from strawberry.http.websocket_origin import normalize_allowed_origins
 
 import repo
 from graph.aborts.webhook import check_url
+from graph.auth.claims import parse_grant_rules
 from graph.auth.jwt import ALGORITHMS
-from graph.auth.roles import parse_rules
-from graph.auth.trusted_urls import check_safe_address, is_loopback
+from graph.auth.origins import check_safe_url, is_loopback
 from graph.limits.rate_limits import check_rate
 from graph.limits.trusted_documents import read_documents
 
@@ -45,7 +45,7 @@ def _broadcast_url(value: str) -> str:
 
 def _allowed_origins(value: str) -> str:
     try:
-        normalize_allowed_origins(split_origins(value))
+        normalize_allowed_origins(split_commas(value))
     except ValueError:
         raise ValueError("every one must be `*` or like https://example.com, without a path") from None
     return value
@@ -74,7 +74,7 @@ def _allow_anybody(value: bool, info: ValidationInfo) -> bool:
 
 def _public_url(value: str) -> str:
     if value:
-        check_safe_address(value)
+        check_safe_url(value)
         if urlsplit(value).path.endswith("/"):
             raise ValueError("must have no slash at its end")
     return value
@@ -82,7 +82,7 @@ def _public_url(value: str) -> str:
 
 def _oidc_issuer(value: str, info: ValidationInfo) -> str:
     if value:
-        check_safe_address(value)
+        check_safe_url(value)
     elif info.data.get("auth") == "oidc":
         raise ValueError("RUNGRAPH_AUTH=oidc needs it: the `issuer` that the provider's tokens name")
     return value
@@ -113,7 +113,7 @@ def _oidc_algorithms(value: str) -> str:
 
 
 def _oidc_grants(value: str) -> str:
-    parse_rules(value)
+    parse_grant_rules(value)
     return value
 
 
@@ -134,7 +134,7 @@ def _workers(value: int, info: ValidationInfo) -> int:
 
 
 def _allowed_hosts(value: str) -> str:
-    if not all(re.fullmatch(r"\*|(\*\.)?[\w.-]+|\[[\da-fA-F:]+\]", each) for each in split_origins(value)):
+    if not all(re.fullmatch(r"\*|(\*\.)?[\w.-]+|\[[\da-fA-F:]+\]", each) for each in split_commas(value)):
         raise ValueError("every one must be `*` or a name like runs.example.com, without a port")
     return value
 
@@ -159,7 +159,7 @@ def _rate_limit_storage(value: str) -> str:
 
 def _trusted_proxies(value: str) -> str:
     try:
-        for each in split_origins(value):
+        for each in split_commas(value):
             ip_network(each)
     except ValueError:
         raise ValueError("every one must be an address or a network, such as 10.0.0.0/8") from None
@@ -188,7 +188,7 @@ def _tracing(value: bool) -> bool:
     return value
 
 
-def split_origins(value: str) -> list[str]:
+def split_commas(value: str) -> list[str]:
     """The origins that stand in one setting, separated by commas."""
     return [origin.strip() for origin in value.split(",") if origin.strip()]
 

@@ -1,4 +1,4 @@
-"""Owns who calls: a person or a program, what they may do, and until when that holds."""
+"""The authenticated caller of an operation."""
 
 from dataclasses import dataclass
 
@@ -7,26 +7,38 @@ import repo
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asked for an operation, as the gate found it."""
+    """Who sent a request, and what they are allowed to do."""
 
     identity: repo.Identity
-    """Who it is, as it is recorded with what they create and abort."""
+    """Recorded with what the caller creates and aborts."""
     access: repo.Access
-    """What they may do."""
     key: str
-    """What stands for them where callers are told apart: in limits and in logs. It is no secret."""
+    """Identifies the caller in rate limits and logs. It is not secret."""
     credential: str | None = None
-    """The id of the stored credential that they showed; None where they showed none that is stored."""
+    """The id of the stored credential; None for tokens of an OpenID provider and anonymous callers."""
     expires_at: float | None = None
-    """When what they showed ends, in seconds since 1970; None for never."""
+    """When the credential expires, in seconds since 1970; None for never."""
 
-    def creator(self, said: repo.Identity | None) -> repo.Identity | None:
-        """Who is recorded as having created something, where the caller says that it was this one: only from
-        who acts for others does that count."""
-        if said is not None and self.access.acts_for_others:
-            return said
-        return None if self is ANYBODY else self.identity
+    def creator(self, claimed: repo.Identity | None) -> repo.Identity | None:
+        """The identity to record as creator. The one that the caller claims is used only if the caller acts
+        for others."""
+        if claimed is not None and self.access.acts_for_others:
+            return claimed
+        return None if self is ANONYMOUS else self.identity
 
 
-ANYBODY = Caller(repo.Identity(repo.IdentityKind.USER, "anonymous"), repo.EVERYTHING, "anonymous")
-"""Who calls a server that asks nobody who they are."""
+ANONYMOUS = Caller(repo.Identity(repo.IdentityKind.USER, "anonymous"), repo.EVERYTHING, "anonymous")
+"""The caller of every request while authentication is off."""
+
+
+def caller_from_credential(credential: repo.Credential) -> Caller:
+    """The caller with a stored API token or session."""
+    # All sessions of a person share a key; each API token has its own.
+    is_token = credential.kind is repo.CredentialKind.TOKEN
+    return Caller(
+        credential.identity,
+        credential.access,
+        f"token:{credential.id}" if is_token else f"user:{credential.identity.subject}",
+        credential.id,
+        None if credential.expires_at is None else credential.expires_at.timestamp(),
+    )

@@ -1,57 +1,61 @@
-"""Owns the cookies of whoever signed in with a browser: their names, and where they are sent."""
+"""Names and attributes of the cookies for sessions and for sign-in attempts."""
 
 from dataclasses import dataclass
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
-from graph.auth.authentication import COOKIE, SECURE_COOKIE
-from graph.settings import Settings
-
-PENDING = "rungraph-sign-in-"
-"""What the cookies begin with of those who are at the provider; each attempt to sign in has its own."""
+SESSION_COOKIE = "rungraph"
+"""The session cookie over http. Over https it has the prefix `__Host-` or `__Secure-`."""
+_ATTEMPT_COOKIE = "rungraph-sign-in-"
 
 
 @dataclass(frozen=True, slots=True)
 class Cookies:
-    """How cookies are set: never for scripts, and never with what other sites send."""
+    """How the server sets cookies. All are HttpOnly and SameSite Lax."""
 
     session: str
-    """The name of the one that says who somebody is."""
-    pending: str
-    """What the names of those begin with that an attempt to sign in has."""
+    """The name of the session cookie."""
+    attempt_prefix: str
+    """Each sign-in attempt has a cookie of its own, whose name begins with this."""
     path: str
-    """Below which path they are sent."""
     secure: bool
-    """Whether they are sent over https only."""
+    """Whether every cookie is sent over https only."""
 
-    def set(self, request: Request, response: Response, name: str, value: str, lasts: timedelta) -> None:
-        """The browser sends it from now on, for so long; where it came by https, then over nothing else."""
+    def set(self, request: Request, response: Response, name: str, value: str, max_age: timedelta) -> None:
+        """Set a cookie; for https only where the request came over https."""
         response.set_cookie(
             name,
             value,
-            int(lasts.total_seconds()),
+            int(max_age.total_seconds()),
             path=self.path,
             secure=self.secure or request.url.scheme == "https",
             httponly=True,
-            # Not "strict": the way back from the provider begins at another site.
+            # Not Strict: the redirect from the OpenID provider is a cross-site navigation.
             samesite="lax",
         )
 
-    def remove(self, request: Request, response: Response, name: str) -> None:
-        """The browser sends it no more."""
+    def delete(self, request: Request, response: Response, name: str) -> None:
+        """Have the browser delete a cookie."""
         self.set(request, response, name, "", timedelta(0))
 
 
-def cookies_of(settings: Settings) -> Cookies:
-    """How the cookies of a server are set. Below a path they are of that path only: what lies beside it may
-    be others'."""
-    public = urlsplit(settings.public_url)
-    path = public.path or settings.base_path or "/"
-    if public.scheme != "https":
-        return Cookies(COOKIE, PENDING, path, secure=False)
-    # __Host- has to be of the whole host.
-    session = SECURE_COOKIE if path == "/" else f"__Secure-{COOKIE}"
-    return Cookies(session, f"__Secure-{PENDING}", path, secure=True)
+def cookies_for(public_url: str, base_path: str) -> Cookies:
+    """The cookies of a server at this URL. Below a path they are limited to it, since other applications may
+    be beside it."""
+    url = urlsplit(public_url)
+    path = url.path or base_path or "/"
+    if url.scheme != "https":
+        return Cookies(SESSION_COOKIE, _ATTEMPT_COOKIE, path, secure=False)
+    # A __Host- cookie has to have the path /.
+    prefix = "__Host-" if path == "/" else "__Secure-"
+    return Cookies(prefix + SESSION_COOKIE, f"__Secure-{_ATTEMPT_COOKIE}", path, secure=True)
+
+
+def cookie_values(connection: HTTPConnection, name: str) -> list[str]:
+    """The values of all cookies with this name, without empty ones."""
+    headers = connection.headers.getlist("cookie")
+    pairs = (pair.partition("=") for header in headers for pair in header.split(";"))
+    return [stripped for key, _, value in pairs if key.strip() == name and (stripped := value.strip())]

@@ -1,9 +1,9 @@
-"""Reads and checks a token that an OpenID provider signed. `graph.auth.oidc` has the keys.
+"""Checks JSON Web Tokens of an OpenID provider: form, header, claims and signature.
 
-What costs little comes first: whoever sends junk must not have signatures verified.
+Cheap checks come first, so that junk does not cost a signature verification. Keys that a token brings with it
+(`jwk`, `jku`, `x5u`, `x5c`) are ignored.
 """
 
-import binascii
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -13,36 +13,38 @@ import orjson
 from joserfc.errors import JoseError
 from joserfc.jwa import JWS_ALGORITHMS
 from joserfc.jwk import Key
+from joserfc.jwt import JWTClaimsRegistry
+from joserfc.util import urlsafe_b64decode
 
 from graph.transport.request import RequestRefused
 
 MAX_LENGTH = 8192
-"""Characters that a token may have. Headers of servers and proxies end there too."""
+"""Characters of a token. Header limits of servers and proxies are of this size too."""
 
-# Whoever may check a signature by a secret may also make one: HS256 and its like are none of a provider's.
+# With a shared secret (HS256), whoever can verify a signature can also forge one.
 _ALGORITHMS = {a.name: a for a in JWS_ALGORITHMS if not a.name.startswith(("HS", "none"))}
 ALGORITHMS = frozenset(_ALGORITHMS)
-"""What a token may be signed by at all."""
+"""The supported signature algorithms, all of them asymmetric."""
 
 _FORM = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
-# RFC 9068 gives access tokens a type of their own. Many providers say only JWT, or nothing.
+# Access tokens have a type of their own (RFC 9068), but many providers send JWT or nothing.
 _TYPES = {"jwt", "at+jwt", "application/at+jwt", "application/jwt"}
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
-    """What a token has to be like."""
+class TokenRules:
+    """What a token has to contain."""
 
     issuer: str
     audience: str
     algorithms: Collection[str]
     leeway: float
-    """Seconds that the clock of the provider and ours may differ."""
+    """Seconds that the clocks of the provider and of this server may differ."""
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token as it was read; nothing of it is true before `verify`."""
+    """A parsed token, not to be trusted before `verify`."""
 
     algorithm: str
     key_id: str | None
@@ -51,54 +53,49 @@ class Token:
     signature: bytes
 
 
-def read(text: str, rules: Rules, now: float) -> Token:
-    """The token, with all checked but its signature. `now` is in seconds since 1970.
+def parse(text: str, rules: TokenRules, now: float) -> Token:
+    """Parse a token and check everything but its signature. `now` is in seconds since 1970.
 
-    Keys that a token brings with it (`jwk`, `jku`, `x5u`, `x5c`) are not looked at. Raises RequestRefused.
+    Raises RequestRefused.
     """
     if len(text) > MAX_LENGTH:
-        raise refused(f"the token is longer than {MAX_LENGTH} characters")
+        raise invalid_token(f"longer than {MAX_LENGTH} characters")
     if not _FORM.fullmatch(text):
-        raise refused("the token is not a signed JWT")
+        raise invalid_token("not a signed JWT")
     head, body, signature = text.split(".")
-    header = _object(head, "header")
+    header, claims = _json_object(head, "header"), _json_object(body, "claims")
     algorithm, key_id = header.get("alg"), header.get("kid")
     if not isinstance(algorithm, str) or algorithm not in rules.algorithms:
-        raise refused("the token is signed by an algorithm that is not allowed")
+        raise invalid_token("signed by an algorithm that is not allowed")
     if key_id is not None and not isinstance(key_id, str):
-        raise refused("the token's `kid` is not a string")
+        raise invalid_token("`kid` is not a string")
     if "crit" in header:
-        raise refused("the token's header has a `crit`, and nothing that could be in it is understood")
+        raise invalid_token("`crit` is not supported")
     kind = header.get("typ", "JWT")
     if not isinstance(kind, str) or kind.lower() not in _TYPES:
-        raise refused("the token is of another type than JWT")
-    claims = _object(body, "body")
-    _check(claims, rules, now)
-    return Token(algorithm, key_id, claims, text[: len(head) + len(body) + 1].encode(), _decode(signature))
+        raise invalid_token("of another type than JWT")
+    _check_claims(claims, rules, now)
+    return Token(algorithm, key_id, claims, f"{head}.{body}".encode(), _decode(signature, "signature"))
 
 
-def _check(claims: dict[str, Any], rules: Rules, now: float) -> None:
-    if claims.get("iss") != rules.issuer:
-        raise refused("the token is of another issuer")
-    audience = claims.get("aud")
-    if rules.audience not in (audience if isinstance(audience, list) else [audience]):
-        raise refused("the token is for another audience")
-    expires = _time(claims, "exp")
-    if expires is None:
-        raise refused("the token has no `exp`: it would never expire")
-    if expires <= now - rules.leeway:
-        raise refused("the token has expired")
-    if (_time(claims, "nbf") or 0) > now + rules.leeway:
-        raise refused("the token is not valid yet")
-    if (_time(claims, "iat") or 0) > now + rules.leeway:
-        raise refused("the token was issued in the future: one of the clocks is wrong")
-    subject = claims.get("sub")
-    if not isinstance(subject, str) or not subject:
-        raise refused("the token has no `sub`: it says nobody")
+def _check_claims(claims: dict[str, Any], rules: TokenRules, now: float) -> None:
+    registry = JWTClaimsRegistry(
+        now,  # type: ignore[arg-type]  # fractions of a second are compared as well
+        rules.leeway,  # type: ignore[arg-type]
+        iss={"essential": True, "value": rules.issuer},
+        aud={"essential": True, "value": rules.audience},
+        exp={"essential": True},
+        sub={"essential": True},
+    )
+    checked = {name: claims.get(name) for name in ("iss", "aud", "exp", "nbf", "iat", "sub")}
+    try:
+        registry.validate({name: value for name, value in checked.items() if value is not None})
+    except JoseError as error:
+        raise invalid_token(error.description) from None
 
 
-def fits(key: Key, token: Token) -> bool:
-    """Whether the key is for signatures such as this token's."""
+def is_key_for(key: Key, token: Token) -> bool:
+    """Whether the key is of the kind that the token's algorithm needs."""
     try:
         _ALGORITHMS[token.algorithm].check_key(key)
     except JoseError:
@@ -107,44 +104,37 @@ def fits(key: Key, token: Token) -> bool:
 
 
 def verify(token: Token, key: Key) -> None:
-    """Return if the key made the signature. It takes 50 to 150 µs. Raises RequestRefused."""
+    """Check the signature, which takes 50 to 150 µs. Raises RequestRefused."""
     try:
-        is_right = _ALGORITHMS[token.algorithm].verify(token.signed, token.signature, key)
+        is_valid = _ALGORITHMS[token.algorithm].verify(token.signed, token.signature, key)
     except (JoseError, ValueError):
-        is_right = False
-    if not is_right:
-        raise refused("the token's signature is wrong")
+        is_valid = False
+    if not is_valid:
+        raise invalid_token("wrong signature")
 
 
-def refused(message: str) -> RequestRefused:
-    """What is answered to somebody whose token does not count; the message repeats nothing of it."""
+def invalid_token(reason: str) -> RequestRefused:
+    """The 401 response to an invalid token. The reason must not repeat any of the token."""
     return RequestRefused(
-        401, "UNAUTHENTICATED", message, WWW_Authenticate='Bearer realm="rungraph", error="invalid_token"'
+        401,
+        "UNAUTHENTICATED",
+        f"Invalid token: {reason}",
+        WWW_Authenticate='Bearer realm="rungraph", error="invalid_token"',
     )
 
 
-def _object(part: str, what: str) -> dict[str, Any]:
+def _json_object(part: str, name: str) -> dict[str, Any]:
     try:
-        value = orjson.loads(_decode(part))
+        value = orjson.loads(_decode(part, name))
     except ValueError:
         value = None
     if not isinstance(value, dict):
-        raise refused(f"the token's {what} is not a JSON object")
+        raise invalid_token(f"the {name} is not a JSON object")
     return value
 
 
-def _decode(part: str) -> bytes:
-    padded = part.replace("-", "+").replace("_", "/") + "=" * (-len(part) % 4)
+def _decode(part: str, name: str) -> bytes:
     try:
-        return binascii.a2b_base64(padded)
-    except binascii.Error:
-        raise refused("the token is not base64") from None
-
-
-def _time(claims: dict[str, Any], name: str) -> float | None:
-    value = claims.get(name)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise refused(f"the token's `{name}` is not a time")
-    return value
+        return urlsafe_b64decode(part.encode())
+    except ValueError:
+        raise invalid_token(f"the {name} is not base64url") from None

@@ -1,5 +1,4 @@
-"""Owns what is asked of the OpenID provider: where its endpoints are, which keys it signs with, and who
-signed in there."""
+"""The OpenID provider: its endpoints and signing keys, and the tokens it issues."""
 
 import asyncio
 import contextlib
@@ -7,7 +6,7 @@ import time
 import warnings
 from base64 import b64encode
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
@@ -21,174 +20,178 @@ from joserfc.errors import SecurityWarning
 
 from graph.auth import jwt
 from graph.auth.caller import Caller
-from graph.auth.roles import GrantRule, caller_of
-from graph.auth.trusted_urls import check_safe_address
+from graph.auth.claims import GrantRule, caller_from_claims
+from graph.auth.origins import check_safe_url
 from graph.transport.request import RequestRefused
 
 logger = structlog.get_logger("rungraph.oidc")
 
-_ANSWERS_WITHIN = 5.0
-"""Seconds that the provider has for each answer, all in all."""
-_LARGEST_ANSWER = 512 * 1024
-_KEPT_FOR = 600.0
-"""Seconds after which its keys are read anew: one that it withdrew counts for no longer."""
-_SOONEST = 30.0
-"""Seconds between two readings, whatever keys tokens name and however the first one went."""
-_SOONEST_AT_FIRST = 2.0
-"""The same, while no keys are known at all."""
-_REMEMBERED_FOR = 60.0
-"""Seconds for which a signature that was verified need not be again."""
-_MOST_REMEMBERED = 10_000
-_SMALLEST_RSA = 2048
+RESPONSE_TIMEOUT = 5.0
+"""Seconds for a complete response of the provider."""
+_MAX_RESPONSE_BYTES = 512 * 1024
+REFRESH_INTERVAL = 600.0
+"""Seconds after which keys are read again, so that withdrawn ones are no longer accepted."""
+MIN_REFRESH_INTERVAL = 30.0
+"""Seconds between two reads, whatever keys tokens name and however the last read went."""
+MIN_RETRY_INTERVAL = 2.0
+"""The same while no keys are known at all."""
+CACHE_SECONDS = 60.0
+"""For how long the caller of a verified token is cached."""
+MAX_CACHED = 10_000
+_MIN_RSA_BITS = 2048
 
 
-class ProviderFailed(Exception):
-    """The provider gave no answer that can be used. The message says why and holds no secret."""
+class ProviderError(Exception):
+    """The provider did not return a usable response. The message is safe to display."""
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """What this server is to the provider."""
+    """The registration of this server with the provider."""
 
     id: str
     secret: str
-    """Empty where it has none."""
+    """Empty for a public client."""
     redirect_uri: str
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Where the provider does what."""
+    """The discovery document."""
 
     issuer: str
     jwks_uri: str
     authorization_endpoint: str | None
     token_endpoint: str | None
     end_session_endpoint: str | None
-    says_issuer: bool
-    """Whether it names itself where it sends somebody back (RFC 9207)."""
-    takes_basic: bool
-    """Whether a client may show its secret by HTTP Basic, which is the default."""
+    sends_issuer: bool
+    """Whether `iss` is in authorization responses (RFC 9207)."""
+    accepts_basic: bool
+    """Whether clients may authenticate by HTTP Basic, the default."""
 
 
 class Provider:
-    """The OpenID provider whose tokens count.
+    """A trusted OpenID provider.
 
-    It is asked for its keys once in a while, and when a token names an unknown one; nothing else waits
-    meanwhile, and the keys that are known count for as long as it is away.
+    Its keys are read at start, periodically, and when a token names an unknown one. Requests with known keys
+    do not wait for that, and known keys stay valid while the provider is unavailable.
     """
 
-    def __init__(self, rules: jwt.Rules, grants: Iterable[GrantRule]) -> None:
+    def __init__(self, rules: jwt.TokenRules, grant_rules: Iterable[GrantRule]) -> None:
         self._rules = rules
-        self._grants = tuple(grants)
+        self._grant_rules = tuple(grant_rules)
         self._endpoints: Endpoints | None = None
         self._keys: list[jwk.Key] = []
         self._read_at = self._tried_at = -float("inf")
-        self._reading: asyncio.Task[None] | None = None
-        self._failure = "it was not asked yet"
-        self._remembered: dict[bytes, tuple[Caller, float, float]] = {}
+        self._refreshing: asyncio.Task[None] | None = None
+        self._failure = "not read yet"
+        self._cache: dict[bytes, tuple[Caller, float, float]] = {}
         self._http: httpx2.AsyncClient | None = None
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """It can be asked within; its keys are read at once, but nothing waits for them."""
+        """Open the HTTP client and begin to read the keys, without waiting for them."""
         no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
         async with httpx2.AsyncClient(follow_redirects=False, cookies=no_cookies) as self._http:
-            self._read()
+            self._start_refresh()
             try:
                 yield
             finally:
-                if self._reading is not None:
-                    self._reading.cancel()
-                    await asyncio.wait([self._reading])
+                if self._refreshing is not None:
+                    self._refreshing.cancel()
+                    await asyncio.wait([self._refreshing])
 
     async def caller_of(self, token: str) -> Caller:
-        """Who shows this access token. Raises RequestRefused."""
+        """The caller with this access token. Raises RequestRefused."""
         now = time.time()
         digest = sha256(token.encode(errors="replace")).digest()
-        known = self._remembered.get(digest)
-        if known is not None and time.monotonic() < known[1] and now < known[2]:
-            return known[0]
-        claims = await self._checked(token, self._rules, now)
+        cached = self._cache.get(digest)
+        if cached is not None and time.monotonic() < cached[1] and now < cached[2]:
+            return cached[0]
+        claims = await self._verify(token, self._rules, now)
         expires_at = claims["exp"] + self._rules.leeway
-        caller = caller_of(claims, self._grants, expires_at)
-        if len(self._remembered) >= _MOST_REMEMBERED:
-            del self._remembered[next(iter(self._remembered))]
-        self._remembered[digest] = (caller, time.monotonic() + _REMEMBERED_FOR, expires_at)
+        caller = caller_from_claims(claims, self._grant_rules, expires_at)
+        if len(self._cache) >= MAX_CACHED:
+            del self._cache[next(iter(self._cache))]
+        self._cache[digest] = (caller, time.monotonic() + CACHE_SECONDS, expires_at)
         return caller
 
-    async def _checked(self, token: str, rules: jwt.Rules, now: float) -> dict[str, Any]:
-        read = jwt.read(token, rules, now)
-        jwt.verify(read, await self._key_for(read))
-        return read.claims
+    async def _verify(self, text: str, rules: jwt.TokenRules, now: float) -> dict[str, Any]:
+        """The claims of a valid token. Raises RequestRefused."""
+        token = jwt.parse(text, rules, now)
+        jwt.verify(token, await self._key_for(token))
+        return token.claims
 
     async def _key_for(self, token: jwt.Token) -> jwk.Key:
-        if time.monotonic() - self._read_at > _KEPT_FOR:
-            self._read()
-        if (key := self._find(token)) is None:
-            await self._read_now()
-            key = self._find(token)
+        if time.monotonic() - self._read_at > REFRESH_INTERVAL:
+            self._start_refresh()
+        if (key := self._find_key(token)) is None:
+            await self._refresh()
+            key = self._find_key(token)
         if key is not None:
             return key
         if not self._keys:
-            raise _away(self._failure)
-        raise jwt.refused("the token is signed by a key that the provider does not name")
+            raise RequestRefused(
+                503,
+                "SERVICE_UNAVAILABLE",
+                f"The keys of the OpenID provider are unavailable: {self._failure}",
+                retry_after="5",
+            )
+        raise jwt.invalid_token("signed by a key that the provider does not publish")
 
-    def _find(self, token: jwt.Token) -> jwk.Key | None:
-        fitting = [key for key in self._keys if jwt.fits(key, token)]
+    def _find_key(self, token: jwt.Token) -> jwk.Key | None:
+        candidates = [key for key in self._keys if jwt.is_key_for(key, token)]
         if token.key_id is not None:
-            return next((key for key in fitting if key.kid == token.key_id), None)
-        # Only one that stands alone needs no name.
-        return fitting[0] if len(fitting) == 1 else None
+            return next((key for key in candidates if key.kid == token.key_id), None)
+        # Without a `kid`, only a single candidate is unambiguous.
+        return candidates[0] if len(candidates) == 1 else None
 
-    async def _read_now(self) -> None:
-        """Read its keys anew, or wait for who does; return at once where it was asked just now."""
-        self._read()
-        if self._reading is not None:
-            await asyncio.wait([self._reading])
+    async def _refresh(self) -> None:
+        """Read the keys again, or wait for the read in progress. Returns at once if one has just ended."""
+        self._start_refresh()
+        if self._refreshing is not None:
+            await asyncio.wait([self._refreshing])
 
-    def _read(self) -> None:
-        """Begin to read where nobody does, and nobody did just now."""
-        soonest = _SOONEST if self._keys else _SOONEST_AT_FIRST
-        if self._reading is None and time.monotonic() - self._tried_at >= soonest:
+    def _start_refresh(self) -> None:
+        interval = MIN_REFRESH_INTERVAL if self._keys else MIN_RETRY_INTERVAL
+        if self._refreshing is None and time.monotonic() - self._tried_at >= interval:
             self._tried_at = time.monotonic()
-            self._reading = asyncio.create_task(self._read_endpoints_and_keys())
+            self._refreshing = asyncio.create_task(self._read_endpoints_and_keys())
 
     async def _read_endpoints_and_keys(self) -> None:
         try:
-            endpoints = _endpoints(
-                await self._get(f"{self._rules.issuer.rstrip('/')}/.well-known/openid-configuration"),
-                self._rules.issuer,
-            )
-            keys = _keys(await self._get(endpoints.jwks_uri))
-        except ProviderFailed as error:
+            issuer = self._rules.issuer
+            discovery = await self._request("GET", f"{issuer.rstrip('/')}/.well-known/openid-configuration")
+            endpoints = _parse_endpoints(discovery, issuer)
+            keys = parse_keys(await self._request("GET", endpoints.jwks_uri))
+        except ProviderError as error:
             self._failure = str(error)
-            logger.warning("the keys of the OpenID provider cannot be read", reason=self._failure)
+            logger.warning("cannot read the keys of the OpenID provider", reason=self._failure)
         else:
-            if _names(keys) != _names(self._keys):
-                # A key that was withdrawn takes with it what was verified by it.
-                self._remembered.clear()
-                logger.info("the OpenID provider's keys were read", keys=len(keys))
+            if _thumbprints(keys) != _thumbprints(self._keys):
+                # Tokens that were verified with a withdrawn key are no longer valid.
+                self._cache.clear()
+                logger.info("read the keys of the OpenID provider", keys=len(keys))
             self._endpoints, self._keys, self._read_at = endpoints, keys, time.monotonic()
         finally:
-            self._reading = None
+            self._refreshing = None
 
     async def endpoints(self) -> Endpoints:
-        """Where the provider does what. Raises ProviderFailed."""
+        """The provider's endpoints. Raises ProviderError."""
         if self._endpoints is None:
-            await self._read_now()
+            await self._refresh()
         if self._endpoints is None:
-            raise ProviderFailed(self._failure)
+            raise ProviderError(self._failure)
         return self._endpoints
 
-    async def redeem(self, code: str, verifier: str, nonce: str, client: Client) -> dict[str, Any]:
-        """The claims of the ID token that it gives for the code of somebody who signed in there.
+    async def redeem_code(self, code: str, verifier: str, nonce: str, client: Client) -> dict[str, Any]:
+        """Exchange an authorization code for an ID token, and return its claims.
 
-        Raises ProviderFailed, and RequestRefused for a token that does not count.
+        Raises ProviderError, and RequestRefused for an invalid ID token.
         """
         endpoints = await self.endpoints()
         if endpoints.token_endpoint is None:
-            raise ProviderFailed("it names no token endpoint")
+            raise ProviderError("it has no token endpoint")
         form = {
             "grant_type": "authorization_code",
             "code": code,
@@ -196,107 +199,97 @@ class Provider:
             "code_verifier": verifier,
         }
         headers = {}
-        if client.secret and endpoints.takes_basic:
+        if client.secret and endpoints.accepts_basic:
             pair = f"{quote_plus(client.id)}:{quote_plus(client.secret)}"
             headers["Authorization"] = f"Basic {b64encode(pair.encode()).decode()}"
         else:
             form["client_id"] = client.id
             if client.secret:
                 form["client_secret"] = client.secret
-        answer = await self._ask("POST", endpoints.token_endpoint, data=form, headers=headers)
-        token = answer.get("id_token")
+        response = await self._request("POST", endpoints.token_endpoint, data=form, headers=headers)
+        token = response.get("id_token")
         if not isinstance(token, str):
-            raise ProviderFailed("it gave no ID token")
-        rules = jwt.Rules(self._rules.issuer, client.id, self._rules.algorithms, self._rules.leeway)
-        claims = await self._checked(token, rules, time.time())
+            raise ProviderError("it sent no ID token")
+        claims = await self._verify(token, replace(self._rules, audience=client.id), time.time())
         if claims.get("nonce") != nonce:
-            raise jwt.refused("the ID token is for another attempt to sign in")
+            raise jwt.invalid_token("issued for another sign-in attempt")
         if isinstance(claims["aud"], list) and len(claims["aud"]) > 1 and claims.get("azp") != client.id:
-            raise jwt.refused("the ID token was given to another client")
+            raise jwt.invalid_token("issued to another client")
         return claims
 
-    async def _get(self, url: str) -> dict[str, Any]:
-        return await self._ask("GET", url)
-
-    async def _ask(self, method: str, url: str, **options: Any) -> dict[str, Any]:
-        """The JSON object that it answers with. Raises ProviderFailed."""
+    async def _request(self, method: str, url: str, **options: Any) -> dict[str, Any]:
+        """The JSON object in the response. Raises ProviderError."""
         assert self._http is not None
         body = bytearray()
         try:
             async with (
-                asyncio.timeout(_ANSWERS_WITHIN),
-                self._http.stream(method, url, timeout=_ANSWERS_WITHIN, **options) as response,
+                asyncio.timeout(RESPONSE_TIMEOUT),
+                self._http.stream(method, url, timeout=RESPONSE_TIMEOUT, **options) as response,
             ):
                 async for chunk in response.aiter_bytes():
                     body += chunk
-                    if len(body) > _LARGEST_ANSWER:
-                        raise ProviderFailed(f"its answer is larger than {_LARGEST_ANSWER} bytes")
+                    if len(body) > _MAX_RESPONSE_BYTES:
+                        raise ProviderError(f"its response is larger than {_MAX_RESPONSE_BYTES} bytes")
         except (TimeoutError, httpx2.TimeoutException):
-            raise ProviderFailed(f"no answer within {_ANSWERS_WITHIN:g} s") from None
+            raise ProviderError(f"no response within {RESPONSE_TIMEOUT:g} s") from None
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
-            raise ProviderFailed(f"it cannot be reached: {type(error).__name__}") from None
+            raise ProviderError(f"cannot connect: {type(error).__name__}") from None
         if response.status_code != 200:
-            # What it says beside the status may repeat a code or a secret.
-            raise ProviderFailed(f"it answered {response.status_code}")
+            # The body is not repeated: it may contain a code or a secret.
+            raise ProviderError(f"it responded with status {response.status_code}")
         try:
-            answer = orjson.loads(bytes(body))
+            content = orjson.loads(bytes(body))
         except ValueError:
-            answer = None
-        if not isinstance(answer, dict):
-            raise ProviderFailed("its answer is not a JSON object")
-        return answer
+            content = None
+        if not isinstance(content, dict):
+            raise ProviderError("its response is not a JSON object")
+        return content
 
 
-def _endpoints(document: dict[str, Any], issuer: str) -> Endpoints:
+def _parse_endpoints(document: dict[str, Any], issuer: str) -> Endpoints:
     if document.get("issuer") != issuer:
-        raise ProviderFailed("it calls itself by another name than RUNGRAPH_OIDC_ISSUER")
+        raise ProviderError("its `issuer` is not RUNGRAPH_OIDC_ISSUER")
 
-    def address(name: str) -> str | None:
+    def endpoint(name: str) -> str | None:
         url = document.get(name)
         if url is None:
             return None
         try:
-            check_safe_address(url.partition("?")[0])
+            check_safe_url(url.partition("?")[0])
         except (AttributeError, ValueError):
-            raise ProviderFailed(f"its `{name}` is not an https:// address") from None
+            raise ProviderError(f"its `{name}` is not an https:// URL") from None
         return str(url)
 
-    if (jwks_uri := address("jwks_uri")) is None:
-        raise ProviderFailed("it names no `jwks_uri`")
+    if (jwks_uri := endpoint("jwks_uri")) is None:
+        raise ProviderError("it has no `jwks_uri`")
     methods = document.get("token_endpoint_auth_methods_supported")
     return Endpoints(
         issuer=issuer,
         jwks_uri=jwks_uri,
-        authorization_endpoint=address("authorization_endpoint"),
-        token_endpoint=address("token_endpoint"),
-        end_session_endpoint=address("end_session_endpoint"),
-        says_issuer=document.get("authorization_response_iss_parameter_supported") is True,
-        takes_basic=not isinstance(methods, list) or "client_secret_basic" in methods,
+        authorization_endpoint=endpoint("authorization_endpoint"),
+        token_endpoint=endpoint("token_endpoint"),
+        end_session_endpoint=endpoint("end_session_endpoint"),
+        sends_issuer=document.get("authorization_response_iss_parameter_supported") is True,
+        accepts_basic=not isinstance(methods, list) or "client_secret_basic" in methods,
     )
 
 
-def _keys(document: dict[str, Any]) -> list[jwk.Key]:
-    """The keys that signatures can be checked with; others are passed over, for a provider may have them."""
-    found: list[jwk.Key] = []
+def parse_keys(document: dict[str, Any]) -> list[jwk.Key]:
+    """The keys that can verify signatures. Others are skipped, as providers may publish them."""
+    keys: list[jwk.Key] = []
     entries = document.get("keys")
     for entry in entries if isinstance(entries, list) else []:
-        # What is wrong with one of somebody else's keys may be anything, and the others still count.
+        # A malformed key may raise anything, and the others are still usable.
         with contextlib.suppress(Exception), warnings.catch_warnings():
             warnings.simplefilter("ignore", SecurityWarning)
             key = jwk.import_key(entry)
-            is_weak = isinstance(key, jwk.RSAKey) and key.public_key.key_size < _SMALLEST_RSA
+            is_weak = isinstance(key, jwk.RSAKey) and key.public_key.key_size < _MIN_RSA_BITS
             if not is_weak and not isinstance(key, jwk.OctKey):
-                found.append(key)
-    if not found:
-        raise ProviderFailed("it names no key that can be used")
-    return found
+                keys.append(key)
+    if not keys:
+        raise ProviderError("it publishes no usable key")
+    return keys
 
 
-def _names(keys: list[jwk.Key]) -> list[str]:
+def _thumbprints(keys: list[jwk.Key]) -> list[str]:
     return sorted(key.thumbprint() for key in keys)
-
-
-def _away(reason: str) -> RequestRefused:
-    return RequestRefused(
-        503, "SERVICE_UNAVAILABLE", f"the OpenID provider has given no keys: {reason}", retry_after="5"
-    )

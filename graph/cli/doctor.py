@@ -10,11 +10,10 @@ from rich.text import Text
 
 import repo
 from graph.app import provider_of
-from graph.auth.oidc import ProviderFailed
-from graph.auth.trusted_urls import is_loopback
+from graph.auth.oidc import ProviderError
+from graph.auth.origins import is_loopback
 from graph.settings import PREFIX, Settings, explain
-from graph.web.graphiql import BUILT as GRAPHIQL
-from graph.web.page import BUILT as PAGE
+from graph.web.ui import GRAPHIQL, WEB_UI
 from repo import Finding, Verdict
 
 _BESIDE_ITS_POOLS = 3
@@ -49,7 +48,7 @@ async def _examine_provider(settings: Settings) -> Finding:
     async with provider.running():
         try:
             endpoints = await provider.endpoints()
-        except ProviderFailed as error:
+        except ProviderError as error:
             return Finding("provider", Verdict.FAILURE, f"{settings.oidc_issuer}: {error}")
     if settings.oidc_client_id and not (endpoints.authorization_endpoint and endpoints.token_endpoint):
         said = f"{settings.oidc_issuer} has no endpoint at which people could sign in"
@@ -75,7 +74,7 @@ def _unsafe(settings: Settings) -> Iterator[Finding]:
     if "*" in settings.allowed_origins:
         yield careful(f"{PREFIX}ALLOWED_ORIGINS=* lets the pages of all sites open websockets here")
     for wanted, built, what in (
-        (settings.page, PAGE, "the page"),
+        (settings.page, WEB_UI, "the page"),
         (settings.graphiql, GRAPHIQL, "GraphiQL"),
     ):
         if wanted and not (built / "index.html").is_file():

@@ -21,7 +21,7 @@ from limits.aio.strategies import FixedWindowRateLimiter
 from redis.asyncio import ConnectionPool
 from starlette.requests import HTTPConnection
 
-from graph.auth.caller import ANYBODY, Caller
+from graph.auth.caller import ANONYMOUS, Caller
 from graph.transport.request import RequestRefused
 
 logger = structlog.get_logger("rungraph.throttle")
@@ -231,7 +231,7 @@ class Throttle:
     async def admit(self, caller: Caller) -> None:
         """The caller sends one more operation. Raises RequestRefused. Whoever is asked nothing may be
         everybody, and is not counted."""
-        if caller is not ANYBODY:
+        if caller is not ANONYMOUS:
             await self._operations.admit(caller.key)
 
     def note_failure(self, connection: HTTPConnection) -> None:
@@ -292,7 +292,7 @@ class Connection:
 
     def belongs_to(self, caller: Caller) -> None:
         """It is of this caller. Raises RequestRefused. Whoever is asked nothing may be everybody."""
-        if caller is not ANYBODY:
+        if caller is not ANONYMOUS:
             self._of_callers.enter(caller.key)
             self._caller = caller.key
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import strawberry
 
 import repo
-from graph.auth.caller import ANYBODY, Caller
+from graph.auth.caller import ANONYMOUS, Caller
 from graph.schema.types import values
 from graph.schema.types.enums import Role
 
@@ -24,7 +24,7 @@ class Viewer:
         graphql_type=values.Identity | None,
     )
     def identity(root: strawberry.Parent[Caller]) -> repo.Identity | None:
-        return None if root is ANYBODY else root.identity
+        return None if root is ANONYMOUS else root.identity
 
     @strawberry.field(
         description="The roles of the caller. A caller without roles sees nothing.", graphql_type=list[Grant]

@@ -19,7 +19,7 @@ from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.types import ExecutionResult
 from strawberry.types.graphql import OperationType
 
-from graph.auth.authentication import Gate
+from graph.auth.authentication import Authenticator
 from graph.auth.caller import Caller
 from graph.errors import breaks_a_stream, no_such_operation, show
 from graph.execution import Operation
@@ -65,7 +65,7 @@ class GraphQLEndpoint(GraphQL[object, None]):
     """The ASGI application at /graphql.
 
     `new_context` makes what resolvers see as `info.context`, for each operation; it may raise RequestRefused.
-    Who calls, `app.state.gate` knows.
+    `app.state.authenticator` finds the caller.
     `max_body_bytes` is the largest body that is read. `graphiql` is what a browser gets that asks for a page.
     One websocket may have `max_subscriptions` at a time. A page from another origin may open one only if that
     is one of `allowed_origins`.
@@ -152,7 +152,7 @@ class GraphQLEndpoint(GraphQL[object, None]):
         else:
             media_type = negotiate(request, ANSWERS)
         # Before the body: nobody has it read who may not call.
-        caller = await request.app.state.gate.caller(request)
+        caller = await request.app.state.authenticator.authenticate(request)
         call.caller = caller.key
         connection.belongs_to(caller)
         await self.throttle.admit(caller)
@@ -233,14 +233,14 @@ class GraphQLEndpoint(GraphQL[object, None]):
             )
 
         async def events() -> AsyncGenerator[Any, None]:
-            gate: Gate = request.app.state.gate
-            with gate.admit(caller) as admission:
+            authenticator: Authenticator = request.app.state.authenticator
+            with authenticator.open_session(caller) as session:
                 try:
                     async with (
                         aclosing(self.live.pieces(ask, new_context, execute)) as pieces,
-                        aclosing(admission.guard(pieces)) as guarded,
+                        aclosing(session.while_valid(pieces)) as valid_pieces,
                     ):
-                        async for piece in guarded:
+                        async for piece in valid_pieces:
                             call.gave(piece)
                             yield _event(b"next", piece.body)
                             if piece.errors:

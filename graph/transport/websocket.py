@@ -24,7 +24,7 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
     SubscribeMessage,
 )
 
-from graph.auth.authentication import Admission, Gate
+from graph.auth.authentication import Authenticator, CallerSession
 from graph.errors import show
 from graph.execution import Engine
 from graph.limits.rate_limits import Connection, Throttle
@@ -87,7 +87,7 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler[object, None]):
     """One connection. What is wrong with one operation is answered to that operation alone."""
 
     websocket: Socket
-    admission: Admission | None = None
+    session: CallerSession | None = None
     """Of whoever sent `connection_init`."""
     _closing: asyncio.Task[None] | None = None
 
@@ -101,10 +101,10 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler[object, None]):
 
     async def handle_connection_init(self, message: ConnectionInitMessage) -> None:
         if not self.connection_init_received:
-            gate: Gate = self.websocket.ws.app.state.gate
+            authenticator: Authenticator = self.websocket.ws.app.state.authenticator
             connection: Connection = self.websocket.ws.scope[CONNECTION]
             try:
-                caller = await gate.caller(self.websocket.ws, _authorization(message))
+                caller = await authenticator.authenticate(self.websocket.ws, _authorization(message))
                 connection.belongs_to(caller)
             except RequestRefused as refusal:
                 view: Any = self.view
@@ -112,7 +112,7 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler[object, None]):
                 # A client knows what to do by the code: not to come again, or to come a little later.
                 await self.websocket.close(*(_FORBIDDEN if refusal.status == 401 else _TRY_AGAIN_LATER))
                 return
-            self.admission = gate.admit(caller, self._end)
+            self.session = authenticator.open_session(caller, self._end)
         await super().handle_connection_init(message)
         # A task that was cancelled keeps all that it was about.
         self.connection_init_timeout_task = None
@@ -122,12 +122,12 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler[object, None]):
         self._closing = asyncio.create_task(self.websocket.close(*_FORBIDDEN))
 
     async def shutdown(self) -> None:
-        if self.admission is not None:
-            self.admission.leave()
+        if self.session is not None:
+            self.session.close()
         await super().shutdown()
 
     async def handle_subscribe(self, message: SubscribeMessage) -> None:
-        if self.admission is not None and not self.admission.holds:
+        if self.session is not None and not self.session.is_valid:
             await self.websocket.close(*_FORBIDDEN)
             return
         is_new = self.connection_acknowledged and message["id"] not in self.operations
@@ -187,16 +187,16 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler[object, None]):
         live: Live = self.view.live  # type: ignore[attr-defined]
 
         write_frame = self.websocket.write_frame
-        admission = self.admission
-        assert admission is not None
-        call.caller = admission.caller.key
+        session = self.session
+        assert session is not None
+        call.caller = session.caller.key
         throttle: Throttle = self.view.throttle  # type: ignore[attr-defined]
-        await throttle.admit(admission.caller)
+        await throttle.admit(session.caller)
 
         def write(piece: Piece) -> bool:
             if operation.completed:
                 return True
-            written = admission.holds and write_frame(piece.frame(before))  # type: ignore[misc]
+            written = session.is_valid and write_frame(piece.frame(before))  # type: ignore[misc]
             if written:
                 call.gave(piece)
             return written
@@ -205,7 +205,7 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler[object, None]):
         pieces = live.pieces(ask, self._new_context, execute, write if write_frame else None)
         async with aclosing(pieces):
             async for piece in pieces:
-                if not admission.holds:
+                if not session.is_valid:
                     await self.websocket.close(*_FORBIDDEN)
                     return []
                 call.gave(piece)
@@ -217,9 +217,9 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler[object, None]):
 
     async def _new_context(self) -> object:
         # For each operation: what one of them has read, another one must not take for new.
-        assert self.admission is not None
+        assert self.session is not None
         view: Any = self.view
-        return await view.new_context(self.websocket.ws, self.admission.caller)
+        return await view.new_context(self.websocket.ws, self.session.caller)
 
     async def _execute(self, ask: Ask, context: object) -> AsyncGenerator[Any, None]:
         engine: Engine = self.view.engine  # type: ignore[attr-defined]

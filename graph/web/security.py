@@ -1,114 +1,96 @@
-"""Owns what keeps pages of other sites away from this server: which names it answers to, which requests are
-those of its own page, and the headers that tell browsers so."""
+"""Security middleware: host checks against DNS rebinding, and security headers on every response."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from urllib.parse import urlsplit
 
-from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from graph.auth.trusted_urls import is_loopback
+from graph.auth.origins import is_loopback
 
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
-    # With none at all, a form would not say where it comes from.
+    # With no-referrer, browsers would send forms with the origin "null".
     (b"referrer-policy", b"same-origin"),
     (b"x-frame-options", b"DENY"),
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
 )
-"""What every answer has."""
+"""Headers of every response."""
 
 API_HEADERS = (
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
-"""What answers of the API have beside it: nobody keeps them, and shown as a page they can do nothing."""
+"""Further headers of the API's responses: not cached, and inert if displayed as a page."""
 
 PROBES = frozenset({"/livez", "/readyz"})
-"""They tell nothing, and are asked by addresses that nobody knows before."""
+"""Reveal nothing, and are requested by addresses that cannot be known before."""
 
-_MOST_KNOWN = 1000
-_NOT_HERE = (
-    "This server does not answer to the name that it was asked by. If it should, name it in "
+_MAX_CACHED = 1000
+_WRONG_HOST = (
+    "This server does not accept requests for this host name. To allow it, add it to "
     "RUNGRAPH_ALLOWED_HOSTS.\n"
 )
 
 
-class Hosts:
-    """The names that a server answers to: a page of another site may get a name of its own to lead here,
-    and would then be taken for ours."""
+class AllowedHosts:
+    """The host names of this server.
+
+    Others are refused: an attacker's name that resolves to this server would make their page same-origin
+    (DNS rebinding).
+    """
 
     def __init__(self, names: Sequence[str], loopback: bool = False) -> None:
-        """`*.example.com` stands for every name below it, and `*` for all. With `loopback` the names of this
-        machine are among them."""
+        """`*.example.com` stands for every subdomain, and `*` for all names. `loopback` adds the names and
+        addresses of this machine."""
         lowered = [name.lower().strip("[]") for name in names]
         self._all = "*" in lowered
         self._exact = frozenset(name for name in lowered if not name.startswith("*"))
-        self._below = tuple(name[1:] for name in lowered if name.startswith("*."))
+        self._suffixes = tuple(name[1:] for name in lowered if name.startswith("*."))
         self._loopback = loopback
-        # By the header as it came.
-        self._known: dict[bytes, bool] = {}
+        self._allows = lru_cache(_MAX_CACHED)(self._matches)
 
-    def have(self, scope: Scope) -> bool:
-        """Whether the server was asked by one of them."""
+    def allow(self, scope: Scope) -> bool:
+        """Whether the request has a Host header, and all of them are allowed."""
         if self._all:
             return True
-        is_one = False
-        for name, value in scope["headers"]:
-            if name == b"host":
-                known = self._known.get(value)
-                if known is None:
-                    known = self._is_one(value)
-                    if len(self._known) < _MOST_KNOWN:
-                        self._known[value] = known
-                # Of several, who knows which one counts elsewhere.
-                if not known:
-                    return False
-                is_one = True
-        return is_one
+        hosts = [value for name, value in scope["headers"] if name == b"host"]
+        # Of several, a proxy may have used another one than this server would.
+        return bool(hosts) and all(map(self._allows, hosts))
 
-    def _is_one(self, value: bytes) -> bool:
+    def _matches(self, header: bytes) -> bool:
         try:
-            host = urlsplit(f"//{value.decode('ascii')}").hostname or ""
+            host = urlsplit(f"//{header.decode('ascii')}").hostname or ""
         except ValueError:
             return False
         host = host.removesuffix(".")
         if self._loopback and (is_loopback(host) or host.endswith(".localhost")):
             return True
-        return host in self._exact or host.endswith(self._below)
+        return host in self._exact or host.endswith(self._suffixes)
 
 
-class Guard:
-    """An ASGI application that answers only to its names, with the headers that all answers have. At the
-    paths `by_any_name` it answers to any."""
+class SecurityMiddleware:
+    """Refuses requests for other hosts with 421, and adds security headers to every response."""
 
-    def __init__(self, app: ASGIApp, hosts: Hosts, by_any_name: frozenset[str] = PROBES) -> None:
+    def __init__(self, app: ASGIApp, hosts: AllowedHosts, any_host_paths: frozenset[str] = PROBES) -> None:
+        """The paths `any_host_paths` are served for any host."""
         self._app = app
         self._hosts = hosts
-        self._by_any_name = by_any_name
+        self._any_host_paths = any_host_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
 
-        async def send_guarded(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], *_HEADERS]
             await send(message)
 
-        if self._hosts.have(scope) or scope["path"] in self._by_any_name:
-            await self._app(scope, receive, send_guarded)
+        if self._hosts.allow(scope) or scope["path"] in self._any_host_paths:
+            await self._app(scope, receive, send_with_headers)
         else:
-            await PlainTextResponse(_NOT_HERE, 421)(scope, receive, send_guarded)
-
-
-def is_of_another_site(connection: HTTPConnection) -> bool:
-    """Whether a page of another site made the browser send this, as far as the browser says so."""
-    site = connection.headers.get("sec-fetch-site")
-    if site is not None:
-        return site not in ("same-origin", "none")
-    origin = connection.headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc != connection.headers.get("host")
+            await PlainTextResponse(_WRONG_HOST, 421)(scope, receive, send_with_headers)

@@ -1,4 +1,4 @@
-"""Owns the pages with which people sign in and out with a browser."""
+"""Sign-in and sign-out of browsers, at /login and /logout."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -9,99 +9,94 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 import repo
-from graph.auth.cookies import cookies_of
-from graph.auth.oidc import Provider
-from graph.settings import Settings
+from graph.auth.cookies import Cookies
+from graph.auth.origins import is_cross_origin
 from graph.transport.request import RequestRefused, read_body
-from graph.web import sign_in_pages as pages
-from graph.web.code_flow import CodeFlow
-from graph.web.page import Show, base_of
-from graph.web.return_urls import here, lead, way_back
-from graph.web.security import is_of_another_site
-from graph.web.static_assets import Files
+from graph.web.code_flow import AuthorizationCodeFlow
+from graph.web.sign_in_pages import message_page, token_form
+from graph.web.static_assets import StaticAssets
+from graph.web.ui import Handler
+from graph.web.urls import redirect, relative_base, requested_url, return_url
 
 _STATIC = Path(__file__).parent / "static"
-_LARGEST_FORM = 16 * 1024
-_LONGEST_TOKEN = 255
+_MAX_FORM_BYTES = 16 * 1024
+_MAX_TOKEN_LENGTH = 255
 
 
 class SignIn:
-    """The pages at /login and /logout. Where no provider knows the page as its client, people show an API
-    token, and their browser shows it from then on."""
+    """Signs browsers in, at the OpenID provider or with an API token that becomes their session cookie."""
 
-    def __init__(self, settings: Settings, provider: Provider | None) -> None:
-        self._cookies = cookies_of(settings)
-        self._session = timedelta(hours=settings.session_hours)
-        self._flow = None
-        if provider is not None and settings.oidc_client_id:
-            self._flow = CodeFlow(settings, provider, self._cookies)
+    def __init__(
+        self, cookies: Cookies, session_lifetime: timedelta, code_flow: AuthorizationCodeFlow | None
+    ) -> None:
+        """Without `code_flow`, by API token."""
+        self._cookies = cookies
+        self._session_lifetime = session_lifetime
+        self._code_flow = code_flow
 
     def routes(self) -> list[BaseRoute]:
-        """Where the pages are."""
+        """The routes of /login and /logout."""
         routes: list[BaseRoute] = [
             Route("/logout", self.signed_out),
             Route("/logout", self.sign_out, methods=["POST"]),
-            Route("/login/style.css", Files(_STATIC)),
+            Route("/login/style.css", StaticAssets(_STATIC)),
         ]
-        if self._flow is not None:
-            routes += [
-                Route("/login", self._flow.lead_to_provider),
-                Route("/login/callback", self._flow.come_back),
+        if self._code_flow is not None:
+            return [
+                *routes,
+                Route("/login", self._code_flow.start),
+                Route("/login/callback", self._code_flow.callback),
             ]
-        else:
-            routes += [
-                Route("/login", self.ask_for_token),
-                Route("/login", self.take_token, methods=["POST"]),
-            ]
-        return routes
+        return [
+            *routes,
+            Route("/login", self.token_form),
+            Route("/login", self.sign_in_by_token, methods=["POST"]),
+        ]
 
-    def only_signed_in(self, show: Show) -> Show:
-        """Show it to whoever signed in, and lead others to where they can."""
+    def require_sign_in(self, handler: Handler) -> Handler:
+        """The handler for authenticated callers; others are redirected to /login."""
 
-        async def show_or_lead(request: Request) -> Response:
+        async def handle_or_redirect(request: Request) -> Response:
             try:
-                await request.app.state.gate.caller(request)
+                await request.app.state.authenticator.authenticate(request)
             except RequestRefused as refusal:
-                # Where the server cannot tell who it is at the moment, the page says so itself.
+                # Other errors, such as an unavailable database, are shown by the page itself.
                 if refusal.status == 401:
-                    query = urlencode({"return_to": here(request)})
-                    return lead(f"{base_of(request.scope)}login?{query}")
-            return await show(request)
+                    query = urlencode({"return_to": requested_url(request)})
+                    return redirect(f"{relative_base(request.scope)}login?{query}")
+            return await handler(request)
 
-        return show_or_lead
+        return handle_or_redirect
 
-    async def ask_for_token(self, request: Request) -> Response:
-        """The page with a field for an API token."""
-        return pages.ask_for_token(
-            base_of(request.scope), way_back(request.query_params.get("return_to", ""))
-        )
+    async def token_form(self, request: Request) -> Response:
+        """GET /login: a form for an API token."""
+        return token_form(relative_base(request.scope), return_url(request.query_params.get("return_to", "")))
 
-    async def take_token(self, request: Request) -> Response:
-        """Let somebody in whose token holds. It is what their browser shows from then on, and so they are in
-        for as long as it holds."""
-        base = base_of(request.scope)
-        form = await _form(request)
+    async def sign_in_by_token(self, request: Request) -> Response:
+        """POST /login: make a valid API token the session cookie, which then is valid for as long as it."""
+        base = relative_base(request.scope)
+        form = await _read_form(request)
         if form is None:
-            return _refused(base)
-        token, return_to = form.get("token", "").strip(), way_back(form.get("return_to", ""))
+            return _cross_origin(base)
+        token, return_to = form.get("token", "").strip(), return_url(form.get("return_to", ""))
         try:
-            if len(token) > _LONGEST_TOKEN:
-                raise RequestRefused(401, "UNAUTHENTICATED", "This is no API token.")
-            await request.app.state.gate.caller(request, f"Bearer {token}")
+            if len(token) > _MAX_TOKEN_LENGTH:
+                raise RequestRefused(401, "UNAUTHENTICATED", "Not an API token.")
+            await request.app.state.authenticator.authenticate(request, f"Bearer {token}")
         except RequestRefused as refusal:
-            wrong = "This token is not known, has expired or was revoked."
-            error = wrong if refusal.status == 401 else str(refusal)
-            return pages.ask_for_token(base, return_to, error, refusal.status)
-        response = lead(base + return_to)
-        self._cookies.set(request, response, self._cookies.session, token, self._session)
+            invalid = "This token is unknown, expired or revoked."
+            error = invalid if refusal.status == 401 else str(refusal)
+            return token_form(base, return_to, error, refusal.status)
+        response = redirect(base + return_to)
+        self._cookies.set(request, response, self._cookies.session, token, self._session_lifetime)
         return response
 
     async def sign_out(self, request: Request) -> Response:
-        """End the session, and with it what goes on in it. An API token stays: others may have it too."""
-        base = base_of(request.scope)
-        if await _form(request) is None:
-            return _refused(base)
-        response = lead(f"{base}logout")
+        """POST /logout: revoke the session. An API token stays valid, since programs may use it too."""
+        base = relative_base(request.scope)
+        if await _read_form(request) is None:
+            return _cross_origin(base)
+        response = redirect(f"{base}logout")
         if secret := request.cookies.get(self._cookies.session):
             repository: repo.ActionRepo = request.app.state.repository
             try:
@@ -109,31 +104,31 @@ class SignIn:
                 if credential is not None and credential.kind is repo.CredentialKind.SESSION:
                     await repository.revoke_credential(credential.id)
             except repo.DatabaseUnavailable as error:
-                return pages.message(base, "You are still signed in", str(error), {}, 503)
-        self._cookies.remove(request, response, self._cookies.session)
+                return message_page(base, "You are still signed in", str(error), {}, 503)
+        self._cookies.delete(request, response, self._cookies.session)
         return response
 
     async def signed_out(self, request: Request) -> Response:
-        """What is shown once somebody signed out."""
-        base = base_of(request.scope)
+        """GET /logout: the page after sign-out."""
+        base = relative_base(request.scope)
         links = {"Sign in again": f"{base}login"}
-        if self._flow is not None and (elsewhere := await self._flow.where_to_sign_out()):
-            links["Sign out of the OpenID provider too"] = elsewhere
-        return pages.message(base, "You are signed out", "", links)
+        if self._code_flow is not None and (url := await self._code_flow.sign_out_url()):
+            links["Sign out of the OpenID provider too"] = url
+        return message_page(base, "You are signed out", "", links)
 
 
-async def _form(request: Request) -> dict[str, str] | None:
-    """The fields that a page of ours sent; None where another site's did, or it is no form."""
-    if is_of_another_site(request):
+async def _read_form(request: Request) -> dict[str, str] | None:
+    """The fields of a same-origin form; None for anything else."""
+    if is_cross_origin(request):
         return None
     try:
-        body = await read_body(request, _LARGEST_FORM)
+        body = await read_body(request, _MAX_FORM_BYTES)
         fields = parse_qs(body.decode("ascii"), max_num_fields=10, errors="strict")
     except (RequestRefused, ValueError):
         return None
     return {name: values[0] for name, values in fields.items()}
 
 
-def _refused(base: str) -> Response:
-    text = "This was not sent by a page of Rungraph's."
-    return pages.message(base, "Not done", text, {"Sign in": f"{base}login"}, 403)
+def _cross_origin(base: str) -> Response:
+    text = "The request was not sent by a form of this server."
+    return message_page(base, "Not done", text, {"Sign in": f"{base}login"}, 403)

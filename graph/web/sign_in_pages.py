@@ -1,4 +1,4 @@
-"""Owns the small pages around signing in. They have no scripts and load nothing from elsewhere."""
+"""HTML of the sign-in and sign-out pages. They have no scripts and load nothing from other hosts."""
 
 from html import escape
 
@@ -42,9 +42,9 @@ _FORM = """\
       </form>"""
 
 
-def ask_for_token(base: str, return_to: str, error: str = "", status: int = 200) -> HTMLResponse:
-    """The page with a field for an API token, and what was wrong with the last one. `base` leads from where
-    it is to the application."""
+def token_form(base: str, return_to: str, error: str = "", status: int = 200) -> HTMLResponse:
+    """The form for an API token, with the error of the last attempt. `base` is the relative path to the
+    application."""
     form = _FORM.format(
         base=escape(base),
         return_to=escape(return_to),
@@ -54,14 +54,13 @@ def ask_for_token(base: str, return_to: str, error: str = "", status: int = 200)
     return _page(base, "Sign in", form, status)
 
 
-def message(base: str, title: str, text: str, links: dict[str, str], status: int = 200) -> HTMLResponse:
-    """A page that says something, with links by their names."""
-    said = "".join(f"      <p>{escape(text)}</p>\n" for text in [text] if text)
-    offered = "\n".join(
-        f'      <a class="button" href="{escape(address)}">{escape(name)}</a>'
-        for name, address in links.items()
+def message_page(base: str, title: str, text: str, links: dict[str, str], status: int = 200) -> HTMLResponse:
+    """A page with a text, and links by their labels."""
+    paragraph = f"      <p>{escape(text)}</p>\n" if text else ""
+    buttons = "\n".join(
+        f'      <a class="button" href="{escape(url)}">{escape(label)}</a>' for label, url in links.items()
     )
-    return _page(base, title, said + offered, status)
+    return _page(base, title, paragraph + buttons, status)
 
 
 def _page(base: str, title: str, content: str, status: int) -> HTMLResponse:

@@ -1,4 +1,4 @@
-"""Owns how pages that a build made are served: a document with its policy, and the files beside it."""
+"""Serves what a frontend build made: HTML documents with a Content-Security-Policy, and files beside them."""
 
 import mimetypes
 import secrets
@@ -11,26 +11,27 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-CONFIRMED = "no-cache"
-"""How long a browser keeps what may change: it asks each time whether its copy is current, by ETag."""
+REVALIDATE = "no-cache"
+"""Cache-Control of what may change: browsers ask each time whether their copy is current."""
 
-FOR_EVER = "public, max-age=31536000, immutable"
-"""How long it keeps a file whose name changes with what is in it."""
+IMMUTABLE = "public, max-age=31536000, immutable"
+"""Cache-Control of files with a hash of their content in their name."""
 
 _POLICY = {
     "default-src": "'none'",
     "script-src": "'self'",
-    # GraphiQL's dialogs and the page's components write style elements of their own, and show this.
+    # GraphiQL's dialogs and the web UI's components insert style elements, which carry this nonce.
     "style-src": "'self' 'nonce-{}'",
     "img-src": "'self' data:",
     "font-src": "'self' data:",
-    # Of the same host, this means websockets too.
+    # Includes websockets to the same host.
     "connect-src": "'self'",
     "base-uri": "'none'",
     "form-action": "'none'",
     "frame-ancestors": "'none'",
 }
-_NO_NONCE = b'nonce=""'
+_BASE = '<base href="{}" />'
+_EMPTY_NONCE = b'nonce=""'
 _NOT_BUILT = """\
 {name} was not built on this server, so there is no page to show; the API itself works.
 
@@ -41,37 +42,39 @@ To build it, run `make install` in Rungraph's folder, or
 and load this page again.
 """
 
-# The system's list of types may lack these or say something else, and a browser runs no script then.
-for _ending, _type in ((".js", "text/javascript"), (".css", "text/css"), (".woff2", "font/woff2")):
-    mimetypes.add_type(_type, _ending)
+# The types that the system knows may lack these, or differ, and browsers would not run scripts then.
+for _suffix, _type in ((".js", "text/javascript"), (".css", "text/css"), (".woff2", "font/woff2")):
+    mimetypes.add_type(_type, _suffix)
 
 
-def document(html: bytes, policy: Mapping[str, str] | None = None) -> Response:
-    """The document, which may load nothing from elsewhere, and has no style but its files' and those that
-    show the nonce it gets here: another one each time, so that it has no ETag.
+def document(
+    folder: Path, name: str, source: str, *, base: str = "./", policy: Mapping[str, str] | None = None
+) -> Response:
+    """The HTML document in `folder`, or a 503 response that says how to build it from `source`.
 
-    `policy` holds what differs from the Content-Security-Policy that all pages have.
+    It may load nothing from other hosts. Inline styles need a nonce, which is new each time, so there is no
+    ETag. `base` replaces the one in the document, and `policy` parts of the Content-Security-Policy.
     """
+    try:
+        html = (folder / "index.html").read_bytes()
+    except FileNotFoundError:
+        text = _NOT_BUILT.format(name=name, source=source)
+        return PlainTextResponse(text, 503, headers={"Cache-Control": "no-store"})
     nonce = secrets.token_urlsafe(16)
-    text = "; ".join(f"{name} {value}" for name, value in {**_POLICY, **(policy or {})}.items())
+    html = html.replace(_BASE.format("./").encode(), _BASE.format(base).encode(), 1)
+    directives = "; ".join(f"{name} {value}" for name, value in {**_POLICY, **(policy or {})}.items())
     return HTMLResponse(
-        html.replace(_NO_NONCE, f'nonce="{nonce}"'.encode(), 1),
-        headers={"Cache-Control": CONFIRMED, "Content-Security-Policy": text.format(nonce)},
+        html.replace(_EMPTY_NONCE, f'nonce="{nonce}"'.encode(), 1),
+        headers={"Cache-Control": REVALIDATE, "Content-Security-Policy": directives.format(nonce)},
     )
 
 
-def not_built(name: str, source: str) -> Response:
-    """What is said in place of a page that nobody built, with the folder that it is built in."""
-    text = _NOT_BUILT.format(name=name, source=source)
-    return PlainTextResponse(text, 503, headers={"Cache-Control": "no-store"})
+class StaticAssets(StaticFiles):
+    """The files of a build, gzipped if the build did so and the browser accepts it."""
 
-
-class Files(StaticFiles):
-    """A page's files, packed where the build packed them and the browser can unpack them."""
-
-    def __init__(self, folder: Path, cache_control: str = CONFIRMED) -> None:
+    def __init__(self, folder: Path, cache_control: str = REVALIDATE) -> None:
         super().__init__(directory=folder, check_dir=False)
-        # A folder that was not built has no files, and that is all.
+        # Without a build there are no files, which is not an error.
         self.config_checked = True
         self._cache_control = cache_control
 
@@ -79,7 +82,7 @@ class Files(StaticFiles):
         try:
             response = await self._find(path, scope)
         except HTTPException as error:
-            # What is not here now may be so after the next update, or on the next replica.
+            # The file may exist after the next update, or on the next replica.
             raise HTTPException(
                 error.status_code, headers={**(error.headers or {}), "Cache-Control": "no-store"}
             ) from None
@@ -89,12 +92,12 @@ class Files(StaticFiles):
 
     async def _find(self, path: str, scope: Scope) -> Response:
         if path.endswith(".html"):
-            # A document comes with its policy, or not at all.
+            # Documents are only served with their policy, by `document`.
             raise HTTPException(404)
-        packed = f"{path}.gz"
-        unpacks = "gzip" in Headers(scope=scope).get("accept-encoding", "")
-        if unpacks and self.lookup_path(packed)[1] is not None:
-            response = await super().get_response(packed, scope)
+        gzipped = f"{path}.gz"
+        accepts_gzip = "gzip" in Headers(scope=scope).get("accept-encoding", "")
+        if accepts_gzip and self.lookup_path(gzipped)[1] is not None:
+            response = await super().get_response(gzipped, scope)
             response.headers["Content-Encoding"] = "gzip"
             return response
         return await super().get_response(path, scope)

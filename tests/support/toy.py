@@ -9,10 +9,10 @@ from pathlib import Path
 import strawberry
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
-from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.routing import Route, WebSocketRoute
 from strawberry.scalars import JSON
 
-from graph.auth.authentication import Gate
+from graph.auth.authentication import Authenticator
 from graph.auth.caller import Caller
 from graph.errors import ClientErrors
 from graph.execution import Engine
@@ -20,8 +20,8 @@ from graph.limits.documents import Limits, OperationLimits
 from graph.schema.build import Schema
 from graph.settings import Settings
 from graph.transport.http import GraphQLEndpoint
-from graph.web.graphiql import files
-from graph.web.graphiql import page as graphiql_page
+from graph.web.ui import graphiql as graphiql_page
+from graph.web.ui import graphiql_routes
 from repo import NotFound
 
 LIMIT = 10_000
@@ -144,8 +144,8 @@ def toy_app(graphiql: bool = True, allowed_origins: Sequence[str] = ()) -> Starl
         routes=[
             Route("/graphql", endpoint),
             WebSocketRoute("/graphql", endpoint),
-            Mount("/graphiql", files()),
+            *graphiql_routes(),
         ]
     )
-    app.state.gate = Gate(None)
+    app.state.authenticator = Authenticator(None)
     return app

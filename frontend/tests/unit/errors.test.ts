@@ -25,7 +25,7 @@ describe("the problem behind what was reported", () => {
 
   test.each([
     ["FORBIDDEN", "you may not abort in etl/production", /^This is not allowed: you may not .*production\. /],
-    ["UNAUTHENTICATED", "Say who you are: send the header", /^You are signed out\./],
+    ["UNAUTHENTICATED", "Authentication required: send", /^You are signed out\./],
     ["TIMEOUT", "a statement took too long", /^A statement took too long\.$/],
     ["RATE_LIMITED", "Too many operations. Try again in 5 s.", /^Too many operations\. Try again in 5 s\.$/],
   ])("%s is told in words", (code, message, told) => {

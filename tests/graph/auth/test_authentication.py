@@ -1,4 +1,4 @@
-"""The gate: who is let in by what they show, over HTTP, events and websockets, and for how long."""
+"""The authenticator: who is let in by what they show, over HTTP, events and websockets, and for how long."""
 
 import asyncio
 import json
@@ -14,9 +14,10 @@ import pytest
 from starlette.requests import HTTPConnection
 
 from graph.app import create_app
-from graph.auth import authentication as gate_module
-from graph.auth.authentication import COOKIE, Gate
-from graph.auth.caller import ANYBODY, Caller
+from graph.auth import authentication
+from graph.auth.authentication import Authenticator
+from graph.auth.caller import ANONYMOUS, Caller
+from graph.auth.cookies import SESSION_COOKIE
 from graph.settings import Settings
 from graph.transport.request import RequestRefused
 from graph.transport.websocket import Socket as ServersSocket
@@ -101,13 +102,13 @@ def url(database_url: str) -> Iterator[str]:
 @pytest.fixture
 def only_frames_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody looks whether streams may go on, but who writes a frame."""
-    monkeypatch.setattr(gate_module, "_CHECK_EVERY", NEVER)
+    monkeypatch.setattr(authentication, "CHECK_INTERVAL", NEVER)
 
 
 async def whose(client: GraphQLClient, headers: dict[str, str], cookie: str | None = None) -> str:
     """The subject that the server takes the caller for, or the code of its refusal."""
     if cookie is not None:
-        headers = {**headers, "Cookie": f"{COOKIE}={cookie}"}
+        headers = {**headers, "Cookie": f"{SESSION_COOKIE}={cookie}"}
     response = await client.post("/graphql", json={"query": VIEWER}, headers=headers)
     return said(response.status_code, response.json())
 
@@ -143,7 +144,7 @@ async def test_a_wrong_token_is_refused_whatever_the_cookie_says(
     client: GraphQLClient, repository: ActionRepo, shown: str
 ) -> None:
     _, session = await token(repository, kind=CredentialKind.SESSION)
-    headers: Any = {"Authorization": shown.encode("latin-1"), "Cookie": f"{COOKIE}={session}"}
+    headers: Any = {"Authorization": shown.encode("latin-1"), "Cookie": f"{SESSION_COOKIE}={session}"}
     response = await client.post("/graphql", json={"query": VIEWER}, headers=headers)
     assert response.status_code == 401
     assert response.headers["www-authenticate"] == 'Bearer error="invalid_token"'
@@ -239,49 +240,63 @@ async def test_a_server_that_asks_nobody_takes_everybody_for_the_same(database_u
 
 
 def connection(**headers: str) -> HTTPConnection:
-    raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+    raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
     return HTTPConnection({"type": "http", "headers": raw})
 
 
-async def test_all_who_show_the_same_at_a_time_cost_one_look(
-    repository: ActionRepo, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _, secret = await token(repository)
-    looks = 0
+@pytest.fixture
+def lookups(repository: ActionRepo, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The secrets that are looked up in the database from now on."""
+    secrets = []
     find = repository.find_credential
 
-    async def counted(secret: str) -> Any:
-        nonlocal looks
-        looks += 1
+    async def noting(secret: str) -> Any:
+        secrets.append(secret)
         return await find(secret)
 
-    monkeypatch.setattr(repository, "find_credential", counted)
-    gate = Gate(repository)
-    asking = [gate.caller(connection(authorization=f"Bearer {secret}")) for _ in range(50)]
-    gone = asyncio.ensure_future(asking.pop())
+    monkeypatch.setattr(repository, "find_credential", noting)
+    return secrets
+
+
+async def test_concurrent_requests_with_one_credential_share_a_lookup(
+    repository: ActionRepo, clock: Clock, lookups: list[str]
+) -> None:
+    _, secret = await token(repository)
+    authenticator = Authenticator(repository)
+    requests = [authenticator.authenticate(connection(**bearer(secret))) for _ in range(50)]
+    cancelled = asyncio.ensure_future(requests.pop())
     await asyncio.sleep(0)
-    gone.cancel()  # the one who looks for all others may leave
-    assert {caller.identity.subject for caller in await asyncio.gather(*asking)} == {"user-1"}
-    await gate.caller(connection(authorization=f"Bearer {secret}"))
-    assert looks == 1
-    clock.forward(gate_module._KEPT_FOR)
-    await gate.caller(connection(authorization=f"Bearer {secret}"))
-    assert looks == 2
+    cancelled.cancel()  # the request that began the lookup
+    assert {caller.identity.subject for caller in await asyncio.gather(*requests)} == {"user-1"}
+    await authenticator.authenticate(connection(**bearer(secret)))
+    assert lookups == [secret]
+    clock.forward(authentication.CACHE_SECONDS)
+    await authenticator.authenticate(connection(**bearer(secret)))
+    assert lookups == [secret] * 2
 
 
-async def test_what_is_unknown_is_not_kept_and_who_shows_it_is_told_of(repository: ActionRepo) -> None:
-    refused: list[HTTPConnection] = []
-    gate = Gate(repository, on_refused=refused.append)
+async def test_unknown_credentials_are_reported_and_not_cached(
+    repository: ActionRepo, lookups: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(authentication, "MAX_CACHED", 1)
+    _, known = await token(repository)
+    invalid: list[HTTPConnection] = []
+    authenticator = Authenticator(repository, on_invalid=invalid.append)
+    await authenticator.authenticate(connection(**bearer(known)))
     for number in range(20):
-        asking = connection(authorization=f"Bearer rg_{number:043}")
+        request = connection(**bearer(f"rg_{number:043}"))
         with pytest.raises(RequestRefused):
-            await gate.caller(asking)
-        assert refused.pop() is asking
-    assert not gate._found
-    assert not gate._looking
+            await authenticator.authenticate(request)
+        assert invalid.pop() is request
+    await authenticator.authenticate(connection(**bearer(known)))
+    assert lookups.count(known) == 1, "an unknown credential took its place in the cache"
     with pytest.raises(RequestRefused):
-        await gate.caller(connection())
-    assert not refused, "who shows nothing guesses nothing"
+        await authenticator.authenticate(connection(**bearer("rg_" + "0" * 43)))
+    assert lookups.count("rg_" + "0" * 43) == 2
+    invalid.clear()
+    with pytest.raises(RequestRefused):
+        await authenticator.authenticate(connection())
+    assert not invalid, "a request without a credential is not a guess"
 
 
 @pytest.mark.parametrize(("status", "is_told"), [(401, True), (503, False)])
@@ -293,35 +308,37 @@ async def test_what_is_no_secret_of_ours_is_for_somebody_else_to_say(
 
     async def jwt(token: str) -> Caller:
         if token == "good":
-            return ANYBODY
+            return ANONYMOUS
         raise RequestRefused(status, "CODE", "no")
 
-    gate = Gate(repository, jwt=jwt, on_refused=refused.append)
-    assert await gate.caller(connection(authorization="Bearer good")) is ANYBODY
+    authenticator = Authenticator(repository, verify_jwt=jwt, on_invalid=refused.append)
+    assert await authenticator.authenticate(connection(authorization="Bearer good")) is ANONYMOUS
     with pytest.raises(RequestRefused):
-        await gate.caller(connection(authorization="Bearer bad"))
+        await authenticator.authenticate(connection(authorization="Bearer bad"))
     assert bool(refused) == is_told
 
 
-async def test_only_so_many_callers_are_kept(repository: ActionRepo, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gate_module, "_MOST_KEPT", 3)
-    gate = Gate(repository)
-    for _ in range(5):
-        _, secret = await token(repository)
-        await gate.caller(connection(authorization=f"Bearer {secret}"))
-    assert len(gate._found) == 3
+async def test_the_cache_of_callers_is_bounded(
+    repository: ActionRepo, lookups: list[str], clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(authentication, "MAX_CACHED", 3)
+    authenticator = Authenticator(repository)
+    secrets = [(await token(repository))[1] for _ in range(5)]
+    for secret in [*secrets, *reversed(secrets)]:
+        await authenticator.authenticate(connection(**bearer(secret)))
+    assert lookups == [*secrets, *reversed(secrets[:2])]
 
 
 async def test_a_database_that_is_away_refuses_nobody_for_good() -> None:
     async with open_repository("postgresql://user:password@127.0.0.1:1/name") as nowhere:
         with pytest.raises(RequestRefused) as refused:
-            await Gate(nowhere).caller(connection(authorization=f"Bearer {UNKNOWN}"))
+            await Authenticator(nowhere).authenticate(connection(authorization=f"Bearer {UNKNOWN}"))
     assert (refused.value.status, refused.value.code) == (503, "SERVICE_UNAVAILABLE")
     assert "password" not in str(refused.value)
 
 
 async def test_without_a_repository_nobody_is_asked() -> None:
-    assert await Gate(None).caller(connection(authorization="Bearer x")) is ANYBODY
+    assert await Authenticator(None).authenticate(connection(authorization="Bearer x")) is ANONYMOUS
 
 
 # Websockets
@@ -348,7 +365,7 @@ async def test_a_socket_is_whose_token_comes_with_connection_init_or_before(
     async with connected(url, headers=bearer(secret)) as socket:
         assert await subject_of(socket) == "user-1"
     _, session = await token(repository, "by cookie", kind=CredentialKind.SESSION)
-    async with connected(url, headers={"Cookie": f"{COOKIE}={session}"}) as socket:
+    async with connected(url, headers={"Cookie": f"{SESSION_COOKIE}={session}"}) as socket:
         assert await subject_of(socket) == "by cookie"
 
 
@@ -358,7 +375,7 @@ async def test_a_header_counts_before_connection_init_and_that_before_a_cookie(
     _, header = await token(repository, "by header")
     _, init = await token(repository, "by init")
     _, session = await token(repository, "by cookie", kind=CredentialKind.SESSION)
-    cookie = {"Cookie": f"{COOKIE}={session}"}
+    cookie = {"Cookie": f"{SESSION_COOKIE}={session}"}
     async with connected(url, authorization(init), headers={**bearer(header), **cookie}) as socket:
         assert await subject_of(socket) == "by header"
     async with connected(url, authorization(init), headers=cookie) as socket:
@@ -392,7 +409,7 @@ async def test_a_wrong_token_of_a_socket_is_refused_whatever_the_cookie_says(
     url: str, repository: ActionRepo, given: object
 ) -> None:
     _, session = await token(repository, kind=CredentialKind.SESSION)
-    async with opened(url, headers={"Cookie": f"{COOKIE}={session}"}) as socket:
+    async with opened(url, headers={"Cookie": f"{SESSION_COOKIE}={session}"}) as socket:
         await socket.send({**INIT, "payload": {"authorization": given}})
         assert await socket.close_code() == 4403
 
@@ -432,8 +449,8 @@ async def watching(socket: Socket) -> None:
 
 def test_nothing_goes_on_for_longer_than_is_promised() -> None:
     """By how often and how long somebody looks; the tests below give a machine that stalls more time."""
-    looked_up = gate_module._KEPT_FOR
-    looked_at = gate_module._CHECK_EVERY + gate_module._DATABASE_WITHIN
+    looked_up = authentication.CACHE_SECONDS
+    looked_at = authentication.CHECK_INTERVAL + authentication.DATABASE_TIMEOUT
     assert max(looked_up, looked_at) < ENDS_WITHIN
 
 
@@ -559,8 +576,8 @@ async def test_no_event_is_sent_after_the_token_has_expired(
 async def test_streams_stay_while_nobody_can_say_what_was_revoked(
     database_url: str, repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gate_module, "_CHECK_EVERY", 0.1)
-    monkeypatch.setattr(gate_module, "_DATABASE_WITHIN", 0.2)
+    monkeypatch.setattr(authentication, "CHECK_INTERVAL", 0.1)
+    monkeypatch.setattr(authentication, "DATABASE_TIMEOUT", 0.2)
     id, secret = await token(repository)
     async with proxied(database_url) as proxy:
         with serving(create_app(settings_of(proxy.url(database_url)))) as address:
@@ -581,17 +598,17 @@ async def test_whoever_shows_what_is_stored_nowhere_is_here_until_it_expires(
     repository: ActionRepo, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a token of an OpenID provider: nobody but the clock says that it holds no more."""
-    monkeypatch.setattr(gate_module, "_CHECK_EVERY", 0.1)
-    gate, ended = Gate(repository), asyncio.Event()
-    caller = replace(ANYBODY, expires_at=clock.time() + HOUR)
-    async with asyncio.timeout(SECONDS), gate.watching():
-        with gate.admit(caller, ended.set) as admission:
+    monkeypatch.setattr(authentication, "CHECK_INTERVAL", 0.1)
+    authenticator, ended = Authenticator(repository), asyncio.Event()
+    caller = replace(ANONYMOUS, expires_at=clock.time() + HOUR)
+    async with asyncio.timeout(SECONDS), authenticator.running():
+        with authenticator.open_session(caller, ended.set) as session:
             await asyncio.sleep(0.3)  # until it was looked at
-            assert admission.holds
+            assert session.is_valid
             assert not ended.is_set()
             clock.forward(HOUR)
             await ended.wait()
-            assert not admission.holds
+            assert not session.is_valid
 
 
 async def test_a_stream_that_is_busy_when_it_may_not_go_on_ends_before_it_waits_again(
@@ -601,37 +618,36 @@ async def test_a_stream_that_is_busy_when_it_may_not_go_on_ends_before_it_waits_
         yield 1
         await asyncio.Event().wait()
 
-    with Gate(repository).admit(replace(ANYBODY, credential="x")) as admission:
-        async with asyncio.timeout(SECONDS), aclosing(admission.guard(one_and_no_more())) as guarded:
-            assert await anext(guarded) == 1
-            admission.end()
+    with Authenticator(repository).open_session(replace(ANONYMOUS, credential="x")) as session:
+        async with asyncio.timeout(SECONDS), aclosing(session.while_valid(one_and_no_more())) as results:
+            assert await anext(results) == 1
+            session.end()
             with pytest.raises(RequestRefused):
-                await anext(guarded)
+                await anext(results)
 
 
 async def test_who_was_put_out_does_not_come_in_again_by_what_is_kept(
     repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gate_module, "_CHECK_EVERY", 0.1)
-    monkeypatch.setattr(gate_module, "_KEPT_FOR", NEVER)
+    monkeypatch.setattr(authentication, "CHECK_INTERVAL", 0.1)
+    monkeypatch.setattr(authentication, "CACHE_SECONDS", NEVER)
     id, secret = await token(repository)
-    gate, ended = Gate(repository), asyncio.Event()
+    authenticator, ended = Authenticator(repository), asyncio.Event()
     asking = connection(authorization=f"Bearer {secret}")
-    async with asyncio.timeout(SECONDS), gate.watching():
-        with gate.admit(await gate.caller(asking), ended.set):
+    async with asyncio.timeout(SECONDS), authenticator.running():
+        with authenticator.open_session(await authenticator.authenticate(asking), ended.set):
             await repository.revoke_credential(id)
             await ended.wait()
         with pytest.raises(RequestRefused):
-            await gate.caller(asking)
+            await authenticator.authenticate(asking)
 
 
 async def test_whoever_leaves_is_not_asked_about_any_more(repository: ActionRepo) -> None:
     _, secret = await token(repository)
-    gate = Gate(repository)
-    caller = await gate.caller(connection(authorization=f"Bearer {secret}"))
-    async with gate.watching():
-        with gate.admit(caller) as admission:
-            assert admission.holds
-            assert gate._admitted == {admission}
-        assert not gate._admitted
-        assert not gate._somebody.is_set()
+    authenticator = Authenticator(repository)
+    caller = await authenticator.authenticate(connection(authorization=f"Bearer {secret}"))
+    async with authenticator.running():
+        with authenticator.open_session(caller) as session:
+            assert session.is_valid
+            assert authenticator.session_count == 1
+        assert authenticator.session_count == 0

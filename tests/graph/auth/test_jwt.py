@@ -9,42 +9,42 @@ from graph.transport.request import RequestRefused
 from tests.support.provider import AUDIENCE, crafted, encoded
 
 NOW = 1_800_000_000
-RULES = jwt.Rules("https://login.example.com", AUDIENCE, {"RS256", "ES256"}, leeway=30)
+RULES = jwt.TokenRules("https://login.example.com", AUDIENCE, {"RS256", "ES256"}, leeway=30)
 
 
 def check(claims: dict[str, Any], **header: Any) -> dict[str, Any]:
     """The claims as they are read at NOW; the signature is not looked at."""
     right = {"iss": RULES.issuer, "aud": AUDIENCE, "sub": "user-1", "exp": NOW + 300}
     told = {name: value for name, value in {**right, **claims}.items() if value is not None}
-    return jwt.read(crafted(told, **header), RULES, NOW).claims
+    return jwt.parse(crafted(told, **header), RULES, NOW).claims
 
 
 @pytest.mark.parametrize(
     ("claims", "words"),
     [
-        ({"iss": "https://other.example.com"}, "another issuer"),
-        ({"iss": RULES.issuer + "/"}, "another issuer"),
-        ({"iss": None}, "another issuer"),
-        ({"iss": [RULES.issuer]}, "another issuer"),
-        ({"aud": "other"}, "another audience"),
-        ({"aud": ["other"]}, "another audience"),
-        ({"aud": []}, "another audience"),
-        ({"aud": {AUDIENCE: 1}}, "another audience"),
-        ({"aud": None}, "another audience"),
-        ({"aud": AUDIENCE + "-2"}, "another audience"),
-        ({"exp": None}, "no `exp`"),
-        ({"exp": str(NOW + 300)}, "`exp` is not a time"),
-        ({"exp": True}, "`exp` is not a time"),
-        ({"nbf": [NOW]}, "`nbf` is not a time"),
-        ({"iat": "now"}, "`iat` is not a time"),
-        ({"exp": NOW - 31}, "has expired"),
-        ({"exp": NOW - 30}, "has expired"),
-        ({"exp": -1}, "has expired"),
-        ({"nbf": NOW + 31}, "not valid yet"),
+        ({"iss": "https://other.example.com"}, "[Cc]laim:? 'iss'"),
+        ({"iss": RULES.issuer + "/"}, "[Cc]laim:? 'iss'"),
+        ({"iss": None}, "[Cc]laim:? 'iss'"),
+        ({"iss": [RULES.issuer]}, "[Cc]laim:? 'iss'"),
+        ({"aud": "other"}, "[Cc]laim:? 'aud'"),
+        ({"aud": ["other"]}, "[Cc]laim:? 'aud'"),
+        ({"aud": []}, "[Cc]laim:? 'aud'"),
+        ({"aud": {AUDIENCE: 1}}, "[Cc]laim:? 'aud'"),
+        ({"aud": None}, "[Cc]laim:? 'aud'"),
+        ({"aud": AUDIENCE + "-2"}, "[Cc]laim:? 'aud'"),
+        ({"exp": None}, "Missing claim: 'exp'"),
+        ({"exp": str(NOW + 300)}, "'exp' must be"),
+        ({"exp": True}, "'exp' must be"),
+        ({"nbf": [NOW]}, "'nbf' must be"),
+        ({"iat": "now"}, "'iat' must be"),
+        ({"exp": NOW - 31}, "is expired"),
+        ({"exp": NOW - 30}, "is expired"),
+        ({"exp": -1}, "is expired"),
+        ({"nbf": NOW + 31}, "not yet valid"),
         ({"iat": NOW + 31}, "issued in the future"),
-        ({"sub": None}, "no `sub`"),
-        ({"sub": ""}, "no `sub`"),
-        ({"sub": 17}, "no `sub`"),
+        ({"sub": None}, "[Cc]laim:? 'sub'"),
+        ({"sub": ""}, "[Cc]laim:? 'sub'"),
+        ({"sub": 17}, "[Cc]laim:? 'sub'"),
     ],
 )
 def test_a_token_with_wrong_claims_is_refused(claims: dict[str, Any], words: str) -> None:
@@ -129,5 +129,5 @@ FINE = b'{"alg": "RS256"}'
 )
 def test_what_is_no_token_is_refused(text: str) -> None:
     with pytest.raises(RequestRefused) as caught:
-        jwt.read(text, RULES, NOW)
+        jwt.parse(text, RULES, NOW)
     assert (caught.value.status, caught.value.code) == (401, "UNAUTHENTICATED")

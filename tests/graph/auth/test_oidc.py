@@ -17,8 +17,8 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from graph.auth import jwt, oidc
 from graph.auth.caller import Caller
+from graph.auth.claims import GrantRule, parse_grant_rules
 from graph.auth.oidc import Provider
-from graph.auth.roles import GrantRule, parse_rules
 from graph.transport.request import RequestRefused
 from repo import Grant, Identity, IdentityKind, Role
 from tests.support.clock import HOUR, Clock
@@ -34,7 +34,7 @@ from tests.support.serving import free_port
 
 SECONDS = 20
 ALGORITHMS = frozenset({"RS256", "PS256", "ES256", "EdDSA", "Ed25519"})
-GRANTS = parse_rules('[{"claim": "groups", "value": "data", "role": "viewer", "project": "etl"}]')
+GRANTS = parse_grant_rules('[{"claim": "groups", "value": "data", "role": "viewer", "project": "etl"}]')
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ async def provider(
     fake: FakeProvider, grants: tuple[GrantRule, ...] = GRANTS, **more: Any
 ) -> AsyncIterator[Provider]:
     """Ours, which trusts the other one."""
-    rules = jwt.Rules(
+    rules = jwt.TokenRules(
         **{"issuer": fake.url, "audience": AUDIENCE, "algorithms": ALGORITHMS, "leeway": 30, **more}
     )
     one = Provider(rules, grants)
@@ -100,17 +100,17 @@ async def test_a_key_without_a_name_counts_where_it_is_the_only_one(fake: FakePr
         assert (await one.caller_of(token)).identity.subject == "user-1"
     fake.keys.append(new_key())
     async with provider(fake) as one:
-        assert "a key that the provider does not name" in await refusal(one, token)
+        assert "a key that the provider does not publish" in await refusal(one, token)
 
 
 async def test_a_signature_by_another_key_is_refused(fake: FakeProvider) -> None:
     forged = signed(new_key(), fake.claims(AUDIENCE, groups=["data"]), kid=fake.keys[0].kid)
     async with provider(fake) as one:
-        assert "signature is wrong" in await refusal(one, forged)
+        assert "wrong signature" in await refusal(one, forged)
         head, body, signature = fake.token().split(".")
         changed = encoded(json.dumps(fake.claims(AUDIENCE, sub="root")).encode())
-        assert "signature is wrong" in await refusal(one, f"{head}.{changed}.{signature}")
-        assert "signature is wrong" in await refusal(one, f"{head}.{body}.{encoded(b'short')}")
+        assert "wrong signature" in await refusal(one, f"{head}.{changed}.{signature}")
+        assert "wrong signature" in await refusal(one, f"{head}.{body}.{encoded(b'short')}")
 
 
 async def test_an_unsigned_token_is_refused(fake: FakeProvider) -> None:
@@ -149,7 +149,7 @@ async def test_a_key_is_good_for_its_own_algorithm_only(fake: FakeProvider) -> N
     other = jwk.RSAKey.import_key(key.private_key, {"kid": key.kid, "alg": "PS256"})  # type: ignore[arg-type]
     async with provider(fake) as one:
         token = signed(other, fake.claims(AUDIENCE))
-        assert "a key that the provider does not name" in await refusal(one, token)
+        assert "a key that the provider does not publish" in await refusal(one, token)
 
 
 async def test_keys_that_are_weak_or_for_something_else_do_not_count(fake: FakeProvider) -> None:
@@ -169,7 +169,7 @@ async def test_keys_that_are_weak_or_for_something_else_do_not_count(fake: FakeP
         assert (await one.caller_of(fake.token())).identity.subject == "user-1"
         for key in (weak, for_encryption):
             token = signed(key, fake.claims(AUDIENCE))
-            assert "a key that the provider does not name" in await refusal(one, token)
+            assert "a key that the provider does not publish" in await refusal(one, token)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ async def test_a_key_that_a_token_brings_with_it_does_not_count(
         fake.keys.append(new_key())
         forged = signed(key, fake.claims(AUDIENCE), **told)
         async with provider(fake) as one:
-            assert "a key that the provider does not name" in await refusal(one, forged)
+            assert "a key that the provider does not publish" in await refusal(one, forged)
         assert attacker.asked == []
 
 
@@ -204,7 +204,7 @@ async def test_many_unknown_keys_are_asked_for_once(fake: FakeProvider, clock: C
         # Keys were read just now: nothing new can have come since.
         await asyncio.gather(*(refusal(one, token) for token in strangers))
         assert fetches(fake) == before == 1
-        clock.forward(oidc._SOONEST)
+        clock.forward(oidc.MIN_REFRESH_INTERVAL)
         await asyncio.gather(*(refusal(one, token) for token in strangers))
         assert fetches(fake) == before + 1
 
@@ -212,7 +212,7 @@ async def test_many_unknown_keys_are_asked_for_once(fake: FakeProvider, clock: C
 async def test_what_is_wrong_otherwise_asks_for_no_keys(
     fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(oidc, "_SOONEST", 0)
+    monkeypatch.setattr(oidc, "MIN_REFRESH_INTERVAL", 0)
     async with provider(fake) as one:
         await one.caller_of(fake.token())
         await refusal(one, signed(new_key(), fake.claims(AUDIENCE, exp=1)))
@@ -223,7 +223,7 @@ async def test_what_is_wrong_otherwise_asks_for_no_keys(
 async def test_a_new_key_counts_at_once_and_an_old_one_no_more(
     fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(oidc, "_SOONEST", 0)
+    monkeypatch.setattr(oidc, "MIN_REFRESH_INTERVAL", 0)
     async with provider(fake) as one:
         old, unused = fake.token(), fake.token(jti="unused")
         await one.caller_of(old)
@@ -231,20 +231,19 @@ async def test_a_new_key_counts_at_once_and_an_old_one_no_more(
         assert (await one.caller_of(fake.token())).identity.subject == "user-1"
         # Also the one that was verified by it a moment ago.
         for token in (old, unused):
-            assert "a key that the provider does not name" in await refusal(one, token)
+            assert "a key that the provider does not publish" in await refusal(one, token)
 
 
 async def test_a_key_that_was_withdrawn_counts_no_more_after_a_while(
     fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(oidc, "_SOONEST", 0)
+    monkeypatch.setattr(oidc, "MIN_REFRESH_INTERVAL", 0)
+    monkeypatch.setattr(oidc, "CACHE_SECONDS", 0)
     async with provider(fake) as one:
         token = fake.token()
         await one.caller_of(token)
         fake.rotate()
-        monkeypatch.setattr(oidc, "_KEPT_FOR", 0)
-        monkeypatch.setattr(oidc, "_REMEMBERED_FOR", 0)
-        one._remembered.clear()
+        monkeypatch.setattr(oidc, "REFRESH_INTERVAL", 0)
         # It is asked in the background: whoever calls meanwhile does not wait for it.
         async with asyncio.timeout(SECONDS):
             while True:
@@ -256,8 +255,8 @@ async def test_a_key_that_was_withdrawn_counts_no_more_after_a_while(
 
 
 async def test_known_keys_count_while_the_provider_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(oidc, "_SOONEST", 0)
-    monkeypatch.setattr(oidc, "_KEPT_FOR", 0)
+    monkeypatch.setattr(oidc, "MIN_REFRESH_INTERVAL", 0)
+    monkeypatch.setattr(oidc, "REFRESH_INTERVAL", 0)
     fake = FakeProvider()
     with fake.serving():
         running = provider(fake)
@@ -266,16 +265,16 @@ async def test_known_keys_count_while_the_provider_is_away(monkeypatch: pytest.M
     for number in range(3):
         assert (await one.caller_of(fake.token(jti=str(number)))).identity.subject == "user-1"
     stranger = signed(new_key(), fake.claims(AUDIENCE))
-    assert "a key that the provider does not name" in await refusal(one, stranger)
+    assert "a key that the provider does not publish" in await refusal(one, stranger)
     await running.__aexit__(None, None, None)
 
 
 async def test_a_provider_that_is_away_at_the_start_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(oidc, "_SOONEST_AT_FIRST", 0)
+    monkeypatch.setattr(oidc, "MIN_RETRY_INTERVAL", 0)
     fake, port = FakeProvider(), free_port()
     fake.url = f"http://127.0.0.1:{port}"
     async with provider(fake) as one:
-        assert "cannot be reached" in await refusal(one, fake.token(), 503)
+        assert "cannot connect" in await refusal(one, fake.token(), 503)
         with fake.serving(port):
             assert (await one.caller_of(fake.token())).identity.subject == "user-1"
 
@@ -283,18 +282,18 @@ async def test_a_provider_that_is_away_at_the_start_is_asked_again(monkeypatch: 
 @pytest.mark.parametrize(
     ("path", "answer", "words"),
     [
-        ("/keys", Response(status_code=500), "it answered 500"),
+        ("/keys", Response(status_code=500), "status 500"),
         ("/keys", Response("no"), "not a JSON object"),
         ("/keys", JSONResponse([]), "not a JSON object"),
-        ("/keys", JSONResponse({"keys": []}), "no key that can be used"),
-        ("/keys", JSONResponse({"keys": {"kty": "EC"}}), "no key that can be used"),
-        ("/keys", RedirectResponse("/elsewhere"), "it answered 307"),
+        ("/keys", JSONResponse({"keys": []}), "no usable key"),
+        ("/keys", JSONResponse({"keys": {"kty": "EC"}}), "no usable key"),
+        ("/keys", RedirectResponse("/elsewhere"), "status 307"),
         ("/keys", Response(b" " * 600_000), "larger than"),
-        ("/.well-known/openid-configuration", RedirectResponse("/elsewhere"), "it answered 307"),
+        ("/.well-known/openid-configuration", RedirectResponse("/elsewhere"), "status 307"),
         (
             "/.well-known/openid-configuration",
             JSONResponse({"issuer": "https://x.example.com"}),
-            "by another name",
+            "`issuer` is not",
         ),
     ],
 )
@@ -330,10 +329,10 @@ async def test_addresses_that_others_could_listen_to_are_not_used(
 async def test_a_slow_provider_holds_up_nobody_else(
     fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(oidc, "_SOONEST", 0)
+    monkeypatch.setattr(oidc, "MIN_REFRESH_INTERVAL", 0)
     async with provider(fake) as one:
         await one.caller_of(fake.token())
-        monkeypatch.setattr(oidc, "_ANSWERS_WITHIN", SECONDS)
+        monkeypatch.setattr(oidc, "RESPONSE_TIMEOUT", SECONDS)
         fake.may_answer.clear()
         asked = len(fake.asked)
         stranger = asyncio.create_task(refusal(one, signed(new_key(), fake.claims(AUDIENCE))))
@@ -350,27 +349,29 @@ async def test_a_slow_provider_holds_up_nobody_else(
 async def test_a_provider_that_says_nothing_is_given_up(
     fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(oidc, "_ANSWERS_WITHIN", 0.2)
+    monkeypatch.setattr(oidc, "RESPONSE_TIMEOUT", 0.2)
     fake.may_answer.clear()
     async with provider(fake) as one:
-        assert "no answer within 0.2 s" in await refusal(one, fake.token(), 503)
+        assert "no response within 0.2 s" in await refusal(one, fake.token(), 503)
 
 
 async def test_what_is_remembered_of_a_token_ends_with_it(fake: FakeProvider, clock: Clock) -> None:
     token = fake.token(exp=clock.time() + HOUR)
     async with provider(fake, leeway=0) as one:
         assert await one.caller_of(token) is await one.caller_of(token)
-        clock.forward(oidc._REMEMBERED_FOR - 1)
+        clock.forward(oidc.CACHE_SECONDS - 1)
         assert await one.caller_of(token) is await one.caller_of(token)
         clock.forward(HOUR)
-        assert "has expired" in await refusal(one, token)
+        assert "is expired" in await refusal(one, token)
 
 
 async def test_only_so_many_tokens_are_remembered(
     fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(oidc, "_MOST_REMEMBERED", 3)
+    monkeypatch.setattr(oidc, "MAX_CACHED", 3)
     async with provider(fake) as one:
-        for number in range(10):
-            await one.caller_of(fake.token(jti=str(number)))
-        assert len(one._remembered) == 3
+        tokens = [fake.token(jti=str(number)) for number in range(10)]
+        callers = [await one.caller_of(token) for token in tokens]
+        assert [await one.caller_of(token) for token in tokens[-3:]] == callers[-3:]
+        assert await one.caller_of(tokens[-1]) is callers[-1]
+        assert await one.caller_of(tokens[0]) is not callers[0]

@@ -13,7 +13,7 @@ import asyncpg
 import orjson
 import pytest
 
-from graph.auth.caller import ANYBODY, Caller
+from graph.auth.caller import ANONYMOUS, Caller
 from graph.context import Context
 from graph.execution import Engine
 from graph.execution.engine import encode, formatted
@@ -307,8 +307,8 @@ async def test_who_created_something_is_who_called(both: ActionRepo) -> None:
         ("b2", writer, somebody, himself),
         ("b3", importer, somebody, somebody),
         ("b4", importer, None, himself),
-        ("b5", ANYBODY, somebody, somebody),
-        ("b6", ANYBODY, None, None),
+        ("b5", ANONYMOUS, somebody, somebody),
+        ("b6", ANONYMOUS, None, None),
     ):
         body = await ask(both, who, create, name=name, by=said)
         assert body["data"]["createAction"]["action"]["createdBy"] == recorded, name

@@ -216,4 +216,4 @@ def test_an_openid_provider_is_asked_for_its_keys(tmp_path: Path) -> None:
     code, findings, _ = doctor(oidc_issuer=gone, **settings)
     ((verdict, said),) = findings["provider"]
     assert (code, verdict) == (1, "failure")
-    assert "cannot be reached" in said
+    assert "cannot connect" in said

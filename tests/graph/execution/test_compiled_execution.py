@@ -13,7 +13,7 @@ import pytest
 import structlog
 from graphql import parse, validate
 
-from graph.auth.caller import ANYBODY
+from graph.auth.caller import ANONYMOUS
 from graph.context import Context
 from graph.execution import Engine
 from graph.limits.documents import Limits
@@ -154,7 +154,7 @@ async def outcome(
     engine: Engine, world: World, operation: Operation, faults: int | None
 ) -> tuple[Any, Counter[str]]:
     reads = Reads(world.repository, faults)
-    context = Context(reads, ANYBODY, 1000)  # type: ignore[arg-type]
+    context = Context(reads, ANONYMOUS, 1000)  # type: ignore[arg-type]
     answer = await engine.answer(operation.query, operation.variables, operation.operation_name, context)
     return canonical(answer.body), reads.calls
 
@@ -213,7 +213,7 @@ async def test_a_list_is_made_of_rows_without_objects(world: World) -> None:
 
             return read
 
-    context = Context(Noting(world.repository, None), ANYBODY, 1000)  # type: ignore[arg-type]
+    context = Context(Noting(world.repository, None), ANONYMOUS, 1000)  # type: ignore[arg-type]
     answer = await engine.answer(query, None, None, context)
     assert len(orjson.loads(answer.body)["data"]["runs"]["nodes"]) == 3
     (page,) = seen

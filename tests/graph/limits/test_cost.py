@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from graphql import OperationDefinitionNode, parse, validate
 
-from graph.auth.caller import ANYBODY
+from graph.auth.caller import ANONYMOUS
 from graph.context import Context
 from graph.execution import Engine
 from graph.limits.cost import _FRAME, Cost
@@ -27,7 +27,7 @@ def cost(query: str, **variables: Any) -> int:
 
 
 async def errors(compiled: bool, repository: ActionRepo, query: str, **variables: Any) -> list[Any]:
-    context = Context(repository, ANYBODY, 500)
+    context = Context(repository, ANONYMOUS, 500)
     result = await Engine(SCHEMA, compiled).execute(query, variables, None, context)
     return [(error.message, error.extensions) for error in result.errors or []]
 

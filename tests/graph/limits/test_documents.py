@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from graph.auth.caller import ANYBODY
+from graph.auth.caller import ANONYMOUS
 from graph.context import Context
 from graph.execution import Engine
 from graph.limits.documents import Limits
@@ -19,7 +19,7 @@ def schema() -> Schema:
 
 
 async def mistakes(schema: Schema, repository: ActionRepo, query: str, **variables: Any) -> list[str]:
-    context = Context(repository, ANYBODY, 1000)
+    context = Context(repository, ANONYMOUS, 1000)
     result = await schema.execute(query, variable_values=variables, context_value=context)
     return [error.message for error in result.errors or []]
 
@@ -166,7 +166,7 @@ async def test_a_list_of_a_variable_may_be_as_long_as_a_batch(
     schema: Schema, repository: ActionRepo, compiled: bool
 ) -> None:
     async def told(query: str, **variables: Any) -> list[str]:
-        context = Context(repository, ANYBODY, 1000)
+        context = Context(repository, ANONYMOUS, 1000)
         result = await Engine(schema, compiled).execute(query, variables, None, context)
         return [error.message for error in result.errors or []]
 

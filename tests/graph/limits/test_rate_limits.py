@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 
 from graph.app import create_app
-from graph.auth.caller import ANYBODY, Caller
+from graph.auth.caller import ANONYMOUS, Caller
 from graph.limits import rate_limits as throttle_module
 from graph.limits.rate_limits import Throttle, address_of
 from graph.settings import Settings
@@ -74,7 +74,7 @@ async def test_whoever_waits_may_go_on() -> None:
 
 
 async def test_who_is_not_asked_who_they_are_is_not_counted() -> None:
-    assert await refused(Throttle(rate_limit="1/minute"), ANYBODY, 20) == 0
+    assert await refused(Throttle(rate_limit="1/minute"), ANONYMOUS, 20) == 0
 
 
 async def test_without_a_limit_nothing_is_counted() -> None:

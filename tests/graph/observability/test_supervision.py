@@ -11,12 +11,13 @@ import httpx2
 import pytest
 from broadcaster._base import Subscriber
 from starlette.applications import Starlette
+from starlette.requests import HTTPConnection
 
 import repo.supervision
 from graph.aborts.reconciler import Reconciler
 from graph.app import create_app
 from graph.auth import authentication
-from graph.auth.authentication import Gate
+from graph.auth.authentication import Authenticator
 from graph.settings import Settings
 from repo import EVERYTHING, Action, CredentialKind, Frame, Supervisor
 from repo.watch.bus import PostgresBackend
@@ -81,7 +82,7 @@ def database_url(postgres_server_url: str) -> Iterator[str]:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(repo.supervision, "_ALIVE_AFTER", 0.2)
-    monkeypatch.setattr(authentication, "_CHECK_EVERY", 0.1)
+    monkeypatch.setattr(authentication, "CHECK_INTERVAL", 0.1)
 
 
 async def test_a_loop_that_ends_by_an_error_is_started_again_and_counted() -> None:
@@ -165,7 +166,7 @@ async def running(app: Starlette) -> AsyncIterator[GraphQLClient]:
     ("loop", "owner", "method"),
     [
         ("feed reader", Hub, "look_now"),
-        ("revocation", Gate, "_end_revoked"),
+        ("revocation", Authenticator, "_end_revoked_sessions"),
         ("abort reconciler", Reconciler, "_look"),
         ("bus connection", PostgresBackend, "_listen"),
         ("bus receiver", Subscriber, "get"),
@@ -191,9 +192,11 @@ async def test_each_loop_of_a_server_lives_on(
         client.headers["Authorization"] = f"Bearer {secret}"
         frames = repository.watch_all_action_updates(RUN)
         await anext(frames)
-        caller = await app.state.gate._find(b"", secret)
+        headers = [(b"authorization", f"Bearer {secret}".encode())]
+        request = HTTPConnection({"type": "http", "headers": headers})
+        caller = await app.state.authenticator.authenticate(request)
         ended = asyncio.Event()
-        with app.state.gate.admit(caller, ended.set):
+        with app.state.authenticator.open_session(caller, ended.set):
             assert await status(client) == (200, "ready\n")
             failing.left = 1
             await cut_all(postgres_server_url)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from graph.auth.caller import ANYBODY
+from graph.auth.caller import ANONYMOUS
 from graph.context import Context
 from graph.execution import Engine
 from graph.limits.documents import Limits
@@ -115,7 +115,7 @@ async def test_a_list_with_short_errors_is_made_of_rows_without_objects(reposito
             pages.append(await repository.list_runs(*given, **options))
             return pages[-1]
 
-    context = Context(Noting(), ANYBODY, 1000)  # type: ignore[arg-type]
+    context = Context(Noting(), ANONYMOUS, 1000)  # type: ignore[arg-type]
     query = "{ runs { nodes { error { code summary message(maxLength: 20) } } } }"
     answer = await Engine(SCHEMA).answer(query, None, None, context)
     assert b'"code":"E1","summary":"app.LoadError: row 17"' in answer.body

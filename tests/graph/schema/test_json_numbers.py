@@ -7,7 +7,7 @@ import struct
 import pytest
 from starlette.applications import Starlette
 
-from graph.auth.caller import ANYBODY
+from graph.auth.caller import ANONYMOUS
 from graph.context import Context
 from graph.execution import Engine
 from graph.limits.documents import Limits
@@ -84,7 +84,7 @@ async def test_a_number_in_a_document_is_kept_too(
     answer = json.loads(await post(client, body(query)))
     expected = {"x": [json.loads(text)]}
     assert answer["data"]["createAction"]["action"]["spec"] == expected
-    context = Context(repository, ANYBODY, 1000)
+    context = Context(repository, ANONYMOUS, 1000)
     for engine in (Engine(SCHEMA), Engine(SCHEMA, compiled=False)):
         found = await engine.answer(f"{{ action(id: {ID_TEXT}) {{ spec }} }}", None, None, context)
         assert json.loads(found.body)["data"]["action"]["spec"] == expected

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from graph.auth.caller import ANYBODY
+from graph.auth.caller import ANONYMOUS
 from graph.context import Context
 from graph.limits.documents import Limits
 from graph.schema.build import build_schema
@@ -57,7 +57,7 @@ async def opened(database_url: str) -> AsyncIterator[tuple[ActionRepo, Database]
 
 async def execute(repository: ActionRepo, query: str) -> dict[str, Any]:
     schema = build_schema(Limits(depth=15, aliases=10, tokens=1000, cost=10**6, page=1000))
-    result = await schema.execute(query, context_value=Context(repository, ANYBODY, 1000))
+    result = await schema.execute(query, context_value=Context(repository, ANONYMOUS, 1000))
     assert not result.errors
     data: dict[str, Any] = result.data  # type: ignore[assignment]
     return data

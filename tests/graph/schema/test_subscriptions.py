@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from starlette.applications import Starlette
 
-from graph.auth.caller import ANYBODY
+from graph.auth.caller import ANONYMOUS
 from graph.context import Context
 from graph.limits.documents import Limits
 from graph.schema.build import Schema, build_schema
@@ -75,7 +75,7 @@ class Stream:
 
 @asynccontextmanager
 async def watching(schema: Schema, repository: ActionRepo, query: str) -> AsyncIterator[Stream]:
-    context = Context(repository, ANYBODY, 1000)
+    context = Context(repository, ANONYMOUS, 1000)
     results: Any = await schema.subscribe(query, context_value=context)
     stream = Stream(results)
     reading = asyncio.create_task(stream.read())

@@ -11,7 +11,7 @@ import pytest
 from graphql import OperationDefinitionNode, parse
 from starlette.applications import Starlette
 
-from graph.auth.caller import ANYBODY
+from graph.auth.caller import ANONYMOUS
 from graph.context import Context
 from graph.execution import Engine
 from graph.limits.documents import Limits
@@ -255,7 +255,7 @@ async def test_who_leaves_at_any_moment_leaves_nothing_behind(
     ask = Ask(ACTIONS, None, None)
 
     async def context() -> Context:
-        return Context(repository, ANYBODY, 100)
+        return Context(repository, ANONYMOUS, 100)
 
     async def execute(given: object) -> Any:
         return await schema.stream(ask.query, variable_values=ask.variables, context_value=given)

@@ -18,7 +18,7 @@ from starlette.routing import Mount
 import ingest.client
 from graph.app import create_app
 from graph.settings import Settings
-from graph.web import graphiql
+from graph.web import ui
 from ingest.demo.scenarios import SCENARIOS, plan_scenario
 from ingest.executor import Executor
 from ingest.history import write_history
@@ -125,7 +125,7 @@ async def test_without_graphiql_a_browser_is_told_what_is_missing() -> None:
 async def test_a_page_that_was_not_built_says_how_to_build_it(
     toy: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(graphiql, "BUILT", tmp_path)
+    monkeypatch.setattr(ui, "GRAPHIQL", tmp_path)
     response = await toy.get("/graphql", headers=HTML)
     assert response.status_code == 503
     assert "make install" in response.text

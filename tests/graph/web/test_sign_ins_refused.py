@@ -8,9 +8,8 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from graph.auth.cookies import cookies_of
-from graph.settings import Settings
-from graph.web.code_flow import _Attempt
+from graph.auth.cookies import cookies_for
+from graph.web.code_flow import SignInAttempt
 from repo import EVERYTHING, CredentialKind, Identity, IdentityKind
 from tests.support.provider import FakeProvider, query_of
 from tests.support.signing_in import (
@@ -41,7 +40,7 @@ async def test_who_began_nowhere_is_not_signed_in_by_what_anybody_can_work_out(
     database_url: str, fake: FakeProvider
 ) -> None:
     """Without a cookie there is no secret, and the state that comes of none is no secret either."""
-    nobodys = _Attempt("", "")
+    nobodys = SignInAttempt("", "")
     async with running(database_url, **by_provider(fake)) as app, browser_of(app) as attacker:
         led = (await attacker.get("/login")).headers["location"]
         asked = query_of(led)
@@ -145,11 +144,11 @@ def test_a_cookie_goes_over_https_only_where_people_come_by_it(
     public_url: str, came_by: str, secure: bool
 ) -> None:
     """A proxy may not say how they came to it."""
-    cookies = cookies_of(Settings(database_url="sqlite:///x.db", public_url=public_url))
+    cookies = cookies_for(public_url, "")
     scope = {"type": "http", "scheme": came_by, "path": "/", "headers": [(b"host", b"localhost")]}
     response = httpx2.Response(200)
     answer = JSONResponse({})
-    cookies.remove(Request(scope), answer, cookies.session)
+    cookies.delete(Request(scope), answer, cookies.session)
     response.headers["set-cookie"] = answer.headers["set-cookie"]
     ((_, cookie),) = cookies_in(response).items()
     assert bool(cookie["secure"]) is secure

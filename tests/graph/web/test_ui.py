@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from graph.app import create_app
 from graph.settings import Settings
-from graph.web import page
+from graph.web import ui
 from repo import migrate
 from tests import ROOT
 from tests.support.serving import serving
@@ -52,7 +52,7 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         file = tmp_path / "page" / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
-    monkeypatch.setattr(page, "BUILT", tmp_path / "page")
+    monkeypatch.setattr(ui, "WEB_UI", tmp_path / "page")
     return tmp_path / "page"
 
 
@@ -286,8 +286,8 @@ async def test_a_file_is_packed_for_a_browser_that_can_unpack_it(browser: httpx2
         "/assets/nothing-abc123.js",
         "/assets/..%2findex.html",
         "/assets/..%2f.ready",
-        "/assets/%2e%2e/%2e%2e/page.py",
-        "/..%2fpage.py",
+        "/assets/%2e%2e/%2e%2e/ui.py",
+        "/..%2fui.py",
     ],
 )
 async def test_what_does_not_exist_is_not_found_and_not_kept(browser: httpx2.AsyncClient, path: str) -> None:
@@ -314,7 +314,7 @@ async def test_the_page_is_only_read(browser: httpx2.AsyncClient) -> None:
 async def test_a_page_that_was_not_built_says_how_to_build_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(page, "BUILT", tmp_path / "nothing")
+    monkeypatch.setattr(ui, "WEB_UI", tmp_path / "nothing")
     settings = Settings(database_url=f"sqlite:///{tmp_path / 'runs.db'}")
     await migrate(settings.database_url)
     app = create_app(settings)

@@ -5,18 +5,18 @@ from typing import Any
 
 import pytest
 
-from graph.auth.roles import (
-    access_of,
-    caller_of,
-    identity_of,
-    parse_rules,
+from graph.auth.claims import (
+    access_from_claims,
+    caller_from_claims,
+    identity_from_claims,
+    parse_grant_rules,
 )
 from graph.transport.request import RequestRefused
 from repo import Access, Grant, Identity, IdentityKind, Role
 
 
 def access(claims: dict[str, Any], *rules: dict[str, Any]) -> Access:
-    return access_of(claims, parse_rules(json.dumps(rules)))
+    return access_from_claims(claims, parse_grant_rules(json.dumps(rules)))
 
 
 def rule(claim: str, value: str, role: str = "viewer", **more: Any) -> dict[str, Any]:
@@ -102,13 +102,13 @@ def test_only_a_rule_that_fits_lets_somebody_act_for_others() -> None:
 )
 def test_rules_that_are_wrong_are_explained_without_their_values(text: str, words: str) -> None:
     with pytest.raises(ValueError) as caught:
-        parse_rules(text)
+        parse_grant_rules(text)
     assert words in str(caught.value)
     assert "secret" not in str(caught.value)
 
 
 def test_no_rules_are_fine() -> None:
-    assert parse_rules("") == parse_rules("[]") == ()
+    assert parse_grant_rules("") == parse_grant_rules("[]") == ()
 
 
 @pytest.mark.parametrize(
@@ -125,20 +125,21 @@ def test_no_rules_are_fine() -> None:
     ],
 )
 def test_a_token_says_who_it_is(claims: dict[str, Any], kind: IdentityKind, name: str | None) -> None:
-    assert identity_of({"sub": "s-1", **claims}) == Identity(kind, "s-1", name, claims.get("email"))
+    assert identity_from_claims({"sub": "s-1", **claims}) == Identity(kind, "s-1", name, claims.get("email"))
 
 
 def test_people_and_programs_are_told_apart_where_callers_are_counted() -> None:
-    person, program = (caller_of({"sub": "s-1", **more}, (), 1) for more in ({}, {"azp": "s-1"}))
+    person, program = (caller_from_claims({"sub": "s-1", **more}, (), 1) for more in ({}, {"azp": "s-1"}))
     assert (person.key, program.key) == ("user:s-1", "application:s-1")
 
 
 @pytest.mark.parametrize("subject", ["a\0b", "a\nb", "\ud800", "a" * 256])
 def test_a_subject_that_cannot_be_stored_is_refused(subject: str) -> None:
     with pytest.raises(RequestRefused, match="`sub`"):
-        identity_of({"sub": subject})
+        identity_from_claims({"sub": subject})
 
 
 @pytest.mark.parametrize("name", [7, "", "a\0b", "a" * 256, ["One"], None])
 def test_a_name_that_cannot_be_stored_is_left_out(name: object) -> None:
-    assert identity_of({"sub": "s-1", "name": name, "email": name}) == Identity(IdentityKind.USER, "s-1")
+    identity = identity_from_claims({"sub": "s-1", "name": name, "email": name})
+    assert identity == Identity(IdentityKind.USER, "s-1")

@@ -4,8 +4,7 @@ from urllib.parse import urljoin
 
 import pytest
 
-from graph.web.page import PATHS
-from graph.web.return_urls import way_back
+from graph.web.urls import UI_PATHS, return_url
 
 HERE = "https://runs.example.com/team/rungraph/"
 
@@ -53,17 +52,17 @@ FINE = [
 
 @pytest.mark.parametrize("wanted", EVIL)
 def test_what_is_no_page_of_ours_leads_to_the_first_one(wanted: str) -> None:
-    assert way_back(wanted) == ""
+    assert return_url(wanted) == ""
 
 
 @pytest.mark.parametrize("wanted", FINE)
 @pytest.mark.parametrize("base", ["./", "../"])
 def test_a_page_of_ours_is_come_back_to(wanted: str, base: str) -> None:
-    assert way_back(wanted) == wanted
+    assert return_url(wanted) == wanted
     assert urljoin(f"{HERE}{'login/callback' if base == '../' else 'login'}", base + wanted) == HERE + wanted
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", UI_PATHS)
 def test_every_page_can_be_come_back_to(path: str) -> None:
     wanted = path.removeprefix("/").replace("{rest:path}", "etl/production/nightly-1")
-    assert way_back(wanted) == wanted
+    assert return_url(wanted) == wanted
