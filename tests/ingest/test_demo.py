@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
-from datetime import timedelta
 from io import StringIO
 from typing import Any
 
@@ -21,6 +20,7 @@ from ingest.demo.executor import Demo, play_demo
 from ingest.demo.scenarios import ROOT, SCENARIOS, plan_scenario
 from ingest.executor import Executor
 from repo import ActionRepo
+from repo.aborts.leases import LONGEST_PAUSE
 from repo.domain.phases import ActionPhase
 from repo.tables import actions
 from tests.support.client import GraphQLClient
@@ -104,8 +104,9 @@ async def executor(url: str, transport: Recording) -> AsyncIterator[Executor]:
 
 @pytest.fixture
 def told_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The server does not ask an executor again by itself, however long a machine stalls."""
-    monkeypatch.setattr("repo.aborts.leases.pause_after", lambda attempts: timedelta(hours=1))
+    """The server does not notify an executor again by itself, however long a machine stalls."""
+    # No longer than that: a later time counts as due, because only a clock that went back explains it.
+    monkeypatch.setattr("repo.aborts.leases.pause_after", lambda attempts: LONGEST_PAUSE)
 
 
 async def _runs(client: GraphQLClient, **filter_: Any) -> list[dict[str, Any]]:
@@ -425,10 +426,10 @@ async def test_what_is_deaf_for_two_requests_is_asked_again_in_sight_and_gone_at
         assert all(ActionPhase[node["phase"]].is_terminal for node in run["actions"]["nodes"])
 
 
+@pytest.mark.usefixtures("told_once")
 async def test_a_deaf_action_that_is_not_at_work_holds_up_no_abort(
     client: GraphQLClient, executor: Executor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("repo.aborts.leases.pause_after", lambda attempts: timedelta(hours=1))
     monkeypatch.setattr("ingest.demo.executor.SCENARIOS", {"load_orders": SCENARIOS["load_orders"]})
     async with _playing(Demo(executor, lambda text: None, seed=4, speed=1), 1):
         run = await _until(client, {"phases": ["RUNNING"]})
