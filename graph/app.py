@@ -31,7 +31,8 @@ from graph.limits.trusted_documents import TrustedDocuments, only_texts, read_do
 from graph.observability.metrics import measuring, metrics
 from graph.observability.telemetry import Telemetry
 from graph.schema.build import build_schema
-from graph.settings import Settings, split_commas, split_words
+from graph.setting_types import split_commas, split_words
+from graph.settings import Settings
 from graph.transport.http import GraphQLEndpoint
 from graph.transport.request import RequestRefused, Resolve
 from graph.transport.server import Server

@@ -140,7 +140,7 @@ class _Workers:
             try:
                 orders = {
                     "worker": worker,
-                    "settings": self._settings.for_a_worker(),
+                    "settings": self._settings.for_worker(),
                     "listening": [one.fileno() for one in self._listening],
                     "metrics": str(self._folder),
                 }

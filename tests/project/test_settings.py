@@ -1,4 +1,4 @@
-"""The settings: documented, with safe defaults, and refused in one clear line."""
+"""Settings: documentation, defaults and error messages."""
 
 import re
 
@@ -12,12 +12,12 @@ README = ROOT / "README.md"
 
 
 def _shown(default: object) -> str:
-    """A default as the README shows it: secrets, too, as they are where there is none."""
+    """A default as the README has it."""
     text = str(default).lower() if isinstance(default, bool) else str(default)
     return f"`{text}`" if text else "none"
 
 
-def test_the_readme_s_table_has_every_setting_with_its_default_and_description() -> None:
+def test_the_readme_documents_every_setting_with_its_default() -> None:
     rows = re.findall(r"^\| `RUNGRAPH_(\w+)` \| (.*?) \| (.*?) \|$", README.read_text(), re.MULTILINE)
     documented = {name.lower(): (default, description) for name, default, description in rows}
     expected = {
@@ -26,7 +26,7 @@ def test_the_readme_s_table_has_every_setting_with_its_default_and_description()
     assert documented == expected
 
 
-def test_a_server_listens_on_loopback_unless_told_otherwise() -> None:
+def test_a_server_listens_on_loopback_by_default() -> None:
     settings = Settings()
     assert settings.host == "127.0.0.1"
     assert settings.database_url.startswith("sqlite:///")
@@ -69,11 +69,11 @@ def test_a_server_listens_on_loopback_unless_told_otherwise() -> None:
         ("OIDC_ISSUER", "http://secret.example.com", "addresses of this machine only"),
         ("OIDC_ISSUER", "https://secret.example.com?a=b", "without a password, query"),
         ("OIDC_CLIENT_ID", "secret", "set RUNGRAPH_PUBLIC_URL too"),
-        ("OIDC_SCOPES", "secret", "`openid` among them"),
-        ("OIDC_ALGORITHMS", "RS256,secret", "one with a public key"),
-        ("OIDC_ALGORITHMS", "HS256", "one with a public key"),
-        ("OIDC_ALGORITHMS", "none", "one with a public key"),
-        ("OIDC_ALGORITHMS", " ", "one with a public key"),
+        ("OIDC_SCOPES", "secret", "contain the word `openid`"),
+        ("OIDC_ALGORITHMS", "RS256,secret", "an asymmetric algorithm"),
+        ("OIDC_ALGORITHMS", "HS256", "an asymmetric algorithm"),
+        ("OIDC_ALGORITHMS", "none", "an asymmetric algorithm"),
+        ("OIDC_ALGORITHMS", " ", "an asymmetric algorithm"),
         ("OIDC_LEEWAY", "-1", "greater than or equal to 0"),
         ("OIDC_GRANTS", "secret", "must be JSON such as"),
         ("LOG_LEVEL", "loud", "'debug', 'info', 'warning' or 'error'"),
@@ -96,7 +96,7 @@ def test_a_server_listens_on_loopback_unless_told_otherwise() -> None:
         ("BASE_PATH", "https://secret.example/a", "must be like /team/rungraph"),
     ],
 )
-def test_a_wrong_value_is_explained_in_one_line_that_does_not_repeat_it(
+def test_an_invalid_value_is_explained_in_one_line_without_repeating_it(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str
 ) -> None:
     monkeypatch.setenv(PREFIX + name, value)
@@ -110,25 +110,25 @@ def test_a_wrong_value_is_explained_in_one_line_that_does_not_repeat_it(
 
 
 @pytest.mark.parametrize("path", ["", "/rungraph", "/team/rungraph", "/a.b/..c/~d-_", "/v1.0"])
-def test_a_base_path_may_have_any_parts_that_an_address_need_not_encode(path: str) -> None:
+def test_a_base_path_may_contain_any_characters_that_urls_do_not_encode(path: str) -> None:
     assert Settings(base_path=path).base_path == path
 
 
 @pytest.mark.parametrize(
-    ("given", "missing"),
+    ("values", "missing"),
     [
         ({}, "RUNGRAPH_OIDC_ISSUER"),
         ({"oidc_issuer": "https://login.example.com"}, "RUNGRAPH_OIDC_AUDIENCE"),
         ({"oidc_audience": "rungraph"}, "RUNGRAPH_OIDC_ISSUER"),
     ],
 )
-def test_an_openid_provider_is_named_in_full(given: dict[str, str], missing: str) -> None:
+def test_oidc_needs_an_issuer_and_an_audience(values: dict[str, str], missing: str) -> None:
     with pytest.raises(ValidationError) as caught:
-        Settings.model_validate({"auth": "oidc", **given})
+        Settings.model_validate({"auth": "oidc", **values})
     assert f"{missing}: RUNGRAPH_AUTH=oidc needs it" in explain(caught.value)
 
 
-def test_a_worker_gets_the_secret_of_the_page() -> None:
+def test_workers_receive_all_settings_including_secrets() -> None:
     settings = Settings.model_validate({"oidc_client_secret": "s3cret"})
-    assert Settings.model_validate(settings.for_a_worker()) == settings
+    assert Settings.model_validate(settings.for_worker()) == settings
     assert "s3cret" not in repr(settings)

@@ -381,7 +381,7 @@ async def test_a_worker_that_dies_again_and_again_is_started_less_and_less_often
     ("database", "bus", "reason"),
     [
         ("sqlite:///x.db", "redis://127.0.0.1", "SQLite has one writer at a time"),
-        ("postgresql://user:secret@host/name", "memory://", "would not hear of each other's writes"),
+        ("postgresql://user:secret@host/name", "memory://", "are not notified of each other's writes"),
     ],
 )
 def test_several_workers_are_refused_where_they_would_not_work(
