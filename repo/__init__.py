@@ -10,13 +10,9 @@ from contextlib import asynccontextmanager
 from repo.aborts.leases import Taken
 from repo.aborts.methods import AbortedRuns
 from repo.actions.attempt_pages import AttemptRange
-from repo.actions.lists import (
-    ActionFilter,
-    Attributes,
-    LabelFilter,
-    RunFilter,
-)
+from repo.actions.filters import ActionFilter, LabelFilter, RunFilter
 from repo.actions.pruning import Pruned
+from repo.actions.rows import Attributes
 from repo.credentials import Credential
 from repo.domain.attempts import merge_attempts
 from repo.domain.authorization import (

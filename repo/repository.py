@@ -19,21 +19,12 @@ from repo.actions import (
 )
 from repo.actions.attempt_pages import AttemptRange
 from repo.actions.events import EVENT_COLUMNS, event_of
+from repo.actions.filters import ActionFilter, RunFilter, action_conditions
 from repo.actions.group_commit import Group
-from repo.actions.lists import (
-    ACTION_COLUMNS,
-    ACTIONS,
-    RUNS,
-    ActionFilter,
-    Attributes,
-    RunFilter,
-    matching_actions,
-    order_of_actions,
-    order_of_runs,
-    within,
-)
+from repo.actions.lists import in_scopes, order_of_actions, order_of_runs
 from repo.actions.phase_updates import Updates, advance_all
 from repo.actions.pruning import Pruning
+from repo.actions.rows import ACTION_COLUMNS, ACTIONS, RUNS, Attributes
 from repo.credentials import Credentials
 from repo.domain.authorization import Permission, includes
 from repo.domain.errors import (
@@ -126,7 +117,7 @@ class ActionRepo(Aborting, Summing, Credentials, Pruning):
         given = self._database.given(c.run_key, keys)
         found = await self._database.fetch(
             ("runs", names, given.key, self._seen),
-            lambda: given.narrow(select(*RUNS.select(names)).where(is_root, *within(self._seen))),
+            lambda: given.narrow(select(*RUNS.select(names)).where(is_root, *in_scopes(self._seen))),
             given.values,
         )
         return {run.run_key: run for run in found.rows(Run, names)}
@@ -197,7 +188,7 @@ class ActionRepo(Aborting, Summing, Credentials, Pruning):
         given = self._database.given(c.key, keys)
         found = await self._database.fetch(
             ("actions", names, given.key, self._seen),
-            lambda: given.narrow(select(*ACTIONS.select(names))).where(*within(self._seen)),
+            lambda: given.narrow(select(*ACTIONS.select(names))).where(*in_scopes(self._seen)),
             given.values,
         )
         return {action.key: action for action in found.rows(Action, names)}
@@ -216,7 +207,7 @@ class ActionRepo(Aborting, Summing, Credentials, Pruning):
         values = {} if run_id is None else {"run_key": run_id.key}
 
         def statement() -> Select[Any]:
-            found = select(*ACTIONS.select(names)).where(*within(self._seen), *matching_actions(wanted))
+            found = select(*ACTIONS.select(names)).where(*in_scopes(self._seen), *action_conditions(wanted))
             return found.where(c.run_key == bindparam("run_key", type_=c.run_key.type)) if in_a_run else found
 
         return await fetch_page(
@@ -256,7 +247,7 @@ class ActionRepo(Aborting, Summing, Credentials, Pruning):
     ) -> int:
         """How many actions of a run, or of all runs, match: reads every one of them."""
         in_run = [] if run_id is None else [c.run_key == run_id.key]
-        return await self._count([*in_run, *within(self._seen), *matching_actions(wanted)])
+        return await self._count([*in_run, *in_scopes(self._seen), *action_conditions(wanted)])
 
     async def count_actions_of_runs(
         self, run_keys: Collection[bytes], wanted: ActionFilter | None = None
@@ -427,7 +418,7 @@ class ActionRepo(Aborting, Summing, Credentials, Pruning):
 
     async def get_action_state(self, action_id: ActionIdentifier) -> str | None:
         """The executor's own text about an action; None where it never set one. Raises ActionNotFound."""
-        statement = select(c.state).where(requests.is_action(action_id), *within(self._seen))
+        statement = select(c.state).where(requests.is_action(action_id), *in_scopes(self._seen))
         async with self._database.read() as connection:
             row = (await connection.execute(statement)).first()
         if row is None:
@@ -479,7 +470,7 @@ class ActionRepo(Aborting, Summing, Credentials, Pruning):
     async def _counts(
         self, scope: NamedColumn[Any], keys: Collection[bytes], wanted: ActionFilter | None
     ) -> dict[bytes, int]:
-        matching = (*within(self._seen), *matching_actions(wanted))
+        matching = (*in_scopes(self._seen), *action_conditions(wanted))
         counted = select(scope, func.count()).where(*matching).group_by(scope)
         rows = await self._rows(self._database.having_keys(counted, scope, keys))
         return dict.fromkeys(keys, 0) | {key: count for key, count in rows}
@@ -497,7 +488,7 @@ class ActionRepo(Aborting, Summing, Credentials, Pruning):
         return await fetch_pages(
             self._database,
             ("pages of actions", scope.name, names, wanted, self._seen),
-            lambda: select(*ACTIONS.select(names)).where(*within(self._seen), *matching_actions(wanted)),
+            lambda: select(*ACTIONS.select(names)).where(*in_scopes(self._seen), *action_conditions(wanted)),
             scope,
             set(keys),
             order_of_actions(order, within_a_run=True),

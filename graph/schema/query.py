@@ -9,15 +9,8 @@ import repo
 from graph.auth.caller import Caller
 from graph.context import Call
 from graph.execution import selected
-from graph.schema.inputs.records import (
-    ActionIdentifierInput,
-    Filter,
-    OrderBy,
-    RunFilter,
-    RunIdentifierInput,
-    filter_of_actions,
-    order_of,
-)
+from graph.schema.inputs.filters import Filter, RunFilter, filter_of_actions
+from graph.schema.inputs.records import ActionIdentifierInput, OrderBy, RunIdentifierInput, order_of
 from graph.schema.summaries import RunHistogramBucket, TaskSummaryConnection
 from graph.schema.types import values
 from graph.schema.types.connections import (

@@ -10,13 +10,8 @@ from strawberry.types.nodes import Selection
 import repo
 from graph.context import Call
 from graph.execution import PURE, selected
-from graph.schema.inputs.records import (
-    ActionIdentifierInput,
-    Filter,
-    RunFilter,
-    RunIdentifierInput,
-    filter_of_actions,
-)
+from graph.schema.inputs.filters import Filter, RunFilter, filter_of_actions
+from graph.schema.inputs.records import ActionIdentifierInput, RunIdentifierInput
 from graph.schema.types import values
 from graph.schema.types.enums import FrameKind
 from graph.schema.types.node_ids import id_of

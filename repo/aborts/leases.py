@@ -15,7 +15,8 @@ from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from repo.aborts.requests import NO_LEASE, is_action
-from repo.actions.lists import ACTION_COLUMNS, within
+from repo.actions.lists import in_scopes
+from repo.actions.rows import ACTION_COLUMNS
 from repo.domain.authorization import Scope
 from repo.domain.identifiers import ActionIdentifier
 from repo.domain.models import Action
@@ -192,7 +193,7 @@ def _is_due(
         # No pause is so long: where more than that is left, the clock was put back.
         or_(next_attempt.is_(None), next_attempt <= at, next_attempt > at + LONGEST_PAUSE),
         or_(c.abort_lease.is_(None), c.abort_lease.in_(expired)),
-        *within(frozenset(scopes)),
+        *in_scopes(frozenset(scopes)),
     )
 
 

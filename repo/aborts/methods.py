@@ -13,15 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from repo.aborts import leases, requests
 from repo.aborts.leases import Taken
-from repo.actions.lists import (
-    ACTION_COLUMNS,
-    ACTIONS,
-    Attributes,
-    RunFilter,
-    matching_runs,
-    order_of_aborts,
-    within,
-)
+from repo.actions.filters import RunFilter, run_conditions
+from repo.actions.lists import in_scopes, order_of_aborts
+from repo.actions.rows import ACTION_COLUMNS, ACTIONS, ActionRow, Attributes
 from repo.domain.authorization import Permission, Scope, narrowed
 from repo.domain.errors import (
     ActionNotFound,
@@ -41,7 +35,7 @@ from repo.domain.phases import AbortState
 from repo.sql.paging import Page, PageRequest, fetch_page
 from repo.tables import actions, is_abort_pending, is_root, is_unconfirmed
 from repo.watch.hub import RowWatch
-from repo.watch.matching import Verdict, judge_abort
+from repo.watch.matching import Match, match_pending_abort
 from repo.watch.streams import (
     NOTHING_ELSE,
     Frame,
@@ -111,7 +105,7 @@ class Aborting(Watching):
                 "the filter has no condition and matches every run: set a field of it that is not empty, "
                 "or say `all: true`; no run was aborted"
             )
-        which = (*within(allowed), *matching_runs(wanted, self._database))
+        which = (*in_scopes(allowed), *run_conditions(wanted))
         if dry_run:
             async with self._database.read() as connection:
                 return AbortedRuns(await requests.count_unfinished(connection, which), 0, None)
@@ -143,7 +137,7 @@ class Aborting(Watching):
     async def list_pending_aborts(self) -> list[Action]:
         """Every action whose abort is not confirmed, the oldest request first."""
         keyset = order_of_aborts
-        statement = select(*ACTION_COLUMNS).where(is_unconfirmed, *within(self._seen))
+        statement = select(*ACTION_COLUMNS).where(is_unconfirmed, *in_scopes(self._seen))
         statement = statement.order_by(*keyset.order(backward=False))
         async with self._database.read() as connection:
             rows: Sequence[Any] = (await connection.execute(statement)).all()
@@ -154,7 +148,7 @@ class Aborting(Watching):
         return await fetch_page(
             self._database,
             ("pending aborts", self._seen),
-            lambda: select(*ACTION_COLUMNS).where(is_unconfirmed, *within(self._seen)),
+            lambda: select(*ACTION_COLUMNS).where(is_unconfirmed, *in_scopes(self._seen)),
             order_of_aborts,
             page,
             lambda found: found.rows(Action, ACTIONS.names(None)),
@@ -162,7 +156,7 @@ class Aborting(Watching):
 
     async def count_pending_aborts(self) -> int:
         """How many actions list_pending_aborts has."""
-        statement = select(func.count()).select_from(actions).where(is_unconfirmed, *within(self._seen))
+        statement = select(func.count()).select_from(actions).where(is_unconfirmed, *in_scopes(self._seen))
         async with self._database.read() as connection:
             return await connection.scalar(statement) or 0
 
@@ -280,7 +274,7 @@ class Aborting(Watching):
         if not scopes:
             raise Forbidden("you may not confirm aborts there, and so not listen to requests")
         watch = RowWatch(
-            lambda row: judge_abort(row.action),
+            lambda row: match_pending_abort(row.action),
             False,
             descendants=shown.descendants,
             events=shown.events,
@@ -290,7 +284,7 @@ class Aborting(Watching):
         names = ACTIONS.names(with_revision(attributes))
 
         def statement() -> Select[tuple[object, ...]]:
-            return select(*ACTIONS.select(names)).where(is_unconfirmed, is_abort_pending, *within(scopes))
+            return select(*ACTIONS.select(names)).where(is_unconfirmed, is_abort_pending, *in_scopes(scopes))
 
         start = Start(
             ("watched aborts", names, scopes),
@@ -312,11 +306,10 @@ class Aborting(Watching):
             async with self._database.read() as connection:
                 return await requests.progress(connection, batch, self._seen)
 
-        def judge(row: object) -> Verdict:
-            run = getattr(row, "run", None)
-            return Verdict.IN if run is not None and run.abort_batch == batch else Verdict.NEVER
+        def match(row: ActionRow) -> Match:
+            return Match.NOW if row.run and row.run.abort_batch == batch else Match.NEVER
 
-        watch, progress = RowWatch(judge, True), progress or Progress()
+        watch, progress = RowWatch(match, True), progress or Progress()
         await self._hub.join(watch)
         progress.begin(self._hub, watch)
         try:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Update, and_, case, func, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from repo.actions.lists import within
+from repo.actions.lists import in_scopes
 from repo.domain.authorization import Scopes
 from repo.domain.errors import Conflict
 from repo.domain.identifiers import ActionIdentifier
@@ -205,7 +205,7 @@ def _with_all_below(action: ActionIdentifier) -> Any:
 
 async def progress(connection: AsyncConnection, batch: str, scopes: Scopes) -> AbortProgress | None:
     """How far the aborts of a batch have come, of those in these scopes; None where there are none."""
-    statement = select(c.abort_state, func.count()).where(c.abort_batch == batch, *within(scopes))
+    statement = select(c.abort_state, func.count()).where(c.abort_batch == batch, *in_scopes(scopes))
     statement = statement.group_by(c.abort_state)
     counts = {state: count for state, count in await connection.execute(statement)}
     if not counts:

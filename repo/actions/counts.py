@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Select, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from repo.actions.lists import within
+from repo.actions.lists import in_scopes
 from repo.domain.authorization import Scopes
 from repo.domain.models import PhaseCount
 from repo.domain.phases import ActionPhase
@@ -25,7 +25,7 @@ async def phases_of_runs(
     given = database.given(c.run_key, runs)
 
     def statement() -> Select[Any]:
-        counted = given.narrow(select(c.run_key, c.phase, func.count())).where(*within(scopes))
+        counted = given.narrow(select(c.run_key, c.phase, func.count())).where(*in_scopes(scopes))
         return counted.group_by(c.run_key, c.phase).order_by(c.phase)
 
     return _by_key(await database.fetch(("phases of runs", given.key, scopes), statement, given.values))
@@ -42,7 +42,7 @@ async def phases_of_descendants(
         parent, below = actions.alias("parent"), actions.alias("below")
         columns = (c.parent_key, parent.c.parent_key.label("above_key"), c.key, c.depth, c.phase)
         children = select(*columns).join_from(actions, parent, parent.c.key == looked_up(c.parent_key))
-        tree = given.narrow(children).where(*within(scopes)).cte("tree", recursive=True)
+        tree = given.narrow(children).where(*in_scopes(scopes)).cte("tree", recursive=True)
         step = (tree.c.key, tree.c.parent_key, below.c.key, below.c.depth, below.c.phase)
         # Not UNION ALL: what lies below several of the actions is the same row each time.
         tree = tree.union(select(*step).join(below, below.c.parent_key == looked_up(tree.c.key)))
@@ -77,7 +77,7 @@ def _by_key(found: Found) -> dict[bytes, list[PhaseCount]]:
 async def projects(connection: AsyncConnection, scopes: Scopes) -> dict[str, list[str]]:
     """The domains of each project in these scopes, by name. Each pair is one step in an index, however many
     runs it has."""
-    pair = select(c.project, c.domain).where(is_root, *within(scopes))
+    pair = select(c.project, c.domain).where(is_root, *in_scopes(scopes))
     pair = pair.order_by(c.project, c.domain).limit(1)
     found: dict[str, list[str]] = {}
     row: Any = (await connection.execute(pair)).first()

@@ -301,6 +301,51 @@ def _(element: holds_text, compiler: SQLCompiler, **kw: Any) -> str:
     return f"instr({compiler.process(element.clauses, **kw)}) > 0"
 
 
+def has_label(labels: ColumnElement[Any], key: str, value: str | None) -> ColumnElement[bool]:
+    """Whether the JSON object `labels` has the key, and with this value unless it is None."""
+    for each in (key, value or ""):
+        check_text(each)
+    return _has_key(labels, key) if value is None else _has_pair(labels, key, value)
+
+
+class _has_key(FunctionElement[bool]):  # noqa: N801 - it reads as the SQL function that it is
+    type = Boolean()
+    inherit_cache = True
+
+    def __init__(self, labels: ColumnElement[Any], key: str) -> None:
+        super().__init__(labels, literal(key))
+
+
+class _has_pair(FunctionElement[bool]):  # noqa: N801 - it reads as the SQL function that it is
+    type = Boolean()
+    inherit_cache = True
+
+    def __init__(self, labels: ColumnElement[Any], key: str, value: str) -> None:
+        # PostgreSQL takes the pair as a document, SQLite as two texts.
+        super().__init__(labels, literal(key), literal(value), literal({key: value}, postgresql.JSONB()))
+
+
+@compiles(_has_key, "postgresql")
+def _(element: _has_key, compiler: SQLCompiler, **kw: Any) -> str:
+    labels, key = element.clauses
+    return compiler.process(labels.bool_op("?")(key), **kw)
+
+
+@compiles(_has_pair, "postgresql")
+def _(element: _has_pair, compiler: SQLCompiler, **kw: Any) -> str:
+    labels, _key, _value, pair = element.clauses
+    return compiler.process(labels.bool_op("@>")(pair), **kw)
+
+
+@compiles(_has_key, "sqlite")
+@compiles(_has_pair, "sqlite")
+def _(element: _has_key | _has_pair, compiler: SQLCompiler, **kw: Any) -> str:
+    labels, key, *values = element.clauses
+    each = func.json_each(labels).table_valued("key", "value")
+    found = select(1).select_from(each).where(each.c.key == key, *(each.c.value == v for v in values[:1]))
+    return compiler.process(found.exists(), **kw)
+
+
 class looked_up(FunctionElement[Any]):  # noqa: N801 - it reads as the SQL function that it is
     """A value of a row of another table, by which rows are looked up in an index for each such row: there is
     no hash join for it, which would read a whole table in each step of a recursive query."""
@@ -893,18 +938,6 @@ class Database:
             lambda statement: statement.where(or_(late, column.in_(named)) if named else late),
             {"upper": position.upper, **opened},
         )
-
-    def has_label(self, labels: ColumnElement[Any], key: str, value: str | None) -> ColumnElement[bool]:
-        """Whether the JSON object `labels` has the key, and with this value where one is given."""
-        for given in (key, value or ""):
-            check_text(given)
-        if not self.is_sqlite:
-            if value is None:
-                return labels.bool_op("?")(literal(key))
-            return labels.bool_op("@>")(literal({key: value}, postgresql.JSONB()))
-        each = func.json_each(labels).table_valued("key", "value")
-        found = select(1).select_from(each).where(each.c.key == key)
-        return (found if value is None else found.where(each.c.value == value)).exists()
 
 
 def _parts(rows: Iterable[Row]) -> Iterator[Sequence[Row]]:

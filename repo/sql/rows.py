@@ -157,11 +157,13 @@ class Parts(Sequence[tuple[Any, ...]]):
 class Entity(Generic[T]):
     """A class whose objects are read from the columns of one table."""
 
-    def __init__(self, kind: type[T], columns: Sequence[Any], made_of: Mapping[str, Sequence[str]]) -> None:
-        """`columns` are those of the fields, in their order; `made_of` says of each property by which
-        fields it is made."""
+    def __init__(
+        self, kind: type[T], columns: Mapping[str, Any], made_of: Mapping[str, Sequence[str]]
+    ) -> None:
+        """`columns` are those of the fields by their names; `made_of` says of each property by which fields
+        it is made."""
         self.kind = kind
-        self.columns = dict(zip([field.name for field in fields(kind)], columns, strict=True))  # type: ignore[arg-type]
+        self.columns = columns
         self._made_of = made_of
         self._chosen: dict[frozenset[str] | None, tuple[str, ...]] = {None: tuple(self.columns)}
 

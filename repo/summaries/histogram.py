@@ -6,7 +6,8 @@ from typing import Any
 
 from sqlalchemy import Select, bindparam, func, select
 
-from repo.actions.lists import RunFilter, matching_runs, within
+from repo.actions.filters import RunFilter, run_conditions
+from repo.actions.lists import in_scopes
 from repo.domain.authorization import Scopes
 from repo.domain.errors import InvalidArgument
 from repo.domain.models import PhaseCount
@@ -55,7 +56,7 @@ async def count_runs(
         part = start_of_part(run_time, start, bindparam("length", type_=Elapsed))
         then = (run_time >= start, run_time < end)
         began = select(part.label("part"), actions.c.phase)
-        began_in = began.where(*within(scopes), *matching_runs(wanted, database), *then).subquery()
+        began_in = began.where(*in_scopes(scopes), *run_conditions(wanted), *then).subquery()
         # In no order: many rows are counted as they come, and none is sorted.
         return select(began_in.c.part, began_in.c.phase, func.count()).group_by(*began_in.c)
 

@@ -23,13 +23,9 @@ from sqlalchemy import (
     values,
 )
 
-from repo.actions.lists import (
-    RUNS,
-    Attributes,
-    RunFilter,
-    matching_runs,
-    within,
-)
+from repo.actions.filters import RunFilter, run_conditions
+from repo.actions.lists import in_scopes
+from repo.actions.rows import RUNS, Attributes
 from repo.domain.authorization import OnBehalf
 from repo.domain.errors import InvalidArgument
 from repo.domain.models import PhaseCount, Run
@@ -254,7 +250,7 @@ class Summing(OnBehalf):
 
     def _matching(self, wanted: RunFilter | None) -> list[ColumnElement[bool]]:
         """The conditions of a filter of runs, of those that may be seen."""
-        return [*within(self._seen), *matching_runs(wanted, self._database)]
+        return [*in_scopes(self._seen), *run_conditions(wanted)]
 
 
 def _tasks(matching: Sequence[ColumnElement[bool]]) -> CTE:

@@ -1,30 +1,23 @@
 """Owns the change feed: what was written since a position, each row read once however many watch it."""
 
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Select, case, false, select, true
+from sqlalchemy import Select, select, true
 from sqlalchemy.sql.elements import NamedColumn
 
 from repo.actions.events import EVENT_COLUMNS, event_of
-from repo.actions.lists import ACTION_COLUMNS, RUN_COLUMNS
+from repo.actions.rows import ROW_COLUMNS, ActionRow, action_row
 from repo.domain.identifiers import ActionIdentifier
-from repo.domain.models import (
-    Action,
-    ActionEvent,
-    RemovedRun,
-    Run,
-)
-from repo.domain.phases import ActionPhase
+from repo.domain.models import ActionEvent, RemovedRun
 from repo.domain.positions import Incarnation, Position
 from repo.sql.database import (
     Database,
     Given,
     Moment,
-    constant,
 )
 from repo.tables import action_events, actions, is_root, removal_horizon, removed_runs
 
@@ -37,32 +30,6 @@ MAX_KEYS = 5_000
 
 MOST_CHANGES = 50_000
 """More rows than this are not read in one look: whoever watches rows begins anew instead."""
-
-_member = actions.alias("member")
-_is_paused_member = constant(_member.c.phase, ActionPhase.PAUSED)
-_paused = select(_member.c.key).where(_member.c.run_key == c.run_key, _is_paused_member).exists()
-_RUN_ONLY = tuple(column for column in RUN_COLUMNS if column not in set(ACTION_COLUMNS))
-_SHARED = len(RUN_COLUMNS) - len(_RUN_ONLY) - 2
-_COLUMNS = (
-    *ACTION_COLUMNS,
-    *_RUN_ONLY,
-    c.parent_key,
-    c.state_transaction_id,
-    case((is_root, _paused), else_=false()).label("has_paused_actions"),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """An action as it is now, and the run that it is, if it is a root."""
-
-    action: Action
-    run: Run | None
-    parent_key: bytes | None
-    state_transaction_id: int | None
-    has_paused_actions: bool
-    size: int
-    """Characters of its long text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +47,6 @@ class EventRow:
         return self.action_key[:16]
 
 
-def _row(values: Sequence[Any], size: int) -> Row:
-    action = Action(*values[: len(ACTION_COLUMNS)])
-    *run_only, parent_key, state_transaction_id, has_paused = values[len(ACTION_COLUMNS) :]
-    run = None
-    if parent_key is None:
-        of_the_run = (*values[:_SHARED], action.run_name, action.name, *run_only)
-        run = Run(*of_the_run)
-    return Row(action, run, parent_key, state_transaction_id, bool(has_paused), size)
-
-
 class Look:
     """The database at one moment."""
 
@@ -103,35 +60,37 @@ class Look:
         """Those of the database that are known, the first one first."""
         return await self._moment.incarnations()
 
-    async def changed_rows(self, since: Position) -> list[Row] | None:
+    async def changed_rows(self, since: Position) -> list[ActionRow] | None:
         """The actions written since; None where they are more than MOST_CHANGES."""
         given = self._database.since(c.transaction_id, since)
 
         def statement() -> Select[Any]:
-            ordered = given.narrow(select(*_COLUMNS)).order_by(c.transaction_id, c.created_at)
+            ordered = given.narrow(select(*ROW_COLUMNS)).order_by(c.transaction_id, c.created_at)
             return ordered.limit(MOST_CHANGES + 1)
 
         found = await self._moment.fetch(("changed rows", given.key), statement, given.values)
-        return None if len(found.raw) > MOST_CHANGES else list(map(_row, found.decoded(), found.sizes()))
+        return (
+            None if len(found.raw) > MOST_CHANGES else list(map(action_row, found.decoded(), found.sizes()))
+        )
 
-    async def rows(self, keys: Collection[bytes]) -> list[Row]:
+    async def rows(self, keys: Collection[bytes]) -> list[ActionRow]:
         """The actions with these keys."""
-        return await self._rows("rows", select(*_COLUMNS), c.key, keys)
+        return await self._rows("rows", select(*ROW_COLUMNS), c.key, keys)
 
-    async def roots(self, run_keys: Collection[bytes]) -> list[Row]:
+    async def roots(self, run_keys: Collection[bytes]) -> list[ActionRow]:
         """The roots of these runs."""
-        return await self._rows("roots", select(*_COLUMNS).where(is_root), c.run_key, run_keys)
+        return await self._rows("roots", select(*ROW_COLUMNS).where(is_root), c.run_key, run_keys)
 
     async def _rows(
         self, name: str, statement: Select[Any], column: NamedColumn[Any], keys: Collection[bytes]
-    ) -> list[Row]:
-        rows: list[Row] = []
+    ) -> list[ActionRow]:
+        rows: list[ActionRow] = []
         for part in _parts(keys):
             given = self._database.given(column, part)
             found = await self._moment.fetch(
                 (name, given.key), partial(given.narrow, statement), given.values
             )
-            rows += map(_row, found.decoded(), found.sizes())
+            rows += map(action_row, found.decoded(), found.sizes())
         return rows
 
     async def ancestors(self, keys: Collection[bytes]) -> set[bytes]:

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 import structlog
 
+from repo.actions.rows import ActionRow
 from repo.domain.authorization import Scope, Scopes, includes
 from repo.domain.errors import DatabaseUnavailable
 from repo.domain.identifiers import ActionIdentifier
@@ -29,14 +30,9 @@ from repo.domain.positions import Incarnation, Position, is_valid
 from repo.sql.database import Database
 from repo.sql.rows import Rows
 from repo.supervision import Supervisor
-from repo.watch.feed import (
-    EventRow,
-    Feed,
-    Look,
-    Row,
-)
+from repo.watch.feed import EventRow, Feed, Look
 from repo.watch.frames import MOST_PENDING_BYTES
-from repo.watch.matching import Verdict
+from repo.watch.matching import Match, Matcher
 
 T = TypeVar("T")
 
@@ -56,7 +52,7 @@ _LOOK_WITHIN = 10.0
 class RowWatch:
     """A watch of runs or of actions, and its mailbox."""
 
-    judge: Callable[[Row], Verdict]
+    match: Matcher
     """What a row is to the filter."""
     of_runs: bool
     run_key: bytes | None = None
@@ -88,7 +84,7 @@ class RowWatch:
     """The last look that may have begun before the snapshot was complete."""
     woken: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def offer(self, row: Row, look: int) -> None:
+    def offer(self, row: ActionRow, look: int) -> None:
         """Put the row into the mailbox if this watch wants it."""
         entity = row.run if self.of_runs else row.action
         subject = row.action if row.action.key == self.action_key else row.run
@@ -102,16 +98,16 @@ class RowWatch:
             return
         if self._is_older(key, entity.revision, look):
             return
-        match self.judge(row):
-            case Verdict.IN:
+        match self.match(row):
+            case Match.NOW:
                 self.removed.pop(key, None)
                 self.pending[key] = entity
                 self._note_size(key, row.size)
-            case Verdict.OUT:
+            case Match.NOT_NOW:
                 self.pending.pop(key, None)
                 self.removed[key] = entity
                 self._note_size(key, 0)
-            case Verdict.NEVER:
+            case Match.NEVER:
                 return
         if len(self.pending) + len(self.removed) > MOST_PENDING or self.size > MOST_PENDING_BYTES:
             self.overflow()
@@ -263,7 +259,7 @@ class StateWatch:
         """Whether nothing waits in the mailbox."""
         return not (self.pending or self.overflowed)
 
-    def offer(self, row: Row, since: Position) -> None:
+    def offer(self, row: ActionRow, since: Position) -> None:
         """Put the action into the mailbox if its state was set or notified since."""
         written = row.state_transaction_id
         if written is None or since.includes(written) or self.overflowed:
@@ -510,8 +506,8 @@ class Hub:
                     watch.offer_removed(run, look)
 
     async def _touched(
-        self, look: Look, changed: list[Row], happened: list[EventRow], watches: set[RowWatch]
-    ) -> list[tuple[Row, Callable[[RowWatch], bool]]]:
+        self, look: Look, changed: list[ActionRow], happened: list[EventRow], watches: set[RowWatch]
+    ) -> list[tuple[ActionRow, Callable[[RowWatch], bool]]]:
         """Rows that did not change themselves, but something that a watch shows with them; each with the
         question whether a watch does."""
         below = {w for w in watches if w.descendants}
@@ -524,7 +520,7 @@ class Hub:
         actors = {item.action_key for item in happened if item.run_key in told_runs}
         roots = await look.roots(runs_below | runs_told)
         rows = await look.rows(ancestors | actors)
-        found: list[tuple[Row, Callable[[RowWatch], bool]]] = []
+        found: list[tuple[ActionRow, Callable[[RowWatch], bool]]] = []
         for row in roots:
             key = row.action.run_key
             found.append((row, _reason(True, key in runs_below, key in runs_told)))

@@ -16,20 +16,9 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import ColumnElement, Select, bindparam, select
 
 from repo.actions.events import EVENT_COLUMNS, event_of
-from repo.actions.lists import (
-    ACTION_COLUMNS,
-    ACTIONS,
-    RUN_COLUMNS,
-    RUNS,
-    ActionFilter,
-    Attributes,
-    RunFilter,
-    matching_actions,
-    matching_runs,
-    order_of_runs,
-    tree_order,
-    within,
-)
+from repo.actions.filters import ActionFilter, RunFilter, action_conditions, run_conditions
+from repo.actions.lists import in_scopes, order_of_runs, tree_order
+from repo.actions.rows import ACTION_COLUMNS, ACTIONS, RUN_COLUMNS, RUNS, Attributes
 from repo.domain.authorization import OnBehalf, narrowed
 from repo.domain.errors import (
     ActionNotFound,
@@ -71,7 +60,7 @@ from repo.watch.hub import (
     StateWatch,
     Watch,
 )
-from repo.watch.matching import Verdict, judge_action, judge_run
+from repo.watch.matching import action_matcher, match_all, run_matcher
 
 T = TypeVar("T")
 
@@ -236,7 +225,7 @@ class Watching(OnBehalf):
     ) -> AsyncGenerator[Run, None]:
         """The run now, then each newer version of it; with `until_terminal`, until it has ended.
         Raises RunNotFound."""
-        watch = RowWatch(lambda row: Verdict.IN, True, run_id.key, None, shown.descendants, shown.events)
+        watch = RowWatch(match_all, True, run_id.key, None, shown.descendants, shown.events)
         start = Start(
             "watched run",
             lambda: select(*RUN_COLUMNS).where(c.run_key == _run_key, is_root),
@@ -270,7 +259,7 @@ class Watching(OnBehalf):
         if wanted is not None:
             scopes = narrowed(scopes, wanted.project, wanted.domain)
         watch = RowWatch(
-            lambda row: judge_run(row.run, wanted, row.has_paused_actions) if row.run else Verdict.NEVER,
+            run_matcher(wanted),
             True,
             None,
             None,
@@ -278,10 +267,10 @@ class Watching(OnBehalf):
             shown.events,
             scopes,
         )
-        database, names = self._database, RUNS.names(with_revision(attributes))
+        names = RUNS.names(with_revision(attributes))
         start = Start(
             ("watched runs", names, wanted, self._seen),
-            lambda: select(*RUNS.select(names)).where(*within(self._seen), *matching_runs(wanted, database)),
+            lambda: select(*RUNS.select(names)).where(*in_scopes(self._seen), *run_conditions(wanted)),
             order_of_runs(Order()),
             lambda found: found.rows(Run, names),
             names=names,
@@ -306,7 +295,7 @@ class Watching(OnBehalf):
         cursor of a frame. Of what is there at first only these attributes are read, or all. Raises
         RunNotFound."""
         watch = RowWatch(
-            lambda row: judge_action(row.action, wanted),
+            action_matcher(wanted),
             False,
             run_id.key,
             None,
@@ -316,7 +305,7 @@ class Watching(OnBehalf):
         names = ACTIONS.names(with_revision(attributes))
         start = Start(
             ("watched actions", names, wanted),
-            lambda: select(*ACTIONS.select(names)).where(c.run_key == _run_key, *matching_actions(wanted)),
+            lambda: select(*ACTIONS.select(names)).where(c.run_key == _run_key, *action_conditions(wanted)),
             tree_order,
             lambda found: found.rows(Action, names),
             {"run_key": run_id.key},
@@ -338,9 +327,7 @@ class Watching(OnBehalf):
         """The action now, then each newer version of it, new events counting as a change; with
         `until_terminal`, until it has ended. Raises ActionNotFound."""
         key = action_id.key
-        watch = RowWatch(
-            lambda row: Verdict.IN, False, action_id.run.key, key, shown.descendants, events=True
-        )
+        watch = RowWatch(match_all, False, action_id.run.key, key, shown.descendants, events=True)
         start = Start(
             "watched action",
             lambda: select(*ACTION_COLUMNS).where(c.key == _key),
@@ -449,12 +436,12 @@ class Watching(OnBehalf):
 
     async def _check_run(self, run_id: RunIdentifier) -> None:
         async with self._database.read() as connection:
-            statement = select(c.name).where(c.run_key == run_id.key, is_root, *within(self._seen))
+            statement = select(c.name).where(c.run_key == run_id.key, is_root, *in_scopes(self._seen))
             if await connection.scalar(statement) is None:
                 raise RunNotFound(f"there is no run {run_id}")
 
     async def _check_action(self, action_id: ActionIdentifier) -> None:
-        exists = select(c.name).where(c.key == action_id.key, *within(self._seen))
+        exists = select(c.name).where(c.key == action_id.key, *in_scopes(self._seen))
         async with self._database.read() as connection:
             if await connection.scalar(exists) is None:
                 raise ActionNotFound(f"there is no action {action_id}")

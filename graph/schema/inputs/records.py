@@ -7,8 +7,9 @@ import strawberry
 
 import repo
 from graph.auth.caller import Caller
+from graph.schema.inputs.filters import RunFilter
 from graph.schema.inputs.lengths import message, optional_short, short
-from graph.schema.inputs.times import moment, optional_moment, optional_time
+from graph.schema.inputs.times import moment, optional_moment
 from graph.schema.types.enums import (
     ActionPhase,
     ActionType,
@@ -45,162 +46,13 @@ class ActionIdentifierInput:
         return repo.ActionIdentifier(self.project, self.domain, self.run_name, self.name)
 
 
-@strawberry.input(description="Matches runs with this label.")
-class LabelFilter:
-    key: str = strawberry.field(description="The key of the label.")
-    value: str | None = strawberry.field(default=None, description="The value; any value if omitted.")
-
-
-@strawberry.input(description="Every field that is set must match; a list matches any of its members.")
-class RunFilter:
-    project: str | None = strawberry.field(default=None, description="Runs of this project.")
-    domain: str | None = strawberry.field(default=None, description="Runs of this domain.")
-    phases: list[ActionPhase] | None = strawberry.field(
-        default=None, description="Runs in one of these phases."
-    )
-    exclude_phases: list[ActionPhase] | None = strawberry.field(
-        default=None, description="Runs in none of these phases."
-    )
-    search: str | None = strawberry.field(
-        default=None,
-        description="Case-insensitive substring of the run's name, task name or function name. Also "
-        "matches a substring of an error code, as written or in upper or lower case, and "
-        "`project/domain/name` as written.",
-    )
-    task_name: str | None = strawberry.field(default=None, description="Runs of this task.")
-    task_version: str | None = strawberry.field(default=None, description="Runs of this task version.")
-    function_name: str | None = strawberry.field(default=None, description="Runs of this function.")
-    trigger_task_name: str | None = strawberry.field(
-        default=None, description="Runs started by a trigger of this task."
-    )
-    trigger_name: str | None = strawberry.field(
-        default=None, description="Runs started by the trigger of this name."
-    )
-    sources: list[RunSource] | None = strawberry.field(
-        default=None, description="Runs started by one of these sources."
-    )
-    created_by_subject: str | None = strawberry.field(
-        default=None, description="Runs created by the identity with this subject."
-    )
-    created_by: str | None = strawberry.field(
-        default=None, description="Runs created by the identity with this subject, or with this name."
-    )
-    has_task: bool | None = strawberry.field(
-        default=None, description="True: only runs that name a task. False: only runs that do not."
-    )
-    has_function: bool | None = strawberry.field(
-        default=None, description="True: only runs that name a function. False: only runs that do not."
-    )
-    labels: list[LabelFilter] | None = strawberry.field(
-        default=None, description="Runs that have one of these labels, 100 at most."
-    )
-    all_labels: list[LabelFilter] | None = strawberry.field(
-        default=None,
-        description="Runs that have every one of these labels, 100 at most, together with `labels`.",
-    )
-    start_date: datetime | None = strawberry.field(
-        default=None,
-        description="Inclusive. Compared with triggeredAt, or with createdAt if the run was never triggered.",
-    )
-    end_date: datetime | None = strawberry.field(
-        default=None,
-        description="Inclusive. Compared with triggeredAt, or with createdAt if the run was never triggered.",
-    )
-    min_duration_ms: BigInt | None = strawberry.field(
-        default=None,
-        description="Ended runs whose durationMs, from creation to end, is at least this many milliseconds.",
-    )
-    min_duration_as_of: datetime | None = strawberry.field(
-        default=None,
-        description="With minDurationMs: also matches unfinished runs that were created at least that many "
-        "milliseconds before this time, usually now.",
-    )
-    max_duration_ms: BigInt | None = strawberry.field(
-        default=None,
-        description="Ended runs whose durationMs, from creation to end, is at most this many milliseconds.",
-    )
-    has_paused_actions: bool | None = strawberry.field(
-        default=None,
-        description="True: only runs with at least one PAUSED action. False: only runs without.",
-    )
-    abort_pending: bool | None = strawberry.field(
-        default=None,
-        description="True: only runs with an abort that is neither CONFIRMED nor FAILED. False: only runs "
-        "without.",
-    )
-
-    def to_repo(self) -> repo.RunFilter:
-        """The same filter for the repository."""
-        labels, every = self.labels, self.all_labels
-        return repo.RunFilter(
-            project=self.project,
-            domain=self.domain,
-            phases=None if self.phases is None else tuple(self.phases),
-            exclude_phases=None if self.exclude_phases is None else tuple(self.exclude_phases),
-            search=self.search,
-            task_name=self.task_name,
-            task_version=self.task_version,
-            function_name=self.function_name,
-            trigger_task_name=self.trigger_task_name,
-            trigger_name=self.trigger_name,
-            sources=None if self.sources is None else tuple(self.sources),
-            created_by_subject=self.created_by_subject,
-            created_by=self.created_by,
-            has_task=self.has_task,
-            has_function=self.has_function,
-            labels=None if labels is None else tuple(repo.LabelFilter(x.key, x.value) for x in labels),
-            all_labels=None if every is None else tuple(repo.LabelFilter(x.key, x.value) for x in every),
-            start_date=optional_time(self.start_date),
-            end_date=optional_time(self.end_date),
-            min_duration_ms=self.min_duration_ms,
-            min_duration_as_of=self.min_duration_as_of,
-            max_duration_ms=self.max_duration_ms,
-            has_paused_actions=self.has_paused_actions,
-            abort_pending=self.abort_pending,
-        )
-
-
-@strawberry.input(description="Every field that is set must match; a list matches any of its members.")
-class ActionFilter:
-    phases: list[ActionPhase] | None = strawberry.field(
-        default=None, description="Actions in one of these phases."
-    )
-    exclude_phases: list[ActionPhase] | None = strawberry.field(
-        default=None, description="Actions in none of these phases."
-    )
-    search: str | None = strawberry.field(
-        default=None,
-        description="Case-insensitive substring of the action's name, task name or function name.",
-    )
-    types: list[ActionType] | None = strawberry.field(
-        default=None, description="Actions of one of these types."
-    )
-    group: str | None = strawberry.field(default=None, description="Actions of this group.")
-    parent_name: str | None = strawberry.field(default=None, description="Children of this action.")
-
-
 @strawberry.input(description="A sort order. Rows with equal values have a fixed order.")
 class ActionOrder:
     field: OrderField = strawberry.field(description="The field to sort by.")
     direction: SortDirection = strawberry.field(default=SortDirection.DESC, description="The sort direction.")
 
 
-Filter = Annotated[ActionFilter | None, strawberry.argument(description="Only actions that match.")]
 OrderBy = Annotated[ActionOrder | None, strawberry.argument(description="The sort order.")]
-
-
-def filter_of_actions(given: ActionFilter | None) -> repo.ActionFilter | None:
-    """The same filter for the repository."""
-    if given is None:
-        return None
-    return repo.ActionFilter(
-        phases=None if given.phases is None else tuple(given.phases),
-        exclude_phases=None if given.exclude_phases is None else tuple(given.exclude_phases),
-        search=given.search,
-        types=None if given.types is None else tuple(given.types),
-        group=given.group,
-        parent_name=given.parent_name,
-    )
 
 
 def order_of(given: ActionOrder | None) -> repo.Order | None:

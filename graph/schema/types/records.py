@@ -13,12 +13,8 @@ import strawberry
 import repo
 from graph.context import Call
 from graph.execution import PURE, by_fields, reads, selected
-from graph.schema.inputs.records import (
-    Filter,
-    OrderBy,
-    filter_of_actions,
-    order_of,
-)
+from graph.schema.inputs.filters import Filter, filter_of_actions
+from graph.schema.inputs.records import OrderBy, order_of
 from graph.schema.inputs.times import optional_time
 from graph.schema.types import values
 from graph.schema.types.connections import (

@@ -21,7 +21,7 @@ from repo import (
 )
 from repo.aborts import leases as leases_module
 from repo.domain.authorization import includes
-from repo.watch.matching import Verdict, judge_abort
+from repo.watch.matching import Match, match_pending_abort
 from tests.support.making import (
     ADA,
     RUN,
@@ -157,18 +157,20 @@ async def test_the_filter_of_a_change_lets_in_what_the_statement_selects(
     assert {row.abort_state for row in rows} == {None, *AbortState}
     for project, domain in itertools.product([None, "a", "A", "b"], [None, "x", "y"]):
         scopes = frozenset({(project, domain)})
-        verdicts = {row.key: judge_abort(row) for row in rows if includes(scopes, row.project, row.domain)}
-        let_in = {key for key, verdict in verdicts.items() if verdict is Verdict.IN}
+        matches = {
+            row.key: match_pending_abort(row) for row in rows if includes(scopes, row.project, row.domain)
+        }
+        matched = {key for key, match in matches.items() if match is Match.NOW}
         selected: set[bytes] = set()
         async with aclosing(repository.watch_abort_requests(project, domain)) as stream:
             while (part := await frame(stream)).kind is not SYNCED:
                 selected |= {one.key for one in part.items}
-        assert selected == let_in
-        assert len(let_in) == (
+        assert selected == matched
+        assert len(matched) == (
             0 if project == "b" else 2 * (2 if project is None else 1) * (2 - bool(domain))
         )
-        never = {key for key, verdict in verdicts.items() if verdict is Verdict.NEVER}
-        assert never == {row.key for row in rows if row.key in verdicts and row.abort_state is None}
+        never = {key for key, match in matches.items() if match is Match.NEVER}
+        assert never == {row.key for row in rows if row.key in matches and row.abort_state is None}
 
 
 async def test_it_is_known_who_listens_to_what(repository: ActionRepo) -> None:

@@ -24,7 +24,7 @@ from repo import (
     TriggerIdentifier,
 )
 from repo.watch.feed import Feed
-from repo.watch.matching import Verdict, judge_action, judge_run
+from repo.watch.matching import Match, action_matcher, run_matcher
 from tests.support.making import (
     RUN,
     at,
@@ -161,12 +161,9 @@ async def test_each_field_of_a_filter_of_runs(
     async with Feed(repository._database).look() as look:
         rows = await look.roots([run.key for run in (A, B, C)])
     assert len(rows) == 3
-    judged = {
-        row.run.identifier
-        for row in rows
-        if row.run and judge_run(row.run, RunFilter(**wanted), row.has_paused_actions) is Verdict.IN
-    }
-    assert judged == expected, "as a watch sees it"
+    match = run_matcher(RunFilter(**wanted))
+    matched = {row.run.identifier for row in rows if row.run and match(row) is Match.NOW}
+    assert matched == expected, "as a watch sees it"
 
 
 @pytest.mark.parametrize(
@@ -202,8 +199,11 @@ async def test_each_field_of_a_filter_of_actions(
     assert await repository.count_actions(RUN, ActionFilter(**wanted)) == len(expected)
     assert await repository.count_actions(wanted=ActionFilter(**wanted)) == len(expected)
     everything = (await repository.list_actions(RUN)).items
-    judged = {found.name for found in everything if judge_action(found, ActionFilter(**wanted)) is Verdict.IN}
-    assert judged == expected, "as a watch sees it"
+    async with Feed(repository._database).look() as look:
+        rows = await look.rows([action.key for action in everything])
+    match = action_matcher(ActionFilter(**wanted))
+    matched = {row.action.name for row in rows if match(row) is Match.NOW}
+    assert matched == expected, "as a watch sees it"
 
 
 async def test_a_triggered_run_is_filtered_by_when_it_was_triggered(repository: ActionRepo) -> None:

@@ -4,7 +4,9 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import fields, replace
 from datetime import timedelta
+from enum import IntEnum
 from typing import Any, TypeVar
 
 import pytest
@@ -24,6 +26,7 @@ from repo import (
     Label,
     LabelFilter,
     NewAction,
+    Page,
     PageRequest,
     PhaseUpdate,
     Run,
@@ -33,8 +36,10 @@ from repo import (
     TaskIdentifier,
     TriggerIdentifier,
 )
+from repo.actions.criteria import criteria
+from repo.actions.rows import ActionRow
 from repo.watch.feed import Feed
-from repo.watch.matching import Verdict, judge_action, judge_run
+from repo.watch.matching import Match, action_matcher, run_matcher
 from tests.support.making import (
     RUN,
     at,
@@ -93,75 +98,87 @@ def random_child(chance: random.Random, name: str, run: RunIdentifier, parent: s
     )
 
 
-def random_phases(chance: random.Random) -> tuple[ActionPhase, ...] | None:
-    """A few phases, which may be none at all; or no condition."""
-    return some(chance, lambda: tuple(chance.sample(PHASES, chance.randrange(4))))
+def random_phases(chance: random.Random) -> tuple[ActionPhase, ...]:
+    """A few phases, or none."""
+    return tuple(chance.sample(PHASES, chance.randrange(4)))
 
 
-def random_search(chance: random.Random) -> str | None:
+def random_search(chance: random.Random) -> str:
     """A piece of a name, in either case."""
+    name = chance.choice(
+        [*NAMES, *filter(None, CODES), "etl/dev/", "l/prod/straße-", "%", "_", "nowhere", ""]
+    )
+    start = chance.randrange(len(name) + 1)
+    return chance.choice([name[start:], name.upper(), name.lower()])
 
-    def make() -> str:
-        name = chance.choice(
-            [*NAMES, *filter(None, CODES), "etl/dev/", "l/prod/straße-", "%", "_", "nowhere", ""]
-        )
-        start = chance.randrange(len(name) + 1)
-        return chance.choice([name[start:], name.upper(), name.lower()])
 
-    return some(chance, make)
+def random_labels(chance: random.Random) -> tuple[LabelFilter, ...]:
+    """Up to two labels, with values or without."""
+    count = chance.randrange(3)
+    return tuple(LabelFilter(chance.choice("abc"), chance.choice([None, "1", "2"])) for _ in range(count))
+
+
+def one_of(*values: Any) -> Callable[[random.Random], Any]:
+    return lambda chance: chance.choice(values)
+
+
+def two_of(members: type[IntEnum]) -> Callable[[random.Random], Any]:
+    return lambda chance: tuple(chance.sample(list(members), 2))
+
+
+VALUES: dict[type[Any], dict[str, Callable[[random.Random], Any]]] = {
+    RunFilter: {
+        "project": one_of("etl", "ml", "Etl"),
+        "domain": one_of("dev", "prod"),
+        "phases": random_phases,
+        "exclude_phases": random_phases,
+        "search": random_search,
+        "task_name": one_of("t.A", "T.a"),
+        "task_version": one_of("v1", "v3"),
+        "function_name": one_of(*NAMES),
+        "trigger_task_name": one_of("t.A", "T.a"),
+        "trigger_name": one_of(*NAMES),
+        "sources": two_of(RunSource),
+        "created_by_subject": one_of("one", "two"),
+        "created_by": one_of("one", "two", "É"),
+        "has_task": one_of(True, False),
+        "has_function": one_of(True, False),
+        "labels": random_labels,
+        "all_labels": random_labels,
+        "start_date": one_of(*TIMES),
+        "end_date": one_of(*TIMES),
+        "min_duration_ms": one_of(*DURATIONS),
+        "max_duration_ms": one_of(*DURATIONS),
+        "has_paused_actions": one_of(True, False),
+        "abort_pending": one_of(True, False),
+    },
+    ActionFilter: {
+        "phases": random_phases,
+        "exclude_phases": random_phases,
+        "search": random_search,
+        "types": two_of(ActionType),
+        "group": one_of("g", "G", "h"),
+        "parent_name": one_of("a0", "c0", "nobody"),
+    },
+}
+"""For each field of the filters, what draws its values. Add a field here when you declare it."""
 
 
 def random_run_filter(chance: random.Random) -> RunFilter:
     """Any of the conditions, few of them at a time."""
-    rarely = 0.12
-    return RunFilter(
-        project=some(chance, lambda: chance.choice(["etl", "ml", "Etl"]), rarely),
-        domain=some(chance, lambda: chance.choice(["dev", "prod"]), rarely),
-        phases=random_phases(chance),
-        exclude_phases=random_phases(chance),
-        search=random_search(chance),
-        task_name=some(chance, lambda: chance.choice(["t.A", "T.a"]), rarely),
-        task_version=some(chance, lambda: "v1", rarely),
-        function_name=some(chance, lambda: chance.choice(NAMES), rarely),
-        trigger_task_name=some(chance, lambda: "t.A", rarely),
-        trigger_name=some(chance, lambda: chance.choice(NAMES), rarely),
-        sources=some(chance, lambda: tuple(chance.sample(list(RunSource), 2)), rarely),
-        created_by_subject=some(chance, lambda: "one", rarely),
-        created_by=some(chance, lambda: chance.choice(["one", "two", "É"]), rarely),
-        has_task=some(chance, lambda: chance.random() < 0.5, rarely),
-        has_function=some(chance, lambda: chance.random() < 0.5, rarely),
-        all_labels=some(
-            chance,
-            lambda: tuple(LabelFilter(chance.choice("ab"), chance.choice([None, "1"])) for _ in range(2)),
-            rarely,
-        ),
-        labels=some(
-            chance,
-            lambda: (LabelFilter("a", chance.choice([None, "1"])), LabelFilter("b", "2"))[
-                : chance.randrange(3)
-            ],
-            rarely,
-        ),
-        start_date=some(chance, lambda: chance.choice(TIMES), rarely),
-        end_date=some(chance, lambda: chance.choice(TIMES), rarely),
-        min_duration_ms=some(chance, lambda: chance.choice(DURATIONS), rarely),
-        min_duration_as_of=some(chance, lambda: chance.choice(TIMES)),
-        max_duration_ms=some(chance, lambda: chance.choice(DURATIONS), rarely),
-        has_paused_actions=some(chance, lambda: chance.random() < 0.5, rarely),
-        abort_pending=some(chance, lambda: chance.random() < 0.5, rarely),
-    )
+    often = {"phases": 0.3, "exclude_phases": 0.3, "search": 0.3}
+    values = {
+        name: draw(chance)
+        for name, draw in VALUES[RunFilter].items()
+        if chance.random() < often.get(name, 0.12)
+    }
+    return RunFilter(**values, min_duration_as_of=some(chance, lambda: chance.choice(TIMES)))
 
 
 def random_action_filter(chance: random.Random) -> ActionFilter:
     """Any of the conditions."""
-    return ActionFilter(
-        phases=random_phases(chance),
-        exclude_phases=random_phases(chance),
-        search=random_search(chance),
-        types=some(chance, lambda: tuple(chance.sample(list(ActionType), 2))),
-        group=some(chance, lambda: chance.choice(["g", "G", "h"])),
-        parent_name=some(chance, lambda: chance.choice(["a0", "c0", "nobody"])),
-    )
+    draws = VALUES[ActionFilter].items()
+    return ActionFilter(**{name: draw(chance) for name, draw in draws if chance.random() < 0.3})
 
 
 async def change_something(repository: ActionRepo, chance: random.Random, of: NewAction) -> None:
@@ -190,28 +207,88 @@ async def fill(repository: ActionRepo, chance: random.Random, runs: int) -> list
     return made
 
 
-@pytest.mark.parametrize("seed", range(3))
-async def test_a_filter_selects_the_rows_that_a_watch_lets_in(repository: ActionRepo, seed: int) -> None:
-    chance = random.Random(seed)
-    made = await fill(repository, chance, 40)
+class Stored:
+    """What lists and watches find of the same rows."""
+
+    def __init__(self, repository: ActionRepo, rows: Sequence[ActionRow]) -> None:
+        self._repository = repository
+        self.rows = rows
+
+    async def matching(self, wanted: RunFilter | ActionFilter) -> set[bytes]:
+        """The keys of the rows that match, to a list and to a watch alike."""
+        page = PageRequest(first=1000)
+        listed: Page[Run] | Page[Action]
+        if isinstance(wanted, RunFilter):
+            listed, match = await self._repository.list_runs(wanted, page=page), run_matcher(wanted)
+        else:
+            listed = await self._repository.list_actions(None, wanted, page=page)
+            match = action_matcher(wanted)
+        watched = {row.action.key for row in self.rows if match(row) is Match.NOW}
+        keys = {item.key for item in listed.items}
+        assert keys == watched, wanted
+        return keys
+
+
+async def store(repository: ActionRepo, chance: random.Random, runs: int = 40) -> Stored:
+    """Random runs, as lists and watches read them."""
+    made = await fill(repository, chance, runs)
     async with Feed(repository._database).look() as look:
-        rows = await look.rows([each.id.key for each in made])
+        return Stored(repository, await look.rows([each.id.key for each in made]))
+
+
+@pytest.mark.parametrize("kind", [RunFilter, ActionFilter])
+async def test_each_declared_field_alone_means_the_same_to_a_list_and_to_a_watch(
+    repository: ActionRepo, kind: type[Any]
+) -> None:
+    missing = criteria(kind).keys() - VALUES[kind].keys()
+    assert not missing, f"add to VALUES in this file what draws values for {', '.join(sorted(missing))}"
+    assert {each.name for each in fields(kind)} - criteria(kind).keys() <= {"min_duration_as_of"}, (
+        "a field without a criterion restricts nothing: declare it with one of repo.actions.criteria"
+    )
+    chance = random.Random(7)
+    stored = await store(repository, chance)
+    all_rows = await stored.matching(kind())
+    for name, draw in VALUES[kind].items():
+        sizes = {len(await stored.matching(kind(**{name: draw(chance)}))) for _ in range(12)}
+        assert sizes - {0, len(all_rows)}, (
+            f"no value of {name} matches some rows and not others: make such rows"
+        )
+
+
+@pytest.mark.parametrize("kind", [RunFilter, ActionFilter])
+async def test_what_a_row_never_matched_cannot_be_changed_by_any_write(
+    repository: ActionRepo, kind: type[Any]
+) -> None:
+    chance = random.Random(11)
+    made = await fill(repository, chance, 15)
+    filters = [kind(**{name: draw(chance)}) for name, draw in VALUES[kind].items() for _ in range(3)]
+    matchers = [run_matcher(each) if kind is RunFilter else action_matcher(each) for each in filters]
+    never: set[tuple[int, bytes]] = set()
+    for _ in range(6):
+        async with Feed(repository._database).look() as look:
+            rows = await look.rows([each.id.key for each in made])
+        for number, match in enumerate(matchers):
+            for row in rows:
+                result = match(row)
+                assert result is Match.NEVER or (number, row.action.key) not in never, filters[number]
+                if result is Match.NEVER:
+                    never.add((number, row.action.key))
+        for each in chance.sample(made, len(made) // 2):
+            await change_something(repository, chance, each)
+        await repository.create_actions(
+            [replace(each, created_at=at(-chance.random())) for each in made[::4]]
+        )
+    assert never
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_a_filter_means_the_same_to_a_list_and_to_a_watch(repository: ActionRepo, seed: int) -> None:
+    chance = random.Random(seed)
+    stored = await store(repository, chance)
     matched = 0
     for _ in range(100):
-        of_runs, of_actions = random_run_filter(chance), random_action_filter(chance)
-        runs = await repository.list_runs(of_runs, page=PageRequest(first=1000))
-        let_in = {
-            row.run.key
-            for row in rows
-            if row.run and judge_run(row.run, of_runs, row.has_paused_actions) is Verdict.IN
-        }
-        assert {run.key for run in runs.items} == let_in, of_runs
-        found = await repository.list_actions(None, of_actions, page=PageRequest(first=1000))
-        let_in_actions = {
-            row.action.key for row in rows if judge_action(row.action, of_actions) is Verdict.IN
-        }
-        assert {each.key for each in found.items} == let_in_actions, of_actions
-        matched += bool(let_in) + bool(let_in_actions)
+        for wanted in (random_run_filter(chance), random_action_filter(chance)):
+            matched += bool(await stored.matching(wanted))
     assert matched > 40, "the filters match too little to say anything"
 
 

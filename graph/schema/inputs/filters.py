@@ -1,0 +1,148 @@
+"""The filters of runs and actions as GraphQL inputs: one field for each field of the repository's filters."""
+
+from dataclasses import fields
+from datetime import datetime
+from typing import Annotated, Any, TypeVar
+
+import strawberry
+
+import repo
+from graph.schema.inputs.times import optional_time
+from graph.schema.types.enums import ActionPhase, ActionType, RunSource
+from graph.schema.types.scalars import BigInt
+
+F = TypeVar("F", repo.RunFilter, repo.ActionFilter)
+
+
+@strawberry.input(description="Matches runs with this label.")
+class LabelFilter:
+    key: str = strawberry.field(description="The key of the label.")
+    value: str | None = strawberry.field(default=None, description="The value; any value if omitted.")
+
+
+@strawberry.input(description="Every field that is set must match; a list matches any of its members.")
+class RunFilter:
+    project: str | None = strawberry.field(default=None, description="Runs of this project.")
+    domain: str | None = strawberry.field(default=None, description="Runs of this domain.")
+    phases: list[ActionPhase] | None = strawberry.field(
+        default=None, description="Runs in one of these phases."
+    )
+    exclude_phases: list[ActionPhase] | None = strawberry.field(
+        default=None, description="Runs in none of these phases."
+    )
+    search: str | None = strawberry.field(
+        default=None,
+        description="Case-insensitive substring of the run's name, task name or function name. Also "
+        "matches a substring of an error code, as written or in upper or lower case, and "
+        "`project/domain/name` as written.",
+    )
+    task_name: str | None = strawberry.field(default=None, description="Runs of this task.")
+    task_version: str | None = strawberry.field(default=None, description="Runs of this task version.")
+    function_name: str | None = strawberry.field(default=None, description="Runs of this function.")
+    trigger_task_name: str | None = strawberry.field(
+        default=None, description="Runs started by a trigger of this task."
+    )
+    trigger_name: str | None = strawberry.field(
+        default=None, description="Runs started by the trigger of this name."
+    )
+    sources: list[RunSource] | None = strawberry.field(
+        default=None, description="Runs started by one of these sources."
+    )
+    created_by_subject: str | None = strawberry.field(
+        default=None, description="Runs created by the identity with this subject."
+    )
+    created_by: str | None = strawberry.field(
+        default=None, description="Runs created by the identity with this subject, or with this name."
+    )
+    has_task: bool | None = strawberry.field(
+        default=None, description="True: only runs that name a task. False: only runs that do not."
+    )
+    has_function: bool | None = strawberry.field(
+        default=None, description="True: only runs that name a function. False: only runs that do not."
+    )
+    labels: list[LabelFilter] | None = strawberry.field(
+        default=None, description="Runs that have one of these labels, 100 at most."
+    )
+    all_labels: list[LabelFilter] | None = strawberry.field(
+        default=None,
+        description="Runs that have every one of these labels, 100 at most, together with `labels`.",
+    )
+    start_date: datetime | None = strawberry.field(
+        default=None,
+        description="Inclusive. Compared with triggeredAt, or with createdAt if the run was never triggered.",
+    )
+    end_date: datetime | None = strawberry.field(
+        default=None,
+        description="Inclusive. Compared with triggeredAt, or with createdAt if the run was never triggered.",
+    )
+    min_duration_ms: BigInt | None = strawberry.field(
+        default=None,
+        description="Ended runs whose durationMs, from creation to end, is at least this many milliseconds.",
+    )
+    min_duration_as_of: datetime | None = strawberry.field(
+        default=None,
+        description="With minDurationMs: also matches unfinished runs that were created at least that many "
+        "milliseconds before this time, usually now.",
+    )
+    max_duration_ms: BigInt | None = strawberry.field(
+        default=None,
+        description="Ended runs whose durationMs, from creation to end, is at most this many milliseconds.",
+    )
+    has_paused_actions: bool | None = strawberry.field(
+        default=None,
+        description="True: only runs with at least one PAUSED action. False: only runs without.",
+    )
+    abort_pending: bool | None = strawberry.field(
+        default=None,
+        description="True: only runs with an abort that is neither CONFIRMED nor FAILED. False: only runs "
+        "without.",
+    )
+
+    def to_repo(self) -> repo.RunFilter:
+        """The same filter for the repository. Raises InvalidArgument."""
+        return _to_repo(self, repo.RunFilter)
+
+
+@strawberry.input(description="Every field that is set must match; a list matches any of its members.")
+class ActionFilter:
+    phases: list[ActionPhase] | None = strawberry.field(
+        default=None, description="Actions in one of these phases."
+    )
+    exclude_phases: list[ActionPhase] | None = strawberry.field(
+        default=None, description="Actions in none of these phases."
+    )
+    search: str | None = strawberry.field(
+        default=None,
+        description="Case-insensitive substring of the action's name, task name or function name.",
+    )
+    types: list[ActionType] | None = strawberry.field(
+        default=None, description="Actions of one of these types."
+    )
+    group: str | None = strawberry.field(default=None, description="Actions of this group.")
+    parent_name: str | None = strawberry.field(default=None, description="Children of this action.")
+
+    def to_repo(self) -> repo.ActionFilter:
+        """The same filter for the repository."""
+        return _to_repo(self, repo.ActionFilter)
+
+
+Filter = Annotated[ActionFilter | None, strawberry.argument(description="Only actions that match.")]
+
+
+def _to_repo(given: object, kind: type[F]) -> F:
+    """The fields of an input that are set, as a filter of the repository."""
+    named = ((each.name, getattr(given, each.name)) for each in fields(kind))
+    return kind(**{name: _value(value) for name, value in named if value is not None})
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(map(_value, value))
+    if isinstance(value, LabelFilter):
+        return repo.LabelFilter(value.key, value.value)
+    return optional_time(value) if isinstance(value, datetime) else value
+
+
+def filter_of_actions(given: ActionFilter | None) -> repo.ActionFilter | None:
+    """The same filter for the repository."""
+    return None if given is None else given.to_repo()

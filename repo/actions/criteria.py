@@ -1,0 +1,138 @@
+"""The kinds of criteria that filters are declared with, each as SQL and as Python.
+
+A field of a filter is declared once, in `repo.actions.filters`. Lists apply the SQL; watches apply the Python
+to every row that changed.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
+from typing import Any
+
+from sqlalchemy import ColumnElement
+
+from repo.actions.rows import ActionRow
+
+Conditions = Callable[[Any], Iterable[ColumnElement[bool]]]
+"""The SQL conditions for a value of the filter, all of which must hold."""
+Predicate = Callable[[ActionRow], bool]
+"""Whether a row matches a value of the filter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """How one field of a filter is applied."""
+
+    conditions: Conditions
+    predicate: Callable[[Any], Predicate]
+    can_change: bool
+    """Whether a row that does not match now may match, or have matched, at another time."""
+    ignores_empty: bool = False
+    """Whether an empty value matches every row, as None does."""
+    companion: str | None = None
+    """Another field of the filter, whose value is passed along as the second of a pair."""
+
+
+def declare(criterion: Criterion) -> Any:
+    """A field of a filter that is optional and applied by `criterion`."""
+    return field(default=None, metadata={"criterion": criterion})
+
+
+def equal(column: ColumnElement[Any], path: str | Callable[[ActionRow], Any]) -> Any:
+    """A field for rows that have its value in `column`, and at `path` in memory."""
+    read = _reader(path)
+    return declare(
+        Criterion(lambda value: [column == value], lambda value: lambda row: read(row) == value, False)
+    )
+
+
+def any_of(column: ColumnElement[Any], path: str, can_change: bool = False) -> Any:
+    """A field for rows that have one of its values; none have one of an empty list."""
+    read = attrgetter(path)
+    return declare(
+        Criterion(
+            lambda values: [column.in_(values)], lambda values: lambda row: read(row) in values, can_change
+        )
+    )
+
+
+def none_of(column: ColumnElement[Any], path: str, can_change: bool = False) -> Any:
+    """A field for rows that have none of its values."""
+    read = attrgetter(path)
+    return declare(
+        Criterion(
+            lambda values: [column.not_in(values)],
+            lambda values: lambda row: read(row) not in values,
+            can_change,
+            ignores_empty=True,
+        )
+    )
+
+
+def has_value(column: ColumnElement[Any], path: str) -> Any:
+    """A field that is true for rows with any value, and false for those without one."""
+    read = attrgetter(path)
+    return declare(
+        Criterion(
+            lambda wanted: [column.is_not(None) if wanted else column.is_(None)],
+            lambda wanted: lambda row: (read(row) is not None) is wanted,
+            False,
+        )
+    )
+
+
+def at_least(column: ColumnElement[Any], path: str | Callable[[ActionRow], Any]) -> Any:
+    """A field for rows with its value or a greater one, which can change."""
+    read = _reader(path)
+
+    def predicate(bound: Any) -> Predicate:
+        return lambda row: (value := read(row)) is not None and value >= bound
+
+    return declare(Criterion(lambda bound: [column >= bound], predicate, True))
+
+
+def at_most(column: ColumnElement[Any], path: str | Callable[[ActionRow], Any]) -> Any:
+    """A field for rows with its value or a lesser one, which can change."""
+    read = _reader(path)
+
+    def predicate(bound: Any) -> Predicate:
+        return lambda row: (value := read(row)) is not None and value <= bound
+
+    return declare(Criterion(lambda bound: [column <= bound], predicate, True))
+
+
+def _reader(path: str | Callable[[ActionRow], Any]) -> Callable[[ActionRow], Any]:
+    return attrgetter(path) if isinstance(path, str) else path
+
+
+def criteria(kind: type[Any]) -> dict[str, Criterion]:
+    """The declared criteria of a filter class, by the names of their fields."""
+    return {each.name: each.metadata["criterion"] for each in fields(kind) if "criterion" in each.metadata}
+
+
+def _applied(filter: Any) -> Iterator[tuple[Criterion, Any]]:
+    """The criteria that restrict anything, each with its value."""
+    for name, criterion in criteria(type(filter)).items():
+        value = getattr(filter, name)
+        if value is None or (criterion.ignores_empty and not value):
+            continue
+        yield (
+            criterion,
+            value if criterion.companion is None else (value, getattr(filter, criterion.companion)),
+        )
+
+
+def conditions(filter: Any) -> list[ColumnElement[bool]]:
+    """The filter as SQL; no conditions for None."""
+    if filter is None:
+        return []
+    return [each for criterion, value in _applied(filter) for each in criterion.conditions(value)]
+
+
+def predicates(filter: Any, can_change: bool) -> tuple[Predicate, ...]:
+    """The part of the filter in Python whose results can change, or the part whose results cannot."""
+    return tuple(
+        criterion.predicate(value)
+        for criterion, value in _applied(filter)
+        if criterion.can_change is can_change
+    )

@@ -1,0 +1,297 @@
+"""The filters of runs and of actions. Each field is declared once, with its SQL and its Python form.
+
+To add a filter, declare a field here and the input field in `graph.schema.inputs.filters`. The tests compare
+the two forms of every field, and the fields with the input.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, false, literal_column, or_
+
+from repo.actions.criteria import (
+    Criterion,
+    Predicate,
+    any_of,
+    at_least,
+    at_most,
+    conditions,
+    criteria,
+    declare,
+    equal,
+    has_value,
+    none_of,
+)
+from repo.actions.rows import ActionRow
+from repo.domain.errors import InvalidArgument
+from repo.domain.identifiers import compositions, folded, stored_foldings
+from repo.domain.models import UNSUCCESSFUL, Run
+from repo.domain.phases import AbortState, ActionPhase, ActionType, RunSource
+from repo.sql.database import FreeText, constant, has_label, holds_text
+from repo.tables import actions, is_abort_pending, is_root, run_time
+
+MAX_LABELS_IN_FILTER = 100
+"""Each label makes the statement longer."""
+
+c = actions.c
+
+
+@dataclass(frozen=True, slots=True)
+class LabelFilter:
+    """Runs with this label; with any value where none is given."""
+
+    key: str
+    value: str | None = None
+
+
+def _text_in(document: ColumnElement[Any], key: str) -> ColumnElement[str]:
+    """The text under this key of a JSON object; null where there is none."""
+    return document.op("->>", return_type=FreeText())(literal_column(f"'{key}'"))
+
+
+def _run(row: ActionRow) -> Run:
+    assert row.run is not None
+    return row.run
+
+
+# Search
+
+
+def _contains(column: ColumnElement[str], term: str) -> ColumnElement[bool]:
+    return or_(*(holds_text(column, each) for each in stored_foldings(term)))
+
+
+def _name_search(*paths: Callable[[ActionRow], str | None]) -> Callable[[str], Predicate]:
+    """Whether one of the names contains the term."""
+
+    def predicate(term: str) -> Predicate:
+        wanted = folded(term)
+        return lambda row: any(wanted in folded(name) for read in paths if (name := read(row)))
+
+    return predicate
+
+
+def _cases(term: str) -> list[str]:
+    """The spellings of an error code that a search for the term finds."""
+    return list(dict.fromkeys((term, term.upper(), term.lower())))
+
+
+def _run_search_conditions(term: str) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = [_contains(c.run_search_text, term)]
+    if "/" in term:
+        path = c.project + "/" + c.domain + "/" + c.run_name
+        found += [holds_text(path, each) for each in compositions(term)]
+    code = _text_in(c.error, "code")
+    has_error = and_(constant(c.phase, *sorted(UNSUCCESSFUL)), c.error_attempt == c.attempts)
+    found.append(and_(has_error, or_(*(holds_text(code, each) for each in _cases(term)))))
+    return [or_(*found)]
+
+
+def _run_search(term: str) -> Predicate:
+    names = _name_search(
+        lambda row: _run(row).name, lambda row: _run(row).task_name, lambda row: _run(row).function_name
+    )
+    by_name, paths, codes = names(term), compositions(term) if "/" in term else [], _cases(term)
+
+    def matches(row: ActionRow) -> bool:
+        if by_name(row):
+            return True
+        run = _run(row)
+        if paths and any(each in f"{run.project}/{run.domain}/{run.name}" for each in paths):
+            return True
+        code = run.error.code if run.error else None
+        return code is not None and any(each in code for each in codes)
+
+    return matches
+
+
+# Creator, labels, durations, members
+
+
+def _creator_subject(row: ActionRow) -> str | None:
+    creator = _run(row).created_by
+    return creator.subject if creator else None
+
+
+def _created_by(wanted: str) -> Predicate:
+    def matches(row: ActionRow) -> bool:
+        creator = _run(row).created_by
+        return creator is not None and wanted in (creator.subject, creator.name)
+
+    return matches
+
+
+def _has_label(row: ActionRow, label: LabelFilter) -> bool:
+    labels = _run(row).labels_document
+    return label.key in labels and label.value in (None, labels[label.key])
+
+
+def _label_condition(label: LabelFilter) -> ColumnElement[bool]:
+    return has_label(c.labels, label.key, label.value)
+
+
+def _latest_creation(wanted: tuple[int, datetime | None]) -> datetime | None:
+    """When an unfinished run must have been created at the latest to have lasted that long by that time."""
+    shortest, as_of = wanted
+    try:
+        return None if as_of is None else as_of - timedelta(milliseconds=shortest)
+    except OverflowError:
+        return None
+
+
+def _min_duration_conditions(wanted: tuple[int, datetime | None]) -> list[ColumnElement[bool]]:
+    ended, latest = c.duration_ms >= wanted[0], _latest_creation(wanted)
+    if latest is None:
+        return [ended]
+    return [or_(ended, and_(c.ended_at.is_(None), c.created_at <= latest))]
+
+
+def _min_duration(wanted: tuple[int, datetime | None]) -> Predicate:
+    shortest, latest = wanted[0], _latest_creation(wanted)
+
+    def matches(row: ActionRow) -> bool:
+        run = _run(row)
+        if run.duration_ms is not None:
+            return run.duration_ms >= shortest
+        return latest is not None and run.created_at <= latest
+
+    return matches
+
+
+def _paused_conditions(wanted: bool) -> list[ColumnElement[bool]]:
+    member = actions.alias("member")
+    paused = (
+        member.select()
+        .with_only_columns(member.c.name)
+        .where(member.c.run_key == c.run_key, constant(member.c.phase, ActionPhase.PAUSED))
+        .exists()
+    )
+    return [paused if wanted else ~paused]
+
+
+def _abort_pending_conditions(wanted: bool) -> list[ColumnElement[bool]]:
+    pending = and_(c.abort_state.is_not(None), is_abort_pending)
+    return [pending if wanted else ~pending]
+
+
+PENDING_ABORTS = (AbortState.REQUESTED, AbortState.RETRYING)
+"""The states of an abort that waits for its executor, as `is_abort_pending`."""
+
+
+def _run_time(row: ActionRow) -> datetime:
+    return _run(row).triggered_at or _run(row).created_at
+
+
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """Every field that is set must match; a list matches any of its members. Times are UTC and inclusive,
+    durations are milliseconds. Raises InvalidArgument for too many labels."""
+
+    phases: tuple[ActionPhase, ...] | None = any_of(c.phase, "run.phase", can_change=True)
+    exclude_phases: tuple[ActionPhase, ...] | None = none_of(c.phase, "run.phase", can_change=True)
+    project: str | None = equal(c.project, "run.project")
+    domain: str | None = equal(c.domain, "run.domain")
+    task_name: str | None = equal(c.task_name, "run.task_name")
+    task_version: str | None = equal(c.task_version, "run.task_version")
+    function_name: str | None = equal(c.function_name, "run.function_name")
+    trigger_task_name: str | None = equal(c.trigger_task_name, "run.trigger_task_name")
+    trigger_name: str | None = equal(c.trigger_name, "run.trigger_name")
+    created_by_subject: str | None = equal(c.created_by_subject, _creator_subject)
+    search: str | None = declare(
+        Criterion(_run_search_conditions, _run_search, can_change=True, ignores_empty=True)
+    )
+    created_by: str | None = declare(
+        Criterion(
+            lambda wanted: [or_(c.created_by_subject == wanted, _text_in(c.created_by, "name") == wanted)],
+            _created_by,
+            can_change=False,
+        )
+    )
+    """The subject or the name of the creator."""
+    has_task: bool | None = has_value(c.task_name, "run.task_name")
+    has_function: bool | None = has_value(c.function_name, "run.function_name")
+    sources: tuple[RunSource, ...] | None = any_of(c.source, "run.source")
+    labels: tuple[LabelFilter, ...] | None = declare(
+        Criterion(
+            lambda labels: [or_(false(), *map(_label_condition, labels))],
+            lambda labels: lambda row: any(_has_label(row, each) for each in labels),
+            can_change=False,
+        )
+    )
+    all_labels: tuple[LabelFilter, ...] | None = declare(
+        Criterion(
+            lambda labels: map(_label_condition, labels),
+            lambda labels: lambda row: all(_has_label(row, each) for each in labels),
+            can_change=False,
+        )
+    )
+    # A report of an earlier creation moves the time.
+    start_date: datetime | None = at_least(run_time, _run_time)
+    end_date: datetime | None = at_most(run_time, _run_time)
+    min_duration_ms: int | None = declare(
+        Criterion(_min_duration_conditions, _min_duration, can_change=True, companion="min_duration_as_of")
+    )
+    min_duration_as_of: datetime | None = None
+    """Unfinished runs match `min_duration_ms` too, if they had lasted that long by this time."""
+    max_duration_ms: int | None = at_most(c.duration_ms, "run.duration_ms")
+    has_paused_actions: bool | None = declare(
+        Criterion(
+            _paused_conditions,
+            lambda wanted: lambda row: row.has_paused_actions is wanted,
+            can_change=True,
+        )
+    )
+    abort_pending: bool | None = declare(
+        Criterion(
+            _abort_pending_conditions,
+            lambda wanted: lambda row: (_run(row).abort_state in PENDING_ABORTS) is wanted,
+            can_change=True,
+        )
+    )
+
+    def __post_init__(self) -> None:
+        count = len(self.labels or ()) + len(self.all_labels or ())
+        if count > MAX_LABELS_IN_FILTER:
+            raise InvalidArgument(f"a filter takes at most {MAX_LABELS_IN_FILTER} labels, not {count}")
+
+    @property
+    def has_conditions(self) -> bool:
+        """Whether any field restricts the runs: blank text and empty lists do not."""
+        values = (getattr(self, name) for name in criteria(RunFilter))
+        stripped = (value.strip() if isinstance(value, str) else value for value in values)
+        return any(value is not None and value not in ("", ()) for value in stripped)
+
+
+@dataclass(frozen=True, slots=True)
+class ActionFilter:
+    """Every field that is set must match; a list matches any of its members."""
+
+    phases: tuple[ActionPhase, ...] | None = any_of(c.phase, "action.phase", can_change=True)
+    exclude_phases: tuple[ActionPhase, ...] | None = none_of(c.phase, "action.phase", can_change=True)
+    search: str | None = declare(
+        Criterion(
+            lambda term: [_contains(c.search_text, term)],
+            _name_search(
+                lambda row: row.action.name,
+                lambda row: row.action.task_name,
+                lambda row: row.action.function_name,
+            ),
+            can_change=False,
+            ignores_empty=True,
+        )
+    )
+    types: tuple[ActionType, ...] | None = any_of(c.type, "action.type")
+    group: str | None = equal(c.group, "action.group")
+    parent_name: str | None = equal(c.parent_name, "action.parent_name")
+
+
+def run_conditions(filter: RunFilter | None) -> list[ColumnElement[bool]]:
+    """The filter as SQL, with the condition that an action is a run."""
+    return [is_root, *conditions(filter)]
+
+
+def action_conditions(filter: ActionFilter | None) -> list[ColumnElement[bool]]:
+    """The filter as SQL."""
+    return conditions(filter)

@@ -1,0 +1,78 @@
+"""Which columns make a run or an action: every statement that reads them takes its columns from here.
+
+A field of `Run` or `Action` is read from the column of the same name, except for those named here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from operator import itemgetter
+from typing import Any
+
+from sqlalchemy import case, false, select
+from sqlalchemy.sql.elements import NamedColumn
+
+from repo.domain.models import MADE_OF, Action, Run
+from repo.domain.phases import ActionPhase
+from repo.sql.database import constant
+from repo.sql.rows import Entity
+from repo.tables import actions, is_root
+
+Attributes = frozenset[str] | None
+"""Names of the attributes that are read, objects having no others; None for all."""
+
+c = actions.c
+
+_COMMON = {"created_by_document": "created_by", "error_document": "error"}
+
+
+def _columns_of(kind: type[Any], **other_names: str) -> dict[str, NamedColumn[Any]]:
+    """The columns that the fields of `kind` are read from."""
+    names = _COMMON | other_names
+    return {each.name: c[names.get(each.name, each.name)] for each in fields(kind)}
+
+
+ACTIONS = Entity(Action, _columns_of(Action, dependencies_document="dependencies"), MADE_OF)
+RUNS = Entity(Run, _columns_of(Run, name="run_name", root_name="name", labels_document="labels"), MADE_OF)
+ACTION_COLUMNS = tuple(ACTIONS.columns.values())
+"""The columns that `Action(*row)` takes."""
+RUN_COLUMNS = tuple(RUNS.columns.values())
+"""The columns that `Run(*row)` takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActionRow:
+    """An action as it is stored now, with the run that it is the root of."""
+
+    action: Action
+    run: Run | None
+    """None unless the action is a root."""
+    parent_key: bytes | None
+    state_transaction_id: int | None
+    has_paused_actions: bool
+    """Whether any action of the run is PAUSED; false unless the action is a root."""
+    size: int
+    """Characters of its long text."""
+
+
+_member = actions.alias("member")
+_is_paused_member = constant(_member.c.phase, ActionPhase.PAUSED)
+_paused = select(_member.c.key).where(_member.c.run_key == c.run_key, _is_paused_member).exists()
+_ONLY_RUNS = [column for column in RUN_COLUMNS if column not in set(ACTION_COLUMNS)]
+ROW_COLUMNS = (
+    *ACTION_COLUMNS,
+    *_ONLY_RUNS,
+    c.parent_key,
+    c.state_transaction_id,
+    case((is_root, _paused), else_=false()).label("has_paused_actions"),
+)
+"""The columns that `action_row` takes."""
+_places = {column.name: place for place, column in enumerate((*ACTION_COLUMNS, *_ONLY_RUNS))}
+_run_values = itemgetter(*(_places[column.name] for column in RUN_COLUMNS))
+
+
+def action_row(values: Sequence[Any], size: int) -> ActionRow:
+    """The row of these values of ROW_COLUMNS."""
+    *_, parent_key, state_transaction_id, has_paused = values
+    action = Action(*values[: len(ACTION_COLUMNS)])
+    run = Run(*_run_values(values)) if parent_key is None else None
+    return ActionRow(action, run, parent_key, state_transaction_id, bool(has_paused), size)
