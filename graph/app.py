@@ -24,6 +24,7 @@ from graph.auth.jwt import TokenRules
 from graph.auth.oidc import Client, Provider
 from graph.auth.origins import is_loopback
 from graph.context import Context
+from graph.errors import RequestRefused
 from graph.execution import Engine
 from graph.limits.documents import Limits
 from graph.limits.rate_limits import Throttle
@@ -34,7 +35,7 @@ from graph.schema.build import build_schema
 from graph.setting_types import split_commas, split_words
 from graph.settings import Settings
 from graph.transport.http import GraphQLEndpoint
-from graph.transport.request import RequestRefused, Resolve
+from graph.transport.request import Resolve
 from graph.transport.server import Server
 from graph.web.code_flow import AuthorizationCodeFlow
 from graph.web.security import PROBES, AllowedHosts, SecurityMiddleware

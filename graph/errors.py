@@ -27,6 +27,21 @@ _PASSING = {DatabaseUnavailable.code, TookTooLong.code}
 """Codes of what may be right the next time."""
 
 
+class RequestRefused(Exception):
+    """A request that is answered with an HTTP status and one GraphQL error, without executing anything."""
+
+    def __init__(self, status: int, code: str, message: str, **headers: str) -> None:
+        """`headers` are headers of the response, with underscores for hyphens."""
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.extensions: dict[str, object] = {"code": code}
+        """Extensions of the GraphQL error. `retryAfter` is for WebSocket clients, which see no headers."""
+        if "retry_after" in headers:
+            self.extensions["retryAfter"] = int(headers["retry_after"])
+
+
 class ClientErrors(SchemaExtension):
     """Gives every error of a result its code, and hides what a client must not see."""
 

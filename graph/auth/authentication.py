@@ -20,7 +20,7 @@ import repo
 from graph.auth.caller import ANONYMOUS, Caller, caller_from_credential
 from graph.auth.cookies import SESSION_COOKIE, cookie_values
 from graph.auth.origins import is_cross_origin
-from graph.transport.request import RequestRefused
+from graph.errors import RequestRefused
 
 logger = structlog.get_logger("rungraph.authentication")
 

@@ -16,7 +16,7 @@ from joserfc.jwk import Key
 from joserfc.jwt import JWTClaimsRegistry
 from joserfc.util import urlsafe_b64decode
 
-from graph.transport.request import RequestRefused
+from graph.errors import RequestRefused
 
 MAX_LENGTH = 8192
 """Characters of a token. Header limits of servers and proxies are of this size too."""

@@ -22,7 +22,7 @@ from graph.auth import jwt
 from graph.auth.caller import Caller
 from graph.auth.claims import GrantRule, caller_from_claims
 from graph.auth.origins import check_safe_url
-from graph.transport.request import RequestRefused
+from graph.errors import RequestRefused
 
 logger = structlog.get_logger("rungraph.oidc")
 

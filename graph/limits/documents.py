@@ -32,6 +32,10 @@ from graph.limits.cost import Cost
 from graph.limits.variables import SHORT
 from graph.schema.item_errors import extensions_of, find_unstorable, text_of
 
+MAX_QUERY_LENGTH = 64 * 1024
+"""Characters of a document, the same as the bytes of a WebSocket message: each of its errors is located line
+by line."""
+
 _COUNTLESS = 10**12
 """Objects beyond which it does not matter how many they are."""
 

@@ -22,7 +22,7 @@ from redis.asyncio import ConnectionPool
 from starlette.requests import HTTPConnection
 
 from graph.auth.caller import ANONYMOUS, Caller
-from graph.transport.request import RequestRefused
+from graph.errors import RequestRefused
 
 logger = structlog.get_logger("rungraph.throttle")
 

@@ -19,7 +19,8 @@ from graphql import (
 )
 from graphql.language.visitor import REMOVE
 
-from graph.transport.request import MAX_QUERY_LENGTH, RequestRefused
+from graph.errors import RequestRefused
+from graph.limits.documents import MAX_QUERY_LENGTH
 
 PAGE = "page"
 """What the setting says where the page's own documents are all that there are."""

@@ -21,7 +21,7 @@ from strawberry.types.graphql import OperationType
 
 from graph.auth.authentication import Authenticator
 from graph.auth.caller import Caller
-from graph.errors import breaks_a_stream, no_such_operation, show
+from graph.errors import RequestRefused, breaks_a_stream, no_such_operation, show
 from graph.execution import Operation
 from graph.execution.engine import Answer, Engine, encode, formatted
 from graph.limits.rate_limits import Connection, Throttle
@@ -33,7 +33,6 @@ from graph.transport.request import (
     HTML,
     JSON,
     Parameters,
-    RequestRefused,
     Resolve,
     accepts,
     negotiate,

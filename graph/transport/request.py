@@ -12,6 +12,8 @@ from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 
+from graph.errors import RequestRefused
+from graph.limits.documents import MAX_QUERY_LENGTH
 from graph.schema.item_errors import extensions_of, find_unstorable, text_of
 from graph.schema.types import json_numbers
 
@@ -25,9 +27,6 @@ MAX_JSON_DEPTH = 100
 MAX_JSON_PARTS = 500_000
 """Objects, lists and names that a body may hold: 5,000 items with everything that an item can have. To parse
 so many takes 0.1 s, in which nobody else is served; no longer than the largest body of short texts."""
-MAX_QUERY_LENGTH = 64 * 1024
-"""Characters of a document, as many as a message of a websocket has bytes. Of what is wrong in it each place
-is looked up line by line."""
 
 _LARGE = 256 * 1024
 """Bytes of a body from which on it takes milliseconds to look at."""
@@ -42,21 +41,6 @@ _QUALITY = re.compile(r"\s*(0(\.\d*)?|1(\.0*)?)", re.ASCII)
 
 _NAMES = ("query", "variables", "operationName", "extensions")
 _QUOTED = tuple(f'"{name}"'.encode() for name in _NAMES)
-
-
-class RequestRefused(Exception):
-    """The request is answered with a status and one GraphQL error, and nothing is executed."""
-
-    def __init__(self, status: int, code: str, message: str, **headers: str) -> None:
-        """`headers` go with the answer; an underscore in a name stands for its hyphen."""
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
-        self.extensions: dict[str, object] = {"code": code}
-        """Of the GraphQL error. Over a websocket there is no header to say when to try again."""
-        if "retry_after" in headers:
-            self.extensions["retryAfter"] = int(headers["retry_after"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,11 +68,6 @@ _STOP = 9.0
 _BACKLOG = 2048
 """Connections that the system keeps for a server that is slow to accept them."""
 
-_TEXT = 0x81
-"""The first byte of a text message in one frame (RFC 6455, 5.2)."""
-_TWO_BYTES, _EIGHT_BYTES = 126, 65_536
-"""Sizes from which on a frame says its size in so many bytes more."""
-
 _COLLECT_AFTER = (10_000, 3, 3)
 """Objects more than before, after which Python looks among the new ones for those that only hold each other;
 and after how many such looks it looks among older ones too. What a large document leaves behind takes it 1 µs
@@ -401,18 +396,6 @@ def more_stop_signals() -> list[signal.Signals]:
     end at once. `nohup` has the first one ignored, and so it stays."""
     both = (signal.SIGHUP, signal.SIGQUIT)
     return [number for number in both if signal.getsignal(number) is not signal.SIG_IGN]
-
-
-def text_frame(*parts: bytes) -> bytes:
-    """A frame of a websocket with a text message of these parts."""
-    size = sum(map(len, parts))
-    if size < _TWO_BYTES:
-        head = bytes((_TEXT, size))
-    elif size < _EIGHT_BYTES:
-        head = b"%c\x7e%b" % (_TEXT, size.to_bytes(2))
-    else:
-        head = b"%c\x7f%b" % (_TEXT, size.to_bytes(8))
-    return b"".join((head, *parts))
 
 
 class Server(uvicorn.Server):

@@ -20,7 +20,7 @@ from strawberry.types.execution import PreExecutionError
 from graph.context import Context
 from graph.errors import breaks_a_stream
 from graph.execution import Operation
-from graph.transport.server import text_frame
+from graph.transport.frames import text_frame
 from repo import Access, Progress
 
 _BATCH = 0.02

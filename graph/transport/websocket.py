@@ -25,11 +25,11 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
 )
 
 from graph.auth.authentication import Authenticator, CallerSession
-from graph.errors import show
+from graph.errors import RequestRefused, show
 from graph.execution import Engine
 from graph.limits.rate_limits import Connection, Throttle
 from graph.observability.telemetry import Call
-from graph.transport.request import RequestRefused, check_parameters, parse_json
+from graph.transport.request import check_parameters, parse_json
 from graph.transport.server import FRAMES
 from graph.transport.shared_subscriptions import Ask, Live, Piece
 

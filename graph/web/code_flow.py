@@ -16,7 +16,7 @@ import repo
 from graph.auth.claims import GrantRule, access_from_claims, identity_from_claims
 from graph.auth.cookies import Cookies
 from graph.auth.oidc import Client, Provider, ProviderError
-from graph.transport.request import RequestRefused
+from graph.errors import RequestRefused
 from graph.web.sign_in_pages import message_page
 from graph.web.urls import redirect, relative_base, return_url
 

@@ -11,7 +11,8 @@ from starlette.routing import BaseRoute, Route
 import repo
 from graph.auth.cookies import Cookies
 from graph.auth.origins import is_cross_origin
-from graph.transport.request import RequestRefused, read_body
+from graph.errors import RequestRefused
+from graph.transport.request import read_body
 from graph.web.code_flow import AuthorizationCodeFlow
 from graph.web.sign_in_pages import message_page, token_form
 from graph.web.static_assets import StaticAssets

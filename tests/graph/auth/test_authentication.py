@@ -18,8 +18,8 @@ from graph.auth import authentication
 from graph.auth.authentication import Authenticator
 from graph.auth.caller import ANONYMOUS, Caller
 from graph.auth.cookies import SESSION_COOKIE
+from graph.errors import RequestRefused
 from graph.settings import Settings
-from graph.transport.request import RequestRefused
 from graph.transport.websocket import Socket as ServersSocket
 from repo import Access, ActionRepo, CredentialKind, Grant, Identity, IdentityKind, Role, open_repository
 from tests.support.client import GraphQLClient

@@ -16,10 +16,10 @@ from graph.auth.caller import ANONYMOUS, Caller
 from graph.auth.cookies import SESSION_COOKIE
 from graph.auth.oidc import Provider
 from graph.auth.origins import is_cross_origin
+from graph.errors import RequestRefused
 from graph.limits.rate_limits import Throttle
 from graph.limits.trusted_documents import TrustedDocuments
 from graph.settings import Settings
-from graph.transport.request import RequestRefused
 from graph.web.security import AllowedHosts
 from repo import Access, ActionRepo, CredentialKind, Identity, IdentityKind
 from tests.support.clock import HOUR, Clock

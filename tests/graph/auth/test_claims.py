@@ -11,7 +11,7 @@ from graph.auth.claims import (
     identity_from_claims,
     parse_grant_rules,
 )
-from graph.transport.request import RequestRefused
+from graph.errors import RequestRefused
 from repo import Access, Grant, Identity, IdentityKind, Role
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from graph.auth import jwt
-from graph.transport.request import RequestRefused
+from graph.errors import RequestRefused
 from tests.support.provider import AUDIENCE, crafted, encoded
 
 NOW = 1_800_000_000

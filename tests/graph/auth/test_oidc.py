@@ -19,7 +19,7 @@ from graph.auth import jwt, oidc
 from graph.auth.caller import Caller
 from graph.auth.claims import GrantRule, parse_grant_rules
 from graph.auth.oidc import Provider
-from graph.transport.request import RequestRefused
+from graph.errors import RequestRefused
 from repo import Grant, Identity, IdentityKind, Role
 from tests.support.clock import HOUR, Clock
 from tests.support.provider import (

@@ -14,10 +14,10 @@ from starlette.requests import Request
 
 from graph.app import create_app
 from graph.auth.caller import ANONYMOUS, Caller
+from graph.errors import RequestRefused
 from graph.limits import rate_limits as throttle_module
 from graph.limits.rate_limits import Throttle, address_of
 from graph.settings import Settings
-from graph.transport.request import RequestRefused
 from repo import EVERYTHING, Access, CredentialKind, Grant, Identity, IdentityKind, Role, open_repository
 from tests.support.client import GraphQLClient
 from tests.support.redis_server import RedisServer, running_redis

@@ -10,14 +10,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from graph.transport.request import (
-    MAX_JSON_PARTS,
-    MAX_QUERY_LENGTH,
-    RequestRefused,
-    check_parameters,
-    count_parts,
-    parse_json,
-)
+from graph.errors import RequestRefused
+from graph.limits.documents import MAX_QUERY_LENGTH
+from graph.transport.request import MAX_JSON_PARTS, check_parameters, count_parts, parse_json
 from tests.support.toy import LIMIT, toy_app
 
 JSON = "application/json"
