@@ -15,7 +15,7 @@ from strawberry.extensions import SchemaExtension
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 
 from graph.schema.item_errors import extensions_of
-from repo import DatabaseUnavailable, RepoError, TookTooLong
+from repo import DatabaseUnavailable, DeadlineExceeded, RepoError
 
 logger = structlog.get_logger("rungraph.graph")
 
@@ -23,7 +23,7 @@ logger = structlog.get_logger("rungraph.graph")
 _IN_VARIABLES = re.compile(r"Variable '\$(\w+)' has invalid value(?: at ([\w.\[\]]+))?: ")
 _STEP = re.compile(r"\[(\d+)\]|\.?(\w+)")
 
-_PASSING = {DatabaseUnavailable.code, TookTooLong.code}
+_PASSING = {DatabaseUnavailable.code, DeadlineExceeded.code}
 """Codes of what may be right the next time."""
 
 

@@ -15,19 +15,13 @@ from repo.actions.pruning import Pruned
 from repo.actions.rows import Attributes
 from repo.credentials import Credential
 from repo.domain.attempts import merge_attempts
-from repo.domain.authorization import (
-    EVERYTHING,
-    Access,
-    Grant,
-    Permission,
-    Role,
-    Scope,
-)
+from repo.domain.authorization import FULL_ACCESS, Access, Grant, Permission, Role, Scope
 from repo.domain.errors import (
     ActionNotFound,
     Conflict,
     DatabaseReadOnly,
     DatabaseUnavailable,
+    DeadlineExceeded,
     EventNotFound,
     Forbidden,
     InvalidArgument,
@@ -35,26 +29,25 @@ from repo.domain.errors import (
     NotFound,
     RepoError,
     RunNotFound,
-    TookTooLong,
 )
 from repo.domain.identifiers import ActionIdentifier, RunIdentifier
 from repo.domain.models import (
-    MADE_OF,
-    PARTS,
+    COMPOSITES,
+    SOURCE_FIELDS,
     Abort,
-    AbortFigures,
+    AbortMetrics,
     AbortProgress,
     Action,
     ActionAttempt,
     ActionError,
     ActionEvent,
     ClusterEvent,
+    Composite,
     Identity,
     Label,
     LogLink,
     NewAction,
     NewEvent,
-    Part,
     PhaseCount,
     PhaseTransition,
     RemovedRun,
@@ -62,42 +55,26 @@ from repo.domain.models import (
     TaskIdentifier,
     TriggerIdentifier,
 )
+from repo.domain.pages import DEFAULT_PAGE, MAX_PAGE, Order, OrderField, Page, PageRequest
 from repo.domain.phases import (
     AbortState,
     ActionPhase,
     ActionType,
-    Advanced,
     CacheStatus,
     CredentialKind,
     ErrorKind,
     IdentityKind,
     PhaseUpdate,
+    PhaseUpdateResult,
     RunSource,
 )
-from repo.health import Finding, Verdict, examine_bus, examine_database
+from repo.health import CheckResult, CheckStatus, check_bus, check_database
 from repo.migrate import SchemaOutdated, UnsuitableDatabase, migrate
 from repo.repository import MAX_BATCH, ActionRepo
 from repo.restore import mark_restored
-from repo.sql.database import (
-    Database,
-    DatabaseFigures,
-    parse_url,
-    without_password,
-)
-from repo.sql.paging import (
-    DEFAULT_PAGE,
-    MAX_PAGE,
-    Order,
-    OrderField,
-    Page,
-    PageRequest,
-)
-from repo.sql.rows import (
-    Column,
-    Holds,
-    Layout,
-    Rows,
-)
+from repo.sql.database import Database, DatabaseMetrics
+from repo.sql.rows import Column, ColumnKind, Layout, Rows
+from repo.sql.urls import parse_url, without_password
 from repo.summaries.histogram import RunHistogramBucket
 from repo.summaries.tasks import Durations, TaskKey, TaskSummary
 from repo.supervision import Supervisor
@@ -117,19 +94,19 @@ __all__ = [
     "Shown",
     "check_broadcast_url",
     "DEFAULT_PAGE",
-    "MADE_OF",
+    "SOURCE_FIELDS",
     "MAX_BATCH",
     "MAX_PAGE",
-    "PARTS",
-    "EVERYTHING",
+    "COMPOSITES",
+    "FULL_ACCESS",
     "Access",
     "Forbidden",
     "Grant",
     "Permission",
     "Role",
-    "TookTooLong",
+    "DeadlineExceeded",
     "Abort",
-    "AbortFigures",
+    "AbortMetrics",
     "AbortProgress",
     "AbortedRuns",
     "Scope",
@@ -145,7 +122,7 @@ __all__ = [
     "ActionPhase",
     "ActionRepo",
     "ActionType",
-    "Advanced",
+    "PhaseUpdateResult",
     "AttemptRange",
     "Attributes",
     "CacheStatus",
@@ -154,14 +131,14 @@ __all__ = [
     "Conflict",
     "Credential",
     "CredentialKind",
-    "DatabaseFigures",
+    "DatabaseMetrics",
     "DatabaseReadOnly",
     "DatabaseUnavailable",
     "Durations",
     "ErrorKind",
     "EventNotFound",
-    "Finding",
-    "Holds",
+    "CheckResult",
+    "ColumnKind",
     "Identity",
     "IdentityKind",
     "InvalidArgument",
@@ -177,7 +154,7 @@ __all__ = [
     "OrderField",
     "Page",
     "PageRequest",
-    "Part",
+    "Composite",
     "PhaseCount",
     "PhaseTransition",
     "PhaseUpdate",
@@ -199,11 +176,11 @@ __all__ = [
     "TaskSummary",
     "TriggerIdentifier",
     "UnsuitableDatabase",
-    "Verdict",
+    "CheckStatus",
     "WatchFigures",
     "check_database_url",
-    "examine_bus",
-    "examine_database",
+    "check_bus",
+    "check_database",
     "mark_restored",
     "merge_attempts",
     "migrate",
@@ -219,14 +196,15 @@ async def open_repository(
     broadcast_url: str = "memory://",
     on_commit: Callable[[], None] = lambda: None,
     statement_timeout: float = 0,
+    connection_timeout: float = 10,
     supervisor: Supervisor | None = None,
 ) -> AsyncIterator[ActionRepo]:
     """The repository over a database that `migrate` has brought to this version's schema.
 
-    Over `broadcast_url` replicas tell each other of what they wrote. `on_commit` is called after every
-    committed write. A statement that takes longer than `statement_timeout` seconds is broken off, and its
-    call raises TookTooLong; 0 lets all of them take their time. `supervisor` knows which background loops
-    failed. Raises InvalidArgument for a URL that is not supported.
+    Over `broadcast_url` replicas notify each other of writes. `on_commit` is called after every committed
+    write. A statement that takes longer than `statement_timeout` seconds is cancelled, and its call raises
+    DeadlineExceeded; 0 means no limit. A call waits at most `connection_timeout` seconds for a connection.
+    `supervisor` runs the background loops. Raises InvalidArgument for a URL that is not supported.
     """
 
     def committed() -> None:
@@ -234,7 +212,7 @@ async def open_repository(
         bus.ring()
         on_commit()
 
-    database = Database(url, pool_size, committed, statement_timeout)
+    database = Database(url, pool_size, committed, statement_timeout, connection_timeout)
     hub = Hub(database, supervisor)
     bus = Bus(broadcast_url, hub.ring, supervisor)
     try:

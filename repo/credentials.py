@@ -19,7 +19,9 @@ from repo.domain.errors import InvalidArgument, NotFound
 from repo.domain.identifiers import check_name
 from repo.domain.models import Identity, identity_from_json, identity_to_json
 from repo.domain.phases import CredentialKind
-from repo.sql.database import Database, database_now
+from repo.sql.database import Database
+from repo.sql.filters import key_filter
+from repo.sql.functions import database_now
 from repo.tables import credentials
 
 PREFIXES = {CredentialKind.TOKEN: "rg_", CredentialKind.SESSION: "rgs_"}
@@ -121,10 +123,10 @@ class Credentials:
 
     async def which_credentials_hold(self, ids: Collection[str]) -> set[str]:
         """Those of these ids whose credentials are neither revoked nor expired."""
-        given = self._database.given(c.id, ids)
+        given = key_filter(self._database, c.id, ids)
         found = await self._database.fetch(
             ("which credentials hold", given.key),
-            lambda: given.narrow(select(c.id, c.expires_at).where(c.revoked_at.is_(None), _is_in_time)),
+            lambda: given.apply(select(c.id, c.expires_at).where(c.revoked_at.is_(None), _is_in_time)),
             given.values,
         )
         now = _now()

@@ -16,12 +16,9 @@ from sqlalchemy.exc import DBAPIError
 
 from repo.domain.phases import AbortState
 from repo.migrate import head, is_newer, revision, unsuitable
-from repo.sql.database import (
-    Database,
-    constant,
-    database_now,
-    without_password,
-)
+from repo.sql.database import Database
+from repo.sql.functions import constant, database_now
+from repo.sql.urls import without_password
 from repo.tables import action_events, actions, incarnations, is_unconfirmed, removal_horizon
 from repo.watch.bus import Bus
 
@@ -40,7 +37,7 @@ _PREPARED_CODES = {"26000", "42P05"}
 """A prepared statement is not there, or one of its name already is."""
 
 
-class Verdict(Enum):
+class CheckStatus(Enum):
     """What a check came to."""
 
     OK = "ok"
@@ -49,30 +46,30 @@ class Verdict(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """What a check found, and what to do about it. Nothing secret is in it."""
 
     check: str
-    verdict: Verdict
+    verdict: CheckStatus
     said: str
 
 
-def ok(check: str, said: str) -> Finding:
+def ok(check: str, said: str) -> CheckResult:
     """All is well."""
-    return Finding(check, Verdict.OK, said)
+    return CheckResult(check, CheckStatus.OK, said)
 
 
-def warning(check: str, said: str) -> Finding:
+def warning(check: str, said: str) -> CheckResult:
     """It works, but somebody should look."""
-    return Finding(check, Verdict.WARNING, said)
+    return CheckResult(check, CheckStatus.WARNING, said)
 
 
-def failure(check: str, said: str) -> Finding:
+def failure(check: str, said: str) -> CheckResult:
     """It does not work."""
-    return Finding(check, Verdict.FAILURE, said)
+    return CheckResult(check, CheckStatus.FAILURE, said)
 
 
-async def examine_bus(url: str) -> Finding:
+async def check_bus(url: str) -> CheckResult:
     """Whether a ring is heard by another connection."""
     if url.startswith("memory:"):
         return ok("bus", "memory://: one process hears itself; several servers need another one")
@@ -103,14 +100,14 @@ async def examine_bus(url: str) -> Finding:
     return ok("bus", f"a ring is heard after {(time.monotonic() - begun) * 1000:.0f} ms")
 
 
-async def examine_database(url: str, connections: int) -> AsyncIterator[Finding]:
+async def check_database(url: str, connections: int) -> AsyncIterator[CheckResult]:
     """What there is to say about the database, of which a server takes so many connections at most; where it
     cannot be reached, only that."""
     database = Database(url, pool_size=2)
     try:
         try:
             async with asyncio.timeout(_WITHIN):
-                await database.try_file()
+                await database.check_file()
                 reached = await _round_trip(database)
         except Exception as error:  # the drivers have no common class for it
             yield failure("database", f"{without_password(url)} cannot be opened: {_reason(error)}")
@@ -125,14 +122,14 @@ async def examine_database(url: str, connections: int) -> AsyncIterator[Finding]
         yield await _told("clock", _clock(database))
         schema = await _told("schema", _schema(database))
         yield schema
-        if schema.verdict is not Verdict.FAILURE:
+        if schema.verdict is not CheckStatus.FAILURE:
             yield await _told("rights", _rights(database))
             yield await _told("aborts", _aborts(database))
     finally:
         await database.close()
 
 
-async def _told(check: str, examining: Awaitable[Finding]) -> Finding:
+async def _told(check: str, examining: Awaitable[CheckResult]) -> CheckResult:
     """What is found, within the time that a check may take."""
     try:
         async with asyncio.timeout(_WITHIN):
@@ -146,7 +143,7 @@ def _reason(error: BaseException) -> str:
     return str(cause).partition("\n")[0] or type(cause).__name__
 
 
-async def _round_trip(database: Database) -> Finding:
+async def _round_trip(database: Database) -> CheckResult:
     times = []
     async with database.read() as connection:
         for _ in range(5):
@@ -160,7 +157,7 @@ async def _round_trip(database: Database) -> Finding:
     return ok("database", said)
 
 
-async def _clock(database: Database) -> Finding:
+async def _clock(database: Database) -> CheckResult:
     async with database.read() as connection:
         begun = datetime.now(UTC)
         there = await connection.scalar(select(database_now()))
@@ -175,13 +172,13 @@ async def _clock(database: Database) -> Finding:
     return ok("clock", "is the database's within a second")
 
 
-async def _file(database: Database) -> Finding:
+async def _file(database: Database) -> CheckResult:
     async with database.read() as connection:
         mode = await connection.scalar(text("PRAGMA journal_mode"))
     return _of_file(Path(str(database.engine.url.database)), mode)
 
 
-def _of_file(path: Path, mode: str | None) -> Finding:
+def _of_file(path: Path, mode: str | None) -> CheckResult:
     for needed in (path, path.parent):
         if not os.access(needed, os.W_OK):
             return failure("file", f"{needed} cannot be written by this user")
@@ -192,7 +189,7 @@ def _of_file(path: Path, mode: str | None) -> Finding:
     return warning("file", f"{said}: make room") if free < _LITTLE_SPACE else ok("file", said)
 
 
-async def _server(database: Database) -> Finding:
+async def _server(database: Database) -> CheckResult:
     async with database.engine.connect() as connection:
         if reason := await unsuitable(connection):
             return failure("server", reason)
@@ -206,7 +203,7 @@ async def _server(database: Database) -> Finding:
     return ok("server", f"PostgreSQL {version}, UTF-8")
 
 
-async def _pooler(database: Database) -> Finding:
+async def _pooler(database: Database) -> CheckResult:
     """Whether the connection stays with one process of the server: behind a pooler that gives it another one
     for each transaction, what was prepared is not there any more."""
     process = text("SELECT pg_backend_pid()")
@@ -230,7 +227,7 @@ async def _pooler(database: Database) -> Finding:
     return ok("pooler", "none, or one that leaves a connection to its session")
 
 
-async def _connections(database: Database, needed: int) -> Finding:
+async def _connections(database: Database, needed: int) -> CheckResult:
     async with database.read() as connection:
         query = (
             "SELECT current_setting('max_connections')::int"
@@ -249,7 +246,7 @@ async def _connections(database: Database, needed: int) -> Finding:
     return ok("connections", said)
 
 
-async def _schema(database: Database) -> Finding:
+async def _schema(database: Database) -> CheckResult:
     async with database.read() as connection:
         current = await connection.run_sync(revision)
     if current == head():
@@ -260,7 +257,7 @@ async def _schema(database: Database) -> Finding:
     return failure("schema", f"{current or 'none'}, and {head()} is needed: run rungraph migrate")
 
 
-async def _rights(database: Database) -> Finding:
+async def _rights(database: Database) -> CheckResult:
     """Whether what servers write may be written; nothing of it is kept."""
     try:
         async with database.engine.connect() as connection:
@@ -278,7 +275,7 @@ async def _rights(database: Database) -> Finding:
     return ok("rights", "this user may read and write")
 
 
-async def _aborts(database: Database) -> Finding:
+async def _aborts(database: Database) -> CheckResult:
     given_up = constant(actions.c.abort_state, AbortState.FAILED)
     async with database.read() as connection:
         counted = select(func.count()).select_from(actions).where(is_unconfirmed, given_up)

@@ -23,8 +23,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from repo import restore
 from repo.domain.errors import DatabaseUnavailable
-from repo.sql.database import Database, without_password
-from repo.sql.errors import Meaning, meaning_of
+from repo.sql.database import Database
+from repo.sql.errors import ErrorClass, classify
+from repo.sql.urls import without_password
 
 logger = structlog.get_logger("rungraph.migrate")
 
@@ -101,7 +102,7 @@ async def migrate(url: str) -> None:
     database, name = Database(url, pool_size=1), without_password(url)
     try:
         try:
-            await database.try_file()
+            await database.check_file()
             connection = await database.engine.connect().start()
         except Exception as error:  # the drivers have no common class for it, nor is all of it wrapped
             reason = str(error).partition("\n")[0]
@@ -112,7 +113,7 @@ async def migrate(url: str) -> None:
             try:
                 await _migrate_patiently(database, connection)
             except (DBAPIError, sqlite3.Error) as error:
-                if meaning_of(error) is None:
+                if classify(error) is None:
                     raise
                 reason = str(error.orig if isinstance(error, DBAPIError) else error).partition("\n")[0]
                 raise DatabaseUnavailable(f"the database {name} cannot be migrated: {reason}") from error
@@ -142,7 +143,7 @@ async def _migrate_patiently(database: Database, connection: AsyncConnection) ->
                 await _migrate(database, connection)
             return
         except DBAPIError as error:
-            if meaning_of(error) is Meaning.READ_ONLY:
+            if classify(error) is ErrorClass.READ_ONLY:
                 await _check_read_only(connection, error)
                 return
             if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:

@@ -43,22 +43,13 @@ from repo.domain.models import (
     PhaseCount,
     Run,
 )
-from repo.domain.phases import (
-    ActionPhase,
-    Advanced,
-    CacheStatus,
-    PhaseUpdate,
-    is_count,
-)
+from repo.domain.pages import Order, Page, PageRequest
+from repo.domain.phases import ActionPhase, CacheStatus, PhaseUpdate, PhaseUpdateResult, is_count
 from repo.migrate import is_at_head
-from repo.sql.database import Database, DatabaseFigures, this_transaction
-from repo.sql.paging import (
-    Order,
-    Page,
-    PageRequest,
-    fetch_page,
-    fetch_pages,
-)
+from repo.sql.database import Database, DatabaseMetrics
+from repo.sql.filters import having_keys, key_filter
+from repo.sql.functions import this_transaction
+from repo.sql.paging import fetch_page, fetch_pages
 from repo.summaries.tasks import Summing
 from repo.tables import action_events, actions, is_root
 from repo.watch.bus import Bus
@@ -92,7 +83,7 @@ class ActionRepo(Aborting, Summing, Credentials, Pruning):
         self._inserting = Group[events.Batch, int](
             database, lambda connection, batches: events.insert(database, connection, batches, _now())
         )
-        self._advancing = Group[Updates, list[Advanced]](
+        self._advancing = Group[Updates, list[PhaseUpdateResult]](
             database, lambda connection, batches: advance_all(database, connection, batches, _now())
         )
 
@@ -114,10 +105,10 @@ class ActionRepo(Aborting, Summing, Credentials, Pruning):
         """The runs among those with these keys that exist; of which only these attributes are read, or
         all."""
         names = RUNS.names(None if attributes is None else attributes | {"run_key"})
-        given = self._database.given(c.run_key, keys)
+        given = key_filter(self._database, c.run_key, keys)
         found = await self._database.fetch(
             ("runs", names, given.key, self._seen),
-            lambda: given.narrow(select(*RUNS.select(names)).where(is_root, *in_scopes(self._seen))),
+            lambda: given.apply(select(*RUNS.select(names)).where(is_root, *in_scopes(self._seen))),
             given.values,
         )
         return {run.run_key: run for run in found.rows(Run, names)}
@@ -185,10 +176,10 @@ class ActionRepo(Aborting, Summing, Credentials, Pruning):
         """The actions among those with these keys that exist; of which only these attributes are read, or
         all."""
         names = ACTIONS.names(None if attributes is None else attributes | {"key"})
-        given = self._database.given(c.key, keys)
+        given = key_filter(self._database, c.key, keys)
         found = await self._database.fetch(
             ("actions", names, given.key, self._seen),
-            lambda: given.narrow(select(*ACTIONS.select(names))).where(*in_scopes(self._seen)),
+            lambda: given.apply(select(*ACTIONS.select(names))).where(*in_scopes(self._seen)),
             given.values,
         )
         return {action.key: action for action in found.rows(Action, names)}
@@ -304,7 +295,7 @@ class ActionRepo(Aborting, Summing, Credentials, Pruning):
         (advanced,) = await self.update_action_phases([(action_id, update)])
         return advanced.applied
 
-    async def update_action_phases(self, updates: Updates) -> list[Advanced]:
+    async def update_action_phases(self, updates: Updates) -> list[PhaseUpdateResult]:
         """What became of each update, in their order; all in one transaction. What would be reopened below
         an aborted action is aborted with it. Raises ActionNotFound, and then nothing changed."""
         _check_batch(updates)
@@ -369,7 +360,7 @@ class ActionRepo(Aborting, Summing, Credentials, Pruning):
     ) -> dict[ActionIdentifier, list[ActionEvent]]:
         """Every event of each action, oldest first, in one statement."""
         by_key = self._readable(action_ids)
-        statement = self._database.having_keys(select(*EVENT_COLUMNS), e.action_key, by_key)
+        statement = having_keys(self._database, select(*EVENT_COLUMNS), e.action_key, by_key)
         found: dict[ActionIdentifier, list[ActionEvent]] = {action_id: [] for action_id in action_ids}
         for row in await self._rows(statement.order_by(*events.oldest_first.order(backward=False))):
             action_id = by_key[row[0]]
@@ -405,7 +396,7 @@ class ActionRepo(Aborting, Summing, Credentials, Pruning):
         ranked = select(*EVENT_COLUMNS, rank.label("rank")).where(
             e.attempt.in_({attempt for _, attempt in wanted})
         )
-        found = self._database.having_keys(ranked, e.action_key, by_key).subquery()
+        found = having_keys(self._database, ranked, e.action_key, by_key).subquery()
         rows = await self._rows(select(*found.c).where(found.c.rank == 1))
         events_found = (event_of(row, by_key[row[0]]) for row in rows)
         return {key: event for event in events_found if (key := (event.action, event.attempt)) in wanted}
@@ -438,9 +429,9 @@ class ActionRepo(Aborting, Summing, Credentials, Pruning):
         """Connections to the database that reads, writes and watches have taken at the moment."""
         return self._database.connections_in_use
 
-    def database_figures(self) -> DatabaseFigures:
+    def database_figures(self) -> DatabaseMetrics:
         """How the connections of this replica are used, and how often a statement was written already."""
-        return self._database.figures
+        return self._database.metrics
 
     async def check(self) -> None:
         """Return where the database can be read and written and has the newest schema. Raises
@@ -472,7 +463,7 @@ class ActionRepo(Aborting, Summing, Credentials, Pruning):
     ) -> dict[bytes, int]:
         matching = (*in_scopes(self._seen), *action_conditions(wanted))
         counted = select(scope, func.count()).where(*matching).group_by(scope)
-        rows = await self._rows(self._database.having_keys(counted, scope, keys))
+        rows = await self._rows(having_keys(self._database, counted, scope, keys))
         return dict.fromkeys(keys, 0) | {key: count for key, count in rows}
 
     async def _pages_of_actions(

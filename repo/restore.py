@@ -55,6 +55,6 @@ async def mark_restored(url: str) -> None:
     before. Raises DatabaseUnavailable."""
     database = Database(url, pool_size=1)
     try:
-        await database.lose()
+        await database.invalidate_positions()
     finally:
         await database.close()

@@ -29,18 +29,8 @@ from repo.domain.phases import (
     CredentialKind,
     RunSource,
 )
-from repo.sql.database import (
-    Document,
-    EnumNumber,
-    FreeText,
-    Labels,
-    Name,
-    UtcDateTime,
-    constant,
-    elapsed_ms,
-    next_revision,
-    this_transaction,
-)
+from repo.sql.functions import constant, elapsed_ms, next_revision, this_transaction
+from repo.sql.types import Document, EnumNumber, FreeText, Labels, Name, UtcDateTime
 
 metadata = MetaData(
     naming_convention={

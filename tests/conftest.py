@@ -51,7 +51,7 @@ def settings_of_the_developer_do_not_count(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.fixture(autouse=True)
 def a_connection_is_made_also_where_the_machine_stalls(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgres_module, "CONNECT_WITHIN", 10.0)
+    monkeypatch.setattr(postgres_module, "CONNECT_TIMEOUT", 10.0)
 
 
 @pytest.fixture(autouse=True)

@@ -27,7 +27,7 @@ class Caller:
         return None if self is ANONYMOUS else self.identity
 
 
-ANONYMOUS = Caller(repo.Identity(repo.IdentityKind.USER, "anonymous"), repo.EVERYTHING, "anonymous")
+ANONYMOUS = Caller(repo.Identity(repo.IdentityKind.USER, "anonymous"), repo.FULL_ACCESS, "anonymous")
 """The caller of every request while authentication is off."""
 
 

@@ -14,53 +14,53 @@ from graph.auth.oidc import ProviderError
 from graph.auth.origins import is_loopback
 from graph.settings import PREFIX, Settings, explain
 from graph.web.ui import GRAPHIQL, WEB_UI
-from repo import Finding, Verdict
+from repo import CheckResult, CheckStatus
 
 _BESIDE_ITS_POOLS = 3
 """Connections of a process beside its two pools: two that look for changes, and the one of the bus."""
 _GUESSED = {"admin", "changeme", "password", "postgres", "rungraph", "secret", "test"}
 _OF_CLIENTS = {f"{PREFIX}TOKEN"}
 """Variables that are no settings of a server."""
-_STYLE = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.FAILURE: "red"}
+_STYLE = {CheckStatus.OK: "green", CheckStatus.WARNING: "yellow", CheckStatus.FAILURE: "red"}
 
 
-async def diagnose() -> AsyncIterator[Finding]:
+async def diagnose() -> AsyncIterator[CheckResult]:
     """What each check found. Where the settings are wrong, only that."""
     try:
         settings = Settings()
     except ValidationError as error:
-        yield Finding("settings", Verdict.FAILURE, explain(error))
+        yield CheckResult("settings", CheckStatus.FAILURE, explain(error))
         return
     unsafe = list(_unsafe(settings))
-    for finding in unsafe or [Finding("settings", Verdict.OK, "valid, and nothing unsafe about them")]:
+    for finding in unsafe or [CheckResult("settings", CheckStatus.OK, "valid and safe")]:
         yield finding
     of_a_process = 2 * settings.database_pool_size + _BESIDE_ITS_POOLS
-    async for finding in repo.examine_database(settings.database_url, settings.workers * of_a_process):
+    async for finding in repo.check_database(settings.database_url, settings.workers * of_a_process):
         yield finding
-    yield await repo.examine_bus(settings.broadcast_url)
+    yield await repo.check_bus(settings.broadcast_url)
     if settings.auth == "oidc":
         yield await _examine_provider(settings)
 
 
-async def _examine_provider(settings: Settings) -> Finding:
+async def _examine_provider(settings: Settings) -> CheckResult:
     """Whether the OpenID provider names its endpoints and keys."""
     provider = provider_of(settings)
     async with provider.running():
         try:
             endpoints = await provider.endpoints()
         except ProviderError as error:
-            return Finding("provider", Verdict.FAILURE, f"{settings.oidc_issuer}: {error}")
+            return CheckResult("provider", CheckStatus.FAILURE, f"{settings.oidc_issuer}: {error}")
     if settings.oidc_client_id and not (endpoints.authorization_endpoint and endpoints.token_endpoint):
         said = f"{settings.oidc_issuer} has no endpoint at which people could sign in"
-        return Finding("provider", Verdict.FAILURE, said)
-    return Finding("provider", Verdict.OK, f"{settings.oidc_issuer} names its endpoints and keys")
+        return CheckResult("provider", CheckStatus.FAILURE, said)
+    return CheckResult("provider", CheckStatus.OK, f"{settings.oidc_issuer} names its endpoints and keys")
 
 
-def _unsafe(settings: Settings) -> Iterator[Finding]:
+def _unsafe(settings: Settings) -> Iterator[CheckResult]:
     """What is allowed, but seldom meant."""
 
-    def careful(said: str) -> Finding:
-        return Finding("settings", Verdict.WARNING, said)
+    def careful(said: str) -> CheckResult:
+        return CheckResult("settings", CheckStatus.WARNING, said)
 
     if settings.auth == "none" and not is_loopback(settings.host):
         yield careful(
@@ -89,7 +89,7 @@ async def run_doctor(console: Console) -> int:
     """Print a line for each check; the exit code, which is 1 where one failed."""
     failed = False
     async for finding in diagnose():
-        failed = failed or finding.verdict is Verdict.FAILURE
+        failed = failed or finding.verdict is CheckStatus.FAILURE
         line = Text(f"{finding.verdict.value:<8}", style=_STYLE[finding.verdict])
         line.append(f"{finding.check:<12}{finding.said}", style="default")
         console.print(line, soft_wrap=True)

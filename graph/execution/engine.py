@@ -25,7 +25,7 @@ from graph.execution.inputs import MISSING, Inputs, variables_of
 from graph.execution.operations import Operation, Operations
 from graph.limits.documents import OperationLimits
 from graph.limits.timeouts import Deadline
-from repo import TookTooLong
+from repo import DeadlineExceeded
 
 T = TypeVar("T")
 
@@ -176,7 +176,7 @@ class Engine:
             seconds = f"{self._deadline.seconds:g} seconds"
             text = f"The operation took longer than {seconds}, and was broken off. What it was to write may "
             text += "have been kept; it may be sent again."
-            return BrokenOff(None, [show(GraphQLError(text, original_error=TookTooLong(text)))])
+            return BrokenOff(None, [show(GraphQLError(text, original_error=DeadlineExceeded(text)))])
 
     async def stream(
         self,

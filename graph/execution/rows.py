@@ -21,17 +21,17 @@ from graphql.execution.collect_fields import FieldDetailsList, GroupedFieldSet
 from strawberry.types.field import StrawberryField
 
 from graph.execution.completion import Collect, OutputWriter
-from repo import MADE_OF, PARTS, Column, Holds, Layout, Part, Rows
+from repo import COMPOSITES, SOURCE_FIELDS, Column, ColumnKind, Composite, Layout, Rows
 
 _MOST_MADE = 100
 """Functions that are kept with the rows of one statement."""
 
-_SURE: dict[str, frozenset[Holds]] = {
-    GraphQLString.name: frozenset({Holds.TEXT}),
-    GraphQLInt.name: frozenset({Holds.INTEGER}),
-    "BigInt": frozenset({Holds.INTEGER, Holds.BIG_INTEGER}),
-    "DateTime": frozenset({Holds.TIME}),
-    "JSON": frozenset({Holds.DOCUMENT}),
+_SURE: dict[str, frozenset[ColumnKind]] = {
+    GraphQLString.name: frozenset({ColumnKind.TEXT}),
+    GraphQLInt.name: frozenset({ColumnKind.INTEGER}),
+    "BigInt": frozenset({ColumnKind.INTEGER, ColumnKind.BIG_INTEGER}),
+    "DateTime": frozenset({ColumnKind.TIME}),
+    "JSON": frozenset({ColumnKind.DOCUMENT}),
 }
 """What a column has to hold to be encoded as a scalar as it is."""
 
@@ -51,7 +51,7 @@ class RowsReader:
 
     def __call__(self, rows: Rows[Any]) -> list[Any] | None:
         """What is encoded for each row; None where it takes the objects."""
-        raw, made = rows.untouched, rows.layout.made
+        raw, made = rows.raw, rows.layout.cache
         if raw is None:
             return None
         if self not in made:
@@ -117,7 +117,7 @@ class _RowWriter(OutputWriter):
         return field, definition if isinstance(definition, StrawberryField) else None
 
     def _cell_of(
-        self, parent: GraphQLObjectType, details: FieldDetailsList, part: Part | None = None
+        self, parent: GraphQLObjectType, details: FieldDetailsList, part: Composite | None = None
     ) -> str | None:
         """The expression of a field that a row itself has, of the whole object or of a part of it."""
         field_name = details[0].node.name.value
@@ -132,12 +132,12 @@ class _RowWriter(OutputWriter):
         column = None if name is None else self._layout.columns.get(name)
         if column is not None:
             return self._cell(field.type, column, part is not None and name in part.needed)
-        inner = None if part is not None or name is None else PARTS.get(name)
+        inner = None if part is not None or name is None else COMPOSITES.get(name)
         if inner is None or not isinstance(field.type, GraphQLObjectType):
             return None
         return self._part(field.type, details, inner)
 
-    def _part(self, kind: GraphQLObjectType, details: FieldDetailsList, part: Part) -> str | None:
+    def _part(self, kind: GraphQLObjectType, details: FieldDetailsList, part: Composite) -> str | None:
         columns = self._layout.columns
         if not {*part.needed, *part.fields.values()} <= columns.keys():
             return None
@@ -160,7 +160,9 @@ class _RowWriter(OutputWriter):
             return None
         function, names = ways[self._layout.entity]
         columns = [self._layout.columns.get(name) for name in names]
-        cells = [f"row[{each.index}]" for each in columns if each and each.is_there and each.decode is None]
+        cells = [
+            f"row[{each.index}]" for each in columns if each and each.is_required and each.decode is None
+        ]
         if len(cells) < len(names):
             return None
         return f"{self.keep('function', function)}({', '.join(cells)})"
@@ -177,9 +179,9 @@ class _RowWriter(OutputWriter):
             if not needed:
                 names[None] = None
             return f"{self.keep('names', names)}[{cell}]"
-        if column.holds not in _SURE.get(getattr(inner, "name", ""), ()):
+        if column.kind not in _SURE.get(getattr(inner, "name", ""), ()):
             return None
-        is_there = is_there or column.is_there
+        is_there = is_there or column.is_required
         if needed and not is_there:
             return None
         if column.decode is None:
@@ -195,6 +197,6 @@ class _RowWriter(OutputWriter):
         if definition is None:
             return None
         attributes = definition.metadata.get("reads") or (definition.python_name,)
-        needed = {name for each in attributes for name in MADE_OF.get(each, (each,))}
+        needed = {name for each in attributes for name in SOURCE_FIELDS.get(each, (each,))}
         self._needed |= needed & self._layout.fields
         return self._field(parent, details, variable, body)

@@ -167,7 +167,7 @@ class Metrics:
             (self._dropped_lines, dropped_log_lines()),
             *((self._loop_restarts[loop], count) for loop, count in self._supervisor.restarts.items()),
             *zip(self._caches[0], (engine.known, engine.unknown), strict=True),
-            *zip(self._caches[1], (database.known, database.unknown), strict=True),
+            *zip(self._caches[1], (database.hits, database.misses), strict=True),
         ):
             counter.inc(count - self._counted.get(counter, 0))
             self._counted[counter] = count

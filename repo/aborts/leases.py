@@ -21,7 +21,9 @@ from repo.domain.authorization import Scope
 from repo.domain.identifiers import ActionIdentifier
 from repo.domain.models import Action
 from repo.domain.phases import AbortState
-from repo.sql.database import Database, database_now
+from repo.sql.batches import update_rows
+from repo.sql.database import Database
+from repo.sql.functions import database_now
 from repo.tables import actions, is_abort_pending, is_unconfirmed
 
 FIRST_PAUSE = timedelta(seconds=1)
@@ -124,7 +126,7 @@ async def tell(
     """Aborts in these scopes that are due and so are told again: whoever watches requests gets what changes.
     Each is due again after a while, unless it is confirmed until then."""
     rows, given_up, at = await _due(connection, scopes, limit, most_attempts, now, expired)
-    await database.update_rows(
+    await update_rows(
         connection,
         actions,
         [

@@ -25,14 +25,10 @@ from repo.domain.errors import (
     RunNotFound,
 )
 from repo.domain.identifiers import ActionIdentifier, RunIdentifier
-from repo.domain.models import (
-    AbortFigures,
-    AbortProgress,
-    Action,
-    Identity,
-)
+from repo.domain.models import AbortMetrics, AbortProgress, Action, Identity
+from repo.domain.pages import Page, PageRequest
 from repo.domain.phases import AbortState
-from repo.sql.paging import Page, PageRequest, fetch_page
+from repo.sql.paging import fetch_page
 from repo.tables import actions, is_abort_pending, is_root, is_unconfirmed
 from repo.watch.hub import RowWatch
 from repo.watch.matching import Match, match_pending_abort
@@ -241,7 +237,7 @@ class Aborting(Watching):
 
         return await self._database.write(work)
 
-    async def abort_figures(self) -> AbortFigures:
+    async def abort_figures(self) -> AbortMetrics:
         """How many aborts wait for an executor, and since when the first of them does."""
         async with self._database.read() as connection:
             return await requests.figures(connection)

@@ -11,14 +11,10 @@ from repo.actions.lists import in_scopes
 from repo.domain.authorization import Scopes
 from repo.domain.errors import Conflict
 from repo.domain.identifiers import ActionIdentifier
-from repo.domain.models import (
-    AbortFigures,
-    AbortProgress,
-    Identity,
-    identity_to_json,
-)
+from repo.domain.models import AbortMetrics, AbortProgress, Identity, identity_to_json
 from repo.domain.phases import FIRST_TERMINAL, AbortState, ActionPhase
-from repo.sql.database import UtcDateTime, looked_up
+from repo.sql.functions import looked_up
+from repo.sql.types import UtcDateTime
 from repo.tables import actions, is_abort_pending, is_root, is_unconfirmed
 
 NO_LEASE: dict[str, None] = {"abort_lease": None, "abort_leased_until": None}
@@ -215,8 +211,8 @@ async def progress(connection: AsyncConnection, batch: str, scopes: Scopes) -> A
     return AbortProgress(requested, requested - confirmed - failed, confirmed, failed)
 
 
-async def figures(connection: AsyncConnection) -> AbortFigures:
+async def figures(connection: AsyncConnection) -> AbortMetrics:
     """How many aborts wait for an executor, and since when the first of them does."""
     statement = select(func.count(), func.min(c.abort_requested_at)).where(is_unconfirmed, is_abort_pending)
     count, oldest = (await connection.execute(statement)).one()
-    return AbortFigures(count, oldest)
+    return AbortMetrics(count, oldest)

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from repo.domain.identifiers import RunIdentifier
 from repo.domain.phases import AbortState
 from repo.sql.database import Database
+from repo.sql.filters import having_keys
 from repo.tables import actions, is_root
 
 c = actions.c
@@ -50,7 +51,7 @@ async def lock_runs(
     """The names of the roots of those runs that are stored. Until this transaction ends, no run of them is
     removed, and no abort in them is confirmed: that would miss what this transaction adds."""
     by_key = {run.key: run for run in runs}
-    statement = database.having_keys(select(c.run_key, c.name).where(is_root), c.run_key, by_key)
+    statement = having_keys(database, select(c.run_key, c.name).where(is_root), c.run_key, by_key)
     statement = statement.order_by(c.key).with_for_update(read=True, key_share=True, of=actions)
     return {by_key[run_key]: name for run_key, name in await connection.execute(statement)}
 
@@ -60,7 +61,7 @@ async def read_ancestry(database: Database, connection: AsyncConnection, keys: I
     key, also where a planner expects many actions."""
     wanted = set(keys)
     columns = (c.key, c.parent_key, c.depth, c.abort_state)
-    up = database.having_keys(select(*columns), c.key, wanted).cte("up", recursive=True)
+    up = having_keys(database, select(*columns), c.key, wanted).cte("up", recursive=True)
     above = actions.alias("above")
     parent_key, abort_state = (
         select(column).where(above.c.key == up.c.parent_key).scalar_subquery()
@@ -91,5 +92,5 @@ async def _requests(
     if not aborted:
         return {}
     columns = (c.key, c.abort_reason, c.abort_requested_by, c.abort_requested_at)
-    rows = await connection.execute(database.having_keys(select(*columns), c.key, aborted))
+    rows = await connection.execute(having_keys(database, select(*columns), c.key, aborted))
     return {key: AbortAbove(*rest) for key, *rest in rows}

@@ -12,9 +12,10 @@ from repo.domain.attempts import merge_attempts
 from repo.domain.errors import InvalidArgument
 from repo.domain.identifiers import ActionIdentifier
 from repo.domain.models import ActionAttempt, ActionEvent
+from repo.domain.pages import DEFAULT_PAGE, MAX_PAGE
 from repo.domain.phases import MAX_ATTEMPTS
 from repo.sql.database import Database
-from repo.sql.paging import DEFAULT_PAGE, MAX_PAGE
+from repo.sql.filters import having_keys
 from repo.tables import action_events
 
 e = action_events.c
@@ -75,7 +76,7 @@ def _numbers(database: Database, by_key: Mapping[bytes, ActionIdentifier], wante
     behind it, whose start is the end of the last one in it, if that has no other."""
     later = action_events.alias("later")
     numbers: Select[Any] = select(e.action_key, e.attempt).group_by(e.action_key, e.attempt)
-    numbers = database.having_keys(numbers, e.action_key, by_key)
+    numbers = having_keys(database, numbers, e.action_key, by_key)
     if wanted.after is not None:
         numbers = numbers.where(e.attempt > _number(wanted.after))
     if wanted.before is not None:

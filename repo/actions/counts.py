@@ -11,8 +11,10 @@ from repo.actions.lists import in_scopes
 from repo.domain.authorization import Scopes
 from repo.domain.models import PhaseCount
 from repo.domain.phases import ActionPhase
-from repo.sql.database import Database, looked_up
-from repo.sql.drivers import Found
+from repo.sql.database import Database
+from repo.sql.filters import key_filter
+from repo.sql.functions import looked_up
+from repo.sql.statements import ResultSet
 from repo.tables import actions, is_root
 
 c = actions.c
@@ -22,10 +24,10 @@ async def phases_of_runs(
     database: Database, runs: Iterable[bytes], scopes: Scopes
 ) -> dict[bytes, list[PhaseCount]]:
     """All actions of each run in these scopes by phase, the root included; phases with none are left out."""
-    given = database.given(c.run_key, runs)
+    given = key_filter(database, c.run_key, runs)
 
     def statement() -> Select[Any]:
-        counted = given.narrow(select(c.run_key, c.phase, func.count())).where(*in_scopes(scopes))
+        counted = given.apply(select(c.run_key, c.phase, func.count())).where(*in_scopes(scopes))
         return counted.group_by(c.run_key, c.phase).order_by(c.phase)
 
     return _by_key(await database.fetch(("phases of runs", given.key, scopes), statement, given.values))
@@ -36,13 +38,13 @@ async def phases_of_descendants(
 ) -> dict[bytes, list[PhaseCount]]:
     """All descendants of each action in these scopes by phase, itself not included; phases with none are left
     out. Each descendant is read once, however many of the actions it lies below."""
-    given = database.given(c.parent_key, keys)
+    given = key_filter(database, c.parent_key, keys)
 
     def statement() -> Select[Any]:
         parent, below = actions.alias("parent"), actions.alias("below")
         columns = (c.parent_key, parent.c.parent_key.label("above_key"), c.key, c.depth, c.phase)
         children = select(*columns).join_from(actions, parent, parent.c.key == looked_up(c.parent_key))
-        tree = given.narrow(children).where(*in_scopes(scopes)).cte("tree", recursive=True)
+        tree = given.apply(children).where(*in_scopes(scopes)).cte("tree", recursive=True)
         step = (tree.c.key, tree.c.parent_key, below.c.key, below.c.depth, below.c.phase)
         # Not UNION ALL: what lies below several of the actions is the same row each time.
         tree = tree.union(select(*step).join(below, below.c.parent_key == looked_up(tree.c.key)))
@@ -67,7 +69,7 @@ def _add_up(children: Iterable[Sequence[Any]]) -> dict[bytes, list[PhaseCount]]:
     return {key: [PhaseCount(*each) for each in sorted(of.items())] for key, of in counts.items()}
 
 
-def _by_key(found: Found) -> dict[bytes, list[PhaseCount]]:
+def _by_key(found: ResultSet) -> dict[bytes, list[PhaseCount]]:
     counts: dict[bytes, list[PhaseCount]] = {}
     for key, phase, count in found.decoded():
         counts.setdefault(key, []).append(PhaseCount(phase, count))

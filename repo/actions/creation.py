@@ -34,7 +34,10 @@ from repo.domain.identifiers import (
 )
 from repo.domain.models import Label, NewAction, identity_to_json
 from repo.domain.phases import aborted, begin, created_by
-from repo.sql.database import Database, check_text
+from repo.sql.batches import insert_new, insert_new_keys
+from repo.sql.database import Database
+from repo.sql.filters import having_keys
+from repo.sql.types import check_text
 from repo.tables import actions
 
 c = actions.c
@@ -84,8 +87,8 @@ async def create(
         rows = [{**requests, **row} for row in rows]
     try:
         if len(batches) == 1:
-            return [await database.insert_new(connection, actions, rows)]
-        created = Counter(owners[key] for (key,) in await database.insert_which(connection, actions, rows))
+            return [await insert_new(connection, actions, rows)]
+        created = Counter(owners[key] for (key,) in await insert_new_keys(connection, actions, rows))
         return [created[number] for number in range(len(batches))]
     except IntegrityError:
         # The one constraint left to break: another root was committed since it was looked for.
@@ -102,7 +105,7 @@ async def _which_exist(
     database: Database, connection: AsyncConnection, keys: Iterable[bytes]
 ) -> dict[bytes, datetime]:
     """When those were created that are stored."""
-    statement = database.having_keys(select(c.key, c.created_at), c.key, keys)
+    statement = having_keys(database, select(c.key, c.created_at), c.key, keys)
     return {key: created_at for key, created_at in await connection.execute(statement)}
 
 

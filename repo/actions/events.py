@@ -21,7 +21,9 @@ from repo.domain.models import (
     error_to_json,
 )
 from repo.domain.phases import FIRST_TERMINAL, check_attempts, is_count
+from repo.sql.batches import insert_new, insert_new_keys, update_rows
 from repo.sql.database import Database
+from repo.sql.filters import having_keys
 from repo.sql.paging import Keyset
 from repo.tables import action_events, actions
 
@@ -147,16 +149,16 @@ async def insert(
         return [0] * len(batches)
     ending = {row["action_key"] for row in rows if row["phase"].is_terminal}
     await _lock(database, connection, ending)
-    known = database.having_keys(select(actions.c.key, actions.c.error_attempt), actions.c.key, named)
+    known = having_keys(database, select(actions.c.key, actions.c.error_attempt), actions.c.key, named)
     stored = {key: attempt for key, attempt in await connection.execute(known)}
     for key, action in named.items():
         if key not in stored:
             raise ActionNotFound(f"there is no action {action}; none of the events was stored").of(action)
     try:
         if len(batches) == 1:
-            inserted = [await database.insert_new(connection, action_events, rows)]
+            inserted = [await insert_new(connection, action_events, rows)]
         else:
-            new = set(await database.insert_which(connection, action_events, rows))
+            new = set(await insert_new_keys(connection, action_events, rows))
             inserted = [_count(batch, new) for batch in batches]
     except IntegrityError:
         # The one constraint to break: the run of an action was removed since it was looked for.
@@ -179,7 +181,7 @@ async def _lock(database: Database, connection: AsyncConnection, keys: Collectio
     """Let nobody else decide the errors of these actions until the end of this transaction: each would
     decide without the other's events."""
     if keys:
-        rows = database.having_keys(select(actions.c.key), actions.c.key, keys).order_by(actions.c.key)
+        rows = having_keys(database, select(actions.c.key), actions.c.key, keys).order_by(actions.c.key)
         await connection.execute(rows.with_for_update(key_share=True, of=actions))
 
 
@@ -191,7 +193,7 @@ async def _decide_errors(
     seen_at = func.coalesce(e.reported_at, e.occurred_at)
     columns = (e.action_key, e.attempt, e.phase, e.error, actions.c.error_attempt, actions.c.error)
     ends = select(*columns).join_from(action_events, actions, e.action_key == actions.c.key)
-    statement = database.having_keys(ends.where(e.phase >= FIRST_TERMINAL), e.action_key, keys)
+    statement = having_keys(database, ends.where(e.phase >= FIRST_TERMINAL), e.action_key, keys)
     statement = statement.order_by(e.attempt.desc(), seen_at, e.phase, e.version)
     decided: dict[bytes, tuple[int, int]] = {}
     errors: dict[bytes, Any] = {}
@@ -205,7 +207,7 @@ async def _decide_errors(
         for key, (attempt, _) in sorted(decided.items())
         if (attempt, errors[key]) != stored[key]
     ]
-    await database.update_rows(connection, actions, rows)
+    await update_rows(connection, actions, rows)
 
 
 def of_attempt(attempt: int) -> ColumnElement[bool]:

@@ -29,7 +29,8 @@ from repo.domain.errors import InvalidArgument
 from repo.domain.identifiers import compositions, folded, stored_foldings
 from repo.domain.models import UNSUCCESSFUL, Run
 from repo.domain.phases import AbortState, ActionPhase, ActionType, RunSource
-from repo.sql.database import FreeText, constant, has_label, holds_text
+from repo.sql.functions import constant, contains_text, has_label
+from repo.sql.types import FreeText
 from repo.tables import actions, is_abort_pending, is_root, run_time
 
 MAX_LABELS_IN_FILTER = 100
@@ -60,7 +61,7 @@ def _run(row: ActionRow) -> Run:
 
 
 def _contains(column: ColumnElement[str], term: str) -> ColumnElement[bool]:
-    return or_(*(holds_text(column, each) for each in stored_foldings(term)))
+    return or_(*(contains_text(column, each) for each in stored_foldings(term)))
 
 
 def _name_search(*paths: Callable[[ActionRow], str | None]) -> Callable[[str], Predicate]:
@@ -82,10 +83,10 @@ def _run_search_conditions(term: str) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = [_contains(c.run_search_text, term)]
     if "/" in term:
         path = c.project + "/" + c.domain + "/" + c.run_name
-        found += [holds_text(path, each) for each in compositions(term)]
+        found += [contains_text(path, each) for each in compositions(term)]
     code = _text_in(c.error, "code")
     has_error = and_(constant(c.phase, *sorted(UNSUCCESSFUL)), c.error_attempt == c.attempts)
-    found.append(and_(has_error, or_(*(holds_text(code, each) for each in _cases(term)))))
+    found.append(and_(has_error, or_(*(contains_text(code, each) for each in _cases(term)))))
     return [or_(*found)]
 
 

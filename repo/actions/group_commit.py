@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from repo.domain.errors import DatabaseUnavailable, TookTooLong
+from repo.domain.errors import DatabaseUnavailable, DeadlineExceeded
 from repo.sql.database import Database
 
 R = TypeVar("R")
@@ -106,7 +106,7 @@ class Group(Generic[R, T]):
         try:
             results = await self._database.write(lambda connection: self._work(connection, requests))
         except Exception as error:
-            if len(batch) == 1 or isinstance(error, DatabaseUnavailable | TookTooLong):
+            if len(batch) == 1 or isinstance(error, DatabaseUnavailable | DeadlineExceeded):
                 for write in batch:
                     if not write.result.done():
                         write.result.set_exception(error)

@@ -7,7 +7,8 @@ from sqlalchemy import ColumnElement, and_, false, or_, true
 from sqlalchemy.sql.elements import NamedColumn
 
 from repo.domain.authorization import Scopes
-from repo.sql.paging import Keyset, Order, OrderField
+from repo.domain.pages import Order, OrderField
+from repo.sql.paging import Keyset
 from repo.tables import actions
 
 c = actions.c

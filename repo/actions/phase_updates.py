@@ -10,14 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from repo.actions.ancestors import lock_runs, read_ancestry
 from repo.domain.errors import ActionNotFound
 from repo.domain.identifiers import ActionIdentifier
-from repo.domain.phases import (
-    Advanced,
-    PhaseUpdate,
-    Progress,
-    aborted,
-    advance,
-)
+from repo.domain.phases import Lifecycle, PhaseUpdate, PhaseUpdateResult, aborted, advance
+from repo.sql.batches import update_rows
 from repo.sql.database import Database
+from repo.sql.filters import having_keys
 from repo.tables import actions
 
 Updates = Sequence[tuple[ActionIdentifier, PhaseUpdate]]
@@ -37,20 +33,20 @@ _COLUMNS = (
 
 async def lock_progress(
     database: Database, connection: AsyncConnection, keys: Iterable[bytes]
-) -> dict[bytes, Progress]:
+) -> dict[bytes, Lifecycle]:
     """The progress of those with these keys that are stored, which nobody else changes until this
     transaction ends."""
-    statement = database.having_keys(select(c.key, *_COLUMNS), c.key, keys)
+    statement = having_keys(database, select(c.key, *_COLUMNS), c.key, keys)
     # Rows are locked in one order everywhere, and not against the events that refer to them.
     locked = statement.order_by(c.key).with_for_update(key_share=True, of=actions)
-    return {row.key: Progress(*row[1:]) for row in await connection.execute(locked)}
+    return {row.key: Lifecycle(*row[1:]) for row in await connection.execute(locked)}
 
 
 async def store_progress(
     database: Database,
     connection: AsyncConnection,
-    before: Mapping[bytes, Progress],
-    after: Mapping[bytes, Progress],
+    before: Mapping[bytes, Lifecycle],
+    after: Mapping[bytes, Lifecycle],
     now: datetime,
 ) -> None:
     """Write what is not as before."""
@@ -70,12 +66,12 @@ async def store_progress(
         for key, progress in after.items()
         if progress != before[key]
     ]
-    await database.update_rows(connection, actions, rows)
+    await update_rows(connection, actions, rows)
 
 
 async def advance_all(
     database: Database, connection: AsyncConnection, batches: Sequence[Updates], now: datetime
-) -> list[list[Advanced]]:
+) -> list[list[PhaseUpdateResult]]:
     """What became of the updates of each batch, applied in their order. Raises ActionNotFound before
     anything is written."""
     keys = [[action_id.key for action_id, _ in batch] for batch in batches]
@@ -89,7 +85,7 @@ async def advance_all(
                 raise ActionNotFound(text).of(action_id)
             stored = after[key]
             after[key], applied = advance(stored, update, now)
-            advanced.append(Advanced(applied, after[key] != stored))
+            advanced.append(PhaseUpdateResult(applied, after[key] != stored))
         results.append(advanced)
     reopened = {
         key for key, was in before.items() if was.phase.is_terminal and not after[key].phase.is_terminal
@@ -98,11 +94,11 @@ async def advance_all(
     await store_progress(database, connection, before, after, now)
     if not stopped:
         return results
-    await database.update_rows(connection, actions, stopped)
+    await update_rows(connection, actions, stopped)
     not_applied = {row["key"] for row in stopped}
     return [
         [
-            Advanced(each.applied and key not in not_applied, each.changed)
+            PhaseUpdateResult(each.applied and key not in not_applied, each.changed)
             for each, key in zip(advanced, batch_keys, strict=True)
         ]
         for advanced, batch_keys in zip(results, keys, strict=True)
@@ -114,7 +110,7 @@ async def _abort_below_aborts(
     connection: AsyncConnection,
     batches: Sequence[Updates],
     reopened: Collection[bytes],
-    after: dict[bytes, Progress],
+    after: dict[bytes, Lifecycle],
     now: datetime,
 ) -> list[dict[str, object]]:
     """Abort those of the reopened actions that lie below an aborted one: the columns of their requests."""

@@ -14,13 +14,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, Select, and_, case, func, literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from repo.sql.database import (
-    Database,
-    UtcDateTime,
-    database_now,
-    next_revision,
-    this_transaction,
-)
+from repo.sql.database import Database
+from repo.sql.functions import database_now, next_revision, this_transaction
+from repo.sql.types import UtcDateTime
 from repo.tables import actions, is_abort_pending, is_root, is_unconfirmed, removal_horizon, removed_runs
 
 MOST_RUNS = 100

@@ -11,9 +11,9 @@ from typing import Any
 from sqlalchemy import case, false, select
 from sqlalchemy.sql.elements import NamedColumn
 
-from repo.domain.models import MADE_OF, Action, Run
+from repo.domain.models import SOURCE_FIELDS, Action, Run
 from repo.domain.phases import ActionPhase
-from repo.sql.database import constant
+from repo.sql.functions import constant
 from repo.sql.rows import Entity
 from repo.tables import actions, is_root
 
@@ -31,8 +31,10 @@ def _columns_of(kind: type[Any], **other_names: str) -> dict[str, NamedColumn[An
     return {each.name: c[names.get(each.name, each.name)] for each in fields(kind)}
 
 
-ACTIONS = Entity(Action, _columns_of(Action, dependencies_document="dependencies"), MADE_OF)
-RUNS = Entity(Run, _columns_of(Run, name="run_name", root_name="name", labels_document="labels"), MADE_OF)
+ACTIONS = Entity(Action, _columns_of(Action, dependencies_document="dependencies"), SOURCE_FIELDS)
+RUNS = Entity(
+    Run, _columns_of(Run, name="run_name", root_name="name", labels_document="labels"), SOURCE_FIELDS
+)
 ACTION_COLUMNS = tuple(ACTIONS.columns.values())
 """The columns that `Action(*row)` takes."""
 RUN_COLUMNS = tuple(RUNS.columns.values())

@@ -100,14 +100,14 @@ def includes(scopes: Scopes, project: str, domain: str) -> bool:
     return not scopes.isdisjoint(((project, domain), (project, None), (None, domain), (None, None)))
 
 
-EVERYTHING = Access(frozenset({Grant(Role.ADMIN)}), acts_for_others=True)
+FULL_ACCESS = Access(frozenset({Grant(Role.ADMIN)}), acts_for_others=True)
 """What somebody may do where nobody has to say who they are."""
 
 
-class OnBehalf:
+class AccessControlled:
     """Acts on behalf of somebody."""
 
-    _access: Access = EVERYTHING
+    _access: Access = FULL_ACCESS
     _seen: Scopes = None
     """Where they may read."""
 

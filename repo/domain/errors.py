@@ -7,7 +7,7 @@ RepoError                 INTERNAL_SERVER_ERROR
 │ └ EventNotFound
 ├ Conflict                CONFLICT
 ├ Forbidden               FORBIDDEN
-├ TookTooLong             TIMEOUT
+├ DeadlineExceeded        TIMEOUT
 ├ DatabaseUnavailable     SERVICE_UNAVAILABLE
 │ └ DatabaseReadOnly
 └ InvalidArgument         BAD_USER_INPUT
@@ -62,7 +62,7 @@ class Forbidden(RepoError):
     code = "FORBIDDEN"
 
 
-class TookTooLong(RepoError):
+class DeadlineExceeded(RepoError):
     """The call took longer than a call may, and was broken off. Whether a write was kept may be unknown; all
     of them may be repeated."""
 

@@ -119,7 +119,7 @@ class AbortProgress:
 
 
 @dataclass(frozen=True, slots=True)
-class AbortFigures:
+class AbortMetrics:
     """What an operator wants to know of the aborts that wait for an executor."""
 
     pending: int
@@ -319,7 +319,7 @@ class RemovedRun:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Composite:
     """An attribute that is there where all of some fields have a value, and then has fields of its own."""
 
     needed: tuple[str, ...]
@@ -328,18 +328,18 @@ class Part:
 
 
 _TASK = {name: f"task_{name}" for name in ("project", "domain", "name", "version")}
-PARTS: Mapping[str, Part] = {
-    "task": Part(tuple(_TASK.values()), _TASK),
-    "trigger": Part(
+COMPOSITES: Mapping[str, Composite] = {
+    "task": Composite(tuple(_TASK.values()), _TASK),
+    "trigger": Composite(
         ("trigger_task_name", "trigger_name"),
         {"task_name": "trigger_task_name", "name": "trigger_name", "revision": "trigger_revision"},
     ),
 }
 """What `task` and `trigger` of runs and actions are, for who has fields and no object."""
 
-MADE_OF: Mapping[str, tuple[str, ...]] = {
-    "task": PARTS["task"].needed,
-    "trigger": (*PARTS["trigger"].needed, "trigger_revision"),
+SOURCE_FIELDS: Mapping[str, tuple[str, ...]] = {
+    "task": COMPOSITES["task"].needed,
+    "trigger": (*COMPOSITES["trigger"].needed, "trigger_revision"),
     "created_by": ("created_by_document",),
     "abort": (
         "abort_state",

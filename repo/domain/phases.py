@@ -118,7 +118,7 @@ def check_attempts(attempts: int, what: str = "attempts") -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class Lifecycle:
     """The part of a stored action that a report can change. Times are UTC."""
 
     phase: ActionPhase
@@ -170,7 +170,7 @@ class PhaseUpdate:
 
 
 @dataclass(frozen=True, slots=True)
-class Advanced:
+class PhaseUpdateResult:
     """What became of a phase update."""
 
     applied: bool
@@ -179,11 +179,11 @@ class Advanced:
     """Something that is stored changed."""
 
 
-def begin(phase: ActionPhase, attempts: int, cache_status: CacheStatus, created_at: datetime) -> Progress:
+def begin(phase: ActionPhase, attempts: int, cache_status: CacheStatus, created_at: datetime) -> Lifecycle:
     """The progress of an action that is created in `phase`: until a report says when it started, or ended,
     it did so when it was created."""
     check_attempts(attempts)
-    return Progress(
+    return Lifecycle(
         phase=phase,
         attempts=attempts,
         cache_status=cache_status,
@@ -193,7 +193,7 @@ def begin(phase: ActionPhase, attempts: int, cache_status: CacheStatus, created_
     )
 
 
-def advance(stored: Progress, update: PhaseUpdate, now: datetime) -> tuple[Progress, bool]:
+def advance(stored: Lifecycle, update: PhaseUpdate, now: datetime) -> tuple[Lifecycle, bool]:
     """What is stored after `update`, and whether the action is in the phase that it reports.
 
     - A higher attempt reopens anything but SUCCEEDED, ABORTED and RECOVERED, and starts afresh.
@@ -207,7 +207,7 @@ def advance(stored: Progress, update: PhaseUpdate, now: datetime) -> tuple[Progr
     """
     stored = _without_stale_times(stored)
     if update.attempts > stored.attempts and not stored.phase.is_final:
-        afresh = Progress(stored.phase, update.attempts, CacheStatus.DISABLED, stored.created_at)
+        afresh = Lifecycle(stored.phase, update.attempts, CacheStatus.DISABLED, stored.created_at)
         return _enter(afresh, update, now), True
     if update.attempts > stored.attempts:
         return stored, False
@@ -220,20 +220,20 @@ def advance(stored: Progress, update: PhaseUpdate, now: datetime) -> tuple[Progr
     return _enter(stored, update, now), True
 
 
-def created_by(stored: Progress, time: datetime | None) -> Progress:
+def created_by(stored: Lifecycle, time: datetime | None) -> Lifecycle:
     """The progress of an action that was created at this time at the latest."""
     if time is None or time >= stored.created_at:
         return stored
     return _in_order(replace(stored, created_at=time))
 
 
-def aborted(stored: Progress, now: datetime) -> Progress:
+def aborted(stored: Lifecycle, now: datetime) -> Lifecycle:
     """The progress of an unfinished action that is aborted."""
     ended = replace(stored, phase=ActionPhase.ABORTED, ended_at=now, phase_time=now)
     return _in_order(ended)
 
 
-def _without_stale_times(stored: Progress) -> Progress:
+def _without_stale_times(stored: Lifecycle) -> Lifecycle:
     """The progress without reported times that a server of an older version, which does not know them, has
     left behind."""
     start_time, phase_time = stored.start_time, stored.phase_time
@@ -244,7 +244,7 @@ def _without_stale_times(stored: Progress) -> Progress:
     return stored
 
 
-def _is_late(stored: Progress, update: PhaseUpdate) -> bool:
+def _is_late(stored: Lifecycle, update: PhaseUpdate) -> bool:
     """Whether the update is about what was before the stored phase of the same attempt."""
     if {stored.phase, update.phase} == {ActionPhase.RUNNING, ActionPhase.PAUSED}:
         if stored.phase_time is None:
@@ -256,7 +256,7 @@ def _is_late(stored: Progress, update: PhaseUpdate) -> bool:
     return stored.phase.is_terminal or update.phase < stored.phase
 
 
-def _enter(stored: Progress, update: PhaseUpdate, now: datetime) -> Progress:
+def _enter(stored: Lifecycle, update: PhaseUpdate, now: datetime) -> Lifecycle:
     """The progress in the phase of the update."""
     is_running = update.phase is ActionPhase.RUNNING
     phase_time = update.time
@@ -264,7 +264,7 @@ def _enter(stored: Progress, update: PhaseUpdate, now: datetime) -> Progress:
         # After all that executors said before. Their clocks are not compared with this server's.
         phase_time = stored.phase_time + _AFTER
     start = stored.started_at or (max(now, stored.created_at) if is_running else None)
-    entered = Progress(
+    entered = Lifecycle(
         update.phase,
         stored.attempts,
         stored.cache_status if update.cache_status is None else update.cache_status,
@@ -277,7 +277,7 @@ def _enter(stored: Progress, update: PhaseUpdate, now: datetime) -> Progress:
     return _started_by(entered, update.start)
 
 
-def _repeat(stored: Progress, update: PhaseUpdate) -> Progress:
+def _repeat(stored: Lifecycle, update: PhaseUpdate) -> Lifecycle:
     """The progress after one more report of the stored phase."""
     phase_time = stored.phase_time
     if phase_time is None:
@@ -290,7 +290,7 @@ def _repeat(stored: Progress, update: PhaseUpdate) -> Progress:
     return _started_by(stored, update.start)
 
 
-def _started_by(stored: Progress, time: datetime | None) -> Progress:
+def _started_by(stored: Lifecycle, time: datetime | None) -> Lifecycle:
     """The progress where the attempt started at this time at the latest."""
     if time is not None:
         start = min(time, stored.start_time or time)
@@ -299,7 +299,7 @@ def _started_by(stored: Progress, time: datetime | None) -> Progress:
     return _in_order(stored)
 
 
-def _in_order(progress: Progress) -> Progress:
+def _in_order(progress: Lifecycle) -> Lifecycle:
     """The progress with an end that is not before its start."""
     if not progress.phase.is_terminal:
         return progress
@@ -308,5 +308,5 @@ def _in_order(progress: Progress) -> Progress:
     return progress if ended_at == progress.ended_at else replace(progress, ended_at=ended_at)
 
 
-def _bounded(progress: Progress, end: datetime) -> datetime:
+def _bounded(progress: Lifecycle, end: datetime) -> datetime:
     return max(end, progress.created_at, progress.started_at or progress.created_at)

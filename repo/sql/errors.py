@@ -1,4 +1,4 @@
-"""What the errors of both databases' drivers mean: which are not the statement's fault, and may pass."""
+"""Translates errors of both drivers: which of them are temporary, and not the statement's fault."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -11,31 +11,31 @@ from sqlalchemy import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from repo.domain.errors import DatabaseReadOnly, DatabaseUnavailable, TookTooLong
-from repo.sql.drivers import StatementStopped
+from repo.domain.errors import DatabaseReadOnly, DatabaseUnavailable, DeadlineExceeded
 from repo.sql.postgres import CONNECTION_LOST
+from repo.sql.read_pool import StatementStopped
 
-_UNAVAILABLE = "the database is not available at the moment; the call may be repeated"
-_READ_ONLY = "the database accepts no writes at the moment; the call may be repeated"
-_TOO_LONG = "a statement took too long and was broken off; the call may be repeated"
+_UNAVAILABLE = "the database is not available at the moment; retry the call"
+_READ_ONLY = "the database accepts no writes at the moment; retry the call"
+_TOO_LONG = "a statement exceeded its time limit and was cancelled; retry the call"
 
 _UNAVAILABLE_STATES = (
     "08",  # the connection failed
-    "25P03",  # the transaction was idle for too long
+    "25P03",  # idle_in_transaction_session_timeout
     "40",  # the transaction was rolled back: a deadlock, or a conflict with recovery
     "53",  # something ran out: disk, memory, connections
-    "55000",  # not in this state of the server, such as in recovery
+    "55000",  # not in this state of the server, such as during recovery
     "55006",  # an object is in use
-    "55P03",  # a lock was not available within lock_timeout
+    "55P03",  # lock_timeout
     "57000",  # an operator intervened
-    "57P",  # the server shuts down or starts, or ended the session
-    "58",  # the server's system failed, such as its disk
+    "57P",  # the server shuts down, starts, or ended the session
+    "58",  # a system error of the server, such as its disk
 )
 _TIMEOUT_STATES = ("57014", "25P04")
-"""`statement_timeout`, or a cancel request; `transaction_timeout`."""
+"""`statement_timeout` or a cancel request; `transaction_timeout`."""
 _READ_ONLY_STATE = "25006"
-_REPEATABLE_STATES = ("40001", "40P01")
-"""A transaction that conflicted with others, and would pass if it were repeated."""
+_RETRYABLE_STATES = ("40001", "40P01")
+"""Serialization failure and deadlock: the transaction may succeed when it is retried."""
 
 # SQLite's extended codes have one of these in their lowest byte.
 _UNAVAILABLE_CODES = {
@@ -50,57 +50,57 @@ _UNAVAILABLE_CODES = {
 }
 
 
-class Meaning(Enum):
-    """What an error says about the database."""
+class ErrorClass(Enum):
+    """The temporary conditions that an error may report."""
 
-    UNAVAILABLE = "the database is away, or lacks something; the statement may be right the next time"
-    READ_ONLY = "the server accepts no writes, or the file cannot be written"
-    TOO_LONG = "the statement was stopped at its time limit"
+    UNAVAILABLE = "the database is unreachable or lacks a resource; a retry may succeed"
+    READ_ONLY = "the server or the file accepts no writes"
+    TIMEOUT = "the statement was cancelled at its time limit"
 
 
-def meaning_of(error: BaseException) -> Meaning | None:
-    """What an error of a driver or of SQLAlchemy says about the database; None if the statement is wrong."""
+def classify(error: BaseException) -> ErrorClass | None:
+    """The class of an error of a driver or of SQLAlchemy; None if the statement itself is wrong."""
     is_lost = False
     if isinstance(error, DBAPIError):
         is_lost, error = error.connection_invalidated, error.orig or error
     if isinstance(error, StatementStopped):
-        return Meaning.TOO_LONG
+        return ErrorClass.TIMEOUT
     found = _of_state(getattr(error, "sqlstate", None)) or _of_code(getattr(error, "sqlite_errorcode", None))
     if found is not None:
         return found
-    is_away = is_lost or isinstance(error, (OSError, PoolTimeout, *CONNECTION_LOST))
-    return Meaning.UNAVAILABLE if is_away else None
+    is_unavailable = is_lost or isinstance(error, (OSError, PoolTimeout, *CONNECTION_LOST))
+    return ErrorClass.UNAVAILABLE if is_unavailable else None
 
 
-def _of_state(state: str | None) -> Meaning | None:
+def _of_state(state: str | None) -> ErrorClass | None:
     if state is None:
         return None
     if state == _READ_ONLY_STATE:
-        return Meaning.READ_ONLY
+        return ErrorClass.READ_ONLY
     if state in _TIMEOUT_STATES:
-        return Meaning.TOO_LONG
-    return Meaning.UNAVAILABLE if state.startswith(_UNAVAILABLE_STATES) else None
+        return ErrorClass.TIMEOUT
+    return ErrorClass.UNAVAILABLE if state.startswith(_UNAVAILABLE_STATES) else None
 
 
-def _of_code(code: int | None) -> Meaning | None:
+def _of_code(code: int | None) -> ErrorClass | None:
     match None if code is None else code & 0xFF:
         case sqlite3.SQLITE_READONLY:
-            return Meaning.READ_ONLY
+            return ErrorClass.READ_ONLY
         case sqlite3.SQLITE_INTERRUPT:
-            return Meaning.TOO_LONG
+            return ErrorClass.TIMEOUT
         case primary:
-            return Meaning.UNAVAILABLE if primary in _UNAVAILABLE_CODES else None
+            return ErrorClass.UNAVAILABLE if primary in _UNAVAILABLE_CODES else None
 
 
-def is_repeatable(error: BaseException) -> bool:
-    """Whether PostgreSQL rolled the transaction back for a conflict with others: it may be repeated."""
+def is_retryable(error: BaseException) -> bool:
+    """Whether PostgreSQL rolled the transaction back for a conflict with others."""
     cause = error.orig if isinstance(error, DBAPIError) else error
-    return getattr(cause, "sqlstate", None) in _REPEATABLE_STATES
+    return getattr(cause, "sqlstate", None) in _RETRYABLE_STATES
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise DatabaseUnavailable, DatabaseReadOnly or TookTooLong for what is not the statement's fault."""
+    """Raise DatabaseUnavailable, DatabaseReadOnly or DeadlineExceeded for temporary errors."""
     try:
         yield
     except (OSError, sqlite3.Error, PoolTimeout, DBAPIError, StatementStopped) as error:
@@ -112,26 +112,26 @@ def translated() -> Iterator[None]:
 
 
 def _raise(error: Exception) -> None:
-    match meaning_of(error):
-        case Meaning.UNAVAILABLE:
+    match classify(error):
+        case ErrorClass.UNAVAILABLE:
             raise DatabaseUnavailable(_UNAVAILABLE) from error
-        case Meaning.READ_ONLY:
+        case ErrorClass.READ_ONLY:
             raise DatabaseReadOnly(_READ_ONLY) from error
-        case Meaning.TOO_LONG:
-            raise TookTooLong(_TOO_LONG) from error
+        case ErrorClass.TIMEOUT:
+            raise DeadlineExceeded(_TOO_LONG) from error
 
 
-def invalidate_spoilt(context: ExceptionContext) -> None:
-    """Have the pool replace a connection that must not be used again, and all that are older."""
-    if not _spoils_connection(context.original_exception):
+def invalidate_unusable(context: ExceptionContext) -> None:
+    """Have the pool replace a connection that must not be reused, and all older ones."""
+    if not _makes_unusable(context.original_exception):
         return
     context.is_disconnect = True
     if isinstance(context.original_exception, TimeoutError) and context.connection is not None:
-        # The pool would say goodbye on it, and wait for an answer.
+        # The pool would close it in order, and wait for an answer.
         driver: Any = context.connection.connection.driver_connection
         driver.terminate()
 
 
-def _spoils_connection(error: BaseException) -> bool:
-    """Whether the connection must not be used again: its server is silent, or accepts no writes."""
+def _makes_unusable(error: BaseException) -> bool:
+    """Whether the connection must not be reused: its server does not answer, or accepts no writes."""
     return isinstance(error, TimeoutError) or getattr(error, "sqlstate", None) == _READ_ONLY_STATE

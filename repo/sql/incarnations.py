@@ -1,11 +1,9 @@
-"""The incarnations of the database: which server process has run it since when, and whether that one has
-everything that could be seen before.
+"""Incarnations of the database, by which a failover or a restore is detected.
 
-A failover or a restore may lose the newest commits, and gives their transaction ids to others. What has been
-read before may be gone then, and what is there has not been read, without any number telling. So a table
-lists the incarnations, each with a random id: a new one begins with every start, recovery or promotion of
-PostgreSQL. It says until which position in the log (WAL) everything of the incarnation before is there. A
-position that was taken later in the log than that has seen what is lost: whoever holds it begins anew.
+Both may lose the newest commits and reuse their transaction ids, so a reader that continues by transaction id
+would miss rows without noticing. A table lists the incarnations, each with a random id: one begins with every
+start, recovery or promotion of PostgreSQL, and says up to which WAL position it contains everything of the
+previous one. A reader whose position is later than that has seen lost commits and must start over.
 """
 
 from uuid import uuid4
@@ -14,21 +12,21 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from repo.domain.cursors import FeedPosition, Incarnation
 from repo.domain.errors import DatabaseUnavailable
-from repo.domain.positions import Incarnation, Position
-from repo.sql.drivers import Run
+from repo.sql.read_pool import Execute
 
 logger = structlog.get_logger("rungraph.incarnations")
 
 _KEPT = 1_000
-"""Incarnations that are known. A position of an older one is not honoured."""
+"""Incarnations in the table. Positions of older ones are invalid."""
 _BLOCK, _BLOCK_HEADER = 8_192, 40
-"""The log comes in blocks with a header of this size at the most. A block that is full ends where the header
-of the next one begins; the next record comes behind it."""
+"""The WAL consists of blocks with a header of at most this size. If a block is full, the next record follows
+the header of the next block."""
 
 _NEWEST = "(SELECT id, run, place FROM incarnations ORDER BY number DESC LIMIT 1) AS newest"
-# What changes with each start of the server, with each recovery and with a promotion, and is not the same in
-# a copy of the database on the same server. Everybody may ask for it.
+# Changes with each start, recovery and promotion, differs in a copy of the database on the same server, and
+# needs no privileges.
 _RUN = (
     "concat_ws(' ', (SELECT oid FROM pg_database WHERE datname = current_database()),"
     " CAST(CAST('incarnations' AS regclass) AS oid), pg_last_wal_replay_lsn(),"
@@ -47,9 +45,9 @@ _MAY_READ_CONTROL = text(
     " AND has_function_privilege('pg_control_checkpoint()', 'EXECUTE')"
     " AND has_function_privilege('pg_walfile_name(pg_lsn)', 'EXECUTE')"
 )
-# Where the log ended before this start. After a recovery the server remembers it for as long as it runs. Else
-# it was stopped in order, and the last checkpoint says so, if it is still that of the stop. The name of the
-# file of the log begins with the timeline.
+# Where the WAL ended before this start. After a recovery the server knows it while it runs. Otherwise it
+# was shut down in order, and the last checkpoint has it, if that is still the shutdown checkpoint. The name
+# of the WAL file begins with the timeline.
 _END_ON_POSTGRES = text(
     "SELECT concat_ws(' ', system_identifier,"
     " (SELECT oid FROM pg_database WHERE datname = current_database()),"
@@ -63,52 +61,53 @@ _NEXT_TRANSACTION = text("SELECT CAST(CAST(pg_snapshot_xmax(pg_current_snapshot(
 
 
 class Incarnations:
-    """The incarnations of one database, as one process sees them."""
+    """The incarnations of one database, as seen by one process."""
 
     def __init__(self, is_sqlite: bool) -> None:
         self._is_sqlite = is_sqlite
-        # A file has no server: each process that writes to it begins an incarnation, which finds out
+        # SQLite has no server: each process that writes to the file begins an incarnation, which shows
         # whether the file was replaced before.
         self._process = uuid4().hex
         self._has_begun = False
 
-    async def position(self, run: Run) -> Position | None:
-        """What is seen at this moment; None where its incarnation has not begun. Raises
-        DatabaseUnavailable on a standby, which may not have what was seen on the primary."""
+    async def position(self, execute: Execute) -> FeedPosition | None:
+        """What is visible now; None if the current incarnation has not begun. Raises DatabaseUnavailable on
+        a standby, which may lack what was visible on the primary."""
         if self._is_sqlite:
-            ((value, id),) = await run(_POSITION_ON_SQLITE)
-            return None if id is None else Position(value + 1, frozenset(), id, value + 1)
-        ((seen, log_end, id, is_current),) = await run(_POSITION_ON_POSTGRES)
+            ((value, id),) = await execute(_POSITION_ON_SQLITE)
+            return None if id is None else FeedPosition(value + 1, frozenset(), id, value + 1)
+        ((seen, log_end, id, is_current),) = await execute(_POSITION_ON_POSTGRES)
         if log_end is None:
             raise DatabaseUnavailable("the database is a standby: only a primary can be watched")
         if not is_current:
             return None
         _, upper, running = seen.split(":")
-        return Position(int(upper), frozenset(map(int, filter(None, running.split(",")))), id, log_end)
+        return FeedPosition(int(upper), frozenset(map(int, filter(None, running.split(",")))), id, log_end)
 
-    async def all(self, run: Run) -> list[Incarnation]:
-        """Those that are known, the first one first."""
-        found = await run("SELECT id, complete_until, next_transaction FROM incarnations ORDER BY number")
-        return [Incarnation(*row) for row in found]
+    async def all(self, execute: Execute) -> list[Incarnation]:
+        """The known incarnations, oldest first."""
+        rows = await execute("SELECT id, complete_until, next_transaction FROM incarnations ORDER BY number")
+        return [Incarnation(*row) for row in rows]
 
     def is_checked(self, connection: AsyncConnection) -> bool:
-        """Whether what runs the database at the other end of the connection has its incarnation."""
+        """Whether the incarnation of the server at the other end of the connection has begun."""
         return self._has_begun if self._is_sqlite else "incarnation" in connection.info
 
     def note_checked(self, connection: AsyncConnection) -> None:
-        """It has."""
+        """Remember that it has begun."""
         self._has_begun = True
         connection.info["incarnation"] = True
 
     async def begin(self, connection: AsyncConnection, lost_after: str | None = None) -> None:
-        """Begin one in this transaction, if what runs the database has none. With `lost_after`, the id of
-        the newest one where something was lost, begin one that continues none, unless somebody did."""
+        """Begin an incarnation in this transaction, unless the running server has one. With `lost_after`, the
+        id of the newest one, after which commits were lost: begin one that continues no other, unless another
+        process did."""
         if not self._is_sqlite:
             await connection.execute(text("LOCK TABLE incarnations IN EXCLUSIVE MODE"))
-        found = await connection.execute(
+        newest = await connection.execute(
             text("SELECT number, id, place, run FROM incarnations ORDER BY number DESC LIMIT 1")
         )
-        number, id, last_place, last_run = found.one_or_none() or (0, None, None, None)
+        number, id, last_place, last_run = newest.one_or_none() or (0, None, None, None)
         running = self._process if self._is_sqlite else await connection.scalar(text(f"SELECT {_RUN}"))
         if (last_run == running) if lost_after is None else (id != lost_after):
             return
@@ -136,8 +135,8 @@ class Incarnations:
             logger.info("the database was started, promoted or restored", complete_until=complete_until)
 
     async def _end(self, connection: AsyncConnection, last_place: str | None) -> tuple[str, int | None]:
-        """Which database it is, and until where everything of the newest incarnation, which was at the
-        `last_place`, is there; None where that cannot be known."""
+        """Which database this is, and up to which WAL position it contains everything of the newest
+        incarnation, which was at `last_place`; None if unknown."""
         if self._is_sqlite:
             end = await connection.scalar(text("SELECT value FROM transaction_counter"))
             return "", end if last_place is not None else None
@@ -145,8 +144,8 @@ class Incarnations:
             return "", None
         database, end, has_recovered, name = (await connection.execute(_END_ON_POSTGRES)).one()
         timeline = int(name, 16)
-        # A promotion begins a timeline. One that did not end the recovery of this start was not seen by
-        # anybody, and nobody knows any more where the timeline before was left.
+        # A promotion begins a timeline. If it did not end the recovery of this start, the end of the previous
+        # timeline is unknown.
         follows = {f"{database} {timeline}"} | ({f"{database} {timeline - 1}"} if has_recovered else set())
         if last_place not in follows or end is None:
             return f"{database} {timeline}", None

@@ -1,18 +1,18 @@
 """TCP options that make a connection fail within seconds when the other host no longer answers.
 
-Without them a host that dies silently holds its connections for about 15 minutes, until TCP gives up.
+Without them, connections to a host that died silently stay open for about 15 minutes, until TCP gives up.
 """
 
 import socket
 
-UNANSWERED_WITHIN = 4
-"""Seconds after which data that nobody acknowledged breaks the connection."""
+_USER_TIMEOUT = 4
+"""Seconds after which unacknowledged data breaks the connection."""
 _OPTIONS = {
-    # Linux; a system that lacks one of them goes without it.
+    # Names of Linux; options that a system lacks are left out.
     "TCP_KEEPIDLE": 2,
     "TCP_KEEPINTVL": 1,
     "TCP_KEEPCNT": 3,
-    "TCP_USER_TIMEOUT": UNANSWERED_WITHIN * 1000,
+    "TCP_USER_TIMEOUT": _USER_TIMEOUT * 1000,
 }
 
 TCP_OPTIONS = {getattr(socket, name): value for name, value in _OPTIONS.items() if hasattr(socket, name)}

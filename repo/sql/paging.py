@@ -1,4 +1,4 @@
-"""Owns orders and keyset pages as SQL: cursors that survive rows being added, in both directions."""
+"""Keyset pagination in SQL: total orders, cursors, and pages in both directions."""
 
 import base64
 import binascii
@@ -6,117 +6,29 @@ import json
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import BigInteger, ColumnElement, Integer, Select, and_, bindparam, func, or_, select, tuple_
 from sqlalchemy.sql.elements import NamedColumn
 
-from repo.domain.errors import InvalidArgument, InvalidCursor
-from repo.sql.database import (
-    Database,
-    EnumNumber,
-    from_microseconds,
-    to_microseconds,
-)
-from repo.sql.drivers import Found, Prepared
-from repo.sql.rows import Column, Parts
+from repo.domain.errors import InvalidCursor
+from repo.domain.pages import Page, PageRequest
+from repo.sql.database import Database
+from repo.sql.filters import key_filter
+from repo.sql.rows import Column, ColumnView
+from repo.sql.statements import PreparedStatement, ResultSet
+from repo.sql.types import EnumNumber, from_microseconds, to_microseconds
 
 K = TypeVar("K")
 T = TypeVar("T")
 
-MAX_PAGE = 1000
-DEFAULT_PAGE = 100
 _NONE: Mapping[str, Any] = {}
 _PAGE_SIZE = bindparam("page_size", type_=Integer)
 
 
-class OrderField(Enum):
-    """What a list of runs or actions can be ordered by."""
-
-    CREATED_AT = "created_at"
-    UPDATED_AT = "updated_at"
-    ENDED_AT = "ended_at"
-    DURATION = "duration_ms"
-    PHASE = "phase"
-    NAME = "name"
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """An order. Rows without a value (an end, a duration) come last in both directions; rows with
-    the same value are ordered by their key, so that the order is total."""
-
-    field: OrderField = OrderField.CREATED_AT
-    descending: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class PageRequest:
-    """Which part of a list is wanted: `first` rows after a cursor, or the `last` rows before one.
-
-    Raises InvalidArgument where the numbers are not from 0 to MAX_PAGE, or both are given.
-    """
-
-    first: int | None = None
-    after: str | None = None
-    last: int | None = None
-    before: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.first is not None and self.last is not None:
-            raise InvalidArgument("give first or last, not both")
-        for name, count in (("first", self.first), ("last", self.last)):
-            if count is not None and not 0 <= count <= MAX_PAGE:
-                raise InvalidArgument(f"{name} must be between 0 and {MAX_PAGE}, not {count}")
-
-    @property
-    def backward(self) -> bool:
-        """Whether the page is taken from the end of the list."""
-        return self.last is not None
-
-    @property
-    def size(self) -> int:
-        """How many rows the page has at the most."""
-        if self.last is not None:
-            return self.last
-        return DEFAULT_PAGE if self.first is None else self.first
-
-
-@dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
-    """A part of a list, in the order of the list, with a cursor for each item."""
-
-    items: Sequence[T]
-    has_next: bool
-    has_previous: bool
-    keyset: "Keyset"
-    positions: Sequence[Sequence[Any]]
-    """What the cursor of each item is made of."""
-
-    @property
-    def cursors(self) -> list[str]:
-        """The cursors of the items."""
-        return [self.keyset.cursor(position) for position in self.positions]
-
-    def cursor(self, index: int) -> str:
-        """The cursor of one of the items."""
-        return self.keyset.cursor(self.positions[index])
-
-    @property
-    def start_cursor(self) -> str | None:
-        """The cursor of the first item."""
-        return self.keyset.cursor(self.positions[0]) if self.positions else None
-
-    @property
-    def end_cursor(self) -> str | None:
-        """The cursor of the last item."""
-        return self.keyset.cursor(self.positions[-1]) if self.positions else None
-
-
 @dataclass(frozen=True, slots=True)
 class Keyset:
-    """A total order: one column that may hold no value, then the columns of a key."""
+    """A total order: one column, which may be null, then the columns of a key."""
 
     name: str
     column: NamedColumn[Any]
@@ -124,11 +36,11 @@ class Keyset:
     ties: tuple[NamedColumn[Any], ...]
     nullable: bool = False
     ties_descending: bool | None = None
-    """Of the key, where that is another direction than the column's."""
+    """The direction of the key columns, if it differs from the first column's."""
 
     @property
     def columns(self) -> tuple[NamedColumn[Any], ...]:
-        """The columns whose values make a cursor."""
+        """The columns whose values a cursor contains."""
         return self.column, *self.ties
 
     @property
@@ -136,13 +48,13 @@ class Keyset:
         return self.descending if self.ties_descending is None else self.ties_descending
 
     def extend(self, statement: Select[Any]) -> Select[Any]:
-        """The statement with what the cursor of each row is made of and it does not select yet."""
+        """The statement with the columns of the cursor that it does not select yet."""
         selected = set(statement.selected_columns)
         missing = ((i, c) for i, c in enumerate(self.columns) if c not in selected)
         return statement.add_columns(*(c.label(f"cursor_{i}") for i, c in missing))
 
-    def columns_of(self, prepared: Prepared) -> list[Column]:
-        """What the cursor of each row is made of, among the columns of a statement that was extended."""
+    def columns_of(self, prepared: PreparedStatement) -> list[Column]:
+        """The columns of the cursor in an extended statement."""
         if prepared.cursor is None:
             known = prepared.columns_by_name
             names = [(f"cursor_{i}", c.name) for i, c in enumerate(self.columns)]
@@ -150,7 +62,7 @@ class Keyset:
         return prepared.cursor
 
     def order(self, backward: bool) -> list[ColumnElement[Any]]:
-        """What to order by, the other way round for a page from the end."""
+        """The ORDER BY clause, reversed for a page from the end."""
         descending, ties = self.descending != backward, self._are_ties_descending != backward
         ordered: list[ColumnElement[Any]] = [self.column.desc() if descending else self.column.asc()]
         ordered += [c.desc() if ties else c.asc() for c in self.ties]
@@ -160,8 +72,8 @@ class Keyset:
         return ordered
 
     def beyond(self, position: Sequence[Any], before: bool) -> ColumnElement[bool]:
-        """The rows after what a cursor was made of, or before it. Its values are parameters, which
-        `parameters` names."""
+        """The rows after a cursor's position, or before it. Its values are parameters, named by
+        `parameters`."""
         smaller, smaller_ties = self.descending != before, self._are_ties_descending != before
         named = zip(self.parameters(position, before), self.columns, position, strict=True)
         first, *ties = (bindparam(name, value, column.type) for name, column, value in named)
@@ -178,12 +90,12 @@ class Keyset:
         return or_(self.column.is_(None), beyond)
 
     def parameters(self, position: Sequence[Any], before: bool) -> dict[str, Any]:
-        """The values of a cursor by the names of the parameters that they are in `beyond`."""
+        """The parameters of `beyond` for a cursor's values."""
         where = "before" if before else "after"
         return {f"{where}_{number}": value for number, value in enumerate(position)}
 
     def cursor(self, values: Sequence[Any]) -> str:
-        """The cursor of a row, from its values of `columns`."""
+        """The cursor with these values of `columns`."""
         parts: list[Any] = [self.name, self.descending]
         for value in values:
             if isinstance(value, datetime):
@@ -196,7 +108,7 @@ class Keyset:
         return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
 
     def read(self, cursor: str) -> list[Any]:
-        """What a cursor was made of. Raises InvalidCursor."""
+        """The values in a cursor. Raises InvalidCursor."""
         try:
             text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True)
             name, descending, *values = json.loads(text)
@@ -207,7 +119,7 @@ class Keyset:
                 for column, value in zip(self.columns, values, strict=True)
             ]
         except (binascii.Error, ValueError, TypeError, OverflowError, RecursionError):
-            raise InvalidCursor("the cursor is not one that this list gave out") from None
+            raise InvalidCursor("the cursor is not one of this list") from None
 
 
 def _compare(
@@ -238,11 +150,11 @@ async def fetch_page(
     make: Callable[[], Select[Any]],
     keyset: Keyset,
     request: PageRequest,
-    read: Callable[[Found], Sequence[T]],
+    read: Callable[[ResultSet], Sequence[T]],
     values: Mapping[str, Any] = _NONE,
 ) -> Page[T]:
-    """One page of what the statement of `make` selects, as `read` reads it. `key` stands for that statement,
-    and `values` are those of its parameters. Raises InvalidCursor."""
+    """One page of the statement that `make` returns, converted by `read`. `key` identifies the statement, and
+    `values` are those of its parameters. Raises InvalidCursor."""
     bounds = _Bounds(keyset, request)
 
     def ordered() -> Select[Any]:
@@ -260,34 +172,34 @@ async def fetch_pages(
     keys: Collection[K],
     keyset: Keyset,
     request: PageRequest,
-    read: Callable[[Found], Sequence[T]],
+    read: Callable[[ResultSet], Sequence[T]],
 ) -> dict[K, Page[T]]:
-    """For each key the page of the rows that have it in `scope`, in one statement for all of them; otherwise
-    as `fetch_page`."""
-    bounds, given = _Bounds(keyset, request), database.given(scope, keys)
-    values = {**given.values, **bounds.values}
+    """For each key the page of the rows with that key in `scope`, all in one statement; otherwise as
+    `fetch_page`."""
+    bounds, in_keys = _Bounds(keyset, request), key_filter(database, scope, keys)
+    values = {**in_keys.values, **bounds.values}
     if len(keys) == 1:
-        # Alone, its rows come from an index in their order, and only as many as the page has.
+        # For one key, an index returns the rows in order, and only those of the page are read.
         page = await fetch_page(
-            database, (key, given.key), lambda: given.narrow(make()), keyset, request, read, given.values
+            database, (key, in_keys.key), lambda: in_keys.apply(make()), keyset, request, read, in_keys.values
         )
         return dict.fromkeys(keys, page)
 
     def ranked() -> Select[Any]:
         rank = func.row_number().over(partition_by=scope, order_by=keyset.order(request.backward))
-        scoped = keyset.extend(given.narrow(make())).add_columns(scope.label("scope"), rank.label("rank"))
+        scoped = keyset.extend(in_keys.apply(make())).add_columns(scope.label("scope"), rank.label("rank"))
         *columns, rank_column = bounds.apply(scoped).subquery().c
         return select(*columns).where(rank_column <= _PAGE_SIZE).order_by(rank_column)
 
-    found = await database.fetch((key, given.key, bounds.shape, "each"), ranked, values)
+    found = await database.fetch((key, in_keys.key, bounds.shape, "each"), ranked, values)
     groups: dict[Any, list[Sequence[Any]]] = {}
     for row in found.raw:
         groups.setdefault(row[-1], []).append(row)
-    return {key: _page(Found(found.prepared, groups.get(key, ())), keyset, request, read) for key in keys}
+    return {key: _page(ResultSet(found.prepared, groups.get(key, ())), keyset, request, read) for key in keys}
 
 
 class _Bounds:
-    """Between which cursors a page is. One row more than it has is read: it tells whether more follow."""
+    """The cursors around a page. One more row than its size is read, which shows whether more follow."""
 
     def __init__(self, keyset: Keyset, request: PageRequest) -> None:
         after = None if request.after is None else keyset.read(request.after)
@@ -296,15 +208,15 @@ class _Bounds:
         self._after = after
         self._before = before
         self.shape = keyset.name, keyset.descending, request.backward, _shape(after), _shape(before)
-        """What a statement depends on of it."""
+        """What the text of a statement depends on."""
         self.values: dict[str, Any] = {"page_size": request.size + 1}
-        """What the statement has to be run with."""
+        """The values of the parameters."""
         for position, is_before in ((after, False), (before, True)):
             if position is not None:
                 self.values.update(keyset.parameters(position, is_before))
 
     def apply(self, statement: Select[Any]) -> Select[Any]:
-        """The statement, only for rows between the cursors."""
+        """The statement, restricted to rows between the cursors."""
         if self._after is not None:
             statement = statement.where(self._keyset.beyond(self._after, before=False))
         if self._before is not None:
@@ -313,15 +225,15 @@ class _Bounds:
 
 
 def _shape(position: Sequence[Any] | None) -> bool | None:
-    """What a statement depends on of a position: whether there is one, and whether it begins with a value."""
+    """What the text of a statement depends on: is there a position, and is its first value null."""
     return None if position is None else position[0] is None
 
 
 def _page(
-    found: Found,
+    found: ResultSet,
     keyset: Keyset,
     request: PageRequest,
-    read: Callable[[Found], Sequence[T]],
+    read: Callable[[ResultSet], Sequence[T]],
 ) -> Page[T]:
     raw = found.raw
     more = len(raw) > request.size
@@ -330,9 +242,9 @@ def _page(
     if request.backward:
         raw = raw[::-1]
     return Page(
-        items=read(Found(found.prepared, raw)),
+        items=read(ResultSet(found.prepared, raw)),
         has_next=request.before is not None if request.backward else more,
         has_previous=more if request.backward else request.after is not None,
-        keyset=keyset,
-        positions=Parts(raw, keyset.columns_of(found.prepared)),
+        encode_cursor=keyset.cursor,
+        positions=ColumnView(raw, keyset.columns_of(found.prepared)),
     )

@@ -1,6 +1,6 @@
-"""How connections to PostgreSQL are opened: to which host, how soon, and so that a dead one is noticed.
+"""Opens connections to PostgreSQL: chooses the host, limits the wait, and detects dead connections.
 
-A URL may name several hosts: the servers of one cluster, of which the one that accepts writes is used.
+A URL may name several hosts, the servers of one cluster; the one that accepts writes is used.
 """
 
 import asyncio
@@ -15,23 +15,21 @@ import asyncpg
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import InvalidatePoolError
 
-from repo.domain.errors import InvalidArgument
 from repo.sql.keepalive import keep_alive
+from repo.sql.urls import split_hosts
 
-CONNECT_WITHIN = 3.0
-"""Seconds within which a host has to accept a connection. One that stops may accept it, and say no more."""
-ANSWER_WITHIN = 3.0
-"""Seconds within which a connection answers a statement that costs nothing, and beyond the time limit of a
-statement until the connection counts as dead."""
+CONNECT_TIMEOUT = 3.0
+"""Seconds within which a host has to accept a connection. One that shuts down may accept it, then stall."""
+ANSWER_TIMEOUT = 3.0
+"""Seconds within which a connection answers a ping. A statement that exceeds its own time limit by as much
+counts as lost, with its connection."""
 PING_AFTER = 1.0
-"""Seconds after which a connection that nobody used is asked whether it still answers, before it is used."""
+"""Seconds of idleness after which a connection is pinged before it is used."""
 _NEXT_HOST_AFTER = 0.3
-"""Seconds after which the next host is tried beside one that has not answered."""
-_URL = re.compile(r"(?P<scheme>[^:/]+://)(?P<user>[^/?#]*@)?(?P<hosts>[^/?#]*)(?P<rest>.*)", re.DOTALL)
+"""Seconds after which the next host is tried in parallel with one that has not answered."""
 _TARGET = "target_session_attrs"
 
 PING = "SELECT 1"
-"""A statement that costs nothing."""
 
 CONNECTION_LOST = (
     asyncpg.PostgresConnectionError,
@@ -39,39 +37,22 @@ CONNECTION_LOST = (
     asyncpg.InternalClientError,
     asyncpg.CannotConnectNowError,
 )
-"""What the driver raises when a connection was lost, also while nobody used it."""
+"""What the driver raises when a connection was lost, also while it was idle."""
 
 
 class CannotConnect(ConnectionError):
-    """No host accepts the connection; the message says why, without anything secret."""
-
-
-def one_host_each(url: str) -> list[str]:
-    """The URL once for each host that it names. Raises InvalidArgument where one of them is empty."""
-    parts = _URL.fullmatch(url)
-    if parts is None:
-        return [url]
-    if "," not in parts["hosts"]:
-        if re.search(r"[?&]host=[^&]*(,|%2C)", parts["rest"], re.IGNORECASE):
-            raise InvalidArgument(
-                "several hosts stand before the name of the database: postgresql://user@one:5432,two:5432/name"
-            )
-        return [url]
-    hosts = parts["hosts"].split(",")
-    if not all(hosts):
-        raise InvalidArgument("the URL has several hosts, and one of them is empty")
-    return [f"{parts['scheme']}{parts['user'] or ''}{host}{parts['rest']}" for host in hosts]
+    """No host accepts the connection; the message says why and contains no secrets."""
 
 
 class Connector:
-    """Opens connections to one database, and can end all of them."""
+    """Opens connections to one database and can terminate all of them."""
 
     def __init__(self, url: str, settings: Mapping[str, str], command_timeout: float | None = None) -> None:
-        """`settings` are those of the session. A statement that has no answer after `command_timeout` seconds
+        """`settings` are those of the session. A statement without an answer after `command_timeout` seconds
         raises TimeoutError."""
-        # The driver reads the options of a URL itself, those of TLS too.
+        # asyncpg parses the options of a URL itself, including those of TLS.
         self._urls = [
-            re.sub(r"^(postgres(ql)?)\+asyncpg://", "postgresql://", each) for each in one_host_each(url)
+            re.sub(r"^(postgres(ql)?)\+asyncpg://", "postgresql://", each) for each in split_hosts(url)
         ]
         self._options: dict[str, Any] = {
             "server_settings": dict(settings),
@@ -94,11 +75,11 @@ class Connector:
         return connection
 
     def is_closed(self) -> bool:
-        """Whether no connection is opened any more."""
+        """Whether `close` was called."""
         return self._closed
 
     async def _connect_any(self) -> asyncpg.Connection:
-        """From the host that was right the last time, or else from the first other one that is."""
+        """A connection to the last good host, or else to the first other one that accepts it."""
         order = sorted(range(len(self._urls)), key=lambda number: number != self._best)
         attempts: dict[asyncio.Task[asyncpg.Connection], int] = {}
         reasons: dict[int, str] = {}
@@ -120,57 +101,56 @@ class Connector:
                     reasons[number] = str(attempt.exception())
         finally:
             for attempt in attempts:
-                attempt.add_done_callback(_end)
+                attempt.add_done_callback(_terminate)
                 attempt.cancel()
         raise CannotConnect("; ".join(f"host {number + 1}: {reasons[number]}" for number in sorted(reasons)))
 
     async def _connect(self, number: int) -> asyncpg.Connection:
         try:
-            async with asyncio.timeout(CONNECT_WITHIN):
+            async with asyncio.timeout(CONNECT_TIMEOUT):
                 connection = await asyncpg.connect(self._urls[number], **self._options)
                 keep_alive(connection._transport.get_extra_info("socket"))
         except TimeoutError:
-            raise CannotConnect(f"no answer within {CONNECT_WITHIN:g} s") from None
+            raise CannotConnect(f"no answer within {CONNECT_TIMEOUT:g} s") from None
         except asyncpg.TargetServerAttributeNotMatched as error:
-            raise CannotConnect("it accepts no writes: it is a standby, or read-only") from error
+            raise CannotConnect("it accepts no writes: it is a standby or read-only") from error
         except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
             raise CannotConnect(str(error)) from error
         return connection
 
     def close(self) -> None:
-        """End every connection at once, and open none any more."""
+        """Terminate every connection and open no more."""
         self._closed = True
         for connection in list(self._connections):
             connection.terminate()
 
 
-def _end(attempt: "asyncio.Task[asyncpg.Connection]") -> None:
-    """End the connection of an attempt that nobody needs any more."""
+def _terminate(attempt: "asyncio.Task[asyncpg.Connection]") -> None:
+    """Terminate the connection of an attempt that is no longer needed."""
     if not attempt.cancelled() and attempt.exception() is None:
         attempt.result().terminate()
 
 
-def replace_silent(engine: Engine) -> None:
-    """Have the pool of an engine replace connections that were lost while nobody used them."""
+def replace_lost(engine: Engine) -> None:
+    """Have the pool of an engine replace connections that were lost while idle."""
     event.listen(engine, "connect", _note_answer)
     event.listen(engine, "checkin", _note_answer)
     event.listen(engine, "checkout", _ping)
 
 
 def _note_answer(connection: Any, record: Any) -> None:
-    """The connection was used just now."""
     record.info["answered_at"] = time.monotonic()
 
 
 def _ping(connection: Any, record: Any, _: object) -> None:
-    """Have the pool replace a connection that was lost while nobody used it, and all that are older."""
+    """Have the pool replace a connection that was lost while idle, and all older ones."""
     driver = connection.driver_connection
     if not driver.is_closed():
         if time.monotonic() - record.info["answered_at"] <= PING_AFTER:
             return
         try:
-            connection.run_async(lambda link: link.execute(PING, timeout=ANSWER_WITHIN))
-        except Exception:  # whatever it is, another connection may do
+            connection.run_async(lambda link: link.execute(PING, timeout=ANSWER_TIMEOUT))
+        except Exception:  # whatever it is, another connection may work
             driver.terminate()
         else:
             return

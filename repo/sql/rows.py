@@ -1,4 +1,4 @@
-"""Owns how rows become objects: what a column holds, and objects that are made only when asked for."""
+"""Converts rows to objects lazily: column kinds, decoding, and entities."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -10,8 +10,8 @@ T = TypeVar("T")
 Decode = Callable[[Any], Any]
 
 
-class Holds(Enum):
-    """What the values of a column are sure to be, where they are there."""
+class ColumnKind(Enum):
+    """The kind of a column's values that are not null."""
 
     TEXT = "text"
     INTEGER = "integer"
@@ -25,39 +25,39 @@ class Holds(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of the rows as the driver gives them."""
+    """A column of the rows as the driver returns them."""
 
     index: int
-    holds: Holds
-    is_there: bool
-    """No row is without a value in it."""
+    kind: ColumnKind
+    is_required: bool
+    """Its values are never null."""
     decode: Decode | None
-    """Makes of the driver's value the one that is meant; None where they are the same."""
+    """Converts a value of the driver; None if none is needed."""
     members: Mapping[int, Any] | None = None
-    """Of an enumeration, its members by their numbers."""
+    """The members of an enumeration by number."""
 
     def value(self, row: Sequence[Any]) -> Any:
-        """What a row has in this column."""
+        """The decoded value of a row in this column."""
         value = row[self.index]
         return value if value is None or self.decode is None else self.decode(value)
 
 
 class Layout(Generic[T]):
-    """Where the rows of a statement have what an object is made of."""
+    """Which columns of a statement contain the fields of an object."""
 
     def __init__(self, entity: type[T], names: Sequence[str], columns: Sequence[Column]) -> None:
-        """`names` are fields of the entity; each stands in the column of the same place."""
+        """`names` are fields of the entity, in the order of the columns."""
         self.entity = entity
         self.fields = frozenset(field.name for field in fields(entity))  # type: ignore[arg-type]
-        """What objects have, be it read here or not."""
+        """All fields of the entity, also those not read here."""
         self.columns = dict(zip(names, columns, strict=False))
         self.build = self.builder(self.columns)
-        """Makes an object of a row; fields that were not read are not there."""
-        self.made: dict[Any, Any] = {}
-        """What readers of these rows keep."""
+        """Converts a row to an object, which has only the fields that were read."""
+        self.cache: dict[Any, Any] = {}
+        """For readers of these rows, which compile code per layout."""
 
     def builder(self, names: Collection[str]) -> Callable[[Sequence[Any]], T]:
-        """A function that makes an object with these fields of a row."""
+        """A function that converts a row to an object with these fields."""
         known: dict[str, Any] = {"entity": self.entity, "new": self.entity.__new__}
         lines = ["def build(row):", "    made = new(entity)"]
         for name in names:
@@ -73,7 +73,7 @@ class Layout(Generic[T]):
 
 
 class Rows(Sequence[T]):
-    """Objects that stay rows until somebody asks for one of them."""
+    """A list of objects that are built from rows on first access."""
 
     __slots__ = ("_items", "_raw", "layout")
 
@@ -83,8 +83,8 @@ class Rows(Sequence[T]):
         self._items: list[T] | None = None
 
     @property
-    def untouched(self) -> Sequence[Sequence[Any]] | None:
-        """The rows; None once somebody has the objects, who may have changed them."""
+    def raw(self) -> Sequence[Sequence[Any]] | None:
+        """The rows; None once the objects were built, since a caller may have changed them."""
         return self._raw if self._items is None else None
 
     @property
@@ -95,11 +95,11 @@ class Rows(Sequence[T]):
         return self._items
 
     def part(self, start: int, end: int) -> "Sequence[T]":
-        """Some of them, as rows where they still are."""
+        """A slice, as rows if the objects were not built."""
         return Rows(self._raw[start:end], self.layout) if self._items is None else self._items[start:end]
 
     def column(self, name: str) -> list[Any]:
-        """What all of them have in one field."""
+        """The values of one field."""
         if self._items is not None:
             return [getattr(item, name) for item in self._items]
         column = self.layout.columns[name]
@@ -124,8 +124,8 @@ class Rows(Sequence[T]):
     __hash__ = None  # type: ignore[assignment]
 
 
-class Parts(Sequence[tuple[Any, ...]]):
-    """Some columns of rows, decoded when asked for."""
+class ColumnView(Sequence[tuple[Any, ...]]):
+    """Some columns of rows, decoded on access."""
 
     __slots__ = ("_columns", "_raw")
 
@@ -155,25 +155,24 @@ class Parts(Sequence[tuple[Any, ...]]):
 
 
 class Entity(Generic[T]):
-    """A class whose objects are read from the columns of one table."""
+    """A class whose objects are read from columns of one table."""
 
     def __init__(
-        self, kind: type[T], columns: Mapping[str, Any], made_of: Mapping[str, Sequence[str]]
+        self, kind: type[T], columns: Mapping[str, Any], sources: Mapping[str, Sequence[str]]
     ) -> None:
-        """`columns` are those of the fields by their names; `made_of` says of each property by which fields
-        it is made."""
+        """`columns` maps fields to columns; `sources` maps each property to its fields."""
         self.kind = kind
         self.columns = columns
-        self._made_of = made_of
+        self._sources = sources
         self._chosen: dict[frozenset[str] | None, tuple[str, ...]] = {None: tuple(self.columns)}
 
     def names(self, attributes: frozenset[str] | None) -> tuple[str, ...]:
-        """The fields that these attributes are made of, in their order; all of them for None."""
+        """The fields that these attributes need, in order; None means all."""
         found = self._chosen.get(attributes)
         if found is None:
             assert attributes is not None
-            wanted = {name for each in attributes for name in self._made_of.get(each, (each,))}
-            found = tuple(name for name in self.columns if name in wanted)
+            needed = {name for each in attributes for name in self._sources.get(each, (each,))}
+            found = tuple(name for name in self.columns if name in needed)
             self._chosen[attributes] = found
         return found
 

@@ -12,12 +12,9 @@ from repo.domain.authorization import Scopes
 from repo.domain.errors import InvalidArgument
 from repo.domain.models import PhaseCount
 from repo.domain.phases import ActionPhase
-from repo.sql.database import (
-    Database,
-    Elapsed,
-    UtcDateTime,
-    start_of_part,
-)
+from repo.sql.database import Database
+from repo.sql.functions import time_bucket
+from repo.sql.types import Duration, UtcDateTime
 from repo.tables import actions, run_time
 
 MAX_BUCKETS = 500
@@ -53,7 +50,7 @@ async def count_runs(
 
     def statement() -> Select[Any]:
         start, end = (bindparam(name, type_=UtcDateTime) for name in ("start", "end"))
-        part = start_of_part(run_time, start, bindparam("length", type_=Elapsed))
+        part = time_bucket(run_time, start, bindparam("length", type_=Duration))
         then = (run_time >= start, run_time < end)
         began = select(part.label("part"), actions.c.phase)
         began_in = began.where(*in_scopes(scopes), *run_conditions(wanted), *then).subquery()

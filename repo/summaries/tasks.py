@@ -26,25 +26,16 @@ from sqlalchemy import (
 from repo.actions.filters import RunFilter, run_conditions
 from repo.actions.lists import in_scopes
 from repo.actions.rows import RUNS, Attributes
-from repo.domain.authorization import OnBehalf
+from repo.domain.authorization import AccessControlled
 from repo.domain.errors import InvalidArgument
 from repo.domain.models import PhaseCount, Run
+from repo.domain.pages import Page, PageRequest
 from repo.domain.phases import ActionPhase
-from repo.sql.database import (
-    CodePoints,
-    Database,
-    FreeText,
-    Name,
-    UtcDateTime,
-    constant,
-)
-from repo.sql.drivers import Found
-from repo.sql.paging import (
-    Keyset,
-    Page,
-    PageRequest,
-    fetch_page,
-)
+from repo.sql.database import Database
+from repo.sql.functions import constant
+from repo.sql.paging import Keyset, fetch_page
+from repo.sql.statements import ResultSet
+from repo.sql.types import CodePoints, FreeText, Name, UtcDateTime
 from repo.summaries import histogram
 from repo.summaries.histogram import RunHistogramBucket
 from repo.tables import actions
@@ -139,7 +130,7 @@ _order_of_tasks = Keyset(
 """The newest run first, then by name: which a task and a function may have in common."""
 
 
-class Summing(OnBehalf):
+class Summing(AccessControlled):
     """The sums of the repository: each is one statement, and reads all runs that match."""
 
     _database: Database
@@ -237,7 +228,7 @@ class Summing(OnBehalf):
         for row in found.raw:
             rows[row[-1]].append(row)
         return {
-            task: Found(found.prepared, of_it).rows(Run, names)
+            task: ResultSet(found.prepared, of_it).rows(Run, names)
             for task, of_it in zip(tasks, rows, strict=True)
         }
 

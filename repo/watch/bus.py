@@ -21,7 +21,8 @@ from redis.backoff import NoBackoff
 
 from repo.domain.errors import InvalidArgument
 from repo.sql.keepalive import TCP_OPTIONS
-from repo.sql.postgres import Connector, one_host_each
+from repo.sql.postgres import Connector
+from repo.sql.urls import split_hosts
 from repo.supervision import Supervisor
 
 logger = structlog.get_logger("rungraph.bus")
@@ -44,7 +45,7 @@ def check_broadcast_url(url: str) -> None:
 def _backend(url: str) -> "_ReconnectingBackend | None":
     """The backend for a URL; None where the library's own is right."""
     try:
-        for each in one_host_each(url):
+        for each in split_hosts(url):
             parsed = urlsplit(each)
             _ = parsed.port
     except ValueError:

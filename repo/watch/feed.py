@@ -11,14 +11,11 @@ from sqlalchemy.sql.elements import NamedColumn
 
 from repo.actions.events import EVENT_COLUMNS, event_of
 from repo.actions.rows import ROW_COLUMNS, ActionRow, action_row
+from repo.domain.cursors import FeedPosition, Incarnation
 from repo.domain.identifiers import ActionIdentifier
 from repo.domain.models import ActionEvent, RemovedRun
-from repo.domain.positions import Incarnation, Position
-from repo.sql.database import (
-    Database,
-    Given,
-    Moment,
-)
+from repo.sql.database import Database, Snapshot
+from repo.sql.filters import KeyFilter, key_filter, written_after_filter
 from repo.tables import action_events, actions, is_root, removal_horizon, removed_runs
 
 c = actions.c
@@ -50,7 +47,7 @@ class EventRow:
 class Look:
     """The database at one moment."""
 
-    def __init__(self, database: Database, moment: Moment) -> None:
+    def __init__(self, database: Database, moment: Snapshot) -> None:
         self.position = moment.position
         """What this look sees."""
         self._database = database
@@ -60,12 +57,12 @@ class Look:
         """Those of the database that are known, the first one first."""
         return await self._moment.incarnations()
 
-    async def changed_rows(self, since: Position) -> list[ActionRow] | None:
+    async def changed_rows(self, since: FeedPosition) -> list[ActionRow] | None:
         """The actions written since; None where they are more than MOST_CHANGES."""
-        given = self._database.since(c.transaction_id, since)
+        given = written_after_filter(c.transaction_id, since)
 
         def statement() -> Select[Any]:
-            ordered = given.narrow(select(*ROW_COLUMNS)).order_by(c.transaction_id, c.created_at)
+            ordered = given.apply(select(*ROW_COLUMNS)).order_by(c.transaction_id, c.created_at)
             return ordered.limit(MOST_CHANGES + 1)
 
         found = await self._moment.fetch(("changed rows", given.key), statement, given.values)
@@ -86,10 +83,8 @@ class Look:
     ) -> list[ActionRow]:
         rows: list[ActionRow] = []
         for part in _parts(keys):
-            given = self._database.given(column, part)
-            found = await self._moment.fetch(
-                (name, given.key), partial(given.narrow, statement), given.values
-            )
+            given = key_filter(self._database, column, part)
+            found = await self._moment.fetch((name, given.key), partial(given.apply, statement), given.values)
             rows += map(action_row, found.decoded(), found.sizes())
         return rows
 
@@ -97,12 +92,12 @@ class Look:
         """The keys of all actions above these, up to their roots."""
         ancestors: set[bytes] = set()
         for part in _parts(keys):
-            given = self._database.given(c.key, part)
+            given = key_filter(self._database, c.key, part)
 
-            def statement(given: Given = given) -> Select[Any]:
+            def statement(given: KeyFilter = given) -> Select[Any]:
                 above = actions.alias("above")
                 parents = select(c.parent_key.label("key")).where(c.parent_key.is_not(None))
-                chain = given.narrow(parents).cte("chain", recursive=True)
+                chain = given.apply(parents).cte("chain", recursive=True)
                 chain = chain.union(
                     select(above.c.parent_key)
                     .join(chain, above.c.key == chain.c.key)
@@ -114,15 +109,15 @@ class Look:
             ancestors.update(key for (key,) in found.decoded())
         return ancestors
 
-    async def changed_events(self, since: Position) -> list[EventRow] | None:
+    async def changed_events(self, since: FeedPosition) -> list[EventRow] | None:
         """The events inserted since, oldest transaction first; None where they are more than
         MOST_CHANGES."""
-        given = self._database.since(e.transaction_id, since)
+        given = written_after_filter(e.transaction_id, since)
 
         def statement() -> Select[Any]:
             named = (c.project, c.domain, c.run_name, c.name)
             joined = select(*EVENT_COLUMNS, *named).join(actions, e.action_key == c.key)
-            ordered = given.narrow(joined).order_by(
+            ordered = given.apply(joined).order_by(
                 e.transaction_id, e.occurred_at, e.attempt, e.phase, e.version
             )
             return ordered.limit(MOST_CHANGES + 1)
@@ -139,14 +134,14 @@ class Look:
             events.append(EventRow(event_of(row, named[key]), key, size))
         return events
 
-    async def removed_runs(self, since: Position) -> list[RemovedRun] | None:
+    async def removed_runs(self, since: FeedPosition) -> list[RemovedRun] | None:
         """The runs removed since; None where they are more than MOST_CHANGES, or not all known any more."""
-        given = self._database.since(r.transaction_id, since)
+        given = written_after_filter(r.transaction_id, since)
 
         def statement() -> Select[Any]:
             columns = (r.key, r.project, r.domain, r.name, r.revision, r.aborts_changed)
             # The horizon comes also where there are none.
-            found = given.narrow(select(*columns)).limit(MOST_CHANGES + 1).subquery()
+            found = given.apply(select(*columns)).limit(MOST_CHANGES + 1).subquery()
             horizon = removal_horizon.c.transaction_id
             return select(horizon, *found.c).select_from(removal_horizon.outerjoin(found, true()))
 
@@ -171,7 +166,7 @@ class Feed:
         self._database = database
 
     @asynccontextmanager
-    async def look(self, last: Position | None = None) -> AsyncIterator[Look]:
+    async def look(self, last: FeedPosition | None = None) -> AsyncIterator[Look]:
         """The database as it is now, after the `last` position that was read."""
         async with self._database.snapshot(last) as moment:
             yield Look(self._database, moment)

@@ -18,6 +18,7 @@ import structlog
 
 from repo.actions.rows import ActionRow
 from repo.domain.authorization import Scope, Scopes, includes
+from repo.domain.cursors import FeedPosition, Incarnation, is_valid
 from repo.domain.errors import DatabaseUnavailable
 from repo.domain.identifiers import ActionIdentifier
 from repo.domain.models import (
@@ -26,7 +27,6 @@ from repo.domain.models import (
     RemovedRun,
     Run,
 )
-from repo.domain.positions import Incarnation, Position, is_valid
 from repo.sql.database import Database
 from repo.sql.rows import Rows
 from repo.supervision import Supervisor
@@ -76,7 +76,7 @@ class RowWatch:
     overflowed: bool = False
     ended: bool = False
     """The run, or the action where one is given, was seen in a terminal phase."""
-    position: Position = Position(0)
+    position: FeedPosition = FeedPosition(0)
     """What has been put into the mailbox, or taken out of it."""
     floor: dict[bytes, int] = field(default_factory=dict)
     """The revisions that were sent with the snapshot: nothing older may follow."""
@@ -198,7 +198,7 @@ class EventWatch:
     """Events that came are not in the mailbox: they are read from the database instead."""
     must_restart: bool = False
     """The run may have been removed, or events that were sent may be lost."""
-    position: Position = Position(0)
+    position: FeedPosition = FeedPosition(0)
     woken: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -251,7 +251,7 @@ class StateWatch:
     """Only actions in these projects and domains, where they are given."""
     pending: dict[bytes, ActionIdentifier] = field(default_factory=dict)
     overflowed: bool = False
-    position: Position = Position(0)
+    position: FeedPosition = FeedPosition(0)
     woken: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -259,7 +259,7 @@ class StateWatch:
         """Whether nothing waits in the mailbox."""
         return not (self.pending or self.overflowed)
 
-    def offer(self, row: ActionRow, since: Position) -> None:
+    def offer(self, row: ActionRow, since: FeedPosition) -> None:
         """Put the action into the mailbox if its state was set or notified since."""
         written = row.state_transaction_id
         if written is None or since.includes(written) or self.overflowed:
@@ -313,7 +313,7 @@ class Hub:
         self._supervisor = supervisor or Supervisor()
         self._feed = Feed(database)
         self._watches: set[Watch] = set()
-        self._position = Position(0)
+        self._position = FeedPosition(0)
         self._bell = asyncio.Event()
         self._turn = asyncio.Lock()
         self._reader: asyncio.Task[None] | None = None
@@ -372,7 +372,7 @@ class Hub:
             self._reader.cancel()
             await asyncio.gather(self._reader, return_exceptions=True)
 
-    async def resume(self, watch: Watch, since: Position) -> bool:
+    async def resume(self, watch: Watch, since: FeedPosition) -> bool:
         """Continue a watch where its client was before: what was written since comes into the mailbox, but
         events, which the database has. False where something that was seen then, or removed since, is not
         known any more: the watch has to begin anew, and everything after `watch.position` comes."""
@@ -448,7 +448,7 @@ class Hub:
                 self._bell.set()
                 await asyncio.sleep(random.uniform(0, min(1.0, 0.1 * 2**failures)))
 
-    async def _deliver(self, look: Look, since: Position, watches: set[Watch]) -> bool:
+    async def _deliver(self, look: Look, since: FeedPosition, watches: set[Watch]) -> bool:
         """Put what was written since into the mailboxes; whether there was anything."""
         self.figures.looks += 1
         number = self.figures.looks

@@ -19,7 +19,8 @@ from repo.actions.events import EVENT_COLUMNS, event_of
 from repo.actions.filters import ActionFilter, RunFilter, action_conditions, run_conditions
 from repo.actions.lists import in_scopes, order_of_runs, tree_order
 from repo.actions.rows import ACTION_COLUMNS, ACTIONS, RUN_COLUMNS, RUNS, Attributes
-from repo.domain.authorization import OnBehalf, narrowed
+from repo.domain.authorization import AccessControlled, narrowed
+from repo.domain.cursors import FeedPosition, WatchCursor, parse_watch_cursor
 from repo.domain.errors import (
     ActionNotFound,
     DatabaseUnavailable,
@@ -34,17 +35,11 @@ from repo.domain.models import (
     RemovedRun,
     Run,
 )
-from repo.domain.positions import Position, WatchCursor, parse_watch_cursor
+from repo.domain.pages import MAX_PAGE, Order, Page, PageRequest
 from repo.sql.database import Database
-from repo.sql.drivers import Found
-from repo.sql.paging import (
-    MAX_PAGE,
-    Keyset,
-    Order,
-    Page,
-    PageRequest,
-    fetch_page,
-)
+from repo.sql.filters import written_after
+from repo.sql.paging import Keyset, fetch_page
+from repo.sql.statements import ResultSet
 from repo.tables import action_events, actions, is_root
 from repo.watch.bus import Bus
 from repo.watch.frames import (
@@ -157,7 +152,7 @@ class Start(Generic[T]):
     """What stands for the statement."""
     statement: Callable[[], Select[Any]]
     order: Keyset
-    read: Callable[[Found], Sequence[T]]
+    read: Callable[[ResultSet], Sequence[T]]
     values: Mapping[str, Any] = field(default_factory=dict)
     """What the statement has to be run with."""
     names: Collection[str] = ()
@@ -190,7 +185,7 @@ class WatchFigures:
     """Whether rings reach other replicas now."""
 
 
-class Watching(OnBehalf):
+class Watching(AccessControlled):
     """The watches of the repository. Each is an async iterator; closing it ends the watch.
 
     Delivery is at least once: of two copies of a row, the one with the higher revision is the newer. An
@@ -428,10 +423,10 @@ class Watching(OnBehalf):
         finally:
             hub.leave(watch)
 
-    def _resync(self, position: Position) -> Frame[Any]:
+    def _resync(self, position: FeedPosition) -> Frame[Any]:
         return Frame(FrameKind.RESYNC, [], [], self._cursor(position))
 
-    def _cursor(self, position: Position, page: str | None = None) -> str:
+    def _cursor(self, position: FeedPosition, page: str | None = None) -> str:
         return _text_of(WatchCursor(position, page))
 
     async def _check_run(self, run_id: RunIdentifier) -> None:
@@ -503,7 +498,7 @@ class Watching(OnBehalf):
             hub.leave(watch)
 
     async def _stream_snapshot(
-        self, watch: RowWatch, start: Start[Any], begun: Position, page: str | None
+        self, watch: RowWatch, start: Start[Any], begun: FeedPosition, page: str | None
     ) -> AsyncGenerator[Frame[Any], None]:
         """What is there, in pages, and that it is complete. An interrupted one is taken up at its page."""
         size, is_one_page, left = PageSize(start.names), page is None, start.most
@@ -560,7 +555,7 @@ class Watching(OnBehalf):
         async def fetch() -> tuple[Page[T], list[int]]:
             sizes: list[int] = []
 
-            def read(found: Found) -> Sequence[T]:
+            def read(found: ResultSet) -> Sequence[T]:
                 sizes[:] = found.sizes()
                 return start.read(found)
 
@@ -580,7 +575,7 @@ class Watching(OnBehalf):
     async def _stream_events(
         self,
         watch: EventWatch,
-        joined: Position,
+        joined: FeedPosition,
         given: WatchCursor | None,
         anew: bool,
         run_id: RunIdentifier,
@@ -594,7 +589,7 @@ class Watching(OnBehalf):
             yield self._resync(sent), False
         if given is None or given.page is not None:
             begun_at = given.page if given else None
-            seen = ~self._database.written_after(e.transaction_id, sent)
+            seen = ~written_after(e.transaction_id, sent)
             async with aclosing(self._event_pages(watch, seen, _by_time, begun_at)) as pages:
                 is_one_page = begun_at is None
                 async for items, page in pages:
@@ -609,9 +604,7 @@ class Watching(OnBehalf):
         until = joined
         while not watch.must_restart:
             if sent != until:
-                between = self._database.written_after(e.transaction_id, sent) & ~(
-                    self._database.written_after(e.transaction_id, until)
-                )
+                between = written_after(e.transaction_id, sent) & ~(written_after(e.transaction_id, until))
                 async with aclosing(self._event_pages(watch, between, _by_transaction, None)) as pages:
                     async for items, page in pages:
                         if not await self._is_up_to_date(watch):

@@ -1,4 +1,4 @@
-"""Owns the watching of statements: what the database is asked meanwhile, by whichever way."""
+"""Records the statements that a database executes, on all of its connections."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -11,39 +11,41 @@ from repo.sql.database import Database
 
 
 @contextmanager
-def noted(database: Database, looking: bool = False) -> Iterator[list[tuple[str, Any]]]:
-    """The statements that are executed meanwhile, with their arguments; with `looking` also those by which
-    watches look for changes."""
+def noted(database: Database, polling: bool = False) -> Iterator[list[tuple[str, Any]]]:
+    """The statements executed meanwhile, with their arguments; with `polling` also those of watches that
+    poll for changes."""
     seen: list[tuple[str, Any]] = []
 
     def note(connection: object, cursor: object, statement: str, parameters: Any, *_: Any) -> None:
         seen.append((statement, parameters[0] if isinstance(parameters, list) else parameters))
 
-    run = database._driver.run
+    execute = database.read_pool.execute
 
     async def noting(text: str, arguments: tuple[Any, ...]) -> Sequence[Sequence[Any]]:
         seen.append((text, arguments))
-        return await run(text, arguments)
+        return await execute(text, arguments)
 
-    moment = database._looker.moment
+    snapshot = database.snapshot_pool.snapshot
 
     @asynccontextmanager
-    async def noting_moment() -> AsyncIterator[Any]:
-        async with moment() as run_then:
+    async def noting_snapshot() -> AsyncIterator[Any]:
+        async with snapshot() as execute_in_snapshot:
 
-            async def noting_then(text: str, arguments: tuple[Any, ...] = ()) -> Sequence[Sequence[Any]]:
-                if looking:
+            async def noting_in_snapshot(
+                text: str, arguments: tuple[Any, ...] = ()
+            ) -> Sequence[Sequence[Any]]:
+                if polling:
                     seen.append((text, arguments))
-                return await run_then(text, arguments)
+                return await execute_in_snapshot(text, arguments)
 
-            yield noting_then
+            yield noting_in_snapshot
 
     engine = database.engine.sync_engine
     hooks.listen(engine, "before_cursor_execute", note)
     try:
         with (
-            patch.object(database._driver, "run", noting),
-            patch.object(database._looker, "moment", noting_moment),
+            patch.object(database.read_pool, "execute", noting),
+            patch.object(database.snapshot_pool, "snapshot", noting_snapshot),
         ):
             yield seen
     finally:

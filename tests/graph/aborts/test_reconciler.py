@@ -281,7 +281,7 @@ async def test_without_a_webhook_and_a_listener_it_reads_nothing(
     await make_run(repository)
     async with reconciling(repository) as one:
         await repository.abort_run(RUN, None, ADA)
-        with noted(repository._database, looking=True) as statements:
+        with noted(repository._database, polling=True) as statements:
             await asyncio.sleep(1)
         assert statements == []
         assert one.attempts == 0

@@ -21,7 +21,7 @@ from graph.limits.documents import Limits
 from graph.schema.build import build_schema
 from graph.schema.types.node_ids import id_of
 from repo import (
-    EVERYTHING,
+    FULL_ACCESS,
     Access,
     ActionPhase,
     ActionRepo,
@@ -438,7 +438,7 @@ async def test_an_executor_listens_where_it_may_write(both: ActionRepo) -> None:
 
 
 async def test_who_may_do_everything_reads_as_if_nobody_were_asked(both: ActionRepo) -> None:
-    assert both.on_behalf_of(EVERYTHING) is both
+    assert both.on_behalf_of(FULL_ACCESS) is both
     body = await ask(
         both, caller(Grant(Role.ADMIN)), "{ runs { nodes { project } } viewer { actsForOthers } }"
     )

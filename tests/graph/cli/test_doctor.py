@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url, text
 
-from repo import ActionPhase, Verdict, examine_bus, examine_database, health, open_repository
+from repo import ActionPhase, CheckStatus, check_bus, check_database, health, open_repository
 from repo.watch.bus import Bus
 from tests.support.making import (
     ADA,
@@ -42,10 +42,10 @@ def doctor(**settings: str) -> tuple[int, dict[str, list[tuple[str, str]]], str]
     return done.returncode, found, done.stdout + done.stderr
 
 
-async def found(url: str, connections: int = 10) -> dict[str, tuple[Verdict, str]]:
+async def found(url: str, connections: int = 10) -> dict[str, tuple[CheckStatus, str]]:
     """What there is to say about a database."""
     async with asyncio.timeout(60):
-        return {each.check: (each.verdict, each.said) async for each in examine_database(url, connections)}
+        return {each.check: (each.verdict, each.said) async for each in check_database(url, connections)}
 
 
 def test_all_is_well_where_all_is_well(database_url: str) -> None:
@@ -105,11 +105,11 @@ async def test_a_schema_that_is_older_fails_and_a_later_one_is_a_warning(
     database_url: str, empty_database_url: str
 ) -> None:
     verdict, said = (await found(empty_database_url))["schema"]
-    assert (verdict, said.endswith("run rungraph migrate")) == (Verdict.FAILURE, True)
+    assert (verdict, said.endswith("run rungraph migrate")) == (CheckStatus.FAILURE, True)
     async with open_repository(database_url) as repository:
         async with repository._database.engine.begin() as connection:
             await connection.execute(text("UPDATE alembic_version SET version_num = '9000'"))
-        assert (await found(database_url))["schema"][0] is Verdict.WARNING
+        assert (await found(database_url))["schema"][0] is CheckStatus.WARNING
 
 
 async def test_aborts_that_were_given_up_are_told(database_url: str) -> None:
@@ -117,19 +117,19 @@ async def test_aborts_that_were_given_up_are_told(database_url: str) -> None:
         await make_run(repository)
         await repository.update_action_phase(action(), ActionPhase.RUNNING, 1)
         await repository.abort_run(RUN, None, ADA)
-        assert (await found(database_url))["aborts"][0] is Verdict.OK
+        assert (await found(database_url))["aborts"][0] is CheckStatus.OK
         await repository.take_aborts("lease", timedelta(0), 10, 1)
         await repository.take_aborts("lease", timedelta(0), 10, 1)
     verdict, said = (await found(database_url))["aborts"]
-    assert (verdict, said[:10]) == (Verdict.WARNING, "1 given up")
+    assert (verdict, said[:10]) == (CheckStatus.WARNING, "1 given up")
 
 
 @pytest.mark.parametrize(
     ("seconds", "verdict"),
-    [(0.5, Verdict.OK), (-2, Verdict.WARNING), (3, Verdict.WARNING), (7, Verdict.FAILURE)],
+    [(0.5, CheckStatus.OK), (-2, CheckStatus.WARNING), (3, CheckStatus.WARNING), (7, CheckStatus.FAILURE)],
 )
 async def test_a_clock_that_differs_from_the_databases_is_told(
-    database_url: str, monkeypatch: pytest.MonkeyPatch, seconds: float, verdict: Verdict
+    database_url: str, monkeypatch: pytest.MonkeyPatch, seconds: float, verdict: CheckStatus
 ) -> None:
     class Clock(datetime):
         @classmethod
@@ -164,40 +164,40 @@ async def test_a_user_who_may_not_write_every_table_is_told(database_url: str, g
                 await connection.execute(text("DROP OWNED BY reader"))
                 await connection.execute(text("DROP ROLE reader"))
     verdict, said = findings["rights"]
-    assert (verdict, "permission denied" in said) == (Verdict.FAILURE, True)
+    assert (verdict, "permission denied" in said) == (CheckStatus.FAILURE, True)
 
 
 @pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
 async def test_more_connections_than_there_are_fail(database_url: str) -> None:
     verdict, said = (await found(database_url, 5000))["connections"]
-    assert (verdict, "RUNGRAPH_DATABASE_POOL_SIZE" in said) == (Verdict.FAILURE, True)
+    assert (verdict, "RUNGRAPH_DATABASE_POOL_SIZE" in said) == (CheckStatus.FAILURE, True)
 
 
 @pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
 async def test_a_pooler_that_loses_prepared_statements_fails(database_url: str) -> None:
     async with pooling(database_url) as pooled:
         verdict, said = (await found(pooled))["pooler"]
-    assert (verdict, "max_prepared_statements" in said) == (Verdict.FAILURE, True)
+    assert (verdict, "max_prepared_statements" in said) == (CheckStatus.FAILURE, True)
 
 
 @pytest.mark.parametrize("databases", ["sqlite"], indirect=True)
 async def test_a_disk_that_is_almost_full_is_told(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "_LITTLE_SPACE", 1 << 60)
-    assert (await found(database_url))["file"][0] is Verdict.WARNING
+    assert (await found(database_url))["file"][0] is CheckStatus.WARNING
 
 
 async def test_a_bus_on_which_a_ring_is_heard_is_well(bus_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "_HEARD_WITHIN", 10.0)
     async with asyncio.timeout(20):
-        assert (await examine_bus(bus_url)).verdict is Verdict.OK
+        assert (await check_bus(bus_url)).verdict is CheckStatus.OK
 
 
 async def test_a_bus_on_which_no_ring_is_heard_fails(bus_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It gets lost on the way."""
     monkeypatch.setattr(Bus, "ring", lambda self: None)
     async with asyncio.timeout(20):
-        finding = await examine_bus(bus_url)
-    assert (finding.verdict, "not heard" in finding.said) == (Verdict.FAILURE, True)
+        finding = await check_bus(bus_url)
+    assert (finding.verdict, "not heard" in finding.said) == (CheckStatus.FAILURE, True)
 
 
 def test_an_openid_provider_is_asked_for_its_keys(tmp_path: Path) -> None:

@@ -219,7 +219,7 @@ async def test_a_list_is_made_of_rows_without_objects(world: World) -> None:
     (page,) = seen
     rows = page.items
     assert isinstance(rows, Rows)
-    assert rows.untouched is not None, "nobody made objects of the rows"
+    assert rows.raw is not None, "nobody made objects of the rows"
     assert set(rows.layout.columns) == {
         *("project", "domain", "name", "phase", "revision", "labels_document"),
         *("task_project", "task_domain", "task_name", "task_version"),

@@ -18,15 +18,15 @@ from graph.errors import RequestRefused
 from graph.limits import rate_limits as throttle_module
 from graph.limits.rate_limits import Throttle, address_of
 from graph.settings import Settings
-from repo import EVERYTHING, Access, CredentialKind, Grant, Identity, IdentityKind, Role, open_repository
+from repo import FULL_ACCESS, Access, CredentialKind, Grant, Identity, IdentityKind, Role, open_repository
 from tests.support.client import GraphQLClient
 from tests.support.redis_server import RedisServer, running_redis
 from tests.support.serving import serving
 from tests.support.sockets import connected, opened
 
 SECONDS = 20
-ADA = Caller(Identity(IdentityKind.USER, "user-1"), EVERYTHING, "user:user-1")
-ANOTHER = Caller(Identity(IdentityKind.USER, "user-2"), EVERYTHING, "user:user-2")
+ADA = Caller(Identity(IdentityKind.USER, "user-1"), FULL_ACCESS, "user:user-1")
+ANOTHER = Caller(Identity(IdentityKind.USER, "user-2"), FULL_ACCESS, "user:user-2")
 RUNS = "{ runs { totalCount } }"
 UNKNOWN = {"Authorization": "Bearer rg_" + 43 * "A"}
 ONLY_SQLITE = pytest.mark.parametrize("databases", ["sqlite"], indirect=True)
@@ -86,7 +86,7 @@ async def test_replicas_count_together_in_redis(
 ) -> None:
     monkeypatch.setattr(throttle_module, "_STORAGE_WITHIN", float(SECONDS))
     limit = "41/minute"
-    caller = Caller(ADA.identity, EVERYTHING, f"user:{uuid4()}")
+    caller = Caller(ADA.identity, FULL_ACCESS, f"user:{uuid4()}")
     async with (
         Throttle(rate_limit=limit, storage=redis_server.url).running() as ours,
         Throttle(rate_limit=limit, storage=redis_server.url).running() as other,

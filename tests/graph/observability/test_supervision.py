@@ -19,7 +19,7 @@ from graph.app import create_app
 from graph.auth import authentication
 from graph.auth.authentication import Authenticator
 from graph.settings import Settings
-from repo import EVERYTHING, Action, CredentialKind, Frame, Supervisor
+from repo import FULL_ACCESS, Action, CredentialKind, Frame, Supervisor
 from repo.watch.bus import PostgresBackend
 from repo.watch.hub import Hub
 from tests.project.test_architecture import MODULES
@@ -188,7 +188,7 @@ async def test_each_loop_of_a_server_lives_on(
         supervisor: Supervisor = app.state.supervisor
         repository = app.state.repository
         await make_run(repository)
-        credential, secret = await repository.create_credential(CredentialKind.TOKEN, "t", ADA, EVERYTHING)
+        credential, secret = await repository.create_credential(CredentialKind.TOKEN, "t", ADA, FULL_ACCESS)
         client.headers["Authorization"] = f"Bearer {secret}"
         frames = repository.watch_all_action_updates(RUN)
         await anext(frames)

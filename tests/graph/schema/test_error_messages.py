@@ -121,4 +121,4 @@ async def test_a_list_with_short_errors_is_made_of_rows_without_objects(reposito
     assert b'"code":"E1","summary":"app.LoadError: row 17"' in answer.body
     (page,) = pages
     assert isinstance(page.items, Rows)
-    assert page.items.untouched is not None
+    assert page.items.raw is not None

@@ -8,7 +8,7 @@ import structlog
 from starlette.applications import Starlette
 
 from graph.auth.caller import Caller
-from repo import DatabaseUnavailable, TookTooLong
+from repo import DatabaseUnavailable, DeadlineExceeded
 from tests.support.client import GraphQLClient
 
 
@@ -45,7 +45,7 @@ async def test_what_is_unexpected_is_hidden_and_logged_with_an_id(broken: GraphQ
     ("error", "status", "code"),
     [
         (DatabaseUnavailable("the database does not answer"), 503, "SERVICE_UNAVAILABLE"),
-        (TookTooLong("the database took too long"), 503, "TIMEOUT"),
+        (DeadlineExceeded("the database took too long"), 503, "TIMEOUT"),
         (ValueError("secret-host"), 500, "INTERNAL_SERVER_ERROR"),
     ],
 )

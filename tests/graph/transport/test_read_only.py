@@ -20,7 +20,7 @@ from sqlalchemy import make_url
 
 from graph.app import create_app
 from graph.settings import Settings
-from repo import DatabaseUnavailable, Verdict, examine_database, migrate
+from repo import CheckStatus, DatabaseUnavailable, check_database, migrate
 from tests.support.client import GraphQLClient
 from tests.support.serving import free_port
 
@@ -156,10 +156,10 @@ async def test_a_file_of_sqlite_that_cannot_be_written_is_said_until_it_can(data
 @ONLY_POSTGRESQL
 async def test_the_doctor_names_a_database_that_accepts_no_writes(database_url: str) -> None:
     await set_read_only(database_url, "on")
-    found = {each.check: each async for each in examine_database(database_url, 10)}
-    assert found["server"].verdict is Verdict.FAILURE
+    found = {each.check: each async for each in check_database(database_url, 10)}
+    assert found["server"].verdict is CheckStatus.FAILURE
     assert "accepts no writes" in found["server"].said
-    assert found["rights"].verdict is Verdict.FAILURE
+    assert found["rights"].verdict is CheckStatus.FAILURE
 
 
 @ONLY_POSTGRESQL

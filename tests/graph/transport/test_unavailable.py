@@ -20,7 +20,6 @@ from repo import (
     migrate,
     open_repository,
 )
-from repo.sql import database as database_module
 from repo.watch import frames
 from tests.support.client import GraphQLClient
 from tests.support.databases import wait_for
@@ -70,9 +69,7 @@ async def test_calls_say_that_the_database_is_not_available_and_work_again_later
                 for query in ("{ projects { name } }", CREATE):
                     (error,) = (await client.execute(query))["errors"]
                     assert error["extensions"]["code"] == "SERVICE_UNAVAILABLE"
-                    assert error["message"] == (
-                        "the database is not available at the moment; the call may be repeated"
-                    )
+                    assert error["message"] == ("the database is not available at the moment; retry the call")
         assert [log["event"] for log in logs] == ["the database is not available", "operation"] * 2
         assert all(log["errors"] == ["SERVICE_UNAVAILABLE"] for log in logs[1::2])
         assert all("exc_info" not in log and "\n" not in log["reason"] for log in logs[::2])
@@ -80,10 +77,9 @@ async def test_calls_say_that_the_database_is_not_available_and_work_again_later
 
 
 async def test_a_call_that_finds_no_free_connection_says_so(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
+    database_url: str,
 ) -> None:
-    monkeypatch.setattr(database_module, "_WAIT_FOR_A_CONNECTION", 0.1)
-    async with open_repository(database_url, pool_size=1) as repository:
+    async with open_repository(database_url, pool_size=1, connection_timeout=0.1) as repository:
         async with repository._database.read():
             with pytest.raises(DatabaseUnavailable):
                 await repository.list_projects()

@@ -26,11 +26,11 @@ from repo import (
     Access,
     ActionPhase,
     ActionRepo,
-    Advanced,
     CredentialKind,
     Grant,
     Identity,
     IdentityKind,
+    PhaseUpdateResult,
     Role,
     RunIdentifier,
     open_repository,
@@ -360,7 +360,7 @@ class WebSocketMachine(RuleBasedStateMachine):
         if run.name in self.attempts:
             self.attempts[run.name] += 1
             given = [update("a0", ActionPhase.RUNNING, self.attempts[run.name], run)]
-            assert self.wait(self.repository.update_action_phases(given)) == [Advanced(True, True)]
+            assert self.wait(self.repository.update_action_phases(given)) == [PhaseUpdateResult(True, True)]
         else:
             self.wait(make_run(self.repository, run))
             self.attempts[run.name] = 1

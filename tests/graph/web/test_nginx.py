@@ -24,7 +24,7 @@ from websockets.typing import Origin, Subprotocol
 from graph.app import create_app
 from graph.settings import Settings
 from graph.transport.server import Server
-from repo import EVERYTHING, CredentialKind, Identity, IdentityKind, migrate, open_repository
+from repo import FULL_ACCESS, CredentialKind, Identity, IdentityKind, migrate, open_repository
 from tests.support.nginx import (
     CONFIGURATION,
     NAME,
@@ -233,7 +233,7 @@ async def test_somebody_signs_in_over_https_and_watches(tmp_path: Path) -> None:
     await migrate(url)
     async with open_repository(url) as repository:
         _, token = await repository.create_credential(
-            CredentialKind.TOKEN, "me", Identity(IdentityKind.USER, "me"), EVERYTHING, None
+            CredentialKind.TOKEN, "me", Identity(IdentityKind.USER, "me"), FULL_ACCESS, None
         )
     site = f"https://{NAME}"
     app = create_app(Settings(database_url=url, auth="token", public_url=site))

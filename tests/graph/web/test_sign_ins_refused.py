@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from graph.auth.cookies import cookies_for
 from graph.web.code_flow import SignInAttempt
-from repo import EVERYTHING, CredentialKind, Identity, IdentityKind
+from repo import FULL_ACCESS, CredentialKind, Identity, IdentityKind
 from tests.support.provider import FakeProvider, query_of
 from tests.support.signing_in import (
     HERE,
@@ -114,7 +114,7 @@ async def test_cookies_of_the_provider_are_not_kept(database_url: str, fake: Fak
 async def test_who_shows_a_token_is_led_nowhere_else(database_url: str) -> None:
     async with running(database_url, auth="token", allowed_hosts="*") as app, browser_of(app) as browser:
         _, secret = await app.state.repository.create_credential(
-            CredentialKind.TOKEN, "robot", Identity(IdentityKind.APPLICATION, "robot"), EVERYTHING
+            CredentialKind.TOKEN, "robot", Identity(IdentityKind.APPLICATION, "robot"), FULL_ACCESS
         )
         for wanted in (EVIL, "//evil.example.com", "/\\evil.example.com", "../x"):
             back = await browser.post("/login", data={"token": secret, "return_to": wanted})

@@ -12,13 +12,7 @@ from starlette.applications import Starlette
 
 from graph.app import create_app
 from graph.settings import Settings
-from repo import (
-    EVERYTHING,
-    Credential,
-    CredentialKind,
-    Identity,
-    IdentityKind,
-)
+from repo import FULL_ACCESS, Credential, CredentialKind, Identity, IdentityKind
 from tests.support.clock import HOUR, Clock
 from tests.support.provider import FakeProvider
 from tests.support.serving import free_port, serving
@@ -50,7 +44,7 @@ async def by_token(database_url: str, **settings: Any) -> AsyncIterator[tuple[St
     """A server that asks for tokens, with one and its secret."""
     async with running(database_url, auth="token", allowed_hosts="*", **settings) as app:
         token, secret = await app.state.repository.create_credential(
-            CredentialKind.TOKEN, "robot", ROBOT, EVERYTHING
+            CredentialKind.TOKEN, "robot", ROBOT, FULL_ACCESS
         )
         yield app, token, secret
 

@@ -38,7 +38,7 @@ from tests.support.making import (
 
 WRITER = """
 import asyncio, sys
-from repo import ActionPhase, open_repository
+from repo import (ActionPhase, open_repository,)
 from tests.support.making import action, event, new
 
 async def write(repository, writer):

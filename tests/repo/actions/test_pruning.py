@@ -25,8 +25,9 @@ from repo import (
     open_repository,
 )
 from repo.aborts import requests
-from repo.actions import creation
+from repo.actions import creation, events
 from repo.actions import pruning as pruning_module
+from repo.sql import batches
 from repo.tables import action_events, actions, removed_runs
 from tests.support.making import (
     ADA,
@@ -296,14 +297,14 @@ async def test_an_abort_that_comes_at_the_last_moment_keeps_its_run(repository: 
 async def test_an_event_of_a_run_that_is_just_removed_is_refused(repository: ActionRepo) -> None:
     """The action is found, and then is not there any more."""
     await make_ended(repository)
-    insert = repository._database.insert_new
+    insert = batches.insert_new
 
     async def insert_late(*arguments: Any) -> int:
         await prune(repository)
         return await insert(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(repository._database, "insert_new", insert_late)
+        patch.setattr(events, "insert_new", insert_late)
         with pytest.raises(ActionNotFound, match="just removed"):
             await repository.insert_events([event("m0", version=5)])
 

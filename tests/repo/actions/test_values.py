@@ -95,7 +95,7 @@ async def test_text_that_cannot_be_stored_is_refused(repository: ActionRepo, tex
         lambda: repository.abort_run(RUN, text, None),
     ]
     for call in calls:
-        with pytest.raises(InvalidArgument, match="must not hold"):
+        with pytest.raises(InvalidArgument, match="must not contain"):
             await call()
     assert await repository.count_actions() == 1
     assert (await repository.get_run(RUN)).phase is ActionPhase.QUEUED

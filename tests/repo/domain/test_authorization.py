@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from repo import EVERYTHING, Access, Grant, Permission, Role
+from repo import FULL_ACCESS, Access, Grant, Permission, Role
 from repo.domain.authorization import Scopes, includes, narrowed
 
 READ, ABORT, WRITE = Permission.READ, Permission.ABORT, Permission.WRITE
@@ -56,7 +56,7 @@ def test_grants_add_up_and_take_nothing_away() -> None:
 def test_nobody_s_access_is_nowhere_and_everybody_s_is_everywhere() -> None:
     for permission in Permission:
         assert access().scopes(permission) == frozenset()
-        assert EVERYTHING.scopes(permission) is None
+        assert FULL_ACCESS.scopes(permission) is None
 
 
 SCOPES: list[Scopes] = [

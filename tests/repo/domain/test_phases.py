@@ -12,8 +12,8 @@ from repo.domain.errors import InvalidArgument
 from repo.domain.phases import (
     ActionPhase,
     CacheStatus,
+    Lifecycle,
     PhaseUpdate,
-    Progress,
     aborted,
     advance,
     begin,
@@ -30,9 +30,9 @@ ORDER = [QUEUED, ActionPhase.WAITING_FOR_RESOURCES, ActionPhase.INITIALIZING, RU
 LATER = at(1000)
 
 
-def stored(phase: ActionPhase, attempts: int = 1, started: datetime | None = None) -> Progress:
+def stored(phase: ActionPhase, attempts: int = 1, started: datetime | None = None) -> Lifecycle:
     ended = at(60) if phase.is_terminal else None
-    return Progress(phase, attempts, CacheStatus.DISABLED, T0, started, ended)
+    return Lifecycle(phase, attempts, CacheStatus.DISABLED, T0, started, ended)
 
 
 def test_terminal_phases_are_the_five_that_end_an_attempt() -> None:
@@ -78,7 +78,7 @@ def test_a_lower_attempt_changes_nothing(before: ActionPhase, after: ActionPhase
     assert advance(stored(before, attempts=3), PhaseUpdate(after, 2), at(100)) == (stored(before, 3), False)
 
 
-def after_all(progress: Progress, *updates: PhaseUpdate, now: datetime = LATER) -> Progress:
+def after_all(progress: Lifecycle, *updates: PhaseUpdate, now: datetime = LATER) -> Lifecycle:
     """The progress after these updates."""
     for update in updates:
         progress, _ = advance(progress, update, now)

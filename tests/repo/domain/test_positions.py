@@ -2,19 +2,13 @@
 
 import pytest
 
-from repo.domain.positions import (
-    Incarnation,
-    Position,
-    WatchCursor,
-    is_valid,
-    parse_watch_cursor,
-)
+from repo.domain.cursors import FeedPosition, Incarnation, WatchCursor, is_valid, parse_watch_cursor
 
 FIRST = Incarnation("first", None)
 
 
-def position(incarnation: str, log_end: int) -> Position:
-    return Position(10, frozenset({7}), incarnation, log_end)
+def position(incarnation: str, log_end: int) -> FeedPosition:
+    return FeedPosition(10, frozenset({7}), incarnation, log_end)
 
 
 @pytest.mark.parametrize(

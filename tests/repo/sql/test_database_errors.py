@@ -15,12 +15,12 @@ from repo import (
     ActionRepo,
     DatabaseReadOnly,
     DatabaseUnavailable,
+    DeadlineExceeded,
     RunIdentifier,
-    TookTooLong,
     open_repository,
 )
 from repo.sql.database import Database
-from repo.sql.errors import Meaning, meaning_of
+from repo.sql.errors import ErrorClass, classify
 from tests.support.making import make_run
 
 ONLY_POSTGRESQL = pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
@@ -29,14 +29,14 @@ STATES = {
     "08006": DatabaseUnavailable,
     "25006": DatabaseReadOnly,
     "25P03": DatabaseUnavailable,
-    "25P04": TookTooLong,
+    "25P04": DeadlineExceeded,
     "40001": DatabaseUnavailable,
     "40P01": DatabaseUnavailable,
     "53100": DatabaseUnavailable,
     "53200": DatabaseUnavailable,
     "55000": DatabaseUnavailable,
     "55P03": DatabaseUnavailable,
-    "57014": TookTooLong,
+    "57014": DeadlineExceeded,
     "57P01": DatabaseUnavailable,
     "58030": DatabaseUnavailable,
     "22012": None,
@@ -46,10 +46,10 @@ STATES = {
 }
 
 
-MEANINGS: dict[type[Exception] | None, Meaning] = {
-    DatabaseReadOnly: Meaning.READ_ONLY,
-    DatabaseUnavailable: Meaning.UNAVAILABLE,
-    TookTooLong: Meaning.TOO_LONG,
+MEANINGS: dict[type[Exception] | None, ErrorClass] = {
+    DatabaseReadOnly: ErrorClass.READ_ONLY,
+    DatabaseUnavailable: ErrorClass.UNAVAILABLE,
+    DeadlineExceeded: ErrorClass.TIMEOUT,
 }
 
 
@@ -66,10 +66,10 @@ async def test_what_postgresql_raises(database_url: str, state: str, meant: type
         with pytest.raises(meant or DBAPIError) as written:
             await database.write(lambda connection: connection.execute(text(raising)))
         with pytest.raises(asyncpg.PostgresError) as caught:
-            await database._driver.run(raising)
+            await database.read_pool.execute(raising)
     finally:
         await database.close()
-    assert meaning_of(caught.value) is MEANINGS.get(meant)
+    assert classify(caught.value) is MEANINGS.get(meant)
     assert "told so" not in str(read.value) + str(written.value) or meant is None
 
 
@@ -78,10 +78,10 @@ async def test_a_value_that_the_driver_refuses_is_no_lost_connection(database_ur
     database = Database(database_url)
     try:
         with pytest.raises(asyncpg.DataError) as caught:
-            await database._driver.run("SELECT $1::int", (1 << 40,))
+            await database.read_pool.execute("SELECT $1::int", (1 << 40,))
     finally:
         await database.close()
-    assert meaning_of(caught.value) is None
+    assert classify(caught.value) is None
 
 
 @ONLY_POSTGRESQL
@@ -132,17 +132,17 @@ async def test_a_write_that_the_disk_refuses_may_be_repeated(
 
 
 CODES = {
-    sqlite3.SQLITE_BUSY_SNAPSHOT: Meaning.UNAVAILABLE,
-    sqlite3.SQLITE_BUSY_RECOVERY: Meaning.UNAVAILABLE,
-    sqlite3.SQLITE_CANTOPEN_ISDIR: Meaning.UNAVAILABLE,
-    sqlite3.SQLITE_FULL: Meaning.UNAVAILABLE,
-    sqlite3.SQLITE_IOERR_WRITE: Meaning.UNAVAILABLE,
-    sqlite3.SQLITE_IOERR_FSYNC: Meaning.UNAVAILABLE,
-    sqlite3.SQLITE_LOCKED_SHAREDCACHE: Meaning.UNAVAILABLE,
-    sqlite3.SQLITE_PROTOCOL: Meaning.UNAVAILABLE,
-    sqlite3.SQLITE_READONLY_DBMOVED: Meaning.READ_ONLY,
-    sqlite3.SQLITE_READONLY_DIRECTORY: Meaning.READ_ONLY,
-    sqlite3.SQLITE_INTERRUPT: Meaning.TOO_LONG,
+    sqlite3.SQLITE_BUSY_SNAPSHOT: ErrorClass.UNAVAILABLE,
+    sqlite3.SQLITE_BUSY_RECOVERY: ErrorClass.UNAVAILABLE,
+    sqlite3.SQLITE_CANTOPEN_ISDIR: ErrorClass.UNAVAILABLE,
+    sqlite3.SQLITE_FULL: ErrorClass.UNAVAILABLE,
+    sqlite3.SQLITE_IOERR_WRITE: ErrorClass.UNAVAILABLE,
+    sqlite3.SQLITE_IOERR_FSYNC: ErrorClass.UNAVAILABLE,
+    sqlite3.SQLITE_LOCKED_SHAREDCACHE: ErrorClass.UNAVAILABLE,
+    sqlite3.SQLITE_PROTOCOL: ErrorClass.UNAVAILABLE,
+    sqlite3.SQLITE_READONLY_DBMOVED: ErrorClass.READ_ONLY,
+    sqlite3.SQLITE_READONLY_DIRECTORY: ErrorClass.READ_ONLY,
+    sqlite3.SQLITE_INTERRUPT: ErrorClass.TIMEOUT,
     sqlite3.SQLITE_CONSTRAINT_UNIQUE: None,
     sqlite3.SQLITE_CORRUPT: None,
     sqlite3.SQLITE_ERROR: None,
@@ -151,9 +151,9 @@ CODES = {
 
 @pytest.mark.parametrize(("code", "meaning"), CODES.items())
 def test_an_extended_code_of_sqlite_means_what_its_lowest_byte_does(
-    code: int, meaning: Meaning | None
+    code: int, meaning: ErrorClass | None
 ) -> None:
     error = sqlite3.OperationalError("told so")
     error.sqlite_errorcode = code
-    assert meaning_of(error) is meaning
-    assert meaning_of(DBAPIError("SELECT 1", None, error)) is meaning
+    assert classify(error) is meaning
+    assert classify(DBAPIError("SELECT 1", None, error)) is meaning

@@ -14,10 +14,8 @@ from sqlalchemy import make_url, text
 
 from graph.app import create_app
 from graph.settings import Settings
-from repo import ActionPhase, ActionRepo, DatabaseUnavailable, TookTooLong, open_repository
-from repo.sql import database as database_module
-from repo.sql import drivers as drivers_module
-from repo.sql import postgres as postgres_module
+from repo import ActionPhase, ActionRepo, DatabaseUnavailable, DeadlineExceeded, open_repository
+from repo.sql import postgres
 from repo.sql.database import Database
 from tests.support.client import GraphQLClient
 from tests.support.making import action, make_run
@@ -33,8 +31,7 @@ CREATE = """mutation {
 
 @pytest.fixture(autouse=True)
 def answers_are_soon_missed(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (postgres_module, database_module, drivers_module):
-        monkeypatch.setattr(module, "ANSWER_WITHIN", 1.0)
+    monkeypatch.setattr(postgres, "ANSWER_TIMEOUT", 1.0)
 
 
 @asynccontextmanager
@@ -51,7 +48,7 @@ async def through(url: str, limit: float = LIMIT, size: int = 3) -> AsyncIterato
 async def at_last(call: Callable[[], Awaitable[object]]) -> None:
     """Return when the call works: until then it may only say that the database is away."""
     while True:
-        with suppress(DatabaseUnavailable, TookTooLong):
+        with suppress(DatabaseUnavailable, DeadlineExceeded):
             await call()
             return
 
@@ -76,7 +73,7 @@ async def test_connections_that_died_while_nobody_used_them_are_replaced(databas
             )
 
         await many()
-        await asyncio.sleep(postgres_module.PING_AFTER + 0.1)
+        await asyncio.sleep(postgres.PING_AFTER + 0.1)
         proxy.strand()
         await many()
         await repository.update_action_phase(action(), ActionPhase.RUNNING, 2)
@@ -100,7 +97,7 @@ async def test_statements_under_way_end_and_their_connections_are_dropped(databa
                 await connection.execute(text("SELECT pg_sleep(0.5)"))
 
         async def run_slowly() -> None:
-            await database._driver.run("SELECT pg_sleep(0.5)")
+            await database.read_pool.execute("SELECT pg_sleep(0.5)")
 
         kinds = (write_slowly, write_slowly, read_slowly, run_slowly, run_slowly, run_slowly)
         calls = [asyncio.create_task(call()) for call in kinds]
@@ -115,14 +112,14 @@ async def test_statements_under_way_end_and_their_connections_are_dropped(databa
 @ONLY_POSTGRESQL
 async def test_a_read_that_is_cancelled_on_a_dead_connection_gives_its_place_back(database_url: str) -> None:
     async with through(database_url, limit=0) as (repository, proxy):
-        driver = repository._database._driver
-        reads = [asyncio.create_task(driver.run("SELECT pg_sleep(60)")) for _ in range(3)]
+        pool = repository._database.read_pool
+        reads = [asyncio.create_task(pool.execute("SELECT pg_sleep(60)")) for _ in range(3)]
         await asyncio.sleep(0.3)
         proxy.strand()
         for read in reads:
             read.cancel()
         await asyncio.gather(*reads, return_exceptions=True)
-        assert [tuple(row) for row in await driver.run("SELECT 1")] == [(1,)]
+        assert [tuple(row) for row in await pool.execute("SELECT 1")] == [(1,)]
 
 
 @ONLY_POSTGRESQL
@@ -176,9 +173,9 @@ async def test_a_database_is_closed_though_nothing_answers(database_url: str) ->
         database = Database(proxy.url(database_url))
         sleep = text("SELECT pg_sleep(0.2)")
         await asyncio.gather(*(database.write(lambda c: c.execute(sleep)) for _ in range(5)))
-        await asyncio.gather(*(database._driver.run("SELECT pg_sleep(0.2)") for _ in range(5)))
+        await asyncio.gather(*(database.read_pool.execute("SELECT pg_sleep(0.2)") for _ in range(5)))
         writing = asyncio.create_task(database.write(lambda connection: connection.execute(sleep)))
-        reading = asyncio.create_task(database._driver.run("SELECT pg_sleep(60)"))
+        reading = asyncio.create_task(database.read_pool.execute("SELECT pg_sleep(60)"))
         await asyncio.sleep(0.1)
         proxy.stall()
         began = time.monotonic()

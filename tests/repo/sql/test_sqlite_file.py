@@ -14,7 +14,7 @@ from repo import (
     migrate,
     open_repository,
 )
-from repo.sql import sqlite
+from repo.sql import sqlite_file
 from tests.support.making import make_run
 
 pytestmark = pytest.mark.parametrize("databases", ["sqlite"], indirect=True)
@@ -41,7 +41,7 @@ async def write_much(repository: ActionRepo, name: str) -> None:
 
 async def test_the_log_shrinks_after_a_long_read(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     limit = 100_000
-    monkeypatch.setattr(sqlite, "_LARGEST_IDLE_WAL", limit)
+    monkeypatch.setattr(sqlite_file, "WAL_SIZE_LIMIT", limit)
     path = database_url.removeprefix("sqlite:///")
     async with open_repository(database_url) as repository:
         await make_run(repository)

@@ -11,7 +11,7 @@ import asyncpg
 import httpx2
 import pytest
 
-from repo import EVERYTHING, AbortState, ActionRepo, CredentialKind, open_repository
+from repo import FULL_ACCESS, AbortState, ActionRepo, CredentialKind, open_repository
 from repo.aborts import leases as leases_module
 from repo.aborts.leases import LONGEST_PAUSE
 from tests.support.databases import PostgresDatabases, create_migrated, wait_for
@@ -145,7 +145,7 @@ async def test_the_limit_of_a_caller_ends_though_the_servers_clock_is_put_back(
     moved_url: str, server_clock: FakeClock
 ) -> None:
     async with open_repository(moved_url) as repository:
-        _, token = await repository.create_credential(CredentialKind.TOKEN, "t", ADA, EVERYTHING)
+        _, token = await repository.create_credential(CredentialKind.TOKEN, "t", ADA, FULL_ACCESS)
     settings = {
         "RUNGRAPH_DATABASE_URL": moved_url,
         "RUNGRAPH_AUTH": "token",
@@ -193,7 +193,7 @@ async def test_a_token_holds_no_longer_where_the_servers_clock_is_put_back(
     async with open_repository(moved_url) as repository:
         soon = datetime.now(UTC) + timedelta(minutes=10)
         credential, token = await repository.create_credential(
-            CredentialKind.TOKEN, "t", ADA, EVERYTHING, soon
+            CredentialKind.TOKEN, "t", ADA, FULL_ACCESS, soon
         )
         assert await repository.find_credential(token)
     await expire(moved_url)
@@ -217,7 +217,7 @@ async def test_a_token_holds_no_longer_where_the_databases_clock_jumps(
     async with open_repository(moved_url) as repository:
         soon = datetime.now(UTC) + timedelta(seconds=1)
         credential, token = await repository.create_credential(
-            CredentialKind.TOKEN, "t", ADA, EVERYTHING, soon
+            CredentialKind.TOKEN, "t", ADA, FULL_ACCESS, soon
         )
         database_clock.jump(jump)
         with contextlib.suppress(asyncio.CancelledError):

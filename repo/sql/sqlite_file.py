@@ -1,4 +1,4 @@
-"""The file of SQLite: whether it can be used and written, and how its connections are set up."""
+"""The SQLite file: whether it can be used and written, and how its connections are set up."""
 
 import errno
 import fcntl
@@ -7,8 +7,8 @@ import sqlite3
 import tempfile
 from typing import Any
 
-_LARGEST_IDLE_WAL = 16 << 20
-"""Bytes that the write-ahead log keeps once its content is in the file; a long read makes it grow."""
+WAL_SIZE_LIMIT = 16 << 20
+"""Bytes to which the WAL is truncated after a checkpoint; a long read makes it grow."""
 
 
 def prepare(connection: Any, record: object) -> None:
@@ -17,7 +17,7 @@ def prepare(connection: Any, record: object) -> None:
     cursor = connection.cursor()
     for pragma in (
         "journal_mode=WAL",
-        f"journal_size_limit={_LARGEST_IDLE_WAL}",
+        f"journal_size_limit={WAL_SIZE_LIMIT}",
         "synchronous=FULL",
         "foreign_keys=ON",
         "busy_timeout=30000",
@@ -26,12 +26,12 @@ def prepare(connection: Any, record: object) -> None:
     cursor.close()
 
 
-def try_file(path: str) -> None:
-    """Raise sqlite3.Error where the file cannot be opened, or OSError where it could not be locked."""
+def check(path: str) -> None:
+    """Raise sqlite3.Error if the file cannot be opened, or OSError if it cannot be locked."""
     sqlite3.connect(path).close()
     try:
-        # SQLite takes a file system without locks for one that others have locked, and waits. Not on its own
-        # file: whoever closes a file gives up all the locks that the process has on it.
+        # On a file system without locks SQLite waits as if others held the lock. Not tested on its own file:
+        # closing a file releases all locks that the process holds on it.
         with tempfile.TemporaryFile(dir=os.path.dirname(path) or ".") as probe:
             fcntl.lockf(probe, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -41,7 +41,7 @@ def try_file(path: str) -> None:
 
 
 def can_write(path: str) -> bool:
-    """Whether this process may write the file, and others beside it."""
+    """Whether this process may write the file and its directory."""
     if path.startswith("file:"):
         return True
     effective = os.access in os.supports_effective_ids

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
-class Position:
+class FeedPosition:
     """Which write transactions have been seen: all those below `upper`, but the ones still `open`.
 
     On PostgreSQL it is a snapshot of the database: what a statement in it sees, no more and no less. A
@@ -30,7 +30,7 @@ class Position:
         """Whether what all transactions below this one wrote has been seen."""
         return self.upper >= transaction_id and all(number >= transaction_id for number in self.open)
 
-    def is_before(self, other: "Position") -> bool:
+    def is_before(self, other: "FeedPosition") -> bool:
         """Whether `other` can be reached from here: the numbers of one database only go forward."""
         return self.upper <= other.upper and self.log_end <= other.log_end
 
@@ -48,7 +48,7 @@ class Incarnation:
     that has been seen, unless transactions were lost."""
 
 
-def is_valid(position: Position, incarnations: Sequence[Incarnation]) -> bool:
+def is_valid(position: FeedPosition, incarnations: Sequence[Incarnation]) -> bool:
     """Whether all that has been seen at the position is there still, in the last of the incarnations."""
     for incarnation in reversed(incarnations):
         if incarnation.id == position.incarnation:
@@ -64,7 +64,7 @@ def is_valid(position: Position, incarnations: Sequence[Incarnation]) -> bool:
 class WatchCursor:
     """Where a stream stands: at which position, and behind which page of a snapshot that is not complete."""
 
-    position: Position
+    position: FeedPosition
     page: str | None = None
 
     def __str__(self) -> str:
@@ -81,7 +81,7 @@ def parse_watch_cursor(text: str) -> WatchCursor | None:
         match json.loads(raw):
             case [str(incarnation), int(log_end), int(upper), [*open_], (str() | None) as page]:
                 if all(type(number) is int for number in (log_end, upper, *open_)):
-                    return WatchCursor(Position(upper, frozenset(open_), incarnation, log_end), page)
+                    return WatchCursor(FeedPosition(upper, frozenset(open_), incarnation, log_end), page)
     except (binascii.Error, ValueError, RecursionError):
         pass
     return None

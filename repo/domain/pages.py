@@ -1,0 +1,96 @@
+"""Pages of a list: what is requested, in which order, and what comes back."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Generic, TypeVar
+
+from repo.domain.errors import InvalidArgument
+
+T = TypeVar("T")
+
+MAX_PAGE = 1000
+DEFAULT_PAGE = 100
+
+
+class OrderField(Enum):
+    """What a list of runs or actions can be ordered by."""
+
+    CREATED_AT = "created_at"
+    UPDATED_AT = "updated_at"
+    ENDED_AT = "ended_at"
+    DURATION = "duration_ms"
+    PHASE = "phase"
+    NAME = "name"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An order. Rows without a value (an end, a duration) come last in both directions; rows with equal
+    values are ordered by key, so that the order is total."""
+
+    field: OrderField = OrderField.CREATED_AT
+    descending: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    """The part of a list that is requested: the `first` rows after a cursor, or the `last` ones before one.
+
+    Raises InvalidArgument if a number is not from 0 to MAX_PAGE, or both are set.
+    """
+
+    first: int | None = None
+    after: str | None = None
+    last: int | None = None
+    before: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.first is not None and self.last is not None:
+            raise InvalidArgument("give first or last, not both")
+        for name, count in (("first", self.first), ("last", self.last)):
+            if count is not None and not 0 <= count <= MAX_PAGE:
+                raise InvalidArgument(f"{name} must be between 0 and {MAX_PAGE}, not {count}")
+
+    @property
+    def backward(self) -> bool:
+        """Whether the page is taken from the end of the list."""
+        return self.last is not None
+
+    @property
+    def size(self) -> int:
+        """The maximum number of rows."""
+        if self.last is not None:
+            return self.last
+        return DEFAULT_PAGE if self.first is None else self.first
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """A part of a list, in the order of the list."""
+
+    items: Sequence[T]
+    has_next: bool
+    has_previous: bool
+    encode_cursor: Callable[[Sequence[Any]], str]
+    positions: Sequence[Sequence[Any]]
+    """The values in the cursor of each item."""
+
+    @property
+    def cursors(self) -> list[str]:
+        """The cursors of the items."""
+        return [self.encode_cursor(position) for position in self.positions]
+
+    def cursor(self, index: int) -> str:
+        """The cursor of one item."""
+        return self.encode_cursor(self.positions[index])
+
+    @property
+    def start_cursor(self) -> str | None:
+        """The cursor of the first item."""
+        return self.cursor(0) if self.positions else None
+
+    @property
+    def end_cursor(self) -> str | None:
+        """The cursor of the last item."""
+        return self.cursor(-1) if self.positions else None

@@ -1,0 +1,78 @@
+"""Conditions on keys and positions, for statements that are executed once and for prepared ones."""
+
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, Select, bindparam, column, func, or_
+from sqlalchemy.sql.elements import NamedColumn
+
+from repo.domain.cursors import FeedPosition
+from repo.sql.batches import unnest
+from repo.sql.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFilter:
+    """Restricts a prepared statement to rows with some keys."""
+
+    key: Hashable
+    """What the text of the statement depends on."""
+    apply: Callable[[Select[Any]], Select[Any]]
+    values: dict[str, Any]
+    """The values of the parameters that it adds."""
+
+
+def key_filter(database: Database, column: NamedColumn[Any], keys: Iterable[Any]) -> KeyFilter:
+    """A filter for rows whose `column` is one of `keys`."""
+    distinct = list(dict.fromkeys(keys))
+    if not database.is_sqlite and len(distinct) != 1:
+        source = func.unnest(bindparam("keys", type_=ARRAY(column.type, dimensions=1)))
+        wanted = source.table_valued(_same(column), name="given").render_derived()
+        return KeyFilter(
+            "keys",
+            lambda statement: statement.join(wanted, column == wanted.c[column.name]),
+            {"keys": distinct},
+        )
+    values = {f"key_{number}": value for number, value in enumerate(distinct)}
+    named = [bindparam(name, type_=column.type) for name in values]
+    return KeyFilter(len(named), lambda statement: statement.where(column.in_(named)), values)
+
+
+def having_keys(
+    database: Database, statement: Select[Any], column: NamedColumn[Any], keys: Iterable[Any]
+) -> Select[Any]:
+    """`statement`, restricted to rows whose `column` is one of `keys`.
+
+    On PostgreSQL it joins an unnested array: long IN lists and large ANY arrays get bad plans.
+    """
+    distinct = list(dict.fromkeys(keys))
+    if len(distinct) == 1:
+        return statement.where(column == distinct[0])
+    if database.is_sqlite:
+        return statement.where(column.in_(distinct))
+    wanted = unnest([column], [{column.name: key} for key in distinct])
+    return statement.join(wanted, column == wanted.c[column.name])
+
+
+def written_after(column: ColumnElement[int], position: FeedPosition) -> ColumnElement[bool]:
+    """Whether the transaction in `column` is not visible at `position`."""
+    late = column >= position.upper
+    return or_(late, column.in_(sorted(position.open))) if position.open else late
+
+
+def written_after_filter(column: ColumnElement[int], position: FeedPosition) -> KeyFilter:
+    """`written_after` for a prepared statement."""
+    opened = {f"open_{number}": value for number, value in enumerate(sorted(position.open))}
+    named = [bindparam(name, type_=BigInteger()) for name in opened]
+    late = column >= bindparam("upper", type_=BigInteger())
+    return KeyFilter(
+        len(named),
+        lambda statement: statement.where(or_(late, column.in_(named)) if named else late),
+        {"upper": position.upper, **opened},
+    )
+
+
+def _same(original: NamedColumn[Any]) -> NamedColumn[Any]:
+    """A column of that name and type in another table."""
+    return column(original.name, original.type)
