@@ -24,7 +24,7 @@ _RESERVE = 64
 _REPORT_EVERY = 10.0
 """Seconds between two reports that clients are refused, at least."""
 
-WAITS = 2.0
+RESERVE_TIMEOUT = 2.0
 """Seconds that a connection has for its request that took one of the reserve."""
 
 _BODY = (

@@ -1,4 +1,7 @@
-"""WebSocket frames (RFC 6455, section 5.2)."""
+"""WebSocket frames (RFC 6455, section 5.2), and the ASGI extension that writes them directly."""
+
+WRITE_FRAME = "rungraph.frames"
+"""The ASGI scope extension: a function that writes a frame at once, and returns whether it could."""
 
 _TEXT = 0x81
 """The first byte of a text message in a single frame."""

@@ -29,8 +29,8 @@ from graph.errors import RequestRefused, show
 from graph.execution import Engine
 from graph.limits.rate_limits import Connection, Throttle
 from graph.observability.telemetry import Call
+from graph.transport.frames import WRITE_FRAME
 from graph.transport.request import check_parameters, parse_json
-from graph.transport.server import FRAMES
 from graph.transport.shared_subscriptions import Ask, Live, Piece
 
 CONNECTION = "rungraph.connection"
@@ -76,7 +76,7 @@ class Socket(ASGIWebSocketAdapter):
     @property
     def write_frame(self) -> Callable[[bytes], bool] | None:
         """The way to the client that is shorter than that of ASGI, where the server has one."""
-        return self.ws.scope["extensions"].get(FRAMES)  # type: ignore[no-any-return]
+        return self.ws.scope["extensions"].get(WRITE_FRAME)  # type: ignore[no-any-return]
 
     async def close(self, code: int, reason: str) -> None:
         with suppress(WebSocketDisconnect, RuntimeError):

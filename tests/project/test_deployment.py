@@ -123,8 +123,10 @@ def test_a_pod_has_the_time_to_stop_that_a_server_takes() -> None:
         TEMPLATES["deployment.yaml"],
     )
     assert found is not None
-    assert int(found[1]) > server._STOP + 1
-    assert int(COMPOSE["services"]["rungraph"]["stop_grace_period"].removesuffix("s")) > server._STOP + 1
+    assert int(found[1]) > server.STOP_TIMEOUT + 1
+    assert (
+        int(COMPOSE["services"]["rungraph"]["stop_grace_period"].removesuffix("s")) > server.STOP_TIMEOUT + 1
+    )
 
 
 def test_a_pod_that_stops_is_asked_for_nothing_before_its_delay_is_over() -> None:

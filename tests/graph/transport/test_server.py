@@ -18,7 +18,6 @@ import httpx2
 import pytest
 from starlette.applications import Starlette
 
-from graph.transport import server
 from graph.transport.server import Server
 from tests.support import toy
 from tests.support.serving import free_port, serving
@@ -42,15 +41,14 @@ Server(toy_app(), "127.0.0.1", int(sys.argv[1])).run()
 
 
 @pytest.fixture
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server with little patience, on a system that does not cut off by itself."""
-    monkeypatch.setattr(server, "PATIENCE", 2.0)
+def no_tcp_user_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A system that does not abort connections by itself."""
     monkeypatch.delattr(socket, "TCP_USER_TIMEOUT", raising=False)
 
 
 @pytest.fixture
-def url(hurried: None) -> Iterator[str]:
-    with serving(toy_app()) as address:
+def url(no_tcp_user_timeout: None) -> Iterator[str]:
+    with serving(toy_app(), send_timeout=2.0) as address:
         yield f"{address}/graphql"
 
 
@@ -283,14 +281,13 @@ async def test_a_request_that_runs_when_the_server_stops_is_answered(tmp_path: P
             await process.wait()
 
 
-async def test_a_server_whose_database_hangs_stops_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_whose_database_hangs_stops_all_the_same() -> None:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         yield
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(server, "_STOP", 0.5)
-    hanging = Server(Starlette(lifespan=lifespan), "127.0.0.1", free_port())
+    hanging = Server(Starlette(lifespan=lifespan), "127.0.0.1", free_port(), stop_timeout=0.5)
     serving = asyncio.create_task(hanging.serve())
     async with asyncio.timeout(SECONDS):
         while not hanging.started:  # noqa: ASYNC110 - uvicorn has no event for it

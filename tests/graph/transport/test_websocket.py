@@ -15,7 +15,7 @@ from strawberry.http.exceptions import WebSocketDisconnected
 from websockets.exceptions import InvalidStatus
 
 from graph.transport import http
-from graph.transport.server import MAX_MESSAGE_BYTES
+from graph.transport.connections import MAX_MESSAGE_BYTES
 from graph.transport.websocket import Socket
 from tests.support.serving import serving
 from tests.support.sockets import connected, opened
