@@ -15,13 +15,15 @@ AUDIT_READY := .venv-audit/.ready
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install run test soak fuzz bench bench-quick lint schema screenshots lock sbom audit
+.PHONY: help install run test quick soak fuzz bench bench-quick lint schema screenshots lock sbom audit
 
 help:
 	@echo "make run       start Rungraph with demo runs on http://127.0.0.1:8000/"
-	@echo "make test      check everything: style, types, schema, the page, tests on SQLite and PostgreSQL"
+	@echo "make test      check everything: style, types, schema, the page, tests on SQLite and PostgreSQL;"
+	@echo "               make test PARTS='types page' runs only these parts (style, types, schema, page, ...)"
+	@echo "make quick     the inner loop, in under a minute: style, types, and the tests of the core on SQLite"
 	@echo "make soak      the faults that the tests do in short, at length, with figures (about an hour)"
-	@echo "make fuzz      try 20,000 random operations, compiled and not, and 100 of each field, beyond those of the tests"
+	@echo "make fuzz      20,000 random operations, compiled and not, 100 of each field, and 1,000 random sessions"
 	@echo "make bench     measure speed and memory beside a floor, into bench/RESULTS.md (5 minutes)"
 	@echo "make bench-quick   a little of the same, in under two minutes"
 	@echo "make install   only install what the others need, into .venv and node_modules"
@@ -37,29 +39,17 @@ install: $(PYTHON_READY) $(GRAPHIQL_READY) $(PAGE_READY)
 run: install
 	@exec $(BIN)/rungraph demo
 
-API_TESTS := $(addprefix tests/graph/,schema/test_graphql.py schema/test_errors.py schema/test_subscriptions.py \
-	schema/test_abort_api.py transport/test_http.py transport/test_shared_subscriptions.py transport/test_websocket.py \
-	limits/test_documents.py) $(addprefix tests/repo/,actions/test_values.py actions/test_counts.py domain/test_identifiers.py)
-
 test: install $(NPM_TESTS_READY)
 	@$(BIN)/python tests/prepare.py
-	@echo "Checking style"
+	@$(BIN)/python tests/run.py $(PARTS)
+
+QUICK_TESTS := $(addprefix tests/,project/test_architecture.py repo/domain repo/actions graph/schema graph/limits)
+
+quick: install
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet
-	@echo "Checking types"
 	@$(BIN)/mypy
-	@echo "Checking that schema.graphql is current and breaks no client"
-	@$(BIN)/rungraph schema check
-	@echo "Checking the page: style, types, generated code"
-	@cd $(PAGE) && npm run --silent lint && npm run --silent typecheck && npm run --silent codegen:check
-	@echo "Running the page's tests"
-	@cd $(PAGE) && npm run --silent test
-	@echo "Running the page in a browser"
-	@cd $(PAGE) && npm run --silent test:browser
-	@echo "Running the tests"
-	@$(BIN)/pytest
-	@echo "Running the tests of the API again without compiled execution"
-	@RUNGRAPH_TEST_COMPILED_EXECUTION=false $(BIN)/pytest --quiet $(API_TESTS)
+	@$(BIN)/pytest -q -n auto --dist loadfile -m "not slow" -k "not postgresql" $(QUICK_TESTS)
 
 soak: install
 	@$(BIN)/python tests/prepare.py
@@ -67,8 +57,10 @@ soak: install
 
 fuzz: install
 	@seed=$${SEED:-$$RANDOM$$$$}; echo "SEED=$$seed"; \
-		RUNGRAPH_TEST_OPERATIONS=20000 RUNGRAPH_TEST_FUZZ_EXAMPLES=100 RUNGRAPH_TEST_SEED=$$seed \
-		$(BIN)/pytest -q tests/graph/execution/test_compiled_execution.py tests/graph/schema/test_fuzz_api.py
+		RUNGRAPH_TEST_OPERATIONS=20000 RUNGRAPH_TEST_FUZZ_EXAMPLES=100 RUNGRAPH_TEST_MACHINE_EXAMPLES=1000 \
+		RUNGRAPH_TEST_SEED=$$seed $(BIN)/pytest -q -n auto --dist worksteal --timeout 7200 \
+		tests/graph/execution/test_compiled_execution.py tests/graph/schema/test_fuzz_api.py \
+		tests/graph/transport/test_websocket_machine.py tests/repo/actions/test_repository_machine.py
 
 bench bench-quick: install
 	@$(BIN)/python tests/prepare.py

@@ -15,6 +15,7 @@ from graph.settings import Settings
 from repo import ActionRepo, open_repository
 from repo.sql import postgres as postgres_module
 from repo.watch import bus as bus_module
+from tests import ROOT
 from tests.support.attacking import Target, attacked, holding
 from tests.support.client import GraphQLClient
 from tests.support.clock import Clock, movable
@@ -26,6 +27,41 @@ from tests.support.databases import (
 )
 from tests.support.postgres import running_postgres
 from tests.support.redis_server import RedisServer, running_redis
+
+STARTED_FIRST = [
+    "tests/faults/test_faults.py",
+    "tests/graph/execution/test_compiled_execution.py",
+    "tests/ingest/test_demo.py",
+    "tests/graph/auth/test_tenants.py",
+    "tests/graph/cli/test_cli.py",
+    "tests/graph/cli/test_workers.py",
+    "tests/graph/transport/test_attacks.py",
+    "tests/graph/transport/test_attacks_http.py",
+    "tests/graph/transport/test_server.py",
+    "tests/graph/cli/test_doctor.py",
+    "tests/graph/cli/test_watch_command.py",
+    "tests/graph/aborts/test_reconciler.py",
+    "tests/repo/sql/test_failover.py",
+    "tests/repo/aborts/test_abort_faults.py",
+    "tests/graph/transport/test_websocket_machine.py",
+    "tests/graph/observability/test_unwritable_log.py",
+]
+"""Files that take longest: workers that began one of them last would end long after the others."""
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """How many processes `-n auto` starts: tests wait about half of their time. Each has servers of its own,
+    which some tests empty or cut off from everybody; a server that the user named is not shared."""
+    if "RUNGRAPH_TEST_POSTGRES_URL" in os.environ:
+        return 1
+    return min(2 * len(os.sched_getaffinity(0)), 16) if hasattr(os, "sched_getaffinity") else 4
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest."""
+    ranks = {str(ROOT / path): rank for rank, path in enumerate(STARTED_FIRST)}
+    items.sort(key=lambda item: ranks.get(str(item.path), len(ranks)))
+
 
 # No example has to be done in time: a machine may stall in any.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -55,7 +55,7 @@ async def test_what_fails_before_an_operation_is_answered_as_an_error_of_graphql
     async def fail(*_: object) -> Caller:
         raise error
 
-    app.state.authenticator.caller = fail
+    app.state.authenticator.authenticate = fail
     response = await client.post("/graphql", json={"query": "{ __typename }"})
     (said,) = response.json()["errors"]
     assert (response.status_code, said["extensions"]["code"]) == (status, code)

@@ -86,6 +86,7 @@ def check(response: httpx2.Response, told: str) -> dict[str, Any]:
     return body
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_whatever_is_asked_is_answered_as_graphql_says(url: str) -> None:
     with httpx2.Client(timeout=SECONDS) as client:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -40,6 +41,9 @@ from tests.support.serving import serving
 from tests.support.sockets import Socket, opened
 
 T = TypeVar("T")
+
+EXAMPLES = int(os.environ.get("RUNGRAPH_TEST_MACHINE_EXAMPLES", "20"))
+"""`make fuzz` tries more, and others each time."""
 
 SECONDS = 30
 
@@ -412,10 +416,10 @@ def test_any_messages_in_any_order_are_answered_as_the_protocol_says(url: str, d
             run_state_machine_as_test(
                 Machine,
                 settings=settings(
-                    max_examples=40,
+                    max_examples=EXAMPLES,
                     stateful_step_count=25,
                     deadline=None,
-                    derandomize=True,
+                    derandomize="RUNGRAPH_TEST_SEED" not in os.environ,
                     database=None,
                     suppress_health_check=list(HealthCheck),
                 ),

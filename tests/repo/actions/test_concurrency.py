@@ -57,6 +57,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 async def test_three_processes_with_eight_writers_each_lose_nothing(
     database_url: str, repository: ActionRepo
 ) -> None:

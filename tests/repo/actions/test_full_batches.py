@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import pytest
+
 from repo import ActionRepo
 from tests.support.client import GraphQLClient
 from tests.support.making import action
@@ -68,6 +70,7 @@ def full_event(number: int) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 async def test_5000_items_with_everything_fit_into_one_call(
     client: GraphQLClient, repository: ActionRepo
 ) -> None:

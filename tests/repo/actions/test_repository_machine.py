@@ -1,6 +1,7 @@
 """Any calls in any order: after each, the repository answers as the plain model in tests.support does."""
 
 import asyncio
+import os
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack
@@ -48,6 +49,9 @@ from tests.support.model import (
 )
 
 T = TypeVar("T")
+
+EXAMPLES = int(os.environ.get("RUNGRAPH_TEST_MACHINE_EXAMPLES", "25"))
+"""`make fuzz` tries more, and others each time."""
 
 RUNS = st.sampled_from(["r1", "r2"])
 NAMES = st.sampled_from(["a", "b", "c", "d", "e"])
@@ -363,6 +367,7 @@ def phases_of(rows: Iterable[Row]) -> Counter[ActionPhase]:
     return Counter(row.phase for row in rows)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)  # the search for the shortest calls that fail takes its time
 def test_any_calls_in_any_order_leave_what_the_rules_say(
     database_url: str, monkeypatch: pytest.MonkeyPatch
@@ -378,10 +383,10 @@ def test_any_calls_in_any_order_leave_what_the_rules_say(
         run_state_machine_as_test(
             Machine,
             settings=settings(
-                max_examples=50,
+                max_examples=EXAMPLES,
                 stateful_step_count=20,
                 deadline=None,
-                derandomize=True,
+                derandomize="RUNGRAPH_TEST_SEED" not in os.environ,
                 database=None,
                 suppress_health_check=list(HealthCheck),
             ),

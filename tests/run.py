@@ -1,0 +1,110 @@
+"""Runs everything that `make test` checks: pytest beside all the rest, each part's output in one piece.
+
+A part that succeeds is one line, with its wall time and CPU time. A part that fails is printed whole, the
+others go on, and the exit code is 1. `python tests/run.py types page` runs only these parts.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+BIN = ROOT / ".venv" / "bin"
+FRONTEND = ROOT / "frontend"
+API_TESTS = [
+    *(f"tests/graph/schema/test_{name}.py" for name in ("graphql", "errors", "subscriptions", "abort_api")),
+    *(f"tests/graph/transport/test_{name}.py" for name in ("http", "shared_subscriptions", "websocket")),
+    "tests/graph/limits/test_documents.py",
+    "tests/repo/actions/test_values.py",
+    "tests/repo/actions/test_counts.py",
+    "tests/repo/domain/test_identifiers.py",
+]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One or more commands that check one thing, in a folder."""
+
+    name: str
+    commands: list[list[str]]
+    folder: Path = ROOT
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+def python(*command: str) -> list[str]:
+    """A program of the virtual environment."""
+    return [str(BIN / command[0]), *command[1:]]
+
+
+def npm(*scripts: str) -> list[list[str]]:
+    """Scripts of the page's package.json."""
+    return [["npm", "run", "--silent", script] for script in scripts]
+
+
+TESTS = Part("pytest", [python("pytest", "-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder", "-q")])
+OTHERS = [
+    Part("style", [python("ruff", "check", "--quiet"), python("ruff", "format", "--check", "--quiet")]),
+    Part("types", [python("mypy")]),
+    Part("schema", [python("rungraph", "schema", "check")]),
+    Part("page", npm("lint", "typecheck", "codegen:check"), FRONTEND),
+    Part("page-tests", npm("test"), FRONTEND),
+    Part("browser-tests", npm("test:browser"), FRONTEND),
+    Part(
+        "pytest-uncompiled",
+        [python("pytest", "-q", *API_TESTS)],
+        environment={"RUNGRAPH_TEST_COMPILED_EXECUTION": "false"},
+    ),
+]
+
+
+def run(part: Part) -> bool:
+    """Run it, and print what became of it; whether it succeeded."""
+    began, output, cpu, succeeded = time.monotonic(), b"", 0.0, True
+    for command in part.commands:
+        with subprocess.Popen(
+            command,
+            cwd=part.folder,
+            env=os.environ | part.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        ) as process:
+            assert process.stdout is not None
+            output += process.stdout.read()
+            # Reaped here instead of by Popen: of one process alone only wait4 gives the CPU time.
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        cpu += usage.ru_utime + usage.ru_stime
+        if process.returncode != 0:
+            succeeded = False
+            break
+    seconds = f"{time.monotonic() - began:.0f} s, {cpu:.0f} s of CPU"
+    text = output.decode(errors="replace").strip()
+    if succeeded:
+        summary = text.splitlines()[-1].strip(" =") if part is TESTS and text else ""
+        print(f"ok      {part.name} ({seconds}) {summary}".rstrip(), flush=True)
+    else:
+        print(f"{text}\nFAILED  {part.name} ({seconds})", flush=True)
+    return succeeded
+
+
+def main(names: list[str]) -> int:
+    """The exit code."""
+    if unknown := set(names) - {part.name for part in (TESTS, *OTHERS)}:
+        print(f"no such part: {', '.join(sorted(unknown))}", file=sys.stderr)
+        return 2
+    others = [part for part in OTHERS if not names or part.name in names]
+    with ThreadPoolExecutor(2) as pool:
+        # The others one after the other: together they would starve tests that depend on time.
+        rest = pool.submit(lambda: [run(part) for part in others])
+        tests = pool.submit(run, TESTS) if not names or TESTS.name in names else None
+        succeeded = [*rest.result(), *([tests.result()] if tests else [])]
+    return 0 if all(succeeded) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
