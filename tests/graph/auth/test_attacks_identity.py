@@ -76,12 +76,12 @@ def refused(answer: Answer) -> None:
 
 
 @pytest.mark.parametrize("name", SHOWN)
-async def test_what_is_forged_lets_nobody_in(target: Target, name: str) -> None:
+async def test_forged_credentials_are_refused(target: Target, name: str) -> None:
     refused(await target.send(json={"query": READ}, headers=SHOWN[name]))
 
 
 @pytest.mark.parametrize("which", ["expired", "revoked"])
-async def test_what_ended_lets_nobody_in(target: Target, which: str) -> None:
+async def test_expired_and_revoked_credentials_are_refused(target: Target, which: str) -> None:
     token = getattr(target.tokens, which)
     refused(await target.ask(READ, token))
     refused(await target.send(json={"query": READ}, headers={"Cookie": f"rungraph={token}"}))
@@ -89,13 +89,13 @@ async def test_what_ended_lets_nobody_in(target: Target, which: str) -> None:
         refused(await target.ask(READ, wrong))
 
 
-async def test_all_that_lets_nobody_in_is_answered_alike(target: Target) -> None:
+async def test_all_invalid_credentials_get_the_same_response(target: Target) -> None:
     tokens = target.tokens
     answers = [await target.ask(READ, each) for each in (tokens.expired, tokens.revoked, "rg_" + "B" * 43)]
     assert len({answer.body for answer in answers}) == 1
 
 
-async def test_a_cookie_that_was_put_beside_another_does_not_change_whose_it_is(target: Target) -> None:
+async def test_two_session_cookies_are_refused(target: Target) -> None:
     """Whoever can set a cookie of this name from a neighbouring site has others act as somebody else."""
     ours, theirs = (f"rungraph={each}" for each in (target.tokens.session, target.tokens.their_session))
     for cookies in (f"{ours}; {theirs}", f"{theirs}; {ours}"):
@@ -108,7 +108,7 @@ async def test_a_cookie_that_was_put_beside_another_does_not_change_whose_it_is(
     refused(await target.send(json={"query": READ}, headers=wrong))
 
 
-async def test_ids_of_another_tenant_lead_nowhere(target: Target) -> None:
+async def test_ids_of_another_tenant_are_not_found(target: Target) -> None:
     stolen = [
         id_of_run(THEIRS.project, THEIRS.domain, THEIRS.name),
         id_of_action(THEIRS.project, THEIRS.domain, THEIRS.name, "a0"),
@@ -123,7 +123,7 @@ async def test_ids_of_another_tenant_lead_nowhere(target: Target) -> None:
     target.heard.clear()  # what was asked for may be repeated
 
 
-async def test_ids_that_were_tampered_with_lead_nowhere(target: Target) -> None:
+async def test_tampered_ids_are_not_found(target: Target) -> None:
     id = id_of_run(OURS.project, OURS.domain, OURS.name)
     assert (await target.ask(NODE, id=id)).json()["data"]["node"]["name"] == OURS.name
     texts = [
@@ -153,7 +153,7 @@ async def test_ids_that_were_tampered_with_lead_nowhere(target: Target) -> None:
         assert (answer.get("data") or {"node": None})["node"] is None, text
 
 
-async def test_a_cursor_of_another_tenant_or_list_shows_nothing_more(target: Target) -> None:
+async def test_a_cursor_of_another_tenant_or_list_reveals_nothing(target: Target) -> None:
     theirs = (await target.ask(PAGE, target.tokens.theirs)).json()["data"]["runs"]["pageInfo"]["endCursor"]
     target.heard.clear()  # what they are told themselves
     answer = await target.ask(PAGE, after=theirs)
@@ -168,7 +168,7 @@ async def test_a_cursor_of_another_tenant_or_list_shows_nothing_more(target: Tar
         }
 
 
-async def test_whoever_guesses_tokens_is_told_to_wait_and_nobody_else_is(target: Target) -> None:
+async def test_guessing_tokens_is_rate_limited_by_address(target: Target) -> None:
     began = time.monotonic()
     answers = [await target.ask(READ, f"rg_{number:043}") for number in range(60)]
     statuses = [answer.status for answer in answers]
@@ -179,7 +179,7 @@ async def test_whoever_guesses_tokens_is_told_to_wait_and_nobody_else_is(target:
     assert (await target.send("GET", "/livez", headers={})).status == 200
 
 
-async def test_a_viewer_changes_nothing(target: Target) -> None:
+async def test_a_viewer_cannot_change_anything(target: Target) -> None:
     id = '{project: "%s", domain: "d", runName: "x", name: "a"}'
     create = f"mutation {{ createAction(input: {{id: {id}}}) {{ created }} }}"
     for query in (
@@ -201,7 +201,7 @@ def broken(databases: Databases, database_url: str, tmp_path: Path) -> Iterator[
 
 
 @pytest.mark.parametrize("databases", ["sqlite"], indirect=True)
-async def test_a_broken_database_tells_strangers_nothing(broken: tuple[Target, Path]) -> None:
+async def test_errors_of_a_broken_database_reveal_nothing(broken: tuple[Target, Path]) -> None:
     target, file = broken
     assert (await target.ask(READ)).codes == set()
     with sqlite3.connect(file) as database:

@@ -124,7 +124,7 @@ def said(status: int, body: dict[str, Any]) -> str:
 # Over HTTP
 
 
-async def test_whoever_shows_nothing_is_refused_and_told_how_to_show_it(client: GraphQLClient) -> None:
+async def test_a_request_without_a_credential_is_refused_with_instructions(client: GraphQLClient) -> None:
     response = await client.post("/graphql", json={"query": VIEWER})
     assert (response.status_code, response.headers["www-authenticate"]) == (401, "Bearer")
     (error,) = response.json()["errors"]
@@ -132,7 +132,7 @@ async def test_whoever_shows_nothing_is_refused_and_told_how_to_show_it(client: 
     assert "Authorization" in error["message"]
 
 
-async def test_a_token_says_who_calls(client: GraphQLClient, repository: ActionRepo) -> None:
+async def test_a_token_identifies_the_caller(client: GraphQLClient, repository: ActionRepo) -> None:
     for subject in ("user-1", "user-2"):
         _, secret = await token(repository, subject)
         assert await whose(client, bearer(secret)) == subject
@@ -140,7 +140,7 @@ async def test_a_token_says_who_calls(client: GraphQLClient, repository: ActionR
 
 
 @pytest.mark.parametrize("shown", BAD)
-async def test_a_wrong_token_is_refused_whatever_the_cookie_says(
+async def test_an_invalid_token_does_not_fall_back_to_the_cookie(
     client: GraphQLClient, repository: ActionRepo, shown: str
 ) -> None:
     _, session = await token(repository, kind=CredentialKind.SESSION)
@@ -151,7 +151,7 @@ async def test_a_wrong_token_is_refused_whatever_the_cookie_says(
     assert shown.partition(" ")[2] not in response.text or shown == "Bearer "
 
 
-async def test_a_cookie_says_who_calls_where_nothing_else_does(
+async def test_a_cookie_identifies_the_caller_unless_there_is_a_header(
     client: GraphQLClient, repository: ActionRepo
 ) -> None:
     _, session = await token(repository, "by cookie", kind=CredentialKind.SESSION)
@@ -161,12 +161,12 @@ async def test_a_cookie_says_who_calls_where_nothing_else_does(
     assert await whose(client, {}, UNKNOWN) == "nobody"
 
 
-async def test_nothing_of_a_request_is_read_before_it_is_known_who_calls(client: GraphQLClient) -> None:
+async def test_the_caller_is_authenticated_before_the_body_is_parsed(client: GraphQLClient) -> None:
     headers = {"Content-Type": "application/json"}
     assert (await client.post("/graphql", content="{", headers=headers)).status_code == 401
 
 
-async def test_nothing_is_executed_for_whoever_is_refused(
+async def test_nothing_is_executed_without_a_valid_credential(
     client: GraphQLClient, repository: ActionRepo
 ) -> None:
     for headers in ({}, bearer(UNKNOWN)):
@@ -175,7 +175,7 @@ async def test_nothing_is_executed_for_whoever_is_refused(
     assert await repository.list_projects() == {}
 
 
-async def test_an_expired_token_is_refused_at_once(
+async def test_an_expired_token_is_refused_at_once_even_if_cached(
     client: GraphQLClient, repository: ActionRepo, clock: Clock
 ) -> None:
     """Also where it was let in so lately that nobody would look it up again."""
@@ -185,7 +185,7 @@ async def test_an_expired_token_is_refused_at_once(
     assert await whose(client, bearer(secret)) == "nobody"
 
 
-async def test_a_token_that_was_revoked_elsewhere_is_refused_soon(
+async def test_a_token_revoked_by_another_process_is_refused_within_seconds(
     client: GraphQLClient, repository: ActionRepo
 ) -> None:
     id, secret = await token(repository)
@@ -196,7 +196,7 @@ async def test_a_token_that_was_revoked_elsewhere_is_refused_soon(
             await asyncio.sleep(0.1)
 
 
-async def test_a_caller_sees_only_what_the_token_is_for(
+async def test_a_caller_sees_only_the_projects_of_the_token(
     client: GraphQLClient, repository: ActionRepo
 ) -> None:
     await make_run(repository)
@@ -209,11 +209,11 @@ async def test_a_caller_sees_only_what_the_token_is_for(
         assert response.json() == {"data": {"runs": {"totalCount": count}}}
 
 
-async def test_probes_ask_nobody_who_they_are(client: GraphQLClient) -> None:
+async def test_probes_need_no_authentication(client: GraphQLClient) -> None:
     assert [(await client.get(path)).status_code for path in ("/livez", "/readyz")] == [200, 200]
 
 
-async def test_metrics_are_for_who_may_read_everything(client: GraphQLClient, repository: ActionRepo) -> None:
+async def test_metrics_need_a_role_in_all_projects(client: GraphQLClient, repository: ActionRepo) -> None:
     _, everything = await token(repository, role=Role.VIEWER)
     _, some = await token(repository, role=Role.ADMIN, project="p")
     answers = [
@@ -224,7 +224,7 @@ async def test_metrics_are_for_who_may_read_everything(client: GraphQLClient, re
     assert ["rungraph_" in answer.text for answer in answers] == [False, False, True]
 
 
-async def test_a_server_that_asks_nobody_takes_everybody_for_the_same(database_url: str) -> None:
+async def test_without_authentication_all_callers_are_anonymous(database_url: str) -> None:
     app = create_app(Settings(database_url=database_url))
     async with (
         app.router.lifespan_context(app),
@@ -300,7 +300,7 @@ async def test_unknown_credentials_are_reported_and_not_cached(
 
 
 @pytest.mark.parametrize(("status", "is_told"), [(401, True), (503, False)])
-async def test_what_is_no_secret_of_ours_is_for_somebody_else_to_say(
+async def test_other_bearer_tokens_are_verified_as_jwts(
     repository: ActionRepo, status: int, is_told: bool
 ) -> None:
     """Who signed it may be away, which is not the fault of whoever shows it."""
@@ -329,7 +329,7 @@ async def test_the_cache_of_callers_is_bounded(
     assert lookups == [*secrets, *reversed(secrets[:2])]
 
 
-async def test_a_database_that_is_away_refuses_nobody_for_good() -> None:
+async def test_an_unavailable_database_is_a_503_and_not_a_401() -> None:
     async with open_repository("postgresql://user:password@127.0.0.1:1/name") as nowhere:
         with pytest.raises(RequestRefused) as refused:
             await Authenticator(nowhere).authenticate(connection(authorization=f"Bearer {UNKNOWN}"))
@@ -337,7 +337,7 @@ async def test_a_database_that_is_away_refuses_nobody_for_good() -> None:
     assert "password" not in str(refused.value)
 
 
-async def test_without_a_repository_nobody_is_asked() -> None:
+async def test_without_a_repository_every_caller_is_anonymous() -> None:
     assert await Authenticator(None).authenticate(connection(authorization="Bearer x")) is ANONYMOUS
 
 
@@ -355,7 +355,7 @@ async def subject_of(socket: Socket) -> str:
     return str(subject)
 
 
-async def test_a_socket_is_whose_token_comes_with_connection_init_or_before(
+async def test_a_websocket_is_authenticated_by_header_connection_init_or_cookie(
     url: str, repository: ActionRepo
 ) -> None:
     _, secret = await token(repository)
@@ -369,7 +369,7 @@ async def test_a_socket_is_whose_token_comes_with_connection_init_or_before(
         assert await subject_of(socket) == "by cookie"
 
 
-async def test_a_header_counts_before_connection_init_and_that_before_a_cookie(
+async def test_a_header_takes_precedence_over_connection_init_and_that_over_a_cookie(
     url: str, repository: ActionRepo
 ) -> None:
     _, header = await token(repository, "by header")
@@ -386,7 +386,7 @@ async def test_a_header_counts_before_connection_init_and_that_before_a_cookie(
     "payload",
     [None, {}, {"authorization": f"Bearer {UNKNOWN}"}, {"authorization": "Basic YTpi"}, {"authorization": 7}],
 )
-async def test_a_socket_without_a_good_token_is_closed_before_it_is_acknowledged(
+async def test_a_websocket_without_a_valid_token_is_closed_before_acknowledgement(
     url: str, payload: object
 ) -> None:
     async with opened(url) as socket:
@@ -394,7 +394,7 @@ async def test_a_socket_without_a_good_token_is_closed_before_it_is_acknowledged
         assert await socket.close_code() == 4403
 
 
-async def test_sockets_that_are_refused_are_counted(url: str, repository: ActionRepo) -> None:
+async def test_refused_websockets_are_counted(url: str, repository: ActionRepo) -> None:
     async with opened(url) as socket:
         await socket.send(INIT)
         assert await socket.close_code() == 4403
@@ -405,7 +405,7 @@ async def test_sockets_that_are_refused_are_counted(url: str, repository: Action
 
 
 @pytest.mark.parametrize("given", [UNKNOWN, 7, ""])
-async def test_a_wrong_token_of_a_socket_is_refused_whatever_the_cookie_says(
+async def test_an_invalid_token_in_connection_init_does_not_fall_back_to_the_cookie(
     url: str, repository: ActionRepo, given: object
 ) -> None:
     _, session = await token(repository, kind=CredentialKind.SESSION)
@@ -414,7 +414,7 @@ async def test_a_wrong_token_of_a_socket_is_refused_whatever_the_cookie_says(
         assert await socket.close_code() == 4403
 
 
-async def test_a_second_connection_init_makes_nobody_somebody_else(url: str, repository: ActionRepo) -> None:
+async def test_a_second_connection_init_cannot_change_the_caller(url: str, repository: ActionRepo) -> None:
     _, secret = await token(repository)
     _, other = await token(repository, "user-2")
     async with connected(url, authorization(secret)) as socket:
@@ -422,14 +422,16 @@ async def test_a_second_connection_init_makes_nobody_somebody_else(url: str, rep
         assert await socket.close_code() == 4429
 
 
-async def test_nothing_is_done_on_a_socket_before_connection_init(url: str, repository: ActionRepo) -> None:
+async def test_operations_before_connection_init_close_the_websocket(
+    url: str, repository: ActionRepo
+) -> None:
     _, secret = await token(repository)
     async with opened(url, headers=bearer(secret)) as socket:
         await socket.subscribe("a", VIEWER)
         assert await socket.close_code() == 4401
 
 
-async def test_a_socket_is_told_to_come_again_while_the_database_is_away() -> None:
+async def test_a_websocket_is_closed_with_try_again_later_while_the_database_is_unavailable() -> None:
     app = create_app(settings_of("postgresql://user:password@127.0.0.1:1/name"))
     with serving(app) as address:
         async with opened(f"{address}/graphql") as socket:
@@ -447,14 +449,14 @@ async def watching(socket: Socket) -> None:
         pass
 
 
-def test_nothing_goes_on_for_longer_than_is_promised() -> None:
+def test_cache_and_check_intervals_keep_the_promised_limit() -> None:
     """By how often and how long somebody looks; the tests below give a machine that stalls more time."""
     looked_up = authentication.CACHE_SECONDS
     looked_at = authentication.CHECK_INTERVAL + authentication.DATABASE_TIMEOUT
     assert max(looked_up, looked_at) < ENDS_WITHIN
 
 
-async def test_a_revoked_token_ends_the_stream_that_another_replica_serves(
+async def test_a_revoked_token_ends_streams_of_other_replicas(
     database_url: str, url: str, repository: ActionRepo
 ) -> None:
     """It gets no frame meanwhile, nor does the socket on which nothing goes on; others stay."""
@@ -475,7 +477,7 @@ async def test_a_revoked_token_ends_the_stream_that_another_replica_serves(
             assert await subject_of(others) == "user-2"
 
 
-async def test_a_token_that_expires_ends_its_sockets_though_nothing_is_sent(
+async def test_an_expired_token_closes_idle_websockets_and_streams(
     url: str, repository: ActionRepo, clock: Clock
 ) -> None:
     _, secret = await token(repository, expires_in=(clock, HOUR))
@@ -510,7 +512,7 @@ async def test_no_frame_is_sent_after_the_token_has_expired(
         assert await socket.close_code() == 4403
 
 
-async def test_nothing_is_begun_on_a_socket_after_the_token_has_expired(
+async def test_no_operation_starts_after_the_token_has_expired(
     url: str, repository: ActionRepo, only_frames_are_checked: None, clock: Clock
 ) -> None:
     _, secret = await token(repository, expires_in=(clock, HOUR))
@@ -544,9 +546,7 @@ async def events(url: str, secret: str) -> AsyncIterator[AsyncGenerator[dict[str
         yield read(response)
 
 
-async def test_a_revoked_token_ends_server_sent_events_though_nothing_is_sent(
-    url: str, repository: ActionRepo
-) -> None:
+async def test_a_revoked_token_ends_idle_server_sent_events(url: str, repository: ActionRepo) -> None:
     id, secret = await token(repository)
     async with events(url, secret) as stream:
         assert (await anext(stream))["data"]["runs"]["kind"] == "SYNCED"  # type: ignore[index]
@@ -573,7 +573,7 @@ async def test_no_event_is_sent_after_the_token_has_expired(
 
 
 @pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
-async def test_streams_stay_while_nobody_can_say_what_was_revoked(
+async def test_streams_continue_while_the_database_is_unavailable(
     database_url: str, repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(authentication, "CHECK_INTERVAL", 0.1)
@@ -594,7 +594,7 @@ async def test_streams_stay_while_nobody_can_say_what_was_revoked(
                 assert await socket.close_code() == 4403
 
 
-async def test_whoever_shows_what_is_stored_nowhere_is_here_until_it_expires(
+async def test_a_session_without_a_stored_credential_ends_when_it_expires(
     repository: ActionRepo, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a token of an OpenID provider: nobody but the clock says that it holds no more."""
@@ -611,7 +611,7 @@ async def test_whoever_shows_what_is_stored_nowhere_is_here_until_it_expires(
             assert not session.is_valid
 
 
-async def test_a_stream_that_is_busy_when_it_may_not_go_on_ends_before_it_waits_again(
+async def test_a_busy_stream_ends_before_its_next_result(
     repository: ActionRepo,
 ) -> None:
     async def one_and_no_more() -> AsyncGenerator[int, None]:
@@ -626,7 +626,7 @@ async def test_a_stream_that_is_busy_when_it_may_not_go_on_ends_before_it_waits_
                 await anext(results)
 
 
-async def test_who_was_put_out_does_not_come_in_again_by_what_is_kept(
+async def test_a_revoked_credential_is_removed_from_the_cache(
     repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(authentication, "CHECK_INTERVAL", 0.1)
@@ -642,7 +642,7 @@ async def test_who_was_put_out_does_not_come_in_again_by_what_is_kept(
             await authenticator.authenticate(asking)
 
 
-async def test_whoever_leaves_is_not_asked_about_any_more(repository: ActionRepo) -> None:
+async def test_closed_sessions_are_no_longer_checked(repository: ActionRepo) -> None:
     _, secret = await token(repository)
     authenticator = Authenticator(repository)
     caller = await authenticator.authenticate(connection(authorization=f"Bearer {secret}"))

@@ -48,20 +48,20 @@ def read(**more: Any) -> jwt.Token:
     return jwt.parse(crafted({**CLAIMS, **more}), RULES, NOW)
 
 
-def test_a_token_may_be_only_so_long_though_all_is_right_with_it() -> None:
+def test_a_token_that_is_too_long_is_refused() -> None:
     assert read(more="x" * 5000).claims["sub"] == "user-1"
     with pytest.raises(RequestRefused, match="longer than 8192 characters"):
         read(more="x" * 8192)
 
 
-def test_a_signature_that_cannot_even_be_looked_at_is_wrong() -> None:
+def test_a_key_of_another_type_does_not_verify() -> None:
     token = jwt.parse(crafted(CLAIMS, alg="EdDSA"), RULES, NOW)
     with pytest.raises(RequestRefused, match="wrong signature"):
         jwt.verify(token, new_key("RS256"))
 
 
 @pytest.mark.parametrize("number", ["1e999", "-1e999", "NaN", "Infinity", "9" * 400])
-def test_a_time_that_never_comes_is_no_time(number: str) -> None:
+def test_times_that_are_not_finite_are_refused(number: str) -> None:
     with pytest.raises(RequestRefused, match="not a JSON object"):
         jwt.parse(crafted_with(number), RULES, NOW)
 
@@ -73,7 +73,7 @@ def crafted_with(number: str) -> str:
     return ".".join((body[0], encoded(claims), body[2]))
 
 
-async def test_a_token_that_ends_soon_is_remembered_for_no_longer(clock: Clock) -> None:
+async def test_a_token_is_not_cached_beyond_its_expiry(clock: Clock) -> None:
     with FakeProvider().serving() as fake:
         rules = jwt.TokenRules(fake.url, AUDIENCE, {"ES256"}, leeway=0)
         token = fake.token(exp=clock.time() + oidc.CACHE_SECONDS / 2)
@@ -104,7 +104,7 @@ def connection(method: str = "POST", **headers: str) -> HTTPConnection:
 
 
 @pytest.mark.parametrize("scheme", ["Basic", "Token", "Bearer2", ""])
-async def test_a_good_token_by_another_scheme_lets_nobody_in(repository: ActionRepo, scheme: str) -> None:
+async def test_only_the_bearer_scheme_is_accepted(repository: ActionRepo, scheme: str) -> None:
     authenticator, secret = Authenticator(repository), await secret_of(repository)
     assert (
         await authenticator.authenticate(connection(authorization=f"Bearer {secret}"))
@@ -113,7 +113,7 @@ async def test_a_good_token_by_another_scheme_lets_nobody_in(repository: ActionR
         await authenticator.authenticate(connection(authorization=f"{scheme} {secret}".strip()))
 
 
-async def test_whoever_follows_a_link_from_another_site_is_still_signed_in(repository: ActionRepo) -> None:
+async def test_a_cross_origin_get_may_use_the_cookie_but_not_a_post(repository: ActionRepo) -> None:
     """A GET changes nothing, and the page that led here reads no answer."""
     authenticator, cookie = Authenticator(repository), f"{SESSION_COOKIE}={await secret_of(repository)}"
     from_there = {"sec_fetch_site": "cross-site", "origin": EVIL, "cookie": cookie}
@@ -123,7 +123,7 @@ async def test_whoever_follows_a_link_from_another_site_is_still_signed_in(repos
     assert refused.value.status == 403
 
 
-async def test_what_only_begins_like_a_secret_of_ours_is_for_the_provider_to_say(
+async def test_tokens_that_merely_resemble_api_tokens_are_verified_as_jwts(
     repository: ActionRepo,
 ) -> None:
     asked = []
@@ -141,7 +141,7 @@ async def test_what_only_begins_like_a_secret_of_ours_is_for_the_provider_to_say
     ).identity.subject == "user-1"
 
 
-async def test_a_cookie_of_another_name_is_none_of_ours_however_it_begins(repository: ActionRepo) -> None:
+async def test_cookies_of_similar_names_are_ignored(repository: ActionRepo) -> None:
     authenticator, secret = Authenticator(repository), await secret_of(repository)
     for others in (f"{SESSION_COOKIE}-sign-in-x", f"{SESSION_COOKIE}2", f"x{SESSION_COOKIE}"):
         with pytest.raises(RequestRefused):
@@ -150,7 +150,7 @@ async def test_a_cookie_of_another_name_is_none_of_ours_however_it_begins(reposi
             assert (await authenticator.authenticate(connection(cookie=both))).identity.subject == "user-1"
 
 
-async def test_whoever_shows_almost_what_was_good_just_now_is_not_taken_for_them(
+async def test_a_slightly_changed_token_is_not_found_in_the_cache(
     repository: ActionRepo,
 ) -> None:
     authenticator, secret = Authenticator(repository), await secret_of(repository)
@@ -164,7 +164,7 @@ async def test_whoever_shows_almost_what_was_good_just_now_is_not_taken_for_them
             await authenticator.authenticate(connection(authorization=shown))
 
 
-async def test_browsers_of_one_person_are_counted_together_and_each_token_by_itself(
+async def test_sessions_of_a_person_share_a_key_and_tokens_do_not(
     repository: ActionRepo,
 ) -> None:
     keys: dict[CredentialKind, list[str]] = {}
@@ -179,7 +179,7 @@ async def test_browsers_of_one_person_are_counted_together_and_each_token_by_its
     assert len({*keys[CredentialKind.TOKEN], first, other}) == 5
 
 
-async def test_a_second_connection_init_leaves_nothing_of_it_behind(
+async def test_a_second_connection_init_leaves_no_session_open(
     database_url: str, repository: ActionRepo
 ) -> None:
     secret = await secret_of(repository)
@@ -197,7 +197,7 @@ async def test_a_second_connection_init_leaves_nothing_of_it_behind(
 # Addresses
 
 
-def test_connections_of_one_address_take_none_from_another() -> None:
+def test_connections_are_limited_per_address() -> None:
     throttle = Throttle(most_per_address=1)
     with throttle.connection() as one, throttle.connection() as other, throttle.connection() as again:
         one.comes_from(from_address("192.0.2.1"))
@@ -229,7 +229,7 @@ def from_address(host: str) -> HTTPConnection:
         ({"origin": "null"}, True),
     ],
 )
-def test_what_a_person_asks_for_is_of_no_other_site(headers: dict[str, str], is_one: bool) -> None:
+def test_cross_origin_requests_are_recognized(headers: dict[str, str], is_one: bool) -> None:
     assert is_cross_origin(connection(**headers)) is is_one
 
 
@@ -245,15 +245,13 @@ def test_what_a_person_asks_for_is_of_no_other_site(headers: dict[str, str], is_
         ([], False),
     ],
 )
-def test_a_server_has_to_be_asked_by_one_of_its_names(hosts: list[bytes], answers: bool) -> None:
+def test_every_host_header_has_to_be_allowed(hosts: list[bytes], answers: bool) -> None:
     scope = {"headers": [(b"host", host) for host in hosts]}
     assert AllowedHosts(["localhost"]).allow(scope) is answers
 
 
 @pytest.mark.parametrize("path", ["/livez/x", "/livezx", "/readyz/../graphql", "/graphql"])
-async def test_what_only_begins_like_a_probe_is_not_answered_by_any_name(
-    database_url: str, path: str
-) -> None:
+async def test_only_probes_themselves_are_served_for_any_host(database_url: str, path: str) -> None:
     app = create_app(Settings(database_url=database_url))
     transport = httpx2.ASGITransport(app)
     async with (
@@ -267,7 +265,7 @@ async def test_what_only_begins_like_a_probe_is_not_answered_by_any_name(
 # Documents
 
 
-def test_what_a_client_adds_is_passed_over_only_where_it_is_that() -> None:
+def test_only_added_typenames_are_ignored_in_trusted_documents() -> None:
     documents = TrustedDocuments({"x": "{ runs { totalCount } }"}, max_tokens=20)
     documents.resolve({"query": "{ runs { __typename totalCount } }"})
     for other in (
@@ -280,7 +278,7 @@ def test_what_a_client_adds_is_passed_over_only_where_it_is_that() -> None:
         assert refused.value.code == "QUERY_NOT_IN_SAFELIST"
 
 
-def test_a_secret_that_a_provider_names_is_no_key_of_it() -> None:
+def test_shared_secrets_among_the_provider_s_keys_are_skipped() -> None:
     named = new_key()
     secret = jwk.OctKey.generate_key(256, {"kid": "s", "alg": "HS256"})
     entries = [secret.as_dict(), named.as_dict(private=False)]

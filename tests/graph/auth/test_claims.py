@@ -35,7 +35,7 @@ def rule(claim: str, value: str, role: str = "viewer", **more: Any) -> dict[str,
         ({"https://example.com/groups": ["data"]}, "https://example.com/groups", "data"),
     ],
 )
-def test_a_claim_gives_a_role(claims: dict[str, Any], claim: str, value: str) -> None:
+def test_a_matching_claim_grants_a_role(claims: dict[str, Any], claim: str, value: str) -> None:
     assert access(claims, rule(claim, value, "operator")).grants == {Grant(Role.OPERATOR)}
 
 
@@ -54,17 +54,17 @@ def test_a_claim_gives_a_role(claims: dict[str, Any], claim: str, value: str) ->
         {"realm_access": {"groups": ["data"]}},
     ],
 )
-def test_whom_no_rule_fits_may_do_nothing(claims: dict[str, Any]) -> None:
+def test_without_a_matching_rule_there_is_no_access(claims: dict[str, Any]) -> None:
     assert access(claims, rule("groups", "data", "admin")) == Access(frozenset())
 
 
-def test_a_path_that_leads_nowhere_gives_nothing() -> None:
+def test_a_path_to_a_missing_claim_grants_nothing() -> None:
     tried: list[dict[str, Any]] = [{}, {"a": 1}, {"a": {}}, {"a": {"b": []}}, {"a": [{"b": "data"}]}]
     for claims in tried:
         assert access(claims, rule("a.b", "data")) == Access(frozenset())
 
 
-def test_all_rules_that_fit_count_together() -> None:
+def test_all_matching_rules_apply() -> None:
     found = access(
         {"groups": ["data", "web"], "roles": "admin"},
         rule("groups", "data", "operator", project="etl", domain="production"),
@@ -82,7 +82,7 @@ def test_all_rules_that_fit_count_together() -> None:
     assert found.acts_for_others
 
 
-def test_only_a_rule_that_fits_lets_somebody_act_for_others() -> None:
+def test_only_a_matching_rule_allows_acting_for_others() -> None:
     found = access({"groups": ["data"]}, rule("groups", "data"), rule("groups", "web", acts_for_others=True))
     assert not found.acts_for_others
 
@@ -100,14 +100,14 @@ def test_only_a_rule_that_fits_lets_somebody_act_for_others() -> None:
         ('[{"claim": "a", "value": "b", "role": "viewer", "domian": "secret"}]', "extra_forbidden"),
     ],
 )
-def test_rules_that_are_wrong_are_explained_without_their_values(text: str, words: str) -> None:
+def test_invalid_rules_are_explained_without_their_values(text: str, words: str) -> None:
     with pytest.raises(ValueError) as caught:
         parse_grant_rules(text)
     assert words in str(caught.value)
     assert "secret" not in str(caught.value)
 
 
-def test_no_rules_are_fine() -> None:
+def test_rules_may_be_empty() -> None:
     assert parse_grant_rules("") == parse_grant_rules("[]") == ()
 
 
@@ -124,11 +124,13 @@ def test_no_rules_are_fine() -> None:
         ({"preferred_username": "service-account-etl"}, IdentityKind.APPLICATION, "service-account-etl"),
     ],
 )
-def test_a_token_says_who_it_is(claims: dict[str, Any], kind: IdentityKind, name: str | None) -> None:
+def test_claims_identify_users_and_applications(
+    claims: dict[str, Any], kind: IdentityKind, name: str | None
+) -> None:
     assert identity_from_claims({"sub": "s-1", **claims}) == Identity(kind, "s-1", name, claims.get("email"))
 
 
-def test_people_and_programs_are_told_apart_where_callers_are_counted() -> None:
+def test_users_and_applications_have_different_keys() -> None:
     person, program = (caller_from_claims({"sub": "s-1", **more}, (), 1) for more in ({}, {"azp": "s-1"}))
     assert (person.key, program.key) == ("user:s-1", "application:s-1")
 
@@ -140,6 +142,6 @@ def test_a_subject_that_cannot_be_stored_is_refused(subject: str) -> None:
 
 
 @pytest.mark.parametrize("name", [7, "", "a\0b", "a" * 256, ["One"], None])
-def test_a_name_that_cannot_be_stored_is_left_out(name: object) -> None:
+def test_a_name_that_cannot_be_stored_is_ignored(name: object) -> None:
     identity = identity_from_claims({"sub": "s-1", "name": name, "email": name})
     assert identity == Identity(IdentityKind.USER, "s-1")

@@ -47,7 +47,7 @@ def check(claims: dict[str, Any], **header: Any) -> dict[str, Any]:
         ({"sub": 17}, "[Cc]laim:? 'sub'"),
     ],
 )
-def test_a_token_with_wrong_claims_is_refused(claims: dict[str, Any], words: str) -> None:
+def test_a_token_with_invalid_claims_is_refused(claims: dict[str, Any], words: str) -> None:
     with pytest.raises(RequestRefused, match=words):
         check(claims)
 
@@ -62,7 +62,7 @@ def test_a_token_with_wrong_claims_is_refused(claims: dict[str, Any], words: str
         {"aud": ["other", AUDIENCE]},
     ],
 )
-def test_the_leeway_ends_where_it_says(claims: dict[str, Any]) -> None:
+def test_clocks_may_differ_by_the_leeway(claims: dict[str, Any]) -> None:
     assert check(claims)["sub"] == "user-1"
 
 
@@ -81,13 +81,13 @@ def test_the_leeway_ends_where_it_says(claims: dict[str, Any]) -> None:
         ({"alg": "ES384"}, "not allowed"),
     ],
 )
-def test_a_token_with_a_wrong_header_is_refused(header: dict[str, Any], words: str) -> None:
+def test_a_token_with_an_invalid_header_is_refused(header: dict[str, Any], words: str) -> None:
     with pytest.raises(RequestRefused, match=words):
         check({}, **header)
 
 
 @pytest.mark.parametrize("kind", ["JWT", "jwt", "at+jwt", "application/at+jwt"])
-def test_the_types_of_access_tokens_count(kind: str) -> None:
+def test_the_types_of_access_tokens_are_accepted(kind: str) -> None:
     assert check({}, typ=kind)["sub"] == "user-1"
 
 
@@ -127,7 +127,7 @@ FINE = b'{"alg": "RS256"}'
         joined(FINE, b"\xff"),
     ],
 )
-def test_what_is_no_token_is_refused(text: str) -> None:
+def test_malformed_tokens_are_refused(text: str) -> None:
     with pytest.raises(RequestRefused) as caught:
         jwt.parse(text, RULES, NOW)
     assert (caught.value.status, caught.value.code) == (401, "UNAUTHENTICATED")

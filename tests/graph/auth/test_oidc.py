@@ -73,7 +73,9 @@ def fetches(fake: FakeProvider) -> int:
 
 
 @pytest.mark.parametrize("algorithm", ["RS256", "PS256", "ES256", "Ed25519"])
-async def test_a_token_that_the_provider_signed_says_who_calls(fake: FakeProvider, algorithm: str) -> None:
+async def test_a_token_signed_by_the_provider_identifies_the_caller(
+    fake: FakeProvider, algorithm: str
+) -> None:
     fake.rotate(algorithm)
     token = fake.token(groups=["data"], email="one@example.com", aud=["other", AUDIENCE])
     async with provider(fake) as one:
@@ -88,13 +90,13 @@ async def test_a_token_that_the_provider_signed_says_who_calls(fake: FakeProvide
     assert caller.expires_at == pytest.approx(time.time() + 330, abs=SECONDS)
 
 
-async def test_the_older_name_of_an_algorithm_counts_too(fake: FakeProvider) -> None:
+async def test_the_older_name_of_ed25519_is_accepted(fake: FakeProvider) -> None:
     fake.keys = [jwk.OKPKey.generate_key("Ed25519", {"kid": "old", "alg": "EdDSA"})]
     async with provider(fake) as one:
         assert (await one.caller_of(fake.token())).identity.subject == "user-1"
 
 
-async def test_a_key_without_a_name_counts_where_it_is_the_only_one(fake: FakeProvider) -> None:
+async def test_a_token_without_a_key_id_needs_a_single_key(fake: FakeProvider) -> None:
     token = signed(fake.keys[0], fake.claims(AUDIENCE), kid=None)
     async with provider(fake) as one:
         assert (await one.caller_of(token)).identity.subject == "user-1"
@@ -122,7 +124,7 @@ async def test_an_unsigned_token_is_refused(fake: FakeProvider) -> None:
         assert "not a signed JWT" in await refusal(one, crafted(claims, b"", alg="none"))
 
 
-async def test_a_public_key_is_no_secret_to_sign_by(fake: FakeProvider) -> None:
+async def test_a_public_key_cannot_be_used_as_an_hmac_secret(fake: FakeProvider) -> None:
     fake.rotate("RS256")
     (key,) = fake.keys
     async with provider(fake) as one:
@@ -137,12 +139,12 @@ async def test_a_public_key_is_no_secret_to_sign_by(fake: FakeProvider) -> None:
             assert "not allowed" in await refusal(one, unsigned + encoded(digest))
 
 
-async def test_an_algorithm_that_was_not_allowed_is_refused(fake: FakeProvider) -> None:
+async def test_an_algorithm_that_is_not_allowed_is_refused(fake: FakeProvider) -> None:
     async with provider(fake, algorithms={"RS256"}) as one:
         assert "not allowed" in await refusal(one, fake.token())
 
 
-async def test_a_key_is_good_for_its_own_algorithm_only(fake: FakeProvider) -> None:
+async def test_a_key_is_used_for_its_own_algorithm_only(fake: FakeProvider) -> None:
     fake.rotate("RS256")
     (key,) = fake.keys
     assert isinstance(key, jwk.RSAKey)
@@ -152,7 +154,7 @@ async def test_a_key_is_good_for_its_own_algorithm_only(fake: FakeProvider) -> N
         assert "a key that the provider does not publish" in await refusal(one, token)
 
 
-async def test_keys_that_are_weak_or_for_something_else_do_not_count(fake: FakeProvider) -> None:
+async def test_weak_keys_and_encryption_keys_are_not_used(fake: FakeProvider) -> None:
     with pytest.warns(SecurityWarning):
         weak = jwk.RSAKey.import_key(rsa.generate_private_key(65537, 1024), {"kid": "weak", "alg": "RS256"})
     for_encryption = jwk.ECKey.generate_key("P-256", {"kid": "enc", "alg": "ES256", "use": "enc"})
@@ -181,9 +183,7 @@ async def test_keys_that_are_weak_or_for_something_else_do_not_count(fake: FakeP
         {"jwk": True, "jku": "{url}/keys", "kid": None},
     ],
 )
-async def test_a_key_that_a_token_brings_with_it_does_not_count(
-    fake: FakeProvider, header: dict[str, Any]
-) -> None:
+async def test_keys_inside_a_token_are_ignored(fake: FakeProvider, header: dict[str, Any]) -> None:
     with FakeProvider().serving() as attacker:
         (key,) = attacker.keys
         told = {k: v.format(url=attacker.url) if isinstance(v, str) else v for k, v in header.items()}
@@ -196,7 +196,7 @@ async def test_a_key_that_a_token_brings_with_it_does_not_count(
         assert attacker.asked == []
 
 
-async def test_many_unknown_keys_are_asked_for_once(fake: FakeProvider, clock: Clock) -> None:
+async def test_many_unknown_key_ids_cause_one_read_of_the_keys(fake: FakeProvider, clock: Clock) -> None:
     strangers = [signed(new_key(), fake.claims(AUDIENCE)) for _ in range(20)]
     async with provider(fake) as one:
         await one.caller_of(fake.token())
@@ -209,7 +209,7 @@ async def test_many_unknown_keys_are_asked_for_once(fake: FakeProvider, clock: C
         assert fetches(fake) == before + 1
 
 
-async def test_what_is_wrong_otherwise_asks_for_no_keys(
+async def test_tokens_with_invalid_claims_cause_no_read_of_the_keys(
     fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(oidc, "MIN_REFRESH_INTERVAL", 0)
@@ -220,7 +220,7 @@ async def test_what_is_wrong_otherwise_asks_for_no_keys(
         assert fetches(fake) == 1
 
 
-async def test_a_new_key_counts_at_once_and_an_old_one_no_more(
+async def test_a_new_key_is_used_at_once_and_the_old_one_is_not(
     fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(oidc, "MIN_REFRESH_INTERVAL", 0)
@@ -234,7 +234,7 @@ async def test_a_new_key_counts_at_once_and_an_old_one_no_more(
             assert "a key that the provider does not publish" in await refusal(one, token)
 
 
-async def test_a_key_that_was_withdrawn_counts_no_more_after_a_while(
+async def test_a_withdrawn_key_is_refused_after_the_next_refresh(
     fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(oidc, "MIN_REFRESH_INTERVAL", 0)
@@ -254,7 +254,9 @@ async def test_a_key_that_was_withdrawn_counts_no_more_after_a_while(
                 await asyncio.sleep(0.01)
 
 
-async def test_known_keys_count_while_the_provider_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_known_keys_stay_valid_while_the_provider_is_unavailable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(oidc, "MIN_REFRESH_INTERVAL", 0)
     monkeypatch.setattr(oidc, "REFRESH_INTERVAL", 0)
     fake = FakeProvider()
@@ -269,7 +271,7 @@ async def test_known_keys_count_while_the_provider_is_away(monkeypatch: pytest.M
     await running.__aexit__(None, None, None)
 
 
-async def test_a_provider_that_is_away_at_the_start_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_provider_that_is_unavailable_at_start_is_retried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(oidc, "MIN_RETRY_INTERVAL", 0)
     fake, port = FakeProvider(), free_port()
     fake.url = f"http://127.0.0.1:{port}"
@@ -297,7 +299,7 @@ async def test_a_provider_that_is_away_at_the_start_is_asked_again(monkeypatch: 
         ),
     ],
 )
-async def test_an_answer_that_cannot_be_used_gives_no_keys(
+async def test_an_unusable_response_of_the_provider_is_a_503(
     fake: FakeProvider, path: str, answer: Response, words: str
 ) -> None:
     fake.answers[path] = answer
@@ -317,16 +319,14 @@ async def test_an_answer_that_cannot_be_used_gives_no_keys(
         {"end_session_endpoint": "//example.com"},
     ],
 )
-async def test_addresses_that_others_could_listen_to_are_not_used(
-    fake: FakeProvider, said: dict[str, Any]
-) -> None:
+async def test_unsafe_endpoint_urls_are_refused(fake: FakeProvider, said: dict[str, Any]) -> None:
     fake.discovery = said
     async with provider(fake) as one:
         await refusal(one, fake.token(), 503)
     assert fetches(fake) == 0
 
 
-async def test_a_slow_provider_holds_up_nobody_else(
+async def test_a_slow_provider_delays_only_tokens_with_unknown_keys(
     fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(oidc, "MIN_REFRESH_INTERVAL", 0)
@@ -346,16 +346,14 @@ async def test_a_slow_provider_holds_up_nobody_else(
         await stranger
 
 
-async def test_a_provider_that_says_nothing_is_given_up(
-    fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_silent_provider_times_out(fake: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(oidc, "RESPONSE_TIMEOUT", 0.2)
     fake.may_answer.clear()
     async with provider(fake) as one:
         assert "no response within 0.2 s" in await refusal(one, fake.token(), 503)
 
 
-async def test_what_is_remembered_of_a_token_ends_with_it(fake: FakeProvider, clock: Clock) -> None:
+async def test_a_cached_token_expires(fake: FakeProvider, clock: Clock) -> None:
     token = fake.token(exp=clock.time() + HOUR)
     async with provider(fake, leeway=0) as one:
         assert await one.caller_of(token) is await one.caller_of(token)
@@ -365,9 +363,7 @@ async def test_what_is_remembered_of_a_token_ends_with_it(fake: FakeProvider, cl
         assert "is expired" in await refusal(one, token)
 
 
-async def test_only_so_many_tokens_are_remembered(
-    fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_cache_of_tokens_is_bounded(fake: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(oidc, "MAX_CACHED", 3)
     async with provider(fake) as one:
         tokens = [fake.token(jti=str(number)) for number in range(10)]

@@ -132,7 +132,7 @@ def asked() -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("name", "text"), list(asked()))
-async def test_who_knows_names_of_others_is_told_what_one_is_who_makes_them_up(
+async def test_names_of_another_tenant_get_the_same_response_as_invented_names(
     target: Target, batch: str, name: str, text: str
 ) -> None:
     known = words_of(THEIRS.project, THEIRS.domain, THEIRS.name, batch)
@@ -179,7 +179,7 @@ async def cursors_of_others(target: Target, query: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", HEARD)
-async def test_behind_a_cursor_of_others_comes_what_is_one_s_own(
+async def test_a_stream_resumed_from_a_cursor_of_another_tenant_sends_only_one_s_own(
     target: Target, batch: str, name: str
 ) -> None:
     theirs, ours = (

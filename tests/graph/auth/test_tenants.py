@@ -119,7 +119,7 @@ async def _forget_others(url: str) -> None:
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("role", Role)
-async def test_whatever_is_read_is_as_if_the_others_were_not_there(pair: Pair, role: Role) -> None:
+async def test_reads_are_the_same_as_without_the_other_tenants(pair: Pair, role: Role) -> None:
     operations = Operations(SCHEMA._schema, pair.texts, seed=hash_of(role))
     reader, alone = caller(Grant(role, "ours", "d")), caller(Grant(role))
     found_something = 0
@@ -167,7 +167,7 @@ async def test_each_field_of_a_query_is_among_the_operations(pair: Pair) -> None
         assert any(f"{name}(" in text or f"{name} {{" in text for text in texts), name
 
 
-async def test_who_has_no_role_sees_nothing_and_may_nothing(pair: Pair) -> None:
+async def test_a_caller_without_a_role_has_no_access(pair: Pair) -> None:
     nobody = caller()
     body = await ask(
         pair.both,
@@ -220,7 +220,7 @@ MAY = {
 }
 
 
-def test_every_mutation_is_tried() -> None:
+def test_every_mutation_is_covered() -> None:
     mutations = SCHEMA._schema.mutation_type
     assert mutations is not None
     assert set(mutations.fields) == {*WRITES, *ABORTS}
@@ -243,7 +243,7 @@ async def both(repository: ActionRepo) -> ActionRepo:
     return repository
 
 
-async def test_each_role_may_do_what_it_is_for_and_only_in_its_own_project(both: ActionRepo) -> None:
+async def test_each_role_permits_its_mutations_in_its_project_only(both: ActionRepo) -> None:
     for case in cases():
         name, role, project, allowed = case
         before = await _everything(both)
@@ -256,7 +256,7 @@ async def test_each_role_may_do_what_it_is_for_and_only_in_its_own_project(both:
             assert await _everything(both) == before, case
 
 
-async def test_a_refusal_does_not_tell_whether_there_is_anything(both: ActionRepo) -> None:
+async def test_forbidden_does_not_reveal_whether_something_exists(both: ActionRepo) -> None:
     writer = caller(Grant(Role.ADMIN, "ours"))
     for name, text in {**WRITES, **ABORTS}.items():
         answers = []
@@ -266,7 +266,7 @@ async def test_a_refusal_does_not_tell_whether_there_is_anything(both: ActionRep
         assert answers[0] == answers[1], name
 
 
-async def test_a_batch_with_one_action_of_others_does_nothing_at_all(both: ActionRepo) -> None:
+async def test_a_batch_with_one_forbidden_action_changes_nothing(both: ActionRepo) -> None:
     before = await _everything(both)
     batch = [
         f"{{{ID % {'project': project}}, phase: RUNNING, attempts: 5}}" for project in ("ours", "theirs")
@@ -280,7 +280,7 @@ async def test_a_batch_with_one_action_of_others_does_nothing_at_all(both: Actio
     assert await _everything(both) == before
 
 
-async def test_an_abort_of_all_runs_means_those_that_one_may_abort(both: ActionRepo) -> None:
+async def test_aborting_all_runs_aborts_only_permitted_ones(both: ActionRepo) -> None:
     may = caller(Grant(Role.VIEWER, "theirs"), Grant(Role.OPERATOR, "ours"))
     text = """mutation($dry: Boolean!) {
       abortRuns(input: {filter: {}, all: true, dryRun: $dry}) { matched requested }
@@ -292,7 +292,7 @@ async def test_an_abort_of_all_runs_means_those_that_one_may_abort(both: ActionR
     assert phases == {"ours": ActionPhase.ABORTED, "theirs": ActionPhase.QUEUED}
 
 
-async def test_who_created_something_is_who_called(both: ActionRepo) -> None:
+async def test_the_creator_is_the_caller(both: ActionRepo) -> None:
     create = (
         "mutation($name: String!, $by: IdentityInput) { createAction(input: {createdBy: $by, "
         'id: {project: "ours", domain: "d", runName: "r0", name: $name}, parentName: "a0"}) '
@@ -314,7 +314,7 @@ async def test_who_created_something_is_who_called(both: ActionRepo) -> None:
         assert body["data"]["createAction"]["action"]["createdBy"] == recorded, name
 
 
-async def test_who_asked_for_an_abort_is_who_called(both: ActionRepo) -> None:
+async def test_the_requester_of_an_abort_is_the_caller(both: ActionRepo) -> None:
     others = RunIdentifier("ours", "d", "r1")
     await make_run(both, others)
     await both.create_actions([new("a3", "a0", OURS)])
@@ -329,7 +329,7 @@ async def test_who_asked_for_an_abort_is_who_called(both: ActionRepo) -> None:
         assert found.abort.requested_by == WHO
 
 
-async def test_the_viewer_is_told_whether_they_act_for_others(both: ActionRepo) -> None:
+async def test_the_viewer_field_has_acts_for_others(both: ActionRepo) -> None:
     for acts in (True, False):
         who = caller(Grant(Role.WRITER, "ours"), acts_for_others=acts)
         assert (await ask(both, who, "{ viewer { actsForOthers } }"))["data"]["viewer"] == {
@@ -358,7 +358,7 @@ WATCHES = {
 OF_ALL = {"runs", "actionStates", "abortRequests"}
 
 
-def test_every_subscription_is_tried() -> None:
+def test_every_subscription_is_covered() -> None:
     subscriptions = SCHEMA._schema.subscription_type
     assert subscriptions is not None
     assert set(subscriptions.fields) == set(WATCHES)
@@ -370,7 +370,7 @@ async def _stream(repository: ActionRepo, who: Caller, query: str, **variables: 
 
 
 @pytest.mark.parametrize("name", sorted(set(WATCHES) - OF_ALL))
-async def test_a_watch_of_what_is_others_finds_nothing(both: ActionRepo, name: str) -> None:
+async def test_subscriptions_to_things_of_another_tenant_are_not_found(both: ActionRepo, name: str) -> None:
     batch = (await both.abort_runs(RunFilter(project=THEIRS.project), None, None, dry_run=False)).batch
     head, given = ("($batch: ID!)", {"batch": batch}) if name == "abortProgress" else ("", {})
     reader = caller(Grant(Role.ADMIN, "ours"))
@@ -384,7 +384,7 @@ async def test_a_watch_of_what_is_others_finds_nothing(both: ActionRepo, name: s
 
 
 @pytest.mark.parametrize("name", sorted(OF_ALL))
-async def test_a_watch_of_all_gets_one_s_own_alone(both: ActionRepo, name: str) -> None:
+async def test_subscriptions_to_lists_send_only_permitted_rows(both: ActionRepo, name: str) -> None:
     query = f"subscription {{ {WATCHES[name]} }}"
     reader = caller(Grant(Role.ADMIN, "ours"))
     seen: list[dict[str, Any]] = []
@@ -412,7 +412,7 @@ async def _write(repository: ActionRepo, run: RunIdentifier) -> None:
     await repository.update_action_phase(action("a0", run), ActionPhase.RUNNING, 1)
 
 
-async def test_who_may_not_confirm_aborts_does_not_listen_to_them(both: ActionRepo) -> None:
+async def test_abort_requests_need_the_permission_to_confirm(both: ActionRepo) -> None:
     for role in (Role.VIEWER, Role.OPERATOR):
         query = f"subscription {{ {WATCHES['abortRequests']} }}"
         async with (
@@ -424,7 +424,7 @@ async def test_who_may_not_confirm_aborts_does_not_listen_to_them(both: ActionRe
     assert both.abort_listeners == frozenset()
 
 
-async def test_an_executor_listens_where_it_may_write(both: ActionRepo) -> None:
+async def test_an_executor_subscribes_within_its_write_permissions(both: ActionRepo) -> None:
     who = caller(Grant(Role.WRITER, "ours"), Grant(Role.VIEWER, "theirs"), Grant(Role.WRITER, "more", "d"))
     view = both.on_behalf_of(who.access)
     for project, domain, scopes in (
@@ -437,7 +437,7 @@ async def test_an_executor_listens_where_it_may_write(both: ActionRepo) -> None:
             assert set(both.abort_listeners) == scopes
 
 
-async def test_who_may_do_everything_reads_as_if_nobody_were_asked(both: ActionRepo) -> None:
+async def test_a_caller_with_all_permissions_reads_without_conditions(both: ActionRepo) -> None:
     assert both.on_behalf_of(FULL_ACCESS) is both
     body = await ask(
         both, caller(Grant(Role.ADMIN)), "{ runs { nodes { project } } viewer { actsForOthers } }"

@@ -380,7 +380,7 @@ async def test_a_worker_that_dies_again_and_again_is_started_less_and_less_often
 @pytest.mark.parametrize(
     ("database", "bus", "reason"),
     [
-        ("sqlite:///x.db", "redis://127.0.0.1", "SQLite has one writer at a time"),
+        ("sqlite:///x.db", "redis://127.0.0.1", "SQLite has a single writer"),
         ("postgresql://user:secret@host/name", "memory://", "are not notified of each other's writes"),
     ],
 )

@@ -57,7 +57,7 @@ async def fill(app: Starlette) -> None:
         await api.execute(ABORT, {"id": {**place, "name": "aborted"}})
 
 
-async def test_a_browser_gets_a_page_that_may_load_nothing_from_elsewhere(toy: httpx2.AsyncClient) -> None:
+async def test_graphiql_may_load_nothing_from_other_hosts(toy: httpx2.AsyncClient) -> None:
     response = await toy.get("/graphql", headers=HTML)
     assert response.status_code == 200
     assert response.headers["content-type"] == "text/html; charset=utf-8"
@@ -78,14 +78,14 @@ async def test_a_browser_gets_a_page_that_may_load_nothing_from_elsewhere(toy: h
         assert (await toy.get(f"/{address}")).status_code == 200
 
 
-async def test_a_file_is_sent_once_and_then_only_confirmed(toy: httpx2.AsyncClient) -> None:
+async def test_files_are_revalidated(toy: httpx2.AsyncClient) -> None:
     first = await toy.get("/graphiql/graphiql.js")
     again = await toy.get("/graphiql/graphiql.js", headers={"if-none-match": first.headers["etag"]})
     assert first.headers["cache-control"] == "no-cache"
     assert (first.status_code, again.status_code, again.content) == (200, 304, b"")
 
 
-async def test_a_file_is_packed_for_a_browser_that_can_unpack_it(toy: httpx2.AsyncClient) -> None:
+async def test_files_are_gzipped_for_browsers_that_accept_it(toy: httpx2.AsyncClient) -> None:
     packed = await toy.get("/graphiql/graphiql.js", headers={"accept-encoding": "gzip, br"})
     plain = await toy.get("/graphiql/graphiql.js", headers={"accept-encoding": "identity"})
     assert packed.headers["content-encoding"] == "gzip"
@@ -97,24 +97,24 @@ async def test_a_file_is_packed_for_a_browser_that_can_unpack_it(toy: httpx2.Asy
     assert packed.headers["vary"] == plain.headers["vary"] == "Accept-Encoding"
 
 
-async def test_a_file_that_does_not_exist_is_not_found(toy: httpx2.AsyncClient) -> None:
+async def test_missing_files_are_not_found(toy: httpx2.AsyncClient) -> None:
     for path in ("nothing.js", "../http.py", "%2e%2e/%2e%2e/http.py", ""):
         assert (await toy.get(f"/graphiql/{path}")).status_code == 404, path
 
 
 @pytest.mark.parametrize("path", ["/graphql?query={hello}", "/graphql?query={hello}&variables={}"])
-async def test_a_browser_that_brings_a_query_gets_its_result(toy: httpx2.AsyncClient, path: str) -> None:
+async def test_a_browser_with_a_query_gets_its_result(toy: httpx2.AsyncClient, path: str) -> None:
     response = await toy.get(path, headers=HTML)
     assert response.json() == {"data": {"hello": "Hello, world"}}
 
 
-async def test_a_client_that_does_not_ask_for_a_page_gets_none(toy: httpx2.AsyncClient) -> None:
+async def test_clients_that_do_not_accept_html_do_not_get_graphiql(toy: httpx2.AsyncClient) -> None:
     response = await toy.get("/graphql", headers={"accept": "*/*"})
     assert response.status_code == 400
     assert response.json()["errors"][0]["extensions"]["code"] == "BAD_REQUEST"
 
 
-async def test_without_graphiql_a_browser_is_told_what_is_missing() -> None:
+async def test_without_graphiql_a_browser_gets_an_error() -> None:
     transport = httpx2.ASGITransport(toy_app(graphiql=False))
     async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
         response = await client.get("/graphql", headers=HTML)
@@ -122,7 +122,7 @@ async def test_without_graphiql_a_browser_is_told_what_is_missing() -> None:
     assert "`query` is missing" in response.text
 
 
-async def test_a_page_that_was_not_built_says_how_to_build_it(
+async def test_a_missing_build_is_explained(
     toy: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(ui, "GRAPHIQL", tmp_path)
@@ -133,16 +133,14 @@ async def test_a_page_that_was_not_built_says_how_to_build_it(
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=NAMES)
-def test_an_example_is_valid_and_says_what_it_shows(example: Path) -> None:
+def test_examples_are_valid_and_documented(example: Path) -> None:
     text = example.read_text()
     assert validate(build_schema((ROOT / "schema.graphql").read_text()), parse(text)) == []
     assert re.match(r"(# .+\n)+(query|mutation|subscription) [A-Z]\w+", text)
     assert all(len(line) <= 70 for line in text.splitlines()), "a longer line is cut off in the editor"
 
 
-async def test_every_example_shows_something_on_the_data_of_the_demo(
-    app: Starlette, client: GraphQLClient
-) -> None:
+async def test_every_example_returns_data_of_the_demo(app: Starlette, client: GraphQLClient) -> None:
     await fill(app)
     shown = {}
     for example in EXAMPLES:
@@ -167,7 +165,7 @@ async def test_every_example_shows_something_on_the_data_of_the_demo(
     assert shown["8-abort-dry-run"]["abortRuns"]["requested"] == 0
 
 
-async def test_the_example_of_pages_goes_on_with_the_cursor(app: Starlette, client: GraphQLClient) -> None:
+async def test_the_paging_example_continues_from_the_cursor(app: Starlette, client: GraphQLClient) -> None:
     await fill(app)
     query = next(example for example in EXAMPLES if example.stem == "5-page-by-page").read_text()
     names: list[str] = []

@@ -80,7 +80,7 @@ async def status_by(client: GraphQLClient, host: str, path: str = "/graphql") ->
         ("", 421),
     ],
 )
-async def test_a_server_of_this_machine_answers_only_to_names_of_this_machine(
+async def test_a_loopback_server_accepts_only_loopback_hosts(
     client: GraphQLClient, host: str, status: int
 ) -> None:
     """A name that an attacker leads here would make his page one of ours, to every browser."""
@@ -90,20 +90,20 @@ async def test_a_server_of_this_machine_answers_only_to_names_of_this_machine(
     assert await status_by(client, host, "/metrics") == status
 
 
-async def test_the_answer_to_a_wrong_name_says_which_setting_is_meant(client: GraphQLClient) -> None:
+async def test_the_response_to_a_wrong_host_names_the_setting(client: GraphQLClient) -> None:
     answer = await client.get("/", headers={"Host": "runs.example.com"})
     assert "RUNGRAPH_ALLOWED_HOSTS" in answer.text
     assert "runs.example.com" not in answer.text
 
 
-async def test_a_websocket_is_refused_by_a_wrong_name_too(url: str) -> None:
+async def test_a_websocket_with_a_wrong_host_is_refused(url: str) -> None:
     port = url.rpartition(":")[2]
     with pytest.raises(InvalidStatus, match="421"):
         async with opened(f"{url}/graphql", headers={"Host": f"evil.example.com:{port}"}):
             pass
 
 
-async def test_names_that_are_set_are_answered_to(database_url: str) -> None:
+async def test_configured_hosts_are_accepted(database_url: str) -> None:
     names = "runs.example.com, *.team.example.com"
     async with client_of(database_url, allowed_hosts=names) as client:
         for host in ("runs.example.com", "RUNS.example.com:443", "runs.example.com.", "a.b.team.example.com"):
@@ -115,7 +115,7 @@ async def test_names_that_are_set_are_answered_to(database_url: str) -> None:
         assert await status_by(client, "runs.example.com") == 200
 
 
-async def test_a_server_that_others_reach_answers_to_any_name_unless_told_otherwise(
+async def test_a_public_server_accepts_any_host_by_default(
     database_url: str,
 ) -> None:
     async with client_of(database_url, host="0.0.0.0", auth="token") as client:
@@ -133,7 +133,7 @@ async def test_a_server_that_others_reach_answers_to_any_name_unless_told_otherw
         assert (await client.get("/metrics", headers=by_address)).status_code == 401, "it asks for a token"
 
 
-async def test_figures_that_ask_nobody_are_shown_only_by_our_own_names(client: GraphQLClient) -> None:
+async def test_metrics_without_authentication_need_an_allowed_host(client: GraphQLClient) -> None:
     assert (await client.get("/metrics")).status_code == 200
     assert (await client.get("/metrics", headers={"Host": "evil.example.com"})).status_code == 421
 
@@ -147,7 +147,7 @@ async def test_figures_that_ask_nobody_are_shown_only_by_our_own_names(client: G
         ("", json.dumps({"query": ABORT})),
     ],
 )
-async def test_what_a_browser_sends_for_any_page_executes_nothing(
+async def test_simple_cross_origin_requests_execute_nothing(
     database_url: str, client: GraphQLClient, content_type: str, body: str
 ) -> None:
     """Forms, and requests that need no leave by CORS."""
@@ -163,7 +163,7 @@ async def test_what_a_browser_sends_for_any_page_executes_nothing(
         assert run.abort is None
 
 
-async def test_no_page_of_another_site_is_given_leave_or_an_answer_to_read(client: GraphQLClient) -> None:
+async def test_there_are_no_cors_headers(client: GraphQLClient) -> None:
     asking = {"Origin": EVIL, "Access-Control-Request-Method": "POST"}
     answer = await client.options("/graphql", headers=asking)
     assert answer.status_code == 405
@@ -184,7 +184,7 @@ async def test_no_page_of_another_site_is_given_leave_or_an_answer_to_read(clien
         ({"Origin": "null"}, 403),
     ],
 )
-async def test_a_cookie_counts_only_for_our_own_page(
+async def test_a_cookie_is_accepted_from_the_same_origin_only(
     database_url: str, headers: dict[str, str], status: int
 ) -> None:
     async with open_repository(database_url) as repository:
@@ -214,7 +214,7 @@ async def test_a_cookie_counts_only_for_our_own_page(
         ("GET", "/metrics", "*/*"),
     ],
 )
-async def test_every_answer_has_the_headers_that_make_browsers_careful(
+async def test_every_response_has_security_headers(
     client: GraphQLClient, method: str, path: str, accept: str
 ) -> None:
     content = b'{"query": "{ __typename }"}' if method == "POST" else None
@@ -230,7 +230,7 @@ async def test_every_answer_has_the_headers_that_make_browsers_careful(
         assert answer.headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
 
 
-async def test_pages_run_no_script_that_is_not_a_file_of_ours(client: GraphQLClient) -> None:
+async def test_pages_run_scripts_of_this_server_only(client: GraphQLClient) -> None:
     for path in ("/", "/graphql"):
         answer = await client.get(path, headers={"Accept": "text/html"})
         policy = dict(part.split(" ", 1) for part in answer.headers["content-security-policy"].split("; "))

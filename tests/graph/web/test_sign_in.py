@@ -39,9 +39,7 @@ def fake() -> Iterator[FakeProvider]:
         yield one
 
 
-async def test_somebody_signs_in_at_the_provider_and_is_where_they_were(
-    database_url: str, fake: FakeProvider
-) -> None:
+async def test_sign_in_returns_to_the_requested_page(database_url: str, fake: FakeProvider) -> None:
     async with running(database_url, **by_provider(fake)) as app, browser_of(app) as browser:
         assert await viewer(browser) == "UNAUTHENTICATED"
         asked = await browser.get("/runs/etl/production/a%2Fb?tab=x&y=%20")
@@ -60,7 +58,7 @@ async def test_somebody_signs_in_at_the_provider_and_is_where_they_were(
         assert (await browser.get("/runs")).status_code in (200, 503)  # where nobody built the page
 
 
-async def test_the_provider_is_shown_nothing_that_it_need_not_know(
+async def test_the_provider_receives_only_the_parameters_of_the_flow(
     database_url: str, fake: FakeProvider
 ) -> None:
     async with running(database_url, **by_provider(fake)) as app, browser_of(app) as browser:
@@ -79,9 +77,7 @@ async def test_the_provider_is_shown_nothing_that_it_need_not_know(
         assert verifier not in led.headers["location"]
 
 
-async def test_the_cookie_is_not_for_scripts_nor_for_other_sites(
-    database_url: str, fake: FakeProvider
-) -> None:
+async def test_cookies_are_http_only_secure_and_same_site(database_url: str, fake: FakeProvider) -> None:
     async with running(database_url, **by_provider(fake)) as app, browser_of(app) as browser:
         led = await browser.get("/login")
         ((name, pending),) = cookies_in(led).items()
@@ -96,9 +92,7 @@ async def test_the_cookie_is_not_for_scripts_nor_for_other_sites(
         assert cookies_in(back)[name]["max-age"] == "0"
 
 
-async def test_a_cookie_is_of_its_path_where_others_may_be_beside_it(
-    database_url: str, fake: FakeProvider
-) -> None:
+async def test_below_a_base_path_cookies_are_limited_to_it(database_url: str, fake: FakeProvider) -> None:
     settings = by_provider(fake, public_url=f"{HERE}/team/rungraph", base_path="/team/rungraph")
     async with running(database_url, **settings) as app, browser_of(app) as browser:
         asked = await browser.get("/team/rungraph/runs/a/b/c")
@@ -111,7 +105,7 @@ async def test_a_cookie_is_of_its_path_where_others_may_be_beside_it(
         assert (await viewer(browser, "/team/rungraph/graphql"))["subject"] == "user-1"
 
 
-async def test_whoever_is_in_no_rule_is_signed_in_and_sees_nothing(
+async def test_a_user_who_matches_no_rule_is_signed_in_without_access(
     database_url: str, fake: FakeProvider
 ) -> None:
     fake.user = {"sub": "user-2"}
@@ -125,7 +119,7 @@ async def test_whoever_is_in_no_rule_is_signed_in_and_sees_nothing(
         assert answer["errors"][0]["extensions"]["code"] == "FORBIDDEN"
 
 
-async def test_the_grants_of_a_session_are_those_of_the_claims(database_url: str, fake: FakeProvider) -> None:
+async def test_a_session_has_the_grants_of_the_claims(database_url: str, fake: FakeProvider) -> None:
     async with running(database_url, **by_provider(fake)) as app, browser_of(app) as browser:
         await sign_in(browser)
         (session,) = await app.state.repository.list_credentials(CredentialKind.SESSION)
@@ -135,7 +129,7 @@ async def test_the_grants_of_a_session_are_those_of_the_claims(database_url: str
     assert abs(session.expires_at - in_eight_hours) < timedelta(minutes=1)
 
 
-async def test_several_tabs_sign_in_at_the_same_time(database_url: str, fake: FakeProvider) -> None:
+async def test_several_tabs_can_sign_in_concurrently(database_url: str, fake: FakeProvider) -> None:
     async with running(database_url, **by_provider(fake)) as app, browser_of(app) as browser:
         led = [await browser.get(f"/login?return_to=runs%2F{tab}") for tab in range(3)]
         for tab, one in reversed(list(enumerate(led))):
@@ -145,7 +139,7 @@ async def test_several_tabs_sign_in_at_the_same_time(database_url: str, fake: Fa
         assert list(browser.cookies) == ["__Host-rungraph"]
 
 
-async def test_attempts_that_nobody_ends_do_not_pile_up(database_url: str, fake: FakeProvider) -> None:
+async def test_abandoned_attempts_are_limited(database_url: str, fake: FakeProvider) -> None:
     async with running(database_url, **by_provider(fake)) as app, browser_of(app) as browser:
         for _ in range(30):
             await browser.get("/login")
@@ -153,7 +147,7 @@ async def test_attempts_that_nobody_ends_do_not_pile_up(database_url: str, fake:
         assert (await sign_in(browser)).status_code == 303
 
 
-async def test_a_way_back_counts_once(database_url: str, fake: FakeProvider) -> None:
+async def test_a_callback_works_once(database_url: str, fake: FakeProvider) -> None:
     async with running(database_url, **by_provider(fake)) as app, browser_of(app) as browser:
         led = await browser.get("/login")
         address = await at_provider(led.headers["location"])
@@ -171,7 +165,9 @@ async def test_a_way_back_counts_once(database_url: str, fake: FakeProvider) -> 
             assert await viewer(thief) == "UNAUTHENTICATED"
 
 
-async def test_what_another_browser_began_signs_nobody_in(database_url: str, fake: FakeProvider) -> None:
+async def test_a_callback_of_another_browser_s_attempt_is_refused(
+    database_url: str, fake: FakeProvider
+) -> None:
     async with (
         running(database_url, **by_provider(fake)) as app,
         browser_of(app) as attacker,
@@ -188,7 +184,7 @@ async def test_what_another_browser_began_signs_nobody_in(database_url: str, fak
         assert await viewer(victim) == "UNAUTHENTICATED"
 
 
-async def test_only_the_whole_state_counts(database_url: str, fake: FakeProvider) -> None:
+async def test_the_whole_state_is_compared(database_url: str, fake: FakeProvider) -> None:
     async with running(database_url, **by_provider(fake)) as app, browser_of(app) as browser:
         address = await at_provider((await browser.get("/login")).headers["location"])
         state = query_of(address)["state"]
@@ -198,9 +194,7 @@ async def test_only_the_whole_state_counts(database_url: str, fake: FakeProvider
 
 
 @pytest.mark.parametrize("state", ["", "x", "../../x", "é", "a" * 5000, "__Host-"])
-async def test_a_state_that_nobody_gave_signs_nobody_in(
-    database_url: str, fake: FakeProvider, state: str
-) -> None:
+async def test_an_invented_state_is_refused(database_url: str, fake: FakeProvider, state: str) -> None:
     async with running(database_url, **by_provider(fake)) as app, browser_of(app) as browser:
         await browser.get("/login")
         refused = await browser.get("/login/callback", params={"code": "x", "state": state})
@@ -224,7 +218,7 @@ async def test_a_state_that_nobody_gave_signs_nobody_in(
         {"sub": None},
     ],
 )
-async def test_an_id_token_that_is_not_for_this_attempt_signs_nobody_in(
+async def test_an_id_token_for_another_attempt_or_client_is_refused(
     database_url: str, fake: FakeProvider, claims: dict[str, Any]
 ) -> None:
     fake.more = claims
@@ -236,9 +230,7 @@ async def test_an_id_token_that_is_not_for_this_attempt_signs_nobody_in(
         assert await viewer(browser) == "UNAUTHENTICATED"
 
 
-async def test_an_id_token_by_a_key_of_somebody_else_signs_nobody_in(
-    database_url: str, fake: FakeProvider
-) -> None:
+async def test_an_id_token_signed_by_another_key_is_refused(database_url: str, fake: FakeProvider) -> None:
     async with running(database_url, **by_provider(fake)) as app, browser_of(app) as browser:
         led = await browser.get("/login")
         address = await at_provider(led.headers["location"])
@@ -246,7 +238,7 @@ async def test_an_id_token_by_a_key_of_somebody_else_signs_nobody_in(
         assert (await browser.get(address)).status_code == 401
 
 
-async def test_an_error_of_the_provider_is_shown_as_text(database_url: str, fake: FakeProvider) -> None:
+async def test_an_error_of_the_provider_is_displayed_as_text(database_url: str, fake: FakeProvider) -> None:
     fake.denies = "access_denied"
     async with running(database_url, **by_provider(fake)) as app, browser_of(app) as browser:
         refused = await sign_in(browser, "/login?return_to=runs%2Fa")
@@ -257,7 +249,7 @@ async def test_an_error_of_the_provider_is_shown_as_text(database_url: str, fake
 
 
 @pytest.mark.parametrize("path", ["/token", "/keys", "/.well-known/openid-configuration"])
-async def test_a_provider_that_fails_is_told_of_without_its_words(
+async def test_a_failure_of_the_provider_is_reported_without_its_body(
     database_url: str, fake: FakeProvider, path: str
 ) -> None:
     fake.answers[path] = JSONResponse({"error": "a secret"}, 500)
@@ -271,9 +263,7 @@ async def test_a_provider_that_fails_is_told_of_without_its_words(
         assert "secret" not in response.text
 
 
-async def test_a_provider_that_names_itself_on_the_way_back_is_checked(
-    database_url: str, fake: FakeProvider
-) -> None:
+async def test_the_issuer_in_the_callback_is_checked(database_url: str, fake: FakeProvider) -> None:
     fake.discovery = {"authorization_response_iss_parameter_supported": True}
     async with running(database_url, **by_provider(fake)) as app, browser_of(app) as browser:
         assert (await sign_in(browser)).status_code == 303
@@ -286,7 +276,7 @@ async def test_a_provider_that_names_itself_on_the_way_back_is_checked(
 
 @pytest.mark.parametrize("secret", [SECRET, "a:b+c/d é%"])
 @pytest.mark.parametrize("methods", [None, ["client_secret_basic"], ["client_secret_post"]])
-async def test_the_page_shows_its_secret_as_the_provider_wants_it(
+async def test_the_client_authenticates_by_the_method_that_the_provider_supports(
     database_url: str, fake: FakeProvider, methods: list[str] | None, secret: str
 ) -> None:
     fake.secret = secret
@@ -297,7 +287,7 @@ async def test_the_page_shows_its_secret_as_the_provider_wants_it(
     assert ("client_secret" in fake.forms[0]) == (methods == ["client_secret_post"])
 
 
-async def test_a_page_without_a_secret_signs_people_in_too(database_url: str, fake: FakeProvider) -> None:
+async def test_a_public_client_can_sign_users_in(database_url: str, fake: FakeProvider) -> None:
     fake.secret = ""
     settings = by_provider(fake, oidc_client_secret="")
     async with running(database_url, **settings) as app, browser_of(app) as browser:
@@ -305,16 +295,14 @@ async def test_a_page_without_a_secret_signs_people_in_too(database_url: str, fa
     assert fake.forms[0]["client_id"] == CLIENT
 
 
-async def test_people_come_back_to_any_page_and_are_led_nowhere_else(
-    database_url: str, fake: FakeProvider
-) -> None:
+async def test_sign_in_redirects_to_pages_of_this_server_only(database_url: str, fake: FakeProvider) -> None:
     async with running(database_url, **by_provider(fake)) as app, browser_of(app) as browser:
         for wanted, got in (("runs/a%2Fb?tab=x", "runs/a%2Fb?tab=x"), ("//evil.example.com", "")):
             back = await sign_in(browser, f"/login?return_to={quote(wanted, safe='')}")
             assert urljoin(str(back.url), back.headers["location"]) == f"{HERE}/{got}"
 
 
-async def test_a_way_back_that_was_changed_in_the_browser_leads_nowhere_else(
+async def test_a_return_url_changed_in_the_cookie_is_checked_again(
     database_url: str, fake: FakeProvider
 ) -> None:
     async with running(database_url, **by_provider(fake)) as app, browser_of(app) as browser:

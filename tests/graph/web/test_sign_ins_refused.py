@@ -36,9 +36,7 @@ def fake() -> Iterator[FakeProvider]:
 # At the provider
 
 
-async def test_who_began_nowhere_is_not_signed_in_by_what_anybody_can_work_out(
-    database_url: str, fake: FakeProvider
-) -> None:
+async def test_an_attempt_without_a_secret_is_refused(database_url: str, fake: FakeProvider) -> None:
     """Without a cookie there is no secret, and the state that comes of none is no secret either."""
     nobodys = SignInAttempt("", "")
     async with running(database_url, **by_provider(fake)) as app, browser_of(app) as attacker:
@@ -69,7 +67,7 @@ async def test_who_began_nowhere_is_not_signed_in_by_what_anybody_can_work_out(
         (True, EVIL, 502),
     ],
 )
-async def test_who_sends_somebody_back_has_to_be_who_they_were_sent_to(
+async def test_a_callback_from_another_provider_is_refused(
     database_url: str, fake: FakeProvider, says_so: bool, named: str | None, status: int
 ) -> None:
     fake.discovery = {"authorization_response_iss_parameter_supported": says_so}
@@ -82,14 +80,14 @@ async def test_who_sends_somebody_back_has_to_be_who_they_were_sent_to(
         assert len(fake.forms) == (status == 303), "a code is shown to nobody else"
 
 
-async def test_no_address_elsewhere_is_even_kept(database_url: str, fake: FakeProvider) -> None:
+async def test_external_return_urls_are_not_stored(database_url: str, fake: FakeProvider) -> None:
     async with running(database_url, **by_provider(fake)) as app, browser_of(app) as browser:
         led = await browser.get(f"/login?return_to={quote(EVIL, safe='')}")
         (cookie,) = cookies_in(led).values()
         assert "evil" not in unquote(cookie.value)
 
 
-async def test_cookies_of_the_provider_are_not_kept(database_url: str, fake: FakeProvider) -> None:
+async def test_cookies_of_the_provider_are_ignored(database_url: str, fake: FakeProvider) -> None:
     shown: list[str | None] = []
     redeem = fake._redeem
 
@@ -111,7 +109,7 @@ async def test_cookies_of_the_provider_are_not_kept(database_url: str, fake: Fak
 # By a token
 
 
-async def test_who_shows_a_token_is_led_nowhere_else(database_url: str) -> None:
+async def test_sign_in_by_token_redirects_to_this_server_only(database_url: str) -> None:
     async with running(database_url, auth="token", allowed_hosts="*") as app, browser_of(app) as browser:
         _, secret = await app.state.repository.create_credential(
             CredentialKind.TOKEN, "robot", Identity(IdentityKind.APPLICATION, "robot"), FULL_ACCESS
@@ -123,7 +121,7 @@ async def test_who_shows_a_token_is_led_nowhere_else(database_url: str) -> None:
             assert "evil" not in back.headers["location"]
 
 
-async def test_a_token_of_the_provider_is_none_to_keep_in_a_cookie(
+async def test_a_token_of_the_provider_is_not_accepted_in_the_form(
     database_url: str, fake: FakeProvider
 ) -> None:
     settings = by_provider(fake, oidc_client_id="", public_url="", allowed_hosts="*")
@@ -140,9 +138,7 @@ async def test_a_token_of_the_provider_is_none_to_keep_in_a_cookie(
     ("public_url", "came_by", "secure"),
     [("", "http", False), ("", "https", True), (HERE, "http", True), (HERE, "https", True)],
 )
-def test_a_cookie_goes_over_https_only_where_people_come_by_it(
-    public_url: str, came_by: str, secure: bool
-) -> None:
+def test_cookies_are_secure_where_https_is_used(public_url: str, came_by: str, secure: bool) -> None:
     """A proxy may not say how they came to it."""
     cookies = cookies_for(public_url, "")
     scope = {"type": "http", "scheme": came_by, "path": "/", "headers": [(b"host", b"localhost")]}

@@ -62,7 +62,7 @@ async def is_let_in_no_more(browser: httpx2.AsyncClient) -> None:
     pytest.fail("it still is")
 
 
-async def test_a_token_signs_somebody_in(database_url: str) -> None:
+async def test_an_api_token_signs_a_user_in(database_url: str) -> None:
     async with by_token(database_url) as (app, _, secret), browser_of(app, HTTP) as browser:
         led = await browser.get("/runs?a=b")
         assert (led.status_code, led.headers["location"]) == (303, "./login?return_to=runs%3Fa%3Db")
@@ -79,14 +79,14 @@ async def test_a_token_signs_somebody_in(database_url: str) -> None:
         assert (await viewer(browser))["subject"] == "robot"
 
 
-async def test_a_cookie_that_came_by_https_goes_over_nothing_else(database_url: str) -> None:
+async def test_a_cookie_set_over_https_is_secure(database_url: str) -> None:
     async with by_token(database_url) as (app, _, secret), browser_of(app, HERE) as browser:
         assert cookies_in(await show(browser, secret))["rungraph"]["secure"] is True
     async with by_token(database_url, public_url=HERE) as (app, _, secret), browser_of(app) as browser:
         assert cookies_in(await show(browser, secret))["__Host-rungraph"]["secure"] is True
 
 
-async def test_below_a_path_the_cookie_is_of_that_path(database_url: str) -> None:
+async def test_below_a_base_path_the_session_cookie_is_limited_to_it(database_url: str) -> None:
     below = "/team/rungraph"
     async with by_token(database_url, base_path=below) as (app, _, secret), browser_of(app, HTTP) as browser:
         led = await browser.get(f"{below}/runs/a/b/c")
@@ -101,7 +101,7 @@ async def test_below_a_path_the_cookie_is_of_that_path(database_url: str) -> Non
 @pytest.mark.parametrize(
     "token", ["", " ", "wrong", "rg_" + "a" * 43, "a" * 5000, "a\r\nb", "é", '"><script>']
 )
-async def test_a_wrong_token_is_asked_for_again(database_url: str, token: str) -> None:
+async def test_an_invalid_token_shows_the_form_again(database_url: str, token: str) -> None:
     async with by_token(database_url) as (app, _, _), browser_of(app, HTTP) as browser:
         again = await show(browser, token)
         assert (again.status_code, is_a_plain_page(again)) == (401, True)
@@ -113,7 +113,7 @@ async def test_a_wrong_token_is_asked_for_again(database_url: str, token: str) -
         assert not browser.cookies
 
 
-async def test_a_token_that_is_revoked_lets_a_browser_in_no_more(database_url: str) -> None:
+async def test_a_revoked_token_signs_the_browser_out(database_url: str) -> None:
     async with by_token(database_url) as (app, token, secret), browser_of(app, HTTP) as browser:
         await show(browser, secret)
         await app.state.repository.revoke_credential(token.id)
@@ -132,9 +132,7 @@ async def test_a_token_that_is_revoked_lets_a_browser_in_no_more(database_url: s
         {"origin": HERE, "sec-fetch-site": "cross-site"},
     ],
 )
-async def test_a_page_of_another_site_signs_nobody_in_or_out(
-    database_url: str, headers: dict[str, str]
-) -> None:
+async def test_cross_origin_forms_cannot_sign_in_or_out(database_url: str, headers: dict[str, str]) -> None:
     async with by_token(database_url) as (app, _, secret), browser_of(app) as browser:
         refused = await show(browser, secret, **headers)
         assert (refused.status_code, is_a_plain_page(refused)) == (403, True)
@@ -145,7 +143,7 @@ async def test_a_page_of_another_site_signs_nobody_in_or_out(
 
 
 @pytest.mark.parametrize("headers", [{"origin": HERE}, {"sec-fetch-site": "same-origin"}, {}])
-async def test_a_page_of_ours_signs_people_in(database_url: str, headers: dict[str, str]) -> None:
+async def test_same_origin_forms_can_sign_in(database_url: str, headers: dict[str, str]) -> None:
     async with by_token(database_url) as (app, _, secret), browser_of(app) as browser:
         assert (await show(browser, secret, **headers)).status_code == 303
 
@@ -153,12 +151,12 @@ async def test_a_page_of_ours_signs_people_in(database_url: str, headers: dict[s
 @pytest.mark.parametrize(
     "body", [b"token=" + b"a" * 20_000, b"\xff\xfe", b"&".join([b"a=b"] * 50), b'{"token": "x"}', b""]
 )
-async def test_what_is_no_form_of_ours_is_refused(database_url: str, body: bytes) -> None:
+async def test_malformed_forms_are_refused(database_url: str, body: bytes) -> None:
     async with by_token(database_url) as (app, _, _), browser_of(app, HTTP) as browser:
         assert (await browser.post("/login", content=body)).status_code in (401, 403)
 
 
-async def test_nothing_is_changed_by_a_link(database_url: str) -> None:
+async def test_links_cannot_sign_in_or_out(database_url: str) -> None:
     async with by_token(database_url) as (app, _, secret), browser_of(app, HTTP) as browser:
         await show(browser, secret)
         shown = await browser.get("/logout")
@@ -167,7 +165,7 @@ async def test_nothing_is_changed_by_a_link(database_url: str) -> None:
         assert (await viewer(browser))["subject"] == "robot"
 
 
-async def test_whoever_signs_out_leaves_the_token_to_others(database_url: str) -> None:
+async def test_signing_out_does_not_revoke_an_api_token(database_url: str) -> None:
     async with (
         by_token(database_url) as (app, _, secret),
         browser_of(app, HTTP) as browser,
@@ -184,7 +182,7 @@ async def test_whoever_signs_out_leaves_the_token_to_others(database_url: str) -
         assert is_a_plain_page(await browser.get("/logout"))
 
 
-async def test_whoever_signs_out_leaves_no_session(database_url: str, fake: FakeProvider) -> None:
+async def test_signing_out_revokes_the_session(database_url: str, fake: FakeProvider) -> None:
     fake.discovery = {"end_session_endpoint": f"{fake.url}/end?a=b"}
     async with running(database_url, **by_provider(fake)) as app, browser_of(app) as browser:
         back = await sign_in(browser)
@@ -201,7 +199,7 @@ async def test_whoever_signs_out_leaves_no_session(database_url: str, fake: Fake
         assert (await browser.post("/logout")).status_code == 303
 
 
-async def test_signing_out_ends_what_is_live(database_url: str, fake: FakeProvider) -> None:
+async def test_signing_out_ends_open_streams(database_url: str, fake: FakeProvider) -> None:
     port = free_port()
     here = f"http://127.0.0.1:{port}"
     settings = Settings.model_validate(
@@ -220,7 +218,7 @@ async def test_signing_out_ends_what_is_live(database_url: str, fake: FakeProvid
                 assert await socket.close_code_at_the_end() == 4403
 
 
-async def test_a_token_of_the_provider_that_expires_ends_what_is_live(
+async def test_an_expired_token_of_the_provider_ends_open_streams(
     database_url: str, fake: FakeProvider, clock: Clock
 ) -> None:
     settings = {"database_url": database_url, **by_provider(fake, oidc_leeway=0)}
@@ -235,7 +233,7 @@ async def test_a_token_of_the_provider_that_expires_ends_what_is_live(
             assert await socket.close_code_at_the_end() == 4403
 
 
-async def test_a_socket_is_opened_by_the_cookie_and_for_our_page_only(database_url: str) -> None:
+async def test_a_websocket_is_authenticated_by_the_cookie_for_the_same_origin_only(database_url: str) -> None:
     async with by_token(database_url) as (_, _, secret):
         pass
     settings = Settings(database_url=database_url, auth="token")
@@ -253,7 +251,7 @@ async def test_a_socket_is_opened_by_the_cookie_and_for_our_page_only(database_u
 
 
 @pytest.mark.parametrize("path", ["/", "/runs", "/runs/a/b/c", "/tasks", "/aborts", "/graphql"])
-async def test_a_browser_is_led_to_where_it_can_sign_in(database_url: str, path: str) -> None:
+async def test_a_browser_is_redirected_to_sign_in(database_url: str, path: str) -> None:
     async with by_token(database_url) as (app, _, secret), browser_of(app, HTTP) as browser:
         html = {"accept": "text/html"}
         led = await browser.get(path, headers=html)
@@ -268,20 +266,20 @@ async def test_a_browser_is_led_to_where_it_can_sign_in(database_url: str, path:
         assert (await browser.get(path, headers=html)).status_code in (200, 503)  # 503: nobody built it
 
 
-async def test_a_program_is_answered_and_led_nowhere(database_url: str) -> None:
+async def test_a_program_gets_a_401_and_no_redirect(database_url: str) -> None:
     async with by_token(database_url) as (app, _, _), browser_of(app, HTTP) as program:
         answer = await program.get("/graphql?query={runs{totalCount}}")
         assert answer.status_code == 401
         assert answer.json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
 
 
-async def test_what_the_sign_in_page_loads_is_there(database_url: str) -> None:
+async def test_the_stylesheet_of_the_sign_in_page_is_served(database_url: str) -> None:
     async with by_token(database_url) as (app, _, _), browser_of(app, HTTP) as browser:
         style = await browser.get("/login/style.css")
         assert (style.status_code, style.headers["content-type"]) == (200, "text/css; charset=utf-8")
 
 
-async def test_without_a_client_people_sign_in_by_token(database_url: str, fake: FakeProvider) -> None:
+async def test_without_a_client_id_users_sign_in_by_token(database_url: str, fake: FakeProvider) -> None:
     settings = by_provider(fake, oidc_client_id="", public_url="")
     async with running(database_url, **settings) as app, browser_of(app, HTTP) as browser:
         assert "API token" in (await browser.get("/login")).text
@@ -293,7 +291,7 @@ async def test_without_a_client_people_sign_in_by_token(database_url: str, fake:
         assert answer.json() == {"data": {"viewer": {"identity": {"subject": "user-1"}}}}
 
 
-async def test_where_nobody_is_asked_there_is_nothing_to_sign_in_to(database_url: str) -> None:
+async def test_without_authentication_there_is_no_sign_in(database_url: str) -> None:
     async with running(database_url) as app, browser_of(app, HTTP) as browser:
         for path in ("/login", "/logout", "/login/callback", "/login/style.css"):
             assert (await browser.get(path)).status_code == 404

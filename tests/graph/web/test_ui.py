@@ -110,9 +110,7 @@ def stripped(app: ASGIApp) -> ASGIApp:
         ("/aborts", "./"),
     ],
 )
-async def test_the_page_is_told_where_it_is_by_steps_upwards(
-    browser: httpx2.AsyncClient, path: str, base: str
-) -> None:
+async def test_the_document_has_a_relative_base(browser: httpx2.AsyncClient, path: str, base: str) -> None:
     response = await browser.get(path)
     assert without_nonce(response.text) == HTML.replace("./", base, 1)
     assert response.headers["content-type"] == "text/html; charset=utf-8"
@@ -121,7 +119,7 @@ async def test_the_page_is_told_where_it_is_by_steps_upwards(
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("proxy", [mounted, stripped])
-async def test_the_page_finds_its_files_behind_a_prefix_that_the_server_does_not_know(
+async def test_the_web_ui_works_behind_an_unknown_prefix(
     folder: Path, proxy: Callable[[ASGIApp], ASGIApp], path: str
 ) -> None:
     async with client_of(proxy(create_app(Settings()))) as client:
@@ -132,7 +130,7 @@ async def test_the_page_finds_its_files_behind_a_prefix_that_the_server_does_not
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_the_page_finds_its_files_below_a_base_path(below: httpx2.AsyncClient, path: str) -> None:
+async def test_the_web_ui_works_below_a_base_path(below: httpx2.AsyncClient, path: str) -> None:
     response = await below.get(PREFIX + path)
     assert base_in(response) == f"http://localhost{PREFIX}/"
     for file in ("assets/index-abc123.js", "color-scheme.js", "graphiql/main.js"):
@@ -142,7 +140,7 @@ async def test_the_page_finds_its_files_below_a_base_path(below: httpx2.AsyncCli
 
 
 @pytest.mark.parametrize(("path", "to"), [("/", "team/rungraph/"), (PREFIX, "rungraph/")])
-async def test_with_a_base_path_one_is_led_to_it(below: httpx2.AsyncClient, path: str, to: str) -> None:
+async def test_the_root_redirects_to_the_base_path(below: httpx2.AsyncClient, path: str, to: str) -> None:
     response = await below.get(path)
     assert (response.status_code, response.headers["location"]) == (307, to)
     response = await below.get(f"{path}?project=demo", follow_redirects=True)
@@ -150,13 +148,13 @@ async def test_with_a_base_path_one_is_led_to_it(below: httpx2.AsyncClient, path
     assert base_in(response) == f"http://localhost{PREFIX}/"
 
 
-async def test_probes_stay_where_they_are_whatever_the_base_path(below: httpx2.AsyncClient) -> None:
+async def test_probes_and_metrics_are_not_below_the_base_path(below: httpx2.AsyncClient) -> None:
     assert (await below.get("/livez")).text == "alive\n"
     for path in ("/livez", "/readyz", "/metrics"):
         assert (await below.get(PREFIX + path)).status_code == 404
 
 
-async def test_the_api_and_its_websocket_lie_below_the_base_path(tmp_path: Path) -> None:
+async def test_the_api_is_below_the_base_path(tmp_path: Path) -> None:
     settings = Settings(database_url=f"sqlite:///{tmp_path / 'runs.db'}", base_path=PREFIX)
     await migrate(settings.database_url)
     with serving(create_app(settings)) as address:
@@ -171,7 +169,7 @@ async def test_the_api_and_its_websocket_lie_below_the_base_path(tmp_path: Path)
             assert (await watching.data("a"))["kind"] == "SYNCED"
 
 
-async def test_the_page_may_load_nothing_from_elsewhere(browser: httpx2.AsyncClient) -> None:
+async def test_the_web_ui_may_load_nothing_from_other_hosts(browser: httpx2.AsyncClient) -> None:
     headers = (await browser.get("/runs/a/b/c")).headers
     policy = dict(part.split(" ", 1) for part in headers["content-security-policy"].split("; "))
     assert policy == {
@@ -195,7 +193,7 @@ def without_nonce(text: str) -> str:
     return re.sub(r"(nonce[-=]\"?)[\w-]{22}", r"\1", text)
 
 
-async def test_a_style_counts_only_with_the_nonce_that_no_other_document_has(
+async def test_every_document_has_a_new_nonce(
     browser: httpx2.AsyncClient,
 ) -> None:
     nonces = set()
@@ -209,7 +207,7 @@ async def test_a_style_counts_only_with_the_nonce_that_no_other_document_has(
     assert len(nonces) == 5
 
 
-async def test_the_page_is_asked_for_each_time(browser: httpx2.AsyncClient, folder: Path) -> None:
+async def test_the_document_is_not_cached(browser: httpx2.AsyncClient, folder: Path) -> None:
     """It has no ETag: a copy that is confirmed would have another policy than it has the nonce for."""
     first = await browser.get("/runs/a/b/c")
     assert first.headers["cache-control"] == "no-cache"
@@ -219,7 +217,7 @@ async def test_the_page_is_asked_for_each_time(browser: httpx2.AsyncClient, fold
     assert "def456" in (await browser.get("/runs/a/b/c")).text
 
 
-async def test_head_gives_what_get_would_without_its_body(browser: httpx2.AsyncClient) -> None:
+async def test_head_has_the_headers_of_get(browser: httpx2.AsyncClient) -> None:
     for path in ("/", "/runs/a/b/c", "/favicon.svg", "/assets/index-abc123.js"):
         got, head = await browser.get(path), await browser.head(path)
         assert (head.status_code, head.content) == (200, b"")
@@ -227,14 +225,14 @@ async def test_head_gives_what_get_would_without_its_body(browser: httpx2.AsyncC
         assert told[0] == told[1]
 
 
-async def test_what_has_a_hash_in_its_name_is_kept_for_ever(browser: httpx2.AsyncClient) -> None:
+async def test_files_with_a_hash_in_their_name_are_immutable(browser: httpx2.AsyncClient) -> None:
     for name in ("index-abc123.js", "index-abc123.css", "font-abc123.woff2"):
         response = await browser.get(f"/assets/{name}")
         assert response.headers["cache-control"] == "public, max-age=31536000, immutable"
         assert response.headers["x-content-type-options"] == "nosniff"
 
 
-async def test_what_has_none_is_confirmed_each_time(browser: httpx2.AsyncClient) -> None:
+async def test_other_files_are_revalidated(browser: httpx2.AsyncClient) -> None:
     for name in ("favicon.svg", "color-scheme.js"):
         first = await browser.get(f"/{name}")
         assert first.content == FILES[name]
@@ -254,11 +252,11 @@ async def test_what_has_none_is_confirmed_each_time(browser: httpx2.AsyncClient)
         ("/favicon.svg", "image/svg+xml"),
     ],
 )
-async def test_a_file_says_what_it_is(browser: httpx2.AsyncClient, path: str, type: str) -> None:
+async def test_files_have_the_right_content_type(browser: httpx2.AsyncClient, path: str, type: str) -> None:
     assert (await browser.get(path)).headers["content-type"] == type
 
 
-async def test_a_file_is_packed_for_a_browser_that_can_unpack_it(browser: httpx2.AsyncClient) -> None:
+async def test_files_are_gzipped_for_browsers_that_accept_it(browser: httpx2.AsyncClient) -> None:
     path = "/assets/index-abc123.js"
     packed = await browser.get(path, headers={"accept-encoding": "gzip, br"})
     plain = await browser.get(path, headers={"accept-encoding": "identity"})
@@ -290,30 +288,26 @@ async def test_a_file_is_packed_for_a_browser_that_can_unpack_it(browser: httpx2
         "/..%2fui.py",
     ],
 )
-async def test_what_does_not_exist_is_not_found_and_not_kept(browser: httpx2.AsyncClient, path: str) -> None:
+async def test_missing_paths_are_not_found_and_not_cached(browser: httpx2.AsyncClient, path: str) -> None:
     response = await browser.get(path, follow_redirects=True)
     assert response.status_code == 404
     assert response.headers.get("cache-control") in (None, "no-store")
 
 
-async def test_a_file_that_is_missing_today_may_be_there_tomorrow(
-    browser: httpx2.AsyncClient, folder: Path
-) -> None:
+async def test_a_missing_file_is_served_once_it_exists(browser: httpx2.AsyncClient, folder: Path) -> None:
     missing = await browser.get("/assets/new-def456.js")
     assert (missing.status_code, missing.headers["cache-control"]) == (404, "no-store")
     (folder / "assets" / "new-def456.js").write_bytes(SCRIPT)
     assert (await browser.get("/assets/new-def456.js")).status_code == 200
 
 
-async def test_the_page_is_only_read(browser: httpx2.AsyncClient) -> None:
+async def test_the_web_ui_accepts_no_posts(browser: httpx2.AsyncClient) -> None:
     for path in ("/", "/runs/a/b/c", "/favicon.svg", "/assets/index-abc123.js"):
         assert (await browser.post(path)).status_code == 405
     assert (await browser.post("/nothing")).status_code == 404
 
 
-async def test_a_page_that_was_not_built_says_how_to_build_it(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+async def test_a_missing_build_is_explained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(ui, "WEB_UI", tmp_path / "nothing")
     settings = Settings(database_url=f"sqlite:///{tmp_path / 'runs.db'}")
     await migrate(settings.database_url)
@@ -331,7 +325,7 @@ async def test_a_page_that_was_not_built_says_how_to_build_it(
 
 
 @pytest.mark.parametrize("base", ["", PREFIX])
-async def test_without_the_page_one_is_led_to_the_api(folder: Path, base: str) -> None:
+async def test_without_the_web_ui_the_root_redirects_to_the_api(folder: Path, base: str) -> None:
     async with client_of(create_app(Settings(page=False, base_path=base))) as client:
         response = await client.get(f"{base}/")
         assert (response.status_code, response.headers["location"]) == (307, "graphql")
@@ -342,7 +336,7 @@ async def test_without_the_page_one_is_led_to_the_api(folder: Path, base: str) -
         assert "Rungraph API" in response.text
 
 
-def test_the_source_has_the_line_that_the_server_changes() -> None:
+def test_the_source_contains_the_base_that_the_server_replaces() -> None:
     source = (ROOT / "frontend" / "index.html").read_text()
     assert source.count('<base href="./" />') == 1
     assert source.index("<base ") < min(source.index("<script"), source.index("<link"), source.index("<meta"))
@@ -352,7 +346,7 @@ def test_the_source_has_the_line_that_the_server_changes() -> None:
     ("path", "base"),
     [("/settings", "./"), ("/settings/users", "../"), ("/a/b%2Fc/", "../../"), ("/livez/x", "../")],
 )
-async def test_a_browser_at_an_unknown_address_gets_the_page_which_says_so(
+async def test_unknown_paths_show_the_web_ui_with_status_404(
     browser: httpx2.AsyncClient, below: httpx2.AsyncClient, path: str, base: str
 ) -> None:
     html = {"accept": "text/html,application/xhtml+xml"}

@@ -51,18 +51,18 @@ FINE = [
 
 
 @pytest.mark.parametrize("wanted", EVIL)
-def test_what_is_no_page_of_ours_leads_to_the_first_one(wanted: str) -> None:
+def test_other_return_urls_are_replaced_by_the_root(wanted: str) -> None:
     assert return_url(wanted) == ""
 
 
 @pytest.mark.parametrize("wanted", FINE)
 @pytest.mark.parametrize("base", ["./", "../"])
-def test_a_page_of_ours_is_come_back_to(wanted: str, base: str) -> None:
+def test_pages_of_the_server_are_valid_return_urls(wanted: str, base: str) -> None:
     assert return_url(wanted) == wanted
     assert urljoin(f"{HERE}{'login/callback' if base == '../' else 'login'}", base + wanted) == HERE + wanted
 
 
 @pytest.mark.parametrize("path", UI_PATHS)
-def test_every_page_can_be_come_back_to(path: str) -> None:
+def test_every_path_of_the_web_ui_is_a_valid_return_url(path: str) -> None:
     wanted = path.removeprefix("/").replace("{rest:path}", "etl/production/nightly-1")
     assert return_url(wanted) == wanted
