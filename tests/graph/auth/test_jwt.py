@@ -1,22 +1,24 @@
 """What is read of a signed token before its signature counts: its form, its header and its claims."""
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from graph.auth import jwt
 from graph.errors import RequestRefused
-from tests.support.provider import AUDIENCE, crafted, encoded
+from tests.support.provider import AUDIENCE, crafted, encoded, new_key
 
 NOW = 1_800_000_000
 RULES = jwt.TokenRules("https://login.example.com", AUDIENCE, {"RS256", "ES256"}, leeway=30)
+CLAIMS = {"iss": RULES.issuer, "aud": AUDIENCE, "sub": "user-1", "exp": NOW + 300}
 
 
 def check(claims: dict[str, Any], **header: Any) -> dict[str, Any]:
     """The claims as they are read at NOW; the signature is not looked at."""
-    right = {"iss": RULES.issuer, "aud": AUDIENCE, "sub": "user-1", "exp": NOW + 300}
-    told = {name: value for name, value in {**right, **claims}.items() if value is not None}
-    return jwt.parse(crafted(told, **header), RULES, NOW).claims
+    present = {name: value for name, value in {**CLAIMS, **claims}.items() if value is not None}
+    return jwt.parse(crafted(present, **header), RULES, NOW).claims
 
 
 @pytest.mark.parametrize(
@@ -131,3 +133,23 @@ def test_malformed_tokens_are_refused(text: str) -> None:
     with pytest.raises(RequestRefused) as caught:
         jwt.parse(text, RULES, NOW)
     assert (caught.value.status, caught.value.code) == (401, "UNAUTHENTICATED")
+
+
+def test_a_token_that_is_too_long_is_refused() -> None:
+    assert check({"more": "x" * 5000})["sub"] == "user-1"
+    with pytest.raises(RequestRefused, match="longer than 8192 characters"):
+        check({"more": "x" * 8192})
+
+
+def test_a_key_of_another_type_does_not_verify() -> None:
+    token = jwt.parse(crafted(CLAIMS, alg="EdDSA"), replace(RULES, algorithms={"EdDSA"}), NOW)
+    with pytest.raises(RequestRefused, match="wrong signature"):
+        jwt.verify(token, new_key("RS256"))
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "NaN", "Infinity", "9" * 400])
+def test_times_that_are_not_finite_are_refused(number: str) -> None:
+    head, _, signature = crafted(CLAIMS).split(".")
+    claims = json.dumps(CLAIMS).encode().replace(str(CLAIMS["exp"]).encode(), number.encode())
+    with pytest.raises(RequestRefused, match="not a JSON object"):
+        jwt.parse(".".join((head, encoded(claims), signature)), RULES, NOW)

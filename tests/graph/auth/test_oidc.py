@@ -371,3 +371,23 @@ async def test_the_cache_of_tokens_is_bounded(fake: FakeProvider, monkeypatch: p
         assert [await one.caller_of(token) for token in tokens[-3:]] == callers[-3:]
         assert await one.caller_of(tokens[-1]) is callers[-1]
         assert await one.caller_of(tokens[0]) is not callers[0]
+
+
+async def test_a_token_is_not_cached_beyond_its_expiry(clock: Clock) -> None:
+    with FakeProvider().serving() as fake:
+        rules = jwt.TokenRules(fake.url, AUDIENCE, {"ES256"}, leeway=0)
+        token = fake.token(exp=clock.time() + oidc.CACHE_SECONDS / 2)
+        async with asyncio.timeout(SECONDS), (one := Provider(rules, ())).running():
+            assert await one.caller_of(token) is await one.caller_of(token)
+            clock.forward(oidc.CACHE_SECONDS * 0.75)
+            with pytest.raises(RequestRefused, match="is expired"):
+                await one.caller_of(token)
+
+
+def test_shared_secrets_among_the_provider_s_keys_are_skipped() -> None:
+    named = new_key()
+    secret = jwk.OctKey.generate_key(256, {"kid": "s", "alg": "HS256"})
+    entries = [secret.as_dict(), named.as_dict(private=False)]
+    assert [key.kid for key in oidc.parse_keys({"keys": entries})] == [named.kid]
+    with pytest.raises(oidc.ProviderError):
+        oidc.parse_keys({"keys": entries[:1]})

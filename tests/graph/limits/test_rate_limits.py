@@ -10,7 +10,7 @@ import pytest
 import structlog
 from redis.asyncio import Redis
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 
 from graph.app import create_app
 from graph.auth.caller import ANONYMOUS, Caller
@@ -297,3 +297,17 @@ async def test_a_client_does_not_choose_its_address_by_a_header(
                 for number in range(30)
             ]
     assert (429 in found) == (not trusted)
+
+
+def test_connections_are_limited_per_address() -> None:
+    throttle = Throttle(most_per_address=1)
+    with throttle.connection() as one, throttle.connection() as other, throttle.connection() as again:
+        one.comes_from(from_address("192.0.2.1"))
+        other.comes_from(from_address("192.0.2.2"))
+        with pytest.raises(RequestRefused):
+            again.comes_from(from_address("192.0.2.1"))
+
+
+def from_address(host: str) -> HTTPConnection:
+    """A request from there."""
+    return HTTPConnection({"type": "http", "headers": [], "client": (host, 1)})

@@ -23,6 +23,7 @@ from pydantic import ValidationError
 from starlette.applications import Starlette
 
 from graph.app import create_app
+from graph.errors import RequestRefused
 from graph.limits import trusted_documents
 from graph.limits.trusted_documents import TrustedDocuments, canonical, read_documents
 from graph.settings import Settings
@@ -238,3 +239,16 @@ def test_a_page_that_was_not_built_has_no_documents(file: Path, monkeypatch: pyt
     monkeypatch.setattr(trusted_documents, "OF_THE_PAGE", file)
     with pytest.raises(ValidationError, match="the page was not built"):
         Settings(trusted_documents="page")
+
+
+def test_only_added_typenames_are_ignored_in_trusted_documents() -> None:
+    documents = TrustedDocuments({"x": "{ runs { totalCount } }"}, max_tokens=20)
+    documents.resolve({"query": "{ runs { __typename totalCount } }"})
+    for other in (
+        "{ runs { __typename @skip(if: true) totalCount } }",
+        "{ runs { other: __typename totalCount } }",
+        "{ runs { totalCount " + "__typename " * 20 + "} }",
+    ):
+        with pytest.raises(RequestRefused) as refused:
+            documents.resolve({"query": other})
+        assert refused.value.code == "QUERY_NOT_IN_SAFELIST"

@@ -240,3 +240,15 @@ async def test_pages_run_scripts_of_this_server_only(client: GraphQLClient) -> N
         assert policy["frame-ancestors"] == "'none'"
         assert policy["form-action"] == "'none'"
         assert "unsafe" not in policy["script-src"]
+
+
+@pytest.mark.parametrize("path", ["/livez/x", "/livezx", "/readyz/../graphql", "/graphql"])
+async def test_only_probes_themselves_are_served_for_any_host(database_url: str, path: str) -> None:
+    app = create_app(Settings(database_url=database_url))
+    transport = httpx2.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx2.AsyncClient(transport=transport, base_url=EVIL) as client,
+    ):
+        assert (await client.get("/livez")).status_code == 200
+        assert (await client.request("GET", path)).status_code == 421
