@@ -1,6 +1,6 @@
-"""Attacks with what callers show: forged, stolen and guessed tokens, cookies, ids and cursors.
+"""Attacks with forged, stolen and guessed tokens, cookies, ids and cursors.
 
-test_authentication.py, test_oidc.py and test_tenants.py have each of the rules by itself.
+test_authentication.py, test_oidc.py and test_tenants.py test the rules one by one.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ LARGE = base64.urlsafe_b64encode(os.urandom(45)).decode().rstrip("=")
 
 
 def token_of(header: dict[str, Any], payload: dict[str, Any], signature: bytes = b"") -> str:
-    """A JSON web token as anybody can make it."""
+    """A JSON Web Token that anybody can make."""
     parts = json.dumps(header).encode(), json.dumps(payload).encode(), signature
     return ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts)
 
@@ -46,38 +46,38 @@ CLAIMS = {
     "exp": 2**40,
     "role": "admin",
 }
-SHOWN = {
+CREDENTIALS = {
     "nothing": {},
     "an empty header": {"Authorization": ""},
     "no token": {"Authorization": "Bearer"},
     "another scheme": {"Authorization": "Basic YWRtaW46YWRtaW4="},
-    "a token that nobody made": bearer("rg_" + "A" * 43),
+    "an unknown token": bearer("rg_" + "A" * 43),
     "a long token": bearer("rg_" + "A" * 15_000),
     "not ASCII": {"Authorization": b"Bearer rg_\xff\xfe"},
     "a JWT without a signature": bearer(token_of({"alg": "none"}, CLAIMS)),
-    "a JWT by a secret": bearer(token_of({"alg": "HS256"}, CLAIMS, b"x" * 32)),
+    "a JWT signed with a secret": bearer(token_of({"alg": "HS256"}, CLAIMS, b"x" * 32)),
     "a JWT that names its own key": bearer(
         token_of(
             {"alg": "RS256", "jku": "https://evil.example.com/keys", "kid": "../../etc/passwd"}, CLAIMS, b"x"
         )
     ),
-    "a JWT of nothing": bearer(".."),
+    "an empty JWT": bearer(".."),
     "a statement": bearer("' OR 1=1 --"),
     "a pattern": bearer("rg_" + "%" * 43),
-    "a cookie that nobody made": {"Cookie": "rungraph=rg_" + "A" * 43},
+    "a cookie with an unknown token": {"Cookie": "rungraph=rg_" + "A" * 43},
     "an empty cookie": {"Cookie": "rungraph="},
     "many cookies": {"Cookie": "; ".join(f"c{i}=x" for i in range(2_000))},
 }
 
 
 def refused(answer: Answer) -> None:
-    """Nobody was let in, and it is not told why exactly."""
+    """The response is a 401 without a specific reason."""
     assert (answer.status, answer.codes) == (401, {"UNAUTHENTICATED"}), answer.body
 
 
-@pytest.mark.parametrize("name", SHOWN)
+@pytest.mark.parametrize("name", CREDENTIALS)
 async def test_forged_credentials_are_refused(target: Target, name: str) -> None:
-    refused(await target.send(json={"query": READ}, headers=SHOWN[name]))
+    refused(await target.send(json={"query": READ}, headers=CREDENTIALS[name]))
 
 
 @pytest.mark.parametrize("which", ["expired", "revoked"])
@@ -96,14 +96,14 @@ async def test_all_invalid_credentials_get_the_same_response(target: Target) -> 
 
 
 async def test_two_session_cookies_are_refused(target: Target) -> None:
-    """Whoever can set a cookie of this name from a neighbouring site has others act as somebody else."""
+    """A neighbouring site that can set the cookie could make users act as somebody else."""
     ours, theirs = (f"rungraph={each}" for each in (target.tokens.session, target.tokens.their_session))
     for cookies in (f"{ours}; {theirs}", f"{theirs}; {ours}"):
         answer = await target.send(json={"query": READ}, headers={"Cookie": cookies})
         refused(answer)
     answer = await target.send(json={"query": READ}, headers={"Cookie": f"x-{theirs}; {ours}; rungraph="})
     assert {"name": "our-run"} in answer.json()["data"]["runs"]["nodes"]
-    # A header counts more than a cookie, and is not made up for by one.
+    # An invalid header does not fall back to the cookie.
     wrong = {**bearer("rg_" + "C" * 43), "Cookie": ours}
     refused(await target.send(json={"query": READ}, headers=wrong))
 
@@ -190,12 +190,12 @@ async def test_a_viewer_cannot_change_anything(target: Target) -> None:
         assert (await target.ask(query, target.tokens.viewer)).codes == {"FORBIDDEN"}
 
 
-# What strangers see where something is broken
+# Errors
 
 
 @pytest.fixture
 def broken(databases: Databases, database_url: str, tmp_path: Path) -> Iterator[tuple[Target, Path]]:
-    """A server of its own, and the file of its database."""
+    """A server and the file of its database."""
     with attacked(database_url, tmp_path) as target:
         yield target, Path(database_url.removeprefix("sqlite:///"))
 

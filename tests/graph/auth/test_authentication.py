@@ -34,7 +34,7 @@ CREATE = """mutation {
 
 BAD = [
     pytest.param(f"Bearer {UNKNOWN}", id="unknown"),
-    pytest.param("Bearer rg_short", id="no secret of ours"),
+    pytest.param("Bearer rg_short", id="not an API token"),
     pytest.param("Bearer ", id="empty"),
     pytest.param("Basic YTpi", id="another scheme"),
     pytest.param("Bearer \xfc", id="not ASCII"),
@@ -47,7 +47,7 @@ def settings_of(database_url: str) -> Settings:
 
 @pytest.fixture
 async def client(database_url: str) -> AsyncIterator[GraphQLClient]:
-    """A client of an application that asks who calls."""
+    """A client of an application with authentication."""
     app = create_app(settings_of(database_url))
     async with (
         app.router.lifespan_context(app),
@@ -56,15 +56,15 @@ async def client(database_url: str) -> AsyncIterator[GraphQLClient]:
         yield opened_client
 
 
-async def whose(client: GraphQLClient, headers: dict[str, str], cookie: str | None = None) -> str:
-    """The subject that the server takes the caller for, or the code of its refusal."""
+async def subject_of_caller(client: GraphQLClient, headers: dict[str, str], cookie: str | None = None) -> str:
+    """The subject of the caller, or "nobody" if the request is refused."""
     if cookie is not None:
         headers = {**headers, "Cookie": f"{SESSION_COOKIE}={cookie}"}
     response = await client.post("/graphql", json={"query": VIEWER}, headers=headers)
-    return said(response.status_code, response.json())
+    return subject_in(response.status_code, response.json())
 
 
-def said(status: int, body: dict[str, Any]) -> str:
+def subject_in(status: int, body: dict[str, Any]) -> str:
     if status == 200:
         return str(body["data"]["viewer"]["identity"]["subject"])
     (error,) = body["errors"]
@@ -83,20 +83,20 @@ async def test_a_request_without_a_credential_is_refused_with_instructions(clien
 async def test_a_token_identifies_the_caller(client: GraphQLClient, repository: ActionRepo) -> None:
     for subject in ("user-1", "user-2"):
         _, secret = await token(repository, subject)
-        assert await whose(client, bearer(secret)) == subject
-        assert await whose(client, {"Authorization": f"bearer  {secret} "}) == subject
+        assert await subject_of_caller(client, bearer(secret)) == subject
+        assert await subject_of_caller(client, {"Authorization": f"bearer  {secret} "}) == subject
 
 
-@pytest.mark.parametrize("shown", BAD)
+@pytest.mark.parametrize("authorization", BAD)
 async def test_an_invalid_token_does_not_fall_back_to_the_cookie(
-    client: GraphQLClient, repository: ActionRepo, shown: str
+    client: GraphQLClient, repository: ActionRepo, authorization: str
 ) -> None:
     _, session = await token(repository, kind=CredentialKind.SESSION)
-    headers: Any = {"Authorization": shown.encode("latin-1"), "Cookie": f"{SESSION_COOKIE}={session}"}
+    headers: Any = {"Authorization": authorization.encode("latin-1"), "Cookie": f"{SESSION_COOKIE}={session}"}
     response = await client.post("/graphql", json={"query": VIEWER}, headers=headers)
     assert response.status_code == 401
     assert response.headers["www-authenticate"] == 'Bearer error="invalid_token"'
-    assert shown.partition(" ")[2] not in response.text or shown == "Bearer "
+    assert authorization.partition(" ")[2] not in response.text or authorization == "Bearer "
 
 
 async def test_a_cookie_identifies_the_caller_unless_there_is_a_header(
@@ -104,9 +104,9 @@ async def test_a_cookie_identifies_the_caller_unless_there_is_a_header(
 ) -> None:
     _, session = await token(repository, "by cookie", kind=CredentialKind.SESSION)
     _, secret = await token(repository, "by header")
-    assert await whose(client, {}, session) == "by cookie"
-    assert await whose(client, bearer(secret), session) == "by header"
-    assert await whose(client, {}, UNKNOWN) == "nobody"
+    assert await subject_of_caller(client, {}, session) == "by cookie"
+    assert await subject_of_caller(client, bearer(secret), session) == "by header"
+    assert await subject_of_caller(client, {}, UNKNOWN) == "nobody"
 
 
 async def test_the_caller_is_authenticated_before_the_body_is_parsed(client: GraphQLClient) -> None:
@@ -126,21 +126,20 @@ async def test_nothing_is_executed_without_a_valid_credential(
 async def test_an_expired_token_is_refused_at_once_even_if_cached(
     client: GraphQLClient, repository: ActionRepo, clock: Clock
 ) -> None:
-    """Also where it was let in so lately that nobody would look it up again."""
     _, secret = await token(repository, expires_in=(clock, 0.5))
-    assert await whose(client, bearer(secret)) == "user-1"
+    assert await subject_of_caller(client, bearer(secret)) == "user-1"
     clock.forward(0.5)
-    assert await whose(client, bearer(secret)) == "nobody"
+    assert await subject_of_caller(client, bearer(secret)) == "nobody"
 
 
 async def test_a_token_revoked_by_another_process_is_refused_within_seconds(
     client: GraphQLClient, repository: ActionRepo
 ) -> None:
     id, secret = await token(repository)
-    assert await whose(client, bearer(secret)) == "user-1"
+    assert await subject_of_caller(client, bearer(secret)) == "user-1"
     await repository.revoke_credential(id)
     async with asyncio.timeout(ENDS_WITHIN + STALL):
-        while await whose(client, bearer(secret)) != "nobody":  # noqa: ASYNC110 - it is a question each time
+        while await subject_of_caller(client, bearer(secret)) != "nobody":  # noqa: ASYNC110 - each iteration is a request
             await asyncio.sleep(0.1)
 
 
@@ -176,9 +175,9 @@ async def test_without_authentication_all_callers_are_anonymous(database_url: st
     app = create_app(Settings(database_url=database_url))
     async with (
         app.router.lifespan_context(app),
-        GraphQLClient(transport=httpx2.ASGITransport(app), base_url="http://localhost") as anybody,
+        GraphQLClient(transport=httpx2.ASGITransport(app), base_url="http://localhost") as client,
     ):
         for headers in ({}, bearer(UNKNOWN), {"Authorization": "Basic YTpi"}):
-            response = await anybody.post("/graphql", json={"query": VIEWER}, headers=headers)
+            response = await client.post("/graphql", json={"query": VIEWER}, headers=headers)
             assert response.json() == {"data": {"viewer": {"identity": None}}}
-        assert (await anybody.get("/metrics")).status_code == 200
+        assert (await client.get("/metrics")).status_code == 200

@@ -96,7 +96,7 @@ async def test_unknown_credentials_are_reported_and_not_cached(
 async def test_other_bearer_tokens_are_verified_as_jwts(
     repository: ActionRepo, status: int, is_told: bool
 ) -> None:
-    """Who signed it may be away, which is not the fault of whoever shows it."""
+    """An unavailable provider (503) is not an invalid credential."""
     refused: list[HTTPConnection] = []
 
     async def jwt(token: str) -> Caller:
@@ -145,7 +145,7 @@ async def test_only_the_bearer_scheme_is_accepted(repository: ActionRepo, scheme
 
 
 async def test_a_cross_origin_get_may_use_the_cookie_but_not_a_post(repository: ActionRepo) -> None:
-    """A GET changes nothing, and the page that led here reads no answer."""
+    """A GET changes nothing, and the other page cannot read the response."""
     authenticator, cookie = Authenticator(repository), f"{SESSION_COOKIE}={(await token(repository))[1]}"
     from_there = {"sec_fetch_site": "cross-site", "origin": EVIL, "cookie": cookie}
     assert (await authenticator.authenticate(connection("GET", **from_there))).identity.subject == "user-1"
@@ -216,13 +216,13 @@ async def test_sessions_of_a_person_share_a_key_and_tokens_do_not(
 async def test_a_session_without_a_stored_credential_ends_when_it_expires(
     repository: ActionRepo, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As a token of an OpenID provider: nobody but the clock says that it holds no more."""
+    """Such as one with a token of an OpenID provider."""
     monkeypatch.setattr(authentication, "CHECK_INTERVAL", 0.1)
     authenticator, ended = Authenticator(repository), asyncio.Event()
     caller = replace(ANONYMOUS, expires_at=clock.time() + HOUR)
     async with asyncio.timeout(SECONDS), authenticator.running():
         with authenticator.open_session(caller, ended.set) as session:
-            await asyncio.sleep(0.3)  # until it was looked at
+            await asyncio.sleep(0.3)  # longer than a check takes
             assert session.is_valid
             assert not ended.is_set()
             clock.forward(HOUR)

@@ -1,4 +1,4 @@
-"""What an OpenID provider says of somebody becomes who they are and what they may do."""
+"""Identities and roles from the claims of an OpenID provider."""
 
 import json
 from typing import Any

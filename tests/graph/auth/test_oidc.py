@@ -1,4 +1,4 @@
-"""Tokens of an OpenID provider: which ones count, and how its keys come here."""
+"""Tokens and keys of an OpenID provider."""
 
 import asyncio
 import hashlib
@@ -48,7 +48,7 @@ def fake() -> Iterator[FakeProvider]:
 async def provider(
     fake: FakeProvider, grants: tuple[GrantRule, ...] = GRANTS, **more: Any
 ) -> AsyncIterator[Provider]:
-    """Ours, which trusts the other one."""
+    """A `Provider` that trusts the fake one."""
     rules = jwt.TokenRules(
         **{"issuer": fake.url, "audience": AUDIENCE, "algorithms": ALGORITHMS, "leeway": 30, **more}
     )
@@ -58,7 +58,7 @@ async def provider(
 
 
 async def refusal(one: Provider, token: str, status: int = 401) -> str:
-    """Why it does not count; nothing of it is repeated."""
+    """The message of the refusal, which repeats nothing of the token."""
     with pytest.raises(RequestRefused) as caught:
         await one.caller_of(token)
     assert caught.value.status == status
@@ -120,7 +120,7 @@ async def test_an_unsigned_token_is_refused(fake: FakeProvider) -> None:
     async with provider(fake) as one:
         for name in ("none", "None", "NONE", "nOnE"):
             assert "not allowed" in await refusal(one, crafted(claims, alg=name, kid=fake.keys[0].kid))
-        # That is the form of one: nothing behind the last dot.
+        # The form of an unsigned token: nothing after the last dot.
         assert "not a signed JWT" in await refusal(one, crafted(claims, b"", alg="none"))
 
 
@@ -201,7 +201,7 @@ async def test_many_unknown_key_ids_cause_one_read_of_the_keys(fake: FakeProvide
     async with provider(fake) as one:
         await one.caller_of(fake.token())
         before = fetches(fake)
-        # Keys were read just now: nothing new can have come since.
+        # The keys were read just now, so they are not read again.
         await asyncio.gather(*(refusal(one, token) for token in strangers))
         assert fetches(fake) == before == 1
         clock.forward(oidc.MIN_REFRESH_INTERVAL)
@@ -229,7 +229,7 @@ async def test_a_new_key_is_used_at_once_and_the_old_one_is_not(
         await one.caller_of(old)
         fake.rotate()
         assert (await one.caller_of(fake.token())).identity.subject == "user-1"
-        # Also the one that was verified by it a moment ago.
+        # Also the one that was verified with it a moment ago.
         for token in (old, unused):
             assert "a key that the provider does not publish" in await refusal(one, token)
 
@@ -244,7 +244,7 @@ async def test_a_withdrawn_key_is_refused_after_the_next_refresh(
         await one.caller_of(token)
         fake.rotate()
         monkeypatch.setattr(oidc, "REFRESH_INTERVAL", 0)
-        # It is asked in the background: whoever calls meanwhile does not wait for it.
+        # The read is in the background, and callers do not wait for it.
         async with asyncio.timeout(SECONDS):
             while True:
                 try:
@@ -338,7 +338,7 @@ async def test_a_slow_provider_delays_only_tokens_with_unknown_keys(
         stranger = asyncio.create_task(refusal(one, signed(new_key(), fake.claims(AUDIENCE))))
         while len(fake.asked) == asked:  # noqa: ASYNC110 - it is in another thread
             await asyncio.sleep(0.01)
-        # Those with a key that is known are let in meanwhile.
+        # Tokens with known keys are accepted meanwhile.
         for number in range(5):
             await one.caller_of(fake.token(jti=str(number)))
         assert not stranger.done()

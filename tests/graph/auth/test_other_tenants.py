@@ -1,5 +1,5 @@
-"""What somebody can learn of another tenant who knows their names, ids, cursors and batches: what those would
-learn who made them up. Asked of a server process, over HTTP and websockets."""
+"""Names, ids, cursors and batches of another tenant reveal no more than invented ones, over HTTP and
+websockets of a server process."""
 
 import asyncio
 import base64
@@ -24,7 +24,7 @@ from tests.support.attacking import (
     Target,
 )
 
-MADE_UP = ("elsewhere", "d", "no-such-run", "0" * 32)
+INVENTED = ("elsewhere", "d", "no-such-run", "0" * 32)
 RUN = '{project: "%(project)s", domain: "%(domain)s", name: "%(run)s"}'
 ACTION = '{project: "%(project)s", domain: "%(domain)s", runName: "%(run)s", name: "a0"}'
 BELOW = ACTION.replace('"a0"}', '"b"}, parentName: "a0"')
@@ -80,7 +80,7 @@ WATCH = {
 
 
 def words_of(project: str, domain: str, run: str, batch: str) -> dict[str, str]:
-    """All that somebody may know, or make up."""
+    """The words that a request contains."""
     event = ["ActionEvent", project, domain, run, "a0", 1, int(ActionPhase.RUNNING), 0]
     return {
         "project": project,
@@ -95,7 +95,7 @@ def words_of(project: str, domain: str, run: str, batch: str) -> dict[str, str]:
 
 @pytest.fixture
 async def batch(target: Target) -> str:
-    """What stands for an abort that the others asked for, who have events and states too."""
+    """The batch of an abort by the other tenant, whose runs have events and states too."""
     name = f"their-canary-{secrets.token_hex(4)}"
     run = ACTION % {"project": THEIRS.project, "domain": THEIRS.domain, "run": name}
     their_own = ACTION % {"project": THEIRS.project, "domain": THEIRS.domain, "run": THEIRS.name}
@@ -112,8 +112,8 @@ async def batch(target: Target) -> str:
     return str(answer["abortRuns"]["batch"])
 
 
-def told(answer: Answer, words: dict[str, str]) -> tuple[Any, ...]:
-    """All that an answer says, without the names it was asked by."""
+def content(answer: Answer, words: dict[str, str]) -> tuple[Any, ...]:
+    """All of a response, without the words of the request."""
     body = answer.body.decode()
     for name, word in words.items():
         body = body.replace(word, name)
@@ -136,14 +136,14 @@ async def test_names_of_another_tenant_get_the_same_response_as_invented_names(
     target: Target, batch: str, name: str, text: str
 ) -> None:
     known = words_of(THEIRS.project, THEIRS.domain, THEIRS.name, batch)
-    made_up = words_of(*MADE_UP)
+    invented = words_of(*INVENTED)
     accept = "text/event-stream" if text.startswith("subscription") else "application/json"
     for token in (target.tokens.admin, target.tokens.writer, target.tokens.viewer):
         answers = []
-        for words in (known, made_up):
+        for words in (known, invented):
             headers = {"Authorization": f"Bearer {token}", "Accept": accept}
             answer = await target.send(json={"query": text % words}, headers=headers)
-            answers.append(told(answer, words))
+            answers.append(content(answer, words))
         assert answers[0] == answers[1], name
         assert not re.search("GRAPHQL_|BAD_", answers[0][2]), "it was not even executed"
     target.heard.clear()  # names that came back to who sent them

@@ -27,11 +27,11 @@ SECONDS = 20
 
 
 ENDS_WITHIN = 5.0
-"""Seconds after which nothing goes on any more with a credential that was revoked or expired."""
+"""Seconds after which a revoked or expired credential has ended all its streams."""
 
 
 STALL = 5.0
-"""Seconds for which the machine itself may stand still meanwhile."""
+"""Seconds by which a loaded machine may be late."""
 
 
 NEVER = 3600.0
@@ -57,14 +57,14 @@ def settings_of(database_url: str) -> Settings:
 
 @pytest.fixture
 def url(database_url: str) -> Iterator[str]:
-    """The same application on a real port."""
+    """The URL of a server with authentication."""
     with serving(create_app(settings_of(database_url))) as address:
         yield f"{address}/graphql"
 
 
 @pytest.fixture
 def only_frames_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody looks whether streams may go on, but who writes a frame."""
+    """Without the periodic check of open sessions."""
     monkeypatch.setattr(authentication, "CHECK_INTERVAL", NEVER)
 
 
@@ -182,14 +182,14 @@ async def test_a_second_connection_init_leaves_no_session_open(
 
 
 async def watching(socket: Socket) -> None:
-    """It watches the runs, and got what is there."""
+    """Subscribe to the runs, and receive the snapshot."""
     await socket.subscribe("runs", RUNS)
     while (await socket.data("runs"))["kind"] != "SYNCED":
         pass
 
 
 def test_cache_and_check_intervals_keep_the_promised_limit() -> None:
-    """By how often and how long somebody looks; the tests below give a machine that stalls more time."""
+    """Of the intervals themselves; the tests below allow for a loaded machine."""
     looked_up = authentication.CACHE_SECONDS
     looked_at = authentication.CHECK_INTERVAL + authentication.DATABASE_TIMEOUT
     assert max(looked_up, looked_at) < ENDS_WITHIN
@@ -198,7 +198,7 @@ def test_cache_and_check_intervals_keep_the_promised_limit() -> None:
 async def test_a_revoked_token_ends_streams_of_other_replicas(
     database_url: str, url: str, repository: ActionRepo
 ) -> None:
-    """It gets no frame meanwhile, nor does the socket on which nothing goes on; others stay."""
+    """Also of an idle websocket; those of other callers stay open."""
     id, secret = await token(repository)
     _, another = await token(repository, "user-2")
     with serving(create_app(settings_of(database_url))) as elsewhere:
@@ -237,7 +237,7 @@ async def test_no_frame_is_sent_after_the_token_has_expired(
     monkeypatch: pytest.MonkeyPatch,
     at_once: bool,
 ) -> None:
-    """Neither at once, nor by the way that waits."""
+    """Neither written at once nor by the path that waits for the client."""
     if not at_once:
         monkeypatch.setattr(ServersSocket, "write_frame", None)
     _, secret = await token(repository, expires_in=(clock, HOUR))
@@ -264,7 +264,7 @@ async def test_no_operation_starts_after_the_token_has_expired(
 
 @asynccontextmanager
 async def events(url: str, secret: str) -> AsyncIterator[AsyncGenerator[dict[str, Any] | None, None]]:
-    """What server-sent events bring of the runs, and None at the end."""
+    """Server-sent events of the runs, and None at the end."""
 
     async def read(response: httpx2.Response) -> AsyncGenerator[dict[str, Any] | None, None]:
         event = ""

@@ -1,4 +1,4 @@
-"""Two tenants in one database: whatever one of them asks, it is as if the other were not there."""
+"""Two tenants in one database: each sees exactly what it would see alone."""
 
 import asyncio
 import gc
@@ -53,12 +53,12 @@ WHO = Identity(IdentityKind.APPLICATION, "ours")
 
 
 def caller(*grants: Grant, acts_for_others: bool = False) -> Caller:
-    """Somebody with these roles."""
+    """A caller with these roles."""
     return Caller(WHO, Access(frozenset(grants), acts_for_others), "token ours")
 
 
 async def ask(repository: ActionRepo, who: Caller, query: str, **variables: Any) -> dict[str, Any]:
-    """What the caller is answered."""
+    """The response to the caller."""
     context = Context(repository.on_behalf_of(who.access), who, 1000)
     answer = await ENGINE.answer(query, variables, None, context)
     body: dict[str, Any] = orjson.loads(answer.body)
@@ -66,7 +66,7 @@ async def ask(repository: ActionRepo, who: Caller, query: str, **variables: Any)
 
 
 def codes(body: dict[str, Any]) -> set[str]:
-    """The codes of what went wrong."""
+    """The codes of the errors."""
     return {error["extensions"]["code"] for error in body.get("errors", ())}
 
 
@@ -75,7 +75,7 @@ def codes(body: dict[str, Any]) -> set[str]:
 
 @dataclass(frozen=True)
 class Pair:
-    """A database with both tenants, and a copy without the other one."""
+    """A database with both tenants, and a copy without the second."""
 
     both: ActionRepo
     ours: ActionRepo

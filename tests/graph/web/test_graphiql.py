@@ -1,4 +1,4 @@
-"""GraphiQL: the page, its files, and the examples in its tabs."""
+"""GraphiQL: its page, files and examples."""
 
 import json
 import re

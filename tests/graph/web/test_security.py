@@ -1,4 +1,4 @@
-"""What pages of other sites can do to this server: nothing."""
+"""Pages of other origins can neither change nor read anything."""
 
 import asyncio
 import json
@@ -83,7 +83,7 @@ async def status_by(client: GraphQLClient, host: str, path: str = "/graphql") ->
 async def test_a_loopback_server_accepts_only_loopback_hosts(
     client: GraphQLClient, host: str, status: int
 ) -> None:
-    """A name that an attacker leads here would make his page one of ours, to every browser."""
+    """An attacker's name that resolves to this machine would make their page same-origin (DNS rebinding)."""
     assert await status_by(client, host) == status
     assert await status_by(client, host, "/livez") == 200
     assert await status_by(client, host, "/readyz") == 200
@@ -110,7 +110,7 @@ async def test_configured_hosts_are_accepted(database_url: str) -> None:
             assert await status_by(client, host) == 200, host
         for host in ("example.com", "team.example.com", "xruns.example.com", "xteam.example.com"):
             assert await status_by(client, host) == 421, host
-        assert await status_by(client, "localhost") == 200, "it still is this machine's"
+        assert await status_by(client, "localhost") == 200, "it is a loopback server still"
     async with client_of(database_url, public_url="https://runs.example.com") as client:
         assert await status_by(client, "runs.example.com") == 200
 
@@ -150,7 +150,7 @@ async def test_metrics_without_authentication_need_an_allowed_host(client: Graph
 async def test_simple_cross_origin_requests_execute_nothing(
     database_url: str, client: GraphQLClient, content_type: str, body: str
 ) -> None:
-    """Forms, and requests that need no leave by CORS."""
+    """Forms, and requests that need no CORS preflight."""
     async with open_repository(database_url) as repository:
         await make_run(repository)
         answer = await client.post(
@@ -197,7 +197,7 @@ async def test_a_cookie_is_accepted_from_the_same_origin_only(
         assert answer.status_code == status
         bearer = {**headers, "Authorization": f"Bearer {secret}"}
         answer = await client.post("/graphql", json={"query": RUNS}, headers=bearer)
-        assert answer.status_code == 200, "what no browser sends by itself is asked nothing"
+        assert answer.status_code == 200, "browsers do not send this header by themselves"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Signing in at an OpenID provider: the whole flow, and what others make of it."""
+"""Sign-in at an OpenID provider: the authorization code flow, and attacks on it."""
 
 import re
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ from tests.support.signing_in import (
 
 @pytest.fixture
 def fake() -> Iterator[FakeProvider]:
-    """A provider on loopback, whose next visitor is of the group `data`."""
+    """A provider on loopback, whose user is in the group `data`."""
     user = {"sub": "user-1", "name": "User One", "email": "one@example.com", "groups": ["data"]}
     with FakeProvider(user=user).serving() as one:
         yield one
@@ -157,7 +157,7 @@ async def test_a_callback_works_once(database_url: str, fake: FakeProvider) -> N
         assert again.status_code == 400
         assert is_a_plain_page(again)
         assert 'href="../login"' in again.text
-        # Also with the cookie, as a thief may have it: the provider takes the code once.
+        # Also with a stolen cookie: the provider accepts the code once.
         async with browser_of(app) as thief:
             thief.cookies.update(kept)
             stolen = await thief.get(address)
@@ -176,7 +176,7 @@ async def test_a_callback_of_another_browser_s_attempt_is_refused(
         address = await at_provider((await attacker.get("/login")).headers["location"])
         assert (await victim.get(address)).status_code == 400
         assert fake.forms == []
-        # One that is at the provider itself, too.
+        # Also one with an attempt of its own.
         own = (await victim.get("/login")).headers["location"]
         mixed = address.replace(query_of(address)["state"], query_of(own)["state"])
         refused = await victim.get(mixed)

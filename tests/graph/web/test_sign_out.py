@@ -1,4 +1,4 @@
-"""Signing in by an API token, signing out, and what a browser is shown before and after."""
+"""Sign-in by API token, sign-out, and redirects to sign-in."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -41,7 +41,7 @@ def fake() -> Iterator[FakeProvider]:
 
 @asynccontextmanager
 async def by_token(database_url: str, **settings: Any) -> AsyncIterator[tuple[Starlette, Credential, str]]:
-    """A server that asks for tokens, with one and its secret."""
+    """A server with authentication by token, a token and its secret."""
     async with running(database_url, auth="token", allowed_hosts="*", **settings) as app:
         token, secret = await app.state.repository.create_credential(
             CredentialKind.TOKEN, "robot", ROBOT, FULL_ACCESS
@@ -53,13 +53,13 @@ async def show(browser: httpx2.AsyncClient, token: str, **headers: str) -> httpx
     return await browser.post("/login", data={"token": token, "return_to": "runs?a=b"}, headers=headers)
 
 
-async def is_let_in_no_more(browser: httpx2.AsyncClient) -> None:
-    """Return once it is so, which may take the moment for which a server remembers callers."""
+async def is_refused_soon(browser: httpx2.AsyncClient) -> None:
+    """Wait until the credential is refused; callers are cached for a moment."""
     for _ in range(100):
         if await viewer(browser) == "UNAUTHENTICATED":
             return
         await asyncio.sleep(0.1)
-    pytest.fail("it still is")
+    pytest.fail("it is still accepted")
 
 
 async def test_an_api_token_signs_a_user_in(database_url: str) -> None:
@@ -117,7 +117,7 @@ async def test_a_revoked_token_signs_the_browser_out(database_url: str) -> None:
     async with by_token(database_url) as (app, token, secret), browser_of(app, HTTP) as browser:
         await show(browser, secret)
         await app.state.repository.revoke_credential(token.id)
-        await is_let_in_no_more(browser)
+        await is_refused_soon(browser)
         assert (await browser.get("/runs")).status_code == 303
 
 
@@ -192,10 +192,10 @@ async def test_signing_out_revokes_the_session(database_url: str, fake: FakeProv
         assert await app.state.repository.find_credential(session) is None
         page = await browser.get("/logout")
         assert f'href="{fake.url}/end?a=b&amp;client_id=rungraph-page"' in page.text
-        # Whoever kept the cookie is out as well.
+        # A copy of the cookie is refused too.
         async with browser_of(app) as thief:
             thief.cookies.set("__Host-rungraph", session)
-            await is_let_in_no_more(thief)
+            await is_refused_soon(thief)
         assert (await browser.post("/logout")).status_code == 303
 
 
@@ -258,7 +258,7 @@ async def test_a_browser_is_redirected_to_sign_in(database_url: str, path: str) 
         assert led.status_code == 303
         assert led.headers["cache-control"] == "no-store"
         assert urljoin(str(led.url), led.headers["location"]).startswith(f"{HTTP}/login?return_to=")
-        # Also with a cookie that is good no more.
+        # Also with an invalid cookie.
         browser.cookies.set("rungraph", "rgs_" + "a" * 43)
         assert (await browser.get(path, headers=html)).status_code == 303
         browser.cookies.clear()

@@ -1,4 +1,4 @@
-"""How the web page is served: on which paths, from where it loads, and below which prefix."""
+"""Serving the web UI: its paths, files and headers, also behind prefixes."""
 
 import gzip
 import re
@@ -47,7 +47,7 @@ PATHS = ["/", "/runs", "/runs/", "/runs/a/b/c", "/runs/a/b/c%2Fd%2Fe", "/tasks",
 
 @pytest.fixture
 def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """What a build leaves, in place of whatever was built here."""
+    """A build to serve in place of the real one."""
     for name, content in FILES.items():
         file = tmp_path / "page" / name
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What signs nobody in with a browser, or leads nobody away, where one condition alone sees to it."""
+"""Attacks on sign-in: forged attempts, other providers, external return URLs and cookies."""
 
 from collections.abc import Iterator
 from urllib.parse import quote, unquote, urljoin
