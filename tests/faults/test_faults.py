@@ -14,7 +14,7 @@ from tests.faults.failover import FAILOVERS, Failover, try_failover
 from tests.faults.faults import CLOCKS, FAULTS, SILENT_DEATH, Fault
 from tests.faults.network import can_make_namespaces
 from tests.faults.stack import BusKind, Stack, Way, running_stack
-from tests.faults.trial import try_fault
+from tests.faults.trial import LEAST_WRITES, try_fault
 
 SEED = 1
 PATIENCE = 6.0
@@ -47,7 +47,7 @@ async def check(stack: Stack, fault: Fault) -> None:
     outcome = await try_fault(stack, fault, fault.short, SEED)
     said = "\n".join(f"{replica.name} said: {replica.said()}" for replica in stack.replicas)
     assert outcome.broken_promises(fault.heard_within, PATIENCE) == [], said
-    assert outcome.writes > 20, "nobody wrote"
+    assert outcome.writes > LEAST_WRITES, "nobody wrote"
     assert outcome.rows > outcome.writes, "nobody watched"
 
 

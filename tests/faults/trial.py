@@ -15,6 +15,7 @@ from tests.faults.checks import Lags, Watched
 from tests.faults.faults import Fault
 from tests.faults.load import Executor, Journal
 from tests.faults.stack import Stack
+from tests.support.waiting import until
 
 AFTER = 5.0
 """Seconds after a fault within which everybody has to have seen everything: the promise in the README."""
@@ -24,6 +25,8 @@ _SETTLE = 20.0
 """Seconds after which whoever is not right never will be."""
 _CALM = 0.5
 """Seconds of writing before the fault, and after it."""
+LEAST_WRITES = 20
+"""Writes without which a trial shows nothing: executors go on until there are more."""
 _MAY_GROW = {"descriptors": 22}
 """The pools: 10 connections for requests, 2 for looks, with what they bring."""
 _LEAVE = 15.0
@@ -90,6 +93,7 @@ async def try_fault(stack: Stack, fault: Fault, seconds: float, seed: int) -> Ou
             await fault.act(stack, seconds, own)
             ended = time.monotonic()
             await asyncio.sleep(_CALM)
+            await until(lambda: sum(len(each.journal.written) for each in executors) > LEAST_WRITES)
             for executor in executors:
                 executor.finish()
             async with asyncio.timeout(_SETTLE):

@@ -26,6 +26,7 @@ from repo.tables import actions
 from tests.support.client import GraphQLClient
 from tests.support.proxy import proxied
 from tests.support.serving import serving
+from tests.support.waiting import until
 
 SECONDS = 60
 
@@ -261,14 +262,6 @@ async def _until(
             await asyncio.sleep(0.1)
 
 
-async def _until_true(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(SECONDS):
-        while True:
-            if holds():
-                return
-            await asyncio.sleep(0.05)
-
-
 def _running(run: dict[str, Any]) -> int:
     return sum(node["phase"] == "RUNNING" for node in run["actions"]["nodes"])
 
@@ -329,7 +322,7 @@ async def test_aborts_are_heard_of_by_one_subscription_and_nobody_polls(
         for _ in range(2):
             run = await _until(client, {"phases": ["RUNNING"]}, lambda run: _running(run) > 5)
             await client.execute(ABORT_RUN, {"id": _identifier(run)})
-        await _until_true(lambda: sum(text.endswith(": ABORTED") for text in said) == 2)
+        await until(lambda: sum(text.endswith(": ABORTED") for text in said) == 2)
     assert len(await _runs(client, phases=["ABORTED"], abortPending=False)) == 2
     assert transport.count("ClearAbortRequest") == 2
     assert transport.count("AbortRequests") == 1
@@ -350,7 +343,7 @@ async def test_an_abort_from_while_the_server_was_out_of_reach_is_honoured_behin
         run = await _until(client, {"phases": ["RUNNING"]}, lambda run: _running(run) > 10)
         proxy.refuse()
         await client.execute(ABORT_RUN, {"id": _identifier(run)})
-        await _until_true(lambda: any("abort requests: Connection lost" in text for text in said))
+        await until(lambda: any("abort requests: Connection lost" in text for text in said))
         assert (await _until(client, {"abortPending": True}))["phase"] == "ABORTED"
         proxy.refuse(False)
         await _until(client, {"abortPending": False}, lambda run: run["phase"] == "ABORTED")
@@ -445,7 +438,7 @@ async def test_an_abort_in_a_run_that_nobody_plays_is_confirmed_as_soon_as_it_is
     monkeypatch.setattr("ingest.demo.executor._LOOK_AFTER_S", SECONDS * 10)
     plan = plan_scenario("daily_report", 7)
     async with _playing(Demo(executor, lambda text: None), 0):
-        await _until_true(lambda: transport.count("RunsOf") == 2)
+        await until(lambda: transport.count("RunsOf") == 2)
         # As if another process had begun it, and died.
         await executor.report([plan.create_input(plan.root, plan.began_at)])
         id_ = {"project": plan.run.project, "domain": plan.run.domain, "name": plan.run.name}
@@ -464,7 +457,7 @@ async def test_a_run_that_others_have_ended_is_not_played_any_more(
         run = await _until(client, {"phases": ["RUNNING"]}, lambda run: _running(run) > 10)
         name = {"project": run["project"], "domain": run["domain"], "runName": run["name"], "name": ROOT}
         await executor.report([], [], [{"id": name, "phase": "FAILED", "attempts": 1}])
-        await _until_true(lambda: any(text.endswith(": ABORTED") for text in said))
+        await until(lambda: any(text.endswith(": ABORTED") for text in said))
     (run,) = await _runs(client)
     assert run["phase"] == "FAILED"
     assert _running(run) == 0
@@ -531,7 +524,7 @@ async def test_the_demo_waits_for_a_server_that_is_not_there_and_says_so() -> No
     console = Console(file=StringIO(), width=300)
     transport = httpx2.MockTransport(refuse)
     playing = asyncio.create_task(play_demo("http://localhost", console=console, transport=transport))
-    await _until_true(lambda: seen > 2)
+    await until(lambda: seen > 2)
     assert not playing.done()
     playing.cancel()
     with suppress(asyncio.CancelledError):

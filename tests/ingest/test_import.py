@@ -391,7 +391,9 @@ async def test_an_abort_of_one_task_spares_the_others_and_fails_the_run(
     phases = {node["name"]: node["phase"] for node in run["actions"]["nodes"]}
     assert phases["clean_3"] == "ABORTED"
     assert phases["plot_7"] == phases["audit_9"] == "SUCCEEDED"
-    assert not {"plot_6", "größe/měření 5", "report_8"} & set(phases)
+    # What depends on it may have begun in the report that was on its way when the abort came.
+    below = {"plot_6", "größe/měření 5", "report_8"}
+    assert all(phases.get(each, "ABORTED") == "ABORTED" for each in below)
     assert (await client.execute("{ pendingAborts { totalCount } }"))["data"] == {
         "pendingAborts": {"totalCount": 0}
     }

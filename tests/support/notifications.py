@@ -1,13 +1,14 @@
 """Owns how the tests open a bus, hear its bells and cut its connections."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import asyncpg
 from redis.asyncio import Redis
 
 from repo.watch.bus import Bus
+from tests.support.waiting import until
 
 SECONDS = 30
 
@@ -30,13 +31,6 @@ async def opened(url: str) -> AsyncIterator[tuple[Bus, Bell]]:
     async with bus.open():
         await until(lambda: bus.connected)
         yield bus, bell
-
-
-async def until(what: Callable[[], bool]) -> None:
-    """Return when it has become true."""
-    async with asyncio.timeout(SECONDS):
-        while not what():  # noqa: ASYNC110 - it is true in a connection's own time
-            await asyncio.sleep(0.01)
 
 
 async def heard(sender: Bus, bell: Bell) -> None:

@@ -44,6 +44,7 @@ from tests.support.making import (
 )
 from tests.support.postgres import running_postgres
 from tests.support.statements import noted
+from tests.support.waiting import until
 
 SECONDS = 30
 CONFIRMED, FAILED = AbortState.CONFIRMED, AbortState.FAILED
@@ -83,13 +84,6 @@ async def ends(repository: ActionRepo, state: AbortState, run: RunIdentifier = R
             abort = (await repository.get_run(run)).abort
             if abort is not None and abort.state is state:
                 return abort
-            await asyncio.sleep(0.02)
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    """Return once it holds."""
-    async with asyncio.timeout(SECONDS):
-        while not holds():  # noqa: ASYNC110 - threads and tasks of all kinds make it so
             await asyncio.sleep(0.02)
 
 

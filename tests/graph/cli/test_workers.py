@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from tests.support.databases import PostgresDatabases
 from tests.support.executors import FakeExecutor
 from tests.support.serving import free_port
 from tests.support.sockets import Socket, connected
+from tests.support.waiting import until
 
 SECONDS = 40
 RUNS = "subscription { runs(first: 5, after: %s) { kind cursor runs { name } } }"
@@ -101,12 +102,6 @@ class Workers:
 
     async def close(self) -> None:
         await self._stack.aclose()
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(SECONDS):
-        while not true():  # noqa: ASYNC110 - it is about other processes
-            await asyncio.sleep(0.05)
 
 
 def state_of(pid: int) -> str:

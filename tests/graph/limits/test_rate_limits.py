@@ -1,7 +1,7 @@
 """How much one caller, or one address, may have: operations, connections, failed attempts to sign in."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from uuid import uuid4
 
@@ -23,6 +23,7 @@ from tests.support.client import GraphQLClient
 from tests.support.redis_server import RedisServer, running_redis
 from tests.support.serving import serving
 from tests.support.sockets import connected, opened
+from tests.support.waiting import until
 
 SECONDS = 20
 ADA = Caller(Identity(IdentityKind.USER, "user-1"), FULL_ACCESS, "user:user-1")
@@ -47,13 +48,6 @@ async def refused(throttle: Throttle, caller: Caller, times: int) -> int:
     assert all((each.status, each.code) == (429, "RATE_LIMITED") for each in refusals)
     assert all(1 <= int(each.headers["retry-after"]) <= 61 for each in refusals)
     return len(refusals)
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Wait for it."""
-    async with asyncio.timeout(SECONDS):
-        while not await condition():  # noqa: ASYNC110 - nobody tells
-            await asyncio.sleep(0.02)
 
 
 async def test_a_caller_may_send_as_many_operations_as_the_limit_says_and_no_more() -> None:

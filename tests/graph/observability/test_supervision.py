@@ -31,7 +31,8 @@ from tests.support.making import (
     make_run,
     new,
 )
-from tests.support.notifications import cut_all, until
+from tests.support.notifications import cut_all
+from tests.support.waiting import until
 
 SECONDS = 30
 

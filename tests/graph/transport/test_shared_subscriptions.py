@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Any
 
@@ -29,6 +29,7 @@ from tests.support.making import (
 )
 from tests.support.serving import serving
 from tests.support.sockets import Socket, connected
+from tests.support.waiting import until
 
 SECONDS = 20
 RUN_ID = '{project: "etl", domain: "production", name: "nightly-1"}'
@@ -51,13 +52,6 @@ def live_of(app: Starlette) -> Live:
     """What shares the subscriptions of the application."""
     endpoints = [getattr(route, "endpoint", None) for route in app.routes]
     return next(endpoint.live for endpoint in endpoints if isinstance(endpoint, GraphQLEndpoint))
-
-
-async def until(what: Callable[[], bool]) -> None:
-    """Return when it has become true."""
-    async with asyncio.timeout(SECONDS):
-        while not what():  # noqa: ASYNC110 - it is another thread's
-            await asyncio.sleep(0.01)
 
 
 @asynccontextmanager

@@ -18,11 +18,11 @@ from tests.support.notifications import (
     cut_all,
     heard,
     opened,
-    until,
 )
 from tests.support.proxy import proxied
 from tests.support.redis_server import running_redis
 from tests.support.serving import free_port
+from tests.support.waiting import until
 
 
 async def test_a_ring_of_one_replica_is_heard_by_another(bus_url: str) -> None:

@@ -33,10 +33,10 @@ from tests.support.notifications import (
     cut_all,
     heard,
     opened,
-    until,
 )
 from tests.support.proxy import proxied
 from tests.support.redis_server import RedisServer, running_redis
+from tests.support.waiting import until
 
 on_postgres = pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
 

@@ -1,0 +1,17 @@
+"""Waiting for a condition that has no event of its own."""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+
+SECONDS = 40
+
+
+async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
+    """Return once it holds. Raises TimeoutError."""
+    async with asyncio.timeout(SECONDS):
+        while True:
+            holds = condition()
+            if await holds if inspect.isawaitable(holds) else holds:
+                return
+            await asyncio.sleep(0.02)
