@@ -5,6 +5,7 @@ export default defineConfig({
   test: {
     include: ["tests/browser/**/*.test.ts"],
     environment: "node",
+    globalSetup: ["tests/support/sharedBrowser.ts"],
     // One browser at a time: each test has the machine for itself.
     fileParallelism: false,
     testTimeout: 60_000,

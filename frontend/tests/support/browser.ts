@@ -1,6 +1,14 @@
 import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
-import { type Browser, type BrowserContextOptions, type Page, chromium } from "playwright-core";
+import {
+  type Browser,
+  type BrowserContextOptions,
+  type BrowserServer,
+  type LaunchOptions,
+  type Page,
+  chromium,
+} from "playwright-core";
+import { inject } from "vitest";
 
 const NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
@@ -21,21 +29,30 @@ function findChromium(): string {
   throw new Error("Chromium is not installed: run `python tests/prepare.py`");
 }
 
-/** The browser, with further arguments of its command line. */
+const options = (...args: string[]): LaunchOptions => ({
+  executablePath: findChromium(),
+  args: [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    ...args,
+  ],
+});
+
+/** A browser that others connect to. */
+export async function launchServer(): Promise<BrowserServer> {
+  return chromium.launchServer(options());
+}
+
+/** The browser that all test files share; one of its own with further arguments of its command line, or where
+ * none is shared. */
 export async function launch(...args: string[]): Promise<Browser> {
-  return chromium.launch({
-    executablePath: findChromium(),
-    args: [
-      "--no-sandbox",
-      "--disable-gpu",
-      "--disable-quic",
-      "--no-first-run",
-      "--disable-background-networking",
-      "--disable-component-update",
-      "--disable-sync",
-      ...args,
-    ],
-  });
+  const endpoint = inject("browserEndpoint") as string | undefined;
+  return endpoint && args.length === 0 ? chromium.connect(endpoint) : chromium.launch(options(...args));
 }
 
 export interface Opened {

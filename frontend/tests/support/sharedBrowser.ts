@@ -1,0 +1,16 @@
+import type { TestProject } from "vitest/node";
+import { launchServer } from "./browser";
+
+declare module "vitest" {
+  interface ProvidedContext {
+    /** Where the browser is that all test files share. */
+    browserEndpoint: string;
+  }
+}
+
+/** Starts one browser for all test files; each connects to it and has windows of its own. */
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const server = await launchServer();
+  project.provide("browserEndpoint", server.wsEndpoint());
+  return () => server.close();
+}
