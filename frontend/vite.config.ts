@@ -6,7 +6,7 @@ import { defineConfig, type Plugin } from "vite";
 
 const TARGET = "../graph/web/static/page";
 
-/** Packs what can be packed once here, and not in the server for each visitor. */
+/** Compresses assets at build time, not for each request. */
 function packed(): Plugin {
   return {
     name: "packed",
@@ -21,7 +21,7 @@ function packed(): Plugin {
   };
 }
 
-/** Puts the page's documents where the server finds them that executes no others. */
+/** Writes the page's documents for servers that execute trusted documents only. */
 function documents(): Plugin {
   return {
     name: "documents",
@@ -36,7 +36,7 @@ function documents(): Plugin {
   };
 }
 
-/** Says under which licences the packages are that the page is made of. */
+/** Writes the licences of the bundled packages. */
 function licences(): Plugin {
   return {
     name: "licences",
@@ -76,7 +76,7 @@ function readPackage(folder: string): Package {
   return JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as Package;
 }
 
-// `npm run dev` works on the page beside a server that runs: RUNGRAPH_URL names another one.
+// `npm run dev` proxies to a running server, or to RUNGRAPH_URL.
 const server = process.env.RUNGRAPH_URL ?? "http://127.0.0.1:8000";
 
 export default defineConfig({

@@ -7,7 +7,7 @@ import { styleNonce } from "./ui/nonce";
 
 const theme = createTheme({
   primaryColor: "indigo",
-  // Dark enough to read white on it.
+  // Dark enough for white text.
   primaryShade: { light: 7, dark: 8 },
   defaultRadius: "sm",
   fontFamily: 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif',
@@ -21,9 +21,9 @@ const theme = createTheme({
 });
 
 /**
- * The kit's colours, by those of theme.css: its own greys are too pale to be read, and its shades know nothing
- * of the background. A colour is named without a shade everywhere (the linter sees to it), so that what is
- * red is chosen here for light and dark.
+ * Maps Mantine's colours to those of theme.css: its greys lack contrast, and its shades ignore the
+ * background. Colours are used without a shade everywhere (enforced by the linter), so light and dark are
+ * chosen here.
  */
 const COLORS: Record<string, string> = {
   text: "var(--text)",
@@ -35,7 +35,7 @@ const COLORS: Record<string, string> = {
   "indigo-light": "var(--accent-faint)",
   "indigo-light-hover": "var(--selected)",
   "indigo-light-color": "var(--accent)",
-  // What the kit takes for the text of a red item in a menu.
+  // The text colour of a red menu item.
   "red-6": "var(--bad)",
   "red-filled": "var(--bad-filled)",
   "red-filled-hover": "var(--bad-filled-hover)",
@@ -50,7 +50,7 @@ const named = Object.fromEntries(
 );
 const resolver: CSSVariablesResolver = () => ({ variables: {}, light: named, dark: named });
 
-/** The page with everything it stands on. */
+/** The application with its providers. */
 export function App({ api, router }: { api: Api; router: Router }) {
   return (
     <MantineProvider

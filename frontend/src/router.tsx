@@ -30,12 +30,12 @@ const runs = createRoute({
   component: RunsPage,
 });
 
-/** What is shown of a run. */
+/** The search parameters of a run's page. */
 export interface RunPageSearch {
   view?: "timeline" | undefined;
   q?: string | undefined;
   phase?: string[] | undefined;
-  /** The action that is open beside the tree. */
+  /** The action shown beside the tree. */
   action?: string | undefined;
 }
 
@@ -62,7 +62,7 @@ const aborts = createRoute({ getParentRoute: () => root, path: "/aborts", compon
 
 const routeTree = root.addChildren([home, runs, run, tasks, aborts]);
 
-/** The router of the page, wherever the page lies. */
+/** The router, for any base URL. */
 export function createPageRouter(base: string) {
   return createRouter({
     routeTree,

@@ -48,7 +48,7 @@ const AbortRuns = graphql(`
   }
 `);
 
-/** What is to be aborted. */
+/** What to abort. */
 export type AbortTarget =
   | { kind: "run"; id: RunIdentifierInput }
   | { kind: "action"; id: ActionIdentifierInput }
@@ -59,7 +59,7 @@ interface Props {
   onClose: () => void;
 }
 
-/** Asks why, and asks the executor to stop. */
+/** Asks for a reason and requests the abort. */
 export function AbortDialog({ target, onClose }: Props) {
   const [reason, setReason] = useState("");
   const [problem, setProblem] = useState<string | null>(null);

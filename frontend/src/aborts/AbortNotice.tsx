@@ -28,11 +28,11 @@ export const AbortNoticeFragment = graphql(`
 
 interface Props {
   abort: FragmentType<typeof AbortNoticeFragment>;
-  /** The action that it is of; of a run, its root. */
+  /** The aborted action; for a run, its root. */
   id: ActionIdentifierInput;
 }
 
-/** What an abort really came to: that somebody asked is not yet that it is gone. */
+/** The state of an abort: requested does not mean stopped. */
 export function AbortNotice({ abort: masked, id }: Props) {
   const abort = readFragment(AbortNoticeFragment, masked);
   const mayAsk = useMayAbort(id.project, id.domain);
@@ -67,7 +67,7 @@ const STATES: Record<string, (abort: { attemptCount: number }) => string> = {
   REQUESTED: () => "Abort requested: the executor has not been notified yet. It may still be running.",
   RETRYING: ({ attemptCount }) =>
     `Aborting: the executor was notified ${times(attemptCount)} and has not confirmed. It may still be running.`,
-  CONFIRMED: () => "Aborted: the executor confirmed that it is gone.",
+  CONFIRMED: () => "Aborted: the executor confirmed that the work has stopped.",
   FAILED: ({ attemptCount }) =>
     `Abort failed after ${attempts(attemptCount)}: check whether it is still running.`,
 };

@@ -38,11 +38,11 @@ const identifierOf = ({ project, domain, runName, name }: ActionIdentifierInput)
   name,
 });
 
-/** Milliseconds between two polls. */
+/** Poll interval in milliseconds. */
 const AGAIN = 2_000;
 const FIRST = 200;
 
-/** Every abort that is not confirmed, the oldest request first. */
+/** All unconfirmed aborts, oldest request first. */
 export function AbortsPage() {
   useTitle("Aborts");
   const [{ data, error, fetching }, reload] = useQuery({ query: PendingAborts, variables: { first: FIRST } });

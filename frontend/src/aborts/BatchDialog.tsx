@@ -16,12 +16,12 @@ const AbortProgressOf = graphql(`
 `);
 
 interface Props {
-  /** What stands for all aborts that were asked for together. */
+  /** The batch id returned by `abortRuns`. */
   batch: string;
   onClose: () => void;
 }
 
-/** How far the aborts of many runs have come: asked for is not yet gone. */
+/** The progress of a bulk abort. */
 export function BatchDialog({ batch, onClose }: Props) {
   const [{ data, error }] = useSubscription({ query: AbortProgressOf, variables: { batch } });
   const progress = data?.abortProgress;
@@ -42,7 +42,7 @@ export function BatchDialog({ batch, onClose }: Props) {
             {progress.pending ? `, ${progress.pending.toLocaleString("en")} may still be running` : ""}.
           </p>
           <progress
-            aria-label="Aborts that came to an end"
+            aria-label="Finished aborts"
             style={{ width: "100%", accentColor: "var(--accent)" }}
             max={progress.requested}
             value={progress.requested - progress.pending}

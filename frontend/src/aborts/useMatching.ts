@@ -13,12 +13,12 @@ const CountAbortable = graphql(`
 `);
 
 interface Matching {
-  /** How many unfinished runs match; null until that is known. */
+  /** The number of matching unfinished runs; null while unknown. */
   count: number | null;
   problem: string | null;
 }
 
-/** Whether every run matches: then an abort has to say that all are meant. */
+/** Whether every run matches: the abort then needs `all: true`. */
 export function isEmpty(filter: RunFilter): boolean {
   const values: unknown[] = Object.values(filter);
   return values.every((value) => {
@@ -27,7 +27,7 @@ export function isEmpty(filter: RunFilter): boolean {
   });
 }
 
-/** How many runs an abort by this filter would stop; without a filter nothing is asked. */
+/** Counts the runs that an abort with this filter would stop; no request without a filter. */
 export function useMatching(filter: RunFilter | null): Matching {
   const [, countAbortable] = useMutation(CountAbortable);
   const [matching, setMatching] = useState<Matching>({ count: null, problem: null });

@@ -30,7 +30,7 @@ interface Props {
   onSelect: (name: string) => void;
 }
 
-/** What an action is, who made it, and what it waited for. */
+/** The attributes of an action, its creator and its dependencies. */
 export function ActionDetails({ action: masked, onSelect }: Props) {
   const action = readFragment(ActionDetailsFragment, masked);
   const { task, createdBy } = action;

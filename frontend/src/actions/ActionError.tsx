@@ -11,7 +11,9 @@ export const ErrorBoxFragment = graphql(`
   }
 `);
 
-/** The message may be a traceback of a megabyte: it is read once, and not with each change of the action. */
+/**
+ * The message may be a traceback of a megabyte, so it is read once and not with each change of the action.
+ */
 const ErrorOf = graphql(`
   query ErrorOf($id: ActionIdentifierInput!) {
     action(id: $id) {
@@ -25,7 +27,7 @@ const ErrorOf = graphql(`
 `);
 
 interface Props {
-  /** The action that failed; of a run, its root. */
+  /** The failed action; for a run, its root. */
   id: ActionIdentifierInput;
   error: FragmentType<typeof ErrorBoxFragment>;
   /** Its latest attempt. */
@@ -36,7 +38,7 @@ interface Props {
 /** Why an action failed. */
 export function ActionError({ id, error, attempts, label }: Props) {
   const { code, summary } = readFragment(ErrorBoxFragment, error);
-  // Another error has another message.
+  // A new error has a new message.
   return <Loaded key={JSON.stringify([attempts, code, summary])} id={id} error={error} label={label} />;
 }
 

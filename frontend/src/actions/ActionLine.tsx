@@ -13,7 +13,7 @@ import type { Timeline } from "./useTimeline";
 import type { Line } from "./visible";
 
 interface Props {
-  /** Of the row, for the tree to point at. */
+  /** The element id of the row, for aria-activedescendant. */
   id: string;
   forest: ActionForest;
   line: Line<Action>;
@@ -23,12 +23,12 @@ interface Props {
   isCursor: boolean;
   onToggle: (key: string, isOpen: boolean) => void;
   onSelect: (name: string) => void;
-  /** When the run ended; null while it goes on. */
+  /** When the run ended; null while it is in progress. */
   runEnd: string | null;
   timeline: Timeline | null;
 }
 
-/** A line of the tree. It is drawn again when something about it changed, and not with every other line. */
+/** A line of the tree. It renders only when its own data changes. */
 export const ActionLine = memo(function ActionLine(props: Props) {
   const { id, forest, line, index, top, isSelected, isCursor, onToggle, onSelect, runEnd, timeline } = props;
   const { node, depth, isOpen, isPath } = line;
@@ -110,7 +110,7 @@ export const ActionLine = memo(function ActionLine(props: Props) {
   );
 });
 
-/** Where the action is open beside the tree. */
+/** The link that opens the action beside the tree. */
 function addressOf(name: string): string {
   const address = new URL(window.location.href);
   address.searchParams.set("action", name);
@@ -145,7 +145,7 @@ function Cells({ line: { node }, runEnd }: { line: Line<Action>; runEnd: string 
   );
 }
 
-/** The most important thing to know about an action beyond its phase. */
+/** The most important fact about an action beyond its phase. */
 function What({ action }: { action: Action }) {
   if (action.error) {
     return (

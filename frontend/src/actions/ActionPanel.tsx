@@ -7,7 +7,7 @@ import { type FragmentType, graphql, readFragment } from "../gql";
 import { useMayAbort } from "../live/access";
 import { problemOf } from "../live/errors";
 import type { RunName } from "../live/paths";
-import { useWhenBack } from "../live/useWhenBack";
+import { useRetryOnReconnect } from "../live/useRetryOnReconnect";
 import { CopyButton } from "../ui/CopyButton";
 import { EmptyNotice, ErrorNotice, LoadingNotice } from "../ui/notices";
 import { PhaseBadge } from "../ui/PhaseBadge";
@@ -20,7 +20,10 @@ import { Attempts } from "./Attempts";
 import { EventList } from "./EventList";
 import { RunTime } from "./RunTime";
 
-/** What is large (spec, attempts, events, state) is read by the tab that shows it, and not sent with each change. */
+/**
+ * Large fields (spec, attempts, events, state) are read by the tab that shows them and are not sent with each
+ * change.
+ */
 const ActionViewFragment = graphql(`
   fragment ActionView on Action {
     id
@@ -69,9 +72,9 @@ const LiveActionOf = graphql(`
 export type ActionTab = "attempts" | "events" | "details" | "spec" | "state";
 
 interface Shown {
-  /** When the run ended; null while it goes on. */
+  /** When the run ended; null while it is in progress. */
   runEnd: string | null;
-  /** What of the action is shown: it stays the same from action to action. */
+  /** The selected tab, kept when another action is selected. */
   tab: ActionTab;
   onTab: (tab: ActionTab) => void;
 }
@@ -88,8 +91,8 @@ export function ActionPanel({ run, name, onClose, onSelect, ...shown }: Props) {
   const id = { project: run.project, domain: run.domain, runName: run.name, name };
   const [{ data, error, fetching }, reload] = useQuery({ query: ActionOf, variables: { id } });
   const retry = useCallback(() => reload({ requestPolicy: "network-only" }), [reload]);
-  useWhenBack(error, retry);
-  // What it brings goes into the cache, and from there into the query above.
+  useRetryOnReconnect(error, retry);
+  // Results go into the cache and reach the query above from there.
   const [{ data: changes = 0 }] = useSubscription(
     { query: LiveActionOf, variables: { id }, pause: !data?.action },
     (count: number | undefined) => (count ?? -1) + 1,
@@ -109,7 +112,7 @@ export function ActionPanel({ run, name, onClose, onSelect, ...shown }: Props) {
           ) : fetching ? (
             <LoadingNotice what="the action" />
           ) : (
-            <EmptyNotice title="There is no such action">It may come as the run goes on.</EmptyNotice>
+            <EmptyNotice title="There is no such action">It may be created later in the run.</EmptyNotice>
           )}
         </>
       )}
@@ -121,7 +124,7 @@ interface ViewProps extends Shown {
   action: FragmentType<typeof ActionViewFragment>;
   onClose: () => void;
   onSelect: (name: string) => void;
-  /** How often it changed since it was read. */
+  /** The number of changes since it was read. */
   changes: number;
 }
 

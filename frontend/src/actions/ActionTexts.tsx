@@ -2,7 +2,7 @@ import { useQuery } from "urql";
 import { graphql } from "../gql";
 import type { ActionIdentifierInput } from "../gql/graphql";
 import { problemOf } from "../live/errors";
-import { useReread } from "../live/useReread";
+import { useRefetch } from "../live/useRefetch";
 import { JsonView } from "../ui/JsonView";
 import { EmptyNotice, ErrorNotice, LoadingNotice } from "../ui/notices";
 import classes from "./ActionPanel.module.css";
@@ -25,7 +25,7 @@ const StateOf = graphql(`
   }
 `);
 
-/** What the executor was asked to do. It never changes. */
+/** The specification given to the executor. It never changes. */
 export function ActionSpec({ id }: { id: ActionIdentifierInput }) {
   const [{ data, error }, reload] = useQuery({
     query: SpecOf,
@@ -40,7 +40,7 @@ export function ActionSpec({ id }: { id: ActionIdentifierInput }) {
   if (!data) return <LoadingNotice what="the spec" />;
   const spec = data.action?.spec;
   return spec == null ? (
-    <EmptyNotice title="No spec">The executor did not say what it was asked to do.</EmptyNotice>
+    <EmptyNotice title="No spec">The executor reported no spec for this action.</EmptyNotice>
   ) : (
     <JsonView value={spec} name={`spec of ${id.name}`} />
   );
@@ -48,14 +48,14 @@ export function ActionSpec({ id }: { id: ActionIdentifierInput }) {
 
 interface StateProps {
   id: ActionIdentifierInput;
-  /** How often the action changed. */
+  /** The number of changes of the action. */
   changes: number;
 }
 
-/** The executor's own text; JSON in it is shown as such. */
+/** The executor's state text; shown as JSON if it is JSON. */
 export function ActionState({ id, changes }: StateProps) {
   const [query, reload] = useQuery({ query: StateOf, variables: { id } });
-  useReread(changes, query, reload);
+  useRefetch(changes, query, reload);
   const { data, error } = query;
   if (error && !data) {
     return (
@@ -65,7 +65,7 @@ export function ActionState({ id, changes }: StateProps) {
   if (!data) return <LoadingNotice what="the state" />;
   const state = data.action?.state;
   if (!state)
-    return <EmptyNotice title="No state">The executor keeps no text about this action.</EmptyNotice>;
+    return <EmptyNotice title="No state">The executor has stored no state for this action.</EmptyNotice>;
   const document = asDocument(state);
   return document ? (
     <JsonView value={document} name={`state of ${id.name}`} />

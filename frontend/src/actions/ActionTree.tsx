@@ -16,17 +16,17 @@ const LINE = 32;
 interface Props {
   forest: ActionForest;
   lines: Lines;
-  /** The name of the action that is open beside the tree. */
+  /** The name of the action shown beside the tree. */
   selected: string | undefined;
   onSelect: (name: string) => void;
-  /** When the run ended; null while it goes on. */
+  /** When the run ended; null while it is in progress. */
   runEnd: string | null;
-  /** With it, the lines show when instead of what. */
+  /** If set, lines show the timeline instead of details. */
   timeline: Timeline | null;
   children?: ReactNode;
 }
 
-/** The actions of a run, as a tree of any size: only the lines in sight are drawn. */
+/** The actions of a run as a tree of any size: only visible lines are rendered. */
 export function ActionTree({ forest, lines, selected, onSelect, runEnd, timeline, children }: Props) {
   const scroller = useRef<HTMLDivElement>(null);
   const id = useId();
@@ -37,7 +37,7 @@ export function ActionTree({ forest, lines, selected, onSelect, runEnd, timeline
     estimateSize: () => LINE,
     overscan: 12,
     getItemKey: (index) => shown[index]?.node.key ?? index,
-    // Lines scroll beneath the head, which stays, and begin below it.
+    // Lines scroll beneath the sticky header.
     scrollPaddingStart: LINE,
     scrollPaddingEnd: LINE,
   });
@@ -49,7 +49,7 @@ export function ActionTree({ forest, lines, selected, onSelect, runEnd, timeline
   const { synced } = forest;
   useEffect(() => {
     if (follow.current === lines.cursor) return;
-    // Until the run is read to its end, further lines come above the one to scroll to.
+    // Until the snapshot is complete, lines may still be inserted above the target.
     if (synced) follow.current = lines.cursor;
     if (at >= 0) virtualizer.scrollToIndex(at);
   }, [at, lines.cursor, synced, virtualizer]);

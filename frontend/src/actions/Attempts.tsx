@@ -2,7 +2,7 @@ import { useQuery } from "urql";
 import { graphql, readFragment } from "../gql";
 import type { ActionIdentifierInput, AttemptsOfQuery } from "../gql/graphql";
 import { problemOf } from "../live/errors";
-import { useReread } from "../live/useReread";
+import { useRefetch } from "../live/useRefetch";
 import { Duration } from "../ui/Duration";
 import { ErrorBox } from "../ui/ErrorBox";
 import { JsonView } from "../ui/JsonView";
@@ -58,16 +58,16 @@ type Attempt = NonNullable<AttemptsOfQuery["action"]>["attemptHistory"][number];
 
 interface Props {
   id: ActionIdentifierInput;
-  /** How often the action changed. */
+  /** The number of changes of the action. */
   changes: number;
-  /** When the run ended; null while it goes on. */
+  /** When the run ended; null while it is in progress. */
   runEnd: string | null;
 }
 
-/** What happened in each attempt, the newest first. */
+/** The attempts, newest first. */
 export function Attempts({ id, changes, runEnd }: Props) {
   const [query, reload] = useQuery({ query: AttemptsOf, variables: { id } });
-  useReread(changes, query, reload);
+  useRefetch(changes, query, reload);
   const { data, error: problem } = query;
   if (problem && !data) {
     return (
@@ -110,7 +110,7 @@ interface ViewProps {
   attempt: Attempt;
   name: string;
   runEnd: string | null;
-  /** Its error stands above already: it is the action's. */
+  /** Its error is already shown above as the action's. */
   isSaid: boolean;
 }
 

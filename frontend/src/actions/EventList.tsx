@@ -4,7 +4,7 @@ import { useQuery } from "urql";
 import { graphql } from "../gql";
 import type { ActionIdentifierInput } from "../gql/graphql";
 import { problemOf } from "../live/errors";
-import { useReread } from "../live/useReread";
+import { useRefetch } from "../live/useRefetch";
 import { JsonView } from "../ui/JsonView";
 import { EmptyNotice, ErrorNotice, LoadingNotice } from "../ui/notices";
 import { PhaseBadge } from "../ui/PhaseBadge";
@@ -41,21 +41,21 @@ const EventsOf = graphql(`
   }
 `);
 
-/** How many events are shown at first, and how many at most. */
+/** The number of events shown initially, and at most. */
 const FIRST = 50;
 const MOST = 1_000;
 
 interface Props {
   id: ActionIdentifierInput;
-  /** How often the action changed. */
+  /** The number of changes of the action. */
   changes: number;
 }
 
-/** What the executor reported, the newest first. */
+/** The events reported by the executor, newest first. */
 export function EventList({ id, changes }: Props) {
   const [last, setLast] = useState(FIRST);
   const [query, reload] = useQuery({ query: EventsOf, variables: { id, last } });
-  useReread(changes, query, reload);
+  useRefetch(changes, query, reload);
   const { data, error } = query;
   if (error && !data) {
     return (
@@ -110,7 +110,7 @@ export function EventList({ id, changes }: Props) {
             Show earlier events
           </Button>
         ) : (
-          <p className="faint">There are more, earlier ones: read them over the API, by `events`.</p>
+          <p className="faint">Earlier events are available from the API: `events`.</p>
         )
       ) : null}
     </>

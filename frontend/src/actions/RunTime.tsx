@@ -3,11 +3,11 @@ import { hasEnded } from "../ui/phases";
 
 interface Props {
   action: { phase: string; createdAt: string; startedAt?: string | null; endedAt?: string | null };
-  /** When the run ended; null while it goes on. */
+  /** When the run ended; null while it is in progress. */
   runEnd: string | null;
 }
 
-/** How long an action ran, or waits already. Nothing goes on after the end of the run. */
+/** How long an action ran, or has been waiting; never beyond the end of the run. */
 export function RunTime({ action: { phase, createdAt, startedAt, endedAt }, runEnd }: Props) {
   if (endedAt || hasEnded(phase))
     return <Duration from={startedAt ?? createdAt} to={endedAt} ticks={false} />;

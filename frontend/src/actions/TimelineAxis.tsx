@@ -5,10 +5,10 @@ import { timeTicks } from "../ui/times";
 import classes from "./Timeline.module.css";
 import type { Timeline } from "./useTimeline";
 
-/** Pixels that the label of a moment needs. */
+/** Width of a tick label in pixels. */
 const LABEL = 92;
 
-/** The moments above the bars. Dragging moves along. */
+/** The time axis above the bars. Dragging pans. */
 export function TimelineAxis({ timeline: { zoom, mode, start, until, isLive } }: { timeline: Timeline }) {
   const { ref, width } = useElementSize();
   const grip = useRef<{ x: number } | null>(null);

@@ -27,7 +27,9 @@ interface Props {
   timeline: Timeline;
 }
 
-/** When an action waited and ran, all attempts of it; of a group, from its first to its last. */
+/**
+ * The bars of an action: waiting and running, for all attempts; for a group, from first start to last end.
+ */
 export function TimelineBars({ node, timeline }: Props) {
   const { action } = node;
   if (!action) return <GroupBar node={node} timeline={timeline} />;
@@ -43,7 +45,7 @@ export function TimelineBars({ node, timeline }: Props) {
 
 const NONE: readonly AttemptTimes[] = [];
 
-/** Earlier attempts are in the events of the action: they are read once the line is in sight. */
+/** Earlier attempts come from the action's events, which are read when the line becomes visible. */
 function RetriedBars({ action, timeline }: { action: Action; timeline: Timeline }) {
   const { project, domain, name: runName } = timeline.run;
   const [{ data }, reload] = useQuery({
@@ -101,7 +103,7 @@ const WORST = [
   "ABORTED",
 ];
 
-/** The phase of a group's members that somebody has to know of first. */
+/** The most important phase among the members of a group. */
 function worstOf(counts: ReadonlyMap<string, number>): string {
   return WORST.find((phase) => counts.has(phase)) ?? counts.keys().next().value ?? "QUEUED";
 }

@@ -1,7 +1,7 @@
 import { hasEnded } from "../ui/phases";
 import type { Span } from "./useZoom";
 
-/** A piece of a line of the timeline. */
+/** A segment of a timeline line. */
 export interface Bar {
   from: number;
   to: number;
@@ -26,8 +26,8 @@ export interface AttemptTimes {
 }
 
 /**
- * What a line of the timeline shows: waiting, earlier attempts, and the latest one up to its end. One that
- * has not ended goes up to `until`: now, or the end of the run where that is over.
+ * The segments of a timeline line: waiting, earlier attempts, and the latest attempt. An unfinished one
+ * extends to `until`: now, or the end of a finished run.
  */
 export function barsOf(
   action: Timed,
@@ -72,7 +72,7 @@ export function barsOf(
   return bars;
 }
 
-/** Where a bar lies within the span, in percent; null where it is outside of it. */
+/** The position of a bar within the span, in percent; null if it lies outside. */
 export function placed(
   { from, to }: { from: number; to: number },
   span: Span,

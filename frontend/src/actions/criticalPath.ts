@@ -1,8 +1,8 @@
 import type { ActionData } from "./forest";
 
 /**
- * The chain of actions that decided when the run ended: from the one that ended last, each time back to
- * the dependency that ended last before it. Without any dependencies there is none.
+ * The critical path: from the action that ended last, back through the dependency that ended last before it.
+ * Empty without dependencies.
  */
 export function criticalPath(actions: Iterable<ActionData>): Set<string> {
   const byName = new Map<string, ActionData>();

@@ -3,7 +3,7 @@ import { type Frame, type Versioned, isNewer } from "../live/frames";
 import { PHASES, hasEnded } from "../ui/phases";
 import { drop, insert } from "./siblings";
 
-/** What the tree needs of an action. */
+/** The fields of an action that the tree needs. */
 export interface ActionData extends Versioned {
   name: string;
   parentName?: string | null;
@@ -15,17 +15,17 @@ export interface ActionData extends Versioned {
   dependencies: readonly string[];
 }
 
-/** A line of the tree: an action, or a group of actions that are siblings. */
+/** A line of the tree: an action, or a group of sibling actions. */
 export interface TreeNode<Data extends ActionData = ActionData> {
-  /** Stays the same as long as the line exists. */
+  /** Stable for as long as the line exists. */
   key: string;
   name: string;
   action: Data | null;
   parent: TreeNode<Data> | null;
   children: TreeNode<Data>[];
-  /** Actions below it by phase, itself not included. */
+  /** The number of descendants by phase, itself excluded. */
   counts: Map<string, number>;
-  /** Actions below it. */
+  /** The number of descendants. */
   total: number;
   createdMs: number;
 }
@@ -34,26 +34,26 @@ const actionKey = (name: string): string => `a:${name}`;
 const groupKey = (parent: string, group: string): string => `g:${parent}\n${group}`;
 
 /**
- * The actions of a run as a tree, kept up to date a change at a time: an update costs as many steps as the
- * action has ancestors, however large the run is.
+ * The actions of a run as a tree, updated incrementally: a change costs as many steps as the action has
+ * ancestors, however large the run is.
  */
 export class Forest<Data extends ActionData = ActionData> {
   readonly batch: Batch;
   readonly roots: TreeNode<Data>[] = [];
   readonly nodes = new Map<string, TreeNode<Data>>();
   synced = false;
-  /** Grows whenever lines come, go or move. */
+  /** Increases when lines are added, removed or moved. */
   structure = 0;
-  /** Grows with every change. */
+  /** Increases with every change. */
   version = 0;
-  /** From the first beginning to the last end that is known, in milliseconds since 1970. */
+  /** From the earliest start to the latest known end, in milliseconds since 1970. */
   firstMs = Infinity;
   lastMs = -Infinity;
   unfinished = 0;
   hasDependencies = false;
 
   private readonly keyById = new Map<string, string>();
-  /** Lines whose parent is not here yet, by the parent's key. */
+  /** Lines whose parent has not arrived, by the parent's key. */
   private readonly orphans = new Map<string, TreeNode<Data>[]>();
   private seen: Set<string> | null = null;
 
@@ -76,7 +76,7 @@ export class Forest<Data extends ActionData = ActionData> {
     }
   }
 
-  /** The stream begins from its beginning: what its snapshot will not hold is gone. */
+  /** The stream restarts: lines missing from its snapshot are removed. */
   restart(): void {
     this.seen = this.size ? new Set() : null;
   }
@@ -86,7 +86,7 @@ export class Forest<Data extends ActionData = ActionData> {
       this.seen = new Set();
     }
     for (const row of frame.rows) {
-      // What is held may have been lost by the database since: then what is true now has a lower revision.
+      // The database may have lost rows that we hold; the current ones may then have lower revisions.
       const isAnew = this.seen !== null && !this.seen.has(row.id);
       this.seen?.add(row.id);
       this.put(row, isAnew);
@@ -137,7 +137,7 @@ export class Forest<Data extends ActionData = ActionData> {
     this.structure += 1;
   }
 
-  /** Put a line below its parent, or below its group there. */
+  /** Inserts a line below its parent, or below its group there. */
   private place(node: TreeNode<Data>, row: Data): void {
     if (!row.parentName) {
       insert(this.roots, node);
@@ -169,7 +169,7 @@ export class Forest<Data extends ActionData = ActionData> {
     return group;
   }
 
-  /** A group stands where its oldest member would, and goes with the last one. */
+  /** A group is placed where its oldest member would be, and removed with its last member. */
   private settle(group: TreeNode<Data>): void {
     const [oldest] = group.children;
     if (oldest?.createdMs === group.createdMs) return;
@@ -183,7 +183,7 @@ export class Forest<Data extends ActionData = ActionData> {
     insert(siblings, group);
   }
 
-  /** Add to the counts of a line and of all above it. */
+  /** Adds to the counts of a line and its ancestors. */
   private count(from: TreeNode<Data> | null, changes: Record<string, number>, total: number): void {
     for (let node = from; node; node = node.parent) {
       for (const [phase, change] of Object.entries(changes)) {
@@ -217,7 +217,7 @@ export class Forest<Data extends ActionData = ActionData> {
     changes[action.phase] = (changes[action.phase] ?? 0) - 1;
     this.count(parent, changes, -node.total - 1);
     if (parent && !parent.action) this.settle(parent);
-    // What lies below it waits for it to come back.
+    // Its descendants wait until it returns.
     const below = node.children.flatMap((line) => (line.action ? [line] : line.children));
     for (const line of node.children) if (!line.action) this.nodes.delete(line.key);
     for (const child of below) child.parent = null;
@@ -226,12 +226,12 @@ export class Forest<Data extends ActionData = ActionData> {
   }
 }
 
-/** The counts of a line as a bar wants them. */
+/** The counts of a line for a phase bar. */
 export function countsOf(node: TreeNode): { phase: string; count: number }[] {
   return [...node.counts].map(([phase, count]) => ({ phase, count }));
 }
 
-/** All phases that occur in the forest, in their usual order, with how many there are. */
+/** All phases in the forest in display order, with their counts. */
 export function phasesIn(forest: Forest): { phase: string; count: number }[] {
   const counts = new Map<string, number>();
   for (const root of forest.roots) {

@@ -1,10 +1,10 @@
-/** What the order of siblings is made of. */
+/** The sort key of siblings. */
 interface Sibling {
   createdMs: number;
   name: string;
 }
 
-/** Into its place among siblings: the oldest first, then by name. It is nearly always the last one. */
+/** Inserts in order: oldest first, then by name. It is nearly always the last. */
 export function insert<Line extends Sibling>(siblings: Line[], line: Line): void {
   let low = 0;
   let high = siblings.length;

@@ -1,15 +1,15 @@
 import { useLayoutEffect, useRef } from "react";
 import type { Line } from "./visible";
 
-/** What has to be told of the pointer. */
+/** The pointer events to forward. */
 export interface Anchor {
   onPointerOver: (event: React.PointerEvent) => void;
   onPointerLeave: () => void;
 }
 
 /**
- * Keeps the line under the pointer where it is, when lines come or go above it. `height` is that of a line,
- * in pixels.
+ * Keeps the line under the pointer in place when lines are added or removed above it. `height` is the height
+ * of a line in pixels.
  */
 export function useAnchor(
   scroller: React.RefObject<HTMLElement | null>,

@@ -35,7 +35,7 @@ export function useForest({ project, domain, name }: RunName) {
         );
         forest.apply({ ...frame, rows });
         if (frame.kind === "RESYNC") cursor = null;
-        // A snapshot that breaks off is begun anew: only what is complete can be gone on behind.
+        // An interrupted snapshot is restarted: only a complete one can be resumed.
         if (frame.kind === "SYNCED" || frame.kind === "CHANGE") cursor = frame.cursor;
       },
       failed: (problem) => setProblem({ of: forest, problem }),
@@ -48,7 +48,7 @@ export function useForest({ project, domain, name }: RunName) {
   };
 }
 
-/** A number that changes with the forest, at most once in `ms` milliseconds. */
+/** A version that changes with the forest, at most once in `ms` milliseconds. */
 export function useForestVersion(forest: ActionForest, ms: number, of: "structure" | "version"): number {
   const subscribe = useCallback(
     (listener: () => void) => {
@@ -75,7 +75,7 @@ export function useForestVersion(forest: ActionForest, ms: number, of: "structur
   return useSyncExternalStore(subscribe, () => forest[of]);
 }
 
-/** The action of a line and a number that changes with anything about that line. */
+/** The action of a line, and a version that changes with that line. */
 export function useNode(forest: ActionForest, node: ActionNode): void {
   const subscribe = useCallback(
     (listener: () => void) => forest.batch.listen(node.key, listener),

@@ -2,18 +2,18 @@ import { useCallback, useMemo, useState } from "react";
 import { type Action, type ActionForest, useForestVersion } from "./useForest";
 import { type Line, type TreeFilter, isFiltering, isOpenAtFirst, visibleLines } from "./visible";
 
-/** The lines of the tree that are shown, which of them are open, and where the keyboard is. */
+/** The visible lines of the tree, their expanded state and the keyboard cursor. */
 export interface Lines {
   shown: readonly Line<Action>[];
   isFiltered: boolean;
-  /** The key of the line that the keyboard is at. */
+  /** The key of the line at the keyboard cursor. */
   cursor: string | null;
   setCursor: (key: string) => void;
   toggle: (key: string, isOpen: boolean) => void;
   toggleAll: (isOpen: boolean) => void;
 }
 
-/** The lines of a forest; what is above the action `selected` is open, once that is there. */
+/** The lines of a forest; the ancestors of `selected` are expanded once it has arrived. */
 export function useLines(forest: ActionForest, filter: TreeFilter, selected: string | undefined): Lines {
   const [byUser, setByUser] = useState<ReadonlyMap<string, boolean>>(new Map());
   const [cursor, setCursor] = useState<string | null>(null);
@@ -31,7 +31,7 @@ export function useLines(forest: ActionForest, filter: TreeFilter, selected: str
     }
   }
   const isFiltered = isFiltering(filter);
-  // Which lines match a phase changes with every update, the lines themselves only with their number.
+  // With a phase filter the lines change with every update, otherwise only with the structure.
   const changes = filter.phases.length ? version : structure;
   const settled = useSettled(forest, structure);
   const shown = useMemo(
@@ -53,7 +53,7 @@ export function useLines(forest: ActionForest, filter: TreeFilter, selected: str
   return { shown, isFiltered, cursor, setCursor, toggle, toggleAll };
 }
 
-/** The keys of all that is above an action; null while that is not known. */
+/** The keys of an action's ancestors; null while unknown. */
 function pathTo(forest: ActionForest, name: string): string[] | null {
   const node = forest.find(name);
   const keys: string[] = [];
@@ -62,13 +62,13 @@ function pathTo(forest: ActionForest, name: string): string[] | null {
     keys.push(above.key);
     top = above;
   }
-  // What lies below a parent that is not there yet is not among the lines.
+  // Descendants of a parent that has not arrived are not listed.
   return top && !top.action?.parentName ? keys : null;
 }
 
 /**
- * Which groups are open that nobody touched: settled when a group is first seen after the run was read, so
- * that none folds by itself because more members came.
+ * The default expanded state of groups: decided when a group is first seen after the snapshot, so that none
+ * collapses by itself when members are added.
  */
 function useSettled(forest: ActionForest, structure: number): ReadonlyMap<string, boolean> {
   const [settled, setSettled] = useState<{ of: ActionForest; at: number; byKey: Map<string, boolean> }>();

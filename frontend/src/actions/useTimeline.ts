@@ -10,24 +10,24 @@ import { type Zoom, useZoom } from "./useZoom";
 
 type Anchor = () => number | undefined;
 
-/** What the lines of a timeline have in common. */
+/** State shared by the lines of a timeline. */
 export interface Timeline {
   run: RunName;
   zoom: Zoom;
-  /** Zoom in or out around the bars, or around the pointer where it is above them. */
+  /** Zooms around the pointer if it is over the bars, otherwise around the bars. */
   zoomBy: (factor: number) => void;
-  /** Tells which moment `zoomBy` keeps in its place: for whoever draws the bars. */
+  /** Sets the time that `zoomBy` keeps in place; called by the component that renders the bars. */
   anchorAt: (anchor: Anchor | null) => void;
-  /** How far what has not ended goes: up to now, or to the end of the run. */
+  /** Where unfinished bars end: now, or the end of the run. */
   until: number;
-  /** Whether the run has ended, so that nothing in it goes on. */
+  /** Whether the run has ended. */
   isOver: boolean;
-  /** Whether there is a now to show. */
+  /** Whether the current time is shown. */
   isLive: boolean;
   /** When the run began, in milliseconds since 1970. */
   start: number;
   mode: TimeMode;
-  /** The names of the actions that decided when the run ended; null where that is not shown. */
+  /** The names of the actions on the critical path; null if it is not shown. */
   critical: ReadonlySet<string> | null;
 }
 
@@ -36,7 +36,7 @@ interface Shown {
   showsCritical: boolean;
 }
 
-/** The timeline of a run's actions; `runEnd` is when the run ended, or null while it goes on. */
+/** The timeline of a run's actions; `runEnd` is null while the run is in progress. */
 export function useTimeline(
   run: RunName,
   forest: ActionForest,
@@ -51,7 +51,7 @@ export function useTimeline(
   const until = isOver ? Date.parse(runEnd) : now;
   const start = Number.isFinite(forest.firstMs) ? forest.firstMs : now;
   const end = isLive || isOver ? Math.max(forest.lastMs, until) : forest.lastMs;
-  // A little room at the end, so that the last bars do not stick to the edge.
+  // Padding at the end, so that the last bars do not touch the edge.
   const last = Math.max(start + 100, end + (end - start) * 0.015);
   const whole = useMemo(() => ({ from: start, to: last }), [start, last]);
   const zoom = useZoom(whole);

@@ -4,8 +4,8 @@ import type { Timeline } from "./useTimeline";
 const AXIS = "[data-axis]";
 
 /**
- * Turning the wheel with Ctrl zooms, with Shift or sideways it moves along. Zooming by a key or a button
- * keeps in its place what is under the pointer, or else a bar in sight.
+ * Ctrl+wheel zooms; Shift+wheel or horizontal scrolling pans. Zooming by key or button keeps the time under
+ * the pointer in place, or else a visible bar.
  */
 export function useTimelinePointer(
   scroller: React.RefObject<HTMLDivElement | null>,
@@ -51,7 +51,7 @@ export function useTimelinePointer(
       pointer.x = null;
     };
     anchorAt?.(anchor);
-    // React listens passively, which forbids to prevent the browser's own zoom.
+    // React's listeners are passive, so they cannot prevent the browser's zoom.
     element?.addEventListener("wheel", turn, { passive: false });
     element?.addEventListener("pointermove", move);
     element?.addEventListener("pointerleave", leave);
@@ -64,7 +64,7 @@ export function useTimelinePointer(
   }, [scroller, anchorAt]);
 }
 
-/** Where the middle one of the bars in sight begins, from 0 to 1. Those of parents span their children. */
+/** The start of the middle visible bar, from 0 to 1. Bars of parents span their children. */
 function middleStart(scroller: HTMLElement): number | undefined {
   const { top, bottom } = scroller.getBoundingClientRect();
   const bars = [...scroller.querySelectorAll<HTMLElement>("[data-bar]")].filter((bar) => {

@@ -3,14 +3,14 @@ import type { Lines } from "./useLines";
 
 interface Options {
   lines: Lines;
-  /** Which line the keyboard is at; -1 for none. */
+  /** The index of the keyboard cursor; -1 for none. */
   at: number;
   onSelect: (name: string) => void;
-  /** What has the focus while somebody walks through the tree, so that each line is read out. */
+  /** The element that holds the focus during keyboard navigation, so that each line is announced. */
   scroller: React.RefObject<HTMLElement | null>;
 }
 
-/** Walking through the tree by the keyboard. */
+/** Keyboard navigation of the tree. */
 export function useTreeKeys({ lines, at, onSelect, scroller }: Options): void {
   const { shown } = lines;
   const goTo = (index: number): void => {

@@ -1,15 +1,15 @@
 import { useCallback, useState } from "react";
 
-/** A part of time, in milliseconds since 1970. */
+/** A time range in milliseconds since 1970. */
 export interface Span {
   from: number;
   to: number;
 }
 
-/** The smallest part that can be looked at, in milliseconds. */
+/** The shortest range that can be zoomed to, in milliseconds. */
 const CLOSEST = 20;
 
-/** The span around `at` that shows `factor` times as much, within what there is. */
+/** The range around `at` scaled by `factor`, clamped to the whole. */
 export function zoomed(span: Span, whole: Span, at: number, factor: number): Span | null {
   const width = Math.max(CLOSEST, (span.to - span.from) * factor);
   if (width >= whole.to - whole.from) return null;
@@ -17,7 +17,7 @@ export function zoomed(span: Span, whole: Span, at: number, factor: number): Spa
   return moved({ from: at - share * width, to: at + (1 - share) * width }, whole, 0);
 }
 
-/** The span moved by so many milliseconds, as far as there is something. */
+/** The range shifted by that many milliseconds, clamped to the whole. */
 export function moved(span: Span, whole: Span, by: number): Span {
   const width = span.to - span.from;
   const from = Math.min(Math.max(span.from + by, whole.from), Math.max(whole.from, whole.to - width));
@@ -27,14 +27,14 @@ export function moved(span: Span, whole: Span, by: number): Span {
 export interface Zoom {
   span: Span;
   isWhole: boolean;
-  /** Look closer (`factor` below 1) or from further away; at the middle where no moment is given. */
+  /** Zooms in (`factor` below 1) or out, around the middle by default. */
   zoom: (factor: number, at?: number) => void;
   pan: (ms: number) => void;
-  /** Show everything. */
+  /** Shows the whole range. */
   reset: () => void;
 }
 
-/** Which part of `whole` is shown. Everything, until somebody looks closer. */
+/** The visible part of `whole`; everything until the user zooms. */
 export function useZoom(whole: Span): Zoom {
   const [part, setPart] = useState<Span | null>(null);
   const span = part ? moved(part, whole, 0) : whole;

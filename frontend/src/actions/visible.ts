@@ -1,33 +1,36 @@
 import type { ActionData, Forest, TreeNode } from "./forest";
 
-/** Which lines are open, and for all others there is a rule. A search opens all that nobody closed. */
+/**
+ * Explicitly expanded and collapsed lines; a rule decides for all others. A search expands everything not
+ * explicitly collapsed.
+ */
 export interface Folds {
   byUser: ReadonlyMap<string, boolean>;
-  /** What the rule said when a line was first seen. */
+  /** The rule's answer when a line was first seen. */
   settled: ReadonlyMap<string, boolean>;
 }
 
 export interface TreeFilter {
-  /** Part of a name, any case. */
+  /** A case-insensitive part of a name. */
   text: string;
   phases: readonly string[];
 }
 
-/** A line of the tree as it is shown. */
+/** A visible line of the tree. */
 export interface Line<Data extends ActionData = ActionData> {
   node: TreeNode<Data>;
   depth: number;
   isOpen: boolean;
-  /** It is here only because something below it matches. */
+  /** Shown only because a descendant matches. */
   isPath: boolean;
 }
 
-/** Lines up to which everything is open at first. */
+/** Up to this number of lines everything is expanded initially. */
 const SMALL = 60;
-/** Members from which on a group is closed at first, however small the run is. */
+/** From this number of members on a group is collapsed initially, however small the run is. */
 const MANY = 12;
 
-/** Whether a line is open that nobody opened or closed. */
+/** Whether a line that the user has not touched is expanded. */
 export function isOpenAtFirst(node: TreeNode, size: number): boolean {
   if (node.action) return true;
   return size <= SMALL || (node.children.length < MANY && size <= 500);
@@ -37,7 +40,7 @@ export function isFiltering(filter: TreeFilter): boolean {
   return filter.text.trim() !== "" || filter.phases.length > 0;
 }
 
-/** The lines to show, in their order. With a filter: what matches, and what lies above it. */
+/** The lines to show, in order. With a filter: matches and their ancestors. */
 export function visibleLines<Data extends ActionData>(
   forest: Forest<Data>,
   folds: Folds,
@@ -63,7 +66,7 @@ export function visibleLines<Data extends ActionData>(
   return lines;
 }
 
-/** What matches the filter, and what is on the way to it. */
+/** Matches of the filter and their ancestors. */
 function matching<Data extends ActionData>(
   forest: Forest<Data>,
   filter: TreeFilter,

@@ -2,10 +2,10 @@ import { useValue } from "../ui/value";
 import type { Role } from "../gql/graphql";
 import { useApi } from "./api";
 
-/** What a role may allow. */
+/** The permissions that roles grant. */
 export type Permission = "READ" | "ABORT" | "WRITE";
 
-/** A role, and where somebody has it; in all projects or domains where none is named. */
+/** A role in a project and domain; null means all. */
 export interface Grant {
   role: Role;
   project?: string | null;
@@ -19,7 +19,9 @@ const ALLOWS: Record<Role, readonly Permission[]> = {
   ADMIN: ["READ", "ABORT", "WRITE"],
 };
 
-/** Whether it is allowed in this project and domain. The server decides; this is for what is offered. */
+/**
+ * Whether it is allowed in this project and domain. The server decides; this only hides what is not allowed.
+ */
 export function may(
   grants: readonly Grant[],
   permission: Permission,
@@ -34,7 +36,10 @@ export function may(
   );
 }
 
-/** Whether it is allowed in some or in all places of this project and domain, each of which may be any. */
+/**
+ * Whether it is allowed in some, or in all, of the given projects and domains, either of which may be
+ * unspecified.
+ */
 export function mayWithin(
   grants: readonly Grant[],
   permission: Permission,
@@ -53,7 +58,7 @@ export function mayWithin(
   return isEverywhere ? "everywhere" : there.length ? "somewhere" : "nowhere";
 }
 
-/** In words, such as "operator in etl/production". */
+/** A readable form, such as "operator in etl/production". */
 export function describeGrant({ role, project, domain }: Grant): string {
   const name = role.toLowerCase();
   if (project == null && domain == null) return `${name} everywhere`;
@@ -61,11 +66,11 @@ export function describeGrant({ role, project, domain }: Grant): string {
   return project == null ? `${name} in ${domain} of every project` : `${name} in ${project}/${domain}`;
 }
 
-// A server of a newer version may have roles that this page does not know.
+// A newer server may have roles that this page does not know.
 const allows = ({ role }: Grant, permission: Permission): boolean =>
   Object.hasOwn(ALLOWS, role) && ALLOWS[role].includes(permission);
 
-/** What whoever looks at the page may do; nothing before that is known, and once they are signed out. */
+/** The permissions of the caller; none while unknown or signed out. */
 export function useGrants(): readonly Grant[] {
   const { session } = useApi();
   const viewer = useValue(session.viewer);
@@ -75,7 +80,7 @@ export function useGrants(): readonly Grant[] {
 
 const NONE: readonly Grant[] = [];
 
-/** Whether they may abort in this project and domain. */
+/** Whether the caller may abort in this project and domain. */
 export function useMayAbort(project: string, domain: string): boolean {
   return may(useGrants(), "ABORT", project, domain);
 }

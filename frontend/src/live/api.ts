@@ -3,52 +3,52 @@ import { createContext, use } from "react";
 import { type Client, stringifyDocument } from "urql";
 import { createClient } from "./client";
 import { Socket } from "./connection";
-import { Patience } from "./patience";
-import { Session, askWho } from "./session";
+import { RateLimitPause } from "./rateLimitPause";
+import { Session, readViewer } from "./session";
 import { type Watcher, watch } from "./watch";
 
-/** Where the API is, and the two ways to ask it. */
+/** The clients of the API: HTTP and websocket. */
 export interface Api {
   socket: Socket;
   client: Client;
   session: Session;
-  patience: Patience;
-  /** Where the page lies, and with it the pages for signing in and out. */
+  pause: RateLimitPause;
+  /** The base URL of the page and the sign-in pages. */
   base: string;
 }
 
-/** The API beside the page, wherever that is served. */
+/** The API's URL, relative to the page. */
 export function openApi(base: string): Api {
   const url = new URL("graphql", base);
   const socketUrl = new URL(url);
   socketUrl.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-  const patience = new Patience();
+  const pause = new RateLimitPause();
   const session = new Session(
-    () => askWho(url.href, patience),
+    () => readViewer(url.href, pause),
     () => window.location.reload(),
   );
   const socket = new Socket({
     url: socketUrl.href,
-    admits: () => session.admits(),
+    mayConnect: () => session.mayConnect(),
     onForbidden: () => session.end(),
-    patience,
+    pause,
   });
   void session.check();
   socket.connection.listen(() => {
     if (socket.connection.get().state === "live" && !session.viewer.get()) void session.check();
   });
   session.isOver.listen(() => {
-    if (session.isOver.get()) socket.giveUp();
+    if (session.isOver.get()) socket.disconnect();
   });
-  window.addEventListener("focus", session.lookAgain);
+  window.addEventListener("focus", session.recheck);
   document.addEventListener("visibilitychange", () => {
-    if (!document.hidden) session.lookAgain();
+    if (!document.hidden) session.recheck();
   });
   window.addEventListener("pageshow", ({ persisted }) => {
-    // Kept while somebody was elsewhere, maybe to sign out.
+    // Restored from the back/forward cache, maybe after signing out.
     if (persisted && session.viewer.get()?.identity) window.location.reload();
   });
-  return { socket, client: createClient(url.href, socket, session), session, patience, base };
+  return { socket, client: createClient(url.href, socket, session), session, pause, base };
 }
 
 export const ApiContext = createContext<Api | null>(null);
@@ -60,8 +60,8 @@ export function useApi(): Api {
 }
 
 /**
- * Watch a subscription whose rows are many: past urql's cache, which would take every row apart.
- * `variables` is asked anew at each connection.
+ * Subscribes to a stream with many rows, bypassing urql's cache, which would normalise each row. `variables`
+ * is called at each connection.
  */
 export function watchDocument<Data, Variables extends Record<string, unknown>>(
   api: Api,

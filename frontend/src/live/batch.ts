@@ -1,6 +1,6 @@
 /**
- * Tells listeners what changed, at most once a frame of the screen: 200 updates a second are 60 drawings
- * at the most, and none while the page is hidden for longer than a second.
+ * Notifies listeners of changes at most once per animation frame: 200 updates a second cause at most 60
+ * renders, and one a second while the page is hidden.
  */
 export class Batch {
   private readonly byKey = new Map<string, Set<() => void>>();
@@ -20,7 +20,7 @@ export class Batch {
     };
   }
 
-  /** Hears of what is not about one key: the order, the counts, the state. */
+  /** Notified of changes that concern no single key: order, counts, state. */
   listenToAll = (listener: () => void): (() => void) => {
     this.ofAll.add(listener);
     return () => this.ofAll.delete(listener);
@@ -37,7 +37,7 @@ export class Batch {
     this.request();
   }
 
-  /** Tell now what was not told yet. */
+  /** Notifies the listeners now of all pending changes. */
   flush = (): void => {
     this.scheduled = false;
     const { changed, all } = this;
@@ -54,7 +54,7 @@ export class Batch {
   }
 }
 
-/** Before the next drawing; a hidden page is not drawn, so a timer steps in. */
+/** On the next animation frame; a hidden page has none, so a timer replaces it. */
 function nextFrame(flush: () => void): void {
   let done = false;
   const once = (): void => {

@@ -8,11 +8,11 @@ import {
   type Client,
 } from "urql";
 import type { Socket } from "./connection";
-import { retryAfter } from "./patience";
+import { retryAfter } from "./rateLimitPause";
 import type { Session } from "./session";
 import { watch } from "./watch";
 
-/** The types that have no id of their own: they are kept within what holds them. */
+/** Types without an id: they are embedded in their parent. */
 const PARTS = [
   "Abort",
   "AbortProgress",
@@ -42,20 +42,20 @@ const PARTS = [
   "TriggerIdentifier",
 ];
 
-/** The client of the API for what is asked once, and for single runs and actions that are watched. */
+/** The urql client: queries, mutations, and subscriptions to single runs and actions. */
 export function createClient(url: string, socket: Socket, session: Session): Client {
   const ask: typeof fetch = async (...request) => {
     const response = await fetch(...request);
     if (response.status === 401) session.end();
     return response;
   };
-  // What is only read waits until it may be, and then it comes.
+  // Reads wait for the end of a server-requested pause.
   const askPatiently: typeof fetch = async (...request) => {
     for (;;) {
-      await session.whenIn();
-      await socket.patience.wait();
+      await session.whenSignedIn();
+      await socket.pause.wait();
       const response = await ask(...request);
-      if (response.status === 429) socket.patience.pause(retryAfter(response.headers));
+      if (response.status === 429) socket.pause.start(retryAfter(response.headers));
       else if (response.status !== 401) return response;
     }
   };

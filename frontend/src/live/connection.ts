@@ -1,8 +1,8 @@
 import { type Client, type SubscribePayload, TerminatedCloseEvent, createClient } from "graphql-ws";
 import { Value } from "../ui/value";
-import { Patience } from "./patience";
+import { RateLimitPause } from "./rateLimitPause";
 
-/** How the page stands with its server. */
+/** The state of the connection. */
 export interface Connection {
   state: "connecting" | "live" | "lost";
   /** Since when, in milliseconds since 1970. */
@@ -11,58 +11,55 @@ export interface Connection {
 
 interface Options {
   url: string;
-  /** Milliseconds between two questions whether the server is still there. */
-  beat?: number;
-  /** Milliseconds that the server has to answer such a question. */
-  answerWithin?: number;
-  /** Whether there may be another try to connect; may take as long as it likes to say so. */
-  admits?: () => Promise<boolean>;
-  /** Hears that the server does not know who this is, or not any more. */
+  /** Ping interval in milliseconds. */
+  pingInterval?: number;
+  /** Pong timeout in milliseconds. */
+  pongTimeout?: number;
+  /** Resolves when another attempt to connect is allowed; may wait indefinitely. */
+  mayConnect?: () => Promise<boolean>;
+  /** Called when the server rejects the credentials. */
   onForbidden?: () => void;
-  patience?: Patience;
+  pause?: RateLimitPause;
   webSocketImpl?: unknown;
 }
 
-/** With this code the server closes on whoever shows nothing that is good. */
+/** The close code for invalid credentials. */
 const FORBIDDEN = 4403;
 
-const LONGEST_WAIT = 8_000;
+const MAX_BACKOFF = 8_000;
 
-/** How long to wait before trying again: longer each time, and by chance, so that not all come at once. */
-export function waitBefore(retry: number): number {
-  const longest = Math.min(LONGEST_WAIT, 250 * 2 ** Math.min(retry, 10));
+/** Exponential backoff with jitter, in milliseconds. */
+export function backoff(retry: number): number {
+  const longest = Math.min(MAX_BACKOFF, 250 * 2 ** Math.min(retry, 10));
   return longest / 2 + (Math.random() * longest) / 2;
 }
 
-/**
- * The one websocket of the page. It connects again whenever it is lost, and what is watched then goes on
- * by itself.
- */
+/** The single websocket of the page. It reconnects when it is lost, and subscriptions resume. */
 export class Socket {
   readonly connection = new Value<Connection>({ state: "connecting", since: Date.now() });
-  /** How long the server asked to wait. */
-  readonly patience: Patience;
+  /** The pause that the server requested. */
+  readonly pause: RateLimitPause;
   private readonly client: Client;
   private answer: ReturnType<typeof setTimeout> | undefined;
   private wakers = new Set<() => void>();
 
   constructor(options: Options) {
-    const { url, beat = 10_000, answerWithin = 5_000, webSocketImpl, onForbidden } = options;
-    const admits = options.admits ?? (() => Promise.resolve(true));
-    this.patience = options.patience ?? new Patience();
+    const { url, pingInterval = 10_000, pongTimeout = 5_000, webSocketImpl, onForbidden } = options;
+    const mayConnect = options.mayConnect ?? (() => Promise.resolve(true));
+    this.pause = options.pause ?? new RateLimitPause();
     this.client = createClient({
       url,
       webSocketImpl,
-      // Always connected, also where nothing is watched: a page that lost its server says so.
+      // Connected even without subscriptions, so that the page notices a lost server.
       lazy: false,
       onNonLazyError: () => this.become("lost"),
-      keepAlive: beat,
+      keepAlive: pingInterval,
       retryAttempts: Infinity,
       retryWait: async (retry) => {
-        do await this.wait(Math.max(waitBefore(retry++), this.patience.left));
-        while (!(await admits()));
+        do await this.wait(Math.max(backoff(retry++), this.pause.remaining));
+        while (!(await mayConnect()));
       },
-      // A refused handshake may be a server that is just starting: always try again.
+      // A refused handshake may be a server that is starting: always retry.
       shouldRetry: () => true,
       on: {
         connected: () => this.become("live"),
@@ -70,13 +67,13 @@ export class Socket {
           clearTimeout(this.answer);
           if ((event as { code?: number }).code === FORBIDDEN) onForbidden?.();
           if (this.connection.get().state === "live") this.become("lost");
-          // graphql-ws takes some codes for final, such as 1011 of a server that failed. None is, for a page.
+          // graphql-ws treats some close codes as fatal, such as 1011. For a page none is.
           if (!(event instanceof TerminatedCloseEvent)) this.client.terminate();
         },
         error: () => this.become("lost"),
-        // A cable that is pulled closes nothing: only silence tells.
+        // An unplugged cable closes nothing; only a missing pong reveals it.
         ping: (received) => {
-          if (!received) this.answer = setTimeout(() => this.giveUp(), answerWithin);
+          if (!received) this.answer = setTimeout(() => this.disconnect(), pongTimeout);
         },
         pong: (received) => {
           if (received) clearTimeout(this.answer);
@@ -84,12 +81,12 @@ export class Socket {
       },
     });
     if (typeof window !== "undefined") {
-      window.addEventListener("offline", () => this.giveUp());
+      window.addEventListener("offline", () => this.disconnect());
       window.addEventListener("online", () => this.retryNow());
     }
   }
 
-  /** Results of one operation, over reconnections, until the function that comes back is called. */
+  /** Results of one operation, across reconnections, until the returned function is called. */
   subscribe(
     payload: SubscribePayload,
     sink: { next: (result: unknown) => void; error: (reason: unknown) => void; complete: () => void },
@@ -97,18 +94,18 @@ export class Socket {
     return this.client.subscribe(payload, sink);
   }
 
-  /** Do not wait any longer before the next try to connect. */
+  /** Skips the remaining backoff. */
   retryNow(): void {
     for (const wake of [...this.wakers]) wake();
   }
 
-  /** Let go of the connection, and come again when that is admitted. */
-  giveUp(): void {
+  /** Closes the connection and reconnects when allowed. */
+  disconnect(): void {
     this.become("lost");
     this.client.terminate();
   }
 
-  /** Wait, unless somebody is in a hurry. */
+  /** Waits, unless the backoff is skipped. */
   private wait(ms: number): Promise<void> {
     return new Promise((resolve) => {
       const wake = (): void => {

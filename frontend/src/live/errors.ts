@@ -1,13 +1,13 @@
-import { retryAfter } from "./patience";
+import { retryAfter } from "./rateLimitPause";
 
-/** What went wrong, in words for a person and with the API's code for it. */
+/** An error with a readable message and the API's code. */
 export interface Problem {
   message: string;
-  /** `extensions.code`, or NETWORK where the server was not reached. */
+  /** `extensions.code`, or NETWORK if the server was not reached. */
   code: string;
-  /** Under which id the server's log has more. */
+  /** The id under which the server logged it. */
   id?: string | undefined;
-  /** Seconds that the server asks to wait before the next try. */
+  /** Seconds to wait before retrying, from the server. */
   retryAfter?: number | undefined;
 }
 
@@ -27,17 +27,17 @@ function fromGraphQL({ message, extensions = {} }: GraphQLErrorLike): Problem {
   };
 }
 
-/** What the server says to programs, as a person is told it. */
+/** Readable messages for the API's codes. */
 const WORDS: Record<string, (message: string) => string> = {
   FORBIDDEN: (message) =>
-    `This is not allowed: ${sentence(message)} Whoever runs this server can give you a role for it.`,
-  UNAUTHENTICATED: () => "You are signed out. Sign in, and do it again.",
+    `This is not allowed: ${sentence(message)} The administrator of this server can give you a role for it.`,
+  UNAUTHENTICATED: () => "You are signed out. Sign in and try again.",
   TIMEOUT: (message) => sentence(message.charAt(0).toUpperCase() + message.slice(1)),
 };
 
 const sentence = (text: string): string => (text.endsWith(".") ? text : `${text}.`);
 
-/** The problem behind whatever urql or graphql-ws reported. */
+/** Converts an error of urql or graphql-ws. */
 export function problemOf(reason: unknown): Problem {
   if (Array.isArray(reason) && reason.length > 0) return fromGraphQL(reason[0] as GraphQLErrorLike);
   if (reason && typeof reason === "object") {
@@ -57,7 +57,7 @@ export function problemOf(reason: unknown): Problem {
   return { message: "The connection to the server was lost.", code: "NETWORK" };
 }
 
-/** Whether trying the same again may help. */
+/** Whether retrying may help. */
 export function mayPass(problem: Problem): boolean {
   return [
     "NETWORK",
@@ -65,7 +65,7 @@ export function mayPass(problem: Problem): boolean {
     "INTERNAL_SERVER_ERROR",
     "RATE_LIMITED",
     "TIMEOUT",
-    // Once they have signed in again.
+    // After signing in again.
     "UNAUTHENTICATED",
   ].includes(problem.code);
 }

@@ -6,13 +6,13 @@ export interface Frame<Row> {
   rows: readonly Row[];
 }
 
-/** What every row has: of two copies between two RESYNC, the one with the higher revision is the newer. */
+/** Fields of every row: between two RESYNC frames the copy with the higher revision is newer. */
 export interface Versioned {
   id: string;
   revision: number;
 }
 
-/** Whether this copy of a row is to be kept in place of the one that is there. */
+/** Whether this copy of a row replaces the stored one. */
 export function isNewer<Row extends Versioned>(row: Row, known: Row | undefined): boolean {
   return !known || row.revision >= known.revision;
 }

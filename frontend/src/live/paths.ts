@@ -1,7 +1,6 @@
 /**
- * Names in addresses. A proxy may turn %2F into a slash, and a browser takes `..` for the folder above, so
- * these are written otherwise: `~` as `~0` and `/` as `~1`, as in JSON pointers (RFC 6901), and names of
- * dots alone with `~2` in front.
+ * Names in URLs. Proxies may decode %2F, and browsers resolve `..`, so `~` is written as `~0` and `/` as
+ * `~1`, as in JSON pointers (RFC 6901); names consisting of dots get the prefix `~2`.
  */
 export function toSegment(name: string): string {
   const safe = name.replaceAll("~", "~0").replaceAll("/", "~1");
@@ -18,7 +17,7 @@ export interface RunName {
   name: string;
 }
 
-/** What to search for: of the address of a run, its project, domain and name. */
+/** The search text; for the URL of a run its project, domain and name. */
 export function searchTerm(typed: string): string {
   if (!/^https?:\/\/\S+$/.test(typed) || !URL.canParse(typed)) return typed;
   const [, path] = /\/runs\/([^/]+\/[^/]+\/[^/]+)\/?$/.exec(new URL(typed).pathname) ?? [];

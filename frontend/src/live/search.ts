@@ -1,4 +1,4 @@
-/** What stands behind the `?` of an address: each name with one text, or with several. */
+/** The query string of a URL: each name with one value or several. */
 export type Query = Record<string, string | string[]>;
 
 export function parseQuery(text: string): Query {
@@ -10,7 +10,7 @@ export function parseQuery(text: string): Query {
   return query;
 }
 
-/** The address's part for these values: without those that are empty, and lists as repeated names. */
+/** Serialises values to a query string: empty ones are omitted, lists repeat the name. */
 export function printQuery(query: Record<string, unknown>): string {
   const parts = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) {
@@ -19,18 +19,18 @@ export function printQuery(query: Record<string, unknown>): string {
       parts.append(name, item === true ? "true" : String(item as string | number));
     }
   }
-  // Readable where it may be: these mean nothing special behind the question mark.
+  // Not encoded, for readability: these have no special meaning in a query string.
   const text = parts.toString().replaceAll("%3A", ":").replaceAll("%2F", "/").replaceAll("%3D", "=");
   return text ? `?${text}` : "";
 }
 
-/** One text, or nothing. */
+/** One string, or undefined. */
 export function text(value: unknown): string | undefined {
   const found = Array.isArray(value) ? (value[0] as unknown) : value;
   return typeof found === "string" && found !== "" ? found : undefined;
 }
 
-/** All texts of a name, or nothing. */
+/** All values of a name, or undefined. */
 export function texts(value: unknown): string[] | undefined {
   const found = (Array.isArray(value) ? value : [value]).filter(
     (item): item is string => typeof item === "string" && item !== "",
@@ -38,14 +38,14 @@ export function texts(value: unknown): string[] | undefined {
   return found.length ? found : undefined;
 }
 
-/** `true`, or nothing. */
+/** `true`, or undefined. */
 export function flag(value: unknown): true | undefined {
   return text(value) === "true" || value === true ? true : undefined;
 }
 
 /**
- * Reads the part of an address that a page knows. The router adds to it whatever else the address has, which
- * is undefined here, as an empty value is.
+ * Reads the parameters that a page knows. The router adds all other parameters, so these and empty values are
+ * set to undefined.
  */
 export function onlyKnown<Search extends object>(read: (query: Record<string, unknown>) => Search) {
   return (query: Record<string, unknown>): Search => ({

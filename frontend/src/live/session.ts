@@ -2,7 +2,7 @@ import { stringifyDocument } from "urql";
 import { graphql } from "../gql";
 import type { ViewerOfQuery } from "../gql/graphql";
 import { Value } from "../ui/value";
-import { type Patience, retryAfter } from "./patience";
+import { type RateLimitPause, retryAfter } from "./rateLimitPause";
 
 const ViewerOf = graphql(`
   query ViewerOf {
@@ -22,18 +22,18 @@ const ViewerOf = graphql(`
   }
 `);
 
-/** Who looks at the page, and what they may do. Where the server asks nobody, they have no identity. */
+/** The signed-in caller and its roles. Without authentication there is no identity. */
 export type Viewer = ViewerOfQuery["viewer"];
 
-/** What the server said of who it is: somebody, nobody that it knows, or nothing. */
+/** The server's answer: a caller, unauthenticated, or no answer. */
 export type Answer = Viewer | "unknown" | "silent";
 
-/** Milliseconds between two looks whether it is still the same person. */
-const LOOK_AGAIN = 2_000;
+/** Minimum milliseconds between two session checks. */
+const RECHECK_AFTER = 2_000;
 
 /**
- * Who is signed in, and whether they still are. Once they are not, nothing is asked of the server until
- * somebody is; and where that is somebody else, the page begins anew.
+ * The session. After signing out, no request is sent until a caller signs in again; if it is a different one,
+ * the page reloads.
  */
 export class Session {
   readonly viewer = new Value<Viewer | null>(null);
@@ -41,40 +41,40 @@ export class Session {
   private checking: Promise<boolean> | null = null;
   private checkedAt = 0;
 
-  /** `ask` finds who it is; `beginAnew` lets go of everything that the page holds. */
+  /** `readViewer` asks the server; `reload` reloads the page. */
   constructor(
-    private readonly ask: () => Promise<Answer>,
-    private readonly beginAnew: () => void,
+    private readonly readViewer: () => Promise<Answer>,
+    private readonly reload: () => void,
   ) {}
 
-  /** The server does not know whoever this is, or not any more. */
+  /** The server rejected the credentials. */
   end(): void {
     this.isOver.set(true);
   }
 
-  /** Ask who it is. False where the server said nothing of it. */
+  /** Checks the session. False if the server did not answer. */
   check(): Promise<boolean> {
-    this.checking ??= this.look().finally(() => {
+    this.checking ??= this.ask().finally(() => {
       this.checking = null;
     });
     return this.checking;
   }
 
-  /** Somebody came back to the page: they may have signed in elsewhere, or as somebody else. */
-  lookAgain = (): void => {
-    if (this.isOver.get() || (this.isKnown && Date.now() - this.checkedAt > LOOK_AGAIN)) void this.check();
+  /** The window became visible: the user may have signed in elsewhere, or as someone else. */
+  recheck = (): void => {
+    if (this.isOver.get() || (this.isKnown && Date.now() - this.checkedAt > RECHECK_AFTER)) void this.check();
   };
 
-  /** Whether the server may be connected to again. Waits for as long as nobody is signed in. */
-  async admits(): Promise<boolean> {
+  /** Resolves when reconnecting is allowed; waits while signed out. */
+  async mayConnect(): Promise<boolean> {
     if (!this.isOver.get() && !this.isKnown) return true;
     if (!(await this.check()) && !this.isOver.get()) return false;
-    await this.whenIn();
+    await this.whenSignedIn();
     return true;
   }
 
-  /** Comes back once somebody is signed in. */
-  whenIn(): Promise<void> {
+  /** Resolves when signed in. */
+  whenSignedIn(): Promise<void> {
     return new Promise((resolve) => {
       if (!this.isOver.get()) {
         resolve();
@@ -91,8 +91,8 @@ export class Session {
     return !!this.viewer.get()?.identity;
   }
 
-  private async look(): Promise<boolean> {
-    const answer = await this.ask();
+  private async ask(): Promise<boolean> {
+    const answer = await this.readViewer();
     if (answer === "silent") return false;
     this.checkedAt = Date.now();
     if (answer === "unknown") {
@@ -101,8 +101,8 @@ export class Session {
     }
     const before = this.viewer.get();
     if (before && JSON.stringify(before) !== JSON.stringify(answer)) {
-      this.beginAnew();
-      // Nothing goes on here: what is on the page is another one's.
+      this.reload();
+      // Stops here: the page shows another caller's data.
       return new Promise(() => undefined);
     }
     this.viewer.set(before ?? answer);
@@ -111,8 +111,8 @@ export class Session {
   }
 }
 
-/** Ask the API at this address who it is. */
-export async function askWho(url: string, patience: Patience): Promise<Answer> {
+/** Reads the viewer from the API at this URL. */
+export async function readViewer(url: string, pause: RateLimitPause): Promise<Answer> {
   try {
     const response = await fetch(url, {
       method: "POST",
@@ -120,7 +120,7 @@ export async function askWho(url: string, patience: Patience): Promise<Answer> {
       body: JSON.stringify({ query: stringifyDocument(ViewerOf), operationName: "ViewerOf" }),
     });
     if (response.status === 401) return "unknown";
-    if (response.status === 429) patience.pause(retryAfter(response.headers));
+    if (response.status === 429) pause.start(retryAfter(response.headers));
     const { data } = (await response.json()) as { data?: ViewerOfQuery | null };
     return data?.viewer ?? "silent";
   } catch {
@@ -128,7 +128,7 @@ export async function askWho(url: string, patience: Patience): Promise<Answer> {
   }
 }
 
-/** The page to sign in with that leads back to this address; both are below `base`. */
+/** The sign-in page with this URL as return URL; both are below `base`. */
 export function loginAddress(base: string, address: string): string {
   const { origin, pathname, search } = new URL(address);
   const login = new URL("login", base);

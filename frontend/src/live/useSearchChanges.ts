@@ -3,7 +3,7 @@ import { useCallback, useEffect, useRef } from "react";
 
 declare module "@tanstack/react-router" {
   interface HistoryState {
-    /** The entry was made by typing into a field: what is typed next changes it. */
+    /** This history entry was created by typing: further typing replaces it. */
     isTyped?: true;
   }
 }
@@ -14,7 +14,7 @@ interface Change<Search> {
   state: { isTyped?: true };
 }
 
-/** Ways to change what stands behind the `?`. Each change is a step of the history, and what is typed is one. */
+/** Functions that change the query string. Each change is a history entry; consecutive typing is one. */
 export function useSearchChanges<Search>(navigate: (change: Change<Search>) => void) {
   const isTyped = useLocation({ select: ({ state }) => state.isTyped ?? false });
   const latest = useRef({ navigate, isTyped });

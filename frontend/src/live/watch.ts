@@ -1,22 +1,20 @@
 import type { SubscribePayload } from "graphql-ws";
-import { type Socket, waitBefore } from "./connection";
+import { type Socket, backoff } from "./connection";
 import { type Problem, mayPass, problemOf } from "./errors";
 
 /** What `watch` reports. */
 export interface Watcher<Data> {
   next(data: Data): void;
-  /** It does not go on, and trying again would not help. */
+  /** The stream ended with a permanent error. */
   failed(problem: Problem): void;
-  /** It came to an error that may pass, and is tried again by itself. */
+  /** A transient error; it is retried automatically. */
   interrupted?(problem: Problem): void;
   ended?(): void;
 }
 
 /**
- * Watch a subscription until the function that comes back is called: over lost connections, restarts of
- * the server, and errors that pass.
- *
- * `payload` is read anew for each try, so that its variables can say behind which frame to go on.
+ * Subscribes until the returned function is called: across lost connections, restarts of the server and
+ * transient errors. `payload` is evaluated for each attempt, so that its variables contain the newest cursor.
  */
 export function watch<Data>(
   socket: Socket,
@@ -36,13 +34,13 @@ export function watch<Data>(
       return;
     }
     watcher.interrupted?.(problem);
-    if (problem.retryAfter !== undefined) socket.patience.pause(problem.retryAfter);
-    timer = setTimeout(begin, Math.max(waitBefore(failures++), socket.patience.left));
+    if (problem.retryAfter !== undefined) socket.pause.start(problem.retryAfter);
+    timer = setTimeout(begin, Math.max(backoff(failures++), socket.pause.remaining));
   };
 
   const begin = (): void => {
     let answered = false;
-    // graphql-ws writes the payload out at each connection: what it reads then is the newest.
+    // graphql-ws serialises the payload at each connection, so it always reads the newest cursor.
     const live: SubscribePayload = {
       ...payload(),
       get variables() {

@@ -25,7 +25,7 @@ const RunHistogram = graphql(`
 `);
 
 const HOUR = 3_600_000;
-/** The times that can be looked at, and in how many parts each is cut. */
+/** The selectable time ranges with their number of buckets. */
 const RANGES = {
   "1h": { ms: HOUR, buckets: 60 },
   "24h": { ms: 24 * HOUR, buckets: 96 },
@@ -34,19 +34,19 @@ const RANGES = {
 };
 type Range = keyof typeof RANGES;
 
-/** Milliseconds after which the end moves on, at the most. */
+/** The maximum interval in milliseconds at which the end advances. */
 const STEP = 60_000;
 
 interface Span {
   /** Milliseconds since 1970. */
   start: number;
   end: number;
-  /** Milliseconds of a part. */
+  /** The length of a bucket in milliseconds. */
   size: number;
   buckets: number;
 }
 
-/** The last so much time, in whole parts, so that bars stay where they are as time goes on. */
+/** The most recent range, aligned to buckets, so that bars stay in place as time passes. */
 function spanUpTo(now: number, range: Range): Span {
   const { ms, buckets } = RANGES[range];
   const size = ms / buckets;
@@ -54,27 +54,27 @@ function spanUpTo(now: number, range: Range): Span {
   return { start: end - ms, end, size, buckets };
 }
 
-/** The time of the filter: up to now where it has no end, and so many milliseconds where it has no beginning. */
+/** The range of the filter: up to now if it has no end, and of the given length if it has no start. */
 function spanOf({ startDate, endDate }: RunFilter, ms: number, now: number): Span {
   const buckets = 90;
-  // The last moment of a filter belongs to it.
+  // The end of a filter is inclusive.
   const end = endDate ? Date.parse(endDate) + 1 : now + STEP;
   const start = startDate ? Date.parse(startDate) : end - ms;
   return { start, end, size: (end - start) / buckets, buckets };
 }
 
-/** Milliseconds between two looks while something happens. */
+/** Poll interval in milliseconds during activity. */
 const AGAIN = 5_000;
 
 interface Props {
   filter: RunFilter;
-  /** Changes when runs come or change, so that it is counted again. */
+  /** Changes when runs are added or changed, which triggers a recount. */
   version: unknown;
-  /** Shows only the runs between two moments. */
+  /** Filters the runs to a time range. */
   onPick: (from: string, to: string) => void;
 }
 
-/** How many runs began when, by how they stand now. */
+/** Runs over time by current phase. */
 export function DensityStrip({ filter, version, onPick }: Props) {
   const [range, setRange] = useState<Range>("24h");
   const mode = usePreference(timeMode);
@@ -97,7 +97,7 @@ export function DensityStrip({ filter, version, onPick }: Props) {
     hasChanged.current = true;
   }, [version]);
   useEffect(() => {
-    // At a steady pace: a timer that each change began anew would never end where runs change all the time.
+    // Throttled, not debounced: with continuous changes a restarted timer would never fire.
     const timer = setInterval(() => {
       if (!hasChanged.current || document.hidden) return;
       hasChanged.current = false;

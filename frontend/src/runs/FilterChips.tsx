@@ -12,7 +12,7 @@ interface Props {
   onChange: (search: RunSearch) => void;
 }
 
-/** What the list is filtered by, each part to be taken away alone. */
+/** The active filters as removable chips. */
 export function FilterChips({ search, onChange }: Props) {
   const mode = usePreference(timeMode);
   const now = useNow(false, 60_000);

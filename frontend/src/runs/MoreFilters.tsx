@@ -33,10 +33,10 @@ interface Props {
   onChange: (search: RunSearch) => void;
 }
 
-/** Everything else that runs can be found by. */
+/** The less common filters of runs. */
 export function MoreFilters({ search, onChange }: Props) {
   const [open, setOpen] = useState(false);
-  /** What was filled in and not applied, as long as nothing else was filtered by. */
+  /** The unapplied draft, kept until the filter changes. */
   const [draft, setDraft] = useState({ of: search, to: search });
   if (draft.of !== search) setDraft({ of: search, to: search });
   const count = OTHERS.filter((name) => search[name] !== undefined).length;
@@ -79,7 +79,7 @@ function FilterForm({ search, draft, onDraft, onApply }: FormProps) {
   const now = useNow(false);
   const zone = utc ? "UTC" : "local time";
   const isMoment = (text: string): boolean => !text || momentOf(text, now, utc) !== undefined;
-  // Whoever opens the address may read it in another zone: what is fixed stands in it with its own.
+  // The URL may be opened in another time zone, so absolute times contain their offset.
   const fixed = (text: string | undefined): string | undefined =>
     text && parseDuration(text) === null ? momentOf(text, now, utc) : text;
   const text = (
@@ -93,7 +93,7 @@ function FilterForm({ search, draft, onDraft, onApply }: FormProps) {
       onChange={({ currentTarget: { value } }) => set({ [name]: value.trim() ? value : undefined })}
     />
   );
-  // A moment with a zone is shown in that of the page.
+  // A time with an offset is shown in the page's time zone.
   const shown = (text = ""): string =>
     /T.*Z$/.test(text) && !Number.isNaN(Date.parse(text)) ? writeMoment(Date.parse(text), utc) : text;
   const checked = (

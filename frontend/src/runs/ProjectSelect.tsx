@@ -17,14 +17,14 @@ interface Props {
   onChange: (search: RunSearch) => void;
 }
 
-/** The project, and the domain within it. */
+/** Selects the project and the domain. */
 export function ProjectSelect({ search, onChange }: Props) {
   const [{ data }, reload] = useQuery({ query: Projects });
-  // New ones may have come since the page was opened: read again by whoever is about to choose.
+  // Refetched on opening, since new projects may exist.
   const refresh = (): void => reload({ requestPolicy: "network-only" });
   const projects = data?.projects ?? [];
   const names = projects.map(({ name }) => name);
-  // One that has no runs, or that is not read yet, still stands in the address.
+  // A value from the URL is offered even if it has no runs or is not loaded yet.
   if (search.project && !names.includes(search.project)) names.push(search.project);
   const domains = new Set(
     projects

@@ -67,7 +67,7 @@ const RunHeaderFragment = graphql(`
   }
 `);
 
-/** What a run is, who started it and how it stands; what went wrong comes first. */
+/** The header of a run: the error first, then attributes, creator and progress. */
 export function RunHeader({ run: masked }: { run: FragmentType<typeof RunHeaderFragment> }) {
   const run = readFragment(RunHeaderFragment, masked);
   const [aborting, setAborting] = useState(false);
@@ -77,7 +77,7 @@ export function RunHeader({ run: masked }: { run: FragmentType<typeof RunHeaderF
   return (
     <header className={classes.header}>
       <div className={classes.top}>
-        <nav aria-label="Where this run belongs" className={`${classes.crumbs} faint`}>
+        <nav aria-label="Project and domain of this run" className={`${classes.crumbs} faint`}>
           <Link to="/runs" search={{ project }}>
             {project}
           </Link>{" "}

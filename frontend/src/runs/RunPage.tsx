@@ -10,7 +10,7 @@ import { graphql } from "../gql";
 import { problemOf } from "../live/errors";
 import { type RunName, fromSegment } from "../live/paths";
 import { useSearchChanges } from "../live/useSearchChanges";
-import { useWhenBack } from "../live/useWhenBack";
+import { useRetryOnReconnect } from "../live/useRetryOnReconnect";
 import { useHotkeys } from "../ui/hotkeys";
 import { EmptyNotice, ErrorNotice, LoadingNotice } from "../ui/notices";
 import { hasEnded } from "../ui/phases";
@@ -47,7 +47,7 @@ const LiveRunOf = graphql(`
 
 const route = getRouteApi("/runs/$project/$domain/$name");
 
-/** One run: what it is, its actions as a tree or over time, and beside them the action that is looked at. */
+/** The page of a run: its header, its actions as tree or timeline, and the selected action beside them. */
 export function RunPage() {
   const params = route.useParams();
   const run = useMemo(
@@ -59,13 +59,13 @@ export function RunPage() {
     [params],
   );
   useTitle(run.name);
-  // Read beside the run itself: with many actions, the first of them are there as soon.
+  // Requested in parallel with the run, so that the first actions appear with it.
   const actions = useForest(run);
   const [{ data, error, fetching }, reload] = useQuery({ query: RunOf, variables: { id: run } });
-  // What it brings goes into the cache, and from there into the query above.
+  // Results go into the cache and reach the query above from there.
   useSubscription({ query: LiveRunOf, variables: { id: run }, pause: !data?.run });
   const retry = useCallback(() => reload({ requestPolicy: "network-only" }), [reload]);
-  useWhenBack(error, retry);
+  useRetryOnReconnect(error, retry);
   if (data?.run) {
     return (
       <main className={classes.page}>
@@ -101,14 +101,14 @@ interface Times {
   endedAt?: string | null;
 }
 
-/** When a run ended, as far as that is known; null while it goes on. */
+/** When a run ended; null while it is in progress or unknown. */
 function endOf({ phase, createdAt, startedAt, endedAt }: Times): string | null {
   return hasEnded(phase) ? (endedAt ?? startedAt ?? createdAt) : null;
 }
 
 interface ActionsProps {
   run: RunName;
-  /** When the run ended; null while it goes on. */
+  /** When the run ended; null while it is in progress. */
   runEnd: string | null;
   actions: ReturnType<typeof useForest>;
 }

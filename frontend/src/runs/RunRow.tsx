@@ -11,7 +11,7 @@ import type { RunRowData } from "./useRunList";
 
 interface Props {
   id: string;
-  /** Of the row in the document, for the table to point at. */
+  /** The element id of the row, for aria-activedescendant. */
   rowId: string;
   list: RunList<RunRowData>;
   index: number;
@@ -20,7 +20,7 @@ interface Props {
   isCursor: boolean;
 }
 
-/** A run in the list. It is drawn again when it changed, and not with every other one. */
+/** A row of the list. It renders only when its own run changes. */
 export const RunRow = memo(function RunRow({ id, rowId, list, index, top, columns, isCursor }: Props) {
   const subscribe = useCallback((listener: () => void) => list.batch.listen(id, listener), [list, id]);
   const row = useSyncExternalStore(subscribe, () => list.get(id));
@@ -30,7 +30,7 @@ export const RunRow = memo(function RunRow({ id, rowId, list, index, top, column
   if (!row) return null;
   const run = readFragment(RunRowFragment, row);
   const open = (event: React.MouseEvent): void => {
-    // A link within it leads there by itself, in a new tab too where that is wanted.
+    // Links inside the row handle their own clicks, including new tabs.
     if ((event.target as HTMLElement).closest("a, button")) return;
     const target = { to: "/runs/$project/$domain/$name", params: runParams(run) } as const;
     if (wantsTab(event)) openTab(router.buildLocation(target).publicHref);
@@ -46,7 +46,7 @@ export const RunRow = memo(function RunRow({ id, rowId, list, index, top, column
       aria-rowindex={index + 2}
       data-run={run.name}
       data-phase={run.phase}
-      title={isGone ? "It does not match the filter any more" : undefined}
+      title={isGone ? "It no longer matches the filter" : undefined}
       onClick={open}
       onAuxClick={open}
       onMouseDown={keepFromScrolling}

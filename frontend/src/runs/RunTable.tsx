@@ -9,26 +9,26 @@ import type { RunRowData } from "./useRunList";
 
 const ROW = 46;
 const HEAD = 32;
-/** Rows before the end at which older ones are asked for. */
+/** Distance from the end, in rows, at which older runs are requested. */
 const AHEAD = 20;
 
 interface Props {
   list: RunList<RunRowData>;
-  /** Where it is scrolled to, and was when it was left. */
+  /** The scroll position, restored on return. */
   place: { top: number };
   view: ListView;
   isStale: boolean;
   visibility: ColumnVisibilityState;
-  /** Which run the keyboard is at. */
+  /** The run at the keyboard cursor. */
   cursor: string | null;
   onOlder: () => Promise<void>;
-  /** Somebody reads: nothing may come, go or move. */
+  /** The user is reading: no row may appear, disappear or move. */
   onReading: (reading: boolean) => void;
 }
 
 const NO_STATE_CHANGE = (): void => undefined;
 
-/** The runs, the newest first: only the rows in sight are drawn, and older ones come as they are reached. */
+/** The runs, newest first: only visible rows are rendered, and older runs are loaded on scrolling. */
 export function RunTable({ list, place, view, isStale, visibility, cursor, onOlder, onReading }: Props) {
   const scroller = useRef<HTMLDivElement>(null);
   const tableId = useId();
@@ -61,13 +61,13 @@ export function RunTable({ list, place, view, isStale, visibility, cursor, onOld
   useEffect(() => {
     if (at < 0) return;
     virtualizer.scrollToIndex(at);
-    // What has the focus says at which row the keyboard is.
+    // The focused element announces the row at the keyboard cursor.
     scroller.current?.focus({ preventScroll: true });
     // Only where the keyboard leads, and not where new runs push it.
     // eslint-disable-next-line react-hooks/exhaustive-deps
   }, [cursor]);
 
-  // Another list is seen from its beginning, and one that was left from where it was.
+  // A new list starts at the top; a restored one at its last position.
   useLayoutEffect(() => {
     scroller.current?.scrollTo({ top: place.top });
   }, [place]);

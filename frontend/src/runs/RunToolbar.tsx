@@ -19,7 +19,7 @@ interface Props {
   onView: (view: "timeline" | undefined) => void;
 }
 
-/** What is shown of a run's actions, and how. */
+/** The toolbar above a run's actions: search, phases, view and zoom. */
 export function RunToolbar({
   forest,
   filter,
@@ -104,7 +104,7 @@ function TimelineTools({ timeline, forest, critical, onCritical }: ToolsProps) {
           variant={critical ? "light" : "default"}
           aria-pressed={critical}
           onClick={() => onCritical(!critical)}
-          title="The chain of actions that decided when the run ended"
+          title="The critical path: the chain of actions that determined when the run ended"
         >
           Critical path{critical && path ? ` (${path.size})` : ""}
         </Button>

@@ -12,7 +12,7 @@ import { useTitle } from "../ui/title";
 import { readFragment } from "../gql";
 import { DensityStrip } from "./DensityStrip";
 import { RunRowFragment } from "./documents";
-import { findList } from "./keptLists";
+import { findList } from "./savedLists";
 import { FilterChips } from "./FilterChips";
 import classes from "./RunsPage.module.css";
 import { RunsToolbar } from "./RunsToolbar";
@@ -22,7 +22,7 @@ import { useRunList } from "./useRunList";
 
 const route = getRouteApi("/runs");
 
-/** Milliseconds after which those in progress are asked for anew that by then have lasted long enough. */
+/** The interval in milliseconds at which "longer than" is re-evaluated for runs in progress. */
 const AGAIN = 60_000;
 
 const hiddenColumns = new Preference<string[]>(
@@ -31,7 +31,7 @@ const hiddenColumns = new Preference<string[]>(
   (value): value is string[] => Array.isArray(value) && value.every((item) => typeof item === "string"),
 );
 
-/** All runs that match, live. */
+/** The live list of matching runs. */
 export function RunsPage() {
   useTitle("Runs");
   const search = route.useSearch();
@@ -42,7 +42,7 @@ export function RunsPage() {
   const now = useNow(false);
   const [again, setAgain] = useState({ key, count: 0 });
   const count = again.key === key ? again.count : 0;
-  // What is relative to now is fixed when the filter changes: a window that moves would let go of runs.
+  // Relative times are fixed when the filter changes: a sliding range would drop runs.
   const filter = useMemo(
     () => (count ? undefined : findList(entry)?.filter) ?? filterOf(search, now, utc),
     // eslint-disable-next-line react-hooks/exhaustive-deps -- the key stands for the search and for its entry

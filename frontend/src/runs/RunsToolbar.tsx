@@ -17,18 +17,18 @@ interface Props {
   search: RunSearch;
   filter: RunFilter;
   onChange: (search: RunSearch) => void;
-  /** The same for what is typed. */
+  /** The same for typed text, as one history entry. */
   onType: (search: RunSearch) => void;
   held: boolean;
   onHold: (held: boolean) => void;
   waiting: number;
   onShow: () => void;
-  /** Ids of the columns that are not shown. */
+  /** Ids of hidden columns. */
   hidden: readonly string[];
   onHide: (ids: string[]) => void;
 }
 
-/** What the list of runs shows, and whether it goes on. */
+/** The toolbar of the list: filters, columns, and pausing updates. */
 export function RunsToolbar(props: Props) {
   const { search, filter, onChange, onType, held, onHold, waiting, onShow, hidden, onHide } = props;
   const [aborting, setAborting] = useState(false);
@@ -55,7 +55,7 @@ export function RunsToolbar(props: Props) {
         size="compact-sm"
         variant={held ? "filled" : "default"}
         aria-pressed={held}
-        title="While paused, no run comes, goes or moves; those that are shown still change (h)"
+        title="While paused, no run is added, removed or moved; visible runs still update (h)"
         onClick={() => onHold(!held)}
       >
         {held ? "Updates paused" : "Pause updates"}
@@ -117,7 +117,7 @@ interface FilterProps {
   onChange: (search: RunSearch) => void;
 }
 
-/** Which phases are shown, and which are left out. */
+/** The included and the excluded phases. */
 function PhaseFilter({ search, onChange }: FilterProps) {
   const toggle = (name: "phase" | "not", phase: string): void => {
     const now = search[name] ?? [];

@@ -19,7 +19,7 @@ const savedViews = new Preference<SavedView[]>(
     }),
 );
 
-/** What most people ask for, without having saved it. */
+/** Predefined views. */
 const COMMON: SavedView[] = [
   { name: "In progress", search: { not: ["SUCCEEDED", "RECOVERED", "FAILED", "TIMED_OUT", "ABORTED"] } },
   { name: "Failed in the last day", search: { phase: ["FAILED", "TIMED_OUT"], from: "24h" } },
@@ -31,7 +31,7 @@ interface Props {
   onChange: (search: RunSearch) => void;
 }
 
-/** Filters by name, kept in this browser. */
+/** Named filters, saved in this browser. */
 export function SavedViews({ search, onChange }: Props) {
   const views = usePreference(savedViews);
   const [naming, setNaming] = useState(false);

@@ -13,14 +13,14 @@ import type { RunRowFragment as Run } from "../gql/graphql";
 import { RunLink } from "./RunLink";
 import classes from "./RunTable.module.css";
 
-/** What the table can do. */
+/** The table's features. */
 export const features = tableFeatures({ columnVisibilityFeature });
 
-/** What a column is called, how wide it is, and what it shows of a run. */
+/** A column: its title, width and cell. */
 export interface ColumnLook {
   title: string;
   width: string;
-  /** What it means, where that is not plain. */
+  /** A tooltip that explains the title. */
   hint?: string;
   right?: boolean;
   cell: (run: Run) => React.ReactNode;

@@ -2,24 +2,23 @@ import { Batch } from "../live/batch";
 import { type Frame, isNewer } from "../live/frames";
 import { type ListedRun, before, byTime } from "./runOrder";
 
-/** Rows in the window beyond which the oldest are let go, while nobody reads further down. */
+/** The maximum number of rows kept while the user is at the top. */
 const MOST = 1_000;
 const KEEP = 300;
 
-/** What is on the screen and around it. */
+/** The rows on the screen and around it. */
 export interface ListView {
   ids: readonly string[];
-  /** Runs that came while the list was held, and are not shown yet. */
+  /** New runs that are not shown while the list is held. */
   waiting: number;
   synced: boolean;
   hasOlder: boolean;
 }
 
 /**
- * The newest runs, live, and older ones as far as somebody went back.
- *
- * While it is held, rows change in place but none comes, goes or moves: what came waits, and what left
- * the filter stays, marked as gone.
+ * The newest runs, live, and older ones as far as the user has paged back. While the list is held, rows
+ * change in place but none is added, removed or moved: new runs wait, and runs that no longer match stay,
+ * marked as such.
  */
 export class RunList<Row extends ListedRun> {
   readonly batch: Batch;
@@ -27,23 +26,23 @@ export class RunList<Row extends ListedRun> {
   private ids: string[] = [];
   private waiting = new Set<string>();
   private gone = new Set<string>();
-  /** Rows behind a snapshot that came while the list was held: nobody knows whether they still match. */
+  /** Rows beyond a snapshot that arrived while the list was held: it is unknown whether they still match. */
   private unsure = new Set<string>();
-  /** How far back all that matches is here. It may be gone itself: then nothing older is. */
+  /** The oldest run up to which the list is complete. If it is removed itself, nothing older is loaded. */
   private floor: Row | null = null;
   private held = false;
   private synced = false;
   private hasOlder = false;
-  /** Grows when older rows were let go, so that a cursor behind them says nothing any more. */
+  /** Increases when older rows are dropped, which invalidates cursors beyond them. */
   generation = 0;
-  /** The rows of a snapshot that is under way, after a RESYNC. */
+  /** The rows of an unfinished snapshot after RESYNC. */
   private fresh: Map<string, Row> | null = null;
-  /** What was held before it: the database may have lost that since. */
+  /** The rows held before it, which the database may have lost. */
   private before: ReadonlyMap<string, Row> = new Map();
   private view: ListView | null = null;
 
   constructor(
-    /** How many rows the snapshot has at the most. */
+    /** The maximum number of rows in the snapshot. */
     private readonly first: number,
     schedule?: (flush: () => void) => void,
   ) {
@@ -54,7 +53,7 @@ export class RunList<Row extends ListedRun> {
 
   isGone = (id: string): boolean => this.gone.has(id);
 
-  /** The same object until something about it changed. */
+  /** Referentially stable until something changes. */
   snapshot = (): ListView => {
     this.view ??= {
       ids: [...this.ids],
@@ -65,12 +64,12 @@ export class RunList<Row extends ListedRun> {
     return this.view;
   };
 
-  /** How many rows the list has, whether shown or waiting. */
+  /** The number of rows, shown or waiting. */
   get size(): number {
     return this.rows.size;
   }
 
-  /** The stream begins from its beginning: what its snapshot will not hold has left meanwhile. */
+  /** The stream restarts: rows missing from its snapshot no longer match. */
   restart(): void {
     this.begin(this.rows.size > 0);
   }
@@ -103,7 +102,7 @@ export class RunList<Row extends ListedRun> {
     this.before = new Map(this.rows);
   }
 
-  /** More runs from further back, the newest first; they come below all others. */
+  /** Appends a page of older runs, newest first. */
   addOlder(rows: readonly Row[], hasOlder: boolean): void {
     const lastShown = this.rows.get(this.ids.at(-1) ?? "");
     for (const row of rows) {
@@ -131,7 +130,7 @@ export class RunList<Row extends ListedRun> {
     if (!held) this.catchUp();
   }
 
-  /** Show what waits, though the list may stay held. */
+  /** Shows waiting runs; the list stays held. */
   catchUp(): void {
     const shown = this.ids;
     for (const id of [...this.gone, ...this.unsure]) this.rows.delete(id);
@@ -161,22 +160,22 @@ export class RunList<Row extends ListedRun> {
     else this.insert(row);
   }
 
-  /** A run that changed, but so old that the runs before it are not loaded yet: paging back brings it. */
+  /** A changed run older than the loaded ones: paging back will load it. */
   private isBelowTheWindow(row: Row): boolean {
     return this.synced && this.hasOlder && !!this.floor && byTime(this.floor, row) < 0;
   }
 
-  /** Whether only paging back tells if this row still matches. */
+  /** Whether only paging back can show if this row still matches. */
   private isUnsure(row: Row): boolean {
     return this.hasOlder && !!this.floor && byTime(this.floor, row) <= 0;
   }
 
-  /** All that matches is here down to the oldest of these. */
+  /** The list is complete down to the oldest of these. */
   private lower(rows: Iterable<Row>): void {
     for (const row of rows) if (!this.floor || byTime(this.floor, row) < 0) this.floor = row;
   }
 
-  /** A snapshot is complete: this is what it holds. */
+  /** Applies a complete snapshot. */
   private bound(rows: ReadonlyMap<string, Row>): void {
     this.hasOlder = rows.size >= this.first;
     this.floor = null;

@@ -1,11 +1,11 @@
 import type { Versioned } from "../live/frames";
 
-/** What the list needs of a run to keep it in order. */
+/** The fields of a run that determine its order. */
 export interface ListedRun extends Versioned {
   createdAt: string;
 }
 
-/** Negative where `a` is newer than `b`. Times may differ in how exact they are written. */
+/** Negative if `a` is newer than `b`. Times may differ in precision. */
 export function byTime(a: ListedRun, b: ListedRun): number {
   const [early, late] = [Date.parse(b.createdAt), Date.parse(a.createdAt)];
   if (early !== late) return early - late;
@@ -14,8 +14,8 @@ export function byTime(a: ListedRun, b: ListedRun): number {
 }
 
 /**
- * Negative where `a` stands above `b`: the newest first. The server has an order of its own for those that
- * were created in one moment, which nobody sees here: never take one of them for older than another.
+ * Negative if `a` precedes `b`: newest first. The server's order of runs created at the same time is unknown
+ * here, so none of them counts as older than another.
  */
 export function before(a: ListedRun, b: ListedRun): number {
   return byTime(a, b) || (a.id < b.id ? 1 : a.id > b.id ? -1 : 0);

@@ -4,12 +4,12 @@ import { searchTerm } from "../live/paths";
 import { parseDuration } from "../ui/durations";
 import { parseMoment } from "../ui/times";
 
-/** The filter of the list as it stands in the address. */
+/** The filter of the list as URL parameters. */
 export interface RunSearch {
   project?: string | undefined;
   domain?: string | undefined;
   phase?: string[] | undefined;
-  /** Phases that are left out. */
+  /** Excluded phases. */
   not?: string[] | undefined;
   q?: string | undefined;
   task?: string | undefined;
@@ -20,10 +20,10 @@ export interface RunSearch {
   label?: string[] | undefined;
   source?: string[] | undefined;
   by?: string | undefined;
-  /** RFC 3339, or how long ago: `24h`. */
+  /** RFC 3339, or an age such as `24h`. */
   from?: string | undefined;
   to?: string | undefined;
-  /** How long they took, such as `5m`. */
+  /** Durations such as `5m`. */
   longer?: string | undefined;
   shorter?: string | undefined;
   paused?: true | undefined;
@@ -60,18 +60,18 @@ export function readRunSearch(query: Record<string, unknown>): RunSearch {
 const FIRST_MOMENT = Date.parse("0001-01-01T00:00:00Z");
 
 /**
- * A moment as the API takes it: `24h` is so long before `now`, and what names no zone is by UTC or by the
- * clock on the wall, whichever the page shows.
+ * A time for the API: `24h` means that long before `now`; a time without an offset is in the zone that the
+ * page shows, UTC or local.
  */
 export function momentOf(value: string | undefined, now: number, utc: boolean): string | undefined {
   if (!value) return undefined;
   const ago = parseDuration(value);
   const moment = new Date(ago === null ? parseMoment(value, utc) : now - ago);
-  // RFC 3339 has years of four digits, and no moments before them.
+  // RFC 3339 has four-digit years.
   return moment.getTime() >= FIRST_MOMENT ? moment.toISOString() : undefined;
 }
 
-/** What the API is asked for. What cannot be read counts as not being there. */
+/** The filter for the API. Invalid values are ignored. */
 export function filterOf(search: RunSearch, now: number, utc: boolean): RunFilter {
   const filter: RunFilter = {};
   const set = <Name extends keyof RunFilter>(name: Name, value: RunFilter[Name] | undefined): void => {
@@ -92,7 +92,7 @@ export function filterOf(search: RunSearch, now: number, utc: boolean): RunFilte
   set("startDate", momentOf(search.from, now, utc));
   set("endDate", momentOf(search.to, now, utc));
   set("minDurationMs", search.longer ? (parseDuration(search.longer) ?? undefined) : undefined);
-  // Those that still run count up to now.
+  // Unfinished runs count up to now.
   if (filter.minDurationMs !== undefined) set("minDurationAsOf", new Date(now).toISOString());
   set("maxDurationMs", search.shorter ? (parseDuration(search.shorter) ?? undefined) : undefined);
   set("hasPausedActions", search.paused);
@@ -107,12 +107,12 @@ function labelOf(label: string): { key: string; value?: string } {
   return at < 0 ? { key: label } : { key: label.slice(0, at), value: label.slice(at + 1) };
 }
 
-/** Whether anything is filtered by. */
+/** Whether any filter is set. */
 export function isFiltered(search: RunSearch): boolean {
   return Object.values(search).some((value) => value !== undefined);
 }
 
-/** One thing that is filtered by, in words, and the search without it. */
+/** One active filter as text, and the parameters without it. */
 export interface Chip {
   key: string;
   label: string;
@@ -135,7 +135,7 @@ const NAMES: Partial<Record<keyof RunSearch, string>> = {
   not: "exclude",
 };
 
-/** What is filtered by, each part of it to be taken back alone. The search text has its own field. */
+/** The active filters, each removable by itself. The search text has its own field. */
 export function chipsOf(search: RunSearch, show: (name: keyof RunSearch, value: string) => string): Chip[] {
   const chips: Chip[] = [];
   for (const [name, value] of Object.entries(search) as [keyof RunSearch, string | string[] | true][]) {

@@ -3,11 +3,11 @@ import type { FragmentType } from "../gql";
 import type { RunFilter } from "../gql/graphql";
 import { type Api, useApi, watchDocument } from "../live/api";
 import { type Problem, problemOf } from "../live/errors";
-import { findList, keepList } from "./keptLists";
+import { findList, keepList } from "./savedLists";
 import { OlderRuns, type RunRowFragment, WatchRuns } from "./documents";
 import { RunList } from "./runList";
 
-/** How many runs the live window begins with. */
+/** The number of runs in the live snapshot. */
 const FIRST = 100;
 const MOST_A_PAGE = 1_000;
 
@@ -17,11 +17,11 @@ export type RunRowData = FragmentType<typeof RunRowFragment> & {
   createdAt: string;
 };
 
-/** One list over one filter, from its subscription and the pages behind it. */
+/** The list of one filter, fed by its subscription and older pages. */
 export class LiveRuns {
   readonly list = new RunList<RunRowData>(FIRST);
   problem: Problem | null = null;
-  /** How far it is scrolled, in pixels. */
+  /** The scroll offset in pixels. */
   top = 0;
   private cursor: string | undefined;
   private olderCursor: string | null = null;
@@ -45,7 +45,7 @@ export class LiveRuns {
         next: ({ runs }) => {
           this.problem = null;
           this.list.apply({ ...runs, rows: runs.runs });
-          // A snapshot that breaks off is begun anew: only what is complete can be gone on behind.
+          // An interrupted snapshot is restarted: only a complete one can be resumed.
           if (runs.kind === "SYNCED" || runs.kind === "CHANGE") this.cursor = runs.cursor;
           if (runs.kind === "RESYNC") this.cursor = undefined;
         },
@@ -57,7 +57,7 @@ export class LiveRuns {
     );
   }
 
-  /** Another page from further back. The first one asks for what is shown too: it gives the cursor. */
+  /** Loads a page of older runs. The first request includes the loaded runs, which yields the cursor. */
   loadOlder = async (): Promise<void> => {
     if (this.loading || !this.list.snapshot().hasOlder) return;
     this.loading = true;
@@ -78,7 +78,7 @@ export class LiveRuns {
       }
       const { nodes, pageInfo } = result.data.runs;
       this.problem = null;
-      // The window moved meanwhile: what came does not join on to it.
+      // The list has changed meanwhile; this page no longer adjoins it.
       if (this.generation !== this.list.generation) return;
       this.olderCursor = pageInfo.endCursor ?? null;
       this.list.addOlder(nodes, pageInfo.hasNextPage);
@@ -94,8 +94,8 @@ export class LiveRuns {
 }
 
 /**
- * The live runs that match. While those of a new filter are not there yet, the old ones stay. The list that
- * this entry of the history had, with all that was loaded, goes on where it was left.
+ * The live list of matching runs. The previous list stays until the new filter's runs arrive. Returning to a
+ * history entry restores its list with all loaded pages.
  */
 export function useRunList(filter: RunFilter, entry: string | undefined) {
   const api = useApi();

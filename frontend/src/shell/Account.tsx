@@ -6,7 +6,7 @@ import { announce } from "../ui/announce";
 import { useValue } from "../ui/value";
 import classes from "./Account.module.css";
 
-/** Who is signed in, what they may do, and the way out. Nothing where the server asks nobody. */
+/** The account menu: caller, roles, sign out. Empty without authentication. */
 export function Account() {
   const { session, base } = useApi();
   const viewer = useValue(session.viewer);
@@ -53,20 +53,20 @@ export function Account() {
   );
 }
 
-/** What a person is called, as far as that is known. */
+/** The display name of a caller. */
 export function nameOf({ name, email, subject }: NonNullable<Viewer["identity"]>): string {
   return name ?? email ?? subject;
 }
 
-/** End the session, and let go of everything that the page holds. */
+/** Ends the session and discards all data of the page. */
 async function signOut(base: string): Promise<void> {
   const address = new URL("logout", base);
-  // The answer leads to the page that says so: going there lets go of everything.
+  // Navigating to the returned page discards all data.
   const response = await fetch(address, {
     method: "POST",
     body: new URLSearchParams(),
     redirect: "manual",
   }).catch(() => null);
   if (response?.type === "opaqueredirect") window.location.replace(address);
-  else announce("You are still signed in: the server did not answer. Try again.");
+  else announce("Signing out failed because the server did not answer: you are still signed in. Try again.");
 }

@@ -4,23 +4,22 @@ import { formatDuration } from "../ui/durations";
 import { useValue } from "../ui/value";
 import classes from "./ConnectionNotice.module.css";
 
-/** Milliseconds that a connection may take before the page says that it has none. */
+/** Milliseconds until the page reports a missing connection. */
 const PATIENCE = 2_500;
 
-/** Whether what is shown is live. While it is not, the page says so, and since when. */
+/** The connection state: live, or since when not. */
 export function ConnectionNotice() {
-  const { socket, session, patience } = useApi();
+  const { socket, session, pause } = useApi();
   const { state, since } = useValue(socket.connection);
   const isOver = useValue(session.isOver);
-  const until = useValue(patience.until);
+  const until = useValue(pause.until);
   const now = useNow(state !== "live" || until > 0);
   if (isOver) return null;
   if (until > now) {
     return (
       <span className={classes.lost} role="status" data-testid="pause">
-        <span className={classes.told}>
-          The server is asked too often: it goes on in{" "}
-          {formatDuration(Math.ceil((until - now) / 1_000) * 1_000)}
+        <span className={classes.notice}>
+          Too many requests: the page continues in {formatDuration(Math.ceil((until - now) / 1_000) * 1_000)}
         </span>
       </span>
     );

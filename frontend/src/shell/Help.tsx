@@ -2,7 +2,7 @@ import { Modal } from "@mantine/core";
 import { describeKeys, useAllHotkeys } from "../ui/hotkeys";
 import classes from "./Help.module.css";
 
-/** Every key that does something here. */
+/** All keyboard shortcuts of this page. */
 export function Help({ onClose }: { onClose: () => void }) {
   const byWhat = new Map<string, string[]>();
   for (const { keys, what } of useAllHotkeys()) {

@@ -3,13 +3,13 @@ import { EmptyNotice } from "../ui/notices";
 import { useTitle } from "../ui/title";
 import { nameOf } from "./Account";
 
-/** What somebody sees who is signed in and may see nothing: an empty list would not say why it is. */
+/** Shown to a caller without any role: an empty list would not explain itself. */
 export function NoRole({ identity }: { identity: NonNullable<Viewer["identity"]> }) {
   useTitle("No role");
   return (
     <main>
       <EmptyNotice title={`You are signed in as ${nameOf(identity)}, but have no role in any project`}>
-        Ask whoever runs this server for one, and sign in again.
+        Ask the administrator of this server for a role, then sign in again.
       </EmptyNotice>
     </main>
   );

@@ -27,7 +27,7 @@ const [store, palette] = createSpotlight();
 
 export const openPalette = (): void => palette.open();
 
-/** The keys that are typed before the field of the palette has the focus go into it all the same. */
+/** Keys typed before the palette's field has the focus go into it too. */
 function useEarlyKeys(type: (change: (typed: string) => string) => void): void {
   useEffect(() => {
     const press = (event: KeyboardEvent): void => {
@@ -38,13 +38,13 @@ function useEarlyKeys(type: (change: (typed: string) => string) => void): void {
       event.stopPropagation();
       type((typed) => (isWritten ? typed + event.key : typed.slice(0, -1)));
     };
-    // Before it comes to anything else that listens to keys.
+    // Captured before other key listeners.
     window.addEventListener("keydown", press, { capture: true });
     return () => window.removeEventListener("keydown", press, { capture: true });
   }, [type]);
 }
 
-/** Find a run by a part of its name, or do something by its name. */
+/** The command palette: finds runs and commands by name. */
 export function Palette({ onHelp }: { onHelp: () => void }) {
   const navigate = useNavigate();
   const colors = useColors();
@@ -74,7 +74,7 @@ export function Palette({ onHelp }: { onHelp: () => void }) {
   const first = useRef<HTMLButtonElement>(null);
   const answer = data?.runs.nodes;
   useEffect(() => {
-    // The kit chooses the first line as soon as something is typed, and runs come later.
+    // Mantine selects the first entry on typing, before the runs arrive.
     if (!answer?.length || !first.current) return;
     const list = first.current.closest("[role=dialog]");
     list?.querySelector("[data-selected]")?.removeAttribute("data-selected");

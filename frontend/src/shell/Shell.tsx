@@ -26,7 +26,7 @@ const PAGES = [
 
 const TIMES = { relative: "Relative", local: "Local", utc: "UTC" };
 
-/** What is around every page. */
+/** The layout around every page. */
 export function Shell() {
   const navigate = useNavigate();
   const { session } = useApi();
@@ -136,7 +136,7 @@ export function NoSuchPage() {
   );
 }
 
-/** A mistake of the page itself: what it is, and the way on. */
+/** An error of the page itself, with a reload link. */
 export function BrokenPage({ error }: { error: Error }) {
   return (
     <main>

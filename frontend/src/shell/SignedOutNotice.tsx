@@ -4,17 +4,17 @@ import { loginAddress } from "../live/session";
 import { useValue } from "../ui/value";
 import classes from "./SignedOutNotice.module.css";
 
-/** Says that what is shown is not live any more since nobody is signed in, and leads to where one can. */
+/** Says that the page is stale because the session ended, with a link to sign in. */
 export function SignedOutNotice() {
   const { session, base } = useApi();
   const isOver = useValue(session.isOver);
-  // Drawn again when the address changes: the way back is to what is shown then.
+  // Renders on navigation: the return URL is the current one.
   useLocation();
   if (!isOver) return null;
   return (
     <div className={classes.notice} role="alert">
       <span>
-        <strong>You are signed out.</strong> What is shown here is from before, and does not change any more.
+        <strong>You are signed out.</strong> This page shows old data and is no longer updated.
       </span>
       <a className={classes.way} href={loginAddress(base, window.location.href)}>
         Sign in

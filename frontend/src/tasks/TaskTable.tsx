@@ -88,7 +88,7 @@ interface Props {
   onProject: (project: string, domain: string) => void;
 }
 
-/** A row a task, in the order of any column. */
+/** The table of tasks, sortable by any column. */
 export function TaskTable({ rows, since, onProject }: Props) {
   const data = useMemo(() => [...readFragment(TaskRowFragment, rows)], [rows]);
   const table = useTable({
@@ -154,7 +154,7 @@ export function TaskTable({ rows, since, onProject }: Props) {
   );
 }
 
-/** Which runs a row is made of. */
+/** The runs of a row. */
 function searchOf({ project, domain, taskName, functionName }: Task) {
   if (taskName) return { project, domain, task: taskName };
   const noTask = true as const;
@@ -192,7 +192,7 @@ function Ms({ value }: { value: number | null | undefined }) {
   );
 }
 
-/** The newest runs as a strip: how each stands by its colour, how long it took by its height. */
+/** The newest runs as a strip: phase by colour, duration by height. */
 function Recent({ task }: { task: Task }) {
   const runs = [...task.recentRuns].reverse();
   const longest = Math.max(1, ...runs.map(({ durationMs }) => durationMs ?? 0));

@@ -26,12 +26,12 @@ const TaskSummaries = graphql(`
 
 const FIRST = 100;
 const MOST = 1_000;
-/** Milliseconds between two looks. */
+/** Poll interval in milliseconds. */
 const AGAIN = 10_000;
 
 const route = getRouteApi("/tasks");
 
-/** What runs come to, task by task. */
+/** Runs aggregated by task. */
 export function TasksPage() {
   useTitle("Tasks");
   const search = route.useSearch();
@@ -46,7 +46,7 @@ export function TasksPage() {
     query: TaskSummaries,
     variables: { filter, first },
   });
-  // Rows move when they are read anew, and nothing may move under the pointer.
+  // Refetching may reorder rows, and nothing may move under the pointer.
   const isRead = useRef(false);
   useEffect(() => {
     const timer = setInterval(() => {
@@ -122,13 +122,15 @@ export function TasksPage() {
           ) : null}
         </div>
       ) : (
-        <EmptyNotice title="No runs in this time">Look further back, or at all projects.</EmptyNotice>
+        <EmptyNotice title="No runs in this time range">
+          Choose a longer time range or all projects.
+        </EmptyNotice>
       )}
     </main>
   );
 }
 
-/** Whole minutes, so that the same question has the same answer in the cache for a while. */
+/** Rounded to minutes, so that the cached result is reused. */
 function startOf(since: string): string {
   const minute = 60_000;
   const ms = parseDuration(since) ?? parseDuration(DEFAULT_SINCE) ?? 0;

@@ -1,10 +1,10 @@
 import { text } from "../live/search";
 
-/** What the list of tasks is made of, as it stands in the address. */
+/** The parameters of the task list in the URL. */
 export interface TaskSearch {
   project?: string | undefined;
   domain?: string | undefined;
-  /** Since when, such as `7d`, or `all`. */
+  /** The age limit, such as `7d`, or `all`. */
   since?: string | undefined;
 }
 

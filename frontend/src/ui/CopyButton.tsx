@@ -8,7 +8,7 @@ interface Props {
   what: string;
 }
 
-/** Milliseconds that the button shows the result. */
+/** How long the button shows the result, in milliseconds. */
 const STAYS = 1_500;
 
 const SIGNS = {

@@ -1,14 +1,13 @@
 import { useLayoutEffect, useRef } from "react";
 import classes from "./CutMiddle.module.css";
 
-/** Characters at the end of a name that are always shown: the names of siblings often differ only in these. */
+/** The number of characters at the end of a name that stay visible: sibling names often differ only there. */
 const TAIL = 10;
 
 /**
- * A name, cut in the middle where there is too little room for it.
- *
- * The text is in the document once and whole, so that it is copied, found and read out as it is. Only what is
- * drawn changes: an ellipsis, and the end of the name beside it as generated content.
+ * A name, truncated in the middle if it does not fit. The DOM has the whole text once, so that it can be
+ * copied, found and announced. Only the rendering changes: an ellipsis, and the end of the name as generated
+ * content.
  */
 export function CutMiddle({ text }: { text: string }) {
   const name = useRef<HTMLElement>(null);
@@ -25,18 +24,18 @@ export function CutMiddle({ text }: { text: string }) {
   );
 }
 
-/** Marks the names that have too little room. One observer, since a list shows many names. */
+/** Marks names that do not fit. One observer, since lists have many names. */
 const sizes = new ResizeObserver((entries) => {
-  // All are measured before the first is changed, or each would be laid out on its own.
+  // All are measured before any is changed, to avoid a layout for each.
   const cut = entries.map(({ target }) => {
     const isCut = (target.firstElementChild?.scrollWidth ?? 0) > target.clientWidth;
-    // Where the end alone would leave no room for the beginning, the name is cut at its end.
+    // If the end alone fills the width, the name is truncated at its end.
     return isCut && tailWidth(target) < target.clientWidth * 0.7;
   });
   entries.forEach(({ target }, index) => target.toggleAttribute("data-cut", cut[index]));
 });
 
-/** How wide the end of a name is, in pixels. */
+/** The width of a name's end in pixels. */
 function tailWidth(name: Element): number {
   const text = name.firstElementChild?.firstChild;
   const length = text?.textContent?.length;
@@ -49,9 +48,9 @@ function tailWidth(name: Element): number {
 
 const graphemes = "Segmenter" in Intl ? new Intl.Segmenter() : null;
 
-/** The last characters, as people count them: an emoji of several code points is one. */
+/** The last grapheme clusters: an emoji of several code points is one. */
 export function tailOf(text: string): string {
-  // No character has more code units than this, so that a name of any length costs little.
+  // An upper bound on the code units of a grapheme, so that long names stay cheap.
   const end = text.slice(-TAIL * 16);
   const characters = graphemes
     ? Array.from(graphemes.segment(end), ({ segment }) => segment)

@@ -3,12 +3,12 @@ import { formatDuration, formatTicking } from "./durations";
 
 interface Props {
   from: string | null | undefined;
-  /** Without an end, and while it `ticks`, it grows. */
+  /** Without an end and with `ticks`, it counts up. */
   to?: string | null | undefined;
   ticks?: boolean;
 }
 
-/** How long something took, or how long it goes on already. */
+/** A duration, or the elapsed time. */
 export function Duration({ from, to, ticks = true }: Props) {
   const growing = ticks && !!from && !to;
   const now = useNow(growing);

@@ -6,15 +6,15 @@ interface Props {
   error: {
     kind: string;
     code?: string | null;
-    /** The line of the message that says most. */
+    /** The most informative line of the message. */
     summary: string;
   };
-  /** The whole message, once it is read. */
+  /** The whole message, once loaded. */
   message: string | undefined;
   label: string;
 }
 
-/** Why something failed: the code and the telling line first, the whole message on demand. */
+/** An error: code and summary first, the whole message on demand. */
 export function ErrorBox({ error: { kind, code, summary }, message, label }: Props) {
   const blame = `${words(kind).toLowerCase()} error`;
   const lines = message?.trimEnd().split("\n").length ?? 1;

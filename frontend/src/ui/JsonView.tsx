@@ -5,16 +5,16 @@ import { type Json, entriesOf, findInJson, isLeaf, pathTo } from "./json";
 
 interface Props {
   value: unknown;
-  /** What it is, and what a file with it is called. */
+  /** The title and the file name. */
   name: string;
 }
 
-/** Levels that are open at first. */
+/** Levels expanded initially. */
 const OPEN = 2;
-/** Entries of one array or object that are drawn at a time. */
+/** Entries of an array or object rendered at a time. */
 const MOST = 200;
 
-/** A JSON document: to fold, to search, as text, and as a file. */
+/** A JSON viewer: collapsible, searchable, as text, and as a download. */
 export function JsonView({ value, name }: Props) {
   const [term, setTerm] = useState("");
   const [raw, setRaw] = useState(false);
@@ -93,7 +93,7 @@ function Entry({ label, value, path, depth, found }: EntryProps) {
     const way = pathTo(path, name);
     return !!found && (found.hits.has(way) || found.around.has(way));
   };
-  // What is found is drawn also where it lies further down; of very much only the first.
+  // Matches beyond the rendered entries are rendered too, up to a limit.
   const further = isOpen && found ? entries.slice(most).filter(isFound).slice(0, MOST) : [];
   const drawn = [...entries.slice(0, most), ...further];
   return (

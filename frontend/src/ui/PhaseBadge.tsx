@@ -3,7 +3,7 @@ import { phaseLook } from "./phases";
 
 interface Props {
   phase: string;
-  /** Only the sign, for narrow places; the name is read out and shown on hover. */
+  /** Only the icon, for narrow places; the name is the accessible label and tooltip. */
   small?: boolean;
 }
 

@@ -6,7 +6,7 @@ interface Count {
   count: number;
 }
 
-/** The counts in the order of a bar, without zeros; phases that are not known come last. */
+/** The non-zero counts in bar order; unknown phases last. */
 export function inBarOrder(counts: readonly Count[]): Count[] {
   const place = (phase: string): number => {
     const index = BAR_ORDER.indexOf(phase);
@@ -15,14 +15,14 @@ export function inBarOrder(counts: readonly Count[]): Count[] {
   return counts.filter(({ count }) => count > 0).sort((a, b) => place(a.phase) - place(b.phase));
 }
 
-/** What the counts say, in words. */
+/** The counts as text. */
 export function describeCounts(counts: readonly Count[]): string {
   return inBarOrder(counts)
     .map(({ phase, count }) => `${count.toLocaleString("en")} ${phaseLook(phase).label.toLowerCase()}`)
     .join(", ");
 }
 
-/** How many are in which phase, as a bar. */
+/** A bar of counts by phase. */
 export function PhaseBar({ counts, label }: { counts: readonly Count[]; label?: string }) {
   const parts = inBarOrder(counts);
   const words = describeCounts(parts);

@@ -9,20 +9,20 @@ interface Props {
   onChange: (value: string) => void;
 }
 
-/** Milliseconds without a key after which what was typed counts. */
+/** Debounce time of typing in milliseconds. */
 const PAUSE = 200;
 
-/** The search of a page: `/` leads to it, Escape out of it. */
+/** The search field of a page: `/` focuses it, Escape leaves it. */
 export function SearchField({ label, placeholder, value, onChange }: Props) {
   const input = useRef<HTMLInputElement>(null);
   const [typed, setTyped] = useState(value);
   const [known, setKnown] = useState(value);
-  /** What was reported, until it comes back as the value. */
+  /** The reported text, until it returns as the value. */
   const [sent, setSent] = useState<string | null>(null);
   if (known !== value) {
     setKnown(value);
     setSent(null);
-    // Somebody else changed it: a link, the way back, a saved view.
+    // Changed from outside: a link, going back, a saved view.
     if (value !== typed.trim() && value !== sent) setTyped(value);
   }
   const latest = useRef(onChange);

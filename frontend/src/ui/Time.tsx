@@ -4,11 +4,11 @@ import { timeMode } from "./timeMode";
 import { describeTime, formatTime } from "./times";
 
 interface Props {
-  /** RFC 3339, or nothing. */
+  /** RFC 3339, or null. */
   value: string | null | undefined;
 }
 
-/** A moment, written as the user chose; hovering tells it in every way. */
+/** A time in the user's format; the tooltip has all formats. */
 export function Time({ value }: Props) {
   const mode = usePreference(timeMode);
   const ms = value ? Date.parse(value) : NaN;

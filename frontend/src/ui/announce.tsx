@@ -1,20 +1,20 @@
 import classes from "./announce.module.css";
 import { Value, useValue } from "./value";
 
-/** Milliseconds that an announcement stays. */
+/** How long an announcement stays, in milliseconds. */
 const STAYS = 6_000;
 
 const said = new Value<string | null>(null);
 let timer: ReturnType<typeof setTimeout> | undefined;
 
-/** Tell in a corner of the page what came of something. */
+/** Announces a result in a corner of the page. */
 export function announce(text: string): void {
   clearTimeout(timer);
   said.set(text);
   timer = setTimeout(() => said.set(null), STAYS);
 }
 
-/** The corner where announcements are shown and read out. */
+/** The live region for announcements. */
 export function Announcements() {
   const text = useValue(said);
   return (

@@ -1,6 +1,6 @@
 import { useCallback, useSyncExternalStore } from "react";
 
-/** One clock for the page: everything that ticks does so at once. */
+/** One clock for the page, so that all times tick together. */
 let now = Date.now();
 const listeners = new Set<() => void>();
 let timer: ReturnType<typeof setInterval> | undefined;
@@ -25,8 +25,8 @@ function listen(listener: () => void): () => void {
 const silent = (): (() => void) => () => undefined;
 
 /**
- * Milliseconds since 1970, every second; every `step` milliseconds where that is given, and where it does
- * not tick, as it was.
+ * The time in milliseconds since 1970, updated every second or every `step` milliseconds; frozen while not
+ * ticking.
  */
 export function useNow(ticks = true, step = 1_000): number {
   const read = useCallback(

@@ -1,8 +1,7 @@
 /**
- * The value as one argument of a shell command, whatever it holds: nothing in it is executed or expanded.
- *
- * For sh, bash, zsh, fish and tcsh. Quotes, backslashes and exclamation marks stand outside the quotes, each
- * behind a backslash: fish treats a backslash within quotes as an escape, and tcsh expands `!` there.
+ * Quotes a value as one shell argument: nothing in it is executed or expanded. For sh, bash, zsh, fish and
+ * tcsh. Quotes, backslashes and exclamation marks are escaped outside the quotes: fish treats a backslash
+ * within quotes as an escape, and tcsh expands `!` there.
  */
 export function shellQuote(value: string): string {
   if (/^[\w@%+=:,./-]+$/.test(value)) return value;
@@ -12,7 +11,7 @@ export function shellQuote(value: string): string {
     .join("");
 }
 
-/** A command with options, each in one argument with its value: a value may begin with a hyphen. */
+/** A command with options as `--name=value`, since a value may begin with a hyphen. */
 export function shellCommand(command: string, options: Record<string, string>): string {
   return [command, ...Object.entries(options).map(([name, value]) => `--${name}=${shellQuote(value)}`)].join(
     " ",

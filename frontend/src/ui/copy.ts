@@ -7,7 +7,7 @@ export async function copyText(text: string, what: string): Promise<boolean> {
   return copied;
 }
 
-/** The browser offers this API to pages on https and localhost only. */
+/** Available only on https and localhost. */
 async function copyByApi(text: string): Promise<boolean> {
   try {
     await navigator.clipboard.writeText(text);
@@ -17,14 +17,14 @@ async function copyByApi(text: string): Promise<boolean> {
   }
 }
 
-/** Copies on plain http too, by the command that a key press would give. */
+/** Works on plain http too, by execCommand. */
 function copyBySelection(text: string): boolean {
   const write = (event: ClipboardEvent): void => {
     event.preventDefault();
     event.stopImmediatePropagation();
     event.clipboardData?.setData("text/plain", text);
   };
-  // Some browsers copy only where something is selected. Inside an open dialog, which keeps the focus.
+  // Some browsers copy only a selection. Placed inside an open dialog, which traps the focus.
   const focused = document.activeElement as HTMLElement | null;
   const field = document.createElement("textarea");
   field.value = text;

@@ -1,4 +1,4 @@
-/** What is open above the page until somebody clicks beside it, and the buttons that it belongs to. */
+/** Open menus and popovers, with the buttons that they belong to. */
 const SHOWN = ".mantine-Popover-dropdown, .mantine-Menu-dropdown";
 const OPENERS = "[aria-haspopup][aria-expanded=true]";
 
@@ -10,14 +10,14 @@ function down({ target }: PointerEvent): void {
 }
 
 function click(event: MouseEvent): void {
-  // Keys and programs click without a pointer that went down.
+  // Clicks by keyboard or script have no pointerdown.
   if (!isDismissal || event.detail === 0) return;
   isDismissal = false;
   event.preventDefault();
   event.stopPropagation();
 }
 
-/** From now on, a click beside an open menu or popover closes it, and does nothing to what lies there. */
+/** Makes a click outside an open menu or popover close it without any other effect. */
 export function swallowDismissals(): void {
   window.addEventListener("pointerdown", down, { capture: true });
   window.addEventListener("click", click, { capture: true });

@@ -5,7 +5,7 @@ const DAY = 24 * HOUR;
 
 const two = (value: number): string => String(value).padStart(2, "0");
 
-/** A duration as short as it can be read: `340 ms`, `7.9 s`, `1 m 07 s`, `3 h 05 m`, `2 d 04 h`. */
+/** A short duration: `340 ms`, `7.9 s`, `1 m 07 s`, `3 h 05 m`, `2 d 04 h`. */
 export function formatDuration(ms: number): string {
   if (!Number.isFinite(ms) || ms < 0) return "0 s";
   if (ms < SECOND) return `${Math.floor(ms)} ms`;
@@ -16,7 +16,7 @@ export function formatDuration(ms: number): string {
   return `${Math.floor(ms / DAY)} d ${two(Math.floor((ms % DAY) / HOUR))} h`;
 }
 
-/** A duration that still grows, in whole seconds: tenths would flicker. */
+/** An elapsed time in whole seconds: tenths would flicker. */
 export function formatTicking(ms: number): string {
   return formatDuration(ms < 10 * SECOND ? Math.max(0, Math.floor(ms / SECOND)) * SECOND : ms).replace(
     /^0 ms$|\.0(?= s)/,
@@ -24,7 +24,7 @@ export function formatTicking(ms: number): string {
   );
 }
 
-/** A duration to its last unit that is not zero, so that no two look alike: `1.25 s`, `1 m 30 s`, `2h 00m 10s`. */
+/** An exact duration, so that different ones look different: `1.25 s`, `1 m 30 s`, `2h 00m 10s`. */
 export function formatExactly(ms: number): string {
   const whole = Math.round(ms);
   if (whole < SECOND) return `${whole} ms`;

@@ -1,20 +1,20 @@
 import { useEffect, useRef } from "react";
 import { Value, useValue } from "./value";
 
-/** A key, or several after another, that does something on this page. */
+/** A keyboard shortcut: one key or a sequence. */
 export interface Hotkey {
-  /** As `KeyboardEvent.key`, several after another with a blank between: `g r`. */
+  /** As `KeyboardEvent.key`; a sequence is separated by blanks: `g r`. */
   keys: string;
   what: string;
   run: (event: KeyboardEvent) => void;
-  /** Also while somebody types into a field. */
+  /** Also active while typing in a field. */
   inFields?: boolean;
 }
 
-/** Whether keys are called as on a Mac. */
+/** Whether to use the names of Mac keys. */
 const isApple = typeof navigator !== "undefined" && /^(Mac|iP)/.test(navigator.platform);
 
-/** What keys are called that are not called by what they type. */
+/** The names of keys that are not named by their character. */
 const KEY_NAMES: Record<string, string> = {
   Escape: "Esc",
   Enter: "↵",
@@ -24,20 +24,20 @@ const KEY_NAMES: Record<string, string> = {
   ArrowRight: "→",
 };
 
-/** The keys of a hotkey, as they are called on this machine: `Ctrl K`, `g then r`. */
+/** The display form of a shortcut on this platform: `Ctrl K`, `g then r`. */
 export function describeKeys(keys: string): string {
   if (keys.startsWith("mod+")) return `${isApple ? "⌘" : "Ctrl "}${keys.slice(4).toUpperCase()}`;
   return KEY_NAMES[keys] ?? keys.replace(" ", " then ");
 }
 
-/** Milliseconds that the next key of several may take. */
+/** The timeout between the keys of a sequence, in milliseconds. */
 const SEQUENCE_WITHIN = 1_200;
 
-/** The keys that do something at the moment, those that were added last first. */
+/** The active shortcuts, most recently added first. */
 export const hotkeys = new Value<readonly Hotkey[]>([]);
 let typed: { key: string; at: number }[] = [];
 
-/** Listen to these keys as long as the component is there. */
+/** Registers these shortcuts while the component is mounted. */
 export function useHotkeys(keys: readonly Hotkey[]): void {
   const latest = useRef(keys);
   useEffect(() => {
@@ -65,18 +65,18 @@ function isField(target: EventTarget | null): boolean {
   return !!element?.closest("input, textarea, select, [contenteditable=true]");
 }
 
-/** Enter on a link or a button that has the focus is for that one. */
+/** Enter on a focused link or button activates it. */
 function isPressed(target: EventTarget | null): boolean {
   const element = target as HTMLElement | null;
   return !!element?.closest("a, button, summary");
 }
 
-/** A dialog or an open menu has the keyboard for itself. */
+/** A dialog or an open menu captures the keyboard. */
 function isCovered(): boolean {
   return !!document.querySelector("[role=dialog][aria-modal=true], [role=menu], [role=listbox]");
 }
 
-/** What a key press does; returns whether it did anything. */
+/** Handles a key press; returns whether a shortcut ran. */
 export function press(event: KeyboardEvent): boolean {
   if (event.defaultPrevented || event.altKey || event.isComposing) return false;
   const withMod = event.metaKey || event.ctrlKey;
@@ -90,10 +90,10 @@ export function press(event: KeyboardEvent): boolean {
     const last = typed.slice(-keys.split(" ").length).map(({ key }) => key);
     return !withMod && last.join(" ") === keys;
   };
-  // `g t` before `t`; of two that are alike the one that was added last.
+  // `g t` before `t`; of duplicates the one added last.
   const found = hotkeys.get().filter(fits);
   const hotkey = found.find(({ keys }) => keys.includes(" ")) ?? found[0];
-  // What is typed into a field, or with Ctrl, begins nothing.
+  // Typing in a field, or with Ctrl, starts no sequence.
   if (hotkey || inField || withMod) typed = [];
   if (!hotkey) return false;
   event.preventDefault();

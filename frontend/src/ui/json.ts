@@ -1,19 +1,19 @@
 /** Any JSON value. */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
-/** The way to a value within a document, as it would be written in JavaScript. */
+/** The path to a value, in JavaScript syntax. */
 export function pathTo(parent: string, key: string | number): string {
   if (typeof key === "number") return `${parent}[${key}]`;
   return /^[A-Za-z_$][\w$]*$/.test(key) ? `${parent}.${key}` : `${parent}[${JSON.stringify(key)}]`;
 }
 
-/** The entries of an object or an array; none of anything else. */
+/** The entries of an object or an array; otherwise none. */
 export function entriesOf(value: Json): [string | number, Json][] {
   if (Array.isArray(value)) return value.map((item, index) => [index, item]);
   return value && typeof value === "object" ? Object.entries(value) : [];
 }
 
-/** The paths of all values whose key or text holds `term`, and of everything around them. */
+/** The paths of all values whose key or text contains `term`, and of their ancestors. */
 export function findInJson(value: Json, term: string): { hits: Set<string>; around: Set<string> } {
   const wanted = term.trim().toLowerCase();
   const hits = new Set<string>();

@@ -1,4 +1,4 @@
-/** Whether an address from the record may become a link: executors write them, and `javascript:` runs. */
+/** Whether a URL from the record may become a link: executors write them, and `javascript:` would run. */
 export function isSafeLink(uri: string): boolean {
   try {
     return ["http:", "https:"].includes(new URL(uri).protocol);

@@ -8,7 +8,7 @@ interface ErrorProps {
   retry?: () => void;
 }
 
-/** What went wrong, with the code to look it up by, and a way to try again. */
+/** An error with its code and a retry button. */
 export function ErrorNotice({ title, problem, retry }: ErrorProps) {
   return (
     <Alert color="red" variant="light" title={title} className={classes.error} role="alert">
@@ -31,7 +31,7 @@ export function ErrorNotice({ title, problem, retry }: ErrorProps) {
   );
 }
 
-/** A place with nothing to show, and what to do about it. */
+/** An empty state with a hint. */
 export function EmptyNotice({ title, children }: { title: string; children?: ReactNode }) {
   return (
     <div className={classes.empty}>

@@ -1,37 +1,37 @@
-/** What the page knows of a phase. One that it does not know is shown by its name, in grey. */
-export interface PhaseLook {
+/** The presentation of a phase. Unknown phases are shown by name, in grey. */
+export interface PhaseStyle {
   label: string;
-  /** The CSS variable with its colour: see theme.css. */
+  /** The CSS variable of its colour; see theme.css. */
   color: string;
-  /** A sign that tells it apart without colour, from blocks of Unicode that the fonts of every system have. */
+  /** A symbol that distinguishes it without colour, from Unicode blocks that every system's fonts have. */
   sign: string;
   ended: boolean;
 }
 
-const look = (label: string, color: string, sign: string, ended = false): PhaseLook => ({
+const style = (label: string, color: string, sign: string, ended = false): PhaseStyle => ({
   label,
   color: `var(--phase-${color})`,
   sign,
   ended,
 });
 
-const LOOKS: Record<string, PhaseLook> = {
-  QUEUED: look("Queued", "queued", "○"),
-  WAITING_FOR_RESOURCES: look("Waiting", "waiting", "◔"),
-  INITIALIZING: look("Initializing", "initializing", "◑"),
-  RUNNING: look("Running", "running", "●"),
-  PAUSED: look("Paused", "paused", "‖"),
-  SUCCEEDED: look("Succeeded", "succeeded", "✓", true),
-  RECOVERED: look("Recovered", "recovered", "↺", true),
-  FAILED: look("Failed", "failed", "✕", true),
-  TIMED_OUT: look("Timed out", "timed-out", "!", true),
-  ABORTED: look("Aborted", "aborted", "■", true),
+const LOOKS: Record<string, PhaseStyle> = {
+  QUEUED: style("Queued", "queued", "○"),
+  WAITING_FOR_RESOURCES: style("Waiting", "waiting", "◔"),
+  INITIALIZING: style("Initializing", "initializing", "◑"),
+  RUNNING: style("Running", "running", "●"),
+  PAUSED: style("Paused", "paused", "‖"),
+  SUCCEEDED: style("Succeeded", "succeeded", "✓", true),
+  RECOVERED: style("Recovered", "recovered", "↺", true),
+  FAILED: style("Failed", "failed", "✕", true),
+  TIMED_OUT: style("Timed out", "timed-out", "!", true),
+  ABORTED: style("Aborted", "aborted", "■", true),
 };
 
-/** All known phases, in the order in which bars and lists show them. */
+/** All known phases in display order. */
 export const PHASES: readonly string[] = Object.keys(LOOKS);
 
-/** The order in which a progress bar is filled: what is over first, what is still to come last. */
+/** The order of a progress bar: finished phases first, pending last. */
 export const BAR_ORDER: readonly string[] = [
   "SUCCEEDED",
   "RECOVERED",
@@ -45,14 +45,14 @@ export const BAR_ORDER: readonly string[] = [
   "QUEUED",
 ];
 
-/** `SOME_NAME` as words. */
+/** Turns `SOME_NAME` into words. */
 export function words(name: string): string {
   if (name === "CLI") return name;
   const text = name.replaceAll("_", " ").toLowerCase();
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
-export function phaseLook(phase: string): PhaseLook {
+export function phaseLook(phase: string): PhaseStyle {
   const known = Object.hasOwn(LOOKS, phase) ? LOOKS[phase] : undefined;
   return known ?? { label: words(phase), color: "var(--phase-unknown)", sign: "?", ended: false };
 }

@@ -1,6 +1,6 @@
 import { useSyncExternalStore } from "react";
 
-/** A setting of this browser's, which all its windows share. */
+/** A preference stored in this browser and shared by its windows. */
 export class Preference<T> {
   private readonly listeners = new Set<() => void>();
   private text: string | null | undefined;
@@ -14,7 +14,7 @@ export class Preference<T> {
     this.value = fallback;
     if (typeof window !== "undefined") {
       window.addEventListener("storage", (event) => {
-        if (event.key === this.key || event.key === null) this.tell();
+        if (event.key === this.key || event.key === null) this.notify();
       });
     }
   }
@@ -32,11 +32,11 @@ export class Preference<T> {
     try {
       localStorage.setItem(this.key, JSON.stringify(value));
     } catch {
-      // Storage is full or forbidden: it holds until the page is left.
+      // Storage is full or forbidden: kept until the page is closed.
       this.text = read(this.key);
       this.value = value;
     }
-    this.tell();
+    this.notify();
   }
 
   listen = (listener: () => void): (() => void) => {
@@ -54,7 +54,7 @@ export class Preference<T> {
     }
   }
 
-  private tell(): void {
+  private notify(): void {
     for (const listener of [...this.listeners]) listener();
   }
 }

@@ -1,7 +1,7 @@
 import { Preference } from "./preferences";
 import { TIME_MODES, type TimeMode } from "./times";
 
-/** How times are written, as this browser's user wants it. */
+/** The user's time format. */
 export const timeMode = new Preference<TimeMode>("rungraph.time", "relative", (value): value is TimeMode =>
   TIME_MODES.includes(value as TimeMode),
 );

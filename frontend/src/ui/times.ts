@@ -1,6 +1,6 @@
 import { formatExactly } from "./durations";
 
-/** How times are written on the whole page. */
+/** The time formats of the page. */
 export type TimeMode = "relative" | "local" | "utc";
 
 export const TIME_MODES: readonly TimeMode[] = ["relative", "local", "utc"];
@@ -10,7 +10,7 @@ const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 const two = (value: number): string => String(value).padStart(2, "0");
 
-/** The parts of a moment, by the clock on the wall or by UTC. */
+/** The parts of a time, local or UTC. */
 function parts(ms: number, utc: boolean): { date: string; time: string; seconds: string; year: number } {
   const moment = new Date(utc ? ms : ms - new Date(ms).getTimezoneOffset() * MINUTE);
   const year = moment.getUTCFullYear();
@@ -24,19 +24,19 @@ function parts(ms: number, utc: boolean): { date: string; time: string; seconds:
 
 const WITHOUT_ZONE = /^(\d{4}-\d\d-\d\d)(?:[T ]+(\d\d:\d\d(?::\d\d(?:\.\d+)?)?))?$/;
 
-/** The milliseconds since 1970 of what somebody wrote; without a zone it is by UTC, or by the clock on the wall. */
+/** Parses typed text to milliseconds since 1970; without an offset it is UTC or local. */
 export function parseMoment(text: string, utc: boolean): number {
   const [, date, time = "00:00"] = WITHOUT_ZONE.exec(text.trim()) ?? [];
   return Date.parse(date ? `${date}T${time}${utc ? "Z" : ""}` : text);
 }
 
-/** A moment as `parseMoment` reads it back, to the second. */
+/** Formats a time so that `parseMoment` can parse it, to the second. */
 export function writeMoment(ms: number, utc: boolean): string {
   const { date, time, seconds } = parts(ms, utc);
   return `${date} ${time}${seconds === "00" ? "" : `:${seconds}`}`;
 }
 
-/** How long ago, or until when: `now`, `12 s ago`, `5 m ago`, `in 3 h`. One unit is enough. */
+/** A relative time with one unit: `now`, `12 s ago`, `5 m ago`, `in 3 h`. */
 export function formatRelative(ms: number, now: number): string {
   const away = Math.abs(now - ms);
   if (away < 5_000) return "now";
@@ -55,7 +55,7 @@ export function formatRelative(ms: number, now: number): string {
   return ms <= now ? `${text} ago` : `in ${text}`;
 }
 
-/** A moment in the mode of the page. Today's date is left out, and the year where it is this one. */
+/** A time in the page's mode, without today's date and without the current year. */
 export function formatTime(ms: number, mode: TimeMode, now: number): string {
   if (mode === "relative") return formatRelative(ms, now);
   const utc = mode === "utc";
@@ -66,7 +66,7 @@ export function formatTime(ms: number, mode: TimeMode, now: number): string {
   return `${then.date === today.date ? clock : `${date} ${clock}`}${utc ? " UTC" : ""}`;
 }
 
-/** Everything there is to say about a moment, for a tooltip. */
+/** A time in all formats, for a tooltip. */
 export function describeTime(ms: number, now: number): string {
   const local = parts(ms, false);
   const zone = new Intl.DateTimeFormat("en", { timeZoneName: "short" })
@@ -115,7 +115,7 @@ const STEPS = [
   365 * DAY,
 ];
 
-/** Round moments between two others, at most `most` of them: of the wall's clock, of UTC, or since `start`. */
+/** At most `most` round times within a range: local, UTC, or relative to `start`. */
 export function timeTicks(
   from: number,
   to: number,
@@ -136,11 +136,11 @@ export function timeTicks(
   return ticks;
 }
 
-/** Where the clocks were changed since `from`: the moment at which they show what they would have shown. */
+/** Corrects for a daylight saving change since `from`: the time that shows the expected local time. */
 function sameOnTheWall(at: number, from: number): number {
   const offset = (ms: number): number => new Date(ms).getTimezoneOffset() * MINUTE;
   const moved = at + offset(at) - offset(from);
-  // In spring there is an hour that the clocks leave out.
+  // In spring the clocks skip an hour.
   return offset(moved) === offset(at) ? moved : at;
 }
 

@@ -1,6 +1,6 @@
 import { useSyncExternalStore } from "react";
 
-/** A value that components can watch. */
+/** An observable value. */
 export class Value<T> {
   private readonly listeners = new Set<() => void>();
 
@@ -20,7 +20,7 @@ export class Value<T> {
   };
 }
 
-/** What the value is now; the component is drawn again when it changes. */
+/** The current value; the component renders when it changes. */
 export function useValue<T>(value: Value<T>): T {
   return useSyncExternalStore(value.listen, value.get);
 }

@@ -28,7 +28,7 @@ test("who asks too often is told so, waits as long as the server says, and then 
     page.on("websocket", () => (frames += 1));
     await page.getByRole("link", { name: "Tasks" }).click();
     const pause = page.getByTestId("pause");
-    await pause.getByText("The server is asked too often: it goes on in").waitFor();
+    await pause.getByText("Too many requests: the page continues in").waitFor();
     expect(await page.getByText("could not be read").count()).toBe(0);
     // One that was refused; the next ones wait.
     await page.getByRole("link", { name: "Aborts" }).click();

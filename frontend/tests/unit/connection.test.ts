@@ -1,8 +1,8 @@
 import type { Client } from "graphql-ws";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import WebSocket from "ws";
-import { Socket, waitBefore } from "../../src/live/connection";
-import { Patience } from "../../src/live/patience";
+import { Socket, backoff } from "../../src/live/connection";
+import { RateLimitPause } from "../../src/live/rateLimitPause";
 import { watch } from "../../src/live/watch";
 import { GraphQLServer } from "./graphqlServer";
 
@@ -14,15 +14,15 @@ describe("how long to wait before the next try", () => {
     const longest = [250, 500, 1_000, 2_000, 4_000, 8_000, 8_000, 8_000];
     for (const [retry, most] of longest.entries()) {
       vi.spyOn(Math, "random").mockReturnValue(0);
-      expect(waitBefore(retry)).toBe(most / 2);
+      expect(backoff(retry)).toBe(most / 2);
       vi.spyOn(Math, "random").mockReturnValue(0.5);
-      expect(waitBefore(retry)).toBe(most * 0.75);
+      expect(backoff(retry)).toBe(most * 0.75);
     }
   });
 
   test("it does not grow beyond that, however often it was tried", () => {
     for (const retry of [20, 1_000, 10_000]) {
-      const wait = waitBefore(retry);
+      const wait = backoff(retry);
       expect(wait).toBeGreaterThanOrEqual(4_000);
       expect(wait).toBeLessThan(8_000);
     }
@@ -131,7 +131,7 @@ describe("the socket", () => {
   });
 
   test("a server that answers is not given up, however many beats go by", async () => {
-    open({ beat: 10, answerWithin: STALL });
+    open({ pingInterval: 10, pongTimeout: STALL });
     await new Promise((resolve) => setTimeout(resolve, STALL + 200));
     expect(server.pings).toBeGreaterThan(5);
     expect(states).toEqual(["connecting", "live"]);
@@ -139,7 +139,7 @@ describe("the socket", () => {
   }, 20_000);
 
   test("a server that does not answer any more is lost, and connected to anew", async () => {
-    open({ beat: 10, answerWithin: 60 });
+    open({ pingInterval: 10, pongTimeout: 60 });
     await become("live");
     server.isSilent = true;
     await become("lost");
@@ -150,7 +150,7 @@ describe("the socket", () => {
 
   test("a question that was still open when the server closed is not held against the next connection", async () => {
     vi.spyOn(Math, "random").mockReturnValue(0);
-    open({ beat: 10, answerWithin: STALL });
+    open({ pingInterval: 10, pongTimeout: STALL });
     await become("live");
     server.isSilent = true;
     const { pings } = server;
@@ -168,7 +168,7 @@ describe("the socket", () => {
     let letIn: (admitted: boolean) => void = () => undefined;
     const asked = vi.fn(() => new Promise<boolean>((resolve) => (letIn = resolve)));
     const onForbidden = vi.fn();
-    open({ admits: asked, onForbidden });
+    open({ mayConnect: asked, onForbidden });
     await become("live");
     server.closeClients(4403);
     await until(() => expect(asked).toHaveBeenCalledTimes(1));
@@ -185,11 +185,11 @@ describe("the socket", () => {
   });
 
   test("a server that asked for a pause is left alone for as long, also after it went", async () => {
-    const patience = new Patience();
-    open({ patience });
+    const pause = new RateLimitPause();
+    open({ pause });
     await become("live");
     const began = Date.now();
-    patience.pause(1);
+    pause.start(1);
     server.closeClients(1013);
     await until(() => expect(server.connections).toBe(2));
     expect(Date.now() - began).toBeGreaterThanOrEqual(990);

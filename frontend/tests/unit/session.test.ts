@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
-import { type Answer, Session, type Viewer, askWho, loginAddress } from "../../src/live/session";
-import { Patience } from "../../src/live/patience";
+import { type Answer, Session, type Viewer, readViewer, loginAddress } from "../../src/live/session";
+import { RateLimitPause } from "../../src/live/rateLimitPause";
 
 const somebody = (subject: string): Viewer => ({
   identity: { kind: "USER", subject, name: null, email: null },
@@ -59,7 +59,7 @@ describe("whether to connect again", () => {
   test("where nobody is asked who they are it may be done at once, and nothing is asked", async () => {
     answer = ANYBODY;
     await session.check();
-    expect(await session.admits()).toBe(true);
+    expect(await session.mayConnect()).toBe(true);
     expect(asked).toBe(1);
   });
 
@@ -67,11 +67,11 @@ describe("whether to connect again", () => {
     await session.check();
     session.end();
     answer = "unknown";
-    const admitted = session.admits();
+    const admitted = session.mayConnect();
     expect(await isDone(admitted)).toBe(false);
     expect(asked).toBe(2);
     answer = somebody("user-1");
-    session.lookAgain();
+    session.recheck();
     expect(await admitted).toBe(true);
     expect([session.isOver.get(), begunAnew]).toEqual([false, 0]);
   });
@@ -79,16 +79,16 @@ describe("whether to connect again", () => {
   test("a session that was only said to be over goes on where the server still knows it", async () => {
     await session.check();
     session.end();
-    expect(await session.admits()).toBe(true);
+    expect(await session.mayConnect()).toBe(true);
     expect(session.isOver.get()).toBe(false);
   });
 
   test("it may not while the server is away, and then may be tried again", async () => {
     await session.check();
     answer = "silent";
-    expect(await session.admits()).toBe(false);
+    expect(await session.mayConnect()).toBe(false);
     answer = somebody("user-1");
-    expect(await session.admits()).toBe(true);
+    expect(await session.mayConnect()).toBe(true);
   });
 
   test("for somebody else, or with other roles, it may not: the page begins anew", async () => {
@@ -101,7 +101,7 @@ describe("whether to connect again", () => {
       await session.check();
       session.end();
       answer = other;
-      expect(await isDone(session.admits())).toBe(false);
+      expect(await isDone(session.mayConnect())).toBe(false);
       expect([begunAnew, session.isOver.get(), session.viewer.get()]).toEqual([1, true, somebody("user-1")]);
     }
   });
@@ -111,10 +111,10 @@ describe("who comes back to the page", () => {
   test("is asked for again, but not each time", async () => {
     vi.useFakeTimers();
     await session.check();
-    session.lookAgain();
+    session.recheck();
     expect(asked).toBe(1);
     vi.advanceTimersByTime(2_001);
-    session.lookAgain();
+    session.recheck();
     expect(asked).toBe(2);
     vi.useRealTimers();
   });
@@ -124,19 +124,19 @@ describe("who comes back to the page", () => {
     answer = ANYBODY;
     await session.check();
     vi.advanceTimersByTime(60_000);
-    session.lookAgain();
+    session.recheck();
     expect(asked).toBe(1);
     vi.useRealTimers();
   });
 });
 
 describe("what the server answers", () => {
-  const patience = new Patience();
+  const pause = new RateLimitPause();
   const answered = (status: number, body: string): Promise<Answer> => {
     vi.stubGlobal("fetch", () =>
       Promise.resolve(new Response(body, { status, headers: { "Retry-After": "9" } })),
     );
-    return askWho("http://runs.example.com/graphql", patience).finally(() => vi.unstubAllGlobals());
+    return readViewer("http://runs.example.com/graphql", pause).finally(() => vi.unstubAllGlobals());
   };
 
   test("a viewer, nobody that it knows, or nothing", async () => {
@@ -144,12 +144,12 @@ describe("what the server answers", () => {
     expect(await answered(401, "{}")).toBe("unknown");
     for (const body of ["", "{}", '{"data": null}', "<html>"])
       expect(await answered(503, body)).toBe("silent");
-    expect(patience.left).toBe(0);
+    expect(pause.remaining).toBe(0);
   });
 
   test("that it is asked too often: then it is left alone for as long as it says", async () => {
     expect(await answered(429, "{}")).toBe("silent");
-    expect(patience.left).toBeGreaterThan(8_000);
+    expect(pause.remaining).toBeGreaterThan(8_000);
   });
 });
 

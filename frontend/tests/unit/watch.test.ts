@@ -2,7 +2,7 @@ import type { SubscribePayload } from "graphql-ws";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Socket } from "../../src/live/connection";
 import type { Problem } from "../../src/live/errors";
-import { Patience } from "../../src/live/patience";
+import { RateLimitPause } from "../../src/live/rateLimitPause";
 import { watch } from "../../src/live/watch";
 
 interface Data {
@@ -22,7 +22,7 @@ interface Operation extends Sink {
 }
 
 class FakeSocket {
-  readonly patience = new Patience();
+  readonly pause = new RateLimitPause();
   readonly operations: Operation[] = [];
 
   subscribe(payload: SubscribePayload, sink: Sink): () => void {

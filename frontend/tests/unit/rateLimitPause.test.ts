@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { Patience, retryAfter } from "../../src/live/patience";
+import { RateLimitPause, retryAfter } from "../../src/live/rateLimitPause";
 
 beforeEach(() => {
   vi.useFakeTimers({ now: Date.parse("2026-01-01T12:00:00Z") });
@@ -10,26 +10,26 @@ afterEach(() => {
 });
 
 test("who was told to wait waits as long as that, and no longer", async () => {
-  const patience = new Patience();
-  patience.pause(3);
+  const pause = new RateLimitPause();
+  pause.start(3);
   let isOver = false;
-  void patience.wait().then(() => {
+  void pause.wait().then(() => {
     isOver = true;
   });
   await vi.advanceTimersByTimeAsync(2_999);
-  expect([isOver, patience.left]).toEqual([false, 1]);
+  expect([isOver, pause.remaining]).toEqual([false, 1]);
   await vi.advanceTimersByTimeAsync(1);
-  expect([isOver, patience.left, patience.until.get()]).toEqual([true, 0, 0]);
+  expect([isOver, pause.remaining, pause.until.get()]).toEqual([true, 0, 0]);
 });
 
 test("a longer pause that is asked for meanwhile counts, and a shorter one does not", async () => {
-  const patience = new Patience();
-  patience.pause(3);
-  patience.pause(1);
-  expect(patience.left).toBe(3_000);
-  patience.pause(5);
+  const pause = new RateLimitPause();
+  pause.start(3);
+  pause.start(1);
+  expect(pause.remaining).toBe(3_000);
+  pause.start(5);
   await vi.advanceTimersByTimeAsync(3_000);
-  expect([patience.left, patience.until.get()]).toEqual([2_000, Date.now() + 2_000]);
+  expect([pause.remaining, pause.until.get()]).toEqual([2_000, Date.now() + 2_000]);
 });
 
 test.each([

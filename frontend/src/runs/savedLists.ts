@@ -1,15 +1,15 @@
 import type { LiveRuns } from "./useRunList";
 
-/** Lists that are kept, those of the newest entries of the history. */
+/** The number of lists kept, for the newest history entries. */
 const MOST = 5;
 const kept = new Map<string, LiveRuns>();
 
-/** What the list of this entry of the history was when it was left. */
+/** The saved list of a history entry. */
 export function findList(entry: string | undefined): LiveRuns | undefined {
   return entry === undefined ? undefined : kept.get(entry);
 }
 
-/** Keeps the list for when somebody goes back to this entry. */
+/** Saves the list of a history entry. */
 export function keepList(entry: string | undefined, list: LiveRuns): void {
   if (entry === undefined) return;
   kept.delete(entry);

@@ -1,8 +1,8 @@
 import { useEffect } from "react";
 import { useApi } from "./api";
 
-/** Try again what failed as soon as the server is back; `failed` is what stands in the way, if anything. */
-export function useWhenBack(failed: unknown, retry: () => void): void {
+/** Retries as soon as the server is reachable again; `failed` is the current error, if any. */
+export function useRetryOnReconnect(failed: unknown, retry: () => void): void {
   const { socket } = useApi();
   useEffect(() => {
     if (!failed) return;

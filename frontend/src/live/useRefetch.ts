@@ -1,16 +1,16 @@
 import { useEffect, useRef } from "react";
 import type { UseQueryExecute, UseQueryState } from "urql";
 
-/** Milliseconds between two reads at the least. */
+/** Minimum milliseconds between two reads. */
 const PACE = 1_000;
-/** How many times as long as a read took there is none: what is large is read less often. */
+/** The pause after a read, as a multiple of its duration: large data is read less often. */
 const REST = 10;
 
 /**
- * Read a query anew whenever `version` grows, but at a pace that leaves the connection free: of many changes
- * at once the last one counts.
+ * Refetches a query when `version` increases, throttled so that the connection stays responsive; of several
+ * changes the last one counts.
  */
-export function useReread(
+export function useRefetch(
   version: number,
   { fetching, stale }: UseQueryState,
   reload: UseQueryExecute,
