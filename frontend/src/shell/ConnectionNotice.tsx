@@ -5,7 +5,7 @@ import { useValue } from "../ui/value";
 import classes from "./ConnectionNotice.module.css";
 
 /** Milliseconds until the page reports a missing connection. */
-const PATIENCE = 2_500;
+const SHOW_AFTER = 2_500;
 
 /** The connection state: live, or since when not. */
 export function ConnectionNotice() {
@@ -25,7 +25,7 @@ export function ConnectionNotice() {
     );
   }
   const silent = now - since;
-  const isLost = state === "lost" || (state === "connecting" && silent > PATIENCE);
+  const isLost = state === "lost" || (state === "connecting" && silent > SHOW_AFTER);
   if (!isLost) {
     return state === "live" ? (
       <span
@@ -47,7 +47,7 @@ export function ConnectionNotice() {
         connecting…
       </span>
       <button type="button" onClick={() => socket.retryNow()}>
-        Now
+        Reconnect now
       </button>
     </span>
   );
