@@ -1,13 +1,11 @@
-"""Owns the wiring of a server: settings, repository, schema and routes."""
+"""Wires the application together: settings, repository, schema, endpoints and routes."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import structlog
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import HTTPConnection, Request
@@ -29,31 +27,30 @@ from graph.execution import Engine
 from graph.limits.documents import Limits
 from graph.limits.rate_limits import Throttle
 from graph.limits.trusted_documents import TrustedDocuments, only_texts, read_documents
-from graph.observability.metrics import measuring, metrics
+from graph.observability.health import PROBES, health_routes
+from graph.observability.metrics import CONTENT_TYPE, ServerCounts, measuring
 from graph.observability.telemetry import Telemetry
 from graph.schema.build import build_schema
 from graph.setting_types import split_commas, split_words
 from graph.settings import Settings
+from graph.state import State, state_of
 from graph.transport.http import GraphQLEndpoint
+from graph.transport.pipeline import Pipeline
 from graph.transport.request import Resolve
 from graph.transport.server import Server
 from graph.web.code_flow import AuthorizationCodeFlow
-from graph.web.security import PROBES, AllowedHosts, SecurityMiddleware
+from graph.web.security import AllowedHosts, SecurityMiddleware
 from graph.web.sign_in import SignIn
 from graph.web.ui import Handler, graphiql, graphiql_routes, ui_not_found, ui_routes
-from repo import ActionRepo, DatabaseReadOnly, Permission, Supervisor, open_repository
+from repo import ActionRepo, Permission, Supervisor, open_repository
 
 if TYPE_CHECKING:
     from graph.observability.tracing import Tracing
 
-logger = structlog.get_logger("rungraph.app")
 
-_READY_WITHIN = 2.0
-"""Seconds that the database has to answer before a server calls itself not ready."""
-
-
-def create_app(settings: Settings) -> Starlette:
-    """The application. Its lifespan opens the repository over a database that `repo.migrate` has made."""
+def create_app(settings: Settings, is_stopping: Callable[[], bool] = lambda: False) -> Starlette:
+    """The application, for a database with the current schema. /readyz responds with 503 once
+    `is_stopping`."""
 
     tracing = _tracing() if settings.tracing else None
     provider = provider_of(settings) if settings.auth == "oidc" else None
@@ -73,18 +70,21 @@ def create_app(settings: Settings) -> Starlette:
                 supervisor=supervisor,
             ) as repository,
             _reconciler(settings, repository, supervisor).running() as reconciler,
-            measuring(repository, endpoint, reconciler, supervisor) as app.state.metrics,
+            measuring(
+                repository,
+                supervisor,
+                pipeline.telemetry,
+                lambda: _counts(pipeline, reconciler),
+            ) as metrics,
             provider.running() if provider is not None else nullcontext(),
             throttle.running(),
-            _authenticator(
-                settings, repository, provider, throttle, supervisor
-            ).running() as app.state.authenticator,
+            _authenticator(settings, repository, provider, throttle, supervisor).running() as authenticator,
         ):
-            app.state.repository = repository
+            app.state = State(repository, authenticator, metrics, supervisor)  # type: ignore[assignment]
             yield
 
     async def new_context(connection: HTTPConnection, caller: Caller) -> Context:
-        repository = connection.app.state.repository.on_behalf_of(caller.access)
+        repository = state_of(connection).repository.on_behalf_of(caller.access)
         return Context(repository, caller, settings.max_page_size)
 
     limits = Limits(
@@ -95,22 +95,29 @@ def create_app(settings: Settings) -> Starlette:
         settings.max_page_size,
         settings.introspection,
     )
-    endpoint = GraphQLEndpoint(
+    pipeline = Pipeline(
         Engine(build_schema(limits), settings.compiled_execution, settings.operation_timeout),
         new_context,
+        telemetry=Telemetry(settings.log_operations, tracing),
+        throttle=throttle,
+        resolve=_resolve(settings),
+    )
+    endpoint = GraphQLEndpoint(
+        pipeline,
         max_body_bytes=settings.max_body_bytes,
-        # Where only some documents are executed, it could not even ask for the schema.
+        # With trusted documents only, GraphiQL could not even request the schema.
         graphiql=_protect(sign_in)(graphiql)
         if settings.graphiql and not settings.trusted_documents
         else None,
         max_subscriptions=settings.max_subscriptions,
         allowed_origins=split_commas(settings.allowed_origins),
-        telemetry=Telemetry(settings.log_operations, tracing),
-        throttle=throttle,
-        resolve=_resolve(settings),
     )
+    for_machines = [
+        *health_routes(lambda: app.state.repository.check(), supervisor, is_stopping),
+        Route("/metrics", _metrics),
+    ]
     app = Starlette(
-        routes=_routes(settings, endpoint, sign_in),
+        routes=_routes(settings, endpoint, sign_in, for_machines),
         middleware=[
             Middleware(SecurityMiddleware, hosts=_hosts(settings), any_host_paths=_any_host_paths(settings))
         ],
@@ -119,8 +126,6 @@ def create_app(settings: Settings) -> Starlette:
         if settings.page
         else {},
     )
-    app.state.is_stopping = lambda: False
-    app.state.supervisor = supervisor
     return app
 
 
@@ -130,7 +135,7 @@ def _any_host_paths(settings: Settings) -> frozenset[str]:
 
 
 def _tracing() -> "Tracing":
-    # What it needs is an extra, and takes its time to be imported.
+    # Its dependencies are an optional extra, and slow to import.
     from graph.observability.tracing import Tracing
 
     return Tracing()
@@ -232,8 +237,11 @@ def _reconciler(settings: Settings, repository: ActionRepo, supervisor: Supervis
     )
 
 
-def _routes(settings: Settings, endpoint: GraphQLEndpoint, sign_in: SignIn | None) -> list[BaseRoute]:
-    """What is where; the first one that fits is taken."""
+def _routes(
+    settings: Settings, endpoint: GraphQLEndpoint, sign_in: SignIn | None, for_machines: list[Route]
+) -> list[BaseRoute]:
+    """All routes; the first match is taken. Routes for machines are outside of the base path, since probes
+    and scrapers connect to the server directly, without a proxy."""
     for_clients = [
         Route("/graphql", endpoint),
         WebSocketRoute("/graphql", endpoint),
@@ -241,22 +249,20 @@ def _routes(settings: Settings, endpoint: GraphQLEndpoint, sign_in: SignIn | Non
         *(sign_in.routes() if sign_in is not None else []),
         *(ui_routes(_protect(sign_in)) if settings.page else [Route("/", _redirect("graphql"))]),
     ]
-    # They are asked from beside the server, where no proxy and no prefix is.
-    for_machines = [Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", _metrics)]
     if not settings.base_path:
         return [*for_clients, *for_machines]
     base = settings.base_path
     return [
         *for_machines,
         Route("/", _redirect(f"{base.removeprefix('/')}/")),
-        # Without the slash at its end, what is relative to it would lie beside it.
+        # Relative URLs need the trailing slash.
         Route(base, _redirect(f"{base.rpartition('/')[2]}/")),
         Mount(base, routes=for_clients),
     ]
 
 
 def _redirect(to: str) -> Callable[[Request], Awaitable[Response]]:
-    """Leads to a path that is relative to the one asked for, and so holds behind any prefix."""
+    """Redirects to a path relative to the request's, which is right behind any prefix."""
 
     async def redirect(request: Request) -> Response:
         query = request.url.query
@@ -266,8 +272,8 @@ def _redirect(to: str) -> Callable[[Request], Awaitable[Response]]:
 
 
 def create_server(settings: Settings, **options: Any) -> Server:
-    """The application as a server, with other options of Server."""
-    app = create_app(settings)
+    """The application as a server, with further options of Server."""
+    app = create_app(settings, is_stopping=lambda: server.should_exit)
     server = Server(
         app,
         settings.host,
@@ -277,52 +283,27 @@ def create_server(settings: Settings, **options: Any) -> Server:
         trusted_proxies=split_commas(settings.trusted_proxies),
         **options,
     )
-    app.state.is_stopping = lambda: server.should_exit
     return server
 
 
 async def _metrics(request: Request) -> Response:
-    """What is measured, for whoever may read everything: it is of all projects together."""
+    """All metrics, for callers who may read all projects and domains."""
+    state = state_of(request)
     try:
-        caller = await request.app.state.authenticator.authenticate(request)
+        caller = await state.authenticator.authenticate(request)
     except RequestRefused as refusal:
         return PlainTextResponse(f"{refusal}\n", refusal.status, refusal.headers)
     if caller.access.scopes(Permission.READ) is not None:
-        return PlainTextResponse("This is for callers with a role in all projects and domains.\n", 403)
-    return await metrics(request)
+        return PlainTextResponse("Metrics require a role in all projects and domains.\n", 403)
+    return Response(await state.metrics.text(), headers={"Content-Type": CONTENT_TYPE})
 
 
-async def livez(request: Request) -> Response:
-    """200 as long as the process serves requests."""
-    return PlainTextResponse("alive\n")
-
-
-async def readyz(request: Request) -> Response:
-    """200 when the database can be read and written and has the newest schema, else 503; 503 too once the
-    server stops, and while a background loop is not alive."""
-    if request.app.state.is_stopping():
-        return PlainTextResponse("not ready: the server stops\n", 503)
-    if failed := request.app.state.supervisor.failed:
-        names = ", ".join(failed)
-        return PlainTextResponse(f"not ready: ended by an error and started again: {names}\n", 503)
-    try:
-        await _in_time(request.app.state.repository.check())
-    except Exception as error:  # whatever it is, the answer is "not ready"; the reason goes to the log
-        cause = error.__cause__ or error
-        logger.warning("not ready", reason=f"{type(cause).__name__}: {cause}".partition("\n")[0])
-        if isinstance(error, DatabaseReadOnly):
-            return PlainTextResponse("not ready: the database accepts no writes\n", 503)
-        return PlainTextResponse("not ready: the database does not answer or has another schema\n", 503)
-    return PlainTextResponse("ready\n")
-
-
-async def _in_time(check: Coroutine[Any, Any, None]) -> None:
-    """The check, or a TimeoutError. A connection that is dead takes some time more to be dropped, for which
-    nobody waits."""
-    checking = asyncio.create_task(check)
-    checking.add_done_callback(lambda task: task.cancelled() or task.exception())
-    done, _ = await asyncio.wait({checking}, timeout=_READY_WITHIN)
-    if not done:
-        checking.cancel()
-        raise TimeoutError(f"the database did not answer within {_READY_WITHIN:g} s")
-    checking.result()
+def _counts(pipeline: Pipeline, reconciler: Reconciler) -> ServerCounts:
+    return ServerCounts(
+        operations=pipeline.live.operations,
+        subscriptions=pipeline.live.subscriptions,
+        document_cache_hits=pipeline.engine.known,
+        document_cache_misses=pipeline.engine.unknown,
+        abort_attempts=reconciler.attempts,
+        aborts_failed=reconciler.given_up,
+    )

@@ -1,9 +1,9 @@
-"""Owns what is told of every operation: a line in the log, figures, and a span where there is tracing."""
+"""Records every operation: a log line, metrics, and a span if tracing is on."""
 
 import random
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,7 +13,6 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from starlette.types import Scope
 
 from graph.execution import Operation
-from graph.transport.shared_subscriptions import Piece
 
 if TYPE_CHECKING:  # an extra, which may not be installed
     from graph.observability.tracing import OperationSpan, Tracing
@@ -24,67 +23,70 @@ LoggedOperations = Literal["all", "slow", "none"]
 Transport = Literal["http", "sse", "websocket"]
 
 REQUEST_ID = b"x-request-id"
-"""The header in which a client gives a request a name, and gets it back."""
+"""The header for the request id of the client, which the response repeats."""
 
-_SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
-_KEY = "rungraph.request_id"
+_VALID_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+_SCOPE_KEY = "rungraph.request_id"
 
-_SLOW = 1.0
-"""Seconds from which on an operation counts as slow."""
-
-_LONGEST_NAME = 100
+_MAX_NAME = 100
 """Characters of an operation's name that are logged."""
 
-_OURS = frozenset({"INTERNAL_SERVER_ERROR", "SERVICE_UNAVAILABLE", "TIMEOUT"})
-"""Codes of what is not the client's fault."""
+_SERVER_ERRORS = frozenset({"INTERNAL_SERVER_ERROR", "SERVICE_UNAVAILABLE", "TIMEOUT"})
+"""Codes of errors that the client did not cause."""
 
 _BUCKETS = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0)
 
 
 class Telemetry:
-    """What one server tells. `logged` says which operations have a line: `all`, or those that are slow or
-    failed, or `none`. With `tracing` each has a span."""
+    """Records the operations of one server. `logged` says which ones are logged: `all`, only those that are
+    `slow` or failed, or `none`. With `tracing`, each one has a span."""
 
-    def __init__(self, logged: LoggedOperations = "slow", tracing: "Tracing | None" = None) -> None:
+    def __init__(
+        self,
+        logged: LoggedOperations = "slow",
+        tracing: "Tracing | None" = None,
+    ) -> None:
         self.logged = logged
+        self.slow_after = 1.0
+        """Seconds after which an operation counts as slow."""
         self.tracing = tracing
         self.registry = CollectorRegistry()
         self.websockets = 0
-        """Connections that are open."""
+        """Open connections."""
         self._operations = Counter(
             "rungraph_operations",
-            "Operations that came to their end, by their root field, and how.",
+            "Completed operations, by type, root field and outcome.",
             ["type", "field", "outcome"],
             registry=self.registry,
         )
         self._seconds = Histogram(
             "rungraph_operation_seconds",
-            "How long queries and mutations took that were executed.",
+            "Duration of executed queries and mutations.",
             ["type", "field"],
             buckets=_BUCKETS,
             registry=self.registry,
         )
         self._errors = Counter(
-            "rungraph_errors", "Errors that clients were told.", ["code"], registry=self.registry
+            "rungraph_errors", "Errors in responses, by code.", ["code"], registry=self.registry
         )
-        # To look a figure up by its labels takes the library longer than to count.
+        # The lookup of a metric by its labels takes the library longer than counting.
         self._counting: dict[tuple[str, str, str], Counter] = {}
         self._timing: dict[tuple[str, str], Histogram] = {}
 
-    def begin(self, scope: Scope, transport: Transport) -> "Call":
-        """A request that came in, or an operation of a websocket. What is logged for it from here on has
-        its request id."""
-        request_id = scope.get(_KEY) or _note_request(scope)
+    def start(self, scope: Scope, transport: Transport) -> "OperationRecord":
+        """The record of an HTTP request, or of an operation over a WebSocket. From here on, log lines of this
+        task have its request id."""
+        request_id = scope.get(_SCOPE_KEY) or _bind_request_id(scope)
         span = None
         if self.tracing is not None:
             span = self.tracing.begin(scope["headers"])
             structlog.contextvars.bind_contextvars(trace_id=span.trace_id)
-        return Call(self, request_id, transport, span)
+        return OperationRecord(self, request_id, transport, span)
 
     @contextmanager
     def connection(self, scope: Scope) -> Iterator[None]:
-        """A websocket, as long as it is open."""
-        _note_request(scope)
+        """Counts a WebSocket while it is open."""
+        _bind_request_id(scope)
         logger.debug("websocket opened")
         self.websockets += 1
         try:
@@ -93,23 +95,23 @@ class Telemetry:
             self.websockets -= 1
             logger.debug("websocket closed")
 
-    def refused(self, code: str) -> None:
-        """Somebody was refused before there was an operation."""
+    def record_refusal(self, code: str) -> None:
+        """Count a request that was refused before there was an operation."""
         self.count_errors([code])
         self.count("none", "none", "refused", 0)
 
     def count_errors(self, codes: Iterable[str]) -> None:
-        """Clients were told of these."""
+        """Count errors in responses."""
         for code in codes:
             self._errors.labels(code).inc()
 
     def count(self, type: str, field: str, outcome: str, seconds: float) -> None:
-        """An operation came to its end."""
+        """Count a completed operation."""
         counter = self._counting.get((type, field, outcome))
         if counter is None:
             counter = self._counting[type, field, outcome] = self._operations.labels(type, field, outcome)
         counter.inc()
-        if outcome == "refused" or type == "subscription":  # which goes on for as long as somebody watches
+        if outcome == "refused" or type == "subscription":  # whose duration is up to the client
             return
         histogram = self._timing.get((type, field))
         if histogram is None:
@@ -117,10 +119,19 @@ class Telemetry:
         histogram.observe(seconds)
 
 
-class Call:
-    """A request, or an operation, that goes on."""
+class OperationRecord:
+    """An operation that is running, or a request that is about to become one."""
 
-    __slots__ = ("_began", "_codes", "_span", "_telemetry", "caller", "executed", "request_id", "transport")
+    __slots__ = (
+        "_codes",
+        "_span",
+        "_started_at",
+        "_telemetry",
+        "caller",
+        "executed",
+        "request_id",
+        "transport",
+    )
 
     def __init__(
         self, telemetry: Telemetry, request_id: str, transport: Transport, span: "OperationSpan | None"
@@ -128,38 +139,39 @@ class Call:
         self.request_id = request_id
         self.transport: Transport = transport
         self.caller: str | None = None
-        """The key of who asked for it, once that is known."""
+        """The key of the caller, once authenticated."""
         self.executed = False
-        """Whether anything was executed: else it was refused."""
+        """Whether anything was executed; otherwise the operation was refused."""
         self._telemetry = telemetry
         self._span = span
         self._codes: dict[str, None] = {}
-        self._began = time.perf_counter()
+        self._started_at = time.perf_counter()
 
-    def gave(self, piece: Piece) -> None:
-        """The client was sent one of its results."""
-        self.executed = self.executed or not piece.errors
-        if piece.problems:
-            self.note(piece.problems)
+    def record_result(self, executed: bool, errors: Sequence[GraphQLError]) -> None:
+        """Record a result that the client receives."""
+        self.executed = self.executed or executed
+        if errors:
+            self.record_errors(errors)
 
-    def note(self, errors: Iterable[GraphQLError]) -> None:
-        """The client was told of these."""
-        self.note_codes([str((error.extensions or {}).get("code")) for error in errors])
+    def record_errors(self, errors: Iterable[GraphQLError]) -> None:
+        """Record errors that the client receives."""
+        self.record_codes([str((error.extensions or {}).get("code")) for error in errors])
 
-    def note_codes(self, codes: list[str]) -> None:
-        """The client was told of errors with these codes."""
+    def record_codes(self, codes: list[str]) -> None:
+        """Record errors with these codes that the client receives."""
         self._telemetry.count_errors(codes)
         self._codes.update(dict.fromkeys(codes))
 
-    def end(self, operation: Operation | None, status: int | None = None) -> None:
-        """It is over: `operation`, where its document is valid, answered with this status of HTTP."""
-        seconds = time.perf_counter() - self._began
+    def finish(self, operation: Operation | None, status: int | None = None) -> None:
+        """Log and count the operation. It is None if the document is not valid; `status` is of the HTTP
+        response."""
+        seconds = time.perf_counter() - self._started_at
         telemetry = self._telemetry
         type, field = ("none", "none") if operation is None else (operation.type, operation.field)
         outcome = "refused" if not self.executed else "error" if self._codes else "ok"
         telemetry.count(type, field, outcome, seconds)
-        failed = not _OURS.isdisjoint(self._codes) if self._codes else False
-        is_slow = seconds >= _SLOW and type != "subscription"
+        failed = not _SERVER_ERRORS.isdisjoint(self._codes) if self._codes else False
+        is_slow = seconds >= telemetry.slow_after and type != "subscription"
         if telemetry.logged == "all" or (telemetry.logged == "slow" and (failed or is_slow)):
             self._log(operation, outcome, status, seconds, logger.warning if failed else logger.info)
         if self._span is not None:
@@ -175,7 +187,7 @@ class Call:
         if operation is not None:
             line |= {"type": operation.type, "field": operation.field}
             if operation.name is not None:
-                line["name"] = operation.name[:_LONGEST_NAME]
+                line["name"] = operation.name[:_MAX_NAME]
         if self._codes:
             line["errors"] = list(self._codes)
         if status is not None:
@@ -183,13 +195,12 @@ class Call:
         log("operation", **line, duration_ms=round(seconds * 1000, 3))
 
 
-def _note_request(scope: Scope) -> str:
-    """The id of a request, which is in every line that is logged for it: the client's where it sent one
-    that may stand anywhere, else a new one."""
+def _bind_request_id(scope: Scope) -> str:
+    """The id of a request, for all its log lines: the one of its header if that is valid, or a new one."""
     request_id = ""
     for name, value in scope["headers"]:
-        if name == REQUEST_ID and _SANE_ID.fullmatch(value):
+        if name == REQUEST_ID and _VALID_ID.fullmatch(value):
             request_id = value.decode()
-    request_id = scope[_KEY] = request_id or f"{random.getrandbits(128):032x}"
+    request_id = scope[_SCOPE_KEY] = request_id or f"{random.getrandbits(128):032x}"
     structlog.contextvars.bind_contextvars(request_id=request_id)
     return request_id

@@ -11,7 +11,7 @@ import time
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from graph.web.security import PROBES
+from graph.observability.health import PROBES
 
 logger = structlog.get_logger("rungraph.server")
 

@@ -1,4 +1,4 @@
-"""Owns GraphQL over websockets: the graphql-transport-ws protocol, for clients that may send anything."""
+"""GraphQL over WebSockets: the graphql-transport-ws protocol, hardened against clients that break it."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
@@ -24,23 +24,24 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
     SubscribeMessage,
 )
 
-from graph.auth.authentication import Authenticator, CallerSession
+from graph.auth.authentication import CallerSession
 from graph.errors import RequestRefused, show
-from graph.execution import Engine
-from graph.limits.rate_limits import Connection, Throttle
-from graph.observability.telemetry import Call
+from graph.limits.rate_limits import Connection
+from graph.observability.telemetry import OperationRecord
+from graph.state import state_of
 from graph.transport.frames import WRITE_FRAME
+from graph.transport.pipeline import Pipeline
 from graph.transport.request import check_parameters, parse_json
-from graph.transport.shared_subscriptions import Ask, Live, Piece
+from graph.transport.shared_subscriptions import Ask, Piece
 
 CONNECTION = "rungraph.connection"
-"""Where in the scope of ASGI a websocket has its `Connection`."""
+"""The key of the `Connection` in the ASGI scope of a WebSocket."""
 
 _MAX_REASON = 123
-"""Bytes that the reason in a close frame may have."""
+"""Bytes of the reason in a close frame."""
 
 _FORBIDDEN = (4403, "Forbidden")
-"""How a socket is closed whose client shows nothing that is good, or not any more."""
+"""The close code and reason if there is no valid credential, or no longer."""
 _TRY_AGAIN_LATER = (1013, "Try Again Later")
 
 _WITHOUT_ID = ("connection_init", "ping", "pong")
@@ -48,7 +49,7 @@ _WITH_ID = ("subscribe", "complete")
 
 
 class Socket(ASGIWebSocketAdapter):
-    """The websocket of one client, who may leave at any time."""
+    """The WebSocket of one client, which may disconnect at any time."""
 
     async def iter_json(self, *, ignore_parsing_errors: bool = False) -> AsyncGenerator[object, None]:
         try:
@@ -58,7 +59,7 @@ class Socket(ASGIWebSocketAdapter):
             raise NonTextMessageReceived from error
         except RequestRefused as error:
             raise NonJsonMessageReceived from error
-        except (WebSocketDisconnect, RuntimeError):  # the latter where we closed it meanwhile
+        except (WebSocketDisconnect, RuntimeError):  # the latter after this side closed it
             return
 
     async def send_json(self, message: Mapping[str, object]) -> None:
@@ -67,7 +68,7 @@ class Socket(ASGIWebSocketAdapter):
         await self.send_text(text)
 
     async def send_text(self, text: str) -> None:
-        """Send what is encoded already."""
+        """Send an encoded message."""
         try:
             await self.ws.send_text(text)
         except (WebSocketDisconnect, RuntimeError) as error:
@@ -75,7 +76,7 @@ class Socket(ASGIWebSocketAdapter):
 
     @property
     def write_frame(self) -> Callable[[bytes], bool] | None:
-        """The way to the client that is shorter than that of ASGI, where the server has one."""
+        """Writes a frame directly, without ASGI; None if the server does not support that."""
         return self.ws.scope["extensions"].get(WRITE_FRAME)  # type: ignore[no-any-return]
 
     async def close(self, code: int, reason: str) -> None:
@@ -84,41 +85,43 @@ class Socket(ASGIWebSocketAdapter):
 
 
 class WebSocketHandler(BaseGraphQLTransportWSHandler[object, None]):
-    """One connection. What is wrong with one operation is answered to that operation alone."""
+    """One connection. Errors of one operation do not affect the others."""
 
     websocket: Socket
     session: CallerSession | None = None
-    """Of whoever sent `connection_init`."""
+    """Since `connection_init`."""
     _closing: asyncio.Task[None] | None = None
+
+    def __init__(self, pipeline: Pipeline, **strawberry: Any) -> None:
+        super().__init__(**strawberry)
+        self._pipeline = pipeline
 
     async def handle_message(self, message: Any) -> None:
         if (problem := _problem(message)) is not None:
             await self.handle_invalid_message(problem)
             return
         if message.get("payload", message) is None:
-            del message["payload"]  # both say that there is none, but Strawberry knows only one
+            del message["payload"]  # the same as no payload, but Strawberry does not accept null
         await super().handle_message(message)
 
     async def handle_connection_init(self, message: ConnectionInitMessage) -> None:
         if not self.connection_init_received:
-            authenticator: Authenticator = self.websocket.ws.app.state.authenticator
+            authenticator = state_of(self.websocket.ws).authenticator
             connection: Connection = self.websocket.ws.scope[CONNECTION]
             try:
                 caller = await authenticator.authenticate(self.websocket.ws, _authorization(message))
                 connection.belongs_to(caller)
             except RequestRefused as refusal:
-                view: Any = self.view
-                view.telemetry.refused(refusal.code)
-                # A client knows what to do by the code: not to come again, or to come a little later.
+                self._pipeline.telemetry.record_refusal(refusal.code)
+                # The code tells the client whether to reconnect, a little later.
                 await self.websocket.close(*(_FORBIDDEN if refusal.status == 401 else _TRY_AGAIN_LATER))
                 return
             self.session = authenticator.open_session(caller, self._end)
         await super().handle_connection_init(message)
-        # A task that was cancelled keeps all that it was about.
+        # A cancelled task would keep its objects alive.
         self.connection_init_timeout_task = None
 
     def _end(self) -> None:
-        """Who is connected may not go on, whatever they wait for."""
         self._closing = asyncio.create_task(self.websocket.close(*_FORBIDDEN))
 
     async def shutdown(self) -> None:
@@ -132,83 +135,80 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler[object, None]):
             return
         is_new = self.connection_acknowledged and message["id"] not in self.operations
         if is_new and (error := self._refusal(message)) is not None:
-            view: Any = self.view
-            view.telemetry.refused((error.extensions or {})["code"])
+            self._pipeline.telemetry.record_refusal((error.extensions or {})["code"])
             await self.send_message({"id": message["id"], "type": "error", "payload": [error.formatted]})
         else:
             await super().handle_subscribe(message)
 
     def _refusal(self, message: SubscribeMessage) -> GraphQLError | None:
-        view: Any = self.view
         payload: Any = message["payload"]
         try:
-            view.resolve(payload)
+            self._pipeline.resolve(payload)
             payload["operationName"] = check_parameters(payload).operation_name
         except RequestRefused as refusal:
             return _error(refusal)
         limit = self.max_subscriptions_per_connection
         if limit is not None and len(self.operations) >= limit:
-            text = f"The connection has {limit} operations going on; more are not allowed."
+            text = f"Too many operations: a connection may have {limit} at a time."
             return GraphQLError(text, extensions={"code": "RATE_LIMITED"})
         return None
 
     async def cleanup_operation(self, operation_id: str) -> None:
         if (operation := self.operations.get(operation_id)) is not None:
-            # Its task ends a little later; until then it may share a stream that writes.
+            # Its task ends a little later, and until then a shared stream may write to it.
             operation.completed = True
         await super().cleanup_operation(operation_id)
 
     async def run_operation(self, operation: Operation[object, None]) -> None:
-        """Send what the operation results in, until it ends or its task is cancelled."""
-        view: Any = self.view
-        call: Call = view.telemetry.begin(self.websocket.ws.scope, "websocket")
+        """Send the results of the operation until it ends or its task is cancelled."""
+        pipeline = self._pipeline
+        record = pipeline.telemetry.start(self.websocket.ws.scope, "websocket")
         try:
-            errors = await self._send_results(operation, call)
+            errors = await self._send_results(operation, record)
         except WebSocketDisconnected:
             return
         except RequestRefused as refusal:
             errors = [_error(refusal)]
-            call.note(errors)
+            record.record_errors(errors)
         except Exception as error:
             errors = [show(GraphQLError(str(error), original_error=error))]
-            call.note(errors)
+            record.record_errors(errors)
         finally:
-            call.end(view.known(operation.query, operation.operation_name, call))
+            pipeline.finish(record, operation.query, operation.operation_name)
         with suppress(WebSocketDisconnected):
             if errors:
                 await operation.send_initial_errors(errors)
             else:
                 await operation.send_operation_message({"id": operation.id, "type": "complete"})
 
-    async def _send_results(self, operation: Operation[object, None], call: Call) -> list[GraphQLError]:
-        """Returns what ended the operation; nothing where it came to its end."""
+    async def _send_results(
+        self, operation: Operation[object, None], record: OperationRecord
+    ) -> list[GraphQLError]:
+        """Returns the errors that ended the operation, if any."""
         ask = Ask(operation.query, operation.variables, operation.operation_name)
         before = f'{{"id":{dumps(operation.id)},"type":"next","payload":'.encode()
-        live: Live = self.view.live  # type: ignore[attr-defined]
-
         write_frame = self.websocket.write_frame
         session = self.session
         assert session is not None
-        call.caller = session.caller.key
-        throttle: Throttle = self.view.throttle  # type: ignore[attr-defined]
-        await throttle.admit(session.caller)
+        record.caller = session.caller.key
+        await self._pipeline.throttle.admit(session.caller)
 
         def write(piece: Piece) -> bool:
             if operation.completed:
                 return True
             written = session.is_valid and write_frame(piece.frame(before))  # type: ignore[misc]
             if written:
-                call.gave(piece)
+                record.record_result(not piece.errors, piece.problems)
             return written
 
-        execute = partial(self._execute, ask)
-        pieces = live.pieces(ask, self._new_context, execute, write if write_frame else None)
+        execute = partial(self._pipeline.stream, ask)
+        pieces = self._pipeline.live.pieces(ask, self._new_context, execute, write if write_frame else None)
         async with aclosing(pieces):
             async for piece in pieces:
                 if not session.is_valid:
                     await self.websocket.close(*_FORBIDDEN)
                     return []
-                call.gave(piece)
+                record.record_result(not piece.errors, piece.problems)
                 if piece.errors:
                     return piece.errors
                 if not operation.completed:
@@ -216,40 +216,35 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler[object, None]):
         return []
 
     async def _new_context(self) -> object:
-        # For each operation: what one of them has read, another one must not take for new.
+        # For each operation: data cached by one may be outdated for the next.
         assert self.session is not None
-        view: Any = self.view
-        return await view.new_context(self.websocket.ws, self.session.caller)
-
-    async def _execute(self, ask: Ask, context: object) -> AsyncGenerator[Any, None]:
-        engine: Engine = self.view.engine  # type: ignore[attr-defined]
-        return await engine.stream(ask.query, ask.variables, ask.operation_name, context)
+        return await self._pipeline.new_context(self.websocket.ws, self.session.caller)
 
 
 def _problem(message: object) -> str | None:
-    """Why this is no message that a client may send, or None."""
+    """Why this is not a valid message, or None."""
     if not isinstance(message, dict):
-        return "A message is a JSON object"
+        return "Message must be a JSON object"
     kind, payload = message.get("type"), message.get("payload")
     if kind in _WITH_ID:
         if not isinstance(message.get("id"), str) or not message["id"]:
-            return "`id` is a string that is not empty"
+            return "`id` must be a non-empty string"
         if kind == "subscribe" and not isinstance(payload, dict):
-            return "`payload` is an object"
+            return "`payload` must be an object"
     elif kind not in _WITHOUT_ID:
         return "Unknown message type"
     elif payload is not None and not isinstance(payload, dict):
-        return "`payload` is an object or null"
+        return "`payload` must be an object or null"
     return None
 
 
 def _authorization(message: ConnectionInitMessage) -> str | None:
-    """What a client shows that can send no headers, as browsers cannot."""
+    """The credential of clients that cannot set headers, such as browsers."""
     payload = message.get("payload") or {}
-    given = payload.get("authorization", payload.get("Authorization"))
-    if given is None:
+    value = payload.get("authorization", payload.get("Authorization"))
+    if value is None:
         return None
-    return given if isinstance(given, str) else ""
+    return value if isinstance(value, str) else ""
 
 
 def _error(refusal: RequestRefused) -> GraphQLError:

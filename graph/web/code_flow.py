@@ -17,6 +17,7 @@ from graph.auth.claims import GrantRule, access_from_claims, identity_from_claim
 from graph.auth.cookies import Cookies
 from graph.auth.oidc import Client, Provider, ProviderError
 from graph.errors import RequestRefused
+from graph.state import state_of
 from graph.web.sign_in_pages import message_page
 from graph.web.urls import redirect, relative_base, return_url
 
@@ -147,7 +148,7 @@ class AuthorizationCodeFlow:
                 query.get("code", ""), attempt.verifier, attempt.nonce, self._client
             )
             identity = identity_from_claims(claims)
-            repository: repo.ActionRepo = request.app.state.repository
+            repository = state_of(request).repository
             _, secret = await repository.create_credential(
                 repo.CredentialKind.SESSION,
                 identity.name or identity.subject,

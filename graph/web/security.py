@@ -8,6 +8,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from graph.auth.origins import is_loopback
+from graph.observability.health import PROBES
 
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -24,9 +25,6 @@ API_HEADERS = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
 """Further headers of the API's responses: not cached, and inert if displayed as a page."""
-
-PROBES = frozenset({"/livez", "/readyz"})
-"""Reveal nothing, and are requested by addresses that cannot be known before."""
 
 _MAX_CACHED = 1000
 _WRONG_HOST = (

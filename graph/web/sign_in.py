@@ -12,6 +12,7 @@ import repo
 from graph.auth.cookies import Cookies
 from graph.auth.origins import is_cross_origin
 from graph.errors import RequestRefused
+from graph.state import state_of
 from graph.transport.request import read_body
 from graph.web.code_flow import AuthorizationCodeFlow
 from graph.web.sign_in_pages import message_page, token_form
@@ -59,7 +60,7 @@ class SignIn:
 
         async def handle_or_redirect(request: Request) -> Response:
             try:
-                await request.app.state.authenticator.authenticate(request)
+                await state_of(request).authenticator.authenticate(request)
             except RequestRefused as refusal:
                 # Other errors, such as an unavailable database, are shown by the page itself.
                 if refusal.status == 401:
@@ -83,7 +84,7 @@ class SignIn:
         try:
             if len(token) > _MAX_TOKEN_LENGTH:
                 raise RequestRefused(401, "UNAUTHENTICATED", "Not an API token.")
-            await request.app.state.authenticator.authenticate(request, f"Bearer {token}")
+            await state_of(request).authenticator.authenticate(request, f"Bearer {token}")
         except RequestRefused as refusal:
             invalid = "This token is unknown, expired or revoked."
             error = invalid if refusal.status == 401 else str(refusal)
@@ -99,7 +100,7 @@ class SignIn:
             return _cross_origin(base)
         response = redirect(f"{base}logout")
         if secret := request.cookies.get(self._cookies.session):
-            repository: repo.ActionRepo = request.app.state.repository
+            repository = state_of(request).repository
             try:
                 credential = await repository.find_credential(secret)
                 if credential is not None and credential.kind is repo.CredentialKind.SESSION:

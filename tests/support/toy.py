@@ -20,6 +20,7 @@ from graph.limits.documents import Limits, OperationLimits
 from graph.schema.build import Schema
 from graph.settings import Settings
 from graph.transport.http import GraphQLEndpoint
+from graph.transport.pipeline import Pipeline
 from graph.web.ui import graphiql as graphiql_page
 from graph.web.ui import graphiql_routes
 from repo import NotFound
@@ -133,8 +134,7 @@ def toy_app(graphiql: bool = True, allowed_origins: Sequence[str] = ()) -> Starl
     limits = Limits(depth=15, aliases=100, tokens=4000, cost=10**6, page=1000)
     schema = Schema(Query, Mutation, Subscription, extensions=[ClientErrors, lambda: OperationLimits(limits)])
     endpoint = GraphQLEndpoint(
-        Engine(schema, Settings().compiled_execution),
-        new_context,
+        Pipeline(Engine(schema, Settings().compiled_execution), new_context),
         max_body_bytes=LIMIT,
         graphiql=graphiql_page if graphiql else None,
         max_subscriptions=SUBSCRIPTIONS,

@@ -268,7 +268,7 @@ def toy() -> Iterator[tuple[telemetry.Telemetry, str]]:
     app = toy_app()
     endpoint = app.routes[0].endpoint  # type: ignore[attr-defined]
     with serving(app) as address:
-        yield endpoint.telemetry, f"{address}/graphql"
+        yield endpoint.pipeline.telemetry, f"{address}/graphql"
 
 
 Toy = tuple[telemetry.Telemetry, str]
@@ -316,11 +316,9 @@ async def test_every_operation_has_a_line_where_all_are_wanted(toy: Toy, said: S
     assert len(set(ids)) == 3
 
 
-async def test_what_failed_has_a_line_and_what_a_client_did_wrong_has_none(
-    toy: Toy, said: Said, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _, url = toy
-    monkeypatch.setattr(telemetry, "_SLOW", 1000.0)
+async def test_what_failed_has_a_line_and_what_a_client_did_wrong_has_none(toy: Toy, said: Said) -> None:
+    recorded, url = toy
+    recorded.slow_after = 1000.0
     await ask_for_everything(url)
     async with httpx2.AsyncClient() as client:
         for query in ("{ refusing }", "{ nope }", "{ missing }"):
@@ -337,11 +335,9 @@ async def test_what_failed_has_a_line_and_what_a_client_did_wrong_has_none(
     assert [line["level"] for line in lines] == ["warning", "warning"]
 
 
-async def test_what_is_slow_has_a_line_but_no_subscription_is(
-    toy: Toy, said: Said, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _, url = toy
-    monkeypatch.setattr(telemetry, "_SLOW", 0.0)
+async def test_what_is_slow_has_a_line_but_no_subscription_is(toy: Toy, said: Said) -> None:
+    recorded, url = toy
+    recorded.slow_after = 0.0
     await ask_for_everything(url)
     lines = await operations_of(said, 2)
     assert [line["field"] for line in lines] == ["hello", "touch"]
@@ -382,4 +378,4 @@ async def test_a_line_holds_the_name_of_an_operation_and_nothing_else_of_its_doc
 def test_the_settings_say_which_operations_have_a_line() -> None:
     app = create_app(Settings(log_operations="none"))
     endpoint = next(route.endpoint for route in app.routes if getattr(route, "path", "") == "/graphql")  # type: ignore[attr-defined]
-    assert endpoint.telemetry.logged == "none"
+    assert endpoint.pipeline.telemetry.logged == "none"

@@ -37,7 +37,7 @@ from tests.support.waiting import until
 SECONDS = 30
 
 UNSUPERVISED = {
-    "graph.app": "one check of the database, for a probe that waits for it",
+    "graph.observability.health": "one check of the database, for a probe that waits for it",
     "graph.cli.main": "the server itself, and the demo beside it: where one ends, so does the other",
     "graph.execution.row_completion": "ends with the operation",
     "graph.auth.authentication": "one question to the database, for those who wait for it",
@@ -45,7 +45,7 @@ UNSUPERVISED = {
     "graph.schema.loaders": "ends with the operation",
     "graph.auth.oidc": "reads the keys once; who needs them starts it again",
     "graph.aborts.reconciler": "one call of an executor; the abort is due again where it fails",
-    "graph.transport.server": "cuts off who hinders the end of the server, once",
+    "graph.transport.server": "closes the remaining connections, once, when the server stops",
     "graph.limits.rate_limits": "asks the storage once; the next operation does it again",
     "graph.cli.watch": "a command line; ends with it",
     "graph.transport.websocket": "closes one connection",

@@ -244,7 +244,7 @@ async def test_a_server_that_is_told_to_stop_says_so_and_goes_on_for_a_while(tmp
         async with asyncio.timeout(SECONDS):
             while (answer := await client.get("/readyz")).status_code == 200:  # noqa: ASYNC110 - likewise
                 await asyncio.sleep(0.01)
-        assert (answer.status_code, answer.text) == (503, "not ready: the server stops\n")
+        assert (answer.status_code, answer.text) == (503, "not ready: the server is stopping\n")
         await asyncio.sleep(0.5)
         assert httpx2.get(f"{url}/readyz", timeout=SECONDS).status_code == 503
         assert httpx2.get(f"{url}/livez", timeout=SECONDS).status_code == 200

@@ -51,7 +51,7 @@ async def address(app: Starlette) -> AsyncIterator[str]:
 def live_of(app: Starlette) -> Live:
     """What shares the subscriptions of the application."""
     endpoints = [getattr(route, "endpoint", None) for route in app.routes]
-    return next(endpoint.live for endpoint in endpoints if isinstance(endpoint, GraphQLEndpoint))
+    return next(endpoint.pipeline.live for endpoint in endpoints if isinstance(endpoint, GraphQLEndpoint))
 
 
 @asynccontextmanager

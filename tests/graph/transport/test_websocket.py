@@ -258,8 +258,8 @@ async def test_a_subscription_before_the_handshake_is_refused(url: str) -> None:
 
 
 async def test_a_client_that_says_nothing_is_closed(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert http._INIT_WITHIN == timedelta(seconds=10)
-    monkeypatch.setattr(http, "_INIT_WITHIN", timedelta(seconds=5))  # which a machine that stalls still keeps
+    assert http.INIT_TIMEOUT == timedelta(seconds=10)
+    monkeypatch.setattr(http, "INIT_TIMEOUT", timedelta(seconds=5))  # which a machine that stalls still keeps
     with serving(toy_app()) as address:
         async with opened(f"{address}/graphql") as silent, connected(f"{address}/graphql") as speaking:
             assert await silent.close_code() == 4408
