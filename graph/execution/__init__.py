@@ -1,8 +1,9 @@
-"""Executes operations: compiled where it can be, by graphql-core's own rules everywhere else."""
+"""Executes operations: compiled where possible, by graphql-core otherwise, with the same results."""
 
-from graph.execution.completion import PURE, by_fields, reads
+from graph.execution.attributes import check_attributes
+from graph.execution.completion import PURE, from_columns
 from graph.execution.engine import Answer, Engine
 from graph.execution.operations import Operation
 from graph.execution.resolver_calls import selected
 
-__all__ = ["PURE", "Answer", "Engine", "Operation", "by_fields", "reads", "selected"]
+__all__ = ["PURE", "Answer", "Engine", "Operation", "check_attributes", "from_columns", "selected"]

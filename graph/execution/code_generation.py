@@ -1,6 +1,6 @@
-"""Owns what all code that is made here has in common: how it is written, and how it says that it gives up.
+"""Assembles generated functions from lines of source.
 
-It holds names of the schema and nothing of what a client wrote.
+The source contains names of the schema and nothing that a client sent.
 """
 
 from typing import Any
@@ -8,40 +8,40 @@ from typing import Any
 from graphql import GraphQLBoolean, GraphQLFloat, GraphQLID, GraphQLInt, GraphQLString
 
 _INT32 = 2**31
-UNEXPECTED: dict[object, str] = {
+UNEXPECTED_IF: dict[object, str] = {
     GraphQLString: "type({0}) is not str",
     GraphQLID: "type({0}) is not str",
     GraphQLBoolean: "type({0}) is not bool",
     GraphQLInt: f"type({{0}}) is not int or not -{_INT32} <= {{0}} < {_INT32}",
     GraphQLFloat: "type({0}) is not float or not -INFINITY < {0} < INFINITY",
 }
-"""When a value of a scalar is a surprise."""
+"""The condition, by scalar, under which generated code leaves a value to graphql-core."""
 
 
-class Surprise(Exception):
-    """A value is not what compiled code expects."""
+class UnexpectedValue(Exception):
+    """Generated code does not handle this value; graphql-core has to."""
 
 
-class Writer:
-    """Writes functions."""
+class CodeWriter:
+    """Collects the source of functions and the objects that it refers to."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
-        self._known: dict[str, Any] = {"INFINITY": float("inf"), "Surprise": Surprise}
+        self._namespace: dict[str, Any] = {"INFINITY": float("inf"), "UnexpectedValue": UnexpectedValue}
         self._count = 0
 
-    def functions(self) -> dict[str, Any]:
-        """What was written, ready to be called."""
-        exec(compile("\n".join(self.lines), "<made>", "exec"), self._known)
-        return self._known
+    def compile(self) -> dict[str, Any]:
+        """The functions by name."""
+        exec(compile("\n".join(self.lines), "<generated>", "exec"), self._namespace)
+        return self._namespace
 
-    def keep(self, kind: str, value: object) -> str:
-        """The name by which the code knows this value."""
-        name = self.name(kind)
-        self._known[name] = value
+    def constant(self, prefix: str, value: object) -> str:
+        """A new name that refers to this object."""
+        name = self.unique_name(prefix)
+        self._namespace[name] = value
         return name
 
-    def name(self, kind: str) -> str:
-        """A name that nothing else has."""
+    def unique_name(self, prefix: str) -> str:
+        """A name that is not used yet."""
         self._count += 1
-        return f"{kind}_{self._count}"
+        return f"{prefix}_{self._count}"

@@ -1,4 +1,4 @@
-"""Owns the way of an operation through the schema: known, compiled and encoded, or as Strawberry does it."""
+"""Executes operations: looks them up, executes them compiled or by Strawberry, and encodes results."""
 
 import asyncio
 import json
@@ -12,6 +12,7 @@ from graphql import DocumentNode, GraphQLError, default_field_resolver, default_
 from graphql import ExecutionResult as CoreResult
 from graphql.execution.execute import create_source_event_stream
 from graphql.execution.values import VariableValues, get_variable_values
+from strawberry import Schema
 from strawberry.execution import optimized_is_awaitable
 from strawberry.http import process_result
 from strawberry.types import ExecutionResult
@@ -23,46 +24,46 @@ from graph.errors import ClientErrors, show
 from graph.execution.executor import CompiledExecutor
 from graph.execution.inputs import MISSING, Inputs, variables_of
 from graph.execution.operations import Operation, Operations
+from graph.execution.strawberry_internals import core_schema
 from graph.limits.documents import OperationLimits
-from graph.limits.timeouts import Deadline
 from repo import DeadlineExceeded
 
 T = TypeVar("T")
 
 ALL_TYPES = frozenset(OperationType)
 
-_LONG = 4096
-"""Characters of a document from which on it is looked at by a thread of its own."""
+LONG_DOCUMENT = 4096
+"""Characters from which on a new document is parsed and validated in a thread."""
 
 _encoder = msgspec.json.Encoder()
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A result, encoded."""
+    """An encoded result."""
 
     body: bytes
     """The response of the GraphQL specification as JSON."""
     errors: list[GraphQLError]
     has_data: bool
-    """False where nothing was executed: then the response has no `data`."""
+    """False if nothing was executed: then the response has no `data`."""
 
 
-class BrokenOff(ExecutionResult):
-    """What an operation results in that took too long."""
+class TimedOut(ExecutionResult):
+    """The result of an operation that exceeded the timeout."""
 
 
 def formatted(result: Any) -> dict[str, Any]:
-    """The result as the client gets it; without `data` where nothing was executed."""
+    """The response of a result; without `data` if nothing was executed."""
     body: dict[str, Any] = dict(process_result(result))
-    if result.data is None and result.errors and not isinstance(result, BrokenOff):
+    if result.data is None and result.errors and not isinstance(result, TimedOut):
         if all(error.path is None for error in result.errors):
             del body["data"]
     return body
 
 
 def encode(value: object) -> bytes:
-    """Strict JSON of what an execution gives, of whatever size its numbers are."""
+    """Strict JSON of an execution's result, with integers of any size."""
     try:
         return _encoder.encode(value)
     except (UnicodeEncodeError, RecursionError):  # half of a surrogate pair
@@ -71,55 +72,56 @@ def encode(value: object) -> bytes:
 
 
 class Engine:
-    """Executes operations of a schema. With `compiled`, what can be compiled is. A query or mutation that
-    takes longer than `timeout` seconds is broken off.
+    """Executes operations of a schema, compiled where possible if `compiled`. A query or mutation is
+    cancelled after `timeout` seconds.
 
-    Both ways give the same results. A schema with other extensions than these two is executed as Strawberry
-    does it, for an extension may look at everything.
+    Compiled execution gives the same results as Strawberry's. It is not used for a schema with extensions
+    other than our two, since an extension may observe anything.
     """
 
-    def __init__(self, schema: Any, compiled: bool = True, timeout: float | None = None) -> None:
+    def __init__(self, schema: Schema, compiled: bool = True, timeout: float | None = None) -> None:
         self.operations = Operations()
         self.schema = schema
-        self._deadline = None if timeout is None else Deadline(timeout)
-        self._made = Inputs()
-        # One at a time, of what takes long: threads share one interpreter.
-        self._learning = asyncio.Lock()
-        self._turn = asyncio.Lock()
+        self._core_schema = core_schema(schema)
+        self._timeout = timeout
+        self._input_types = Inputs()
+        # Only one thread each: threads share one interpreter.
+        self._validating = asyncio.Lock()
+        self._reading_variables = asyncio.Lock()
         extensions = schema.get_extensions()
         self._limits = next((each for each in extensions if isinstance(each, OperationLimits)), None)
-        known = all(type(each) in (ClientErrors, OperationLimits) for each in extensions)
+        only_ours = all(type(each) in (ClientErrors, OperationLimits) for each in extensions)
         plain = not (schema.directives or schema.exception_handlers) and schema.config.info_class is Info
-        self.compiles = compiled and known and plain
-        """Whether anything is compiled."""
+        self.compiles = compiled and only_ours and plain
+        """Whether operations are compiled at all."""
         self.known = 0
-        """How often an operation was asked for that is remembered."""
+        """Hits of the operation cache."""
         self.unknown = 0
-        """How often one that is not."""
+        """Misses of the operation cache."""
 
     def operation(self, query: str, operation_name: str | None) -> Operation | None:
-        """What is known of an operation; None where it is not valid."""
-        found = self.operations.get(query, operation_name)
-        if found is not None:
+        """The operation, cached or now validated; None if it is not valid."""
+        operation = self.operations.get(query, operation_name)
+        if operation is not None:
             self.known += 1
-            return found
+            return operation
         self.unknown += 1
-        return self._learn(query, operation_name)
+        return None if self._is_refused(query) else self._add(query, operation_name, self._validate(query))
 
     async def learned(self, query: str, operation_name: str | None) -> Operation | None:
-        """The same, in turn: while one that is not known yet is looked at, others are served."""
-        known = self.operations.get(query, operation_name)
-        if known is not None:
+        """The same without blocking the event loop for long: new documents are validated one at a time."""
+        operation = self.operations.get(query, operation_name)
+        if operation is not None:
             self.known += 1
-            return known
+            return operation
         if not self._is_refused(query):
-            async with self._learning:
-                if len(query) >= _LONG and self.operations.get(query, operation_name) is None:
+            async with self._validating:
+                if len(query) >= LONG_DOCUMENT and self.operations.get(query, operation_name) is None:
                     self.unknown += 1
-                    return self._note(query, operation_name, await asyncio.to_thread(self._examine, query))
-                found = self.operation(query, operation_name)
+                    return self._add(query, operation_name, await asyncio.to_thread(self._validate, query))
+                operation = self.operation(query, operation_name)
                 await asyncio.sleep(0)
-                return found
+                return operation
         return self.operation(query, operation_name)
 
     async def answer(
@@ -132,8 +134,8 @@ class Engine:
         extensions: dict[str, Any] | None = None,
         is_large: bool = False,
     ) -> Answer:
-        """What a client gets. Raises what Schema.execute raises. Variables that are large are looked at by
-        another thread, which leaves this one to those who are served meanwhile."""
+        """The encoded response. Raises what Schema.execute raises. With `is_large` the variables are coerced
+        in a thread."""
         result = await self.execute(query, variables, operation_name, context, allowed, extensions, is_large)
         body = formatted(result)
         return Answer(encode(body), list(result.errors or ()), "data" in body)
@@ -148,14 +150,13 @@ class Engine:
         extensions: dict[str, Any] | None = None,
         is_large: bool = False,
     ) -> ExecutionResult:
-        """The result of a query or a mutation; its data is for `encode`. Raises what Schema.execute
-        raises."""
+        """The result of a query or mutation, to be encoded by `encode`. Raises what Schema.execute raises."""
         operation = await self.learned(query, operation_name) if self.compiles else None
         executor = await self._executor(
             operation, variables, operation_name, context, allowed, extensions, is_large
         )
         if executor is not None and executor.operation.operation.value != "subscription":
-            return await self._in_time(self._run(executor))
+            return await self._within_timeout(self._run(executor))
         executing: Awaitable[ExecutionResult] = self.schema.execute(
             query,
             variable_values=variables,
@@ -164,19 +165,20 @@ class Engine:
             allowed_operation_types=allowed,
             operation_extensions=extensions,
         )
-        return await self._in_time(executing)
+        return await self._within_timeout(executing)
 
-    async def _in_time(self, result: Awaitable[T]) -> T | BrokenOff:
-        """The result, or that it takes too long."""
-        if self._deadline is None:
-            return await result
+    async def _within_timeout(self, result: Awaitable[T]) -> T | TimedOut:
+        """The result, or an error if it is not there in time."""
+        timeout = asyncio.timeout(self._timeout)
         try:
-            return await self._deadline.keep(result)
+            async with timeout:
+                return await result
         except TimeoutError:
-            seconds = f"{self._deadline.seconds:g} seconds"
-            text = f"The operation took longer than {seconds}, and was broken off. What it was to write may "
-            text += "have been kept; it may be sent again."
-            return BrokenOff(None, [show(GraphQLError(text, original_error=DeadlineExceeded(text)))])
+            if not timeout.expired():
+                raise
+            text = f"The operation took longer than {self._timeout:g} seconds and was cancelled. Its writes "
+            text += "may have been committed; it can be repeated."
+            return TimedOut(None, [show(GraphQLError(text, original_error=DeadlineExceeded(text)))])
 
     async def stream(
         self,
@@ -188,7 +190,7 @@ class Engine:
         extensions: dict[str, Any] | None = None,
         is_large: bool = False,
     ) -> AsyncGenerator[Any, None]:
-        """The results of any operation: one of a query or a mutation, all of a subscription."""
+        """The results of any operation: one of a query or mutation, all of a subscription."""
         operation = await self.learned(query, operation_name) if self.compiles else None
         executor = await self._executor(
             operation, variables, operation_name, context, allowed, extensions, is_large
@@ -205,17 +207,17 @@ class Engine:
             operation = self.operation(query, operation_name)
             if operation is None or operation.node.operation.value == "subscription":
                 return results
-            return self._each_in_time(results)
+            return self._each_within_timeout(results)
         if executor.operation.operation.value == "subscription":
             return self._events(executor)
         return self._single(executor)
 
     async def _single(self, executor: CompiledExecutor) -> AsyncGenerator[ExecutionResult, None]:
-        yield await self._in_time(self._run(executor))
+        yield await self._within_timeout(self._run(executor))
 
-    async def _each_in_time(self, results: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
+    async def _each_within_timeout(self, results: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
         async with aclosing(results):
-            while (result := await self._in_time(anext(results, None))) is not None:
+            while (result := await self._within_timeout(anext(results, None))) is not None:
                 yield result
 
     async def _events(self, executor: CompiledExecutor) -> AsyncGenerator[ExecutionResult, None]:
@@ -233,17 +235,16 @@ class Engine:
                         try:
                             data = {name: complete(payload)}
                         except Exception:
-                            pass  # graphql-core says what is wrong with it
+                            pass  # graphql-core reports the error
                         else:
                             yield ExecutionResult(data=data, errors=None)
                             continue
                     result: Any = executor.build_per_event_executor(payload).execute_operation(False)
                     yield _shown(await result if executor.is_awaitable(result) else result)
         except Exception as error:
-            told = (
-                error if isinstance(error, GraphQLError) else GraphQLError(str(error), original_error=error)
-            )
-            yield _shown(CoreResult(None, [told]))
+            if not isinstance(error, GraphQLError):
+                error = GraphQLError(str(error), original_error=error)
+            yield _shown(CoreResult(None, [error]))
 
     async def _run(self, executor: CompiledExecutor) -> ExecutionResult:
         result: Any = executor.execute_operation()
@@ -259,7 +260,7 @@ class Engine:
         extensions: dict[str, Any] | None,
         is_large: bool,
     ) -> CompiledExecutor | None:
-        """What executes the operation; None where Strawberry has to, be it to say what is wrong."""
+        """The executor of a valid operation; None if Strawberry has to execute it or report what is wrong."""
         if (
             operation is None
             or not operation.is_plain
@@ -267,7 +268,7 @@ class Engine:
         ):
             return None
         if is_large:
-            async with self._turn:
+            async with self._reading_variables:
                 read = await asyncio.to_thread(self._read, operation, variables, operation_name)
         else:
             read = self._read(operation, variables, operation_name)
@@ -278,7 +279,7 @@ class Engine:
             operation.variant(conditions),
             inputs,
             variables,
-            self.schema._schema,
+            self._core_schema,
             operation.fragment_definitions,
             operation.fragments,
             None,
@@ -295,8 +296,8 @@ class Engine:
     def _read(
         self, operation: Operation, variables: dict[str, Any] | None, operation_name: str | None
     ) -> tuple[dict[str, Any] | None, VariableValues | None, dict[str, Any]] | None:
-        """The variables as resolvers take them, or as graphql-core does, and those that say what is skipped;
-        None where there is something wrong with them."""
+        """The variables as resolvers accept them or as graphql-core coerces them, and those for
+        `@skip` and `@include`; None if they are not valid."""
         limits = self._limits
         if limits is not None and limits.refusal(
             operation.document, operation_name, variables, operation.cost
@@ -309,62 +310,59 @@ class Engine:
         return None if values is None else (None, values, values.coerced)
 
     def _inputs(self, operation: Operation, variables: dict[str, Any] | None) -> dict[str, Any] | None:
-        """The variables as resolvers take them; None where graphql-core has to look at them."""
+        """The variables as resolvers accept them; None if graphql-core has to coerce them."""
         if operation.variables is None:
             return None
-        given, made = variables or {}, {}
+        given, inputs = variables or {}, {}
         try:
             for variable in operation.variables:
                 if variable.name in given:
-                    made[variable.name] = variable.coerce(given[variable.name])
+                    inputs[variable.name] = variable.coerce(given[variable.name])
                 elif variable.default is not MISSING:
-                    made[variable.name] = variable.default
-                elif variable.is_needed:
+                    inputs[variable.name] = variable.default
+                elif variable.is_required:
                     return None
         except Exception:
             return None
-        return made
+        return inputs
 
     def _coerce(self, operation: Operation, variables: dict[str, Any] | None) -> VariableValues | None:
         definitions = operation.node.variable_definitions or ()
-        # What is wrong with them Strawberry says: here the first mistake is enough.
-        values = get_variable_values(self.schema._schema, definitions, variables or {}, max_errors=1)
+        # Strawberry reports all errors; here one is enough.
+        values = get_variable_values(self._core_schema, definitions, variables or {}, max_errors=1)
         return values if isinstance(values, VariableValues) else None
 
     def _is_refused(self, query: str) -> bool:
         return self._limits is not None and query in self._limits.refused
 
-    def _learn(self, query: str, operation_name: str | None) -> Operation | None:
-        """Take note of an operation that was not seen before; None where it is not valid."""
-        if self._is_refused(query):
-            return None
-        return self._note(query, operation_name, self._examine(query))
-
-    def _examine(self, query: str) -> tuple[DocumentNode, list[GraphQLError]] | None:
-        """The document, and what is wrong with it; None where it is no document at all."""
+    def _validate(self, query: str) -> tuple[DocumentNode, list[GraphQLError]] | None:
+        """The document and its errors; None if it cannot be parsed."""
         limits = self._limits
         try:
             document = parse(query, max_tokens=None if limits is None else limits.tokens)
         except GraphQLError:
             return None
-        return document, validate(self.schema._schema, document, None if limits is None else limits.rules)
+        return document, validate(self._core_schema, document, None if limits is None else limits.rules)
 
-    def _note(
-        self, query: str, operation_name: str | None, examined: tuple[DocumentNode, list[GraphQLError]] | None
+    def _add(
+        self,
+        query: str,
+        operation_name: str | None,
+        validated: tuple[DocumentNode, list[GraphQLError]] | None,
     ) -> Operation | None:
-        """Remember what was found out; the operation, where it is valid."""
-        if examined is None:
+        """Cache a validated operation; None if it is not valid."""
+        if validated is None:
             return None
-        limits, (document, errors) = self._limits, examined
+        limits, (document, errors) = self._limits, validated
         if errors:
             if limits is not None:
                 limits.refused.note(query, document, errors)
             return None
         operation = self.operations.add(query, operation_name, document)
         if operation is not None:
-            operation.variables = variables_of(self.schema._schema, operation.node, self._made)
+            operation.variables = variables_of(self._core_schema, operation.node, self._input_types)
             if limits is not None:
-                operation.cost = limits.cost(self.schema._schema, document, operation.node)
+                operation.cost = limits.cost(self._core_schema, document, operation.node)
         return operation
 
 

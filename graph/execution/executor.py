@@ -1,4 +1,4 @@
-"""Owns how compiled code takes part in an execution: graphql-core's own, but for whole objects and calls."""
+"""Executes one operation: as graphql-core does, with compiled code for objects and resolver calls."""
 
 from collections.abc import Awaitable, Sequence
 from typing import Any
@@ -22,18 +22,19 @@ from graphql.execution.collect_fields import (
 )
 from graphql.execution.values import VariableValues, get_variable_values
 from graphql.pyutils import AwaitableOrValue, Path, gather_with_cancel
-from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
-from graph.execution.code_generation import Surprise
+from graph.execution.attributes import selected_attributes
+from graph.execution.code_generation import UnexpectedValue
 from graph.execution.completion import Complete
-from graph.execution.resolver_calls import Call, call_of, path_of
-from graph.execution.row_completion import Filling, Plan
-from graph.execution.selections import Selection, attributes_of, completion_of, selection_of
+from graph.execution.resolver_calls import ListItemPath, ResolverCall, path_of, resolver_call
+from graph.execution.row_completion import ResolvedField, RowCompletion
+from graph.execution.selections import Selection, compile_completion, compile_selection
+from graph.execution.strawberry_internals import ExecutionContext, returns_event, with_executor
 from repo import Rows
 
 
 class Variant:
-    """What is the same in all executions of an operation that skip and include the same. Keys hold ids of
+    """What is compiled of an operation for one combination of its `@skip` and `@include`. Keys contain ids of
     lists, which the values keep alive."""
 
     def __init__(self) -> None:
@@ -41,14 +42,14 @@ class Variant:
         self.events: tuple[str, Complete | None] | None = None
         self.below: dict[tuple[GraphQLObjectType, int], tuple[FieldDetailsList, CollectedFields]] = {}
         self.selections: dict[tuple[GraphQLObjectType, int], tuple[GroupedFieldSet, Selection]] = {}
-        self.calls: dict[tuple[GraphQLObjectType, int], tuple[FieldDetailsList, Call | None]] = {}
-        self.completions: dict[Call, Complete | None] = {}
-        self.plans: dict[Selection, list[Plan] | None] = {}
+        self.calls: dict[tuple[GraphQLObjectType, int], tuple[FieldDetailsList, ResolverCall | None]] = {}
+        self.completions: dict[ResolverCall, Complete | None] = {}
+        self.resolved_fields: dict[Selection, list[ResolvedField] | None] = {}
         self.attributes: dict[tuple[int, str], tuple[Any, frozenset[str] | None]] = {}
 
 
-class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
-    """One execution. Objects come as structs where their selection could be compiled."""
+class CompiledExecutor(ExecutionContext):
+    """One execution. Its data contains structs for objects whose selection could be compiled."""
 
     def __init__(
         self,
@@ -58,24 +59,23 @@ class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
         *args: Any,
         **kwargs: Any,
     ) -> None:
-        """`inputs` are the variables as resolvers take them, where these could be compiled; `variables` are
-        those that the client sent."""
+        """`inputs` are the variables as resolvers accept them, None if graphql-core coerced them; `variables`
+        are those that the client sent."""
         self._variables = variables
         self._values: VariableValues | None = None
         super().__init__(*args, **kwargs)
         self._variant = variant
-        self._relevant_sub_fields = variant.below
+        self.share_collected_fields(variant.below)
         self.inputs = inputs
-        self.arguments: dict[Call, dict[str, Any]] = {}
-        """The arguments of each field that was called."""
+        self.arguments: dict[ResolverCall, dict[str, Any]] = {}
 
     @property
     def variable_values(self) -> Any:
-        """The variables as graphql-core wants them."""
+        """The variables as graphql-core coerces them."""
         if self._values is None:
             definitions = self.operation.variable_definitions or ()
             values = get_variable_values(self.schema, definitions, self._variables or {})
-            assert isinstance(values, VariableValues), "compiled code takes nothing that is not valid"
+            assert isinstance(values, VariableValues), "compiled code accepts only valid variables"
             self._values = values
         return self._values
 
@@ -83,55 +83,50 @@ class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
     def variable_values(self, values: VariableValues | None) -> None:
         self._values = values
 
-    def build_resolve_info(self, *given: Any) -> Any:
-        """What a resolver is told, and this executor with it."""
-        info: Any = super().build_resolve_info(*given)
-        told = _open(type(info))(*info)
-        told.executor = self
-        return told
+    def build_resolve_info(self, *details: Any) -> Any:
+        """graphql-core's `info`, with this executor as an attribute."""
+        return with_executor(super().build_resolve_info(*details), self)
 
-    def attributes(
+    def selected_attributes(
         self, kind: GraphQLOutputType, nodes: Sequence[FieldNode], name: str
     ) -> frozenset[str] | None:
-        """Which attributes of the objects of type `name` are read below a field of this type; None where it
-        is not known."""
-        known = self._variant.attributes
-        found = known.get((id(nodes[0]), name))
-        if found is None:
+        """The attributes read of objects of type `name` below a field of this type; None if it may be all."""
+        cache = self._variant.attributes
+        entry = cache.get((id(nodes[0]), name))
+        if entry is None:
             details = [FieldDetails(node, None) for node in nodes]
-            read = attributes_of(self.schema, kind, details, self._collect, name)
-            found = known[id(nodes[0]), name] = nodes[0], read
-        return found[1]
+            read = selected_attributes(self.schema, kind, details, self._collect, name)
+            entry = cache[id(nodes[0]), name] = nodes[0], read
+        return entry[1]
 
     def completion_of_events(self) -> tuple[str, Complete | None]:
-        """What the field of a subscription is called in the answer, and what makes of an event what is
-        encoded for it; None where something in it has to be resolved."""
+        """The response name of a subscription's field, and what completes its events; None if something in
+        them has to be resolved."""
         if self._variant.events is None:
             self._variant.events = self._completion_of_events()
         return self._variant.events
 
     def _completion_of_events(self) -> tuple[str, Complete | None]:
         root_type = self.schema.get_root_type(self.operation.operation)
-        assert root_type is not None, "an operation that is valid has a type"
+        assert root_type is not None, "a valid operation has a type"
         values, operation = self.variable_values, self.operation
         fields = collect_fields(self.schema, self.fragments, values, root_type, operation, False)[0]
         if len(fields) != 1:
             return "", None
         ((name, details),) = fields.items()
         field = self.schema.get_field(root_type, details[0].node.name.value)
-        # Strawberry gives a field of a subscription a resolver that returns the event.
-        if field is None or getattr(field.resolve, "__name__", "") != "<lambda>":
+        if field is None or not returns_event(field):
             return name, None
-        return name, completion_of(self.schema, field.type, details, self._collect)
+        return name, compile_completion(self.schema, field.type, details, self._collect)
 
     def execute_operation(self, serially: bool | None = None) -> Any:
-        """As graphql-core does it, but for the fields at the root, which are known."""
+        """As graphql-core does, without collecting the root fields again."""
         variant = self._variant
         if variant.root is None or self.abort_signal is not None:
             return super().execute_operation(serially)
         operation = self.operation.operation
         root_type = self.schema.get_root_type(operation)
-        assert root_type is not None, "an operation that is valid has a type"
+        assert root_type is not None, "a valid operation has a type"
         if serially is None:
             serially = operation.value == "mutation"
         try:
@@ -147,7 +142,7 @@ class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
     def execute_collected_root_fields(
         self, root_type: Any, root_value: Any, grouped: GroupedFieldSet, serially: bool, new: Any
     ) -> Any:
-        """Takes note of the fields at the root."""
+        """As graphql-core does; keeps the root fields for the next execution."""
         self._variant.root = grouped
         return super().execute_collected_root_fields(root_type, root_value, grouped, serially, new)
 
@@ -170,26 +165,26 @@ class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
         grouped_field_set: GroupedFieldSet,
         position_context: Any,
     ) -> AwaitableOrValue[Any]:
-        """The object as a struct; as a dict where anything about it is unusual."""
+        """The object as a struct; as a dict if anything about it is unexpected."""
         selection = self._selection(parent_type, grouped_field_set)
         try:
             struct = selection.build(source_value)
         except Exception:
-            # No resolver was called yet, so that graphql-core may begin at the beginning.
+            # No resolver was called yet: graphql-core may start from scratch.
             return super().execute_fields(
                 parent_type, source_value, path, grouped_field_set, position_context
             )
-        if not selection.others:
+        if not selection.remaining:
             return struct
-        return self._fill(struct, selection, parent_type, source_value, path)
+        return self._complete_struct(struct, selection, parent_type, source_value, path)
 
-    def _fill(
+    def _complete_struct(
         self, struct: Any, selection: Selection, parent: GraphQLObjectType, source: Any, path: Path | None
     ) -> AwaitableOrValue[Any]:
-        """The struct with the fields that resolvers give."""
+        """The struct with its remaining fields resolved, or an awaitable of it."""
         is_awaitable, awaited = self.is_awaitable, []
         try:
-            for response_name, details, attribute in selection.others:
+            for response_name, details, attribute in selection.remaining:
                 field_path = Path(path, response_name, parent.name)
                 result = self.execute_field(parent, source, details, field_path, None)
                 if is_awaitable(result):
@@ -200,7 +195,7 @@ class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
             if awaited:
                 self.settle_in_background([result for _, result in awaited])
             raise
-        return _when_done(struct, awaited) if awaited else struct
+        return _set_when_done(struct, awaited) if awaited else struct
 
     def execute_field(
         self,
@@ -210,7 +205,7 @@ class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
         path: Path,
         position_context: Any,
     ) -> Any:
-        """As graphql-core does it, but for how the resolver is called and plain values are completed."""
+        """As graphql-core does, with compiled resolver calls and completion."""
         call = self._call(parent_type, field_details_list)
         if call is None or self.abort_signal is not None:
             return super().execute_field(parent_type, source, field_details_list, path, position_context)
@@ -221,7 +216,7 @@ class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
             completed = self.complete(call, result, path)
             if self.is_awaitable(completed):
                 return self._complete_later(call, completed, path, is_complete=True)
-        except Surprise:
+        except UnexpectedValue:
             return super().execute_field(parent_type, source, field_details_list, path, position_context)
         except Exception as error:
             self.handle_field_error(error, call.field.type, field_details_list, path)
@@ -229,7 +224,7 @@ class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
         return completed
 
     async def _complete_later(
-        self, call: Call, awaitable: Awaitable[Any], path: Path, is_complete: bool = False
+        self, call: ResolverCall, awaitable: Awaitable[Any], path: Path, is_complete: bool = False
     ) -> Any:
         try:
             completed = await awaitable
@@ -242,17 +237,17 @@ class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
             return None
         return completed
 
-    def complete(self, call: Call, result: Any, place: Path | tuple[Any, ...]) -> Any:
-        """What is encoded of what a resolver gave, or something to await."""
+    def complete(self, call: ResolverCall, result: Any, path: Path | ListItemPath) -> Any:
+        """The completed result of a resolver, or an awaitable of it."""
         complete = self._completion(call)
         if complete is not None:
             try:
                 return complete(result)
             except Exception:
-                pass  # graphql-core says what is wrong with it
-        path = path_of(place)
-        info = self.build_resolve_info(call.field, call.nodes, call.parent, path)
-        return self.complete_value(call.field.type, call.details, info, path, result, None)
+                pass  # graphql-core reports the error
+        field_path = path_of(path)
+        info = self.build_resolve_info(call.field, call.nodes, call.parent, field_path)
+        return self.complete_value(call.field.type, call.details, info, field_path, result, None)
 
     def complete_list_value(
         self,
@@ -263,80 +258,70 @@ class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
         result: Any,
         position_context: Any,
     ) -> Any:
-        """Lists of objects whose resolvers give plain values: without a task for each."""
+        """Lists of objects whose resolved fields are plain: without a task for each."""
         parent = get_named_type(return_type)
         if isinstance(parent, GraphQLObjectType) and type(result) in (list, tuple, Rows):
             inner = return_type.of_type
             item = inner.of_type if is_non_null_type(inner) else inner
             selection = self._selection(parent, self._collect(parent, field_details_list))
-            plans = self._plans(parent, selection) if item is parent else None
-            if plans is not None and self.abort_signal is None:
+            fields = self._resolved_fields(parent, selection) if item is parent else None
+            if fields is not None and self.abort_signal is None:
                 try:
                     objects = result.items if type(result) is Rows else result
                     structs = [selection.build(each) for each in objects]
-                    for _, _, call, _ in plans:
-                        call.prepare(self)
+                    for field in fields:
+                        field.call.prepare(self)
                 except Exception:
                     pass  # nothing was resolved yet
                 else:
-                    filling = Filling(self, parent, inner, field_details_list, path, plans, structs)
-                    return filling.begin(objects)
+                    completion = RowCompletion(self, parent, inner, field_details_list, path, fields, structs)
+                    return completion.run(objects)
         return super().complete_list_value(
             return_type, field_details_list, info, path, result, position_context
         )
 
     def _selection(self, parent: GraphQLObjectType, grouped: GroupedFieldSet) -> Selection:
-        # By identity: as long as the entry is there, so is what it was made for.
+        # By id: the entry keeps the object alive.
         key = (parent, id(grouped))
-        found = self._variant.selections.get(key)
-        if found is None:
-            made = selection_of(self.schema, parent, grouped, self._collect)
-            found = self._variant.selections[key] = (grouped, made)
-        return found[1]
+        entry = self._variant.selections.get(key)
+        if entry is None:
+            selection = compile_selection(self.schema, parent, grouped, self._collect)
+            entry = self._variant.selections[key] = (grouped, selection)
+        return entry[1]
 
     def _collect(self, kind: GraphQLObjectType, details: FieldDetailsList) -> GroupedFieldSet:
         return self.collect_subfields(kind, details)[0]
 
-    def _call(self, parent: GraphQLObjectType, details: FieldDetailsList) -> Call | None:
+    def _call(self, parent: GraphQLObjectType, details: FieldDetailsList) -> ResolverCall | None:
         key = (parent, id(details))
-        found = self._variant.calls.get(key)
-        if found is None:
-            found = self._variant.calls[key] = details, call_of(self.schema, parent, details)
-        return found[1]
+        entry = self._variant.calls.get(key)
+        if entry is None:
+            entry = self._variant.calls[key] = details, resolver_call(self.schema, parent, details)
+        return entry[1]
 
-    def _completion(self, call: Call) -> Complete | None:
-        known = self._variant.completions
-        if call not in known:
-            known[call] = completion_of(self.schema, call.field.type, call.details, self._collect)
-        return known[call]
+    def _completion(self, call: ResolverCall) -> Complete | None:
+        cache = self._variant.completions
+        if call not in cache:
+            cache[call] = compile_completion(self.schema, call.field.type, call.details, self._collect)
+        return cache[call]
 
-    def _plans(self, parent: GraphQLObjectType, selection: Selection) -> list[Plan] | None:
-        """How what is resolved of each object of a list is resolved; None where one is not enough."""
-        known = self._variant.plans
-        if selection not in known:
-            plans: list[Plan] | None = []
-            for response_name, details, attribute in selection.others:
+    def _resolved_fields(self, parent: GraphQLObjectType, selection: Selection) -> list[ResolvedField] | None:
+        """The fields to resolve for each object of a list; None if one of them cannot be compiled."""
+        cache = self._variant.resolved_fields
+        if selection not in cache:
+            fields: list[ResolvedField] | None = []
+            for response_name, details, attribute in selection.remaining:
                 call = self._call(parent, details)
                 complete = None if call is None else self._completion(call)
                 if call is None or complete is None:
-                    plans = None
+                    fields = None
                     break
-                plans.append((attribute, response_name, call, complete))  # type: ignore[union-attr]
-            known[selection] = plans
-        return known[selection]
+                fields.append(ResolvedField(attribute, response_name, call, complete))  # type: ignore[union-attr]
+            cache[selection] = fields
+        return cache[selection]
 
 
-_opened: dict[type, Any] = {}
-
-
-def _open(kind: type) -> Any:
-    """The same class of tuple, with room for more."""
-    if kind not in _opened:
-        _opened[kind] = type(kind.__name__, (kind,), {})
-    return _opened[kind]
-
-
-async def _when_done(struct: Any, awaited: list[tuple[str, Any]]) -> Any:
+async def _set_when_done(struct: Any, awaited: list[tuple[str, Any]]) -> Any:
     if len(awaited) == 1:
         attribute, result = awaited[0]
         setattr(struct, attribute, await result)

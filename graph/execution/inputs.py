@@ -1,7 +1,7 @@
-"""Owns the code that is made for input: JSON becomes what resolvers take, in one function a type.
+"""Compiles the coercion of variables: one generated function per input type.
 
-It accepts a part of what graphql-core and Strawberry accept, with the same result. Anything else is a
-surprise, and then these two say what is wrong with it, or that nothing is.
+It accepts a subset of what graphql-core and Strawberry accept, with the same results, and raises for anything
+else, which is then left to these two.
 """
 
 import dataclasses
@@ -29,15 +29,16 @@ from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 from strawberry.types.unset import UNSET
 
-from graph.execution.code_generation import UNEXPECTED, Writer
+from graph.execution.code_generation import UNEXPECTED_IF, CodeWriter
+from graph.execution.strawberry_internals import DEFINITION
 
 Coerce = Callable[[Any], Any]
-"""Makes of a JSON value what a resolver takes. May raise anything."""
+"""Coerces a JSON value to what a resolver accepts. May raise anything."""
 
 _CONSTANTS = (type(None), str, int, float, bool, enum.Enum, datetime, type(UNSET))
 
-
 MISSING: Any = object()
+"""The value of an argument or variable that has none."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -47,63 +48,63 @@ class Variable:
     name: str
     coerce: Coerce
     default: Any
-    """What it is where it is not given; MISSING where nothing."""
-    is_needed: bool
+    """MISSING if it has none."""
+    is_required: bool
 
 
 def variables_of(
     schema: GraphQLSchema, operation: OperationDefinitionNode, inputs: "Inputs"
 ) -> list[Variable] | None:
-    """The variables of an operation that is valid; None where one of them is not compiled."""
-    found = []
+    """The variables of a valid operation; None if one of them cannot be compiled."""
+    variables = []
     for definition in operation.variable_definitions or ():
         kind: Any = type_from_ast(schema, definition.type)
         coerce, default = inputs.coerce(kind), MISSING
         if definition.default_value is not None:
             default = coerce_input_literal(definition.default_value, kind)
-            # Of an object it would have to become what the resolver takes, anew each time.
+            # A default object would have to be converted for each execution.
             if not is_constant(default) or default is Undefined:
                 return None
         if coerce is None:
             return None
-        found.append(Variable(definition.variable.name.value, coerce, default, is_non_null_type(kind)))
-    return found
+        variables.append(Variable(definition.variable.name.value, coerce, default, is_non_null_type(kind)))
+    return variables
 
 
 def is_constant(value: object) -> bool:
-    """Whether two calls may be given the same one."""
+    """Whether two calls may share this value."""
     return isinstance(value, _CONSTANTS)
 
 
 class Inputs:
-    """What was made for the input types of a schema."""
+    """The compiled input types of a schema."""
 
     def __init__(self) -> None:
-        self._made: dict[str, Coerce | None] = {}
+        self._compiled: dict[str, Coerce | None] = {}
 
     def coerce(self, kind: GraphQLInputType) -> Coerce | None:
-        """The function for values of this type; None where there can be none."""
+        """The function for values of this type; None if it cannot be compiled."""
         name = str(kind)
-        if name not in self._made:
+        if name not in self._compiled:
             writer = _InputWriter()
             function = writer.function(kind)
-            self._made[name] = None if function is None else writer.functions()[function]
-        return self._made[name]
+            self._compiled[name] = None if function is None else writer.compile()[function]
+        return self._compiled[name]
 
 
-class _InputWriter(Writer):
+class _InputWriter(CodeWriter):
     """Writes the functions for one type and those within it."""
 
     def __init__(self) -> None:
         super().__init__()
         self._functions: dict[str, str | None] = {}
-        self._missing = self.keep("missing", object())
+        self._missing = self.constant("missing", object())
 
     def function(self, kind: Any) -> str | None:
         """The name of the function for values of this type."""
         key = str(kind)
         if key not in self._functions:
-            # A type that holds itself is not compiled.
+            # A recursive type is not compiled.
             self._functions[key] = None
             self._functions[key] = self._write(kind)
         return self._functions[key]
@@ -114,8 +115,8 @@ class _InputWriter(Writer):
         body = self._body(inner)
         if body is None:
             return None
-        name = self.name("value")
-        none = "return None" if nullable else "raise Surprise"
+        name = self.unique_name("value")
+        none = "return None" if nullable else "raise UnexpectedValue"
         self.lines += [f"def {name}(value):", f"    if value is None: {none}"]
         self.lines += [f"    {line}" for line in body]
         return name
@@ -126,55 +127,55 @@ class _InputWriter(Writer):
             if function is None:
                 return None
             return [
-                "if type(value) is not list: raise Surprise",
+                "if type(value) is not list: raise UnexpectedValue",
                 f"return [{function}(item) for item in value]",
             ]
         if isinstance(kind, GraphQLInputObjectType):
             return self._object(kind)
         if isinstance(kind, GraphQLEnumType):
             names = {name: kind.coerce_input_value(name) for name in kind.values}
-            return [f"return {self.keep('names', names)}[value]"]
-        if kind in UNEXPECTED:
-            return [f"if {UNEXPECTED[kind].format('value')}: raise Surprise", "return value"]
+            return [f"return {self.constant('names', names)}[value]"]
+        if kind in UNEXPECTED_IF:
+            return [f"if {UNEXPECTED_IF[kind].format('value')}: raise UnexpectedValue", "return value"]
         if isinstance(kind, GraphQLScalarType):
-            return [f"return {self.keep('parse', kind.coerce_input_value)}(value)"]
+            return [f"return {self.constant('parse', kind.coerce_input_value)}(value)"]
         return None
 
     def _object(self, kind: GraphQLInputObjectType) -> list[str] | None:
-        definition = kind.extensions.get("strawberry-definition")
+        definition = kind.extensions.get(DEFINITION)
         if not isinstance(definition, StrawberryObjectDefinition) or definition.from_input is not None:
             return None
         if kind.is_one_of or "out_type" in vars(kind):
             return None
-        lines = ["if type(value) is not dict: raise Surprise", "get, count = value.get, len(value)"]
-        given = []
+        lines = ["if type(value) is not dict: raise UnexpectedValue", "get, count = value.get, len(value)"]
+        arguments = []
         for number, (name, field) in enumerate(kind.fields.items()):
-            own = field.extensions.get("strawberry-definition")
+            own = field.extensions.get(DEFINITION)
             if not isinstance(own, StrawberryField) or field.out_name is not None:
                 return None
-            function, otherwise = self.function(field.type), self._otherwise(field, own)
-            if function is None or otherwise is None:
+            function, default = self.function(field.type), self._default(field, own)
+            if function is None or default is None:
                 return None
             value = f"v{number}"
             lines += [
                 f"{value} = get({name!r}, {self._missing})",
-                f"if {value} is {self._missing}: {otherwise.format(value)}",
+                f"if {value} is {self._missing}: {default.format(value)}",
                 "else:",
                 "    count -= 1",
                 f"    {value} = {function}({value})",
             ]
-            given.append(f"{own.python_name}={value}")
-        lines.append("if count: raise Surprise")  # there is a field that is not known
-        lines.append(f"return {self.keep('made', definition.origin)}({', '.join(given)})")
+            arguments.append(f"{own.python_name}={value}")
+        lines.append("if count: raise UnexpectedValue")  # an unknown field
+        lines.append(f"return {self.constant('Input', definition.origin)}({', '.join(arguments)})")
         return lines
 
-    def _otherwise(self, field: GraphQLInputField, own: StrawberryField) -> str | None:
-        """What is done where the field is not given; None where that is something new every time."""
+    def _default(self, field: GraphQLInputField, own: StrawberryField) -> str | None:
+        """The statement for a field that is absent; None if its default is made anew each time."""
         if is_required_input_field(field):
-            return "raise Surprise"
+            return "raise UnexpectedValue"
         default = coerce_default_value(field)
         if default is Undefined:
             if own.default_factory is not dataclasses.MISSING:
                 return None
             default = None if own.default_value is dataclasses.MISSING else own.default_value
-        return "{0} = " + self.keep("default", default) if is_constant(default) else None
+        return "{0} = " + self.constant("default", default) if is_constant(default) else None

@@ -1,4 +1,4 @@
-"""Owns the operations that were executed before: parsed, validated and compiled once."""
+"""Caches operations: each is parsed, validated and compiled once."""
 
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -23,13 +23,12 @@ from graph.execution.executor import Variant
 from graph.execution.inputs import Variable
 from graph.limits.cost import Cost
 
-_MOST = 1000
-"""Operations that are remembered."""
-_MOST_TEXT = 256 * 1024
-"""Characters that they have together. Each is nearly an object of its document, and Python looks at all of
-them again and again for what may be thrown away: at so many for 0.15 s, in which nobody is served."""
-_MOST_VARIANTS = 16
-"""Combinations of what an operation skips and includes."""
+MAX_OPERATIONS = 1000
+MAX_CHARACTERS = 256 * 1024
+"""Total length of the cached documents. A character costs nearly one object, and a full garbage collection of
+the objects of so many characters stops the event loop for 0.15 s."""
+MAX_VARIANTS = 16
+"""Cached combinations of `@skip` and `@include` per operation."""
 
 
 class Operation:
@@ -44,7 +43,7 @@ class Operation:
         """`query`, `mutation` or `subscription`."""
         self.name = None if node.name is None else node.name.value
         self.is_plain = directives.names <= {"skip", "include"}
-        """Whether it has no directives that need more than a selection."""
+        """Whether it has no directives but `@skip` and `@include`, and no fragment variables."""
         self.fragment_definitions = {
             each.name.value: each for each in document.definitions if isinstance(each, FragmentDefinitionNode)
         }
@@ -55,11 +54,11 @@ class Operation:
             name: FragmentDetails(each, None) for name, each in self.fragment_definitions.items()
         }
         self.field = self._root_field()
-        """The one field of the root type that it selects, or `several`."""
+        """The only root field that it selects, or `several`."""
         self.variables: list[Variable] | None = None
-        """How each variable becomes what resolvers take, where all of them can be compiled."""
+        """How to coerce each variable; None if not all of them can be compiled."""
         self.cost: Cost | None = None
-        """What it costs, where that is limited."""
+        """None if cost is not limited."""
         self._conditions = sorted(directives.variables)
         self._variants: OrderedDict[tuple[Any, ...], Variant] = OrderedDict()
 
@@ -79,49 +78,51 @@ class Operation:
         return fields.pop() if len(fields) == 1 else "several"
 
     def variant(self, variables: dict[str, Any]) -> Variant:
-        """What was compiled for these variables, coerced."""
+        """What is compiled for these coerced variables."""
         key = tuple(variables.get(name) for name in self._conditions)
         variant = self._variants.get(key)
         if variant is None:
-            if len(self._variants) == _MOST_VARIANTS:
+            if len(self._variants) == MAX_VARIANTS:
                 self._variants.popitem(last=False)
             variant = self._variants[key] = Variant()
         return variant
 
 
 class Operations:
-    """Those that were asked for last, by text and name. What is not valid is none of them."""
+    """The most recently used valid operations, by text and name."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[tuple[str, str | None], Operation] = OrderedDict()
-        self._text = 0
+        self._cache: OrderedDict[tuple[str, str | None], Operation] = OrderedDict()
+        self._characters = 0
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self._cache)
 
     def get(self, query: str, name: str | None) -> Operation | None:
-        """The operation, where it is remembered."""
-        found = self._known.get((query, name))
-        if found is not None:
-            self._known.move_to_end((query, name))
-        return found
+        """The operation if it is cached."""
+        operation = self._cache.get((query, name))
+        if operation is not None:
+            self._cache.move_to_end((query, name))
+        return operation
 
     def add(self, query: str, name: str | None, document: DocumentNode) -> Operation | None:
-        """Remember an operation of a document that is valid; None where it holds none of that name."""
+        """Cache an operation of a valid document; None if the document has none of that name."""
         node = get_operation_ast(document, name)
         if node is None:
             return None
         operation = Operation(document, node)
-        self._known[query, name] = operation
-        self._text += len(query)
-        while len(self._known) > _MOST or (self._text > _MOST_TEXT and len(self._known) > 1):
-            (forgotten, _), _ = self._known.popitem(last=False)
-            self._text -= len(forgotten)
+        self._cache[query, name] = operation
+        self._characters += len(query)
+        while len(self._cache) > MAX_OPERATIONS or (
+            self._characters > MAX_CHARACTERS and len(self._cache) > 1
+        ):
+            (evicted, _), _ = self._cache.popitem(last=False)
+            self._characters -= len(evicted)
         return operation
 
 
 class _Directives(Visitor):
-    """Finds which directives a document uses, and the variables that their conditions are."""
+    """Finds the directives of a document, and the variables in their conditions."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,15 +1,14 @@
-"""Owns how resolvers are called from compiled code: with arguments that are made once an execution."""
+"""Calls resolvers from compiled code, with arguments that are made once per execution."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 from graphql import (
     FieldNode,
-    GraphQLArgument,
     GraphQLField,
     GraphQLObjectType,
+    GraphQLOutputType,
     GraphQLSchema,
     Undefined,
     VariableNode,
@@ -21,68 +20,91 @@ from graphql.execution.collect_fields import FieldDetailsList
 from graphql.execution.values import get_argument_values
 from graphql.pyutils import Path
 from graphql.utilities.coerce_input_value import coerce_default_value, coerce_input_literal
-from strawberry.types.arguments import StrawberryArgument, convert_argument, convert_arguments
 from strawberry.types.field import StrawberryField
 from strawberry.types.info import Info
 
-from graph.execution.code_generation import Surprise
-from graph.execution.inputs import is_constant
+from graph.execution.code_generation import UnexpectedValue
+from graph.execution.inputs import MISSING, is_constant
+from graph.execution.strawberry_internals import (
+    ArgumentConverter,
+    LazyInfo,
+    field_definition,
+    only_calls_resolver,
+    resolve_info_of,
+)
 
-Arguments = Callable[[Any], dict[str, Any]]
+ListItemPath = tuple[Path, int, str, str]
+"""The path of a list, an index, and the name and the parent type of a field: a `Path` not made yet."""
+
+
+class Execution(Protocol):
+    """What a resolver call needs of the execution that it belongs to."""
+
+    context_value: Any
+    inputs: dict[str, Any] | None
+    """The variables as resolvers accept them; None if graphql-core coerced them."""
+    arguments: dict["ResolverCall", dict[str, Any]]
+    """The arguments of the calls so far, by call."""
+
+    @property
+    def variable_values(self) -> Any: ...
+
+    def build_resolve_info(self, *details: Any) -> Any: ...
+
+    def selected_attributes(
+        self, kind: GraphQLOutputType, nodes: Sequence[FieldNode], name: str
+    ) -> frozenset[str] | None: ...
+
+
+MakeArguments = Callable[[Execution], dict[str, Any]]
 """Makes the arguments of a field for an execution. May raise anything."""
 
-_MISSING: Any = object()
 
+class CallInfo(LazyInfo):
+    """The `info` of a resolver called from compiled code."""
 
-class CallInfo(Info[Any, Any]):
-    """What a resolver is told. What is seldom asked for is made when it is."""
-
-    def __init__(self, executor: Any, call: "Call", path: Path | tuple[Any, ...]) -> None:
-        self._executor = executor
+    def __init__(self, execution: Execution, call: "ResolverCall", path: Path | ListItemPath) -> None:
+        super().__init__(call.definition)
+        self._execution = execution
         self._call = call
-        self._place = path
-        self._field = call.definition
+        self._path = path
 
     @property
     def context(self) -> Any:
-        return self._executor.context_value
+        return self._execution.context_value
 
-    def attributes(self, name: str) -> frozenset[str] | None:
-        """What `selected` gives."""
+    def selected_attributes(self, name: str) -> frozenset[str] | None:
+        """See `selected`."""
         call = self._call
-        return self._executor.attributes(call.field.type, call.nodes, name)  # type: ignore[no-any-return]
+        return self._execution.selected_attributes(call.field.type, call.nodes, name)
 
-    @cached_property
-    def _raw_info(self) -> Any:  # type: ignore[override]
+    def make_resolve_info(self) -> Any:
         call = self._call
-        info: Any = self._executor.build_resolve_info(
-            call.field, call.nodes, call.parent, path_of(self._place)
-        )
-        return info
+        return self._execution.build_resolve_info(call.field, call.nodes, call.parent, path_of(self._path))
 
 
 def selected(info: Info[Any, Any], name: str) -> frozenset[str] | None:
-    """Which attributes are read of the objects of type `name` that a resolver returns, by the fields that
-    are selected of them; None where all may be."""
+    """The attributes that the selection reads of the objects of type `name` returned by a resolver; None if
+    it may read all of them."""
     if isinstance(info, CallInfo):
-        return info.attributes(name)
-    told: Any = info._raw_info
-    executor = getattr(told, "executor", None)
-    if executor is None:
+        return info.selected_attributes(name)
+    resolve_info = resolve_info_of(info)
+    execution: Execution | None = getattr(resolve_info, "executor", None)
+    if execution is None:
         return None
-    return executor.attributes(told.return_type, told.field_nodes, name)  # type: ignore[no-any-return]
+    return execution.selected_attributes(resolve_info.return_type, resolve_info.field_nodes, name)
 
 
-def path_of(place: Path | tuple[Any, ...]) -> Path:
-    """The path of a field of the object at a path, or of one of a list of objects there."""
-    if isinstance(place, Path):
-        return place
-    path, index, name, typename = place
-    return Path(Path(path, index, None), name, typename)
+def path_of(path: Path | ListItemPath) -> Path:
+    """The path as graphql-core represents it."""
+    if isinstance(path, Path):
+        return path
+    list_path, index, name, typename = path
+    return Path(Path(list_path, index, None), name, typename)
 
 
-class Call:
-    """A field whose resolver can be called."""
+class ResolverCall:
+    """A selected field whose resolver compiled code can call."""
 
     def __init__(
         self,
@@ -90,164 +112,155 @@ class Call:
         parent: GraphQLObjectType,
         details: FieldDetailsList,
         definition: StrawberryField,
-        arguments: Arguments,
+        make_arguments: MakeArguments,
     ) -> None:
         self.field = field
         self.parent = parent
         self.details = details
         self.definition = definition
         self.nodes: list[FieldNode] = [each.node for each in details]
-        self._arguments = arguments
+        self._make_arguments = make_arguments
         resolver = definition.base_resolver
         assert resolver is not None
         self._function: Callable[..., Any] = resolver.wrapped_func  # type: ignore[assignment]
-        self._as_self = resolver.self_parameter is not None
-        sources = (resolver.root_parameter, resolver.parent_parameter)
-        self._source = [each.name for each in sources if each is not None]
-        self._info = None if resolver.info_parameter is None else resolver.info_parameter.name
+        self._is_method = resolver.self_parameter is not None
+        parents = (resolver.root_parameter, resolver.parent_parameter)
+        self._parent_parameters = [each.name for each in parents if each is not None]
+        self._info_parameter = None if resolver.info_parameter is None else resolver.info_parameter.name
 
-    def prepare(self, executor: Any) -> dict[str, Any]:
-        """The arguments of this execution. Raises Surprise."""
-        found: dict[str, Any] | None = executor.arguments.get(self)
-        if found is None:
+    def prepare(self, execution: Execution) -> dict[str, Any]:
+        """The arguments in this execution. Raises UnexpectedValue."""
+        arguments = execution.arguments.get(self)
+        if arguments is None:
             try:
-                found = executor.arguments[self] = self._arguments(executor)
+                arguments = execution.arguments[self] = self._make_arguments(execution)
             except Exception:
-                raise Surprise from None
-        return found
+                raise UnexpectedValue from None
+        return arguments
 
-    def resolve(self, executor: Any, source: Any, path: Path | tuple[Any, ...]) -> Any:
-        """What the resolver gives. Raises Surprise before it is called, or what it raises."""
-        given = dict(self.prepare(executor))
-        for name in self._source:
-            given[name] = source
-        if self._info is not None:
-            given[self._info] = CallInfo(executor, self, path)
-        return self._function(source, **given) if self._as_self else self._function(**given)
+    def resolve(self, execution: Execution, source: Any, path: Path | ListItemPath) -> Any:
+        """The resolver's result. Raises UnexpectedValue before the call, or what the resolver raises."""
+        arguments = dict(self.prepare(execution))
+        for name in self._parent_parameters:
+            arguments[name] = source
+        if self._info_parameter is not None:
+            arguments[self._info_parameter] = CallInfo(execution, self, path)
+        return self._function(source, **arguments) if self._is_method else self._function(**arguments)
 
 
-def call_of(schema: GraphQLSchema, parent: GraphQLObjectType, details: FieldDetailsList) -> Call | None:
-    """How the resolver of a field is called; None where only Strawberry knows."""
+def resolver_call(
+    schema: GraphQLSchema, parent: GraphQLObjectType, details: FieldDetailsList
+) -> ResolverCall | None:
+    """The call of a selected field's resolver; None if only Strawberry can make it."""
     node = details[0].node
     field = schema.get_field(parent, node.name.value)
-    definition = None if field is None else field.extensions.get("strawberry-definition")
-    if field is None or not isinstance(definition, StrawberryField) or definition.base_resolver is None:
+    definition = field_definition(field)
+    if field is None or definition is None or definition.base_resolver is None:
         return None
-    if definition.extensions or definition.is_basic_field or details[0].fragment_variable_values:
+    if not only_calls_resolver(field, definition) or details[0].fragment_variable_values:
         return None
-    if getattr(field.resolve, "__name__", "") not in ("_resolver", "_async_resolver"):
-        return None
-    arguments = _arguments_of(schema, field, definition, node)
-    return Call(field, parent, details, definition, arguments)
+    return ResolverCall(field, parent, details, definition, _make_arguments(schema, field, definition, node))
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
-    """What is known of the arguments of a field before an execution."""
+class _VariableArgument:
+    parameter: str
+    variable: str
+    is_required: bool
+    default: Any
+
+
+@dataclass(frozen=True, slots=True)
+class _Arguments:
+    """The arguments of a field before an execution."""
 
     constants: dict[str, Any]
     """By the names of the resolver's parameters."""
-    variables: list[tuple[str, str, bool, Any]]
-    """Parameter, variable, whether it needs a value, and its default."""
+    variables: list[_VariableArgument]
 
 
 def constant_arguments(
     schema: GraphQLSchema, field: GraphQLField, definition: StrawberryField, node: FieldNode
 ) -> dict[str, Any] | None:
-    """The arguments of a field, by the names of the resolver's parameters, where they are the same in all
-    executions; None where they are not."""
-    known = _known_arguments(schema, field, definition, node)
-    return None if known is None or known.variables else known.constants
+    """The arguments by the names of the resolver's parameters; None if they depend on variables."""
+    arguments = _compile_arguments(schema, field, definition, node)
+    return None if arguments is None or arguments.variables else arguments.constants
 
 
-def _arguments_of(
-    schema: Any, field: GraphQLField, definition: StrawberryField, node: FieldNode
-) -> Arguments:
-    strawberry_schema = schema._strawberry_schema
-    registry = strawberry_schema.schema_converter.scalar_registry
-    config = strawberry_schema.config
+def _make_arguments(
+    schema: GraphQLSchema, field: GraphQLField, definition: StrawberryField, node: FieldNode
+) -> MakeArguments:
+    converter = ArgumentConverter(schema)
 
-    def by_the_book(executor: Any) -> dict[str, Any]:
-        values = get_argument_values(field, node, executor.variable_values)
-        return convert_arguments(
-            values, definition.arguments, scalar_registry=registry, config=config, info=None
-        )
+    def convert(execution: Execution) -> dict[str, Any]:
+        return converter.convert_all(definition, get_argument_values(field, node, execution.variable_values))
 
-    known = _known_arguments(schema, field, definition, node)
-    if known is None:
-        return by_the_book
-    constants, variables = known.constants, known.variables
+    compiled = _compile_arguments(schema, field, definition, node)
+    if compiled is None:
+        return convert
+    constants, variables = compiled.constants, compiled.variables
 
-    def arguments(executor: Any) -> dict[str, Any]:
-        made, values = dict(constants), executor.inputs
+    def make(execution: Execution) -> dict[str, Any]:
+        arguments, values = dict(constants), execution.inputs
         if values is None:
-            return by_the_book(executor)
-        for python_name, name, needed, default in variables:
-            value = values.get(name, default)
-            if value is _MISSING:
-                if needed:
-                    raise Surprise
-                continue
-            if value is None and needed:
-                raise Surprise
-            made[python_name] = value
-        return made
+            return convert(execution)
+        for argument in variables:
+            value = values.get(argument.variable, argument.default)
+            if argument.is_required and (value is MISSING or value is None):
+                raise UnexpectedValue
+            if value is not MISSING:
+                arguments[argument.parameter] = value
+        return arguments
 
-    return arguments
+    return make
 
 
-def _known_arguments(
-    schema: Any, field: GraphQLField, definition: StrawberryField, node: FieldNode
-) -> _Known | None:
-    """None where only graphql-core can tell, at each execution."""
-    strawberry_schema = schema._strawberry_schema
-    registry = strawberry_schema.schema_converter.scalar_registry
-    config = strawberry_schema.config
-    given = {argument.name.value: argument.value for argument in node.arguments or ()}
-    known = _Known({}, [])
-
-    def convert(argument: StrawberryArgument, value: Any) -> Any:
-        return convert_argument(value, argument.type, registry, config)
-
+def _compile_arguments(
+    schema: GraphQLSchema, field: GraphQLField, definition: StrawberryField, node: FieldNode
+) -> _Arguments | None:
+    """None if graphql-core has to make them at each execution."""
+    converter = ArgumentConverter(schema)
+    literals = {argument.name.value: argument.value for argument in node.arguments or ()}
+    compiled = _Arguments({}, [])
     for argument in definition.arguments:
-        name = config.name_converter.from_argument(argument)
-        taken: GraphQLArgument = field.args[name]
+        name = converter.name(argument)
+        declared = field.args[name]
         assert argument.python_name is not None
-        default = coerce_default_value(taken)
-        value = _MISSING if default is Undefined else convert(argument, default)
-        if value is not _MISSING and not is_constant(value):
+        default = coerce_default_value(declared)
+        value = MISSING if default is Undefined else converter.convert(argument, default)
+        if value is not MISSING and not is_constant(value):
             return None
-        literal = given.get(name)
+        literal = literals.get(name)
         if isinstance(literal, VariableNode):
-            needed = is_non_null_type(taken.type)
-            known.variables.append((argument.python_name, literal.name.value, needed, value))
+            is_required = is_non_null_type(declared.type)
+            compiled.variables.append(
+                _VariableArgument(argument.python_name, literal.name.value, is_required, value)
+            )
             continue
         if literal is not None:
-            if _holds_variables(literal):
+            if _contains_variables(literal):
                 return None
-            coerced = coerce_input_literal(literal, taken.type)
+            coerced = coerce_input_literal(literal, declared.type)
             if coerced is Undefined:
                 return None
-            value = convert(argument, coerced)
+            value = converter.convert(argument, coerced)
             if not is_constant(value):
                 return None
-        elif value is _MISSING and is_non_null_type(taken.type):
+        elif value is MISSING and is_non_null_type(declared.type):
             return None
-        if value is not _MISSING:
-            known.constants[argument.python_name] = value
-    return known
+        if value is not MISSING:
+            compiled.constants[argument.python_name] = value
+    return compiled
 
 
-class _Variables(Visitor):
-    def __init__(self) -> None:
-        super().__init__()
-        self.found = False
+class _VariableFinder(Visitor):
+    found = False
 
     def enter_variable(self, *_: Any) -> None:
         self.found = True
 
 
-def _holds_variables(node: Any) -> bool:
-    variables = _Variables()
-    visit(node, variables)
-    return variables.found
+def _contains_variables(node: Any) -> bool:
+    finder = _VariableFinder()
+    visit(node, finder)
+    return finder.found

@@ -1,100 +1,124 @@
-"""Owns how what resolvers give is put into the structs of a list: all at a time, without a task for each that
+"""Completes the objects of a list whose fields are resolved: all together, without a task for each field that
 only waits for a loader."""
 
 from asyncio import Future, ensure_future, gather
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple, Protocol, TypeGuard
 
 from graphql import GraphQLObjectType, GraphQLOutputType
 from graphql.execution.collect_fields import FieldDetailsList
 from graphql.pyutils import Path
 
 from graph.execution.completion import Complete
-from graph.execution.resolver_calls import Call, path_of
-
-Plan = tuple[str, str, Call, Complete]
-"""A field that is resolved for each object of a list: its place in the struct and in the answer, how it is
-called, and what makes of its value what is encoded."""
+from graph.execution.resolver_calls import Execution, ListItemPath, ResolverCall, path_of
 
 
-class Filling:
-    """Puts what resolvers give into the structs of a list, all of them at a time."""
+class ResolvedField(NamedTuple):
+    """A field that is resolved for each object of a list."""
+
+    attribute: str
+    """Of the struct."""
+    response_name: str
+    call: ResolverCall
+    complete: Complete
+
+
+class CompletingExecution(Execution, Protocol):
+    """What completing a list needs of the execution."""
+
+    is_awaitable: Callable[[Any], TypeGuard[Awaitable[Any]]]
+
+    def complete(self, call: ResolverCall, result: Any, path: Path | ListItemPath) -> Any: ...
+
+    def handle_field_error(
+        self, error: Exception, kind: GraphQLOutputType, details: FieldDetailsList, path: Path
+    ) -> None: ...
+
+    def settle_in_background(self, awaitables: Any) -> None: ...
+
+
+class RowCompletion:
+    """Resolves and completes the remaining fields of the structs of one list."""
 
     def __init__(
         self,
-        executor: Any,
+        execution: CompletingExecution,
         parent: GraphQLObjectType,
         item_type: GraphQLOutputType,
         details: FieldDetailsList,
         path: Path,
-        plans: Sequence[Plan],
+        fields: Sequence[ResolvedField],
         structs: list[Any],
     ) -> None:
-        self._executor = executor
+        self._execution = execution
         self._parent = parent
         self._item_type = item_type
         self._details = details
         self._path = path
-        self._plans = plans
+        self._fields = fields
         self._structs = structs
-        self._waiting: list[tuple[int, Plan, Future[Any], bool]] = []
+        self._waiting: list[tuple[int, ResolvedField, Future[Any], bool]] = []
+        """Index, field, result, and whether the result is complete."""
 
-    def begin(self, objects: Sequence[Any]) -> Any:
-        """The list; or something to await, which gives it."""
-        executor, is_awaitable = self._executor, self._executor.is_awaitable
+    def run(self, objects: Sequence[Any]) -> list[Any] | Awaitable[list[Any]]:
+        """The completed list, or an awaitable of it."""
+        execution, is_awaitable = self._execution, self._execution.is_awaitable
         try:
             for index, source in enumerate(objects):
-                for plan in self._plans:
-                    place = self._path, index, plan[1], self._parent.name
+                for field in self._fields:
                     try:
-                        result = plan[2].resolve(executor, source, place)
+                        result = field.call.resolve(execution, source, self._field_path(index, field))
                         if is_awaitable(result):
-                            self._waiting.append((index, plan, _begun(result), False))
+                            self._waiting.append((index, field, _started(result), False))
                             continue
-                        self._put(index, plan, result)
+                        self._set(index, field, result)
                     except Exception as error:
-                        self._fail(index, plan, error)
+                        self._fail(index, field, error)
         except Exception:
-            executor.settle_in_background([each[2] for each in self._waiting])
+            execution.settle_in_background([each[2] for each in self._waiting])
             raise
         return self._finish() if self._waiting else self._structs
 
-    def _put(self, index: int, plan: Plan, result: Any) -> None:
-        try:
-            completed = plan[3](result)
-        except Exception:
-            place = self._path, index, plan[1], self._parent.name
-            completed = self._executor.complete(plan[2], result, place)
-            if self._executor.is_awaitable(completed):
-                self._waiting.append((index, plan, _begun(completed), True))
-                return
-        setattr(self._structs[index], plan[0], completed)
+    def _field_path(self, index: int, field: ResolvedField) -> ListItemPath:
+        return self._path, index, field.response_name, self._parent.name
 
-    def _fail(self, index: int, plan: Plan, error: Exception) -> None:
-        """Note the error of a field. Raises where that takes away the list."""
-        executor, path = self._executor, self._path
-        call, place = plan[2], (path, index, plan[1], self._parent.name)
+    def _set(self, index: int, field: ResolvedField, result: Any) -> None:
         try:
-            executor.handle_field_error(error, call.field.type, call.details, path_of(place))
+            completed = field.complete(result)
+        except Exception:
+            completed = self._execution.complete(field.call, result, self._field_path(index, field))
+            if self._execution.is_awaitable(completed):
+                self._waiting.append((index, field, _started(completed), True))
+                return
+        setattr(self._structs[index], field.attribute, completed)
+
+    def _fail(self, index: int, field: ResolvedField, error: Exception) -> None:
+        """Record the error of a field. Raises if it makes the whole list null."""
+        execution, call = self._execution, field.call
+        try:
+            path = path_of(self._field_path(index, field))
+            execution.handle_field_error(error, call.field.type, call.details, path)
         except Exception as raised:
-            executor.handle_field_error(raised, self._item_type, self._details, Path(path, index, None))
+            execution.handle_field_error(
+                raised, self._item_type, self._details, Path(self._path, index, None)
+            )
             self._structs[index] = None
 
     async def _finish(self) -> list[Any]:
-        # Those of one loader are all there when the first one is. Some may be added meanwhile.
+        # The results of one loader are all ready when its first one is. Completing may append to the list.
         try:
-            for index, plan, future, is_complete in self._waiting:
+            for index, field, future, is_complete in self._waiting:
                 if self._structs[index] is None:
                     future.cancel()
                     continue
                 try:
                     result = await future
                     if is_complete:
-                        setattr(self._structs[index], plan[0], result)
+                        setattr(self._structs[index], field.attribute, result)
                     else:
-                        self._put(index, plan, result)
+                        self._set(index, field, result)
                 except Exception as error:
-                    self._fail(index, plan, error)
+                    self._fail(index, field, error)
         except BaseException:
             futures = [future for _, _, future, _ in self._waiting]
             for future in futures:
@@ -104,14 +128,14 @@ class Filling:
         return self._structs
 
 
-def _begun(awaitable: Any) -> "Future[Any]":
+def _started(awaitable: Any) -> "Future[Any]":
     future: Future[Any] = ensure_future(awaitable)
     if future is not awaitable:
-        future.add_done_callback(_hear)
+        future.add_done_callback(_retrieve_exception)
     return future
 
 
-def _hear(future: "Future[Any]") -> None:
-    """Take note of an error that nobody may come to ask for."""
+def _retrieve_exception(future: "Future[Any]") -> None:
+    """Keep asyncio from logging the exception of a future that is never awaited."""
     if not future.cancelled():
         future.exception()

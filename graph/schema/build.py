@@ -1,11 +1,14 @@
 """Owns the schema: the types put together with what guards every operation."""
 
+from dataclasses import fields
 from typing import Any
 
 import strawberry
 from strawberry.schema.config import StrawberryConfig
 
+import repo
 from graph.errors import ClientErrors
+from graph.execution import check_attributes
 from graph.limits.documents import Limits, OperationLimits, Refused
 from graph.schema.mutation import Mutation
 from graph.schema.query import Query
@@ -25,7 +28,7 @@ class Schema(strawberry.Schema):
 def build_schema(limits: Limits) -> Schema:
     """The schema, with limits on what it executes."""
     refused = Refused()
-    return Schema(
+    schema = Schema(
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
@@ -33,3 +36,7 @@ def build_schema(limits: Limits) -> Schema:
         config=StrawberryConfig(scalar_map=scalars),
         extensions=[ClientErrors, lambda: OperationLimits(limits, refused)],
     )
+    for name, entity in (("Run", repo.Run), ("Action", repo.Action)):
+        columns = {field.name for field in fields(entity)}
+        check_attributes(schema, name, entity, columns | repo.SOURCE_FIELDS.keys())
+    return schema

@@ -338,6 +338,7 @@ COMPOSITES: Mapping[str, Composite] = {
 """What `task` and `trigger` of runs and actions are, for who has fields and no object."""
 
 SOURCE_FIELDS: Mapping[str, tuple[str, ...]] = {
+    "identifier": ("project", "domain", "run_name", "name"),
     "task": COMPOSITES["task"].needed,
     "trigger": (*COMPOSITES["trigger"].needed, "trigger_revision"),
     "created_by": ("created_by_document",),

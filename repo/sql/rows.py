@@ -16,6 +16,7 @@ class ColumnKind(Enum):
     TEXT = "text"
     INTEGER = "integer"
     BIG_INTEGER = "big integer"
+    FLOAT = "float"
     BOOLEAN = "boolean"
     TIME = "time"
     DOCUMENT = "document"

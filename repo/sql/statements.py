@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import JSON, BigInteger, ColumnElement, Dialect, Integer, Select, String
+from sqlalchemy import JSON, BigInteger, ColumnElement, Dialect, Float, Integer, Select, String
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
 
@@ -25,6 +25,7 @@ _KINDS: tuple[tuple[type[TypeEngine[Any]], ColumnKind], ...] = (
     (String, ColumnKind.TEXT),
     (BigInteger, ColumnKind.BIG_INTEGER),
     (Integer, ColumnKind.INTEGER),
+    (Float, ColumnKind.FLOAT),
 )
 
 

@@ -12,7 +12,7 @@ import strawberry
 
 import repo
 from graph.context import Call
-from graph.execution import PURE, by_fields, reads, selected
+from graph.execution import PURE, from_columns, selected
 from graph.schema.inputs.filters import Filter, filter_of_actions
 from graph.schema.inputs.records import OrderBy, order_of
 from graph.schema.inputs.times import optional_time
@@ -40,18 +40,12 @@ from graph.schema.types.scalars import JSON, BigInt
 AfterAttempt = Annotated[int | None, strawberry.argument(description="Only attempts with a higher number.")]
 BeforeAttempt = Annotated[int | None, strawberry.argument(description="Only attempts with a lower number.")]
 
-_NAMES = reads("project", "domain", "run_name", "name")
-_ID = by_fields(
-    {
-        repo.Run: (id_of_run, ("project", "domain", "name")),
-        repo.Action: (id_of_action, ("project", "domain", "run_name", "name")),
-    }
-)
+_ID = from_columns({repo.Run: id_of_run, repo.Action: id_of_action})
 
 
 @strawberry.interface(description="An object that `node` finds by its id.")
 class Node:
-    @strawberry.field(description="An opaque id, unique over all types.", metadata=_NAMES | PURE | _ID)
+    @strawberry.field(description="An opaque id, unique over all types.", metadata=PURE | _ID)
     def id(root: strawberry.Parent[repo.Run | repo.Action | repo.ActionEvent]) -> strawberry.ID:
         return id_of(root)
 
@@ -102,7 +96,6 @@ class Run(Node):
     @strawberry.field(
         description="The action without a parent.",
         graphql_type=Annotated["Action", strawberry.lazy("graph.schema.types.records")],
-        metadata=reads("key"),
     )
     def root_action(root: strawberry.Parent[repo.Run], info: Call) -> Awaitable[repo.Action | None]:
         return info.context.loaders.action.load((root.key, (selected(info, "Action"),)))
@@ -111,7 +104,6 @@ class Run(Node):
         description="Its actions, the root included; by default parents before their children, then "
         "oldest first.",
         graphql_type=Annotated["ActionConnection", strawberry.lazy("graph.schema.types.records")],
-        metadata=reads("run_key"),
     )
     def actions(
         root: strawberry.Parent[repo.Run],
@@ -134,7 +126,6 @@ class Run(Node):
     @strawberry.field(
         description="The number of its actions by phase, the root included.",
         graphql_type=list[values.PhaseCount],
-        metadata=reads("run_key"),
     )
     def phase_counts(root: strawberry.Parent[repo.Run], info: Call) -> Awaitable[list[repo.PhaseCount]]:
         return info.context.loaders.run_phases.load((root.run_key, ()))
@@ -190,7 +181,6 @@ class Action(Node):
     @strawberry.field(
         description="The run that it belongs to.",
         graphql_type=Run,
-        metadata=reads("run_key"),
     )
     def run(root: strawberry.Parent[repo.Action], info: Call) -> Awaitable[repo.Run | None]:
         return info.context.loaders.run.load((root.run_key, (selected(info, "Run"),)))
@@ -198,7 +188,6 @@ class Action(Node):
     @strawberry.field(
         description="The action that it belongs to; null for the root.",
         graphql_type=Annotated["Action", strawberry.lazy("graph.schema.types.records")] | None,
-        metadata=reads("project", "domain", "run_name", "parent_name"),
     )
     def parent(root: strawberry.Parent[repo.Action], info: Call) -> Awaitable[repo.Action | None] | None:
         if root.parent_name is None:
@@ -209,7 +198,6 @@ class Action(Node):
     @strawberry.field(
         description="The actions directly under it; oldest first by default.",
         graphql_type=Annotated["ActionConnection", strawberry.lazy("graph.schema.types.records")],
-        metadata=reads("key"),
     )
     def children(
         root: strawberry.Parent[repo.Action],
@@ -232,7 +220,6 @@ class Action(Node):
     @strawberry.field(
         description="The number of its descendants by phase, itself excluded.",
         graphql_type=list[values.PhaseCount],
-        metadata=reads("key"),
     )
     def phase_counts(root: strawberry.Parent[repo.Action], info: Call) -> Awaitable[list[repo.PhaseCount]]:
         return info.context.loaders.descendant_phases.load((root.key, ()))
@@ -240,7 +227,6 @@ class Action(Node):
     @strawberry.field(
         description="The events reported about it, oldest first; `last` and `before` page from the newest.",
         graphql_type=Annotated["ActionEventConnection", strawberry.lazy("graph.schema.types.records")],
-        metadata=_NAMES,
     )
     def events(
         root: strawberry.Parent[repo.Action],
@@ -263,7 +249,6 @@ class Action(Node):
         "null if the attempt has no events. After a resume it is still the PAUSED one; "
         "attemptHistory has the current phase.",
         graphql_type=Annotated["ActionEvent", strawberry.lazy("graph.schema.types.records")] | None,
-        metadata=_NAMES,
     )
     def latest_event(
         root: strawberry.Parent[repo.Action],
@@ -276,7 +261,6 @@ class Action(Node):
         description="Its events merged by attempt, oldest first; the newest 100 attempts unless `first` or "
         "`last` is given, at most 1000. The cursor of an attempt is its number.",
         graphql_type=list[values.ActionAttempt],
-        metadata=_NAMES,
     )
     def attempt_history(
         root: strawberry.Parent[repo.Action],

@@ -14,7 +14,6 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from websockets.exceptions import InvalidHandshake
 
 from graph.app import create_app
-from graph.limits.timeouts import Deadline
 from graph.settings import Settings
 from repo import ActionPhase, DeadlineExceeded, open_repository
 from repo.sql.database import Database
@@ -181,7 +180,7 @@ async def test_a_mutation_that_takes_too_long_may_be_sent_again(database_url: st
                 body = await client.execute(UPDATE)
                 (error,) = body["errors"]
                 assert error["extensions"]["code"] == "TIMEOUT"
-                assert "may be sent again" in error["message"] or "may be repeated" in error["message"]
+                assert "can be repeated" in error["message"] or "may be repeated" in error["message"]
             right = {"data": {"updateActionPhase": {"applied": True}}}
             assert await at_last(lambda: client.execute(UPDATE), right.__eq__) == right
         (stored,) = (await repository.list_actions()).items
@@ -232,29 +231,6 @@ async def test_a_subscription_goes_on_for_longer_than_an_operation_may_take(data
             async with open_repository(database_url) as repository:
                 await make_run(repository)
             assert (await socket.data("1"))["runs"] == [{"name": "nightly-1"}]
-
-
-def test_time_is_kept_also_in_the_next_event_loop() -> None:
-    deadline = Deadline(LIMIT)
-
-    async def wait(seconds: float) -> str:
-        await deadline.keep(asyncio.sleep(seconds))
-        return "in time"
-
-    for _ in range(2):
-        assert asyncio.run(wait(0)) == "in time"
-        with pytest.raises(TimeoutError):
-            asyncio.run(wait(SECONDS))
-
-
-async def test_who_is_cancelled_by_others_is_not_told_of_a_time_limit() -> None:
-    deadline = Deadline(SECONDS)
-    waiting = asyncio.create_task(deadline.keep(asyncio.sleep(SECONDS)))
-    await asyncio.sleep(0)
-    waiting.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await waiting
-    assert not deadline._waits
 
 
 @pytest.fixture
