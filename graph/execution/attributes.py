@@ -65,11 +65,11 @@ def attributes_read(definition: StrawberryField, parent: type | None = None) -> 
     resolver = definition.base_resolver
     parameters = resolver.self_parameter, resolver.root_parameter, resolver.parent_parameter
     names = frozenset(each.name for each in parameters if each is not None)
-    return _attributes_in(resolver.wrapped_func, names)
+    return attributes_in(resolver.wrapped_func, names)
 
 
 @cache
-def _attributes_in(function: Any, parameters: frozenset[str]) -> frozenset[str] | None:
+def attributes_in(function: Any, parameters: frozenset[str]) -> frozenset[str] | None:
     """The attributes that a function reads of these parameters; None if it uses them in any other way."""
     try:
         tree = ast.parse(dedent(getsource(function)))
@@ -99,6 +99,6 @@ def check_attributes(schema: Any, name: str, parent: type, known: Collection[str
             )
         for attribute in sorted(read - set(known)):
             raise TypeError(
-                f"{name}.{field_name} reads `{attribute}`, which is neither a column of {parent.__name__} "
-                "nor in SOURCE_FIELDS: add it to the class, or to SOURCE_FIELDS with the columns that it is computed from"
+                f"{name}.{field_name} reads `{attribute}`, which is no column of {parent.__name__}: add the "
+                "column, or the columns that it is computed from to SOURCE_FIELDS"
             )

@@ -164,7 +164,9 @@ class _RowWriter(OutputWriter):
         if function is None or definition.extensions:
             return None
         columns = [self._layout.columns.get(name) for name in signature(function).parameters]
-        cells = [f"row[{each.index}]" for each in columns if each and each.is_required and each.decode is None]
+        cells = [
+            f"row[{each.index}]" for each in columns if each and each.is_required and each.decode is None
+        ]
         if len(cells) < len(columns):
             return None
         return f"{self.constant('function', function)}({', '.join(cells)})"
