@@ -190,7 +190,7 @@ async def test_labels_are_not_without_number(schema: Schema, repository: ActionR
     labels = [{"key": f"k{number}", "value": "v"} for number in range(1001)]
     assert await mistakes(schema, repository, query, labels=labels[:100]) == []
     (message,) = await mistakes(schema, repository, query, labels=labels[:101])
-    assert message == "a filter holds at most 100 labels, not 101"
+    assert message == "a filter takes at most 100 labels, not 101"
     query = """mutation ($labels: [LabelInput!]) { createAction(input: {
                  id: {project: "p", domain: "d", runName: "r", name: "a"}, labels: $labels}) { created } }"""
     (message,) = await mistakes(schema, repository, query, labels=labels)
