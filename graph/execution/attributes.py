@@ -18,7 +18,7 @@ from graphql.execution.collect_fields import FieldDetailsList
 from strawberry.types.field import StrawberryField
 
 from graph.execution.completion import Collect
-from graph.execution.strawberry_internals import core_schema, field_definition
+from graph.strawberry_internals import core_schema, field_definition
 
 
 def selected_attributes(

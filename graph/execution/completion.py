@@ -26,7 +26,7 @@ from graphql.execution.collect_fields import FieldDetailsList, GroupedFieldSet
 
 from graph.execution.code_generation import UNEXPECTED_IF, CodeWriter
 from graph.execution.resolver_calls import constant_arguments
-from graph.execution.strawberry_internals import enum_definition, field_definition, reads_attribute
+from graph.strawberry_internals import enum_definition, field_definition, reads_attribute
 from repo import Rows
 
 PURE = {"pure": True}

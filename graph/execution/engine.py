@@ -24,8 +24,8 @@ from graph.errors import ClientErrors, show
 from graph.execution.executor import CompiledExecutor
 from graph.execution.inputs import MISSING, Inputs, variables_of
 from graph.execution.operations import Operation, Operations
-from graph.execution.strawberry_internals import core_schema
 from graph.limits.documents import OperationLimits
+from graph.strawberry_internals import core_schema
 from repo import DeadlineExceeded
 
 T = TypeVar("T")

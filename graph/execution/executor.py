@@ -29,7 +29,7 @@ from graph.execution.completion import Complete
 from graph.execution.resolver_calls import ListItemPath, ResolverCall, path_of, resolver_call
 from graph.execution.row_completion import ResolvedField, RowCompletion
 from graph.execution.selections import Selection, compile_completion, compile_selection
-from graph.execution.strawberry_internals import ExecutionContext, returns_event, with_executor
+from graph.strawberry_internals import ExecutionContext, returns_event, with_executor
 from repo import Rows
 
 

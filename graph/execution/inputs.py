@@ -30,7 +30,7 @@ from strawberry.types.field import StrawberryField
 from strawberry.types.unset import UNSET
 
 from graph.execution.code_generation import UNEXPECTED_IF, CodeWriter
-from graph.execution.strawberry_internals import DEFINITION
+from graph.strawberry_internals import DEFINITION
 
 Coerce = Callable[[Any], Any]
 """Coerces a JSON value to what a resolver accepts. May raise anything."""

@@ -25,7 +25,7 @@ from strawberry.types.info import Info
 
 from graph.execution.code_generation import UnexpectedValue
 from graph.execution.inputs import MISSING, is_constant
-from graph.execution.strawberry_internals import (
+from graph.strawberry_internals import (
     ArgumentConverter,
     LazyInfo,
     field_definition,

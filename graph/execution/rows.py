@@ -26,7 +26,7 @@ from strawberry.types.field import StrawberryField
 from graph.execution.attributes import attributes_read
 from graph.execution.code_generation import UnexpectedValue
 from graph.execution.completion import Collect, OutputWriter
-from graph.execution.strawberry_internals import field_definition
+from graph.strawberry_internals import field_definition
 from repo import COMPOSITES, SOURCE_FIELDS, Column, ColumnKind, Composite, Layout, Rows
 
 _MAX_FUNCTIONS = 100

@@ -1,4 +1,4 @@
-"""Owns what is executed at all: one operation, how large it may be, and which text it may hold."""
+"""Limits documents and operations: their size, their cost, and the text in them."""
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
@@ -29,43 +29,44 @@ from strawberry.extensions import SchemaExtension
 
 import repo
 from graph.limits.cost import Cost
-from graph.limits.variables import SHORT
+from graph.limits.variables import SHORT_BYTES
 from graph.schema.item_errors import extensions_of, find_unstorable, text_of
+from graph.strawberry_internals import core_schema, requested_operation
 
 MAX_QUERY_LENGTH = 64 * 1024
 """Characters of a document, the same as the bytes of a WebSocket message: each of its errors is located line
 by line."""
 
-_COUNTLESS = 10**12
-"""Objects beyond which it does not matter how many they are."""
+_MAX_REPORTED_COST = 10**12
+"""Costs above this are not reported exactly."""
 
-_MOST_COMPARISONS = 10_000
-"""What may be spent on whether fields of the same name can be merged, in the measure of graphql-core: two for
-each pair. A document that repeats nothing spends nothing; at worst it is the square of its length."""
+_MAX_COMPARISONS = 10_000
+"""graphql-core's budget for merging fields of the same name, two per pair of fields. A document without
+repeated fields uses none of it; at worst the comparisons grow with the square of its length."""
 
-_MOST_MISTAKES = 10
-"""Mistakes in a document that are told: each of them takes its time to say."""
+_MAX_ERRORS = 10
+"""Errors reported per document: producing one takes time."""
 
-_MOST_REFUSED = 8
-"""Documents of which is remembered what is wrong with them, until it is said."""
+_MAX_INVALID_DOCUMENTS = 8
+"""Invalid documents that are kept until Strawberry reports their errors."""
 
-_INTROSPECTION = 20
-"""Aliases that one of introspection counts as: what it brings once more is the whole schema."""
+_INTROSPECTION_ALIASES = 20
+"""Aliases that an alias of an introspection field counts as: it repeats the whole schema."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What an operation may be at the most."""
+    """The maximum size of an operation."""
 
     depth: int
     aliases: int
     tokens: int
     cost: int
-    """Objects that an operation may come to."""
+    """The most objects that it may return, see `graph.limits.cost`."""
     page: int
-    """The most items that a page may have."""
+    """The most items in a page."""
     introspection: bool = True
-    """Whether a document may ask for the schema."""
+    """Whether introspection is allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +75,9 @@ class _Size:
     aliases: int
 
 
-class Refused:
-    """What is wrong with documents that were just refused: who finds that out need not do so again when
-    Strawberry has to say it."""
+class InvalidDocuments:
+    """The errors of documents just found to be invalid: they are not validated again when Strawberry reports
+    them."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[str, tuple[DocumentNode, list[GraphQLError]]] = OrderedDict()
@@ -85,33 +86,33 @@ class Refused:
         return query in self._known
 
     def note(self, query: str, document: DocumentNode, errors: list[GraphQLError]) -> None:
-        """It is not valid."""
+        """Keep the errors of an invalid document."""
         self._known[query] = document, errors
-        if len(self._known) > _MOST_REFUSED:
+        if len(self._known) > _MAX_INVALID_DOCUMENTS:
             self._known.popitem(last=False)
 
     def take(self, query: str | None) -> tuple[DocumentNode | None, list[GraphQLError] | None]:
-        """The document and why it is not valid, where that is known; it is then forgotten."""
+        """The document and its errors, if they are kept; removes them."""
         return (None, None) if query is None else self._known.pop(query, (None, None))
 
 
 class OperationLimits(SchemaExtension):
-    """Refuses documents over the limits, and text that no database can store."""
+    """Refuses documents over the limits, and text that databases cannot store."""
 
-    def __init__(self, limits: Limits, refused: Refused | None = None) -> None:
-        self.refused = refused or Refused()
+    def __init__(self, limits: Limits, refused: InvalidDocuments | None = None) -> None:
+        self.refused = refused or InvalidDocuments()
         self._errors: list[GraphQLError] | None = None
         self.tokens = limits.tokens
-        """How long a document may be."""
+        """The maximum length of a document."""
         hiding = () if limits.introspection else (NoSchemaIntrospectionCustomRule,)
         kept = (rule for rule in specified_rules if rule is not OverlappingFieldsCanBeMergedRule)
-        # The first one, for it ends the others once it has heard enough.
+        # First, since it stops the other rules.
         self.rules = (_rule(limits), *kept, _MergingRule, *hiding)
-        """What it is validated by."""
+        """The validation rules."""
         self._limits = limits
 
     def cost(self, schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode) -> Cost:
-        """What an operation of a valid document costs."""
+        """The cost of an operation of a valid document."""
         return Cost(schema, document, operation, self._limits.page)
 
     def on_operation(self) -> Iterator[None]:
@@ -127,10 +128,10 @@ class OperationLimits(SchemaExtension):
 
     def on_execute(self) -> Iterator[None]:
         context = self.execution_context
-        document, name = context.graphql_document, context._provided_operation_name
+        document, name = context.graphql_document, requested_operation(context)
         assert document is not None
         operation = get_operation_ast(document, name)
-        cost = None if operation is None else self.cost(context.schema._schema, document, operation)
+        cost = None if operation is None else self.cost(core_schema(context.schema), document, operation)
         if (error := self.refusal(document, name, context.variables, cost)) is not None:
             raise error  # a result instead would be heeded for queries, and not for subscriptions
         yield
@@ -142,26 +143,26 @@ class OperationLimits(SchemaExtension):
         variables: Mapping[str, Any] | None,
         cost: Cost | None,
     ) -> GraphQLError | None:
-        """Why a valid document is not executed, where it is not. The operation costs `cost`."""
+        """The reason not to execute an operation of a valid document; None if there is none."""
         if operation_name is None and len(document.definitions) > 1:
             operations = sum(isinstance(each, OperationDefinitionNode) for each in document.definitions)
             if operations > 1:
                 return GraphQLError(
-                    f"The document holds {operations} operations; name the one that is meant.",
+                    f"The document has {operations} operations; set `operationName`.",
                     extensions={"code": "OPERATION_RESOLUTION_FAILURE"},
                 )
         if cost is not None and (objects := cost.of(variables)) > self._limits.cost:
             size, name = cost.widest(variables)
             return GraphQLError(
-                f"The operation may come to {_number(objects)} objects; {self._limits.cost:,} are allowed. "
-                f"Ask for smaller pages: `{name}` has {size:,} items.",
+                f"The operation may return {_number(objects)} objects; {self._limits.cost:,} are allowed. "
+                f"Request smaller pages: `{name}` has {size:,} items.",
                 extensions={"code": "BAD_USER_INPUT"},
             )
         if not variables:
             return None
         text = _dumped(variables)
-        if cost is not None and (text is None or len(text) > SHORT):
-            length, name = cost.given.longest(variables)
+        if cost is not None and (text is None or len(text) > SHORT_BYTES):
+            length, name = cost.variable_lengths.longest(variables)
             if length > repo.MAX_BATCH:
                 most = f"{repo.MAX_BATCH:,} are allowed"
                 return GraphQLError(
@@ -182,21 +183,21 @@ class OperationLimits(SchemaExtension):
 
 
 def _number(objects: int) -> str:
-    return f"{objects:,}" if objects < _COUNTLESS else f"more than {_COUNTLESS:,}"
+    return f"{objects:,}" if objects < _MAX_REPORTED_COST else f"more than {_MAX_REPORTED_COST:,}"
 
 
 class _MergingRule(OverlappingFieldsCanBeMergedRule):
-    """Whether fields of the same name can be merged, asked for as long as it takes and no longer."""
+    """Checks with a limited budget whether fields of the same name can be merged."""
 
     def __init__(self, context: ValidationContext) -> None:
         super().__init__(context)
-        self.rule_context.remaining_complexity_budget = _MOST_COMPARISONS
+        self.rule_context.remaining_complexity_budget = _MAX_COMPARISONS
 
-    def enter_selection_set(self, *given: Any) -> None:
+    def enter_selection_set(self, *arguments: Any) -> None:
         try:
-            super().enter_selection_set(*given)
+            super().enter_selection_set(*arguments)
         except ValidationAbortedError:
-            text = "The document repeats fields of the same names too often: ask for each of them once."
+            text = "The document repeats fields of the same name too often: select each of them once."
             raise ValidationAbortedError(text) from None
 
 
@@ -210,15 +211,15 @@ def _rule(limits: Limits) -> type[ValidationRule]:
                 if isinstance(definition, FragmentDefinitionNode)
             }
             self._sizes: dict[str, _Size] = {}
-            self._mistakes = 0
+            self._error_count = 0
             self._report = context.on_error
             context.on_error = self._count  # type: ignore[method-assign]
 
         def _count(self, error: GraphQLError) -> None:
             self._report(error)
-            self._mistakes += 1
-            if self._mistakes == _MOST_MISTAKES:
-                raise ValidationAbortedError("There may be more mistakes.")
+            self._error_count += 1
+            if self._error_count == _MAX_ERRORS:
+                raise ValidationAbortedError("There may be more errors.")
 
         def enter_document(self, node: DocumentNode, *_: Any) -> None:
             for definition in node.definitions:
@@ -231,7 +232,7 @@ def _rule(limits: Limits) -> type[ValidationRule]:
 
         def _check(self, operation: ExecutableDefinitionNode) -> None:
             size = self._size(operation.selection_set)
-            # Nothing else is looked at then: all other rules would take longer.
+            # Stops the validation: all other rules would take longer.
             if size.depth > limits.depth:
                 text = f"The operation nests {size.depth} levels deep; {limits.depth} are allowed."
                 raise ValidationAbortedError(text, operation)
@@ -253,15 +254,15 @@ def _rule(limits: Limits) -> type[ValidationRule]:
                     inner = _Size(
                         1 if is_introspection else inner.depth + 1,
                         (inner.aliases + (selection.alias is not None))
-                        * (_INTROSPECTION if is_introspection else 1),
+                        * (_INTROSPECTION_ALIASES if is_introspection else 1),
                     )
                 depth = max(depth, inner.depth)
                 aliases += inner.aliases
             return _Size(depth, aliases)
 
         def _size_of_fragment(self, name: str) -> _Size:
-            """Each fragment is measured once, however often it is spread; a cycle counts as nothing,
-            since another rule refuses it."""
+            """Measured once per fragment, however often it is spread; a cycle, which another rule refuses,
+            counts as nothing."""
             if name not in self._sizes:
                 self._sizes[name] = _Size(0, 0)
                 fragment = self._fragments.get(name)
@@ -273,7 +274,7 @@ def _rule(limits: Limits) -> type[ValidationRule]:
 
 
 def _dumped(value: object) -> bytes | None:
-    """The value as JSON; None where that cannot be made in the least time."""
+    """The value as JSON; None if orjson cannot encode it."""
     try:
         return orjson.dumps(value)
     except (TypeError, ValueError):  # half of a surrogate pair, or a number of more than 64 bits

@@ -9,13 +9,15 @@ from strawberry.schema.config import StrawberryConfig
 import repo
 from graph.errors import ClientErrors
 from graph.execution import check_attributes
-from graph.limits.documents import Limits, OperationLimits, Refused
+from graph.limits.cost import check_items
+from graph.limits.documents import InvalidDocuments, Limits, OperationLimits
 from graph.schema.mutation import Mutation
 from graph.schema.query import Query
 from graph.schema.subscription import Subscription
 from graph.schema.types.records import Action, ActionEvent, Run
 from graph.schema.types.scalars import scalars
 from graph.schema.types.values import RunIdentifier
+from graph.strawberry_internals import core_schema
 
 
 class Schema(strawberry.Schema):
@@ -27,7 +29,7 @@ class Schema(strawberry.Schema):
 
 def build_schema(limits: Limits) -> Schema:
     """The schema, with limits on what it executes."""
-    refused = Refused()
+    refused = InvalidDocuments()
     schema = Schema(
         query=Query,
         mutation=Mutation,
@@ -39,4 +41,5 @@ def build_schema(limits: Limits) -> Schema:
     for name, entity in (("Run", repo.Run), ("Action", repo.Action)):
         columns = {field.name for field in fields(entity)}
         check_attributes(schema, name, entity, columns | repo.SOURCE_FIELDS.keys())
+    check_items(core_schema(schema))
     return schema

@@ -9,6 +9,7 @@ import strawberry
 import repo
 from graph.context import Call
 from graph.execution import selected
+from graph.limits.cost import batch
 from graph.schema.aborts import AbortMutation
 from graph.schema.inputs.records import ActionEventInput, CreateActionInput, UpdateActionPhaseInput
 from graph.schema.item_errors import naming_items, read_items
@@ -154,6 +155,7 @@ class Mutation(AbortMutation):
     @strawberry.mutation(
         description="Creates up to 5000 actions in one transaction, parents and children in any order.",
         graphql_type=CreateActionsPayload,
+        metadata=batch("input"),
     )
     async def create_actions(
         self,
@@ -168,7 +170,8 @@ class Mutation(AbortMutation):
 
     @strawberry.mutation(
         description="Stores up to 5000 events in one transaction. Idempotent on (action, attempt, phase, "
-        "version). If one of the actions does not exist, nothing is stored."
+        "version). If one of the actions does not exist, nothing is stored.",
+        metadata=batch("events"),
     )
     async def insert_events(
         self,
@@ -202,6 +205,7 @@ class Mutation(AbortMutation):
         description="Up to 5000 phase updates in one transaction, in the order of the input. If one of the "
         "actions does not exist, nothing is changed.",
         graphql_type=UpdateActionPhasesPayload,
+        metadata=batch("input"),
     )
     async def update_action_phases(
         self,

@@ -9,6 +9,7 @@ import repo
 from graph.auth.caller import Caller
 from graph.context import Call
 from graph.execution import selected
+from graph.limits.cost import SHORT_LIST, paged
 from graph.schema.inputs.filters import Filter, RunFilter, filter_of_actions
 from graph.schema.inputs.records import ActionIdentifierInput, OrderBy, RunIdentifierInput, order_of
 from graph.schema.summaries import RunHistogramBucket, TaskSummaryConnection
@@ -65,7 +66,9 @@ class Query:
         return await info.context.loaders.run.load((id.to_repo().key, (selected(info, "Run"),)))
 
     @strawberry.field(
-        description="The runs, newest first by default, at most 1000 a page.", graphql_type=RunConnection
+        description="The runs, newest first by default, at most 1000 a page.",
+        graphql_type=RunConnection,
+        metadata=paged("first", "last"),
     )
     async def runs(
         self,
@@ -98,6 +101,7 @@ class Query:
         description="The actions of one run, by default parents before their children, or of all runs, "
         "by default newest first; at most 1000 a page.",
         graphql_type=ActionConnection,
+        metadata=paged("first", "last"),
     )
     async def actions(
         self,
@@ -125,6 +129,7 @@ class Query:
     @strawberry.field(
         description="Actions with an unconfirmed abort, oldest request first. Executors may poll it.",
         graphql_type=ActionConnection,
+        metadata=paged("first"),
     )
     async def pending_aborts(
         self, info: Call, first: First = None, after: After = None
@@ -136,6 +141,7 @@ class Query:
     @strawberry.field(
         description="Runs aggregated by task, the one with the newest run first; at most 1000 a page.",
         graphql_type=TaskSummaryConnection,
+        metadata=paged("first"),
     )
     async def tasks(
         self, info: Call, filter: Wanted = None, first: First = None, after: After = None
@@ -149,6 +155,7 @@ class Query:
         description="The number of runs that began in each of several equal intervals, oldest first. A run "
         "begins at triggeredAt, or at createdAt if it was never triggered.",
         graphql_type=list[RunHistogramBucket],
+        metadata=paged("buckets", default=60),
     )
     async def run_histogram(
         self,
@@ -169,7 +176,7 @@ class Query:
     def viewer(self, info: Call) -> Caller:
         return info.context.caller
 
-    @strawberry.field(description="The projects that have runs, by name.")
+    @strawberry.field(description="The projects that have runs, by name.", metadata=SHORT_LIST)
     async def projects(self, info: Call) -> list[values.Project]:
         found = await info.context.repository.list_projects()
         return [values.Project(name=name, domains=domains) for name, domains in found.items()]

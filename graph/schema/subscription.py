@@ -10,6 +10,7 @@ from strawberry.types.nodes import Selection
 import repo
 from graph.context import Call
 from graph.execution import PURE, selected
+from graph.limits.cost import frames
 from graph.schema.inputs.filters import Filter, RunFilter, filter_of_actions
 from graph.schema.inputs.records import ActionIdentifierInput, RunIdentifierInput
 from graph.schema.types import values
@@ -137,6 +138,7 @@ class Subscription:
         description="The `first` newest runs that match, then every run that is created, changes, or leaves "
         "the filter.",
         graphql_type=RunsFrame,
+        metadata=frames("first"),
     )
     def runs(
         self,
@@ -178,6 +180,7 @@ class Subscription:
         description="The actions of a run, parents before their children, then every action that is created, "
         "changes, or leaves the filter.",
         graphql_type=ActionsFrame,
+        metadata=frames(),
     )
     def actions(
         self,
@@ -201,6 +204,7 @@ class Subscription:
     @strawberry.subscription(
         description="The events of a run, of one of its actions, or of one attempt; none is skipped.",
         graphql_type=EventsFrame,
+        metadata=frames(),
     )
     def events(
         self,
@@ -227,6 +231,7 @@ class Subscription:
         description="The names of actions whose state was set or notified. Begins with SYNCED unless `after` "
         "is given.",
         graphql_type=StatesFrame,
+        metadata=frames(),
     )
     def action_states(
         self,
@@ -248,6 +253,7 @@ class Subscription:
         "`clearAbortRequest`, even if the work no longer exists. `removed` has the actions "
         "whose abort is no longer pending.",
         graphql_type=ActionsFrame,
+        metadata=frames(),
     )
     def abort_requests(
         self,

@@ -9,6 +9,7 @@ import strawberry
 import repo
 from graph.context import Call
 from graph.execution import selected
+from graph.limits.cost import SHORT_LIST, paged
 from graph.schema.types import values
 from graph.schema.types.connections import PageInfo, total_count
 from graph.schema.types.records import Run
@@ -32,7 +33,9 @@ class TaskSummary:
     failure_rate: float | None = strawberry.field(
         description="`failed` divided by `ended`, from 0 to 1; null if none has ended."
     )
-    phase_counts: list[values.PhaseCount] = strawberry.field(description="The runs by phase.")
+    phase_counts: list[values.PhaseCount] = strawberry.field(
+        description="The runs by phase.", metadata=SHORT_LIST
+    )
     last_created_at: datetime = strawberry.field(description="When the newest of them was created.")
 
     @strawberry.field(
@@ -55,7 +58,9 @@ class TaskSummary:
             (root.key, (root.wanted,)), lambda durations: durations.p95_ms
         )
 
-    @strawberry.field(description="The newest of these runs, newest first.", graphql_type=list[Run])
+    @strawberry.field(
+        description="The newest of these runs, newest first.", graphql_type=list[Run], metadata=paged("first")
+    )
     def recent_runs(
         root: strawberry.Parent[repo.TaskSummary],
         info: Call,
@@ -83,5 +88,6 @@ class RunHistogramBucket:
     start_date: datetime = strawberry.field(description="Start of the interval, inclusive.")
     end_date: datetime = strawberry.field(description="End of the interval, exclusive.")
     phase_counts: list[values.PhaseCount] = strawberry.field(
-        description="The number of runs that began in it, by their current phase; empty if there are none."
+        description="The number of runs that began in it, by their current phase; empty if there are none.",
+        metadata=SHORT_LIST,
     )

@@ -6,6 +6,7 @@ import strawberry
 
 import repo
 from graph.auth.caller import ANONYMOUS, Caller
+from graph.limits.cost import SHORT_LIST
 from graph.schema.types import values
 from graph.schema.types.enums import Role
 
@@ -27,7 +28,9 @@ class Viewer:
         return None if root is ANONYMOUS else root.identity
 
     @strawberry.field(
-        description="The roles of the caller. A caller without roles sees nothing.", graphql_type=list[Grant]
+        description="The roles of the caller. A caller without roles sees nothing.",
+        graphql_type=list[Grant],
+        metadata=SHORT_LIST,
     )
     def grants(root: strawberry.Parent[Caller]) -> Iterable[repo.Grant]:
         return sorted(

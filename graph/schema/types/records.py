@@ -13,6 +13,7 @@ import strawberry
 import repo
 from graph.context import Call
 from graph.execution import PURE, from_columns, selected
+from graph.limits.cost import SHORT_LIST, SHORT_LIST_ITEMS, paged
 from graph.schema.inputs.filters import Filter, filter_of_actions
 from graph.schema.inputs.records import OrderBy, order_of
 from graph.schema.inputs.times import optional_time
@@ -59,7 +60,9 @@ class Run(Node):
     name: str = strawberry.field(description="Its name, unique within project and domain.")
     phase: ActionPhase = strawberry.field(description="The phase of its root action.")
     source: RunSource | None = strawberry.field(description="Who or what started it.")
-    labels: list[values.Label] = strawberry.field(description="Its labels, ordered by key.")
+    labels: list[values.Label] = strawberry.field(
+        description="Its labels, ordered by key.", metadata=SHORT_LIST
+    )
     task: values.TaskIdentifier | None = strawberry.field(description="The task that its root executes.")
     task_type: str | None = strawberry.field(description="The type of that task.")
     function_name: str | None = strawberry.field(description="The function in the task's code.")
@@ -104,6 +107,7 @@ class Run(Node):
         description="Its actions, the root included; by default parents before their children, then "
         "oldest first.",
         graphql_type=Annotated["ActionConnection", strawberry.lazy("graph.schema.types.records")],
+        metadata=paged("first", "last"),
     )
     def actions(
         root: strawberry.Parent[repo.Run],
@@ -126,6 +130,7 @@ class Run(Node):
     @strawberry.field(
         description="The number of its actions by phase, the root included.",
         graphql_type=list[values.PhaseCount],
+        metadata=SHORT_LIST,
     )
     def phase_counts(root: strawberry.Parent[repo.Run], info: Call) -> Awaitable[list[repo.PhaseCount]]:
         return info.context.loaders.run_phases.load((root.run_key, ()))
@@ -198,6 +203,7 @@ class Action(Node):
     @strawberry.field(
         description="The actions directly under it; oldest first by default.",
         graphql_type=Annotated["ActionConnection", strawberry.lazy("graph.schema.types.records")],
+        metadata=paged("first", "last"),
     )
     def children(
         root: strawberry.Parent[repo.Action],
@@ -220,6 +226,7 @@ class Action(Node):
     @strawberry.field(
         description="The number of its descendants by phase, itself excluded.",
         graphql_type=list[values.PhaseCount],
+        metadata=SHORT_LIST,
     )
     def phase_counts(root: strawberry.Parent[repo.Action], info: Call) -> Awaitable[list[repo.PhaseCount]]:
         return info.context.loaders.descendant_phases.load((root.key, ()))
@@ -227,6 +234,7 @@ class Action(Node):
     @strawberry.field(
         description="The events reported about it, oldest first; `last` and `before` page from the newest.",
         graphql_type=Annotated["ActionEventConnection", strawberry.lazy("graph.schema.types.records")],
+        metadata=paged("first", "last"),
     )
     def events(
         root: strawberry.Parent[repo.Action],
@@ -261,6 +269,7 @@ class Action(Node):
         description="Its events merged by attempt, oldest first; the newest 100 attempts unless `first` or "
         "`last` is given, at most 1000. The cursor of an attempt is its number.",
         graphql_type=list[values.ActionAttempt],
+        metadata=paged("first", "last", default=SHORT_LIST_ITEMS),
     )
     def attempt_history(
         root: strawberry.Parent[repo.Action],
@@ -286,11 +295,13 @@ class ActionEvent(Node):
     )
     reported_at: datetime | None = strawberry.field(description="When the executor observed it.")
     error: values.ActionError | None = strawberry.field(description="The error.")
-    logs: list[values.LogLink] = strawberry.field(description="Links to logs.")
+    logs: list[values.LogLink] = strawberry.field(description="Links to logs.", metadata=SHORT_LIST)
     outputs: JSON | None = strawberry.field(description="The outputs of the attempt.")
     cluster: str | None = strawberry.field(description="The cluster that executes it.")
     cache_status: CacheStatus | None = strawberry.field(description="The result of the cache.")
-    cluster_events: list[values.ClusterEvent] = strawberry.field(description="Messages from the cluster.")
+    cluster_events: list[values.ClusterEvent] = strawberry.field(
+        description="Messages from the cluster.", metadata=SHORT_LIST
+    )
     info: JSON | None = strawberry.field(description="Additional data from the executor.")
     created_at: datetime = strawberry.field(description="When it was stored.")
     updated_at: datetime = strawberry.field(description="When it was last updated.")

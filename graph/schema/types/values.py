@@ -8,6 +8,7 @@ import strawberry
 
 import repo
 from graph.execution import PURE
+from graph.limits.cost import SHORT_LIST
 from graph.schema.types.enums import (
     AbortState,
     ActionPhase,
@@ -214,16 +215,16 @@ class ActionAttempt:
     )
     error: ActionError | None = strawberry.field(description="Why it did not succeed.")
     logs: list[LogLink] = strawberry.field(
-        description="Its logs, by name; the latest link of a name is kept."
+        description="Its logs, by name; the latest link of a name is kept.", metadata=SHORT_LIST
     )
     outputs: JSON | None = strawberry.field(description="Its outputs.")
     cluster: str | None = strawberry.field(description="The cluster that executed it.")
     cache_status: CacheStatus | None = strawberry.field(description="The result of the cache.")
     cluster_events: list[ClusterEvent] = strawberry.field(
-        description="Messages from the cluster, oldest first."
+        description="Messages from the cluster, oldest first.", metadata=SHORT_LIST
     )
     phase_transitions: list[PhaseTransition] = strawberry.field(
-        description="Each phase, from when it was first seen."
+        description="Each phase, from when it was first seen.", metadata=SHORT_LIST
     )
 
 

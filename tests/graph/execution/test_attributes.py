@@ -10,9 +10,9 @@ import strawberry
 import repo
 from graph.execution import PURE, Engine, check_attributes, from_columns
 from graph.execution.attributes import attributes_in, attributes_read
-from graph.execution.strawberry_internals import core_schema, field_definition
 from graph.limits.documents import Limits
 from graph.schema.build import build_schema
+from graph.strawberry_internals import core_schema, field_definition
 from repo import ActionRepo
 
 

@@ -4,14 +4,16 @@ import time
 from typing import Any
 
 import pytest
+import strawberry
 from graphql import OperationDefinitionNode, parse, validate
 
 from graph.auth.caller import ANONYMOUS
 from graph.context import Context
 from graph.execution import Engine
-from graph.limits.cost import _FRAME, Cost
+from graph.limits.cost import FRAME_ITEMS, Cost, check_items, paged
 from graph.limits.documents import Limits
 from graph.schema.build import build_schema
+from graph.strawberry_internals import core_schema
 from repo import ActionRepo
 from repo.watch.frames import MOST_ROWS
 
@@ -103,7 +105,7 @@ def test_fragments_that_double_again_and_again_cost_no_time() -> None:
 
 
 def test_a_frame_of_a_subscription_is_as_large_as_it_counts() -> None:
-    assert _FRAME == MOST_ROWS
+    assert FRAME_ITEMS == MOST_ROWS
 
 
 @pytest.mark.parametrize("compiled", [True, False])
@@ -111,8 +113,8 @@ async def test_an_operation_that_costs_too_much_is_refused(compiled: bool, repos
     query = "query ($n: Int) { runs(first: $n) { nodes { actions(first: 20) { nodes { name } } } } }"
     assert await errors(compiled, repository, query, n=45) == []
     (found,) = await errors(compiled, repository, query, n=46)
-    message = "The operation may come to 1,013 objects; 1,000 are allowed. "
-    message += "Ask for smaller pages: `runs` has 46 items."
+    message = "The operation may return 1,013 objects; 1,000 are allowed. "
+    message += "Request smaller pages: `runs` has 46 items."
     assert found == (message, {"code": "BAD_USER_INPUT"})
 
 
@@ -123,3 +125,26 @@ async def test_a_number_without_end_is_not_written_out(compiled: bool, repositor
         inner = f"children(first: 500) {{ nodes {{ {inner} }} }}"
     (found,) = await errors(compiled, repository, f"{{ actions {{ nodes {{ {inner} }} }} }}")
     assert "more than 1,000,000,000,000 objects" in found[0]
+
+
+def test_a_field_with_a_list_of_unknown_length_fails_by_its_name() -> None:
+    @strawberry.type
+    class Item:
+        name: str
+
+    @strawberry.type
+    class ItemPage:
+        items: list[Item]
+
+    @strawberry.type
+    class Query:
+        page: ItemPage
+
+    with pytest.raises(TypeError, match=r"ItemPage\.items returns a list of unknown length"):
+        check_items(core_schema(strawberry.Schema(Query)))
+
+    @strawberry.type
+    class PagedQuery:
+        page: ItemPage = strawberry.field(metadata=paged())
+
+    check_items(core_schema(strawberry.Schema(PagedQuery)))

@@ -138,7 +138,7 @@ async def test_what_repeats_the_same_names_is_not_compared_without_end(
 ) -> None:
     wide = build_schema(Limits(depth=15, aliases=100, tokens=4000, cost=10**9, page=1000))
     (message,) = await mistakes(wide, repository, query)
-    assert message == "The document repeats fields of the same names too often: ask for each of them once."
+    assert message == "The document repeats fields of the same name too often: select each of them once."
 
 
 async def test_a_few_repetitions_do_no_harm(schema: Schema, repository: ActionRepo) -> None:
@@ -148,7 +148,7 @@ async def test_a_few_repetitions_do_no_harm(schema: Schema, repository: ActionRe
 async def test_not_all_of_many_mistakes_are_told(schema: Schema, repository: ActionRepo) -> None:
     told = await mistakes(schema, repository, "{ " + " ".join(f"x{i}" for i in range(100)) + " }")
     assert len(told) == 11
-    assert told[-1] == "There may be more mistakes."
+    assert told[-1] == "There may be more errors."
 
 
 async def test_the_schema_is_not_asked_for_again_and_again(schema: Schema, repository: ActionRepo) -> None:

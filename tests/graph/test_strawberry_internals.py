@@ -9,7 +9,7 @@ from graphql import GraphQLField, GraphQLResolveInfo
 from strawberry.extensions import FieldExtension
 from strawberry.permission import BasePermission
 
-from graph.execution import strawberry_internals as internals
+from graph import strawberry_internals as internals
 
 
 class Refuse(BasePermission):

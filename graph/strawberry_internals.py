@@ -1,8 +1,9 @@
-"""Everything in compiled execution that relies on undocumented details of Strawberry and graphql-core.
+"""Everything that relies on undocumented details of Strawberry and graphql-core.
 
 Tests compare each of them with the installed versions, so that an upgrade that changes one fails by name.
 """
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
@@ -27,6 +28,12 @@ def field_definition(field: GraphQLField | None) -> StrawberryField | None:
     """Strawberry's definition of a field; None for one that is not Strawberry's."""
     definition = None if field is None else field.extensions.get(DEFINITION)
     return definition if isinstance(definition, StrawberryField) else None
+
+
+def field_metadata(field: GraphQLField) -> Mapping[str, Any]:
+    """The metadata with which a field was declared."""
+    definition = field_definition(field)
+    return {} if definition is None else definition.metadata
 
 
 def enum_definition(kind: Any) -> StrawberryEnumDefinition | None:
@@ -58,6 +65,11 @@ def _resolver_name(field: GraphQLField) -> str:
 def core_schema(schema: Any) -> GraphQLSchema:
     """The graphql-core schema of a Strawberry schema."""
     return schema._schema  # type: ignore[no-any-return]
+
+
+def requested_operation(context: Any) -> str | None:
+    """The operation name of a request, by the execution context of a Strawberry extension."""
+    return context._provided_operation_name  # type: ignore[no-any-return]
 
 
 class ArgumentConverter:
