@@ -15,7 +15,7 @@ AUDIT_READY := .venv-audit/.ready
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install run test quick soak fuzz bench bench-quick lint schema screenshots lock sbom audit
+.PHONY: help install run test quick soak fuzz bench bench-quick lint schema docs screenshots lock sbom audit
 
 help:
 	@echo "make run       start Rungraph with demo runs on http://127.0.0.1:8000/"
@@ -29,7 +29,8 @@ help:
 	@echo "make install   only install what the others need, into .venv and node_modules"
 	@echo "make lint      put the code into shape, then check style and types"
 	@echo "make schema    write schema.graphql, and what the page has of it, anew after a change of the API"
-	@echo "make screenshots   take the README's pictures of the page anew"
+	@echo "make docs      write the reference pages of docs/ anew from the code"
+	@echo "make screenshots   take docs/pictures anew"
 	@echo "make sbom      list every package that the server and the page consist of, into build/sbom"
 	@echo "make audit     ask whether anything is known against these packages, and those of the tests"
 	@echo "make lock      write the lock files anew after a change of pyproject.toml (needs uv)"
@@ -78,6 +79,9 @@ schema: $(PYTHON_READY) $(PAGE_PACKAGES)
 	@mv schema.graphql.new schema.graphql
 	@cd $(PAGE) && npm run --silent codegen
 	@echo "Wrote schema.graphql and $(PAGE)/src/gql"
+
+docs: $(PYTHON_READY)
+	@$(BIN)/python docs/generate.py
 
 screenshots: install
 	@$(BIN)/python tests/prepare.py

@@ -26,6 +26,30 @@ _STEP = re.compile(r"\[(\d+)\]|\.?(\w+)")
 _PASSING = {DatabaseUnavailable.code, DeadlineExceeded.code}
 """Codes of what may be right the next time."""
 
+CODES = {
+    "BAD_USER_INPUT": "A value in the operation is invalid. `path` and `index` name the place.",
+    "NOT_FOUND": "The object is not stored, or the caller may not see it.",
+    "CONFLICT": "The call contradicts what is stored, such as a second root action of a run.",
+    "UNAUTHENTICATED": "The request has no valid credential (401; a websocket closes with 4403).",
+    "FORBIDDEN": "The caller's roles do not allow this, or a cross-origin request was refused (403).",
+    "RATE_LIMITED": "Too many operations, connections or invalid tokens (429). `retryAfter` is in seconds.",
+    "TIMEOUT": "The operation took too long and was stopped. A mutation may have been stored; repeat it.",
+    "SERVICE_UNAVAILABLE": "The database or the OpenID provider is unavailable; repeat the call.",
+    "GRAPHQL_PARSE_FAILED": "The document is not GraphQL.",
+    "GRAPHQL_VALIDATION_FAILED": "The document does not match the schema, or the variables their types.",
+    "OPERATION_RESOLUTION_FAILURE": "The document has no operation with this name.",
+    "QUERY_NOT_IN_SAFELIST": "The server executes trusted documents only, and this is none (403).",
+    "PERSISTED_QUERY_NOT_FOUND": "No trusted document has this hash (404).",
+    "PERSISTED_QUERY_NOT_SUPPORTED": "A hash without its document, to a server without trusted documents.",
+    "BAD_REQUEST": "The HTTP request is malformed (400).",
+    "NOT_ACCEPTABLE": "The server offers none of the accepted media types (406).",
+    "METHOD_NOT_ALLOWED": "The operation cannot be sent by this HTTP method (405).",
+    "PAYLOAD_TOO_LARGE": "The body is larger than `RUNGRAPH_MAX_BODY_BYTES` (413).",
+    "UNSUPPORTED_MEDIA_TYPE": "The body is not JSON (415).",
+    "INTERNAL_SERVER_ERROR": "Unexpected. `id` in the extensions is the `error_id` of the server's log.",
+}
+"""All codes that a client may see, and what they mean."""
+
 
 class RequestRefused(Exception):
     """A request that is answered with an HTTP status and one GraphQL error, without executing anything."""

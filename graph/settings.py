@@ -115,8 +115,8 @@ class Settings(BaseSettings):
     )
     oidc_grants: OidcGrants = Field(
         default="",
-        description="Rules that grant roles by the claims of a token, as JSON ([how](#signing-in-with-an-"
-        "openid-provider)). Callers that match none have no access.",
+        description="Rules that grant roles by the claims of a token, as JSON ([how]"
+        "(authentication.md#signing-in-with-an-openid-provider)). Callers that match none have no access.",
     )
     # Processes
 
@@ -227,7 +227,7 @@ class Settings(BaseSettings):
     trusted_documents: TrustedDocuments = Field(
         default="",
         description="The only documents that are executed: `page` for those of the web UI, or a JSON file"
-        " with further ones ([how](#limits)). Empty for all documents.",
+        " with further ones ([how](api.md#trusted-documents)). Empty for all documents.",
     )
     introspection: bool = Field(
         default=True, description="Whether operations may query the schema. GraphiQL needs it."

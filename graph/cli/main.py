@@ -38,7 +38,7 @@ LOCAL = "http://127.0.0.1:8000/graphql"
 
 app = typer.Typer(
     help="The live record of workflow runs: a GraphQL API over PostgreSQL or SQLite. "
-    "Settings are RUNGRAPH_* environment variables; the README lists them.",
+    "Settings are environment variables RUNGRAPH_*; docs/settings.md lists them.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -1,29 +1,9 @@
 """Settings: documentation, defaults and error messages."""
 
-import re
-
 import pytest
 from pydantic import ValidationError
 
 from graph.settings import PREFIX, Settings, explain
-from tests import ROOT
-
-README = ROOT / "README.md"
-
-
-def _shown(default: object) -> str:
-    """A default as the README has it."""
-    text = str(default).lower() if isinstance(default, bool) else str(default)
-    return f"`{text}`" if text else "none"
-
-
-def test_the_readme_documents_every_setting_with_its_default() -> None:
-    rows = re.findall(r"^\| `RUNGRAPH_(\w+)` \| (.*?) \| (.*?) \|$", README.read_text(), re.MULTILINE)
-    documented = {name.lower(): (default, description) for name, default, description in rows}
-    expected = {
-        name: (_shown(field.default), field.description) for name, field in Settings.model_fields.items()
-    }
-    assert documented == expected
 
 
 def test_a_server_listens_on_loopback_by_default() -> None:

@@ -1,0 +1,250 @@
+"""The documentation: its queries and commands work, its links and names exist, and it is current."""
+
+import ast
+import asyncio
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from graphql import build_schema, parse, validate
+
+from graph.cli.main import app
+from graph.errors import CODES
+from graph.settings import PREFIX, Settings
+from repo import migrate
+from tests import ROOT
+from tests.support.client import GraphQLClient
+from tests.support.server_process import RUNGRAPH, server_process
+from tests.support.sockets import connected
+
+PAGES = {
+    str(path.relative_to(ROOT)): path.read_text()
+    for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("decisions/*.md")]
+}
+CURRENT = {name: text for name, text in PAGES.items() if name != "CHANGELOG.md"}
+"""All but the page that names what there is no longer."""
+
+COMMAND = typer.main.get_command(app)
+SOURCES = {
+    str(path.relative_to(ROOT)): path.read_text()
+    for package in ("graph", "repo", "ingest", "bench", "tests")
+    for path in (ROOT / package).rglob("*.py")
+}
+DEFINED = set(
+    re.findall(
+        r"^\s*(?:async def|def|class) (\w+)|^(\w+)(?:: [^=]+)? = ", "\n".join(SOURCES.values()), re.MULTILINE
+    )
+)
+NAMES = {name for pair in DEFINED for name in pair}
+
+
+def graphql_in(page: str) -> list[str]:
+    found: list[str] = re.findall(r"```graphql\n(.*?)```", PAGES[page], re.DOTALL)
+    return found
+
+
+def code_in(page: str) -> list[str]:
+    """What is set as code within the text of a page."""
+    text = re.sub(r"```.*?```", "", PAGES[page], flags=re.DOTALL)
+    return [re.sub(r"\s+", " ", code) for code in re.findall(r"`([^`]+)`", text)]
+
+
+def indented(page: str) -> str:
+    """The lines of its indented blocks, continued lines joined."""
+    lines = re.findall(r"^ {4,}(\S.*)$", PAGES[page], re.MULTILINE)
+    return "\n".join(lines).replace("\\\n", " ")
+
+
+def is_module(name: str) -> bool:
+    path = ROOT / name.replace(".", "/")
+    return path.is_dir() or path.with_suffix(".py").exists()
+
+
+def anchors(page: str) -> set[str]:
+    """The addresses of its headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", PAGES[page], flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}
+
+
+async def answers(client: GraphQLClient, page: str) -> list[dict[str, Any]]:
+    """What the operations of a page answer in their order, but for subscriptions."""
+    found = []
+    for document in graphql_in(page):
+        if not document.startswith("subscription"):
+            body = await client.execute(document)
+            assert "errors" not in body, (document, body)
+            found.append(body["data"])
+    return found
+
+
+async def test_the_tour_of_the_readme_works_when_pasted(client: GraphQLClient) -> None:
+    create, progress, read = await answers(client, "README.md")
+    assert create["createActions"]["created"] == 2
+    assert progress["updateActionPhases"]["applied"] == 2
+    assert read["run"]["phase"] == "RUNNING"
+    assert [child["phase"] for child in read["run"]["rootAction"]["children"]["nodes"]] == ["SUCCEEDED"]
+
+
+async def test_the_tutorial_works_when_pasted(client: GraphQLClient) -> None:
+    start, progress, report, retry, read, history, find, state, abort, confirm = await answers(
+        client, "docs/tutorial.md"
+    )
+    assert start["createActions"]["created"] == 3
+    assert progress["updateActionPhases"]["applied"] == 3
+    assert report["insertEvents"] == {"inserted": 2, "duplicates": 0}
+    assert [retry[name]["applied"] for name in ("failed", "late", "retried")] == [True, False, True]
+    assert retry["failed"]["action"]["error"]["code"] == "DUPLICATE_KEY"
+    assert retry["retried"]["action"]["error"] is None
+    assert read["run"]["rootAction"]["children"]["totalCount"] == 2
+    assert [attempt["phase"] for attempt in history["action"]["attemptHistory"]] == ["FAILED"]
+    assert [run["name"] for run in find["runs"]["nodes"]] == ["sales-1"]
+    assert state["updateActionState"]["action"]["state"] == '{"checkpoint": 17}'
+    assert abort["abortRuns"] == {"matched": 1, "requested": 0}
+    assert abort["abortRun"]["run"]["abort"]["state"] == "REQUESTED"
+    assert confirm["clearAbortRequest"]["action"]["abort"]["state"] == "CONFIRMED"
+
+
+async def run(*command: str, **environment: str) -> str:
+    """What a command prints, which succeeds."""
+    process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=asyncio.subprocess.PIPE)
+    printed, _ = await process.communicate()
+    assert process.returncode == 0, command
+    return printed.decode().strip()
+
+
+async def test_subscriptions_and_commands_for_curl_work_on_a_server(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/rungraph.db"
+    await migrate(url)
+    settings = {"RUNGRAPH_DATABASE_URL": url, "RUNGRAPH_AUTH": "token"}
+    token = await run(RUNGRAPH, "token", "create", "--name", "test", "--role", "admin", **settings)
+    documents = [each for page in PAGES for each in graphql_in(page) if each.startswith("subscription")]
+    lines = [line for page in PAGES for line in indented(page).splitlines() if line.startswith("curl ")]
+    assert documents
+    assert lines
+    async with server_process(settings, token=token) as server:
+        for document in documents:
+            async with connected(server.url, headers=server.headers) as socket:
+                await socket.subscribe("1", document)
+                await socket.data("1")
+        for line in lines:
+            # The server of this test needs the header also where the page has none.
+            authorized = line if "Authorization" in line else f'{line} -H "Authorization: Bearer $TOKEN"'
+            command = authorized.replace("http://127.0.0.1:8000", server.address)
+            answer = await run("bash", "-euc", command, PATH=os.environ["PATH"], TOKEN=token)
+            assert "errors" not in json.loads(answer), answer
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if graphql_in(page)])
+def test_every_operation_is_valid(page: str) -> None:
+    schema = build_schema((ROOT / "schema.graphql").read_text())
+    for document in graphql_in(page):
+        assert validate(schema, parse(document)) == []
+
+
+@pytest.mark.parametrize("page", CURRENT)
+def test_every_command_is_one_that_rungraph_takes(page: str) -> None:
+    lines = [*indented(page).splitlines(), *code_in(page)]
+    for line in lines:
+        for text in re.findall(r"(?:\.venv/bin/|^|\* +|-- |=\S* )rungraph ([a-z][^#)]*)", line):
+            words = text.split()
+            command: Any = COMMAND
+            while hasattr(command, "commands"):
+                command = command.commands[words.pop(0)]
+                if not words:
+                    break
+            options = {option for each in command.params for option in [*each.opts, *each.secondary_opts]}
+            assert {word.partition("=")[0] for word in words if word.startswith("--")} <= options, line
+
+
+@pytest.mark.parametrize("page", CURRENT)
+def test_every_make_target_exists(page: str) -> None:
+    targets = set(re.findall(r"^([a-z-]+)\b.*:(?!=)", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    targets |= {"bench-quick"}
+    named = {
+        each for text in [indented(page), *code_in(page)] for each in re.findall(r"\bmake ([a-z-]+)", text)
+    }
+    assert named <= targets
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_leads_somewhere(page: str) -> None:
+    for link in re.findall(r"(?:\]\(|src(?:set)?=\")([^)\"\s]+)[)\"]", PAGES[page]):
+        if link.startswith(("http", "mailto:")):
+            continue
+        target, _, anchor = link.partition("#")
+        path = ((ROOT / page).parent / target).resolve() if target else ROOT / page
+        assert path.exists(), link
+        if anchor:
+            assert anchor in anchors(str(path.relative_to(ROOT))), link
+
+
+@pytest.mark.parametrize("page", CURRENT)
+def test_every_file_module_and_setting_that_is_named_exists(page: str) -> None:
+    settings = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | {"RUNGRAPH_TOKEN"}
+    missing = []
+    for code in code_in(page):
+        for name in re.findall(r"\bRUNGRAPH_[A-Z_]*[A-Z]\b", code):
+            if name not in settings and not name.startswith(("RUNGRAPH_TEST_", "RUNGRAPH_URL")):
+                missing.append(name)
+        folder = r"(?:graph|repo|ingest|tests|docs|decisions|deploy|frontend|bench)"
+        if re.fullmatch(rf"{folder}/[\w./-]*", code) and "build/" not in code:
+            if not (ROOT / code).exists():
+                missing.append(code)
+        elif re.fullmatch(r"(?:graph|repo|ingest)(?:\.[a-z_]+)+", code):
+            module, _, name = code.rpartition(".")
+            if not is_module(code) and not (is_module(module) and name in NAMES):
+                missing.append(code)
+        elif re.fullmatch(r"test_\w+\.py", code):
+            if not any(path.endswith(f"/{code}") for path in SOURCES):
+                missing.append(code)
+    assert missing == []
+
+
+@pytest.mark.parametrize("page", ["docs/architecture.md", "CONTRIBUTING.md"])
+def test_every_function_and_class_that_is_named_exists(page: str) -> None:
+    name = r"\w+(\.\w+)*\(\)|[A-Z][a-z]+[A-Z]\w*(\.\w+)*"
+    named = [code for code in code_in(page) if re.fullmatch(name, code)]
+    assert [code for code in named if not set(code.removesuffix("()").split(".")) <= NAMES] == []
+
+
+def test_the_reference_is_current() -> None:
+    done = subprocess.run(
+        [sys.executable, "docs/generate.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_error_code_is_documented() -> None:
+    used = set()
+    for name, source in SOURCES.items():
+        if not name.startswith(("graph/", "repo/domain/errors")) or "/cli/" in name:
+            continue
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "RequestRefused":
+                used |= {each.value for each in node.args[1:2] if isinstance(each, ast.Constant)}
+            if isinstance(node, ast.keyword | ast.Assign | ast.Dict):
+                used |= set(codes_of(node))
+    assert {"CONFLICT", "RATE_LIMITED", "GRAPHQL_PARSE_FAILED"} <= used
+    assert used - set(CODES) == set()
+
+
+def codes_of(node: ast.keyword | ast.Assign | ast.Dict) -> list[str]:
+    """What is given as `code`, as an attribute of a class, an argument or an item."""
+    if isinstance(node, ast.Dict):
+        values = [value for key, value in zip(node.keys, node.values, strict=True) if is_code(key)]
+    elif isinstance(node, ast.keyword):
+        values = [node.value] if node.arg == "code" else []
+    else:
+        values = [node.value] if getattr(node.targets[0], "id", "") == "code" else []
+    constants = [part for value in values for part in ast.walk(value) if isinstance(part, ast.Constant)]
+    return [each.value for each in constants if isinstance(each.value, str) and each.value.isupper()]
+
+
+def is_code(key: ast.expr | None) -> bool:
+    return isinstance(key, ast.Constant) and key.value == "code"
