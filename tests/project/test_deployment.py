@@ -33,7 +33,6 @@ WRITTEN = [
     ROOT / "Dockerfile",
     ROOT / "compose.yaml",
     *sorted(path for path in (ROOT / "deploy").rglob("*") if path.is_file()),
-    *sorted((ROOT / "docs").glob("*.md")),
 ]
 OPAQUE = {"env", "resources", "affinity", "egress"}
 """Values that the chart hands on as they are."""

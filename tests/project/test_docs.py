@@ -186,12 +186,10 @@ def test_every_link_leads_somewhere(page: str) -> None:
 
 @pytest.mark.parametrize("page", CURRENT)
 def test_every_file_module_and_setting_that_is_named_exists(page: str) -> None:
-    settings = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | {"RUNGRAPH_TOKEN"}
-    missing = []
+    settings = {name.upper() for name in Settings.model_fields} | {"TOKEN", "URL"}
+    named = re.findall(rf"\b{PREFIX}(?!TEST_)([A-Z_]*[A-Z])\b", PAGES[page])
+    missing = [name for name in named if name not in settings]
     for code in code_in(page):
-        for name in re.findall(r"\bRUNGRAPH_[A-Z_]*[A-Z]\b", code):
-            if name not in settings and not name.startswith(("RUNGRAPH_TEST_", "RUNGRAPH_URL")):
-                missing.append(name)
         folder = r"(?:graph|repo|ingest|tests|docs|decisions|deploy|frontend|bench)"
         if re.fullmatch(rf"{folder}/[\w./-]*", code) and "build/" not in code:
             if not (ROOT / code).exists():
