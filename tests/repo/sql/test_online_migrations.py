@@ -12,6 +12,7 @@ from sqlalchemy import (
     Boolean,
     Connection,
     DateTime,
+    Float,
     Integer,
     LargeBinary,
     MetaData,
@@ -78,7 +79,7 @@ def _value(name: str, kind: Any, number: int) -> Any:
         return bytes([number]) * 16
     if isinstance(kind, Boolean):
         return True
-    if isinstance(kind, Integer | Numeric):
+    if isinstance(kind, Integer | Numeric | Float):
         return number
     if isinstance(kind, DateTime):
         return datetime(2026, 1, 1, tzinfo=UTC)
