@@ -1,6 +1,6 @@
 import { defineConfig } from "vitest/config";
 
-/** The pictures in docs/pictures, of the page with the demo's runs. */
+/** The pictures in docs/, of the page with the demo's runs. */
 export default defineConfig({
   test: {
     include: ["tests/screenshots/**/*.take.ts"],

@@ -7,7 +7,7 @@ import { launch, open } from "../support/browser";
 import { type RunId, makeRecording } from "../support/record";
 import { TestServer, until } from "../support/server";
 
-const DOCS = join(import.meta.dirname, "..", "..", "..", "docs", "pictures");
+const DOCS = join(import.meta.dirname, "..", "..", "..", "docs");
 const SIZES = { wide: { width: 1440, height: 900 }, phone: { width: 390, height: 844 } };
 
 let server: TestServer;
