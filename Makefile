@@ -30,7 +30,7 @@ help:
 	@echo "make lint      put the code into shape, then check style and types"
 	@echo "make schema    write schema.graphql, and what the page has of it, anew after a change of the API"
 	@echo "make docs      write the reference pages of docs/ anew from the code"
-	@echo "make screenshots   take docs/pictures anew"
+	@echo "make screenshots   take the pictures in docs/ anew"
 	@echo "make sbom      list every package that the server and the page consist of, into build/sbom"
 	@echo "make audit     ask whether anything is known against these packages, and those of the tests"
 	@echo "make lock      write the lock files anew after a change of pyproject.toml (needs uv)"
