@@ -1,4 +1,4 @@
-"""`make bench` measures all of it, `make bench-quick` a little of each in under two minutes."""
+"""The benchmarks: `make bench` runs all, `make bench-quick` a short form of each in under two minutes."""
 
 import argparse
 import asyncio
@@ -34,7 +34,7 @@ console = Console(soft_wrap=True)
 
 
 def trials(quick: bool) -> dict[str, Trial]:
-    """What is measured, by its name: takes the URL of a migrated database of its own."""
+    """A trial: its name, and a function that takes the URL of a migrated database of its own."""
     seconds = 3.0 if quick else 15.0
     few, many = (20_000, 200_000) if quick else (200_000, 2_000_000)
     return {
@@ -59,7 +59,7 @@ def trials(quick: bool) -> dict[str, Trial]:
 
 
 async def measure(quick: bool, words: list[str]) -> list[Figure]:
-    """All figures, or those of the trials that are named."""
+    """All results, or those of the named trials."""
     figures: list[Figure] = []
     with running_postgres(shared_buffers="256MB") as server, tempfile.TemporaryDirectory() as folder:
         postgres = await asyncio.to_thread(PostgresDatabases, server.url)
@@ -88,7 +88,7 @@ async def _run(name: str, trial: Trial, url: str) -> list[Figure]:
 
 
 def main() -> int:
-    """The exit code: 0, also where a goal is missed."""
+    """The exit code: 0 even if a goal is missed."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true")
     names = list(trials(quick=True))

@@ -1,4 +1,4 @@
-"""Owns how it is measured what attacks cost those who are served meanwhile."""
+"""Benchmark: what attacks cost the other clients of a server."""
 
 import asyncio
 import contextlib
@@ -16,11 +16,11 @@ from bench.report import Figure
 from tests.faults.checks import percentile
 
 _GOAL = 0.25
-"""Seconds for which the loop of a server is blocked at the most."""
+"""The goal for the longest block of the event loop, in seconds."""
 _AT_ONCE = 8
-"""Connections that an attack comes over."""
+"""The number of connections of an attack."""
 _PAUSE = 0.01
-"""Seconds between two requests of somebody honest."""
+"""Seconds between two requests of the honest client."""
 
 _CREATE = "mutation ($input: [CreateActionInput!]!) { createActions(input: $input) { created } }"
 _EVENTS = "mutation ($events: [ActionEventInput!]!) { insertEvents(events: $events) { inserted } }"
@@ -30,7 +30,7 @@ _JSON = """mutation ($spec: JSON, $name: String!) { createAction(input: {spec: $
              id: {project: "bench", domain: "d", runName: $name, name: "root"}}) { created } }"""
 
 Body = Callable[[int], bytes]
-"""The request of an attack, by its number: no two are the same, so that nothing is remembered."""
+"""The n-th request of an attack: no two are equal, so that nothing is cached."""
 
 
 def _document(text: str) -> Body:
@@ -63,7 +63,7 @@ def _id(number: int) -> dict[str, str]:
 
 
 def attacks() -> Iterator[tuple[str, int, Body]]:
-    """What is sent, how often, and as what, the one after the other."""
+    """The attacks: name, request body, and number of requests."""
     yield "50,000 aliases", 40, _document(" ".join(f"a{i}: __typename" for i in range(50_000)))
     yield "aliases within the tokens", 40, _document(" ".join(f"a{i}: __typename" for i in range(1_300)))
     yield "tokens", 40, _document("__typename " * 3_900)
@@ -104,7 +104,7 @@ def attacks() -> Iterator[tuple[str, int, Body]]:
 
 
 class _Honest:
-    """Somebody who asks for a list again and again, in 10 ms each."""
+    """An honest client that requests a list every 10 ms."""
 
     def __init__(self, connection: Connection) -> None:
         self.times: list[float] = []
@@ -120,7 +120,7 @@ class _Honest:
 
 
 async def _send(process: Process, bodies: list[bytes]) -> None:
-    """Send them over a few connections, and take what is answered."""
+    """Sends them over a few connections and reads the responses."""
 
     async def send() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", process.port, limit=2**26)
@@ -137,7 +137,7 @@ async def _send(process: Process, bodies: list[bytes]) -> None:
 
 
 async def bombs(database_url: str, seconds: float) -> list[Figure]:
-    """Each attack in turn, and a calm time before it, while somebody honest asks."""
+    """Runs each attack after a quiet period, beside an honest client."""
     figures = []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "blocked"
@@ -145,14 +145,14 @@ async def bombs(database_url: str, seconds: float) -> list[Figure]:
         async with rungraph(database_url, **{VARIABLE: str(path)}) as process:
             await make_runs(process, 1_000)
             for name, count, body in attacks():
-                # Made beforehand: this process is on the same cores.
+                # Precomputed, since this process shares the cores.
                 prepared = [body(number) for number in reversed(range(count))]
                 figures.append(await _attack(process, note, name, prepared, max(1.0, seconds / 10)))
     return figures
 
 
 async def _attack(process: Process, note: Note, name: str, bodies: list[bytes], calm_for: float) -> Figure:
-    """Somebody honest asks for a calm time first, and then while these are sent."""
+    """Measures the honest client in a quiet period, then during the attack."""
     async with connected(process) as connection:
         honest = _Honest(connection)
         asking = asyncio.create_task(honest.ask())

@@ -1,4 +1,4 @@
-"""Owns how long the event loop of a server is blocked, by a task in it that wants to run every 5 ms."""
+"""Measures how long a server's event loop is blocked, with a task that should run every 5 ms."""
 
 import asyncio
 import mmap
@@ -7,14 +7,14 @@ import time
 from pathlib import Path
 
 VARIABLE = "RUNGRAPH_BENCH_BLOCKED_FILE"
-"""Names the file that a server notes it in."""
+"""The environment variable that names the server's output file."""
 
 _EVERY = 0.005
 _TWO = struct.Struct("dd")
 
 
 class Note:
-    """The longest times, in a file that both the server and who measures have in their memory."""
+    """The longest blocks, in a file mapped by the server and the benchmark."""
 
     def __init__(self, path: Path) -> None:
         if not path.exists():
@@ -23,14 +23,13 @@ class Note:
             self._memory = mmap.mmap(file.fileno(), _TWO.size)
 
     def take(self) -> tuple[float, float]:
-        """The longest time that the loop was blocked, and the most processor time that it used meanwhile, in
-        seconds; from here on it is noted anew."""
+        """The longest block of the loop and the most CPU time within one, in seconds; resets both."""
         found: tuple[float, float] = _TWO.unpack(self._memory[:])
         self._memory[:] = bytes(_TWO.size)
         return found
 
     async def keep(self) -> None:
-        """Note it for as long as this loop runs."""
+        """Measures for as long as this loop runs."""
         began, used = time.monotonic(), time.thread_time()
         while True:
             await asyncio.sleep(_EVERY)

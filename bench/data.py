@@ -1,4 +1,4 @@
-"""Owns the data that is measured with: it comes in through the API, like everything else."""
+"""The data of the benchmarks, created through the API."""
 
 import json
 from typing import Any
@@ -23,17 +23,17 @@ _CREATE = "mutation ($input: [CreateActionInput!]!) { createActions(input: $inpu
 
 
 def run_id(name: str) -> dict[str, str]:
-    """A run as an argument."""
+    """A run as an input object."""
     return {"project": PROJECT, "domain": DOMAIN, "name": name}
 
 
 def action_id(run: str, name: str) -> dict[str, str]:
-    """An action as an argument."""
+    """An action as an input object."""
     return {"project": PROJECT, "domain": DOMAIN, "runName": run, "name": name}
 
 
 async def execute(process: Process, query: str, variables: dict[str, Any]) -> dict[str, Any]:
-    """The data of an operation. Raises AssertionError where it has errors."""
+    """The data of an operation. Raises AssertionError if it has errors."""
     async with connected(process) as connection:
         answer = await connection.ask(request({"query": query, "variables": variables}))
     data: dict[str, Any] = json.loads(answer)["data"]
@@ -41,23 +41,23 @@ async def execute(process: Process, query: str, variables: dict[str, Any]) -> di
 
 
 async def raise_attempts(connection: Connection, run: str, count: int, attempt: int) -> None:
-    """The actions a1 and so on of a run, so many, begin an attempt with this number."""
+    """Phase updates that start this attempt for actions a1 to an of a run."""
     await update_phases(connection, [action_id(run, f"a{number}") for number in range(1, count + 1)], attempt)
 
 
 async def update_phases(connection: Connection, ids: list[dict[str, str]], attempt: int) -> None:
-    """These actions begin an attempt with this number."""
+    """Phase updates that start this attempt for these actions."""
     updates = [{"id": each, "phase": "RUNNING", "attempts": attempt} for each in ids]
     await connection.ask(request({"query": _UPDATE, "variables": {"input": updates}}))
 
 
 async def make_runs(process: Process, count: int) -> None:
-    """So many runs, with all that a list shows of them."""
+    """Creates runs with all fields that a list shows."""
     await _create(process, [_run(number) for number in range(count)])
 
 
 async def make_actions(process: Process, run: str, count: int) -> None:
-    """A run with so many actions, its root a0 among them."""
+    """Creates a run of this many actions, including the root a0."""
     await _create(process, [_action(run, number) for number in range(count)])
 
 

@@ -1,4 +1,4 @@
-"""The least that an answer can cost here: Starlette, one statement that the driver runs, and msgspec."""
+"""The floor: Starlette, one prepared statement and msgspec."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ COLUMNS = (
     " function_name environment_name trigger_name revision duration_ms created_at updated_at started_at"
     " ended_at triggered_at"
 ).split()
-"""The columns that the list of runs in `bench.data.LIST` shows too."""
+"""The columns that `bench.data.LIST` selects."""
 _STATEMENT = f"""
 SELECT {", ".join(COLUMNS)} FROM actions WHERE parent_key IS NULL ORDER BY created_at DESC, key DESC LIMIT $1
 """
@@ -60,13 +60,13 @@ class Row(msgspec.Struct):
 
 
 class Postgres:
-    """Reads by a pool of asyncpg."""
+    """Reads through asyncpg's pool."""
 
     def __init__(self, url: str) -> None:
         self._pool = asyncpg.create_pool(url, server_settings={"jit": "off"})
 
     async def open(self) -> None:
-        """Connect."""
+        """Opens the connections."""
         await self._pool
 
     async def read(self, statement: str, *arguments: Any) -> Sequence[Any]:
@@ -85,7 +85,7 @@ class Sqlite:
         self._thread = ThreadPoolExecutor(1)
 
     async def open(self) -> None:
-        """It is open."""
+        """Nothing to do: it is open."""
 
     async def read(self, statement: str, *arguments: Any) -> Sequence[Any]:
         """The rows."""
@@ -97,7 +97,7 @@ class Sqlite:
 
 
 async def rows(request: Request) -> Response:
-    """As many of the newest runs as are asked for."""
+    """The newest `first` runs."""
     wanted = json.loads(await request.body())["variables"]["first"]
     found = await request.app.state.database.read(_STATEMENT, wanted)
     text = msgspec.json.encode({"data": {"runs": {"nodes": [Row(*row) for row in found]}}})
@@ -105,20 +105,20 @@ async def rows(request: Request) -> Response:
 
 
 async def actions(request: Request) -> Response:
-    """All actions of a run in one answer, made as one would without much thought: dicts and orjson."""
+    """All actions of a run in one response, in the simple way: dicts and orjson."""
     run = json.loads(await request.body())["run"]
     found = await request.app.state.database.read(_ACTIONS, bytes.fromhex(run))
     return Response(orjson.dumps([dict(row) for row in found]), media_type="application/json")
 
 
 async def ready(request: Request) -> Response:
-    """200."""
+    """Answers 200 when ready."""
     return PlainTextResponse("ready\n")
 
 
 @asynccontextmanager
 async def lifespan(app: Starlette) -> AsyncIterator[None]:
-    """With connections to the database."""
+    """The application with its database connections."""
     url = os.environ["RUNGRAPH_DATABASE_URL"]
     app.state.database = Sqlite(url) if url.startswith("sqlite") else Postgres(url)
     await app.state.database.open()

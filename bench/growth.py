@@ -1,4 +1,4 @@
-"""Owns how it is measured what a page costs when there are ten times as many runs."""
+"""Benchmark: the cost of a page with ten times as many runs."""
 
 from statistics import median
 
@@ -23,7 +23,7 @@ _INSERT = f"""
 
 
 async def growth(database_url: str, few: int, many: int) -> list[Figure]:
-    """The first page and one far behind it, each asked for by one client."""
+    """Measures the first page and a deep one, with one client."""
     found = {}
     async with rungraph(database_url) as process:
         made = 0
@@ -41,7 +41,7 @@ async def growth(database_url: str, few: int, many: int) -> list[Figure]:
 
 
 async def insert_runs(database_url: str, first: int, last: int) -> None:
-    """The runs with these numbers, past the API, which would take hours."""
+    """Inserts runs directly, since the API would take hours."""
     connection = await asyncpg.connect(database_url)
     try:
         await connection.execute(_INSERT, first, last)
@@ -51,7 +51,7 @@ async def insert_runs(database_url: str, first: int, last: int) -> None:
 
 
 async def _pages(process: Process) -> tuple[float, float]:
-    """The median seconds of the first page and of one that is far in."""
+    """The median seconds of the first page and of a deep one."""
     cursor = (await execute(process, _LAST, {}))["runs"]["pageInfo"]["startCursor"]
     medians = []
     for after in (None, cursor):

@@ -1,4 +1,4 @@
-"""Owns how lists over HTTP are measured: beside the floor, and beside stock execution."""
+"""Benchmark: lists over HTTP beside the floor and stock execution."""
 
 from bench import floor
 from bench import stock as tuned
@@ -12,7 +12,7 @@ _TURNS = 2
 
 
 async def lists(database_url: str, seconds: float) -> list[Figure]:
-    """A list of 50 runs with 20 fields, and one with a field that a dataloader reads."""
+    """A list of 50 runs with 20 fields, and one with a dataloader field."""
     plain, loading = ({"query": query, "variables": {"first": 50}} for query in (LIST, _WITH_ROOTS))
     async with (
         rungraph(database_url) as ours,
@@ -23,7 +23,7 @@ async def lists(database_url: str, seconds: float) -> list[Figure]:
         asked = [(ours, plain), (bare, plain), (stock, plain), (ours, loading), (stock, loading)]
         for process, body in asked:
             await ask_for(process, body, seconds / 10)
-        # In turns, so that what else the machine does hits all of them.
+        # In turns, so that other load affects all of them.
         found = [Load(0, 0, 0, 0)] * len(asked)
         for _ in range(_TURNS):
             for number, (process, body) in enumerate(asked):

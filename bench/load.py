@@ -1,4 +1,4 @@
-"""Owns the clients that ask: raw HTTP, prepared beforehand, so that they cost little themselves."""
+"""HTTP load clients: raw, precomputed requests, so that the clients cost little CPU."""
 
 import asyncio
 import json
@@ -15,28 +15,28 @@ _SMALL = b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 @dataclass(frozen=True)
 class Load:
-    """What a server did under load."""
+    """The result of a load test."""
 
     requests: int
     seconds: float
     cpu: float
-    """Seconds of processor time that the server used."""
+    """CPU seconds of the server."""
     client_cpu: float
-    """Seconds of processor time that the client used: close to `seconds`, it would be the limit."""
+    """CPU seconds of the client: close to `seconds`, the client is the bottleneck."""
 
     @property
     def rate(self) -> float:
-        """Requests a second."""
+        """Requests per second."""
         return self.requests / self.seconds
 
     @property
     def cpu_each(self) -> float:
-        """Seconds of the server's processor time for one request."""
+        """CPU seconds of the server per request."""
         return self.cpu / self.requests
 
     @property
     def client(self) -> float:
-        """The part of a core that the client used."""
+        """The fraction of a core used by the client."""
         return self.client_cpu / self.seconds
 
     def __add__(self, other: "Load") -> "Load":
@@ -49,14 +49,14 @@ class Load:
 
 
 class Connection:
-    """A connection that stays open."""
+    """A keep-alive connection."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
 
     async def ask(self, request: bytes) -> bytes:
-        """The body of the answer. Raises AssertionError for one with errors."""
+        """The response body. Raises AssertionError if it has errors."""
         self._writer.write(request)
         head = await self._reader.readuntil(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 200"), head
@@ -68,7 +68,7 @@ class Connection:
 
 @asynccontextmanager
 async def connected(process: Process) -> AsyncIterator[Connection]:
-    """A connection to the server."""
+    """Opens a connection to the server."""
     reader, writer = await asyncio.open_connection("127.0.0.1", process.port, limit=2**26)
     try:
         yield Connection(reader, writer)
@@ -77,7 +77,7 @@ async def connected(process: Process) -> AsyncIterator[Connection]:
 
 
 def request(body: dict[str, Any], path: str = "/graphql") -> bytes:
-    """What goes over the wire to ask this."""
+    """The raw bytes of the request."""
     content = json.dumps(body).encode()
     head = (
         f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
@@ -87,7 +87,7 @@ def request(body: dict[str, Any], path: str = "/graphql") -> bytes:
 
 
 async def ask_for(process: Process, body: dict[str, Any], seconds: float, clients: int = 8) -> Load:
-    """Let so many clients ask the same again and again."""
+    """Runs this many clients that repeat the same request."""
     sent = request(body)
     deadline, counts = time.monotonic() + seconds, [0] * clients
 
@@ -104,7 +104,7 @@ async def ask_for(process: Process, body: dict[str, Any], seconds: float, client
 
 
 async def times_of(process: Process, body: dict[str, Any], count: int) -> list[float]:
-    """How many seconds each of so many requests took, one after the other."""
+    """The seconds of each of this many sequential requests."""
     sent, times = request(body), []
     async with connected(process) as connection:
         for _ in range(count):
@@ -115,11 +115,11 @@ async def times_of(process: Process, body: dict[str, Any], count: int) -> list[f
 
 
 class Waits:
-    """The longest wait of many small requests, which are asked for as long as this is entered."""
+    """Measures the longest latency of small requests while the context is open."""
 
     def __init__(self, process: Process) -> None:
         self.longest = 0.0
-        """In seconds."""
+        """The longest latency in seconds."""
         self._process = process
 
     async def __aenter__(self) -> "Waits":
@@ -128,7 +128,7 @@ class Waits:
 
     async def __aexit__(self, *_: object) -> None:
         self._asking.cancel()
-        # What ended it before that, such as a connection that was lost, is raised.
+        # Raises the error that ended it early, such as a lost connection.
         (ended,) = await asyncio.gather(self._asking, return_exceptions=True)
         if isinstance(ended, Exception):
             raise ended

@@ -1,4 +1,4 @@
-"""Owns how the web page is measured: in a real browser, on a large run and on a long, busy list."""
+"""Benchmark: the web UI in a real browser, on a large run and on a long, busy list."""
 
 import asyncio
 import contextlib
@@ -20,11 +20,11 @@ _FRONTEND = Path(__file__).parent.parent / "frontend"
 _LARGE, _SMALL = "large", "small"
 _FEW = 10
 _BUSY = 50
-"""Runs at the top of the list that change all the time."""
+"""The number of runs at the top of the list that keep changing."""
 
 
 async def page(database_url: str, actions: int, runs: int, rate: int, seconds: float) -> list[Figure]:
-    """A run of many actions beside one of a few, and a list of many runs with `rate` updates a second."""
+    """A run of many actions beside a small one, and a list of many runs with `rate` updates a second."""
     await insert_runs(database_url, 1, runs)
     async with rungraph(database_url) as process:
         await make_actions(process, _SMALL, _FEW)
@@ -50,14 +50,14 @@ async def page(database_url: str, actions: int, runs: int, rate: int, seconds: f
 
 
 def _smooth(name: str, seen: dict[str, float], note: str) -> Figure:
-    # Two frames of a screen that is drawn 60 times a second: nobody sees that one is missing.
+    # Two frames at 60 Hz: one missing frame is not visible.
     p95 = seen["p95"]
     return Figure(f"{name}: between two drawings, p95", p95, "ms", "≤ 34", p95 <= 34, note)
 
 
 @asynccontextmanager
 async def _updates(process: Process, rate: int) -> AsyncIterator[Any]:
-    """Writes this many updates of runs a second meanwhile; gives how many there were."""
+    """Writes this many updates of runs per second while the context is open; yields their number."""
     written = 0
 
     async def write() -> None:
@@ -81,7 +81,7 @@ async def _updates(process: Process, rate: int) -> AsyncIterator[Any]:
 
 
 async def _look(process: Process, seconds: float) -> dict[str, Any]:
-    """What the browser measured."""
+    """The browser's measurements."""
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "figures.json"
         paths = {size: f"/runs/{PROJECT}/{DOMAIN}/{size}" for size in (_LARGE, _SMALL)}

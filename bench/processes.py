@@ -1,4 +1,4 @@
-"""Owns the servers that are measured: what they cost in processor time and memory."""
+"""The servers under test, with their CPU time and memory."""
 
 import asyncio
 import contextlib
@@ -21,42 +21,42 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True)
 class Process:
-    """A server that runs."""
+    """A running server."""
 
     pid: int
     port: int
 
     @property
     def url(self) -> str:
-        """Its address."""
+        """Its URL."""
         return f"http://127.0.0.1:{self.port}"
 
     def cpu(self) -> float:
-        """Seconds of processor time that it has used."""
+        """CPU seconds used so far."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / _TICKS
 
     def unsent_to(self, port: int) -> int:
-        """Bytes that the system keeps for the client at this port."""
+        """Bytes in the kernel's send buffer for the client at this port."""
         ends = f"0100007F:{self.port:04X} 0100007F:{port:04X}"
         found = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines())
         return sum(int(fields[4].partition(":")[0], 16) for fields in found if " ".join(fields[1:3]) == ends)
 
     def memory(self) -> int:
-        """Bytes of memory that it occupies."""
+        """Resident memory in bytes."""
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def serve(application: Starlette) -> None:
-    """Serve what is compared with, in a process of its own, where `running` expects it."""
+    """Serves an application for comparison, on the port that `running` expects."""
     port = int(os.environ["RUNGRAPH_PORT"])
     uvicorn.run(application, host="127.0.0.1", port=port, log_level="warning", access_log=False)
 
 
 @asynccontextmanager
 async def running(*command: str, ready: str = "/readyz", **environment: str) -> AsyncIterator[Process]:
-    """`python -m COMMAND`, once it is ready; RUNGRAPH_PORT says where it has to listen."""
+    """Starts `python -m COMMAND` and waits until it is ready; RUNGRAPH_PORT is its port."""
     port = free_port()
     settings = {"RUNGRAPH_PORT": str(port), "RUNGRAPH_LOG_LEVEL": "warning", **environment}
     process = await asyncio.create_subprocess_exec(
@@ -80,6 +80,6 @@ async def running(*command: str, ready: str = "/readyz", **environment: str) -> 
 
 @asynccontextmanager
 async def rungraph(database_url: str, **environment: str) -> AsyncIterator[Process]:
-    """A server over a database."""
+    """A Rungraph server on a database."""
     async with running("bench.serve", RUNGRAPH_DATABASE_URL=database_url, **environment) as process:
         yield process

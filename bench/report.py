@@ -1,4 +1,4 @@
-"""Owns how figures are written down: a table for people and JSON for programs."""
+"""Writes the results: a table for people and JSON for programs."""
 
 import json
 import os
@@ -13,21 +13,21 @@ FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Figure:
-    """One line of the table."""
+    """A row of the table."""
 
     name: str
     value: float
     unit: str
     goal: str
     is_met: bool | None
-    """None where nothing is promised of it."""
+    """None without a goal."""
     note: str = ""
     client: float = 0.0
-    """The part of a core that the client used meanwhile."""
+    """The fraction of a core used by the client."""
 
 
 def beside(figures: Iterable[Figure], what: str) -> list[Figure]:
-    """The same, measured with `what`, of which nothing is promised."""
+    """The same figure for `what`, without a goal."""
     return [replace(figure, name=f"{figure.name}, {what}", goal="", is_met=None) for figure in figures]
 
 
@@ -50,10 +50,10 @@ def _about_the_client(figures: list[Figure]) -> str:
 
 
 def write(figures: list[Figure], name: str) -> str:
-    """The table, which is written beside this file too."""
+    """Returns the table and writes it beside this file."""
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     lines = [
-        "# What was measured",
+        "# Results",
         "",
         f"Commit {_commit()}, {machine}: server, database and client share them. `make bench` writes it.",
         "A figure is good for comparing within one run; ratios are to the floor of the same run.",

@@ -1,5 +1,4 @@
-"""`python -m bench.serve` is `rungraph serve`, which also notes how long its loop was blocked, where that is
-wanted."""
+"""`python -m bench.serve`: `rungraph serve` that can also measure how long its event loop is blocked."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""Owns how the beginning of a subscription is measured: a run with many actions, until SYNCED."""
+"""Benchmark: the snapshot of a subscription to a run with many actions, until SYNCED."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ _RUN = "large"
 
 
 async def snapshot(database_url: str, actions: int) -> list[Figure]:
-    """A run with many actions: by us, by stock execution, and as one answer of dicts and orjson."""
+    """A run with many actions: compiled, by stock execution, and as one response of dicts and orjson."""
     async with (
         rungraph(database_url) as ours,
         running(tuned.__name__, RUNGRAPH_DATABASE_URL=database_url) as stock,
@@ -27,7 +27,7 @@ async def snapshot(database_url: str, actions: int) -> list[Figure]:
         async with Waits(ours) as waits:
             took, size = await _read(ours, actions)
         memory, cpu, stall = ours.memory() - before, ours.cpu() - cpu, waits.longest
-        # Once more each, and the faster one: the first one also compiles, connects and plans.
+        # Each twice, taking the faster: the first also compiles, connects and plans.
         took = min(took, (await _read(ours, actions))[0])
         slow = (await _read(stock, actions))[0]
         least = min([await _read_floor(bare) for _ in range(2)])
@@ -43,7 +43,7 @@ async def snapshot(database_url: str, actions: int) -> list[Figure]:
 
 
 async def _read(process: Process, actions: int) -> tuple[float, int]:
-    """How many seconds and bytes it takes until all is there."""
+    """The seconds and bytes until the snapshot is complete."""
     seen, began = Seen(), time.monotonic()
     one = await subscribe(process, ACTIONS, {"run": run_id(_RUN)}, seen)
     await asyncio.wait_for(one.synced, 120)

@@ -1,5 +1,5 @@
-"""The same schema and repository as Strawberry serves them by itself, tuned by what it brings: documents are
-parsed and validated once, and orjson encodes. This is "stock" in the figures."""
+"""The same schema and repository served by Strawberry alone, with its parser and validation caches and
+orjson: "stock" in the results."""
 
 import os
 from collections.abc import AsyncIterator
@@ -36,13 +36,13 @@ class Endpoint(GraphQL[Any, None]):
 
 
 async def ready(request: Request) -> Response:
-    """200."""
+    """Answers 200 when ready."""
     return PlainTextResponse("ready\n")
 
 
 @asynccontextmanager
 async def lifespan(app: Starlette) -> AsyncIterator[None]:
-    """With a repository."""
+    """The application with its repository."""
     async with open_repository(os.environ["RUNGRAPH_DATABASE_URL"]) as app.state.repository:
         yield
 

@@ -1,4 +1,4 @@
-"""Owns how it is measured what a client costs that does not read: memory, and the time of others."""
+"""Benchmark: what a client that does not read costs in memory and in the latency of others."""
 
 import asyncio
 import time
@@ -19,7 +19,7 @@ _TURNS = 5
 
 
 async def stuck(database_url: str, seconds: float) -> list[Figure]:
-    """One subscriber reads and does not read, in turns, while 50 others get updates."""
+    """One subscriber alternates between reading and not reading while 50 others get updates."""
     seen, free, held = Seen(), list[float](), list[float]()
     costs: list[tuple[int, int]] = []
     asked = (ACTIONS, {"run": run_id(_RUN)})
@@ -44,7 +44,7 @@ async def stuck(database_url: str, seconds: float) -> list[Figure]:
                 one.transport.resume_reading()
             missing = await behind([one], last)
             one.transport.abort()
-    # A process also grows by itself now and then, by hundreds of kilobytes: the median knows nothing of it.
+    # The median ignores occasional growth of the process by hundreds of kilobytes.
     own, kernel = sorted(costs, key=sum)[_TURNS // 2]
     cost, most = (own + kernel) / 1024, sum(max(costs, key=sum)) / 1024
     ratio = (percentile(held, 0.99) or 0.0) / (percentile(free, 0.99) or 1.0)
@@ -65,7 +65,7 @@ async def stuck(database_url: str, seconds: float) -> list[Figure]:
 
 
 async def _write(writer: Connection, last: int, seconds: float, seen: Seen) -> int:
-    """Write for so long; the number of the last write."""
+    """Writes for this many seconds; returns the number of the last write."""
     began, turn = time.monotonic(), last
     while time.monotonic() < began + seconds:
         turn += 1

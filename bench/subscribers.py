@@ -1,4 +1,4 @@
-"""Owns subscribers that cost the client little: frames are counted as bytes, and not read as JSON."""
+"""Subscribers that cost little CPU: frames are counted as bytes, not parsed."""
 
 import asyncio
 import base64
@@ -15,22 +15,22 @@ from typing import Any, cast
 from bench.processes import Process
 
 _NUMBERS = re.compile(rb'"(?:attempts|version)":(\d+)')
-"""What each row has once: the attempts of an action, the version of an event."""
+"""A marker that appears once per row: the attempts of an action, or the version of an event."""
 
 
 @dataclass
 class Seen:
-    """What all subscribers together got."""
+    """What all subscribers together have received."""
 
     frames: int = 0
     rows: int = 0
     lags: list[float] = field(default_factory=list)
-    """Seconds from the acknowledgement of a write until a subscriber had it."""
+    """Seconds from the acknowledgement of a write to its receipt by a subscriber."""
     acknowledged: dict[int, float] = field(default_factory=dict)
-    """When the write with this number of attempts was acknowledged."""
+    """When the write with this attempt number was acknowledged."""
 
     def take_lags(self) -> list[float]:
-        """The lags so far, which are forgotten."""
+        """Returns the lags so far and resets them."""
         lags, self.lags = self.lags, []
         return lags
 
@@ -115,8 +115,7 @@ class Subscriber(asyncio.Protocol):
 async def subscribe(
     process: Process, query: str, variables: dict[str, Any], seen: Seen, receive_buffer: int | None = None
 ) -> Subscriber:
-    """One more subscriber, which has not got anything yet. With a small `receive_buffer` its system takes
-    little for it while it does not read."""
+    """Opens a subscriber. A small `receive_buffer` limits what its kernel accepts while it does not read."""
     loop = asyncio.get_running_loop()
     connection = socket.socket()
     connection.setblocking(False)
@@ -131,7 +130,7 @@ async def subscribe(
 async def subscribed(
     process: Process, query: str, variables: dict[str, Any], seen: Seen, count: int
 ) -> AsyncIterator[list[Subscriber]]:
-    """So many subscribers, who have got what there is."""
+    """Opens this many subscribers and waits until each has its snapshot."""
     crowd = await asyncio.gather(*(subscribe(process, query, variables, seen) for _ in range(count)))
     try:
         await asyncio.wait_for(asyncio.gather(*(one.synced for one in crowd)), 120)
@@ -142,7 +141,7 @@ async def subscribed(
 
 
 async def behind(crowd: list[Subscriber], latest: int) -> int:
-    """How many have not got the row with this number, when they have had 10 seconds."""
+    """How many have not received the row with this number within 10 seconds."""
     deadline = time.monotonic() + 10
     while True:
         missing = sum(one.latest < latest for one in crowd)

@@ -1,4 +1,4 @@
-"""Owns how it is measured what many subscribers get, and at what cost."""
+"""Benchmark: many subscribers, their latency and their cost."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ _FRAMES_A_SECOND = 60
 
 
 async def fan_out(database_url: str, subscribers: int, rate: int, seconds: float) -> list[Figure]:
-    """So many subscribers of one run in which so many actions a second change."""
+    """Subscribers of one run with a given number of changes per second."""
     seen, each = Seen(), max(1, rate // _WRITES_A_SECOND)
     async with rungraph(database_url) as process:
         await make_actions(process, "fan-out", each + 1)
@@ -30,7 +30,7 @@ async def fan_out(database_url: str, subscribers: int, rate: int, seconds: float
                 turn = 1
                 while time.monotonic() < began + seconds:
                     turn += 1
-                    # Before it is acknowledged, and so a little too early: one may have it before that.
+                    # Before the acknowledgement, since a subscriber may receive it earlier.
                     seen.acknowledged[turn] = time.monotonic()
                     await raise_attempts(writer, "fan-out", each, turn)
                     await asyncio.sleep(max(0.0, began + (turn - 1) / _WRITES_A_SECOND - time.monotonic()))
@@ -55,7 +55,7 @@ async def fan_out(database_url: str, subscribers: int, rate: int, seconds: float
 
 
 async def frames(database_url: str, subscribers: int, seconds: float) -> list[Figure]:
-    """Frames a second of subscribers who ask the same, each update in a frame of its own."""
+    """Frames per second of identical subscriptions, each update in its own frame."""
     seen = Seen()
     async with rungraph(database_url) as process:
         await make_actions(process, "frames", 2)
@@ -78,7 +78,7 @@ async def frames(database_url: str, subscribers: int, seconds: float) -> list[Fi
 
 
 async def distinct(database_url: str, subscribers: int, seconds: float) -> list[Figure]:
-    """Frames a second of subscribers who all ask something else, so that none can be shared."""
+    """Frames per second of different subscriptions, of which none can be shared."""
     seen = Seen()
     async with rungraph(database_url) as process:
         await make_actions(process, "distinct", 2)

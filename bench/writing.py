@@ -1,4 +1,4 @@
-"""Owns how writes of events are measured: in batches, and while others watch."""
+"""Benchmark: writes of events in batches, with and without subscribers."""
 
 import time
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ _EVENTS = """subscription ($run: RunIdentifierInput!) {
 
 
 class _Writer:
-    """Inserts events of an action, each time new ones."""
+    """Inserts new events of an action."""
 
     def __init__(self, connection: Connection, run: str) -> None:
         self._connection = connection
@@ -30,7 +30,7 @@ class _Writer:
         """The version of the last event."""
 
     async def times(self, batch: int, rounds: int) -> list[float]:
-        """How many seconds each of so many batches took, one after the other."""
+        """The seconds of each of this many sequential batches."""
         times = []
         for _ in range(rounds):
             sent = self._events(batch)
@@ -57,7 +57,7 @@ class _Writer:
 
 
 async def writes(database_url: str, rounds: int) -> list[Figure]:
-    """Events in batches of 1,000 and of 5,000, the fastest of some rounds."""
+    """Events in batches of 1,000 and 5,000; the fastest of some rounds."""
     async with rungraph(database_url) as process, connected(process) as connection:
         await make_actions(process, "writes", 2)
         writer = _Writer(connection, "writes")
@@ -71,7 +71,7 @@ async def writes(database_url: str, rounds: int) -> list[Figure]:
 
 
 async def watched_writes(database_url: str, rounds: int) -> list[Figure]:
-    """Events in batches of 1,000, with and without subscribers who get each of them."""
+    """Events in batches of 1,000, with and without subscribers that receive them."""
     alone: list[float] = []
     watched: list[float] = []
     async with rungraph(database_url) as process:
