@@ -2,227 +2,212 @@
 
 async with open_repository("sqlite:///rungraph.db") as repository:
     run = await repository.get_run(RunIdentifier("etl", "production", "nightly-1"))
+
+A name is imported on first use, so that a program that needs only `repo.domain` loads no database driver.
 """
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from repo.aborts.leases import Taken
-from repo.aborts.methods import AbortedRuns
-from repo.actions.attempt_pages import AttemptRange
-from repo.actions.filters import ActionFilter, LabelFilter, RunFilter
-from repo.actions.pruning import Pruned
-from repo.actions.rows import Attributes
-from repo.credentials import Credential
-from repo.domain.attempts import merge_attempts
-from repo.domain.authorization import FULL_ACCESS, Access, Grant, Permission, Role, Scope
-from repo.domain.errors import (
-    ActionNotFound,
-    Conflict,
-    DatabaseReadOnly,
-    DatabaseUnavailable,
-    DeadlineExceeded,
-    EventNotFound,
-    Forbidden,
-    InvalidArgument,
-    InvalidCursor,
-    NotFound,
-    RepoError,
-    RunNotFound,
-)
-from repo.domain.identifiers import ActionIdentifier, RunIdentifier
-from repo.domain.models import (
-    COMPOSITES,
-    SOURCE_FIELDS,
-    Abort,
-    AbortMetrics,
-    AbortProgress,
-    Action,
-    ActionAttempt,
-    ActionError,
-    ActionEvent,
-    ClusterEvent,
-    Composite,
-    Identity,
-    Label,
-    LogLink,
-    NewAction,
-    NewEvent,
-    PhaseCount,
-    PhaseTransition,
-    RemovedRun,
-    Run,
-    TaskIdentifier,
-    TriggerIdentifier,
-)
-from repo.domain.pages import DEFAULT_PAGE, MAX_PAGE, Order, OrderField, Page, PageRequest
-from repo.domain.phases import (
-    AbortState,
-    ActionPhase,
-    ActionType,
-    CacheStatus,
-    CredentialKind,
-    ErrorKind,
-    IdentityKind,
-    PhaseUpdate,
-    PhaseUpdateResult,
-    RunSource,
-)
-from repo.health import CheckResult, CheckStatus, check_bus, check_database
-from repo.migrate import SchemaOutdated, UnsuitableDatabase, migrate
-from repo.repository import MAX_BATCH, ActionRepo
-from repo.restore import mark_restored
-from repo.sql.database import Database, DatabaseMetrics
-from repo.sql.rows import Column, ColumnKind, Layout, Rows
-from repo.sql.urls import parse_url, without_password
-from repo.summaries.histogram import RunHistogramBucket
-from repo.summaries.tasks import Durations, TaskKey, TaskSummary
-from repo.supervision import Supervisor
-from repo.watch.bus import Bus, check_broadcast_url
-from repo.watch.hub import Hub
-from repo.watch.streams import (
-    Frame,
-    FrameKind,
-    Progress,
-    Shown,
-    WatchFigures,
-)
+if TYPE_CHECKING:
+    from repo.aborts.leases import (
+        Taken as Taken,
+    )
+    from repo.aborts.methods import (
+        AbortedRuns as AbortedRuns,
+    )
+    from repo.actions.attempt_pages import (
+        AttemptRange as AttemptRange,
+    )
+    from repo.actions.filters import (
+        ActionFilter as ActionFilter,
+        LabelFilter as LabelFilter,
+        RunFilter as RunFilter,
+    )
+    from repo.actions.pruning import (
+        Pruned as Pruned,
+    )
+    from repo.actions.rows import (
+        Attributes as Attributes,
+    )
+    from repo.credentials import (
+        Credential as Credential,
+    )
+    from repo.domain.attempts import (
+        merge_attempts as merge_attempts,
+    )
+    from repo.domain.authorization import (
+        FULL_ACCESS as FULL_ACCESS,
+        Access as Access,
+        Grant as Grant,
+        Permission as Permission,
+        Role as Role,
+        Scope as Scope,
+    )
+    from repo.domain.errors import (
+        ActionNotFound as ActionNotFound,
+        Conflict as Conflict,
+        DatabaseReadOnly as DatabaseReadOnly,
+        DatabaseUnavailable as DatabaseUnavailable,
+        DeadlineExceeded as DeadlineExceeded,
+        EventNotFound as EventNotFound,
+        Forbidden as Forbidden,
+        InvalidArgument as InvalidArgument,
+        InvalidCursor as InvalidCursor,
+        NotFound as NotFound,
+        RepoError as RepoError,
+        RunNotFound as RunNotFound,
+    )
+    from repo.domain.identifiers import (
+        ActionIdentifier as ActionIdentifier,
+        RunIdentifier as RunIdentifier,
+    )
+    from repo.domain.models import (
+        COMPOSITES as COMPOSITES,
+        SOURCE_FIELDS as SOURCE_FIELDS,
+        Abort as Abort,
+        AbortMetrics as AbortMetrics,
+        AbortProgress as AbortProgress,
+        Action as Action,
+        ActionAttempt as ActionAttempt,
+        ActionError as ActionError,
+        ActionEvent as ActionEvent,
+        ClusterEvent as ClusterEvent,
+        Composite as Composite,
+        Identity as Identity,
+        Label as Label,
+        LogLink as LogLink,
+        NewAction as NewAction,
+        NewEvent as NewEvent,
+        PhaseCount as PhaseCount,
+        PhaseTransition as PhaseTransition,
+        RemovedRun as RemovedRun,
+        Run as Run,
+        TaskIdentifier as TaskIdentifier,
+        TriggerIdentifier as TriggerIdentifier,
+    )
+    from repo.domain.pages import (
+        DEFAULT_PAGE as DEFAULT_PAGE,
+        MAX_PAGE as MAX_PAGE,
+        Order as Order,
+        OrderField as OrderField,
+        Page as Page,
+        PageRequest as PageRequest,
+    )
+    from repo.domain.phases import (
+        AbortState as AbortState,
+        ActionPhase as ActionPhase,
+        ActionType as ActionType,
+        CacheStatus as CacheStatus,
+        CredentialKind as CredentialKind,
+        ErrorKind as ErrorKind,
+        IdentityKind as IdentityKind,
+        PhaseUpdate as PhaseUpdate,
+        PhaseUpdateResult as PhaseUpdateResult,
+        RunSource as RunSource,
+    )
+    from repo.health import (
+        CheckResult as CheckResult,
+        CheckStatus as CheckStatus,
+        check_bus as check_bus,
+        check_database as check_database,
+    )
+    from repo.migration import (
+        SchemaOutdated as SchemaOutdated,
+        UnsuitableDatabase as UnsuitableDatabase,
+        migrate as migrate,
+    )
+    from repo.opening import (
+        open_repository as open_repository,
+    )
+    from repo.repository import (
+        MAX_BATCH as MAX_BATCH,
+        ActionRepo as ActionRepo,
+    )
+    from repo.restore import (
+        mark_restored as mark_restored,
+    )
+    from repo.sql.database import (
+        DatabaseMetrics as DatabaseMetrics,
+    )
+    from repo.sql.rows import (
+        Column as Column,
+        ColumnKind as ColumnKind,
+        Layout as Layout,
+        Rows as Rows,
+    )
+    from repo.sql.urls import (
+        check_database_url as check_database_url,
+        without_password as without_password,
+    )
+    from repo.summaries.histogram import (
+        RunHistogramBucket as RunHistogramBucket,
+    )
+    from repo.summaries.tasks import (
+        Durations as Durations,
+        TaskKey as TaskKey,
+        TaskSummary as TaskSummary,
+    )
+    from repo.supervision import (
+        Supervisor as Supervisor,
+    )
+    from repo.watch.bus import (
+        check_broadcast_url as check_broadcast_url,
+    )
+    from repo.watch.streams import (
+        Frame as Frame,
+        FrameKind as FrameKind,
+        Progress as Progress,
+        Shown as Shown,
+        WatchFigures as WatchFigures,
+    )
 
-__all__ = [
-    "Frame",
-    "FrameKind",
-    "Shown",
-    "check_broadcast_url",
-    "DEFAULT_PAGE",
-    "SOURCE_FIELDS",
-    "MAX_BATCH",
-    "MAX_PAGE",
-    "COMPOSITES",
-    "FULL_ACCESS",
-    "Access",
-    "Forbidden",
-    "Grant",
-    "Permission",
-    "Role",
-    "DeadlineExceeded",
-    "Abort",
-    "AbortMetrics",
-    "AbortProgress",
-    "AbortedRuns",
-    "Scope",
-    "Taken",
-    "AbortState",
-    "Action",
-    "ActionAttempt",
-    "ActionError",
-    "ActionEvent",
-    "ActionFilter",
-    "ActionIdentifier",
-    "ActionNotFound",
-    "ActionPhase",
-    "ActionRepo",
-    "ActionType",
-    "PhaseUpdateResult",
-    "AttemptRange",
-    "Attributes",
-    "CacheStatus",
-    "ClusterEvent",
-    "Column",
-    "Conflict",
-    "Credential",
-    "CredentialKind",
-    "DatabaseMetrics",
-    "DatabaseReadOnly",
-    "DatabaseUnavailable",
-    "Durations",
-    "ErrorKind",
-    "EventNotFound",
-    "CheckResult",
-    "ColumnKind",
-    "Identity",
-    "IdentityKind",
-    "InvalidArgument",
-    "InvalidCursor",
-    "Label",
-    "LabelFilter",
-    "Layout",
-    "LogLink",
-    "NewAction",
-    "NewEvent",
-    "NotFound",
-    "Order",
-    "OrderField",
-    "Page",
-    "PageRequest",
-    "Composite",
-    "PhaseCount",
-    "PhaseTransition",
-    "PhaseUpdate",
-    "Progress",
-    "Pruned",
-    "RemovedRun",
-    "RepoError",
-    "Rows",
-    "Run",
-    "RunFilter",
-    "RunHistogramBucket",
-    "RunIdentifier",
-    "RunNotFound",
-    "RunSource",
-    "SchemaOutdated",
-    "Supervisor",
-    "TaskIdentifier",
-    "TaskKey",
-    "TaskSummary",
-    "TriggerIdentifier",
-    "UnsuitableDatabase",
-    "CheckStatus",
-    "WatchFigures",
-    "check_database_url",
-    "check_bus",
-    "check_database",
-    "mark_restored",
-    "merge_attempts",
-    "migrate",
-    "open_repository",
-    "without_password",
-]
+_MODULES = {
+    "repo.aborts.leases": "Taken",
+    "repo.aborts.methods": "AbortedRuns",
+    "repo.actions.attempt_pages": "AttemptRange",
+    "repo.actions.filters": "ActionFilter LabelFilter RunFilter",
+    "repo.actions.pruning": "Pruned",
+    "repo.actions.rows": "Attributes",
+    "repo.credentials": "Credential",
+    "repo.domain.attempts": "merge_attempts",
+    "repo.domain.authorization": "Access FULL_ACCESS Grant Permission Role Scope",
+    "repo.domain.errors": """
+        ActionNotFound Conflict DatabaseReadOnly DatabaseUnavailable DeadlineExceeded EventNotFound
+        Forbidden InvalidArgument InvalidCursor NotFound RepoError RunNotFound
+    """,
+    "repo.domain.identifiers": "ActionIdentifier RunIdentifier",
+    "repo.domain.models": """
+        Abort AbortMetrics AbortProgress Action ActionAttempt ActionError ActionEvent COMPOSITES
+        ClusterEvent Composite Identity Label LogLink NewAction NewEvent PhaseCount PhaseTransition
+        RemovedRun Run SOURCE_FIELDS TaskIdentifier TriggerIdentifier
+    """,
+    "repo.domain.pages": "DEFAULT_PAGE MAX_PAGE Order OrderField Page PageRequest",
+    "repo.domain.phases": """
+        AbortState ActionPhase ActionType CacheStatus CredentialKind ErrorKind IdentityKind
+        PhaseUpdate PhaseUpdateResult RunSource
+    """,
+    "repo.health": "CheckResult CheckStatus check_bus check_database",
+    "repo.migration": "SchemaOutdated UnsuitableDatabase migrate",
+    "repo.opening": "open_repository",
+    "repo.repository": "ActionRepo MAX_BATCH",
+    "repo.restore": "mark_restored",
+    "repo.sql.database": "DatabaseMetrics",
+    "repo.sql.rows": "Column ColumnKind Layout Rows",
+    "repo.sql.urls": "check_database_url without_password",
+    "repo.summaries.histogram": "RunHistogramBucket",
+    "repo.summaries.tasks": "Durations TaskKey TaskSummary",
+    "repo.supervision": "Supervisor",
+    "repo.watch.bus": "check_broadcast_url",
+    "repo.watch.streams": "Frame FrameKind Progress Shown WatchFigures",
+}
+HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
 
-
-@asynccontextmanager
-async def open_repository(
-    url: str,
-    pool_size: int = 10,
-    broadcast_url: str = "memory://",
-    on_commit: Callable[[], None] = lambda: None,
-    statement_timeout: float = 0,
-    connection_timeout: float = 10,
-    supervisor: Supervisor | None = None,
-) -> AsyncIterator[ActionRepo]:
-    """The repository over a database that `migrate` has brought to this version's schema.
-
-    Over `broadcast_url` replicas notify each other of writes. `on_commit` is called after every committed
-    write. A statement that takes longer than `statement_timeout` seconds is cancelled, and its call raises
-    DeadlineExceeded; 0 means no limit. A call waits at most `connection_timeout` seconds for a connection.
-    `supervisor` runs the background loops. Raises InvalidArgument for a URL that is not supported.
-    """
-
-    def committed() -> None:
-        hub.ring()
-        bus.ring()
-        on_commit()
-
-    database = Database(url, pool_size, committed, statement_timeout, connection_timeout)
-    hub = Hub(database, supervisor)
-    bus = Bus(broadcast_url, hub.ring, supervisor)
-    try:
-        async with bus.open():
-            yield ActionRepo(database, hub, bus)
-    finally:
-        await hub.close()
-        await database.close()
+__all__ = list(HOMES)
 
 
-def check_database_url(url: str) -> None:
-    """Raise InvalidArgument for a URL that is neither PostgreSQL nor a SQLite file."""
-    parse_url(url)
+def __getattr__(name: str) -> Any:
+    if name not in HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(HOMES[name]), name)
+    return value

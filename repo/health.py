@@ -15,7 +15,7 @@ from sqlalchemy import false, func, literal, select, text
 from sqlalchemy.exc import DBAPIError
 
 from repo.domain.phases import AbortState
-from repo.migrate import head, is_newer, revision, unsuitable
+from repo.migration import head, is_newer, revision, unsuitable
 from repo.sql.database import Database
 from repo.sql.functions import constant, database_now
 from repo.sql.urls import without_password

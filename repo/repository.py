@@ -45,7 +45,7 @@ from repo.domain.models import (
 )
 from repo.domain.pages import Order, Page, PageRequest
 from repo.domain.phases import ActionPhase, CacheStatus, PhaseUpdate, PhaseUpdateResult, is_count
-from repo.migrate import is_at_head
+from repo.migration import is_at_head
 from repo.sql.database import Database, DatabaseMetrics
 from repo.sql.filters import having_keys, key_filter
 from repo.sql.functions import this_transaction

@@ -3,20 +3,24 @@
 import contextlib
 import re
 from datetime import timedelta
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
-from pydantic import ValidationError
 
-from graph.observability.logs import configure_logs
-from graph.settings import Settings, explain
+if TYPE_CHECKING:
+    from graph.settings import Settings
 
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
 
-def read_settings(**given: object) -> Settings:
+def read_settings(**given: object) -> "Settings":
     """The settings, with those that are given (not None) instead of the environment's; from here on, logs are
     as they say. Ends the command where they are wrong."""
+    from pydantic import ValidationError
+
+    from graph.observability.logs import configure_logs
+    from graph.settings import Settings, explain
+
     try:
         settings = Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:

@@ -6,33 +6,20 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from graphql import build_schema, find_breaking_changes, find_dangerous_changes
-from rich.console import Console
 
 import repo
-from graph.app import create_server
-from graph.cli.commands import (
-    announce,
-    fail,
-    parse_duration,
-    read_settings,
-)
-from graph.cli.doctor import run_doctor
-from graph.cli.prune import run_prune
+from graph.cli.commands import announce, fail, parse_duration, read_settings
 from graph.cli.tokens import demo_token, token_commands
-from graph.cli.watch import run_identifier, run_watch
-from graph.cli.workers import serve_with_workers
-from graph.limits.documents import Limits
-from graph.observability.logs import configure_logs
-from graph.schema.build import build_schema as build_own_schema
-from graph.settings import Settings
-from graph.transport.server import CannotListen, Server, listen
-from ingest.client import ApiError
-from ingest.demo.executor import play_demo, run_demo
-from ingest.wfformat.importer import DOMAIN, PROJECT, run_import
+from ingest.wfformat import DOMAIN, PROJECT
+
+if TYPE_CHECKING:
+    from graph.settings import Settings
+    from graph.transport.server import Server
+
+# Each command imports what it needs when it runs: loading all of it takes seconds.
 
 LOCAL = "http://127.0.0.1:8000/graphql"
 
@@ -54,19 +41,21 @@ Workers = Annotated[
 ]
 
 
-def _listen(settings: Settings) -> list[socket.socket]:
+def _listen(settings: "Settings") -> list[socket.socket]:
+    from graph.transport.server import CannotListen, listen
+
     try:
         return listen(settings.host, settings.port)
     except CannotListen as error:
         fail(str(error))
 
 
-def _address(settings: Settings) -> str:
+def _address(settings: "Settings") -> str:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     return f"http://{host}:{settings.port}{settings.base_path}"
 
 
-def _announce(settings: Settings) -> None:
+def _announce(settings: "Settings") -> None:
     api = "the API and GraphiQL are" if settings.graphiql else "the API is"
     if settings.page:
         where = f"{_address(settings)}/ (open it in a browser; {api} at {settings.base_path}/graphql)"
@@ -79,6 +68,9 @@ def _announce(settings: Settings) -> None:
 @app.command()
 def serve(host: Host = None, port: Port = None, workers: Workers = None) -> None:
     """Run the server. It brings the database to the newest schema first."""
+    from graph.app import create_server
+    from graph.cli.workers import serve_with_workers
+
     settings = read_settings(host=host, port=port, workers=workers)
     _announce(settings)
     _migrate(settings)
@@ -89,7 +81,7 @@ def serve(host: Host = None, port: Port = None, workers: Workers = None) -> None
         raise typer.Exit(serve_with_workers(settings, listening))
 
 
-def _migrate(settings: Settings) -> None:
+def _migrate(settings: "Settings") -> None:
     try:
         asyncio.run(repo.migrate(settings.database_url))
     except (repo.DatabaseUnavailable, repo.UnsuitableDatabase) as error:
@@ -132,6 +124,8 @@ def prune(
     Servers may run meanwhile, and tell everybody who watches. Runs with an abort that waits for its executor
     stay. After Ctrl-C, the same command continues.
     """
+    from graph.cli.prune import run_prune
+
     try:
         age = parse_duration(older_than)
     except ValueError as error:
@@ -149,6 +143,11 @@ def doctor() -> None:
 
     Exits with 1 where something does not work.
     """
+    from rich.console import Console
+
+    from graph.cli.doctor import run_doctor
+    from graph.observability.logs import configure_logs
+
     configure_logs("error")
     raise typer.Exit(asyncio.run(run_doctor(Console(highlight=False))))
 
@@ -160,8 +159,11 @@ def print_schema() -> None:
 
 
 def _printed_schema() -> str:
+    from graph.limits.documents import Limits
+    from graph.schema.build import build_schema
+
     limits = Limits(depth=1, aliases=1, tokens=1, cost=1, page=1)
-    return build_own_schema(limits).as_str()
+    return build_schema(limits).as_str()
 
 
 @schema_commands.command("check")
@@ -172,6 +174,8 @@ def check_schema(
     ] = None,
 ) -> None:
     """Compare the schema with the one that was promised: exit with 1 where a client could break."""
+    from graphql import build_schema, find_breaking_changes, find_dangerous_changes
+
     name, promised = _promised_schema(against)
     old, new = build_schema(promised), build_schema(_printed_schema())
     for danger in find_dangerous_changes(old, new):
@@ -237,6 +241,8 @@ def import_recordings(
 
     All files are checked before anything is written. After Ctrl-C, the same command continues.
     """
+    from ingest.wfformat.importer import run_import
+
     if instant and speed is not None:
         fail("give --speed or --instant, not both", 2)
     code = run_import(files, url=url, token=token, project=project, domain=domain, speed=speed, name=name)
@@ -253,6 +259,8 @@ def demo(
     token: Token = None,
 ) -> None:
     """Keep a few realistic runs going: nested, retried, failing, paused, large; aborts are honoured."""
+    from ingest.demo.executor import run_demo
+
     if url is not None:
         raise typer.Exit(run_demo(url, token=token, seed=seed))
     settings = read_settings()
@@ -266,6 +274,8 @@ def demo(
 
 @contextlib.contextmanager
 def _refusals_told() -> Iterator[None]:
+    from ingest.client import ApiError
+
     try:
         yield
     except ApiError as error:
@@ -273,16 +283,22 @@ def _refusals_told() -> Iterator[None]:
 
 
 async def _serve_with_demo(
-    settings: Settings, listening: list[socket.socket], url: str, seed: int | None
+    settings: "Settings", listening: list[socket.socket], url: str, seed: int | None
 ) -> None:
+    from graph.app import create_server
+
     server = create_server(settings)
     async with demo_token(settings) as token:
         await _play_while_serving(server, listening, url, token, seed)
 
 
 async def _play_while_serving(
-    server: Server, listening: list[socket.socket], url: str, token: str | None, seed: int | None
+    server: "Server", listening: list[socket.socket], url: str, token: str | None, seed: int | None
 ) -> None:
+    from rich.console import Console
+
+    from ingest.demo.executor import play_demo
+
     serving = asyncio.create_task(server.serve(listening))
     while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.01)
@@ -312,6 +328,8 @@ def watch(
     It goes on where it was when the connection is lost. Exits with 0 where the run ended well, 1 where it
     did not, 2 where there is none, and 130 after Ctrl-C.
     """
+    from graph.cli.watch import run_identifier, run_watch
+
     try:
         code = run_watch(run_identifier(path, project, domain, run), url=url, token=token, wait=wait)
     except ValueError as error:

@@ -1,17 +1,21 @@
 """Owns `rungraph token create | list | revoke`: the API tokens, in the database that the settings name."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 import repo
 from graph.cli.commands import fail, parse_duration, read_settings
-from graph.settings import Settings
+
+if TYPE_CHECKING:
+    from graph.settings import Settings
 
 T = TypeVar("T")
 

@@ -18,14 +18,13 @@ from ingest.history import Progress as Told
 from ingest.history import write_history
 from ingest.plan import Plan
 from ingest.player import Player
+from ingest.wfformat import DOMAIN, PROJECT
 from ingest.wfformat.format import check_name, read_recording
 from ingest.wfformat.jsonfile import BrokenFile
 from ingest.wfformat.schedule import critical_path_ms, plan_recording, run_name
 from repo.domain.identifiers import RunIdentifier, printable
 from repo.domain.phases import ActionPhase
 
-PROJECT = "recordings"
-DOMAIN = "production"
 PATIENCE_S = 60.0
 """How long a server may be away while an import is under way."""
 

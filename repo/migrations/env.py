@@ -1,4 +1,4 @@
-"""Owns how Alembic runs: within the connection and the transaction that repo.migrate opened, or against
+"""Owns how Alembic runs: within the connection and the transaction that repo.migration opened, or against
 RUNGRAPH_DATABASE_URL when a developer calls alembic for a new revision."""
 
 import asyncio

@@ -28,6 +28,11 @@ def parse_url(url: str) -> URL:
     raise InvalidArgument(f"the database must be postgresql:// or sqlite:///, not {parsed.drivername}://")
 
 
+def check_database_url(url: str) -> None:
+    """Raise InvalidArgument for a URL that is neither PostgreSQL nor a SQLite file."""
+    parse_url(url)
+
+
 def split_hosts(url: str) -> list[str]:
     """The URL once per host that it names. Raises InvalidArgument if one of them is empty."""
     parts = _PARTS.fullmatch(url)

@@ -1,9 +1,12 @@
-"""The modules of the code: each is named for its subject and says what it does."""
+"""The modules of the code: their names and docstrings, and what importing them loads."""
 
 import ast
+import subprocess
+import sys
 
 import pytest
 
+import repo
 from tests import ROOT
 
 MODULES = {
@@ -18,3 +21,39 @@ def test_a_module_is_named_for_its_subject_and_says_what_it_does(module: str) ->
     assert module.rpartition(".")[2] not in {"base", "common", "helpers", "manager", "misc", "utils"}
     source = MODULES[module].read_text()
     assert ast.get_docstring(ast.parse(source)) or not source
+
+
+def loaded_by(code: str) -> set[str]:
+    """The top-level packages that a new process has loaded after running the code."""
+    printing = f"{code}; import sys; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    done = subprocess.run(
+        [sys.executable, "-c", printing], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.split())
+
+
+def test_the_domain_loads_only_the_standard_library() -> None:
+    modules = sorted(name for name in MODULES if name.startswith("repo.domain."))
+    loaded = loaded_by(f"import {', '.join(modules)}") - loaded_by("pass")
+    assert {name for name in loaded if name not in sys.stdlib_module_names} == {"repo"}
+
+
+def test_the_command_line_loads_no_server_until_a_command_runs() -> None:
+    loaded = loaded_by("import graph.cli.main")
+    assert not loaded & {
+        "alembic",
+        "asyncpg",
+        "broadcaster",
+        "httpx2",
+        "pydantic",
+        "redis",
+        "rich",
+        "sqlalchemy",
+    }
+
+
+def test_the_lazy_names_of_repo_are_those_that_type_checkers_see() -> None:
+    (block,) = (node for node in ast.parse(MODULES["repo"].read_text()).body if isinstance(node, ast.If))
+    imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
+    assert {(alias.name, node.module) for node in imports for alias in node.names} == set(repo.HOMES.items())
+    assert all(hasattr(repo, name) for name in repo.__all__)

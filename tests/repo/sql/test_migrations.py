@@ -11,7 +11,7 @@ from sqlalchemy import Column, Connection, MetaData, Table, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from repo import migrate, open_repository
-from repo.migrate import SchemaOutdated
+from repo.migration import SchemaOutdated
 from repo.sql.database import Database
 from repo.tables import actions, metadata
 from tests.support.making import RUN, action, make_run

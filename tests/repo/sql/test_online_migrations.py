@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from repo import migrate, open_repository
 from repo.domain.errors import DatabaseUnavailable
-from repo.migrate import _config, head
+from repo.migration import _config, head
 from repo.sql.database import Database
 from tests.support.making import RUN, make_run
 
@@ -162,7 +162,7 @@ async def test_a_migration_waits_for_who_is_at_a_table_without_holding_up_others
 ) -> None:
     """Another transaction has read a table and goes on; writers come to it all the time."""
     await run_sync(empty_database_url, lambda connection: to(connection, "0003"))
-    monkeypatch.setattr(sys.modules["repo.migrate"], "_WAIT_FOR_A_TABLE", 0.2)
+    monkeypatch.setattr(sys.modules["repo.migration"], "_WAIT_FOR_A_TABLE", 0.2)
     database = Database(empty_database_url)
     waits: list[float] = []
     try:
@@ -193,8 +193,8 @@ async def test_a_migration_that_never_gets_its_turn_says_what_to_do(
     empty_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await run_sync(empty_database_url, lambda connection: to(connection, "0003"))
-    monkeypatch.setattr(sys.modules["repo.migrate"], "_WAIT_FOR_A_TABLE", 0.05)
-    monkeypatch.setattr(sys.modules["repo.migrate"], "_PATIENCE", 0.5)
+    monkeypatch.setattr(sys.modules["repo.migration"], "_WAIT_FOR_A_TABLE", 0.05)
+    monkeypatch.setattr(sys.modules["repo.migration"], "_PATIENCE", 0.5)
     database = Database(empty_database_url)
     try:
         async with database.engine.connect() as busy:
