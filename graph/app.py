@@ -305,5 +305,5 @@ def _counts(pipeline: Pipeline, reconciler: Reconciler) -> ServerCounts:
         document_cache_hits=pipeline.engine.known,
         document_cache_misses=pipeline.engine.unknown,
         abort_attempts=reconciler.attempts,
-        aborts_failed=reconciler.given_up,
+        aborts_failed=reconciler.failed,
     )

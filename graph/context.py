@@ -1,4 +1,4 @@
-"""Owns what a resolver knows about the call it serves."""
+"""The context of a request, as resolvers see it."""
 
 from dataclasses import dataclass, field
 
@@ -11,25 +11,24 @@ from repo import ActionRepo, Progress
 
 @dataclass
 class Context:
-    """One call: the repository as the caller may see it, who calls, and what this operation has read so
-    far."""
+    """A request: the caller, its view of the repository, and the loaders of this operation."""
 
     repository: ActionRepo
     caller: Caller
     max_page_size: int
     loaders: Loaders = field(init=False)
     progress: Progress = field(default_factory=Progress)
-    """How far the stream of a subscription is."""
+    """The progress of a subscription's stream."""
     resume_after: str | None = None
-    """Behind which cursor it begins, whatever the client asked for: it was there already."""
+    """The cursor to resume from instead of the client's, which was already reached."""
 
     def __post_init__(self) -> None:
         self.forget()
 
     def forget(self) -> None:
-        """Read everything anew from here on: something was written."""
+        """Resets the loaders after a write."""
         self.loaders = Loaders(self.repository)
 
 
 Call = Info[Context, None]
-"""What resolvers take as `info`."""
+"""The type of `info` in resolvers."""

@@ -1,8 +1,5 @@
-"""Owns which errors a client sees, and their codes.
-
-A client sees the errors of the repository and of GraphQL itself, each with a code in its extensions.
-Anything else is logged with an id, and the client sees the id only.
-"""
+"""The errors that clients see, with their codes. Errors of the repository and of GraphQL have a code in
+their extensions. Any other error is masked and logged with an id, which is all that the client sees."""
 
 import re
 import uuid
@@ -24,7 +21,7 @@ _IN_VARIABLES = re.compile(r"Variable '\$(\w+)' has invalid value(?: at ([\w.\[\
 _STEP = re.compile(r"\[(\d+)\]|\.?(\w+)")
 
 _PASSING = {DatabaseUnavailable.code, DeadlineExceeded.code}
-"""Codes of what may be right the next time."""
+"""Codes of transient errors."""
 
 CODES = {
     "BAD_USER_INPUT": "A value in the operation is invalid. `path` and `index` name the place.",
@@ -48,26 +45,26 @@ CODES = {
     "UNSUPPORTED_MEDIA_TYPE": "The body is not JSON (415).",
     "INTERNAL_SERVER_ERROR": "Unexpected. `id` in the extensions is the `error_id` of the server's log.",
 }
-"""All codes that a client may see, and what they mean."""
+"""All error codes of the API with their meaning."""
 
 
 class RequestRefused(Exception):
-    """A request that is answered with an HTTP status and one GraphQL error, without executing anything."""
+    """A request that is refused before execution, with an HTTP status and one GraphQL error."""
 
     def __init__(self, status: int, code: str, message: str, **headers: str) -> None:
-        """`headers` are headers of the response, with underscores for hyphens."""
+        """`headers` are response headers, with underscores for hyphens."""
         super().__init__(message)
         self.status = status
         self.code = code
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
         self.extensions: dict[str, object] = {"code": code}
-        """Extensions of the GraphQL error. `retryAfter` is for WebSocket clients, which see no headers."""
+        """GraphQL extensions; `retryAfter` is for WebSocket clients, which get no headers."""
         if "retry_after" in headers:
             self.extensions["retryAfter"] = int(headers["retry_after"])
 
 
 class ClientErrors(SchemaExtension):
-    """Gives every error of a result its code, and hides what a client must not see."""
+    """Adds the code to each error of a result and masks unexpected errors."""
 
     _was_executed = False
 
@@ -89,7 +86,7 @@ class ClientErrors(SchemaExtension):
 
 
 def show(error: GraphQLError, rejected: bool = False) -> GraphQLError:
-    """The error as a client sees it; `rejected` before anything was executed."""
+    """The error as the client sees it; `rejected` means before execution."""
     if "code" in (error.extensions or {}):
         return error
     cause = error.original_error
@@ -112,7 +109,7 @@ def show(error: GraphQLError, rejected: bool = False) -> GraphQLError:
 
 
 def _place_in_variables(message: str) -> dict[str, Any]:
-    """Where in the variables something is wrong, which graphql-core says in words only."""
+    """The path of an invalid value in the variables, which graphql-core states only in its message."""
     found = _IN_VARIABLES.match(message)
     if found is None:
         return {}
@@ -121,24 +118,25 @@ def _place_in_variables(message: str) -> dict[str, Any]:
 
 
 def breaks_a_stream(errors: Iterable[GraphQLError] | None) -> bool:
-    """Whether a result with these errors ends a subscription: what is missing in it may never come again,
-    and a client that subscribes behind the last frame it got misses nothing."""
+    """Whether a result with these errors ends a subscription. Its missing data might not be sent again,
+    while a client that resumes from its last cursor misses nothing."""
     return any((error.extensions or {}).get("code") in _PASSING for error in errors or ())
 
 
 def no_such_operation(error: CannotGetOperationTypeError) -> GraphQLError:
-    """What a client sees that names an operation which its document does not hold."""
+    """The error for an operation name that is not in the document."""
     name = error.operation_name
     message = "The document holds no operation" + ("." if name is None else f' named "{name}".')
     return GraphQLError(message, extensions={"code": "OPERATION_RESOLUTION_FAILURE"})
 
 
 def _is_mistake(error: GraphQLError) -> bool:
-    """Whether the client made it: what a resolver or a stream raises is none, unless it says so itself."""
+    """Whether the error is the client's fault. An error raised by a resolver or a stream is not, unless it
+    says so."""
     cause = error.original_error
     if isinstance(cause, GraphQLError | InvalidOperationTypeError):
         return True
-    # A value that a scalar refuses has a place in the document; what ends a stream has none at all.
+    # An error of a scalar has a location in the document; an error that ends a stream has none.
     return error.path is None and (cause is None or bool(error.nodes))
 
 

@@ -1,8 +1,5 @@
-"""Owns that aborts come to their end: the executor is told, and told again, until it confirms.
-
-Every replica does it; each abort is at one of them at a time, and what a replica that died had begun
-another one takes up.
-"""
+"""The abort reconciler: notifies executors of aborts, with retries, until they confirm. Every replica runs
+one. Each abort is claimed by one replica at a time; another takes over when that replica dies."""
 
 import asyncio
 import uuid
@@ -13,25 +10,25 @@ from datetime import datetime, timedelta
 import structlog
 
 import repo
-from graph.aborts.webhook import NotTold, Webhook
+from graph.aborts.webhook import NotificationFailed, Webhook
 
 logger = structlog.get_logger("rungraph.aborts")
 
 AT_A_TIME = 32
-"""Executors' calls that are under way at a time, on one replica."""
+"""The maximum number of concurrent webhook calls per replica."""
 _BATCH = 500
-"""Aborts that watchers are told of in one transaction."""
+"""The maximum number of aborts that one transaction marks for subscribers."""
 _SCAN = 1.0
-"""Seconds after which it is looked for what is due, though no bell rang: pauses end, and bells get lost."""
+"""Seconds between periodic polls for due aborts: backoff ends, and notifications may get lost."""
 _PAUSE = 0.5
-"""Seconds between two looks, at least: bells ring for every write."""
+"""Minimum seconds between two polls: every write notifies."""
 _LONGER_THAN_A_CALL = timedelta(seconds=20)
-"""How much longer than a call an abort is held: a replica that died is replaced after that."""
+"""Seconds by which a lease outlasts a call; then another replica takes over."""
 
 
 class Reconciler:
-    """What drives the aborts on one replica. Without a webhook and without anybody who watches abort
-    requests it does nothing, and reads nothing."""
+    """The reconciler of one replica. Without a webhook and without a subscriber to abort requests it reads
+    and does nothing."""
 
     def __init__(
         self,
@@ -42,23 +39,23 @@ class Reconciler:
         timeout: float,
         supervisor: repo.Supervisor | None = None,
     ) -> None:
-        """`timeout` is how many seconds a call of the webhook takes at the most."""
+        """`timeout` is the maximum duration of a webhook call, in seconds."""
         self._repository = repository
         self._supervisor = supervisor or repo.Supervisor()
         self._webhook = webhook
         self._most_attempts = most_attempts
         self._holds_for = timedelta(seconds=timeout) + _LONGER_THAN_A_CALL
         self._calls: set[asyncio.Task[None]] = set()
-        self._bell = asyncio.Event()
+        self._wake = asyncio.Event()
         self.attempts = 0
-        """How often an executor was told here."""
-        self.given_up = 0
-        """How many aborts were given up here."""
+        """The number of notifications sent by this replica."""
+        self.failed = 0
+        """The number of aborts that failed after their last attempt on this replica."""
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Reconciler"]:
-        """Drive aborts as long as the context lasts. A call that is under way at its end may be made
-        again, by whoever takes the abort then."""
+        """Runs while the context is open. A call that is interrupted at its end may be repeated by the next
+        claimant."""
         with self._hearing():
             driving = self._supervisor.start("abort reconciler", self._drive)
             try:
@@ -73,7 +70,7 @@ class Reconciler:
 
     @contextmanager
     def _hearing(self) -> Iterator[None]:
-        stop = self._repository.on_ring(self._bell.set)
+        stop = self._repository.on_ring(self._wake.set)
         try:
             yield
         finally:
@@ -97,50 +94,50 @@ class Reconciler:
         await asyncio.sleep(_PAUSE)
         try:
             async with asyncio.timeout(_SCAN):
-                await self._bell.wait()
+                await self._wake.wait()
         except TimeoutError:
             pass
 
     async def _look(self) -> bool:
-        """Take what is due; whether there may be more of it."""
-        self._bell.clear()
+        """Claims due aborts; returns whether there may be more."""
+        self._wake.clear()
         if self._webhook is not None:
             free = AT_A_TIME - len(self._calls)
             return free > 0 and await self._take(self._webhook, free)
         if listeners := self._repository.abort_listeners:
             told = await self._repository.tell_of_aborts(listeners, _BATCH, self._most_attempts)
             self.attempts += len(told.aborts)
-            self._note_given_up(told.given_up)
+            self._count_failed(told.given_up)
             return len(told) == _BATCH
         return False
 
     async def _take(self, webhook: Webhook, free: int) -> bool:
-        # By another name each time: what comes late of an earlier call here must not pass for a later one's.
+        # A new name for each claim: a late result of an earlier call must not count for a later one.
         lease = uuid.uuid4().hex
         taken = await self._repository.take_aborts(lease, self._holds_for, free, self._most_attempts)
-        self._note_given_up(taken.given_up)
+        self._count_failed(taken.given_up)
         for action in taken.aborts:
             call = asyncio.create_task(self._tell(webhook, action, lease, taken.at))
             self._calls.add(call)
             call.add_done_callback(self._ended)
         return len(taken) == free and len(self._calls) < AT_A_TIME
 
-    def _note_given_up(self, count: int) -> None:
-        self.given_up += count
+    def _count_failed(self, count: int) -> None:
+        self.failed += count
         if count:
             logger.warning("gave up aborts that nobody confirmed", count=count)
 
     def _ended(self, call: asyncio.Task[None]) -> None:
         self._calls.discard(call)
-        self._bell.set()
+        self._wake.set()
 
     async def _tell(self, webhook: Webhook, action: repo.Action, lease: str, at: datetime) -> None:
-        """Tell the executor once, and note what came of it."""
+        """Notifies the executor once and stores the result."""
         self.attempts += 1
         try:
             try:
-                await webhook.tell(action, at)
-            except NotTold as error:
+                await webhook.notify(action, at)
+            except NotificationFailed as error:
                 await self._note_failure(action, lease, str(error))
             else:
                 await self._repository.clear_abort_request(action.identifier)
@@ -152,5 +149,5 @@ class Reconciler:
             action.identifier, lease, reason, self._most_attempts
         )
         if state is repo.AbortState.FAILED:
-            self.given_up += 1
+            self.failed += 1
             logger.warning("gave up an abort", action=str(action.identifier), reason=reason)

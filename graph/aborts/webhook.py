@@ -1,4 +1,4 @@
-"""Owns how an executor is told over HTTP of an abort: one signed POST, and what its answer means."""
+"""The webhook: notifies an executor of an abort with one signed POST, and interprets the response."""
 
 import asyncio
 import contextlib
@@ -17,31 +17,31 @@ import orjson
 import repo
 
 SIGNATURE = "Rungraph-Signature"
-"""`v1=` and the HMAC-SHA256, in hexadecimal, of the time, a dot and the body."""
+"""`v1=` and the hexadecimal HMAC-SHA256 of timestamp, dot and body."""
 TIMESTAMP = "Rungraph-Timestamp"
-"""When it was signed, in seconds since 1970: refuse what is older than a few minutes."""
+"""The time of signing, in seconds since 1970. Receivers should refuse requests older than a few minutes."""
 KEY = "Idempotency-Key"
-"""The same for each time that the same abort is told of."""
+"""The same for each attempt of an abort."""
 
 _GONE = {404, 410}
-"""What an executor says of work that it does not have, or not any more."""
+"""The status codes of an executor that does not have the work, or no longer has it."""
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
-class NotTold(Exception):
-    """The executor was not told, or did not agree; the message says why, and holds no secret."""
+class NotificationFailed(Exception):
+    """The executor was not reached or did not confirm; the message says why and has no secrets."""
 
 
 def check_url(url: str, secret: str) -> None:
-    """Raise ValueError for what is no address of an executor, without repeating it. `secret` is how the
-    setting is called that is for secrets."""
+    """Raises ValueError for an invalid webhook URL, without repeating it. `secret` is the name of the
+    setting for secrets."""
     try:
-        # Both: what the one takes, and the other does not, is no address to rely on.
+        # Both parsers: a URL that only one of them accepts is not reliable.
         parts, parsed = urlsplit(url), httpx2.URL(url)
         is_address = parts.scheme in ("http", "https") and bool(parsed.host) and parts.port != 0
     except (ValueError, httpx2.InvalidURL):
-        # Their messages may repeat what they do not understand, and that may be a password.
+        # Their messages may repeat a part of the URL, which may be a password.
         is_address = False
     if not is_address:
         raise ValueError("it must be an address such as https://executor.example.com/aborts")
@@ -50,18 +50,15 @@ def check_url(url: str, secret: str) -> None:
 
 
 def sign(secret: str, timestamp: str, body: bytes) -> str:
-    """What SIGNATURE is for this body."""
+    """The value of SIGNATURE for this body."""
     digest = hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256)
     return f"v1={digest.hexdigest()}"
 
 
 class Webhook:
-    """Tells one executor of aborts.
-
-    Redirects are not followed, and addresses of private networks are refused unless `allows_private`: whoever
-    may set a URL must not reach what only this server can reach. The address that was looked at is the one
-    that is connected to.
-    """
+    """Notifies one executor of aborts. Redirects are not followed, and private networks are refused unless
+    `allows_private`: a URL must not reach what only this server can reach (SSRF). The checked address is
+    the one connected to."""
 
     def __init__(
         self,
@@ -72,26 +69,25 @@ class Webhook:
         allows_private: bool,
         resolve: Resolve | None = None,
     ) -> None:
-        """`timeout` is how many seconds the executor has, all in all."""
+        """`timeout` is the total time of a call in seconds."""
         self._url = httpx2.URL(url)
         self._port = self._url.port or (443 if self._url.scheme == "https" else 80)
         self._secret = secret
         self._timeout = timeout
         self._allows_private = allows_private
         self._resolve = resolve or _addresses
-        # No client above it: that one would log the URL, follow proxies of the environment and keep cookies.
+        # The transport without a client: a client would log the URL, use proxies of the environment and keep
+        # cookies.
         self._transport = httpx2.AsyncHTTPTransport(trust_env=False)
 
     async def close(self) -> None:
-        """Close its connections."""
+        """Closes the connections."""
         await self._transport.aclose()
 
-    async def tell(self, action: repo.Action, at: datetime) -> None:
-        """Return once the executor says that the action is gone, or was never there. Raises NotTold.
-
-        `at` is the time, by the clock of the database: executors refuse what was signed long ago, and this
-        server's own clock may be wrong.
-        """
+    async def notify(self, action: repo.Action, at: datetime) -> None:
+        """Returns when the executor confirms that the work has stopped or does not exist. Raises
+        NotificationFailed. `at` is the database's time, since executors check the timestamp and this
+        server's clock may be wrong."""
         body = orjson.dumps(_payload(action))
         timestamp = str(int(at.timestamp()))
         headers = {
@@ -107,15 +103,15 @@ class Webhook:
             async with asyncio.timeout(self._timeout):
                 status = await self._post(headers, body)
         except (TimeoutError, httpx2.TimeoutException):
-            raise NotTold(f"no answer within {self._timeout:g} s") from None
+            raise NotificationFailed(f"no answer within {self._timeout:g} s") from None
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
-            # The message of the library may repeat the URL, and that may hold a token.
-            raise NotTold(f"it cannot be reached: {type(error).__name__}") from None
+            # The library's message may repeat the URL, which may contain a token.
+            raise NotificationFailed(f"it cannot be reached: {type(error).__name__}") from None
         if not (200 <= status < 300 or status in _GONE):
-            raise NotTold(f"it answered {status}")
+            raise NotificationFailed(f"it answered {status}")
 
     async def _post(self, headers: dict[str, str], body: bytes) -> int:
-        """The status of the answer, from the first address that takes the connection."""
+        """The response status of the first address that accepts the connection."""
         *others, last = await self._look_up()
         for address in others:
             with contextlib.suppress(httpx2.ConnectError):
@@ -128,33 +124,33 @@ class Webhook:
             self._url.copy_with(host=address),
             headers=headers,
             content=body,
-            # The certificate has to be the one of the name.
+            # The certificate is checked against the host name.
             extensions={"sni_hostname": self._url.raw_host.decode("ascii")},
         )
         response = await self._transport.handle_async_request(request)
-        # What it says beside the status is of no use, and may be without end.
+        # The body is not needed and may be endless.
         await response.aclose()
         return response.status_code
 
     async def _look_up(self) -> list[str]:
-        """The addresses that may be connected to, at least one."""
+        """The allowed addresses, at least one."""
         found = await self._resolve(self._url.raw_host.decode("ascii"), self._port)
         if not found:
-            raise NotTold("its name has no address")
+            raise NotificationFailed("its name has no address")
         allowed = [address for address in found if self._allows_private or _is_public(address)]
         if not allowed:
-            raise NotTold("its address is of a private network, and these are not allowed")
+            raise NotificationFailed("its address is of a private network, and these are not allowed")
         return allowed
 
 
 def _is_public(address: str) -> bool:
-    """Whether the address is somebody's on the internet, and holds no other address that is not."""
+    """Whether the address is public, and embeds no address that is not."""
     ip = ipaddress.ip_address(address)
     if not ip.is_global or ip.is_multicast:
         return False
     if isinstance(ip, ipaddress.IPv4Address):
         return True
-    # What leads on to IPv4: mapped, 6to4, Teredo, NAT64; and what was deprecated long ago.
+    # Addresses that embed IPv4 (mapped, 6to4, Teredo, NAT64), and deprecated ranges.
     return not (
         ip.ipv4_mapped
         or ip.sixtofour

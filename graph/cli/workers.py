@@ -1,8 +1,6 @@
-"""Owns several server processes at one address: they are started, replaced when they die, and stopped.
-
-Each is a replica like any other. Its standard input is a socket to the process that started it: over it
-come its orders, and when it closes, that process is gone.
-"""
+"""Worker processes at one address: started, restarted when they die, and stopped. Each is a replica. A
+worker's standard input is a socket to its parent, which carries its settings and closes when the parent
+is gone."""
 
 import asyncio
 import contextlib
@@ -31,27 +29,27 @@ from repo import Supervisor
 logger = structlog.get_logger("rungraph.workers")
 
 _STOP = 9.5
-"""Seconds after which a worker that is told to stop is killed; it wants to be gone after 9."""
+"""Seconds after which a stopping worker is killed; it normally ends within 9."""
 
 _PAUSES = (0.1, 10.0)
-"""Seconds before a dead worker is replaced: at first, and at most, when its successors die as well."""
+"""Seconds before a dead worker is restarted: initially, and at most."""
 
 _HEALTHY = 30.0
-"""Seconds that a worker has to live for its death to be the first again."""
+"""Seconds of life after which the backoff is reset."""
 
 _MEMORY = Path("/dev/shm")
 
 
 def serve_with_workers(settings: Settings, listening: list[socket.socket]) -> int:
-    """Serve with as many processes as the settings say until a signal comes. Returns the exit code."""
-    # It is written to again and again, and a server may be allowed to write nowhere else.
+    """Serves with the configured number of workers until a signal. Returns the exit code."""
+    # It is written to frequently, and the server may not be allowed to write elsewhere.
     place = _MEMORY if os.access(_MEMORY, os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="rungraph-", dir=place, ignore_cleanup_errors=True) as folder:
         return asyncio.run(_Workers(settings, listening, Path(folder)).run())
 
 
 class _Workers:
-    """The workers, as seen by the process that started them."""
+    """The workers, as the parent sees them."""
 
     def __init__(self, settings: Settings, listening: list[socket.socket], folder: Path) -> None:
         self._settings = settings
@@ -77,12 +75,12 @@ class _Workers:
         return 1 if self._failed else 0
 
     def _stop(self) -> None:
-        """Tell all workers to stop; the second time, to wait no longer for it."""
+        """Stops all workers; the second call kills them."""
         again = self._stopping.is_set()
         self._stopping.set()
         if again:
             self._hurrying.set()
-        # As long as one process has them open, connections are taken that nobody accepts.
+        # While any process has the socket open, the kernel accepts connections that nobody serves.
         for one in self._listening:
             one.close()
         for process in self._processes.values():
@@ -98,7 +96,7 @@ class _Workers:
             _send(process, signal.SIGKILL)
 
     async def _keep(self, worker: int) -> None:
-        """See to it that there is a worker of this number, until all are to stop."""
+        """Keeps a worker of this number running until the stop."""
         pause = _PAUSES[0]
         while not self._stopping.is_set():
             began = time.monotonic()
@@ -121,15 +119,15 @@ class _Workers:
             pause = min(2 * pause, _PAUSES[1])
 
     async def _run_one(self, worker: int) -> str:
-        """Start a worker and wait for its end. Returns how it ended."""
+        """Starts a worker and waits for its end. Returns its exit status."""
         ours, theirs = socket.socketpair()
         with theirs:
             process = await asyncio.create_subprocess_exec(
-                # Not from the folder that it is started in, where anything may lie.
+                # Not from the current folder, which may contain anything.
                 *(sys.executable, "-P", "-m", "graph.cli.workers"),
                 stdin=theirs.fileno(),
                 pass_fds=[one.fileno() for one in self._listening],
-                # Ctrl-C is for this process, which tells the workers what it means.
+                # Ctrl-C reaches only this process, which forwards it.
                 start_new_session=True,
             )
         self._processes[worker] = process
@@ -159,13 +157,13 @@ class _Workers:
 
 
 def _send(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
-    # Not by the process's own method: it would take the exit code away from asyncio, if it has just ended.
+    # Not by the process's own method, which would take the exit code away from asyncio.
     with contextlib.suppress(ProcessLookupError):
         os.kill(process.pid, number)
 
 
 def work() -> None:
-    """Be a worker, as ordered over standard input."""
+    """Runs as a worker, with the settings from standard input."""
     parent = socket.socket(fileno=os.dup(0))
     with parent.makefile("r") as lines:
         line = lines.readline()
@@ -188,14 +186,14 @@ def work() -> None:
 
 
 def _follow(parent: socket.socket, server: Server, folder: Path) -> None:
-    """Stop when the process that started this one is gone: nobody would ever stop it, or replace it."""
+    """Stops when the parent is gone."""
     with contextlib.suppress(OSError):
         parent.recv(1)
     logger.warning("stops, for the process that started it is gone")
     server.stop_delay = 0
     server.should_exit = True
     shutil.rmtree(folder, ignore_errors=True)
-    # A thread of its own, since the event loop may hang.
+    # In a thread, since the event loop may hang.
     time.sleep(_STOP)
     os._exit(1)
 

@@ -1,8 +1,5 @@
-"""Writes log lines to a stream that may fail or block: logging itself neither raises nor waits.
-
-A thread does the writing, so that a full disk, a reader that left, or one that stopped reading holds up
-nothing else. Lines that cannot be written are counted.
-"""
+"""Writes log lines in a thread, so that logging neither raises nor blocks when the disk is full or the
+reader of a pipe has stopped. Lines that cannot be written are counted."""
 
 import contextlib
 import os
@@ -14,41 +11,41 @@ from queue import Empty, SimpleQueue
 from typing import TextIO
 
 _MOST_WAITING = 5_000
-"""Lines that wait to be written; more are dropped."""
+"""The queue length in lines; more are dropped."""
 
 _AT_ONCE = select.PIPE_BUF
-"""Bytes of several lines that are written together: what several workers write to one pipe is not mixed."""
+"""Maximum bytes written at once: lines of several workers on one pipe are not interleaved."""
 
 _NEWLINE = 0x0A
 
 _REPORT_EVERY = 10.0
-"""Seconds between two reports that lines were dropped, at least."""
+"""Minimum seconds between two reports of dropped lines."""
 
 
 class LogOutput:
-    """A stream of log lines. `report` is called with the number of dropped lines once lines can be written
-    again; it may write one itself."""
+    """A stream of log lines. `report` is called with the number of dropped lines when writing works again,
+    and may log itself."""
 
     def __init__(self, stream: TextIO | None, report: Callable[[int], None] = lambda _: None) -> None:
         self._report = report
-        # A descriptor of its own: whoever closes the stream must not make this write into another file.
+        # A duplicate descriptor: closing the stream must not make this write into another file.
         self._descriptor = _duplicate(stream)
-        # Its `put` may be interrupted by another `put`, of a signal handler or of a finalizer.
+        # `put` is reentrant: a signal handler or finalizer may log too.
         self._waiting: SimpleQueue[bytes | threading.Event] = SimpleQueue()
         self._taken: bytes | threading.Event | None = None
         self._thread: threading.Thread | None = None
         self._is_torn = False
-        # Two counters, since two threads count.
+        # Two counters, one for each thread.
         self._refused = self._failed = 0
         self._reported, self._report_at = 0, 0.0
 
     @property
     def dropped(self) -> int:
-        """Lines that were not written."""
+        """The number of dropped lines."""
         return self._refused + self._failed
 
     def write(self, line: bytes) -> None:
-        """Have the line written. Never raises, and never waits."""
+        """Queues the line. Never raises and never blocks."""
         if self._descriptor is None or self._waiting.qsize() >= _MOST_WAITING:
             self._refused += 1
             return
@@ -56,15 +53,15 @@ class LogOutput:
         if self._thread is None:
             self._start()
 
-    # The names by which structlog calls it.
+    # The method names that structlog uses.
     debug = info = warning = error = critical = msg = write
 
     def drop(self) -> None:
-        """Count a line that could not even be made."""
+        """Counts a line that could not be formatted."""
         self._refused += 1
 
     def flush(self, seconds: float) -> None:
-        """Wait until everything up to now is written or dropped, but no longer than so many seconds."""
+        """Waits until everything queued so far is written or dropped, up to `timeout` seconds."""
         if self._thread is not None:
             written = threading.Event()
             self._waiting.put(written)
@@ -86,14 +83,14 @@ class LogOutput:
                 self._report_dropped()
 
     def _next(self, wait: bool) -> bytes | threading.Event:
-        """What was written or asked for next. Raises Empty."""
+        """The next queue entry. Raises Empty."""
         if self._taken is not None:
             item, self._taken = self._taken, None
             return item
         return self._waiting.get(block=wait)
 
     def _those_that_fit(self, first: bytes) -> list[bytes]:
-        """The line, and those behind it that may be written together with it."""
+        """The line, with the following lines that fit into the same write."""
         lines, size = [first], len(first) + 1
         with contextlib.suppress(Empty):
             while True:
@@ -106,16 +103,16 @@ class LogOutput:
         return lines
 
     def _write(self, lines: list[bytes]) -> bool:
-        """Whether the lines were written."""
+        """Writes the lines; returns whether that succeeded."""
         assert self._descriptor is not None
-        # What was written last may have ended within a line.
+        # The previous write may have ended within a line.
         rest = memoryview(b"\n" * self._is_torn + b"\n".join(lines) + b"\n")
         is_whole = not self._is_torn
         while rest:
             try:
                 count = os.write(self._descriptor, rest)
             except BlockingIOError:
-                # Whoever shares the stream made it non-blocking.
+                # Another process that shares the stream made it non-blocking.
                 _wait_until_writable(self._descriptor)
             except OSError:
                 self._failed += len(lines)

@@ -1,8 +1,6 @@
-"""Owns how logs look: one line an entry, to standard error, with nothing secret in it.
-
-What the libraries have to say comes the same way, from warnings on: below that they repeat addresses,
-headers and messages as clients sent them. To log never raises an error, and never waits.
-"""
+"""Logging: one line per entry to standard error, without secrets. Libraries are logged from WARNING on,
+since below that they repeat addresses, headers and messages of clients. Logging never raises and never
+blocks."""
 
 import atexit
 import contextlib
@@ -29,22 +27,22 @@ _CREDENTIALS = re.compile(r"://\S*@")
 _QUERY = re.compile(r"(://[^\s?]*)\?\S*")
 
 _QUOTED = re.compile(r"""["'].*["']""")
-"""From the first quotation mark to the last one. What is quoted is what somebody sent, more often than not;
-which mark ends which part cannot be known."""
+"""From the first quotation mark to the last: quoted text is usually a client's, and pairs of marks cannot be
+told apart."""
 
 _ARGUMENT = re.compile(r"(invalid input for query argument \$\d+):.*")
-"""How the driver of PostgreSQL says that it cannot encode a value, with the value as Python shows it."""
+"""asyncpg's message about a value that it cannot encode, which contains the value's repr."""
 
 _OF_THE_SYSTEM = re.compile(r"(\w+: )?(Multiple exceptions: )?\[Errno -?\d+\]")
-"""An error of the operating system's: what it quotes are addresses and files."""
+"""An error of the operating system: it quotes addresses and file names."""
 
 
 _output: LogOutput | None = None
 
 
 def configure_logs(level: str, format: LogFormat = "auto", **always: object) -> None:
-    """Log from `level` on (debug, info, warning or error), as text for people or as JSON; `auto` is text on
-    a terminal. `always` is in every line."""
+    """Configures logging from `level` on (debug, info, warning or error), as text or JSON; `auto` is text on
+    a terminal. `always` is added to every line."""
     global _output
     flush_logs()
     _open_standard_streams()
@@ -74,19 +72,19 @@ def configure_logs(level: str, format: LogFormat = "auto", **always: object) -> 
 
 @atexit.register
 def flush_logs(seconds: float = 1.0) -> None:
-    """Wait until all lines are written, for so long at most."""
+    """Waits until all lines are written, up to a time limit in seconds."""
     if _output is not None:
         _output.flush(seconds)
 
 
 def dropped_log_lines() -> int:
-    """How many lines could not be written since logs were configured."""
+    """The number of lines dropped since logging was configured."""
     return 0 if _output is None else _output.dropped
 
 
 def _open_standard_streams() -> None:
-    """Open what of the standard streams is closed, to nowhere: else the next file or connection that is
-    opened takes the place of one, and gets what a library writes to standard error."""
+    """Opens closed standard streams to /dev/null. Otherwise the next file or connection would get their
+    descriptor, and with it what a library writes to standard error."""
     with contextlib.suppress(OSError):
         while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
             os.set_inheritable(descriptor, True)
@@ -98,7 +96,7 @@ def _report_dropped(count: int) -> None:
 
 
 def _never_raising(level: int, output: LogOutput) -> type[Any]:
-    """A logger whose caller never sees an error of its own: what cannot be put into a line is left out."""
+    """A logger that never raises: values that cannot be formatted are left out."""
     filtering: type[Any] = structlog.make_filtering_bound_logger(level)
 
     class Logger(filtering):  # type: ignore[misc]
@@ -126,7 +124,7 @@ def _adding(always: dict[str, object]) -> Processor:
 
 
 def _text(colors: bool) -> Processor:
-    # The richer tracebacks show variables; ours are made already.
+    # Rich tracebacks would show variables; ours are already formatted.
     plain = structlog.dev.plain_traceback
     render = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain)
     return lambda logger, method, entry: render(logger, method, entry).encode(errors="backslashreplace")
@@ -141,7 +139,7 @@ def _json(logger: WrappedLogger, method: str, entry: EventDict) -> bytes:
 
 
 def _keep_secrets(logger: WrappedLogger, method: str, entry: EventDict) -> EventDict:
-    """Takes out of an entry what whoever wrote it could not know to be in it."""
+    """Removes possible secrets from an entry."""
     for key, value in entry.items():
         if type(value) is str:
             entry[key] = _of_exception(value) if key == "reason" else _printable(value)
@@ -151,7 +149,7 @@ def _keep_secrets(logger: WrappedLogger, method: str, entry: EventDict) -> Event
 
 
 def _printable(text: str) -> str:
-    """The text in one line that no terminal takes for orders."""
+    """The text as one line, without terminal control sequences."""
     if "://" in text:
         text = _without_credentials(text)
     return text if text.isprintable() else repr(text)[1:-1]
@@ -162,8 +160,8 @@ def _without_credentials(text: str) -> str:
 
 
 def _of_exception(text: str) -> str:
-    """What may be known of the text of an exception: neither values, nor the lines in which databases and
-    libraries give details."""
+    """The part of an exception's message that may be logged: no values, and no detail lines of databases and
+    libraries."""
     line = text.partition("\n")[0]
     if not _OF_THE_SYSTEM.match(line):
         line = _QUOTED.sub("'…'", _ARGUMENT.sub(r"\1", line))
@@ -171,7 +169,7 @@ def _of_exception(text: str) -> str:
 
 
 def _error(given: Any) -> BaseException | None:
-    """The exception that `exc_info` means."""
+    """The exception of `exc_info`."""
     if isinstance(given, BaseException):
         return given
     if isinstance(given, tuple):
@@ -180,7 +178,7 @@ def _error(given: Any) -> BaseException | None:
 
 
 def _tracebacks(error: BaseException) -> Iterator[str]:
-    """What led to the exception, from the first one on: where each was raised, and what it is."""
+    """The chain of exceptions with their tracebacks, the first cause first."""
     earlier = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     if earlier is not None:
         yield from _tracebacks(earlier)
@@ -193,7 +191,7 @@ def _tracebacks(error: BaseException) -> Iterator[str]:
 
 
 class _OfLibraries(logging.Handler):
-    """Passes on what libraries log."""
+    """Forwards log records of libraries."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -201,8 +199,8 @@ class _OfLibraries(logging.Handler):
         except Exception:  # its arguments do not fit
             text = str(record.msg)
         log = structlog.get_logger(record.name)
-        tell: Callable[..., None] = log.error if record.levelno >= logging.ERROR else log.warning
-        tell(_of_exception(text), logger=record.name, exc_info=record.exc_info)
+        write: Callable[..., None] = log.error if record.levelno >= logging.ERROR else log.warning
+        write(_of_exception(text), logger=record.name, exc_info=record.exc_info)
 
     def handle(self, record: logging.LogRecord) -> bool:
         try:
@@ -214,7 +212,7 @@ class _OfLibraries(logging.Handler):
 
 
 def _note_the_end(kind: type[BaseException], error: BaseException, frames: TracebackType | None) -> None:
-    """Says by what the process ends that nobody caught."""
+    """Logs the uncaught exception that ends the process."""
     if isinstance(error, KeyboardInterrupt):
         sys.__excepthook__(kind, error, frames)
     else:

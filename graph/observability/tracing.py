@@ -1,9 +1,6 @@
-"""Owns traces, in the way of OpenTelemetry: a span for each operation, and below it one for each statement
-that PostgreSQL runs for it.
-
-Only imported where traces are wanted, since what it needs is an extra. The environment variables of
-OpenTelemetry say where spans go, and which are taken.
-"""
+"""OpenTelemetry tracing: a span for each operation and, below it, for each of its PostgreSQL statements.
+Imported only if tracing is enabled, since its dependencies are optional. OpenTelemetry's environment
+variables configure exporter and sampling."""
 
 import asyncio
 import threading
@@ -22,28 +19,27 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 _LONGEST_NAME = 100
-"""Characters of an operation's name that a span has."""
+"""Maximum length of an operation's name in a span."""
 
 _SENT_WITHIN = 3.0
-"""Seconds that the last spans have to be sent when the server stops."""
+"""Seconds for sending the last spans when the server stops."""
 
 Headers = Iterable[tuple[bytes, bytes]]
 
 
 class OperationSpan:
-    """The span of an operation that goes on. Statements that are run meanwhile, in the same task and in
-    those that it starts, are below it."""
+    """The span of a running operation. Statements of the same task and its child tasks are below it."""
 
     def __init__(self, span: Span) -> None:
         self._span = span
         self.trace_id = trace.format_trace_id(span.get_span_context().trace_id)
-        """The trace that it belongs to, as 32 hexadecimal digits."""
+        """The trace id as 32 hexadecimal digits."""
 
     def end(
         self, named: tuple[str, str] | None, caller: str | None, codes: Sequence[str], failed: bool
     ) -> None:
-        """The operation is over. Its type and name are known where its document is valid. `codes` are of
-        the errors that the client was told; where one of them is no fault of the client's, it has failed."""
+        """Ends the span. Type and name are known for valid documents. `codes` are the client's error codes;
+        a code that is not the client's fault marks the span as failed."""
         span = self._span
         if span.is_recording():
             if named is not None:
@@ -61,10 +57,10 @@ class OperationSpan:
 
 
 class Tracing:
-    """What makes spans, and sends them."""
+    """Creates and exports spans."""
 
     def __init__(self) -> None:
-        # What the environment says comes first.
+        # The environment has precedence.
         named = SERVICE_NAME in OTELResourceDetector().detect().attributes
         resource = Resource.create({} if named else {SERVICE_NAME: "rungraph"})
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
@@ -72,17 +68,16 @@ class Tracing:
         self._parents = TraceContextTextMapPropagator()
 
     def begin(self, headers: Headers) -> OperationSpan:
-        """The span of an operation that begins in this task; a header `traceparent` says what it is
-        below."""
+        """Starts the span of an operation in this task, below the span of a `traceparent` header."""
         parent = self._parents.extract(headers, context.Context(), _HEADERS)
         span = self._tracer.start_span("operation", parent, SpanKind.SERVER)
-        # Never detached: the task belongs to the operation.
+        # Never detached, since the task belongs to the operation.
         context.attach(trace.set_span_in_context(span))
         return OperationSpan(span)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Spans are sent, and statements have some, as long as the context lasts."""
+        """Exports spans and instruments statements while the context is open."""
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         statements = AsyncPGInstrumentor()  # type: ignore[no-untyped-call]
         statements.instrument(tracer_provider=_OfStatements(self._provider))
@@ -90,14 +85,14 @@ class Tracing:
             yield
         finally:
             statements.uninstrument()
-            # It tries again and again where nobody takes them, for longer than a server may take to stop.
+            # Without a receiver the exporter retries for longer than the server's stop may take.
             sending = threading.Thread(target=self._provider.shutdown, daemon=True)
             sending.start()
             await asyncio.to_thread(sending.join, _SENT_WITHIN)
 
 
 class _OfStatements(trace.TracerProvider):
-    """Makes the tracer of the driver of PostgreSQL."""
+    """Provides the tracer for asyncpg."""
 
     def __init__(self, provider: TracerProvider) -> None:
         self._provider = provider
@@ -107,9 +102,8 @@ class _OfStatements(trace.TracerProvider):
 
 
 class _StatementTracer(Tracer):
-    """Makes spans of statements that an operation needs, and of no others: a server looks at what was
-    written all the time. They say that a statement failed, but not what the database said of it, which
-    repeats values."""
+    """Creates spans only for statements of operations, not for background polls. A failed statement is
+    marked without the database's message, which may contain values."""
 
     def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer
@@ -133,7 +127,7 @@ class _StatementTracer(Tracer):
 
 
 class _Headers(Getter[Headers]):
-    """Finds headers of ASGI."""
+    """Reads ASGI headers."""
 
     def get(self, carrier: Headers, key: str) -> list[str] | None:
         return [value.decode("latin-1") for name, value in carrier if name == key.encode()] or None

@@ -1,7 +1,5 @@
-"""File descriptors: raises the limit of the process, and keeps some free of clients.
-
-Without any free one, nobody could ask whether the server lives, nor could it connect to its database again.
-"""
+"""File descriptors: raises the process's limit and reserves some. Without free ones, probes would fail and
+the server could not reconnect to its database."""
 
 import asyncio
 import contextlib
@@ -16,16 +14,16 @@ from graph.observability.health import PROBES
 logger = structlog.get_logger("rungraph.server")
 
 _ENOUGH = 1 << 20
-"""More are not asked for."""
+"""The highest limit requested."""
 
 _RESERVE = 64
-"""Descriptors that are not for clients; the second half of them is not even for probes."""
+"""Descriptors reserved from clients; the second half also from probes."""
 
 _REPORT_EVERY = 10.0
-"""Seconds between two reports that clients are refused, at least."""
+"""Minimum seconds between two log lines about refused clients."""
 
 RESERVE_TIMEOUT = 2.0
-"""Seconds that a connection has for its request that took one of the reserve."""
+"""Seconds for a request on a reserved descriptor."""
 
 _BODY = (
     b'{"errors":[{"message":"The server has as many connections as it can have open; try again later.",'
@@ -40,11 +38,11 @@ _HEADERS = [
 REFUSAL = b"\r\n".join(
     (b"HTTP/1.1 503 Service Unavailable", *(b"%b: %b" % header for header in _HEADERS), b"", _BODY)
 )
-"""The answer to a client for whom there is no descriptor."""
+"""The response to a client beyond the limit."""
 
 
 class Descriptors:
-    """The limit of this process, as high as it may be."""
+    """Raises the limit of this process and returns it."""
 
     def __init__(self) -> None:
         limit = _raise_limit()
@@ -54,8 +52,8 @@ class Descriptors:
         self._report_at = 0.0
 
     def are_scarce(self, transport: asyncio.Transport) -> bool:
-        """Whether this connection took one of the reserve: it may ask whether the server lives."""
-        # A new descriptor is always the lowest that is free, so all below are taken.
+        """Whether this connection has a reserved descriptor: only probes are answered."""
+        # A new descriptor is the lowest free one, so all below are in use.
         number: int = transport.get_extra_info("socket").fileno()
         is_scarce = number >= self._for_clients
         if is_scarce and time.monotonic() >= self._report_at:
@@ -64,7 +62,7 @@ class Descriptors:
         return is_scarce
 
     def are_used_up(self, transport: asyncio.Transport) -> bool:
-        """Whether this connection took one of those that are for the database alone."""
+        """Whether this connection has a descriptor reserved for the database."""
         return bool(transport.get_extra_info("socket").fileno() >= self._for_probes)
 
 
@@ -79,7 +77,7 @@ def _raise_limit() -> int:
 
 
 def only_probes(app: ASGIApp) -> ASGIApp:
-    """The application for a connection of the reserve, which answers one request and closes."""
+    """The application for a reserved connection: it answers one request and closes."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         async def send_and_close(message: Message) -> None:

@@ -1,4 +1,4 @@
-"""Owns what is read from a request before GraphQL sees it: the wanted media type and the parameters."""
+"""Parses requests: content negotiation and GraphQL parameters."""
 
 import asyncio
 import json
@@ -23,19 +23,19 @@ EVENT_STREAM = "text/event-stream"
 HTML = "text/html"
 
 MAX_JSON_DEPTH = 100
-"""Levels that a body may nest; beyond, Python's own stack would be what ends it."""
+"""Maximum nesting of a JSON body; deeper ones would exhaust Python's stack."""
 MAX_JSON_PARTS = 500_000
-"""Objects, lists and names that a body may hold: 5,000 items with everything that an item can have. To parse
-so many takes 0.1 s, in which nobody else is served; no longer than the largest body of short texts."""
+"""Maximum number of objects, lists and names in a body: enough for 5,000 complete items. Parsing that many
+blocks the event loop for 0.1 s, no longer than the largest body of short strings."""
 
 _LARGE = 256 * 1024
-"""Bytes of a body from which on it takes milliseconds to look at."""
+"""Bodies above this number of bytes are parsed in a thread."""
 
 _NO_MARKS = bytes(set(range(256)) - set(b'"[{:'))
-"""Bytes that neither begin a part of JSON nor enclose text."""
+"""Bytes that are not counted as JSON structure."""
 
 _SURROGATE = b"\\ud"
-"""How the half of a surrogate pair begins in JSON."""
+"""The start of an escaped surrogate in JSON."""
 
 _QUALITY = re.compile(r"\s*(0(\.\d*)?|1(\.0*)?)", re.ASCII)
 
@@ -45,18 +45,18 @@ _QUOTED = tuple(f'"{name}"'.encode() for name in _NAMES)
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """What a client asks to be executed."""
+    """The GraphQL parameters of a request."""
 
     query: str
     variables: dict[str, Any] | None
     operation_name: str | None
     extensions: dict[str, Any] | None
     are_large: bool = False
-    """Whether it takes milliseconds to look at them."""
+    """Whether they are large enough to be processed in a thread."""
 
 
 def negotiate(request: Request, offers: Sequence[str]) -> str:
-    """The offer that the client likes best, the first one where it does not mind. Raises RequestRefused."""
+    """The preferred media type; the first offer without a preference. Raises RequestRefused."""
     best = _best(_accept(request), tuple(offers))
     if best is None:
         raise RequestRefused(406, "NOT_ACCEPTABLE", f"Answers are {' or '.join(offers)}; accept one of them.")
@@ -64,7 +64,7 @@ def negotiate(request: Request, offers: Sequence[str]) -> str:
 
 
 def accepts(request: Request, media_type: str) -> bool:
-    """Whether the client takes an answer of this media type, be it not the one that it likes best."""
+    """Whether the client accepts this media type at any quality."""
     return _best(_accept(request), (media_type,)) is not None
 
 
@@ -78,7 +78,7 @@ def _best(accept: str, offers: tuple[str, ...]) -> str | None:
     for position, text in enumerate(accept.split(",")):
         name, *parameters = (part.strip() for part in text.split(";"))
         if name:
-            # Of two ranges with the same quality, the one that is named first counts.
+            # Of two ranges with equal quality the first one counts.
             liked.setdefault(name, (_quality(parameters), -position))
     if not liked:
         return offers[0]
@@ -100,14 +100,14 @@ def _quality(parameters: list[str]) -> float:
 
 
 Resolve = Callable[[dict[str, Any]], None]
-"""Sets `query` among the parameters that a client sent. May raise RequestRefused."""
+"""Sets `query` in the client's parameters. May raise RequestRefused."""
 
 
 async def read_parameters(
     request: Request, max_body_bytes: int, turn: asyncio.Lock, resolve: Resolve
 ) -> Parameters:
-    """What a GET has in its URL and a POST in its JSON body. Large bodies take their `turn`, and another
-    thread looks at them, which leaves this one to those who are served meanwhile. Raises RequestRefused."""
+    """The parameters of a GET's URL or a POST's JSON body. Large bodies wait for their `turn` and are parsed
+    in a thread. Raises RequestRefused."""
     is_large = False
     if request.method == "GET":
         found = _from_url(request)
@@ -125,7 +125,7 @@ async def read_parameters(
 
 
 def check_parameters(found: dict[str, Any], are_large: bool = False) -> Parameters:
-    """The parameters by their names in a JSON object. Raises RequestRefused."""
+    """The parameters in a JSON object. Raises RequestRefused."""
     query = found.get("query")
     if not isinstance(query, str) or not query:
         raise _bad_request("`query` is missing: it is the text of the operation, a string that is not empty.")
@@ -136,7 +136,7 @@ def check_parameters(found: dict[str, Any], are_large: bool = False) -> Paramete
     if operation_name is not None and not isinstance(operation_name, str):
         raise _bad_request("`operationName` must be a string or null.")
     variables, extensions = _object(found, "variables"), _object(found, "extensions")
-    # Some clients send an empty name for none.
+    # Some clients send an empty operation name.
     return Parameters(query, variables, operation_name or None, extensions, are_large)
 
 
@@ -169,7 +169,7 @@ def _check_type(content_type: str) -> None:
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """The whole body. Raises RequestRefused for one of more bytes."""
+    """The whole body. Raises RequestRefused if it exceeds the limit."""
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced[:20]) > limit:
         raise _too_large(limit)
@@ -191,7 +191,7 @@ def _parse_body(body: bytes) -> dict[str, Any]:
         raise _bad_request("Batches are not supported: send one operation per request.")
     if not isinstance(found, dict):
         raise _bad_request("The body must be a JSON object.")
-    # Only a body that holds a name twice, most likely deep in the variables, pays for the second parse.
+    # Only bodies with duplicate names, mostly in the variables, are parsed twice.
     for quoted in _QUOTED:
         if body.count(quoted) > 1:
             _check_names(body)
@@ -207,10 +207,10 @@ def _check_names(body: bytes) -> None:
 
 
 def parse_json(text: bytes | str, what: str) -> Any:
-    """A JSON value, strictly: no NaN, no Infinity, no half of a surrogate pair, nothing but UTF-8."""
+    """Parses strict JSON: UTF-8, without NaN, Infinity and lone surrogates."""
     data = text.encode(errors="surrogatepass") if isinstance(text, str) else text
     brackets = data.count(b"[") + data.count(b"{")
-    # Few enough even if all of them stood outside of text.
+    # Few enough even if all were outside strings.
     are_few = len(data) <= MAX_JSON_PARTS or brackets + data.count(b":") <= MAX_JSON_PARTS
     if not are_few and count_parts(data) > MAX_JSON_PARTS:
         message = f"{what} holds more than {MAX_JSON_PARTS:,} objects, lists and names: send less at once."
@@ -225,8 +225,8 @@ def parse_json(text: bytes | str, what: str) -> Any:
 
 
 def _no_json(data: bytes, what: str, error: ValueError) -> RequestRefused:
-    """What is wrong with a text that is no JSON. Half of a surrogate pair, which some programs write and only
-    strict parsers see, is told with its place."""
+    """The message for invalid JSON. A lone surrogate, which some programs write, is reported with its
+    position."""
     found = None
     if _SURROGATE in data.lower():
         with suppress(ValueError, RecursionError):
@@ -239,9 +239,8 @@ def _no_json(data: bytes, what: str, error: ValueError) -> RequestRefused:
 
 
 def count_parts(data: bytes, at_once: int = 64 * 1024) -> int:
-    """How many objects, lists and names JSON holds; what stands in text is none. More than MAX_JSON_PARTS are
-    not counted to their end. So many bytes are looked at together: each quote among them is an object for a
-    while."""
+    """Counts objects, lists and names outside strings, up to MAX_JSON_PARTS. Processed in chunks, since each
+    quote becomes an object meanwhile."""
     if b"\\" in data:
         data = data.replace(b"\\\\", b"").replace(b'\\"', b"")
     marks = data.translate(None, _NO_MARKS)
@@ -285,5 +284,5 @@ def _unsupported(message: str, **headers: str) -> RequestRefused:
 
 
 def _too_large(limit: int) -> RequestRefused:
-    # The connection is left open: closed on a client that still sends, it would lose the answer.
+    # The connection stays open: if it were closed while the client sends, the response would be lost.
     return RequestRefused(413, "PAYLOAD_TOO_LARGE", f"The body is larger than {limit} bytes.")

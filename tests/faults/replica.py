@@ -67,7 +67,7 @@ def _die_over_aborts(path: Path, chance: random.Random) -> None:
             else:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    take, tell = ActionRepo.take_aborts, Webhook.tell
+    take, notify = ActionRepo.take_aborts, Webhook.notify
     clear, note = ActionRepo.clear_abort_request, ActionRepo.note_abort_failure
 
     async def taking(self: ActionRepo, *given: Any) -> Taken:
@@ -75,11 +75,11 @@ def _die_over_aborts(path: Path, chance: random.Random) -> None:
             may_die(taken)
         return found
 
-    async def telling(self: Webhook, action: Action, at: datetime) -> None:
+    async def notifying(self: Webhook, action: Action, at: datetime) -> None:
         may_die(before)
         may_die(during, chance.uniform(0.001, 0.05))
         try:
-            await tell(self, action, at)
+            await notify(self, action, at)
         finally:
             may_die(told)
 
@@ -94,7 +94,7 @@ def _die_over_aborts(path: Path, chance: random.Random) -> None:
 
     for where, name, instead in (
         (ActionRepo, "take_aborts", taking),
-        (Webhook, "tell", telling),
+        (Webhook, "notify", notifying),
         (ActionRepo, "clear_abort_request", clearing),
         (ActionRepo, "note_abort_failure", noting),
     ):

@@ -102,7 +102,7 @@ async def test_an_executor_that_agrees_ends_the_abort_of_the_run_and_all_below_i
         assert (abort.attempt_count, abort.reason, abort.requested_by) == (1, "why", ADA)
         below = await repository.get_action(action("c"))
         assert (below.phase, below.abort_state, below.abort_reason) == (ActionPhase.ABORTED, CONFIRMED, "why")
-        assert (one.attempts, one.given_up) == (1, 0)
+        assert (one.attempts, one.failed) == (1, 0)
     assert [told.said["attempt"] for told in executor.told] == [1]
 
 
@@ -123,7 +123,7 @@ async def test_an_executor_that_fails_is_told_again_until_it_agrees(
     async with reconciling(repository, executor) as one:
         await repository.abort_run(RUN, None, ADA)
         abort = await ends(repository, CONFIRMED)
-    assert (abort.attempt_count, one.attempts, one.given_up) == (3, 3, 0)
+    assert (abort.attempt_count, one.attempts, one.failed) == (3, 3, 0)
     assert len({told.key for told in executor.told}) == 1
     assert executor.overlaps == []
 
@@ -148,7 +148,7 @@ async def test_an_executor_that_never_agrees_is_given_up_until_a_person_tries_ag
             await repository.abort_run(RUN, None, ADA)
             abort = await ends(repository, FAILED)
             assert (abort.attempt_count, abort.last_error) == (3, "it answered 500")
-            await until(lambda: one.given_up == 1)
+            await until(lambda: one.failed == 1)
             assert (one.attempts, len(executor.told)) == (3, 3)
             await repository.retry_abort(action())
             assert (await ends(repository, CONFIRMED)).attempt_count == 1
@@ -330,7 +330,7 @@ async def test_an_executor_that_subscribes_is_told_again_until_it_confirms(
         finally:
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)
-        assert (one.attempts, one.given_up) == (3, 0)
+        assert (one.attempts, one.failed) == (3, 0)
     counts = [abort.abort_attempt_count for abort in heard]
     assert counts == sorted(counts)
     assert counts[-1] == 3
@@ -350,7 +350,7 @@ async def test_who_subscribes_and_never_confirms_is_given_up(repository: ActionR
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)
         assert (abort.attempt_count, abort.last_error) == (2, "it did not confirm")
-        await until(lambda: one.given_up == 1)
+        await until(lambda: one.failed == 1)
         assert one.attempts == 2
 
 

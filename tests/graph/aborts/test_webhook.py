@@ -16,7 +16,7 @@ import pytest
 import structlog
 from pydantic import ValidationError
 
-from graph.aborts.webhook import NotTold, Webhook
+from graph.aborts.webhook import NotificationFailed, Webhook
 from graph.app import create_app
 from graph.settings import Settings, explain
 from repo import Action, ActionRepo, open_repository
@@ -77,8 +77,8 @@ async def webhook(
 async def refusal(url: str, aborted: Action, **options: Any) -> str:
     """Why the executor was not told; no secret is in it."""
     async with webhook(url, **options) as one:
-        with pytest.raises(NotTold) as caught:
-            await one.tell(aborted, datetime.now(UTC))
+        with pytest.raises(NotificationFailed) as caught:
+            await one.notify(aborted, datetime.now(UTC))
     said = str(caught.value)
     assert not [part for part in (SECRET, TOKEN, "127.0.0.1", "http", "secret") if part in said]
     # A traceback in the log shows causes too.
@@ -89,8 +89,8 @@ async def refusal(url: str, aborted: Action, **options: Any) -> str:
 
 async def test_what_is_told_is_signed_and_says_what_to_abort(executor: FakeExecutor, aborted: Action) -> None:
     async with webhook(f"{executor.url}/aborts?token={TOKEN}") as one:
-        await one.tell(aborted, datetime.now(UTC))
-        await one.tell(aborted, datetime.now(UTC))
+        await one.notify(aborted, datetime.now(UTC))
+        await one.notify(aborted, datetime.now(UTC))
     first, second = executor.told
     for told in (first, second):
         at, signature = told.headers["rungraph-timestamp"], told.headers["rungraph-signature"]
@@ -119,8 +119,8 @@ async def test_another_abort_has_another_key(
     await repository.abort_action(action("child"), None, None)
     child = await repository.get_action(action("child"))
     async with webhook(executor.url) as one:
-        await one.tell(aborted, datetime.now(UTC))
-        await one.tell(child, datetime.now(UTC))
+        await one.notify(aborted, datetime.now(UTC))
+        await one.notify(child, datetime.now(UTC))
     first, second = executor.told
     assert first.key != second.key
     assert second.said["isRun"] is False
@@ -131,7 +131,7 @@ async def test_another_abort_has_another_key(
 async def test_these_answers_mean_gone(executor: FakeExecutor, aborted: Action, code: int) -> None:
     executor.answer = status(code) if code != 204 else gone
     async with webhook(executor.url) as one:
-        await one.tell(aborted, datetime.now(UTC))
+        await one.notify(aborted, datetime.now(UTC))
     assert len(executor.told) == 1
 
 
@@ -217,8 +217,8 @@ async def test_what_a_large_answer_holds_is_not_read(aborted: Action) -> None:
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     async with server, webhook(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}") as one:
-        await one.tell(aborted, datetime.now(UTC))
-        await one.tell(aborted, datetime.now(UTC))
+        await one.notify(aborted, datetime.now(UTC))
+        await one.notify(aborted, datetime.now(UTC))
         while len(sent) < 2:  # noqa: ASYNC110 - the server tells
             await asyncio.sleep(0.01)
     # What fits into the buffers of two sockets goes out before anybody closes.
@@ -322,7 +322,7 @@ async def test_the_next_address_is_tried_where_the_first_takes_no_connection(
     port = executor.url.rpartition(":")[2]
     resolve = resolving("127.0.0.2", "::1", "127.0.0.1")
     async with webhook(f"http://executor.example.com:{port}/aborts", resolve=resolve) as one:
-        await one.tell(aborted, datetime.now(UTC))
+        await one.notify(aborted, datetime.now(UTC))
     (told,) = executor.told
     assert told.headers["host"] == f"executor.example.com:{port}"
 
@@ -358,7 +358,7 @@ async def test_proxies_of_the_environment_are_not_asked(
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
             monkeypatch.setenv(name, proxy.url)
         async with webhook(executor.url) as one:
-            await one.tell(aborted, datetime.now(UTC))
+            await one.notify(aborted, datetime.now(UTC))
     assert (len(executor.told), proxy.told) == (1, [])
 
 
