@@ -300,8 +300,8 @@ async def _metrics(request: Request) -> Response:
 
 def _counts(pipeline: Pipeline, reconciler: Reconciler) -> ServerCounts:
     return ServerCounts(
-        operations=pipeline.live.operations,
-        subscriptions=pipeline.live.subscriptions,
+        operations=pipeline.subscriptions.operations,
+        subscriptions=pipeline.subscriptions.subscriptions,
         document_cache_hits=pipeline.engine.known,
         document_cache_misses=pipeline.engine.unknown,
         abort_attempts=reconciler.attempts,

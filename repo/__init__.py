@@ -158,8 +158,8 @@ if TYPE_CHECKING:
         Frame as Frame,
         FrameKind as FrameKind,
         Progress as Progress,
-        Shown as Shown,
-        WatchFigures as WatchFigures,
+        Related as Related,
+        WatchMetrics as WatchMetrics,
     )
 
 _MODULES = {

@@ -29,13 +29,13 @@ async def open_repository(
     """
 
     def committed() -> None:
-        hub.ring()
-        bus.ring()
+        hub.notify()
+        bus.notify()
         on_commit()
 
     database = Database(url, pool_size, committed, statement_timeout, connection_timeout)
     hub = Hub(database, supervisor)
-    bus = Bus(broadcast_url, hub.ring, supervisor)
+    bus = Bus(broadcast_url, hub.notify, supervisor)
     try:
         async with bus.open():
             yield ActionRepo(database, hub, bus)

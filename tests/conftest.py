@@ -131,10 +131,10 @@ def bus_url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def quick_beat(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
     """The bus asks soon whether its link lives, and tries soon to connect again."""
-    monkeypatch.setattr(bus_module, "_BEAT", 0.3)
-    monkeypatch.setattr(bus_module, "_RETRY", (0.05, 0.1))
+    monkeypatch.setattr(bus_module, "HEARTBEAT", 0.3)
+    monkeypatch.setattr(bus_module, "RETRY", (0.05, 0.1))
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])

@@ -70,7 +70,7 @@ class Reconciler:
 
     @contextmanager
     def _hearing(self) -> Iterator[None]:
-        stop = self._repository.on_ring(self._wake.set)
+        stop = self._repository.on_notification(self._wake.set)
         try:
             yield
         finally:

@@ -147,7 +147,7 @@ class Metrics:
 
     def refresh(self) -> None:
         """Update the metrics from the counts that are kept elsewhere."""
-        watch, database = self._repository.watch_figures(), self._repository.database_figures()
+        watch, database = self._repository.watch_metrics(), self._repository.database_figures()
         counts = self._read_counts()
         self._workers.set(1)
         self._subscribers.set(counts.operations)
@@ -169,7 +169,7 @@ class Metrics:
         for counter, count in (
             (self._looks, watch.looks),
             (self._failures, watch.failures),
-            (self._sweeps_that_found, watch.sweeps_that_found),
+            (self._sweeps_that_found, watch.polls_without_notification),
             (self._resyncs, watch.resyncs),
             (self._abort_attempts, counts.abort_attempts),
             (self._aborts_given_up, counts.aborts_failed),

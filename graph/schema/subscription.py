@@ -33,7 +33,7 @@ _ABOUT_DESCENDANTS = {"actions", "children", "parent", "phaseCounts", "rootActio
 _ABOUT_EVENTS = {"attemptHistory", "events", "latestEvent"}
 
 
-def shown_by(info: Call) -> repo.Shown:
+def related_by(info: Call) -> repo.Related:
     """What the operation selects of a row besides its own fields."""
     names: set[str] = set()
 
@@ -47,7 +47,7 @@ def shown_by(info: Call) -> repo.Shown:
         parts = field.selections if info.field_name in _FRAMED else [field]
         for part in parts:
             collect(part.selections)
-    return repo.Shown(bool(names & _ABOUT_DESCENDANTS), bool(names & _ABOUT_EVENTS))
+    return repo.Related(bool(names & _ABOUT_DESCENDANTS), bool(names & _ABOUT_EVENTS))
 
 
 async def follow(info: Call, stream: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
@@ -130,7 +130,7 @@ class Subscription:
         until_terminal: UntilTerminal = False,
     ) -> AsyncGenerator[repo.Run, None]:
         updates = info.context.repository.watch_run_updates(
-            id.to_repo(), until_terminal, shown_by(info), info.context.progress
+            id.to_repo(), until_terminal, related_by(info), info.context.progress
         )
         return follow(info, updates)
 
@@ -154,7 +154,7 @@ class Subscription:
             wanted,
             first,
             info.context.resume_after or after,
-            shown_by(info),
+            related_by(info),
             info.context.progress,
             selected(info, "Run"),
         )
@@ -172,7 +172,7 @@ class Subscription:
         until_terminal: UntilTerminal = False,
     ) -> AsyncGenerator[repo.Action, None]:
         updates = info.context.repository.watch_action_updates(
-            id.to_repo(), until_terminal, shown_by(info), info.context.progress
+            id.to_repo(), until_terminal, related_by(info), info.context.progress
         )
         return follow(info, updates)
 
@@ -195,7 +195,7 @@ class Subscription:
             filter_of_actions(filter),
             info.context.resume_after or after,
             until_terminal,
-            shown_by(info),
+            related_by(info),
             info.context.progress,
             selected(info, "Action"),
         )
@@ -268,7 +268,7 @@ class Subscription:
             project,
             domain,
             info.context.resume_after or after,
-            shown_by(info),
+            related_by(info),
             info.context.progress,
             selected(info, "Action"),
         )

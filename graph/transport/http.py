@@ -36,7 +36,7 @@ from graph.transport.request import (
     negotiate,
     read_parameters,
 )
-from graph.transport.shared_subscriptions import Ask
+from graph.transport.shared_subscriptions import OperationRequest
 from graph.transport.websocket import CONNECTION, Socket, WebSocketHandler
 from graph.web.security import API_HEADERS
 
@@ -177,7 +177,7 @@ class GraphQLEndpoint(GraphQL[object, None]):
     ) -> Response:
         """The "distinct connections mode" of the graphql-sse protocol: `next` per result, then `complete`."""
         record.transport = "sse"
-        ask = Ask(
+        operation = OperationRequest(
             parameters.query,
             parameters.variables,
             parameters.operation_name,
@@ -192,26 +192,28 @@ class GraphQLEndpoint(GraphQL[object, None]):
 
         async def execute(context: object) -> AsyncGenerator[Any, None]:
             allowed = ALLOWED[request.method] | {OperationType.SUBSCRIPTION}
-            return await self.pipeline.stream(ask, context, allowed)
+            return await self.pipeline.stream(operation, context, allowed)
 
         async def events() -> AsyncGenerator[Any, None]:
             authenticator = state_of(request).authenticator
             with authenticator.open_session(caller) as session:
                 try:
                     async with (
-                        aclosing(self.pipeline.live.pieces(ask, new_context, execute)) as pieces,
-                        aclosing(session.while_valid(pieces)) as valid_pieces,
+                        aclosing(
+                            self.pipeline.subscriptions.results(operation, new_context, execute)
+                        ) as results,
+                        aclosing(session.while_valid(results)) as valid_results,
                     ):
-                        async for piece in valid_pieces:
-                            record.record_result(not piece.errors, piece.problems)
-                            yield _event(b"next", piece.body)
-                            if piece.errors:
+                        async for result in valid_results:
+                            record.record_result(not result.errors, result.problems)
+                            yield _event(b"next", result.body)
+                            if result.errors:
                                 break
                 except RequestRefused as refusal:
                     record.record_codes([refusal.code])
                     yield _event(b"next", encode(_errors(refusal)))
                 finally:
-                    self.pipeline.finish(record, ask.query, ask.operation_name, 200)
+                    self.pipeline.finish(record, operation.query, operation.operation_name, 200)
             yield _event(b"complete")
 
         stream = merge_stream_with_heartbeat(

@@ -16,7 +16,7 @@ from graph.limits.rate_limits import Throttle
 from graph.limits.trusted_documents import only_texts
 from graph.observability.telemetry import OperationRecord, Telemetry
 from graph.transport.request import Parameters, Resolve
-from graph.transport.shared_subscriptions import Ask, Live
+from graph.transport.shared_subscriptions import OperationRequest, SharedSubscriptions
 
 NewContext = Callable[[HTTPConnection, Caller], Awaitable[object]]
 """Creates what resolvers get as `info.context`, for each operation. May raise RequestRefused."""
@@ -39,7 +39,7 @@ class Pipeline:
         self.telemetry = telemetry or Telemetry()
         self.throttle = throttle or Throttle()
         self.resolve = resolve
-        self.live = Live(lambda result: encode(formatted(result)), engine.learned)
+        self.subscriptions = SharedSubscriptions(lambda result: encode(formatted(result)), engine.learned)
 
     async def answer(
         self, parameters: Parameters, context: object, allowed: Collection[OperationType]
@@ -61,17 +61,17 @@ class Pipeline:
             return Answer(encode(body), [shown], has_data=False)
 
     async def stream(
-        self, ask: Ask, context: object, allowed: Collection[OperationType] = ALL_TYPES
+        self, request: OperationRequest, context: object, allowed: Collection[OperationType] = ALL_TYPES
     ) -> AsyncGenerator[Any, None]:
         """The results of an operation of any type."""
         return await self.engine.stream(
-            ask.query,
-            ask.variables,
-            ask.operation_name,
+            request.query,
+            request.variables,
+            request.operation_name,
             context,
             allowed,
-            ask.extensions,
-            ask.is_large,
+            request.extensions,
+            request.is_large,
         )
 
     def finish(

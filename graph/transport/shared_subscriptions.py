@@ -1,7 +1,7 @@
-"""Owns what subscriptions share: those that ask the same have one source, one execution and one encoding.
+"""Owns what subscriptions share: those that request the same have one source, one execution and one encoding.
 
 Those that come at the same moment begin together, with what is there now or with what they missed. Once such
-a stream has given out everything that was seen so far, it goes on like all others that ask the same, and
+a stream has given out everything that was seen so far, it goes on like all others that request the same, and
 becomes one with them. Who is too slow for that leaves, and catches up behind its last cursor.
 """
 
@@ -23,25 +23,25 @@ from graph.execution import Operation
 from graph.transport.frames import text_frame
 from repo import Access, Progress
 
-_BATCH = 0.02
-"""Seconds between two frames of what changes, and between two beginnings of those that ask the same: what
+FRAME_INTERVAL = 0.02
+"""Seconds between two frames of what changes, and between two beginnings of those that request the same: what
 comes meanwhile comes together."""
-_PATIENCE = 1.0
+_MAX_WAIT = 1.0
 """Seconds that a stream waits, at each frame, for most of those who get it."""
-_BREATH = 0.002
+_SETTLE = 0.002
 """Seconds after which it looks again whether they have taken the last ones."""
-_MOST_WAITING = 32
+MAX_WAITING = 32
 """Frames that wait for one client; then it catches up by itself."""
-_MOST_WAITING_BYTES = 64 * 1024
+MAX_WAITING_BYTES = 64 * 1024
 """Bytes of them, beyond which no further one waits."""
-_LOOK = (0.02, 1.0)
+_POLL = (0.02, 1.0)
 """Seconds after which a stream that waits looks whether it can join others, at first and at most."""
 
 Results = AsyncGenerator[Any, None]
 
 
 @dataclass(slots=True)
-class Piece:
+class EncodedResult:
     """A result of an operation, encoded."""
 
     body: bytes
@@ -64,7 +64,7 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class OperationRequest:
     """What a client asks for."""
 
     query: str
@@ -75,19 +75,19 @@ class Ask:
     """Whether it takes milliseconds to look at the variables."""
 
 
-class _Listener:
+class Subscriber:
     """A client that gets what a stream gives out."""
 
-    __slots__ = ("_ended", "_error", "_is_busy", "_pieces", "_size", "_waiter", "_write", "cursor", "stream")
+    __slots__ = ("_ended", "_error", "_is_busy", "_waiting", "_size", "_waiter", "_write", "cursor", "stream")
 
-    def __init__(self, write: Callable[[Piece], bool] | None) -> None:
-        self.stream: _Stream | None = None
-        """Where it gets its pieces; None where it was too slow, and gets none."""
+    def __init__(self, write: Callable[[EncodedResult], bool] | None) -> None:
+        self.stream: SharedStream | None = None
+        """Where it gets its results; None where it was too slow, and gets none."""
         self.cursor: str | None = None
-        """Of the last piece that was sent."""
+        """Of the last result that was sent."""
         self._write = write
         # There are many of these: a list and a future take less than a deque and an event, which has one too.
-        self._pieces: list[Piece] = []
+        self._waiting: list[EncodedResult] = []
         self._size = 0
         self._is_busy = False
         self._ended = False
@@ -96,24 +96,24 @@ class _Listener:
 
     @property
     def waiting(self) -> int:
-        """How many pieces it has not been sent."""
-        return len(self._pieces)
+        """How many results it has not been sent."""
+        return len(self._waiting)
 
-    def put(self, piece: Piece) -> bool:
-        """Send it this piece; False where it is too slow, and gets none any more."""
+    def put(self, result: EncodedResult) -> bool:
+        """Send it this result; False where it is too slow, and gets none any more."""
         write = self._write
-        if write and not self._pieces and not self._is_busy and not piece.errors and write(piece):
-            self.cursor = piece.cursor
+        if write and not self._waiting and not self._is_busy and not result.errors and write(result):
+            self.cursor = result.cursor
             return True
-        waits_long = len(self._pieces) >= _MOST_WAITING or self._size > _MOST_WAITING_BYTES
-        if self._pieces and waits_long and self.stream is not None and self.stream.goes_on_elsewhere:
-            self._pieces.clear()
+        waits_long = len(self._waiting) >= MAX_WAITING or self._size > MAX_WAITING_BYTES
+        if self._waiting and waits_long and self.stream is not None and self.stream.goes_on_elsewhere:
+            self._waiting.clear()
             self._size = 0
             self.stream = None
             self._wake()
             return False
-        self._pieces.append(piece)
-        self._size += len(piece.body)
+        self._waiting.append(result)
+        self._size += len(result.body)
         self._wake()
         return True
 
@@ -126,18 +126,18 @@ class _Listener:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    async def pieces(self) -> AsyncGenerator[Piece, None]:
+    async def results(self) -> AsyncGenerator[EncodedResult, None]:
         """What was put and could not be written at once, until the end, or until it was too slow."""
         while self.stream is not None:
-            if self._pieces:
-                piece = self._pieces.pop(0)
-                self._size -= len(piece.body)
+            if self._waiting:
+                result = self._waiting.pop(0)
+                self._size -= len(result.body)
                 self._is_busy = True
-                yield piece
+                yield result
                 self._is_busy = False
-                self.cursor = piece.cursor
+                self.cursor = result.cursor
                 if self.stream is not None:
-                    self.stream.breathe()
+                    self.stream.note_sent()
             elif self._ended:
                 if self._error is not None:
                     raise self._error
@@ -147,24 +147,28 @@ class _Listener:
                 await self._waiter
 
 
-class _Stream:
+class SharedStream:
     """The results of an operation, and who gets them."""
 
     def __init__(
-        self, live: "Live", key: Hashable, context: object, execute: Callable[[object], Awaitable[Results]]
+        self,
+        shared: "SharedSubscriptions",
+        key: Hashable,
+        context: object,
+        execute: Callable[[object], Awaitable[Results]],
     ) -> None:
         """Those with the same `key` may become one; a stream without one stays alone."""
-        self._live = live
+        self._shared = shared
         self._key = key
         self._context = context
         self._execute = execute
         self._progress = context.progress if isinstance(context, Context) else Progress()
-        self._listeners: set[_Listener] = set()
+        self._subscribers: set[Subscriber] = set()
         self._rests = False
         self._taken = asyncio.Event()
         self._results: Results | None = None
         self._pending: asyncio.Task[Any] | None = None
-        self._pumping: asyncio.Task[None] | None = None
+        self._pump_task: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
 
     @property
@@ -175,40 +179,40 @@ class _Stream:
     @property
     def is_wanted(self) -> bool:
         """Whether somebody gets it."""
-        return bool(self._listeners)
+        return bool(self._subscribers)
 
     @property
     def goes_on_elsewhere(self) -> bool:
         """Whether who leaves it may get the rest from another one, behind the last cursor."""
         return self._key is not None
 
-    def join(self, listener: _Listener) -> None:
+    def join(self, subscriber: Subscriber) -> None:
         """It gets what comes from here on."""
-        listener.stream = self
-        self._listeners.add(listener)
+        subscriber.stream = self
+        self._subscribers.add(subscriber)
 
-    def leave(self, listener: _Listener) -> None:
+    def leave(self, subscriber: Subscriber) -> None:
         """It gets nothing more. The last one ends the stream."""
-        self._listeners.discard(listener)
-        if not self._listeners:
-            self._live.forget(self._key, self)
-            if self._pumping is not None:
-                self._pumping.cancel()
+        self._subscribers.discard(subscriber)
+        if not self._subscribers:
+            self._shared.forget(self._key, self)
+            if self._pump_task is not None:
+                self._pump_task.cancel()
 
-    def breathe(self) -> None:
-        """Somebody was sent one of the pieces that wait."""
+    def note_sent(self) -> None:
+        """Somebody was sent one of the results that wait."""
         self._taken.set()
 
     def begin(self) -> None:
         """Execute it."""
-        self._pumping = asyncio.create_task(self._pump())
+        self._pump_task = asyncio.create_task(self._pump())
         # Not at the end of the task itself: one that is cancelled at once never comes there.
-        self._pumping.add_done_callback(self._end)
+        self._pump_task.add_done_callback(self._end)
 
     async def _pump(self) -> None:
         self._results = await self._execute(self._context)
         while True:
-            if self._key is None or self._live.is_joined(self._key, self):
+            if self._key is None or self._shared.is_joined(self._key, self):
                 result = await _next(self._results)
             elif not await self._has_come():
                 return  # all who got it get another one now
@@ -217,13 +221,13 @@ class _Stream:
                 result, self._pending = self._pending.result(), None
             if result is None:
                 return
-            piece = self._piece(result)
-            self._listeners -= {each for each in self._listeners if not each.put(piece)}
-            if piece.errors or not self._listeners:
+            result = self._encoded(result)
+            self._subscribers -= {each for each in self._subscribers if not each.put(result)}
+            if result.errors or not self._subscribers:
                 return
             if self._progress.is_complete:
                 self._rests = True
-                await asyncio.sleep(_BATCH)
+                await asyncio.sleep(FRAME_INTERVAL)
             await self._wait_for_most()
             self._rests = False
 
@@ -231,19 +235,19 @@ class _Stream:
         """Wait for a result; False where the stream became one with another, which goes on."""
         assert self._results is not None
         self._pending = pending = asyncio.create_task(_next(self._results))
-        patience = _LOOK[0]
+        patience = _POLL[0]
         while not pending.done():
             await asyncio.wait({pending}, timeout=patience)
-            patience = min(2 * patience, _LOOK[1])
+            patience = min(2 * patience, _POLL[1])
             if pending.done() or not (self._progress.waits and self._progress.is_drained):
                 continue
-            other = self._live.meet(self._key, self)
+            other = self._shared.meet(self._key, self)
             if other is None:
                 await asyncio.wait({pending})
             elif other.is_drained:
-                for listener in self._listeners:
-                    other.join(listener)
-                self._listeners = set()
+                for subscriber in self._subscribers:
+                    other.join(subscriber)
+                self._subscribers = set()
                 return False
         return True
 
@@ -253,33 +257,33 @@ class _Stream:
         if not self._are_most_behind():
             return
         with suppress(TimeoutError):
-            async with asyncio.timeout(None if self._key is None else _PATIENCE):
+            async with asyncio.timeout(None if self._key is None else _MAX_WAIT):
                 while self._are_most_behind():
                     self._taken.clear()
                     await self._taken.wait()
-                    await asyncio.sleep(_BREATH if len(self._listeners) > 1 else 0)
+                    await asyncio.sleep(_SETTLE if len(self._subscribers) > 1 else 0)
 
     def _are_most_behind(self) -> bool:
-        return 2 * sum(listener.waiting > 2 for listener in self._listeners) > len(self._listeners)
+        return 2 * sum(subscriber.waiting > 2 for subscriber in self._subscribers) > len(self._subscribers)
 
-    def _piece(self, result: Any) -> Piece:
+    def _encoded(self, result: Any) -> EncodedResult:
         errors = list(getattr(result, "errors", None) or ())
         # An operation that was refused, or a stream that broke: not just a field of a result.
         ends = isinstance(result, PreExecutionError) or all(error.path is None for error in errors)
         ended_by = errors if ends or breaks_a_stream(errors) else []
-        return Piece(self._live.encode(result), ended_by, self._progress.cursor, errors)
+        return EncodedResult(self._shared.encode(result), ended_by, self._progress.cursor, errors)
 
-    def _end(self, pumping: asyncio.Task[None]) -> None:
+    def _end(self, pump_task: asyncio.Task[None]) -> None:
         # What was raised is for those who listen to say.
-        error = None if pumping.cancelled() else pumping.exception()
-        self._live.forget(self._key, self)
-        for listener in self._listeners:
-            listener.end(error)
+        error = None if pump_task.cancelled() else pump_task.exception()
+        self._shared.forget(self._key, self)
+        for subscriber in self._subscribers:
+            subscriber.end(error)
         if self._results is not None:
             self._closing = asyncio.create_task(_close(self._results, self._pending))
 
 
-class Live:
+class SharedSubscriptions:
     """The operations of one server that may go on for long."""
 
     def __init__(
@@ -294,48 +298,48 @@ class Live:
         """How many of them are subscriptions, by field."""
         self.encode = encode
         self._operation = operation
-        self._joined: dict[Hashable, _Stream] = {}
-        self._starting: dict[Hashable, _Stream] = {}
+        self._joined: dict[Hashable, SharedStream] = {}
+        self._starting: dict[Hashable, SharedStream] = {}
         self._not_before: dict[Hashable, float] = {}
 
     @property
     def sources(self) -> int:
-        """Streams that all who ask the same have become one with."""
+        """Streams that all who request the same have become one with."""
         return len(self._joined)
 
-    async def pieces(
+    async def results(
         self,
-        ask: Ask,
+        request: OperationRequest,
         new_context: Callable[[], Awaitable[object]],
         execute: Callable[[object], Awaitable[Results]],
-        write: Callable[[Piece], bool] | None = None,
-    ) -> AsyncGenerator[Piece, None]:
+        write: Callable[[EncodedResult], bool] | None = None,
+    ) -> AsyncGenerator[EncodedResult, None]:
         """The results of an operation, to its end, but those that `write` could write at once. `execute`
         begins the operation, in a context of its own."""
         self.operations += 1
-        listener = _Listener(write)
+        subscriber = Subscriber(write)
         watched: str | None = None
         try:
             while True:
                 context = await new_context()
                 if isinstance(context, Context):
-                    context.resume_after = listener.cursor
-                operation = await self._operation(ask.query, ask.operation_name)
+                    context.resume_after = subscriber.cursor
+                operation = await self._operation(request.query, request.operation_name)
                 if operation is not None and operation.type == "subscription" and watched is None:
                     watched = operation.field
                     self.subscriptions[watched] += 1
-                self._stream_of(ask, operation, context, execute).join(listener)
+                self._stream_of(request, operation, context, execute).join(subscriber)
                 del context  # what was read by it is the stream's
                 try:
-                    async with aclosing(listener.pieces()) as pieces:
-                        async for piece in pieces:
-                            yield piece
-                            if piece.errors:
+                    async with aclosing(subscriber.results()) as results:
+                        async for result in results:
+                            yield result
+                            if result.errors:
                                 return
                 finally:
-                    stream = listener.stream
+                    stream = subscriber.stream
                     if stream is not None:
-                        stream.leave(listener)
+                        stream.leave(subscriber)
                 if stream is not None:
                     return
         finally:
@@ -345,20 +349,20 @@ class Live:
 
     def _stream_of(
         self,
-        ask: Ask,
+        request: OperationRequest,
         operation: Operation | None,
         context: object,
         execute: Callable[[object], Awaitable[Results]],
-    ) -> _Stream:
-        """A stream that is about to begin: one with others, where they ask the same at the same moment."""
+    ) -> SharedStream:
+        """The stream of a request: its own, or one that an equal request started at the same moment."""
         if operation is None or operation.type != "subscription" or not isinstance(context, Context):
-            stream = _Stream(self, None, context, execute)
+            stream = SharedStream(self, None, context, execute)
             stream.begin()
             return stream
-        start = _key(ask, context.caller.access), context.resume_after
+        start = _key(request, context.caller.access), context.resume_after
         if start not in self._starting:
-            key = _key(ask, context.caller.access, after_variable(operation.document, operation.node))
-            self._starting[start] = _Stream(self, key, context, execute)
+            key = _key(request, context.caller.access, after_variable(operation.document, operation.node))
+            self._starting[start] = SharedStream(self, key, context, execute)
             loop = asyncio.get_running_loop()
             begin_at = self._not_before.get(start, 0.0)
             if begin_at <= loop.time():
@@ -371,18 +375,18 @@ class Live:
         stream, loop = self._starting.pop(start), asyncio.get_running_loop()
         if stream.is_wanted:
             stream.begin()
-            self._not_before[start] = loop.time() + _BATCH
-            loop.call_later(2 * _BATCH, self._forget_beginning, start)
+            self._not_before[start] = loop.time() + FRAME_INTERVAL
+            loop.call_later(2 * FRAME_INTERVAL, self._forget_beginning, start)
 
     def _forget_beginning(self, start: Hashable) -> None:
         if self._not_before.get(start, 0.0) <= asyncio.get_running_loop().time():
             self._not_before.pop(start, None)
 
-    def is_joined(self, key: Hashable, stream: _Stream) -> bool:
+    def is_joined(self, key: Hashable, stream: SharedStream) -> bool:
         """Whether this is what all others become one with."""
         return self._joined.get(key) is stream
 
-    def meet(self, key: Hashable, stream: _Stream) -> _Stream | None:
+    def meet(self, key: Hashable, stream: SharedStream) -> SharedStream | None:
         """The stream that has the same to give out, if there is one; else this is what others become one
         with."""
         other = self._joined.get(key)
@@ -390,7 +394,7 @@ class Live:
             self._joined[key] = stream
         return other
 
-    def forget(self, key: Hashable, stream: _Stream) -> None:
+    def forget(self, key: Hashable, stream: SharedStream) -> None:
         """The stream is at its end."""
         if self._joined.get(key) is stream:
             del self._joined[key]
@@ -411,13 +415,13 @@ async def _next(results: Results) -> Any:
     return await anext(results, None)
 
 
-def _key(ask: Ask, access: Access, without: str | None = None) -> Hashable:
+def _key(request: OperationRequest, access: Access, without: str | None = None) -> Hashable:
     """What two clients have to have in common to get the same; `without` one variable."""
-    variables = ask.variables or {}
+    variables = request.variables or {}
     if without is not None:
         variables = {name: value for name, value in variables.items() if name != without}
-    given = json.dumps([variables, ask.extensions], sort_keys=True, default=repr)
-    return ask.query, ask.operation_name, given, access
+    given = json.dumps([variables, request.extensions], sort_keys=True, default=repr)
+    return request.query, request.operation_name, given, access
 
 
 def after_variable(document: DocumentNode, operation: OperationDefinitionNode) -> str | None:

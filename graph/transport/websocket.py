@@ -32,7 +32,7 @@ from graph.state import state_of
 from graph.transport.frames import WRITE_FRAME
 from graph.transport.pipeline import Pipeline
 from graph.transport.request import check_parameters, parse_json
-from graph.transport.shared_subscriptions import Ask, Piece
+from graph.transport.shared_subscriptions import EncodedResult, OperationRequest
 
 CONNECTION = "rungraph.connection"
 """The key of the `Connection` in the ASGI scope of a WebSocket."""
@@ -185,7 +185,7 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler[object, None]):
         self, operation: Operation[object, None], record: OperationRecord
     ) -> list[GraphQLError]:
         """Returns the errors that ended the operation, if any."""
-        ask = Ask(operation.query, operation.variables, operation.operation_name)
+        request = OperationRequest(operation.query, operation.variables, operation.operation_name)
         before = f'{{"id":{dumps(operation.id)},"type":"next","payload":'.encode()
         write_frame = self.websocket.write_frame
         session = self.session
@@ -193,26 +193,28 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler[object, None]):
         record.caller = session.caller.key
         await self._pipeline.throttle.admit(session.caller)
 
-        def write(piece: Piece) -> bool:
+        def write(result: EncodedResult) -> bool:
             if operation.completed:
                 return True
-            written = session.is_valid and write_frame(piece.frame(before))  # type: ignore[misc]
+            written = session.is_valid and write_frame(result.frame(before))  # type: ignore[misc]
             if written:
-                record.record_result(not piece.errors, piece.problems)
+                record.record_result(not result.errors, result.problems)
             return written
 
-        execute = partial(self._pipeline.stream, ask)
-        pieces = self._pipeline.live.pieces(ask, self._new_context, execute, write if write_frame else None)
-        async with aclosing(pieces):
-            async for piece in pieces:
+        execute = partial(self._pipeline.stream, request)
+        results = self._pipeline.subscriptions.results(
+            request, self._new_context, execute, write if write_frame else None
+        )
+        async with aclosing(results):
+            async for result in results:
                 if not session.is_valid:
                     await self.websocket.close(*_FORBIDDEN)
                     return []
-                record.record_result(not piece.errors, piece.problems)
-                if piece.errors:
-                    return piece.errors
+                record.record_result(not result.errors, result.problems)
+                if result.errors:
+                    return result.errors
                 if not operation.completed:
-                    await self.websocket.send_text((before + piece.body + b"}").decode())
+                    await self.websocket.send_text((before + result.body + b"}").decode())
         return []
 
     async def _new_context(self) -> object:

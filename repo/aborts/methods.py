@@ -30,13 +30,13 @@ from repo.domain.pages import Page, PageRequest
 from repo.domain.phases import AbortState
 from repo.sql.paging import fetch_page
 from repo.tables import actions, is_abort_pending, is_root, is_unconfirmed
-from repo.watch.hub import RowWatch
+from repo.watch.hub import RowMailbox
 from repo.watch.matching import Match, match_pending_abort
 from repo.watch.streams import (
-    NOTHING_ELSE,
+    NOTHING_RELATED,
     Frame,
     Progress,
-    Shown,
+    Related,
     Start,
     Watching,
     with_revision,
@@ -242,16 +242,16 @@ class Aborting(Watching):
         async with self._database.read() as connection:
             return await requests.figures(connection)
 
-    def on_ring(self, heard: Callable[[], None]) -> Callable[[], None]:
+    def on_notification(self, heard: Callable[[], None]) -> Callable[[], None]:
         """Have `heard` called whenever something may have been written, on any replica, until the function
         that comes back is called. A ring may get lost."""
-        self._hub.on_ring.add(heard)
-        return lambda: self._hub.on_ring.discard(heard)
+        self._hub.on_notification.add(heard)
+        return lambda: self._hub.on_notification.discard(heard)
 
     @property
     def abort_listeners(self) -> frozenset[Scope]:
         """The projects and domains whose abort requests are watched on this replica."""
-        watches = (watch for watch in self._hub.watches if isinstance(watch, RowWatch))
+        watches = (watch for watch in self._hub.mailboxes if isinstance(watch, RowMailbox))
         return frozenset(scope for watch in watches for scope in watch.listens_to)
 
     async def watch_abort_requests(
@@ -259,7 +259,7 @@ class Aborting(Watching):
         project: str | None = None,
         domain: str | None = None,
         after: str | None = None,
-        shown: Shown = NOTHING_ELSE,
+        related: Related = NOTHING_RELATED,
         progress: Progress | None = None,
         attributes: Attributes = None,
     ) -> AsyncGenerator[Frame[Action], None]:
@@ -269,11 +269,11 @@ class Aborting(Watching):
         scopes = narrowed(self._access.scopes(Permission.WRITE), project, domain)
         if not scopes:
             raise Forbidden("you may not confirm aborts there, and so not listen to requests")
-        watch = RowWatch(
+        watch = RowMailbox(
             lambda row: match_pending_abort(row.action),
             False,
-            descendants=shown.descendants,
-            events=shown.events,
+            descendants=related.descendants,
+            events=related.events,
             scopes=scopes,
             listens_to=scopes,
         )
@@ -305,7 +305,7 @@ class Aborting(Watching):
         def match(row: ActionRow) -> Match:
             return Match.NOW if row.run and row.run.abort_batch == batch else Match.NEVER
 
-        watch, progress = RowWatch(match, True), progress or Progress()
+        watch, progress = RowMailbox(match, True), progress or Progress()
         await self._hub.join(watch)
         progress.begin(self._hub, watch)
         try:

@@ -25,7 +25,7 @@ r = removed_runs.c
 MAX_KEYS = 5_000
 """Keys that a statement names."""
 
-MOST_CHANGES = 50_000
+MAX_CHANGES = 50_000
 """More rows than this are not read in one look: whoever watches rows begins anew instead."""
 
 
@@ -58,17 +58,15 @@ class Look:
         return await self._moment.incarnations()
 
     async def changed_rows(self, since: FeedPosition) -> list[ActionRow] | None:
-        """The actions written since; None where they are more than MOST_CHANGES."""
+        """The actions written since; None where they are more than MAX_CHANGES."""
         given = written_after_filter(c.transaction_id, since)
 
         def statement() -> Select[Any]:
             ordered = given.apply(select(*ROW_COLUMNS)).order_by(c.transaction_id, c.created_at)
-            return ordered.limit(MOST_CHANGES + 1)
+            return ordered.limit(MAX_CHANGES + 1)
 
         found = await self._moment.fetch(("changed rows", given.key), statement, given.values)
-        return (
-            None if len(found.raw) > MOST_CHANGES else list(map(action_row, found.decoded(), found.sizes()))
-        )
+        return None if len(found.raw) > MAX_CHANGES else list(map(action_row, found.decoded(), found.sizes()))
 
     async def rows(self, keys: Collection[bytes]) -> list[ActionRow]:
         """The actions with these keys."""
@@ -111,7 +109,7 @@ class Look:
 
     async def changed_events(self, since: FeedPosition) -> list[EventRow] | None:
         """The events inserted since, oldest transaction first; None where they are more than
-        MOST_CHANGES."""
+        MAX_CHANGES."""
         given = written_after_filter(e.transaction_id, since)
 
         def statement() -> Select[Any]:
@@ -120,10 +118,10 @@ class Look:
             ordered = given.apply(joined).order_by(
                 e.transaction_id, e.occurred_at, e.attempt, e.phase, e.version
             )
-            return ordered.limit(MOST_CHANGES + 1)
+            return ordered.limit(MAX_CHANGES + 1)
 
         found = await self._moment.fetch(("changed events", given.key), statement, given.values)
-        if len(found.raw) > MOST_CHANGES:
+        if len(found.raw) > MAX_CHANGES:
             return None
         named: dict[bytes, ActionIdentifier] = {}
         events = []
@@ -135,19 +133,19 @@ class Look:
         return events
 
     async def removed_runs(self, since: FeedPosition) -> list[RemovedRun] | None:
-        """The runs removed since; None where they are more than MOST_CHANGES, or not all known any more."""
+        """The runs removed since; None where they are more than MAX_CHANGES, or not all known any more."""
         given = written_after_filter(r.transaction_id, since)
 
         def statement() -> Select[Any]:
             columns = (r.key, r.project, r.domain, r.name, r.revision, r.aborts_changed)
             # The horizon comes also where there are none.
-            found = given.apply(select(*columns)).limit(MOST_CHANGES + 1).subquery()
+            found = given.apply(select(*columns)).limit(MAX_CHANGES + 1).subquery()
             horizon = removal_horizon.c.transaction_id
             return select(horizon, *found.c).select_from(removal_horizon.outerjoin(found, true()))
 
         found = await self._moment.fetch(("removed runs", given.key), statement, given.values)
         rows = found.decoded()
-        if len(rows) > MOST_CHANGES or not since.has_all_below(rows[0][0]):
+        if len(rows) > MAX_CHANGES or not since.has_all_below(rows[0][0]):
             return None
         return [RemovedRun(*row[1:]) for row in rows if row[1] is not None]
 

@@ -7,11 +7,11 @@ from repo.sql.rows import Rows
 
 T = TypeVar("T")
 
-MOST_ROWS = 500
+MAX_ROWS = 500
 """Rows in a frame. All of them are executed and encoded in one go, in which the server does nothing else."""
-MOST_BYTES = 1024 * 1024
+MAX_BYTES = 1024 * 1024
 """Characters of long text in a frame; one row may have more alone."""
-MOST_PENDING_BYTES = 64 * 1024 * 1024
+MAX_PENDING_BYTES = 64 * 1024 * 1024
 """Characters of long text that a mailbox holds; beyond, the watch begins anew instead."""
 
 _WITHOUT_LIMIT = frozenset({"spec", "state", "outputs", "info"})
@@ -22,7 +22,7 @@ _GROWTH = 4
 def _rows_at_first(names: Collection[str]) -> int:
     if not _WITHOUT_LIMIT.isdisjoint(names):
         return 32
-    return 100 if any(name.endswith("_document") for name in names) else MOST_ROWS
+    return 100 if any(name.endswith("_document") for name in names) else MAX_ROWS
 
 
 class PageSize:
@@ -36,18 +36,18 @@ class PageSize:
     def note(self, sizes: Sequence[int]) -> None:
         """A page with rows of these sizes was read."""
         if sizes:
-            fitting = MOST_BYTES * len(sizes) // max(1, sum(sizes))
-            self.rows = max(1, min(fitting, MOST_ROWS, self.rows * _GROWTH))
+            fitting = MAX_BYTES * len(sizes) // max(1, sum(sizes))
+            self.rows = max(1, min(fitting, MAX_ROWS, self.rows * _GROWTH))
 
 
 def parts_of(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
     """Where each frame begins and ends, for rows of these sizes."""
-    if 0 < len(sizes) <= MOST_ROWS and sum(sizes) <= MOST_BYTES:
+    if 0 < len(sizes) <= MAX_ROWS and sum(sizes) <= MAX_BYTES:
         yield 0, len(sizes)
         return
     start = total = 0
     for index, size in enumerate(sizes):
-        if index - start == MOST_ROWS or (index > start and total + size > MOST_BYTES):
+        if index - start == MAX_ROWS or (index > start and total + size > MAX_BYTES):
             yield start, index
             start, total = index, 0
         total += size

@@ -31,16 +31,16 @@ from repo.sql.database import Database
 from repo.sql.rows import Rows
 from repo.supervision import Supervisor
 from repo.watch.feed import EventRow, Feed, Look
-from repo.watch.frames import MOST_PENDING_BYTES
+from repo.watch.frames import MAX_PENDING_BYTES
 from repo.watch.matching import Match, Matcher
 
 T = TypeVar("T")
 
 logger = structlog.get_logger("rungraph.hub")
 
-MOST_PENDING = 10_000
+MAX_PENDING = 10_000
 """Entries that a mailbox holds; beyond, the watch begins anew instead."""
-SWEEP = 1.0
+POLL_INTERVAL = 1.0
 """Seconds after which the reader looks without a bell."""
 _PAUSE = 0.01
 """Seconds between two looks, at least: what comes meanwhile is seen together."""
@@ -49,7 +49,7 @@ _LOOK_WITHIN = 10.0
 
 
 @dataclass(eq=False)
-class RowWatch:
+class RowMailbox:
     """A watch of runs or of actions, and its mailbox."""
 
     match: Matcher
@@ -109,7 +109,7 @@ class RowWatch:
                 self._note_size(key, 0)
             case Match.NEVER:
                 return
-        if len(self.pending) + len(self.removed) > MOST_PENDING or self.size > MOST_PENDING_BYTES:
+        if len(self.pending) + len(self.removed) > MAX_PENDING or self.size > MAX_PENDING_BYTES:
             self.overflow()
         self.woken.set()
 
@@ -125,7 +125,7 @@ class RowWatch:
             self.pending.pop(run.key, None)
             self.removed[run.key] = run
             self._note_size(run.key, 0)
-            if len(self.pending) + len(self.removed) > MOST_PENDING:
+            if len(self.pending) + len(self.removed) > MAX_PENDING:
                 self.overflow()
             self.woken.set()
 
@@ -183,7 +183,7 @@ class RowWatch:
 
 
 @dataclass(eq=False)
-class EventWatch:
+class EventMailbox:
     """A watch of the events of a run or of an action, and its mailbox."""
 
     run_key: bytes
@@ -215,7 +215,7 @@ class EventWatch:
         self.pending.append(row.event)
         self.sizes.append(row.size)
         self.size += row.size
-        if len(self.pending) > MOST_PENDING or self.size > MOST_PENDING_BYTES:
+        if len(self.pending) > MAX_PENDING or self.size > MAX_PENDING_BYTES:
             self.overflow()
         self.woken.set()
 
@@ -243,7 +243,7 @@ class EventWatch:
 
 
 @dataclass(eq=False)
-class StateWatch:
+class StateMailbox:
     """A watch of the states of the actions of a run or of all runs, and its mailbox."""
 
     run_key: bytes | None = None
@@ -267,7 +267,7 @@ class StateWatch:
         if not includes(self.scopes, row.action.project, row.action.domain):
             return
         self.pending[row.action.key] = row.action.identifier
-        if len(self.pending) > MOST_PENDING:
+        if len(self.pending) > MAX_PENDING:
             self.overflow()
         self.woken.set()
 
@@ -286,7 +286,7 @@ class StateWatch:
         self.woken.set()
 
 
-Watch = RowWatch | EventWatch | StateWatch
+Watch = RowMailbox | EventMailbox | StateMailbox
 
 
 @dataclass
@@ -295,7 +295,7 @@ class Figures:
 
     looks: int = 0
     """Looks at the database that were begun."""
-    sweeps_that_found: int = 0
+    polls_without_notification: int = 0
     """Looks that found something for which no bell had rung."""
     failures: int = 0
     """Looks that failed."""
@@ -312,43 +312,43 @@ class Hub:
         self._database = database
         self._supervisor = supervisor or Supervisor()
         self._feed = Feed(database)
-        self._watches: set[Watch] = set()
+        self._mailboxes: set[Watch] = set()
         self._position = FeedPosition(0)
-        self._bell = asyncio.Event()
+        self._notified = asyncio.Event()
         self._turn = asyncio.Lock()
         self._reader: asyncio.Task[None] | None = None
         # Whoever watches first starts the reading, but it is not a part of what they ask for.
         self._context = copy_context()
         self._incarnations: list[Incarnation] = []
         self.figures = Figures()
-        self.on_ring: set[Callable[[], None]] = set()
+        self.on_notification: set[Callable[[], None]] = set()
         """Who else is told that something was written, here or on another replica."""
 
     @property
     def lag(self) -> float:
         """Seconds since all changes up to then were in the mailboxes; 0 where nobody watches."""
-        return time.monotonic() - self.figures.seen_at if self._watches else 0.0
+        return time.monotonic() - self.figures.seen_at if self._mailboxes else 0.0
 
     @property
     def pending(self) -> int:
         """Entries that wait in all mailboxes."""
-        return sum(len(watch.pending) for watch in self._watches)
+        return sum(len(watch.pending) for watch in self._mailboxes)
 
     @property
-    def watches(self) -> frozenset[Watch]:
-        """Who watches at the moment."""
-        return frozenset(self._watches)
+    def mailboxes(self) -> frozenset[Watch]:
+        """Those of all streams that are open."""
+        return frozenset(self._mailboxes)
 
     @property
     def is_quiet(self) -> bool:
         """Whether no look is under way: what was seen is in all mailboxes alike."""
         return not self._turn.locked()
 
-    def ring(self) -> None:
-        """Look soon: something was written."""
-        self._bell.set()
-        for heard in self.on_ring:
-            heard()
+    def notify(self) -> None:
+        """Poll soon: something was written, here or on another replica."""
+        self._notified.set()
+        for notify in self.on_notification:
+            notify()
 
     async def join(self, watch: Watch) -> None:
         """From here on, everything that is written after `watch.position` comes into the mailbox."""
@@ -360,11 +360,11 @@ class Hub:
                 self.figures.seen_at = time.monotonic()
                 self._reader = self._supervisor.start("feed reader", self._read, self._context.copy())
             watch.position = self._position
-            self._watches.add(watch)
+            self._mailboxes.add(watch)
 
     def leave(self, watch: Watch) -> None:
         """The watch is over."""
-        self._watches.discard(watch)
+        self._mailboxes.discard(watch)
 
     async def close(self) -> None:
         """End the reading; what is in mailboxes stays there."""
@@ -381,13 +381,13 @@ class Hub:
             watch.begin()
             if not is_valid(since, self._incarnations) or not since.is_before(look.position):
                 return False
-            if isinstance(watch, EventWatch):
+            if isinstance(watch, EventMailbox):
                 removed = await look.removed_runs(since)
                 return removed is not None and all(run.run_key != watch.run_key for run in removed)
             await self._deliver(look, since, {watch})
             return True
 
-    async def look_now(self) -> bool:
+    async def poll(self) -> bool:
         """Look, and put what is new into all mailboxes; whether there was anything."""
         async with self._turn, self._looking() as look:
             return await self._advance(look)
@@ -404,9 +404,9 @@ class Hub:
     async def _advance(self, look: Look) -> bool:
         if look.position.incarnation != self._position.incarnation:
             await self._enter(look)
-        found = await self._deliver(look, self._position, self._watches)
+        found = await self._deliver(look, self._position, self._mailboxes)
         self._position = look.position
-        for watch in self._watches:
+        for watch in self._mailboxes:
             watch.position = look.position
         self.figures.seen_at = time.monotonic()
         return found
@@ -419,24 +419,24 @@ class Hub:
             return
         logger.warning("the database has lost what was read before: all watches begin anew")
         self._position = look.position
-        for watch in self._watches:
+        for watch in self._mailboxes:
             # Both at once: a stream may begin anew before this look is at its end.
             watch.position = look.position
             watch.restart()
 
     async def _read(self) -> None:
         failures = 0
-        while self._watches:
+        while self._mailboxes:
             # Not wait_for, which may swallow that it is cancelled (cpython#86296).
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(SWEEP):
-                    await self._bell.wait()
-            rung = self._bell.is_set()
-            self._bell.clear()
+                async with asyncio.timeout(POLL_INTERVAL):
+                    await self._notified.wait()
+            rung = self._notified.is_set()
+            self._notified.clear()
             try:
-                found = await self.look_now()
+                found = await self.poll()
                 if found and not rung:
-                    self.figures.sweeps_that_found += 1
+                    self.figures.polls_without_notification += 1
                 failures = 0
                 await asyncio.sleep(_PAUSE)
             except Exception as error:  # whatever it is, the position stays, and nothing is lost
@@ -445,16 +445,16 @@ class Hub:
                 if failures == 1:
                     cause = error.__cause__ or error
                     logger.warning("cannot read changes", reason=f"{type(cause).__name__}: {cause}")
-                self._bell.set()
+                self._notified.set()
                 await asyncio.sleep(random.uniform(0, min(1.0, 0.1 * 2**failures)))
 
     async def _deliver(self, look: Look, since: FeedPosition, watches: set[Watch]) -> bool:
         """Put what was written since into the mailboxes; whether there was anything."""
         self.figures.looks += 1
         number = self.figures.looks
-        rows = {w for w in watches if isinstance(w, RowWatch)}
-        states = {w for w in watches if isinstance(w, StateWatch)}
-        events = {w for w in watches if isinstance(w, EventWatch)}
+        rows = {w for w in watches if isinstance(w, RowMailbox)}
+        states = {w for w in watches if isinstance(w, StateMailbox)}
+        events = {w for w in watches if isinstance(w, EventMailbox)}
         changed = await look.changed_rows(since) if rows or states else []
         happened: list[EventRow] | None = []
         if events or any(w.events for w in rows):
@@ -472,8 +472,8 @@ class Hub:
         by_run = _grouped(changed, lambda row: row.action.run_key)
         roots = [row for row in changed if row.run is not None]
         touched_by_run = _grouped(touched, lambda item: item[0].action.run_key)
-        self._tell_of_removed(removed, number, watches & self._watches)
-        for watch in rows & self._watches:
+        self._tell_of_removed(removed, number, watches & self._mailboxes)
+        for watch in rows & self._mailboxes:
             if watch.run_key is None:
                 mine, other = (roots if watch.of_runs else changed), touched
             else:
@@ -483,11 +483,11 @@ class Hub:
             for row, reason in other:
                 if reason(watch):
                     watch.offer(row, number)
-        for state in states & self._watches:
+        for state in states & self._mailboxes:
             for row in changed if state.run_key is None else by_run.get(state.run_key, []):
                 state.offer(row, since)
         events_by_run = _grouped(happened, lambda item: item.run_key)
-        for event in events & self._watches:
+        for event in events & self._mailboxes:
             for item in events_by_run.get(event.run_key, []):
                 event.offer(item)
         return bool(changed or happened or removed)
@@ -501,13 +501,13 @@ class Hub:
             if watch.run_key is not None:
                 if watch.run_key in gone:
                     watch.restart()
-            elif isinstance(watch, RowWatch):
+            elif isinstance(watch, RowMailbox):
                 for run in removed:
                     watch.offer_removed(run, look)
 
     async def _touched(
-        self, look: Look, changed: list[ActionRow], happened: list[EventRow], watches: set[RowWatch]
-    ) -> list[tuple[ActionRow, Callable[[RowWatch], bool]]]:
+        self, look: Look, changed: list[ActionRow], happened: list[EventRow], watches: set[RowMailbox]
+    ) -> list[tuple[ActionRow, Callable[[RowMailbox], bool]]]:
         """Rows that did not change themselves, but something that a watch shows with them; each with the
         question whether a watch does."""
         below = {w for w in watches if w.descendants}
@@ -520,7 +520,7 @@ class Hub:
         actors = {item.action_key for item in happened if item.run_key in told_runs}
         roots = await look.roots(runs_below | runs_told)
         rows = await look.rows(ancestors | actors)
-        found: list[tuple[ActionRow, Callable[[RowWatch], bool]]] = []
+        found: list[tuple[ActionRow, Callable[[RowMailbox], bool]]] = []
         for row in roots:
             key = row.action.run_key
             found.append((row, _reason(True, key in runs_below, key in runs_told)))
@@ -537,14 +537,14 @@ def _grouped(items: Iterable[T], key: Callable[[T], bytes]) -> dict[bytes, list[
     return groups
 
 
-def _wanted(runs: set[bytes], watches: set[RowWatch]) -> set[bytes]:
+def _wanted(runs: set[bytes], watches: set[RowMailbox]) -> set[bytes]:
     """Those of the runs that one of the watches is about."""
     keys = {watch.run_key for watch in watches}
     return runs if None in keys else {key for key in runs if key in keys}
 
 
-def _reason(of_runs: bool, below: bool, told: bool) -> Callable[[RowWatch], bool]:
-    def wants(watch: RowWatch) -> bool:
+def _reason(of_runs: bool, below: bool, told: bool) -> Callable[[RowMailbox], bool]:
+    def wants(watch: RowMailbox) -> bool:
         return watch.of_runs is of_runs and ((below and watch.descendants) or (told and watch.events))
 
     return wants

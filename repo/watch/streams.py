@@ -43,16 +43,16 @@ from repo.sql.statements import ResultSet
 from repo.tables import action_events, actions, is_root
 from repo.watch.bus import Bus
 from repo.watch.frames import (
-    MOST_ROWS,
+    MAX_ROWS,
     PageSize,
     part,
     parts_of,
 )
 from repo.watch.hub import (
-    EventWatch,
+    EventMailbox,
     Hub,
-    RowWatch,
-    StateWatch,
+    RowMailbox,
+    StateMailbox,
     Watch,
 )
 from repo.watch.matching import action_matcher, match_all, run_matcher
@@ -88,7 +88,7 @@ class Frame(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class Related:
     """What a client shows of a row besides its own columns, so that a change of it counts too."""
 
     descendants: bool = False
@@ -97,7 +97,7 @@ class Shown:
     """Something about its events; of a run, about those of any of its actions."""
 
 
-NOTHING_ELSE = Shown()
+NOTHING_RELATED = Related()
 
 
 class Progress:
@@ -164,7 +164,7 @@ class Start(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class WatchFigures:
+class WatchMetrics:
     """How watching goes on one replica, since it started or now."""
 
     watches: int
@@ -175,7 +175,7 @@ class WatchFigures:
     """Seconds since the last look ended; 0 where nobody watches."""
     looks: int
     """Looks at what was written."""
-    sweeps_that_found: int
+    polls_without_notification: int
     """Looks that found something for which no bell had rung."""
     failures: int
     """Looks that failed."""
@@ -197,15 +197,15 @@ class Watching(AccessControlled):
     _hub: Hub
     _bus: Bus
 
-    def watch_figures(self) -> WatchFigures:
+    def watch_metrics(self) -> WatchMetrics:
         """How watching goes on this replica."""
         hub, figures = self._hub, self._hub.figures
-        return WatchFigures(
-            watches=len(hub.watches),
+        return WatchMetrics(
+            watches=len(hub.mailboxes),
             pending=hub.pending,
             lag_seconds=hub.lag,
             looks=figures.looks,
-            sweeps_that_found=figures.sweeps_that_found,
+            polls_without_notification=figures.polls_without_notification,
             failures=figures.failures,
             resyncs=figures.resyncs,
             bus_connected=self._bus.connected,
@@ -215,12 +215,12 @@ class Watching(AccessControlled):
         self,
         run_id: RunIdentifier,
         until_terminal: bool = False,
-        shown: Shown = NOTHING_ELSE,
+        related: Related = NOTHING_RELATED,
         progress: Progress | None = None,
     ) -> AsyncGenerator[Run, None]:
         """The run now, then each newer version of it; with `until_terminal`, until it has ended.
         Raises RunNotFound."""
-        watch = RowWatch(match_all, True, run_id.key, None, shown.descendants, shown.events)
+        watch = RowMailbox(match_all, True, run_id.key, None, related.descendants, related.events)
         start = Start(
             "watched run",
             lambda: select(*RUN_COLUMNS).where(c.run_key == _run_key, is_root),
@@ -240,7 +240,7 @@ class Watching(AccessControlled):
         wanted: RunFilter | None = None,
         first: int = 100,
         after: str | None = None,
-        shown: Shown = NOTHING_ELSE,
+        related: Related = NOTHING_RELATED,
         progress: Progress | None = None,
         attributes: Attributes = None,
     ) -> AsyncGenerator[Frame[Run], None]:
@@ -253,13 +253,13 @@ class Watching(AccessControlled):
         scopes = self._seen
         if wanted is not None:
             scopes = narrowed(scopes, wanted.project, wanted.domain)
-        watch = RowWatch(
+        watch = RowMailbox(
             run_matcher(wanted),
             True,
             None,
             None,
-            shown.descendants or by_members,
-            shown.events,
+            related.descendants or by_members,
+            related.events,
             scopes,
         )
         names = RUNS.names(with_revision(attributes))
@@ -281,7 +281,7 @@ class Watching(AccessControlled):
         wanted: ActionFilter | None = None,
         after: str | None = None,
         until_terminal: bool = False,
-        shown: Shown = NOTHING_ELSE,
+        related: Related = NOTHING_RELATED,
         progress: Progress | None = None,
         attributes: Attributes = None,
     ) -> AsyncGenerator[Frame[Action], None]:
@@ -289,13 +289,13 @@ class Watching(AccessControlled):
         changes, or leaves the filter; with `until_terminal`, until the run has ended. `after` is the
         cursor of a frame. Of what is there at first only these attributes are read, or all. Raises
         RunNotFound."""
-        watch = RowWatch(
+        watch = RowMailbox(
             action_matcher(wanted),
             False,
             run_id.key,
             None,
-            shown.descendants,
-            shown.events,
+            related.descendants,
+            related.events,
         )
         names = ACTIONS.names(with_revision(attributes))
         start = Start(
@@ -316,13 +316,13 @@ class Watching(AccessControlled):
         self,
         action_id: ActionIdentifier,
         until_terminal: bool = False,
-        shown: Shown = NOTHING_ELSE,
+        related: Related = NOTHING_RELATED,
         progress: Progress | None = None,
     ) -> AsyncGenerator[Action, None]:
         """The action now, then each newer version of it, new events counting as a change; with
         `until_terminal`, until it has ended. Raises ActionNotFound."""
         key = action_id.key
-        watch = RowWatch(match_all, False, action_id.run.key, key, shown.descendants, events=True)
+        watch = RowMailbox(match_all, False, action_id.run.key, key, related.descendants, events=True)
         start = Start(
             "watched action",
             lambda: select(*ACTION_COLUMNS).where(c.key == _key),
@@ -359,7 +359,7 @@ class Watching(AccessControlled):
             action = ActionIdentifier(run_id.project, run_id.domain, run_id.name, action_name)
         await check()
         key = None if action is None else action.key
-        watch, progress = EventWatch(run_id.key, key, attempt), progress or Progress()
+        watch, progress = EventMailbox(run_id.key, key, attempt), progress or Progress()
         await self._hub.join(watch)
         progress.begin(self._hub, watch)
         try:
@@ -389,7 +389,7 @@ class Watching(AccessControlled):
         unless `after`, the cursor of a frame, is given. RESYNC: states may have changed unseen. Raises
         RunNotFound."""
         hub, progress = self._hub, progress or Progress()
-        watch = StateWatch(run_id.key if run_id else None, self._seen)
+        watch = StateMailbox(run_id.key if run_id else None, self._seen)
         await hub.join(watch)
         progress.begin(hub, watch)
         try:
@@ -409,10 +409,10 @@ class Watching(AccessControlled):
                     if watch.pending:
                         items, watch.pending = list(watch.pending.values()), {}
                         next_cursor = self._cursor(watch.position)
-                        for at in range(0, len(items), MOST_ROWS):
-                            is_last = at + MOST_ROWS >= len(items)
+                        for at in range(0, len(items), MAX_ROWS):
+                            is_last = at + MAX_ROWS >= len(items)
                             last = next_cursor if is_last else last
-                            some = items[at : at + MOST_ROWS]
+                            some = items[at : at + MAX_ROWS]
                             yield progress.give(Frame(FrameKind.CHANGE, some, [], last), is_last)
                     else:
                         await progress.wait(watch.woken)
@@ -443,7 +443,7 @@ class Watching(AccessControlled):
 
     async def _stream_rows(
         self,
-        watch: RowWatch,
+        watch: RowMailbox,
         start: Start[Any],
         after: str | None,
         until_terminal: bool,
@@ -468,7 +468,7 @@ class Watching(AccessControlled):
                             yield progress.give(frame, frame.kind is FrameKind.SYNCED)
                 last = self._cursor(begun)
                 if until_terminal and await _patiently(lambda: self._has_ended(watch)):
-                    await _patiently(hub.look_now)
+                    await _patiently(hub.poll)
                     watch.ended = True
                 while not watch.overflowed:
                     sizes = watch.sizes
@@ -476,10 +476,10 @@ class Watching(AccessControlled):
                     if items or removed:
                         next_cursor = self._cursor(watch.position)
                         parts = list(parts_of([sizes[item.key] for item in items]))
-                        count = max(len(parts), -(-len(removed) // MOST_ROWS))
+                        count = max(len(parts), -(-len(removed) // MAX_ROWS))
                         for number in range(count):
                             start_, end = parts[number] if number < len(parts) else (0, 0)
-                            gone = removed[number * MOST_ROWS : (number + 1) * MOST_ROWS]
+                            gone = removed[number * MAX_ROWS : (number + 1) * MAX_ROWS]
                             is_last = number == count - 1
                             last = next_cursor if is_last else last
                             frame = Frame(FrameKind.CHANGE, items[start_:end], gone, last)
@@ -498,7 +498,7 @@ class Watching(AccessControlled):
             hub.leave(watch)
 
     async def _stream_snapshot(
-        self, watch: RowWatch, start: Start[Any], begun: FeedPosition, page: str | None
+        self, watch: RowMailbox, start: Start[Any], begun: FeedPosition, page: str | None
     ) -> AsyncGenerator[Frame[Any], None]:
         """What is there, in pages, and that it is complete. An interrupted one is taken up at its page."""
         size, is_one_page, left = PageSize(start.names), page is None, start.most
@@ -566,7 +566,7 @@ class Watching(AccessControlled):
 
         return await _patiently(fetch)
 
-    async def _has_ended(self, watch: RowWatch) -> bool:
+    async def _has_ended(self, watch: RowMailbox) -> bool:
         which = c.key == watch.action_key if watch.action_key else (c.run_key == watch.run_key) & is_root
         async with self._database.read() as connection:
             phase = await connection.scalar(select(c.phase).where(which))
@@ -574,7 +574,7 @@ class Watching(AccessControlled):
 
     async def _stream_events(
         self,
-        watch: EventWatch,
+        watch: EventMailbox,
         joined: FeedPosition,
         given: WatchCursor | None,
         anew: bool,
@@ -628,14 +628,14 @@ class Watching(AccessControlled):
             else:
                 await progress.wait(watch.woken)
 
-    async def _is_up_to_date(self, watch: EventWatch) -> bool:
+    async def _is_up_to_date(self, watch: EventMailbox) -> bool:
         """Whether what was just read does not come from behind a failover that lost what was sent before:
         the hub, which would notice, may not have read anything since."""
-        await _patiently(self._hub.look_now)
+        await _patiently(self._hub.poll)
         return not watch.must_restart
 
     async def _event_pages(
-        self, watch: EventWatch, which: ColumnElement[bool], order: Keyset, page: str | None
+        self, watch: EventMailbox, which: ColumnElement[bool], order: Keyset, page: str | None
     ) -> AsyncGenerator[tuple[Sequence[ActionEvent], str | None], None]:
         """Pages of events, each with the cursor behind it where more follow."""
         named = (c.project, c.domain, c.run_name, c.name)

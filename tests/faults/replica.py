@@ -40,7 +40,7 @@ _LATEST = 0.5
 def expect_mishaps(path: Path) -> None:
     """Do what stands in the file, with a chance that is the same for the same file's name."""
     chance = random.Random(path.name)
-    rings = Bus.ring
+    rings = Bus.notify
 
     def ring(bus: Bus) -> None:
         # It is called after the commit, and before anything else is.
@@ -48,7 +48,7 @@ def expect_mishaps(path: Path) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         rings(bus)
 
-    setattr(Bus, "ring", ring)  # noqa: B010 - types know no mishaps
+    setattr(Bus, "notify", ring)  # noqa: B010 - types know no mishaps
 
     for backend in (PostgresBackend, RedisBackend):
         _mishear(backend, path, chance)
@@ -102,7 +102,7 @@ def _die_over_aborts(path: Path, chance: random.Random) -> None:
 
 
 def _mishear(backend: type[PostgresBackend | RedisBackend], path: Path, chance: random.Random) -> None:
-    hears = backend._hear
+    hears = backend.receive
 
     def hear(self: PostgresBackend | RedisBackend) -> None:
         if path.read_text() != MISHEARS:
@@ -117,7 +117,7 @@ def _mishear(backend: type[PostgresBackend | RedisBackend], path: Path, chance: 
                 asyncio.get_running_loop().call_later(chance.uniform(0, _LATEST), hears, self)
         return None
 
-    setattr(backend, "_hear", hear)  # noqa: B010
+    setattr(backend, "receive", hear)  # noqa: B010
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Owns how the tests open a bus, hear its bells and cut its connections."""
+"""Opening a bus, waiting for its notifications and cutting its connections, for tests."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -13,32 +13,32 @@ from tests.support.waiting import until
 SECONDS = 30
 
 
-class Bell:
-    """Counts how often it was rung."""
+class NotificationCounter:
+    """Counts notifications."""
 
     def __init__(self) -> None:
-        self.rings = 0
+        self.received = 0
 
-    def ring(self) -> None:
-        self.rings += 1
+    def count(self) -> None:
+        self.received += 1
 
 
 @asynccontextmanager
-async def opened(url: str) -> AsyncIterator[tuple[Bus, Bell]]:
-    """A bus that is connected, and what it rings."""
-    bell = Bell()
-    bus = Bus(url, bell.ring)
+async def opened(url: str) -> AsyncIterator[tuple[Bus, NotificationCounter]]:
+    """A bus that is connected, and a counter of what it receives."""
+    counter = NotificationCounter()
+    bus = Bus(url, counter.count)
     async with bus.open():
         await until(lambda: bus.connected)
-        yield bus, bell
+        yield bus, counter
 
 
-async def heard(sender: Bus, bell: Bell) -> None:
-    """Return when a ring of the one is heard by the other."""
-    before = bell.rings
+async def notified(sender: Bus, counter: NotificationCounter) -> None:
+    """Return when a notification of the sender was counted."""
+    before = counter.received
     async with asyncio.timeout(SECONDS):
-        while bell.rings == before:
-            sender.ring()
+        while counter.received == before:
+            sender.notify()
             await asyncio.sleep(0.05)
 
 
@@ -48,7 +48,7 @@ def came(logs: Sequence[Mapping[str, object]], beginning: str, times: int) -> bo
 
 
 async def cut_all(url: str) -> None:
-    """Close every connection that hears bells."""
+    """Close every connection that receives notifications."""
     if url.startswith("redis"):
         async with Redis.from_url(url) as link:
             await link.client_kill_filter(_type="pubsub")

@@ -15,7 +15,7 @@ from graph.limits.documents import Limits
 from graph.schema.build import build_schema
 from graph.strawberry_internals import core_schema
 from repo import ActionRepo
-from repo.watch.frames import MOST_ROWS
+from repo.watch.frames import MAX_ROWS
 
 LIMITS = Limits(depth=15, aliases=100, tokens=4000, cost=1000, page=500)
 SCHEMA = build_schema(LIMITS)
@@ -105,7 +105,7 @@ def test_fragments_that_double_again_and_again_cost_no_time() -> None:
 
 
 def test_a_frame_of_a_subscription_is_as_large_as_it_counts() -> None:
-    assert FRAME_ITEMS == MOST_ROWS
+    assert FRAME_ITEMS == MAX_ROWS
 
 
 @pytest.mark.parametrize("compiled", [True, False])

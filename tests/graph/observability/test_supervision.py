@@ -166,7 +166,7 @@ async def running(app: Starlette) -> AsyncIterator[GraphQLClient]:
 @pytest.mark.parametrize(
     ("loop", "owner", "method"),
     [
-        ("feed reader", Hub, "look_now"),
+        ("feed reader", Hub, "poll"),
         ("revocation", Authenticator, "_end_revoked_sessions"),
         ("abort reconciler", Reconciler, "_look"),
         ("bus connection", PostgresBackend, "_listen"),

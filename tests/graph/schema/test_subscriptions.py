@@ -15,7 +15,7 @@ from graph.context import Context
 from graph.limits.documents import Limits
 from graph.schema.build import Schema, build_schema
 from repo import ActionPhase, ActionRepo, Pruned, RunIdentifier
-from repo.watch.frames import MOST_ROWS
+from repo.watch.frames import MAX_ROWS
 from tests.support.making import (
     ADA,
     RUN,
@@ -268,7 +268,7 @@ async def test_the_actions_of_a_large_run_come_in_pages_parents_first(
         while frames[-1]["kind"] == "SNAPSHOT":
             frames.append(await stream.next())
     assert frames[-1]["kind"] == "SYNCED"
-    assert all(len(frame["actions"]) <= MOST_ROWS for frame in frames)
+    assert all(len(frame["actions"]) <= MAX_ROWS for frame in frames)
     assert len(frames) > 3
     names = [x["name"] for frame in frames for x in frame["actions"]]
     assert names == ["a0", *(f"t{i:04}" for i in range(1200))]
@@ -304,8 +304,8 @@ async def test_a_stream_that_is_closed_leaves_nothing_behind(schema: Schema, rep
     await repository.update_action_phases([update("a0", ActionPhase.RUNNING)])
     async with watching(schema, repository, "subscription { runs { kind } }") as stream:
         await stream.next()
-        assert len(repository._hub.watches) == 1
-    assert repository._hub.watches == frozenset()
+        assert len(repository._hub.mailboxes) == 1
+    assert repository._hub.mailboxes == frozenset()
 
 
 async def test_a_stream_of_runs_gives_the_id_of_one_that_is_removed_and_one_about_it_says_not_found(

@@ -1,4 +1,4 @@
-"""Subscriptions that ask the same: one source for all, and each gets what it would get alone."""
+"""Subscriptions that request the same: one source for all, and each gets what it would get alone."""
 
 import asyncio
 import re
@@ -16,9 +16,9 @@ from graph.context import Context
 from graph.execution import Engine
 from graph.limits.documents import Limits
 from graph.schema.build import build_schema
-from graph.transport import shared_subscriptions as live_module
+from graph.transport import shared_subscriptions as module
 from graph.transport.http import GraphQLEndpoint
-from graph.transport.shared_subscriptions import Ask, Live
+from graph.transport.shared_subscriptions import OperationRequest, SharedSubscriptions
 from repo import Access, ActionPhase, ActionRepo, Grant, Role
 from tests.support.making import (
     RUN,
@@ -48,10 +48,12 @@ async def address(app: Starlette) -> AsyncIterator[str]:
         yield f"{address}/graphql"
 
 
-def live_of(app: Starlette) -> Live:
+def live_of(app: Starlette) -> SharedSubscriptions:
     """What shares the subscriptions of the application."""
     endpoints = [getattr(route, "endpoint", None) for route in app.routes]
-    return next(endpoint.pipeline.live for endpoint in endpoints if isinstance(endpoint, GraphQLEndpoint))
+    return next(
+        endpoint.pipeline.subscriptions for endpoint in endpoints if isinstance(endpoint, GraphQLEndpoint)
+    )
 
 
 @asynccontextmanager
@@ -74,7 +76,7 @@ async def test_those_who_ask_the_same_have_one_source_and_get_the_same(
     app: Starlette, address: str, repository: ActionRepo
 ) -> None:
     await make_run(repository)
-    live, figures = live_of(app), app.state.repository.watch_figures
+    live, figures = live_of(app), app.state.repository.watch_metrics
     async with subscribed(address, ACTIONS, 10) as sockets:
         await until(lambda: (live.operations, live.sources, figures().watches) == (10, 1, 1))
         async with httpx2.AsyncClient() as client:
@@ -132,7 +134,7 @@ async def test_the_source_stays_when_the_first_who_came_leaves(
     await make_run(repository)
     live = live_of(app)
     async with subscribed(address, ACTIONS, 2) as (first, second):
-        await until(lambda: live.sources == 1 and app.state.repository.watch_figures().watches == 1)
+        await until(lambda: live.sources == 1 and app.state.repository.watch_metrics().watches == 1)
         await first.send({"type": "complete", "id": "id-0"})
         await until(lambda: live.operations == 1)
         await write(repository, ActionPhase.RUNNING)
@@ -144,8 +146,8 @@ async def test_everybody_gets_every_event_once_also_those_who_fall_behind(
     app: Starlette, address: str, repository: ActionRepo, monkeypatch: pytest.MonkeyPatch, waiting: int
 ) -> None:
     """With room for one frame, those who joined fall behind again and again, and catch up by themselves."""
-    monkeypatch.setattr(live_module, "_MOST_WAITING", waiting)
-    monkeypatch.setattr(live_module, "_BATCH", 0.0)
+    monkeypatch.setattr(module, "MAX_WAITING", waiting)
+    monkeypatch.setattr(module, "FRAME_INTERVAL", 0.0)
     await make_run(repository)
     count, viewers = 120, 8
     seen: list[list[int]] = [[] for _ in range(viewers)]
@@ -212,15 +214,15 @@ async def test_a_shared_stream_that_ends_ends_for_all(address: str, repository: 
 
 
 def test_who_may_do_something_else_has_another_source() -> None:
-    ask = Ask(ACTIONS, {"after": "1"}, None)
+    request = OperationRequest(ACTIONS, {"after": "1"}, None)
     one, other = (Access(frozenset({Grant(Role.VIEWER, project)})) for project in ("one", "other"))
-    key = live_module._key
-    assert key(ask, one) != key(ask, other)
+    key = module._key
+    assert key(request, one) != key(request, other)
     # Both see the same, but only one of them is told of aborts.
-    assert key(ask, one) != key(ask, Access(frozenset({Grant(Role.WRITER, "one")})))
-    assert key(ask, one) != key(Ask(ACTIONS, {"after": "2"}, None), one)
-    assert key(ask, one) != key(Ask(ACTIONS, {"after": "1"}, None, {"trace": 1}), one)
-    assert key(ask, one, "after") == key(Ask(ACTIONS, {"after": "2"}, None), one, "after")
+    assert key(request, one) != key(request, Access(frozenset({Grant(Role.WRITER, "one")})))
+    assert key(request, one) != key(OperationRequest(ACTIONS, {"after": "2"}, None), one)
+    assert key(request, one) != key(OperationRequest(ACTIONS, {"after": "1"}, None, {"trace": 1}), one)
+    assert key(request, one, "after") == key(OperationRequest(ACTIONS, {"after": "2"}, None), one, "after")
 
 
 @pytest.mark.parametrize(
@@ -236,27 +238,27 @@ def test_where_a_client_goes_on_from_is_known_by_its_variable(query: str, name: 
     document = parse(query)
     (operation,) = document.definitions
     assert isinstance(operation, OperationDefinitionNode)
-    assert live_module.after_variable(document, operation) == name
+    assert module.after_variable(document, operation) == name
 
 
 async def test_who_leaves_at_any_moment_leaves_nothing_behind(
     repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live_module, "_LOOK", (0.002, 0.01))
+    monkeypatch.setattr(module, "_POLL", (0.002, 0.01))
     await make_run(repository)
     schema = build_schema(Limits(depth=15, aliases=100, tokens=4000, cost=250_000, page=1000))
-    live = Live(lambda result: str(result.data).encode(), Engine(schema).learned)
-    ask = Ask(ACTIONS, None, None)
+    live = SharedSubscriptions(lambda result: str(result.data).encode(), Engine(schema).learned)
+    request = OperationRequest(ACTIONS, None, None)
 
     async def context() -> Context:
         return Context(repository, ANONYMOUS, 100)
 
     async def execute(given: object) -> Any:
-        return await schema.stream(ask.query, variable_values=ask.variables, context_value=given)
+        return await schema.stream(request.query, variable_values=request.variables, context_value=given)
 
     async def read() -> None:
-        async with aclosing(live.pieces(ask, context, execute)) as pieces:
-            async for _ in pieces:
+        async with aclosing(live.results(request, context, execute)) as results:
+            async for _ in results:
                 pass
 
     before = asyncio.all_tasks()
@@ -277,7 +279,7 @@ async def test_who_leaves_at_any_moment_leaves_nothing_behind(
             for task in staying:
                 task.cancel()
             await asyncio.gather(*staying, return_exceptions=True)
-            while live.operations or live.sources or repository.watch_figures().watches:  # noqa: ASYNC110
+            while live.operations or live.sources or repository.watch_metrics().watches:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             while asyncio.all_tasks() != before:  # noqa: ASYNC110 - the reader of changes ends by itself
                 await asyncio.sleep(0.01)

@@ -218,7 +218,7 @@ async def test_where_nothing_is_due_nothing_is_written(repository: ActionRepo) -
     await take(repository)
     for _ in range(3):  # a machine that stalls takes only one of these
         await asyncio.sleep(0.1)  # what was written so far has rung
-    stop = repository.on_ring(lambda: rings.append(None))
+    stop = repository.on_notification(lambda: rings.append(None))
     with noted(repository._database) as statements:
         assert await take(repository) == []
         assert not (await repository.tell_of_aborts([(None, None)], 10, 10)).aborts

@@ -224,7 +224,7 @@ async def test_a_batch_is_watched_until_none_of_it_is_pending(
         await watching
     assert seen[-1] == AbortProgress(4, 0, 2, 2)
     assert all(before != after for before, after in zip(seen, seen[1:], strict=False))
-    assert repository.watch_figures().watches == 0
+    assert repository.watch_metrics().watches == 0
 
     # Who comes late gets the end at once, and a retry opens it again.
     seen.clear()
@@ -240,4 +240,4 @@ async def test_a_batch_that_nobody_asked_for_is_not_found(repository: ActionRepo
     stream = repository.watch_abort_progress("no such batch")
     with pytest.raises(NotFound, match="there is no such batch"):
         await anext(stream)
-    assert repository.watch_figures().watches == 0
+    assert repository.watch_metrics().watches == 0

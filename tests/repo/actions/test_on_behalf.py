@@ -295,7 +295,15 @@ ELSEWHERE = {
     *("watch_all_run_updates", "watch_state_updates", "watch_abort_requests", "watch_abort_progress"),
 }
 OF_THE_SERVER = {
-    *("on_behalf_of", "on_ring", "watch_figures", "abort_figures", "database_figures", "check", "prune"),
+    *(
+        "on_behalf_of",
+        "on_notification",
+        "watch_metrics",
+        "abort_figures",
+        "database_figures",
+        "check",
+        "prune",
+    ),
     *("take_aborts", "tell_of_aborts", "note_abort_failure"),
     *("create_credential", "find_credential", "which_credentials_hold", "list_credentials"),
     "revoke_credential",

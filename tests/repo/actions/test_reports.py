@@ -18,8 +18,8 @@ from repo import (
     ErrorKind,
     LogLink,
     PhaseUpdate,
+    Related,
     RunFilter,
-    Shown,
 )
 from tests.support.client import GraphQLClient
 from tests.support.making import (
@@ -101,7 +101,7 @@ async def test_who_watches_gets_an_error_that_was_filled_in(repository: ActionRe
     await make_run(repository)
     await repository.update_action_phase(action(), FAILED, 1)
     await repository.insert_events([event(phase=FAILED)])
-    watch = repository.watch_action_updates(action(), shown=Shown(False, False))
+    watch = repository.watch_action_updates(action(), related=Related(False, False))
     assert (await anext(watch)).error is None
     await repository.insert_events([event(phase=FAILED, version=1, error=ERROR)])
     assert (await anext(watch)).error == ERROR

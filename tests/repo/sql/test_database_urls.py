@@ -15,7 +15,7 @@ async def test_one_url_with_options_of_tls_is_for_the_database_and_the_bus(postg
     async with asyncio.timeout(SECONDS), open_repository(url, broadcast_url=url) as repository:
         assert (await repository.list_runs()).items == []
         assert await repository.count_runs() == 0
-        while not repository.watch_figures().bus_connected:  # noqa: ASYNC110 - it connects in its own time
+        while not repository.watch_metrics().bus_connected:  # noqa: ASYNC110 - it connects in its own time
             await asyncio.sleep(0.01)
 
 

@@ -189,7 +189,7 @@ async def test_on_a_restored_database_nothing_old_counts_as_new_and_what_is_new_
             pass
         while (await next_of(runs)).kind is not FrameKind.SYNCED:
             pass
-        assert not await repository._hub.look_now()
+        assert not await repository._hub.poll()
         await repository.update_action_phases([update("b", ActionPhase.FAILED)])
         assert [each.name for each in (await next_of(stream)).items] == ["b"]
 

@@ -75,7 +75,7 @@ async def test_writes_go_to_the_host_that_accepts_them(servers: tuple[Postgres, 
             open_repository(url, broadcast_url=url) as repository,
         ):
             await make_run(repository, RunIdentifier("p", "d", "first"))
-            while not repository.watch_figures().bus_connected:  # noqa: ASYNC110 - in its own time
+            while not repository.watch_metrics().bus_connected:  # noqa: ASYNC110 - in its own time
                 await asyncio.sleep(0.01)
             # They change their parts.
             await set_read_only(one, "off")

@@ -141,7 +141,7 @@ async def test_those_who_watch_see_what_is_written_on_new_connections(
         bus.strand()
         await at_last(lambda: repository.update_action_phase(action(), ActionPhase.RUNNING, 1))
         assert (await anext(updates)).phase is ActionPhase.RUNNING
-        while not repository.watch_figures().bus_connected:  # noqa: ASYNC110 - it connects in its own time
+        while not repository.watch_metrics().bus_connected:  # noqa: ASYNC110 - it connects in its own time
             await asyncio.sleep(0.01)
 
 
@@ -210,7 +210,7 @@ async def test_tcp_asks_of_every_connection_whether_it_lives(database_url: str, 
         await asyncio.gather(*(repository.count_runs() for _ in range(5)))
         async with aclosing(repository.watch_action_updates(action())) as updates:
             await anext(updates)
-            while not repository.watch_figures().bus_connected:  # noqa: ASYNC110 - in its own time
+            while not repository.watch_metrics().bus_connected:  # noqa: ASYNC110 - in its own time
                 await asyncio.sleep(0.01)
             for url in {database_url, bus_url}:
                 port = make_url(url).port

@@ -13,10 +13,10 @@ from repo.watch.bus import Bus
 from tests.support.making import RUN, action, make_run
 from tests.support.notifications import (
     SECONDS,
-    Bell,
+    NotificationCounter,
     came,
     cut_all,
-    heard,
+    notified,
     opened,
 )
 from tests.support.proxy import proxied
@@ -27,36 +27,36 @@ from tests.support.waiting import until
 
 async def test_a_ring_of_one_replica_is_heard_by_another(bus_url: str) -> None:
     async with opened(bus_url) as (here, _), opened(bus_url) as (_, there):
-        await heard(here, there)
+        await notified(here, there)
 
 
 async def test_a_ring_is_heard_in_one_process_without_a_server() -> None:
-    async with opened("memory://") as (bus, bell):
-        await heard(bus, bell)
+    async with opened("memory://") as (bus, counter):
+        await notified(bus, counter)
 
 
 async def test_many_rings_become_few_messages(bus_url: str) -> None:
     async with opened(bus_url) as (here, _), opened(bus_url) as (_, there):
-        await heard(here, there)
+        await notified(here, there)
         await asyncio.sleep(0.2)
-        before = there.rings
+        before = there.received
         for _ in range(1000):
-            here.ring()
-        await heard(here, there)
-        assert 1 <= there.rings - before <= 10
+            here.notify()
+        await notified(here, there)
+        assert 1 <= there.received - before <= 10
 
 
 async def test_a_bus_whose_connection_is_cut_connects_again(bus_url: str) -> None:
     async with opened(bus_url) as (here, _), opened(bus_url) as (bus, there):
-        await heard(here, there)
+        await notified(here, there)
         with structlog.testing.capture_logs() as logs:
             for turn in range(1, 4):
                 await cut_all(bus_url)
                 # Both, here and there.
-                await until(partial(came, logs, "the bus is lost", 2 * turn))
-                await until(partial(came, logs, "the bus is back", 2 * turn))
+                await until(partial(came, logs, "bus connection lost", 2 * turn))
+                await until(partial(came, logs, "bus connection restored", 2 * turn))
                 assert (here.connected, bus.connected) == (True, True)
-                await heard(here, there)
+                await notified(here, there)
 
 
 async def test_rings_while_connections_are_cut_do_not_end_the_bus(bus_url: str) -> None:
@@ -65,58 +65,58 @@ async def test_rings_while_connections_are_cut_do_not_end_the_bus(bus_url: str) 
         for _ in range(20):
             cutting = asyncio.create_task(cut_all(bus_url))
             while not cutting.done():
-                here.ring()
+                here.notify()
                 await asyncio.sleep(0)
             await cutting
-        await heard(here, there)
+        await notified(here, there)
 
 
-@pytest.mark.usefixtures("quick_beat")
+@pytest.mark.usefixtures("short_heartbeat")
 async def test_a_dead_link_is_noticed_and_replaced(bus_url: str) -> None:
     async with proxied(bus_url) as proxy, opened(bus_url) as (here, _):
         async with opened(proxy.url(bus_url)) as (bus, there):
-            await heard(here, there)
+            await notified(here, there)
             proxy.stall()
             for _ in range(5):
-                bus.ring()  # returns at once, and finds nobody
+                bus.notify()  # returns at once, and finds nobody
                 await asyncio.sleep(0.05)
             await until(lambda: not bus.connected)
             proxy.flow()
             await until(lambda: bus.connected)
-            await heard(here, there)
-            await heard(bus, there)
+            await notified(here, there)
+            await notified(bus, there)
 
 
 async def test_a_dead_link_is_noticed_within_15_seconds() -> None:
     """The link is asked when it was silent for a beat, and has a beat to answer."""
-    assert 2 * bus_module._BEAT + bus_module._RETRY[0] <= 15
+    assert 2 * bus_module.HEARTBEAT + bus_module.RETRY[0] <= 15
 
 
-@pytest.mark.usefixtures("quick_beat")
+@pytest.mark.usefixtures("short_heartbeat")
 async def test_a_bus_that_is_away_at_first_is_found_later(bus_url: str) -> None:
     async with proxied(bus_url) as proxy, opened(bus_url) as (here, _):
         proxy.refuse()
-        bell = Bell()
-        bus = Bus(proxy.url(bus_url), bell.ring)
+        counter = NotificationCounter()
+        bus = Bus(proxy.url(bus_url), counter.count)
         async with bus.open():
-            bus.ring()
+            bus.notify()
             await asyncio.sleep(0.3)
             assert not bus.connected
             proxy.refuse(False)
             await until(lambda: bus.connected)
-            await heard(here, bell)
+            await notified(here, counter)
 
 
 async def test_redis_may_stop_and_start_again() -> None:
     with running_redis() as server:
         async with opened(server.url) as (here, _), opened(server.url) as (bus, there):
-            await heard(here, there)
+            await notified(here, there)
             await asyncio.to_thread(server.stop)
             await until(lambda: not bus.connected)
-            here.ring()
+            here.notify()
             await asyncio.to_thread(server.start)
             await until(lambda: bus.connected and here.connected)
-            await heard(here, there)
+            await notified(here, there)
 
 
 async def test_without_a_bus_a_watcher_on_another_replica_gets_the_change(database_url: str) -> None:
@@ -134,22 +134,22 @@ async def test_without_a_bus_a_watcher_on_another_replica_gets_the_change(databa
         await updates.aclose()
 
 
-@pytest.mark.usefixtures("quick_beat")
+@pytest.mark.usefixtures("short_heartbeat")
 async def test_a_bus_holds_on_to_nothing_when_it_ends(bus_url: str) -> None:
     async with opened(bus_url):
         await cut_all(bus_url)
     await asyncio.sleep(0.1)
     tasks, descriptors = asyncio.all_tasks(), len(os.listdir("/dev/fd"))
     for _ in range(5):
-        async with opened(bus_url) as (bus, bell):
+        async with opened(bus_url) as (bus, counter):
             await cut_all(bus_url)
             await until(lambda: bus.connected)
-            await heard(bus, bell)
+            await notified(bus, counter)
     await until(lambda: len(os.listdir("/dev/fd")) <= descriptors)
     assert asyncio.all_tasks() == tasks
 
 
-@pytest.mark.usefixtures("quick_beat")
+@pytest.mark.usefixtures("short_heartbeat")
 @pytest.mark.parametrize(
     "url",
     ["redis://user:canary@127.0.0.1:{port}/0", "postgresql://postgres:canary@127.0.0.1:{port}/none"],

@@ -31,7 +31,7 @@ from tests.support.notifications import (
     SECONDS,
     came,
     cut_all,
-    heard,
+    notified,
     opened,
 )
 from tests.support.proxy import proxied
@@ -41,13 +41,13 @@ from tests.support.waiting import until
 on_postgres = pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
 
 
-@pytest.mark.usefixtures("quick_beat")
+@pytest.mark.usefixtures("short_heartbeat")
 async def test_a_bus_ends_whatever_it_is_doing_at_the_moment(bus_url: str) -> None:
-    """It once went on when its connection was lost, or its bell was sent, in the turn it was told to end."""
+    """It once went on when its connection was lost, or a notification sent, while it was cancelled."""
     async with asyncio.timeout(SECONDS), proxied(bus_url) as proxy:
         for turns in range(40):
             async with opened(proxy.url(bus_url)) as (here, _):
-                here.ring()
+                here.notify()
                 proxy.cut()
                 for _ in range(turns):
                     await asyncio.sleep(0)
@@ -65,34 +65,34 @@ async def test_a_bus_on_postgresql_ends_in_the_turn_in_which_it_is_lost(postgres
             await backend.disconnect()
 
 
-@pytest.mark.usefixtures("quick_beat")
+@pytest.mark.usefixtures("short_heartbeat")
 async def test_a_link_that_is_cut_and_answered_by_nobody_is_noticed(bus_url: str) -> None:
     """As by a balancer with no server behind it: it connects, and then nothing comes."""
-    async with proxied(bus_url) as proxy, opened(proxy.url(bus_url)) as (here, bell):
-        await heard(here, bell)
+    async with proxied(bus_url) as proxy, opened(proxy.url(bus_url)) as (here, counter):
+        await notified(here, counter)
         proxy.stall()
         proxy.cut()
         await until(lambda: not here.connected)
-        here.ring()
+        here.notify()
         proxy.flow()
         await until(lambda: here.connected)
-        await heard(here, bell)
+        await notified(here, counter)
 
 
-@pytest.mark.usefixtures("quick_beat")
+@pytest.mark.usefixtures("short_heartbeat")
 async def test_nothing_is_left_of_links_that_went_dead(bus_url: str) -> None:
     async def suffer() -> None:
-        async with proxied(bus_url) as proxy, opened(proxy.url(bus_url)) as (here, bell):
+        async with proxied(bus_url) as proxy, opened(proxy.url(bus_url)) as (here, counter):
             for _ in range(4):
-                await heard(here, bell)
+                await notified(here, counter)
                 proxy.stall()
-                here.ring()
+                here.notify()
                 await until(lambda: not here.connected)
                 proxy.flow()
                 await until(lambda: here.connected)
-            # It ends while its link is dead and a bell is on its way.
+            # It ends while its link is dead and a counter is on its way.
             proxy.stall()
-            here.ring()
+            here.notify()
             await asyncio.sleep(0.05)
 
     tasks = asyncio.all_tasks()
@@ -104,16 +104,16 @@ async def test_nothing_is_left_of_links_that_went_dead(bus_url: str) -> None:
     await until(lambda: len(os.listdir("/dev/fd")) <= descriptors)
 
 
-@pytest.mark.usefixtures("quick_beat")
+@pytest.mark.usefixtures("short_heartbeat")
 async def test_a_bell_that_meets_the_end_of_its_link_leaves_nothing_open(
     bus_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Redis's client, once closed, opened another connection for it."""
-    monkeypatch.setattr(bus, "_QUIET", 0)
+    monkeypatch.setattr(bus, "MIN_INTERVAL", 0)
 
     async def ring(here: Bus) -> None:
         while True:
-            here.ring()
+            here.notify()
             await asyncio.sleep(0)
 
     counts = []
@@ -122,7 +122,7 @@ async def test_a_bell_that_meets_the_end_of_its_link_leaves_nothing_open(
             ringing = asyncio.create_task(ring(here))
             with structlog.testing.capture_logs() as logs:
                 await cut_all(bus_url)
-                await until(partial(came, logs, "the bus is back", 1))
+                await until(partial(came, logs, "bus connection restored", 1))
             ringing.cancel()
         await asyncio.sleep(0.05)
         counts.append(len(os.listdir("/dev/fd")))
@@ -136,15 +136,15 @@ async def test_who_may_not_ring_is_not_connected_and_told_why(redis_server: Redi
         await rights(enabled=True, categories=["+@all"], commands=["-publish"])
         with structlog.testing.capture_logs() as logs:
             async with Bus(url, lambda: None).open():
-                await until(partial(came, logs, "the bus is lost", 1))
+                await until(partial(came, logs, "bus connection lost", 1))
                 assert "'publish'" in logs[0]["reason"]
                 await rights(enabled=True, commands=["+publish"])
-                await until(partial(came, logs, "the bus is back", 1))
+                await until(partial(came, logs, "bus connection restored", 1))
     assert [log["log_level"] for log in logs] == ["warning", "info"]
     assert "canary" not in str(logs)
 
 
-@pytest.mark.usefixtures("quick_beat")
+@pytest.mark.usefixtures("short_heartbeat")
 @pytest.mark.parametrize(
     ("change", "word"),
     [
@@ -161,7 +161,7 @@ async def test_what_redis_refuses_is_logged_once(
     await see_refused(change(redis_server.url), word)
 
 
-@pytest.mark.usefixtures("quick_beat")
+@pytest.mark.usefixtures("short_heartbeat")
 async def test_what_postgresql_refuses_is_logged_once(postgres_server_url: str) -> None:
     await see_refused(postgres_server_url.rpartition("/")[0] + "/there_is_none", "does not exist")
 
@@ -170,8 +170,8 @@ async def see_refused(url: str, word: str) -> None:
     with structlog.testing.capture_logs() as logs:
         refused = Bus(url, lambda: None)
         async with refused.open():
-            await until(partial(came, logs, "the bus is lost", 1))
-            refused.ring()
+            await until(partial(came, logs, "bus connection lost", 1))
+            refused.notify()
             await asyncio.sleep(0.5)  # several attempts
             assert not refused.connected
     (log,) = logs
@@ -199,7 +199,7 @@ def test_a_url_whose_password_is_not_encoded_is_refused_without_repeating_it(url
 
 
 @on_postgres
-@pytest.mark.usefixtures("quick_beat")
+@pytest.mark.usefixtures("short_heartbeat")
 async def test_watchers_get_changes_with_redis_absent_back_and_gone(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -214,27 +214,27 @@ async def test_watchers_get_changes_with_redis_absent_back_and_gone(
 
             async def both_connected() -> None:
                 replicas = (writer, reader)
-                await until(lambda: all(each.watch_figures().bus_connected for each in replicas))
+                await until(lambda: all(each.watch_metrics().bus_connected for each in replicas))
 
             async with aclosing(reader.watch_action_updates(action())) as updates:
                 assert (await anext(updates)).phase is ActionPhase.QUEUED
                 # Absent from the start: found by looking.
                 await writer.update_action_phase(action(), ActionPhase.INITIALIZING, 1)
                 assert (await anext(updates)).phase is ActionPhase.INITIALIZING
-                assert not reader.watch_figures().bus_connected
+                assert not reader.watch_metrics().bus_connected
                 # There: with nobody looking by himself any more, it is heard.
-                monkeypatch.setattr(hub, "SWEEP", 10 * SECONDS)
+                monkeypatch.setattr(hub, "POLL_INTERVAL", 10 * SECONDS)
                 await asyncio.to_thread(server.start)
                 await both_connected()
                 for _ in range(4):  # until the last look by himself; a machine that stalls takes one of these
                     await asyncio.sleep(0.5)
-                before = reader.watch_figures().sweeps_that_found
+                before = reader.watch_metrics().polls_without_notification
                 await writer.update_action_phase(action(), ActionPhase.RUNNING, 1)
                 assert (await anext(updates)).phase is ActionPhase.RUNNING
-                assert reader.watch_figures().sweeps_that_found == before
+                assert reader.watch_metrics().polls_without_notification == before
                 # Gone, and written to; back again, what nobody rang for is made up for.
                 await asyncio.to_thread(server.stop)
-                await until(lambda: not writer.watch_figures().bus_connected)
+                await until(lambda: not writer.watch_metrics().bus_connected)
                 await writer.update_action_phase(action(), ActionPhase.PAUSED, 1)
                 await asyncio.to_thread(server.start)
                 assert (await anext(updates)).phase is ActionPhase.PAUSED
@@ -247,16 +247,16 @@ class Mishearing:
         self._chance = random.Random(1)
         self.misheard = 0
 
-    def hear(self, bell: Callable[[], None]) -> None:
-        """Hear a bell, or not, or twice, or late."""
+    def hear(self, counter: Callable[[], None]) -> None:
+        """Hear a counter, or not, or twice, or late."""
         kind = self._chance.randrange(8)
         self.misheard += kind > 1
         if kind < 3:
-            bell()
+            counter()
         if kind == 2:
-            bell()
+            counter()
         if kind == 3:
-            asyncio.get_running_loop().call_later(self._chance.uniform(0, 0.5), bell)
+            asyncio.get_running_loop().call_later(self._chance.uniform(0, 0.5), counter)
 
 
 @on_postgres
@@ -264,9 +264,9 @@ async def test_who_mishears_bells_ends_up_with_what_is_stored(
     database_url: str, bus_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mishearing = Mishearing()
-    hears = bus._ReconnectingBackend._hear
+    hears = bus.ReconnectingBackend.receive
     monkeypatch.setattr(
-        bus._ReconnectingBackend, "_hear", lambda backend: mishearing.hear(partial(hears, backend))
+        bus.ReconnectingBackend, "receive", lambda backend: mishearing.hear(partial(hears, backend))
     )
     async with (
         asyncio.timeout(2 * SECONDS),

@@ -41,7 +41,7 @@ Watch = Callable[..., AsyncGenerator[Frame[Any], None]]
 
 @pytest.fixture(autouse=True)
 def small_frames(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(frames, "MOST_BYTES", MOST)
+    monkeypatch.setattr(frames, "MAX_BYTES", MOST)
 
 
 async def take(stream: AsyncGenerator[Frame[Any], None], last: FrameKind, count: int = 0) -> list[Frame[Any]]:
@@ -132,7 +132,7 @@ async def test_changes_of_large_rows_come_in_small_frames(repository: ActionRepo
 async def test_many_states_come_in_frames_of_few_rows(
     repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("repo.watch.streams.MOST_ROWS", 3)
+    monkeypatch.setattr("repo.watch.streams.MAX_ROWS", 3)
     await make_run(repository, **{f"t{number}": "a0" for number in range(10)})
     async with aclosing(repository.watch_state_updates(RUN)) as stream:
         synced = (await take(stream, FrameKind.SYNCED))[-1]
@@ -151,7 +151,7 @@ async def test_many_states_come_in_frames_of_few_rows(
 async def test_a_mailbox_of_large_rows_overflows_by_its_size(
     repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_module, "MOST_PENDING_BYTES", 20_000)
+    monkeypatch.setattr(hub_module, "MAX_PENDING_BYTES", 20_000)
     await make_run(repository, b="a0")
     rows, events = repository.watch_all_action_updates(RUN), repository.watch_events(RUN)
     async with aclosing(rows), aclosing(events):
@@ -160,12 +160,12 @@ async def test_a_mailbox_of_large_rows_overflows_by_its_size(
         # The same row again and again is kept once.
         for number in range(10):
             await repository.update_action_state(action("b"), f"{number}{LONG}")
-            await repository._hub.look_now()
+            await repository._hub.poll()
         assert [item.state for item in (await anext(rows)).items] == [f"9{LONG}"]
         await repository.create_actions([new(f"t{n}", "a0", spec=LONG) for n in range(10)])
         await repository.insert_events([event(version=n, seconds=n, info=LONG) for n in range(1, 11)])
-        await repository._hub.look_now()
-        assert repository.watch_figures().pending == 0
+        await repository._hub.poll()
+        assert repository.watch_metrics().pending == 0
         assert (await anext(rows)).kind is FrameKind.RESYNC
         assert len(names_of(await take(rows, FrameKind.SYNCED))) == 12
         assert names_of(await take(events, FrameKind.CHANGE, 10)) == list(range(1, 11))
@@ -174,7 +174,7 @@ async def test_a_mailbox_of_large_rows_overflows_by_its_size(
 async def test_no_message_of_a_websocket_or_a_stream_of_events_is_large(
     app: Starlette, repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(frames, "MOST_BYTES", 100_000)
+    monkeypatch.setattr(frames, "MAX_BYTES", 100_000)
     await repository.create_actions([new(), *(new(f"t{n:02}", "a0", spec="x" * 30_000) for n in range(60))])
     query = f"subscription {{ actions(run: {RUN_ID}) {{ kind actions {{ name spec }} }} }}"
     with serving(app) as url:

@@ -35,12 +35,12 @@ async def synced(stream: AsyncGenerator[Frame[T], None]) -> AsyncIterator[AsyncG
 
 def pending(repository: ActionRepo) -> int:
     """Entries that wait in all mailboxes."""
-    return repository.watch_figures().pending
+    return repository.watch_metrics().pending
 
 
 async def all_seen(repository: ActionRepo) -> None:
     """Return when everything written so far is in the mailboxes."""
-    await repository._hub.look_now()
+    await repository._hub.poll()
 
 
 async def cost_of_a_change(repository: ActionRepo, watchers: int, name: str) -> int:
@@ -67,7 +67,7 @@ async def test_a_change_costs_the_same_for_one_watcher_as_for_many(repository: A
     await make_run(repository)
     alone = await cost_of_a_change(repository, 1, "alone")
     crowded = await cost_of_a_change(repository, 50, "crowded")
-    # Looks: the bell's, and maybe the one of the sweep.
+    # Looks: the counter's, and maybe the one of the sweep.
     assert alone <= 2
     assert crowded <= 2
 
@@ -110,7 +110,7 @@ async def test_a_slow_reader_delays_nobody(repository: ActionRepo) -> None:
 async def test_a_mailbox_that_overflows_begins_anew_and_misses_nothing(
     repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_module, "MOST_PENDING", 10)
+    monkeypatch.setattr(hub_module, "MAX_PENDING", 10)
     await make_run(repository)
     async with synced(repository.watch_all_action_updates(RUN)) as stream:
         await repository.create_actions([new(f"t{number}", "a0") for number in range(20)])
@@ -123,13 +123,13 @@ async def test_a_mailbox_that_overflows_begins_anew_and_misses_nothing(
         assert (await anext(stream)).kind is FrameKind.SYNCED
         await repository.update_action_phase(action("t7"), ActionPhase.RUNNING, 1)
         assert [item.name for item in (await anext(stream)).items] == ["t7"]
-    assert repository.watch_figures().resyncs == 1
+    assert repository.watch_metrics().resyncs == 1
 
 
 async def test_events_that_overflow_are_read_from_the_database_each_once(
     repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_module, "MOST_PENDING", 10)
+    monkeypatch.setattr(hub_module, "MAX_PENDING", 10)
     await make_run(repository)
     versions: list[int] = []
     async with synced(repository.watch_events(RUN)) as stream:
@@ -149,7 +149,7 @@ async def test_events_that_overflow_are_read_from_the_database_each_once(
 async def test_states_that_overflow_are_said_to_be_unknown(
     repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_module, "MOST_PENDING", 2)
+    monkeypatch.setattr(hub_module, "MAX_PENDING", 2)
     await make_run(repository, b="a0", c="a0", d="a0")
     async with synced(repository.watch_state_updates(RUN)) as stream:
         for name in ("b", "c", "d"):
@@ -166,7 +166,7 @@ async def test_states_that_overflow_are_said_to_be_unknown(
 async def test_more_changes_than_a_look_takes_lose_nothing(
     repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feed_module, "MOST_CHANGES", 10)
+    monkeypatch.setattr(feed_module, "MAX_CHANGES", 10)
     await make_run(repository)
     watch, events = repository.watch_all_action_updates(RUN), repository.watch_events(RUN)
     async with synced(watch) as rows, synced(events) as happened:

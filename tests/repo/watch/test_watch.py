@@ -142,7 +142,7 @@ async def test_every_event_comes_once_while_others_are_inserted(repository: Acti
 async def test_a_write_on_one_replica_reaches_who_watches_on_another(
     postgres_server_url: str, database_url: str, bus: str
 ) -> None:
-    """By a bell, also after its connection was cut; without any, by looking once a second."""
+    """By a counter, also after its connection was cut; without any, by looking once a second."""
     url = postgres_server_url if bus == "postgresql" else "postgresql://nobody@127.0.0.1:1/none"
     async with (
         asyncio.timeout(SECONDS),
@@ -160,11 +160,11 @@ async def test_a_write_on_one_replica_reaches_who_watches_on_another(
                 )
                 await connection.close()
                 replicas = (writer, reader)
-                while not all(each.watch_figures().bus_connected for each in replicas):  # noqa: ASYNC110
+                while not all(each.watch_metrics().bus_connected for each in replicas):  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
             await writer.update_action_phase(action(), ActionPhase.RUNNING, 1)
             assert (await anext(updates)).phase is ActionPhase.RUNNING
-        assert reader.watch_figures().bus_connected is (bus == "postgresql")
+        assert reader.watch_metrics().bus_connected is (bus == "postgresql")
 
 
 async def test_reading_ends_in_the_turn_in_which_a_bell_rings(database_url: str) -> None:
@@ -173,8 +173,8 @@ async def test_reading_ends_in_the_turn_in_which_a_bell_rings(database_url: str)
             async with open_repository(database_url) as repository:
                 async with aclosing(repository.watch_state_updates()) as updates:
                     await anext(updates)
-                    await asyncio.sleep(0.05)  # the reader waits for a bell again
-                    repository._hub.ring()
+                    await asyncio.sleep(0.05)  # the reader waits for a counter again
+                    repository._hub.notify()
                     for _ in range(turns):
                         await asyncio.sleep(0)
                     await repository._hub.close()
