@@ -1,12 +1,16 @@
 """The context of a request, as resolvers see it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from strawberry.types.info import Info
 
 from graph.auth.caller import Caller
 from graph.schema.loaders import Loaders
-from repo import ActionRepo, Progress
+from repo import ActionRepo, Stream
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -17,10 +21,12 @@ class Context:
     caller: Caller
     max_page_size: int
     loaders: Loaders = field(init=False)
-    progress: Progress = field(default_factory=Progress)
-    """The progress of a subscription's stream."""
     resume_after: str | None = None
-    """The cursor to resume from instead of the client's, which was already reached."""
+    """The cursor after which a subscription begins, in place of the one in the request."""
+    stream: Stream[Any] | None = None
+    """The stream of a subscription, once it has begun."""
+    on_waiting: Callable[[], None] | None = None
+    """Called when the stream has nothing to yield."""
 
     def __post_init__(self) -> None:
         self.forget()
@@ -28,6 +34,13 @@ class Context:
     def forget(self) -> None:
         """Resets the loaders after a write."""
         self.loaders = Loaders(self.repository)
+
+    def follow(self, stream: Stream[T]) -> Stream[T]:
+        """Make this the stream of the subscription; what is selected beside each item is read again for
+        it."""
+        self.stream = stream
+        stream.on_next, stream.on_waiting = self.forget, self.on_waiting
+        return stream
 
 
 Call = Info[Context, None]

@@ -154,10 +154,14 @@ if TYPE_CHECKING:
     from repo.watch.bus import (
         check_broadcast_url as check_broadcast_url,
     )
-    from repo.watch.streams import (
+    from repo.watch.frames import (
         Frame as Frame,
         FrameKind as FrameKind,
-        Progress as Progress,
+    )
+    from repo.watch.stream import (
+        Stream as Stream,
+    )
+    from repo.watch.watches import (
         Related as Related,
         WatchMetrics as WatchMetrics,
     )
@@ -199,7 +203,9 @@ _MODULES = {
     "repo.summaries.tasks": "Durations TaskKey TaskSummary",
     "repo.supervision": "Supervisor",
     "repo.watch.bus": "check_broadcast_url",
-    "repo.watch.streams": "Frame FrameKind Progress Shown WatchFigures",
+    "repo.watch.frames": "Frame FrameKind",
+    "repo.watch.stream": "Stream",
+    "repo.watch.watches": "Related WatchMetrics",
 }
 HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
 

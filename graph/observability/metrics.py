@@ -167,7 +167,7 @@ class Metrics:
             if loop not in self._loop_restarts:
                 self._loop_restarts[loop] = self._restarts.labels(loop)
         for counter, count in (
-            (self._looks, watch.looks),
+            (self._looks, watch.polls),
             (self._failures, watch.failures),
             (self._sweeps_that_found, watch.polls_without_notification),
             (self._resyncs, watch.resyncs),

@@ -1,8 +1,7 @@
 """Owns what can be watched: the fields of Subscription."""
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
-from typing import Annotated, Any, TypeVar
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import strawberry
 from strawberry.types.nodes import Selection
@@ -17,8 +16,6 @@ from graph.schema.types import values
 from graph.schema.types.enums import FrameKind
 from graph.schema.types.node_ids import id_of
 from graph.schema.types.records import Action, ActionEvent, Run
-
-T = TypeVar("T")
 
 UntilTerminal = Annotated[
     bool, strawberry.argument(description="Complete the stream after its terminal phase has been sent.")
@@ -48,14 +45,6 @@ def related_by(info: Call) -> repo.Related:
         for part in parts:
             collect(part.selections)
     return repo.Related(bool(names & _ABOUT_DESCENDANTS), bool(names & _ABOUT_EVENTS))
-
-
-async def follow(info: Call, stream: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
-    """The stream; what is selected beside each item is read anew for it."""
-    async with aclosing(stream) as items:
-        async for item in items:
-            info.context.forget()
-            yield item
 
 
 @strawberry.field(
@@ -128,11 +117,9 @@ class Subscription:
         info: Call,
         id: Annotated[RunIdentifierInput, strawberry.argument(description="The name of the run.")],
         until_terminal: UntilTerminal = False,
-    ) -> AsyncGenerator[repo.Run, None]:
-        updates = info.context.repository.watch_run_updates(
-            id.to_repo(), until_terminal, related_by(info), info.context.progress
-        )
-        return follow(info, updates)
+    ) -> repo.Stream[repo.Run]:
+        updates = info.context.repository.watch_run_updates(id.to_repo(), until_terminal, related_by(info))
+        return info.context.follow(updates)
 
     @strawberry.subscription(
         description="The `first` newest runs that match, then every run that is created, changes, or leaves "
@@ -148,17 +135,16 @@ class Subscription:
             int, strawberry.argument(description="The number of runs in the snapshot, at most 1000.")
         ] = 100,
         after: After = None,
-    ) -> AsyncGenerator[repo.Frame[repo.Run], None]:
+    ) -> repo.Stream[repo.Frame[repo.Run]]:
         wanted = filter.to_repo() if filter else None
         updates = info.context.repository.watch_all_run_updates(
             wanted,
             first,
             info.context.resume_after or after,
             related_by(info),
-            info.context.progress,
             selected(info, "Run"),
         )
-        return follow(info, updates)
+        return info.context.follow(updates)
 
     @strawberry.subscription(
         description="An action: as it is now, then each newer version of it. A new event of the action "
@@ -170,11 +156,9 @@ class Subscription:
         info: Call,
         id: Annotated[ActionIdentifierInput, strawberry.argument(description="The name of the action.")],
         until_terminal: UntilTerminal = False,
-    ) -> AsyncGenerator[repo.Action, None]:
-        updates = info.context.repository.watch_action_updates(
-            id.to_repo(), until_terminal, related_by(info), info.context.progress
-        )
-        return follow(info, updates)
+    ) -> repo.Stream[repo.Action]:
+        updates = info.context.repository.watch_action_updates(id.to_repo(), until_terminal, related_by(info))
+        return info.context.follow(updates)
 
     @strawberry.subscription(
         description="The actions of a run, parents before their children, then every action that is created, "
@@ -189,17 +173,16 @@ class Subscription:
         filter: Filter = None,
         after: After = None,
         until_terminal: UntilTerminal = False,
-    ) -> AsyncGenerator[repo.Frame[repo.Action], None]:
+    ) -> repo.Stream[repo.Frame[repo.Action]]:
         updates = info.context.repository.watch_all_action_updates(
             run.to_repo(),
             filter_of_actions(filter),
             info.context.resume_after or after,
             until_terminal,
             related_by(info),
-            info.context.progress,
             selected(info, "Action"),
         )
-        return follow(info, updates)
+        return info.context.follow(updates)
 
     @strawberry.subscription(
         description="The events of a run, of one of its actions, or of one attempt; none is skipped.",
@@ -217,15 +200,14 @@ class Subscription:
             int | None, strawberry.argument(description="Only events of this attempt.")
         ] = None,
         after: After = None,
-    ) -> AsyncGenerator[repo.Frame[repo.ActionEvent], None]:
+    ) -> repo.Stream[repo.Frame[repo.ActionEvent]]:
         updates = info.context.repository.watch_events(
             run.to_repo(),
             action_name,
             attempt,
             info.context.resume_after or after,
-            info.context.progress,
         )
-        return follow(info, updates)
+        return info.context.follow(updates)
 
     @strawberry.subscription(
         description="The names of actions whose state was set or notified. Begins with SYNCED unless `after` "
@@ -240,12 +222,10 @@ class Subscription:
             RunIdentifierInput | None, strawberry.argument(description="Only actions of this run.")
         ] = None,
         after: After = None,
-    ) -> AsyncGenerator[repo.Frame[repo.ActionIdentifier], None]:
+    ) -> repo.Stream[repo.Frame[repo.ActionIdentifier]]:
         run_id = run.to_repo() if run else None
-        updates = info.context.repository.watch_state_updates(
-            run_id, info.context.resume_after or after, info.context.progress
-        )
-        return follow(info, updates)
+        updates = info.context.repository.watch_state_updates(run_id, info.context.resume_after or after)
+        return info.context.follow(updates)
 
     @strawberry.subscription(
         description="For executors: actions with a pending abort, oldest request first, then each new "
@@ -263,16 +243,15 @@ class Subscription:
         ] = None,
         domain: Annotated[str | None, strawberry.argument(description="Only of runs in this domain.")] = None,
         after: After = None,
-    ) -> AsyncGenerator[repo.Frame[repo.Action], None]:
+    ) -> repo.Stream[repo.Frame[repo.Action]]:
         updates = info.context.repository.watch_abort_requests(
             project,
             domain,
             info.context.resume_after or after,
             related_by(info),
-            info.context.progress,
             selected(info, "Action"),
         )
-        return follow(info, updates)
+        return info.context.follow(updates)
 
     @strawberry.subscription(
         description="The progress of the aborts requested by one `abortRuns`, until none is pending.",
@@ -284,5 +263,5 @@ class Subscription:
         batch: Annotated[
             strawberry.ID, strawberry.argument(description="The batch that `abortRuns` returned.")
         ],
-    ) -> AsyncGenerator[repo.AbortProgress, None]:
-        return follow(info, info.context.repository.watch_abort_progress(batch, info.context.progress))
+    ) -> repo.Stream[repo.AbortProgress]:
+        return info.context.follow(info.context.repository.watch_abort_progress(batch))

@@ -36,7 +36,7 @@ from graph.transport.request import (
     negotiate,
     read_parameters,
 )
-from graph.transport.shared_subscriptions import OperationRequest
+from graph.transport.subscribers import OperationRequest
 from graph.transport.websocket import CONNECTION, Socket, WebSocketHandler
 from graph.web.security import API_HEADERS
 

@@ -16,7 +16,8 @@ from graph.limits.rate_limits import Throttle
 from graph.limits.trusted_documents import only_texts
 from graph.observability.telemetry import OperationRecord, Telemetry
 from graph.transport.request import Parameters, Resolve
-from graph.transport.shared_subscriptions import OperationRequest, SharedSubscriptions
+from graph.transport.shared_subscriptions import SharedSubscriptions
+from graph.transport.subscribers import OperationRequest
 
 NewContext = Callable[[HTTPConnection, Caller], Awaitable[object]]
 """Creates what resolvers get as `info.context`, for each operation. May raise RequestRefused."""

@@ -1,16 +1,15 @@
-"""Owns what subscriptions share: those that request the same have one source, one execution and one encoding.
+"""Shared subscriptions: equal requests share one stream, one execution and one encoding.
 
-Those that come at the same moment begin together, with what is there now or with what they missed. Once such
-a stream has given out everything that was seen so far, it goes on like all others that request the same, and
-becomes one with them. Who is too slow for that leaves, and catches up behind its last cursor.
+Requests that arrive at the same moment start together, with a snapshot or with what they missed. A stream
+that has sent everything merges with the other drained streams of the same operation. A subscriber that is too
+slow leaves, and resumes by itself after its last cursor.
 """
 
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
 from typing import Any
 
 from graphql import SKIP, DocumentNode, GraphQLError, OperationDefinitionNode, VariableNode, Visitor, visit
@@ -20,316 +19,245 @@ from strawberry.types.execution import PreExecutionError
 from graph.context import Context
 from graph.errors import breaks_a_stream
 from graph.execution import Operation
-from graph.transport.frames import text_frame
-from repo import Access, Progress
+from graph.transport.subscribers import EncodedResult, OperationRequest, Subscriber
+from repo import Access, Stream
 
 FRAME_INTERVAL = 0.02
-"""Seconds between two frames of what changes, and between two beginnings of those that request the same: what
-comes meanwhile comes together."""
+"""Seconds between two frames of changes, and between two starts of equal requests, which are batched."""
 _MAX_WAIT = 1.0
-"""Seconds that a stream waits, at each frame, for most of those who get it."""
+"""Seconds that a stream waits, at each frame, for most of its subscribers."""
 _SETTLE = 0.002
-"""Seconds after which it looks again whether they have taken the last ones."""
-MAX_WAITING = 32
-"""Frames that wait for one client; then it catches up by itself."""
-MAX_WAITING_BYTES = 64 * 1024
-"""Bytes of them, beyond which no further one waits."""
-_POLL = (0.02, 1.0)
-"""Seconds after which a stream that waits looks whether it can join others, at first and at most."""
+"""Seconds after which it checks again whether most have been sent the last frames."""
 
 Results = AsyncGenerator[Any, None]
-
-
-@dataclass(slots=True)
-class EncodedResult:
-    """A result of an operation, encoded."""
-
-    body: bytes
-    """What the payload of its message is."""
-    errors: list[GraphQLError]
-    """What ends the operation; empty where it goes on."""
-    cursor: str | None
-    """Behind which a stream of frames goes on."""
-    problems: Sequence[GraphQLError] = ()
-    """All errors in it, also those of single fields."""
-    _before: bytes = b""
-    _frame: bytes = b""
-
-    def frame(self, before: bytes) -> bytes:
-        """The frame of a websocket with this payload, and what comes before it in the message: the same one
-        for those whose operations have the same id."""
-        if before != self._before:
-            self._before, self._frame = before, text_frame(before, self.body, b"}")
-        return self._frame
-
-
-@dataclass(frozen=True, slots=True)
-class OperationRequest:
-    """What a client asks for."""
-
-    query: str
-    variables: dict[str, Any] | None
-    operation_name: str | None
-    extensions: dict[str, Any] | None = None
-    is_large: bool = False
-    """Whether it takes milliseconds to look at the variables."""
-
-
-class Subscriber:
-    """A client that gets what a stream gives out."""
-
-    __slots__ = ("_ended", "_error", "_is_busy", "_waiting", "_size", "_waiter", "_write", "cursor", "stream")
-
-    def __init__(self, write: Callable[[EncodedResult], bool] | None) -> None:
-        self.stream: SharedStream | None = None
-        """Where it gets its results; None where it was too slow, and gets none."""
-        self.cursor: str | None = None
-        """Of the last result that was sent."""
-        self._write = write
-        # There are many of these: a list and a future take less than a deque and an event, which has one too.
-        self._waiting: list[EncodedResult] = []
-        self._size = 0
-        self._is_busy = False
-        self._ended = False
-        self._error: BaseException | None = None
-        self._waiter: asyncio.Future[None] | None = None
-
-    @property
-    def waiting(self) -> int:
-        """How many results it has not been sent."""
-        return len(self._waiting)
-
-    def put(self, result: EncodedResult) -> bool:
-        """Send it this result; False where it is too slow, and gets none any more."""
-        write = self._write
-        if write and not self._waiting and not self._is_busy and not result.errors and write(result):
-            self.cursor = result.cursor
-            return True
-        waits_long = len(self._waiting) >= MAX_WAITING or self._size > MAX_WAITING_BYTES
-        if self._waiting and waits_long and self.stream is not None and self.stream.goes_on_elsewhere:
-            self._waiting.clear()
-            self._size = 0
-            self.stream = None
-            self._wake()
-            return False
-        self._waiting.append(result)
-        self._size += len(result.body)
-        self._wake()
-        return True
-
-    def end(self, error: BaseException | None) -> None:
-        """There is nothing more to come, for this reason."""
-        self._ended, self._error = True, error
-        self._wake()
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    async def results(self) -> AsyncGenerator[EncodedResult, None]:
-        """What was put and could not be written at once, until the end, or until it was too slow."""
-        while self.stream is not None:
-            if self._waiting:
-                result = self._waiting.pop(0)
-                self._size -= len(result.body)
-                self._is_busy = True
-                yield result
-                self._is_busy = False
-                self.cursor = result.cursor
-                if self.stream is not None:
-                    self.stream.note_sent()
-            elif self._ended:
-                if self._error is not None:
-                    raise self._error
-                return
-            else:
-                self._waiter = asyncio.get_running_loop().create_future()
-                await self._waiter
+Execute = Callable[[object], Awaitable[Results]]
 
 
 class SharedStream:
-    """The results of an operation, and who gets them."""
+    """The results of an operation, and its subscribers."""
 
     def __init__(
-        self,
-        shared: "SharedSubscriptions",
-        key: Hashable,
-        context: object,
-        execute: Callable[[object], Awaitable[Results]],
+        self, shared: "SharedSubscriptions", key: Hashable, context: object, execute: Execute
     ) -> None:
-        """Those with the same `key` may become one; a stream without one stays alone."""
+        """Streams with equal keys may merge; one without a key is never shared."""
         self._shared = shared
         self._key = key
         self._context = context
         self._execute = execute
-        self._progress = context.progress if isinstance(context, Context) else Progress()
         self._subscribers: set[Subscriber] = set()
-        self._rests = False
-        self._taken = asyncio.Event()
+        self._is_resting = False
+        self._sent = asyncio.Event()
+        self._wake_up = asyncio.Event()
+        """Set when the next result has arrived, or a merge may be possible."""
+        self._duplicates: set[SharedStream] = set()
+        """Streams that wait to merge with this one."""
         self._results: Results | None = None
-        self._pending: asyncio.Task[Any] | None = None
-        self._pump_task: asyncio.Task[None] | None = None
+        self._next: asyncio.Task[Any] | None = None
+        self._task: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
 
     @property
-    def is_drained(self) -> bool:
-        """Whether all who get it were given everything that was seen so far."""
-        return (self._rests or self._progress.waits) and self._progress.is_drained
+    def _source(self) -> Stream[Any] | None:
+        return self._context.stream if isinstance(self._context, Context) else None
 
     @property
-    def is_wanted(self) -> bool:
-        """Whether somebody gets it."""
+    def is_drained(self) -> bool:
+        """Whether all subscribers were given everything that was read from the feed. Meaningful between
+        polls."""
+        source = self._source
+        return source is not None and (self._is_resting or source.is_waiting) and source.is_drained
+
+    @property
+    def has_subscribers(self) -> bool:
+        """Whether there is a subscriber left."""
         return bool(self._subscribers)
 
     @property
-    def goes_on_elsewhere(self) -> bool:
-        """Whether who leaves it may get the rest from another one, behind the last cursor."""
+    def can_be_resumed(self) -> bool:
+        """Whether a subscriber that leaves can resume after its last cursor."""
         return self._key is not None
 
     def join(self, subscriber: Subscriber) -> None:
-        """It gets what comes from here on."""
+        """It gets the results from here on."""
         subscriber.stream = self
         self._subscribers.add(subscriber)
 
     def leave(self, subscriber: Subscriber) -> None:
-        """It gets nothing more. The last one ends the stream."""
+        """It gets no more results. The last one ends the stream."""
         self._subscribers.discard(subscriber)
         if not self._subscribers:
             self._shared.forget(self._key, self)
-            if self._pump_task is not None:
-                self._pump_task.cancel()
+            if self._task is not None:
+                self._task.cancel()
 
     def note_sent(self) -> None:
-        """Somebody was sent one of the results that wait."""
-        self._taken.set()
+        """A subscriber was sent one of its waiting results."""
+        self._sent.set()
 
-    def begin(self) -> None:
-        """Execute it."""
-        self._pump_task = asyncio.create_task(self._pump())
-        # Not at the end of the task itself: one that is cancelled at once never comes there.
-        self._pump_task.add_done_callback(self._end)
+    def start(self) -> None:
+        """Execute the operation."""
+        if isinstance(self._context, Context):
+            self._context.on_waiting = self.try_merge
+        self._task = asyncio.create_task(self._run())
+        # Not at the end of the task itself, which one that is cancelled at once never reaches.
+        self._task.add_done_callback(self._end)
 
-    async def _pump(self) -> None:
+    async def _run(self) -> None:
         self._results = await self._execute(self._context)
         while True:
-            if self._key is None or self._shared.is_joined(self._key, self):
-                result = await _next(self._results)
-            elif not await self._has_come():
-                return  # all who got it get another one now
+            if self._key is None or self._shared.primary(self._key) is self:
+                result = await anext(self._results, None)
+            elif await self._wait_or_merge():
+                return
             else:
-                assert self._pending is not None
-                result, self._pending = self._pending.result(), None
+                assert self._next is not None
+                result, self._next = self._next.result(), None
             if result is None:
                 return
-            result = self._encoded(result)
-            self._subscribers -= {each for each in self._subscribers if not each.put(result)}
-            if result.errors or not self._subscribers:
+            encoded = self._encode(result)
+            self._subscribers -= {each for each in self._subscribers if not each.put(encoded)}
+            if encoded.errors or not self._subscribers:
                 return
-            if self._progress.is_complete:
-                self._rests = True
+            if self._source is not None and self._source.is_complete:
+                self._is_resting = True
+                self.try_merge()
                 await asyncio.sleep(FRAME_INTERVAL)
             await self._wait_for_most()
-            self._rests = False
+            self._is_resting = False
 
-    async def _has_come(self) -> bool:
-        """Wait for a result; False where the stream became one with another, which goes on."""
+    async def _wait_or_merge(self) -> bool:
+        """Wait for the next result; True if the stream has merged with the primary one instead."""
         assert self._results is not None
-        self._pending = pending = asyncio.create_task(_next(self._results))
-        patience = _POLL[0]
-        while not pending.done():
-            await asyncio.wait({pending}, timeout=patience)
-            patience = min(2 * patience, _POLL[1])
-            if pending.done() or not (self._progress.waits and self._progress.is_drained):
-                continue
-            other = self._shared.meet(self._key, self)
-            if other is None:
-                await asyncio.wait({pending})
-            elif other.is_drained:
-                for subscriber in self._subscribers:
-                    other.join(subscriber)
-                self._subscribers = set()
+        self._next = asyncio.create_task(_next(self._results))
+        self._next.add_done_callback(lambda _: self._wake_up.set())
+        while True:
+            await self._wake_up.wait()
+            self._wake_up.clear()
+            if self._next.done():
                 return False
-        return True
+            source, primary = self._source, self._shared.primary(self._key)
+            if source is None or primary is None or primary is self:
+                continue
+            async with source.between_polls():
+                if self.is_drained and primary.is_drained:
+                    for subscriber in self._subscribers:
+                        primary.join(subscriber)
+                    self._subscribers = set()
+                    return True
+
+    def try_merge(self) -> None:
+        """The stream is idle: become the primary one of its key, or merge with it when both are drained."""
+        if self._key is None or not self._subscribers or not self.is_drained:
+            return
+        primary = self._shared.set_primary(self._key, self)
+        if primary is self:
+            for duplicate in self._duplicates:
+                duplicate.wake_up()
+        else:
+            primary.add_duplicate(self)
+            if primary.is_drained:
+                self._wake_up.set()
+
+    def wake_up(self) -> None:
+        """A merge may be possible."""
+        if self.is_drained:
+            self._wake_up.set()
+
+    def add_duplicate(self, stream: "SharedStream") -> None:
+        """It wants to merge with this one."""
+        self._duplicates.add(stream)
+
+    def remove_duplicate(self, stream: "SharedStream") -> None:
+        """It has ended."""
+        self._duplicates.discard(stream)
+
+    def release_duplicates(self) -> None:
+        """This one has ended: another one becomes primary."""
+        for duplicate in self._duplicates:
+            duplicate.try_merge()
+        self._duplicates = set()
 
     async def _wait_for_most(self) -> None:
-        """Where most have not been sent the last ones, it is this process that is slow, and not they: what
-        comes meanwhile comes together. Who cannot catch up by itself is waited for without end."""
+        """If most subscribers have not been sent the last frames, this process is slow, and not they: wait,
+        so that changes are batched. Without end for subscribers that cannot resume by themselves."""
         if not self._are_most_behind():
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(None if self._key is None else _MAX_WAIT):
                 while self._are_most_behind():
-                    self._taken.clear()
-                    await self._taken.wait()
+                    self._sent.clear()
+                    await self._sent.wait()
                     await asyncio.sleep(_SETTLE if len(self._subscribers) > 1 else 0)
 
     def _are_most_behind(self) -> bool:
         return 2 * sum(subscriber.waiting > 2 for subscriber in self._subscribers) > len(self._subscribers)
 
-    def _encoded(self, result: Any) -> EncodedResult:
-        errors = list(getattr(result, "errors", None) or ())
-        # An operation that was refused, or a stream that broke: not just a field of a result.
+    def _encode(self, result: Any) -> EncodedResult:
+        errors: list[GraphQLError] = list(getattr(result, "errors", None) or ())
+        # A refused operation or a broken stream, and not just a field of a result.
         ends = isinstance(result, PreExecutionError) or all(error.path is None for error in errors)
         ended_by = errors if ends or breaks_a_stream(errors) else []
-        return EncodedResult(self._shared.encode(result), ended_by, self._progress.cursor, errors)
+        cursor = None if self._source is None else self._source.cursor
+        return EncodedResult(self._shared.encode(result), ended_by, cursor, errors)
 
-    def _end(self, pump_task: asyncio.Task[None]) -> None:
-        # What was raised is for those who listen to say.
-        error = None if pump_task.cancelled() else pump_task.exception()
+    def _end(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
         self._shared.forget(self._key, self)
         for subscriber in self._subscribers:
             subscriber.end(error)
         if self._results is not None:
-            self._closing = asyncio.create_task(_close(self._results, self._pending))
+            self._closing = asyncio.create_task(_close(self._results, self._next))
+        self._context = None  # which refers to this stream
 
 
 class SharedSubscriptions:
-    """The operations of one server that may go on for long."""
+    """The operations of one server that are being executed with a stream of results."""
 
     def __init__(
         self,
         encode: Callable[[Any], bytes],
         operation: Callable[[str, str | None], Awaitable[Operation | None]],
     ) -> None:
-        """`encode` makes the payload of a result; `operation` gives what is known of an operation."""
+        """`encode` makes the payload of a result; `operation` returns what is known of an operation."""
         self.operations = 0
-        """Those that go on."""
+        """Running operations."""
         self.subscriptions: Counter[str] = Counter()
-        """How many of them are subscriptions, by field."""
+        """Running subscriptions, by field."""
         self.encode = encode
         self._operation = operation
-        self._joined: dict[Hashable, SharedStream] = {}
+        self._primary: dict[Hashable, SharedStream] = {}
         self._starting: dict[Hashable, SharedStream] = {}
         self._not_before: dict[Hashable, float] = {}
 
     @property
     def sources(self) -> int:
-        """Streams that all who request the same have become one with."""
-        return len(self._joined)
+        """Streams that others of the same key merge with."""
+        return len(self._primary)
 
     async def results(
         self,
         request: OperationRequest,
         new_context: Callable[[], Awaitable[object]],
-        execute: Callable[[object], Awaitable[Results]],
+        execute: Execute,
         write: Callable[[EncodedResult], bool] | None = None,
     ) -> AsyncGenerator[EncodedResult, None]:
-        """The results of an operation, to its end, but those that `write` could write at once. `execute`
-        begins the operation, in a context of its own."""
+        """The results of an operation, except those that `write` could write at once. `execute` starts the
+        operation in a context of its own."""
         self.operations += 1
         subscriber = Subscriber(write)
-        watched: str | None = None
+        field: str | None = None
         try:
             while True:
                 context = await new_context()
                 if isinstance(context, Context):
                     context.resume_after = subscriber.cursor
                 operation = await self._operation(request.query, request.operation_name)
-                if operation is not None and operation.type == "subscription" and watched is None:
-                    watched = operation.field
-                    self.subscriptions[watched] += 1
-                self._stream_of(request, operation, context, execute).join(subscriber)
-                del context  # what was read by it is the stream's
+                if operation is not None and operation.type == "subscription" and field is None:
+                    field = operation.field
+                    self.subscriptions[field] += 1
+                stream = self._stream_of(request, operation, context, execute)
+                stream.join(subscriber)
+                del context, stream  # what was read with it lives as long as the stream
                 try:
                     async with aclosing(subscriber.results()) as results:
                         async for result in results:
@@ -337,71 +265,67 @@ class SharedSubscriptions:
                             if result.errors:
                                 return
                 finally:
-                    stream = subscriber.stream
-                    if stream is not None:
-                        stream.leave(subscriber)
-                if stream is not None:
+                    last = subscriber.stream
+                    if isinstance(last, SharedStream):
+                        last.leave(subscriber)
+                if last is not None:
                     return
         finally:
             self.operations -= 1
-            if watched is not None:
-                self.subscriptions[watched] -= 1
+            if field is not None:
+                self.subscriptions[field] -= 1
 
     def _stream_of(
-        self,
-        request: OperationRequest,
-        operation: Operation | None,
-        context: object,
-        execute: Callable[[object], Awaitable[Results]],
+        self, request: OperationRequest, operation: Operation | None, context: object, execute: Execute
     ) -> SharedStream:
-        """The stream of a request: its own, or one that an equal request started at the same moment."""
+        """The stream of a request: its own, or one that an equal request is about to start."""
         if operation is None or operation.type != "subscription" or not isinstance(context, Context):
             stream = SharedStream(self, None, context, execute)
-            stream.begin()
+            stream.start()
             return stream
         start = _key(request, context.caller.access), context.resume_after
         if start not in self._starting:
             key = _key(request, context.caller.access, after_variable(operation.document, operation.node))
             self._starting[start] = SharedStream(self, key, context, execute)
             loop = asyncio.get_running_loop()
-            begin_at = self._not_before.get(start, 0.0)
-            if begin_at <= loop.time():
-                loop.call_soon(self._begin, start)
+            start_at = self._not_before.get(start, 0.0)
+            if start_at <= loop.time():
+                loop.call_soon(self._start, start)
             else:
-                loop.call_at(begin_at, self._begin, start)
+                loop.call_at(start_at, self._start, start)
         return self._starting[start]
 
-    def _begin(self, start: Hashable) -> None:
+    def _start(self, start: Hashable) -> None:
         stream, loop = self._starting.pop(start), asyncio.get_running_loop()
-        if stream.is_wanted:
-            stream.begin()
+        if stream.has_subscribers:
+            stream.start()
             self._not_before[start] = loop.time() + FRAME_INTERVAL
-            loop.call_later(2 * FRAME_INTERVAL, self._forget_beginning, start)
+            loop.call_later(2 * FRAME_INTERVAL, self._forget_start, start)
 
-    def _forget_beginning(self, start: Hashable) -> None:
+    def _forget_start(self, start: Hashable) -> None:
         if self._not_before.get(start, 0.0) <= asyncio.get_running_loop().time():
             self._not_before.pop(start, None)
 
-    def is_joined(self, key: Hashable, stream: SharedStream) -> bool:
-        """Whether this is what all others become one with."""
-        return self._joined.get(key) is stream
+    def primary(self, key: Hashable) -> SharedStream | None:
+        """The stream with which others of this key merge."""
+        return self._primary.get(key)
 
-    def meet(self, key: Hashable, stream: SharedStream) -> SharedStream | None:
-        """The stream that has the same to give out, if there is one; else this is what others become one
-        with."""
-        other = self._joined.get(key)
-        if other is None:
-            self._joined[key] = stream
-        return other
+    def set_primary(self, key: Hashable, stream: SharedStream) -> SharedStream:
+        """The stream with which others of this key merge: this one, unless there is one."""
+        return self._primary.setdefault(key, stream)
 
     def forget(self, key: Hashable, stream: SharedStream) -> None:
-        """The stream is at its end."""
-        if self._joined.get(key) is stream:
-            del self._joined[key]
+        """The stream has ended."""
+        primary = self._primary.get(key)
+        if primary is stream:
+            del self._primary[key]
+            stream.release_duplicates()
+        elif primary is not None:
+            primary.remove_duplicate(stream)
 
 
 async def _close(results: Results, pending: asyncio.Task[Any] | None) -> None:
-    """End the results, of which one may be awaited."""
+    """Close the results; `pending` is waiting for the next one."""
     try:
         if pending is not None:
             pending.cancel()
@@ -411,22 +335,22 @@ async def _close(results: Results, pending: asyncio.Task[Any] | None) -> None:
 
 
 async def _next(results: Results) -> Any:
-    """The next result; None at the end."""
+    """The next result, or None at the end."""
     return await anext(results, None)
 
 
 def _key(request: OperationRequest, access: Access, without: str | None = None) -> Hashable:
-    """What two clients have to have in common to get the same; `without` one variable."""
+    """Equal for requests that get the same results; `without` one of the variables."""
     variables = request.variables or {}
     if without is not None:
         variables = {name: value for name, value in variables.items() if name != without}
-    given = json.dumps([variables, request.extensions], sort_keys=True, default=repr)
-    return request.query, request.operation_name, given, access
+    arguments = json.dumps([variables, request.extensions], sort_keys=True, default=repr)
+    return request.query, request.operation_name, arguments, access
 
 
 def after_variable(document: DocumentNode, operation: OperationDefinitionNode) -> str | None:
-    """The variable that says from where a client goes on, and nothing else: it makes no difference once all
-    was given out."""
+    """The variable that is used as the cursor to resume after, and nowhere else. Once the backlog has been
+    sent, its value makes no difference."""
     for field in operation.selection_set.selections:
         for argument in getattr(field, "arguments", None) or ():
             if argument.name.value == "after" and isinstance(argument.value, VariableNode):
@@ -437,7 +361,7 @@ def after_variable(document: DocumentNode, operation: OperationDefinitionNode) -
 
 
 class _Uses(Visitor):
-    """Counts how often a variable is used."""
+    """Counts the uses of a variable."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -452,6 +376,6 @@ class _Uses(Visitor):
 
 
 def _uses(document: DocumentNode, name: str) -> int:
-    counting = _Uses(name)
-    visit(document, counting)
-    return counting.count
+    counter = _Uses(name)
+    visit(document, counter)
+    return counter.count

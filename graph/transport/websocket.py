@@ -32,7 +32,7 @@ from graph.state import state_of
 from graph.transport.frames import WRITE_FRAME
 from graph.transport.pipeline import Pipeline
 from graph.transport.request import check_parameters, parse_json
-from graph.transport.shared_subscriptions import EncodedResult, OperationRequest
+from graph.transport.subscribers import EncodedResult, OperationRequest
 
 CONNECTION = "rungraph.connection"
 """The key of the `Connection` in the ASGI scope of a WebSocket."""

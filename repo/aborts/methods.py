@@ -3,7 +3,6 @@
 import asyncio
 import uuid
 from collections.abc import AsyncGenerator, Callable, Collection, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -30,17 +29,12 @@ from repo.domain.pages import Page, PageRequest
 from repo.domain.phases import AbortState
 from repo.sql.paging import fetch_page
 from repo.tables import actions, is_abort_pending, is_root, is_unconfirmed
-from repo.watch.hub import RowMailbox
+from repo.watch.frames import Frame
+from repo.watch.mailboxes import RowMailbox
 from repo.watch.matching import Match, match_pending_abort
-from repo.watch.streams import (
-    NOTHING_RELATED,
-    Frame,
-    Progress,
-    Related,
-    Start,
-    Watching,
-    with_revision,
-)
+from repo.watch.snapshots import SnapshotQuery
+from repo.watch.stream import Stream
+from repo.watch.watches import NOTHING_RELATED, Related, Watching, with_revision
 
 c = actions.c
 
@@ -242,11 +236,11 @@ class Aborting(Watching):
         async with self._database.read() as connection:
             return await requests.figures(connection)
 
-    def on_notification(self, heard: Callable[[], None]) -> Callable[[], None]:
-        """Have `heard` called whenever something may have been written, on any replica, until the function
-        that comes back is called. A ring may get lost."""
-        self._hub.on_notification.add(heard)
-        return lambda: self._hub.on_notification.discard(heard)
+    def on_notification(self, notify: Callable[[], None]) -> Callable[[], None]:
+        """Have `notify` called whenever something may have been written, on any replica, until the function
+        that comes back is called. A notification may get lost."""
+        self._hub.on_notification.add(notify)
+        return lambda: self._hub.on_notification.discard(notify)
 
     @property
     def abort_listeners(self) -> frozenset[Scope]:
@@ -254,24 +248,26 @@ class Aborting(Watching):
         watches = (watch for watch in self._hub.mailboxes if isinstance(watch, RowMailbox))
         return frozenset(scope for watch in watches for scope in watch.listens_to)
 
-    async def watch_abort_requests(
+    def watch_abort_requests(
         self,
         project: str | None = None,
         domain: str | None = None,
         after: str | None = None,
         related: Related = NOTHING_RELATED,
-        progress: Progress | None = None,
         attributes: Attributes = None,
-    ) -> AsyncGenerator[Frame[Action], None]:
-        """Actions whose abort waits for the executor, the oldest request first, then every one that comes
-        or is told again, and those that do not wait any more; of where the caller may confirm them, or
-        Forbidden is raised. `after` is the cursor of a frame."""
+    ) -> Stream[Frame[Action]]:
+        """Actions with a pending abort, the oldest request first, then every one that is requested or
+        notified again, and those whose abort is no longer pending; only where the caller may confirm them.
+        `after` is the cursor of a frame. Raises Forbidden if the caller may not confirm any."""
         scopes = narrowed(self._access.scopes(Permission.WRITE), project, domain)
-        if not scopes:
-            raise Forbidden("you may not confirm aborts there, and so not listen to requests")
-        watch = RowMailbox(
-            lambda row: match_pending_abort(row.action),
-            False,
+
+        async def check() -> None:
+            if not scopes:
+                raise Forbidden("you may not confirm aborts there, and so not listen to requests")
+
+        mailbox = RowMailbox(
+            match=lambda row: match_pending_abort(row.action),
+            of_runs=False,
             descendants=related.descendants,
             events=related.events,
             scopes=scopes,
@@ -282,20 +278,17 @@ class Aborting(Watching):
         def statement() -> Select[tuple[object, ...]]:
             return select(*ACTIONS.select(names)).where(is_unconfirmed, is_abort_pending, *in_scopes(scopes))
 
-        start = Start(
+        query = SnapshotQuery(
             ("watched aborts", names, scopes),
             statement,
             order_of_aborts,
             lambda found: found.rows(Action, names),
             names=names,
+            check=check,
         )
-        async with aclosing(self._stream_rows(watch, start, after, False, progress)) as frames:
-            async for frame in frames:
-                yield frame
+        return self._row_stream(mailbox, query, after)
 
-    async def watch_abort_progress(
-        self, batch: str, progress: Progress | None = None
-    ) -> AsyncGenerator[AbortProgress, None]:
+    def watch_abort_progress(self, batch: str) -> Stream[AbortProgress]:
         """How far the aborts of a batch have come, until none of them is pending. Raises NotFound."""
 
         async def count() -> AbortProgress | None:
@@ -305,26 +298,29 @@ class Aborting(Watching):
         def match(row: ActionRow) -> Match:
             return Match.NOW if row.run and row.run.abort_batch == batch else Match.NEVER
 
-        watch, progress = RowMailbox(match, True), progress or Progress()
-        await self._hub.join(watch)
-        progress.begin(self._hub, watch)
-        try:
-            last = None
-            while True:
-                watch.begin()
-                now = await count()
-                if now is None:
-                    raise NotFound("there is no such batch of aborts")
-                if now != last:
-                    last = now
-                    yield now
-                if not now.pending:
-                    return
-                if watch.is_empty:
-                    await progress.wait(watch.woken)
-                await asyncio.sleep(_BETWEEN_COUNTS)
-        finally:
-            self._hub.leave(watch)
+        mailbox = RowMailbox(match=match, of_runs=True)
+
+        async def generate(stream: Stream[AbortProgress]) -> AsyncGenerator[AbortProgress, None]:
+            await self._hub.join(mailbox)
+            try:
+                last = None
+                while True:
+                    mailbox.begin()
+                    now = await count()
+                    if now is None:
+                        raise NotFound("there is no such batch of aborts")
+                    if now != last:
+                        last = now
+                        yield now
+                    if not now.pending:
+                        return
+                    if mailbox.is_empty:
+                        await stream.wait()
+                    await asyncio.sleep(_BETWEEN_COUNTS)
+            finally:
+                self._hub.leave(mailbox)
+
+        return Stream(self._hub, mailbox, generate)
 
 
 def _now() -> datetime:

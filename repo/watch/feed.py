@@ -1,9 +1,10 @@
-"""Owns the change feed: what was written since a position, each row read once however many watch it."""
+"""The change feed: what was written since a position, each row read once however many streams want it."""
 
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections import defaultdict
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import Any
 
 from sqlalchemy import Select, select, true
@@ -23,15 +24,14 @@ e = action_events.c
 r = removed_runs.c
 
 MAX_KEYS = 5_000
-"""Keys that a statement names."""
-
+"""Keys in a statement."""
 MAX_CHANGES = 50_000
-"""More rows than this are not read in one look: whoever watches rows begins anew instead."""
+"""Rows that one poll reads; with more, all mailboxes overflow instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class EventRow:
-    """A new event, and the run that it belongs to."""
+    """A new event."""
 
     event: ActionEvent
     action_key: bytes
@@ -40,32 +40,101 @@ class EventRow:
 
     @property
     def run_key(self) -> bytes:
-        """The key of the run, with which the key of the action begins."""
+        """The key of its run, which is a prefix of the key of its action."""
         return self.action_key[:16]
 
 
-class Look:
-    """The database at one moment."""
+@dataclass(frozen=True, slots=True)
+class RelatedRow:
+    """A row that did not change itself, but something that is selected with it."""
 
-    def __init__(self, database: Database, moment: Snapshot) -> None:
-        self.position = moment.position
-        """What this look sees."""
+    row: ActionRow
+    of_runs: bool
+    """It is for streams of runs, not of actions."""
+    by_descendant: bool
+    """A descendant changed."""
+    by_event: bool
+    """There is a new event of it, or of an action of the run."""
+
+
+@dataclass
+class Changes:
+    """What a poll found."""
+
+    number: int
+    """The number of the poll."""
+    since: FeedPosition
+    rows: list[ActionRow]
+    events: list[EventRow]
+    removed: list[RemovedRun]
+    related: list[RelatedRow] = field(default_factory=list)
+
+    @cached_property
+    def roots(self) -> list[ActionRow]:
+        """The rows that are runs."""
+        return [row for row in self.rows if row.run is not None]
+
+    @cached_property
+    def removed_keys(self) -> set[bytes]:
+        """The keys of the removed runs."""
+        return {run.run_key for run in self.removed}
+
+    def rows_of(self, run_key: bytes | None) -> Sequence[ActionRow]:
+        """The rows of a run, or of all."""
+        return self.rows if run_key is None else self._rows_by_run.get(run_key, ())
+
+    def related_of(self, run_key: bytes | None) -> Sequence[RelatedRow]:
+        """The related rows of a run, or of all."""
+        return self.related if run_key is None else self._related_by_run.get(run_key, ())
+
+    def events_of(self, run_key: bytes) -> Sequence[EventRow]:
+        """The events of a run."""
+        return self._events_by_run.get(run_key, ())
+
+    @cached_property
+    def _rows_by_run(self) -> dict[bytes, list[ActionRow]]:
+        groups = defaultdict(list)
+        for row in self.rows:
+            groups[row.action.run_key].append(row)
+        return groups
+
+    @cached_property
+    def _related_by_run(self) -> dict[bytes, list[RelatedRow]]:
+        groups = defaultdict(list)
+        for related in self.related:
+            groups[related.row.action.run_key].append(related)
+        return groups
+
+    @cached_property
+    def _events_by_run(self) -> dict[bytes, list[EventRow]]:
+        groups = defaultdict(list)
+        for row in self.events:
+            groups[row.run_key].append(row)
+        return groups
+
+
+class FeedSnapshot:
+    """One snapshot of the database."""
+
+    def __init__(self, database: Database, snapshot: Snapshot) -> None:
+        self.position = snapshot.position
+        """What this snapshot contains."""
         self._database = database
-        self._moment = moment
+        self._snapshot = snapshot
 
     async def incarnations(self) -> list[Incarnation]:
-        """Those of the database that are known, the first one first."""
-        return await self._moment.incarnations()
+        """The known incarnations of the database, oldest first."""
+        return await self._snapshot.incarnations()
 
     async def changed_rows(self, since: FeedPosition) -> list[ActionRow] | None:
-        """The actions written since; None where they are more than MAX_CHANGES."""
-        given = written_after_filter(c.transaction_id, since)
+        """The actions written since; None if there are more than MAX_CHANGES."""
+        filter = written_after_filter(c.transaction_id, since)
 
         def statement() -> Select[Any]:
-            ordered = given.apply(select(*ROW_COLUMNS)).order_by(c.transaction_id, c.created_at)
+            ordered = filter.apply(select(*ROW_COLUMNS)).order_by(c.transaction_id, c.created_at)
             return ordered.limit(MAX_CHANGES + 1)
 
-        found = await self._moment.fetch(("changed rows", given.key), statement, given.values)
+        found = await self._snapshot.fetch(("changed rows", filter.key), statement, filter.values)
         return None if len(found.raw) > MAX_CHANGES else list(map(action_row, found.decoded(), found.sizes()))
 
     async def rows(self, keys: Collection[bytes]) -> list[ActionRow]:
@@ -81,8 +150,10 @@ class Look:
     ) -> list[ActionRow]:
         rows: list[ActionRow] = []
         for part in _parts(keys):
-            given = key_filter(self._database, column, part)
-            found = await self._moment.fetch((name, given.key), partial(given.apply, statement), given.values)
+            filter = key_filter(self._database, column, part)
+            found = await self._snapshot.fetch(
+                (name, filter.key), partial(filter.apply, statement), filter.values
+            )
             rows += map(action_row, found.decoded(), found.sizes())
         return rows
 
@@ -90,12 +161,12 @@ class Look:
         """The keys of all actions above these, up to their roots."""
         ancestors: set[bytes] = set()
         for part in _parts(keys):
-            given = key_filter(self._database, c.key, part)
+            filter = key_filter(self._database, c.key, part)
 
-            def statement(given: KeyFilter = given) -> Select[Any]:
+            def statement(filter: KeyFilter = filter) -> Select[Any]:
                 above = actions.alias("above")
                 parents = select(c.parent_key.label("key")).where(c.parent_key.is_not(None))
-                chain = given.apply(parents).cte("chain", recursive=True)
+                chain = filter.apply(parents).cte("chain", recursive=True)
                 chain = chain.union(
                     select(above.c.parent_key)
                     .join(chain, above.c.key == chain.c.key)
@@ -103,24 +174,24 @@ class Look:
                 )
                 return select(chain.c.key)
 
-            found = await self._moment.fetch(("ancestors", given.key), statement, given.values)
+            found = await self._snapshot.fetch(("ancestors", filter.key), statement, filter.values)
             ancestors.update(key for (key,) in found.decoded())
         return ancestors
 
     async def changed_events(self, since: FeedPosition) -> list[EventRow] | None:
-        """The events inserted since, oldest transaction first; None where they are more than
+        """The events inserted since, oldest transaction first; None if there are more than
         MAX_CHANGES."""
-        given = written_after_filter(e.transaction_id, since)
+        filter = written_after_filter(e.transaction_id, since)
 
         def statement() -> Select[Any]:
             named = (c.project, c.domain, c.run_name, c.name)
             joined = select(*EVENT_COLUMNS, *named).join(actions, e.action_key == c.key)
-            ordered = given.apply(joined).order_by(
+            ordered = filter.apply(joined).order_by(
                 e.transaction_id, e.occurred_at, e.attempt, e.phase, e.version
             )
             return ordered.limit(MAX_CHANGES + 1)
 
-        found = await self._moment.fetch(("changed events", given.key), statement, given.values)
+        found = await self._snapshot.fetch(("changed events", filter.key), statement, filter.values)
         if len(found.raw) > MAX_CHANGES:
             return None
         named: dict[bytes, ActionIdentifier] = {}
@@ -133,38 +204,38 @@ class Look:
         return events
 
     async def removed_runs(self, since: FeedPosition) -> list[RemovedRun] | None:
-        """The runs removed since; None where they are more than MAX_CHANGES, or not all known any more."""
-        given = written_after_filter(r.transaction_id, since)
+        """The runs removed since; None if there are more than MAX_CHANGES, or some are no longer known."""
+        filter = written_after_filter(r.transaction_id, since)
 
         def statement() -> Select[Any]:
             columns = (r.key, r.project, r.domain, r.name, r.revision, r.aborts_changed)
-            # The horizon comes also where there are none.
-            found = given.apply(select(*columns)).limit(MAX_CHANGES + 1).subquery()
+            # The join returns the horizon even if there are no removed runs.
+            found = filter.apply(select(*columns)).limit(MAX_CHANGES + 1).subquery()
             horizon = removal_horizon.c.transaction_id
             return select(horizon, *found.c).select_from(removal_horizon.outerjoin(found, true()))
 
-        found = await self._moment.fetch(("removed runs", given.key), statement, given.values)
+        found = await self._snapshot.fetch(("removed runs", filter.key), statement, filter.values)
         rows = found.decoded()
         if len(rows) > MAX_CHANGES or not since.has_all_below(rows[0][0]):
             return None
         return [RemovedRun(*row[1:]) for row in rows if row[1] is not None]
 
 
-def _parts(keys: Collection[bytes]) -> Iterator[list[bytes]]:
-    """The keys in parts that a statement of SQLite takes."""
-    distinct = list(keys)
-    for start in range(0, len(distinct), MAX_KEYS):
-        yield distinct[start : start + MAX_KEYS]
-
-
 class Feed:
-    """Looks at the database, one moment after the other."""
+    """The change feed of a database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     @asynccontextmanager
-    async def look(self, last: FeedPosition | None = None) -> AsyncIterator[Look]:
-        """The database as it is now, after the `last` position that was read."""
-        async with self._database.snapshot(last) as moment:
-            yield Look(self._database, moment)
+    async def snapshot(self, last: FeedPosition | None = None) -> AsyncIterator[FeedSnapshot]:
+        """A snapshot of now. `last` is the position that was read before."""
+        async with self._database.snapshot(last) as snapshot:
+            yield FeedSnapshot(self._database, snapshot)
+
+
+def _parts(keys: Collection[bytes]) -> Iterator[list[bytes]]:
+    """The keys, in batches that one statement takes."""
+    distinct = list(keys)
+    for start in range(0, len(distinct), MAX_KEYS):
+        yield distinct[start : start + MAX_KEYS]

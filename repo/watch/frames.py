@@ -1,18 +1,21 @@
-"""How many rows one frame of a stream has, and one read for it: by their number and by their size."""
+"""Frames of a stream, and how many rows they have: bounded by number and by size."""
 
 from collections.abc import Collection, Iterator, Sequence
-from typing import TypeVar
+from dataclasses import dataclass
+from enum import Enum
+from typing import Generic, TypeVar
 
+from repo.domain.models import RemovedRun
 from repo.sql.rows import Rows
 
 T = TypeVar("T")
 
 MAX_ROWS = 500
-"""Rows in a frame. All of them are executed and encoded in one go, in which the server does nothing else."""
+"""Rows in a frame. Executing and encoding them blocks the event loop."""
 MAX_BYTES = 1024 * 1024
 """Characters of long text in a frame; one row may have more alone."""
 MAX_PENDING_BYTES = 64 * 1024 * 1024
-"""Characters of long text that a mailbox holds; beyond, the watch begins anew instead."""
+"""Characters of long text in a mailbox, beyond which it overflows."""
 
 _WITHOUT_LIMIT = frozenset({"spec", "state", "outputs", "info"})
 """Fields that may be as long as a request."""
@@ -25,9 +28,28 @@ def _rows_at_first(names: Collection[str]) -> int:
     return 100 if any(name.endswith("_document") for name in names) else MAX_ROWS
 
 
+class FrameKind(Enum):
+    """The kind of a frame."""
+
+    SNAPSHOT = "snapshot"
+    SYNCED = "synced"
+    CHANGE = "change"
+    RESYNC = "resync"
+
+
+@dataclass(frozen=True, slots=True)
+class Frame(Generic[T]):
+    """A part of a stream. Passed as `after`, `cursor` resumes the stream after it."""
+
+    kind: FrameKind
+    items: Sequence[T]
+    removed: Sequence[T | RemovedRun]
+    cursor: str
+
+
 class PageSize:
-    """How many rows are read at a time, so that a page is about a frame. It begins low where rows may be
-    large, and follows what was read."""
+    """How many rows to read at a time, so that a page is about a frame. It starts low if rows may be large,
+    and adapts to the sizes that were read."""
 
     def __init__(self, names: Collection[str]) -> None:
         """`names` are the fields that are read."""
@@ -56,5 +78,5 @@ def parts_of(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
 
 
 def part(items: Sequence[T], start: int, end: int) -> Sequence[T]:
-    """Some of the items; rows that have not become objects stay rows."""
+    """A slice of the items, which does not turn rows into objects."""
     return items.part(start, end) if isinstance(items, Rows) else items[start:end]

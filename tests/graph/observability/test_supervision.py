@@ -56,7 +56,7 @@ UNSUPERVISED = {
     "repo.actions.group_commit": "the transactions of those who wait for them",
     "repo.sql.postgres": "one attempt to connect",
     "repo.supervision": "all others",
-    "repo.watch.streams": "the next page of a snapshot",
+    "repo.watch.row_streams": "the next page of a snapshot",
 }
 """Modules that start tasks of their own, and why these need no supervisor."""
 

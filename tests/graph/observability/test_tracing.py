@@ -195,8 +195,8 @@ async def test_what_a_server_does_by_itself_has_no_spans(database_url: str, rece
         async with asyncio.timeout(20):
             async for frame in repository.watch_all_run_updates():
                 if frame.kind is FrameKind.SYNCED:
-                    looks = repository.watch_metrics().looks
-                    while repository.watch_metrics().looks < looks + 2:  # noqa: ASYNC110 - it has no event
+                    looks = repository.watch_metrics().polls
+                    while repository.watch_metrics().polls < looks + 2:  # noqa: ASYNC110 - it has no event
                         await asyncio.sleep(0.05)
                     break
         await client.execute("{ __typename }")

@@ -17,8 +17,10 @@ from graph.execution import Engine
 from graph.limits.documents import Limits
 from graph.schema.build import build_schema
 from graph.transport import shared_subscriptions as module
+from graph.transport import subscribers
 from graph.transport.http import GraphQLEndpoint
-from graph.transport.shared_subscriptions import OperationRequest, SharedSubscriptions
+from graph.transport.shared_subscriptions import SharedSubscriptions
+from graph.transport.subscribers import OperationRequest
 from repo import Access, ActionPhase, ActionRepo, Grant, Role
 from tests.support.making import (
     RUN,
@@ -146,7 +148,7 @@ async def test_everybody_gets_every_event_once_also_those_who_fall_behind(
     app: Starlette, address: str, repository: ActionRepo, monkeypatch: pytest.MonkeyPatch, waiting: int
 ) -> None:
     """With room for one frame, those who joined fall behind again and again, and catch up by themselves."""
-    monkeypatch.setattr(module, "MAX_WAITING", waiting)
+    monkeypatch.setattr(subscribers, "MAX_WAITING", waiting)
     monkeypatch.setattr(module, "FRAME_INTERVAL", 0.0)
     await make_run(repository)
     count, viewers = 120, 8
@@ -241,10 +243,7 @@ def test_where_a_client_goes_on_from_is_known_by_its_variable(query: str, name: 
     assert module.after_variable(document, operation) == name
 
 
-async def test_who_leaves_at_any_moment_leaves_nothing_behind(
-    repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "_POLL", (0.002, 0.01))
+async def test_who_leaves_at_any_moment_leaves_nothing_behind(repository: ActionRepo) -> None:
     await make_run(repository)
     schema = build_schema(Limits(depth=15, aliases=100, tokens=4000, cost=250_000, page=1000))
     live = SharedSubscriptions(lambda result: str(result.data).encode(), Engine(schema).learned)

@@ -158,7 +158,7 @@ async def test_each_field_of_a_filter_of_runs(
     page = await repository.list_runs(RunFilter(**wanted))
     assert {run.identifier for run in page.items} == expected
     assert await repository.count_runs(RunFilter(**wanted)) == len(expected)
-    async with Feed(repository._database).look() as look:
+    async with Feed(repository._database).snapshot() as look:
         rows = await look.roots([run.key for run in (A, B, C)])
     assert len(rows) == 3
     match = run_matcher(RunFilter(**wanted))
@@ -199,7 +199,7 @@ async def test_each_field_of_a_filter_of_actions(
     assert await repository.count_actions(RUN, ActionFilter(**wanted)) == len(expected)
     assert await repository.count_actions(wanted=ActionFilter(**wanted)) == len(expected)
     everything = (await repository.list_actions(RUN)).items
-    async with Feed(repository._database).look() as look:
+    async with Feed(repository._database).snapshot() as look:
         rows = await look.rows([action.key for action in everything])
     match = action_matcher(ActionFilter(**wanted))
     matched = {row.action.name for row in rows if match(row) is Match.NOW}

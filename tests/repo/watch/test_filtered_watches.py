@@ -232,7 +232,7 @@ class Stored:
 async def store(repository: ActionRepo, chance: random.Random, runs: int = 40) -> Stored:
     """Random runs, as lists and watches read them."""
     made = await fill(repository, chance, runs)
-    async with Feed(repository._database).look() as look:
+    async with Feed(repository._database).snapshot() as look:
         return Stored(repository, await look.rows([each.id.key for each in made]))
 
 
@@ -265,7 +265,7 @@ async def test_what_a_row_never_matched_cannot_be_changed_by_any_write(
     matchers = [run_matcher(each) if kind is RunFilter else action_matcher(each) for each in filters]
     never: set[tuple[int, bytes]] = set()
     for _ in range(6):
-        async with Feed(repository._database).look() as look:
+        async with Feed(repository._database).snapshot() as look:
             rows = await look.rows([each.id.key for each in made])
         for number, match in enumerate(matchers):
             for row in rows:

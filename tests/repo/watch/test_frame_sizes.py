@@ -20,7 +20,7 @@ from repo import (
     RunIdentifier,
 )
 from repo.watch import frames
-from repo.watch import hub as hub_module
+from repo.watch import mailboxes as mailboxes_module
 from tests.support.making import (
     RUN,
     action,
@@ -132,7 +132,7 @@ async def test_changes_of_large_rows_come_in_small_frames(repository: ActionRepo
 async def test_many_states_come_in_frames_of_few_rows(
     repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("repo.watch.streams.MAX_ROWS", 3)
+    monkeypatch.setattr("repo.watch.frames.MAX_ROWS", 3)
     await make_run(repository, **{f"t{number}": "a0" for number in range(10)})
     async with aclosing(repository.watch_state_updates(RUN)) as stream:
         synced = (await take(stream, FrameKind.SYNCED))[-1]
@@ -151,7 +151,7 @@ async def test_many_states_come_in_frames_of_few_rows(
 async def test_a_mailbox_of_large_rows_overflows_by_its_size(
     repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_module, "MAX_PENDING_BYTES", 20_000)
+    monkeypatch.setattr(mailboxes_module, "MAX_PENDING_BYTES", 20_000)
     await make_run(repository, b="a0")
     rows, events = repository.watch_all_action_updates(RUN), repository.watch_events(RUN)
     async with aclosing(rows), aclosing(events):

@@ -9,7 +9,7 @@ import pytest
 
 from repo import ActionPhase, ActionRepo, Frame, FrameKind
 from repo.watch import feed as feed_module
-from repo.watch import hub as hub_module
+from repo.watch import mailboxes as mailboxes_module
 from tests.support.making import (
     RUN,
     action,
@@ -110,7 +110,7 @@ async def test_a_slow_reader_delays_nobody(repository: ActionRepo) -> None:
 async def test_a_mailbox_that_overflows_begins_anew_and_misses_nothing(
     repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_module, "MAX_PENDING", 10)
+    monkeypatch.setattr(mailboxes_module, "MAX_PENDING", 10)
     await make_run(repository)
     async with synced(repository.watch_all_action_updates(RUN)) as stream:
         await repository.create_actions([new(f"t{number}", "a0") for number in range(20)])
@@ -129,7 +129,7 @@ async def test_a_mailbox_that_overflows_begins_anew_and_misses_nothing(
 async def test_events_that_overflow_are_read_from_the_database_each_once(
     repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_module, "MAX_PENDING", 10)
+    monkeypatch.setattr(mailboxes_module, "MAX_PENDING", 10)
     await make_run(repository)
     versions: list[int] = []
     async with synced(repository.watch_events(RUN)) as stream:
@@ -149,7 +149,7 @@ async def test_events_that_overflow_are_read_from_the_database_each_once(
 async def test_states_that_overflow_are_said_to_be_unknown(
     repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_module, "MAX_PENDING", 2)
+    monkeypatch.setattr(mailboxes_module, "MAX_PENDING", 2)
     await make_run(repository, b="a0", c="a0", d="a0")
     async with synced(repository.watch_state_updates(RUN)) as stream:
         for name in ("b", "c", "d"):

@@ -1,0 +1,337 @@
+"""ActionRepo.watch_*: what each stream is about."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy import bindparam, select
+
+from repo.actions.filters import ActionFilter, RunFilter, action_conditions, run_conditions
+from repo.actions.lists import in_scopes, order_of_runs, tree_order
+from repo.actions.rows import ACTION_COLUMNS, ACTIONS, RUN_COLUMNS, RUNS, Attributes
+from repo.domain.authorization import AccessControlled, narrowed
+from repo.domain.cursors import parse_watch_cursor
+from repo.domain.errors import ActionNotFound, InvalidArgument, RunNotFound
+from repo.domain.identifiers import ActionIdentifier, RunIdentifier
+from repo.domain.models import Action, ActionEvent, Run
+from repo.domain.pages import MAX_PAGE, Order
+from repo.sql.database import Database
+from repo.tables import actions, is_root
+from repo.watch import frames
+from repo.watch.bus import Bus
+from repo.watch.event_streams import event_frames
+from repo.watch.frames import Frame, FrameKind
+from repo.watch.hub import Hub
+from repo.watch.mailboxes import EventMailbox, RowMailbox, StateMailbox
+from repo.watch.matching import action_matcher, match_all, run_matcher
+from repo.watch.row_streams import row_frames
+from repo.watch.snapshots import SnapshotQuery
+from repo.watch.stream import Stream, cursor_text, until_available
+
+T = TypeVar("T")
+
+c = actions.c
+_run_key = bindparam("run_key", type_=c.run_key.type)
+_key = bindparam("key", type_=c.key.type)
+
+
+@dataclass(frozen=True, slots=True)
+class Related:
+    """What a client selects with a row besides its own columns, so that a change of it counts as well."""
+
+    descendants: bool = False
+    """Something about the actions below it, such as counts by phase."""
+    events: bool = False
+    """Something about its events; for a run, about those of any of its actions."""
+
+
+NOTHING_RELATED = Related()
+
+
+@dataclass(frozen=True, slots=True)
+class WatchMetrics:
+    """The state of the streams of one replica, and counts since it started."""
+
+    watches: int
+    """Open streams."""
+    pending: int
+    """Entries in their mailboxes."""
+    lag_seconds: float
+    """Seconds since the last poll ended; 0 without streams."""
+    polls: int
+    polls_without_notification: int
+    """Periodic polls that found changes of which there had been no notification."""
+    failures: int
+    """Polls that failed."""
+    resyncs: int
+    """Streams that had to start again."""
+    bus_connected: bool
+    """Whether notifications reach other replicas."""
+
+
+class Watching(AccessControlled):
+    """The streams of the repository. Each is an async iterator; `aclose` ends it.
+
+    Delivery is at least once: of two copies of a row, the one with the higher revision is newer, and an older
+    one never follows. What the caller may not read is left out. A stream about a run or action that is
+    removed raises RunNotFound or ActionNotFound, as a new one would.
+    """
+
+    _database: Database
+    _hub: Hub
+    _bus: Bus
+
+    def watch_metrics(self) -> WatchMetrics:
+        """The state of the streams of this replica."""
+        hub, counts = self._hub, self._hub.metrics
+        return WatchMetrics(
+            watches=len(hub.mailboxes),
+            pending=hub.pending,
+            lag_seconds=hub.lag,
+            polls=counts.polls,
+            polls_without_notification=counts.polls_without_notification,
+            failures=counts.failures,
+            resyncs=counts.resyncs,
+            bus_connected=self._bus.connected,
+        )
+
+    def watch_run_updates(
+        self, run_id: RunIdentifier, until_terminal: bool = False, related: Related = NOTHING_RELATED
+    ) -> Stream[Run]:
+        """The run now, then each newer version of it; with `until_terminal`, until it has ended.
+        Raises RunNotFound."""
+        mailbox = RowMailbox(
+            match=match_all,
+            of_runs=True,
+            run_key=run_id.key,
+            descendants=related.descendants,
+            events=related.events,
+        )
+        query = SnapshotQuery(
+            "watched run",
+            lambda: select(*RUN_COLUMNS).where(c.run_key == _run_key, is_root),
+            order_of_runs(Order()),
+            lambda found: found.rows(Run, RUNS.names(None)),
+            {"run_key": run_id.key},
+            check=lambda: self._check_run(run_id),
+        )
+        return Stream(
+            self._hub,
+            mailbox,
+            lambda stream: _items(
+                row_frames(stream, self._database, mailbox, query, until_terminal=until_terminal)
+            ),
+        )
+
+    def watch_all_run_updates(
+        self,
+        wanted: RunFilter | None = None,
+        first: int = 100,
+        after: str | None = None,
+        related: Related = NOTHING_RELATED,
+        attributes: Attributes = None,
+    ) -> Stream[Frame[Run]]:
+        """The `first` newest runs that match, then every run that is created, changes, or leaves the
+        filter. `after` is the cursor of a frame. The snapshot has only these attributes, or all."""
+
+        async def check() -> None:
+            if not 0 <= first <= MAX_PAGE:
+                raise InvalidArgument(f"first must be between 0 and {MAX_PAGE}, not {first}")
+
+        by_members = wanted is not None and wanted.has_paused_actions is not None
+        scopes = self._seen
+        if wanted is not None:
+            scopes = narrowed(scopes, wanted.project, wanted.domain)
+        mailbox = RowMailbox(
+            match=run_matcher(wanted),
+            of_runs=True,
+            descendants=related.descendants or by_members,
+            events=related.events,
+            scopes=scopes,
+        )
+        names = RUNS.names(with_revision(attributes))
+        query = SnapshotQuery(
+            ("watched runs", names, wanted, self._seen),
+            lambda: select(*RUNS.select(names)).where(*in_scopes(self._seen), *run_conditions(wanted)),
+            order_of_runs(Order()),
+            lambda found: found.rows(Run, names),
+            names=names,
+            limit=first,
+            check=check,
+        )
+        return self._row_stream(mailbox, query, after)
+
+    def watch_all_action_updates(
+        self,
+        run_id: RunIdentifier,
+        wanted: ActionFilter | None = None,
+        after: str | None = None,
+        until_terminal: bool = False,
+        related: Related = NOTHING_RELATED,
+        attributes: Attributes = None,
+    ) -> Stream[Frame[Action]]:
+        """The actions of a run that match, parents before their children, then every one that is created,
+        changes, or leaves the filter; with `until_terminal`, until the run has ended. `after` is the
+        cursor of a frame. The snapshot has only these attributes, or all. Raises RunNotFound."""
+        mailbox = RowMailbox(
+            match=action_matcher(wanted),
+            of_runs=False,
+            run_key=run_id.key,
+            descendants=related.descendants,
+            events=related.events,
+        )
+        names = ACTIONS.names(with_revision(attributes))
+        query = SnapshotQuery(
+            ("watched actions", names, wanted),
+            lambda: select(*ACTIONS.select(names)).where(c.run_key == _run_key, *action_conditions(wanted)),
+            tree_order,
+            lambda found: found.rows(Action, names),
+            {"run_key": run_id.key},
+            names,
+            check=lambda: self._check_run(run_id),
+        )
+        return self._row_stream(mailbox, query, after, until_terminal)
+
+    def watch_action_updates(
+        self, action_id: ActionIdentifier, until_terminal: bool = False, related: Related = NOTHING_RELATED
+    ) -> Stream[Action]:
+        """The action now, then each newer version of it, new events counting as a change; with
+        `until_terminal`, until it has ended. Raises ActionNotFound."""
+        key = action_id.key
+        mailbox = RowMailbox(
+            match=match_all,
+            of_runs=False,
+            run_key=action_id.run.key,
+            action_key=key,
+            descendants=related.descendants,
+            events=True,
+        )
+        query = SnapshotQuery(
+            "watched action",
+            lambda: select(*ACTION_COLUMNS).where(c.key == _key),
+            tree_order,
+            lambda found: found.rows(Action, ACTIONS.names(None)),
+            {"key": key},
+            check=lambda: self._check_action(action_id),
+        )
+        return Stream(
+            self._hub,
+            mailbox,
+            lambda stream: _items(
+                row_frames(stream, self._database, mailbox, query, until_terminal=until_terminal)
+            ),
+        )
+
+    def watch_events(
+        self,
+        run_id: RunIdentifier,
+        action_name: str | None = None,
+        attempt: int | None = None,
+        after: str | None = None,
+    ) -> Stream[Frame[ActionEvent]]:
+        """The events of a run, or of one of its actions or attempts: first those that exist, then every one
+        that is inserted, each once. `after` is the cursor of a frame. Raises RunNotFound or
+        ActionNotFound."""
+
+        async def check_run() -> None:
+            await self._check_run(run_id)
+
+        async def check() -> None:
+            await check_run()
+            if action is not None:
+                await self._check_action(action)
+
+        action = None
+        if action_name is not None:
+            action = ActionIdentifier(run_id.project, run_id.domain, run_id.name, action_name)
+        key = None if action is None else action.key
+        mailbox = EventMailbox(run_key=run_id.key, action_key=key, attempt=attempt)
+        return Stream(
+            self._hub,
+            mailbox,
+            lambda stream: event_frames(stream, self._database, mailbox, check, check_run, after),
+        )
+
+    def watch_state_updates(
+        self, run_id: RunIdentifier | None = None, after: str | None = None
+    ) -> Stream[Frame[ActionIdentifier]]:
+        """The identifiers of actions whose state was set or notified, of a run or of all. Begins with SYNCED
+        unless `after`, the cursor of a frame, is given. RESYNC: states may have changed unseen. Raises
+        RunNotFound."""
+        mailbox = StateMailbox(run_key=run_id.key if run_id else None, scopes=self._seen)
+
+        async def check() -> None:
+            if run_id is not None:
+                await self._check_run(run_id)
+
+        async def generate(
+            stream: Stream[Frame[ActionIdentifier]],
+        ) -> AsyncGenerator[Frame[ActionIdentifier], None]:
+            await self._hub.join(mailbox)
+            try:
+                await check()
+                cursor, is_restart = None if after is None else parse_watch_cursor(after), after is not None
+                is_resumed = cursor is not None and await self._hub.resume(mailbox, cursor.position)
+                last = "" if cursor is None else cursor_text(cursor.position)
+                while True:
+                    if not is_resumed:
+                        if is_restart:
+                            yield stream.resync(mailbox.position)
+                        last = cursor_text(mailbox.position)
+                        yield stream.mark(Frame(FrameKind.SYNCED, [], [], last), True)
+                    while not mailbox.overflowed:
+                        if mailbox.is_empty:
+                            await stream.wait()
+                            continue
+                        next_cursor, items = cursor_text(mailbox.position), mailbox.take()
+                        for start in range(0, len(items), frames.MAX_ROWS):
+                            end = start + frames.MAX_ROWS
+                            is_last = end >= len(items)
+                            last = next_cursor if is_last else last
+                            yield stream.mark(Frame(FrameKind.CHANGE, items[start:end], [], last), is_last)
+                    await until_available(check)
+                    mailbox.begin()
+                    is_resumed, is_restart = False, True
+            finally:
+                self._hub.leave(mailbox)
+
+        return Stream(self._hub, mailbox, generate)
+
+    def _row_stream(
+        self,
+        mailbox: RowMailbox,
+        query: SnapshotQuery[Any],
+        after: str | None,
+        until_terminal: bool = False,
+    ) -> Stream[Frame[Any]]:
+        return Stream(
+            self._hub,
+            mailbox,
+            lambda stream: row_frames(stream, self._database, mailbox, query, after, until_terminal),
+        )
+
+    async def _check_run(self, run_id: RunIdentifier) -> None:
+        async with self._database.read() as connection:
+            statement = select(c.name).where(c.run_key == run_id.key, is_root, *in_scopes(self._seen))
+            if await connection.scalar(statement) is None:
+                raise RunNotFound(f"there is no run {run_id}")
+
+    async def _check_action(self, action_id: ActionIdentifier) -> None:
+        exists = select(c.name).where(c.key == action_id.key, *in_scopes(self._seen))
+        async with self._database.read() as connection:
+            if await connection.scalar(exists) is None:
+                raise ActionNotFound(f"there is no action {action_id}")
+
+
+async def _items(frames: AsyncGenerator[Frame[T], None]) -> AsyncGenerator[T, None]:
+    """The rows of the frames, one by one."""
+    async with aclosing(frames):
+        async for frame in frames:
+            for item in frame.items:
+                yield item
+
+
+def with_revision(attributes: Attributes) -> Attributes:
+    """The attributes with those that tell a newer row from an older one."""
+    return None if attributes is None else attributes | {"key", "revision"}
