@@ -1,4 +1,4 @@
-"""Owns how an executor learns which of its actions it shall stop: by a subscription, or by asking."""
+"""How an executor learns of abort requests: by a subscription or by polling."""
 
 import asyncio
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Owns how GraphQL is sent to a server: over HTTP, again when the server is away, with clear errors."""
+"""A GraphQL client over HTTP with retries and clear errors."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ class ApiError(Exception):
         self.code = code
 
 
-class ServerAway(ApiError):
+class ServerUnavailable(ApiError):
     """The server did not answer for longer than the client is patient."""
 
 
@@ -58,9 +58,9 @@ class GraphQLClient:
         on_away: Callable[[str], None] = lambda _: None,
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
-        """`token` says who calls. `patience_s` is for how long a server may be away before ServerAway is
-        raised; `on_away` is told when it goes and when it is back, however many calls wait for it. Raises
-        ValueError for no address, and for no token."""
+        """`token` authenticates the caller. `patience_s` is the time in seconds after which an unavailable
+        server raises ServerUnavailable; `on_away` is called when it becomes unavailable and when it is back, once
+        for all waiting calls. Raises ValueError for an invalid URL or token."""
         self.url = graphql_url(url)
         self.patience_s = patience_s
         self._on_away = on_away
@@ -106,7 +106,7 @@ class GraphQLClient:
                 return data
             except _Away as away:
                 if clock.time() >= deadline:
-                    raise ServerAway(f"no server answers at {self.url} ({away})") from None
+                    raise ServerUnavailable(f"no server answers at {self.url} ({away})") from None
                 if not self._away:
                     self._away = True
                     self._on_away(f"{self.url} does not answer ({away}); trying again")

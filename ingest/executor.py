@@ -1,4 +1,4 @@
-"""Owns the operations that an executor needs, in batches that a server takes."""
+"""The GraphQL operations of an executor, in batches within the server's limits."""
 
 import json
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Owns how a plan is written at once, as something that happened when the plan says."""
+"""Writes a whole plan at once, with its planned times."""
 
 from collections.abc import Callable, Iterable, Iterator
 

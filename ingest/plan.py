@@ -1,4 +1,4 @@
-"""Owns plans: what an executor will report of a run and when, in the words of the API.
+"""Plans: what an executor will report of a run and when, in terms of the API.
 
 A plan is the same whether it comes from a recording or from the demo, and whether it is played live
 or written at once. All offsets are milliseconds since the run began.

@@ -1,4 +1,4 @@
-"""Owns how a plan is played as it would happen: step by step, at its pace, until it ends or is aborted."""
+"""Plays a plan in real time: step by step, until it ends or is aborted."""
 
 import asyncio
 from collections import deque

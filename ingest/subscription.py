@@ -1,4 +1,4 @@
-"""Owns how a subscription is followed: by server-sent events, and again after whatever cut it off."""
+"""Follows a subscription over server-sent events, across reconnections."""
 
 import asyncio
 import json
@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx2
 
-from ingest.client import AWAY, ApiError, GraphQLClient, ServerAway
+from ingest.client import AWAY, ApiError, GraphQLClient, ServerUnavailable
 
 _SILENCE_S = 40.0
 """The server says something every 15 s; after this long the connection counts as lost."""
@@ -37,7 +37,7 @@ async def follow(
     """The frames of a subscription that takes `$after`: behind the last one it goes on after a lost
     connection, until the server ends it and `is_over` agrees. Raises ApiError.
 
-    Without `wait`, a server that is not there at the start raises ServerAway.
+    Without `wait`, a server that is not there at the start raises ServerUnavailable.
     """
     pause, in_trouble, cursor = _FIRST_PAUSE_S, False, None
     while True:
@@ -55,7 +55,7 @@ async def follow(
             raise _Lost("the server ended the stream")
         except _Lost as lost:
             if cursor is None and not wait:
-                raise ServerAway(f"no server answers at {client.url} ({lost})") from None
+                raise ServerUnavailable(f"no server answers at {client.url} ({lost})") from None
             if not in_trouble:
                 in_trouble = True
                 what = f"No server at {client.url} yet" if cursor is None else "Connection lost"

@@ -1,8 +1,5 @@
-"""Owns what callers show to say who they are, as it is stored: API tokens, and sessions of browsers.
-
-Of a secret only the hash is stored, so that nobody can call with what a copy of the database holds. A plain
-SHA-256 is enough: the secret has 256 bits of chance, which nobody can guess, however fast each guess is.
-"""
+"""Stored credentials: API tokens and browser sessions. Only the hash of a secret is stored, so that a copy
+of the database contains no usable credential. SHA-256 is enough, since secrets have 256 random bits."""
 
 import hashlib
 import secrets
@@ -25,40 +22,40 @@ from repo.sql.functions import database_now
 from repo.tables import credentials
 
 PREFIXES = {CredentialKind.TOKEN: "rg_", CredentialKind.SESSION: "rgs_"}
-"""What secrets begin with, so that scanners find those that were committed somewhere."""
+"""The prefixes of secrets, for secret scanners."""
 
 KEEP_ENDED = timedelta(days=30)
-"""How long one is still listed that has expired or was revoked."""
+"""How long expired and revoked credentials are listed."""
 
 _SECRET_BYTES = 32
 
 c = credentials.c
 
-# By the clock of the database; by the one of this server it is checked too. Where one of them was put back,
-# nothing holds for longer.
+# By the database's clock; the server's clock is checked too. A clock that is set back does not prolong a
+# credential.
 _is_in_time = or_(c.expires_at.is_(None), c.expires_at > database_now())
 
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """What somebody may show to say who they are. It knows no secret."""
+    """A credential, without its secret."""
 
     id: str
-    """Its public name, short."""
+    """Its short public id."""
     kind: CredentialKind
     name: str
-    """What people call it."""
+    """Its display name."""
     identity: Identity
-    """Who shows it."""
+    """The identity that it authenticates."""
     access: Access
-    """What they may do."""
+    """The roles of its caller."""
     created_at: datetime
     expires_at: datetime | None
-    """From when on it holds no more; None for never."""
+    """When it expires; None for never."""
     revoked_at: datetime | None
 
     def holds(self, at: datetime) -> bool:
-        """Whether it is neither revoked, nor expired at this time."""
+        """Whether it is valid at this time."""
         return self.revoked_at is None and (self.expires_at is None or at < self.expires_at)
 
 
@@ -75,8 +72,8 @@ class Credentials:
         access: Access,
         expires_at: datetime | None = None,
     ) -> tuple[Credential, str]:
-        """A new one, and its secret, which nobody can ever read again. Those that ended long ago are
-        forgotten on this occasion. Raises InvalidArgument."""
+        """Creates a credential and returns it with its secret, which cannot be read again. Deletes those
+        that ended long ago. Raises InvalidArgument."""
         check_name(name, "the name of a credential")
         check_name(identity.subject, "the subject of an identity")
         for grant in access.grants:
@@ -110,7 +107,7 @@ class Credentials:
         return created, secret
 
     async def find_credential(self, secret: str) -> Credential | None:
-        """The one with this secret, as long as it holds."""
+        """The valid credential with this secret."""
         found = await self._database.fetch(
             "credential by secret",
             lambda: select(*_COLUMNS).where(
@@ -133,14 +130,13 @@ class Credentials:
         return {id for id, expires_at in found.decoded() if expires_at is None or now < expires_at}
 
     async def list_credentials(self, kind: CredentialKind) -> list[Credential]:
-        """All of a kind, the newest first, with those that ended lately."""
+        """All of a kind, newest first, including those that ended recently."""
         statement = select(*_COLUMNS).where(c.kind == kind).order_by(c.created_at.desc(), c.id)
         async with self._database.read() as connection:
             return [_credential(row) for row in await connection.execute(statement)]
 
     async def revoke_credential(self, id: str) -> Credential:
-        """It holds no more from now on, and is given back as it is then. One that was revoked stays as it
-        was. Raises NotFound."""
+        """Revokes a credential and returns it. A revoked one is not changed. Raises NotFound."""
 
         async def work(connection: AsyncConnection) -> Credential:
             which = (c.id == id) & c.revoked_at.is_(None)

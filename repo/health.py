@@ -1,4 +1,4 @@
-"""Owns what can be found out about a database and a bus before anybody depends on them."""
+"""Checks of a database and a bus, for `rungraph doctor`."""
 
 import asyncio
 import os
@@ -23,22 +23,22 @@ from repo.tables import action_events, actions, incarnations, is_unconfirmed, re
 from repo.watch.bus import Bus
 
 _WITHIN = 10.0
-"""Seconds that a check may take."""
+"""The time limit of a check, in seconds."""
 _HEARD_WITHIN = 1.0
-"""Seconds within which a ring is heard."""
+"""The time limit for receiving a notification, in seconds."""
 _CONNECTED_WITHIN = 5.0
 _SLOW = 0.02
-"""Seconds to the database and back, beyond which every call is felt."""
+"""Round trip in seconds above which a warning is given."""
 _LITTLE_SPACE = 1 << 30
-"""Bytes on the disk, below which somebody should look."""
+"""Free disk bytes below which a warning is given."""
 _CLOCKS_DIFFER = (1.0, 5.0)
-"""Seconds that clocks may differ before it is worth a warning, and before it is wrong."""
+"""Clock differences in seconds that give a warning and an error."""
 _PREPARED_CODES = {"26000", "42P05"}
-"""A prepared statement is not there, or one of its name already is."""
+"""SQLSTATEs: a prepared statement does not exist, or exists already."""
 
 
 class CheckStatus(Enum):
-    """What a check came to."""
+    """The status of a check."""
 
     OK = "ok"
     WARNING = "warning"
@@ -47,7 +47,7 @@ class CheckStatus(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What a check found, and what to do about it. Nothing secret is in it."""
+    """The result of a check and what to do. Contains no secrets."""
 
     check: str
     verdict: CheckStatus
@@ -55,22 +55,22 @@ class CheckResult:
 
 
 def ok(check: str, said: str) -> CheckResult:
-    """All is well."""
+    """Passed."""
     return CheckResult(check, CheckStatus.OK, said)
 
 
 def warning(check: str, said: str) -> CheckResult:
-    """It works, but somebody should look."""
+    """Works, but needs attention."""
     return CheckResult(check, CheckStatus.WARNING, said)
 
 
 def failure(check: str, said: str) -> CheckResult:
-    """It does not work."""
+    """Failed."""
     return CheckResult(check, CheckStatus.FAILURE, said)
 
 
 async def check_bus(url: str) -> CheckResult:
-    """Whether a ring is heard by another connection."""
+    """Checks that another connection receives a notification."""
     if url.startswith("memory:"):
         return ok("bus", "memory://: one process hears itself; several servers need another one")
     heard = asyncio.Event()
@@ -101,8 +101,7 @@ async def check_bus(url: str) -> CheckResult:
 
 
 async def check_database(url: str, connections: int) -> AsyncIterator[CheckResult]:
-    """What there is to say about the database, of which a server takes so many connections at most; where it
-    cannot be reached, only that."""
+    """Checks the database for a server that opens up to this many connections; if unreachable, only that."""
     database = Database(url, pool_size=2)
     try:
         try:
@@ -130,7 +129,7 @@ async def check_database(url: str, connections: int) -> AsyncIterator[CheckResul
 
 
 async def _told(check: str, examining: Awaitable[CheckResult]) -> CheckResult:
-    """What is found, within the time that a check may take."""
+    """Runs a check within its time limit."""
     try:
         async with asyncio.timeout(_WITHIN):
             return await examining
@@ -163,7 +162,7 @@ async def _clock(database: Database) -> CheckResult:
         there = await connection.scalar(select(database_now()))
         ended = datetime.now(UTC)
     assert there is not None
-    # It said so at some moment in between.
+    # The time lies somewhere in between.
     ahead = max((there - ended).total_seconds(), (begun - there).total_seconds(), 0.0)
     if ahead > _CLOCKS_DIFFER[1]:
         return failure("clock", f"differs from the database's by {ahead:.1f} s: synchronize both (NTP)")
@@ -204,13 +203,13 @@ async def _server(database: Database) -> CheckResult:
 
 
 async def _pooler(database: Database) -> CheckResult:
-    """Whether the connection stays with one process of the server: behind a pooler that gives it another one
-    for each transaction, what was prepared is not there any more."""
+    """Checks that the connection keeps its server process: behind a pooler in transaction mode, prepared
+    statements get lost."""
     process = text("SELECT pg_backend_pid()")
     async with database.engine.connect() as mine, database.engine.connect() as other:
         first = await mine.scalar(process)
         await mine.commit()
-        # Another transaction goes on meanwhile, and may get the process that was ours.
+        # A concurrent transaction may get our server process.
         theirs = await other.scalar(process)
         try:
             again = await mine.scalar(process)
@@ -258,7 +257,7 @@ async def _schema(database: Database) -> CheckResult:
 
 
 async def _rights(database: Database) -> CheckResult:
-    """Whether what servers write may be written; nothing of it is kept."""
+    """Checks the write privileges; everything is rolled back."""
     try:
         async with database.engine.connect() as connection:
             for statement in (

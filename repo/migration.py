@@ -1,8 +1,5 @@
-"""Owns bringing a database to the schema of this version.
-
-Revisions are numbered. A version works on the schema of later ones too, so that servers of both may run while
-they are replaced.
-"""
+"""Migrates a database to the schema of this version. Revisions are numbered. A version works on later
+schemas too, so that both versions can run during an upgrade."""
 
 import asyncio
 import random
@@ -32,24 +29,24 @@ logger = structlog.get_logger("rungraph.migrate")
 _LOCK = 7_238_520_417
 """The advisory lock under which one replica at a time migrates."""
 _WAIT_FOR_A_TABLE = 2.0
-"""Seconds that a migration waits for who is at a table: everybody else who comes to it waits behind."""
+"""Lock timeout in seconds: while a migration waits for a table, everyone else waits behind it."""
 _PATIENCE = 60.0
-"""Seconds for which it is tried again."""
+"""Seconds of retries."""
 _LONGEST_PAUSE = 5.0
-"""Seconds until it is tried again, at the most."""
+"""Maximum pause between retries in seconds."""
 _LOCK_NOT_AVAILABLE = "55P03"
 
 
 OLDEST = 14
-"""The oldest major version of PostgreSQL."""
+"""The oldest supported major version of PostgreSQL."""
 
 
 class UnsuitableDatabase(Exception):
-    """The database will never do, such as for its encoding."""
+    """The database is unsuitable, for example by its encoding."""
 
 
 class SchemaOutdated(Exception):
-    """The database is not at the schema of this version, nor at a later one."""
+    """The database has an older schema than this version."""
 
 
 def _config() -> Config:
@@ -67,17 +64,17 @@ def head() -> str:
 
 
 def revision(connection: Connection) -> str | None:
-    """Which revision the schema of the database is at; None where it has none."""
+    """The revision of the database's schema; None without one."""
     return MigrationContext.configure(connection).get_current_revision()
 
 
 def is_newer(current: str | None) -> bool:
-    """Whether a revision is one of a later version."""
+    """Whether the revision is of a later version."""
     return current is not None and current.isdecimal() and int(current) > int(head())
 
 
 def is_at_head(connection: Connection) -> None:
-    """Return where the database is at the newest schema, or at a later version's. Raises SchemaOutdated."""
+    """Returns if the schema is current or newer. Raises SchemaOutdated."""
     current = revision(connection)
     if current != head() and not is_newer(current):
         found = f"the schema is at {current}" if current else "the database has no schema yet"
@@ -95,10 +92,9 @@ def _upgrade(connection: Connection) -> None:
 
 
 async def migrate(url: str) -> None:
-    """Bring the database to the newest schema, in one transaction. One that is at a later version's stays as
-    it is, and so is one that has this version's and cannot be written. Any number of processes may call this
-    at once: one works, the others wait and find nothing to do. Raises DatabaseUnavailable, and
-    UnsuitableDatabase."""
+    """Migrates the database to the newest schema in one transaction. A newer schema is left alone, as is a
+    current one that cannot be written. Safe to call concurrently: one process works, the others wait.
+    Raises DatabaseUnavailable and UnsuitableDatabase."""
     database, name = Database(url, pool_size=1), without_password(url)
     try:
         try:
@@ -122,7 +118,7 @@ async def migrate(url: str) -> None:
 
 
 async def unsuitable(connection: AsyncConnection) -> str | None:
-    """Why a server of PostgreSQL, or the database in it, will never do; None where it will."""
+    """Why the PostgreSQL server or database is unsuitable; None if it is suitable."""
     number = int(await connection.scalar(text("SHOW server_version_num")) or 0)
     encoding = await connection.scalar(text("SHOW server_encoding"))
     await connection.rollback()
@@ -159,7 +155,7 @@ async def _migrate_patiently(database: Database, connection: AsyncConnection) ->
 
 
 async def _check_read_only(connection: AsyncConnection, error: DBAPIError) -> None:
-    """Let a server start that can only read for now. Raises DatabaseUnavailable if the schema is another."""
+    """Allows a start on a read-only database. Raises DatabaseUnavailable if the schema is not current."""
     reason = str(error.orig).partition("\n")[0]
     try:
         async with connection.begin():

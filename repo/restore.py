@@ -1,8 +1,5 @@
-"""What is done to a database that was restored from a backup.
-
-One that was restored into another PostgreSQL has rows that say of transactions of its future that they wrote
-them: there, transactions are numbered anew.
-"""
+"""Handles a database restored from a backup. In another PostgreSQL server, rows name transaction ids of its
+future, since ids start over there."""
 
 import structlog
 from sqlalchemy import BigInteger, case, literal_column
@@ -14,20 +11,19 @@ from repo.tables import action_events, actions, removal_horizon, removed_runs
 logger = structlog.get_logger("rungraph.restored")
 
 _SEEN_BY_ALL = 0
-"""A number below every position."""
+"""Below every position."""
 
 
-# Of each statement's own moment: what it sees then is of the past, but for what comes from another life. A
-# number that was asked for before would take what others committed meanwhile for the future.
+# Evaluated per statement: what it sees is in the past, except rows of another server. An id read earlier
+# would take concurrent commits for future ones.
 _FUTURE = literal_column(
     "CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS TEXT) AS BIGINT)", BigInteger()
 )
 
 
 async def renumber(connection: AsyncConnection) -> None:
-    """Let all rows that come from another life of the database count as seen by everybody. Those who watched
-    it then begin anew: their cursors name that life. There are none unless it was just restored, which two
-    indexes tell at once."""
+    """Marks all rows with future transaction ids as seen. Subscribers from before restart, since their
+    cursors name another incarnation. Two indexes show at once whether there are any."""
     state = actions.c.state_transaction_id
     changed = await connection.execute(
         actions.update()
@@ -51,8 +47,8 @@ async def renumber(connection: AsyncConnection) -> None:
 
 
 async def mark_restored(url: str) -> None:
-    """Let everybody who watches the database begin anew, with a fresh snapshot, and refuse all cursors from
-    before. Raises DatabaseUnavailable."""
+    """Restarts all subscribers with a new snapshot and invalidates all earlier cursors. Raises
+    DatabaseUnavailable."""
     database = Database(url, pool_size=1)
     try:
         await database.invalidate_positions()

@@ -1,7 +1,4 @@
-"""Keeps background loops running: one that ends by an error is logged, counted, and started again.
-
-An error that a loop did not foresee must not end what it does for good, and nobody would notice.
-"""
+"""Supervises background loops: one that ends by an unexpected error is logged, counted and restarted."""
 
 import asyncio
 import random
@@ -16,13 +13,13 @@ import structlog
 logger = structlog.get_logger("rungraph.background")
 
 _PAUSES = (0.1, 5.0)
-"""Seconds before a loop is started again: after its first failure, and at most, when it fails on and on."""
+"""Restart backoff in seconds: initial and maximum."""
 
 _ALIVE_AFTER = 1.0
-"""Seconds that a loop has to run after a failure to count as alive."""
+"""Seconds after a restart until the loop counts as alive."""
 
 _HEALTHY_AFTER = 30.0
-"""Seconds that it has to run for its next failure to be the first again."""
+"""Seconds of running after which the backoff is reset."""
 
 
 class Supervisor:
@@ -30,18 +27,18 @@ class Supervisor:
 
     def __init__(self) -> None:
         self.restarts: Counter[str] = Counter()
-        """How often each loop ended by an error, by its name."""
+        """The number of failures by loop name."""
         self._failed: set[str] = set()
 
     @property
     def failed(self) -> list[str]:
-        """The loops that ended by an error and are not alive again."""
+        """The names of loops that failed and are not alive again."""
         return sorted(self._failed)
 
     def start(
         self, name: str, work: Callable[[], Awaitable[None]], context: Context | None = None
     ) -> asyncio.Task[None]:
-        """A task that calls `work` until it returns, or until the task is cancelled."""
+        """Starts a task that runs `work` until it returns or the task is cancelled."""
         self.restarts.setdefault(name, 0)
         return asyncio.create_task(self._keep(name, work), name=name, context=context)
 
@@ -56,7 +53,7 @@ class Supervisor:
                 except (Exception, asyncio.CancelledError) as error:
                     if _is_cancelled():
                         raise asyncio.CancelledError from error
-                    # Cancelled was something that it waited for: that ends it as any error does.
+                    # Something that it awaited was cancelled: that counts as an error.
                     failures = 1 if time.monotonic() - began > _HEALTHY_AFTER else failures + 1
                     pause = min(_PAUSES[1], _PAUSES[0] * 2.0 ** min(failures - 1, 20))
                     self._note(name, error, pause)

@@ -1,4 +1,4 @@
-"""Owns the tables, their keys and their indexes. decisions/ says which query each index serves."""
+"""The tables with their keys and indexes; decisions/0005 lists the query that each index serves."""
 
 from typing import Any
 
@@ -45,11 +45,11 @@ metadata = MetaData(
 actions = Table(
     "actions",
     metadata,
-    # What identifiers.py makes of the names: fixed in size, whatever the names are.
+    # The digest of the names; see repo.domain.identifiers.
     Column("key", LargeBinary(32), nullable=False),
     Column("run_key", LargeBinary(16), nullable=False),
     Column("parent_key", LargeBinary(32)),
-    # How many actions are above it: 0 for a root. In this order parents come before their children.
+    # The number of ancestors; ordering by it puts parents before their children.
     Column("depth", Integer, nullable=False),
     Column("name", Name, nullable=False),
     Column("project", Name, nullable=False),
@@ -75,7 +75,7 @@ actions = Table(
     Column("trigger_revision", BigInteger),
     Column("created_by", Document),
     Column("created_by_subject", FreeText),
-    # What a search looks at, case folded: by its own names, and as a run by the run's names.
+    # Normalised text for searches: of the action's names, and of the run's names.
     Column("search_text", FreeText, nullable=False),
     Column("run_search_text", FreeText),
     Column("spec", Document),
@@ -89,26 +89,26 @@ actions = Table(
     Column("abort_next_attempt_at", UtcDateTime),
     Column("abort_last_error", FreeText),
     Column("abort_confirmed_at", UtcDateTime),
-    # Which replica tells the executor, by a name that it makes for itself, and until when it alone does.
+    # The lease: the name of the claiming replica, and its expiry.
     Column("abort_lease", FreeText),
     Column("abort_leased_until", UtcDateTime),
-    # Which aborts were asked for together.
+    # The batch of a bulk abort.
     Column("abort_batch", FreeText),
-    # The error that ended `error_attempt`; events of an attempt may come before its phase update.
+    # The error that ended `error_attempt`; events may arrive before the phase update.
     Column("error", Document),
     Column("error_attempt", Integer),
     Column("created_at", UtcDateTime, nullable=False),
     Column("triggered_at", UtcDateTime),
     Column("started_at", UtcDateTime),
     Column("ended_at", UtcDateTime),
-    # What reports said, where they did: when the latest attempt started, and when the phase began.
+    # Reported times, if any: the start of the latest attempt, and when the phase began.
     Column("start_time", UtcDateTime),
     Column("phase_time", UtcDateTime),
     Column("updated_at", UtcDateTime, nullable=False),
     Column("duration_ms", BigInteger, Computed(elapsed_ms("created_at", "ended_at"), persisted=True)),
     Column("revision", BigInteger, nullable=False, default=this_transaction(), onupdate=next_revision()),
-    # The transaction that last wrote the row, and the one that last set or notified its state: what a
-    # reader of changes compares with what it has seen.
+    # The transactions that last wrote the row, and that last set or notified its state; compared with feed
+    # positions.
     Column(
         "transaction_id", BigInteger, nullable=False, default=this_transaction(), onupdate=this_transaction()
     ),
@@ -118,17 +118,17 @@ actions = Table(
 )
 
 run_time = func.coalesce(actions.c.triggered_at, actions.c.created_at)
-"""When a run began for its readers: triggered, or created where it was never triggered."""
+"""When a run began: triggered, or created if it was never triggered."""
 
-# An index over a part of the rows is used only where a query says the same with the same constants.
+# A partial index is used only if the query has the same condition with the same constants.
 is_root = actions.c.parent_key.is_(None)
-"""The action is the root of its run: the run itself."""
+"""The action is the root of its run."""
 is_paused = constant(actions.c.phase, ActionPhase.PAUSED)
-"""The action waits for a decision."""
+"""The action is PAUSED."""
 is_unconfirmed = constant(actions.c.abort_state, AbortState.REQUESTED, AbortState.RETRYING, AbortState.FAILED)
-"""The abort of the action still waits for something: the executor's confirmation, or a person."""
+"""The abort is unconfirmed: it waits for the executor or has failed."""
 is_abort_pending = constant(actions.c.abort_state, AbortState.REQUESTED, AbortState.RETRYING)
-"""The abort of the action waits for the executor."""
+"""The abort waits for the executor."""
 
 
 def _index(name: str, *columns: Any, where: ColumnElement[bool] | None = None, unique: bool = False) -> None:
@@ -178,26 +178,26 @@ action_events = Table(
 )
 Index("ix_action_events_transaction", action_events.c.transaction_id)
 
-# The runs that were removed, for those who watch: kept for days, and then the horizon is put behind them.
+# Tombstones of removed runs for subscribers, kept for days; then the horizon is moved past them.
 removed_runs = Table(
     "removed_runs",
     metadata,
     Column("transaction_id", BigInteger, nullable=False, default=this_transaction()),
-    # The key of the root, which begins with that of the run.
+    # The key of the root, which begins with the key of the run.
     Column("key", LargeBinary(32), nullable=False),
     Column("project", Name, nullable=False),
     Column("domain", Name, nullable=False),
     Column("name", Name, nullable=False),
-    # Above the one that the root had.
+    # Above the root's revision.
     Column("revision", BigInteger, nullable=False),
-    # Whether somebody may still hold an abort of it for one that waits.
+    # Whether a subscriber may still consider one of its aborts pending.
     Column("aborts_changed", Boolean, nullable=False),
     Column("removed_at", UtcDateTime, nullable=False),
     PrimaryKeyConstraint("transaction_id", "key"),
 )
 Index("ix_removed_runs_removed_at", removed_runs.c.removed_at)
 
-# Of transactions below this one, not all removed runs are known any more.
+# Tombstones of transactions below this one may be gone.
 removal_horizon = Table(
     "removal_horizon",
     metadata,
@@ -221,25 +221,25 @@ credentials = Table(
     UniqueConstraint("secret_hash"),
 )
 
-# By which a watch notices a failover or a restore (repo.sql.incarnations): one row for each start, recovery
-# or promotion of the server that runs the database.
+# Detects failovers and restores (repo.sql.incarnations): one row for each start, recovery or promotion of the
+# database's server.
 incarnations = Table(
     "incarnations",
     metadata,
     Column("number", BigInteger, primary_key=True, autoincrement=False),
-    # Random: a cursor names it.
+    # Random; named in cursors.
     Column("id", FreeText, nullable=False),
-    # Which database of which server it is, and what runs it.
+    # Identifies the database, its server and the server's start.
     Column("place", FreeText, nullable=False),
     Column("run", FreeText, nullable=False),
-    # Until where in the log everything of the incarnation before is in this one.
+    # The WAL position up to which this incarnation contains the previous one.
     Column("complete_until", BigInteger),
-    # The id of the next transaction when it began; null on SQLite.
+    # The next transaction id at its start; null on SQLite.
     Column("next_transaction", BigInteger),
 )
 
-# SQLite only: the number of the newest write transaction, which PostgreSQL has by itself. The epoch is for
-# servers of versions that do not know incarnations.
+# SQLite only: the counter of write transactions. The epoch is for servers of older versions without
+# incarnations.
 transaction_counter = Table(
     "transaction_counter",
     metadata,

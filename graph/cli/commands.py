@@ -1,4 +1,4 @@
-"""Owns what all commands do alike: read the settings and durations, and end with one line that says why."""
+"""Shared by all commands: reading settings and durations, and ending with a one-line error."""
 
 import contextlib
 import re
@@ -14,8 +14,8 @@ _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=
 
 
 def read_settings(**given: object) -> "Settings":
-    """The settings, with those that are given (not None) instead of the environment's; from here on, logs are
-    as they say. Ends the command where they are wrong."""
+    """The settings from the environment, overridden by arguments that are not None; configures logging. Ends
+    the command if they are invalid."""
     from pydantic import ValidationError
 
     from graph.observability.logs import configure_logs
@@ -30,7 +30,7 @@ def read_settings(**given: object) -> "Settings":
 
 
 def parse_duration(value: str) -> timedelta:
-    """How long `90d`, `12h` or `2w` is. Raises ValueError."""
+    """Parses a duration such as `90d`, `12h` or `2w`. Raises ValueError."""
     found = re.fullmatch(r"([0-9]{1,5})([hdw])", value, re.ASCII)
     if found is None:
         raise ValueError("a number of hours, days or weeks, such as 12h, 90d or 26w")
@@ -38,13 +38,13 @@ def parse_duration(value: str) -> timedelta:
 
 
 def fail(message: str, code: int = 1) -> NoReturn:
-    """End the command with this exit code."""
+    """Ends the command with this exit code."""
     with contextlib.suppress(OSError):  # the exit code says it too
         typer.echo(f"rungraph: {message}", err=True)
     raise typer.Exit(code)
 
 
 def announce(text: str) -> None:
-    """Print a line that nothing depends on: a server does not end because nobody can read it."""
+    """Prints an informational line; a closed output is ignored."""
     with contextlib.suppress(OSError):
         typer.echo(text)

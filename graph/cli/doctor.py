@@ -1,4 +1,4 @@
-"""Owns `rungraph doctor`: whether a server would work with these settings, and what to do where not."""
+"""`rungraph doctor`: checks settings, database, bus and clocks, and says what to do."""
 
 import os
 from collections.abc import AsyncIterator, Iterator
@@ -17,15 +17,15 @@ from graph.web.ui import GRAPHIQL, WEB_UI
 from repo import CheckResult, CheckStatus
 
 _BESIDE_ITS_POOLS = 3
-"""Connections of a process beside its two pools: two that look for changes, and the one of the bus."""
+"""Connections of a process beside its two pools: two for polls and one for the bus."""
 _GUESSED = {"admin", "changeme", "password", "postgres", "rungraph", "secret", "test"}
 _OF_CLIENTS = {f"{PREFIX}TOKEN"}
-"""Variables that are no settings of a server."""
+"""RUNGRAPH_ variables that are not server settings."""
 _STYLE = {CheckStatus.OK: "green", CheckStatus.WARNING: "yellow", CheckStatus.FAILURE: "red"}
 
 
 async def diagnose() -> AsyncIterator[CheckResult]:
-    """What each check found. Where the settings are wrong, only that."""
+    """The result of each check; only the settings' errors if they are invalid."""
     try:
         settings = Settings()
     except ValidationError as error:
@@ -43,7 +43,7 @@ async def diagnose() -> AsyncIterator[CheckResult]:
 
 
 async def _examine_provider(settings: Settings) -> CheckResult:
-    """Whether the OpenID provider names its endpoints and keys."""
+    """Checks the OpenID provider's endpoints and keys."""
     provider = provider_of(settings)
     async with provider.running():
         try:
@@ -57,7 +57,7 @@ async def _examine_provider(settings: Settings) -> CheckResult:
 
 
 def _unsafe(settings: Settings) -> Iterator[CheckResult]:
-    """What is allowed, but seldom meant."""
+    """Settings that are allowed but rarely intended."""
 
     def careful(said: str) -> CheckResult:
         return CheckResult("settings", CheckStatus.WARNING, said)
@@ -86,7 +86,7 @@ def _unsafe(settings: Settings) -> Iterator[CheckResult]:
 
 
 async def run_doctor(console: Console) -> int:
-    """Print a line for each check; the exit code, which is 1 where one failed."""
+    """Prints a line for each check; returns the exit code, 1 if any failed."""
     failed = False
     async for finding in diagnose():
         failed = failed or finding.verdict is CheckStatus.FAILURE

@@ -1,4 +1,4 @@
-"""Owns the command line: rungraph serve, and all the other commands."""
+"""The command line: `rungraph` and its commands."""
 
 import asyncio
 import contextlib

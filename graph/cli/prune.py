@@ -1,4 +1,4 @@
-"""Owns `rungraph prune`: removing runs that ended long ago, and saying how far it is."""
+"""`rungraph prune`: removes runs that ended long ago and shows the progress."""
 
 import asyncio
 from contextlib import nullcontext
@@ -18,8 +18,8 @@ async def prune(
     dry_run: bool,
     console: Console,
 ) -> repo.Pruned:
-    """Remove the runs, and show on the console how far it is. Raises DatabaseUnavailable, and SchemaOutdated
-    where the database has to be migrated first."""
+    """Removes the runs and shows the progress. Raises DatabaseUnavailable, or SchemaOutdated if the database
+    must be migrated first."""
     done = repo.Pruned()
     status = console.status("looking for runs") if console.is_terminal else nullcontext()
     async with repo.open_repository(settings.database_url, 2, settings.broadcast_url) as repository:
@@ -34,7 +34,7 @@ async def prune(
 
 
 def say(done: repo.Pruned, dry_run: bool) -> str:
-    """What was removed, in words."""
+    """A summary of what was removed."""
     runs, actions = (
         f"{count:,} {word}{'' if count == 1 else 's'}"
         for count, word in ((done.runs, "run"), (done.actions, "action"))
@@ -45,6 +45,6 @@ def say(done: repo.Pruned, dry_run: bool) -> str:
 def run_prune(
     settings: Settings, older_than: timedelta, project: str | None, domain: str | None, dry_run: bool
 ) -> str:
-    """What was removed, in words. Raises as `prune` does. After Ctrl-C, the same command goes on."""
+    """Returns a summary. Raises as `prune` does. After Ctrl-C, the same command resumes."""
     console = Console(stderr=True, highlight=False)
     return say(asyncio.run(prune(settings, older_than, project, domain, dry_run, console)), dry_run)

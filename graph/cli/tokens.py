@@ -1,4 +1,4 @@
-"""Owns `rungraph token create | list | revoke`: the API tokens, in the database that the settings name."""
+"""`rungraph token create | list | revoke`: API tokens in the configured database."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def create(
         bool, typer.Option("--acts-for-others", help="Whether it may say who else created something.")
     ] = False,
 ) -> None:
-    """Make a token. It alone is printed to standard output, this once: only its hash is stored."""
+    """Create a token. It is printed to standard output once; only its hash is stored."""
     kind = repo.IdentityKind.APPLICATION if user is None else repo.IdentityKind.USER
     who = repo.Identity(kind, name if user is None else user)
     projects: Sequence[str | None] = project or [None]
@@ -89,14 +89,14 @@ def list_tokens(
 
 @token_commands.command()
 def revoke(id: Annotated[str, typer.Argument(metavar="ID", help="As `list` says it.")]) -> None:
-    """Revoke a token. What goes on with it ends within 5 seconds."""
+    """Revoke a token. Its streams end within 5 seconds."""
     revoked = _with_repository(lambda repository: repository.revoke_credential(id))
     typer.echo(f"token {revoked.id} ({revoked.name}) is revoked")
 
 
 @asynccontextmanager
 async def demo_token(settings: Settings) -> AsyncIterator[str | None]:
-    """A token for the demo of a server that asks who calls; it is revoked at the end."""
+    """A token for the demo on a server with authentication; revoked at the end."""
     if settings.auth == "none":
         yield None
         return
@@ -113,7 +113,7 @@ async def demo_token(settings: Settings) -> AsyncIterator[str | None]:
 
 
 def _with_repository(work: Callable[[repo.ActionRepo], Awaitable[T]]) -> T:
-    """What `work` returns on the repository."""
+    """The result of `work` on the repository."""
     url = read_settings().database_url
 
     async def run() -> T:
@@ -130,7 +130,7 @@ def _with_repository(work: Callable[[repo.ActionRepo], Awaitable[T]]) -> T:
 
 
 def _where(token: repo.Credential) -> str:
-    """What it may do, such as "writer in etl/production"."""
+    """The role as text, such as "writer in etl/production"."""
     grants = sorted(f"{g.role.value} in {_place(g.project, g.domain)}" for g in token.access.grants)
     return ", ".join(grants) + (", for others" if token.access.acts_for_others else "")
 

@@ -1,4 +1,4 @@
-"""Owns `rungraph watch`: a client of the API that follows a run through lost connections."""
+"""`rungraph watch`: a client of the API that follows a run across lost connections."""
 
 import asyncio
 import io
@@ -34,8 +34,8 @@ Following = Callable[[Changed, Trouble], Coroutine[None, None, None]]
 def run_identifier(
     path: str | None, project: str | None, domain: str | None, run: str | None
 ) -> RunIdentifier:
-    """The run that is named by PROJECT/DOMAIN/RUN, where only RUN may hold slashes, or part by part.
-    Raises ValueError."""
+    """The run named by PROJECT/DOMAIN/RUN, where only RUN may contain slashes, or by three arguments. Raises
+    ValueError."""
     parts = [project, domain, run]
     if path is not None and parts == [None] * 3:
         parts = [*path.split("/", 2), None, None][:3]
@@ -51,11 +51,8 @@ def run_identifier(
 
 
 def run_watch(run: RunIdentifier, *, url: str, token: str | None = None, wait: bool = True) -> int:
-    """Watch a run from the command line until it has ended; the exit code. Raises ValueError where `url`
-    is no address, or `token` no token.
-
-    0: it ended well. 1: it did not, or the server refused. 2: there is no such run. 130: interrupted.
-    """
+    """Watches a run until it has ended; returns the exit code. Raises ValueError for an invalid `url` or
+    `token`. 0: succeeded. 1: failed, or the server refused. 2: no such run. 130: interrupted."""
     url = graphql_url(url)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot write must end nothing
@@ -80,7 +77,7 @@ async def watch_run(
     console: Console,
     notes: Console,
 ) -> int:
-    """Watch a run until it has ended; the exit code, as of run_watch. Raises ApiError."""
+    """Watches a run until it has ended; returns the exit code as run_watch does. Raises ApiError."""
     run = WatchedRun(str(run_id))
     async with GraphQLClient(url, token=token) as client:
         following = partial(follow, run, run_id, client, wait)
@@ -92,7 +89,7 @@ async def watch_run(
 
 
 async def _show_live(run: WatchedRun, following: Following, console: Console) -> None:
-    """Keep a picture of the run in the terminal up to date; the last one stays."""
+    """Keeps the tree in the terminal up to date; the last state stays."""
     trouble: str | None = None
 
     def note(text: str | None) -> None:
@@ -120,7 +117,7 @@ async def _show_live(run: WatchedRun, following: Following, console: Console) ->
 
 
 async def _print_changes(run: WatchedRun, following: Following, console: Console, notes: Console) -> None:
-    """A line for each change, and how things stand at the start and at the end."""
+    """Prints a line for each change, and the state at the start and the end."""
     said: dict[str, tuple[object, ...]] = {}
     began = False
 
@@ -128,7 +125,7 @@ async def _print_changes(run: WatchedRun, following: Following, console: Console
         nonlocal began
         for action in changed:
             news = (action.phase, action.attempts, action.abort, action.error)
-            # Of what was there at the start, only what failed is news; after a new start, what is new.
+            # Of the initial snapshot only failures are printed; after a reconnection, what is new.
             if said.get(action.name) != news and (began or action.phase in BAD):
                 console.print(plain_line(action), soft_wrap=True)
             said[action.name] = news
@@ -153,11 +150,9 @@ async def follow(
     changed: Changed,
     trouble: Trouble,
 ) -> None:
-    """Keep `run` up to date until it has ended, through whatever happens to the server.
-
-    `changed` is called after each frame; `trouble` with what went wrong, and with None once it is over.
-    Without `wait`, a server that is not there at the start raises ServerAway.
-    """
+    """Keeps `run` up to date until it has ended, across lost connections. `changed` is called after each
+    frame; `trouble` with a connection error, and with None once it is over. Without `wait`, a server that
+    is unavailable at the start raises ServerUnavailable."""
     name = {"project": run_id.project, "domain": run_id.domain, "name": run_id.name}
     stream = subscription.follow(
         client,

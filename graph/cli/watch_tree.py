@@ -1,4 +1,4 @@
-"""Owns what `rungraph watch` knows of a run: its actions, as the frames of the subscription tell them."""
+"""The model of `rungraph watch`: a run's actions, updated by frames."""
 
 import re
 from collections import Counter
@@ -29,7 +29,7 @@ subscription Watch($run: RunIdentifierInput!, $after: String) {
 
 @dataclass(frozen=True, slots=True)
 class WatchedAction:
-    """An action at one revision. The texts come from anyone: what prints them makes them harmless."""
+    """An action at one revision. Its texts are untrusted: output escapes them."""
 
     id: str
     name: str
@@ -44,11 +44,11 @@ class WatchedAction:
     error: str | None
     abort: str | None
     place: tuple[datetime, list[str | int]]
-    """Among its siblings: by creation, and what was created at once by name, with 2 before 10."""
+    """The sort key among siblings: by creation, then by name with 2 before 10."""
 
     @classmethod
     def read(cls, node: dict[str, Any]) -> Self:
-        """The action as the API sends it."""
+        """Parses an action of the API."""
         created_at = datetime.fromisoformat(node["createdAt"])
         parts = re.split(r"(\d+)", node["name"])
         return cls(
@@ -68,7 +68,7 @@ class WatchedAction:
         )
 
     def seconds(self, now: datetime) -> float | None:
-        """How long it ran, or runs by now; None before it started."""
+        """The run time so far; None before the start."""
         if self.started_at is None:
             return None
         return max(0.0, ((self.ended_at or now) - self.started_at).total_seconds())
@@ -85,7 +85,7 @@ def _error(error: dict[str, Any] | None) -> str | None:
 
 
 def _abort(abort: dict[str, Any] | None) -> str | None:
-    """How far an abort is, in words."""
+    """The state of an abort as text."""
     if abort is None:
         return None
     said = f"abort {abort['state'].lower()}"
@@ -100,7 +100,7 @@ def _abort(abort: dict[str, Any] | None) -> str | None:
 
 @dataclass(slots=True)
 class Children:
-    """The actions below one parent. The counts are kept, so that drawing needs no look at each of them."""
+    """The actions below one parent, with counts, so that rendering need not visit each."""
 
     names: set[str] = field(default_factory=set)
     active: set[str] = field(default_factory=set)
@@ -123,14 +123,15 @@ class Children:
 
 
 class WatchedRun:
-    """The newest known revision of each action of a run; frames may come late, twice, or begin anew."""
+    """The newest known revision of each action of a run. Frames may be late, repeated, or restart the
+    stream."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.cursor: str | None = None
-        """Of the last frame: where to go on."""
+        """The cursor of the last frame."""
         self.synced = False
-        """Whether everything that was there at the start has come."""
+        """Whether the snapshot is complete."""
         self._forget()
 
     def _forget(self) -> None:
@@ -142,7 +143,7 @@ class WatchedRun:
 
     @property
     def root(self) -> WatchedAction | None:
-        """The action without a parent, once it is known."""
+        """The root action, once known."""
         below_nothing = self.children.get(None)
         return (
             self.actions[next(iter(below_nothing.names))] if below_nothing and below_nothing.names else None
@@ -150,21 +151,21 @@ class WatchedRun:
 
     @property
     def ended(self) -> bool:
-        """Whether the run has ended, as far as is known."""
+        """Whether the run has ended, as far as known."""
         return self.root is not None and self.root.phase.is_terminal
 
     @property
     def ended_well(self) -> bool:
-        """Whether the run has ended as it should."""
+        """Whether the run succeeded."""
         return self.root is not None and self.root.phase in GOOD
 
     @property
     def finished(self) -> int:
-        """How many actions have ended."""
+        """The number of ended actions."""
         return sum(count for phase, count in self.counts.items() if phase.is_terminal)
 
     def apply(self, frame: dict[str, Any]) -> list[WatchedAction]:
-        """Take in a frame; the actions that it changed, at their new revision."""
+        """Applies a frame; returns the changed actions."""
         if frame["kind"] == "RESYNC":
             self._forget()
         elif frame["kind"] == "SYNCED":

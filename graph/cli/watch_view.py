@@ -1,4 +1,4 @@
-"""Owns how `rungraph watch` looks: a tree that fits the window, and lines for what is no terminal."""
+"""The output of `rungraph watch`: a tree that fits the terminal, or lines of text."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -34,23 +34,23 @@ STYLES = {
     ActionPhase.RECOVERED: ("✓", "green"),
 }
 MANY = 20
-"""Of a parent with more children, only those that run or failed are shown, and how many the others are."""
+"""Of a parent with more children, only running and failed ones are shown, and a count of the others."""
 _PLACE = attrgetter("place")
 _IN_WORDS = sorted(ActionPhase, key=lambda phase: (phase not in BAD, phase not in ACTIVE, phase))
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A line of the tree: an action, or how many are not shown."""
+    """A line of the tree: an action, or a count of hidden ones."""
 
     guides: str
     action: WatchedAction | None
     rest: str
-    """What it has below it and is not shown, in words."""
+    """A summary of its hidden children."""
 
 
 def draw(run: WatchedRun, width: int, height: int, now: datetime, trouble: str | None = None) -> Text:
-    """The run in at most `height` lines of at most `width` cells."""
+    """Renders the run in at most `height` lines of `width` cells."""
     lines = list(_header(run, width, now, trouble))
     if run.root is not None:
         rows = _fitting(run, max(1, height - len(lines)))
@@ -79,7 +79,7 @@ def _header(run: WatchedRun, width: int, now: datetime, trouble: str | None) -> 
         for phase in _IN_WORDS
         if run.counts[phase] > 0
     )
-    # The line that sets the tree off has room for what is the matter.
+    # The separator line has room for the connection state.
     reading = "" if run.synced else "reading what is there …"
     yield Text(printable(trouble), "yellow") if trouble else Text(reading, "dim")
 
@@ -96,7 +96,7 @@ def _bar(run: WatchedRun, width: int) -> Text:
 
 
 def _fitting(run: WatchedRun, height: int) -> list[_Row]:
-    """The rows of the tree, with as much shown as the height allows."""
+    """The rows of the tree, as many as the height allows."""
     root = run.root
     below = _choose(run, height - 1)
     rows: list[_Row] = []
@@ -107,7 +107,7 @@ def _fitting(run: WatchedRun, height: int) -> list[_Row]:
             rows.append(_Row(guides, None, words))
             continue
         shown, hidden = below.get(action.name, ([], ""))
-        # Where none is shown, one line says it all.
+        # If none is shown, one line summarises them.
         rows.append(_Row(guides, action, "" if shown else hidden))
         following: list[tuple[WatchedAction | None, str]] = [(child, "") for child in shown]
         if shown and hidden:
@@ -119,8 +119,8 @@ def _fitting(run: WatchedRun, height: int) -> list[_Row]:
 
 
 def _choose(run: WatchedRun, rows: int) -> dict[str, tuple[list[WatchedAction], str]]:
-    """For each action that is shown, which of its children are, and the others in words. Level by level, each
-    parent has its share of the rows; below what went well something is shown only if there is room."""
+    """Chooses the visible children of each visible action and summarises the others. Level by level, each
+    parent gets a share of the rows; children of succeeded actions are shown only if there is room."""
     below: dict[str, tuple[list[WatchedAction], str]] = {}
     level = [run.root] if run.root else []
     postponed: list[WatchedAction] = []
@@ -156,7 +156,7 @@ def _wanted_rows(children: Children) -> int:
 
 
 def _first(run: WatchedRun, children: Children, rows: int) -> list[WatchedAction]:
-    """The children that are shown in so many rows. Where they are not all, one row is for the others."""
+    """The children shown in this many rows. If not all fit, one row is for the others."""
     if len(children.names) <= min(rows, MANY):
         return sorted((run.actions[name] for name in children.names), key=_PLACE)
     most = max(0, rows - 1)
@@ -197,7 +197,7 @@ def _phase(phase: ActionPhase, text: str) -> Text:
 
 
 def word(phase: ActionPhase) -> str:
-    """The phase in a word or two."""
+    """The phase as text."""
     return "waiting" if phase is ActionPhase.WAITING_FOR_RESOURCES else phase.name.lower().replace("_", " ")
 
 
@@ -220,14 +220,14 @@ def duration(seconds: float) -> str:
 
 
 def plain_line(action: WatchedAction) -> str:
-    """A change of an action, for a log."""
+    """A line about a changed action."""
     at = action.updated_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     parts = [at, printable(action.name), action.phase.name, f"attempt {action.attempts}"]
     return "  ".join([*parts, *(printable(text) for text in (action.abort, action.error) if text)])
 
 
 def plain_summary(run: WatchedRun, now: datetime) -> str:
-    """Where the run is, for a log."""
+    """A line about the state of the run."""
     root = run.root
     if root is None:
         return f"{printable(run.name)}: not read yet"

@@ -1,8 +1,8 @@
-"""Owns counting: how many connections a caller and an address have, how many operations a caller sends, and
-how often an address shows what is not good.
+"""Rate limits: connections of a caller and an address, operations of a caller, failed authentications of an
+address.
 
-Operations are counted here, and the storage is told of them a few times a second: to ask it each time would
-cost more than most operations do.
+Operations are counted in the process and reported to the storage a few times a second: asking the storage
+each time would cost more than most operations.
 """
 
 import asyncio

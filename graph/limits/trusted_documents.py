@@ -1,4 +1,4 @@
-"""Owns which documents a server executes that executes only some: those of its own page, and of a list."""
+"""Trusted documents: the only operations of a restricted server, from its own UI and from a list."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Owns the aborts of the API: the fields of Mutation that ask for them, confirm them and try them again."""
+"""The fields of Mutation that request, confirm and retry aborts."""
 
 from collections.abc import Awaitable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Owns the schema: the types put together with what guards every operation."""
+"""Builds the schema from its types, with validation rules and extensions."""
 
 from dataclasses import fields
 from typing import Any

@@ -1,4 +1,4 @@
-"""Owns the batching of what nested fields read: one statement for all siblings of a field."""
+"""Dataloaders: one statement for all siblings of a nested field."""
 
 from asyncio import Future, Task, create_task, gather, get_running_loop
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence

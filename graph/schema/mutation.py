@@ -1,4 +1,4 @@
-"""Owns what can be written: the fields of Mutation."""
+"""The fields of Mutation."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Owns what mutations of an action give back: what was written, and the action, read only when selected."""
+"""Payloads of mutations: what was written, and the action, which is read only if selected."""
 
 from collections.abc import Awaitable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ Id = Annotated[ActionIdentifierInput, strawberry.argument(description="The actio
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a write was about. What it left behind is read only when it is selected."""
+    """The action of a write. Its new state is read only if selected."""
 
     id: repo.ActionIdentifier
     created: bool = False

@@ -1,4 +1,4 @@
-"""Owns what can be read: the fields of Query."""
+"""The fields of Query."""
 
 from datetime import datetime
 from typing import Annotated

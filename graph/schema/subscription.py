@@ -1,4 +1,4 @@
-"""Owns what can be watched: the fields of Subscription."""
+"""The fields of Subscription."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any

@@ -1,4 +1,4 @@
-"""Owns the GraphQL types of what many runs come to together."""
+"""GraphQL types of aggregates over runs: task summaries and histograms."""
 
 from collections.abc import Awaitable, Sequence
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Owns what the API says of who asks."""
+"""The GraphQL type of the caller: Viewer."""
 
 from collections.abc import Iterable
 

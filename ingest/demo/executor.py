@@ -1,4 +1,4 @@
-"""Owns the demo executor: some history, then a few runs at a time, for as long as it is left running."""
+"""The demo executor: some history, then a few live runs at a time."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""Owns what the demo's runs look like: a handful of workflows, each played out by a seed."""
+"""The demo's workflows, each varied by a seed."""
 
 import random
 from collections.abc import Callable

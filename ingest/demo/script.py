@@ -1,4 +1,4 @@
-"""Owns how the demo's plans are written down: actions with believable steps, logs, notes and retries."""
+"""Builds the demo's plans: actions with realistic steps, logs, events and retries."""
 
 import random
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Owns WfFormat, in which WfCommons publishes recordings of workflow executions: reading and checking it.
+"""Reads and validates WfFormat, the format of WfCommons for recordings of workflow executions.
 
 The format: https://github.com/wfcommons/WfFormat. Version 1.6 only adds optional fields to 1.5;
 earlier versions are laid out differently.

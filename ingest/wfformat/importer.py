@@ -1,4 +1,4 @@
-"""Owns `rungraph import`: check every file, then write or play each, and say how it went."""
+"""`rungraph import`: checks all files, then writes or replays each, with progress."""
 
 import asyncio
 import time
@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ingest.aborts import PolledAborts
-from ingest.client import ApiError, GraphQLClient, ServerAway
+from ingest.client import ApiError, GraphQLClient, ServerUnavailable
 from ingest.executor import Executor
 from ingest.history import Progress as Told
 from ingest.history import write_history
@@ -95,7 +95,7 @@ async def import_files(
             await executor.check()
             client.patience_s = PATIENCE_S
             outcomes = [await _import(executor, path, plan, speed, console) for path, plan in plans]
-        except ServerAway as error:
+        except ServerUnavailable as error:
             _say(console, f"{error}. Once it does, the same command goes on where it was.")
             return 1
         except ApiError as error:

@@ -1,4 +1,4 @@
-"""Owns how a JSON file is read, and how what is wrong in it is said with its place."""
+"""Reads JSON files; errors name the position in the document."""
 
 import json
 import math

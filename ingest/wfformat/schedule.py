@@ -1,4 +1,4 @@
-"""Owns how a recording becomes a plan.
+"""Converts a recording into a plan.
 
 The rules, where a recording leaves something open:
 

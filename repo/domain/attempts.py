@@ -1,4 +1,4 @@
-"""Owns how the events of an action are merged into its attempts."""
+"""Merges the events of an action into its attempts."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -19,10 +19,8 @@ T = TypeVar("T")
 
 
 def merge_attempts(events: Iterable[ActionEvent]) -> list[ActionAttempt]:
-    """The attempts of one action, oldest first, from all of its events in any order.
-
-    An attempt without an end that a later one superseded is closed at the later one's start.
-    """
+    """The attempts of an action, oldest first, from all its events in any order. An attempt without an end
+    that was superseded ends at the start of the next one."""
     ordered = sorted(events, key=lambda event: event.attempt)
     attempts = [_merge(list(group)) for _, group in groupby(ordered, key=lambda event: event.attempt)]
     for index, (attempt, later) in enumerate(zip(attempts, attempts[1:], strict=False)):
@@ -40,10 +38,9 @@ def _happened_at(event: ActionEvent) -> tuple[datetime, int, int]:
 
 
 def _merge(events: Sequence[ActionEvent]) -> ActionAttempt:
-    """One attempt. The phase of the terminal event that was seen first decides how it ended; without one it
-    stands where the last transition led. Reports of the deciding phase complete each other: of an end the
-    first that says something counts, else the latest. What came after the end adds its logs and cluster
-    events."""
+    """Merges one attempt. The terminal event that arrived first determines its final phase; without one its
+    last transition does. Events of that phase complement each other: for a terminal phase the first with
+    a value counts, otherwise the latest. Later events add their logs and cluster events."""
     events = sorted(events, key=_seen_at)
     end = next((event for event in events if event.phase.is_terminal), None)
     lived = [event for event in events if _belongs(event, end)]
@@ -54,7 +51,7 @@ def _merge(events: Sequence[ActionEvent]) -> ActionAttempt:
     phase = transitions[-1].phase
     of_phase = [event for event in events if event.phase is phase]
     told = of_phase if end else of_phase[::-1]
-    # Newer reports of where it is executed replace older ones, but for those after the end.
+    # Newer reports of the cluster replace older ones, except after the end.
     placed = [*reversed(lived), *of_phase]
     logs: dict[str, LogLink] = {}
     cluster_events: dict[ClusterEvent, None] = {}
@@ -81,7 +78,7 @@ def _first(values: Iterable[T | None]) -> T | None:
 
 
 def _belongs(event: ActionEvent, end: ActionEvent | None) -> bool:
-    """Whether the event tells of what was before the end, or is the end itself."""
+    """Whether the event occurred before the end, or is the end itself."""
     if end is None or event is end:
         return True
     if event.phase.is_terminal:
@@ -90,9 +87,8 @@ def _belongs(event: ActionEvent, end: ActionEvent | None) -> bool:
 
 
 def _transitions(events: Sequence[ActionEvent]) -> list[PhaseTransition]:
-    """Each phase before the end from where it was first seen to where the next one was, of events in the
-    order in which they occurred; the last one is open. Phases only go forward, but for a pause that is left
-    for RUNNING."""
+    """The phase transitions before the end, from events in order of occurrence; the last one is open. Phases
+    only go forward, except from PAUSED to RUNNING."""
     transitions: list[PhaseTransition] = []
     for event in (event for event in events if not event.phase.is_terminal):
         if not transitions or _follows(transitions[-1].phase, event.phase):
@@ -102,7 +98,7 @@ def _transitions(events: Sequence[ActionEvent]) -> list[PhaseTransition]:
 
 
 def _ended(transitions: Sequence[PhaseTransition], phase: ActionPhase, at: datetime) -> list[PhaseTransition]:
-    """The transitions with the last one into a terminal phase, not before the one before it."""
+    """The transitions with a final one into the terminal phase, not before the previous one."""
     closed = _close_last(transitions, at)
     ended_at = closed[-1].ended_at if closed else None
     return [*closed, PhaseTransition(phase, ended_at or at, None)]

@@ -1,6 +1,6 @@
-"""Owns the one policy: which role may do what, and in which projects and domains.
+"""Authorization: which role may do what, in which projects and domains.
 
-Rows outside what somebody may read do not exist for them. What they may read but not change is refused.
+Rows that a caller may not read do not exist for it. Changing rows that it may only read is refused.
 """
 
 from collections.abc import Iterable
@@ -13,38 +13,38 @@ from repo.domain.errors import Forbidden
 from repo.domain.identifiers import ActionIdentifier, RunIdentifier
 
 Scope = tuple[str | None, str | None]
-"""A project and a domain in it; None stands for all of them."""
+"""A project and a domain; None means all."""
 
 Scopes = frozenset[Scope] | None
-"""What something is allowed in; None stands for everything."""
+"""The scopes in which something is allowed; None means everywhere."""
 
 
 class Permission(Enum):
-    """What may be allowed in a project and domain."""
+    """A permission in a project and domain."""
 
     READ = "read"
-    """See its runs, and all that belongs to them."""
+    """Read runs and everything that belongs to them."""
     ABORT = "abort"
-    """Ask for aborts, and ask again."""
+    """Request and retry aborts."""
     WRITE = "write"
-    """Do what executors do: create, report, and confirm aborts."""
+    """Create, report and confirm aborts, as executors do."""
 
 
 class Role(Enum):
-    """What somebody may do. Every role may read."""
+    """A role. Every role includes reading."""
 
     VIEWER = "viewer"
-    """Only read."""
+    """Read."""
     OPERATOR = "operator"
-    """Also abort."""
+    """Read and abort."""
     WRITER = "writer"
-    """Also what executors do, but not abort."""
+    """Read and do what executors do, but not abort."""
     ADMIN = "admin"
     """Everything."""
 
     @property
     def permissions(self) -> frozenset[Permission]:
-        """What the role allows."""
+        """The permissions of the role."""
         return _PERMISSIONS[self]
 
 
@@ -58,7 +58,7 @@ _PERMISSIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A role in a project and domain; in all of them where none is named."""
+    """A role in a project and domain; None means all."""
 
     role: Role
     project: str | None = None
@@ -67,14 +67,14 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What somebody may do."""
+    """The access of a caller."""
 
     grants: frozenset[Grant]
     acts_for_others: bool = False
-    """Whether what they say about who created something counts."""
+    """Whether the caller may name others as creators."""
 
     def scopes(self, permission: Permission) -> Scopes:
-        """Where it is allowed; None for everywhere, and nowhere where there are none."""
+        """The scopes in which it is allowed; None means everywhere, an empty set nowhere."""
         allowed = {(g.project, g.domain) for g in self.grants if permission in g.role.permissions}
         return None if (None, None) in allowed else frozenset(allowed)
 
@@ -84,7 +84,7 @@ class Access:
 
 
 def narrowed(scopes: Scopes, project: str | None, domain: str | None) -> frozenset[Scope]:
-    """What of the scopes is in this project and domain, each of which may be any."""
+    """Intersects the scopes with this project and domain, either of which may be None for any."""
     return frozenset(
         (in_project if project is None else project, in_domain if domain is None else domain)
         for in_project, in_domain in ({(None, None)} if scopes is None else scopes)
@@ -94,25 +94,25 @@ def narrowed(scopes: Scopes, project: str | None, domain: str | None) -> frozens
 
 
 def includes(scopes: Scopes, project: str, domain: str) -> bool:
-    """Whether a project and domain are among these."""
+    """Whether the scopes contain this project and domain."""
     if scopes is None:
         return True
     return not scopes.isdisjoint(((project, domain), (project, None), (None, domain), (None, None)))
 
 
 FULL_ACCESS = Access(frozenset({Grant(Role.ADMIN)}), acts_for_others=True)
-"""What somebody may do where nobody has to say who they are."""
+"""The access of callers on a server without authentication."""
 
 
 class AccessControlled:
-    """Acts on behalf of somebody."""
+    """Acts on behalf of a caller."""
 
     _access: Access = FULL_ACCESS
     _seen: Scopes = None
-    """Where they may read."""
+    """The scopes that the caller may read."""
 
     def on_behalf_of(self, access: Access) -> Self:
-        """The same, on behalf of somebody else."""
+        """The same object for another caller."""
         if access is self._access:
             return self
         other = copy(self)
@@ -120,8 +120,8 @@ class AccessControlled:
         return other
 
     def _check(self, permission: Permission, ids: Iterable[RunIdentifier | ActionIdentifier]) -> None:
-        """Raise Forbidden where it is not allowed for all of these. Whether they exist makes no difference,
-        so that the answer tells nothing about it."""
+        """Raises Forbidden unless it is allowed for all of these. Whether they exist makes no difference, so
+        the answer reveals nothing."""
         scopes = self._access.scopes(permission)
         if scopes is None:
             return

@@ -1,4 +1,4 @@
-"""What a reader of changes has seen so far, and the cursor by which a client continues from there."""
+"""Feed positions: what a reader of changes has seen, and the cursor to resume from."""
 
 import base64
 import binascii
@@ -9,47 +9,44 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class FeedPosition:
-    """Which write transactions have been seen: all those below `upper`, but the ones still `open`.
-
-    On PostgreSQL it is a snapshot of the database: what a statement in it sees, no more and no less. A
-    transaction that commits late is among the open ones, so nothing passes it by.
-    """
+    """The write transactions seen: all below `upper` except the `open` ones. On PostgreSQL this is a
+    database snapshot, exactly what a statement in it sees. A transaction that commits late is among the
+    open ones, so it is not missed."""
 
     upper: int
     open: frozenset[int] = frozenset()
     incarnation: str = ""
-    """The id of the incarnation of the database whose transactions these are."""
+    """The incarnation of the database to which the transaction ids belong."""
     log_end: int = field(default=0, compare=False)
-    """All that has been seen is in the log of the database before this position."""
+    """The WAL position before which everything seen is logged."""
 
     def includes(self, transaction_id: int) -> bool:
-        """Whether what this transaction wrote has been seen."""
+        """Whether this transaction has been seen."""
         return transaction_id < self.upper and transaction_id not in self.open
 
     def has_all_below(self, transaction_id: int) -> bool:
-        """Whether what all transactions below this one wrote has been seen."""
+        """Whether all transactions below this one have been seen."""
         return self.upper >= transaction_id and all(number >= transaction_id for number in self.open)
 
     def is_before(self, other: "FeedPosition") -> bool:
-        """Whether `other` can be reached from here: the numbers of one database only go forward."""
+        """Whether `other` is not before this position."""
         return self.upper <= other.upper and self.log_end <= other.log_end
 
 
 @dataclass(frozen=True, slots=True)
 class Incarnation:
-    """What the database is between two starts, recoveries or promotions of what runs it."""
+    """An incarnation: the database between two starts, recoveries or promotions of its server."""
 
     id: str
     complete_until: int | None
-    """Until where in the log everything of the incarnation before is in this one; None where that is not
-    known."""
+    """The WAL position up to which this incarnation contains the previous one; None if unknown."""
     next_transaction: int | None = None
-    """The id of the next transaction when it began; None where that is not known. It is not lower than any
-    that has been seen, unless transactions were lost."""
+    """The next transaction id at its start; None if unknown. Not lower than any seen id, unless transactions
+    were lost."""
 
 
 def is_valid(position: FeedPosition, incarnations: Sequence[Incarnation]) -> bool:
-    """Whether all that has been seen at the position is there still, in the last of the incarnations."""
+    """Whether everything seen at the position is still present in the newest incarnation."""
     for incarnation in reversed(incarnations):
         if incarnation.id == position.incarnation:
             return True
@@ -62,7 +59,7 @@ def is_valid(position: FeedPosition, incarnations: Sequence[Incarnation]) -> boo
 
 @dataclass(frozen=True, slots=True)
 class WatchCursor:
-    """Where a stream stands: at which position, and behind which page of a snapshot that is not complete."""
+    """The cursor of a stream: its position and, within an unfinished snapshot, the page."""
 
     position: FeedPosition
     page: str | None = None
@@ -75,7 +72,7 @@ class WatchCursor:
 
 
 def parse_watch_cursor(text: str) -> WatchCursor | None:
-    """The cursor, or None where it is not one: a stream then begins anew."""
+    """Parses a cursor; None if it is invalid, which restarts the stream."""
     try:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
         match json.loads(raw):

@@ -1,4 +1,4 @@
-"""Owns what can go wrong in the repository, each with the code that an API client sees.
+"""The errors of the repository, each with the code that an API client sees.
 
 RepoError                 INTERNAL_SERVER_ERROR
 ├ NotFound                NOT_FOUND
@@ -18,22 +18,22 @@ from typing import Self
 
 
 class RepoError(Exception):
-    """The base of all errors below; its message is written for the person who called the API."""
+    """The base class; messages are written for users of the API."""
 
     code = "INTERNAL_SERVER_ERROR"
     about: object = None
-    """The item of a batch that is at fault, or the identifier of its action; None where no one is."""
+    """The item of a batch that caused the error, or the identifier of its action; None without one."""
     place: tuple[str | int, ...] = ()
-    """Where that item stands in what the caller gave."""
+    """The index of that item in the input."""
 
     def of(self, item: object) -> Self:
-        """The error, which is about this item."""
+        """Returns the error with this item."""
         self.about = item
         return self
 
 
 class NotFound(RepoError):
-    """The thing that the caller named is not stored."""
+    """The named object does not exist."""
 
     code = "NOT_FOUND"
 
@@ -51,41 +51,41 @@ class EventNotFound(NotFound):
 
 
 class Conflict(RepoError):
-    """The call contradicts what is stored, such as a second root action for a run."""
+    """The request contradicts what is stored, such as a second root action for a run."""
 
     code = "CONFLICT"
 
 
 class Forbidden(RepoError):
-    """The caller may see what is there, but not do this to it."""
+    """The caller may read the object but not do this."""
 
     code = "FORBIDDEN"
 
 
 class DeadlineExceeded(RepoError):
-    """The call took longer than a call may, and was broken off. Whether a write was kept may be unknown; all
-    of them may be repeated."""
+    """The request exceeded its time limit and was cancelled. A write may have been committed; every write
+    can be repeated."""
 
     code = "TIMEOUT"
 
 
 class DatabaseUnavailable(RepoError):
-    """The database cannot be reached at the moment, or has no connection left. Whether a write was kept
-    may be unknown; all of them may be repeated."""
+    """The database is unreachable or has no free connection. A write may have been committed; every write
+    can be repeated."""
 
     code = "SERVICE_UNAVAILABLE"
 
 
 class DatabaseReadOnly(DatabaseUnavailable):
-    """The database accepts no writes at the moment, and nothing of this one was kept: the server is a standby
-    or read-only, or the file of SQLite cannot be written."""
+    """The database accepts no writes, and nothing was stored: the server is a standby or read-only, or the
+    SQLite file cannot be written."""
 
 
 class InvalidArgument(RepoError):
-    """A value that can never be right, whatever is stored."""
+    """An invalid argument."""
 
     code = "BAD_USER_INPUT"
 
 
 class InvalidCursor(InvalidArgument):
-    """A cursor that this list did not give out, or that belongs to another order."""
+    """A cursor that is malformed or belongs to another order."""

@@ -1,4 +1,4 @@
-"""Owns how runs and actions are named, and the fixed-size key under which a run is stored."""
+"""Identifiers of runs and actions, and their fixed-size storage keys."""
 
 import unicodedata
 from dataclasses import dataclass
@@ -8,20 +8,20 @@ from hashlib import blake2b
 from repo.domain.errors import InvalidArgument
 
 MAX_LENGTH = 255
-"""The longest name of a project, domain, run or action, in characters."""
+"""The maximum length of names, in characters."""
 
 MAX_DEPENDENCIES = 1000
-"""The most actions that one may name as those it waited for."""
+"""The maximum number of dependencies of an action."""
 
 MAX_LABELS = 1000
-"""The most labels that an action may have."""
+"""The maximum number of labels."""
 
 _UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
 
 
 def check_name(value: str, what: str) -> None:
-    """Raise InvalidArgument unless `value` has 1 to 255 characters, none of them a control character,
-    a line or paragraph separator, or half of a surrogate pair."""
+    """Raises InvalidArgument unless `value` has 1 to 255 characters without control characters, line or
+    paragraph separators and lone surrogates."""
     if not value:
         raise InvalidArgument(f"{what} must not be empty")
     if len(value) > MAX_LENGTH:
@@ -35,41 +35,40 @@ def check_name(value: str, what: str) -> None:
 
 
 def printable(text: str) -> str:
-    """The text on one line, without what would move a terminal's cursor, change its colours or title, or
-    reverse the direction of its writing."""
+    """The text on one line, without terminal control sequences and bidirectional controls."""
     return "".join(character for character in " ".join(text.split()) if character.isprintable())
 
 
 def folded(text: str) -> str:
-    """Text as a search compares it: without case, and the same however its accents are composed."""
+    """Normalised text for searches: case-folded and Unicode-normalised."""
     if text.isascii():
         return text.casefold()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 
 def stored_foldings(term: str) -> list[str]:
-    """How what a search compares may be stored: as `folded` has it, or by versions that did not normalize it
-    as it was written, with accents composed or not."""
+    """The stored forms that a search term may match: as `folded` returns it, or, from versions that did not
+    normalise, with accents composed or decomposed."""
     decomposed = term if term.isascii() else unicodedata.normalize("NFD", term)
     return list(dict.fromkeys((folded(term), term.casefold(), decomposed.casefold())))
 
 
 def compositions(term: str) -> list[str]:
-    """How a name that was stored as it came may hold the term: with accents composed, or not."""
+    """The forms of a term in unnormalised names: with accents composed or decomposed."""
     if term.isascii():
         return [term]
     return list(dict.fromkeys((term, *(unicodedata.normalize(form, term) for form in ("NFC", "NFD")))))
 
 
 def _are_names(*values: str) -> bool:
-    """Whether all of them are names, in the least time."""
+    """Whether all are valid names; the fast path."""
     for value in values:
         if not (0 < len(value) <= MAX_LENGTH and value.isprintable()):
             return False
     return True
 
 
-# What is written or read together is mostly of few runs and actions.
+# Batches mostly concern few runs and actions.
 @lru_cache(8192)
 def _digest(text: str) -> bytes:
     return blake2b(text.encode(), digest_size=16).digest()
@@ -81,7 +80,7 @@ def _run_key(project: str, domain: str, name: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class RunIdentifier:
-    """Names a run. Raises InvalidArgument when a part of it cannot be a name."""
+    """Identifies a run. Raises InvalidArgument for an invalid name."""
 
     project: str
     domain: str
@@ -95,11 +94,8 @@ class RunIdentifier:
 
     @property
     def key(self) -> bytes:
-        """The 16 bytes that stand for this run in every key and index.
-
-        Three names of 255 characters do not fit into one PostgreSQL index entry (2,704 bytes); their
-        digest does. No name holds U+0000, so joining with it is unambiguous.
-        """
+        """The 16-byte key of the run. Three names of 255 characters do not fit into a PostgreSQL index entry
+        (2,704 bytes), but their digest does. Names contain no U+0000, so joining with it is unambiguous."""
         return _run_key(self.project, self.domain, self.name)
 
     def __str__(self) -> str:
@@ -108,7 +104,7 @@ class RunIdentifier:
 
 @dataclass(frozen=True, slots=True)
 class ActionIdentifier:
-    """Names an action within its run. Raises InvalidArgument when a part of it cannot be a name."""
+    """Identifies an action. Raises InvalidArgument for an invalid name."""
 
     project: str
     domain: str
@@ -129,11 +125,9 @@ class ActionIdentifier:
 
     @property
     def key(self) -> bytes:
-        """The 32 bytes that stand for this action: those of its run, then those of its name.
-
-        One column, so that a batch finds its rows by the primary key and by nothing else; the run
-        first, so that the actions of a run lie side by side.
-        """
+        """The 32-byte key of the action: its run's key, then a digest of its name. One column, so that
+        batches find rows by the primary key alone; the run first, so that the actions of a run are
+        adjacent."""
         return _run_key(self.project, self.domain, self.run_name) + _digest(self.name)
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Owns what the repository gives back and takes: runs, actions, events and the values inside them.
+"""The objects of the repository: runs, actions, events and their values.
 
 All times are aware and in UTC. All durations are milliseconds.
 """
@@ -51,7 +51,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A key and a value that a run is found by."""
+    """A label of a run."""
 
     key: str
     value: str
@@ -68,7 +68,7 @@ class ActionError:
 
 @dataclass(frozen=True, slots=True)
 class LogLink:
-    """Where a log of an attempt can be read."""
+    """A link to a log of an attempt."""
 
     name: str
     uri: str
@@ -76,7 +76,7 @@ class LogLink:
 
 @dataclass(frozen=True, slots=True)
 class ClusterEvent:
-    """Something the cluster said about an attempt."""
+    """A message from the cluster about an attempt."""
 
     occurred_at: datetime
     message: str
@@ -86,7 +86,7 @@ class ClusterEvent:
 
 @dataclass(frozen=True, slots=True)
 class PhaseCount:
-    """How many actions are in a phase."""
+    """The number of actions in a phase."""
 
     phase: ActionPhase
     count: int
@@ -94,7 +94,7 @@ class PhaseCount:
 
 @dataclass(frozen=True, slots=True)
 class Abort:
-    """An abort request: who asked, why, and how far it has come."""
+    """An abort request: requester, reason and progress."""
 
     state: AbortState
     reason: str | None
@@ -108,26 +108,26 @@ class Abort:
 
 @dataclass(frozen=True, slots=True)
 class AbortProgress:
-    """How far the aborts of runs have come that were asked for together."""
+    """The progress of a bulk abort."""
 
     requested: int
     pending: int
-    """The executor has not confirmed them yet."""
+    """Not confirmed yet."""
     confirmed: int
     failed: int
-    """Given up."""
+    """Failed after the last attempt."""
 
 
 @dataclass(frozen=True, slots=True)
 class AbortMetrics:
-    """What an operator wants to know of the aborts that wait for an executor."""
+    """Metrics of pending aborts."""
 
     pending: int
     oldest_requested_at: datetime | None
 
 
 def identity_from_json(document: Mapping[str, Any] | None) -> Identity | None:
-    """The identity that a column of JSON holds."""
+    """Parses an identity from JSON."""
     if document is None:
         return None
     return Identity(
@@ -136,7 +136,7 @@ def identity_from_json(document: Mapping[str, Any] | None) -> Identity | None:
 
 
 def identity_to_json(identity: Identity | None) -> dict[str, Any] | None:
-    """The document that `identity_from_json` reads."""
+    """The JSON that `identity_from_json` parses."""
     if identity is None:
         return None
     return {
@@ -148,14 +148,14 @@ def identity_to_json(identity: Identity | None) -> dict[str, Any] | None:
 
 
 def error_from_json(document: Mapping[str, Any] | None) -> ActionError | None:
-    """The error that a column of JSON holds."""
+    """Parses an error from JSON."""
     if document is None:
         return None
     return ActionError(ErrorKind[document["kind"]], document["message"], document.get("code"))
 
 
 def error_to_json(error: ActionError | None) -> dict[str, Any] | None:
-    """The document that `error_from_json` reads."""
+    """The JSON that `error_from_json` parses."""
     if error is None:
         return None
     return {"kind": error.kind.name, "message": error.message, "code": error.code}
@@ -163,7 +163,7 @@ def error_to_json(error: ActionError | None) -> dict[str, Any] | None:
 
 @dataclass(slots=True)
 class ActionRecord:
-    """What a run and an action have in common: one row of the table `actions`."""
+    """Fields of runs and actions: a row of the table `actions`."""
 
     key: bytes
     run_key: bytes
@@ -199,7 +199,7 @@ class ActionRecord:
 
     @property
     def task(self) -> TaskIdentifier | None:
-        """The task that is executed, where one was named."""
+        """The executed task, if named."""
         if (
             self.task_project is None
             or self.task_domain is None
@@ -211,12 +211,12 @@ class ActionRecord:
 
     @property
     def created_by(self) -> Identity | None:
-        """Who created it, where that was said."""
+        """Who created it, if known."""
         return identity_from_json(self.created_by_document)
 
     @property
     def abort(self) -> Abort | None:
-        """The abort request, where there was one."""
+        """The abort request, if any."""
         if self.abort_state is None or self.abort_requested_at is None:
             return None
         return Abort(
@@ -232,14 +232,14 @@ class ActionRecord:
 
     @property
     def error(self) -> ActionError | None:
-        """What ended the latest attempt, while the phase says that it did not go well."""
+        """The error of the latest attempt, while the phase is a failure."""
         if self.error_attempt != self.attempts or self.phase not in UNSUCCESSFUL:
             return None
         return error_from_json(self.error_document)
 
 
 UNSUCCESSFUL = frozenset({ActionPhase.FAILED, ActionPhase.TIMED_OUT, ActionPhase.ABORTED})
-"""The phases in which an action shows its error."""
+"""The phases in which the error is shown."""
 
 
 @dataclass(slots=True)
@@ -262,13 +262,13 @@ class Action(ActionRecord):
 
     @property
     def dependencies(self) -> list[str]:
-        """The names of the actions of its run that had to end before it could begin."""
+        """The names of the actions that must end before it can start."""
         return list(self.dependencies_document or ())
 
 
 @dataclass(slots=True)
 class Run(ActionRecord):
-    """A run, which is its root action seen as the whole."""
+    """A run, represented by its root action."""
 
     name: str
     root_name: str
@@ -292,7 +292,7 @@ class Run(ActionRecord):
 
     @property
     def trigger(self) -> TriggerIdentifier | None:
-        """The trigger that started this run, where one did."""
+        """The trigger that started this run, if any."""
         if self.trigger_task_name is None or self.trigger_name is None:
             return None
         return TriggerIdentifier(self.trigger_task_name, self.trigger_name, self.trigger_revision)
@@ -300,31 +300,31 @@ class Run(ActionRecord):
 
 @dataclass(frozen=True, slots=True)
 class RemovedRun:
-    """A run that is not there any more."""
+    """A removed run."""
 
     key: bytes
-    """That of its root."""
+    """The id of its root."""
     project: str
     domain: str
     name: str
     revision: int
-    """Above every one that it had."""
+    """A revision above all that it had."""
     aborts_changed: bool
-    """Whether somebody may still hold an abort of it for one that waits."""
+    """Whether a subscriber may still consider one of its aborts pending."""
 
     @property
     def run_key(self) -> bytes:
-        """The key of the run, with which that of the root begins."""
+        """The key of the run: the first half of the root's key."""
         return self.key[:16]
 
 
 @dataclass(frozen=True, slots=True)
 class Composite:
-    """An attribute that is there where all of some fields have a value, and then has fields of its own."""
+    """A composite attribute: present if all its fields have a value."""
 
     needed: tuple[str, ...]
     fields: Mapping[str, str]
-    """Which field of the whole each of its own is."""
+    """Maps its fields to the row's fields."""
 
 
 _TASK = {name: f"task_{name}" for name in ("project", "domain", "name", "version")}
@@ -335,7 +335,7 @@ COMPOSITES: Mapping[str, Composite] = {
         {"task_name": "trigger_task_name", "name": "trigger_name", "revision": "trigger_revision"},
     ),
 }
-"""What `task` and `trigger` of runs and actions are, for who has fields and no object."""
+"""Builds `task` and `trigger` from fields without creating the row object."""
 
 SOURCE_FIELDS: Mapping[str, tuple[str, ...]] = {
     "identifier": ("project", "domain", "run_name", "name"),
@@ -356,7 +356,7 @@ SOURCE_FIELDS: Mapping[str, tuple[str, ...]] = {
     "labels": ("labels_document",),
     "dependencies": ("dependencies_document",),
 }
-"""By which fields each property of runs and actions is made."""
+"""The fields that each property of runs and actions is computed from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -414,7 +414,7 @@ class ActionEvent(NewEvent):
 
 @dataclass(frozen=True, slots=True)
 class PhaseTransition:
-    """When an attempt was in a phase; without an end it still is."""
+    """When an attempt was in a phase; open without an end."""
 
     phase: ActionPhase
     started_at: datetime

@@ -1,4 +1,4 @@
-"""Owns the enumerations of runs and actions, and the rules by which an action's phase moves."""
+"""Enumerations of runs and actions, and the rules of phase updates."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -8,8 +8,8 @@ from repo.domain.errors import InvalidArgument
 
 
 class ActionPhase(IntEnum):
-    """Where an action is in its life. The numbers are stored, and their order is the order of the
-    phases within one attempt; all terminal phases come last."""
+    """The phase of an action. The numbers are stored; their order is the order of phases within an attempt,
+    terminal ones last."""
 
     QUEUED = 10
     WAITING_FOR_RESOURCES = 20
@@ -24,21 +24,21 @@ class ActionPhase(IntEnum):
 
     @property
     def is_terminal(self) -> bool:
-        """Whether the action has ended, in this attempt at least."""
+        """Whether the attempt has ended."""
         return self >= ActionPhase.SUCCEEDED
 
     @property
     def is_final(self) -> bool:
-        """Whether no later attempt can reopen the action either."""
+        """Whether no later attempt can reopen it."""
         return self in (ActionPhase.SUCCEEDED, ActionPhase.ABORTED, ActionPhase.RECOVERED)
 
 
 FIRST_TERMINAL = ActionPhase.SUCCEEDED
-"""Every stored phase at or above this number is terminal."""
+"""Stored phases from this number on are terminal."""
 
 
 class CacheStatus(IntEnum):
-    """What the catalog did for the outputs of an action."""
+    """The cache result of an action's outputs."""
 
     DISABLED = 0
     MISS = 1
@@ -69,7 +69,7 @@ class RunSource(IntEnum):
 
 
 class ErrorKind(IntEnum):
-    """Whose fault an error is."""
+    """The origin of an error."""
 
     USER = 1
     SYSTEM = 2
@@ -77,23 +77,23 @@ class ErrorKind(IntEnum):
 
 
 class IdentityKind(IntEnum):
-    """Whether an identity is a person's or a program's."""
+    """The kind of an identity."""
 
     USER = 1
     APPLICATION = 2
 
 
 class CredentialKind(IntEnum):
-    """Who shows a credential."""
+    """The kind of a credential."""
 
     TOKEN = 1
-    """A program, with each request."""
+    """An API token, sent with each request."""
     SESSION = 2
-    """A browser, after its user has signed in."""
+    """A browser session after signing in."""
 
 
 class AbortState(IntEnum):
-    """How far an abort request has come."""
+    """The state of an abort request."""
 
     REQUESTED = 1
     RETRYING = 2
@@ -103,23 +103,23 @@ class AbortState(IntEnum):
 
 MAX_ATTEMPTS = 2**31 - 1
 _AFTER = timedelta(microseconds=1)
-"""The shortest time that is stored."""
+"""The resolution of stored times."""
 
 
 def is_count(number: int) -> bool:
-    """Whether this can be the number of an attempt at all."""
+    """Whether this is a valid attempt number."""
     return 0 <= number <= MAX_ATTEMPTS
 
 
 def check_attempts(attempts: int, what: str = "attempts") -> None:
-    """Raise InvalidArgument unless `attempts` is a count that can be stored."""
+    """Raises InvalidArgument unless `attempts` can be stored."""
     if not is_count(attempts):
         raise InvalidArgument(f"{what} must be between 0 and {MAX_ATTEMPTS}, not {attempts}")
 
 
 @dataclass(frozen=True, slots=True)
 class Lifecycle:
-    """The part of a stored action that a report can change. Times are UTC."""
+    """The part of a stored action that reports change. Times are UTC."""
 
     phase: ActionPhase
     attempts: int
@@ -128,18 +128,16 @@ class Lifecycle:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     start_time: datetime | None = None
-    """The earliest reported start of the attempt; None where `started_at` is this server's time."""
+    """The earliest reported start of the attempt; None if `started_at` is the server's time."""
     phase_time: datetime | None = None
-    """When `phase` began. Of a terminal phase it is the earliest reported end, as it was reported: `ended_at`
-    is never before the start. Of RUNNING and PAUSED it is the latest report."""
+    """When `phase` began. For a terminal phase the earliest reported end, as reported (`ended_at` is never
+    before the start); for RUNNING and PAUSED the latest report."""
 
 
 @dataclass(frozen=True, slots=True)
 class PhaseUpdate:
-    """What an executor reports of an action; what it leaves out stays as it is. Times are UTC.
-
-    Raises InvalidArgument for a negative attempt, or an end time with a phase that is not terminal.
-    """
+    """A phase update; omitted values are not changed. Times are UTC. Raises InvalidArgument for a negative
+    attempt, or an end time with a non-terminal phase."""
 
     phase: ActionPhase
     attempts: int
@@ -147,7 +145,7 @@ class PhaseUpdate:
     end_time: datetime | None = None
     start_time: datetime | None = None
     occurred_at: datetime | None = None
-    """When the action came into this phase."""
+    """When the action entered this phase."""
 
     def __post_init__(self) -> None:
         check_attempts(self.attempts)
@@ -156,14 +154,14 @@ class PhaseUpdate:
 
     @property
     def start(self) -> datetime | None:
-        """When the attempt began to run, where this says so."""
+        """When the attempt started running, if reported."""
         is_running = self.phase is ActionPhase.RUNNING
         return self.start_time or (self.occurred_at if is_running else None)
 
     @property
     def time(self) -> datetime | None:
-        """When the phase began, where that matters and this says so. The start of an attempt does not say
-        when it resumed: many executors repeat it in each report."""
+        """When the phase began, if relevant and reported. `start_time` is not a resume time, since many
+        executors repeat it in each report."""
         if self.phase.is_terminal:
             return self.end_time or self.occurred_at
         return self.occurred_at if self.phase >= ActionPhase.RUNNING else None
@@ -171,17 +169,17 @@ class PhaseUpdate:
 
 @dataclass(frozen=True, slots=True)
 class PhaseUpdateResult:
-    """What became of a phase update."""
+    """The result of a phase update."""
 
     applied: bool
-    """The action is in the phase that it reports."""
+    """The action is now in the reported phase."""
     changed: bool
-    """Something that is stored changed."""
+    """Something was stored."""
 
 
 def begin(phase: ActionPhase, attempts: int, cache_status: CacheStatus, created_at: datetime) -> Lifecycle:
-    """The progress of an action that is created in `phase`: until a report says when it started, or ended,
-    it did so when it was created."""
+    """The lifecycle of an action created in `phase`: start and end default to its creation until they are
+    reported."""
     check_attempts(attempts)
     return Lifecycle(
         phase=phase,
@@ -221,21 +219,20 @@ def advance(stored: Lifecycle, update: PhaseUpdate, now: datetime) -> tuple[Life
 
 
 def created_by(stored: Lifecycle, time: datetime | None) -> Lifecycle:
-    """The progress of an action that was created at this time at the latest."""
+    """The lifecycle with a creation time no later than this."""
     if time is None or time >= stored.created_at:
         return stored
     return _in_order(replace(stored, created_at=time))
 
 
 def aborted(stored: Lifecycle, now: datetime) -> Lifecycle:
-    """The progress of an unfinished action that is aborted."""
+    """The lifecycle of an unfinished action after its abort."""
     ended = replace(stored, phase=ActionPhase.ABORTED, ended_at=now, phase_time=now)
     return _in_order(ended)
 
 
 def _without_stale_times(stored: Lifecycle) -> Lifecycle:
-    """The progress without reported times that a server of an older version, which does not know them, has
-    left behind."""
+    """The lifecycle without outdated reported times, which servers of older versions do not maintain."""
     start_time, phase_time = stored.start_time, stored.phase_time
     if start_time is not None and start_time != stored.started_at:
         stored = replace(stored, start_time=None)
@@ -245,7 +242,7 @@ def _without_stale_times(stored: Lifecycle) -> Lifecycle:
 
 
 def _is_late(stored: Lifecycle, update: PhaseUpdate) -> bool:
-    """Whether the update is about what was before the stored phase of the same attempt."""
+    """Whether the update precedes the stored phase of the same attempt."""
     if {stored.phase, update.phase} == {ActionPhase.RUNNING, ActionPhase.PAUSED}:
         if stored.phase_time is None:
             return False
@@ -257,11 +254,11 @@ def _is_late(stored: Lifecycle, update: PhaseUpdate) -> bool:
 
 
 def _enter(stored: Lifecycle, update: PhaseUpdate, now: datetime) -> Lifecycle:
-    """The progress in the phase of the update."""
+    """The lifecycle in the phase of the update."""
     is_running = update.phase is ActionPhase.RUNNING
     phase_time = update.time
     if phase_time is None and stored.phase_time is not None and not update.phase.is_terminal:
-        # After all that executors said before. Their clocks are not compared with this server's.
+        # After all reported times: executors' clocks are not compared with the server's.
         phase_time = stored.phase_time + _AFTER
     start = stored.started_at or (max(now, stored.created_at) if is_running else None)
     entered = Lifecycle(
@@ -278,7 +275,7 @@ def _enter(stored: Lifecycle, update: PhaseUpdate, now: datetime) -> Lifecycle:
 
 
 def _repeat(stored: Lifecycle, update: PhaseUpdate) -> Lifecycle:
-    """The progress after one more report of the stored phase."""
+    """The lifecycle after another report of the stored phase."""
     phase_time = stored.phase_time
     if phase_time is None:
         phase_time = update.time
@@ -291,7 +288,7 @@ def _repeat(stored: Lifecycle, update: PhaseUpdate) -> Lifecycle:
 
 
 def _started_by(stored: Lifecycle, time: datetime | None) -> Lifecycle:
-    """The progress where the attempt started at this time at the latest."""
+    """The lifecycle with a start no later than this."""
     if time is not None:
         start = min(time, stored.start_time or time)
         created_at = min(time, stored.created_at)
@@ -300,7 +297,7 @@ def _started_by(stored: Lifecycle, time: datetime | None) -> Lifecycle:
 
 
 def _in_order(progress: Lifecycle) -> Lifecycle:
-    """The progress with an end that is not before its start."""
+    """The lifecycle with an end not before its start."""
     if not progress.phase.is_terminal:
         return progress
     assert progress.ended_at is not None

@@ -1,5 +1,5 @@
-"""Owns how Alembic runs: within the connection and the transaction that repo.migration opened, or against
-RUNGRAPH_DATABASE_URL when a developer calls alembic for a new revision."""
+"""Runs Alembic on the connection and transaction of repo.migration, or on RUNGRAPH_DATABASE_URL when a
+developer creates a revision."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""Owns the GraphQL inputs, and what the repository gets to see of them."""
+"""GraphQL inputs and their conversion to the repository's types."""
 
 from datetime import datetime
 from typing import Annotated

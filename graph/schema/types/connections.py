@@ -1,4 +1,4 @@
-"""Owns pages as a client sees them: connections with cursors, over the repository's keyset pages."""
+"""Relay connections over the repository's keyset pages."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ class Edge(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Connection(Generic[T]):
-    """A page, and how to count the whole list if somebody asks."""
+    """A page, and a function that counts the whole list if selected."""
 
     page: Page[T]
     count: Callable[[], Awaitable[int]] | None = None

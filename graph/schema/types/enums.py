@@ -1,4 +1,4 @@
-"""Owns the GraphQL form of the repository's enumerations: what each value means."""
+"""GraphQL enums of the repository, with descriptions."""
 
 from enum import Enum
 from typing import Any

@@ -1,4 +1,4 @@
-"""Owns the opaque ids of runs, actions and events."""
+"""Opaque node ids of runs, actions and events."""
 
 import base64
 import binascii

@@ -1,7 +1,6 @@
-"""Owns the GraphQL types Run, Action and ActionEvent and their connections.
+"""The GraphQL types Run, Action and ActionEvent, and their connections.
 
-Their plain fields are read from what the repository gives back; fields that read more go through the
-loaders of the call.
+Plain fields are attributes of the repository's objects. Fields that need more use the loaders of the request.
 """
 
 from collections.abc import Awaitable

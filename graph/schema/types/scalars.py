@@ -1,4 +1,4 @@
-"""Owns the scalars that GraphQL does not bring: DateTime, JSON and BigInt."""
+"""Custom scalars: DateTime, JSON and BigInt."""
 
 import math
 import re

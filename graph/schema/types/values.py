@@ -1,4 +1,4 @@
-"""Owns the GraphQL types of the small values inside runs, actions and events."""
+"""GraphQL types of the values inside runs, actions and events."""
 
 import re
 from datetime import datetime

@@ -27,7 +27,7 @@ from starlette.routing import Route
 
 from graph.cli.watch import run_identifier, watch_run
 from ingest import subscription
-from ingest.client import ApiError, ServerAway
+from ingest.client import ApiError, ServerUnavailable
 from repo import migrate, open_repository
 from repo.domain.identifiers import RunIdentifier
 from tests.graph.cli.test_cli import RUNGRAPH
@@ -182,7 +182,7 @@ async def test_a_refusal_ends_it_with_what_the_server_said(answer: bytes | int, 
 
 
 async def test_without_waiting_a_server_that_is_away_at_the_start_ends_it() -> None:
-    with pytest.raises(ServerAway, match="no server answers at .* \\(status 503\\)"):
+    with pytest.raises(ServerUnavailable, match="no server answers at .* \\(status 503\\)"):
         await watch(Script(503), wait=False)
 
 
