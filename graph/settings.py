@@ -6,29 +6,7 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 import repo
-from graph.setting_types import (
-    AllowAnybody,
-    BasePath,
-    BroadcastUrl,
-    DatabaseUrl,
-    Hosts,
-    Networks,
-    OidcAlgorithms,
-    OidcAudience,
-    OidcClientId,
-    OidcGrants,
-    OidcIssuer,
-    OidcScopes,
-    Origins,
-    PublicUrl,
-    Rate,
-    RateLimitStorage,
-    Tracing,
-    TrustedDocuments,
-    WebhookSecret,
-    WebhookUrl,
-    Workers,
-)
+from graph import setting_types as types
 
 PREFIX = "RUNGRAPH_"
 
@@ -40,7 +18,7 @@ class Settings(BaseSettings):
 
     # The database and notifications between replicas
 
-    database_url: DatabaseUrl = Field(
+    database_url: types.DatabaseUrl = Field(
         default="sqlite:///rungraph.db",
         description="The database: `sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST/NAME`.",
     )
@@ -51,7 +29,7 @@ class Settings(BaseSettings):
         description="Connections that each process opens to the database for repeated reads, and as many "
         "for everything else.",
     )
-    broadcast_url: BroadcastUrl = Field(
+    broadcast_url: types.BroadcastUrl = Field(
         default="memory://",
         description="How replicas notify each other of writes: `memory://` (one process), "
         "`postgresql://…` (may be the same as the database) or `redis://…`.",
@@ -67,13 +45,13 @@ class Settings(BaseSettings):
         description="How callers are authenticated: `none`, `token` (API tokens) or `oidc` (API tokens "
         "and tokens of an OpenID provider).",
     )
-    allow_anybody: AllowAnybody = Field(
+    allow_anybody: types.AllowAnybody = Field(
         default=False,
         validate_default=True,
         description="Whether `RUNGRAPH_AUTH=none` is intended although other machines can reach the "
         "server: anyone there may then read, write and abort everything.",
     )
-    public_url: PublicUrl = Field(
+    public_url: types.PublicUrl = Field(
         default="",
         description="Where browsers find the web UI, such as `https://runs.example.com`. With https, its "
         "cookies are sent over https only.",
@@ -81,29 +59,29 @@ class Settings(BaseSettings):
     session_hours: float = Field(
         default=8, gt=0, le=720, description="Hours until a session ends and the user has to sign in again."
     )
-    oidc_issuer: OidcIssuer = Field(
+    oidc_issuer: types.OidcIssuer = Field(
         default="",
         validate_default=True,
         description="The OpenID provider: the `issuer` in its tokens, such as "
         "`https://login.example.com/realms/main`.",
     )
-    oidc_audience: OidcAudience = Field(
+    oidc_audience: types.OidcAudience = Field(
         default="",
         validate_default=True,
         description="The audience that access tokens have to contain.",
     )
-    oidc_client_id: OidcClientId = Field(
+    oidc_client_id: types.OidcClientId = Field(
         default="",
         description="The client id of the web UI at the provider. Without it users sign in with API tokens.",
     )
     oidc_client_secret: SecretStr = Field(
         default=SecretStr(""), description="The client secret of the web UI, if the provider issued one."
     )
-    oidc_scopes: OidcScopes = Field(
+    oidc_scopes: types.OidcScopes = Field(
         default="openid profile email",
         description="The scopes that sign-in requests; they have to include `openid`.",
     )
-    oidc_algorithms: OidcAlgorithms = Field(
+    oidc_algorithms: types.OidcAlgorithms = Field(
         default="RS256 ES256 PS256 EdDSA Ed25519",
         description="The algorithms that may sign tokens, all of them asymmetric.",
     )
@@ -113,14 +91,14 @@ class Settings(BaseSettings):
         le=300,
         description="Seconds that the clocks of the provider and of this server may differ.",
     )
-    oidc_grants: OidcGrants = Field(
+    oidc_grants: types.OidcGrants = Field(
         default="",
         description="Rules that grant roles by the claims of a token, as JSON ([how]"
         "(authentication.md#signing-in-with-an-openid-provider)). Callers that match none have no access.",
     )
     # Processes
 
-    workers: Workers = Field(
+    workers: types.Workers = Field(
         default=1,
         ge=1,
         le=100,
@@ -136,13 +114,13 @@ class Settings(BaseSettings):
     )
     # Origins and hosts
 
-    allowed_origins: Origins = Field(
+    allowed_origins: types.Origins = Field(
         default="",
         description="Other origins whose pages may open a websocket here, separated by commas, such as "
         "`https://example.com`; `*` for all. Behind a proxy that does not pass on `Host`, add"
         " the server's own origin.",
     )
-    allowed_hosts: Hosts = Field(
+    allowed_hosts: types.Hosts = Field(
         default="",
         description="Host names that the server accepts, separated by commas, such as `runs.example.com` "
         "or `*.example.com`; `*` for all. The default is those of this machine if only this "
@@ -151,12 +129,12 @@ class Settings(BaseSettings):
     )
     # Abort webhook
 
-    abort_webhook_url: WebhookUrl = Field(
+    abort_webhook_url: types.WebhookUrl = Field(
         default="",
         description="Where an executor is notified of aborts, by a signed POST: `https://…`. Without it, "
         "executors subscribe to `abortRequests`, or poll `pendingAborts`.",
     )
-    abort_webhook_secret: WebhookSecret = Field(
+    abort_webhook_secret: types.WebhookSecret = Field(
         default=SecretStr(""),
         description="Signs these requests: at least 16 characters that the executor knows too.",
     )
@@ -183,7 +161,7 @@ class Settings(BaseSettings):
         default=True, description="Whether the web UI is served at /. Otherwise / redirects to /graphql."
     )
     graphiql: bool = Field(default=True, description="Whether GraphiQL is served to browsers at /graphql.")
-    base_path: BasePath = Field(
+    base_path: types.BasePath = Field(
         default="",
         description="The path below which the web UI, the API and GraphiQL are served, such as "
         "`/team/rungraph`, for a proxy that does not strip it. /livez, /readyz and /metrics "
@@ -224,7 +202,7 @@ class Settings(BaseSettings):
     request_timeout: float = Field(
         default=20, gt=0, le=3600, description="Seconds for a request to arrive, including its body."
     )
-    trusted_documents: TrustedDocuments = Field(
+    trusted_documents: types.TrustedDocuments = Field(
         default="",
         description="The only documents that are executed: `page` for those of the web UI, or a JSON file"
         " with further ones ([how](api.md#trusted-documents)). Empty for all documents.",
@@ -232,17 +210,17 @@ class Settings(BaseSettings):
     introspection: bool = Field(
         default=True, description="Whether operations may query the schema. GraphiQL needs it."
     )
-    rate_limit: Rate = Field(
+    rate_limit: types.Rate = Field(
         default="10000/10seconds",
         description="How many operations a caller may send, such as `1000/minute`; empty for no limit. "
         "Anonymous callers are not limited.",
     )
-    auth_failures: Rate = Field(
+    auth_failures: types.Rate = Field(
         default="20/minute",
         description="How many invalid credentials an address may send, such as wrong tokens, before it is"
         " refused for a while; empty for no limit.",
     )
-    rate_limit_storage: RateLimitStorage = Field(
+    rate_limit_storage: types.RateLimitStorage = Field(
         default="memory://",
         description="Where operations and failures are counted: `memory://` in each process, or "
         "`redis://…` for all of them together.",
@@ -258,7 +236,7 @@ class Settings(BaseSettings):
         description="How many websockets and concurrent requests an authenticated caller may have in a "
         "process.",
     )
-    trusted_proxies: Networks = Field(
+    trusted_proxies: types.Networks = Field(
         default="",
         description="Addresses and networks of proxies, separated by commas, whose `X-Forwarded-For` and "
         "`X-Forwarded-Proto` headers are trusted.",
@@ -281,7 +259,7 @@ class Settings(BaseSettings):
         description="Which operations are logged when they end: `all`, `none`, or `slow` for those that "
         "took a second or failed by an error of the server.",
     )
-    tracing: Tracing = Field(
+    tracing: types.Tracing = Field(
         default=False,
         description="Whether operations and their statements are traced, configured by the `OTEL_…` "
         "variables of OpenTelemetry. Needs the extra `otel`.",

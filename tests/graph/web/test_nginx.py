@@ -109,7 +109,7 @@ def test_queries_and_mutations_pass(nginx: Nginx) -> None:
     assert runs == {"runs": {"nodes": [{"name": "r"}]}}
 
 
-def test_http_leads_to_https(nginx: Nginx) -> None:
+def test_http_redirects_to_https(nginx: Nginx) -> None:
     response = httpx2.get(
         f"http://127.0.0.1:{nginx.http_port}/runs?phase=FAILED", follow_redirects=False, timeout=SECONDS
     )
@@ -121,13 +121,13 @@ async def test_a_subscription_over_a_websocket_is_live(nginx: Nginx) -> None:
     await watch(nginx, "", "socket")
 
 
-async def test_a_page_of_another_site_opens_no_websocket(nginx: Nginx) -> None:
+async def test_cross_origin_pages_cannot_open_a_websocket(nginx: Nginx) -> None:
     with pytest.raises(InvalidStatus) as refused:
         await watch(nginx, "", "foreign", origin="https://elsewhere.example.com")
     assert refused.value.response.status_code == 403
 
 
-def test_a_stream_of_events_is_not_held_back(nginx: Nginx) -> None:
+def test_server_sent_events_are_not_buffered(nginx: Nginx) -> None:
     body, headers = {"query": RUNS % '"events"'}, {"Accept": "text/event-stream"}
     with asking(nginx) as client, client.stream("POST", "graphql", json=body, headers=headers) as stream:
         frames = (json.loads(line[6:]) for line in stream.iter_lines() if line.startswith("data: {"))
@@ -139,7 +139,7 @@ def test_a_stream_of_events_is_not_held_back(nginx: Nginx) -> None:
         assert next(frames)["data"]["runs"]["runs"] == [{"name": "r", "phase": "QUEUED"}]
 
 
-def test_a_body_may_be_as_large_as_the_server_takes_it(nginx: Nginx) -> None:
+def test_bodies_may_be_as_large_as_the_server_accepts(nginx: Nginx) -> None:
     most = Settings().max_body_bytes
     with asking(nginx) as client:
         padded = json.dumps({"query": "{ __typename }"}).ljust(most)
@@ -148,13 +148,13 @@ def test_a_body_may_be_as_large_as_the_server_takes_it(nginx: Nginx) -> None:
         assert client.post("graphql", content=padded + " ", headers=headers).status_code == 413
 
 
-def test_what_is_for_machines_is_not_for_everybody(nginx: Nginx) -> None:
+def test_probes_and_metrics_are_not_public(nginx: Nginx) -> None:
     with asking(nginx) as client:
         statuses = {path: client.get(path).status_code for path in ("metrics", "readyz", "livez")}
     assert statuses == {"metrics": 404, "readyz": 404, "livez": 404}
 
 
-def test_a_quiet_connection_outlives_the_patience_of_nginx() -> None:
+def test_idle_connections_outlive_the_timeouts_of_nginx() -> None:
     found = re.search(r"proxy_read_timeout (\d+)s;", CONFIGURATION.read_text())
     assert found is not None
     server = Server(Starlette(), "127.0.0.1", 0)
@@ -163,7 +163,7 @@ def test_a_quiet_connection_outlives_the_patience_of_nginx() -> None:
     assert int(found[1]) >= 2 * max(pings, heartbeats)
 
 
-def test_the_server_learns_who_asks_and_how_and_nobody_can_claim_it(tmp_path: Path) -> None:
+def test_forwarded_headers_are_set_by_nginx_and_cannot_be_forged(tmp_path: Path) -> None:
     async def told(request: Request) -> JSONResponse:
         return JSONResponse(dict(request.headers))
 
@@ -204,9 +204,7 @@ EVERY_UPGRADE = {"Upgrade    $rungraph_upgrade;": "Upgrade    $http_upgrade;"}
 
 
 @pytest.mark.parametrize("replaced", [{}, EVERY_UPGRADE], ids=["our file", "every upgrade passed on"])
-def test_no_client_gets_the_answer_to_a_request_in_the_body_of_another_one(
-    tmp_path: Path, replaced: dict[str, str]
-) -> None:
+def test_requests_cannot_be_smuggled_in_bodies(tmp_path: Path, replaced: dict[str, str]) -> None:
     inner_body = b'{"query":"{ smuggled: __typename }"}'
     form = "POST /graphql HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
     form += "Content-Length: %d\r\n"
@@ -228,7 +226,7 @@ def test_no_client_gets_the_answer_to_a_request_in_the_body_of_another_one(
                     assert answer(victim, "{ __typename }") == {"__typename": "Query"}
 
 
-async def test_somebody_signs_in_over_https_and_watches(tmp_path: Path) -> None:
+async def test_sign_in_and_subscriptions_work_over_https(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'runs.db'}"
     await migrate(url)
     async with open_repository(url) as repository:
