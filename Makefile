@@ -49,6 +49,7 @@ QUICK_TESTS := $(addprefix tests/,project/test_architecture.py repo/domain repo/
 quick: install
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet
+	@$(BIN)/lint-imports >/dev/null || $(BIN)/lint-imports
 	@$(BIN)/mypy
 	@$(BIN)/pytest -q -n auto --dist loadfile -m "not slow" -k "not postgresql" $(QUICK_TESTS)
 
@@ -71,6 +72,7 @@ bench bench-quick: install
 lint: $(PYTHON_READY) $(PAGE_PACKAGES)
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
+	@$(BIN)/lint-imports >/dev/null || $(BIN)/lint-imports
 	@$(BIN)/mypy
 	@cd $(PAGE) && npm run --silent lint:fix
 
