@@ -59,8 +59,8 @@ class GraphQLClient:
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
         """`token` authenticates the caller. `patience_s` is the time in seconds after which an unavailable
-        server raises ServerUnavailable; `on_away` is called when it becomes unavailable and when it is back, once
-        for all waiting calls. Raises ValueError for an invalid URL or token."""
+        server raises ServerUnavailable; `on_away` is called when it becomes unavailable and when it is back,
+        once for all waiting calls. Raises ValueError for an invalid URL or token."""
         self.url = graphql_url(url)
         self.patience_s = patience_s
         self._on_away = on_away

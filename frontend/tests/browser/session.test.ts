@@ -111,7 +111,7 @@ test.each(["light", "dark"] as const)(
     };
     await look("the token page");
     await signIn(page, "wrong");
-    await page.getByText("This token is not known").waitFor();
+    await page.getByText("This token is unknown, expired or revoked").waitFor();
     await look("a wrong token");
     await signIn(page, token);
     await account(page).click();

@@ -15,7 +15,7 @@ test("a wrong token is refused, a right one leads to where they were going, and 
   const page = await here.open("/runs?q=nightly");
   expect(page.url()).toContain("/team/rungraph/login?return_to=");
   await signIn(page, `rg_${"x".repeat(43)}`);
-  await page.getByText("This token is not known").waitFor();
+  await page.getByText("This token is unknown, expired or revoked").waitFor();
   expect(here.opened.complaints.every(isRefusal)).toBe(true);
   await signIn(page, here.operator);
   await page.waitForURL(`${here.server.url}/runs?q=nightly`);
