@@ -48,6 +48,7 @@ def npm(*scripts: str) -> list[list[str]]:
 TESTS = Part("pytest", [python("pytest", "-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder", "-q")])
 OTHERS = [
     Part("style", [python("ruff", "check", "--quiet"), python("ruff", "format", "--check", "--quiet")]),
+    Part("imports", [python("lint-imports")]),
     Part("types", [python("mypy")]),
     Part("schema", [python("rungraph", "schema", "check")]),
     Part("page", npm("lint", "typecheck", "codegen:check"), FRONTEND),

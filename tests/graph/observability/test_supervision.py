@@ -52,7 +52,7 @@ UNSUPERVISED = {
     "graph.cli.workers": "kills who is late when the server stops, once",
     "ingest.demo.executor": "an executor's own; its errors are said, and it begins again",
     "repo.sql.database": "one transaction",
-    "repo.sql.drivers": "one connection, dropped where it does not answer",
+    "repo.sql.postgres_pool": "one connection, dropped if it does not answer",
     "repo.actions.group_commit": "the transactions of those who wait for them",
     "repo.sql.postgres": "one attempt to connect",
     "repo.supervision": "all others",
