@@ -197,7 +197,7 @@ class _MergingRule(OverlappingFieldsCanBeMergedRule):
         try:
             super().enter_selection_set(*arguments)
         except ValidationAbortedError:
-            text = "The document repeats fields of the same name too often: select each of them once."
+            text = "The document repeats fields of the same name too often: remove the repetitions."
             raise ValidationAbortedError(text) from None
 
 

@@ -1,7 +1,7 @@
 import { Spotlight, createSpotlight } from "@mantine/spotlight";
 import { useDebouncedValue } from "@mantine/hooks";
 import { useNavigate } from "@tanstack/react-router";
-import { useEffect, useRef, useState } from "react";
+import { useEffect, useLayoutEffect, useRef, useState } from "react";
 import { useQuery } from "urql";
 import { graphql } from "../gql";
 import { runParams } from "../live/paths";
@@ -73,8 +73,8 @@ export function Palette({ onHelp }: { onHelp: () => void }) {
   ];
   const first = useRef<HTMLButtonElement>(null);
   const answer = data?.runs.nodes;
-  useEffect(() => {
-    // Mantine selects the first entry on typing, before the runs arrive.
+  useLayoutEffect(() => {
+    // Mantine selects the first entry on typing, before the runs arrive. Before the paint: Enter opens what is seen.
     if (!answer?.length || !first.current) return;
     const list = first.current.closest("[role=dialog]");
     list?.querySelector("[data-selected]")?.removeAttribute("data-selected");

@@ -44,7 +44,7 @@ test("a run is aborted from its page, and the page says what came of it until it
   await page.getByText("was notified once and has not confirmed").waitFor();
   await page.getByText("Last error: connection refused").waitFor();
   await server.execute(CLEAR, { id: actionId(run, "root") });
-  await page.getByText("the executor confirmed that it is gone").waitFor();
+  await page.getByText("the executor confirmed that the work has stopped").waitFor();
   // Where the server asks nobody who they are, nothing is said of it.
   expect(await page.getByRole("button", { name: /^Signed in as/ }).count()).toBe(0);
   expect(await page.getByRole("button", { name: "Abort", exact: true }).count()).toBe(0);

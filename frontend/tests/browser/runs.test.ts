@@ -146,7 +146,7 @@ test("a held list goes on when it is let go, and what left the filter is marked 
   await createRun(server, runId("held-1"));
   await page.getByText("Show 1 new").waitFor();
   await setPhases(server, runId("early-3"), { root: "SUCCEEDED" });
-  await page.locator('[data-run="early-3"][title*="not match"]').waitFor();
+  await page.locator('[data-run="early-3"][title*="no longer matches"]').waitFor();
   await page.getByRole("button", { name: "Updates paused" }).click();
   await until("the list to go on", async () => {
     const shown = await names(page);

@@ -67,7 +67,7 @@ test("an operator aborts in their project, and sees it end", async () => {
   await page.getByRole("dialog").getByRole("button", { name: "Abort", exact: true }).click();
   await page.getByText("Requested by user-1").waitFor();
   await here.server.execute(CLEAR, { id: actionId(etl("to-stop"), "root") });
-  await page.getByText("the executor confirmed that it is gone").waitFor();
+  await page.getByText("the executor confirmed that the work has stopped").waitFor();
 });
 
 test("what the server forbids all the same is told so", async () => {

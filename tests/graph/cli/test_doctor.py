@@ -194,7 +194,7 @@ async def test_a_bus_on_which_a_ring_is_heard_is_well(bus_url: str, monkeypatch:
 
 async def test_a_bus_on_which_no_ring_is_heard_fails(bus_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It gets lost on the way."""
-    monkeypatch.setattr(Bus, "ring", lambda self: None)
+    monkeypatch.setattr(Bus, "notify", lambda self: None)
     async with asyncio.timeout(20):
         finding = await check_bus(bus_url)
     assert (finding.verdict, "not heard" in finding.said) == (CheckStatus.FAILURE, True)

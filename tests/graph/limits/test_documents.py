@@ -138,7 +138,7 @@ async def test_what_repeats_the_same_names_is_not_compared_without_end(
 ) -> None:
     wide = build_schema(Limits(depth=15, aliases=100, tokens=4000, cost=10**9, page=1000))
     (message,) = await mistakes(wide, repository, query)
-    assert message == "The document repeats fields of the same name too often: select each of them once."
+    assert message == "The document repeats fields of the same name too often: remove the repetitions."
 
 
 async def test_a_few_repetitions_do_no_harm(schema: Schema, repository: ActionRepo) -> None:

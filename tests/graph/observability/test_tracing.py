@@ -242,4 +242,4 @@ def test_tracing_is_refused_where_its_packages_are_not_installed(
     with pytest.raises(ValidationError) as caught:
         Settings(tracing=True)
     line = explain(caught.value)
-    assert line == "RUNGRAPH_TRACING: it needs packages that are not installed: pip install .[otel]"
+    assert line == "RUNGRAPH_TRACING: needs packages that are not installed: pip install .[otel]"

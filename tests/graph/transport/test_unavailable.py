@@ -89,7 +89,7 @@ async def test_a_call_that_finds_no_free_connection_says_so(
 async def test_a_stream_that_has_begun_waits_for_the_database(
     server: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(frames, "MOST_ROWS", 2)
+    monkeypatch.setattr(frames, "MAX_ROWS", 2)
     monkeypatch.setattr(frames, "_rows_at_first", lambda names: 2)
     names = {f"c{number}": "a0" for number in range(5)}
     async with asyncio.timeout(SECONDS), open_repository(server.url) as repository:

@@ -253,7 +253,7 @@ async def test_confirming_what_nobody_asked_for_leaves_all_below_alone(repositor
     assert (await repository.get_action(action("b"))).phase is ABORTED
     late = (await repository.get_action(action("late"))).abort
     assert late is not None
-    assert late.state is AbortState.REQUESTED, "nobody has confirmed that it is gone"
+    assert late.state is AbortState.REQUESTED, "nobody has confirmed that the work has stopped"
 
 
 async def test_confirming_a_tree_everywhere_at_once_while_it_works_ends_without_a_deadlock(

@@ -526,7 +526,7 @@ async def test_a_client_reads_a_histogram(client: GraphQLClient, repository: Act
     [
         ("{ tasks(first: -1) { totalCount } }", "first must be between 0 and 1000, not -1"),
         ("{ tasks(first: 5000) { totalCount } }", "first must be at most 1000, not 5000"),
-        ('{ tasks(after: "x") { totalCount } }', "the cursor is not one that this list gave out"),
+        ('{ tasks(after: "x") { totalCount } }', "the cursor is not one of this list"),
         ("{ tasks { nodes { recentRuns(first: 51) { name } } } }", "first must be between 0 and 50, not 51"),
         ("{ tasks { nodes { recentRuns(first: -1) { name } } } }", "first must be between 0 and 50, not -1"),
         ("histogram 2026-01-02 2026-01-02 1", "endDate must be after startDate"),

@@ -126,8 +126,8 @@ async def test_a_read_that_is_cancelled_on_a_dead_connection_gives_its_place_bac
 async def test_those_who_watch_see_what_is_written_on_new_connections(
     database_url: str, bus_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("repo.watch.hub._LOOK_WITHIN", 2.0)
-    monkeypatch.setattr("repo.watch.bus._BEAT", 0.5)
+    monkeypatch.setattr("repo.watch.hub._POLL_TIMEOUT", 2.0)
+    monkeypatch.setattr("repo.watch.bus.HEARTBEAT", 0.5)
     async with (
         asyncio.timeout(SECONDS),
         proxied(database_url) as proxy,
