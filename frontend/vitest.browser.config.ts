@@ -8,7 +8,7 @@ export default defineConfig({
     globalSetup: ["tests/support/sharedBrowser.ts"],
     // One browser at a time: each test has the machine for itself.
     fileParallelism: false,
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 180_000,
+    hookTimeout: 120_000,
   },
 });

@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 PROTOCOL = "graphql-transport-ws"
-SECONDS = 10
+SECONDS = 40
 
 
 class Socket:

@@ -36,7 +36,7 @@ const show = async (path: string, options = {}): Promise<Page> => {
 };
 
 /** Rows may come one by one. */
-const PATIENCE = { timeout: 15_000 };
+const PATIENCE = { timeout: 40_000 };
 
 const names = (page: Page): Promise<(string | null)[]> =>
   page.locator("[data-run]").evaluateAll((rows) =>

@@ -38,7 +38,7 @@ from tests.support.serving import free_port
 
 SECRET = "hunter2-hunter2-hunter2"
 TOKEN = "t0ken-in-the-url"
-SECONDS = 20
+SECONDS = 40
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from repo import ActionRepo, CredentialKind, open_repository
 from tests.support.clock import HOUR, Clock
 from tests.support.credentials import UNKNOWN, bearer, token
 
-SECONDS = 20
+SECONDS = 40
 
 
 NEVER = 3600.0

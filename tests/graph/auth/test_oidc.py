@@ -32,7 +32,7 @@ from tests.support.provider import (
 )
 from tests.support.serving import free_port
 
-SECONDS = 20
+SECONDS = 40
 ALGORITHMS = frozenset({"RS256", "PS256", "ES256", "EdDSA", "Ed25519"})
 GRANTS = parse_grant_rules('[{"claim": "groups", "value": "data", "role": "viewer", "project": "etl"}]')
 

@@ -23,7 +23,7 @@ from tests.support.proxy import proxied
 from tests.support.serving import serving
 from tests.support.sockets import Socket, connected, opened
 
-SECONDS = 20
+SECONDS = 40
 
 
 ENDS_WITHIN = 5.0

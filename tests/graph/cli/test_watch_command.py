@@ -36,7 +36,7 @@ from tests.support.databases import wait_for
 from tests.support.making import make_run
 from tests.support.serving import free_port, serving
 
-SECONDS = 15
+SECONDS = 40
 RUN = RunIdentifier("etl", "production", "nightly/1")
 NAME = "etl/production/nightly/1"
 

@@ -25,7 +25,7 @@ from tests.support.serving import serving
 from tests.support.sockets import connected, opened
 from tests.support.waiting import until
 
-SECONDS = 20
+SECONDS = 40
 ADA = Caller(Identity(IdentityKind.USER, "user-1"), FULL_ACCESS, "user:user-1")
 ANOTHER = Caller(Identity(IdentityKind.USER, "user-2"), FULL_ACCESS, "user:user-2")
 RUNS = "{ runs { totalCount } }"

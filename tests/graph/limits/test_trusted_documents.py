@@ -33,7 +33,7 @@ from tests.support.serving import serving
 from tests.support.sockets import connected
 
 OF_THE_PAGE = ROOT / "frontend" / "src" / "gql" / "persisted-documents.json"
-SECONDS = 20
+SECONDS = 40
 OURS = (
     "query Names($n: Int) { runs(first: $n) { nodes { name ...P } } } "
     "fragment P on Run { phase labels { key } }"

@@ -26,7 +26,7 @@ from tests.support.making import (
 from tests.support.serving import serving
 from tests.support.sockets import connected
 
-SECONDS = 20
+SECONDS = 40
 A0 = {"project": "etl", "domain": "production", "runName": "nightly-1", "name": "a0"}
 ABORT = "state reason requestedBy { subject } attemptCount nextAttemptAt lastError confirmedAt"
 RETRY = f"""mutation ($id: ActionIdentifierInput!) {{

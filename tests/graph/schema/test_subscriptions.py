@@ -28,7 +28,7 @@ from tests.support.making import (
 from tests.support.serving import serving
 from tests.support.sockets import connected
 
-SECONDS = 10
+SECONDS = 40
 RUN_ID = '{project: "etl", domain: "production", name: "nightly-1"}'
 A0_ID = '{project: "etl", domain: "production", runName: "nightly-1", name: "a0"}'
 

@@ -24,7 +24,7 @@ from tests.support.serving import free_port, serving
 from tests.support.sockets import connected
 from tests.support.toy import toy_app
 
-SECONDS = 20
+SECONDS = 40
 STALL = 4.0
 """Seconds for which the machine itself may stand still."""
 FLOOD = "subscription { flood }"

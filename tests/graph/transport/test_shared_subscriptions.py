@@ -33,7 +33,7 @@ from tests.support.serving import serving
 from tests.support.sockets import Socket, connected
 from tests.support.waiting import until
 
-SECONDS = 20
+SECONDS = 40
 RUN_ID = '{project: "etl", domain: "production", name: "nightly-1"}'
 ACTIONS = f"""subscription ($after: String) {{
   actions(run: {RUN_ID}, after: $after) {{ kind cursor removed actions {{ name phase revision }} }}

@@ -24,7 +24,7 @@ from tests.support.serving import serving
 from tests.support.sockets import connected
 from tests.support.toy import toy_app
 
-SECONDS = 20
+SECONDS = 40
 LIMIT = 0.5
 ENDLESS = "(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n)"
 UPDATE = """mutation { updateActionPhase(input: {phase: RUNNING, attempts: 1,

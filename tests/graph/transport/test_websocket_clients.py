@@ -26,7 +26,7 @@ from tests.support.serving import (
 )
 from tests.support.toy import toy_app
 
-SECONDS = 20
+SECONDS = 40
 RUNS = "subscription { runs(first: 5) { kind cursor removed runs { name phase } } }"
 ROOT = '{project: "p", domain: "d", runName: "live", name: "a0"}'
 CREATE = f"mutation {{ createAction(input: {{id: {ROOT}}}) {{ created }} }}"

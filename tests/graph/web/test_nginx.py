@@ -36,7 +36,7 @@ from tests.support.sockets import PROTOCOL, Socket
 
 RUNS = "subscription { runs(filter: {project: %s}) { kind runs { name phase } } }"
 PREFIX = "/team/rungraph"
-SECONDS = 10
+SECONDS = 40
 
 
 def create(project: str) -> str:

@@ -21,7 +21,7 @@ from tests.support.sockets import opened
 
 pytestmark = pytest.mark.parametrize("databases", ["sqlite"], indirect=True)
 
-SECONDS = 20
+SECONDS = 40
 RUNS = "{ runs { totalCount } }"
 ABORT = """mutation { abortRun(input: {reason: "an attack",
              id: {project: "etl", domain: "production", name: "nightly-1"}}) { requested } }"""

@@ -32,7 +32,7 @@ from tests.support.statements import noted
 
 MINUTE, NO_TIME, SHORT = timedelta(minutes=1), timedelta(0), timedelta(seconds=0.2)
 FIRST, SECOND = "one replica", "another replica"
-SECONDS = 20
+SECONDS = 40
 FAILED, REQUESTED, RETRYING = AbortState.FAILED, AbortState.REQUESTED, AbortState.RETRYING
 
 

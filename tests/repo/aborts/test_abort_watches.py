@@ -30,7 +30,7 @@ from tests.support.making import (
     new,
 )
 
-SECONDS = 20
+SECONDS = 40
 SNAPSHOT, SYNCED, CHANGE = FrameKind.SNAPSHOT, FrameKind.SYNCED, FrameKind.CHANGE
 OTHER = RunIdentifier("ml", "production", "training")
 

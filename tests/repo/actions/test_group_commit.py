@@ -27,7 +27,7 @@ from tests.support.making import (
     new,
 )
 
-SECONDS = 20
+SECONDS = 40
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ from tests.support.making import (
 )
 
 T = TypeVar("T")
-SECONDS = 20
+SECONDS = 40
 OURS, THEIRS, NOWHERE = (RunIdentifier(project, "d", "r0") for project in ("ours", "theirs", "nowhere"))
 THEIRS_TOO = RunIdentifier("theirs", "d", "r1")
 

@@ -37,7 +37,7 @@ from tests.support.making import (
 
 T = TypeVar("T")
 Frames = AsyncGenerator[Frame[Any], None]
-SECONDS = 15
+SECONDS = 40
 SNAPSHOT, SYNCED, CHANGE, RESYNC = FrameKind
 
 

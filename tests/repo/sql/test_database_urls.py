@@ -6,7 +6,7 @@ import pytest
 
 from repo import DatabaseUnavailable, migrate, open_repository, without_password
 
-SECONDS = 10
+SECONDS = 40
 
 
 async def test_one_url_with_options_of_tls_is_for_the_database_and_the_bus(postgres_server_url: str) -> None:

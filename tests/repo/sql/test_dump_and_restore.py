@@ -29,7 +29,7 @@ from tests.support.making import (
 from tests.support.postgres import find_binaries, running_postgres
 
 T = TypeVar("T")
-SECONDS = 15
+SECONDS = 40
 LONG_LIVED = 5_000_000
 """Transactions that the first database has had before: its rows say so."""
 PAGE = Path("docs/upgrades-and-backup.md")

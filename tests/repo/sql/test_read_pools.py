@@ -14,7 +14,7 @@ from repo.sql.postgres_pool import PostgresPool
 from repo.tables import actions
 from tests.support.making import action, make_run
 
-SECONDS = 20
+SECONDS = 40
 ONLY_POSTGRESQL = pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
 
 

@@ -21,7 +21,7 @@ from tests.support.making import (
 from tests.support.statements import noted
 
 T = TypeVar("T")
-SECONDS = 20
+SECONDS = 40
 
 
 @asynccontextmanager
