@@ -1,4 +1,4 @@
-"""Runs everything that `make test` checks: pytest beside all the rest, each part's output in one piece.
+"""Runs everything that `make test` checks, part by part, each part's output in one piece.
 
 A part that succeeds is one line, with its wall time and CPU time. A part that fails is printed whole, the
 others go on, and the exit code is 1. `python tests/run.py types page` runs only these parts.
@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -98,12 +97,8 @@ def main(names: list[str]) -> int:
     if unknown := set(names) - {part.name for part in (TESTS, *OTHERS)}:
         print(f"no such part: {', '.join(sorted(unknown))}", file=sys.stderr)
         return 2
-    others = [part for part in OTHERS if not names or part.name in names]
-    with ThreadPoolExecutor(2) as pool:
-        # The others one after the other: together they would starve tests that depend on time.
-        rest = pool.submit(lambda: [run(part) for part in others])
-        tests = pool.submit(run, TESTS) if not names or TESTS.name in names else None
-        succeeded = [*rest.result(), *([tests.result()] if tests else [])]
+    # One after the other: beside each other they would starve tests that depend on time.
+    succeeded = [run(part) for part in (*OTHERS, TESTS) if not names or part.name in names]
     return 0 if all(succeeded) else 1
 
 
