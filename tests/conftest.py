@@ -50,8 +50,8 @@ STARTED_FIRST = [
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """How many processes `-n auto` starts: one a core. Each has servers of its own, which some tests empty or cut
-    off from everybody; a server that the user named is not shared."""
+    """How many processes `-n auto` starts: one a core. Each has servers of its own, which some tests empty
+    or cut off from everybody; a server that the user named is not shared."""
     if "RUNGRAPH_TEST_POSTGRES_URL" in os.environ:
         return 1
     return min(len(os.sched_getaffinity(0)), 16) if hasattr(os, "sched_getaffinity") else 4

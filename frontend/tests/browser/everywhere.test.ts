@@ -147,7 +147,7 @@ test("the page is walked through by the keyboard alone", async () => {
   await page.getByRole("dialog").waitFor({ state: "detached" });
   await page.keyboard.press("Control+k");
   await page.keyboard.type(run.name);
-  await page.getByRole("dialog").getByText(run.name, { exact: true }).waitFor();
+  await page.locator("[role=dialog] [data-selected]").getByText(run.name, { exact: true }).waitFor();
   await page.keyboard.press("Enter");
   await page.waitForURL(`**/${run.name}`);
 });
