@@ -298,6 +298,8 @@ async def test_a_live_import_that_is_interrupted_continues_without_a_gap(
     before = await _stored(client)
     # On a machine that stalled, one request has reported all that was due, the end of the run included.
     done = {node["name"]: node for node in before["actions"]["nodes"] if node["phase"] == "SUCCEEDED"}
+    assert before["phase"] in ("QUEUED", "RUNNING", "SUCCEEDED")
+    assert (before["phase"] == "SUCCEEDED") == (len(done) == 11)
     code, said = await run_import(speed=50)
     assert code == 0, said
     run = await _stored(client)
