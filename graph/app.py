@@ -18,8 +18,6 @@ from graph.auth.authentication import Authenticator
 from graph.auth.caller import Caller
 from graph.auth.claims import parse_grant_rules
 from graph.auth.cookies import cookies_for
-from graph.auth.jwt import TokenRules
-from graph.auth.oidc import Client, Provider
 from graph.auth.origins import is_loopback
 from graph.context import Context
 from graph.errors import RequestRefused
@@ -38,13 +36,14 @@ from graph.transport.http import GraphQLEndpoint
 from graph.transport.pipeline import Pipeline
 from graph.transport.request import Resolve
 from graph.transport.server import Server
-from graph.web.code_flow import AuthorizationCodeFlow
 from graph.web.security import AllowedHosts, SecurityMiddleware
 from graph.web.sign_in import SignIn
 from graph.web.ui import Handler, graphiql, graphiql_routes, ui_not_found, ui_routes
 from repo import ActionRepo, Permission, Supervisor, open_repository
 
+# What few installations use, and takes long to import, is imported by the function that needs it.
 if TYPE_CHECKING:
+    from graph.auth.oidc import Provider
     from graph.observability.tracing import Tracing
 
 
@@ -135,14 +134,16 @@ def _any_host_paths(settings: Settings) -> frozenset[str]:
 
 
 def _tracing() -> "Tracing":
-    # Its dependencies are an optional extra, and slow to import.
     from graph.observability.tracing import Tracing
 
     return Tracing()
 
 
-def provider_of(settings: Settings) -> Provider:
+def provider_of(settings: Settings) -> "Provider":
     """The OpenID provider that the settings name."""
+    from graph.auth.jwt import TokenRules
+    from graph.auth.oidc import Provider
+
     rules = TokenRules(
         settings.oidc_issuer,
         settings.oidc_audience,
@@ -183,7 +184,7 @@ def _throttle(settings: Settings) -> Throttle:
 def _authenticator(
     settings: Settings,
     repository: ActionRepo,
-    provider: Provider | None,
+    provider: "Provider | None",
     throttle: Throttle,
     supervisor: Supervisor,
 ) -> Authenticator:
@@ -198,11 +199,14 @@ def _authenticator(
     )
 
 
-def _sign_in(settings: Settings, provider: Provider | None) -> SignIn:
+def _sign_in(settings: Settings, provider: "Provider | None") -> SignIn:
     cookies = cookies_for(settings.public_url, settings.base_path)
     session_lifetime = timedelta(hours=settings.session_hours)
     code_flow = None
     if provider is not None and settings.oidc_client_id:
+        from graph.auth.oidc import Client
+        from graph.web.code_flow import AuthorizationCodeFlow
+
         client = Client(
             settings.oidc_client_id,
             settings.oidc_client_secret.get_secret_value(),

@@ -63,6 +63,16 @@ class RequestRefused(Exception):
             self.extensions["retryAfter"] = int(headers["retry_after"])
 
 
+def invalid_token(reason: str) -> RequestRefused:
+    """The 401 response to an invalid token. The reason must not repeat any of the token."""
+    return RequestRefused(
+        401,
+        "UNAUTHENTICATED",
+        f"Invalid token: {reason}",
+        WWW_Authenticate='Bearer realm="rungraph", error="invalid_token"',
+    )
+
+
 class ClientErrors(SchemaExtension):
     """Adds the code to each error of a result and masks unexpected errors."""
 

@@ -16,7 +16,6 @@ from strawberry.http.websocket_origin import normalize_allowed_origins
 import repo
 from graph.aborts.webhook import check_url
 from graph.auth.claims import parse_grant_rules
-from graph.auth.jwt import ALGORITHMS
 from graph.auth.origins import check_safe_url, is_loopback
 from graph.limits.rate_limits import check_rate
 from graph.limits.trusted_documents import read_documents
@@ -103,6 +102,8 @@ def _check_scopes(value: str) -> None:
 
 
 def _check_algorithms(value: str) -> None:
+    from graph.auth.jwt import ALGORITHMS
+
     if not value.split() or not ALGORITHMS.issuperset(split_words(value)):
         raise ValueError("every item must be an asymmetric algorithm: " + ", ".join(sorted(ALGORITHMS)))
 

@@ -14,7 +14,7 @@ PREFIX = "RUNGRAPH_"
 class Settings(BaseSettings):
     """Each field is an environment variable of the same name with the prefix RUNGRAPH_."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, hide_input_in_errors=True)
+    model_config = SettingsConfigDict(validate_default=False, env_prefix=PREFIX, hide_input_in_errors=True)
 
     # The database and notifications between replicas
 

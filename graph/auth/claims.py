@@ -7,7 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter,
 
 import repo
 from graph.auth.caller import Caller
-from graph.auth.jwt import invalid_token
+from graph.errors import invalid_token
 
 MAX_LENGTH = 255
 """Characters of a subject, name or email address."""

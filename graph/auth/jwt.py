@@ -16,7 +16,7 @@ from joserfc.jwk import Key
 from joserfc.jwt import JWTClaimsRegistry
 from joserfc.util import urlsafe_b64decode
 
-from graph.errors import RequestRefused
+from graph.errors import invalid_token
 
 MAX_LENGTH = 8192
 """Characters of a token. Header limits of servers and proxies are of this size too."""
@@ -111,16 +111,6 @@ def verify(token: Token, key: Key) -> None:
         is_valid = False
     if not is_valid:
         raise invalid_token("wrong signature")
-
-
-def invalid_token(reason: str) -> RequestRefused:
-    """The 401 response to an invalid token. The reason must not repeat any of the token."""
-    return RequestRefused(
-        401,
-        "UNAUTHENTICATED",
-        f"Invalid token: {reason}",
-        WWW_Authenticate='Bearer realm="rungraph", error="invalid_token"',
-    )
 
 
 def _json_object(part: str, name: str) -> dict[str, Any]:

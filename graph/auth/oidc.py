@@ -22,7 +22,7 @@ from graph.auth import jwt
 from graph.auth.caller import Caller
 from graph.auth.claims import GrantRule, caller_from_claims
 from graph.auth.origins import check_safe_url
-from graph.errors import RequestRefused
+from graph.errors import RequestRefused, invalid_token
 
 logger = structlog.get_logger("rungraph.oidc")
 
@@ -137,7 +137,7 @@ class Provider:
                 f"The keys of the OpenID provider are unavailable: {self._failure}",
                 retry_after="5",
             )
-        raise jwt.invalid_token("signed by a key that the provider does not publish")
+        raise invalid_token("signed by a key that the provider does not publish")
 
     def _find_key(self, token: jwt.Token) -> jwk.Key | None:
         candidates = [key for key in self._keys if jwt.is_key_for(key, token)]
@@ -212,9 +212,9 @@ class Provider:
             raise ProviderError("it sent no ID token")
         claims = await self._verify(token, replace(self._rules, audience=client.id), time.time())
         if claims.get("nonce") != nonce:
-            raise jwt.invalid_token("issued for another sign-in attempt")
+            raise invalid_token("issued for another sign-in attempt")
         if isinstance(claims["aud"], list) and len(claims["aud"]) > 1 and claims.get("azp") != client.id:
-            raise jwt.invalid_token("issued to another client")
+            raise invalid_token("issued to another client")
         return claims
 
     async def _request(self, method: str, url: str, **options: Any) -> dict[str, Any]:

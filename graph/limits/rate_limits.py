@@ -12,17 +12,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import lru_cache
 from ipaddress import ip_network
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import structlog
 from limits import RateLimitItem, parse
-from limits.aio.storage import RedisStorage
 from limits.aio.strategies import FixedWindowRateLimiter
-from redis.asyncio import ConnectionPool
 from starlette.requests import HTTPConnection
 
 from graph.auth.caller import ANONYMOUS, Caller
 from graph.errors import RequestRefused
+
+if TYPE_CHECKING:
+    from redis.asyncio import ConnectionPool
 
 logger = structlog.get_logger("rungraph.throttle")
 
@@ -128,8 +129,11 @@ class Counting:
         self._shared: FixedWindowRateLimiter | None = None
         self._pool: ConnectionPool | None = None
         if not url.startswith("memory"):
+            from limits.aio.storage import RedisStorage
+            from redis import asyncio as redis
+
             within = {"socket_timeout": _STORAGE_WITHIN, "socket_connect_timeout": _STORAGE_WITHIN}
-            self._pool = ConnectionPool.from_url(url, **within)
+            self._pool = redis.ConnectionPool.from_url(url, **within)
             shared = RedisStorage(
                 f"async+{url}",
                 implementation="redispy",

@@ -146,10 +146,12 @@ class Server(uvicorn.Server):
         )
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
-        """Serve in a process that does nothing else: also tunes the interpreter."""
+        """Serve in a process that does nothing else: also tunes the interpreter, and enables the garbage
+        collector if it was disabled for the start."""
         # All objects so far stay until the end: each full collection would take 70 ms for them.
         gc.collect()
         gc.freeze()
+        gc.enable()
         gc.set_threshold(*_GC_THRESHOLD)
         sys.setswitchinterval(_SWITCH_INTERVAL)
         super().run(sockets)

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlencode
 
 from starlette.requests import Request
@@ -14,11 +15,13 @@ from graph.auth.origins import is_cross_origin
 from graph.errors import RequestRefused
 from graph.state import state_of
 from graph.transport.request import read_body
-from graph.web.code_flow import AuthorizationCodeFlow
 from graph.web.sign_in_pages import message_page, token_form
 from graph.web.static_assets import StaticAssets
 from graph.web.ui import Handler
 from graph.web.urls import redirect, relative_base, requested_url, return_url
+
+if TYPE_CHECKING:
+    from graph.web.code_flow import AuthorizationCodeFlow
 
 _STATIC = Path(__file__).parent / "static"
 _MAX_FORM_BYTES = 16 * 1024
@@ -29,7 +32,7 @@ class SignIn:
     """Signs browsers in, at the OpenID provider or with an API token that becomes their session cookie."""
 
     def __init__(
-        self, cookies: Cookies, session_lifetime: timedelta, code_flow: AuthorizationCodeFlow | None
+        self, cookies: Cookies, session_lifetime: timedelta, code_flow: "AuthorizationCodeFlow | None"
     ) -> None:
         """Without `code_flow`, by API token."""
         self._cookies = cookies

@@ -10,20 +10,20 @@ import random
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import structlog
 from broadcaster import Broadcast, BroadcastBackend, Event
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from repo.domain.errors import InvalidArgument
 from repo.sql.keepalive import TCP_OPTIONS
 from repo.sql.postgres import Connector
 from repo.sql.urls import split_hosts
 from repo.supervision import Supervisor
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
 
 logger = structlog.get_logger("rungraph.bus")
 
@@ -236,6 +236,11 @@ class RedisBackend(ReconnectingBackend):
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[None]:
+        # Imported here: it takes a tenth of a second, which most servers can do without.
+        from redis.asyncio import Redis
+        from redis.asyncio.retry import Retry
+        from redis.backoff import NoBackoff
+
         # No timeout on reads, since silence is normal: PING probes the connection. And no retries by the
         # library, which would hide that the connection was lost.
         link = Redis.from_url(

@@ -52,6 +52,11 @@ def test_the_command_line_loads_no_server_until_a_command_runs() -> None:
     }
 
 
+def test_a_server_loads_only_what_its_settings_need() -> None:
+    loaded = loaded_by("from graph.app import create_app, Settings; create_app(Settings())")
+    assert not loaded & {"alembic", "cryptography", "joserfc", "opentelemetry", "redis"}
+
+
 def test_the_lazy_names_of_repo_are_those_that_type_checkers_see() -> None:
     (block,) = (node for node in ast.parse(MODULES["repo"].read_text()).body if isinstance(node, ast.If))
     imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]

@@ -7,11 +7,12 @@ import sys
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Column, Connection, MetaData, Table, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from repo import migrate, open_repository
-from repo.migration import SchemaOutdated
+from repo.migration import MIGRATIONS, SchemaOutdated, head
 from repo.sql.database import Database
 from repo.tables import actions, metadata
 from tests.support.making import RUN, action, make_run
@@ -37,6 +38,10 @@ async def test_a_migrated_database_has_the_tables_that_the_code_knows(database_u
     # PostgreSQL numbers its own transactions and has no table for that.
     found = [x for x in found if "transaction_counter" not in str(x)]
     assert found == []
+
+
+def test_the_newest_schema_is_that_of_the_last_migration() -> None:
+    assert ScriptDirectory(str(MIGRATIONS)).get_current_head() == head()
 
 
 async def test_migrating_again_keeps_what_is_stored(database_url: str) -> None:

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from alembic import command
 from alembic.script import ScriptDirectory
 from sqlalchemy import (
     Boolean,
@@ -26,19 +25,13 @@ from sqlalchemy import (
 
 from repo import migrate, open_repository
 from repo.domain.errors import DatabaseUnavailable
-from repo.migration import _config, head
+from repo.migration import MIGRATIONS, head, upgrade
 from repo.sql.database import Database
 from tests.support.making import RUN, make_run
 
-REVISIONS = sorted(each.revision for each in ScriptDirectory.from_config(_config()).walk_revisions())
+REVISIONS = sorted(each.revision for each in ScriptDirectory(str(MIGRATIONS)).walk_revisions())
 """All of them, the first one first."""
 OWN = {"alembic_version"}
-
-
-def to(connection: Connection, revision: str) -> None:
-    config = _config()
-    config.attributes["connection"] = connection
-    command.upgrade(config, revision)
 
 
 class Older:
@@ -92,7 +85,7 @@ def check_all(connection: Connection, revisions: list[str]) -> None:
     """Bring an empty database from one revision to the next; at each, all who know an earlier one work."""
     known: list[Older] = []
     for number, revision in enumerate(revisions, start=100):
-        to(connection, revision)
+        upgrade(connection, revision)
         known.append(Older(connection))
         for older in known:
             older.write_and_read(connection, number)
@@ -133,7 +126,7 @@ async def test_a_migration_that_an_older_version_does_not_survive_is_found(
     empty_database_url: str, change: str
 ) -> None:
     def work(connection: Connection) -> None:
-        to(connection, head())
+        upgrade(connection, head())
         older = Older(connection)
         older.write_and_read(connection, 101)
         for statement in change.split(";"):
@@ -161,7 +154,7 @@ async def test_a_migration_waits_for_who_is_at_a_table_without_holding_up_others
     empty_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another transaction has read a table and goes on; writers come to it all the time."""
-    await run_sync(empty_database_url, lambda connection: to(connection, "0003"))
+    await run_sync(empty_database_url, lambda connection: upgrade(connection, "0003"))
     monkeypatch.setattr(sys.modules["repo.migration"], "_WAIT_FOR_A_TABLE", 0.2)
     database = Database(empty_database_url)
     waits: list[float] = []
@@ -192,7 +185,7 @@ async def test_a_migration_waits_for_who_is_at_a_table_without_holding_up_others
 async def test_a_migration_that_never_gets_its_turn_says_what_to_do(
     empty_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await run_sync(empty_database_url, lambda connection: to(connection, "0003"))
+    await run_sync(empty_database_url, lambda connection: upgrade(connection, "0003"))
     monkeypatch.setattr(sys.modules["repo.migration"], "_WAIT_FOR_A_TABLE", 0.05)
     monkeypatch.setattr(sys.modules["repo.migration"], "_PATIENCE", 0.5)
     database = Database(empty_database_url)
@@ -210,9 +203,9 @@ async def test_no_later_migration_builds_an_index_on_a_table_that_is_in_use(empt
     """That would hold up writers for as long as it takes; from 0005 on it is built CONCURRENTLY, or not."""
 
     def work(connection: Connection) -> None:
-        to(connection, "0004")
+        upgrade(connection, "0004")
         before = indexes(connection)
-        to(connection, head())
+        upgrade(connection, head())
         after = indexes(connection)
         assert {name: after[name] for name in before} == before
 
