@@ -70,10 +70,7 @@ def create_app(settings: Settings, is_stopping: Callable[[], bool] = lambda: Fal
             ) as repository,
             _reconciler(settings, repository, supervisor).running() as reconciler,
             measuring(
-                repository,
-                supervisor,
-                pipeline.telemetry,
-                lambda: _counts(pipeline, reconciler),
+                repository, supervisor, pipeline.telemetry, lambda: _counts(pipeline, reconciler)
             ) as metrics,
             provider.running() if provider is not None else nullcontext(),
             throttle.running(),

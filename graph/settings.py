@@ -66,9 +66,7 @@ class Settings(BaseSettings):
         "`https://login.example.com/realms/main`.",
     )
     oidc_audience: types.OidcAudience = Field(
-        default="",
-        validate_default=True,
-        description="The audience that access tokens have to contain.",
+        default="", validate_default=True, description="The audience that access tokens have to contain."
     )
     oidc_client_id: types.OidcClientId = Field(
         default="",

@@ -61,13 +61,7 @@ class Webhook:
     the one connected to."""
 
     def __init__(
-        self,
-        url: str,
-        secret: str,
-        *,
-        timeout: float,
-        allows_private: bool,
-        resolve: Resolve | None = None,
+        self, url: str, secret: str, *, timeout: float, allows_private: bool, resolve: Resolve | None = None
     ) -> None:
         """`timeout` is the total time of a call in seconds."""
         self._url = httpx2.URL(url)

@@ -228,15 +228,13 @@ def import_recordings(
     project: Annotated[str, typer.Option(help="The project that the runs come into.")] = PROJECT,
     domain: Annotated[str, typer.Option(help="The domain that the runs come into.")] = DOMAIN,
     speed: Annotated[
-        float | None,
-        typer.Option(help="Play so many recorded seconds per second, as if it happened now."),
+        float | None, typer.Option(help="Play so many recorded seconds per second, as if it happened now.")
     ] = None,
     instant: Annotated[
         bool, typer.Option("--instant", help="Write everything at once, with the recorded times (default).")
     ] = False,
     name: Annotated[
-        str | None,
-        typer.Option(help="The name of the run, for a single file; else made from the file."),
+        str | None, typer.Option(help="The name of the run, for a single file; else made from the file.")
     ] = None,
     token: Token = None,
 ) -> None:

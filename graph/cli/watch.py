@@ -12,12 +12,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from graph.cli.watch_tree import (
-    BAD,
-    SUBSCRIPTION,
-    WatchedAction,
-    WatchedRun,
-)
+from graph.cli.watch_tree import BAD, SUBSCRIPTION, WatchedAction, WatchedRun
 from graph.cli.watch_view import draw, plain_line, plain_summary
 from ingest import subscription
 from ingest.client import ApiError, GraphQLClient, graphql_url
@@ -155,12 +150,7 @@ async def follow(
     is unavailable at the start raises ServerUnavailable."""
     name = {"project": run_id.project, "domain": run_id.domain, "name": run_id.name}
     stream = subscription.follow(
-        client,
-        SUBSCRIPTION,
-        {"run": name},
-        wait=wait,
-        trouble=trouble,
-        is_over=lambda: run.ended,
+        client, SUBSCRIPTION, {"run": name}, wait=wait, trouble=trouble, is_over=lambda: run.ended
     )
     async with aclosing(stream) as frames:
         async for frame in frames:

@@ -10,14 +10,7 @@ from operator import attrgetter, itemgetter
 from rich.cells import cell_len
 from rich.text import Text
 
-from graph.cli.watch_tree import (
-    ACTIVE,
-    BAD,
-    GOOD,
-    Children,
-    WatchedAction,
-    WatchedRun,
-)
+from graph.cli.watch_tree import ACTIVE, BAD, GOOD, Children, WatchedAction, WatchedRun
 from repo.domain.identifiers import printable
 from repo.domain.phases import ActionPhase
 

@@ -7,13 +7,7 @@ from inspect import getsource, signature
 from textwrap import dedent
 from typing import Any
 
-from graphql import (
-    GraphQLObjectType,
-    GraphQLOutputType,
-    GraphQLSchema,
-    get_named_type,
-    is_composite_type,
-)
+from graphql import GraphQLObjectType, GraphQLOutputType, GraphQLSchema, get_named_type, is_composite_type
 from graphql.execution.collect_fields import FieldDetailsList
 from strawberry.types.field import StrawberryField
 

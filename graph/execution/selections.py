@@ -3,11 +3,7 @@
 from dataclasses import dataclass
 from functools import partial
 
-from graphql import (
-    GraphQLObjectType,
-    GraphQLOutputType,
-    GraphQLSchema,
-)
+from graphql import GraphQLObjectType, GraphQLOutputType, GraphQLSchema
 from graphql.execution.collect_fields import FieldDetailsList, GroupedFieldSet
 
 from graph.execution.completion import Collect, Complete, OutputWriter, RemainingField

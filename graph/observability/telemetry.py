@@ -41,11 +41,7 @@ class Telemetry:
     """Records the operations of one server. `logged` says which ones are logged: `all`, only those that are
     `slow` or failed, or `none`. With `tracing`, each one has a span."""
 
-    def __init__(
-        self,
-        logged: LoggedOperations = "slow",
-        tracing: "Tracing | None" = None,
-    ) -> None:
+    def __init__(self, logged: LoggedOperations = "slow", tracing: "Tracing | None" = None) -> None:
         self.logged = logged
         self.slow_after = 1.0
         """Seconds after which an operation counts as slow."""

@@ -139,9 +139,7 @@ def _by_arguments(
     return Loader(load_all)
 
 
-def _by_listing(
-    load: Callable[..., Awaitable[Mapping[K, Any]]],
-) -> Loader[tuple[K, tuple[Any, ...]], Any]:
+def _by_listing(load: Callable[..., Awaitable[Mapping[K, Any]]]) -> Loader[tuple[K, tuple[Any, ...]], Any]:
     """A loader for a field with arguments, of which the last is which attributes are read: one read for all
     keys that share the others, of the attributes that are asked for of any of them. `nodes` and `edges` of a
     page may select different things of the same list."""

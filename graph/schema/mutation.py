@@ -144,9 +144,7 @@ class Mutation(AbortMutation):
         graphql_type=CreateActionPayload,
     )
     async def create_action(
-        self,
-        info: Call,
-        input: Annotated[CreateActionInput, strawberry.argument(description="The action.")],
+        self, info: Call, input: Annotated[CreateActionInput, strawberry.argument(description="The action.")]
     ) -> Written:
         action, created = await info.context.repository.create_action(input.to_repo(info.context.caller))
         info.context.forget()

@@ -14,22 +14,9 @@ from graph.schema.inputs.filters import Filter, RunFilter, filter_of_actions
 from graph.schema.inputs.records import ActionIdentifierInput, OrderBy, RunIdentifierInput, order_of
 from graph.schema.summaries import RunHistogramBucket, TaskSummaryConnection
 from graph.schema.types import values
-from graph.schema.types.connections import (
-    After,
-    Before,
-    Connection,
-    First,
-    Last,
-    page_request,
-)
+from graph.schema.types.connections import After, Before, Connection, First, Last, page_request
 from graph.schema.types.node_ids import EventKey, parse_id
-from graph.schema.types.records import (
-    Action,
-    ActionConnection,
-    Node,
-    Run,
-    RunConnection,
-)
+from graph.schema.types.records import Action, ActionConnection, Node, Run, RunConnection
 from graph.schema.viewer import Viewer
 
 NEWEST_FIRST = repo.Order()

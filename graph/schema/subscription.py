@@ -21,8 +21,7 @@ UntilTerminal = Annotated[
     bool, strawberry.argument(description="Complete the stream after its terminal phase has been sent.")
 ]
 After = Annotated[
-    str | None,
-    strawberry.argument(description="The cursor of the last received frame: resume after it."),
+    str | None, strawberry.argument(description="The cursor of the last received frame: resume after it.")
 ]
 
 _FRAMED = {"runs", "actions", "events", "actionStates", "abortRequests"}
@@ -138,11 +137,7 @@ class Subscription:
     ) -> repo.Stream[repo.Frame[repo.Run]]:
         wanted = filter.to_repo() if filter else None
         updates = info.context.repository.watch_all_run_updates(
-            wanted,
-            first,
-            info.context.resume_after or after,
-            related_by(info),
-            selected(info, "Run"),
+            wanted, first, info.context.resume_after or after, related_by(info), selected(info, "Run")
         )
         return info.context.follow(updates)
 
@@ -202,10 +197,7 @@ class Subscription:
         after: After = None,
     ) -> repo.Stream[repo.Frame[repo.ActionEvent]]:
         updates = info.context.repository.watch_events(
-            run.to_repo(),
-            action_name,
-            attempt,
-            info.context.resume_after or after,
+            run.to_repo(), action_name, attempt, info.context.resume_after or after
         )
         return info.context.follow(updates)
 
@@ -245,11 +237,7 @@ class Subscription:
         after: After = None,
     ) -> repo.Stream[repo.Frame[repo.Action]]:
         updates = info.context.repository.watch_abort_requests(
-            project,
-            domain,
-            info.context.resume_after or after,
-            related_by(info),
-            selected(info, "Action"),
+            project, domain, info.context.resume_after or after, related_by(info), selected(info, "Action")
         )
         return info.context.follow(updates)
 

@@ -44,10 +44,7 @@ ANSWERS = (JSON, GRAPHQL_RESPONSE, EVENT_STREAM)
 """The media types of responses; the first is for clients without an Accept header."""
 
 # A GET must not change anything: any page can make a browser send one, with its cookies.
-ALLOWED = {
-    "GET": {OperationType.QUERY},
-    "POST": {OperationType.QUERY, OperationType.MUTATION},
-}
+ALLOWED = {"GET": {OperationType.QUERY}, "POST": {OperationType.QUERY, OperationType.MUTATION}}
 
 _PING = ": ping\n\n"
 """A comment in an event stream that keeps the connection alive."""
@@ -217,10 +214,7 @@ class GraphQLEndpoint(GraphQL[object, None]):
             yield _event(b"complete")
 
         stream = merge_stream_with_heartbeat(
-            events,
-            lambda: _PING,
-            self._events.heartbeat_interval,
-            send_initial_heartbeat=False,
+            events, lambda: _PING, self._events.heartbeat_interval, send_initial_heartbeat=False
         )
         return StreamingResponse(stream(), headers=dict(self._events.headers))
 

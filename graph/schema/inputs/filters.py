@@ -89,8 +89,7 @@ class RunFilter:
         description="Ended runs whose durationMs, from creation to end, is at most this many milliseconds.",
     )
     has_paused_actions: bool | None = strawberry.field(
-        default=None,
-        description="True: only runs with at least one PAUSED action. False: only runs without.",
+        default=None, description="True: only runs with at least one PAUSED action. False: only runs without."
     )
     abort_pending: bool | None = strawberry.field(
         default=None,

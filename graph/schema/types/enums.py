@@ -81,12 +81,7 @@ _describe(
     SYSTEM="The platform.",
     UNKNOWN="Not specified.",
 )
-_describe(
-    IdentityKind,
-    "The kind of an identity.",
-    USER="A person.",
-    APPLICATION="A program.",
-)
+_describe(IdentityKind, "The kind of an identity.", USER="A person.", APPLICATION="A program.")
 _describe(
     AbortState,
     "The state of an abort request.",

@@ -28,12 +28,7 @@ from graph.schema.types.connections import (
     page_request,
     total_count,
 )
-from graph.schema.types.enums import (
-    ActionPhase,
-    ActionType,
-    CacheStatus,
-    RunSource,
-)
+from graph.schema.types.enums import ActionPhase, ActionType, CacheStatus, RunSource
 from graph.schema.types.node_ids import id_of, id_of_action, id_of_run
 from graph.schema.types.scalars import JSON, BigInt
 
@@ -182,10 +177,7 @@ class Action(Node):
     def is_type_of(cls, value: object, info: object) -> bool:
         return isinstance(value, repo.Action)
 
-    @strawberry.field(
-        description="The run that it belongs to.",
-        graphql_type=Run,
-    )
+    @strawberry.field(description="The run that it belongs to.", graphql_type=Run)
     def run(root: strawberry.Parent[repo.Action], info: Call) -> Awaitable[repo.Run | None]:
         return info.context.loaders.run.load((root.run_key, (selected(info, "Run"),)))
 

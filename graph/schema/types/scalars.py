@@ -7,14 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, NewType
 
 import strawberry
-from graphql import (
-    FloatValueNode,
-    GraphQLError,
-    IntValueNode,
-    ListValueNode,
-    ObjectValueNode,
-    ValueNode,
-)
+from graphql import FloatValueNode, GraphQLError, IntValueNode, ListValueNode, ObjectValueNode, ValueNode
 from graphql.utilities import value_from_ast_untyped
 from strawberry.types.scalar import ScalarDefinition
 

@@ -9,13 +9,7 @@ import strawberry
 import repo
 from graph.execution import PURE
 from graph.limits.cost import SHORT_LIST
-from graph.schema.types.enums import (
-    AbortState,
-    ActionPhase,
-    CacheStatus,
-    ErrorKind,
-    IdentityKind,
-)
+from graph.schema.types.enums import AbortState, ActionPhase, CacheStatus, ErrorKind, IdentityKind
 from graph.schema.types.scalars import JSON, BigInt
 
 SUMMARY_LENGTH = 300
