@@ -2,8 +2,20 @@
 
 from graph.execution.attributes import check_attributes
 from graph.execution.completion import PURE, from_columns
-from graph.execution.engine import Answer, Engine
-from graph.execution.operations import Operation
+from graph.execution.engine import Engine
+from graph.execution.operations import Operation, OperationRequest
 from graph.execution.resolver_calls import selected
+from graph.execution.results import Answer, encode, formatted
 
-__all__ = ["PURE", "Answer", "Engine", "Operation", "check_attributes", "from_columns", "selected"]
+__all__ = [
+    "PURE",
+    "Answer",
+    "Engine",
+    "Operation",
+    "OperationRequest",
+    "check_attributes",
+    "encode",
+    "formatted",
+    "from_columns",
+    "selected",
+]

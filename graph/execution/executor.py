@@ -14,7 +14,6 @@ from graphql import (
     is_non_null_type,
 )
 from graphql.execution.collect_fields import (
-    CollectedFields,
     FieldDetails,
     FieldDetailsList,
     GroupedFieldSet,
@@ -26,26 +25,12 @@ from graphql.pyutils import AwaitableOrValue, Path, gather_with_cancel
 from graph.execution.attributes import selected_attributes
 from graph.execution.code_generation import UnexpectedValue
 from graph.execution.completion import Complete
+from graph.execution.operations import Variant
 from graph.execution.resolver_calls import ListItemPath, ResolverCall, path_of, resolver_call
 from graph.execution.row_completion import ResolvedField, RowCompletion
 from graph.execution.selections import Selection, compile_completion, compile_selection
 from graph.strawberry_internals import ExecutionContext, returns_event, with_executor
 from repo import Rows
-
-
-class Variant:
-    """What is compiled of an operation for one combination of its `@skip` and `@include`. Keys contain ids of
-    lists, which the values keep alive."""
-
-    def __init__(self) -> None:
-        self.root: GroupedFieldSet | None = None
-        self.events: tuple[str, Complete | None] | None = None
-        self.below: dict[tuple[GraphQLObjectType, int], tuple[FieldDetailsList, CollectedFields]] = {}
-        self.selections: dict[tuple[GraphQLObjectType, int], tuple[GroupedFieldSet, Selection]] = {}
-        self.calls: dict[tuple[GraphQLObjectType, int], tuple[FieldDetailsList, ResolverCall | None]] = {}
-        self.completions: dict[ResolverCall, Complete | None] = {}
-        self.resolved_fields: dict[Selection, list[ResolvedField] | None] = {}
-        self.attributes: dict[tuple[int, str], tuple[Any, frozenset[str] | None]] = {}
 
 
 class CompiledExecutor(ExecutionContext):

@@ -71,6 +71,26 @@ def variables_of(
     return variables
 
 
+def coerce_variables(
+    variables: list[Variable] | None, values: dict[str, Any] | None
+) -> dict[str, Any] | None:
+    """The values of variables as resolvers accept them; None if graphql-core has to coerce them."""
+    if variables is None:
+        return None
+    values, inputs = values or {}, {}
+    try:
+        for variable in variables:
+            if variable.name in values:
+                inputs[variable.name] = variable.coerce(values[variable.name])
+            elif variable.default is not MISSING:
+                inputs[variable.name] = variable.default
+            elif variable.is_required:
+                return None
+    except Exception:
+        return None
+    return inputs
+
+
 def is_constant(value: object) -> bool:
     """Whether two calls may share this value."""
     return isinstance(value, _CONSTANTS)

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from graphql import (
@@ -10,6 +11,7 @@ from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
+    GraphQLObjectType,
     InlineFragmentNode,
     OperationDefinitionNode,
     VariableNode,
@@ -17,10 +19,18 @@ from graphql import (
     get_operation_ast,
     visit,
 )
-from graphql.execution.collect_fields import FragmentDetails
+from graphql.execution.collect_fields import (
+    CollectedFields,
+    FieldDetailsList,
+    FragmentDetails,
+    GroupedFieldSet,
+)
 
-from graph.execution.executor import Variant
+from graph.execution.completion import Complete
 from graph.execution.inputs import Variable
+from graph.execution.resolver_calls import ResolverCall
+from graph.execution.row_completion import ResolvedField
+from graph.execution.selections import Selection
 from graph.limits.cost import Cost
 
 MAX_OPERATIONS = 1000
@@ -29,6 +39,33 @@ MAX_CHARACTERS = 256 * 1024
 the objects of so many characters stops the event loop for 0.15 s."""
 MAX_VARIANTS = 16
 """Cached combinations of `@skip` and `@include` per operation."""
+
+
+@dataclass(frozen=True, slots=True)
+class OperationRequest:
+    """An operation that a client requests."""
+
+    query: str
+    variables: dict[str, Any] | None = None
+    operation_name: str | None = None
+    extensions: dict[str, Any] | None = None
+    is_large: bool = False
+    """Whether its variables are so large that they are coerced in a thread."""
+
+
+class Variant:
+    """What is compiled of an operation for one combination of its `@skip` and `@include`. Keys contain ids of
+    lists, which the values keep alive."""
+
+    def __init__(self) -> None:
+        self.root: GroupedFieldSet | None = None
+        self.events: tuple[str, Complete | None] | None = None
+        self.below: dict[tuple[GraphQLObjectType, int], tuple[FieldDetailsList, CollectedFields]] = {}
+        self.selections: dict[tuple[GraphQLObjectType, int], tuple[GroupedFieldSet, Selection]] = {}
+        self.calls: dict[tuple[GraphQLObjectType, int], tuple[FieldDetailsList, ResolverCall | None]] = {}
+        self.completions: dict[ResolverCall, Complete | None] = {}
+        self.resolved_fields: dict[Selection, list[ResolvedField] | None] = {}
+        self.attributes: dict[tuple[int, str], tuple[Any, frozenset[str] | None]] = {}
 
 
 class Operation:

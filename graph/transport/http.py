@@ -21,7 +21,7 @@ from strawberry.types.graphql import OperationType
 
 from graph.auth.caller import Caller
 from graph.errors import RequestRefused, breaks_a_stream, show
-from graph.execution.engine import Answer, encode
+from graph.execution import Answer, OperationRequest, encode
 from graph.limits.rate_limits import Connection
 from graph.observability.telemetry import REQUEST_ID, OperationRecord
 from graph.state import state_of
@@ -31,12 +31,10 @@ from graph.transport.request import (
     GRAPHQL_RESPONSE,
     HTML,
     JSON,
-    Parameters,
     accepts,
     negotiate,
-    read_parameters,
+    read_request,
 )
-from graph.transport.subscribers import OperationRequest
 from graph.transport.websocket import CONNECTION, Socket, WebSocketHandler
 from graph.web.security import API_HEADERS
 
@@ -139,24 +137,24 @@ class GraphQLEndpoint(GraphQL[object, None]):
         record.caller = caller.key
         connection.belongs_to(caller)
         await self.pipeline.throttle.admit(caller)
-        parameters = await read_parameters(request, self._max_body_bytes, self._turn, self.pipeline.resolve)
+        operation = await read_request(request, self._max_body_bytes, self._turn, self.pipeline.resolve)
         context = await self.pipeline.new_context(request, caller)
         if media_type == EVENT_STREAM:
-            return self._stream(request, record, caller, parameters, context)
+            return self._stream(request, record, caller, operation, context)
         try:
-            answer = await self.pipeline.answer(parameters, context, ALLOWED[request.method])
+            answer = await self.pipeline.answer(operation, context, ALLOWED[request.method])
         except InvalidOperationTypeError as error:
             if error.operation_type is not OperationType.SUBSCRIPTION:
                 raise _not_allowed("Send mutations by POST.", "POST") from None
             if accepts(request, EVENT_STREAM):
-                return self._stream(request, record, caller, parameters, context)
+                return self._stream(request, record, caller, operation, context)
             message = f"Subscriptions require `Accept: {EVENT_STREAM}` or a WebSocket."
             raise RequestRefused(406, "NOT_ACCEPTABLE", message) from None
         response = self._answer(answer, media_type)
         record.executed = answer.has_data
         if answer.errors:
             record.record_errors(answer.errors)
-        self.pipeline.finish(record, parameters.query, parameters.operation_name, response.status_code)
+        self.pipeline.finish(record, operation.query, operation.operation_name, response.status_code)
         return response
 
     def _answer(self, answer: Answer, media_type: str) -> Response:
@@ -169,19 +167,11 @@ class GraphQLEndpoint(GraphQL[object, None]):
         request: Request,
         record: OperationRecord,
         caller: Caller,
-        parameters: Parameters,
+        operation: OperationRequest,
         context: object,
     ) -> Response:
         """The "distinct connections mode" of the graphql-sse protocol: `next` per result, then `complete`."""
         record.transport = "sse"
-        operation = OperationRequest(
-            parameters.query,
-            parameters.variables,
-            parameters.operation_name,
-            parameters.extensions,
-            parameters.are_large,
-        )
-
         first = [context]
 
         async def new_context() -> object:
@@ -189,7 +179,7 @@ class GraphQLEndpoint(GraphQL[object, None]):
 
         async def execute(context: object) -> AsyncGenerator[Any, None]:
             allowed = ALLOWED[request.method] | {OperationType.SUBSCRIPTION}
-            return await self.pipeline.stream(operation, context, allowed)
+            return await self.pipeline.engine.stream(operation, context, allowed)
 
         async def events() -> AsyncGenerator[Any, None]:
             authenticator = state_of(request).authenticator

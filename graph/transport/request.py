@@ -5,7 +5,6 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from email.message import Message
 from functools import lru_cache
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from starlette.requests import ClientDisconnect, Request
 
 from graph.errors import RequestRefused
+from graph.execution import OperationRequest
 from graph.limits.documents import MAX_QUERY_LENGTH
 from graph.schema.item_errors import extensions_of, find_unstorable, text_of
 from graph.schema.types import json_numbers
@@ -41,18 +41,6 @@ _QUALITY = re.compile(r"\s*(0(\.\d*)?|1(\.0*)?)", re.ASCII)
 
 _NAMES = ("query", "variables", "operationName", "extensions")
 _QUOTED = tuple(f'"{name}"'.encode() for name in _NAMES)
-
-
-@dataclass(frozen=True, slots=True)
-class Parameters:
-    """The GraphQL parameters of a request."""
-
-    query: str
-    variables: dict[str, Any] | None
-    operation_name: str | None
-    extensions: dict[str, Any] | None
-    are_large: bool = False
-    """Whether they are large enough to be processed in a thread."""
 
 
 def negotiate(request: Request, offers: Sequence[str]) -> str:
@@ -103,10 +91,10 @@ Resolve = Callable[[dict[str, Any]], None]
 """Sets `query` in the client's parameters. May raise RequestRefused."""
 
 
-async def read_parameters(
+async def read_request(
     request: Request, max_body_bytes: int, turn: asyncio.Lock, resolve: Resolve
-) -> Parameters:
-    """The parameters of a GET's URL or a POST's JSON body. Large bodies wait for their `turn` and are parsed
+) -> OperationRequest:
+    """The operation in a GET's URL or a POST's JSON body. Large bodies wait for their `turn` and are parsed
     in a thread. Raises RequestRefused."""
     is_large = False
     if request.method == "GET":
@@ -121,11 +109,11 @@ async def read_parameters(
         else:
             found = _parse_body(body)
     resolve(found)
-    return check_parameters(found, is_large)
+    return check_request(found, is_large)
 
 
-def check_parameters(found: dict[str, Any], are_large: bool = False) -> Parameters:
-    """The parameters in a JSON object. Raises RequestRefused."""
+def check_request(found: dict[str, Any], is_large: bool = False) -> OperationRequest:
+    """The operation in a JSON object. Raises RequestRefused."""
     query = found.get("query")
     if not isinstance(query, str) or not query:
         raise _bad_request("`query` is missing: it is the text of the operation, a string that is not empty.")
@@ -137,7 +125,7 @@ def check_parameters(found: dict[str, Any], are_large: bool = False) -> Paramete
         raise _bad_request("`operationName` must be a string or null.")
     variables, extensions = _object(found, "variables"), _object(found, "extensions")
     # Some clients send an empty operation name.
-    return Parameters(query, variables, operation_name or None, extensions, are_large)
+    return OperationRequest(query, variables, operation_name or None, extensions, is_large)
 
 
 def _from_url(request: Request) -> dict[str, Any]:

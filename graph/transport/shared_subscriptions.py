@@ -18,8 +18,8 @@ from strawberry.types.execution import PreExecutionError
 
 from graph.context import Context
 from graph.errors import breaks_a_stream
-from graph.execution import Operation
-from graph.transport.subscribers import EncodedResult, OperationRequest, Subscriber
+from graph.execution import Operation, OperationRequest
+from graph.transport.subscribers import EncodedResult, Subscriber
 from repo import Access, Stream
 
 FRAME_INTERVAL = 0.02

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from graphql import GraphQLError
 
@@ -36,18 +36,6 @@ class EncodedResult:
         if before != self._before:
             self._before, self._frame = before, text_frame(before, self.body, b"}")
         return self._frame
-
-
-@dataclass(frozen=True, slots=True)
-class OperationRequest:
-    """What a client requests."""
-
-    query: str
-    variables: dict[str, Any] | None
-    operation_name: str | None
-    extensions: dict[str, Any] | None = None
-    is_large: bool = False
-    """Whether validating the variables takes milliseconds."""
 
 
 class Source(Protocol):

@@ -22,13 +22,14 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
 
 from graph.auth.authentication import CallerSession
 from graph.errors import RequestRefused, show
+from graph.execution import OperationRequest
 from graph.limits.rate_limits import Connection
 from graph.observability.telemetry import OperationRecord
 from graph.state import state_of
 from graph.transport.frames import WRITE_FRAME
 from graph.transport.pipeline import Pipeline
-from graph.transport.request import check_parameters, parse_json
-from graph.transport.subscribers import EncodedResult, OperationRequest
+from graph.transport.request import check_request, parse_json
+from graph.transport.subscribers import EncodedResult
 
 CONNECTION = "rungraph.connection"
 """The key of the `Connection` in the ASGI scope of a WebSocket."""
@@ -140,7 +141,7 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler[object, None]):
         payload: Any = message["payload"]
         try:
             self._pipeline.resolve(payload)
-            payload["operationName"] = check_parameters(payload).operation_name
+            payload["operationName"] = check_request(payload).operation_name
         except RequestRefused as refusal:
             return _error(refusal)
         limit = self.max_subscriptions_per_connection
@@ -197,7 +198,7 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler[object, None]):
                 record.record_result(not result.errors, result.problems)
             return written
 
-        execute = partial(self._pipeline.stream, request)
+        execute = partial(self._pipeline.engine.stream, request)
         results = self._pipeline.subscriptions.results(
             request, self._new_context, execute, write if write_frame else None
         )

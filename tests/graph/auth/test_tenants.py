@@ -15,8 +15,7 @@ import pytest
 
 from graph.auth.caller import ANONYMOUS, Caller
 from graph.context import Context
-from graph.execution import Engine
-from graph.execution.engine import encode, formatted
+from graph.execution import Engine, OperationRequest, encode, formatted
 from graph.limits.documents import Limits
 from graph.schema.build import build_schema
 from graph.schema.types.node_ids import id_of
@@ -60,7 +59,7 @@ def caller(*grants: Grant, acts_for_others: bool = False) -> Caller:
 async def ask(repository: ActionRepo, who: Caller, query: str, **variables: Any) -> dict[str, Any]:
     """The response to the caller."""
     context = Context(repository.on_behalf_of(who.access), who, 1000)
-    answer = await ENGINE.answer(query, variables, None, context)
+    answer = await ENGINE.answer(OperationRequest(query, variables), context)
     body: dict[str, Any] = orjson.loads(answer.body)
     return body
 
@@ -141,7 +140,9 @@ def hash_of(role: Role) -> int:
 
 async def _answer(repository: ActionRepo, who: Caller, operation: Operation) -> dict[str, Any]:
     context = Context(repository.on_behalf_of(who.access), who, 1000)
-    answer = await ENGINE.answer(operation.query, operation.variables, operation.operation_name, context)
+    answer = await ENGINE.answer(
+        OperationRequest(operation.query, operation.variables, operation.operation_name), context
+    )
     body: dict[str, Any] = orjson.loads(answer.body)
     for error in body.setdefault("errors", []):
         error["extensions"].pop("id", None)
@@ -366,7 +367,7 @@ def test_every_subscription_is_covered() -> None:
 
 async def _stream(repository: ActionRepo, who: Caller, query: str, **variables: Any) -> Any:
     context = Context(repository.on_behalf_of(who.access), who, 1000)
-    return await ENGINE.stream(query, variables or None, None, context)
+    return await ENGINE.stream(OperationRequest(query, variables or None), context)
 
 
 @pytest.mark.parametrize("name", sorted(set(WATCHES) - OF_ALL))

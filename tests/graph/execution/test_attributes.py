@@ -8,7 +8,7 @@ import pytest
 import strawberry
 
 import repo
-from graph.execution import PURE, Engine, check_attributes, from_columns
+from graph.execution import PURE, Engine, OperationRequest, check_attributes, from_columns
 from graph.execution.attributes import attributes_in, attributes_read
 from graph.limits.documents import Limits
 from graph.schema.build import build_schema
@@ -136,7 +136,9 @@ async def execute(rows: repo.Rows[Priced]) -> Any:
         async def records(self) -> Any:
             return rows
 
-    answer = await Engine(strawberry.Schema(Prices)).answer("{ records { cost refund } }", None, None, None)
+    answer = await Engine(strawberry.Schema(Prices)).answer(
+        OperationRequest("{ records { cost refund } }"), None
+    )
     return orjson.loads(answer.body)
 
 

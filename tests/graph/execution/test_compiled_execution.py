@@ -15,7 +15,7 @@ from graphql import parse, validate
 
 from graph.auth.caller import ANONYMOUS
 from graph.context import Context
-from graph.execution import Engine
+from graph.execution import Engine, OperationRequest
 from graph.limits.documents import Limits
 from graph.schema.build import build_schema
 from repo import (
@@ -155,7 +155,9 @@ async def outcome(
 ) -> tuple[Any, Counter[str]]:
     reads = Reads(world.repository, faults)
     context = Context(reads, ANONYMOUS, 1000)  # type: ignore[arg-type]
-    answer = await engine.answer(operation.query, operation.variables, operation.operation_name, context)
+    answer = await engine.answer(
+        OperationRequest(operation.query, operation.variables, operation.operation_name), context
+    )
     return canonical(answer.body), reads.calls
 
 
@@ -214,7 +216,7 @@ async def test_a_list_is_made_of_rows_without_objects(world: World) -> None:
             return read
 
     context = Context(Noting(world.repository, None), ANONYMOUS, 1000)  # type: ignore[arg-type]
-    answer = await engine.answer(query, None, None, context)
+    answer = await engine.answer(OperationRequest(query), context)
     assert len(orjson.loads(answer.body)["data"]["runs"]["nodes"]) == 3
     (page,) = seen
     rows = page.items

@@ -9,7 +9,7 @@ from graphql import OperationDefinitionNode, parse, validate
 
 from graph.auth.caller import ANONYMOUS
 from graph.context import Context
-from graph.execution import Engine
+from graph.execution import Engine, OperationRequest
 from graph.limits.cost import FRAME_ITEMS, Cost, check_items, paged
 from graph.limits.documents import Limits
 from graph.schema.build import build_schema
@@ -19,18 +19,19 @@ from repo.watch.frames import MAX_ROWS
 
 LIMITS = Limits(depth=15, aliases=100, tokens=4000, cost=1000, page=500)
 SCHEMA = build_schema(LIMITS)
+CORE = core_schema(SCHEMA)
 
 
 def cost(query: str, **variables: Any) -> int:
     document = parse(query)
-    assert validate(SCHEMA._schema, document) == []
+    assert validate(CORE, document) == []
     operation = next(each for each in document.definitions if isinstance(each, OperationDefinitionNode))
-    return Cost(SCHEMA._schema, document, operation, LIMITS.page).of(variables)
+    return Cost(CORE, document, operation, LIMITS.page).of(variables)
 
 
 async def errors(compiled: bool, repository: ActionRepo, query: str, **variables: Any) -> list[Any]:
     context = Context(repository, ANONYMOUS, 500)
-    result = await Engine(SCHEMA, compiled).execute(query, variables, None, context)
+    result = await Engine(SCHEMA, compiled).execute(OperationRequest(query, variables), context)
     return [(error.message, error.extensions) for error in result.errors or []]
 
 

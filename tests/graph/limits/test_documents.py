@@ -7,7 +7,7 @@ import pytest
 
 from graph.auth.caller import ANONYMOUS
 from graph.context import Context
-from graph.execution import Engine
+from graph.execution import Engine, OperationRequest
 from graph.limits.documents import Limits
 from graph.schema.build import Schema, build_schema
 from repo import MAX_BATCH, ActionRepo
@@ -167,7 +167,7 @@ async def test_a_list_of_a_variable_may_be_as_long_as_a_batch(
 ) -> None:
     async def told(query: str, **variables: Any) -> list[str]:
         context = Context(repository, ANONYMOUS, 1000)
-        result = await Engine(schema, compiled).execute(query, variables, None, context)
+        result = await Engine(schema, compiled).execute(OperationRequest(query, variables), context)
         return [error.message for error in result.errors or []]
 
     query = "query ($phases: [ActionPhase!]) { runs(filter: {phases: $phases}) { totalCount } }"

@@ -7,7 +7,7 @@ import pytest
 
 from graph.auth.caller import ANONYMOUS
 from graph.context import Context
-from graph.execution import Engine
+from graph.execution import Engine, OperationRequest
 from graph.limits.documents import Limits
 from graph.schema.build import build_schema
 from repo import ActionError, ActionPhase, ActionRepo, ErrorKind, Rows
@@ -117,7 +117,7 @@ async def test_a_list_with_short_errors_is_made_of_rows_without_objects(reposito
 
     context = Context(Noting(), ANONYMOUS, 1000)  # type: ignore[arg-type]
     query = "{ runs { nodes { error { code summary message(maxLength: 20) } } } }"
-    answer = await Engine(SCHEMA).answer(query, None, None, context)
+    answer = await Engine(SCHEMA).answer(OperationRequest(query), context)
     assert b'"code":"E1","summary":"app.LoadError: row 17"' in answer.body
     (page,) = pages
     assert isinstance(page.items, Rows)

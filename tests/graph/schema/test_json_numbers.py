@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 
 from graph.auth.caller import ANONYMOUS
 from graph.context import Context
-from graph.execution import Engine
+from graph.execution import Engine, OperationRequest
 from graph.limits.documents import Limits
 from graph.schema.build import build_schema
 from graph.schema.types.json_numbers import Inexact, loads
@@ -86,7 +86,7 @@ async def test_a_number_in_a_document_is_kept_too(
     assert answer["data"]["createAction"]["action"]["spec"] == expected
     context = Context(repository, ANONYMOUS, 1000)
     for engine in (Engine(SCHEMA), Engine(SCHEMA, compiled=False)):
-        found = await engine.answer(f"{{ action(id: {ID_TEXT}) {{ spec }} }}", None, None, context)
+        found = await engine.answer(OperationRequest(f"{{ action(id: {ID_TEXT}) {{ spec }} }}"), context)
         assert json.loads(found.body)["data"]["action"]["spec"] == expected
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from graph.errors import RequestRefused
 from graph.limits.documents import MAX_QUERY_LENGTH
-from graph.transport.request import MAX_JSON_PARTS, check_parameters, count_parts, parse_json
+from graph.transport.request import MAX_JSON_PARTS, check_request, count_parts, parse_json
 from tests.support.toy import LIMIT, toy_app
 
 JSON = "application/json"
@@ -350,9 +350,9 @@ def test_parts_are_counted_as_they_are_in_the_value() -> None:
 
 def test_a_document_is_not_longer_than_a_message_of_a_websocket() -> None:
     query = "{ hello }".ljust(MAX_QUERY_LENGTH)
-    assert check_parameters({"query": query}).query == query
+    assert check_request({"query": query}).query == query
     with pytest.raises(RequestRefused, match="longer than 65536 characters"):
-        check_parameters({"query": query + " "})
+        check_request({"query": query + " "})
 
 
 @pytest.mark.parametrize(

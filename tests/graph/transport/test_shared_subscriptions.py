@@ -13,14 +13,13 @@ from starlette.applications import Starlette
 
 from graph.auth.caller import ANONYMOUS
 from graph.context import Context
-from graph.execution import Engine
+from graph.execution import Engine, OperationRequest
 from graph.limits.documents import Limits
 from graph.schema.build import build_schema
 from graph.transport import shared_subscriptions as module
 from graph.transport import subscribers
 from graph.transport.http import GraphQLEndpoint
 from graph.transport.shared_subscriptions import SharedSubscriptions
-from graph.transport.subscribers import OperationRequest
 from repo import Access, ActionPhase, ActionRepo, Grant, Role
 from tests.support.making import (
     RUN,
@@ -246,7 +245,7 @@ def test_where_a_client_goes_on_from_is_known_by_its_variable(query: str, name: 
 async def test_who_leaves_at_any_moment_leaves_nothing_behind(repository: ActionRepo) -> None:
     await make_run(repository)
     schema = build_schema(Limits(depth=15, aliases=100, tokens=4000, cost=250_000, page=1000))
-    live = SharedSubscriptions(lambda result: str(result.data).encode(), Engine(schema).learned)
+    live = SharedSubscriptions(lambda result: str(result.data).encode(), Engine(schema).load_operation)
     request = OperationRequest(ACTIONS, None, None)
 
     async def context() -> Context:
