@@ -1,1 +1,1 @@
-"""How other engines' runs come in, and how the demo's are made: clients of the API like any other."""
+"""Imports runs of other engines and plays the demo: ordinary clients of the API."""

@@ -1,4 +1,4 @@
-"""How an executor learns of abort requests: by a subscription or by polling."""
+"""Pending abort requests of an executor, from a subscription or by polling."""
 
 import asyncio
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from typing import Protocol
 from ingest.client import GraphQLClient
 from ingest.executor import Executor
 from ingest.plan import Json, Plan
-from ingest.subscription import Trouble, follow
+from ingest.subscription import OnInterruption, follow
 from repo.domain.identifiers import RunIdentifier
 
 _REQUESTS = """subscription AbortRequests($project: String!, $after: String) {
@@ -21,62 +21,60 @@ _REQUESTS = """subscription AbortRequests($project: String!, $after: String) {
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What is asked of whoever plays a run."""
+class PendingAborts:
+    """The pending aborts of a run."""
 
     attempts: Mapping[str, int] = field(default_factory=dict)
-    """The actions to stop, by name, with how often that was asked by now; 0 is not counted yet, and asked
-    again at once."""
+    """The actions to stop, by name, with the number of attempts so far; 0 with a subscription until the
+    first attempt is counted."""
     ended: bool = False
-    """The run has ended without its player."""
+    """The run was ended by another client."""
 
 
-class AbortsOfRun(Protocol):
-    """What a player hears of the aborts of its run."""
+class RunAborts(Protocol):
+    """A source of the pending aborts of one run."""
 
-    async def asked(self) -> Asked:
-        """What waits now. Raises ApiError."""
+    async def pending(self) -> PendingAborts:
+        """The pending aborts. Raises ApiError."""
 
     async def wait(self, seconds: float) -> None:
-        """Until there may be something new, or until so many seconds have passed."""
+        """Returns when there may be a change, at the latest after `seconds`."""
 
     def confirmed(self, name: str) -> None:
-        """That an action is gone, and the server knows: it is not asked for any more."""
+        """Removes an action whose abort is confirmed."""
 
 
 class PolledAborts:
-    """The aborts of a run as the server answers when it is asked; each answer counts as an attempt.
+    """Polls the pending aborts of a run and marks an attempt for each. For an executor of a single run: with
+    a subscription the server would rely on it for the whole project."""
 
-    For who plays one run of many: a subscription makes the server count on it for a whole project.
-    """
-
-    def __init__(self, executor: Executor, plan: Plan, every_s: float = 1) -> None:
-        """The server is asked every so many seconds."""
+    def __init__(self, executor: Executor, plan: Plan, interval_s: float = 1) -> None:
+        """`interval_s` is the poll interval in seconds."""
         self._executor = executor
         self._plan = plan
-        self._every_s = every_s
-        self._asked_at = float("-inf")
-        self._answer = Asked()
+        self._interval_s = interval_s
+        self._polled_at = float("-inf")
+        self._pending = PendingAborts()
 
-    async def asked(self) -> Asked:
-        """What waits now, or waited when the server was asked. Raises ApiError."""
+    async def pending(self) -> PendingAborts:
+        """The pending aborts as of the last poll. Raises ApiError."""
         now = asyncio.get_running_loop().time()
-        if now - self._asked_at < self._every_s:
-            return self._answer
-        self._asked_at = now
-        phase, names = await self._executor.aborts_of(self._plan)
+        if now - self._polled_at < self._interval_s:
+            return self._pending
+        self._polled_at = now
+        phase, names = await self._executor.pending_aborts(self._plan)
         attempts = {
             name: await self._executor.mark_abort_attempt(self._plan.id_input(name)) for name in names
         }
-        self._answer = Asked(attempts, phase is not None and phase.is_terminal)
-        return self._answer
+        self._pending = PendingAborts(attempts, phase is not None and phase.is_terminal)
+        return self._pending
 
     async def wait(self, seconds: float) -> None:
-        """Until the server is asked again at the latest."""
-        await asyncio.sleep(min(seconds, self._every_s))
+        """Returns at the next poll at the latest."""
+        await asyncio.sleep(min(seconds, self._interval_s))
 
     def confirmed(self, name: str) -> None:
-        """The server does not name it any more."""
+        """Does nothing: the next poll omits confirmed aborts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,67 +85,71 @@ class _Request:
 
 
 class AbortRequests:
-    """The aborts that wait in a project, as one subscription tells of them for all its runs."""
+    """The pending aborts of all runs of a project, from one subscription."""
 
-    def __init__(self, client: GraphQLClient, project: str, trouble: Trouble = lambda _: None) -> None:
-        """`trouble` is told when the subscription is cut off, and when it goes on."""
+    def __init__(
+        self, client: GraphQLClient, project: str, on_interruption: OnInterruption = lambda _: None
+    ) -> None:
+        """`on_interruption` is called when the subscription is interrupted and when it has resumed."""
         self._client = client
         self._project = project
-        self._trouble = trouble
+        self._on_interruption = on_interruption
         self._requests: dict[str, _Request] = {}
         self._confirmed: set[str] = set()
         self._fresh: set[str] | None = set()
         self._changed = asyncio.Event()
         self._synced = asyncio.Event()
         self.version = 0
-        """Grows with every change."""
+        """Increases with every change."""
 
     async def follow(self) -> None:
-        """Keep them up to date until cancelled. Raises ApiError."""
+        """Follows the subscription until cancelled. Raises ApiError."""
         self._fresh = set()
-        stream = follow(self._client, _REQUESTS, {"project": self._project}, trouble=self._trouble)
+        stream = follow(
+            self._client, _REQUESTS, {"project": self._project}, on_interruption=self._on_interruption
+        )
         async with aclosing(stream) as frames:
             async for frame in frames:
                 self._apply(frame)
 
     @property
     def is_synced(self) -> bool:
-        """Whether everything that waited at the start is known."""
+        """Whether the first snapshot is complete."""
         return self._synced.is_set()
 
     async def synced(self) -> None:
-        """Return once everything that waited at the start is known."""
+        """Waits for the first snapshot."""
         await self._synced.wait()
 
     def runs(self) -> set[RunIdentifier]:
-        """The runs in which something is to be stopped."""
+        """The runs with pending aborts."""
         return {request.run for request in self._requests.values()}
 
     def of(self, run: RunIdentifier) -> dict[str, int]:
-        """The actions of a run that are to be stopped, and how often that was asked."""
-        return {asked.name: asked.attempts for asked in self._requests.values() if asked.run == run}
+        """The pending aborts of a run: the number of attempts by action name."""
+        return {each.name: each.attempts for each in self._requests.values() if each.run == run}
 
     def confirm(self, run: RunIdentifier, name: str) -> None:
-        """Leave out what is gone, also where the server had asked again meanwhile."""
-        for id_ in [id_ for id_, asked in self._requests.items() if (asked.run, asked.name) == (run, name)]:
+        """Removes a confirmed abort, also if the server sends it once more."""
+        for id_ in [id_ for id_, each in self._requests.items() if (each.run, each.name) == (run, name)]:
             del self._requests[id_]
             self._confirmed.add(id_)
 
     def wake(self) -> None:
-        """Have whoever waits look again."""
+        """Wakes all waiters."""
         self.version += 1
         self._changed.set()
         self._changed = asyncio.Event()
 
     async def change(self, since: int, seconds: float) -> None:
-        """Return once the version is another one, or after so many seconds."""
+        """Returns when the version differs from `since`, at the latest after `seconds`."""
         if self.version == since:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), seconds)
 
     def _apply(self, frame: Json) -> None:
         if frame["kind"] == "RESYNC":
-            # What was known stays until all is there anew: it is not confirmed by being sent again.
+            # Known requests stay until the new snapshot is complete: one that is still missing may follow.
             self._fresh = set()
         for id_ in frame["removed"]:
             self._requests.pop(id_, None)
@@ -167,8 +169,8 @@ class AbortRequests:
         self.wake()
 
 
-class FollowedAborts:
-    """What the subscription says of one run."""
+class SubscribedAborts:
+    """The pending aborts of one run, from the subscription of its project."""
 
     def __init__(self, requests: AbortRequests, run: RunIdentifier) -> None:
         self._requests = requests
@@ -177,20 +179,20 @@ class FollowedAborts:
         self._ended = False
 
     def end(self) -> None:
-        """Say that the run has ended without its player: its requests do not tell that."""
+        """Notes that another client ended the run, which the subscription does not report."""
         self._ended = True
         self._requests.wake()
 
-    async def asked(self) -> Asked:
-        """What waits now."""
+    async def pending(self) -> PendingAborts:
+        """The pending aborts."""
         await self._requests.synced()
         self._seen = self._requests.version
-        return Asked(self._requests.of(self._run), self._ended)
+        return PendingAborts(self._requests.of(self._run), self._ended)
 
     async def wait(self, seconds: float) -> None:
-        """Until the subscription brings something."""
+        """Returns at the next change of the subscription, at the latest after `seconds`."""
         await self._requests.change(self._seen, seconds)
 
     def confirmed(self, name: str) -> None:
-        """Leave it out, also where the server had asked again meanwhile."""
+        """Removes it, also if the server sends it once more."""
         self._requests.confirm(self._run, name)

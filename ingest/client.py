@@ -10,16 +10,16 @@ from urllib.parse import urlsplit, urlunsplit
 
 import httpx2
 
-AWAY = {429, 502, 503, 504}
-"""What a server answers, or a proxy for it, that is overloaded or not there now."""
-REFUSED = {"UNAUTHENTICATED", "FORBIDDEN"}
-"""The codes of what is not worth trying again: somebody has to give the caller a token, or a role."""
+UNAVAILABLE_STATUSES = {429, 502, 503, 504}
+"""Statuses of a server that is overloaded or unavailable, or of a proxy in front of it."""
+PERMANENT_ERRORS = {"UNAUTHENTICATED", "FORBIDDEN"}
+"""Error codes that a retry cannot fix: the caller needs a token or a role."""
 _TIMEOUT_S = 60
-_LONGEST_PAUSE_S = 5.0
+_MAX_PAUSE_S = 5.0
 
 
 class ApiError(Exception):
-    """The server cannot be reached, or refused what was asked; the message is for people."""
+    """The server is unreachable or rejected the operation; the message is for users."""
 
     def __init__(self, message: str, code: str | None = None) -> None:
         super().__init__(message)
@@ -27,48 +27,48 @@ class ApiError(Exception):
 
 
 class ServerUnavailable(ApiError):
-    """The server did not answer for longer than the client is patient."""
+    """The server was unavailable for longer than the client waits."""
 
 
-class _Away(Exception):
-    """One try found no server, or one that is overloaded."""
+class _Unavailable(Exception):
+    """One attempt failed: the server is unavailable or overloaded."""
 
 
 def graphql_url(url: str) -> str:
-    """The address of the API, which may be given without its path. Raises ValueError for no address."""
+    """The URL of the API; the path defaults to /graphql. Raises ValueError for an invalid URL."""
     parts = urlsplit(url if "://" in url else f"http://{url}")
     try:
         valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
         valid = False
     if not valid:
-        raise ValueError(f"{url!r} is not an address such as http://127.0.0.1:8000")
+        raise ValueError(f"{url!r} is not a URL such as http://127.0.0.1:8000")
     return urlunsplit(parts._replace(path=parts.path.rstrip("/") or "/graphql"))
 
 
 class GraphQLClient:
-    """Sends operations, all of which must be safe to send twice: an answer can be lost on its way."""
+    """Sends operations and retries them. All must be safe to send twice, since a response can be lost."""
 
     def __init__(
         self,
         url: str,
         *,
         token: str | None = None,
-        patience_s: float = 0,
-        on_away: Callable[[str], None] = lambda _: None,
+        max_unavailable_s: float = 0,
+        on_status: Callable[[str], None] = lambda _: None,
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
-        """`token` authenticates the caller. `patience_s` is the time in seconds after which an unavailable
-        server raises ServerUnavailable; `on_away` is called when it becomes unavailable and when it is back,
-        once for all waiting calls. Raises ValueError for an invalid URL or token."""
+        """`token` authenticates the caller. A server that is unavailable for `max_unavailable_s` seconds
+        raises ServerUnavailable; `on_status` gets a message when it becomes unavailable and when it
+        responds again, once for all waiting calls. Raises ValueError for an invalid URL or token."""
         self.url = graphql_url(url)
-        self.patience_s = patience_s
-        self._on_away = on_away
-        self._away = False
-        # The server is the user's own: a proxy from the environment is not asked.
+        self.max_unavailable_s = max_unavailable_s
+        self._on_status = on_status
+        self._unavailable = False
+        # The server is the user's own: proxies from the environment are ignored.
         token = (token or "").strip()
         if not (token.isascii() and token.isprintable()):
-            raise ValueError("the token is none: it has characters that no token has")
+            raise ValueError("invalid token: it contains characters that no token has")
         headers = {"Authorization": f"Bearer {token}"} if token else None
         self.http = httpx2.AsyncClient(
             transport=transport, timeout=_TIMEOUT_S, trust_env=False, headers=headers
@@ -82,37 +82,37 @@ class GraphQLClient:
     ) -> None:
         await self.http.aclose()
 
-    def check_known(self, response: httpx2.Response) -> None:
-        """Raise ApiError where the server does not know who calls."""
+    def check_authenticated(self, response: httpx2.Response) -> None:
+        """Raises ApiError if the server rejected the credentials."""
         if response.status_code == 401:
-            shown = "Authorization" in self.http.headers
-            what = "does not know the token, or not any more" if shown else "wants a token"
-            raise ApiError(f"{self.url} {what}: set RUNGRAPH_TOKEN", "UNAUTHENTICATED")
+            has_token = "Authorization" in self.http.headers
+            problem = "rejected the token" if has_token else "requires a token"
+            raise ApiError(f"{self.url} {problem}: set RUNGRAPH_TOKEN", "UNAUTHENTICATED")
 
     async def execute(self, query: str, variables: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """The `data` of the answer. Raises ApiError where there are errors."""
+        """The `data` of the response. Raises ApiError if it has errors."""
         body = json.dumps(
             {"query": query, "variables": variables or {}}, ensure_ascii=False, allow_nan=False
         ).encode()
         clock = asyncio.get_running_loop()
-        deadline = clock.time() + self.patience_s
+        deadline = clock.time() + self.max_unavailable_s
         pause = 0.25
         while True:
             try:
                 data = await self._post(body)
-                if self._away:
-                    self._away = False
-                    self._on_away(f"{self.url} answers again")
+                if self._unavailable:
+                    self._unavailable = False
+                    self._on_status(f"{self.url} responds again")
                 return data
-            except _Away as away:
+            except _Unavailable as error:
                 if clock.time() >= deadline:
-                    raise ServerUnavailable(f"no server answers at {self.url} ({away})") from None
-                if not self._away:
-                    self._away = True
-                    self._on_away(f"{self.url} does not answer ({away}); trying again")
-            # A little chance keeps clients from coming back all at once.
+                    raise ServerUnavailable(f"no response from {self.url} ({error})") from None
+                if not self._unavailable:
+                    self._unavailable = True
+                    self._on_status(f"{self.url} does not respond ({error}); retrying")
+            # Jitter, so that clients do not all reconnect at once.
             await asyncio.sleep(pause * random.uniform(0.5, 1))
-            pause = min(pause * 2, _LONGEST_PAUSE_S)
+            pause = min(pause * 2, _MAX_PAUSE_S)
 
     async def _post(self, body: bytes) -> dict[str, Any]:
         try:
@@ -120,20 +120,18 @@ class GraphQLClient:
                 self.url, content=body, headers={"content-type": "application/json"}
             )
         except httpx2.TransportError as error:
-            raise _Away(str(error) or type(error).__name__) from None
+            raise _Unavailable(str(error) or type(error).__name__) from None
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise ApiError(f"{self.url}: {error}") from None
-        if response.status_code in AWAY:
-            raise _Away(f"status {response.status_code}")
-        self.check_known(response)
+        if response.status_code in UNAVAILABLE_STATUSES:
+            raise _Unavailable(f"status {response.status_code}")
+        self.check_authenticated(response)
         try:
             answer = response.json()
         except ValueError:
             answer = None
         if not isinstance(answer, dict) or not ("data" in answer or "errors" in answer):
-            raise ApiError(
-                f"{self.url} is no GraphQL server (it answered with status {response.status_code})"
-            )
+            raise ApiError(f"{self.url} is not a GraphQL server (status {response.status_code})")
         if answer.get("errors"):
             first = answer["errors"][0]
             raise ApiError(first.get("message", "unknown error"), (first.get("extensions") or {}).get("code"))

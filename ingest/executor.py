@@ -10,9 +10,9 @@ from repo.domain.identifiers import RunIdentifier
 from repo.domain.phases import ActionPhase
 
 BATCH = 1000
-"""The most items in one call: a page of results too."""
+"""The maximum number of items in a mutation."""
 BATCH_BYTES = 4 * 1024 * 1024
-"""Half of what a server reads by default."""
+"""Half of the server's default limit."""
 
 _CREATE = (
     """mutation CreateActions($input: [CreateActionInput!]!) { createActions(input: $input) { created } }"""
@@ -55,20 +55,20 @@ _COUNT = """query CountRuns($filter: RunFilter!) { runs(filter: $filter, first: 
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
-    """How far the server knows an action to have come."""
+class StoredAction:
+    """The stored phase and attempt of an action."""
 
     phase: ActionPhase
     attempts: int
 
     @property
     def rank(self) -> tuple[int, ActionPhase]:
-        """Comparable with the rank of a plan's step."""
+        """Comparable with Step.rank."""
         return self.attempts, self.phase
 
 
 def batches(items: Sequence[Json]) -> Iterator[list[Json]]:
-    """The items in order, in lists that fit into one call."""
+    """The items in order, in lists that fit into one request."""
     batch: list[Json] = []
     size = 0
     for item in items:
@@ -83,22 +83,22 @@ def batches(items: Sequence[Json]) -> Iterator[list[Json]]:
 
 
 class Executor:
-    """What an executor tells the server, and asks it. Every call may be made again. Raises ApiError."""
+    """The operations of an executor. All are idempotent and raise ApiError."""
 
     def __init__(self, client: GraphQLClient) -> None:
         self.client = client
         self.writes = 0
-        """How many calls have written something."""
+        """The number of mutations that wrote something."""
 
     async def check(self) -> None:
-        """Return when there is a server."""
+        """Returns when the server is available."""
         await self.client.execute("query Hello { __typename }")
 
     async def report(
         self, created: Sequence[Json] = (), events: Sequence[Json] = (), phases: Sequence[Json] = ()
     ) -> None:
-        """Create actions, insert events, update phases: in this order, so that whoever sees a phase
-        finds its event, and an action in a terminal phase has nothing left to be reported."""
+        """Creates actions, inserts events and updates phases, in this order: when a phase is visible, its
+        event exists, and for an action in a terminal phase nothing is left to report."""
         for query, variable, items in (
             (_CREATE, "input", created),
             (_EVENTS, "events", events),
@@ -109,71 +109,71 @@ class Executor:
                 self.writes += 1
 
     async def update_state(self, action: Json, state: str) -> None:
-        """Set an action's own text."""
+        """Sets the state text of an action."""
         await self.client.execute(_STATE, {"id": action, "state": state})
 
-    async def stored_actions(self, plan: Plan) -> dict[str, Stored]:
+    async def stored_actions(self, plan: Plan) -> dict[str, StoredAction]:
         """The actions of the run that exist, by name."""
-        found: dict[str, Stored] = {}
+        found: dict[str, StoredAction] = {}
         after = None
         while True:
             data = await self.client.execute(_ACTIONS, {"run": plan.run_input(), "after": after})
             page = data["actions"]
             for node in page["nodes"]:
-                found[node["name"]] = Stored(ActionPhase[node["phase"]], node["attempts"])
+                found[node["name"]] = StoredAction(ActionPhase[node["phase"]], node["attempts"])
             if not page["pageInfo"]["hasNextPage"]:
                 return found
             after = page["pageInfo"]["endCursor"]
 
-    async def aborts_of(self, plan: Plan) -> tuple[ActionPhase | None, list[str]]:
-        """The phase of the run, None where it does not exist, and the names of its actions whose abort
-        waits to be confirmed."""
+    async def pending_aborts(self, plan: Plan) -> tuple[ActionPhase | None, list[str]]:
+        """The phase of the run, None if it does not exist, and the names of its actions with unconfirmed
+        aborts."""
         data = await self.client.execute(_ABORTS, {"run": plan.run_input()})
         run = data["run"]
-        asked = [
+        names = [
             node["name"]
             for node in data["pendingAborts"]["nodes"]
             if (node["project"], node["domain"], node["runName"])
             == (plan.run.project, plan.run.domain, plan.run.name)
         ]
-        # Many other aborts may wait before this one; the run itself tells of its own.
+        # The page may be full of other aborts; the run has its own.
         if run and run["abort"] and run["abort"]["state"] in ("REQUESTED", "RETRYING"):
-            asked.insert(0, plan.root.name)
-        return run and ActionPhase[run["phase"]], list(dict.fromkeys(asked))
+            names.insert(0, plan.root.name)
+        return run and ActionPhase[run["phase"]], list(dict.fromkeys(names))
 
     async def mark_abort_attempt(self, action: Json) -> int:
-        """Say that stopping the action is under way; how often that was said by now."""
+        """Counts an attempt to stop the action; returns the number of attempts."""
         try:
             data = await self.client.execute(_MARK, {"id": action})
         except ApiError as error:
-            # Somebody else has confirmed it since it was listed.
+            # Confirmed by another client since it was listed.
             if error.code != "CONFLICT":
                 raise
             return 1
         return int(data["markAbortAttempt"]["attemptCount"])
 
     async def clear_abort_request(self, action: Json) -> None:
-        """Say that the action is gone."""
+        """Confirms that the action has stopped."""
         await self.client.execute(_CLEAR, {"id": action})
 
     async def run(self, run: RunIdentifier) -> Json | None:
-        """project, domain, name, labels and rootAction.spec of a run, if there is one."""
+        """The project, domain, name, labels and rootAction.spec of a run; None if it does not exist."""
         name = {"project": run.project, "domain": run.domain, "name": run.name}
         found: Json | None = (await self.client.execute(_RUN, {"run": name}))["run"]
         return found
 
-    async def runs(self, wanted: Json) -> list[Json]:
-        """project, domain, name and rootAction.spec of every run that matches."""
+    async def runs(self, filter_: Json) -> list[Json]:
+        """The project, domain, name and rootAction.spec of every matching run."""
         found: list[Json] = []
         after = None
         while True:
-            data = await self.client.execute(_RUNS, {"filter": wanted, "after": after})
+            data = await self.client.execute(_RUNS, {"filter": filter_, "after": after})
             found += data["runs"]["nodes"]
             if not data["runs"]["pageInfo"]["hasNextPage"]:
                 return found
             after = data["runs"]["pageInfo"]["endCursor"]
 
-    async def count_runs(self, wanted: Json) -> int:
-        """How many runs match."""
-        data = await self.client.execute(_COUNT, {"filter": wanted})
+    async def count_runs(self, filter_: Json) -> int:
+        """The number of matching runs."""
+        data = await self.client.execute(_COUNT, {"filter": filter_})
         return int(data["runs"]["totalCount"])

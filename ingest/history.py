@@ -2,30 +2,27 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
-from ingest.executor import BATCH, Executor, Stored
+from ingest.executor import BATCH, Executor, StoredAction
 from ingest.plan import Plan, PlannedAction
 from repo.domain.phases import ActionPhase
 
-Progress = Callable[[int, int], None]
-"""Told how many actions of how many are done."""
+OnProgress = Callable[[int, int], None]
+"""Called with the number of finished actions and the total."""
 
 
-async def write_history(executor: Executor, plan: Plan, progress: Progress) -> ActionPhase:
-    """The phase of the run when all is written.
-
-    What is there already is left alone. The root action ends last, so that a run which was interrupted
-    is seen to be incomplete, and writing it again does the rest.
-    """
+async def write_history(executor: Executor, plan: Plan, progress: OnProgress) -> ActionPhase:
+    """Writes what is missing and returns the phase of the run. The root action ends last, so an interrupted
+    run is visibly incomplete, and writing it again completes it."""
     stored = await executor.stored_actions(plan)
     root = plan.root
     if root.name in stored and stored[root.name].phase.is_terminal:
         progress(len(plan.actions), len(plan.actions))
         return stored[root.name].phase
-    begun = [step for step in root.steps[:-1] if step.phase is ActionPhase.RUNNING]
+    started = [step for step in root.steps[:-1] if step.phase is ActionPhase.RUNNING]
     await executor.report(
         [plan.create_input(root, plan.began_at)],
-        [plan.event_input(root, step, plan.moment(step.offset_ms)) for step in root.steps[:-1]],
-        [plan.phase_input(root, step, plan.moment(step.offset_ms), None) for step in begun],
+        [plan.event_input(root, step, plan.time_at(step.offset_ms)) for step in root.steps[:-1]],
+        [plan.phase_input(root, step, plan.time_at(step.offset_ms), None) for step in started],
     )
     missing = [action for action in plan.actions[1:] if not _is_complete(action, stored)]
     done = len(plan.actions) - 1 - len(missing)
@@ -35,16 +32,16 @@ async def write_history(executor: Executor, plan: Plan, progress: Progress) -> A
         done += len(group)
     await _write(executor, plan, [root], ())
     progress(len(plan.actions), len(plan.actions))
-    phase, _ = await executor.aborts_of(plan)
+    phase, _ = await executor.pending_aborts(plan)
     return phase or root.steps[-1].phase
 
 
-def _is_complete(action: PlannedAction, stored: dict[str, Stored]) -> bool:
+def _is_complete(action: PlannedAction, stored: dict[str, StoredAction]) -> bool:
     return action.name in stored and stored[action.name].rank >= action.steps[-1].rank
 
 
 def _groups(actions: Iterable[PlannedAction]) -> Iterator[list[PlannedAction]]:
-    """The actions in order, with at most BATCH events a group where no action alone has more."""
+    """The actions in order, in groups of at most BATCH events; an action with more is its own group."""
     group: list[PlannedAction] = []
     events = 0
     for action in actions:
@@ -61,9 +58,9 @@ async def _write(
     executor: Executor, plan: Plan, actions: list[PlannedAction], new: Iterable[PlannedAction]
 ) -> None:
     await executor.report(
-        [plan.create_input(action, plan.moment(action.steps[0].offset_ms)) for action in new]
+        [plan.create_input(action, plan.time_at(action.steps[0].offset_ms)) for action in new]
     )
-    # Before the phases: an action that is complete is not looked at again.
+    # Before the phases: an action in its last phase counts as complete.
     for action in actions:
         states = [step.state for step in action.steps if step.state is not None]
         if states:
@@ -71,7 +68,7 @@ async def _write(
     await executor.report(
         [],
         [
-            plan.event_input(action, step, plan.moment(step.offset_ms))
+            plan.event_input(action, step, plan.time_at(step.offset_ms))
             for action in actions
             for step in action.steps
         ],

@@ -18,8 +18,8 @@ Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
-    """Something that the cluster says as an action enters a phase."""
+class ClusterEvent:
+    """An event of the cluster, reported with the step of an action."""
 
     reason: str
     message: str
@@ -35,32 +35,32 @@ class Step:
     attempt: int = 1
     cache_status: CacheStatus = CacheStatus.DISABLED
     event: Json = field(default_factory=dict)
-    """More fields of the event: info, cluster, logs, outputs, error."""
-    notes: tuple[Note, ...] = ()
+    """Other fields of the event: info, cluster, logs, outputs, error."""
+    cluster_events: tuple[ClusterEvent, ...] = ()
     state: str | None = None
 
     @property
     def rank(self) -> tuple[int, ActionPhase]:
-        """Grows from step to step of one action, as the phase rules demand."""
+        """Increases from step to step of an action, as the phase rules require."""
         return self.attempt, self.phase
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedAction:
-    """An action and its steps; with the first one it is created."""
+    """An action and its steps; it is created with the first one."""
 
     name: str
     parent_name: str | None
     steps: tuple[Step, ...]
     fields: Json = field(default_factory=dict)
-    """More fields of createAction: group, spec, labels, task, …"""
+    """Other fields of createAction: group, spec, labels, task, …"""
     dependencies: tuple[str, ...] = ()
-    """Names of the actions that have to end before it can begin."""
-    deaf_for: int = 0
-    """How many requests to stop it while it is at work it does not heed."""
+    """The names of the actions that must end before it can begin."""
+    ignored_aborts: int = 0
+    """The number of abort requests that it ignores while it runs."""
 
     def start_of(self, attempt: int) -> int | None:
-        """The offset at which this attempt began to run."""
+        """The offset at which this attempt started to run; None if it did not."""
         for step in self.steps:
             if step.attempt == attempt and step.phase is ActionPhase.RUNNING:
                 return step.offset_ms
@@ -69,7 +69,7 @@ class PlannedAction:
 
 @dataclass(frozen=True)
 class Plan:
-    """A run: its actions, the root first and every parent before its children."""
+    """A run and its actions: the root first, and every parent before its children."""
 
     run: RunIdentifier
     began_at: datetime
@@ -77,12 +77,12 @@ class Plan:
 
     @property
     def root(self) -> PlannedAction:
-        """The action that is the run itself."""
+        """The root action."""
         return self.actions[0]
 
     @property
     def duration_ms(self) -> int:
-        """From the beginning to the root's last step."""
+        """From the beginning to the root's last step, in milliseconds."""
         return self.root.steps[-1].offset_ms
 
     @cached_property
@@ -90,12 +90,12 @@ class Plan:
         """The actions by their names."""
         return {action.name: action for action in self.actions}
 
-    def moment(self, offset_ms: int) -> datetime:
-        """When something happens, if the run begins when the plan says."""
+    def time_at(self, offset_ms: int) -> datetime:
+        """The planned time of an offset."""
         return self.began_at + timedelta(milliseconds=offset_ms)
 
     def descendants(self, name: str) -> Iterator[PlannedAction]:
-        """All actions below one, parents first."""
+        """All descendants of an action, parents first."""
         below = {name}
         for action in self.actions:
             if action.parent_name in below:
@@ -103,11 +103,11 @@ class Plan:
                 yield action
 
     def run_input(self) -> Json:
-        """RunIdentifierInput."""
+        """The RunIdentifierInput of the run."""
         return {"project": self.run.project, "domain": self.run.domain, "name": self.run.name}
 
     def id_input(self, name: str) -> Json:
-        """ActionIdentifierInput."""
+        """The ActionIdentifierInput of an action."""
         return {
             "project": self.run.project,
             "domain": self.run.domain,
@@ -116,28 +116,28 @@ class Plan:
         }
 
     def create_input(self, action: PlannedAction, at: datetime) -> Json:
-        """CreateActionInput."""
+        """The CreateActionInput of an action."""
         return {
             **action.fields,
             "id": self.id_input(action.name),
             "parentName": action.parent_name,
-            "dependencies": self._told_dependencies(action),
+            "dependencies": self._reported_dependencies(action),
             "createdAt": at.isoformat(),
             "phase": action.steps[0].phase.name,
             "cacheStatus": action.steps[0].cache_status.name,
         }
 
-    def _told_dependencies(self, action: PlannedAction) -> list[str]:
-        """Its dependencies; of more than the API takes those that end last, which are what it waits for."""
+    def _reported_dependencies(self, action: PlannedAction) -> list[str]:
+        """Its dependencies. Of more than the API accepts, those that end last: they determine its start."""
         names = action.dependencies
         if len(names) <= MAX_DEPENDENCIES:
             return list(names)
         last = nlargest(MAX_DEPENDENCIES, names, key=lambda name: self.by_name[name].steps[-1].offset_ms)
-        told = set(last)
-        return [name for name in names if name in told]
+        reported = set(last)
+        return [name for name in names if name in reported]
 
     def event_input(self, action: PlannedAction, step: Step, at: datetime) -> Json:
-        """ActionEventInput."""
+        """The ActionEventInput of a step."""
         document = {
             **step.event,
             "action": self.id_input(action.name),
@@ -147,22 +147,22 @@ class Plan:
         }
         if step.cache_status is not CacheStatus.DISABLED:
             document["cacheStatus"] = step.cache_status.name
-        if step.notes:
+        if step.cluster_events:
             document["clusterEvents"] = [
                 {
                     "occurredAt": at.isoformat(),
-                    "reason": note.reason,
-                    "message": note.message,
-                    "warning": note.warning,
+                    "reason": cluster_event.reason,
+                    "message": cluster_event.message,
+                    "warning": cluster_event.warning,
                 }
-                for note in step.notes
+                for cluster_event in step.cluster_events
             ]
         return document
 
     def phase_input(
         self, action: PlannedAction, step: Step, started_at: datetime | None, ended_at: datetime | None
     ) -> Json:
-        """UpdateActionPhaseInput."""
+        """The UpdateActionPhaseInput of a step."""
         return {
             "id": self.id_input(action.name),
             "phase": step.phase.name,
@@ -173,8 +173,8 @@ class Plan:
         }
 
     def final_input(self, action: PlannedAction) -> Json:
-        """UpdateActionPhaseInput for where the plan leaves an action, at the planned times."""
+        """The UpdateActionPhaseInput of an action's last step, with the planned times."""
         last = action.steps[-1]
         start = action.start_of(last.attempt)
-        started_at = None if start is None else self.moment(start)
-        return self.phase_input(action, last, started_at, self.moment(last.offset_ms))
+        started_at = None if start is None else self.time_at(start)
+        return self.phase_input(action, last, started_at, self.time_at(last.offset_ms))

@@ -1,4 +1,4 @@
-"""Follows a subscription over server-sent events, across reconnections."""
+"""Follows a subscription over server-sent events and resumes it after a lost connection."""
 
 import asyncio
 import json
@@ -9,20 +9,20 @@ from typing import Any
 
 import httpx2
 
-from ingest.client import AWAY, ApiError, GraphQLClient, ServerUnavailable
+from ingest.client import UNAVAILABLE_STATUSES, ApiError, GraphQLClient, ServerUnavailable
 
-_SILENCE_S = 40.0
-"""The server says something every 15 s; after this long the connection counts as lost."""
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 5.0
-_PASSING = {"INTERNAL_SERVER_ERROR", "SERVICE_UNAVAILABLE"}
+_READ_TIMEOUT_S = 40.0
+"""The server sends at least a comment every 15 s; after this time the connection counts as lost."""
+_FIRST_PAUSE_S, _MAX_PAUSE_S = 0.25, 5.0
+_TRANSIENT = {"INTERNAL_SERVER_ERROR", "SERVICE_UNAVAILABLE"}
 
 Json = dict[str, Any]
-Trouble = Callable[[str | None], None]
-"""Told what went wrong, and None once it is over."""
+OnInterruption = Callable[[str | None], None]
+"""Called with the problem when the stream is interrupted, and with None when it has resumed."""
 
 
-class _Lost(Exception):
-    """The stream was cut off, or there is no server now; the message says how."""
+class _ConnectionLost(Exception):
+    """The stream was interrupted or the server is unavailable."""
 
 
 async def follow(
@@ -31,60 +31,58 @@ async def follow(
     variables: Mapping[str, Any],
     *,
     wait: bool = True,
-    trouble: Trouble = lambda _: None,
-    is_over: Callable[[], bool] = lambda: False,
+    on_interruption: OnInterruption = lambda _: None,
+    is_done: Callable[[], bool] = lambda: False,
 ) -> AsyncGenerator[Json, None]:
-    """The frames of a subscription that takes `$after`: behind the last one it goes on after a lost
-    connection, until the server ends it and `is_over` agrees. Raises ApiError.
-
-    Without `wait`, a server that is not there at the start raises ServerUnavailable.
-    """
-    pause, in_trouble, cursor = _FIRST_PAUSE_S, False, None
+    """The frames of a subscription with the variable `$after`, resumed after the last frame when the
+    connection is lost, until the server ends the stream and `is_done` returns True. Raises ApiError;
+    without `wait`, ServerUnavailable if the server is unavailable at the start."""
+    pause, interrupted, cursor = _FIRST_PAUSE_S, False, None
     while True:
         try:
             async with aclosing(_frames(client, query, {**variables, "after": cursor})) as frames:
                 async for frame in frames:
-                    if in_trouble:
-                        pause, in_trouble = _FIRST_PAUSE_S, False
-                        trouble(None)
+                    if interrupted:
+                        pause, interrupted = _FIRST_PAUSE_S, False
+                        on_interruption(None)
                     if frame is not None:
                         cursor = frame["cursor"]
                         yield frame
-            if is_over():
+            if is_done():
                 return
-            raise _Lost("the server ended the stream")
-        except _Lost as lost:
+            raise _ConnectionLost("the server ended the stream")
+        except _ConnectionLost as error:
             if cursor is None and not wait:
-                raise ServerUnavailable(f"no server answers at {client.url} ({lost})") from None
-            if not in_trouble:
-                in_trouble = True
-                what = f"No server at {client.url} yet" if cursor is None else "Connection lost"
-                trouble(f"{what}, trying again … ({lost})")
-        # A little chance keeps clients from coming back all at once.
+                raise ServerUnavailable(f"no response from {client.url} ({error})") from None
+            if not interrupted:
+                interrupted = True
+                problem = f"No response from {client.url}" if cursor is None else "Connection lost"
+                on_interruption(f"{problem}, retrying … ({error})")
+        # Jitter, so that clients do not all reconnect at once.
         await asyncio.sleep(pause * random.uniform(0.5, 1))
-        pause = min(pause * 2, _LONGEST_PAUSE_S)
+        pause = min(pause * 2, _MAX_PAUSE_S)
 
 
 async def _frames(
     client: GraphQLClient, query: str, variables: Mapping[str, Any]
 ) -> AsyncGenerator[Json | None, None]:
-    """The frames of one connection, and None for a sign of life. Raises _Lost where it makes sense to try
-    again, else ApiError."""
+    """The frames of one connection, and None for each comment. Raises _ConnectionLost if a retry may help,
+    otherwise ApiError."""
     url = client.url
     stream = client.http.stream(
         "POST",
         url,
         json={"query": query, "variables": variables},
         headers={"Accept": "text/event-stream"},
-        timeout=httpx2.Timeout(10, read=_SILENCE_S),
+        timeout=httpx2.Timeout(10, read=_READ_TIMEOUT_S),
     )
     try:
         async with stream as response:
-            if response.status_code in AWAY:
-                raise _Lost(f"status {response.status_code}")
-            client.check_known(response)
+            if response.status_code in UNAVAILABLE_STATUSES:
+                raise _ConnectionLost(f"status {response.status_code}")
+            client.check_authenticated(response)
             if not response.headers.get("content-type", "").startswith("text/event-stream"):
-                raise ApiError(f"{url} is no GraphQL server (it answered with status {response.status_code})")
+                raise ApiError(f"{url} is not a GraphQL server (status {response.status_code})")
             async with aclosing(_events(response)) as events:
                 async for event, data in events:
                     if event == "complete":
@@ -94,18 +92,18 @@ async def _frames(
                     elif event is None:
                         yield None
     except httpx2.TransportError as error:
-        raise _Lost(str(error) or type(error).__name__) from None
+        raise _ConnectionLost(str(error) or type(error).__name__) from None
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise ApiError(f"{url}: {error}") from None
-    raise _Lost("the stream was cut off")
+    raise _ConnectionLost("the stream was cut off")
 
 
 def _frame(answer: Json) -> Json:
     if answer.get("errors"):
         first = answer["errors"][0]
         message, code = first.get("message", "unknown error"), (first.get("extensions") or {}).get("code")
-        if code in _PASSING:
-            raise _Lost(message)
+        if code in _TRANSIENT:
+            raise _ConnectionLost(message)
         raise ApiError(message, code)
     frame: Json
     (frame,) = answer["data"].values()
@@ -113,8 +111,8 @@ def _frame(answer: Json) -> Json:
 
 
 async def _events(response: httpx2.Response) -> AsyncGenerator[tuple[str | None, str], None]:
-    """The server-sent events of a response, as name and data; a comment has no name. Read as bytes: texts
-    may hold characters that Python, but not the protocol, takes for the end of a line."""
+    """The server-sent events of a response as name and data; a comment has no name. Read as bytes: Python
+    would also split lines at characters that do not end a line in the protocol."""
     event, data, rest = "message", "", b""
     async for chunk in response.aiter_bytes():
         *lines, rest = (rest + chunk).split(b"\n")

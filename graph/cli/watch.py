@@ -16,14 +16,14 @@ from graph.cli.watch_tree import BAD, SUBSCRIPTION, WatchedAction, WatchedRun
 from graph.cli.watch_view import draw, plain_line, plain_summary
 from ingest import subscription
 from ingest.client import ApiError, GraphQLClient, graphql_url
-from ingest.subscription import Trouble
+from ingest.subscription import OnInterruption
 from repo.domain.errors import InvalidArgument
 from repo.domain.identifiers import RunIdentifier, printable
 
 FRAMES_PER_SECOND = 4
 
 Changed = Callable[[list[WatchedAction]], None]
-Following = Callable[[Changed, Trouble], Coroutine[None, None, None]]
+Following = Callable[[Changed, OnInterruption], Coroutine[None, None, None]]
 
 
 def run_identifier(
@@ -143,14 +143,19 @@ async def follow(
     client: GraphQLClient,
     wait: bool,
     changed: Changed,
-    trouble: Trouble,
+    on_interruption: OnInterruption,
 ) -> None:
     """Keeps `run` up to date until it has ended, across lost connections. `changed` is called after each
-    frame; `trouble` with a connection error, and with None once it is over. Without `wait`, a server that
-    is unavailable at the start raises ServerUnavailable."""
+    frame; `on_interruption` with a connection error, and with None once it is over. Without `wait`, a
+    server that is unavailable at the start raises ServerUnavailable."""
     name = {"project": run_id.project, "domain": run_id.domain, "name": run_id.name}
     stream = subscription.follow(
-        client, SUBSCRIPTION, {"run": name}, wait=wait, trouble=trouble, is_over=lambda: run.ended
+        client,
+        SUBSCRIPTION,
+        {"run": name},
+        wait=wait,
+        on_interruption=on_interruption,
+        is_done=lambda: run.ended,
     )
     async with aclosing(stream) as frames:
         async for frame in frames:

@@ -15,13 +15,14 @@ EXECUTOR = "rungraph-demo"
 ROOT = "root"
 
 _OUT_OF_MEMORY = Failure("SYSTEM", "OOMKilled", "The container used more than its 4 GiB of memory")
-_LOST_NODE = Failure("SYSTEM", "NodeLost", "The node went away; the work is tried on another one")
+_LOST_NODE = Failure("SYSTEM", "NodeLost", "The node was lost; the work is retried on another one")
 _LATE = Failure("SYSTEM", "DeadlineExceeded", "It ran for longer than its limit", ActionPhase.TIMED_OUT)
 _BAD_DATA = Failure("USER", "SchemaMismatch", "Column 'price' has 118 rows that are not numbers")
 
 
 def plan_scenario(scenario: str, seed: int, pace: float = 1, began_at: datetime | None = None) -> Plan:
-    """The same run for the same arguments. With `began_at` it is history, else it is played live."""
+    """The plan of a run, the same for the same arguments. With `began_at` it is history, otherwise it is
+    played live."""
     rng = random.Random(seed)
     domain = rng.choice(DOMAINS)
     run = RunIdentifier(PROJECT, domain, f"{scenario.replace('_', '-')}-{seed:08x}")
@@ -127,8 +128,8 @@ def _train_model(script: Script) -> None:
 
 
 def _load_orders(script: Script) -> None:
-    """A check of the data fails three times, and with it the run; what runs beside it is aborted, and
-    does not heed the first two requests of a person to stop it."""
+    """A check of the data fails three times, and with it the run; the action beside it is aborted. It
+    ignores the first two abort requests of a user."""
     rng = script.rng
     script.open("load", ROOT, 1, group="stages")
     end = script.task("fetch-files", "load", 2, rng.uniform(4, 9), outputs={"files": 31})
@@ -137,9 +138,15 @@ def _load_orders(script: Script) -> None:
     script.open("validate", ROOT, now, after=("load",), group="stages")
     after, seconds = ("fetch-files",), rng.uniform(4, 8)
     failed = script.task(
-        "check-schema", "validate", now + 1, seconds, after=after, failures=(_BAD_DATA,) * 3, gives_up=True
+        "check-schema",
+        "validate",
+        now + 1,
+        seconds,
+        after=after,
+        failures=(_BAD_DATA,) * 3,
+        exhausts_retries=True,
     )
-    script.task("count-duplicates", "validate", now + 1, 90, after=after, deaf_for=2)
+    script.task("count-duplicates", "validate", now + 1, 90, after=after, ignored_aborts=2)
     message = "check-schema failed for the third time"
     script.interrupt("count-duplicates", failed + 0.5, message)
     failure = Failure("USER", "ChildFailed", message)
@@ -165,7 +172,7 @@ def _publish_dataset(script: Script) -> None:
 
 
 def _sync_inventory(script: Script) -> None:
-    """Takes up what an earlier run had done; one step hits its limit and is tried again."""
+    """Recovers results of an earlier run; one step times out and is retried."""
     rng = script.rng
     script.open("warehouses", ROOT, 1, group="stages")
     ends = []
@@ -192,4 +199,4 @@ SCENARIOS: dict[str, tuple[str, str, Callable[[Script], None]]] = {
     "load_orders": ("Load the orders of the day", "ARTIFACT_TRIGGER", _load_orders),
     "sync_inventory": ("Bring the inventory in step", "TRACKED", _sync_inventory),
 }
-"""Each workflow's title, source and course."""
+"""The title, source and script of each workflow."""

@@ -4,7 +4,7 @@ import random
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from ingest.plan import Json, Note, Plan, PlannedAction, Step
+from ingest.plan import ClusterEvent, Json, Plan, PlannedAction, Step
 from repo.domain.identifiers import RunIdentifier
 from repo.domain.phases import ActionPhase, CacheStatus
 
@@ -14,7 +14,7 @@ CLUSTERS = ("cluster-east", "cluster-west")
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """How an attempt ends that does not succeed."""
+    """The end of an attempt that does not succeed."""
 
     kind: str
     code: str
@@ -22,7 +22,7 @@ class Failure:
     phase: ActionPhase = ActionPhase.FAILED
 
     def event(self) -> Json:
-        """The event's fields."""
+        """The fields of its event."""
         return {"error": {"kind": self.kind, "code": self.code, "message": self.message}}
 
 
@@ -31,22 +31,22 @@ class _Draft:
     parent_name: str | None
     fields: Json
     dependencies: tuple[str, ...]
-    deaf_for: int = 0
+    ignored_aborts: int = 0
     steps: list[Step] = field(default_factory=list)
 
 
 class Script:
-    """Collects the actions of one run. Times are seconds since it began."""
+    """Collects the actions of one run. Times are seconds since its beginning."""
 
     def __init__(self, run: RunIdentifier, rng: random.Random, pace: float) -> None:
-        """`pace` stretches every time."""
+        """All times are multiplied by `pace`."""
         self.run = run
         self.rng = rng
         self._pace = pace
         self._drafts: dict[str, _Draft] = {}
 
     def plan(self, began_at: datetime) -> Plan:
-        """What was written down."""
+        """The plan of the collected actions."""
         actions = (
             PlannedAction(
                 name,
@@ -54,7 +54,7 @@ class Script:
                 tuple(draft.steps),
                 draft.fields,
                 draft.dependencies,
-                draft.deaf_for,
+                draft.ignored_aborts,
             )
             for name, draft in self._drafts.items()
         )
@@ -70,12 +70,12 @@ class Script:
         state: str | None = None,
         **fields: object,
     ) -> None:
-        """An action that others are below: it runs from `at` until it is closed."""
+        """Starts an action with children: it runs from `at` until it is closed."""
         self._draft(name, parent, at, after, fields)
         self._step(name, at + 0.4, ActionPhase.RUNNING, state=state)
 
     def close(self, name: str, at: float, failure: Failure | None = None, state: str | None = None) -> None:
-        """The end of an action that was opened."""
+        """Ends an action that was opened."""
         if failure is None:
             self._step(name, at, ActionPhase.SUCCEEDED, state=state)
         else:
@@ -90,18 +90,18 @@ class Script:
         *,
         after: tuple[str, ...] = (),
         failures: tuple[Failure, ...] = (),
-        gives_up: bool = False,
+        exhausts_retries: bool = False,
         cache: CacheStatus = CacheStatus.DISABLED,
         outputs: Json | None = None,
-        deaf_for: int = 0,
+        ignored_aborts: int = 0,
         **fields: object,
     ) -> float:
-        """An action that does the work, and when it ends: each failure is an attempt of `seconds`, and
-        after them one succeeds, unless it gives up. So many requests to stop it are not heeded."""
+        """Adds an action and returns its end. Each failure is an attempt of `seconds`; the attempt after
+        them succeeds, unless `exhausts_retries`. It ignores `ignored_aborts` abort requests."""
         self._draft(name, parent, at, after, fields)
-        self._drafts[name].deaf_for = deaf_for
+        self._drafts[name].ignored_aborts = ignored_aborts
         now = at
-        attempts = len(failures) + (not gives_up)
+        attempts = len(failures) + (not exhausts_retries)
         for attempt in range(1, attempts + 1):
             if attempt > 1:
                 now += 1
@@ -111,7 +111,7 @@ class Script:
         return now
 
     def cached(self, name: str, parent: str, at: float, outputs: Json, **fields: object) -> float:
-        """An action whose outputs were in the cache, and when it ends."""
+        """Adds an action whose outputs come from the cache; returns its end."""
         self._draft(name, parent, at, (), fields)
         end = at + 0.8
         self._step(name, end, ActionPhase.SUCCEEDED, cache_status=CacheStatus.HIT, event={"outputs": outputs})
@@ -120,7 +120,7 @@ class Script:
     def approval(
         self, name: str, parent: str, at: float, waits: float, *, after: tuple[str, ...], **fields: object
     ) -> float:
-        """A condition that is paused until somebody approves, and when that is."""
+        """Adds a condition that is paused until it is approved; returns its end."""
         self._draft(name, parent, at, after, {"type": "CONDITION", **fields})
         self._step(name, at + 0.5, ActionPhase.RUNNING)
         self._step(name, at + 1, ActionPhase.PAUSED, state="waiting for approval")
@@ -129,7 +129,7 @@ class Script:
         return end
 
     def interrupt(self, name: str, at: float, message: str) -> None:
-        """Replace what would come at `at` or later by the action's end: it is aborted."""
+        """Aborts an action at `at`: its later steps are removed."""
         draft = self._drafts[name]
         offset = self._offset(at)
         draft.steps = [step for step in draft.steps if step.offset_ms < offset] or draft.steps[:1]
@@ -139,7 +139,7 @@ class Script:
         draft.steps.append(Step(offset, ActionPhase.ABORTED, attempt=last.attempt, event=event))
 
     def recovered(self, name: str, parent: str, at: float, outputs: Json, **fields: object) -> float:
-        """An action whose result an earlier run left behind, and when it ends."""
+        """Adds an action recovered from an earlier run; returns its end."""
         self._draft(name, parent, at, (), fields)
         self._step(name, at + 0.6, ActionPhase.RECOVERED, event={"outputs": outputs})
         return at + 0.6
@@ -174,11 +174,15 @@ class Script:
         now = at
         if rng.random() < 0.3:
             now += rng.uniform(0.5, 2)
-            note = Note("FailedScheduling", "0 of 12 nodes have 4 free cores", warning=True)
-            self._step(name, now, ActionPhase.WAITING_FOR_RESOURCES, attempt=attempt, notes=(note,))
+            cluster_event = ClusterEvent("FailedScheduling", "0 of 12 nodes have 4 free cores", warning=True)
+            self._step(
+                name, now, ActionPhase.WAITING_FOR_RESOURCES, attempt=attempt, cluster_events=(cluster_event,)
+            )
         now += rng.uniform(0.3, 1.5)
-        note = Note("Pulled", f"Image demo/worker:{VERSION} was pulled")
-        self._step(name, now, ActionPhase.INITIALIZING, attempt=attempt, event=place, notes=(note,))
+        cluster_event = ClusterEvent("Pulled", f"Image demo/worker:{VERSION} was pulled")
+        self._step(
+            name, now, ActionPhase.INITIALIZING, attempt=attempt, event=place, cluster_events=(cluster_event,)
+        )
         now += rng.uniform(0.3, 1)
         address = f"https://logs.example.com/{self.run.name}/{name}/{attempt}"
         logs = [{"name": stream, "uri": f"{address}/{stream}"} for stream in ("stdout", "stderr")]
@@ -186,9 +190,9 @@ class Script:
         self._step(name, now, ActionPhase.RUNNING, attempt=attempt, event=running, cache_status=cache)
         now += seconds
         if failure:
-            notes = (Note(failure.code, failure.message, warning=True),)
+            cluster_events = (ClusterEvent(failure.code, failure.message, warning=True),)
             event = {**place, **failure.event()}
-            self._step(name, now, failure.phase, attempt=attempt, event=event, notes=notes)
+            self._step(name, now, failure.phase, attempt=attempt, event=event, cluster_events=cluster_events)
         else:
             info = {"avgCPU": round(rng.uniform(20, 98), 1), "memoryInBytes": rng.randrange(1, 64) * 2**26}
             event = {**place, "info": info, "outputs": outputs}
@@ -208,8 +212,8 @@ class Script:
         attempt: int = 1,
         cache_status: CacheStatus = CacheStatus.DISABLED,
         event: Json | None = None,
-        notes: tuple[Note, ...] = (),
+        cluster_events: tuple[ClusterEvent, ...] = (),
         state: str | None = None,
     ) -> None:
-        step = Step(self._offset(at), phase, attempt, cache_status, event or {}, notes, state)
+        step = Step(self._offset(at), phase, attempt, cache_status, event or {}, cluster_events, state)
         self._drafts[name].steps.append(step)

@@ -1,6 +1,6 @@
 """Imports recordings in WfFormat, the format of the WfCommons project."""
 
 PROJECT = "recordings"
-"""The project of imported runs, by default."""
+"""The default project of imported runs."""
 DOMAIN = "production"
-"""Their domain, by default."""
+"""The default domain of imported runs."""

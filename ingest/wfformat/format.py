@@ -18,27 +18,27 @@ from unicodedata import category
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
-from ingest.wfformat.jsonfile import BrokenFile, read_json, spell
+from ingest.wfformat.jsonfile import InvalidFile, read_json, spell
 from repo.domain.identifiers import MAX_LENGTH
 
 VERSIONS = ("1.5", "1.6")
-_LONGEST = 1_000_000_000
-"""Seconds, 31 years: whatever is longer is a mistake, and could not be added to a date."""
+_MAX_SECONDS = 1_000_000_000
+"""In seconds, 31 years: a longer time is a mistake and could not be added to a date."""
 
 _UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
 
 
-def _parse_moment(value: object) -> datetime:
-    """A moment in UTC. Besides ISO 8601, engines write 01-22-21T05:05:55Z (month, day, year); a
-    moment without an offset is taken as UTC."""
+def _parse_time(value: object) -> datetime:
+    """A time in UTC. Besides ISO 8601, engines write 01-22-21T05:05:55Z (month, day, year); a time without
+    an offset is UTC."""
     if not isinstance(value, str):
         raise ValueError("expected a date and time as text")
     for parse in (datetime.fromisoformat, partial(_strptime, "%m-%d-%yT%H:%M:%S%z")):
         try:
-            moment = parse(value)
-            if moment.tzinfo is None:
-                moment = moment.replace(tzinfo=UTC)
-            return moment.astimezone(UTC)
+            time = parse(value)
+            if time.tzinfo is None:
+                time = time.replace(tzinfo=UTC)
+            return time.astimezone(UTC)
         except (ValueError, OverflowError):
             continue
     raise ValueError("expected a date and time, such as 2023-03-29T10:02:36-10:00")
@@ -49,7 +49,7 @@ def _strptime(form: str, value: str) -> datetime:
 
 
 def check_name(value: str) -> str:
-    """The value. Raises ValueError where the API would not take it as a name."""
+    """The value. Raises ValueError if the API would reject it as a name."""
     if not 1 <= len(value) <= MAX_LENGTH:
         raise ValueError(f"expected 1 to {MAX_LENGTH} characters")
     if any(category(character) in _UNPRINTABLE for character in value):
@@ -57,18 +57,18 @@ def check_name(value: str) -> str:
     return value
 
 
-Moment = Annotated[datetime, BeforeValidator(_parse_moment)]
+Timestamp = Annotated[datetime, BeforeValidator(_parse_time)]
 Name = Annotated[str, AfterValidator(check_name)]
-Seconds = Annotated[float, Field(ge=0, le=_LONGEST)]
+Seconds = Annotated[float, Field(ge=0, le=_MAX_SECONDS)]
 Amount = Annotated[float, Field(ge=0)]
 
 
-class _Part(BaseModel):
-    # Strict: the text "12" is no number. What the format does not know is left out.
+class _Model(BaseModel):
+    # Strict: the text "12" is not a number. Unknown fields are ignored.
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True, alias_generator=to_camel)
 
 
-class SpecifiedTask(_Part):
+class SpecifiedTask(_Model):
     id: Name
     name: str
     parents: list[str]
@@ -77,25 +77,25 @@ class SpecifiedTask(_Part):
     output_files: list[str] = []
 
 
-class File(_Part):
+class File(_Model):
     id: str
     size_in_bytes: Annotated[int, Field(ge=0)]
 
 
-class Specification(_Part):
+class Specification(_Model):
     tasks: Annotated[list[SpecifiedTask], Field(min_length=1)]
     files: list[File] = []
 
 
-class Command(_Part):
+class Command(_Model):
     program: str | None = None
     arguments: list[str] = []
 
 
-class ExecutedTask(_Part):
+class ExecutedTask(_Model):
     id: str
     runtime_in_seconds: Seconds
-    executed_at: Moment | None = None
+    executed_at: Timestamp | None = None
     command: Command | None = None
     core_count: Amount | None = None
     avg_cpu: Annotated[Amount | None, Field(alias="avgCPU")] = None
@@ -108,24 +108,24 @@ class ExecutedTask(_Part):
     machines: list[str] = []
 
 
-class Machine(_Part):
+class Machine(_Model):
     node_name: str
     model_config = ConfigDict(extra="allow")
 
 
-class Execution(_Part):
+class Execution(_Model):
     makespan_in_seconds: Seconds
-    executed_at: Moment
+    executed_at: Timestamp
     tasks: Annotated[list[ExecutedTask], Field(min_length=1)]
     machines: list[Machine] = []
 
 
-class Workflow(_Part):
+class Workflow(_Model):
     specification: Specification
     execution: Execution
 
 
-class RuntimeSystem(_Part):
+class RuntimeSystem(_Model):
     name: str
     version: str = ""
     url: str | None = None
@@ -134,7 +134,7 @@ class RuntimeSystem(_Part):
 AnyTask = TypeVar("AnyTask", SpecifiedTask, ExecutedTask)
 
 
-class _Document(_Part):
+class _Document(_Model):
     name: Annotated[str, Field(min_length=1)]
     description: str | None = None
     runtime_system: RuntimeSystem | None = None
@@ -143,7 +143,7 @@ class _Document(_Part):
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A task: what was specified, how it was executed, and the ids of the tasks it waited for."""
+    """A task: its specification, its execution, and the ids of its dependencies."""
 
     specified: SpecifiedTask
     executed: ExecutedTask
@@ -152,7 +152,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """One execution of a workflow that has passed every check."""
+    """One validated execution of a workflow."""
 
     path: Path
     digest: str
@@ -164,22 +164,22 @@ class Recording:
     machines: tuple[Machine, ...]
     file_sizes: Mapping[str, int]
     tasks: tuple[Task, ...]
-    """Every task after those that it depends on."""
+    """In topological order: every task after its dependencies."""
 
 
 def read_recording(path: Path) -> Recording:
-    """The recording in a file. Raises BrokenFile, which names the place of the first mistake."""
+    """The recording in a file. Raises InvalidFile, which names the position of the first mistake."""
     content, document = read_json(path)
     if not isinstance(document, dict):
-        raise BrokenFile(path, "document: expected a JSON object")
+        raise InvalidFile(path, "document: expected a JSON object")
     version = document.get("schemaVersion")
     if version not in VERSIONS:
         found = "nothing" if version is None else _short(version)
-        raise BrokenFile(path, f"schemaVersion: expected {' or '.join(VERSIONS)} of WfFormat, found {found}")
+        raise InvalidFile(path, f"schemaVersion: expected {' or '.join(VERSIONS)} of WfFormat, found {found}")
     try:
         parsed = _Document.model_validate(document)
     except ValidationError as error:
-        raise BrokenFile(path, _explain(error)) from None
+        raise InvalidFile(path, _explain(error)) from None
     execution = parsed.workflow.execution
     return Recording(
         path=path,
@@ -191,45 +191,45 @@ def read_recording(path: Path) -> Recording:
         makespan_in_seconds=execution.makespan_in_seconds,
         machines=tuple(execution.machines),
         file_sizes={file.id: file.size_in_bytes for file in parsed.workflow.specification.files},
-        tasks=tuple(_tasks(parsed.workflow, partial(BrokenFile, path))),
+        tasks=tuple(_tasks(parsed.workflow, partial(InvalidFile, path))),
     )
 
 
-def _tasks(workflow: Workflow, broken: Callable[[str], BrokenFile]) -> Iterable[Task]:
-    specified = _by_id(workflow.specification.tasks, "workflow.specification.tasks", broken)
-    executed = _by_id(workflow.execution.tasks, "workflow.execution.tasks", broken)
+def _tasks(workflow: Workflow, invalid: Callable[[str], InvalidFile]) -> Iterable[Task]:
+    specified = _by_id(workflow.specification.tasks, "workflow.specification.tasks", invalid)
+    executed = _by_id(workflow.execution.tasks, "workflow.execution.tasks", invalid)
     for index, task in enumerate(workflow.execution.tasks):
         if task.id not in specified:
             place = f"workflow.execution.tasks[{index}].id"
-            raise broken(f"{place}: {_short(task.id)} is not among workflow.specification.tasks")
+            raise invalid(f"{place}: {_short(task.id)} is not among workflow.specification.tasks")
     dependencies: dict[str, dict[str, None]] = {id_: {} for id_ in specified}
-    for index, (id_, given) in enumerate(specified.items()):
+    for index, (id_, specification) in enumerate(specified.items()):
         place = f"workflow.specification.tasks[{index}]"
         if id_ not in executed:
-            raise broken(f"{place}.id: {_short(id_)} is not among workflow.execution.tasks")
-        for field, relatives in (("parents", given.parents), ("children", given.children)):
+            raise invalid(f"{place}.id: {_short(id_)} is not among workflow.execution.tasks")
+        for field, relatives in (("parents", specification.parents), ("children", specification.children)):
             for number, relative in enumerate(relatives):
                 if relative not in specified:
-                    raise broken(f"{place}.{field}[{number}]: there is no task {_short(relative)}")
-                # An edge that only one of its ends mentions is an edge.
+                    raise invalid(f"{place}.{field}[{number}]: there is no task {_short(relative)}")
+                # An edge counts even if only one of its ends mentions it.
                 child, parent = (id_, relative) if field == "parents" else (relative, id_)
                 dependencies[child][parent] = None
     try:
         order = list(TopologicalSorter(dependencies).static_order())
     except CycleError as error:
         circle = " → ".join(_short(id_) for id_ in error.args[1][:6])
-        raise broken(
+        raise invalid(
             f"workflow.specification.tasks: tasks wait for each other in a circle: {circle}"
         ) from None
     for id_ in order:
         yield Task(specified[id_], executed[id_], tuple(dependencies[id_]))
 
 
-def _by_id(tasks: Iterable[AnyTask], place: str, broken: Callable[[str], BrokenFile]) -> dict[str, AnyTask]:
+def _by_id(tasks: Iterable[AnyTask], place: str, invalid: Callable[[str], InvalidFile]) -> dict[str, AnyTask]:
     found: dict[str, AnyTask] = {}
     for index, task in enumerate(tasks):
         if found.setdefault(task.id, task) is not task:
-            raise broken(f"{place}[{index}].id: {_short(task.id)} is there twice")
+            raise invalid(f"{place}[{index}].id: {_short(task.id)} is there twice")
     return found
 
 

@@ -1,4 +1,4 @@
-"""`rungraph import`: checks all files, then writes or replays each, with progress."""
+"""`rungraph import`: checks all files, then writes or replays each and shows the progress."""
 
 import asyncio
 import time
@@ -14,19 +14,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ingest.aborts import PolledAborts
 from ingest.client import ApiError, GraphQLClient, ServerUnavailable
 from ingest.executor import Executor
-from ingest.history import Progress as Told
-from ingest.history import write_history
+from ingest.history import OnProgress, write_history
 from ingest.plan import Plan
 from ingest.player import Player
 from ingest.wfformat import DOMAIN, PROJECT
 from ingest.wfformat.format import check_name, read_recording
-from ingest.wfformat.jsonfile import BrokenFile
+from ingest.wfformat.jsonfile import InvalidFile
 from ingest.wfformat.schedule import critical_path_ms, plan_recording, run_name
 from repo.domain.identifiers import RunIdentifier, printable
 from repo.domain.phases import ActionPhase
 
-PATIENCE_S = 60.0
-"""How long a server may be away while an import is under way."""
+MAX_UNAVAILABLE_S = 60.0
+"""The maximum seconds for which a server may be unavailable during an import."""
 
 
 def run_import(
@@ -40,11 +39,9 @@ def run_import(
     name: str | None = None,
     console: Console | None = None,
 ) -> int:
-    """Import recordings from the command line; the exit code.
-
-    0: all are there. 1: the server refused, went away, or a run was aborted. 2: a file is broken, and
-    nothing was written. 130: interrupted; the same command goes on where it was.
-    """
+    """Imports recordings from the command line; returns the exit code. 0: all are imported. 1: the server
+    rejected an operation or was unavailable, or a run was aborted. 2: a file is invalid, and nothing was
+    written. 130: interrupted; running the command again resumes the import."""
     console = console or Console()
     try:
         return asyncio.run(
@@ -60,7 +57,7 @@ def run_import(
             )
         )
     except KeyboardInterrupt:
-        _say(console, "Interrupted. The same command goes on where it was.")
+        _print(console, "Interrupted. Run the same command again to resume.")
         return 130
 
 
@@ -76,30 +73,28 @@ async def import_files(
     console: Console,
     transport: httpx2.AsyncBaseTransport | None = None,
 ) -> int:
-    """Import recordings one after the other; the exit code, as of run_import.
-
-    `speed` plays so many recorded seconds per second with today's times; without it, the recorded times
-    are written at once. `name` names the run of a single file, instead of its workflow and its content.
-    """
+    """Imports recordings one after the other; returns the exit code as in run_import. With `speed`, plays
+    that many recorded seconds per second with the current time; without it, writes the recorded times at
+    once. `name` names the run of a single file, instead of its workflow and digest."""
     try:
         plans = _plan_all(files, project, domain, speed, name)
         client = GraphQLClient(
-            url, token=token, on_away=lambda problem: _say(console, problem), transport=transport
+            url, token=token, on_status=lambda problem: _print(console, problem), transport=transport
         )
-    except (BrokenFile, ValueError) as error:
-        _say(console, str(error))
+    except (InvalidFile, ValueError) as error:
+        _print(console, str(error))
         return 2
     async with client:
         executor = Executor(client)
         try:
             await executor.check()
-            client.patience_s = PATIENCE_S
+            client.max_unavailable_s = MAX_UNAVAILABLE_S
             outcomes = [await _import(executor, path, plan, speed, console) for path, plan in plans]
         except ServerUnavailable as error:
-            _say(console, f"{error}. Once it does, the same command goes on where it was.")
+            _print(console, f"{error}. Run the same command again to resume.")
             return 1
         except ApiError as error:
-            _say(console, str(error))
+            _print(console, str(error))
             return 1
     return 0 if all(phase is ActionPhase.SUCCEEDED for phase in outcomes) else 1
 
@@ -111,11 +106,11 @@ def _plan_all(
         raise ValueError(f"the speed must be above 0 and at most 1000000, not {speed:g}")
     if name is not None and len(files) != 1:
         raise ValueError("a name goes with a single file")
-    for what, given in (("project", project), ("domain", domain), ("name", name)):
+    for option, value in (("project", project), ("domain", domain), ("name", name)):
         try:
-            check_name("-" if given is None else given)
+            check_name("-" if value is None else value)
         except ValueError as error:
-            raise ValueError(f"{what}: {error}") from None
+            raise ValueError(f"{option}: {error}") from None
     plans = []
     for path in files:
         recording = read_recording(path)
@@ -136,22 +131,22 @@ async def _import(
                 executor, plan, PolledAborts(executor, plan), speed=speed, progress=progress
             ).play()
     tasks = len(plan.actions) - 1
-    _say(
+    _print(
         console,
         f"{path.name}: {phase.name} as {plan.run}, {tasks:,} tasks, "
         f"critical path {critical_path_ms(plan) / 1000:,.3f} s of {plan.duration_ms / 1000:,.3f} s, "
-        + (f"took {time.monotonic() - began:.1f} s" if executor.writes > writes else "was there already"),
+        + (f"took {time.monotonic() - began:.1f} s" if executor.writes > writes else "already imported"),
     )
     return phase
 
 
-def _say(console: Console, text: str) -> None:
+def _print(console: Console, text: str) -> None:
     console.print(escape(printable(text)), highlight=False, soft_wrap=True)
 
 
 @contextmanager
-def _progress(console: Console, title: str) -> Iterator[Told]:
-    """A bar on a terminal; elsewhere a line for every quarter."""
+def _progress(console: Console, title: str) -> Iterator[OnProgress]:
+    """A progress bar on a terminal; otherwise a line for every quarter."""
     if not console.is_terminal:
         yield _lines(console, title)
         return
@@ -162,13 +157,13 @@ def _progress(console: Console, title: str) -> Iterator[Told]:
 
 
 def _lines(console: Console, title: str) -> Callable[[int, int], None]:
-    said = 0
+    printed = 0
 
-    def tell(done: int, total: int) -> None:
-        nonlocal said
+    def report(done: int, total: int) -> None:
+        nonlocal printed
         quarter = done * 4 // total
-        if said < quarter < 4:
-            said = quarter
-            _say(console, f"{title}: {done:,} of {total:,} actions")
+        if printed < quarter < 4:
+            printed = quarter
+            _print(console, f"{title}: {done:,} of {total:,} actions")
 
-    return tell
+    return report

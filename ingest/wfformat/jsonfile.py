@@ -7,45 +7,45 @@ from pathlib import Path
 from typing import Any
 
 MAX_DEPTH = 60
-"""The API takes JSON up to 64 levels deep, and wraps a few around what a file holds."""
+"""The API accepts 64 levels of JSON, of which a few are outside the file's content."""
 
 
-class BrokenFile(Exception):
-    """The file cannot be imported; the message names the file, the place, and what was expected."""
+class InvalidFile(Exception):
+    """The file cannot be imported; the message names the file, the position, and what was expected."""
 
     def __init__(self, path: Path, problem: str) -> None:
         super().__init__(f"{path}: {problem}")
 
 
 def read_json(path: Path) -> tuple[bytes, Any]:
-    """The bytes of the file and the document in it. Raises BrokenFile for anything else than one
-    JSON document in UTF-8 whose numbers are finite and whose text can be stored."""
+    """The bytes of the file and its document. Raises InvalidFile unless it is one JSON document in UTF-8
+    with finite numbers and storable text."""
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise BrokenFile(path, f"cannot be read ({error.strerror or error})") from None
+        raise InvalidFile(path, f"cannot be read ({error.strerror or error})") from None
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise BrokenFile(path, f"is not UTF-8 text (byte {error.start})") from None
+        raise InvalidFile(path, f"is not UTF-8 text (byte {error.start})") from None
     if not text.strip():
-        raise BrokenFile(path, "is empty; expected a JSON document")
+        raise InvalidFile(path, "is empty; expected a JSON document")
     try:
         document = json.loads(text)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
-        raise BrokenFile(path, f"{where}: not valid JSON ({error.msg})") from None
+        raise InvalidFile(path, f"{where}: not valid JSON ({error.msg})") from None
     except RecursionError:
-        raise BrokenFile(path, f"nests deeper than {MAX_DEPTH} levels") from None
+        raise InvalidFile(path, f"nests deeper than {MAX_DEPTH} levels") from None
     except ValueError:
-        # Python reads whole numbers of up to 4,300 digits.
-        raise BrokenFile(path, "holds a number that is too large") from None
+        # Python limits integers to 4,300 digits.
+        raise InvalidFile(path, "holds a number that is too large") from None
     _check_values(path, document)
     return content, document
 
 
 def spell(place: Sequence[str | int]) -> str:
-    """A place in a document as people write it: workflow.execution.tasks[3].id."""
+    """A position in a document in readable form: workflow.execution.tasks[3].id."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
     return text.removeprefix(".") or "document"
 
@@ -63,13 +63,13 @@ def _check_values(path: Path, document: Any) -> None:
         elif isinstance(value, str):
             _check_text(path, place, value)
         elif isinstance(value, float) and not math.isfinite(value):
-            raise BrokenFile(path, f"{spell(place)}: expected a finite number, found {value}")
+            raise InvalidFile(path, f"{spell(place)}: expected a finite number, found {value}")
         elif isinstance(value, int) and not -(2**63) <= value < 2**63:
-            raise BrokenFile(path, f"{spell(place)}: expected a number of at most 64 bits")
+            raise InvalidFile(path, f"{spell(place)}: expected a number of at most 64 bits")
         if len(place) > MAX_DEPTH:
-            raise BrokenFile(path, f"{spell(place[:3])}: nests deeper than {MAX_DEPTH} levels")
+            raise InvalidFile(path, f"{spell(place[:3])}: nests deeper than {MAX_DEPTH} levels")
 
 
 def _check_text(path: Path, place: Sequence[str | int], text: str) -> None:
     if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
-        raise BrokenFile(path, f"{spell(place)}: text with U+0000 or half of a surrogate pair")
+        raise InvalidFile(path, f"{spell(place)}: text with U+0000 or half of a surrogate pair")

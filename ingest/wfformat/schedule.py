@@ -1,15 +1,14 @@
 """Converts a recording into a plan.
 
-The rules, where a recording leaves something open:
+Where a recording leaves something open, these rules apply:
 
-- A task that has a start time keeps it. Otherwise it starts as soon as the tasks it depends on have
-  ended, or with the run. A recording says nothing of how many tasks its engine let run at once, so
-  machines and cores are no limit here, and no task waits for longer than its dependencies.
-- A task runs for exactly `runtimeInSeconds`, to the millisecond. Its action is created when it could
-  have started; so `durationMs` is the runtime plus the wait, if any.
-- The run begins at the workflow's `executedAt` and takes `makespanInSeconds`. It begins earlier, or
-  ends later, only where a task's recorded start makes it so: a root action spans its children.
-  The tasks may well end before the makespan, which holds the engine's overhead.
+- A task with a recorded start keeps it. Otherwise it starts when its dependencies have ended, or with the
+  run. Recordings do not say how many tasks the engine ran at once, so machines and cores are no limit.
+- A task runs for exactly `runtimeInSeconds`, to the millisecond. Its action is created when it could have
+  started, so `durationMs` is the runtime plus any wait.
+- The run begins at the workflow's `executedAt` and takes `makespanInSeconds`. A recorded start of a task
+  may make it begin earlier or end later, since a root action spans its children. The tasks may end before
+  the makespan, which includes the engine's overhead.
 - WfFormat does not record failures: everything succeeds in its first attempt.
 """
 
@@ -17,13 +16,13 @@ import re
 
 from ingest.plan import Json, Plan, PlannedAction, Step
 from ingest.wfformat.format import Recording, RuntimeSystem, Task
-from ingest.wfformat.jsonfile import BrokenFile
+from ingest.wfformat.jsonfile import InvalidFile
 from repo.domain.identifiers import RunIdentifier
 from repo.domain.phases import ActionPhase
 
 LIVE = "-live"
-"""Ends the name of a run that is played anew with today's times, to tell it from the history."""
-_LONGEST_NAME = 200
+"""The suffix of the name of a run that is replayed with the current time."""
+_MAX_NAME_LENGTH = 200
 _METRICS = {
     "runtime_in_seconds",
     "core_count",
@@ -38,22 +37,22 @@ _NUMBERED = re.compile(r"(.+?)[_-](?:ID)?\d+")
 
 
 def milliseconds(seconds: float) -> int:
-    """A recorded time, to the millisecond."""
+    """A recorded duration in milliseconds."""
     return round(seconds * 1000)
 
 
 def run_name(recording: Recording, live: bool) -> str:
-    """The same for the same file: the workflow's name and a digest of the content."""
+    """The name of the run: the workflow's name and a digest of the content."""
     readable = "".join(character if character.isprintable() else "-" for character in recording.name)
-    return f"{readable[:_LONGEST_NAME]}-{recording.digest[:10]}{LIVE if live else ''}"
+    return f"{readable[:_MAX_NAME_LENGTH]}-{recording.digest[:10]}{LIVE if live else ''}"
 
 
 def plan_recording(recording: Recording, run: RunIdentifier) -> Plan:
-    """What a real executor would have reported. Raises BrokenFile where it ends after the year 9999."""
+    """What a real executor would have reported. Raises InvalidFile if it ends after the year 9999."""
     try:
         return _plan(recording, run)
     except OverflowError:
-        raise BrokenFile(recording.path, "workflow.execution: ends after the year 9999") from None
+        raise InvalidFile(recording.path, "workflow.execution: ends after the year 9999") from None
 
 
 def _plan(recording: Recording, run: RunIdentifier) -> Plan:
@@ -73,7 +72,7 @@ def _plan(recording: Recording, run: RunIdentifier) -> Plan:
         actions.append(_action(recording, task, run, root_name, (min(ready, start), start, end)))
     last = max(base + milliseconds(recording.makespan_in_seconds), *ends.values())
     plan = Plan(run, began_at, (_root(recording, run, root_name, last), *actions))
-    plan.moment(last)
+    plan.time_at(last)
     return plan
 
 
@@ -170,7 +169,7 @@ def _fields(engine: RuntimeSystem | None) -> Json:
 
 
 def _task(recording: Recording, run: RunIdentifier, name: str) -> Json:
-    # A recording does not say which version of the workflow it is of; its digest at least differs.
+    # A recording has no version of its workflow; its digest at least is distinct.
     return {
         "project": run.project,
         "domain": run.domain,
@@ -180,7 +179,7 @@ def _task(recording: Recording, run: RunIdentifier, name: str) -> Json:
 
 
 def _group(task: Task) -> str:
-    """The kind of task. Some engines give it as the name; others number it: mProject_ID0000001."""
+    """The kind of task. Some engines give it as the name; others append a number: mProject_ID0000001."""
     name, id_ = task.specified.name, task.specified.id
     numbered = _NUMBERED.fullmatch(name) if name == id_ else None
     return numbered[1] if numbered else name or id_
@@ -188,7 +187,7 @@ def _group(task: Task) -> str:
 
 def _program(task: Task) -> str | None:
     program = task.executed.command and task.executed.command.program
-    # Nextflow records a whole script as the program; that is no function's name.
+    # Nextflow records a whole script as the program, which is not a function name.
     return program if program and len(program.split()) == 1 else None
 
 
@@ -197,7 +196,7 @@ def _plain(value: float) -> float | int:
 
 
 def critical_path_ms(plan: Plan) -> int:
-    """How long the longest chain of tasks that wait for each other runs."""
+    """The duration of the critical path: the longest chain of dependent tasks, in milliseconds."""
     longest: dict[str, int] = {}
     for action in plan.actions[1:]:
         runtime = action.steps[-1].offset_ms - (action.start_of(action.steps[-1].attempt) or 0)

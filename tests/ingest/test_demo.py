@@ -1,4 +1,4 @@
-"""The demo executor: the shapes it promises, how it honours aborts, and how it takes up what it left."""
+"""The demo executor: its scenarios, how it handles aborts, and how it resumes unfinished runs."""
 
 import asyncio
 import json
@@ -52,35 +52,35 @@ RUNS = """query ($filter: RunFilter) {
 }"""
 
 
-class Recording(httpx2.AsyncBaseTransport):
-    """Passes requests on, and remembers what was asked."""
+class RecordingTransport(httpx2.AsyncBaseTransport):
+    """Records the operations of the requests it forwards."""
 
     def __init__(self) -> None:
         self._inner = httpx2.AsyncHTTPTransport()
-        self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.requests: list[tuple[str, dict[str, Any]]] = []
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         body = json.loads(await request.aread())
-        self.asked.append((body["query"].split("(")[0].split()[1], body["variables"]))
+        self.requests.append((body["query"].split("(")[0].split()[1], body["variables"]))
         return await self._inner.handle_async_request(request)
 
     async def aclose(self) -> None:
         await self._inner.aclose()
 
     def count(self, operation: str) -> int:
-        return sum(name == operation for name, _ in self.asked)
+        return sum(name == operation for name, _ in self.requests)
 
 
 @pytest.fixture
 def app(database_url: str) -> Starlette:
-    """The application, of which everything about all runs may be asked at once."""
+    """The application, without a limit on the cost of queries."""
     return create_app(Settings(database_url=database_url, max_query_cost=10**8))
 
 
 @pytest.fixture
 def url(app: Starlette) -> Iterator[str]:
-    """The address of the application: what is subscribed to does not end, as a transport within the
-    process would wait for."""
+    """The URL of the application on a real port: an in-process transport would wait for the end of the
+    subscription."""
     with serving(app) as address:
         yield address
 
@@ -92,20 +92,20 @@ async def client(url: str) -> AsyncIterator[GraphQLClient]:
 
 
 @pytest.fixture
-def transport() -> Recording:
-    return Recording()
+def transport() -> RecordingTransport:
+    return RecordingTransport()
 
 
 @pytest.fixture
-async def executor(url: str, transport: Recording) -> AsyncIterator[Executor]:
-    """An executor of the running application."""
+async def executor(url: str, transport: RecordingTransport) -> AsyncIterator[Executor]:
+    """An executor connected to the running application."""
     async with IngestClient(url, transport=transport) as opened:
         yield Executor(opened)
 
 
 @pytest.fixture
-def told_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The server does not notify an executor again by itself, however long a machine stalls."""
+def single_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server does not notify the executor a second time, even on a stalled machine."""
     # No longer than that: a later time counts as due, because only a clock that went back explains it.
     monkeypatch.setattr("repo.aborts.leases.pause_after", lambda attempts: LONGEST_PAUSE)
 
@@ -124,7 +124,7 @@ def _scenario(run: dict[str, Any]) -> str:
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 @pytest.mark.parametrize("seed", range(10))
-def test_every_plan_keeps_the_phase_rules_and_its_children_within_their_parents(
+def test_every_plan_follows_the_phase_rules_and_nests_children_within_parents(
     scenario: str, seed: int
 ) -> None:
     plan = plan_scenario(scenario, seed)
@@ -144,19 +144,19 @@ def test_every_plan_keeps_the_phase_rules_and_its_children_within_their_parents(
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_every_stage_of_a_scenario_but_the_first_waits_for_another(scenario: str) -> None:
+def test_every_stage_of_a_scenario_but_the_first_has_dependencies(scenario: str) -> None:
     first, *others = (action for action in plan_scenario(scenario, 1).actions if action.parent_name == ROOT)
     assert first.dependencies == ()
     assert others
     assert all(stage.dependencies for stage in others)
 
 
-async def test_the_history_has_every_shape_that_the_demo_advertises(
+async def test_the_history_contains_every_feature_the_demo_shows(
     client: GraphQLClient, executor: Executor
 ) -> None:
-    said: list[str] = []
-    await Demo(executor, said.append, seed=1).write_past(len(SCENARIOS))
-    assert said == [f"writing {len(SCENARIOS)} finished runs of the last day"]
+    output: list[str] = []
+    await Demo(executor, output.append, seed=1).fill_history(len(SCENARIOS))
+    assert output == [f"writing {len(SCENARIOS)} finished runs of the last day"]
     runs = {_scenario(run): run for run in await _runs(client, project="demo")}
     assert set(runs) == set(SCENARIOS)
     actions = [node for run in runs.values() for node in run["actions"]["nodes"]]
@@ -219,29 +219,29 @@ async def test_the_history_has_every_shape_that_the_demo_advertises(
     assert {"Pulled", "FailedScheduling", "SchemaMismatch"} <= reasons
 
 
-async def test_history_is_written_only_up_to_the_number_that_is_wanted(
+async def test_history_is_filled_up_to_the_requested_number_of_runs(
     client: GraphQLClient, executor: Executor
 ) -> None:
     demo = Demo(executor, lambda text: None, seed=3)
-    await demo.write_past(3)
-    await demo.write_past(3)
+    await demo.fill_history(3)
+    await demo.fill_history(3)
     assert len(await _runs(client)) == 3
 
 
-async def test_live_runs_end_as_the_history_does_and_the_demo_stops_at_its_limit(
+async def test_live_runs_end_like_the_history_and_the_demo_stops_at_its_limit(
     client: GraphQLClient, executor: Executor
 ) -> None:
     demo = Demo(executor, lambda text: None, seed=1, speed=60)
     async with asyncio.timeout(SECONDS):
-        await demo.keep_going(live=4, max_runs=len(SCENARIOS), forever=False)
+        await demo.play(live=4, max_runs=len(SCENARIOS), forever=False)
     runs = {_scenario(run): run["phase"] for run in await _runs(client)}
     assert runs == dict.fromkeys(SCENARIOS, "SUCCEEDED") | {"load_orders": "FAILED"}
 
 
 @asynccontextmanager
 async def _playing(demo: Demo, limit: int) -> AsyncIterator[None]:
-    """The demo at work, as long as the block lasts."""
-    task = asyncio.create_task(demo.keep_going(live=limit, max_runs=limit, forever=False))
+    """Runs the demo while the context is open."""
+    task = asyncio.create_task(demo.play(live=limit, max_runs=limit, forever=False))
     try:
         yield
     finally:
@@ -250,14 +250,14 @@ async def _playing(demo: Demo, limit: int) -> AsyncIterator[None]:
             await asyncio.wait_for(task, SECONDS)
 
 
-async def _until(
-    client: GraphQLClient, what: dict[str, Any], holds: Callable[[dict[str, Any]], bool] = bool
+async def _wait_for_run(
+    client: GraphQLClient, filter_: dict[str, Any], matches: Callable[[dict[str, Any]], bool] = bool
 ) -> dict[str, Any]:
-    """The first run that matches, once there is one of which `holds` is true."""
+    """Waits for a run that matches the filter and the predicate."""
     async with asyncio.timeout(SECONDS):
         while True:
-            for run in await _runs(client, **what):
-                if holds(run):
+            for run in await _runs(client, **filter_):
+                if matches(run):
                     return run
             await asyncio.sleep(0.1)
 
@@ -270,17 +270,17 @@ def _identifier(run: dict[str, Any]) -> dict[str, str]:
     return {part: run[part] for part in ("project", "domain", "name")}
 
 
-async def test_an_approval_is_seen_paused_before_it_is_given(
+async def test_an_approval_is_paused_until_it_is_granted(
     client: GraphQLClient, executor: Executor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ingest.demo.executor.SCENARIOS", {"publish_dataset": SCENARIOS["publish_dataset"]})
-    # It waits for seconds on end: whoever looks now and then sees that also where the machine stalls.
+    # The pause lasts for seconds, so that polling sees it even on a stalled machine.
     async with _playing(Demo(executor, lambda text: None, seed=4, speed=10), 1):
-        run = await _until(client, {"hasPausedActions": True})
+        run = await _wait_for_run(client, {"hasPausedActions": True})
         paused = next(node for node in run["actions"]["nodes"] if node["phase"] == "PAUSED")
         assert (paused["name"], paused["type"]) == ("approve-release", "CONDITION")
         assert paused["state"] == "waiting for approval"
-        await _until(client, {"phases": ["SUCCEEDED"]})
+        await _wait_for_run(client, {"phases": ["SUCCEEDED"]})
 
 
 ABORT_RUN = """mutation ($id: RunIdentifierInput!) {
@@ -295,91 +295,92 @@ ACTION = """query ($id: ActionIdentifierInput!) {
 }"""
 
 
-@pytest.mark.usefixtures("told_once")
-async def test_an_abort_stops_a_run_of_the_demo_with_everything_below_it(
+@pytest.mark.usefixtures("single_attempt")
+async def test_an_abort_stops_a_demo_run_and_all_its_actions(
     client: GraphQLClient, executor: Executor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ingest.demo.executor.SCENARIOS", {"train_model": SCENARIOS["train_model"]})
     async with _playing(Demo(executor, lambda text: None, seed=2, speed=4), 1):
-        run = await _until(client, {"phases": ["RUNNING"]}, lambda run: _running(run) > 10)
+        run = await _wait_for_run(client, {"phases": ["RUNNING"]}, lambda run: _running(run) > 10)
         body = await client.execute(ABORT_RUN, {"id": _identifier(run)})
         assert body["data"]["abortRun"] == {"requested": True, "run": {"abort": {"state": "REQUESTED"}}}
         confirmed = {"state": "CONFIRMED", "attemptCount": 1}
-        run = await _until(client, {"phases": ["ABORTED"]}, lambda run: run["abort"] == confirmed)
+        run = await _wait_for_run(client, {"phases": ["ABORTED"]}, lambda run: run["abort"] == confirmed)
         phases = {node["phase"] for node in run["actions"]["nodes"]}
         assert phases <= {"SUCCEEDED", "ABORTED"}
         await asyncio.sleep(1)
-        later = await _until(client, {"phases": ["ABORTED"]})
+        later = await _wait_for_run(client, {"phases": ["ABORTED"]})
         assert later["actions"] == run["actions"], "nothing is reported of it any more"
 
 
-async def test_aborts_are_heard_of_by_one_subscription_and_nobody_polls(
-    client: GraphQLClient, executor: Executor, transport: Recording, monkeypatch: pytest.MonkeyPatch
+async def test_aborts_arrive_by_one_subscription_without_polling(
+    client: GraphQLClient, executor: Executor, transport: RecordingTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ingest.demo.executor.SCENARIOS", {"train_model": SCENARIOS["train_model"]})
-    said: list[str] = []
-    async with _playing(Demo(executor, said.append, seed=2, speed=6), 2):
+    output: list[str] = []
+    async with _playing(Demo(executor, output.append, seed=2, speed=6), 2):
         for _ in range(2):
-            run = await _until(client, {"phases": ["RUNNING"]}, lambda run: _running(run) > 5)
+            run = await _wait_for_run(client, {"phases": ["RUNNING"]}, lambda run: _running(run) > 5)
             await client.execute(ABORT_RUN, {"id": _identifier(run)})
-        await until(lambda: sum(text.endswith(": ABORTED") for text in said) == 2)
+        await until(lambda: sum(text.endswith(": ABORTED") for text in output) == 2)
     assert len(await _runs(client, phases=["ABORTED"], abortPending=False)) == 2
     assert transport.count("ClearAbortRequest") == 2
     assert transport.count("AbortRequests") == 1
-    assert ("AbortRequests", {"project": "demo", "after": None}) in transport.asked
+    assert ("AbortRequests", {"project": "demo", "after": None}) in transport.requests
     assert transport.count("Aborts") == transport.count("MarkAbortAttempt") == 0
 
 
-async def test_an_abort_from_while_the_server_was_out_of_reach_is_honoured_behind_the_last_cursor(
-    client: GraphQLClient, url: str, transport: Recording, monkeypatch: pytest.MonkeyPatch
+async def test_an_abort_during_an_interruption_arrives_after_resuming_from_the_last_cursor(
+    client: GraphQLClient, url: str, transport: RecordingTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ingest.demo.executor.SCENARIOS", {"train_model": SCENARIOS["train_model"]})
-    said: list[str] = []
+    output: list[str] = []
     async with (
         proxied(url) as proxy,
-        IngestClient(f"http://127.0.0.1:{proxy.port}", patience_s=SECONDS, transport=transport) as opened,
-        _playing(Demo(Executor(opened), said.append, seed=2, speed=4), 1),
+        IngestClient(
+            f"http://127.0.0.1:{proxy.port}", max_unavailable_s=SECONDS, transport=transport
+        ) as opened,
+        _playing(Demo(Executor(opened), output.append, seed=2, speed=4), 1),
     ):
-        run = await _until(client, {"phases": ["RUNNING"]}, lambda run: _running(run) > 10)
+        run = await _wait_for_run(client, {"phases": ["RUNNING"]}, lambda run: _running(run) > 10)
         proxy.refuse()
         await client.execute(ABORT_RUN, {"id": _identifier(run)})
-        await until(lambda: any("abort requests: Connection lost" in text for text in said))
-        assert (await _until(client, {"abortPending": True}))["phase"] == "ABORTED"
+        await until(lambda: any("abort requests: Connection lost" in text for text in output))
+        assert (await _wait_for_run(client, {"abortPending": True}))["phase"] == "ABORTED"
         proxy.refuse(False)
-        await _until(client, {"abortPending": False}, lambda run: run["phase"] == "ABORTED")
-    afters = [variables["after"] for name, variables in transport.asked if name == "AbortRequests"]
+        await _wait_for_run(client, {"abortPending": False}, lambda run: run["phase"] == "ABORTED")
+    afters = [variables["after"] for name, variables in transport.requests if name == "AbortRequests"]
     assert afters[0] is None
     assert len(afters) > 1
     assert all(afters[1:])
-    assert "abort requests: they come again" in said
+    assert "abort requests: connected again" in output
 
 
-async def _heard(
+async def _abort_history(
     client: GraphQLClient, repository: ActionRepo, id_: dict[str, str], state: str
 ) -> list[dict[str, Any]]:
-    """What an abort is said to be, each thing once, until it is in this state. Whenever the executor was told
-    in vain, it is told again."""
+    """The distinct states of an abort until it is in `state`. Each failed attempt is repeated at once."""
 
-    async def tell_again(connection: AsyncConnection) -> None:
+    async def make_due(connection: AsyncConnection) -> None:
         waits = actions.c.abort_next_attempt_at.is_not(None)
         await connection.execute(actions.update().where(waits).values(abort_next_attempt_at=None))
 
-    heard: list[dict[str, Any]] = []
+    seen: list[dict[str, Any]] = []
     async with asyncio.timeout(SECONDS):
-        while not heard or heard[-1]["state"] != state:
+        while not seen or seen[-1]["state"] != state:
             body = await client.execute(ACTION, {"id": id_})
             abort = body["data"]["action"]["abort"]
-            if abort not in heard:
-                heard.append(abort)
+            if abort not in seen:
+                seen.append(abort)
                 if abort["state"] == "RETRYING" and abort["attemptCount"] < 3:
-                    await repository._database.write(tell_again)
+                    await repository._database.write(make_due)
             await asyncio.sleep(0.05)
-    return heard
+    return seen
 
 
-@pytest.mark.usefixtures("told_once")
+@pytest.mark.usefixtures("single_attempt")
 @pytest.mark.parametrize("whole_run", [False, True])
-async def test_what_is_deaf_for_two_requests_is_asked_again_in_sight_and_gone_at_the_third(
+async def test_an_action_that_ignores_two_abort_requests_is_retried_and_stops_at_the_third(
     client: GraphQLClient,
     executor: Executor,
     repository: ActionRepo,
@@ -387,24 +388,24 @@ async def test_what_is_deaf_for_two_requests_is_asked_again_in_sight_and_gone_at
     whole_run: bool,
 ) -> None:
     monkeypatch.setattr("ingest.demo.executor.SCENARIOS", {"load_orders": SCENARIOS["load_orders"]})
-    deaf = "count-duplicates"
+    stubborn = "count-duplicates"
 
-    def is_at_work(run: dict[str, Any]) -> bool:
-        return any((node["name"], node["phase"]) == (deaf, "RUNNING") for node in run["actions"]["nodes"])
+    def is_running(run: dict[str, Any]) -> bool:
+        return any((node["name"], node["phase"]) == (stubborn, "RUNNING") for node in run["actions"]["nodes"])
 
     async with _playing(Demo(executor, lambda text: None, seed=4, speed=4), 1):
-        run = await _until(client, {}, is_at_work)
+        run = await _wait_for_run(client, {}, is_running)
         name = {"project": run["project"], "domain": run["domain"], "runName": run["name"]}
-        asked_for, below = {**name, "name": ROOT if whole_run else deaf}, {**name, "name": deaf}
+        aborted, below = {**name, "name": ROOT if whole_run else stubborn}, {**name, "name": stubborn}
         if whole_run:
             await client.execute(ABORT_RUN, {"id": _identifier(run)})
         else:
-            await client.execute(ABORT_ACTION, {"id": asked_for})
-        heard = await _heard(client, repository, asked_for, "CONFIRMED")
-        told = [abort["attemptCount"] for abort in heard if abort["state"] == "RETRYING"]
-        assert set(told) >= {1, 2}
-        assert told == sorted(told)
-        assert heard[-1]["attemptCount"] == 3
+            await client.execute(ABORT_ACTION, {"id": aborted})
+        seen = await _abort_history(client, repository, aborted, "CONFIRMED")
+        attempts = [abort["attemptCount"] for abort in seen if abort["state"] == "RETRYING"]
+        assert set(attempts) >= {1, 2}
+        assert attempts == sorted(attempts)
+        assert seen[-1]["attemptCount"] == 3
 
         action = (await client.execute(ACTION, {"id": below}))["data"]["action"]
         assert action["phase"] == "ABORTED"
@@ -412,63 +413,63 @@ async def test_what_is_deaf_for_two_requests_is_asked_again_in_sight_and_gone_at
         assert attempt["error"] == {"code": "ABORTED", "message": "aborted on request"}
         killed = {
             "reason": "Killing",
-            "message": "Killed at request 3: it did not heed those before",
+            "message": "Killed at request 3: earlier requests were ignored",
         }
         assert killed in attempt["clusterEvents"]
-        run = await _until(client, {"phases": ["ABORTED" if whole_run else "FAILED"]})
+        run = await _wait_for_run(client, {"phases": ["ABORTED" if whole_run else "FAILED"]})
         assert all(ActionPhase[node["phase"]].is_terminal for node in run["actions"]["nodes"])
 
 
-@pytest.mark.usefixtures("told_once")
-async def test_a_deaf_action_that_is_not_at_work_holds_up_no_abort(
+@pytest.mark.usefixtures("single_attempt")
+async def test_an_action_that_ignores_aborts_delays_none_unless_it_is_running(
     client: GraphQLClient, executor: Executor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ingest.demo.executor.SCENARIOS", {"load_orders": SCENARIOS["load_orders"]})
     async with _playing(Demo(executor, lambda text: None, seed=4, speed=1), 1):
-        run = await _until(client, {"phases": ["RUNNING"]})
+        run = await _wait_for_run(client, {"phases": ["RUNNING"]})
         assert {node["name"] for node in run["actions"]["nodes"]} <= {ROOT, "load", "fetch-files"}
         await client.execute(ABORT_RUN, {"id": _identifier(run)})
-        run = await _until(client, {"phases": ["ABORTED"], "abortPending": False})
+        run = await _wait_for_run(client, {"phases": ["ABORTED"], "abortPending": False})
         assert run["abort"] == {"state": "CONFIRMED", "attemptCount": 1}
 
 
-async def test_an_abort_in_a_run_that_nobody_plays_is_confirmed_as_soon_as_it_is_asked_for(
-    client: GraphQLClient, executor: Executor, transport: Recording, monkeypatch: pytest.MonkeyPatch
+async def test_an_abort_of_a_run_without_player_is_confirmed_at_once(
+    client: GraphQLClient, executor: Executor, transport: RecordingTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ingest.demo.executor._LOOK_AFTER_S", SECONDS * 10)
+    monkeypatch.setattr("ingest.demo.executor.POLL_INTERVAL_S", SECONDS * 10)
     plan = plan_scenario("daily_report", 7)
     async with _playing(Demo(executor, lambda text: None), 0):
         await until(lambda: transport.count("RunsOf") == 2)
-        # As if another process had begun it, and died.
+        # As if another process had started it and died.
         await executor.report([plan.create_input(plan.root, plan.began_at)])
         id_ = {"project": plan.run.project, "domain": plan.run.domain, "name": plan.run.name}
         await client.execute(ABORT_RUN, {"id": id_})
-        await _until(client, {"abortPending": False}, lambda run: run["phase"] == "ABORTED")
+        await _wait_for_run(client, {"abortPending": False}, lambda run: run["phase"] == "ABORTED")
         assert transport.count("RunsOf") == 2
 
 
-async def test_a_run_that_others_have_ended_is_not_played_any_more(
+async def test_a_run_ended_by_another_client_is_no_longer_played(
     client: GraphQLClient, executor: Executor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ingest.demo.executor._LOOK_AFTER_S", 1)
+    monkeypatch.setattr("ingest.demo.executor.POLL_INTERVAL_S", 1)
     monkeypatch.setattr("ingest.demo.executor.SCENARIOS", {"train_model": SCENARIOS["train_model"]})
-    said: list[str] = []
-    async with _playing(Demo(executor, said.append, seed=2, speed=4), 1):
-        run = await _until(client, {"phases": ["RUNNING"]}, lambda run: _running(run) > 10)
+    output: list[str] = []
+    async with _playing(Demo(executor, output.append, seed=2, speed=4), 1):
+        run = await _wait_for_run(client, {"phases": ["RUNNING"]}, lambda run: _running(run) > 10)
         name = {"project": run["project"], "domain": run["domain"], "runName": run["name"], "name": ROOT}
         await executor.report([], [], [{"id": name, "phase": "FAILED", "attempts": 1}])
-        await until(lambda: any(text.endswith(": ABORTED") for text in said))
+        await until(lambda: any(text.endswith(": ABORTED") for text in output))
     (run,) = await _runs(client)
     assert run["phase"] == "FAILED"
     assert _running(run) == 0
 
 
-async def test_a_demo_that_starts_again_finishes_what_it_left_and_confirms_what_was_aborted_meanwhile(
+async def test_a_restarted_demo_finishes_its_runs_and_confirms_aborts_requested_meanwhile(
     client: GraphQLClient, executor: Executor
 ) -> None:
     async with _playing(Demo(executor, lambda text: None, seed=1, speed=2), 2):
         for scenario in ("daily_report", "train_model"):
-            await _until(
+            await _wait_for_run(
                 client, {"labels": [{"key": "scenario", "value": scenario}]}, lambda run: _running(run) > 1
             )
     left = await _runs(client, phases=["RUNNING"])
@@ -476,11 +477,11 @@ async def test_a_demo_that_starts_again_finishes_what_it_left_and_confirms_what_
     mutation = """mutation ($id: RunIdentifierInput!) { abortRun(input: {id: $id}) { requested } }"""
     await client.execute(mutation, {"id": _identifier(aborted)})
 
-    said: list[str] = []
-    demo = Demo(executor, said.append, speed=60)
+    output: list[str] = []
+    demo = Demo(executor, output.append, speed=60)
     async with asyncio.timeout(SECONDS):
-        await demo.keep_going(live=2, max_runs=2, forever=False)
-    assert sum(text.startswith("going on with demo/") for text in said) == 2
+        await demo.play(live=2, max_runs=2, forever=False)
+    assert sum(text.startswith("resumes demo/") for text in output) == 2
     runs = {_scenario(run): run for run in await _runs(client)}
     assert len(runs) == 2
     assert runs["daily_report"]["phase"] == "SUCCEEDED"
@@ -490,7 +491,7 @@ async def test_a_demo_that_starts_again_finishes_what_it_left_and_confirms_what_
         assert all(ActionPhase[node["phase"]].is_terminal for node in run["actions"]["nodes"])
 
 
-async def test_an_interrupted_history_is_completed_as_history(
+async def test_an_interrupted_history_is_completed_with_its_planned_times(
     client: GraphQLClient, executor: Executor
 ) -> None:
     plan = plan_scenario("daily_report", 7, began_at=plan_scenario("daily_report", 7).began_at)
@@ -498,22 +499,22 @@ async def test_an_interrupted_history_is_completed_as_history(
     await executor.report([plan.create_input(plan.root, moment)])
     demo = Demo(executor, lambda text: None)
     async with asyncio.timeout(SECONDS):
-        await demo.keep_going(live=1, max_runs=1, forever=False)
+        await demo.play(live=1, max_runs=1, forever=False)
     (run,) = await _runs(client)
     assert (run["phase"], run["durationMs"]) == ("SUCCEEDED", plan.duration_ms)
 
 
-async def test_runs_of_others_in_the_same_project_are_left_alone(
+async def test_runs_of_other_executors_in_the_same_project_are_not_played(
     client: GraphQLClient, executor: Executor
 ) -> None:
-    mine = plan_scenario("daily_report", 7)
-    foreign = mine.create_input(mine.root, mine.began_at)
+    own = plan_scenario("daily_report", 7)
+    foreign = own.create_input(own.root, own.began_at)
     foreign["id"]["name"], foreign["spec"] = "root", {"scenario": "daily_report", "seed": 8, "pace": 1}
     await executor.report([foreign])
-    assert await Demo(executor, lambda text: None).leftovers() == []
+    assert await Demo(executor, lambda text: None).unfinished_runs() == []
 
 
-async def test_the_demo_waits_for_a_server_that_is_not_there_and_says_so() -> None:
+async def test_the_demo_waits_for_an_unavailable_server_and_prints_it() -> None:
     seen = 0
 
     def refuse(request: httpx2.Request) -> httpx2.Response:
@@ -531,5 +532,5 @@ async def test_the_demo_waits_for_a_server_that_is_not_there_and_says_so() -> No
         await playing
     assert isinstance(console.file, StringIO)
     assert console.file.getvalue() == (
-        "Demo: http://localhost/graphql does not answer (Connection refused); trying again\n"
+        "Demo: http://localhost/graphql does not respond (Connection refused); retrying\n"
     )

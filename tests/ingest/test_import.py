@@ -1,4 +1,4 @@
-"""Importing recordings through the application: what is stored agrees with the file."""
+"""Importing recordings: the stored runs agree with the files."""
 
 import asyncio
 import json
@@ -50,11 +50,11 @@ Import = Callable[..., Coroutine[None, None, tuple[int, str]]]
 
 
 class Interrupted(BaseException):
-    """Stands for Ctrl-C."""
+    """Simulates Ctrl-C."""
 
 
-class Flaky(httpx2.AsyncBaseTransport):
-    """Passes requests on, and loses answers as it is told."""
+class FlakyTransport(httpx2.AsyncBaseTransport):
+    """Forwards requests and calls `after` before it returns the response."""
 
     def __init__(self, app: Starlette) -> None:
         self._inner = httpx2.ASGITransport(app)
@@ -72,18 +72,18 @@ class Flaky(httpx2.AsyncBaseTransport):
 
 
 @pytest.fixture
-def transport(app: Starlette) -> Flaky:
-    return Flaky(app)
+def transport(app: Starlette) -> FlakyTransport:
+    return FlakyTransport(app)
 
 
 @pytest.fixture
-def run_import(client: GraphQLClient, transport: Flaky) -> Import:
-    """Imports into the running application; the exit code and the output."""
+def run_import(client: GraphQLClient, transport: FlakyTransport) -> Import:
+    """Runs an import into the application; returns the exit code and the output."""
 
     async def run(*files: Path, **arguments: Any) -> tuple[int, str]:
         console = Console(file=StringIO(), width=300)
-        given: dict[str, Any] = {"url": "http://localhost", "console": console, "transport": transport}
-        code = await asyncio.wait_for(import_files(files or FILES[:1], **(given | arguments)), SECONDS)
+        defaults: dict[str, Any] = {"url": "http://localhost", "console": console, "transport": transport}
+        code = await asyncio.wait_for(import_files(files or FILES[:1], **(defaults | arguments)), SECONDS)
         assert isinstance(console.file, StringIO)
         return code, console.file.getvalue()
 
@@ -96,7 +96,7 @@ async def _names(client: GraphQLClient) -> list[str]:
 
 
 async def _stored(client: GraphQLClient, name: str | None = None) -> dict[str, Any]:
-    """The run of this name, or the only one."""
+    """The stored run of this name, or the only one."""
     if name is None:
         (name,) = await _names(client)
     run = {"project": "recordings", "domain": "production", "name": name}
@@ -122,8 +122,8 @@ def _longest_chain(dependencies: dict[str, list[str]], runtimes: dict[str, int])
 async def test_counts_durations_and_the_critical_path_agree_with_the_file(
     client: GraphQLClient, run_import: Import, path: Path
 ) -> None:
-    code, said = await run_import(path)
-    assert code == 0, said
+    code, output = await run_import(path)
+    assert code == 0, output
     workflow = WORKFLOWS[path]
     run = await _stored(client)
     actions = {node["name"]: node for node in run["actions"]["nodes"] if node["parentName"]}
@@ -142,7 +142,7 @@ async def test_counts_durations_and_the_critical_path_agree_with_the_file(
         assert all(actions[before]["endedAt"] <= node["startedAt"] for before in dependencies[name])
 
 
-async def test_what_is_stored_is_finished_at_the_recorded_times(
+async def test_an_imported_run_is_finished_with_the_recorded_times(
     client: GraphQLClient, run_import: Import
 ) -> None:
     await run_import()
@@ -161,17 +161,17 @@ async def test_what_is_stored_is_finished_at_the_recorded_times(
         assert transitions["RUNNING"] == node["startedAt"]
 
 
-async def test_an_import_again_writes_nothing(run_import: Import, transport: Flaky) -> None:
+async def test_a_repeated_import_writes_nothing(run_import: Import, transport: FlakyTransport) -> None:
     await run_import()
     transport.requests.clear()
-    code, said = await run_import()
+    code, output = await run_import()
     assert code == 0
-    assert "was there already" in said
+    assert "already imported" in output
     assert transport.requests == ["Hello", "ActionsOfRun"]
 
 
-async def test_an_import_that_is_interrupted_anywhere_continues_to_the_same_result(
-    client: GraphQLClient, run_import: Import, transport: Flaky, monkeypatch: pytest.MonkeyPatch
+async def test_an_import_interrupted_at_any_request_resumes_to_the_same_result(
+    client: GraphQLClient, run_import: Import, transport: FlakyTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ingest.history.BATCH", 15)  # five tasks at a time
     await run_import(name="whole")
@@ -189,45 +189,45 @@ async def test_an_import_that_is_interrupted_anywhere_continues_to_the_same_resu
         with pytest.raises(Interrupted):
             await run_import(name=f"interrupted-{number}")
         transport.after = None
-        code, said = await run_import(name=f"interrupted-{number}")
-        assert code == 0, said
+        code, output = await run_import(name=f"interrupted-{number}")
+        assert code == 0, output
         assert await _stored(client, f"interrupted-{number}") == whole
 
 
-async def test_a_broken_file_among_several_writes_nothing(
+async def test_an_invalid_file_among_several_writes_nothing(
     client: GraphQLClient, run_import: Import, tmp_path: Path
 ) -> None:
-    broken = tmp_path / "broken.json"
-    broken.write_text("{}")
-    code, said = await run_import(*FILES, broken)
+    invalid = tmp_path / "invalid.json"
+    invalid.write_text("{}")
+    code, output = await run_import(*FILES, invalid)
     assert code == 2
-    assert said == f"{broken}: schemaVersion: expected 1.5 or 1.6 of WfFormat, found nothing\n"
+    assert output == f"{invalid}: schemaVersion: expected 1.5 or 1.6 of WfFormat, found nothing\n"
     assert await _names(client) == []
 
 
-async def test_a_file_whose_name_holds_escape_sequences_does_not_reach_the_terminal_as_such(
+async def test_escape_sequences_in_a_file_name_are_not_printed(
     client: GraphQLClient, run_import: Import, tmp_path: Path
 ) -> None:
     odd = tmp_path / "\x1b]0;owned\x07\u202egpj.json"
     odd.write_text("{}")
-    code, said = await run_import(odd)
+    code, output = await run_import(odd)
     assert code == 2
-    assert said.startswith(f"{tmp_path}/]0;ownedgpj.json: schemaVersion:")
+    assert output.startswith(f"{tmp_path}/]0;ownedgpj.json: schemaVersion:")
     odd.write_bytes(FILES[0].read_bytes())
-    code, said = await run_import(odd, name="odd")
+    code, output = await run_import(odd, name="odd")
     assert code == 0
-    assert said.startswith("]0;ownedgpj.json: SUCCEEDED as recordings/production/odd")
+    assert output.startswith("]0;ownedgpj.json: SUCCEEDED as recordings/production/odd")
 
 
-async def test_several_files_become_a_run_each(client: GraphQLClient, run_import: Import) -> None:
-    code, said = await run_import(*FILES)
+async def test_each_file_becomes_a_run(client: GraphQLClient, run_import: Import) -> None:
+    code, output = await run_import(*FILES)
     assert code == 0
     assert len(await _names(client)) == 2
-    assert "diamond.json: SUCCEEDED" in said
-    assert "timed.json: SUCCEEDED" in said
+    assert "diamond.json: SUCCEEDED" in output
+    assert "timed.json: SUCCEEDED" in output
 
 
-async def test_a_server_that_is_not_there_is_said_in_one_line() -> None:
+async def test_an_unavailable_server_is_reported_in_one_line() -> None:
     def refuse(request: httpx2.Request) -> httpx2.Response:
         raise httpx2.ConnectError("Connection refused")
 
@@ -237,40 +237,40 @@ async def test_a_server_that_is_not_there_is_said_in_one_line() -> None:
     )
     assert isinstance(console.file, StringIO)
     assert code == 1
-    assert console.file.getvalue().startswith("no server answers at http://localhost/graphql")
+    assert console.file.getvalue().startswith("no response from http://localhost/graphql")
     assert console.file.getvalue().count("\n") == 1
 
 
-async def test_an_address_that_is_no_graphql_server_is_said_in_one_line() -> None:
+async def test_a_url_without_a_graphql_server_is_reported_in_one_line() -> None:
     console = Console(file=StringIO(), width=300)
     pages = httpx2.MockTransport(lambda request: httpx2.Response(404, text="<html>no</html>"))
     code = await import_files(FILES, url="http://localhost/x", console=console, transport=pages)
     assert isinstance(console.file, StringIO)
     assert code == 1
-    said = "http://localhost/x is no GraphQL server (it answered with status 404)\n"
-    assert console.file.getvalue() == said
+    output = "http://localhost/x is not a GraphQL server (status 404)\n"
+    assert console.file.getvalue() == output
 
 
-async def test_a_server_that_goes_away_for_a_moment_is_waited_for(
-    client: GraphQLClient, run_import: Import, transport: Flaky
+async def test_an_import_waits_for_a_server_that_is_briefly_unavailable(
+    client: GraphQLClient, run_import: Import, transport: FlakyTransport
 ) -> None:
     async def lose(number: int) -> None:
         if number in (3, 4, 7):
             raise httpx2.ReadError("connection lost")
 
     transport.after = lose
-    code, said = await run_import()
-    assert code == 0, said
-    assert "does not answer (connection lost); trying again" in said
-    assert said.count("answers again") == 2
+    code, output = await run_import()
+    assert code == 0, output
+    assert "does not respond (connection lost); retrying" in output
+    assert output.count("responds again") == 2
     assert (await _stored(client))["actions"]["totalCount"] == 11
 
 
 async def test_a_live_import_goes_through_the_phases_at_its_speed(
     client: GraphQLClient, run_import: Import
 ) -> None:
-    code, said = await run_import(speed=50)
-    assert code == 0, said
+    code, output = await run_import(speed=50)
+    assert code == 0, output
     run = await _stored(client)
     assert run["phase"] == "SUCCEEDED"
     assert run["durationMs"] == pytest.approx(42_500 / 50, abs=2)
@@ -284,8 +284,8 @@ async def test_a_live_import_goes_through_the_phases_at_its_speed(
 
 
 @pytest.mark.parametrize("request_number", [4, 5, 6, 7, 8, 9])
-async def test_a_live_import_that_is_interrupted_continues_without_a_gap(
-    client: GraphQLClient, run_import: Import, transport: Flaky, request_number: int
+async def test_an_interrupted_live_import_resumes_without_a_gap(
+    client: GraphQLClient, run_import: Import, transport: FlakyTransport, request_number: int
 ) -> None:
     async def interrupt(number: int) -> None:
         if number == request_number:
@@ -296,12 +296,12 @@ async def test_a_live_import_that_is_interrupted_continues_without_a_gap(
         await run_import(speed=50)
     transport.after = None
     before = await _stored(client)
-    # On a machine that stalled, one request has reported all that was due, the end of the run included.
+    # On a stalled machine, one request may have reported everything up to the end of the run.
     done = {node["name"]: node for node in before["actions"]["nodes"] if node["phase"] == "SUCCEEDED"}
     assert before["phase"] in ("QUEUED", "RUNNING", "SUCCEEDED")
     assert (before["phase"] == "SUCCEEDED") == (len(done) == 11)
-    code, said = await run_import(speed=50)
-    assert code == 0, said
+    code, output = await run_import(speed=50)
+    assert code == 0, output
     run = await _stored(client)
     assert run["phase"] == "SUCCEEDED"
     assert run["createdAt"] == before["createdAt"]
@@ -313,8 +313,8 @@ async def test_a_live_import_that_is_interrupted_continues_without_a_gap(
             assert node["endedAt"] == done[node["name"]]["endedAt"]
 
 
-async def test_a_live_import_goes_on_at_the_moment_it_had_reached(
-    client: GraphQLClient, run_import: Import, transport: Flaky, tmp_path: Path
+async def test_a_live_import_resumes_at_the_time_it_had_reached(
+    client: GraphQLClient, run_import: Import, transport: FlakyTransport, tmp_path: Path
 ) -> None:
     shorter = tmp_path / "diamond.json"
     shorter.write_text(DIAMOND.replace("42.5", "21"))
@@ -322,15 +322,15 @@ async def test_a_live_import_goes_on_at_the_moment_it_had_reached(
     run = RunIdentifier("recordings", "production", run_name(recording, live=True))
     plan = plan_recording(recording, run)
     tasks = plan.actions[1:]
-    # All tasks have ended, at 20.6 s of 21 s: at the recording's own speed there is 0.4 s to play.
+    # All tasks have ended at 20.6 s of 21 s: at the recorded speed, 0.4 s are left to play.
     async with IngestClient("http://localhost", transport=transport) as opened:
         await Executor(opened).report(
             [plan.create_input(action, plan.began_at) for action in plan.actions],
             [],
             [plan.final_input(action) for action in tasks],
         )
-    code, said = await asyncio.wait_for(run_import(shorter, speed=1), 10)
-    assert code == 0, said
+    code, output = await asyncio.wait_for(run_import(shorter, speed=1), 10)
+    assert code == 0, output
     assert (await _stored(client))["phase"] == "SUCCEEDED"
 
 
@@ -343,7 +343,7 @@ ABORT_ACTION = """mutation ($action: ActionIdentifierInput!) {
 
 
 async def _until_running(client: GraphQLClient, action: str) -> str:
-    """The name of the only run, when this action of it runs."""
+    """The name of the only run, as soon as this action of it is running."""
     async with asyncio.timeout(SECONDS):
         while True:
             for name in await _names(client):
@@ -359,9 +359,9 @@ async def test_an_abort_of_the_run_stops_a_live_import(client: GraphQLClient, ru
     run_id = {"project": "recordings", "domain": "production", "name": name}
     body = await client.execute(ABORT_RUN, {"run": run_id})
     assert body["data"]["abortRun"]["requested"] is True
-    code, said = await playing
+    code, output = await playing
     assert code == 1
-    assert "diamond.json: ABORTED" in said
+    assert "diamond.json: ABORTED" in output
     run = await _stored(client)
     assert run["phase"] == "ABORTED"
     assert run["abort"] == {"state": "CONFIRMED", "attemptCount": 1}
@@ -370,12 +370,12 @@ async def test_an_abort_of_the_run_stops_a_live_import(client: GraphQLClient, ru
     assert phases["clean_3"] == "ABORTED"
     assert "report_8" not in phases
     assert set(phases.values()) == {"SUCCEEDED", "ABORTED"}
-    code, said = await run_import(speed=2)
+    code, output = await run_import(speed=2)
     assert code == 1
-    assert "ABORTED" in said
+    assert "ABORTED" in output
 
 
-async def test_an_abort_of_one_task_spares_the_others_and_fails_the_run(
+async def test_an_abort_of_one_task_leaves_the_others_running_and_fails_the_run(
     client: GraphQLClient, run_import: Import, tmp_path: Path
 ) -> None:
     shorter = tmp_path / "diamond.json"
@@ -385,7 +385,7 @@ async def test_an_abort_of_one_task_spares_the_others_and_fails_the_run(
     action = {"project": "recordings", "domain": "production", "runName": name, "name": "clean_3"}
     body = await client.execute(ABORT_ACTION, {"action": action})
     assert body["data"]["abortAction"]["requested"] is True
-    code, said = await playing
+    code, output = await playing
     assert code == 1
     run = await _stored(client)
     assert run["phase"] == "FAILED"
@@ -393,7 +393,7 @@ async def test_an_abort_of_one_task_spares_the_others_and_fails_the_run(
     phases = {node["name"]: node["phase"] for node in run["actions"]["nodes"]}
     assert phases["clean_3"] == "ABORTED"
     assert phases["plot_7"] == phases["audit_9"] == "SUCCEEDED"
-    # What depends on it may have begun in the report that was on its way when the abort came.
+    # Its dependents may have started in the report that was in flight when the abort arrived.
     below = {"plot_6", "größe/měření 5", "report_8"}
     assert all(phases.get(each, "ABORTED") == "ABORTED" for each in below)
     assert (await client.execute("{ pendingAborts { totalCount } }"))["data"] == {

@@ -1,4 +1,4 @@
-"""How a recording becomes a plan: when each task starts and ends, and what is told of it."""
+"""Planning a recording: when each task starts and ends, and what is reported."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ def _plan(name: str) -> Plan:
 
 
 def _times(plan: Plan) -> dict[str, tuple[int, int, int]]:
-    """When each action is created, starts and ends."""
+    """The creation, start and end of each action."""
     found = {}
     for action in plan.actions:
         start = action.start_of(1)
@@ -46,7 +46,7 @@ def test_a_task_without_a_start_time_starts_when_its_dependencies_have_ended() -
     assert critical_path_ms(plan) == 20_601
 
 
-def test_a_recorded_start_is_kept_and_the_run_spans_all_of_its_tasks() -> None:
+def test_a_recorded_start_is_kept_and_the_run_spans_all_its_tasks() -> None:
     plan = _plan("timed.json")
     assert _times(plan) == {
         "root": (0, 0, 26_500),
@@ -62,7 +62,7 @@ def test_a_recorded_start_is_kept_and_the_run_spans_all_of_its_tasks() -> None:
     assert critical_path_ms(plan) == 18_250
 
 
-def test_a_run_begins_with_its_first_task_where_that_started_before_the_workflow(tmp_path: Path) -> None:
+def test_a_run_begins_with_its_first_task_if_that_started_before_the_workflow(tmp_path: Path) -> None:
     text = (DATA / "timed.json").read_text().replace("10:00:01.500-10:00", "09:59:58-10:00")
     path = tmp_path / "early.json"
     path.write_text(text)
@@ -72,7 +72,7 @@ def test_a_run_begins_with_its_first_task_where_that_started_before_the_workflow
     assert plan.duration_ms == 28_500
 
 
-def test_a_task_tells_its_command_machine_and_metrics() -> None:
+def test_a_task_has_its_command_machine_and_metrics() -> None:
     action = _plan("diamond.json").by_name["report_8"]
     assert action.fields["group"] == "report"
     assert action.fields["functionName"] == "report"
@@ -96,12 +96,12 @@ def test_a_task_tells_its_command_machine_and_metrics() -> None:
 
 def test_an_action_is_created_with_its_dependencies() -> None:
     plan = _plan("diamond.json")
-    told = plan.create_input(plan.by_name["report_8"], plan.began_at)["dependencies"]
-    assert told == list(plan.by_name["report_8"].dependencies)
+    attempts = plan.create_input(plan.by_name["report_8"], plan.began_at)["dependencies"]
+    assert attempts == list(plan.by_name["report_8"].dependencies)
     assert plan.create_input(plan.root, plan.began_at)["dependencies"] == []
 
 
-def test_of_more_dependencies_than_the_api_takes_those_are_told_that_end_last() -> None:
+def test_of_too_many_dependencies_those_that_end_last_are_reported() -> None:
     names = tuple(f"t{number}" for number in range(1003))
     ends = {name: 500 if number < 3 else 1000 + number for number, name in enumerate(names)}
     actions = [
@@ -114,17 +114,17 @@ def test_of_more_dependencies_than_the_api_takes_those_are_told_that_end_last() 
     assert plan.create_input(gather, plan.began_at)["dependencies"] == list(names[3:])
 
 
-def test_a_script_is_not_a_function_and_several_machines_are_all_named() -> None:
+def test_a_script_is_not_a_function_name_and_several_machines_are_all_listed() -> None:
     action = _plan("diamond.json").by_name["größe/měření 5"]
     assert action.fields["functionName"] is None
     assert action.steps[-1].event["cluster"] == "node-1, node-2"
 
 
-def test_the_only_machine_is_where_tasks_ran_that_name_none() -> None:
+def test_a_task_without_a_machine_ran_on_the_only_one() -> None:
     assert _plan("timed.json").by_name["a"].steps[-1].event["cluster"] == "node-1"
 
 
-def test_the_number_that_an_engine_adds_to_a_name_is_not_part_of_the_group(tmp_path: Path) -> None:
+def test_a_number_appended_to_a_task_name_is_not_part_of_the_group(tmp_path: Path) -> None:
     text = (DATA / "diamond.json").read_text().replace('"fetch_1"', '"m-fetch_ID0000001"')
     path = tmp_path / "numbered.json"
     path.write_text(text.replace('"name": "fetch"', '"name": "m-fetch_ID0000001"'))
@@ -132,7 +132,7 @@ def test_the_number_that_an_engine_adds_to_a_name_is_not_part_of_the_group(tmp_p
     assert plan.by_name["m-fetch_ID0000001"].fields["group"] == "m-fetch"
 
 
-def test_the_same_file_has_the_same_run_name_and_another_one_has_another(tmp_path: Path) -> None:
+def test_the_run_name_depends_on_the_content_of_the_file(tmp_path: Path) -> None:
     recording = read_recording(DATA / "diamond.json")
     copied = tmp_path / "copy.json"
     copied.write_bytes((DATA / "diamond.json").read_bytes())

@@ -1,4 +1,4 @@
-"""Reading WfFormat recordings: what is taken, and how a broken file is described."""
+"""Reading WfFormat recordings, and the messages about invalid files."""
 
 import copy
 import json
@@ -14,7 +14,7 @@ from rich.console import Console
 
 from ingest.wfformat.format import read_recording
 from ingest.wfformat.importer import import_files
-from ingest.wfformat.jsonfile import BrokenFile
+from ingest.wfformat.jsonfile import InvalidFile
 from tests import DATA
 
 DIAMOND = DATA / "diamond.json"
@@ -38,12 +38,12 @@ def _executed(document: Document, index: int) -> Document:
 
 
 def _saved(tmp_path: Path, document: Document) -> Path:
-    path = tmp_path / "broken.json"
+    path = tmp_path / "invalid.json"
     path.write_text(json.dumps(document), encoding="utf-8")
     return path
 
 
-def test_a_recording_has_its_tasks_after_those_they_depend_on() -> None:
+def test_tasks_follow_their_dependencies() -> None:
     recording = read_recording(DIAMOND)
     seen: set[str] = set()
     for task in recording.tasks:
@@ -66,18 +66,18 @@ def test_a_recording_has_its_tasks_after_those_they_depend_on() -> None:
         ("2021-01-22T05:32:40.813375", datetime(2021, 1, 22, 5, 32, 40, 813375, tzinfo=UTC)),
     ],
 )
-def test_dates_are_read_in_every_form_that_engines_write(tmp_path: Path, text: str, moment: datetime) -> None:
+def test_all_date_formats_of_engines_are_read(tmp_path: Path, text: str, moment: datetime) -> None:
     document = _document()
     document["workflow"]["execution"]["executedAt"] = text
     assert read_recording(_saved(tmp_path, document)).executed_at == moment
 
 
-def test_version_1_6_is_read_as_1_5_is(tmp_path: Path) -> None:
+def test_version_1_6_is_read_like_1_5(tmp_path: Path) -> None:
     document = _document() | {"schemaVersion": "1.6"}
     assert read_recording(_saved(tmp_path, document)).tasks == read_recording(DIAMOND).tasks
 
 
-def test_an_edge_that_only_the_parent_mentions_is_a_dependency(tmp_path: Path) -> None:
+def test_an_edge_mentioned_only_by_the_parent_is_a_dependency(tmp_path: Path) -> None:
     document = _document()
     _specified(document, 9)["parents"] = []
     recording = read_recording(_saved(tmp_path, document))
@@ -235,17 +235,17 @@ def _deep(document: Document) -> None:
         (_deep, "extra[0][0]", "nests deeper"),
     ],
 )
-async def test_a_broken_recording_names_the_place_and_what_was_expected(
+async def test_an_invalid_recording_names_the_position_and_what_was_expected(
     tmp_path: Path, damage: Callable[[Document], None], place: str, expected: str
 ) -> None:
     document = _document()
     damage(document)
     path = _saved(tmp_path, document)
-    code, said = await _import_without_a_server(DIAMOND, path)
+    code, output = await _import_without_a_server(DIAMOND, path)
     assert code == 2
-    assert said.startswith(f"{path}: {place}: ")
-    assert expected in said
-    assert said.count("\n") == 1
+    assert output.startswith(f"{path}: {place}: ")
+    assert expected in output
+    assert output.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -261,21 +261,21 @@ async def test_a_broken_recording_names_the_place_and_what_was_expected(
         (b'{"a": ' + b"9" * 5000 + b"}", "a number that is too large"),
     ],
 )
-def test_what_is_no_json_object_is_described(tmp_path: Path, content: bytes, expected: str) -> None:
-    path = tmp_path / "broken.json"
+def test_a_file_that_is_not_a_json_object_is_described(tmp_path: Path, content: bytes, expected: str) -> None:
+    path = tmp_path / "invalid.json"
     path.write_bytes(content)
-    with pytest.raises(BrokenFile) as caught:
+    with pytest.raises(InvalidFile) as caught:
         read_recording(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert expected in str(caught.value)
 
 
-async def test_a_folder_and_a_file_that_is_not_there_are_described(tmp_path: Path) -> None:
-    code, said = await _import_without_a_server(tmp_path)
-    assert (code, said) == (2, f"{tmp_path}: cannot be read (Is a directory)\n")
+async def test_a_folder_and_a_missing_file_are_described(tmp_path: Path) -> None:
+    code, output = await _import_without_a_server(tmp_path)
+    assert (code, output) == (2, f"{tmp_path}: cannot be read (Is a directory)\n")
     missing = tmp_path / "missing.json"
-    code, said = await _import_without_a_server(missing)
-    assert (code, said) == (2, f"{missing}: cannot be read (No such file or directory)\n")
+    code, output = await _import_without_a_server(missing)
+    assert (code, output) == (2, f"{missing}: cannot be read (No such file or directory)\n")
 
 
 @pytest.mark.parametrize(
@@ -289,30 +289,30 @@ async def test_a_folder_and_a_file_that_is_not_there_are_described(tmp_path: Pat
         ({"url": "http://localhost:99999"}, "is not an address"),
     ],
 )
-async def test_a_wrong_argument_is_said_in_one_line(arguments: dict[str, Any], expected: str) -> None:
-    code, said = await _import_without_a_server(DIAMOND, **arguments)
+async def test_an_invalid_argument_is_reported_in_one_line(arguments: dict[str, Any], expected: str) -> None:
+    code, output = await _import_without_a_server(DIAMOND, **arguments)
     assert code == 2
-    assert expected in said
-    assert said.count("\n") == 1
+    assert expected in output
+    assert output.count("\n") == 1
 
 
-async def test_a_name_for_two_files_is_refused() -> None:
-    code, said = await _import_without_a_server(DIAMOND, DATA / "timed.json", name="mine")
-    assert (code, said) == (2, "a name goes with a single file\n")
+async def test_a_name_for_two_files_is_rejected() -> None:
+    code, output = await _import_without_a_server(DIAMOND, DATA / "timed.json", name="own")
+    assert (code, output) == (2, "a name goes with a single file\n")
 
 
 async def _import_without_a_server(*paths: Path, **arguments: Any) -> tuple[int, str]:
-    """The exit code and the output; a request would fail the test."""
+    """Runs an import without a server; returns the exit code and the output."""
 
     def refuse(request: httpx2.Request) -> httpx2.Response:
-        raise AssertionError("a broken file reached the server")
+        raise AssertionError("a invalid file reached the server")
 
     console = Console(file=StringIO(), width=200)
-    given: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "url": "http://localhost",
         "console": console,
         "transport": httpx2.MockTransport(refuse),
     }
-    code = await import_files(paths, **(given | arguments))
+    code = await import_files(paths, **(defaults | arguments))
     assert isinstance(console.file, StringIO)
     return code, console.file.getvalue()

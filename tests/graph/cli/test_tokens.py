@@ -168,11 +168,11 @@ async def test_a_client_calls_with_its_token(server: str, migrated: str) -> None
     assert found == {"viewer": {"identity": {"subject": "CI"}}}
 
 
-@pytest.mark.parametrize(("token", "why"), [(None, "wants a token"), ("rg_x", "does not know the token")])
+@pytest.mark.parametrize(("token", "why"), [(None, "requires a token"), ("rg_x", "rejected the token")])
 async def test_a_client_that_is_not_known_says_so_once_and_does_not_try_again(
     server: str, token: str | None, why: str
 ) -> None:
-    async with GraphQLClient(server, token=token, patience_s=float("inf")) as client:
+    async with GraphQLClient(server, token=token, max_unavailable_s=float("inf")) as client:
         async with asyncio.timeout(SECONDS):
             with pytest.raises(ApiError, match=f"{re.escape(server)} {why}.*RUNGRAPH_TOKEN") as refused:
                 await client.execute("{ viewer { identity { subject } } }")
@@ -191,9 +191,9 @@ def test_commands_take_the_token_from_the_environment_and_say_where_one_is_missi
 ) -> None:
     asked = ("watch", "p/d/r", "--url", server, "--no-wait")
     done = rungraph(*asked, code=1)
-    assert done.stderr == f"rungraph: {server} wants a token: set RUNGRAPH_TOKEN\n"
+    assert done.stderr == f"rungraph: {server} requires a token: set RUNGRAPH_TOKEN\n"
     refused = rungraph("import", RECORDING, "--url", server, code=1)
-    assert "wants a token" in refused.stdout + refused.stderr
+    assert "requires a token" in refused.stdout + refused.stderr
     monkeypatch.setenv("RUNGRAPH_TOKEN", create("--role", "viewer"))
     assert "there is no run p/d/r" in rungraph(*asked, code=2).stderr
 
@@ -207,7 +207,9 @@ def test_an_import_needs_a_token_that_may_write(server: str, monkeypatch: pytest
     assert "SUCCEEDED" in rungraph("import", RECORDING, "--url", server).stdout
 
 
-@pytest.mark.parametrize(("role", "why"), [(None, "wants a token"), ("viewer", "you may not write in demo/")])
+@pytest.mark.parametrize(
+    ("role", "why"), [(None, "requires a token"), ("viewer", "you may not write in demo/")]
+)
 def test_a_demo_that_is_refused_ends(
     server: str, capsys: pytest.CaptureFixture[str], role: str | None, why: str
 ) -> None:

@@ -119,7 +119,7 @@ async def test_it_goes_on_behind_the_last_frame_after_whatever_cut_it_off(impati
     ]
     assert said.splitlines()[-1].endswith("2 of 2 ended (1 failed, 1 succeeded)")
     assert notes.splitlines()[0].startswith("No server at http://127.0.0.1:")
-    assert "Connection lost, trying again … (the server ended the stream)" in notes
+    assert "Connection lost, retrying … (the server ended the stream)" in notes
 
 
 async def test_a_sign_of_life_is_enough_to_be_connected_again(impatient: None) -> None:
@@ -133,7 +133,7 @@ async def test_a_sign_of_life_is_enough_to_be_connected_again(impatient: None) -
     assert code == 0
     assert script.afters == [None, "c1", "c1", "c1"]
     # The second time it is lost anew.
-    assert notes.splitlines() == ["Connection lost, trying again … (the stream was cut off)"] * 2
+    assert notes.splitlines() == ["Connection lost, retrying … (the stream was cut off)"] * 2
 
 
 async def test_after_resync_only_what_is_new_is_said(impatient: None) -> None:
@@ -172,7 +172,7 @@ async def test_on_a_terminal_the_tree_stays_at_its_last_state(impatient: None) -
     ("answer", "words"),
     [
         (refused("BAD_USER_INPUT"), "no such luck"),
-        (404, "is no GraphQL server (it answered with status 404)"),
+        (404, "is not a GraphQL server (status 404)"),
     ],
 )
 async def test_a_refusal_ends_it_with_what_the_server_said(answer: bytes | int, words: str) -> None:
@@ -182,7 +182,7 @@ async def test_a_refusal_ends_it_with_what_the_server_said(answer: bytes | int, 
 
 
 async def test_without_waiting_a_server_that_is_away_at_the_start_ends_it() -> None:
-    with pytest.raises(ServerUnavailable, match="no server answers at .* \\(status 503\\)"):
+    with pytest.raises(ServerUnavailable, match="no response from .* \\(status 503\\)"):
         await watch(Script(503), wait=False)
 
 
@@ -302,13 +302,13 @@ class Lines:
 def test_a_run_is_followed_through_the_death_of_the_server(server: Servers) -> None:
     with watcher(NAME, server.url, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         said, noted = Lines(process.stdout), Lines(process.stderr)
-        assert noted.next().startswith(f"No server at {server.url}/graphql yet, trying again")
+        assert noted.next().startswith(f"No response from {server.url}/graphql, retrying")
         server.start()
         assert said.next().startswith(f"{NAME}: QUEUED after ")
         server.report("a", "RUNNING")
         assert said.next().endswith("  a  RUNNING  attempt 1")
         server.kill()
-        assert noted.next().startswith("Connection lost, trying again")
+        assert noted.next().startswith("Connection lost, retrying")
         server.start()
         for name, phase in (("a", "SUCCEEDED"), ("b", "FAILED"), ("a0", "SUCCEEDED")):
             server.report(name, phase)

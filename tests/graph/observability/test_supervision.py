@@ -50,7 +50,7 @@ UNSUPERVISED = {
     "graph.cli.watch": "a command line; ends with it",
     "graph.transport.websocket": "closes one connection",
     "graph.cli.workers": "kills who is late when the server stops, once",
-    "ingest.demo.executor": "an executor's own; its errors are said, and it begins again",
+    "ingest.demo.executor": "part of an executor; prints its errors and restarts",
     "repo.sql.database": "one transaction",
     "repo.sql.postgres_pool": "one connection, dropped if it does not answer",
     "repo.actions.group_commit": "the transactions of those who wait for them",
