@@ -16,9 +16,9 @@ from repo import ActionRepo, open_repository
 from repo.sql import postgres as postgres_module
 from repo.watch import bus as bus_module
 from tests import ROOT
-from tests.support.attacking import Target, attacked, holding
+from tests.support.attacking import Target, attacked, checked
 from tests.support.client import GraphQLClient
-from tests.support.clock import Clock, movable
+from tests.support.clock import Clock, movable_clock
 from tests.support.databases import (
     Databases,
     PostgresDatabases,
@@ -99,7 +99,7 @@ def logs_of_one_test_are_its_own() -> Iterator[None]:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """What says whether somebody's credential has expired."""
-    return movable(monkeypatch)
+    return movable_clock(monkeypatch)
 
 
 @pytest.fixture(scope="session")
@@ -206,5 +206,5 @@ def attacked_server(
 @pytest.fixture
 def target(attacked_server: Target) -> Iterator[Target]:
     """That server, for one attack: at its end everything has to be as it was."""
-    with holding(attacked_server):
+    with checked(attacked_server):
         yield attacked_server

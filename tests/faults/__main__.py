@@ -1,4 +1,5 @@
-"""The long form of the faults, with figures: `make soak`, or a part of it: `python -m tests.faults redis`."""
+"""The long form of the fault trials, with measurements: `make soak`, or a part of it: `python -m
+tests.faults redis`."""
 
 import argparse
 import asyncio
@@ -14,33 +15,33 @@ from rich.table import Table
 
 from tests.faults import aborts, crowds
 from tests.faults.checks import percentile
-from tests.faults.crowds import Figures
+from tests.faults.crowds import Measurements
 from tests.faults.failover import FAILOVERS, try_failover
 from tests.faults.faults import CLOCKS, FAULTS, SILENT_DEATH, Fault
 from tests.faults.network import can_make_namespaces
-from tests.faults.replica import DIES_OVER_ABORTS
+from tests.faults.replica import ABORT_DEATHS
 from tests.faults.stack import BusKind, Stack, Way, running_stack
 from tests.faults.trial import Outcome, try_fault
 
 Result = tuple[list[str], dict[str, object]]
-"""What was broken, and the figures."""
+"""The violated guarantees and the measurements."""
 Trial = Callable[[], Awaitable[Result]]
 
 console = Console(soft_wrap=True)
 
 
 class Soak:
-    """What is done in what order, and what came of it."""
+    """Runs the selected trials and collects their results."""
 
-    def __init__(self, words: Sequence[str], scale: float, seed: int) -> None:
-        self.words = words
+    def __init__(self, filters: Sequence[str], scale: float, seed: int) -> None:
+        self.filters = filters
         self.scale = scale
         self.seed = seed
-        self.figures: list[dict[str, object]] = []
-        self.broken = 0
+        self.measurements: list[dict[str, object]] = []
+        self.violations = 0
 
     async def run(self, bus: BusKind) -> None:
-        """All trials with this bus."""
+        """Runs all trials with this bus."""
         rounds, seconds = round(200 * self.scale), 20 * self.scale
         async with running_stack(bus) as stack:
             for fault in FAULTS:
@@ -49,30 +50,30 @@ class Soak:
             first = partial(crowds.try_first_subscribers, stack, rounds, self.seed)
             await self._try(bus, "20 first subscribers", partial(self._crowd, first))
             storm = partial(crowds.try_storm, stack, seconds, self.seed)
-            await self._try(bus, "subscribers come in a storm", partial(self._crowd, storm))
+            await self._try(bus, "a storm of subscribers", partial(self._crowd, storm))
             if bus == "postgresql":  # what follows is about one replica
                 stalled = partial(crowds.try_stalled, stack, 150, 50, seconds, self.seed)
-                await self._try(bus, "50 of 200 take nothing", partial(self._measure, stalled))
+                await self._try(bus, "50 of 200 do not read", partial(self._measure, stalled))
                 large = partial(crowds.try_large_run, stack, 50_000, self.seed)
                 await self._try(bus, "50,000 actions", partial(self._measure, large))
-            if self.broken:
+            if self.violations:
                 for replica in stack.replicas:
-                    console.print(f"{replica.name} said:\n{replica.said()}", markup=False)
+                    console.print(f"{replica.name}:\n{replica.log_tail()}", markup=False)
 
     async def run_silent_death(self, bus: BusKind) -> None:
-        """The trial in which the database's host dies, on a network of its own where that can be made."""
+        """The trial in which the database host dies, in network namespaces if possible."""
         way: Way = "network" if can_make_namespaces() else "proxy"
         async with running_stack(bus, settings={"RUNGRAPH_OPERATION_TIMEOUT": "2"}, way=way) as stack:
             await self._try(bus, SILENT_DEATH.name, partial(self._fault, stack, SILENT_DEATH))
 
     async def run_failovers(self, bus: BusKind) -> None:
-        """The trials of failovers and restores, each on a stack of its own."""
+        """The trials of failovers and restores, each on its own stack."""
         for failover in FAILOVERS:
             trial = partial(try_failover, failover, bus, 5 * self.scale, self.seed)
             await self._try(bus, f"failover: {failover.name}", partial(self._crowd, trial))
 
     async def run_clocks(self, bus: BusKind) -> None:
-        """The trial of clocks, on a stack whose clocks can be moved."""
+        """The trial of jumping clocks, on a stack whose clocks can be moved."""
 
         async def trial() -> Result:
             async with running_stack(bus, with_clocks=True) as stack:
@@ -81,9 +82,9 @@ class Soak:
         await self._try(bus, CLOCKS.name, trial)
 
     async def run_aborts(self) -> None:
-        """The trials of aborts, each on three replicas of its own."""
+        """The trials of aborts, each on its own three replicas."""
         many, some = round(2000 * self.scale), round(300 * self.scale)
-        kills = list(DIES_OVER_ABORTS)
+        kills = list(ABORT_DEATHS)
         for name, trial in (
             (f"{many:,} runs aborted at once", partial(aborts.try_aborts, many, self.seed)),
             (
@@ -95,10 +96,15 @@ class Soak:
                 partial(aborts.try_aborts, some, self.seed, jumps=40 * self.scale, patience=600.0),
             ),
             (
-                f"{some:,} aborts, executor away",
-                # Who is told when it is away hears of it late: pauses are of up to five minutes then.
+                f"{some:,} aborts, executor unavailable",
+                # After failed attempts the pauses between notifications grow up to five minutes.
                 partial(
-                    aborts.try_aborts, some, self.seed, away=60 * self.scale, attempts=20, patience=1200.0
+                    aborts.try_aborts,
+                    some,
+                    self.seed,
+                    unavailable=60 * self.scale,
+                    attempts=20,
+                    patience=1200.0,
                 ),
             ),
         ):
@@ -106,36 +112,36 @@ class Soak:
 
     async def _aborts(self, trial: Callable[[], Awaitable[aborts.Outcome]]) -> Result:
         outcome = await trial()
-        console.print(json.dumps(outcome.figures), end=" ")
-        return outcome.problems, dict(outcome.figures)
+        console.print(json.dumps(outcome.measurements), end=" ")
+        return outcome.problems, dict(outcome.measurements)
 
     async def _try(self, bus: str, name: str, trial: Trial) -> None:
-        if not all(word in f"{bus} {name}" for word in self.words):
+        if not all(text in f"{bus} {name}" for text in self.filters):
             return
         console.print(f"{bus}: {name} …", end=" ")
         began = time.monotonic()
-        broken, figures = await trial()
-        console.print(f"{time.monotonic() - began:.0f} s, " + ("broken" if broken else "kept"))
-        for text in broken[:10]:
+        violations, measurements = await trial()
+        console.print(f"{time.monotonic() - began:.0f} s, {len(violations)} violations")
+        for text in violations[:10]:
             console.print(f"    {text}", markup=False)
-        self.broken += len(broken)
-        self.figures.append({"bus": bus, "trial": name, "broken": len(broken), **figures})
+        self.violations += len(violations)
+        self.measurements.append({"bus": bus, "trial": name, "violations": len(violations), **measurements})
 
     async def _fault(self, stack: Stack, fault: Fault) -> Result:
         outcome = await try_fault(stack, fault, fault.long * self.scale, self.seed)
-        return outcome.broken_promises(fault.heard_within), _figures(outcome)
+        return outcome.violations(fault.max_lag), _measurements(outcome)
 
     async def _crowd(self, trial: Callable[[], Awaitable[Outcome]]) -> Result:
         outcome = await trial()
-        return outcome.broken_promises(), _figures(outcome)
+        return outcome.violations(), _measurements(outcome)
 
-    async def _measure(self, measure: Callable[[], Awaitable[Figures]]) -> Result:
-        figures = await measure()
-        console.print(json.dumps(figures), end=" ")
-        return [], dict(figures)
+    async def _measure(self, measure: Callable[[], Awaitable[Measurements]]) -> Result:
+        measurements = await measure()
+        console.print(json.dumps(measurements), end=" ")
+        return [], dict(measurements)
 
 
-def _figures(outcome: Outcome) -> dict[str, object]:
+def _measurements(outcome: Outcome) -> dict[str, object]:
     return {
         "writes": outcome.writes,
         "rows": outcome.rows,
@@ -150,7 +156,7 @@ def _figures(outcome: Outcome) -> dict[str, object]:
 
 
 def show(rows: Sequence[dict[str, object]]) -> None:
-    """The figures of the faults as a table."""
+    """Prints the measurements as a table."""
     table = Table(title="Milliseconds from an acknowledged write until each subscriber has it")
     columns = {
         "usual_p50": "p50",
@@ -173,26 +179,26 @@ def show(rows: Sequence[dict[str, object]]) -> None:
 
 
 def main() -> int:
-    """The exit code: 1 where a promise was broken."""
+    """Returns the exit code: 1 if a guarantee was violated."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument("words", nargs="*", help="only the trials whose bus and name have all these words")
+    parser.add_argument("filters", nargs="*", help="only the trials whose bus and name have all these words")
     parser.add_argument("--bus", choices=("postgresql", "redis"), action="append")
     parser.add_argument("--scale", type=float, default=1.0, help="how long, as a part of the long form")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--json", type=Path, help="a file for the figures; times in seconds")
-    given = parser.parse_args()
-    soak = Soak(given.words, given.scale, given.seed)
-    for bus in given.bus or ["postgresql", "redis"]:
+    parser.add_argument("--json", type=Path, help="a file for the measurements; times in seconds")
+    arguments = parser.parse_args()
+    soak = Soak(arguments.filters, arguments.scale, arguments.seed)
+    for bus in arguments.bus or ["postgresql", "redis"]:
         asyncio.run(soak.run(bus))
         asyncio.run(soak.run_silent_death(bus))
         asyncio.run(soak.run_clocks(bus))
         asyncio.run(soak.run_failovers(bus))
         if bus == "postgresql":  # there is nothing about the bus in them
             asyncio.run(soak.run_aborts())
-    show(soak.figures)
-    if given.json is not None:
-        given.json.write_text(json.dumps(soak.figures, indent=1))
-    return 1 if soak.broken or not soak.figures else 0
+    show(soak.measurements)
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps(soak.measurements, indent=1))
+    return 1 if soak.violations or not soak.measurements else 0
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
-"""Owns the trials of aborts: runs are aborted at once while they finish by themselves, and while replicas and
-the executor that they tell fail in every way."""
+"""Trials of aborts: many runs are aborted at once while they finish, and while replicas and the executor
+fail."""
 
 import asyncio
 import random
@@ -18,14 +18,14 @@ from tests.faults.replica import HOLD
 from tests.faults.stack import Stack, running_stack
 from tests.support.executors import (
     FakeExecutor,
-    Told,
-    gone,
-    late,
+    Notification,
+    delayed,
     status,
+    stopped,
 )
 
 _WAITS = 1.0
-"""Seconds that replicas wait for the executor."""
+"""Seconds for which replicas wait for the executor."""
 _TIMEOUT = 30.0
 _BATCH = 1000
 _TOGETHER = 20
@@ -47,18 +47,18 @@ _PENDING = "SELECT count(*) AS pending FROM actions WHERE project = $1 AND abort
 
 @dataclass
 class Outcome:
-    """What a trial showed."""
+    """The result of a trial."""
 
     problems: list[str] = field(default_factory=list)
-    figures: dict[str, float] = field(default_factory=dict)
+    measurements: dict[str, float] = field(default_factory=dict)
 
 
 @asynccontextmanager
 async def abort_stack(
     executor: FakeExecutor, attempts: int, hold: float | None = None, with_clocks: bool = False
 ) -> AsyncIterator[Stack]:
-    """Three replicas that tell this executor, so often at the most; each abort is held so much longer than
-    a call takes."""
+    """Three replicas that notify this executor at most `attempts` times; `hold` is the margin of a claim
+    beyond the timeout of a call."""
     settings = {
         "RUNGRAPH_ABORT_WEBHOOK_URL": executor.url,
         "RUNGRAPH_ABORT_WEBHOOK_SECRET": "a secret that is long enough",
@@ -74,36 +74,44 @@ async def abort_stack(
         yield stack
 
 
-def unreliable(seed: int) -> Callable[[Told], Awaitable[Response]]:
-    """An executor that fails, hangs, answers late, and does not know what it was told of before."""
+def unreliable(seed: int) -> Callable[[Notification], Awaitable[Response]]:
+    """An executor that fails, hangs, responds late, or does not know the action."""
 
-    async def answer(told: Told) -> Response:
-        chance = random.Random(f"{seed} {told.key} {told.number}")
-        if told.number > 3:
-            return await late(chance.uniform(0, 0.1))(told)
+    async def answer(notification: Notification) -> Response:
+        chance = random.Random(f"{seed} {notification.key} {notification.number}")
+        if notification.number > 3:
+            return await delayed(chance.uniform(0, 0.1))(notification)
         way = chance.choices(
-            [gone, late(0.3), status(404), status(410), status(500), status(302, location="/"), late(60)],
+            [
+                stopped,
+                delayed(0.3),
+                status(404),
+                status(410),
+                status(500),
+                status(302, location="/"),
+                delayed(60),
+            ],
             [8, 3, 2, 1, 3, 1, 1],
         )
-        return await way[0](told)
+        return await way[0](notification)
 
     return answer
 
 
 class Runs:
-    """Runs that finish by themselves: a root and two actions each, one below the other."""
+    """Runs that finish by themselves: each is a root and two nested actions."""
 
     def __init__(self, stack: Stack, client: httpx2.AsyncClient, project: str, count: int, seed: int) -> None:
         self.project = project
         self.finished: set[tuple[str, str]] = set()
-        """What was acknowledged as finished."""
+        """The actions acknowledged as finished."""
         self._stack = stack
         self._client = client
         self._chance = random.Random(seed)
         self._names = [f"run-{number:04}" for number in range(count)]
 
     async def create(self) -> None:
-        """All of them, running."""
+        """Creates all runs, running."""
         tree = (("a0", None), ("child", "a0"), ("below", "child"))
         new = [
             {"id": self._id(run, name), "parentName": parent, "phase": "RUNNING"}
@@ -114,7 +122,7 @@ class Runs:
             await self._write(_CREATE, {"input": new[at : at + _BATCH]})
 
     async def finish(self, part: float, seconds: float) -> None:
-        """So large a part of all actions succeed, by and by."""
+        """Lets this fraction of all actions succeed, over `seconds`."""
         every = [(run, name) for run in self._names for name in ("a0", "child", "below")]
         some = self._chance.sample(every, round(part * len(every)))
         groups = [some[at : at + _TOGETHER] for at in range(0, len(some), _TOGETHER)]
@@ -126,12 +134,12 @@ class Runs:
             await asyncio.sleep(seconds / len(groups))
 
     async def abort(self) -> int:
-        """How many runs were aborted, of those that had not finished."""
+        """Aborts all unfinished runs; returns their number."""
         made = await self._write(_ABORT, {"project": self.project, "reason": _REASON})
         return int(made["abortRuns"]["requested"])
 
     async def settled(self, seconds: float) -> bool:
-        """Whether no abort is pending within so many seconds."""
+        """Whether no abort is pending after at most `seconds`."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             (row,) = await self._stack.fetch(_PENDING, self.project)
@@ -144,7 +152,8 @@ class Runs:
         return {"project": self.project, "domain": "faults", "runName": run, "name": name}
 
     async def _write(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
-        """What the mutation returns. It is tried until a replica acknowledges it; each may come twice."""
+        """The data of a mutation, which is retried until a replica acknowledges it, so it may be executed
+        twice."""
         async with asyncio.timeout(4 * _TIMEOUT):
             while True:
                 url = self._chance.choice(self._stack.urls)
@@ -163,18 +172,18 @@ class Runs:
                 await asyncio.sleep(0.1)
 
 
-async def judge(stack: Stack, executor: FakeExecutor, runs: Runs, outcome: Outcome) -> None:
-    """Note every promise that was not kept."""
+async def check_results(stack: Stack, executor: FakeExecutor, runs: Runs, outcome: Outcome) -> None:
+    """Adds every violations guarantee to the outcome."""
     rows = await stack.fetch(_STORED, runs.project)
-    heard: dict[str, int] = {}
-    for told in executor.told:
-        heard[told.key] = heard.get(told.key, 0) + 1
+    counts: dict[str, int] = {}
+    for notification in executor.notifications:
+        counts[notification.key] = counts.get(notification.key, 0) + 1
     states: dict[str, int] = {}
     for row in rows:
         one, phase = (row["run_name"], row["name"]), ActionPhase(row["phase"])
         what = "/".join(one)
         if one in runs.finished and (phase is not ActionPhase.SUCCEEDED or row["abort_state"] is not None):
-            outcome.problems.append(f"{what} had finished and is {phase.name}, {row['abort_state']}")
+            outcome.problems.append(f"{what} had finished but is {phase.name}, {row['abort_state']}")
         if not phase.is_terminal and row["is_run"]:
             outcome.problems.append(f"{what} was neither finished nor aborted")
         if row["abort_state"] is None:
@@ -184,22 +193,22 @@ async def judge(stack: Stack, executor: FakeExecutor, runs: Runs, outcome: Outco
         if state not in (AbortState.CONFIRMED, AbortState.FAILED) or phase is not ActionPhase.ABORTED:
             outcome.problems.append(f"{what} is {phase.name}, {state.name}")
         if row["abort_reason"] != _REASON or not row["abort_requested_by"]:
-            outcome.problems.append(f"{what} does not say who aborted it and why")
-        times = heard.get(f"abort-{row['key']}", 0)
+            outcome.problems.append(f"{what} lacks the requester or reason of its abort")
+        times = counts.get(f"abort-{row['key']}", 0)
         if row["is_run"] and not 1 <= times <= row["abort_attempt_count"]:
             outcome.problems.append(
-                f"{what} was told {times} times, of {row['abort_attempt_count']} attempts"
+                f"{what} was notified {times} times in {row['abort_attempt_count']} attempts"
             )
     confirmed = {row["run_name"] for row in rows if row["is_run"] and row["abort_state"] == 3}
     outcome.problems += [
-        f"{row['run_name']}/{row['name']} goes on below a run that is gone"
+        f"{row['run_name']}/{row['name']} is still active in a stopped run"
         for row in rows
         if row["run_name"] in confirmed and not ActionPhase(row["phase"]).is_terminal
     ]
-    outcome.problems += [f"{key} was told of twice at a time" for key in executor.overlaps]
-    outcome.figures |= {name.lower(): float(count) for name, count in states.items()}
-    outcome.figures["calls"] = float(len(executor.told))
-    outcome.figures["deaths"] = float(sum(replica.deaths for replica in stack.replicas))
+    outcome.problems += [f"{key} was notified twice at the same time" for key in executor.overlaps]
+    outcome.measurements |= {name.lower(): float(count) for name, count in states.items()}
+    outcome.measurements["calls"] = float(len(executor.notifications))
+    outcome.measurements["deaths"] = float(sum(replica.deaths for replica in stack.replicas))
 
 
 async def try_aborts(
@@ -208,15 +217,15 @@ async def try_aborts(
     *,
     kills: Sequence[str] = (),
     each: float = 3.0,
-    away: float = 0.0,
+    unavailable: float = 0.0,
     jumps: float = 0.0,
     attempts: int = 10,
     hold: float | None = None,
     patience: float = 120.0,
 ) -> Outcome:
-    """Abort so many runs at once while they finish. Meanwhile replicas die in these phases, for so many
-    seconds `each`, the executor is away for a while, and clocks jump for so many seconds, where that is asked
-    for."""
+    """Aborts `count` runs at once while they finish. Meanwhile, as requested, replicas die at these points
+    for `each` seconds, the executor is unavailable for `away` seconds, and clocks jump for `jumps`
+    seconds."""
     outcome, executor = Outcome(), FakeExecutor(unreliable(seed))
     async with AsyncExitStack() as exits:
         there = exits.enter_context(ExitStack())
@@ -225,29 +234,29 @@ async def try_aborts(
         client = await exits.enter_async_context(httpx2.AsyncClient(timeout=_TIMEOUT))
         runs = Runs(stack, client, f"aborts, {seed}", count, seed)
         await runs.create()
-        # The first ones finish before they are aborted, the others meanwhile.
+        # The first ones finish before the abort, the others during it.
         finishing = asyncio.create_task(runs.finish(0.4, 4.0))
         await asyncio.sleep(1)
         began = time.monotonic()
-        outcome.figures["requested"] = float(await runs.abort())
+        outcome.measurements["requested"] = float(await runs.abort())
         if jumps:
             await clocks_jump(stack, jumps)
-        if away:
+        if unavailable:
             await asyncio.to_thread(there.close)
-            await asyncio.sleep(away)
+            await asyncio.sleep(unavailable)
             there.enter_context(executor.serving_again())
         for turn, phase in enumerate(kills):
             dying = [stack.replicas[turn % 3], stack.replicas[(turn + 1) % 3]]
             for replica in dying:
-                replica.suffer(phase)
+                replica.inject(phase)
             await asyncio.sleep(each)
             for replica in dying:
-                replica.suffer()
+                replica.inject()
         await finishing
         if not await runs.settled(patience):
             outcome.problems.append(f"aborts are pending after {patience:.0f} s")
-        outcome.figures["seconds"] = time.monotonic() - began
-        await judge(stack, executor, runs, outcome)
+        outcome.measurements["seconds"] = time.monotonic() - began
+        await check_results(stack, executor, runs, outcome)
         if outcome.problems:
-            outcome.problems += [f"{replica.name} said {replica.said()}" for replica in stack.replicas]
+            outcome.problems += [f"{replica.name}: {replica.log_tail()}" for replica in stack.replicas]
     return outcome

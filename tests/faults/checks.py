@@ -1,4 +1,4 @@
-"""Owns what has to be true of what the viewers saw, and what is measured of it."""
+"""Checks of what the viewers received, and measurements."""
 
 import asyncio
 import time
@@ -12,7 +12,7 @@ from tests.faults.stack import Stack
 from tests.faults.viewer import EventViewer, Query, StateViewer, Viewer
 
 State = dict[str, Any]
-"""What is shown, or has to be: by the name of a run or an action, or the key of an event."""
+"""The actual or expected rows by the name of a run or an action, or the key of an event."""
 
 _ROW = "id name revision phase attempts"
 _RUNS = f"""subscription ($filter: RunFilter, $after: String) {{
@@ -31,7 +31,7 @@ _STATES = """subscription ($run: RunIdentifierInput!, $after: String) {
   actionStates(run: $run, after: $after) { kind cursor actions { name } }
 }"""
 
-# The truth is read past everything that is tested.
+# Read directly from the database.
 _STORED_ACTIONS = """
 SELECT name, revision, phase, attempts FROM actions
 WHERE project = $1 AND domain = $2 AND run_name = $3
@@ -47,27 +47,27 @@ WHERE project = $1 AND domain = $2 AND run_name = $3
 
 @dataclass(frozen=True)
 class Watched:
-    """A viewer, and how to find out what it has to show in the end."""
+    """A viewer, and a function that reads the state it must reach."""
 
     viewer: Viewer
     stored: Callable[[Stack], Awaitable[State]]
 
 
 def watch_actions(name: str, urls: list[str], run: RunIdentifier, *phases: str) -> Watched:
-    """Somebody who watches the actions of a run, or those in some phases."""
+    """A viewer of the actions of a run, or of those in some phases."""
     wanted = {"phases": phases} if phases else None
     query = Query("actions", _ACTIONS, {"run": run_input(run), "filter": wanted})
     return Watched(Viewer(name, urls, query), lambda stack: stored_actions(stack, run, *phases))
 
 
 def watch_runs(name: str, urls: list[str], runs: Sequence[RunIdentifier]) -> Watched:
-    """Somebody who watches all the runs of their project, with the counts of their phases."""
+    """A viewer of all runs of their project, with phase counts."""
     query = Query("runs", _RUNS, {"filter": {"project": runs[0].project}})
     return Watched(Viewer(name, urls, query), lambda stack: stored_runs(stack, runs))
 
 
 def watch_project(name: str, urls: list[str], project: str) -> Watched:
-    """Somebody who watches all the runs of a project, whichever they are, with the counts of their phases."""
+    """A viewer of all runs of a project, including later ones, with phase counts."""
     query = Query("runs", _RUNS, {"filter": {"project": project}})
 
     async def stored(stack: Stack) -> State:
@@ -78,28 +78,28 @@ def watch_project(name: str, urls: list[str], project: str) -> Watched:
 
 
 def watch_states(name: str, urls: list[str], run: RunIdentifier) -> StateViewer:
-    """Somebody who watches the states of the actions of a run."""
+    """A viewer of the states of the actions of a run."""
     return StateViewer(name, urls, Query("actionStates", _STATES, {"run": run_input(run)}))
 
 
 def watch_events(name: str, urls: list[str], run: RunIdentifier) -> Watched:
-    """Somebody who watches the events of a run."""
+    """A viewer of the events of a run."""
     query = Query("events", _EVENTS, {"run": run_input(run)})
     return Watched(EventViewer(name, urls, query), lambda stack: stored_events(stack, run))
 
 
 def run_input(run: RunIdentifier) -> dict[str, str]:
-    """The run as an argument of GraphQL."""
+    """The run as a GraphQL argument."""
     return {"project": run.project, "domain": run.domain, "name": run.name}
 
 
 def shown(viewer: Viewer) -> State:
-    """What a viewer holds."""
+    """The rows that a viewer holds."""
     if isinstance(viewer, EventViewer):
         return dict.fromkeys(viewer.seen, True)
     return {
         row["name"]: (int(row["revision"]), row["phase"], row["attempts"], _counts(row))
-        for row in viewer.held.values()
+        for row in viewer.rows.values()
     }
 
 
@@ -109,14 +109,14 @@ def _counts(row: dict[str, Any]) -> dict[str, int] | None:
 
 
 async def stored_actions(stack: Stack, run: RunIdentifier, *phases: str) -> State:
-    """The actions of a run, as a viewer has to show them."""
+    """The stored actions of a run, as a viewer must show them."""
     rows = await stack.fetch(_STORED_ACTIONS, run.project, run.domain, run.name)
     found = {row["name"]: (row["revision"], _phase(row), row["attempts"], None) for row in rows}
     return {name: row for name, row in found.items() if not phases or row[1] in phases}
 
 
 async def stored_runs(stack: Stack, runs: Sequence[RunIdentifier]) -> State:
-    """The runs, as a viewer has to show them."""
+    """The stored runs, as a viewer must show them."""
     found = {}
     for run in runs:
         actions = await stored_actions(stack, run)
@@ -128,7 +128,7 @@ async def stored_runs(stack: Stack, runs: Sequence[RunIdentifier]) -> State:
 
 
 async def stored_events(stack: Stack, run: RunIdentifier) -> State:
-    """The events of a run, as a viewer has to show them."""
+    """The stored events of a run, as a viewer must show them."""
     rows = await stack.fetch(_STORED_EVENTS, run.project, run.domain, run.name)
     return {f"{row['name']}/{row['attempt']}/{_phase(row)}/{row['version']}": True for row in rows}
 
@@ -138,7 +138,7 @@ def _phase(row: Any) -> str:
 
 
 def lost_writes(journal: Journal, actions: State, events: State) -> list[str]:
-    """Acknowledged writes of a run that are not stored."""
+    """The acknowledged writes of a run that are not stored."""
     lost = [f"event {key}" for key in journal.events - set(events)]
     for written in journal.written:
         revision, phase, attempts, _ = actions.get(written.name, (0, "", 0, None))
@@ -149,7 +149,7 @@ def lost_writes(journal: Journal, actions: State, events: State) -> list[str]:
 
 
 def missed_ends(viewer: Viewer, actions: State) -> list[str]:
-    """Actions that ended, and whose end a viewer of the run did not see."""
+    """The actions whose end a viewer of the run did not receive."""
 
     def saw(name: str, end: tuple[str, int]) -> bool:
         return any((seen.row["phase"], seen.row["attempts"]) == end for seen in viewer.seen.get(name, []))
@@ -160,18 +160,18 @@ def missed_ends(viewer: Viewer, actions: State) -> list[str]:
 
 @dataclass(frozen=True)
 class Lags:
-    """Seconds from an acknowledgement until a viewer saw what was written."""
+    """Seconds from the acknowledgement of a write until a viewer received it."""
 
     usual: list[float]
-    """Of writes outside the fault."""
+    """For writes outside the fault."""
     during: list[float]
-    """Of writes acknowledged during the fault."""
+    """For writes acknowledged during the fault."""
     after: list[float]
-    """The same, counted from the end of the fault: 0 where they were seen before."""
+    """The same, from the end of the fault; 0 if received before."""
 
 
 def lags(viewer: Viewer, journal: Journal, began: float, ended: float) -> Lags:
-    """How late a viewer of a run saw what its executor wrote. Writes that nobody saw are not in it."""
+    """The lags of a viewer of a run; writes that it did not receive are omitted."""
     found = Lags([], [], [])
     for written in journal.written:
         seen = viewer.first_seen(written.name, written.revision)
@@ -187,7 +187,7 @@ def lags(viewer: Viewer, journal: Journal, began: float, ended: float) -> Lags:
 
 
 async def settled(viewer: Viewer, should: State, seconds: float) -> bool:
-    """Whether a viewer shows what it should within so many seconds."""
+    """Whether a viewer shows the expected rows within `seconds`."""
     deadline = time.monotonic() + seconds
     while shown(viewer) != should:
         if time.monotonic() > deadline:
@@ -197,11 +197,11 @@ async def settled(viewer: Viewer, should: State, seconds: float) -> bool:
 
 
 def difference(has: State, should: State) -> str:
-    """What is wrong, of the first few."""
+    """The first five differences."""
     names = [name for name in sorted(has | should) if has.get(name) != should.get(name)]
     return "; ".join(f"{name}: {has.get(name)}, stored is {should.get(name)}" for name in names[:5])
 
 
 def percentile(values: Sequence[float], part: float) -> float | None:
-    """The value below which this part of the values lies; None where there are none."""
+    """The value below which this fraction of the values lies; None without values."""
     return sorted(values)[min(len(values) - 1, int(part * len(values)))] if values else None

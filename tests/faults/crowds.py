@@ -1,5 +1,5 @@
-"""Owns the trials with many viewers: those who come first, who come in a storm, who take nothing; and a run
-that is very large."""
+"""Trials with many viewers: first subscribers, a storm of subscribers, clients that do not read, and a large
+run."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ from tests.faults.load import Executor
 from tests.faults.stack import Replica, Stack
 from tests.faults.trial import Outcome, leaks, settle, usage, watching
 
-Figures = dict[str, float]
+Measurements = dict[str, float]
 _TIMEOUT = 30.0
 _BATCH = 5000
 _SMALL_BUFFER = 4096
@@ -32,7 +32,7 @@ _HEAVY = """subscription ($run: RunIdentifierInput!) {
 
 
 async def try_first_subscribers(stack: Stack, rounds: int, seed: int) -> Outcome:
-    """Nobody watches; then 20 come at once, while something is written. Again and again."""
+    """Repeatedly subscribes 20 viewers at once, as the first ones, during writes."""
     outcome = Outcome()
     before = await usage(stack)
     run = RunIdentifier(f"first subscribers, {seed}", "faults", "run")
@@ -41,7 +41,7 @@ async def try_first_subscribers(stack: Stack, rounds: int, seed: int) -> Outcome
         await executor.begin()
         for turn in range(rounds):
             crowd = [
-                checks.watch_actions(f"viewer {number} of turn {turn}", _turned(stack.urls, number), run)
+                checks.watch_actions(f"viewer {number} of turn {turn}", _rotated(stack.urls, number), run)
                 for number in range(20)
             ]
             writing = asyncio.create_task(executor.play(f"t{turn}"))
@@ -54,7 +54,7 @@ async def try_first_subscribers(stack: Stack, rounds: int, seed: int) -> Outcome
 
 
 async def try_storm(stack: Stack, seconds: float, seed: int) -> Outcome:
-    """Viewers come, and some leave, while executors write as fast as they can."""
+    """Viewers subscribe, and some leave, while executors write as fast as they can."""
     outcome = Outcome()
     before = await usage(stack)
     run = RunIdentifier(f"storm, {seed}", "faults", "run")
@@ -65,7 +65,7 @@ async def try_storm(stack: Stack, seconds: float, seed: int) -> Outcome:
         crowd: list[Watched] = []
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            urls = _turned(stack.urls, len(crowd))
+            urls = _rotated(stack.urls, len(crowd))
             new = [
                 checks.watch_actions(f"viewer {len(crowd)}", urls, run),
                 checks.watch_events(f"viewer {len(crowd)} of events", urls, run),
@@ -83,10 +83,10 @@ async def try_storm(stack: Stack, seconds: float, seed: int) -> Outcome:
     return outcome
 
 
-async def try_stalled(stack: Stack, healthy: int, stalled: int, seconds: float, seed: int) -> Figures:
-    """Figures of one replica whose viewers take what they get, and then of the same with others that take
-    nothing; times in seconds, memory in bytes for each who takes nothing."""
-    replica, figures = stack.replicas[0], {}
+async def try_stalled(stack: Stack, healthy: int, stalled: int, seconds: float, seed: int) -> Measurements:
+    """Measures one replica with healthy viewers, then with additional clients that do not read. Times in
+    seconds, memory in bytes per client that does not read."""
+    replica, measurements = stack.replicas[0], {}
     urls = [replica.url]
     project = f"stalled, {seed}"
     big = RunIdentifier(project, "faults", "big")
@@ -97,22 +97,22 @@ async def try_stalled(stack: Stack, healthy: int, stalled: int, seconds: float, 
         await executor.begin()
         crowd = [checks.watch_actions(f"viewer {number}", urls, run) for number in range(healthy)]
         async with watching(crowd):
-            figures["p99_alone"] = await _p99(executor, crowd, "alone", seconds)
+            measurements["p99_alone"] = await _p99(executor, crowd, "alone", seconds)
             before = replica.memory()
             async with AsyncExitStack() as exits:
                 for _ in range(stalled):
-                    await exits.enter_async_context(_taking_nothing(replica, big))
-                # What is made for them at first costs as much as for anybody.
+                    await exits.enter_async_context(_non_reading_client(replica, big))
+                # Their snapshot costs as much as that of any other viewer.
                 await asyncio.sleep(stalled / 10)
-                figures["p99_with_stalled"] = await _p99(executor, crowd, "stalled", seconds)
-                figures["bytes_each"] = (replica.memory() - before) / stalled
-                figures["subscribers"] = (await replica.usage())["subscribers"]
-            figures["p99_alone_again"] = await _p99(executor, crowd, "again", seconds)
-    return figures
+                measurements["p99_with_stalled"] = await _p99(executor, crowd, "stalled", seconds)
+                measurements["bytes_each"] = (replica.memory() - before) / stalled
+                measurements["subscribers"] = (await replica.usage())["subscribers"]
+            measurements["p99_alone_again"] = await _p99(executor, crowd, "again", seconds)
+    return measurements
 
 
 async def _p99(executor: Executor, crowd: Sequence[Watched], name: str, seconds: float) -> float:
-    """The 99th percentile of seconds from an acknowledged write until a viewer has it."""
+    """The 99th percentile of the seconds from an acknowledged write until a viewer receives it."""
     began, turn = time.monotonic(), 0
     while time.monotonic() < began + seconds:
         await executor.play(f"{name}-{turn}")
@@ -127,8 +127,8 @@ async def _p99(executor: Executor, crowd: Sequence[Watched], name: str, seconds:
 
 
 @asynccontextmanager
-async def _taking_nothing(replica: Replica, run: RunIdentifier) -> AsyncIterator[ClientConnection]:
-    """A viewer who subscribes to much, and then takes nothing of it."""
+async def _non_reading_client(replica: Replica, run: RunIdentifier) -> AsyncIterator[ClientConnection]:
+    """A client that subscribes to many rows and does not read."""
     link = socket.socket()
     link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SMALL_BUFFER)
     link.connect(("127.0.0.1", urlsplit(replica.url).port))
@@ -148,15 +148,15 @@ async def _taking_nothing(replica: Replica, run: RunIdentifier) -> AsyncIterator
         yield connection
 
 
-async def try_large_run(stack: Stack, actions: int, seed: int) -> Figures:
-    """Figures of watching a run with so many actions, in seconds; `longest_stall` is how long the server
-    left another request without an answer meanwhile."""
+async def try_large_run(stack: Stack, actions: int, seed: int) -> Measurements:
+    """Measures watching a run of this many actions, in seconds; `longest_stall` is the longest latency of
+    another request meanwhile."""
     replica = stack.replicas[0]
     run = RunIdentifier(f"large, {seed}", "faults", "run")
     await make_large_run(replica, run, actions)
     watched = checks.watch_actions("viewer", [replica.url], run)
     before = replica.memory()
-    asking = asyncio.create_task(_longest_answer(replica))
+    client = asyncio.create_task(_longest_answer(replica))
     await asyncio.sleep(1)
     began = time.monotonic()
     async with watching([watched]):
@@ -164,18 +164,18 @@ async def try_large_run(stack: Stack, actions: int, seed: int) -> Figures:
         memory = replica.memory()
         outcome = Outcome()
         await settle(stack, [watched], outcome)
-    asking.cancel()
+    client.cancel()
     assert outcome.problems == []
     return {
         "actions": float(len(watched.viewer.seen)),
         "seconds": took,
-        "longest_stall": await asking,
+        "longest_stall": await client,
         "memory_grown": float(memory - before),
     }
 
 
 async def _longest_answer(replica: Replica) -> float:
-    """How long the slowest of many small requests took, when this is cancelled."""
+    """Sends small requests until cancelled; returns the longest latency."""
     longest = 0.0
     async with httpx2.AsyncClient(timeout=_TIMEOUT) as client:
         try:
@@ -189,7 +189,7 @@ async def _longest_answer(replica: Replica) -> float:
 
 
 async def make_large_run(replica: Replica, run: RunIdentifier, actions: int) -> None:
-    """A run with so many actions, the root among them."""
+    """Creates a run of this many actions, including the root."""
     async with httpx2.AsyncClient(timeout=_TIMEOUT) as client:
         for start in range(0, actions, _BATCH):
             numbers = range(start, min(start + _BATCH, actions))
@@ -205,7 +205,7 @@ def _new(run: RunIdentifier, number: int) -> dict[str, Any]:
     return {"id": names, "parentName": "a0" if number else None, "spec": spec}
 
 
-def _turned(urls: list[str], number: int) -> list[str]:
-    """The addresses, beginning with the one whose turn it is."""
+def _rotated(urls: list[str], number: int) -> list[str]:
+    """The URLs, rotated by `number`."""
     at = number % len(urls)
     return [*urls[at:], *urls[:at]]

@@ -1,5 +1,5 @@
-"""The trials of failovers and restores: commits that were acknowledged and read are lost, their transaction
-ids are given again, and one of the replicas notices late."""
+"""Trials of failovers and restores: acknowledged and read commits are lost, their transaction ids are
+reused, and one of the replicas notices late."""
 
 import asyncio
 import random
@@ -24,10 +24,10 @@ _WRITERS = 3
 _PAUSE = 0.02
 _TIMEOUT = 10.0
 _PATIENCE = 60.0
-"""Seconds after which what has not come never will."""
+"""Seconds after which a missing change counts as lost."""
 _CALM = 0.5
 _MORE = 20
-"""Transactions after as many as were lost, until the late replica reads again."""
+"""Transactions in addition to the number of lost ones, before the late replica reads again."""
 _ROUND = """mutation ($input: CreateActionInput!, $event: ActionEventInput!, $id: ActionIdentifierInput!) {
   createAction(input: $input) { created }
   insertEvents(events: [$event]) { inserted }
@@ -37,20 +37,20 @@ _ROUND = """mutation ($input: CreateActionInput!, $event: ActionEventInput!, $id
 
 @dataclass(frozen=True)
 class Failover:
-    """How the database becomes another one, and what those in between do meanwhile."""
+    """How the database is replaced, and how the proxy behaves meanwhile."""
 
     name: str
     becomes: Literal["standby", "older copy"]
-    """What is there afterwards: a standby that was promoted, or data from before in the same server."""
+    """The replacement: a promoted standby, or older data in the same server."""
     loses: bool
-    """Whether commits are lost: else the primary stops in order, and the standby has everything."""
+    """Whether commits are lost; otherwise the primary shuts down and the standby has everything."""
     meanwhile: Literal["refuses", "holds", "switches"]
-    """What the proxy does until the new one is there."""
+    """The behaviour of the proxy until the replacement is ready."""
     way: Way = "proxy"
 
 
 FAILOVERS = [
-    Failover("a standby without the last commits, connections held", "standby", True, "holds"),
+    Failover("a standby without the last commits, connections rows", "standby", True, "holds"),
     Failover("a standby without the last commits, connections refused", "standby", True, "refuses"),
     Failover("a standby without the last commits, switched at once", "standby", True, "switches"),
     Failover("a standby without the last commits, PgBouncer", "standby", True, "holds", "pgbouncer"),
@@ -60,11 +60,11 @@ FAILOVERS = [
 
 
 class Writer:
-    """Writes an action with an event and a state, again and again, sometimes in a run of its own."""
+    """Repeatedly writes an action with an event and a state, sometimes in its own run."""
 
     def __init__(self, client: httpx2.AsyncClient, url: str, run: RunIdentifier, number: int) -> None:
         self.acknowledged: dict[str, tuple[float, float]] = {}
-        """When the write of each action was begun, and when it was acknowledged, by time.monotonic()."""
+        """The time.monotonic() of the start and the acknowledgement of each action's write."""
         self.is_done = False
         self._client = client
         self._url = url
@@ -73,7 +73,7 @@ class Writer:
         self._chance = random.Random(number)
 
     async def work(self) -> None:
-        """Write until it is done."""
+        """Writes until `is_done`."""
         count = 0
         while not self.is_done:
             name = f"w{self._number}-{count}"
@@ -83,7 +83,7 @@ class Writer:
             await asyncio.sleep(self._chance.uniform(0, 2 * _PAUSE))
 
     async def write(self, run: RunIdentifier, name: str, parent: str | None) -> bool:
-        """Whether it was acknowledged. What is not may be there or not; it is not tried again."""
+        """Whether the write was acknowledged. If not, it may have been executed; it is not retried."""
         id = {"project": run.project, "domain": run.domain, "runName": run.name, "name": name}
         event = {"action": id, "attempt": 1, "phase": "QUEUED", "occurredAt": datetime.now(UTC).isoformat()}
         variables = {"input": {"id": id, "parentName": parent}, "event": event, "id": id}
@@ -103,7 +103,7 @@ class Writer:
 
 
 class _Replacement:
-    """How the database becomes another one."""
+    """Replaces the database."""
 
     def __init__(self, stack: Stack, failover: Failover, standby: Postgres | None) -> None:
         self._stack = stack
@@ -112,7 +112,7 @@ class _Replacement:
         self._copy: Path | None = None
 
     async def prepare(self) -> None:
-        """From now on, what is written will be lost, if anything."""
+        """Prepares the replacement: later writes may be lost."""
         if self._standby is None:
             self._copy = await asyncio.to_thread(self._stack.postgres.back_up)
         elif self._failover.loses:
@@ -120,7 +120,7 @@ class _Replacement:
             await asyncio.to_thread(self._standby.stop_receiving)
 
     async def fail(self) -> None:
-        """Put another database in the place of this one; nobody is connected to it yet."""
+        """Replaces the database, without connecting replicas to the new one."""
         for proxy in self._stack.proxies:
             if self._failover.meanwhile == "holds":
                 proxy.hold()
@@ -137,13 +137,13 @@ class _Replacement:
             await asyncio.to_thread(self._stack.postgres.start)
 
     def connect(self, replica: int) -> None:
-        """Let a replica reach what is there now."""
+        """Connects a replica to the new database."""
         self._stack.proxies[replica].forward(self._stack.postgres.url)
 
 
 async def try_failover(failover: Failover, bus: BusKind, seconds: float, seed: int) -> Outcome:
-    """Lose what is written for so long, if anything; one of the replicas notices when the ids of all of it
-    were given again."""
+    """Runs a failover that loses the writes of `seconds`, if any; one of the replicas reconnects after their
+    ids were reused."""
     async with AsyncExitStack() as resources:
         stack = await resources.enter_async_context(running_stack(bus, way=failover.way))
         standby = None
@@ -152,7 +152,7 @@ async def try_failover(failover: Failover, bus: BusKind, seconds: float, seed: i
         replacement = _Replacement(stack, failover, standby)
         outcome = await _try_failover(stack, replacement, failover, seconds, seed)
         if outcome.problems:
-            outcome.problems += [f"{replica.name} said: {replica.said()}" for replica in stack.replicas]
+            outcome.problems += [f"{replica.name}: {replica.log_tail()}" for replica in stack.replicas]
         return outcome
 
 
@@ -166,8 +166,8 @@ async def _try_failover(
     async with httpx2.AsyncClient(timeout=_TIMEOUT) as client:
         writers = [Writer(client, stack.urls[0], run, number) for number in range(_WRITERS)]
         assert await writers[0].write(run, "a0", None), "nothing could be written"
-        everybody = [*rows, *(Watched(viewer, _nothing) for viewer in states)]
-        async with watching(everybody):
+        all_watched = [*rows, *(Watched(viewer, _nothing) for viewer in states)]
+        async with watching(all_watched):
             working = [asyncio.create_task(writer.work()) for writer in writers]
             await asyncio.sleep(_CALM)
             safe_until = time.monotonic()
@@ -196,11 +196,11 @@ async def _try_failover(
                 missing = await viewer.missing(afterwards, _PATIENCE)
                 outcome.problems += [f"{viewer.name} missed the state of {name}" for name in missing]
     outcome.writes = len(written)
-    outcome.count(everybody)
+    outcome.count(all_watched)
     lost = set(written) - stored
     if failover.loses is not bool(lost):
         outcome.problems.append(f"{len(lost)} writes were lost")
-    for watched in everybody:
+    for watched in all_watched:
         if failover.loses is not bool(watched.viewer.resyncs):
             outcome.problems.append(f"{watched.viewer.name} got RESYNC {watched.viewer.resyncs} times")
     return outcome
@@ -219,7 +219,7 @@ async def _nothing(stack: Stack) -> checks.State:
 
 
 def _acknowledged(writers: list[Writer], after: float = 0.0, begun_after: float = 0.0) -> dict[str, float]:
-    """The actions whose writes were acknowledged, and begun, after these times; and when they were."""
+    """The acknowledgement times of the actions written after these times."""
     return {
         name: ended
         for writer in writers

@@ -1,4 +1,4 @@
-"""Owns the faults: what is done to the stack while executors write and viewers watch."""
+"""The faults that are injected while executors write and viewers watch."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from repo.domain.identifiers import ActionIdentifier
 from repo.sql.database import Database
 from repo.tables import actions
-from tests.faults.replica import DIES, MISHEARS
+from tests.faults.replica import DIES, UNRELIABLE
 from tests.faults.stack import BusKind, Stack
 from tests.support.fake_clock import HOUR
 
@@ -22,67 +22,67 @@ SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 
 """
 
 Act = Callable[[Stack, float, ActionIdentifier], Awaitable[None]]
-"""What happens to the stack, for about so many seconds. Nobody else writes to the action."""
+"""Injects a fault for about this many seconds. Only the fault writes to the action."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that goes wrong."""
+    """A fault and its duration."""
 
     name: str
     act: Act
     short: float
-    """Seconds that it lasts in the tests."""
+    """Duration in the tests, in seconds."""
     long: float
-    """Seconds that it lasts in the soak."""
+    """Duration in the soak, in seconds."""
     buses: tuple[BusKind, ...] = ("postgresql", "redis")
-    heard_within: float | None = None
-    """Seconds within which what is written is seen even while it lasts, where that is promised."""
+    max_lag: float | None = None
+    """Seconds within which writes arrive during the fault, if that is guaranteed."""
 
 
 async def nothing(stack: Stack, seconds: float, own: ActionIdentifier) -> None:
-    """For comparison."""
+    """No fault, for comparison."""
     await asyncio.sleep(seconds)
 
 
-async def writer_dies_before_its_bell(stack: Stack, seconds: float, own: ActionIdentifier) -> None:
-    """The replica that is written through is killed between a commit and its bell, again and again."""
-    stack.replicas[0].suffer(DIES)
+async def writer_dies_before_notifying(stack: Stack, seconds: float, own: ActionIdentifier) -> None:
+    """Repeatedly kills the writing replica between a commit and its notification."""
+    stack.replicas[0].inject(DIES)
     await asyncio.sleep(seconds)
-    stack.replicas[0].suffer()
-    await stack.replicas[0].is_ready()
+    stack.replicas[0].inject()
+    await stack.replicas[0].wait_until_ready()
 
 
 async def replica_dies(stack: Stack, seconds: float, own: ActionIdentifier) -> None:
-    """A replica with subscribers is killed, now this one, now that one."""
+    """Kills replicas with subscribers in turns."""
     for turn in range(max(1, round(seconds / 3))):
         replica = stack.replicas[turn % 2]
         replica.kill()
         await asyncio.sleep(3)
-        await replica.is_ready()
+        await replica.wait_until_ready()
 
 
 async def connections_are_terminated(stack: Stack, seconds: float, own: ActionIdentifier) -> None:
-    """Three connections to the database a second, at random."""
+    """Terminates three random database connections a second."""
     for _ in range(round(seconds * 3)):
         await stack.fetch(_TERMINATE_ONE)
         await asyncio.sleep(1 / 3)
 
 
 async def listeners_are_terminated(stack: Stack, seconds: float, own: ActionIdentifier) -> None:
-    """The connections that the bells come by, each second."""
+    """Terminates the connections that receive notifications every second."""
     for _ in range(round(seconds)):
         await stack.fetch(_TERMINATE_LISTENERS)
         await asyncio.sleep(1)
 
 
 async def postgres_restarts(stack: Stack, seconds: float, own: ActionIdentifier) -> None:
-    """PostgreSQL stops in order, which cuts everybody off, and starts again."""
+    """Restarts PostgreSQL, which disconnects all clients."""
     await _restart(stack, seconds, immediately=False)
 
 
 async def postgres_crashes(stack: Stack, seconds: float, own: ActionIdentifier) -> None:
-    """PostgreSQL stops as in a crash, and recovers when it starts again."""
+    """Crashes PostgreSQL; it recovers at its start."""
     await _restart(stack, seconds, immediately=True)
 
 
@@ -93,8 +93,8 @@ async def _restart(stack: Stack, seconds: float, immediately: bool) -> None:
         await asyncio.sleep(3)
 
 
-async def postgres_is_away(stack: Stack, seconds: float, own: ActionIdentifier) -> None:
-    """There is no database for a while."""
+async def postgres_is_unavailable(stack: Stack, seconds: float, own: ActionIdentifier) -> None:
+    """Stops the database for a while."""
     await asyncio.to_thread(stack.postgres.stop)
     try:
         await asyncio.sleep(seconds)
@@ -103,7 +103,7 @@ async def postgres_is_away(stack: Stack, seconds: float, own: ActionIdentifier) 
 
 
 async def redis_restarts(stack: Stack, seconds: float, own: ActionIdentifier) -> None:
-    """Redis stops and starts again, every two seconds."""
+    """Restarts Redis every two seconds."""
     assert stack.redis is not None
     for _ in range(max(1, round(seconds / 2))):
         await asyncio.to_thread(stack.redis.stop)
@@ -112,15 +112,15 @@ async def redis_restarts(stack: Stack, seconds: float, own: ActionIdentifier) ->
 
 
 async def redis_cuts_its_clients_off(stack: Stack, seconds: float, own: ActionIdentifier) -> None:
-    """Redis closes all connections of its clients, each second."""
+    """Closes all client connections of Redis every second."""
     assert stack.redis is not None
     for _ in range(max(1, round(seconds))):
         await asyncio.to_thread(stack.redis.cut_clients_off)
         await asyncio.sleep(1)
 
 
-async def redis_is_away(stack: Stack, seconds: float, own: ActionIdentifier) -> None:
-    """There is no bus for a while."""
+async def redis_is_unavailable(stack: Stack, seconds: float, own: ActionIdentifier) -> None:
+    """Stops the bus for a while."""
     assert stack.redis is not None
     await asyncio.to_thread(stack.redis.stop)
     try:
@@ -129,29 +129,29 @@ async def redis_is_away(stack: Stack, seconds: float, own: ActionIdentifier) -> 
         await asyncio.to_thread(stack.redis.start)
 
 
-async def bells_are_misheard(stack: Stack, seconds: float, own: ActionIdentifier) -> None:
-    """Half of the bells are lost; some come twice, some late and after others."""
+async def notifications_are_unreliable(stack: Stack, seconds: float, own: ActionIdentifier) -> None:
+    """Loses half of the notifications, duplicates some, and delays some so that they arrive out of order."""
     for replica in stack.replicas:
-        replica.suffer(MISHEARS)
+        replica.inject(UNRELIABLE)
     await asyncio.sleep(seconds)
     for replica in stack.replicas:
-        replica.suffer()
+        replica.inject()
 
 
 async def logs_cannot_be_written(stack: Stack, seconds: float, own: ActionIdentifier) -> None:
-    """The disk is full on which the replicas' logs are, while PostgreSQL restarts, of which they log."""
+    """Fills the disk of the replicas' logs while PostgreSQL restarts, which they log."""
     for replica in stack.replicas:
-        replica.fill_disk(True)
+        replica.fill_log_disk(True)
     try:
         await _restart(stack, seconds, immediately=False)
     finally:
         for replica in stack.replicas:
-            replica.fill_disk(False)
+            replica.fill_log_disk(False)
 
 
 async def clocks_jump(stack: Stack, seconds: float, own: ActionIdentifier | None = None) -> None:
-    """Each second the clock of the database or of a replica is put back or forward by an hour, and all are
-    right at the end. No action ends before it starts."""
+    """Every second, moves the clock of the database or of a replica back or forward by an hour; all are
+    correct at the end. No action may end before it starts."""
     for turn in range(max(2 * len(stack.clocks), round(seconds))):
         clock = stack.clocks[turn // 2 % len(stack.clocks)]
         clock.jump((-HOUR, HOUR)[turn % 2])
@@ -163,7 +163,7 @@ async def clocks_jump(stack: Stack, seconds: float, own: ActionIdentifier | None
 
 
 async def a_transaction_stays_open(stack: Stack, seconds: float, own: ActionIdentifier) -> None:
-    """It writes, and commits at the end, after many that began later."""
+    """A transaction writes and commits at the end, after many later ones."""
     database = Database(stack.postgres.url)
 
     async def write_late(connection: AsyncConnection) -> None:
@@ -177,7 +177,8 @@ async def a_transaction_stays_open(stack: Stack, seconds: float, own: ActionIden
 
 
 async def database_is_read_only(stack: Stack, seconds: float, own: ActionIdentifier) -> None:
-    """As after a failover to a server that accepts no writes; then it accepts them, and ends no session."""
+    """The database rejects writes, as after a failover to a standby; then it accepts them without ending
+    sessions."""
     setting = "ALTER DATABASE postgres SET default_transaction_read_only"
     await stack.fetch(f"{setting} = on")
     await stack.fetch(
@@ -190,8 +191,8 @@ async def database_is_read_only(stack: Stack, seconds: float, own: ActionIdentif
 
 
 async def host_dies_silently(stack: Stack, seconds: float, own: ActionIdentifier) -> None:
-    """The database's host answers nothing any more, and another one is there 2 s later; in the soak again and
-    again. Where no network can be made, a proxy swallows what is sent."""
+    """The database host stops responding and is replaced 2 s later; repeatedly in the soak. Without network
+    namespaces, a proxy discards what is sent."""
     for turn in range(max(1, round(seconds / 10))):
         if turn:
             await asyncio.sleep(8)
@@ -204,24 +205,24 @@ async def host_dies_silently(stack: Stack, seconds: float, own: ActionIdentifier
 
 
 FAULTS = [
-    Fault("nothing", nothing, 2, 30, heard_within=1.0),
-    Fault("the writer is killed between commit and bell", writer_dies_before_its_bell, 4, 60),
+    Fault("nothing", nothing, 2, 30, max_lag=1.0),
+    Fault("the writer is killed between commit and notification", writer_dies_before_notifying, 4, 60),
     Fault("a replica is killed", replica_dies, 3, 60),
     Fault("3 database connections a second are terminated", connections_are_terminated, 3, 30),
     Fault("the listener is terminated", listeners_are_terminated, 2, 20, ("postgresql",), 2.0),
     Fault("PostgreSQL restarts (fast)", postgres_restarts, 3, 30),
     Fault("PostgreSQL restarts (immediate)", postgres_crashes, 3, 30),
-    Fault("the database is away", postgres_is_away, 3, 20),
+    Fault("the database is unavailable", postgres_is_unavailable, 3, 20),
     Fault("the database is read-only", database_is_read_only, 3, 20),
     Fault("Redis restarts", redis_restarts, 2, 20, ("redis",), 2.0),
     Fault("Redis cuts its clients off", redis_cuts_its_clients_off, 2, 20, ("redis",), 2.0),
-    Fault("Redis is away", redis_is_away, 3, 20, ("redis",), 2.0),
-    Fault("bells are lost, doubled, late", bells_are_misheard, 2, 30, heard_within=2.0),
-    Fault("a transaction stays open", a_transaction_stays_open, 2, 10, heard_within=1.0),
+    Fault("Redis is unavailable", redis_is_unavailable, 3, 20, ("redis",), 2.0),
+    Fault("notifications are lost, duplicated and late", notifications_are_unreliable, 2, 30, max_lag=2.0),
+    Fault("a transaction stays open", a_transaction_stays_open, 2, 10, max_lag=1.0),
     Fault("logs cannot be written", logs_cannot_be_written, 3, 20),
 ]
 
 CLOCKS = Fault("clocks jump", clocks_jump, 6, 40)
-"""On a stack of its own, whose clocks can be moved."""
+"""Needs a stack whose clocks can be moved."""
 
 SILENT_DEATH = Fault("the database's host dies silently", host_dies_silently, 3, 60)

@@ -1,4 +1,4 @@
-"""Owns the executors: they write runs through whichever replica answers, and keep what was acknowledged."""
+"""Executors that write runs through any replica that responds, and record what was acknowledged."""
 
 import asyncio
 import random
@@ -21,11 +21,11 @@ _TOGETHER = """mutation ($input: UpdateActionPhaseInput!, $events: [ActionEventI
 }"""
 _ON_THE_WAY = ["INITIALIZING", "RUNNING"]
 _PAUSE = 0.04
-"""Seconds between two writes for one action, on average."""
+"""Average seconds between two writes of an action."""
 
 
-class WriteRefused(Exception):
-    """A server answered that a write is wrong, which none of these is."""
+class WriteRejected(Exception):
+    """A server rejected a write, although all of them are valid."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Written:
     """An acknowledged write."""
 
     time: float
-    """When the acknowledgement came, by time.monotonic()."""
+    """The time.monotonic() of the acknowledgement."""
     name: str
     revision: int
     attempt: int
@@ -42,7 +42,7 @@ class Written:
 
 @dataclass
 class Journal:
-    """What was acknowledged of one run."""
+    """The acknowledged writes of one run."""
 
     run: RunIdentifier
     written: list[Written] = field(default_factory=list)
@@ -51,7 +51,7 @@ class Journal:
 
 
 class Executor:
-    """Runs one run: a root, and under it actions without end, until it is told to finish."""
+    """Executes one run: a root, and below it more and more actions until `finish`."""
 
     def __init__(
         self,
@@ -71,23 +71,23 @@ class Executor:
         self._pause = pause
 
     async def begin(self, *names: str) -> None:
-        """Create the run, and in it actions that are for others to write."""
+        """Creates the run, and in it actions written by others."""
         await self._create("a0", None)
         for name in names:
             await self._create(name, "a0")
 
     async def work(self) -> None:
-        """Keep actions going until `finish`; then end them and the run."""
+        """Executes actions until `finish`, then ends them and the run."""
         await self._update("a0", "RUNNING", 1)
         await asyncio.gather(*(self._lane(number) for number in range(self._lanes)))
         await self._update("a0", "SUCCEEDED", 1)
 
     def finish(self) -> None:
-        """Begin no more actions."""
+        """Starts no more actions."""
         self._finishing.set()
 
     async def play(self, name: str) -> None:
-        """One action from its beginning to its end."""
+        """Executes one action from creation to end."""
         await self._create(name, "a0")
         await self._go_through(name)
 
@@ -95,14 +95,14 @@ class Executor:
         number = 0
         while not self._finishing.is_set():
             name = f"l{lane}-{number}"
-            # Every fourth one holds those after it: a tree three levels deep.
+            # Every fourth one is the parent of those after it: a tree of three levels.
             parent = "a0" if number % 4 == 0 else f"l{lane}-{number // 4 * 4}"
             await self._create(name, parent)
             await self._go_through(name)
             number += 1
 
     async def _go_through(self, name: str) -> None:
-        """The phases of an action, with attempts that fail, and with updates that come twice or late."""
+        """Executes the phases of an action, with failing attempts and with repeated and late updates."""
         sent: list[tuple[str, int]] = []
         attempt = 1
         while True:
@@ -143,7 +143,7 @@ class Executor:
         return {"project": run.project, "domain": run.domain, "runName": run.name, "name": name}
 
     async def _write(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
-        """What the mutation returns. It is tried until a replica acknowledges it."""
+        """The data of a mutation, which is retried until a replica acknowledges it."""
         while True:
             try:
                 response = await self._client.post(
@@ -151,18 +151,18 @@ class Executor:
                 )
                 body = response.json()
             except (httpx2.TransportError, ValueError):
-                body = {"errors": [{"extensions": {"code": "GONE"}}]}
+                body = {"errors": [{"extensions": {"code": "UNREACHABLE"}}]}
             errors = body.get("errors")
             if not errors:
                 data: dict[str, Any] = body["data"]
                 return data
             code = errors[0].get("extensions", {}).get("code")
-            if code not in ("GONE", "INTERNAL_SERVER_ERROR", "SERVICE_UNAVAILABLE", "TIMEOUT"):
-                raise WriteRefused(f"{errors} to {variables}")
+            if code not in ("UNREACHABLE", "INTERNAL_SERVER_ERROR", "SERVICE_UNAVAILABLE", "TIMEOUT"):
+                raise WriteRejected(f"{errors} to {variables}")
             self._urls = [*self._urls[1:], self._urls[0]]
             await asyncio.sleep(self._chance.uniform(0, 0.2))
 
 
 def is_terminal(phase: str) -> bool:
-    """Whether an action does not leave this phase within an attempt."""
+    """Whether the phase is terminal."""
     return ActionPhase[phase].is_terminal

@@ -1,8 +1,8 @@
-"""Two hosts in network namespaces: one for the replicas, and one that PostgreSQL and Redis seem to be on,
-which can die without a word.
+"""Two hosts in network namespaces: one of the replicas, and one in front of PostgreSQL and Redis that can
+die silently.
 
-It needs root on Linux (`can_make_namespaces`). Elsewhere tests/support/proxy.py does what it can: it
-swallows what is sent, but the kernel goes on acknowledging it.
+Requires root on Linux (`can_make_namespaces`). Otherwise tests/support/proxy.py approximates it: it
+discards what is sent, but the kernel still acknowledges it.
 """
 
 import asyncio
@@ -23,10 +23,10 @@ from tests.faults.relay import forward
 _ROOT = ROOT
 _DATABASE = "10.213.1.1"
 _REPLICAS = [f"10.213.1.{number}" for number in range(2, 34)]
-"""Where the replicas connect from, one after the other: each time the host dies, from the next one. So the
-connections to the host that died are told from those to the one that takes its place."""
+"""The source addresses of the replicas, one for each death of the host: they distinguish connections to the
+dead host from those to its replacement."""
 _HERE, SERVED = "10.213.2.1", "10.213.2.2"
-"""The addresses of the tests, and of the replicas as their clients see them."""
+"""The address of the tests, and that of the replicas for clients."""
 _READY_SECONDS = 20
 DATABASE_PORT, REDIS_PORT = 5432, 6379
 
@@ -39,7 +39,7 @@ def _run(*command: str) -> None:
 
 @cache
 def can_make_namespaces() -> bool:
-    """Whether this process may make network namespaces."""
+    """Whether this process may create network namespaces."""
     if os.geteuid() != 0 or shutil.which("ip") is None:
         return False
     name = f"rungraph-try-{os.getpid()}"
@@ -55,7 +55,7 @@ def can_make_namespaces() -> bool:
 
 
 class Network:
-    """The host of the replicas and the one of the database."""
+    """The host of the replicas and that of the database."""
 
     def __init__(self) -> None:
         number = os.getpid()
@@ -65,18 +65,18 @@ class Network:
         self._relay: asyncio.subprocess.Process | None = None
 
     def inside(self) -> tuple[str, ...]:
-        """What goes before a command that runs on the host of the replicas."""
+        """The prefix of a command that runs on the host of the replicas."""
         return ("ip", "netns", "exec", self.replicas)
 
     def url(self, scheme: str, rest: str = "") -> str:
-        """The address of PostgreSQL or Redis as the replicas see it."""
+        """The URL of PostgreSQL or Redis for the replicas."""
         port = REDIS_PORT if scheme == "redis" else DATABASE_PORT
         user = "" if scheme == "redis" else "postgres@"
         return f"{scheme}://{user}{_DATABASE}:{port}{rest}"
 
     @asynccontextmanager
     async def running(self, sockets: dict[int, str]) -> AsyncIterator[None]:
-        """The hosts are there for as long as the context lasts; `sockets` are the Unix sockets by port."""
+        """Runs the hosts while the context is open; `sockets` are the Unix sockets by port."""
         await asyncio.to_thread(self._make)
         try:
             self._relay = await asyncio.create_subprocess_exec(
@@ -123,7 +123,7 @@ class Network:
             _run(*f"ip -n {host} link set {link} up".split())
         _run(*f"ip address add {_HERE}/24 dev {here}".split())
         _run(*f"ip link set {here} up".split())
-        # Rules are asked before the table of a host's own addresses, so that they can drop what comes in.
+        # Rules precede the table of local addresses, so that they can drop incoming packets.
         _run(*f"ip -n {self.database} rule add pref 100 lookup local".split())
         _run(*f"ip -n {self.database} rule del pref 0".split())
         self._connect_from(_REPLICAS[0])
@@ -138,7 +138,7 @@ class Network:
             _run(*rule.split(), *(("blackhole",) if verb == "add" else ()))
 
     async def die(self) -> None:
-        """From now on nothing that is sent to the database's host is answered: no data, no reset."""
+        """Kills the database host: it responds with neither data nor resets."""
         assert self._relay is not None
         before, after = _REPLICAS[self._deaths : self._deaths + 2]
         self._deaths += 1
@@ -148,7 +148,7 @@ class Network:
         self._relay.send_signal(signal.SIGUSR1)
 
     async def replace(self) -> None:
-        """Another host is there at the same address. Connections to the old one stay dead."""
+        """Replaces the host at the same address. Connections to the old one stay dead."""
         await asyncio.to_thread(self._rule, "del", _REPLICAS[self._deaths])
 
     def _remove(self) -> None:
@@ -159,7 +159,7 @@ class Network:
 
 @asynccontextmanager
 async def as_unix_socket(port: int, folder: Path) -> AsyncIterator[str]:
-    """The path of a Unix socket that leads to a port of this machine: namespaces share the files."""
+    """Forwards a Unix socket to a local port; yields its path. Namespaces share the file system."""
     path = f"{folder}/{port}.socket"
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,7 +1,7 @@
-"""What stands for the database's host in a network namespace: it passes TCP connections on to Unix sockets.
+"""The database host in a network namespace: forwards TCP connections to Unix sockets.
 
-`python -m tests.faults.relay ADDRESS PORT=SOCKET...`. On SIGUSR1 it drops every connection, as a host does
-that loses its power; the other end hears nothing if the network drops what is sent to it.
+`python -m tests.faults.relay ADDRESS PORT=SOCKET...`. On SIGUSR1 it drops every connection, like a host that
+loses power; the peer does not notice if the network drops packets.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ _links: set[asyncio.StreamWriter] = set()
 
 
 async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Pass on what comes, until one of both ends."""
+    """Forwards data until one side ends."""
     with contextlib.suppress(OSError):
         while data := await reader.read(65536):
             writer.write(data)
@@ -41,7 +41,7 @@ def _drop() -> None:
 
 
 async def main(address: str, targets: list[str]) -> None:
-    """Pass connections on until the process is ended."""
+    """Forwards connections until the process is stopped."""
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, _drop)
     for target in targets:
         port, _, path = target.partition("=")

@@ -1,8 +1,8 @@
-"""A server process that mishaps happen to: it dies between a commit and its bell or over an abort, or hears
-bells badly.
+"""A server process with injected faults: it dies between a commit and its notification or during an abort,
+or receives notifications unreliably.
 
-`python -m tests.faults.replica serve` is `rungraph serve`. Which mishap there is stands in a file, so that
-it comes and goes without a restart.
+`python -m tests.faults.replica serve` is `rungraph serve`. The current fault is in a file, so that it can
+change without a restart.
 """
 
 import asyncio
@@ -19,49 +19,50 @@ from graph.cli.main import app
 from repo import AbortState, Action, ActionRepo, Taken
 from repo.watch.bus import Bus, PostgresBackend, RedisBackend
 
-MISHAP_FILE = "RUNGRAPH_TEST_MISHAP_FILE"
+FAULT_FILE = "RUNGRAPH_TEST_FAULT_FILE"
 HOLD = "RUNGRAPH_TEST_HOLD"
-"""Seconds by which an abort is held longer than a call takes, where a test cannot wait for the usual ones."""
+"""Seconds by which a claim on an abort outlasts the timeout of a call, for tests that cannot wait for the
+default."""
 DIES = "dies after every 25th commit"
-MISHEARS = "loses half of the bells, hears some twice, and others late"
-_DIES_OF = 1 / 25
-DIES_OVER_ABORTS = {
-    "dies when it has taken aborts": 0.3,
-    "dies before it tells of an abort": 0.05,
-    "dies while it tells of an abort": 0.05,
-    "dies when it has told of an abort": 0.05,
-    "dies when it has noted what came of an abort": 0.05,
+UNRELIABLE = "loses half of the notifications, and duplicates or delays others"
+_DEATH_PROBABILITY = 1 / 25
+ABORT_DEATHS = {
+    "dies after claiming aborts": 0.3,
+    "dies before notifying the executor": 0.05,
+    "dies while notifying the executor": 0.05,
+    "dies after notifying the executor": 0.05,
+    "dies after storing the result of an abort": 0.05,
 }
-"""Phases of an abort, and how likely it dies in one."""
-_LATEST = 0.5
-"""Seconds by which a bell comes late, at the most: others overtake it."""
+"""The points of an abort, and the probability of dying at each."""
+_MAX_DELAY = 0.5
+"""The maximum delay of a notification in seconds; others overtake it."""
 
 
-def expect_mishaps(path: Path) -> None:
-    """Do what stands in the file, with a chance that is the same for the same file's name."""
+def inject_faults(path: Path) -> None:
+    """Injects the fault that is named in the file; random, but seeded by the file's name."""
     chance = random.Random(path.name)
-    rings = Bus.notify
+    notify = Bus.notify
 
-    def ring(bus: Bus) -> None:
-        # It is called after the commit, and before anything else is.
-        if path.read_text() == DIES and chance.random() < _DIES_OF:
+    def notify_or_die(bus: Bus) -> None:
+        # Called immediately after the commit.
+        if path.read_text() == DIES and chance.random() < _DEATH_PROBABILITY:
             os.kill(os.getpid(), signal.SIGKILL)
-        rings(bus)
+        notify(bus)
 
-    setattr(Bus, "notify", ring)  # noqa: B010 - types know no mishaps
+    setattr(Bus, "notify", notify_or_die)  # noqa: B010
 
     for backend in (PostgresBackend, RedisBackend):
-        _mishear(backend, path, chance)
-    _die_over_aborts(path, chance)
+        _make_unreliable(backend, path, chance)
+    _die_during_aborts(path, chance)
     if HOLD in os.environ:
         reconciler._LONGER_THAN_A_CALL = timedelta(seconds=float(os.environ[HOLD]))
 
 
-def _die_over_aborts(path: Path, chance: random.Random) -> None:
-    taken, before, during, told, noted = DIES_OVER_ABORTS
+def _die_during_aborts(path: Path, chance: random.Random) -> None:
+    claimed, before, during, after, stored = ABORT_DEATHS
 
     def may_die(phase: str, later: float = 0.0) -> None:
-        if path.read_text() == phase and chance.random() < DIES_OVER_ABORTS[phase]:
+        if path.read_text() == phase and chance.random() < ABORT_DEATHS[phase]:
             if later:
                 asyncio.get_running_loop().call_later(later, os.kill, os.getpid(), signal.SIGKILL)
             else:
@@ -70,9 +71,9 @@ def _die_over_aborts(path: Path, chance: random.Random) -> None:
     take, notify = ActionRepo.take_aborts, Webhook.notify
     clear, note = ActionRepo.clear_abort_request, ActionRepo.note_abort_failure
 
-    async def taking(self: ActionRepo, *given: Any) -> Taken:
-        if len(found := await take(self, *given)):
-            may_die(taken)
+    async def taking(self: ActionRepo, *arguments: Any) -> Taken:
+        if len(found := await take(self, *arguments)):
+            may_die(claimed)
         return found
 
     async def notifying(self: Webhook, action: Action, at: datetime) -> None:
@@ -81,15 +82,15 @@ def _die_over_aborts(path: Path, chance: random.Random) -> None:
         try:
             await notify(self, action, at)
         finally:
-            may_die(told)
+            may_die(after)
 
-    async def clearing(self: ActionRepo, *given: Any) -> None:
-        await clear(self, *given)
-        may_die(noted)
+    async def clearing(self: ActionRepo, *arguments: Any) -> None:
+        await clear(self, *arguments)
+        may_die(stored)
 
-    async def noting(self: ActionRepo, *given: Any) -> AbortState | None:
-        state = await note(self, *given)
-        may_die(noted)
+    async def noting(self: ActionRepo, *arguments: Any) -> AbortState | None:
+        state = await note(self, *arguments)
+        may_die(stored)
         return state
 
     for where, name, instead in (
@@ -101,25 +102,27 @@ def _die_over_aborts(path: Path, chance: random.Random) -> None:
         setattr(where, name, instead)
 
 
-def _mishear(backend: type[PostgresBackend | RedisBackend], path: Path, chance: random.Random) -> None:
-    hears = backend.receive
+def _make_unreliable(
+    backend: type[PostgresBackend | RedisBackend], path: Path, chance: random.Random
+) -> None:
+    receive = backend.receive
 
-    def hear(self: PostgresBackend | RedisBackend) -> None:
-        if path.read_text() != MISHEARS:
-            return hears(self)
+    def receive_unreliably(self: PostgresBackend | RedisBackend) -> None:
+        if path.read_text() != UNRELIABLE:
+            return receive(self)
         match chance.randrange(8):
             case 0 | 1:
-                hears(self)
+                receive(self)
             case 2:
-                hears(self)
-                hears(self)
+                receive(self)
+                receive(self)
             case 3:
-                asyncio.get_running_loop().call_later(chance.uniform(0, _LATEST), hears, self)
+                asyncio.get_running_loop().call_later(chance.uniform(0, _MAX_DELAY), receive, self)
         return None
 
-    setattr(backend, "receive", hear)  # noqa: B010
+    setattr(backend, "receive", receive_unreliably)  # noqa: B010
 
 
 if __name__ == "__main__":
-    expect_mishaps(Path(os.environ[MISHAP_FILE]))
+    inject_faults(Path(os.environ[FAULT_FILE]))
     app()

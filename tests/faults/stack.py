@@ -1,4 +1,4 @@
-"""Owns what faults are done to: PostgreSQL, a bus, and replicas that are started again when they die."""
+"""The stack under test: PostgreSQL, a bus, and replicas that are restarted when they die."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from repo import migrate
 from tests import ROOT
 from tests.faults.network import DATABASE_PORT, REDIS_PORT, SERVED, Network, as_unix_socket
-from tests.faults.replica import MISHAP_FILE
+from tests.faults.replica import FAULT_FILE
 from tests.support.fake_clock import FakeClock, fake_clock
 from tests.support.pgbouncer import running_pgbouncer
 from tests.support.postgres import Postgres, running_postgres
@@ -30,14 +30,14 @@ from tests.support.serving import free_port
 
 BusKind = Literal["postgresql", "redis"]
 Way = Literal["direct", "proxy", "pgbouncer", "network"]
-"""How replicas reach PostgreSQL: PgBouncer too has a proxy behind it, and `network` is one of namespaces, by
-which they reach Redis too."""
+"""How replicas connect to PostgreSQL: PgBouncer has a proxy behind it; with `network`, namespaces separate
+them from PostgreSQL and Redis."""
 _READY_SECONDS = 30
 _STOP_SECONDS = 15
 
 
 class Replica:
-    """A server process, which is started again when it ends, as an orchestrator does."""
+    """A server process that is restarted when it ends, as by an orchestrator."""
 
     def __init__(
         self, name: str, folder: Path, environment: dict[str, str], network: Network | None = None
@@ -48,8 +48,8 @@ class Replica:
         self.url = f"http://{host}:{self.port}"
         self._prefix = network.inside() if network else ()
         self.deaths = 0
-        self._mishap = folder / f"{name}.mishap"
-        self._mishap.write_text("")
+        self._fault_file = folder / f"{name}.fault"
+        self._fault_file.write_text("")
         self._log = folder / f"{name}.log"
         self._environment = {
             **os.environ,
@@ -58,16 +58,16 @@ class Replica:
             "RUNGRAPH_ALLOW_ANYBODY": "true",
             "RUNGRAPH_PORT": str(self.port),
             "RUNGRAPH_LOG_LEVEL": "warning",
-            MISHAP_FILE: str(self._mishap),
+            FAULT_FILE: str(self._fault_file),
         }
         self._process: asyncio.subprocess.Process | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Keep it running for as long as the context lasts; it has to stop in order at its end."""
+        """Keeps it running while the context is open; it must stop cleanly at the end."""
         keeping = asyncio.create_task(self._keep())
         try:
-            await self.is_ready()
+            await self.wait_until_ready()
             yield
         finally:
             keeping.cancel()
@@ -79,7 +79,7 @@ class Replica:
                 except TimeoutError:
                     self._process.kill()
                     await self._process.wait()
-                    raise AssertionError(f"{self.name} did not stop:\n{self.said()}") from None
+                    raise AssertionError(f"{self.name} did not stop:\n{self.log_tail()}") from None
 
     async def _keep(self) -> None:
         while True:
@@ -94,40 +94,40 @@ class Replica:
             await self._process.wait()
             self.deaths += 1
 
-    async def is_ready(self) -> None:
-        """Return once it is."""
-        async with asyncio.timeout(_READY_SECONDS), httpx2.AsyncClient() as asking:
+    async def wait_until_ready(self) -> None:
+        """Waits until it is ready."""
+        async with asyncio.timeout(_READY_SECONDS), httpx2.AsyncClient() as client:
             while True:
                 with contextlib.suppress(httpx2.TransportError):
-                    if (await asking.get(f"{self.url}/readyz")).status_code == 200:
+                    if (await client.get(f"{self.url}/readyz")).status_code == 200:
                         return
                 await asyncio.sleep(0.05)
 
     def kill(self) -> None:
-        """End it as a crash does."""
+        """Kills it, as in a crash."""
         assert self._process is not None
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(signal.SIGKILL)
 
-    def suffer(self, mishap: str = "") -> None:
-        """From now on, this mishap happens to it; or none does any more."""
-        self._mishap.write_text(mishap)
+    def inject(self, fault: str = "") -> None:
+        """Injects this fault from now on, or none."""
+        self._fault_file.write_text(fault)
 
-    def fill_disk(self, is_full: bool) -> None:
-        """From now on its log cannot grow, as on a full disk; or it can again."""
+    def fill_log_disk(self, is_full: bool) -> None:
+        """Prevents its log from growing, as on a full disk, or allows it again."""
         assert self._process is not None
         _, hard = resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE)
         resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (0 if is_full else hard, hard))
 
-    def said(self) -> str:
+    def log_tail(self) -> str:
         """The end of its log."""
         return self._log.read_text()[-4000:]
 
     async def usage(self) -> dict[str, float]:
-        """What it holds on to at the moment, each by its name."""
+        """Its current resource usage by name."""
         assert self._process is not None
-        async with httpx2.AsyncClient() as asking:
-            text = (await asking.get(f"{self.url}/metrics")).text
+        async with httpx2.AsyncClient() as client:
+            text = (await client.get(f"{self.url}/metrics")).text
         families = text_string_to_metric_families(text)
         found = {sample.name: sample.value for family in families for sample in family.samples}
         names = ("subscribers", "watches", "mailbox_entries", "tasks", "database_connections_in_use")
@@ -135,7 +135,7 @@ class Replica:
         return usage | {"descriptors": len(os.listdir(f"/proc/{self._process.pid}/fd"))}
 
     def memory(self) -> int:
-        """Bytes of memory that it occupies."""
+        """Its resident memory in bytes."""
         assert self._process is not None
         pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
@@ -143,26 +143,26 @@ class Replica:
 
 @dataclass
 class Stack:
-    """Everything that there is."""
+    """The servers of a trial."""
 
     bus: BusKind
     postgres: Postgres
     redis: RedisServer | None
     replicas: list[Replica]
     proxies: list[Proxy] = field(default_factory=list)
-    """Through which each replica reaches PostgreSQL, where there are any."""
+    """The proxy of each replica to PostgreSQL, if any."""
     clocks: list[FakeClock] = field(default_factory=list)
-    """The database's, and each replica's, where they can be moved."""
+    """The clocks of the database and of each replica, if they can be moved."""
     network: Network | None = None
-    """Through which the replicas reach PostgreSQL and Redis, where there is one."""
+    """The network of the replicas, if they run in namespaces."""
 
     @property
     def urls(self) -> list[str]:
-        """The addresses of the replicas."""
+        """The URLs of the replicas."""
         return [replica.url for replica in self.replicas]
 
     async def fetch(self, statement: str, *values: Any) -> list[Any]:
-        """The rows that a statement returns, asked over a connection of its own."""
+        """The rows of a statement, executed on a new connection."""
         settings = {"application_name": "faults", "default_transaction_read_only": "off"}
         connection = await asyncpg.connect(self.postgres.url, server_settings=settings)
         try:
@@ -180,15 +180,15 @@ async def running_stack(
     way: Way = "direct",
     with_clocks: bool = False,
 ) -> AsyncIterator[Stack]:
-    """Replicas on one database, with more settings where some are given, and clocks that can be moved where
-    these are wanted: they make everything slower."""
+    """Runs replicas on one database, with additional settings, and with movable clocks if requested, which
+    slow everything down."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rungraph-faults-")))
         clocks = [stack.enter_context(fake_clock()) for _ in range(1 + len(names))] if with_clocks else []
-        given = [clock.environment for clock in clocks] or [{}] * (1 + len(names))
+        arguments = [clock.environment for clock in clocks] or [{}] * (1 + len(names))
         os.chmod(folder, 0o777)  # PostgreSQL may be another user
         postgres = stack.enter_context(
-            running_postgres(environment=given[0], unix_socket_directories=str(folder))
+            running_postgres(environment=arguments[0], unix_socket_directories=str(folder))
         )
         redis = stack.enter_context(running_redis()) if bus == "redis" else None
         await migrate(postgres.url)
@@ -199,7 +199,7 @@ async def running_stack(
                 targets[REDIS_PORT] = await stack.enter_async_context(as_unix_socket(redis.port, folder))
             await stack.enter_async_context(network.running(targets))
         replicas, proxies = [], []
-        for name, of_clock in zip(names, given[1:], strict=True):
+        for name, of_clock in zip(names, arguments[1:], strict=True):
             url = postgres.url
             if way in ("proxy", "pgbouncer"):
                 proxies.append(await stack.enter_async_context(proxied(url)))

@@ -1,4 +1,4 @@
-"""What the harness of faults calls wrong: a check that finds nothing proves nothing."""
+"""The checks of the fault trials find the errors that they are meant to find."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def frame(kind: str, *rows: dict[str, Any], removed: tuple[str, ...] = ()) -> di
     return {"kind": kind, "cursor": "c", "actions": list(rows), "removed": list(removed)}
 
 
-def viewer_who_got(*frames: dict[str, Any]) -> Viewer:
+def viewer_with(*frames: dict[str, Any]) -> Viewer:
     viewer = watch_actions("viewer", [], RUN).viewer
     for each in frames:
         viewer.take(each)
@@ -32,20 +32,18 @@ def viewer_who_got(*frames: dict[str, Any]) -> Viewer:
 
 
 def test_a_revision_that_goes_backwards_is_a_problem() -> None:
-    assert viewer_who_got(frame("SNAPSHOT", row(2)), frame("CHANGE", row(2), row(3))).problems == []
-    assert len(viewer_who_got(frame("SNAPSHOT", row(3)), frame("CHANGE", row(2))).problems) == 1
+    assert viewer_with(frame("SNAPSHOT", row(2)), frame("CHANGE", row(2), row(3))).problems == []
+    assert len(viewer_with(frame("SNAPSHOT", row(3)), frame("CHANGE", row(2))).problems) == 1
 
 
-def test_what_is_removed_or_comes_anew_is_not_held() -> None:
-    assert shown(viewer_who_got(frame("SNAPSHOT", row(2)), frame("CHANGE", removed=("id-a",)))) == {}
-    begun_anew = viewer_who_got(
-        frame("SNAPSHOT", row(2)), frame("RESYNC"), frame("SNAPSHOT", row(1, name="b"))
-    )
+def test_removed_rows_and_rows_before_a_resync_are_not_shown() -> None:
+    assert shown(viewer_with(frame("SNAPSHOT", row(2)), frame("CHANGE", removed=("id-a",)))) == {}
+    begun_anew = viewer_with(frame("SNAPSHOT", row(2)), frame("RESYNC"), frame("SNAPSHOT", row(1, name="b")))
     assert list(shown(begun_anew)) == ["b"]
     assert (begun_anew.problems, begun_anew.resyncs) == ([], 1)
 
 
-def test_an_event_that_comes_twice_is_a_problem() -> None:
+def test_a_duplicate_event_is_a_problem() -> None:
     event = {"id": "e", "attempt": 1, "phase": "RUNNING", "version": 0, "action": {"name": "a"}}
     viewer = watch_events("viewer", [], RUN).viewer
     viewer.take({"kind": "SNAPSHOT", "cursor": "c", "events": [event]})
@@ -65,30 +63,30 @@ def test_an_event_that_comes_twice_is_a_problem() -> None:
         (Written(0, "b", 1, 1, "QUEUED"), True),
     ],
 )
-def test_an_acknowledged_write_that_is_not_stored_is_found(written: Written, is_lost: bool) -> None:
+def test_an_acknowledged_write_that_is_not_stored_is_detected(written: Written, is_lost: bool) -> None:
     assert bool(lost_writes(Journal(RUN, [written]), STORED, {})) == is_lost
 
 
-def test_an_acknowledged_event_that_is_not_stored_is_found() -> None:
+def test_an_acknowledged_event_that_is_not_stored_is_detected() -> None:
     journal = Journal(RUN, events={"a/1/RUNNING/0"})
     assert lost_writes(journal, STORED, {"a/1/RUNNING/0": True}) == []
     assert len(lost_writes(journal, STORED, {})) == 1
 
 
-def test_an_end_that_was_not_seen_is_found() -> None:
-    saw = viewer_who_got(frame("SNAPSHOT", row(1)), frame("CHANGE", row(5, "SUCCEEDED")))
+def test_an_end_that_was_not_received_is_detected() -> None:
+    saw = viewer_with(frame("SNAPSHOT", row(1)), frame("CHANGE", row(5, "SUCCEEDED")))
     assert missed_ends(saw, STORED) == []
-    assert missed_ends(viewer_who_got(frame("SNAPSHOT", row(1))), STORED) == ["a"]
+    assert missed_ends(viewer_with(frame("SNAPSHOT", row(1))), STORED) == ["a"]
 
 
-async def test_who_does_not_show_what_is_stored_is_found() -> None:
-    viewer = viewer_who_got(frame("SNAPSHOT", row(5, "SUCCEEDED")))
+async def test_a_viewer_that_differs_from_the_stored_rows_is_detected() -> None:
+    viewer = viewer_with(frame("SNAPSHOT", row(5, "SUCCEEDED")))
     assert await checks.settled(viewer, STORED, 0)
     assert not await checks.settled(viewer, {**STORED, "b": (1, "QUEUED", 1, None)}, 0)
 
 
 def test_a_lag_is_counted_from_the_acknowledgement_or_from_the_end_of_the_fault() -> None:
-    viewer = viewer_who_got(frame("SNAPSHOT", row(5)))
+    viewer = viewer_with(frame("SNAPSHOT", row(5)))
     (seen,) = viewer.seen["a"]
     journal = Journal(RUN, [Written(seen.time - 3, "a", 4, 1, "RUNNING")])
     assert lags(viewer, journal, seen.time - 4, seen.time - 1).after == pytest.approx([1])
@@ -96,8 +94,8 @@ def test_a_lag_is_counted_from_the_acknowledgement_or_from_the_end_of_the_fault(
     assert lags(viewer, journal, seen.time - 2, seen.time - 1).usual == pytest.approx([3])
 
 
-def test_what_comes_too_late_breaks_a_promise() -> None:
-    fault = next(fault for fault in FAULTS if fault.heard_within == 2)
-    assert Outcome(after=[4.9], during=[1.9]).broken_promises(fault.heard_within) == []
-    assert len(Outcome(after=[5.1], during=[2.1]).broken_promises(fault.heard_within)) == 2
-    assert Outcome(after=[5.1], during=[2.1]).broken_promises(fault.heard_within, patience=2) == []
+def test_a_late_write_is_a_violation() -> None:
+    fault = next(fault for fault in FAULTS if fault.max_lag == 2)
+    assert Outcome(after=[4.9], during=[1.9]).violations(fault.max_lag) == []
+    assert len(Outcome(after=[5.1], during=[2.1]).violations(fault.max_lag)) == 2
+    assert Outcome(after=[5.1], during=[2.1]).violations(fault.max_lag, patience=2) == []

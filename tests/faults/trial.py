@@ -1,4 +1,4 @@
-"""Owns a trial: executors write, viewers watch, a fault happens, and then everything has to be right."""
+"""A trial: executors write, viewers watch, a fault is injected, and afterwards everything must be correct."""
 
 import asyncio
 import time
@@ -18,53 +18,53 @@ from tests.faults.stack import Stack
 from tests.support.waiting import until
 
 AFTER = 5.0
-"""Seconds after a fault within which everybody has to have seen everything: the promise in the README."""
+"""Seconds after a fault within which every viewer must have received everything, as the README guarantees."""
 _LANES = 3
 _TIMEOUT = 10.0
 _SETTLE = 20.0
-"""Seconds after which whoever is not right never will be."""
+"""Seconds after which an incorrect viewer counts as broken."""
 _CALM = 0.5
-"""Seconds of writing before the fault, and after it."""
-LEAST_WRITES = 20
-"""Writes without which a trial shows nothing: executors go on until there are more."""
+"""Seconds of writing before and after the fault."""
+MIN_WRITES = 20
+"""The minimum number of writes of a meaningful trial; executors continue until there are more."""
 _MAY_GROW = {"descriptors": 22}
-"""The pools: 10 connections for requests, 2 for looks, with what they bring."""
+"""The pools: 10 connections for requests and 2 for polls, with their files."""
 _LEAVE = 15.0
-"""Seconds after which nothing of those who left may be held any more."""
+"""Seconds after which all resources of closed viewers must be released."""
 
 
 @dataclass
 class Outcome:
-    """What a trial showed."""
+    """The result of a trial."""
 
     problems: list[str] = field(default_factory=list)
     usual: list[float] = field(default_factory=list)
-    """Seconds from acknowledgement to sight, of writes outside the fault."""
+    """Seconds from acknowledgement to receipt, for writes outside the fault."""
     during: list[float] = field(default_factory=list)
     after: list[float] = field(default_factory=list)
-    """Seconds from the end of the fault until what was written during it was seen."""
+    """Seconds from the end of the fault until writes during it were received."""
     writes: int = 0
     rows: int = 0
     streams: int = 0
     resyncs: int = 0
 
-    def count(self, everybody: Sequence[Watched]) -> None:
-        """Count in what viewers went through."""
-        for viewer in (watched.viewer for watched in everybody):
+    def count(self, all_watched: Sequence[Watched]) -> None:
+        """Adds the results of viewers."""
+        for viewer in (watched.viewer for watched in all_watched):
             self.problems += [f"{viewer.name}: {problem}" for problem in viewer.problems]
             self.streams += viewer.streams
             self.resyncs += viewer.resyncs
             self.rows += sum(map(len, viewer.seen.values()))
 
     def add(self, lags: Lags) -> None:
-        """Count the lags of one viewer in."""
+        """Adds the lags of one viewer."""
         self.usual += lags.usual
         self.during += lags.during
         self.after += lags.after
 
-    def broken_promises(self, within: float | None = None, patience: float = 1.0) -> list[str]:
-        """What went wrong, and what came too late, on a machine that is so many times slower. `within` is
-        after how many seconds at most everything has to come during the fault, where that is promised."""
+    def violations(self, within: float | None = None, patience: float = 1.0) -> list[str]:
+        """The errors and late writes. `within` is the guaranteed maximum lag in seconds during the fault, if
+        any; `patience` scales all limits for slow machines."""
         found, latest = list(self.problems), max(self.after, default=0.0)
         if latest > AFTER * patience:
             found.append(f"something was seen {latest:.1f} s after the fault, {AFTER:.0f} s are promised")
@@ -75,41 +75,41 @@ class Outcome:
 
 
 async def try_fault(stack: Stack, fault: Fault, seconds: float, seed: int) -> Outcome:
-    """Let the fault happen for so long, and see what comes of it."""
+    """Injects a fault for this many seconds and checks the results."""
     outcome = Outcome()
     before = await usage(stack)
     runs = [RunIdentifier(f"{fault.name}, {seed}", "faults", f"run-{number}") for number in range(2)]
     own = ActionIdentifier(runs[0].project, runs[0].domain, runs[0].name, "own")
     wholes, others = _watchers(stack, runs)
-    everybody = [*(watched for of_run in wholes for watched in of_run), *others]
+    all_watched = [*(watched for of_run in wholes for watched in of_run), *others]
     async with httpx2.AsyncClient(timeout=_TIMEOUT) as client:
         executors = [Executor(client, stack.urls, run, _LANES, seed) for run in runs]
         for executor in executors:
             await executor.begin(own.name)
-        async with watching(everybody):
+        async with watching(all_watched):
             working = [asyncio.create_task(executor.work()) for executor in executors]
             await asyncio.sleep(_CALM)
             began = time.monotonic()
             await fault.act(stack, seconds, own)
             ended = time.monotonic()
             await asyncio.sleep(_CALM)
-            await until(lambda: sum(len(each.journal.written) for each in executors) > LEAST_WRITES)
+            await until(lambda: sum(len(each.journal.written) for each in executors) > MIN_WRITES)
             for executor in executors:
                 executor.finish()
             async with asyncio.timeout(_SETTLE):
                 await asyncio.gather(*working)
-            await settle(stack, everybody, outcome)
+            await settle(stack, all_watched, outcome)
     for executor, of_run in zip(executors, wholes, strict=True):
-        await _judge(stack, outcome, executor.journal, of_run, (began, ended))
-    outcome.count(everybody)
+        await _check_results(stack, outcome, executor.journal, of_run, (began, ended))
+    outcome.count(all_watched)
     outcome.problems += await leaks(stack, before)
     return outcome
 
 
-async def _judge(
+async def _check_results(
     stack: Stack, outcome: Outcome, journal: Journal, of_run: list[Watched], fault: tuple[float, float]
 ) -> None:
-    """Compare what was acknowledged of a run with what is stored, and with what its viewers saw."""
+    """Compares the acknowledged writes of a run with the stored rows and with what its viewers received."""
     actions = await checks.stored_actions(stack, journal.run)
     events = await checks.stored_events(stack, journal.run)
     outcome.writes += len(journal.written)
@@ -120,16 +120,16 @@ async def _judge(
         outcome.add(checks.lags(watched.viewer, journal, *fault))
 
 
-async def settle(stack: Stack, everybody: Sequence[Watched], outcome: Outcome) -> None:
-    """Note what is wrong with what viewers show, when they have had the time to become right."""
-    for watched in everybody:
+async def settle(stack: Stack, all_watched: Sequence[Watched], outcome: Outcome) -> None:
+    """Waits for viewers to show the stored rows; records those that do not."""
+    for watched in all_watched:
         viewer, should = watched.viewer, await watched.stored(stack)
         if not await checks.settled(viewer, should, _SETTLE):
             outcome.problems.append(f"{viewer.name} shows {checks.difference(checks.shown(viewer), should)}")
 
 
 def _watchers(stack: Stack, runs: list[RunIdentifier]) -> tuple[list[list[Watched]], list[Watched]]:
-    """Those who watch all actions of each run, on each replica; and those who watch something else."""
+    """Viewers of all actions of each run on each replica, and viewers of other data."""
     here, there = stack.urls, stack.urls[::-1]
     wholes = [
         [checks.watch_actions(f"{run.name} at {urls[0]}", urls, run) for urls in (here, there)]
@@ -144,9 +144,9 @@ def _watchers(stack: Stack, runs: list[RunIdentifier]) -> tuple[list[list[Watche
 
 
 @asynccontextmanager
-async def watching(everybody: Sequence[Watched]) -> AsyncIterator[None]:
-    """All of them watch for as long as the context lasts, which begins when they have what is there."""
-    viewers = [watched.viewer for watched in everybody]
+async def watching(all_watched: Sequence[Watched]) -> AsyncIterator[None]:
+    """Runs the viewers while the context is open; waits for their snapshots first."""
+    viewers = [watched.viewer for watched in all_watched]
     tasks = [asyncio.create_task(viewer.watch()) for viewer in viewers]
     try:
         async with asyncio.timeout(_SETTLE):
@@ -161,12 +161,12 @@ async def watching(everybody: Sequence[Watched]) -> AsyncIterator[None]:
 
 
 async def usage(stack: Stack) -> list[dict[str, float]]:
-    """What each replica holds on to at the moment."""
+    """The current resource usage of each replica."""
     return await asyncio.gather(*(replica.usage() for replica in stack.replicas))
 
 
 async def leaks(stack: Stack, before: list[dict[str, float]]) -> list[str]:
-    """What replicas hold on to that they did not before, when they have had the time to let it go."""
+    """Resources that replicas have not released in time."""
     deadline = time.monotonic() + _LEAVE
     while True:
         now = await usage(stack)

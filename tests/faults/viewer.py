@@ -1,5 +1,5 @@
-"""Owns the subscribers: each follows one stream over a websocket, from replica to replica, and records what
-it saw."""
+"""Viewers: each follows one subscription over a websocket, from replica to replica, and records what it
+receives."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ _RETRY = 0.2
 
 @dataclass(frozen=True)
 class Query:
-    """What a viewer subscribes to: a field whose frames have a list of that name."""
+    """A subscription to a field whose frames have a list of the same name."""
 
     field: str
     text: str
@@ -28,25 +28,25 @@ class Query:
 
 @dataclass(frozen=True)
 class Seen:
-    """A row that came in a frame."""
+    """A received row."""
 
     time: float
-    """When it came, by time.monotonic()."""
+    """The time.monotonic() of its receipt."""
     stream: int
-    """In which connection it came: the first one is 1."""
+    """The number of its connection, from 1."""
     revision: int
     row: dict[str, Any]
 
 
 class Viewer:
-    """Somebody who watches. A lost stream is gone on with on the next replica, behind its last cursor."""
+    """A viewer. After a lost stream it resumes at the next replica from its last cursor."""
 
     def __init__(self, name: str, urls: list[str], query: Query) -> None:
         self.name = name
-        self.held: dict[str, dict[str, Any]] = {}
-        """What it would show: the rows by their ids."""
+        self.rows: dict[str, dict[str, Any]] = {}
+        """The current rows by id."""
         self.seen: dict[str, list[Seen]] = {}
-        """All that came, by the key of the row: its name, or what tells events apart."""
+        """All received rows, by the name of the row or the key of the event."""
         self.problems: list[str] = []
         self.streams = 0
         self.resyncs = 0
@@ -56,7 +56,7 @@ class Viewer:
         self._cursor: str | None = None
 
     async def watch(self) -> None:
-        """Watch until cancelled, or until the stream has come to its end."""
+        """Watches until cancelled."""
         while True:
             with contextlib.suppress(OSError, TimeoutError, WebSocketException):
                 async for frame in self._frames(self._urls[self.streams % len(self._urls)]):
@@ -88,21 +88,21 @@ class Viewer:
                 elif message["type"] == "ping":
                     await socket.send('{"type":"pong"}')
                 else:
-                    # The stream broke; with the database away it may, and is taken up again.
+                    # An error, such as with an unavailable database: reconnect.
                     return
 
     def take(self, frame: dict[str, Any]) -> None:
-        """Record what a frame brings."""
+        """Records a frame."""
         now = time.monotonic()
         self._cursor = frame["cursor"]
         if frame["kind"] == "RESYNC":
             self.resyncs += 1
-            self.held, self.seen = {}, {}
+            self.rows, self.seen = {}, {}
         rows = frame.get(self._query.field) or frame.get("actions") or []
         for row in rows:
             self._record(row, now)
         for id in frame.get("removed", []):
-            self.held.pop(id, None)
+            self.rows.pop(id, None)
 
     def _record(self, row: dict[str, Any], now: float) -> None:
         key = row["name"]
@@ -114,15 +114,15 @@ class Viewer:
                 f"(streams {self.streams}, {past[-1].stream})"
             )
         past.append(Seen(now, self.streams, revision, row))
-        self.held[row["id"]] = row
+        self.rows[row["id"]] = row
 
     def first_seen(self, key: str, revision: int) -> float | None:
-        """When the row came in this or a newer revision."""
+        """When this or a newer revision of the row was received."""
         return next((seen.time for seen in self.seen.get(key, []) if seen.revision >= revision), None)
 
 
 class EventViewer(Viewer):
-    """Somebody who watches events: no two of them are the same."""
+    """A viewer of events, which must all be distinct."""
 
     def _record(self, row: dict[str, Any], now: float) -> None:
         key = "/".join(str(row[part]) for part in ("attempt", "phase", "version"))
@@ -132,11 +132,11 @@ class EventViewer(Viewer):
                 f"event {key} came twice (streams {self.seen[key][0].stream}, {self.streams})"
             )
         self.seen[key] = [Seen(now, self.streams, 0, row)]
-        self.held[key] = row
+        self.rows[key] = row
 
 
 class StateViewer(Viewer):
-    """Somebody who watches whose state was set. After RESYNC it would read all states."""
+    """A viewer of state changes. After RESYNC a client would read all states."""
 
     def __init__(self, name: str, urls: list[str], query: Query) -> None:
         super().__init__(name, urls, query)
@@ -151,7 +151,7 @@ class StateViewer(Viewer):
         self.seen[row["name"]] = [Seen(now, self.streams, 0, row)]
 
     async def missing(self, acknowledged: dict[str, float], seconds: float) -> set[str]:
-        """The actions whose state was set then, and which it is not told of within so many seconds."""
+        """The actions whose state change was acknowledged but not received within `seconds`."""
         deadline = time.monotonic() + seconds
         while True:
             missing = {

@@ -1,4 +1,4 @@
-"""Owns the server that attacks are tried on, a process of its own, and what has to hold whatever is tried."""
+"""The server process that attacks are run against, and the checks that must hold for every attack."""
 
 import asyncio
 import contextlib
@@ -38,7 +38,7 @@ from tests.support.serving import free_port
 from tests.support.sockets import Socket, opened
 
 SECONDS = 30
-"""How long anything is waited for."""
+"""Timeout of every wait, in seconds."""
 OURS = RunIdentifier("ours", "d", "our-run")
 THEIRS = RunIdentifier("theirs-canary", "d", "their-canary-run")
 
@@ -47,17 +47,17 @@ _LEAKS = re.compile(
     rb"|SELECT |INSERT |sqlite|asyncpg|postgres|sqlalchemy|strawberry|uvicorn|starlette|orjson|msgspec",
     re.IGNORECASE,
 )
-"""What nobody outside has to know: what broke, names of the other tenant, files, statements, packages."""
-_COMPLAINTS = re.compile(r'Traceback|unexpected error|"level":"(error|critical)"|never (awaited|retrieved)')
-"""What a server does not say in its log for anything that a client does."""
-_MOST_GROWTH = 150 * 1024 * 1024
-"""Bytes that the process may grow by in one attack: what was freed, the system need not have back."""
+"""What responses must not reveal: internal errors, the other tenant, files, statements, packages."""
+_LOG_PROBLEMS = re.compile(r'Traceback|unexpected error|"level":"(error|critical)"|never (awaited|retrieved)')
+"""What a client must not be able to put into the server's log."""
+_MAX_GROWTH = 150 * 1024 * 1024
+"""Bytes by which the process may grow in one attack: freed memory is not always returned to the system."""
 _ADDRESSES = (f"127.1.{number // 200}.{number % 200 + 1}" for number in itertools.count())
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """What callers show, by who they are."""
+    """The credentials of the callers."""
 
     viewer: str
     writer: str
@@ -75,7 +75,7 @@ class Tokens:
 
 @dataclass
 class Answer:
-    """What came back."""
+    """A response."""
 
     status: int
     headers: dict[str, str]
@@ -83,7 +83,7 @@ class Answer:
 
     @property
     def codes(self) -> set[str]:
-        """The codes of the errors in it."""
+        """The codes of its errors."""
         return {error["extensions"]["code"] for error in self.json().get("errors", ())}
 
     def json(self) -> Any:
@@ -92,15 +92,15 @@ class Answer:
 
 @dataclass
 class Target:
-    """A server process with two tenants, and all that it has answered."""
+    """A server process with two tenants, and everything that it has sent."""
 
     process: subprocess.Popen[bytes]
     port: int
     log: Path
     tokens: Tokens
     address: str = "127.0.0.2"
-    """Where the attacker is: each attack has an address of its own."""
-    heard: list[bytes] = field(default_factory=list)
+    """The attacker's address: each attack has its own."""
+    received: list[bytes] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
 
     @property
@@ -110,7 +110,7 @@ class Target:
     # Over HTTP
 
     async def send(self, method: str = "POST", path: str = "/graphql", **options: Any) -> Answer:
-        """One request, by the admin of the attacked tenant where no other headers are given."""
+        """Sends one request, by default as the admin of the attacked tenant."""
         transport = httpx2.AsyncHTTPTransport(verify=False, local_address=self.address)
         headers = options.pop("headers", bearer(self.tokens.admin))
         async with httpx2.AsyncClient(transport=transport, timeout=SECONDS) as client:
@@ -119,19 +119,18 @@ class Target:
         self._note(answer.status, repr(response.headers).encode() + answer.body)
         return answer
 
-    async def ask(self, query: str, token: str | None = None, /, **variables: Any) -> Answer:
-        """One operation."""
+    async def execute(self, query: str, token: str | None = None, /, **variables: Any) -> Answer:
+        """Executes one operation."""
         headers = bearer(self.tokens.admin if token is None else token)
         return await self.send(json={"query": query, "variables": variables}, headers=headers)
 
     async def post(self, body: bytes, **headers: str) -> Answer:
-        """A body as it is."""
-        given = {"content-type": "application/json", **bearer(self.tokens.admin), **headers}
-        return await self.send(content=body, headers=given)
+        """Posts a body unchanged."""
+        all_headers = {"content-type": "application/json", **bearer(self.tokens.admin), **headers}
+        return await self.send(content=body, headers=all_headers)
 
     async def raw(self, *parts: bytes, pause: float = 0, half_close: bool = False) -> bytes:
-        """What comes back on a connection for these bytes, until the server closes it or says nothing more
-        for two seconds."""
+        """Sends bytes; returns the response, up to the end of the connection or a pause of two seconds."""
         async with self.connection() as (reader, writer):
             with contextlib.suppress(OSError):  # the server may have closed it already
                 for part in parts:
@@ -144,7 +143,7 @@ class Target:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-        """A connection of the attacker's, which is broken off at the end."""
+        """A connection of the attacker, aborted at the end."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port, local_addr=(self.address, 0))
         try:
             yield reader, writer
@@ -152,14 +151,14 @@ class Target:
             writer.transport.abort()
 
     async def read(self, reader: asyncio.StreamReader, quiet: float = 2) -> bytes:
-        """What comes, until it ends or nothing more comes for so long."""
+        """Reads until the end or a pause of `quiet` seconds."""
         found = b""
         with contextlib.suppress(TimeoutError, ConnectionError):
             while piece := await _next(reader, quiet if found else SECONDS):
                 found += piece
         for status in re.findall(rb"(?:^|\r\n\r\n|\n)HTTP/1\.[01] (\d{3})", found):
             self.statuses.append(int(status))
-        self.heard.append(found)
+        self.received.append(found)
         return found
 
     # Over websockets
@@ -168,54 +167,55 @@ class Target:
     async def socket(
         self, token: str | None = None, init: bool = True, **options: Any
     ) -> AsyncIterator[Socket]:
-        """A websocket, acknowledged unless `init` is False. What it hears is what the attacker hears."""
+        """A websocket, acknowledged unless `init` is False. What it receives counts as received by the
+        attacker."""
         options.setdefault("local_addr", (self.address, 0))
         async with opened(f"{self.url}/graphql", **options) as socket:
-            hear = socket.connection.recv
+            receive = socket.connection.recv
 
-            async def recv(*given: Any, **named: Any) -> Any:
-                message = await hear(*given, **named)
-                self.heard.append(message.encode() if isinstance(message, str) else message)
+            async def recv(*arguments: Any, **options: Any) -> Any:
+                message = await receive(*arguments, **options)
+                self.received.append(message.encode() if isinstance(message, str) else message)
                 return message
 
             socket.connection.recv = recv  # type: ignore[method-assign]
             if init:
-                shown = bearer(self.tokens.admin if token is None else token)
-                await socket.send({"type": "connection_init", "payload": shown})
+                payload = bearer(self.tokens.admin if token is None else token)
+                await socket.send({"type": "connection_init", "payload": payload})
                 assert await socket.next() == {"type": "connection_ack"}
             yield socket
 
-    # What is looked at
+    # Measurements
 
     def memory(self) -> int:
-        """Bytes that the process occupies."""
+        """The resident memory of the process in bytes."""
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
 
     def connections(self) -> int:
-        """How many connections the server holds."""
+        """The number of connections of the server."""
         ends = f":{self.port:04X}"
         lines = Path(f"/proc/{self.process.pid}/net/tcp").read_text().splitlines()[1:]
-        # Established, or closed by the client alone.
+        # Established, or closed only by the client.
         return sum(line.split()[1].endswith(ends) and line.split()[3] in ("01", "08") for line in lines)
 
     def files(self) -> int:
-        """How many files and sockets the process has open."""
+        """The number of open files and sockets of the process."""
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
     def _note(self, status: int, text: bytes) -> None:
         self.statuses.append(status)
-        self.heard.append(text)
+        self.received.append(text)
 
 
 def bearer(token: str) -> dict[str, str]:
-    """The header that shows it."""
+    """The header with this token."""
     return {"Authorization": f"Bearer {token}"}
 
 
 @contextmanager
 def attacked(url: str, folder: Path, **settings: str) -> Iterator[Target]:
-    """A server over a migrated database, in which there are two tenants."""
+    """Starts a server on a migrated database with two tenants."""
     tokens = wait_for(_fill(url))
     port, log = free_port(), folder / "log"
     program = Path(sys.executable).parent / "rungraph"
@@ -241,7 +241,8 @@ def attacked(url: str, folder: Path, **settings: str) -> Iterator[Target]:
 
 
 async def _next(reader: asyncio.StreamReader, seconds: float) -> bytes:
-    """What comes next. Raises TimeoutError. A machine that stalls takes one part of the time only."""
+    """The next bytes. Raises TimeoutError. Waits in parts, so that a stalled machine uses up only one of
+    them."""
     for _ in range(3):
         with contextlib.suppress(TimeoutError):
             return await asyncio.wait_for(reader.read(2**20), seconds / 4)
@@ -258,18 +259,24 @@ async def _fill(url: str) -> Tokens:
             grant: Grant,
             kind: CredentialKind = CredentialKind.TOKEN,
         ) -> tuple[str, str]:
-            who, ends = Identity(IdentityKind.USER, f"subject-{name}"), datetime.now(UTC) + timedelta(days=1)
+            identity, expires_at = (
+                Identity(IdentityKind.USER, f"subject-{name}"),
+                datetime.now(UTC) + timedelta(days=1),
+            )
             access = Access(frozenset({grant}))
-            made, secret = await repository.create_credential(kind, name, who, access, ends)
+            made, secret = await repository.create_credential(kind, name, identity, access, expires_at)
             return made.id, secret
 
         ours, theirs = "ours", THEIRS.project
         session = CredentialKind.SESSION
-        gone, revoked = await make("revoked", Grant(Role.ADMIN))
-        await repository.revoke_credential(gone)
-        over, expired = await make("expired", Grant(Role.ADMIN))
-        past = credentials.update().where(credentials.c.id == over).values(expires_at=datetime.now(UTC))
-        await repository._database.write(lambda connection: connection.execute(past))
+        revoked_id, revoked = await make("revoked", Grant(Role.ADMIN))
+        await repository.revoke_credential(revoked_id)
+        expired_id, expired = await make("expired", Grant(Role.ADMIN))
+        expire = (
+            credentials.update().where(credentials.c.id == expired_id).values(expires_at=datetime.now(UTC))
+        )
+        now = datetime.now(UTC)
+        await repository._database.write(lambda connection: connection.execute(expire.values(expires_at=now)))
         return Tokens(
             viewer=(await make("viewer", Grant(Role.VIEWER, ours)))[1],
             writer=(await make("writer", Grant(Role.WRITER, ours)))[1],
@@ -284,94 +291,94 @@ async def _fill(url: str) -> Tokens:
 
 
 def _is_ready(port: int) -> bool:
-    asking = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
     try:
-        asking.request("GET", "/readyz")
-        return asking.getresponse().status == 200
+        client.request("GET", "/readyz")
+        return client.getresponse().status == 200
     except OSError:
         return False
     finally:
-        asking.close()
+        client.close()
 
 
-def wait_until(holds: Callable[[], bool], what: str) -> None:
-    """Wait for it, and fail by its name."""
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    """Waits for a condition; fails with its description."""
     deadline = time.monotonic() + SECONDS
-    while not holds():
-        assert time.monotonic() < deadline, f"never: {what}"
+    while not condition():
+        assert time.monotonic() < deadline, f"timed out: {what}"
         time.sleep(0.05)
 
 
-class Honest:
-    """Somebody who asks again and again meanwhile, in a thread of their own."""
+class HonestClient:
+    """An honest client that sends requests during an attack, in its own thread."""
 
     def __init__(self, target: Target) -> None:
         self.answers = 0
         self._target = target
-        self._is_over = threading.Event()
+        self._ended = threading.Event()
         self._asked = threading.Event()
-        self._wrong: list[str] = []
-        self._thread = threading.Thread(target=self._ask, daemon=True)
+        self._problems: list[str] = []
+        self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> "Honest":
+    def __enter__(self) -> "HonestClient":
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        # They have asked at least once, however short the attack was.
+        # At least one request, however short the attack was.
         self._asked.wait(SECONDS)
-        self._is_over.set()
+        self._ended.set()
         self._thread.join(SECONDS * 2)
-        assert not self._thread.is_alive(), "somebody honest still waits for an answer"
-        assert self._wrong == []
-        assert self.answers, "nobody honest was served"
+        assert not self._thread.is_alive(), "the honest client still waits for a response"
+        assert self._problems == []
+        assert self.answers, "the honest client was not served"
 
-    def _ask(self) -> None:
-        asking = http.client.HTTPConnection("127.0.0.1", self._target.port, timeout=SECONDS)
+    def _run(self) -> None:
+        client = http.client.HTTPConnection("127.0.0.1", self._target.port, timeout=SECONDS)
         headers = {"Content-Type": "application/json", **bearer(self._target.tokens.honest)}
         body = json.dumps({"query": "{ runs(first: 5) { nodes { name } } }"})
-        while not self._is_over.wait(0.05) and not self._wrong:
+        while not self._ended.wait(0.05) and not self._problems:
             try:
-                asking.request("POST", "/graphql", body, headers)
-                response = asking.getresponse()
+                client.request("POST", "/graphql", body, headers)
+                response = client.getresponse()
                 text = response.read()
             except OSError as error:
-                self._wrong.append(repr(error))
+                self._problems.append(repr(error))
                 continue
             if response.status != 200 or b'"our-run"' not in text:
-                self._wrong.append(f"{response.status} {text.decode()}")
+                self._problems.append(f"{response.status} {text.decode()}")
             self.answers += 1
             self._asked.set()
-        asking.close()
+        client.close()
 
 
 @contextmanager
-def holding(target: Target, may_fail_with: tuple[int, ...] = ()) -> Iterator[Target]:
-    """What has to hold for each attack, however it goes."""
+def checked(target: Target, may_fail_with: tuple[int, ...] = ()) -> Iterator[Target]:
+    """Checks what must hold for every attack."""
     target.address = next(_ADDRESSES)
-    target.heard.clear()
+    target.received.clear()
     target.statuses.clear()
-    said = target.log.stat().st_size
+    log_size = target.log.stat().st_size
     memory, files, connections = target.memory(), target.files(), target.connections()
-    with Honest(target):
+    with HonestClient(target):
         yield target
         assert target.process.poll() is None, "the server died"
     assert all(status < 500 or status in may_fail_with for status in target.statuses), target.statuses
     secrets = [token.encode() for token in target.tokens]
-    for text in target.heard:
+    for text in target.received:
         assert (leak := _LEAKS.search(text)) is None, text[max(0, leak.start() - 300) : leak.end() + 300]
         assert not any(secret in text for secret in secrets), text[:500]
-    log = target.log.read_bytes()[said:].decode()
-    assert _COMPLAINTS.search(log) is None, log[:5000]
+    log = target.log.read_bytes()[log_size:].decode()
+    assert _LOG_PROBLEMS.search(log) is None, log[:5000]
     assert not any(token in log for token in target.tokens), "a token is in the log"
-    wait_until(lambda: target.connections() <= connections, "all connections of the attack are gone")
-    # The connections to the database stay, of which there may be more than before.
+    wait_until(lambda: target.connections() <= connections, "all connections of the attack are closed")
+    # Connections to the database stay open, maybe more than before.
     wait_until(lambda: target.files() <= files + 30, "all files of the attack are closed")
-    assert target.memory() < memory + _MOST_GROWTH
+    assert target.memory() < memory + _MAX_GROWTH
 
 
-def blind_socket(target: Target, receive_buffer: int = 4096) -> socket.socket:
-    """A connection that takes next to nothing."""
+def non_reading_socket(target: Target, receive_buffer: int = 4096) -> socket.socket:
+    """A connection with a tiny receive buffer that nobody reads."""
     one = socket.socket()
     one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     one.bind((target.address, 0))

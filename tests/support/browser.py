@@ -1,11 +1,11 @@
-"""Owns where the browser is that the tests look at the page and GraphiQL with."""
+"""Finds the browser for the tests of the page and GraphiQL."""
 
 import os
 import shutil
 
 
 def find_chromium() -> str | None:
-    """The path of a Chromium on this machine, or None. RUNGRAPH_TEST_CHROMIUM names another one."""
+    """The path of a Chromium, or None. RUNGRAPH_TEST_CHROMIUM overrides it."""
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
     found = (shutil.which(name) for name in names)
     return os.environ.get("RUNGRAPH_TEST_CHROMIUM") or next(filter(None, found), None)

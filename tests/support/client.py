@@ -1,4 +1,4 @@
-"""Owns how the tests speak to the application: GraphQL over HTTP, within the process."""
+"""A GraphQL client for an application in the same process."""
 
 import json
 from typing import Any
@@ -7,11 +7,11 @@ import httpx2
 
 
 class GraphQLClient(httpx2.AsyncClient):
-    """An HTTP client that knows where GraphQL is."""
+    """An HTTP client with a method for GraphQL operations."""
 
     async def execute(self, query: str, variables: dict[str, Any] | None = None) -> dict[str, Any]:
         """The body of the response: `data`, `errors` or both."""
-        # Escaped, as JavaScript sends it: half of a surrogate pair is a legal escape in JSON.
+        # Escaped as JavaScript does: JSON allows an escape of half a surrogate pair.
         text = json.dumps({"query": query, "variables": variables or {}})
         headers = {"Content-Type": "application/json"}
         response = await self.post("/graphql", content=text, headers=headers)

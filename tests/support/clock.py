@@ -1,4 +1,4 @@
-"""Owns the clock that tests move: time passes when a test says so, and never before it is ready for that."""
+"""A clock that stands still until a test moves it."""
 
 import math
 import time
@@ -13,15 +13,15 @@ HOUR = 3600.0
 
 
 class Clock:
-    """Stands in for the `time` of a module: it stands still but for what the test says."""
+    """Replaces the `time` module in a module; stands still unless moved."""
 
     def __init__(self) -> None:
-        # Whole seconds: of sums with them nothing is rounded.
+        # Whole seconds, so that sums are exact.
         self._began, self._ticks = math.ceil(time.time()), math.ceil(time.monotonic())
         self._ahead = 0.0
 
     def forward(self, seconds: float) -> None:
-        """So much time passes at once."""
+        """Moves the clock forward."""
         self._ahead += seconds
 
     def time(self) -> float:
@@ -34,9 +34,9 @@ class Clock:
         return datetime.fromtimestamp(self.time(), UTC)
 
 
-def movable(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """A clock that says from now on whether what somebody shows has expired: a stored credential, a session
-    or a token of a provider. Servers that run in this process go by it, too."""
+def movable_clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Replaces the clock that decides whether credentials have expired: stored ones, sessions and tokens of
+    a provider; also for servers in this process."""
     clock = Clock()
     for module in (authentication, oidc):
         monkeypatch.setattr(module, "time", clock)

@@ -17,7 +17,7 @@ async def token(
     project: str | None = None,
     kind: CredentialKind = CredentialKind.TOKEN,
 ) -> tuple[str, str]:
-    """The id and the secret of a new one."""
+    """Creates a credential; returns its id and secret."""
     made, secret = await repository.create_credential(
         kind,
         f"a token of {subject}",

@@ -1,4 +1,4 @@
-"""Owns the databases that the tests get: a fresh one each, on SQLite or on PostgreSQL."""
+"""Fresh databases for tests, on SQLite and PostgreSQL."""
 
 import asyncio
 import shutil
@@ -19,26 +19,26 @@ _SECONDS = 60
 
 
 def wait_for(work: Coroutine[Any, Any, T]) -> T:
-    """What `work` returns, run on an event loop of its own, away from the one of the test."""
+    """The result of a coroutine, run on a separate event loop."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, asyncio.wait_for(work, _SECONDS)).result()
 
 
 class Databases(Protocol):
-    """A place where databases are made."""
+    """Creates databases."""
 
     def create(self) -> str:
-        """The URL of a new, empty database."""
+        """Creates an empty database; returns its URL."""
 
     def copy(self, url: str) -> str:
-        """The URL of a new database with what is in this one, which nobody may be connected to."""
+        """Copies a database without connections; returns the URL of the copy."""
 
     def drop(self, url: str) -> None:
-        """Take a database away, also from those who are still connected."""
+        """Drops a database, even with open connections."""
 
 
 class SqliteDatabases:
-    """Databases that are files in one folder."""
+    """Databases as files in one folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -61,12 +61,13 @@ def _file(url: str) -> str:
 
 
 class PostgresDatabases:
-    """Databases of one server, whose names say that they are ours."""
+    """Databases of one server, named `rungraph_test_…`."""
 
     def __init__(self, server_url: str) -> None:
-        """`server_url` names a database of the server and a user who may create others."""
+        """`server_url` has a database of the server and a user who may create others."""
         self._server = make_url(server_url).set(drivername="postgresql")
-        # From 15 on, copying the files is asked for by name; it takes half as long as through the log.
+        # From version 15 on, copying files must be requested explicitly; it takes half as long as through the
+        # log.
         self._copying = "STRATEGY file_copy" if wait_for(self._version()) >= 15 else ""
 
     def create(self) -> str:
@@ -101,7 +102,7 @@ class PostgresDatabases:
 
 
 def create_migrated(databases: Databases) -> str:
-    """The URL of a new database at the newest schema, for `copy`."""
+    """Creates a database with the newest schema, for `copy`; returns its URL."""
     url = databases.create()
     wait_for(migrate(url))
     return url

@@ -1,4 +1,4 @@
-"""Owns the executor that the tests tell of aborts: a real server, which answers as it is told to."""
+"""A real HTTP server in the role of an executor that is notified of aborts."""
 
 import asyncio
 import json
@@ -16,127 +16,127 @@ from starlette.routing import Route
 
 from tests.support.serving import serving
 
-Answer = Callable[["Told"], Awaitable[Response]]
+Answer = Callable[["Notification"], Awaitable[Response]]
 
 
 @dataclass
-class Told:
-    """One call that came."""
+class Notification:
+    """One notification."""
 
     headers: dict[str, str]
     body: bytes
     number: int
-    """The how manyth it is for the same abort, from 1 on."""
+    """The number of this notification for its abort, from 1."""
     began: float
     ended: float | None = None
 
     @property
     def key(self) -> str:
-        """Which abort it is about."""
+        """The idempotency key, which identifies the abort."""
         return self.headers["idempotency-key"]
 
     @property
-    def said(self) -> dict[str, Any]:
-        """What the body says."""
+    def payload(self) -> dict[str, Any]:
+        """The parsed body."""
         document: dict[str, Any] = json.loads(self.body)
         return document
 
 
-async def gone(told: Told) -> Response:
-    """The work is gone."""
+async def stopped(notification: Notification) -> Response:
+    """Responds that the work has stopped."""
     return Response(status_code=204)
 
 
 def status(code: int, **headers: str) -> Answer:
-    """The same answer each time."""
+    """Always responds with this status."""
 
-    async def answer(told: Told) -> Response:
+    async def answer(notification: Notification) -> Response:
         return Response("a secret of the executor", code, headers)
 
     return answer
 
 
-def late(seconds: float, then: Answer = gone) -> Answer:
-    """What is answered, but later."""
+def delayed(seconds: float, then: Answer = stopped) -> Answer:
+    """Responds after a delay."""
 
-    async def answer(told: Told) -> Response:
+    async def answer(notification: Notification) -> Response:
         await asyncio.sleep(seconds)
-        return await then(told)
+        return await then(notification)
 
     return answer
 
 
-def once(happened: threading.Event, then: Answer = gone) -> Answer:
-    """What is answered, but not before something has happened."""
+def after(event: threading.Event, then: Answer = stopped) -> Answer:
+    """Responds after an event is set."""
 
-    async def answer(told: Told) -> Response:
-        while not happened.is_set():  # noqa: ASYNC110 - it happens in another thread
+    async def answer(notification: Notification) -> Response:
+        while not event.is_set():  # noqa: ASYNC110 - it happens in another thread
             await asyncio.sleep(0.01)
-        return await then(told)
+        return await then(notification)
 
     return answer
 
 
 @dataclass
 class FakeExecutor:
-    """What it was told, and how it answers."""
+    """Records notifications and responds to them."""
 
-    answer: Answer = gone
-    told: list[Told] = field(default_factory=list)
+    answer: Answer = stopped
+    notifications: list[Notification] = field(default_factory=list)
     overlaps: list[str] = field(default_factory=list)
-    """Aborts that it was told of twice at a time."""
+    """Aborts with two notifications at the same time."""
     url: str = ""
     _open: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @contextmanager
     def serving_again(self) -> Iterator["FakeExecutor"]:
-        """The same, on the port that it had before."""
+        """Serves again on the previous port."""
         with serving(self._app(), int(self.url.rpartition(":")[2])):
             yield self
 
     @contextmanager
     def serving(self) -> Iterator["FakeExecutor"]:
-        """It listens on a port of its own for as long as the context lasts."""
+        """Serves on a free port while the context is open."""
         with serving(self._app()) as url:
             self.url = url
             yield self
 
     def _app(self) -> Starlette:
-        return Starlette(routes=[Route("/{path:path}", self._take, methods=["POST", "GET"])])
+        return Starlette(routes=[Route("/{path:path}", self._receive, methods=["POST", "GET"])])
 
-    async def _take(self, request: Request) -> Response:
+    async def _receive(self, request: Request) -> Response:
         try:
             body = await request.body()
         except ClientDisconnect:
             return Response(status_code=499)
         with self._lock:
             key = request.headers.get("idempotency-key", "")
-            number = 1 + sum(told.key == key for told in self.told)
-            told = Told(dict(request.headers), body, number, time.monotonic())
-            self.told.append(told)
+            number = 1 + sum(each.key == key for each in self.notifications)
+            notification = Notification(dict(request.headers), body, number, time.monotonic())
+            self.notifications.append(notification)
             if key in self._open:
                 self.overlaps.append(key)
             self._open.add(key)
-        answering = asyncio.ensure_future(self.answer(told))
-        leaving = asyncio.ensure_future(_leaves(request))
+        answering = asyncio.ensure_future(self.answer(notification))
+        disconnecting = asyncio.ensure_future(_disconnected(request))
         try:
-            # Who told it may die over it, or wait no longer: then nobody is told any more.
-            await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            # The notifier may die or time out; then the notification has ended too.
+            await asyncio.wait({answering, disconnecting}, return_when=asyncio.FIRST_COMPLETED)
             return answering.result() if answering.done() else Response(status_code=499)
         finally:
-            told.ended = time.monotonic()
+            notification.ended = time.monotonic()
             with self._lock:
                 self._open.discard(key)
-            for task in (answering, leaving):
+            for task in (answering, disconnecting):
                 task.cancel()
 
-    def times(self, key: str) -> list[Told]:
-        """The calls about one abort."""
+    def notifications_of(self, key: str) -> list[Notification]:
+        """The notifications of one abort."""
         with self._lock:
-            return [told for told in self.told if told.key == key]
+            return [each for each in self.notifications if each.key == key]
 
 
-async def _leaves(request: Request) -> None:
+async def _disconnected(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass

@@ -1,5 +1,5 @@
-"""A wall clock of other processes that a test moves while they run, by libfaketime. Their monotonic clock is
-the system's."""
+"""A wall clock of other processes, moved while they run by libfaketime. Their monotonic clock stays the
+system's."""
 
 import os
 import tempfile
@@ -11,7 +11,7 @@ HOUR = 3600
 
 
 class FakeClock:
-    """The clock of the processes that are started with `environment`."""
+    """The clock of processes started with `environment`."""
 
     def __init__(self, folder: Path) -> None:
         library = find_library()
@@ -27,8 +27,8 @@ class FakeClock:
         }
 
     def jump(self, seconds: int) -> None:
-        """From now on it is so much ahead of the system's, or behind it."""
-        # At once: they read the file whenever they ask for the time.
+        """Sets the offset to the system's clock."""
+        # Effective at once: processes read the file each time they read the clock.
         fresh = self._file.with_suffix(".new")
         fresh.write_text(f"{seconds:+d}\n")
         fresh.chmod(0o644)
@@ -37,14 +37,14 @@ class FakeClock:
 
 @contextmanager
 def fake_clock() -> Iterator[FakeClock]:
-    """A clock that is right, until it is moved."""
+    """A clock with the system's time until it is moved."""
     with tempfile.TemporaryDirectory(prefix="rungraph-clock-") as folder:
         Path(folder).chmod(0o755)  # the database runs as another user
         yield FakeClock(Path(folder))
 
 
 def find_library() -> Path | None:
-    """The library that is put before the system's, or None."""
+    """The path of libfaketime, or None."""
     if given := os.environ.get("RUNGRAPH_TEST_FAKETIME"):
         return Path(given)
     found = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))

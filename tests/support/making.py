@@ -1,4 +1,4 @@
-"""Owns the runs, actions and events that tests are made of."""
+"""Builders of runs, actions and events."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,7 +21,7 @@ ADA = Identity(IdentityKind.USER, "user-1", "User One", "user-1@example.com")
 
 
 def at(seconds: float) -> datetime:
-    """So many seconds after T0."""
+    """The time of that many seconds after T0."""
     return T0 + timedelta(seconds=seconds)
 
 
@@ -55,6 +55,6 @@ def update(
 
 
 async def make_run(repository: ActionRepo, run: RunIdentifier = RUN, /, **children: str) -> None:
-    """A run with the root a0 and more actions: name=parent."""
+    """Creates a run with the root a0 and more actions: name=parent."""
     rest = [new(name, parent, run) for name, parent in children.items()]
     assert await repository.create_actions([new(run=run), *rest]) == len(rest) + 1

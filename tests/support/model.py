@@ -1,7 +1,5 @@
-"""Owns a plain model of the record, in memory: what the repository must answer, written from the rules.
-
-It shares no rule with the code that it checks; times that the server takes itself are windows.
-"""
+"""A plain in-memory model of the repository, written from the rules, for comparison. It shares no code with
+the repository. Times taken by the server are windows."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,7 +25,7 @@ FINAL = {P.SUCCEEDED, P.ABORTED, P.RECOVERED}
 
 @dataclass(frozen=True)
 class Window:
-    """A time that the server takes: not before `start`, and not after it is looked at."""
+    """A time taken by the server: not before `start`, and not after the comparison."""
 
     start: datetime
 
@@ -39,53 +37,53 @@ Moment = datetime | Window | None
 
 
 def latest(*moments: Moment) -> Moment:
-    """The last of them: what the server takes is after all that was known before."""
+    """The latest: a time taken by the server is later than all earlier ones."""
     taken = [moment for moment in moments if isinstance(moment, Window)]
     return taken[0] if taken else max(moment for moment in moments if isinstance(moment, datetime))
 
 
 def _turn_of(update: PhaseUpdate) -> datetime | None:
-    """When an update to RUNNING or PAUSED says that it happened."""
+    """The reported time of an update to RUNNING or PAUSED."""
     return update.occurred_at if update.phase in (P.RUNNING, P.PAUSED) else None
 
 
 @dataclass
 class Row:
-    """What is known of one action."""
+    """The expected state of one action."""
 
-    given: NewAction
+    action: NewAction
     created_at: Moment
     phase: ActionPhase
     attempts: int
     cache_status: CacheStatus
     started_at: Moment = None
     ended_at: Moment = None
-    said_start: datetime | None = None
-    """The earliest start of this attempt that a report said."""
-    said_end: datetime | None = None
-    """The earliest end of it that a report said."""
+    reported_start: datetime | None = None
+    """The earliest reported start of this attempt."""
+    reported_end: datetime | None = None
+    """The earliest reported end of this attempt."""
     turned_at: datetime | None = None
-    """When it last began to run or to pause, where that was said, or is a pause or the end of one."""
+    """The reported time of the last change between RUNNING and PAUSED."""
     state: str | None = None
     abort: AbortState | None = None
     abort_reason: str | None = None
     abort_count: int = 0
     events: dict[tuple[int, ActionPhase, int], NewEvent] = field(default_factory=dict)
     seen: Action | None = None
-    """What the repository answered last."""
+    """The last result of the repository."""
     touched: bool = False
-    """Whether a call since then may have changed it; whatever none touches stays exactly so."""
+    """Whether a call since then may have changed it; otherwise it must be equal."""
 
     @property
     def name(self) -> str:
-        return self.given.id.name
+        return self.action.id.name
 
     @property
     def parent(self) -> str | None:
-        return self.given.parent_name
+        return self.action.parent_name
 
     def error(self) -> ActionError | None:
-        """The first error of the phase in which the latest attempt that ended did so first."""
+        """The first error of the phase in which the latest finished attempt first ended."""
         ends = [event for event in self.events.values() if event.phase in TERMINAL]
         if self.phase not in {P.FAILED, P.TIMED_OUT, P.ABORTED} or not ends:
             return None
@@ -98,7 +96,7 @@ class Row:
         return errors[0] if errors and latest == self.attempts else None
 
     def advance(self, update: PhaseUpdate, now: Window) -> bool:
-        """Whether the action is in the phase of the update afterwards."""
+        """Applies an update; returns whether the action is then in its phase."""
         before = replace(self)
         applied = self._advance(update, now)
         self.touched |= self != before
@@ -113,12 +111,12 @@ class Row:
             if self.phase in FINAL:
                 return False
             self.attempts, self.phase, self.cache_status = update.attempts, P.QUEUED, CacheStatus.DISABLED
-            self.started_at = self.ended_at = self.said_start = self.said_end = self.turned_at = None
+            self.started_at = self.ended_at = self.reported_start = self.reported_end = self.turned_at = None
         moves = self._moves(update)
         if moves:
             self._move(update, now)
         if started:
-            self.started_at = self.said_start = min(started, self.said_start or started)
+            self.started_at = self.reported_start = min(started, self.reported_start or started)
         self.was_created_by(started)
         return moves
 
@@ -150,49 +148,51 @@ class Row:
         if update.phase is P.RUNNING:
             self.started_at = self.started_at or now
         if update.phase in TERMINAL:
-            said = update.end_time or update.occurred_at
-            self.said_end = min(said, self.said_end or said) if said else self.said_end
+            reported = update.end_time or update.occurred_at
+            self.reported_end = (
+                min(reported, self.reported_end or reported) if reported else self.reported_end
+            )
             self.ended_at = self.ended_at or now
         self.phase = update.phase
 
     def was_created_by(self, at: datetime | None) -> None:
-        """It was created then at the latest; it did not end before that, nor before it started."""
+        """The action was created at this time or earlier; its end is not before its creation or start."""
         if at:
             assert isinstance(self.created_at, datetime)
             self.touched |= at < self.created_at
             self.created_at = min(at, self.created_at)
         if self.phase in TERMINAL:
-            self.ended_at = latest(self.said_end or self.ended_at, self.created_at, self.started_at)
+            self.ended_at = latest(self.reported_end or self.ended_at, self.created_at, self.started_at)
 
     def request_abort(self, reason: str | None, now: Window) -> bool:
-        """Whether this is the request."""
+        """Requests an abort; returns whether it is the first request."""
         if self.phase in TERMINAL:
             return False
         self.phase, self.abort, self.abort_reason = P.ABORTED, AbortState.REQUESTED, reason
-        self.ended_at, self.said_end = latest(now, self.created_at, self.started_at), None
+        self.ended_at, self.reported_end = latest(now, self.created_at, self.started_at), None
         self.touched = True
         return True
 
     @property
-    def waits(self) -> bool:
-        """Whether an abort of it is not confirmed."""
+    def unconfirmed(self) -> bool:
+        """Whether its abort is unconfirmed."""
         return self.abort in (AbortState.REQUESTED, AbortState.RETRYING, AbortState.FAILED)
 
     def confirm_abort(self, below: "Sequence[Row]", now: Window) -> None:
-        """The action is gone: of what is below it the abort is confirmed too, or asked for and confirmed."""
-        if not self.waits:
+        """Confirms the abort of the action and of its descendants, requesting it where needed."""
+        if not self.unconfirmed:
             return
         for row in (self, *below):
-            if row.request_abort(self.abort_reason, now) or row.waits:
+            if row.request_abort(self.abort_reason, now) or row.unconfirmed:
                 row.abort, row.touched = AbortState.CONFIRMED, True
 
     def check(self, found: Action) -> None:
-        """That the answer is what is known, and that nothing moved that must not."""
+        """Checks that a result agrees with the model and that nothing else changed."""
         before, self.seen = self.seen, found
         assert before is None or before == found or self.touched
         self.touched = False
-        shown: Abort | None = found.abort
-        assert (found.name, found.parent_name, found.type) == (self.name, self.parent, self.given.type)
+        abort: Abort | None = found.abort
+        assert (found.name, found.parent_name, found.type) == (self.name, self.parent, self.action.type)
         assert (found.phase, found.attempts, found.cache_status) == (
             self.phase,
             self.attempts,
@@ -202,12 +202,12 @@ class Row:
         assert self.started_at == found.started_at, (self.started_at, found.started_at)
         assert self.ended_at == found.ended_at, (self.ended_at, found.ended_at)
         assert (found.state, found.error) == (self.state, self.error())
-        assert (shown and (shown.state, shown.reason, shown.attempt_count)) == (
+        assert (abort and (abort.state, abort.reason, abort.attempt_count)) == (
             self.abort and (self.abort, self.abort_reason, self.abort_count)
         )
         lasted = found.ended_at and (found.ended_at - found.created_at) // timedelta(milliseconds=1)
         assert found.duration_ms == lasted
-        # From here on what the server took is known.
+        # From here on, the times taken by the server are known.
         self.created_at, self.started_at, self.ended_at = found.created_at, found.started_at, found.ended_at
         if before is not None and before != found:
             assert found.revision > before.revision
@@ -244,13 +244,13 @@ class Record:
         return children + [row for child in children for row in self.below(run, child.name)]
 
     def depth(self, row: Row) -> int:
-        """How far an action is from the root."""
+        """The distance of an action from the root."""
         if row.parent is None:
             return 0
-        return self.depth(self.rows[row.given.id.run_name, row.parent]) + 1
+        return self.depth(self.rows[row.action.id.run_name, row.parent]) + 1
 
     def refusals(self, batch: Sequence[NewAction]) -> set[str]:
-        """The names of the errors that a batch may be refused with; none if it is not refused."""
+        """The names of the errors with which a batch may be rejected; empty if it is accepted."""
         new = self._new(batch)
         reasons = set()
         roots = {run: root.name for run, _ in self.rows if (root := self.root(run))}
@@ -271,15 +271,15 @@ class Record:
         return reasons
 
     def create(self, batch: Sequence[NewAction], now: Window) -> int:
-        """How many of the actions are new."""
+        """Creates actions; returns the number of new ones."""
         new = self._new(batch)
         for action in batch:
             known = self.rows.get((action.id.run_name, action.id.name))
             if known is not None:
                 known.was_created_by(action.created_at)
-        said = [(action.id.run_name, action.id.name, action.created_at) for action in batch]
+        reported = [(action.id.run_name, action.id.name, action.created_at) for action in batch]
         for key, action in new.items():
-            times = [at for *of, at in said if tuple(of) == key and at is not None]
+            times = [at for *of, at in reported if tuple(of) == key and at is not None]
             created_at: Moment = min(times) if times else now
             self.rows[key] = Row(
                 replace(action),
@@ -297,14 +297,14 @@ class Record:
         return len(new)
 
     def aborted_above(self, row: Row) -> Row | None:
-        """The nearest action above this one that was aborted by a request."""
+        """The nearest ancestor aborted by a request."""
         if row.parent is None:
             return None
-        parent = self.rows[row.given.id.run_name, row.parent]
+        parent = self.rows[row.action.id.run_name, row.parent]
         return parent if parent.abort is not None else self.aborted_above(parent)
 
     def advance(self, updates: Sequence[tuple[tuple[str, str], PhaseUpdate]], now: Window) -> list[bool]:
-        """Of each update whether the action is in its phase afterwards."""
+        """Applies updates; returns for each whether the action is then in its phase."""
         ended = {key for key, _ in updates if self.rows[key].phase in TERMINAL}
         applied = [self.rows[key].advance(update, now) for key, update in updates]
         reopened = {key for key in ended if self.rows[key].phase not in TERMINAL}
@@ -315,11 +315,13 @@ class Record:
         return [each and key not in stopped for each, (key, _) in zip(applied, updates, strict=True)]
 
     def request_abort(self, run: str, name: str, reason: str | None, now: Window) -> bool:
-        """Whether something is aborted: the action, or else what has not finished below it."""
+        """Requests an abort; returns whether it aborts the action or else an unfinished descendant."""
         row = self.rows[run, name]
         if row.request_abort(reason, now):
             return True
-        return not row.waits and any([each.request_abort(reason, now) for each in self.below(run, name)])
+        return not row.unconfirmed and any(
+            [each.request_abort(reason, now) for each in self.below(run, name)]
+        )
 
     def _new(self, batch: Iterable[NewAction]) -> dict[tuple[str, str], NewAction]:
         new: dict[tuple[str, str], NewAction] = {}

@@ -1,4 +1,4 @@
-"""Owns the real nginx that the tests put in front of a server, with the file that we recommend."""
+"""A real nginx in front of a server, with the recommended configuration."""
 
 import datetime
 import getpass
@@ -24,18 +24,18 @@ CONFIGURATION = ROOT / "deploy" / "nginx.conf"
 NAME = "rungraph.example.com"
 _SECONDS = 20
 
-# The server lives as long as this shell's input is open, so that nothing is left when the tests are killed.
+# The server lives until this shell's input is closed, so that none is left when the tests are killed.
 _KEEPER = '"$@" & server=$!; read -r _; kill -TERM $server; wait $server'
 
 
 def find_nginx() -> str | None:
-    """Where nginx is on this machine, or None. Not every user has /usr/sbin on the PATH."""
+    """The path of nginx, or None. Not every user has /usr/sbin in PATH."""
     return shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
 
 
 @dataclass
 class Nginx:
-    """Where it listens, and what a client trusts it by."""
+    """Its ports, and the certificate to trust."""
 
     http_port: int
     https_port: int
@@ -47,9 +47,9 @@ class Nginx:
 
 
 @contextmanager
-def nginx_before(address: str, folder: Path, **replaced: str) -> Iterator[Nginx]:
-    """Our configuration in front of the server at the address, such as http://127.0.0.1:41234: with ports,
-    addresses and certificate of a test, and whatever else is `replaced`, text by text."""
+def nginx_proxy(address: str, folder: Path, **replaced: str) -> Iterator[Nginx]:
+    """Runs nginx in front of the server at `address`, such as http://127.0.0.1:41234, with the ports,
+    addresses and certificate of the test and the texts in `replaced`."""
     binary = find_nginx()
     assert binary is not None, "nginx is not installed: run `python tests/prepare.py`"
     http_port, https_port = free_port(), free_port()
@@ -69,7 +69,7 @@ def nginx_before(address: str, folder: Path, **replaced: str) -> Iterator[Nginx]
     temporary = "\n".join(
         f"{what}_temp_path {folder}/{what};" for what in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
-    # Started by root, its workers would be somebody else, who may not write into our folder.
+    # If root starts it, its workers run as another user, who may not write into our folder.
     user = f"user {getpass.getuser()};" if os.geteuid() == 0 else ""
     (folder / "nginx.conf").write_text(
         f"{user} daemon off; pid {folder}/pid; error_log {folder}/errors;\nevents {{}}\n"
@@ -99,7 +99,7 @@ def _wait_until_it_listens(keeper: "subprocess.Popen[bytes]", port: int) -> None
 
 
 def _certificate(folder: Path) -> tuple[Path, Path]:
-    """The files of a certificate that signs itself, for NAME and 127.0.0.1, and of its key."""
+    """The files of a self-signed certificate for NAME and 127.0.0.1, and of its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, NAME)])
     now = datetime.datetime.now(datetime.UTC)

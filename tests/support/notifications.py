@@ -1,4 +1,4 @@
-"""Opening a bus, waiting for its notifications and cutting its connections, for tests."""
+"""Opens buses, waits for their notifications and terminates their connections."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -24,8 +24,8 @@ class NotificationCounter:
 
 
 @asynccontextmanager
-async def opened(url: str) -> AsyncIterator[tuple[Bus, NotificationCounter]]:
-    """A bus that is connected, and a counter of what it receives."""
+async def open_bus(url: str) -> AsyncIterator[tuple[Bus, NotificationCounter]]:
+    """A connected bus and a counter of its notifications."""
     counter = NotificationCounter()
     bus = Bus(url, counter.count)
     async with bus.open():
@@ -33,8 +33,8 @@ async def opened(url: str) -> AsyncIterator[tuple[Bus, NotificationCounter]]:
         yield bus, counter
 
 
-async def notified(sender: Bus, counter: NotificationCounter) -> None:
-    """Return when a notification of the sender was counted."""
+async def wait_for_notification(sender: Bus, counter: NotificationCounter) -> None:
+    """Waits until a notification of the sender is counted."""
     before = counter.received
     async with asyncio.timeout(SECONDS):
         while counter.received == before:
@@ -42,12 +42,12 @@ async def notified(sender: Bus, counter: NotificationCounter) -> None:
             await asyncio.sleep(0.05)
 
 
-def came(logs: Sequence[Mapping[str, object]], beginning: str, times: int) -> bool:
-    """Whether so many entries of the log begin so."""
+def logged(logs: Sequence[Mapping[str, object]], beginning: str, times: int) -> bool:
+    """Whether at least this many log events begin with this text."""
     return sum(str(log["event"]).startswith(beginning) for log in logs) >= times
 
 
-async def cut_all(url: str) -> None:
+async def terminate_listeners(url: str) -> None:
     """Close every connection that receives notifications."""
     if url.startswith("redis"):
         async with Redis.from_url(url) as link:

@@ -1,4 +1,4 @@
-"""Owns random operations: valid documents over a schema, with arguments of which some are wrong."""
+"""Random operations: valid documents over a schema, with partly invalid arguments."""
 
 import json
 import random
@@ -28,7 +28,7 @@ _FIELDS = 45
 
 @dataclass(frozen=True)
 class Operation:
-    """What a client sends."""
+    """An operation as sent by a client."""
 
     query: str
     variables: dict[str, Any]
@@ -37,14 +37,14 @@ class Operation:
 
 @dataclass(frozen=True)
 class EnumValue:
-    """A value of an enumeration, which a document writes without quotes."""
+    """An enum value, which documents write without quotes."""
 
     name: str
 
 
 class Operations:
-    """Makes operations, the same ones for the same seed. `texts` gives values for arguments and input fields
-    of type String or ID by their names; what it does not know gets one of the words of `""`."""
+    """Generates operations, the same for the same seed. `texts` has the values of arguments and input fields
+    of type String or ID by name; those under `""` serve all other names."""
 
     def __init__(self, schema: GraphQLSchema, texts: dict[str, list[str]], seed: int) -> None:
         self._schema = schema
@@ -55,11 +55,11 @@ class Operations:
             if isinstance(each, GraphQLObjectType) and each.interfaces:
                 for name, field in each.fields.items():
                     kinds.setdefault(name, set()).add(str(field.type))
-        # Side by side under an interface, they need names of their own.
+        # Fields of one name under an interface need aliases.
         self._different = {name for name, found in kinds.items() if len(found) > 1}
 
     def make(self) -> Operation:
-        """The next one."""
+        """The next operation."""
         self._count, self._left = 0, _FIELDS
         self._variables: dict[str, tuple[str, Any, bool]] = {}
         self._fragments: list[tuple[str, str, str]] = []
@@ -125,7 +125,7 @@ class Operations:
         given = f"({', '.join(arguments)})" if arguments else ""
         alias = ""
         if given or name in self._different or self._random.random() < 0.1:
-            # Of their own: two fields of one name must have the same arguments.
+            # An alias, since two fields of one name must have the same arguments.
             self._count += 1
             alias = f"a{self._count}: "
         kind: Any = get_named_type(field.type)
@@ -161,7 +161,7 @@ class Operations:
     def _some(self, kind: Any, name: str) -> Any:
         if is_list_type(kind):
             values = [self._required(kind.of_type, name) for _ in range(self._random.randint(0, 3))]
-            # A single value counts as a list of one.
+            # A single value is coerced to a list.
             return values[0] if len(values) == 1 and self._random.random() < 0.5 else values
         if isinstance(kind, GraphQLEnumType):
             return EnumValue(self._random.choice(list(kind.values)))

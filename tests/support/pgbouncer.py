@@ -1,4 +1,4 @@
-"""A real PgBouncer in front of a PostgreSQL server, as docs/operations.md says to set it up."""
+"""A real PgBouncer in front of a PostgreSQL server, configured as in docs/operations.md."""
 
 import os
 import pwd
@@ -16,18 +16,18 @@ from tests.support.serving import free_port
 
 _START_SECONDS = 30
 _STOP_SECONDS = 15
-# It lives as long as this shell's input is open, so that nothing is left when the tests are killed.
+# It lives until this shell's input is closed, so that none is left when the tests are killed.
 _KEEPER = '"$@" & server=$!; read -r _; kill -INT $server; wait $server'
 
 
 def find_pgbouncer() -> str | None:
-    """The program, or None."""
+    """The path of pgbouncer, or None."""
     return shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
 
 @contextmanager
 def running_pgbouncer(url: str) -> Iterator[str]:
-    """The URL of the same database through it."""
+    """Runs PgBouncer; yields the URL of the same database through it."""
     program, target = find_pgbouncer(), make_url(url)
     assert program is not None, "PgBouncer is not installed: run `python tests/prepare.py`"
     # It refuses to run as root.
@@ -82,7 +82,7 @@ ignore_startup_parameters = jit, statement_timeout
 
 def _wait_until_ready(process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + _START_SECONDS
-    while "process up" not in (said := log.read_text()):
+    while "process up" not in (output := log.read_text()):
         is_there = process.poll() is None and time.monotonic() < deadline
-        assert is_there, f"PgBouncer did not start:\n{said}"
+        assert is_there, f"PgBouncer did not start:\n{output}"
         time.sleep(0.02)

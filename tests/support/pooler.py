@@ -1,4 +1,4 @@
-"""Owns a pooler of connections to PostgreSQL that knows nothing of prepared statements, as old ones do."""
+"""A connection pooler for PostgreSQL without support for prepared statements, as in old releases."""
 
 import asyncio
 import struct
@@ -13,38 +13,38 @@ _READY = b"Z"
 
 
 @asynccontextmanager
-async def pooling(url: str) -> AsyncIterator[str]:
-    """The URL of the same database through a pooler: each transaction gets the connection that was given back
-    last."""
+async def running_pooler(url: str) -> AsyncIterator[str]:
+    """Runs a pooler; yields the URL of the same database through it. Each transaction gets the connection
+    that was released last."""
     target = make_url(url)
     idle: list[Connection] = []
     tasks: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        taken: Connection | None = None
+        upstream: Connection | None = None
         try:
             startup = await _startup(reader, writer)
-            connected = await asyncio.open_connection(target.host, target.port)
-            connected[1].write(startup)
-            await _pass_on(connected[0], writer)
-            idle.append(connected)
-            while (message := await _message(reader))[:1] != b"X":  # by which a client says goodbye
-                if taken is None:
-                    taken = idle.pop()
-                    giving_back = asyncio.create_task(_pass_on(taken[0], writer))
-                taken[1].write(message)
+            connection = await asyncio.open_connection(target.host, target.port)
+            connection[1].write(startup)
+            await _forward(connection[0], writer)
+            idle.append(connection)
+            while (message := await _message(reader))[:1] != b"X":  # Terminate
+                if upstream is None:
+                    upstream = idle.pop()
+                    relay = asyncio.create_task(_forward(upstream[0], writer))
+                upstream[1].write(message)
                 if message[:1] in b"QS":  # what the server answers by saying that it is ready
-                    if await giving_back == b"I":
-                        idle.append(taken)
-                        taken = None
+                    if await relay == b"I":
+                        idle.append(upstream)
+                        upstream = None
                     else:
-                        giving_back = asyncio.create_task(_pass_on(taken[0], writer))
+                        relay = asyncio.create_task(_forward(upstream[0], writer))
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
-            if taken is not None:
-                giving_back.cancel()
-                taken[1].close()
+            if upstream is not None:
+                relay.cancel()
+                upstream[1].close()
             writer.close()
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -65,7 +65,7 @@ async def pooling(url: str) -> AsyncIterator[str]:
 
 
 async def _startup(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
-    """What the client begins with; that it would like TLS is declined."""
+    """The startup message of the client; a request for TLS is declined."""
     while True:
         head = await reader.readexactly(8)
         length, code = struct.unpack("!ii", head)
@@ -80,8 +80,8 @@ async def _message(reader: asyncio.StreamReader) -> bytes:
     return head + await reader.readexactly(int.from_bytes(head[1:]) - 4)
 
 
-async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
-    """Pass on what the server says until it is ready; whether it is in a transaction then."""
+async def _forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+    """Forwards the server's messages until it is ready; returns its transaction status."""
     while True:
         message = await _message(reader)
         writer.write(message)

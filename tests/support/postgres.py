@@ -1,4 +1,4 @@
-"""Owns the real PostgreSQL server that the tests start for themselves, and stop however they end."""
+"""A real PostgreSQL server, stopped even if the tests are killed."""
 
 import os
 import pwd
@@ -19,9 +19,9 @@ _TRIES = 3
 _MEMORY = Path("/dev/shm")
 _MEMORY_BYTES = 1024**3
 
-# The server lives as long as this shell's input is open: when the tests are killed, the system closes
-# the pipe, and the shell stops the server and takes its files away. Each line of the input is a signal
-# to stop the server with, or `start`; when it is done, the shell says so.
+# The server lives until this shell's input is closed: when the tests are killed, the pipe closes, and the
+# shell stops the server and removes its files. Each line of the input is `start` or a signal that stops the
+# server; the shell confirms each with a line.
 _KEEPER = """
 folder=$1; shift
 "$@" >>"$folder/log" 2>&1 & server=$!
@@ -46,15 +46,15 @@ _SETTINGS = {
 
 
 class ServerFailed(Exception):
-    """PostgreSQL did not start; the message holds what it said."""
+    """PostgreSQL did not start; the message has its output."""
 
 
 def find_binaries() -> Path | None:
-    """The folder with the newest initdb and postgres on this machine, or None."""
+    """The folder of the newest initdb and postgres, or None."""
     folders = [Path(found).resolve().parent for found in [shutil.which("initdb")] if found]
     if pg_config := shutil.which("pg_config"):
-        told = subprocess.run([pg_config, "--bindir"], capture_output=True, text=True, timeout=10)
-        folders.append(Path(told.stdout.strip()))
+        done = subprocess.run([pg_config, "--bindir"], capture_output=True, text=True, timeout=10)
+        folders.append(Path(done.stdout.strip()))
     versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: folder.parent.name)
     folders.extend(reversed(versions))
     for folder in folders:
@@ -64,7 +64,7 @@ def find_binaries() -> Path | None:
 
 
 class Postgres:
-    """A server of our own on a free port; its user is a superuser."""
+    """A server on a free port; its user is a superuser."""
 
     def __init__(self, keeper: subprocess.Popen[bytes], port: int, folder: Path) -> None:
         self.url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
@@ -72,49 +72,49 @@ class Postgres:
         self._folder = folder
 
     def stop(self, immediately: bool = False) -> None:
-        """Stop it with all that goes on; `immediately` as if it had crashed."""
+        """Stops it and cuts off its clients; `immediately` as in a crash."""
         self._tell("QUIT" if immediately else "INT")
 
     def start(self) -> None:
-        """Start it again, and wait until it is ready."""
-        already_said = len((self._folder / "log").read_text())
+        """Starts it again and waits until it is ready."""
+        skip = len((self._folder / "log").read_text())
         self._tell("start")
-        _wait_until_ready(self._folder, already_said)
+        _wait_until_ready(self._folder, skip)
 
     @property
     def data(self) -> Path:
-        """The folder with its data."""
+        """The data directory."""
         return self._folder / "data"
 
     def copy(self) -> Path:
-        """A copy of its data as it is now, beside the folder; to be taken while it is stopped."""
+        """Copies the data directory of the stopped server; returns the copy."""
         copy = self._folder / "copy"
         self._program("cp", "-a", str(self.data), str(copy))
         return copy
 
     def back_up(self) -> Path:
-        """A copy of its data, taken by pg_basebackup while it runs."""
+        """Copies the data of the running server by pg_basebackup; returns the copy."""
         copy = self._folder / "copy"
         self._program(*base_backup(self.url, copy))
         return copy
 
     def replace_data(self, copy: Path) -> None:
-        """Put the copy in the place of its data, while it is stopped."""
+        """Replaces the data of the stopped server by a copy."""
         shutil.rmtree(self.data)
         copy.rename(self.data)
 
     def promote(self) -> None:
-        """Let a standby become a primary of its own, with what it has received."""
+        """Promotes a standby, with what it has received."""
         self._execute("SELECT pg_promote()")
 
     def stop_receiving(self) -> None:
-        """Let a standby get nothing any more from its primary."""
+        """Disconnects a standby from its primary."""
         self._execute("ALTER SYSTEM SET primary_conninfo = ''")
         self._execute("SELECT pg_reload_conf()")
         self._wait_for("SELECT count(*) = 0 FROM pg_stat_wal_receiver")
 
     def catch_up(self, primary: "Postgres") -> None:
-        """Wait until a standby has everything of its primary."""
+        """Waits until a standby has received everything from its primary."""
         position = primary._execute("SELECT pg_current_wal_flush_lsn()")
         self._wait_for(f"SELECT pg_last_wal_replay_lsn() >= '{position}'")
 
@@ -131,7 +131,7 @@ class Postgres:
         return self._program(*psql, f"--dbname={self.url}", f"--command={statement}").strip()
 
     def _program(self, *command: str) -> str:
-        """What a program says that is run as the user of the server."""
+        """The output of a program, run as the user of the server."""
         user = _unprivileged_user()
         done = subprocess.run(
             command,
@@ -156,7 +156,7 @@ class Postgres:
 
 
 def base_backup(url: str, data: Path) -> list[str]:
-    """The command that makes a copy of the data of the server at this URL, while it runs."""
+    """The command that copies the data of the running server at this URL."""
     binaries = find_binaries()
     assert binaries is not None
     options = ("--wal-method=stream", "--checkpoint=fast", "--no-sync")
@@ -167,8 +167,8 @@ def base_backup(url: str, data: Path) -> list[str]:
 def running_postgres(
     standby_of: Postgres | None = None, *, environment: Mapping[str, str] | None = None, **settings: str
 ) -> Iterator[Postgres]:
-    """A new, empty server, with these settings beside our own, or a standby that gets what another one
-    writes; with these variables beside those of this process. Raises ServerFailed."""
+    """Runs an empty server, or a standby of another one, with additional settings and environment variables.
+    Raises ServerFailed."""
     binaries = find_binaries()
     if binaries is None:
         raise ServerFailed("PostgreSQL's server is not installed: run `python tests/prepare.py`")
@@ -179,7 +179,7 @@ def running_postgres(
             keeper, port = _start(binaries, folder, user, _SETTINGS | settings, standby_of, environment or {})
             break
         except ServerFailed:
-            # Between our look and the server's start, another process may have taken the port.
+            # Another process may have taken the port in the meantime.
             shutil.rmtree(folder, ignore_errors=True)
             if attempt == _TRIES:
                 raise
@@ -191,17 +191,15 @@ def running_postgres(
 
 
 def _memory_folder() -> Path | None:
-    """A folder in memory, if there is one with room; None is the usual place for temporary files.
-
-    Making a database writes 300 files: 25 ms there, up to 400 ms on a disk.
-    """
+    """A folder in memory, if there is one with space; otherwise None, the usual place for temporary files.
+    Creating a database writes 300 files: 25 ms there, up to 400 ms on a disk."""
     if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free >= _MEMORY_BYTES:
         return _MEMORY
     return None
 
 
 def _unprivileged_user() -> str | None:
-    """Who runs the server when the tests run as root, for whom PostgreSQL refuses to work."""
+    """The user of the server if the tests run as root, which PostgreSQL refuses."""
     if os.geteuid() != 0:
         return None
     names = {entry.pw_name for entry in pwd.getpwall()}
@@ -264,8 +262,8 @@ def _free_port() -> int:
         return port
 
 
-def _wait_until_ready(folder: Path, already_said: int = 0) -> None:
-    """Return when the server takes connections: the last line of its pid file says so, as for pg_ctl."""
+def _wait_until_ready(folder: Path, skip: int = 0) -> None:
+    """Waits until the server accepts connections according to its pid file, as pg_ctl does."""
     pid_file, log = folder / "data" / "postmaster.pid", folder / "log"
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
@@ -274,10 +272,10 @@ def _wait_until_ready(folder: Path, already_said: int = 0) -> None:
                 return
         except FileNotFoundError:
             pass
-        said = log.read_text()[already_said:] if log.exists() else ""
-        # Clients that come too early are told so, as a FATAL error of theirs.
-        if re.search(r"FATAL:  (?!the database system is )", said):
-            raise ServerFailed(f"PostgreSQL did not start:\n{said}")
+        output = log.read_text()[skip:] if log.exists() else ""
+        # Clients that connect too early also log a FATAL error.
+        if re.search(r"FATAL:  (?!the database system is )", output):
+            raise ServerFailed(f"PostgreSQL did not start:\n{output}")
         time.sleep(0.02)
     raise ServerFailed(f"PostgreSQL was not ready after {_START_SECONDS} s:\n{log.read_text()}")
 

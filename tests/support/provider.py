@@ -1,4 +1,4 @@
-"""Owns the OpenID provider of the tests: a real server, which changes its keys and fails as it is told to."""
+"""A real OpenID provider whose keys and errors the tests control."""
 
 import asyncio
 import base64
@@ -35,20 +35,20 @@ KINDS: dict[str, tuple[Literal["RSA", "EC", "OKP"], Any]] = {
 
 
 def new_key(algorithm: str = "ES256") -> jwk.Key:
-    """A private key for this algorithm, named as no other."""
+    """A private key for this algorithm, with a unique id."""
     kind, size = KINDS[algorithm]
     parameters: jwk.KeyParameters = {"kid": secrets.token_hex(4), "use": "sig", "alg": algorithm}
     return jwk.JWKRegistry.generate_key(kind, size, parameters)
 
 
 def signed(key: jwk.Key, claims: dict[str, Any], **header: Any) -> str:
-    """A token with these claims, by the algorithm of the key. A part of the header of None is left out."""
+    """A token with these claims, signed with the key. Header fields of None are omitted."""
     unsigned = crafted(claims, b"", **{"alg": key.alg, "kid": key.kid, **header})
     return unsigned + encoded(_ALGORITHMS[key.alg or ""].sign(unsigned[:-1].encode(), key))
 
 
-def crafted(claims: object, signature: bytes = b"nobody's", **header: Any) -> str:
-    """A token with whatever signature, as an attacker makes one."""
+def crafted(claims: object, signature: bytes = b"forged", **header: Any) -> str:
+    """A token with any signature, as an attacker may send."""
     head = {
         name: value for name, value in {"alg": "RS256", "kid": "k", **header}.items() if value is not None
     }
@@ -58,7 +58,7 @@ def crafted(claims: object, signature: bytes = b"nobody's", **header: Any) -> st
 
 
 def encoded(data: bytes) -> str:
-    """In base64, as all parts of a token are."""
+    """Base64 as used in tokens."""
     return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
@@ -70,36 +70,36 @@ def _set() -> threading.Event:
 
 @dataclass
 class FakeProvider:
-    """Knows one client and whoever it is told of; counts what it is asked."""
+    """A provider with one client and one user, which records requests."""
 
     keys: list[jwk.Key] = field(default_factory=lambda: [new_key()])
-    """The first one signs; all are named."""
+    """The first one signs; all are published."""
     user: dict[str, Any] = field(default_factory=lambda: {"sub": "user-1", "name": "User One"})
-    """The claims of who is sent here next to sign in."""
+    """The claims of the user."""
     signs_with: jwk.Key | None = None
-    """The key that signs ID tokens instead."""
+    """The key that signs ID tokens, instead of the first one."""
     secret: str = SECRET
-    """What the client has to show; empty where it has none."""
+    """The client's secret; empty for none."""
     url: str = ""
-    asked: list[str] = field(default_factory=list)
-    """The paths that were asked for."""
+    requests: list[str] = field(default_factory=list)
+    """The requested paths."""
     forms: list[dict[str, str]] = field(default_factory=list)
-    """What was posted to the token endpoint."""
+    """The forms posted to the token endpoint."""
     answers: dict[str, Response] = field(default_factory=dict)
-    """What is answered at a path instead of what is right."""
+    """Responses by path that replace the correct ones."""
     discovery: dict[str, Any] = field(default_factory=dict)
-    """What it says of itself beside, or in place of, what is right."""
-    may_answer: threading.Event = field(default_factory=_set)
-    """While it is not set, no answer comes."""
+    """Fields that are added to the discovery document, or replace its own."""
+    responding: threading.Event = field(default_factory=_set)
+    """While it is not set, no response is sent."""
     denies: str | None = None
-    """The error with which whoever signs in is sent back."""
+    """The error code with which sign-ins are denied."""
     more: dict[str, Any] = field(default_factory=dict)
-    """Claims of ID tokens beside, or in place of, the right ones."""
+    """Claims that are added to ID tokens, or replace the correct ones."""
     _codes: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @contextmanager
     def serving(self, port: int = 0) -> Iterator["FakeProvider"]:
-        """It listens for as long as the context lasts."""
+        """Serves while the context is open."""
         paths = {
             "/.well-known/openid-configuration": self._discover,
             "/keys": self._name_keys,
@@ -113,26 +113,26 @@ class FakeProvider:
             try:
                 yield self
             finally:
-                self.may_answer.set()
+                self.responding.set()
 
     def token(self, **claims: Any) -> str:
-        """An access token of the user; a claim of None is left out."""
+        """An access token of the user; claims of None are omitted."""
         return signed(self.keys[0], self.claims(AUDIENCE, **claims))
 
     def claims(self, audience: str, **claims: Any) -> dict[str, Any]:
-        """The claims of a token that is right."""
+        """The claims of a correct token."""
         now = int(time.time())
         right = {"iss": self.url, "aud": audience, "iat": now, "exp": now + 300, **self.user}
         return {name: value for name, value in {**right, **claims}.items() if value is not None}
 
     def rotate(self, algorithm: str = "ES256") -> None:
-        """Sign by a new key from now on, and forget the others."""
+        """Replaces the keys by a new one."""
         self.keys = [new_key(algorithm)]
 
     def _at(self, path: str, answer: Any) -> Any:
         async def endpoint(request: Request) -> Response:
-            self.asked.append(path)
-            while not self.may_answer.is_set():  # noqa: ASYNC110 - it is set in another thread
+            self.requests.append(path)
+            while not self.responding.is_set():  # noqa: ASYNC110 - it is set in another thread
                 await asyncio.sleep(0.01)
             if path in self.answers:
                 return self.answers[path]
@@ -157,36 +157,36 @@ class FakeProvider:
         return JSONResponse({"keys": [key.as_dict(private=False) for key in self.keys]})
 
     async def _authorize(self, request: Request) -> Response:
-        """Whoever comes has signed in at once."""
-        asked = dict(request.query_params)
-        assert (asked["client_id"], asked["response_type"]) == (CLIENT, "code")
-        assert asked["code_challenge_method"] == "S256"
-        assert "openid" in asked["scope"].split()
-        back = {"state": asked["state"]}
+        """Signs the user in at once."""
+        query = dict(request.query_params)
+        assert (query["client_id"], query["response_type"]) == (CLIENT, "code")
+        assert query["code_challenge_method"] == "S256"
+        assert "openid" in query["scope"].split()
+        back = {"state": query["state"]}
         if self.denies is not None:
             back |= {"error": self.denies, "error_description": "<b>not today</b>"}
         else:
             back["code"] = secrets.token_urlsafe()
-            self._codes[back["code"]] = asked
+            self._codes[back["code"]] = query
         if self.discovery.get("authorization_response_iss_parameter_supported"):
             back["iss"] = self.url
-        return RedirectResponse(f"{asked['redirect_uri']}?{urlencode(back)}", 302)
+        return RedirectResponse(f"{query['redirect_uri']}?{urlencode(back)}", 302)
 
     async def _redeem(self, request: Request) -> Response:
         form = dict(parse_qsl((await request.body()).decode()))
         self.forms.append(form)
         if self._client(request, form) != (CLIENT, self.secret):
             return JSONResponse({"error": "invalid_client"}, 401)
-        # A code is good for once.
-        asked = self._codes.pop(form.get("code", ""), None)
-        if asked is None or form["redirect_uri"] != asked["redirect_uri"]:
+        # A code can be redeemed once.
+        query = self._codes.pop(form.get("code", ""), None)
+        if query is None or form["redirect_uri"] != query["redirect_uri"]:
             return JSONResponse({"error": "invalid_grant"}, 400)
         digest = hashlib.sha256(form["code_verifier"].encode()).digest()
-        if base64.urlsafe_b64encode(digest).decode().rstrip("=") != asked["code_challenge"]:
+        if base64.urlsafe_b64encode(digest).decode().rstrip("=") != query["code_challenge"]:
             return JSONResponse({"error": "invalid_grant"}, 400)
-        claims = {**self.claims(CLIENT, nonce=asked["nonce"]), **self.more}
-        told = {name: value for name, value in claims.items() if value is not None}
-        token = signed(self.signs_with or self.keys[0], told)
+        claims = {**self.claims(CLIENT, nonce=query["nonce"]), **self.more}
+        claims = {name: value for name, value in claims.items() if value is not None}
+        token = signed(self.signs_with or self.keys[0], claims)
         return JSONResponse({"id_token": token, "access_token": self.token(), "token_type": "Bearer"})
 
     def _client(self, request: Request, form: dict[str, str]) -> tuple[str, str]:
@@ -198,5 +198,5 @@ class FakeProvider:
 
 
 def query_of(address: str) -> dict[str, str]:
-    """The parameters in an address, each of which is there once."""
+    """The query parameters of a URL, each with one value."""
     return {name: value for name, (value,) in parse_qs(address.partition("?")[2]).items()}

@@ -1,4 +1,4 @@
-"""Owns a TCP proxy in whose hands a link can go dead, break, or be refused."""
+"""A TCP proxy whose connections can be stalled, broken or refused."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,7 @@ from sqlalchemy import make_url
 
 
 class Proxy:
-    """Forwards what comes to a port of this machine to another one."""
+    """Forwards connections from one local port to another."""
 
     def __init__(self, target: int) -> None:
         self.port = 0
@@ -24,16 +24,16 @@ class Proxy:
         self._links: set[asyncio.StreamWriter] = set()
 
     def stall(self) -> None:
-        """From now on nothing comes through, and nobody is told: the links are dead."""
+        """Stops forwarding without closing connections."""
         self._flowing.clear()
 
     def flow(self) -> None:
-        """Forward again, also what was held back meanwhile."""
+        """Forwards again, including what was held back."""
         self._flowing.set()
 
     def strand(self) -> None:
-        """The links that there are stay dead for good, and the clients are not told; new ones work. The
-        server drops them, as if it were another one."""
+        """Stalls the existing connections for good, without closing those of the clients; new ones work. The
+        server's sides are dropped, as after a replacement of the server."""
         self._flowing.clear()
         self._stranded.append(self._flowing)
         self._flowing = asyncio.Event()
@@ -42,26 +42,26 @@ class Proxy:
             upstream.transport.abort()
 
     def end(self) -> None:
-        """Break all connections, also those that are dead."""
+        """Breaks all connections, including stalled ones."""
         self.flow()
         for stranded in self._stranded:
             stranded.set()
         self.cut()
 
     def refuse(self, refusing: bool = True) -> None:
-        """Close new connections at once, and those that are there; or stop doing so."""
+        """Closes existing and new connections, or stops doing so."""
         self._refusing = refusing
         if refusing:
             self.cut()
 
     def hold(self) -> None:
-        """Break all connections; new ones are taken, and wait for a server."""
+        """Breaks all connections; new ones are accepted and wait for `forward`."""
         self._connecting.clear()
         self.cut()
 
     def forward(self, url: str) -> None:
-        """From now on the server of this URL is behind it: all connections to the one before break, and who
-        waits for a server, or was refused, gets this one."""
+        """Forwards to the server of this URL: existing connections break; waiting and new ones get this
+        server."""
         target = make_url(url).port
         assert target is not None
         self._target = target
@@ -70,16 +70,16 @@ class Proxy:
         self._connecting.set()
 
     def cut(self) -> None:
-        """Break all connections."""
+        """Breaks all connections."""
         for link in self._links:
             link.transport.abort()
 
     def url(self, url: str) -> str:
-        """The same server, reached through here."""
+        """The URL of the same server through this proxy."""
         return make_url(url).set(host="127.0.0.1", port=self.port).render_as_string(hide_password=False)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Forward one connection, both ways."""
+        """Forwards one connection in both directions."""
         if self._refusing:
             await _abort(writer)
             return
@@ -126,7 +126,7 @@ async def _abort(*links: asyncio.StreamWriter) -> None:
 
 @asynccontextmanager
 async def proxied(url: str) -> AsyncIterator[Proxy]:
-    """A proxy before the server of this URL."""
+    """A proxy in front of the server of this URL."""
     target = make_url(url).port
     assert target is not None
     proxy = Proxy(target)

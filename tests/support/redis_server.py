@@ -1,4 +1,4 @@
-"""Owns the real Redis server that the tests start for themselves, and stop however they end."""
+"""A real Redis server, stopped even if the tests are killed."""
 
 import os
 import shutil
@@ -15,17 +15,17 @@ from tests.support.serving import free_port
 
 _SECONDS = 20
 
-# The server lives as long as this shell's input is open, so that nothing is left when the tests are killed.
+# The server lives until this shell's input is closed, so that none is left when the tests are killed.
 _KEEPER = '"$@" & server=$!; read -r _; kill -KILL $server; wait $server'
 
 
 def find_redis() -> str | None:
-    """Where redis-server is on this machine, or None."""
+    """The path of redis-server, or None."""
     return shutil.which("redis-server")
 
 
 class RedisServer:
-    """A server of our own on a free port, which stores nothing."""
+    """A server on a free port without persistence."""
 
     def __init__(self, folder: str) -> None:
         self.port = free_port()
@@ -34,7 +34,7 @@ class RedisServer:
         self._keeper: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Starts it and waits until it responds."""
         binary = find_redis()
         assert binary is not None, "redis-server is not installed: run `python tests/prepare.py`"
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", self._folder, "--save", ""]
@@ -59,7 +59,7 @@ class RedisServer:
             return False
 
     def stop(self) -> None:
-        """Stop it at once, as in a crash."""
+        """Kills it, as in a crash."""
         if self._keeper is not None:
             assert self._keeper.stdin is not None
             self._keeper.stdin.close()
@@ -67,7 +67,7 @@ class RedisServer:
             self._keeper = None
 
     def cut_clients_off(self) -> None:
-        """Close the connections of all clients."""
+        """Closes the connections of all clients."""
         with Redis.from_url(self.url) as link:
             link.client_kill_filter(_type="normal", skipme=True)
             link.client_kill_filter(_type="pubsub")
@@ -75,7 +75,7 @@ class RedisServer:
 
 @contextmanager
 def running_redis() -> Iterator[RedisServer]:
-    """A new, empty server."""
+    """Runs an empty server."""
     with tempfile.TemporaryDirectory(prefix="rungraph-redis-") as folder:
         server = RedisServer(folder)
         server.start()

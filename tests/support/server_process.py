@@ -1,4 +1,4 @@
-"""`rungraph serve` as a process of its own, with the streams, limits and clock that a test chooses."""
+"""`rungraph serve` as a process, with the streams, limits and clock of a test."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ RUNGRAPH = str(Path(sys.executable).with_name("rungraph"))
 
 
 class ServerProcess:
-    """A server that runs, and how it is asked."""
+    """A running server and a client of it."""
 
     def __init__(self, process: asyncio.subprocess.Process, port: int, token: str | None) -> None:
         self.process = process
@@ -39,7 +39,7 @@ class ServerProcess:
             return await client.post(self.url, json=body, headers=self.headers)
 
     async def figure(self, name: str) -> float:
-        """A metric, all of its labels together."""
+        """A metric, summed over its labels."""
         lines = (await self.get("/metrics")).text.splitlines()
         return sum(
             float(line.rpartition(" ")[2])
@@ -48,7 +48,7 @@ class ServerProcess:
         )
 
     async def is_ready(self) -> None:
-        """Return once it is."""
+        """Waits until it is ready."""
         async with asyncio.timeout(SECONDS):
             while True:
                 with contextlib.suppress(httpx2.TransportError):
@@ -71,7 +71,7 @@ async def server_process(
     prefix: tuple[str, ...] = (),
     options: tuple[str, ...] = (),
 ) -> AsyncIterator[ServerProcess]:
-    """A server that is ready, with these settings; `prefix` is a command that starts it."""
+    """Starts a server and waits until it is ready; `prefix` is a command that wraps it."""
     port = free_port()
     process = await asyncio.create_subprocess_exec(
         *(*prefix, RUNGRAPH, "serve", "--port", str(port), *options),

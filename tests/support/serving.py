@@ -1,4 +1,4 @@
-"""Owns how the tests put an application on a real port, and how they ask it with Node's clients."""
+"""Serves an application on a real port, and runs Node clients."""
 
 import asyncio
 import socket
@@ -20,8 +20,8 @@ _SECONDS = 15
 
 @contextmanager
 def serving(app: ASGIApp, port: int = 0, **options: Any) -> Iterator[str]:
-    """The address, such as http://127.0.0.1:41234, of the application behind uvicorn, in a thread. `options`
-    are those of Server."""
+    """Serves an application by uvicorn in a thread; yields its URL, such as http://127.0.0.1:41234.
+    `options` are those of Server."""
     with socket.socket() as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(("127.0.0.1", port))
@@ -39,7 +39,7 @@ def serving(app: ASGIApp, port: int = 0, **options: Any) -> Iterator[str]:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """A free port."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         port: int = one.getsockname()[1]
@@ -55,7 +55,7 @@ def _wait_until_started(server: Server, thread: threading.Thread) -> None:
 
 
 def run_node(script: str, *arguments: str, seconds: float = 60) -> str:
-    """What a script of tests/npm prints. Fails with what it complained about."""
+    """Runs a script of tests/npm and returns its output."""
     done = subprocess.run(
         ["node", script, *arguments], cwd=NODE_FOLDER, capture_output=True, text=True, timeout=seconds
     )

@@ -1,4 +1,4 @@
-"""Owns how the tests sign in: a browser, which keeps cookies, and goes where it is led step by step."""
+"""Signing in through a provider with a client that keeps cookies, redirect by redirect."""
 
 import re
 from collections.abc import AsyncIterator
@@ -23,8 +23,8 @@ GRANTS = '[{"claim": "groups", "value": "data", "role": "operator", "project": "
 VIEWER = "{ viewer { identity { kind subject name email } } }"
 
 
-def by_provider(fake: FakeProvider, **more: Any) -> dict[str, Any]:
-    """Settings of a server that has people sign in there."""
+def oidc_settings(fake: FakeProvider, **more: Any) -> dict[str, Any]:
+    """The settings of a server that uses this provider."""
     return {
         "auth": "oidc",
         "public_url": HERE,
@@ -39,19 +39,19 @@ def by_provider(fake: FakeProvider, **more: Any) -> dict[str, Any]:
 
 @asynccontextmanager
 async def running(database_url: str, **settings: Any) -> AsyncIterator[Starlette]:
-    """The application, in this process."""
+    """Runs the application in this process."""
     app = create_app(Settings(database_url=database_url, **settings))
     async with app.router.lifespan_context(app):
         yield app
 
 
-def browser_of(app: Starlette, origin: str = HERE) -> httpx2.AsyncClient:
-    """A browser that is nowhere yet, and has no cookies."""
+def browser_for(app: Starlette, origin: str = HERE) -> httpx2.AsyncClient:
+    """A client with an empty cookie jar."""
     return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url=origin)
 
 
-async def at_provider(address: str) -> str:
-    """Where the provider sends somebody back to who signs in there."""
+async def provider_redirect(address: str) -> str:
+    """Signs in at the provider; returns the URL to which it redirects."""
     async with httpx2.AsyncClient() as elsewhere:
         response = await elsewhere.get(address)
     assert response.status_code == 302, response.text
@@ -59,14 +59,14 @@ async def at_provider(address: str) -> str:
 
 
 async def sign_in(browser: httpx2.AsyncClient, login: str = "/login") -> httpx2.Response:
-    """The answer to who comes back from the provider."""
-    led = await browser.get(login)
-    assert led.status_code == 303, led.text
-    return await browser.get(await at_provider(led.headers["location"]))
+    """Signs in; returns the response to the redirect of the provider."""
+    redirect = await browser.get(login)
+    assert redirect.status_code == 303, redirect.text
+    return await browser.get(await provider_redirect(redirect.headers["location"]))
 
 
 async def viewer(browser: httpx2.AsyncClient, path: str = "/graphql") -> Any:
-    """Who the server takes the browser for; the code of the error where it takes it for nobody."""
+    """The identity of the signed-in user, or the code of the error."""
     answer = (await browser.post(path, json={"query": VIEWER})).json()
     return (
         answer["data"]["viewer"]["identity"]
@@ -76,15 +76,15 @@ async def viewer(browser: httpx2.AsyncClient, path: str = "/graphql") -> Any:
 
 
 def cookies_in(response: httpx2.Response) -> dict[str, Any]:
-    """The cookies that an answer sets, each with its attributes."""
+    """The cookies that a response sets, with their attributes."""
     jar: SimpleCookie = SimpleCookie()
     for line in response.headers.get_list("set-cookie"):
         jar.load(line)
     return dict(jar)
 
 
-def is_a_plain_page(response: httpx2.Response) -> bool:
-    """Whether it is HTML that can run nothing, load nothing from elsewhere and be kept by nobody."""
+def is_static_page(response: httpx2.Response) -> bool:
+    """Whether it is HTML without scripts and external resources that must not be cached or framed."""
     policy = response.headers["content-security-policy"]
     return (
         response.headers["content-type"].startswith("text/html")

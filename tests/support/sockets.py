@@ -1,4 +1,4 @@
-"""Owns how the tests speak graphql-transport-ws by hand, message by message."""
+"""A websocket client for graphql-transport-ws, message by message."""
 
 import asyncio
 import contextlib
@@ -17,13 +17,13 @@ SECONDS = 40
 
 
 class Socket:
-    """A websocket; everything is waited for at most SECONDS."""
+    """A websocket; every wait is limited to SECONDS."""
 
     def __init__(self, connection: ClientConnection) -> None:
         self.connection = connection
 
     async def send(self, message: object) -> None:
-        """As JSON, or text as it is."""
+        """Sends JSON, or text unchanged."""
         await self.connection.send(message if isinstance(message, str | bytes) else json.dumps(message))
 
     async def subscribe(self, id: str, query: str, **parameters: object) -> None:
@@ -34,7 +34,7 @@ class Socket:
         return message
 
     async def data(self, id: str) -> Any:
-        """The value of the one field in the next message, which is a result of this operation."""
+        """The value of the only field of the next message, a result of this operation."""
         message = await self.next()
         assert (message["type"], message["id"]) == ("next", id), message
         assert "errors" not in message["payload"], message
@@ -42,7 +42,7 @@ class Socket:
         return value
 
     async def error(self, id: str) -> dict[str, Any]:
-        """The one error in the next message, which says that this operation was not executed."""
+        """The only error of the next message, which rejects this operation."""
         message = await self.next()
         assert (message["type"], message["id"]) == ("error", id), message
         (error,) = message["payload"]
@@ -53,14 +53,14 @@ class Socket:
         assert await self.next() == {"type": "complete", "id": id}
 
     async def close_code(self, seconds: float = SECONDS) -> int:
-        """The code that the server closes with; nothing comes before."""
+        """The close code; no message comes before it."""
         with pytest.raises(ConnectionClosed) as closed:
             await asyncio.wait_for(self.connection.recv(), seconds)
         assert closed.value.rcvd is not None, "the connection broke off without a close frame"
         return int(closed.value.rcvd.code)
 
     async def close_code_at_the_end(self) -> int:
-        """The code that the server closes with; whatever comes before is taken."""
+        """The close code; messages before it are skipped."""
         with contextlib.suppress(ConnectionClosed):
             async with asyncio.timeout(SECONDS):
                 while True:
@@ -76,7 +76,7 @@ async def opened(
     headers: dict[str, str] | None = None,
     **options: Any,
 ) -> AsyncIterator[Socket]:
-    """A websocket, before its `connection_init`."""
+    """Opens a websocket without `connection_init`."""
     wanted = [Subprotocol(name) for name in protocols or (PROTOCOL,)]
     headers = {**(headers or {}), **({"Origin": origin} if origin else {})}
     async with connect(
@@ -94,7 +94,7 @@ async def opened(
 async def connected(
     url: str, payload: dict[str, object] | None = None, **options: Any
 ) -> AsyncIterator[Socket]:
-    """A websocket that the server has acknowledged, after a `connection_init` with this payload."""
+    """Opens a websocket and waits for `connection_ack` after a `connection_init` with this payload."""
     async with opened(url, **options) as socket:
         await socket.send({"type": "connection_init", "payload": payload})
         assert await socket.next() == {"type": "connection_ack"}

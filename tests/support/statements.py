@@ -1,4 +1,4 @@
-"""Records the statements that a database executes, on all of its connections."""
+"""Records the statements that a database executes on all its connections."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -11,42 +11,42 @@ from repo.sql.database import Database
 
 
 @contextmanager
-def noted(database: Database, polling: bool = False) -> Iterator[list[tuple[str, Any]]]:
-    """The statements executed meanwhile, with their arguments; with `polling` also those of watches that
-    poll for changes."""
+def recorded(database: Database, polling: bool = False) -> Iterator[list[tuple[str, Any]]]:
+    """The statements executed while the context is open, with their arguments; with `polling`, including
+    those of watches that poll for changes."""
     seen: list[tuple[str, Any]] = []
 
-    def note(connection: object, cursor: object, statement: str, parameters: Any, *_: Any) -> None:
+    def record(connection: object, cursor: object, statement: str, parameters: Any, *_: Any) -> None:
         seen.append((statement, parameters[0] if isinstance(parameters, list) else parameters))
 
     execute = database.read_pool.execute
 
-    async def noting(text: str, arguments: tuple[Any, ...]) -> Sequence[Sequence[Any]]:
+    async def recording(text: str, arguments: tuple[Any, ...]) -> Sequence[Sequence[Any]]:
         seen.append((text, arguments))
         return await execute(text, arguments)
 
     snapshot = database.snapshot_pool.snapshot
 
     @asynccontextmanager
-    async def noting_snapshot() -> AsyncIterator[Any]:
+    async def recording_snapshot() -> AsyncIterator[Any]:
         async with snapshot() as execute_in_snapshot:
 
-            async def noting_in_snapshot(
+            async def recording_in_snapshot(
                 text: str, arguments: tuple[Any, ...] = ()
             ) -> Sequence[Sequence[Any]]:
                 if polling:
                     seen.append((text, arguments))
                 return await execute_in_snapshot(text, arguments)
 
-            yield noting_in_snapshot
+            yield recording_in_snapshot
 
     engine = database.engine.sync_engine
-    hooks.listen(engine, "before_cursor_execute", note)
+    hooks.listen(engine, "before_cursor_execute", record)
     try:
         with (
-            patch.object(database.read_pool, "execute", noting),
-            patch.object(database.snapshot_pool, "snapshot", noting_snapshot),
+            patch.object(database.read_pool, "execute", recording),
+            patch.object(database.snapshot_pool, "snapshot", recording_snapshot),
         ):
             yield seen
     finally:
-        hooks.remove(engine, "before_cursor_execute", note)
+        hooks.remove(engine, "before_cursor_execute", record)

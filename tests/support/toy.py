@@ -1,4 +1,4 @@
-"""Owns a small schema behind the real endpoint, with which the transport is tested alone."""
+"""A small schema behind the real endpoint, for tests of the transport."""
 
 import asyncio
 import itertools
@@ -26,13 +26,13 @@ from graph.web.ui import graphiql_routes
 from repo import NotFound
 
 LIMIT = 10_000
-"""Bytes that a request to the toy may have."""
+"""The maximum size of a request in bytes."""
 
 SUBSCRIPTIONS = 5
-"""Operations that a websocket to the toy may have at a time."""
+"""The maximum number of concurrent operations of a websocket."""
 
 floods = 0
-"""How many subscriptions to `flood` go on."""
+"""The number of active `flood` subscriptions."""
 
 
 @strawberry.type
@@ -55,11 +55,11 @@ class Query:
 
     @strawberry.field
     def refusing(self) -> str | None:
-        raise NotFound("it is gone")
+        raise NotFound("it was deleted")
 
     @strawberry.field
     async def slow(self, begun: str = "") -> str:
-        """`begun` is a file that it makes before."""
+        """Creates the file `begun` before it waits."""
         if begun:
             Path(begun).touch()  # noqa: ASYNC240 - it takes no time
         await asyncio.sleep(0.5)
@@ -82,20 +82,20 @@ class Subscription:
 
     @strawberry.subscription
     async def quiet(self) -> AsyncGenerator[int, None]:
-        """One result, and then none."""
+        """One result, then none."""
         yield 0
         await asyncio.Event().wait()
 
     @strawberry.subscription
     async def ticks(self) -> AsyncGenerator[int, None]:
-        """A result again and again."""
+        """A result every 20 ms."""
         for number in itertools.count():
             yield number
             await asyncio.sleep(0.02)
 
     @strawberry.subscription
     async def flood(self, size: int = 100_000) -> AsyncGenerator[str, None]:
-        """More than anyone can take."""
+        """More than any client can read."""
         global floods
         floods += 1
         try:
@@ -117,11 +117,11 @@ class Subscription:
     @strawberry.subscription
     async def refused(self) -> AsyncGenerator[int, None]:
         yield 1
-        raise NotFound("it is gone")
+        raise NotFound("it was deleted")
 
     @strawberry.subscription
     async def whose(self, info: strawberry.Info[dict[str, object]]) -> AsyncGenerator[str, None]:
-        """What is the same in two operations only if they share a context."""
+        """A value that two operations share only with a common context."""
         yield str(info.context["token"])
 
 
@@ -130,7 +130,7 @@ async def new_context(connection: HTTPConnection, caller: Caller) -> dict[str, o
 
 
 def toy_app(graphiql: bool = True, allowed_origins: Sequence[str] = ()) -> Starlette:
-    """The endpoint over the toy schema, routed as the real application routes it."""
+    """The endpoint with the toy schema and the routes of the real application."""
     limits = Limits(depth=15, aliases=100, tokens=4000, cost=10**6, page=1000)
     schema = Schema(Query, Mutation, Subscription, extensions=[ClientErrors, lambda: OperationLimits(limits)])
     endpoint = GraphQLEndpoint(

@@ -1,4 +1,4 @@
-"""Waiting for a condition that has no event of its own."""
+"""Waits for conditions without an event."""
 
 import asyncio
 import inspect
@@ -8,7 +8,7 @@ SECONDS = 40
 
 
 async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
-    """Return once it holds. Raises TimeoutError."""
+    """Polls until the condition is true. Raises TimeoutError."""
     async with asyncio.timeout(SECONDS):
         while True:
             holds = condition()

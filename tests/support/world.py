@@ -1,4 +1,4 @@
-"""Owns a small world in which everything is set that can be, and the words to read it by."""
+"""Sample data in which every field is set, and argument values that match it."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,14 +28,14 @@ from tests.support.making import action
 
 @dataclass(frozen=True)
 class World:
-    """What is read, and the words to read it by."""
+    """The sample data, and argument values that match it."""
 
     repository: ActionRepo
     texts: dict[str, list[str]]
 
 
 async def fill(repository: ActionRepo, project: str = "p", domain: str = "d") -> None:
-    """Three runs: with everything that can be set, with some of it, and with nothing."""
+    """Creates three runs: with all fields set, with some, and with none."""
     task, who = TaskIdentifier(project, domain, "load", "v1"), Identity(IdentityKind.USER, "u", "U")
     now = datetime(2026, 1, 1, 12, 0, 0, 500000, UTC)
     error = ActionError(ErrorKind.USER, "no\n" * 20 + "the end", "E1")
@@ -92,7 +92,7 @@ async def fill(repository: ActionRepo, project: str = "p", domain: str = "d") ->
 
 
 async def words(repository: ActionRepo) -> dict[str, list[str]]:
-    """Values for arguments by their names: of what is there, and some of what is not."""
+    """Argument values by name: of existing rows, and some of missing ones."""
     runs, actions = await repository.list_runs(), await repository.list_actions()
     events = await repository.list_events(actions.items[-1].identifier)
     known: list[Any] = [*runs.items, *actions.items[:4], *events]

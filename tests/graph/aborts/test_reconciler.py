@@ -29,11 +29,11 @@ from repo.aborts import leases as leases_module
 from tests.support.databases import wait_for
 from tests.support.executors import (
     FakeExecutor,
-    Told,
-    gone,
-    late,
-    once,
+    Notification,
+    after,
+    delayed,
     status,
+    stopped,
 )
 from tests.support.making import (
     ADA,
@@ -43,7 +43,7 @@ from tests.support.making import (
     new,
 )
 from tests.support.postgres import running_postgres
-from tests.support.statements import noted
+from tests.support.statements import recorded
 from tests.support.waiting import until
 
 SECONDS = 30
@@ -87,9 +87,9 @@ async def ends(repository: ActionRepo, state: AbortState, run: RunIdentifier = R
             await asyncio.sleep(0.02)
 
 
-def each(*answers: Callable[[Told], Awaitable[Any]]) -> Callable[[Told], Awaitable[Any]]:
+def each(*answers: Callable[[Notification], Awaitable[Any]]) -> Callable[[Notification], Awaitable[Any]]:
     """The first answer to the first call about an abort, and so on; the last one from then on."""
-    return lambda told: answers[min(told.number, len(answers)) - 1](told)
+    return lambda notification: answers[min(notification.number, len(answers)) - 1](notification)
 
 
 async def test_an_executor_that_agrees_ends_the_abort_of_the_run_and_all_below_it(
@@ -103,7 +103,7 @@ async def test_an_executor_that_agrees_ends_the_abort_of_the_run_and_all_below_i
         below = await repository.get_action(action("c"))
         assert (below.phase, below.abort_state, below.abort_reason) == (ActionPhase.ABORTED, CONFIRMED, "why")
         assert (one.attempts, one.failed) == (1, 0)
-    assert [told.said["attempt"] for told in executor.told] == [1]
+    assert [notification.payload["attempt"] for notification in executor.notifications] == [1]
 
 
 async def test_what_waited_before_the_start_is_driven_too(
@@ -118,13 +118,13 @@ async def test_what_waited_before_the_start_is_driven_too(
 async def test_an_executor_that_fails_is_told_again_until_it_agrees(
     repository: ActionRepo, executor: FakeExecutor
 ) -> None:
-    executor.answer = each(status(500), status(503), gone)
+    executor.answer = each(status(500), status(503), stopped)
     await make_run(repository)
     async with reconciling(repository, executor) as one:
         await repository.abort_run(RUN, None, ADA)
         abort = await ends(repository, CONFIRMED)
     assert (abort.attempt_count, one.attempts, one.failed) == (3, 3, 0)
-    assert len({told.key for told in executor.told}) == 1
+    assert len({notification.key for notification in executor.notifications}) == 1
     assert executor.overlaps == []
 
 
@@ -141,7 +141,7 @@ async def test_an_executor_that_does_not_know_the_work_ends_the_abort(
 async def test_an_executor_that_never_agrees_is_given_up_until_a_person_tries_again(
     repository: ActionRepo, executor: FakeExecutor
 ) -> None:
-    executor.answer = each(*[status(500)] * 3, gone)
+    executor.answer = each(*[status(500)] * 3, stopped)
     await make_run(repository)
     with structlog.testing.capture_logs() as logs:
         async with reconciling(repository, executor, attempts=3) as one:
@@ -149,7 +149,7 @@ async def test_an_executor_that_never_agrees_is_given_up_until_a_person_tries_ag
             abort = await ends(repository, FAILED)
             assert (abort.attempt_count, abort.last_error) == (3, "it answered 500")
             await until(lambda: one.failed == 1)
-            assert (one.attempts, len(executor.told)) == (3, 3)
+            assert (one.attempts, len(executor.notifications)) == (3, 3)
             await repository.retry_abort(action())
             assert (await ends(repository, CONFIRMED)).attempt_count == 1
     assert [entry["event"] for entry in logs] == ["gave up an abort"]
@@ -160,9 +160,9 @@ async def test_an_executor_that_hangs_is_told_again_and_holds_up_no_other(
 ) -> None:
     other = RunIdentifier("etl", "production", "other")
 
-    async def answer(told: Told) -> Any:
-        hangs = told.said["action"]["runName"] == RUN.name and told.number == 1
-        return await (late(60) if hangs else gone)(told)
+    async def answer(notification: Notification) -> Any:
+        hangs = notification.payload["action"]["runName"] == RUN.name and notification.number == 1
+        return await (delayed(60) if hangs else stopped)(notification)
 
     executor.answer = answer
     await make_run(repository)
@@ -170,7 +170,7 @@ async def test_an_executor_that_hangs_is_told_again_and_holds_up_no_other(
     # Longer than a machine stalls: the other one is through before.
     async with reconciling(repository, executor, seconds=5):
         await repository.abort_run(RUN, None, None)
-        await until(lambda: bool(executor.told))
+        await until(lambda: bool(executor.notifications))
         await repository.abort_run(other, None, None)
         assert (await ends(repository, CONFIRMED, other)).attempt_count == 1
         waiting = (await repository.get_run(RUN)).abort
@@ -195,12 +195,12 @@ async def test_what_comes_after_the_hold_changes_nothing_of_who_holds_it_then(
         is_noted.set()
         return state
 
-    async def again(told: Told) -> Any:
+    async def again(notification: Notification) -> Any:
         is_told_again.set()
-        return await once(is_noted)(told)
+        return await after(is_noted)(notification)
 
     monkeypatch.setattr(repository, "note_abort_failure", noting)
-    executor.answer = each(once(is_told_again, status(500)), again)
+    executor.answer = each(after(is_told_again, status(500)), again)
     await make_run(repository)
     async with reconciling(repository, executor, seconds=SECONDS):
         await repository.abort_run(RUN, None, ADA)
@@ -213,12 +213,12 @@ async def test_what_a_replica_that_died_began_another_one_takes_up(
     database_url: str, repository: ActionRepo, executor: FakeExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reconciler_module, "_LONGER_THAN_A_CALL", timedelta(seconds=0.5))
-    executor.answer = each(late(60), gone)
+    executor.answer = each(delayed(60), stopped)
     await make_run(repository)
     await repository.abort_run(RUN, None, ADA)
     async with open_repository(database_url) as dying:
         async with reconciling(dying, executor, seconds=1):
-            await until(lambda: bool(executor.told))
+            await until(lambda: bool(executor.notifications))
     async with reconciling(repository, executor):
         assert (await ends(repository, CONFIRMED)).attempt_count == 2
     assert executor.overlaps == []
@@ -242,7 +242,9 @@ async def test_an_executor_that_is_away_for_a_while_hears_of_it_when_it_is_back(
         with executor.serving_again():
             for run in runs:
                 await ends(repository, CONFIRMED, run)
-    assert {told.said["action"]["runName"] for told in executor.told} == {run.name for run in runs}
+    assert {notification.payload["action"]["runName"] for notification in executor.notifications} == {
+        run.name for run in runs
+    }
 
 
 async def test_a_bell_wakes_it_long_before_it_would_look(
@@ -275,7 +277,7 @@ async def test_without_a_webhook_and_a_listener_it_reads_nothing(
     await make_run(repository)
     async with reconciling(repository) as one:
         await repository.abort_run(RUN, None, ADA)
-        with noted(repository._database, polling=True) as statements:
+        with recorded(repository._database, polling=True) as statements:
             await asyncio.sleep(1)
         assert statements == []
         assert one.attempts == 0
@@ -287,7 +289,7 @@ async def test_where_nothing_waits_a_webhook_costs_reads_alone(
     await make_run(repository)
     async with reconciling(repository, executor):
         await asyncio.sleep(0.5)
-        with noted(repository._database) as statements:
+        with recorded(repository._database) as statements:
             await asyncio.sleep(2.5)
             await until(lambda: bool(statements))
     texts = [text for text, _ in statements]
@@ -386,8 +388,8 @@ async def test_a_database_that_is_away_is_survived(
         await asyncio.to_thread(lambda: wait_for(migrate(server.url)))
         async with open_repository(server.url) as repository:
             await make_run(repository)
-            stopped = threading.Event()
-            executor.answer = once(stopped)
+            server_stopped = threading.Event()
+            executor.answer = after(server_stopped)
             both = {"cannot drive aborts", "cannot note what came of an abort"}
             with structlog.testing.capture_logs() as logs:
 
@@ -396,10 +398,10 @@ async def test_a_database_that_is_away_is_survived(
 
                 async with reconciling(repository, executor, seconds=6):
                     await repository.abort_run(RUN, "why", ADA)
-                    await until(lambda: bool(executor.told))
-                    # It is told, and what came of it cannot be noted.
+                    await until(lambda: bool(executor.notifications))
+                    # It is told, and what came of it cannot be recorded.
                     await asyncio.to_thread(server.stop, True)
-                    stopped.set()
+                    server_stopped.set()
                     await until(lambda: said() == both)
                     await asyncio.to_thread(server.start)
                     other = RunIdentifier("etl", "production", "other")

@@ -24,9 +24,9 @@ from tests.support.client import GraphQLClient
 from tests.support.databases import SqliteDatabases, create_migrated, wait_for
 from tests.support.executors import (
     FakeExecutor,
-    gone,
-    late,
+    delayed,
     status,
+    stopped,
 )
 from tests.support.making import (
     ADA,
@@ -91,18 +91,20 @@ async def test_what_is_told_is_signed_and_says_what_to_abort(executor: FakeExecu
     async with webhook(f"{executor.url}/aborts?token={TOKEN}") as one:
         await one.notify(aborted, datetime.now(UTC))
         await one.notify(aborted, datetime.now(UTC))
-    first, second = executor.told
-    for told in (first, second):
-        at, signature = told.headers["rungraph-timestamp"], told.headers["rungraph-signature"]
+    first, second = executor.notifications
+    for notification in (first, second):
+        at, signature = notification.headers["rungraph-timestamp"], notification.headers["rungraph-signature"]
         assert abs(int(at) - time.time()) < SECONDS
-        expected = hmac.new(SECRET.encode(), f"{at}.".encode() + told.body, hashlib.sha256).hexdigest()
+        expected = hmac.new(
+            SECRET.encode(), f"{at}.".encode() + notification.body, hashlib.sha256
+        ).hexdigest()
         assert signature == f"v1={expected}"
-        assert told.headers["content-type"] == "application/json"
-        assert told.headers["host"] == executor.url.removeprefix("http://")
-        assert SECRET not in str(told.headers) + told.body.decode()
+        assert notification.headers["content-type"] == "application/json"
+        assert notification.headers["host"] == executor.url.removeprefix("http://")
+        assert SECRET not in str(notification.headers) + notification.body.decode()
     assert first.key == second.key
     assert aborted.abort is not None
-    assert first.said == {
+    assert first.payload == {
         "action": {"project": "etl", "domain": "production", "runName": "nightly-1", "name": "a0"},
         "isRun": True,
         "reason": "zu teuer – 太贵了",
@@ -121,18 +123,18 @@ async def test_another_abort_has_another_key(
     async with webhook(executor.url) as one:
         await one.notify(aborted, datetime.now(UTC))
         await one.notify(child, datetime.now(UTC))
-    first, second = executor.told
+    first, second = executor.notifications
     assert first.key != second.key
-    assert second.said["isRun"] is False
-    assert (second.said["reason"], second.said["requestedBy"]) == (None, None)
+    assert second.payload["isRun"] is False
+    assert (second.payload["reason"], second.payload["requestedBy"]) == (None, None)
 
 
 @pytest.mark.parametrize("code", [200, 202, 204, 299, 404, 410])
 async def test_these_answers_mean_gone(executor: FakeExecutor, aborted: Action, code: int) -> None:
-    executor.answer = status(code) if code != 204 else gone
+    executor.answer = status(code) if code != 204 else stopped
     async with webhook(executor.url) as one:
         await one.notify(aborted, datetime.now(UTC))
-    assert len(executor.told) == 1
+    assert len(executor.notifications) == 1
 
 
 @pytest.mark.parametrize("code", [400, 401, 403, 409, 429, 500, 502, 503, 504])
@@ -148,11 +150,11 @@ async def test_a_redirect_is_a_failure_and_not_followed(
     with FakeExecutor().serving() as elsewhere:
         executor.answer = status(code, location=f"{elsewhere.url}/?token={TOKEN}")
         assert await refusal(executor.url, aborted) == f"it answered {code}"
-    assert elsewhere.told == []
+    assert elsewhere.notifications == []
 
 
 async def test_who_does_not_answer_in_time_was_not_told(executor: FakeExecutor, aborted: Action) -> None:
-    executor.answer = late(60)
+    executor.answer = delayed(60)
     assert await refusal(f"{executor.url}/?token={TOKEN}", aborted, seconds=0.5) == "no answer within 0.5 s"
 
 
@@ -291,7 +293,7 @@ async def test_however_loopback_is_written_it_is_refused(
     port = executor.url.rpartition(":")[2]
     said = await refusal(f"http://{host}:{port}/", aborted, allows_private=False)
     assert said == "its address is of a private network, and these are not allowed"
-    assert executor.told == []
+    assert executor.notifications == []
 
 
 @pytest.mark.parametrize("address", ["93.184.216.34", "2606:4700:4700::1111"])
@@ -323,8 +325,8 @@ async def test_the_next_address_is_tried_where_the_first_takes_no_connection(
     resolve = resolving("127.0.0.2", "::1", "127.0.0.1")
     async with webhook(f"http://executor.example.com:{port}/aborts", resolve=resolve) as one:
         await one.notify(aborted, datetime.now(UTC))
-    (told,) = executor.told
-    assert told.headers["host"] == f"executor.example.com:{port}"
+    (notification,) = executor.notifications
+    assert notification.headers["host"] == f"executor.example.com:{port}"
 
 
 async def test_a_name_without_an_address_is_a_failure(aborted: Action) -> None:
@@ -359,7 +361,7 @@ async def test_proxies_of_the_environment_are_not_asked(
             monkeypatch.setenv(name, proxy.url)
         async with webhook(executor.url) as one:
             await one.notify(aborted, datetime.now(UTC))
-    assert (len(executor.told), proxy.told) == (1, [])
+    assert (len(executor.notifications), proxy.notifications) == (1, [])
 
 
 async def test_logs_and_the_api_tell_of_failures_without_secrets(

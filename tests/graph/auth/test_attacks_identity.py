@@ -83,15 +83,17 @@ async def test_forged_credentials_are_refused(target: Target, name: str) -> None
 @pytest.mark.parametrize("which", ["expired", "revoked"])
 async def test_expired_and_revoked_credentials_are_refused(target: Target, which: str) -> None:
     token = getattr(target.tokens, which)
-    refused(await target.ask(READ, token))
+    refused(await target.execute(READ, token))
     refused(await target.send(json={"query": READ}, headers={"Cookie": f"rungraph={token}"}))
     for wrong in (token[:-1], token + "A", token.swapcase(), f" {token[:-1]}B"):
-        refused(await target.ask(READ, wrong))
+        refused(await target.execute(READ, wrong))
 
 
 async def test_all_invalid_credentials_get_the_same_response(target: Target) -> None:
     tokens = target.tokens
-    answers = [await target.ask(READ, each) for each in (tokens.expired, tokens.revoked, "rg_" + "B" * 43)]
+    answers = [
+        await target.execute(READ, each) for each in (tokens.expired, tokens.revoked, "rg_" + "B" * 43)
+    ]
     assert len({answer.body for answer in answers}) == 1
 
 
@@ -115,17 +117,17 @@ async def test_ids_of_another_tenant_are_not_found(target: Target) -> None:
     ]
     nobodys = [id_of_run("x", "d", "x"), id_of_action("x", "d", "x", "a0")]
     for one, other in zip(stolen, nobodys, strict=True):
-        answers = [(await target.ask(NODE, id=id)).json() for id in (one, other)]
+        answers = [(await target.execute(NODE, id=id)).json() for id in (one, other)]
         assert answers[0].get("data") == answers[1].get("data") == {"node": None}
         assert [error.get("extensions") for error in answers[0].get("errors", ())] == [
             error.get("extensions") for error in answers[1].get("errors", ())
         ]
-    target.heard.clear()  # what was asked for may be repeated
+    target.received.clear()  # what was asked for may be repeated
 
 
 async def test_tampered_ids_are_not_found(target: Target) -> None:
     id = id_of_run(OURS.project, OURS.domain, OURS.name)
-    assert (await target.ask(NODE, id=id)).json()["data"]["node"]["name"] == OURS.name
+    assert (await target.execute(NODE, id=id)).json()["data"]["node"]["name"] == OURS.name
     texts = [
         *("", "=", "!", "A", id[:-1], id + "A", id.swapcase(), "\0", "é", "../" * 20, "1", "' OR 1=1"),
         *(f"{kind}:1" for kind in ("Run", "Action", "Credential")),
@@ -149,20 +151,22 @@ async def test_tampered_ids_are_not_found(target: Target) -> None:
         ),
     ]
     for text in texts:
-        answer = (await target.ask(NODE, id=text)).json()
+        answer = (await target.execute(NODE, id=text)).json()
         assert (answer.get("data") or {"node": None})["node"] is None, text
 
 
 async def test_a_cursor_of_another_tenant_or_list_reveals_nothing(target: Target) -> None:
-    theirs = (await target.ask(PAGE, target.tokens.theirs)).json()["data"]["runs"]["pageInfo"]["endCursor"]
-    target.heard.clear()  # what they are told themselves
-    answer = await target.ask(PAGE, after=theirs)
+    theirs = (await target.execute(PAGE, target.tokens.theirs)).json()["data"]["runs"]["pageInfo"][
+        "endCursor"
+    ]
+    target.received.clear()  # what they are told themselves
+    answer = await target.execute(PAGE, after=theirs)
     assert {node["name"] for node in answer.json()["data"]["runs"]["nodes"]} <= {OURS.name}
     query = """query ($after: String) { actions(first: 5, after: $after,
                  run: {project: "ours", domain: "d", name: "our-run"}) { nodes { name } } }"""
     for text in (theirs[:-3], theirs + "AAAA", theirs.swapcase(), "A" * 50, "\0", theirs[::-1]):
-        assert (await target.ask(PAGE, after=text)).codes <= {"BAD_USER_INPUT"}
-        assert (await target.ask(query, after=text)).codes <= {
+        assert (await target.execute(PAGE, after=text)).codes <= {"BAD_USER_INPUT"}
+        assert (await target.execute(query, after=text)).codes <= {
             "BAD_USER_INPUT",
             "GRAPHQL_VALIDATION_FAILED",
         }
@@ -170,12 +174,12 @@ async def test_a_cursor_of_another_tenant_or_list_reveals_nothing(target: Target
 
 async def test_guessing_tokens_is_rate_limited_by_address(target: Target) -> None:
     began = time.monotonic()
-    answers = [await target.ask(READ, f"rg_{number:043}") for number in range(60)]
+    answers = [await target.execute(READ, f"rg_{number:043}") for number in range(60)]
     statuses = [answer.status for answer in answers]
     assert set(statuses) <= {401, 429}
     assert statuses.count(401) <= 25 or time.monotonic() - began > 30
     assert 429 in statuses
-    # Somebody honest asks from elsewhere meanwhile: see `holding`.
+    # Somebody honest asks from elsewhere meanwhile: see `checked`.
     assert (await target.send("GET", "/livez", headers={})).status == 200
 
 
@@ -187,7 +191,7 @@ async def test_a_viewer_cannot_change_anything(target: Target) -> None:
         create % "ours",
         create % "elsewhere",
     ):
-        assert (await target.ask(query, target.tokens.viewer)).codes == {"FORBIDDEN"}
+        assert (await target.execute(query, target.tokens.viewer)).codes == {"FORBIDDEN"}
 
 
 # Errors
@@ -203,19 +207,19 @@ def broken(databases: Databases, database_url: str, tmp_path: Path) -> Iterator[
 @pytest.mark.parametrize("databases", ["sqlite"], indirect=True)
 async def test_errors_of_a_broken_database_reveal_nothing(broken: tuple[Target, Path]) -> None:
     target, file = broken
-    assert (await target.ask(READ)).codes == set()
+    assert (await target.execute(READ)).codes == set()
     with sqlite3.connect(file) as database:
         database.execute("ALTER TABLE actions RENAME TO actions_gone")
         database.execute("UPDATE alembic_version SET version_num = 'unknown'")
     database.close()
     await asyncio.sleep(0)
     answers = [
-        await target.ask(READ),
-        await target.ask(NODE, id=id_of_run("ours", "d", "our-run")),
+        await target.execute(READ),
+        await target.execute(NODE, id=id_of_run("ours", "d", "our-run")),
         await target.send("GET", "/readyz", headers={}),
     ]
     assert answers[-1].status == 503
-    for text in target.heard:
+    for text in target.received:
         for word in (
             b"actions_gone",
             b"no such table",

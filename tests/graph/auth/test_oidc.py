@@ -69,7 +69,7 @@ async def refusal(one: Provider, token: str, status: int = 401) -> str:
 
 
 def fetches(fake: FakeProvider) -> int:
-    return fake.asked.count("/keys")
+    return fake.requests.count("/keys")
 
 
 @pytest.mark.parametrize("algorithm", ["RS256", "PS256", "ES256", "Ed25519"])
@@ -193,7 +193,7 @@ async def test_keys_inside_a_token_are_ignored(fake: FakeProvider, header: dict[
         forged = signed(key, fake.claims(AUDIENCE), **told)
         async with provider(fake) as one:
             assert "a key that the provider does not publish" in await refusal(one, forged)
-        assert attacker.asked == []
+        assert attacker.requests == []
 
 
 async def test_many_unknown_key_ids_cause_one_read_of_the_keys(fake: FakeProvider, clock: Clock) -> None:
@@ -305,7 +305,7 @@ async def test_an_unusable_response_of_the_provider_is_a_503(
     fake.answers[path] = answer
     async with provider(fake) as one:
         assert words in await refusal(one, fake.token(), 503)
-    assert "/elsewhere" not in fake.asked
+    assert "/elsewhere" not in fake.requests
 
 
 @pytest.mark.parametrize(
@@ -333,22 +333,22 @@ async def test_a_slow_provider_delays_only_tokens_with_unknown_keys(
     async with provider(fake) as one:
         await one.caller_of(fake.token())
         monkeypatch.setattr(oidc, "RESPONSE_TIMEOUT", SECONDS)
-        fake.may_answer.clear()
-        asked = len(fake.asked)
+        fake.responding.clear()
+        asked = len(fake.requests)
         stranger = asyncio.create_task(refusal(one, signed(new_key(), fake.claims(AUDIENCE))))
-        while len(fake.asked) == asked:  # noqa: ASYNC110 - it is in another thread
+        while len(fake.requests) == asked:  # noqa: ASYNC110 - it is in another thread
             await asyncio.sleep(0.01)
         # Tokens with known keys are accepted meanwhile.
         for number in range(5):
             await one.caller_of(fake.token(jti=str(number)))
         assert not stranger.done()
-        fake.may_answer.set()
+        fake.responding.set()
         await stranger
 
 
 async def test_a_silent_provider_times_out(fake: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(oidc, "RESPONSE_TIMEOUT", 0.2)
-    fake.may_answer.clear()
+    fake.responding.clear()
     async with provider(fake) as one:
         assert "no response within 0.2 s" in await refusal(one, fake.token(), 503)
 

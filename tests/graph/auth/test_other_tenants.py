@@ -106,8 +106,8 @@ async def batch(target: Target) -> str:
       updateActionState(id: {their_own}, state: "canary") {{ action {{ name }} }}
       abortRuns(input: {{filter: {{search: "{name}"}}, dryRun: false}}) {{ batch }}
     }}"""
-    answer = (await target.ask(writes, target.tokens.theirs)).json()["data"]
-    target.heard.clear()  # what they are told themselves
+    answer = (await target.execute(writes, target.tokens.theirs)).json()["data"]
+    target.received.clear()  # what they are told themselves
     assert answer["createAction"]["created"]
     return str(answer["abortRuns"]["batch"])
 
@@ -146,7 +146,7 @@ async def test_names_of_another_tenant_get_the_same_response_as_invented_names(
             answers.append(content(answer, words))
         assert answers[0] == answers[1], name
         assert not re.search("GRAPHQL_|BAD_", answers[0][2]), "it was not even executed"
-    target.heard.clear()  # names that came back to who sent them
+    target.received.clear()  # names that came back to who sent them
 
 
 # Cursors of streams
@@ -170,7 +170,7 @@ async def cursors_of_others(target: Target, query: str) -> list[str]:
         while frame["kind"] != "SYNCED":
             frame = await socket.data("a")
             cursors.append(frame["cursor"])
-    target.heard.clear()  # what they are told themselves
+    target.received.clear()  # what they are told themselves
     incarnation, log_end, upper, opened, _ = json.loads(base64.urlsafe_b64decode(cursors[-1] + "=="))
     for at, page in ((0, None), (upper, "AAAA"), (0, "AAAA")):
         forged = json.dumps([incarnation, min(at, log_end), at, opened, page]).encode()
@@ -193,8 +193,8 @@ async def test_a_stream_resumed_from_a_cursor_of_another_tenant_sends_only_one_s
             await socket.subscribe("a", ours, variables={"after": cursor})
             seen: set[str] = set()
             while not seen:
-                await target.ask(STATE)
-                await target.ask(EVENT, version=next(versions))
+                await target.execute(STATE)
+                await target.execute(EVENT, version=next(versions))
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(1):
                         while not seen:

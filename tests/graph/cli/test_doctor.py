@@ -18,7 +18,7 @@ from tests.support.making import (
     action,
     make_run,
 )
-from tests.support.pooler import pooling
+from tests.support.pooler import running_pooler
 from tests.support.provider import FakeProvider
 
 RUNGRAPH = Path(sys.executable).parent / "rungraph"
@@ -175,7 +175,7 @@ async def test_more_connections_than_there_are_fail(database_url: str) -> None:
 
 @pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
 async def test_a_pooler_that_loses_prepared_statements_fails(database_url: str) -> None:
-    async with pooling(database_url) as pooled:
+    async with running_pooler(database_url) as pooled:
         verdict, said = (await found(pooled))["pooler"]
     assert (verdict, "max_prepared_statements" in said) == (CheckStatus.FAILURE, True)
 

@@ -230,7 +230,7 @@ async def test_the_demo_of_a_server_that_asks_who_calls_has_a_token_of_its_own(t
     try:
         assert process.stdout is not None
         async with asyncio.timeout(SECONDS):
-            while b"begins demo/" not in await process.stdout.readline():
+            while b"started demo/" not in await process.stdout.readline():
                 pass
         async with httpx2.AsyncClient() as client:
             asked = await client.post(f"http://127.0.0.1:{port}/graphql", json={"query": "{ __typename }"})

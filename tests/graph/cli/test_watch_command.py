@@ -118,7 +118,7 @@ async def test_it_goes_on_behind_the_last_frame_after_whatever_cut_it_off(impati
         ["root", "SUCCEEDED"],
     ]
     assert said.splitlines()[-1].endswith("2 of 2 ended (1 failed, 1 succeeded)")
-    assert notes.splitlines()[0].startswith("No server at http://127.0.0.1:")
+    assert notes.splitlines()[0].startswith("No response from http://127.0.0.1:")
     assert "Connection lost, retrying … (the server ended the stream)" in notes
 
 

@@ -273,9 +273,9 @@ async def test_a_worker_signs_what_it_tells_the_executor_with_the_secret_of_the_
             await workers.figure_becomes("aborts_pending", 0)
             await workers.figure_becomes("abort_attempts_total", 1)
             assert secret not in workers.said
-    (told,) = executor.told
-    timestamp = told.headers["rungraph-timestamp"]
-    assert told.headers["rungraph-signature"] == sign(secret, timestamp, told.body)
+    (notification,) = executor.notifications
+    timestamp = notification.headers["rungraph-timestamp"]
+    assert notification.headers["rungraph-signature"] == sign(secret, timestamp, notification.body)
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])

@@ -31,7 +31,7 @@ from tests.support.making import (
     make_run,
     new,
 )
-from tests.support.notifications import cut_all
+from tests.support.notifications import terminate_listeners
 from tests.support.waiting import until
 
 SECONDS = 30
@@ -200,7 +200,7 @@ async def test_each_loop_of_a_server_lives_on(
         with app.state.authenticator.open_session(caller, ended.set):
             assert await status(client) == (200, "ready\n")
             failing.left = 1
-            await cut_all(postgres_server_url)
+            await terminate_listeners(postgres_server_url)
             await repository.create_action(new("soon", "a0"))
             await until(lambda: loop in supervisor.failed)
             code, text = await status(client)

@@ -15,7 +15,7 @@ from repo import ActionRepo, RunIdentifier
 from repo.aborts import leases as leases_module
 from tests.graph.observability.test_metrics import figures
 from tests.support.client import GraphQLClient
-from tests.support.executors import FakeExecutor, gone, status
+from tests.support.executors import FakeExecutor, status, stopped
 from tests.support.making import (
     ADA,
     RUN,
@@ -114,7 +114,7 @@ async def test_an_abort_that_is_given_up_says_why_and_can_be_tried_again(
     listed = await data(driven, "{ pendingAborts { nodes { name abort { state } } } }")
     assert listed["nodes"] == [{"name": "a0", "abort": {"state": "FAILED"}}]
 
-    executor.answer = gone
+    executor.answer = stopped
     retried = await data(driven, RETRY, id=A0)
     assert (retried["requested"], retried["action"]["phase"]) == (True, "ABORTED")
     abort = await comes_to(driven, "CONFIRMED")

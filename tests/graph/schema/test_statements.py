@@ -21,7 +21,7 @@ from tests.support.making import (
     new,
     update,
 )
-from tests.support.statements import noted
+from tests.support.statements import recorded
 
 NESTED = """{
   runs(first: 50) { nodes {
@@ -43,7 +43,7 @@ NESTED = """{
 @contextmanager
 def counted(database: Database) -> Iterator[list[str]]:
     statements: list[str] = []
-    with noted(database) as seen:
+    with recorded(database) as seen:
         yield statements
         kinds = ("SELECT", "WITH", "INSERT", "UPDATE")
         statements += [text for text, _ in seen if text.lstrip().startswith(kinds)]

@@ -79,7 +79,7 @@ DOCUMENTS = {
 @pytest.mark.parametrize("name", DOCUMENTS)
 async def test_a_document_that_is_a_bomb_is_refused(target: Target, name: str) -> None:
     text, expected = DOCUMENTS[name]
-    answer = await target.ask(f"{{ {text} }}")
+    answer = await target.execute(f"{{ {text} }}")
     assert answer.codes == expected, answer.body[:1000]
     assert len(answer.body) < 250_000
 
@@ -112,7 +112,7 @@ FRAGMENTS = {
 
 @pytest.mark.parametrize("name", FRAGMENTS)
 async def test_fragments_that_multiply_are_refused(target: Target, name: str) -> None:
-    answer = await target.ask(FRAGMENTS[name])
+    answer = await target.execute(FRAGMENTS[name])
     assert answer.codes == NOT_VALID, answer.body[:1000]
 
 
@@ -163,7 +163,7 @@ VARIABLES: dict[str, tuple[str, dict[str, Any], set[str]]] = {
 @pytest.mark.parametrize("name", VARIABLES)
 async def test_variables_that_are_a_bomb_are_refused_or_do_no_harm(target: Target, name: str) -> None:
     query, variables, expected = VARIABLES[name]
-    answer = await target.ask(query, **variables)
+    answer = await target.execute(query, **variables)
     assert answer.codes == expected, answer.body[:1000]
     assert len(answer.body) < 100_000
 
@@ -212,16 +212,18 @@ async def test_a_body_that_is_too_large_is_not_read(target: Target) -> None:
 
 async def test_many_bombs_at_once_hold_up_nobody(target: Target) -> None:
     bombs = [*(f"{{ {text} }}" for text, _ in DOCUMENTS.values()), *FRAGMENTS.values()]
-    answers = await asyncio.gather(*(target.ask(bomb) for bomb in bombs))
+    answers = await asyncio.gather(*(target.execute(bomb) for bomb in bombs))
     assert all(answer.codes for answer in answers)
 
 
 async def test_large_batches_that_are_right_are_written(target: Target) -> None:
     batch = [identified(number, parentName="a0" if number else None) for number in range(5_000)]
-    assert (await target.ask(CREATE, input=batch)).json()["data"] == {"createActions": {"created": 5_000}}
+    assert (await target.execute(CREATE, input=batch)).json()["data"] == {"createActions": {"created": 5_000}}
     events = [
         {"action": each["id"], "attempt": 1, "phase": "RUNNING", "occurredAt": at(0).isoformat()}
         for each in batch
     ]
     query = "mutation ($events: [ActionEventInput!]!) { insertEvents(events: $events) { inserted } }"
-    assert (await target.ask(query, events=events)).json()["data"] == {"insertEvents": {"inserted": 5_000}}
+    assert (await target.execute(query, events=events)).json()["data"] == {
+        "insertEvents": {"inserted": 5_000}
+    }

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.attacking import Target, bearer, blind_socket
+from tests.support.attacking import Target, bearer, non_reading_socket
 
 BODY = b'{"query":"{ __typename }"}'
 MUTATION = """mutation { createAction(input: {parentName: "a0", id: {project: "ours", domain: "d",
@@ -32,7 +32,7 @@ def head(target: Target, *lines: str, method: str = "POST", path: str = "/graphq
 async def names(target: Target) -> set[str]:
     """The actions of the tenant's run."""
     query = """{ run(id: {project: "ours", domain: "d", name: "our-run"}) { actions { nodes { name } } } }"""
-    nodes = (await target.ask(query)).json()["data"]["run"]["actions"]["nodes"]
+    nodes = (await target.execute(query)).json()["data"]["run"]["actions"]["nodes"]
     return {node["name"] for node in nodes}
 
 
@@ -56,7 +56,7 @@ async def test_many_slow_requests_hold_up_nobody_and_are_given_up(target: Target
         async with asyncio.timeout(30):
             for reader in readers:
                 with contextlib.suppress(ConnectionError):
-                    target.heard.append(await reader.read())
+                    target.received.append(await reader.read())
 
 
 async def test_a_byte_now_and_then_keeps_no_connection(target: Target) -> None:
@@ -68,7 +68,7 @@ async def test_a_byte_now_and_then_keeps_no_connection(target: Target) -> None:
                 writer.write(b" ")
                 await asyncio.sleep(0.2)
         with contextlib.suppress(ConnectionError):
-            target.heard.append(await ended)
+            target.received.append(await ended)
 
 
 async def test_who_does_not_take_the_answers_holds_up_nobody(target: Target) -> None:
@@ -76,7 +76,7 @@ async def test_who_does_not_take_the_answers_holds_up_nobody(target: Target) -> 
     request = head(target, f"Content-Length: {len(query)}") + query.encode()
     with contextlib.ExitStack() as stack:
         for _ in range(20):
-            one = stack.enter_context(blind_socket(target))
+            one = stack.enter_context(non_reading_socket(target))
             one.setblocking(False)
             with contextlib.suppress(BlockingIOError):
                 for _ in range(50):
@@ -264,7 +264,7 @@ async def test_signing_in_leads_nowhere_else(target: Target, to: str) -> None:
     form = {"token": target.tokens.viewer, "return_to": to}
     answer = await target.send("POST", "/login", data=form, headers={"Origin": target.url})
     # Whose token it is, the browser may be told, and nobody else.
-    target.heard.clear()
+    target.received.clear()
     assert answer.status in (302, 303), answer.body
     where = answer.headers["location"]
     assert "evil" not in where.split("/")[0:3], where

@@ -185,7 +185,7 @@ async def test_another_tenant_watches_nothing_of_ours(target: Target) -> None:
             await socket.subscribe(id, query % tuple(map(json.dumps, names)))
             message = json.dumps((await socket.next())["payload"])
             told.append(message.replace(run.project, "…").replace(run.name, "…"))
-    target.heard.clear()  # the names that were asked for are repeated
+    target.received.clear()  # the names that were asked for are repeated
     assert told[0] == told[1], "nobody is told whether there is such a run"
 
 

@@ -321,7 +321,7 @@ async def test_an_error_of_a_stream_has_its_code_and_ends_the_operation(url: str
         await socket.subscribe("a", "subscription { refused }")
         assert await socket.data("a") == 1
         error = await socket.error("a")
-        assert (error["message"], error["extensions"]["code"]) == ("it is gone", "NOT_FOUND")
+        assert (error["message"], error["extensions"]["code"]) == ("it was deleted", "NOT_FOUND")
 
 
 @pytest.mark.parametrize("field", ["breaking", "unfit"])

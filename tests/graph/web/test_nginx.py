@@ -29,7 +29,7 @@ from tests.support.nginx import (
     CONFIGURATION,
     NAME,
     Nginx,
-    nginx_before,
+    nginx_proxy,
 )
 from tests.support.serving import serving
 from tests.support.sockets import PROTOCOL, Socket
@@ -50,7 +50,7 @@ def rungraph_behind(folder: Path, base_path: str = "", **replaced: str) -> Itera
     url = f"sqlite:///{folder / 'runs.db'}"
     asyncio.run(migrate(url))
     app = create_app(Settings(database_url=url, base_path=base_path))
-    with serving(app) as address, nginx_before(address, folder, **replaced) as nginx:
+    with serving(app) as address, nginx_proxy(address, folder, **replaced) as nginx:
         yield nginx
 
 
@@ -168,7 +168,7 @@ def test_forwarded_headers_are_set_by_nginx_and_cannot_be_forged(tmp_path: Path)
         return JSONResponse(dict(request.headers))
 
     claims = {"X-Forwarded-For": "192.0.2.7", "X-Forwarded-Proto": "gopher"}
-    with serving(Starlette(routes=[Route("/", told)])) as address, nginx_before(address, tmp_path) as nginx:
+    with serving(Starlette(routes=[Route("/", told)])) as address, nginx_proxy(address, tmp_path) as nginx:
         with asking(nginx) as client:
             headers = client.get("", headers=claims).json()
     assert headers["x-forwarded-for"] == "127.0.0.1"
@@ -186,7 +186,7 @@ def test_only_an_upgrade_to_a_websocket_is_passed_on(
         return JSONResponse(dict(request.headers))
 
     # A server of another kind, which answers what it was sent.
-    with serving(Starlette(routes=[Route("/", echo)])) as address, nginx_before(address, tmp_path) as nginx:
+    with serving(Starlette(routes=[Route("/", echo)])) as address, nginx_proxy(address, tmp_path) as nginx:
         with asking(nginx) as client:
             response = client.get("", headers={"Connection": "Upgrade", "Upgrade": upgrade})
     if passed_on is None:
@@ -263,7 +263,7 @@ async def test_sign_in_and_subscriptions_work_over_https(tmp_path: Path) -> None
 
 
 def _both(stack: ExitStack, app: Starlette, folder: Path) -> Nginx:
-    return stack.enter_context(nginx_before(stack.enter_context(serving(app)), folder))
+    return stack.enter_context(nginx_proxy(stack.enter_context(serving(app)), folder))
 
 
 BELOW = {"location / {": f"location {PREFIX}/ {{"}

@@ -14,10 +14,10 @@ from repo import FULL_ACCESS, CredentialKind, Identity, IdentityKind
 from tests.support.provider import FakeProvider, query_of
 from tests.support.signing_in import (
     HERE,
-    at_provider,
-    browser_of,
-    by_provider,
+    browser_for,
     cookies_in,
+    oidc_settings,
+    provider_redirect,
     running,
     sign_in,
     viewer,
@@ -39,7 +39,7 @@ def fake() -> Iterator[FakeProvider]:
 async def test_an_attempt_without_a_secret_is_refused(database_url: str, fake: FakeProvider) -> None:
     """Without a cookie there is no secret, and the state that comes of none is no secret either."""
     nobodys = SignInAttempt("", "")
-    async with running(database_url, **by_provider(fake)) as app, browser_of(app) as attacker:
+    async with running(database_url, **oidc_settings(fake)) as app, browser_for(app) as attacker:
         led = (await attacker.get("/login")).headers["location"]
         asked = query_of(led)
         for name, value in (
@@ -48,8 +48,8 @@ async def test_an_attempt_without_a_secret_is_refused(database_url: str, fake: F
             ("code_challenge", nobodys.challenge),
         ):
             led = led.replace(quote(asked[name]), quote(value))
-        address = await at_provider(led)
-        async with browser_of(app) as victim:
+        address = await provider_redirect(led)
+        async with browser_for(app) as victim:
             assert (await victim.get(address)).status_code == 400
             assert fake.forms == []
             assert await viewer(victim) == "UNAUTHENTICATED"
@@ -71,8 +71,8 @@ async def test_a_callback_from_another_provider_is_refused(
     database_url: str, fake: FakeProvider, says_so: bool, named: str | None, status: int
 ) -> None:
     fake.discovery = {"authorization_response_iss_parameter_supported": says_so}
-    async with running(database_url, **by_provider(fake)) as app, browser_of(app) as browser:
-        address = await at_provider((await browser.get("/login")).headers["location"])
+    async with running(database_url, **oidc_settings(fake)) as app, browser_for(app) as browser:
+        address = await provider_redirect((await browser.get("/login")).headers["location"])
         address = address.replace(f"&iss={quote(fake.url, safe='')}", "")
         if named is not None:
             address += f"&iss={quote(fake.url if named == 'itself' else named, safe='')}"
@@ -81,7 +81,7 @@ async def test_a_callback_from_another_provider_is_refused(
 
 
 async def test_external_return_urls_are_not_stored(database_url: str, fake: FakeProvider) -> None:
-    async with running(database_url, **by_provider(fake)) as app, browser_of(app) as browser:
+    async with running(database_url, **oidc_settings(fake)) as app, browser_for(app) as browser:
         led = await browser.get(f"/login?return_to={quote(EVIL, safe='')}")
         (cookie,) = cookies_in(led).values()
         assert "evil" not in unquote(cookie.value)
@@ -99,9 +99,9 @@ async def test_cookies_of_the_provider_are_ignored(database_url: str, fake: Fake
 
     fake._redeem = noting  # type: ignore[method-assign]
     with fake.serving() as again:
-        async with running(database_url, **by_provider(again)) as app:
+        async with running(database_url, **oidc_settings(again)) as app:
             for _ in range(2):
-                async with browser_of(app) as browser:
+                async with browser_for(app) as browser:
                     assert (await sign_in(browser)).status_code == 303
     assert shown == [None, None]
 
@@ -110,7 +110,7 @@ async def test_cookies_of_the_provider_are_ignored(database_url: str, fake: Fake
 
 
 async def test_sign_in_by_token_redirects_to_this_server_only(database_url: str) -> None:
-    async with running(database_url, auth="token", allowed_hosts="*") as app, browser_of(app) as browser:
+    async with running(database_url, auth="token", allowed_hosts="*") as app, browser_for(app) as browser:
         _, secret = await app.state.repository.create_credential(
             CredentialKind.TOKEN, "robot", Identity(IdentityKind.APPLICATION, "robot"), FULL_ACCESS
         )
@@ -124,8 +124,8 @@ async def test_sign_in_by_token_redirects_to_this_server_only(database_url: str)
 async def test_a_token_of_the_provider_is_not_accepted_in_the_form(
     database_url: str, fake: FakeProvider
 ) -> None:
-    settings = by_provider(fake, oidc_client_id="", public_url="", allowed_hosts="*")
-    async with running(database_url, **settings) as app, browser_of(app) as browser:
+    settings = oidc_settings(fake, oidc_client_id="", public_url="", allowed_hosts="*")
+    async with running(database_url, **settings) as app, browser_for(app) as browser:
         refused = await browser.post("/login", data={"token": fake.token(), "return_to": ""})
         assert refused.status_code == 401
         assert not browser.cookies

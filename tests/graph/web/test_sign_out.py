@@ -18,10 +18,10 @@ from tests.support.provider import FakeProvider
 from tests.support.serving import free_port, serving
 from tests.support.signing_in import (
     HERE,
-    browser_of,
-    by_provider,
+    browser_for,
     cookies_in,
-    is_a_plain_page,
+    is_static_page,
+    oidc_settings,
     running,
     sign_in,
     viewer,
@@ -63,11 +63,11 @@ async def is_refused_soon(browser: httpx2.AsyncClient) -> None:
 
 
 async def test_an_api_token_signs_a_user_in(database_url: str) -> None:
-    async with by_token(database_url) as (app, _, secret), browser_of(app, HTTP) as browser:
+    async with by_token(database_url) as (app, _, secret), browser_for(app, HTTP) as browser:
         led = await browser.get("/runs?a=b")
         assert (led.status_code, led.headers["location"]) == (303, "./login?return_to=runs%3Fa%3Db")
         form = await browser.get(led.headers["location"])
-        assert (form.status_code, is_a_plain_page(form)) == (200, True)
+        assert (form.status_code, is_static_page(form)) == (200, True)
         assert 'name="return_to" value="runs?a=b"' in form.text
         assert "form-action 'self'" in form.headers["content-security-policy"]
         back = await show(browser, secret)
@@ -80,15 +80,15 @@ async def test_an_api_token_signs_a_user_in(database_url: str) -> None:
 
 
 async def test_a_cookie_set_over_https_is_secure(database_url: str) -> None:
-    async with by_token(database_url) as (app, _, secret), browser_of(app, HERE) as browser:
+    async with by_token(database_url) as (app, _, secret), browser_for(app, HERE) as browser:
         assert cookies_in(await show(browser, secret))["rungraph"]["secure"] is True
-    async with by_token(database_url, public_url=HERE) as (app, _, secret), browser_of(app) as browser:
+    async with by_token(database_url, public_url=HERE) as (app, _, secret), browser_for(app) as browser:
         assert cookies_in(await show(browser, secret))["__Host-rungraph"]["secure"] is True
 
 
 async def test_below_a_base_path_the_session_cookie_is_limited_to_it(database_url: str) -> None:
     below = "/team/rungraph"
-    async with by_token(database_url, base_path=below) as (app, _, secret), browser_of(app, HTTP) as browser:
+    async with by_token(database_url, base_path=below) as (app, _, secret), browser_for(app, HTTP) as browser:
         led = await browser.get(f"{below}/runs/a/b/c")
         login = urljoin(str(led.url), led.headers["location"])
         assert login == f"{HTTP}{below}/login?return_to=runs%2Fa%2Fb%2Fc"
@@ -102,9 +102,9 @@ async def test_below_a_base_path_the_session_cookie_is_limited_to_it(database_ur
     "token", ["", " ", "wrong", "rg_" + "a" * 43, "a" * 5000, "a\r\nb", "é", '"><script>']
 )
 async def test_an_invalid_token_shows_the_form_again(database_url: str, token: str) -> None:
-    async with by_token(database_url) as (app, _, _), browser_of(app, HTTP) as browser:
+    async with by_token(database_url) as (app, _, _), browser_for(app, HTTP) as browser:
         again = await show(browser, token)
-        assert (again.status_code, is_a_plain_page(again)) == (401, True)
+        assert (again.status_code, is_static_page(again)) == (401, True)
         # A screen reader says what is wrong with the field.
         assert 'aria-describedby="error"' in again.text
         assert 'id="error" role="alert"' in again.text
@@ -114,7 +114,7 @@ async def test_an_invalid_token_shows_the_form_again(database_url: str, token: s
 
 
 async def test_a_revoked_token_signs_the_browser_out(database_url: str) -> None:
-    async with by_token(database_url) as (app, token, secret), browser_of(app, HTTP) as browser:
+    async with by_token(database_url) as (app, token, secret), browser_for(app, HTTP) as browser:
         await show(browser, secret)
         await app.state.repository.revoke_credential(token.id)
         await is_refused_soon(browser)
@@ -133,9 +133,9 @@ async def test_a_revoked_token_signs_the_browser_out(database_url: str) -> None:
     ],
 )
 async def test_cross_origin_forms_cannot_sign_in_or_out(database_url: str, headers: dict[str, str]) -> None:
-    async with by_token(database_url) as (app, _, secret), browser_of(app) as browser:
+    async with by_token(database_url) as (app, _, secret), browser_for(app) as browser:
         refused = await show(browser, secret, **headers)
-        assert (refused.status_code, is_a_plain_page(refused)) == (403, True)
+        assert (refused.status_code, is_static_page(refused)) == (403, True)
         assert not browser.cookies
         await show(browser, secret)
         assert (await browser.post("/logout", headers=headers)).status_code == 403
@@ -144,7 +144,7 @@ async def test_cross_origin_forms_cannot_sign_in_or_out(database_url: str, heade
 
 @pytest.mark.parametrize("headers", [{"origin": HERE}, {"sec-fetch-site": "same-origin"}, {}])
 async def test_same_origin_forms_can_sign_in(database_url: str, headers: dict[str, str]) -> None:
-    async with by_token(database_url) as (app, _, secret), browser_of(app) as browser:
+    async with by_token(database_url) as (app, _, secret), browser_for(app) as browser:
         assert (await show(browser, secret, **headers)).status_code == 303
 
 
@@ -152,12 +152,12 @@ async def test_same_origin_forms_can_sign_in(database_url: str, headers: dict[st
     "body", [b"token=" + b"a" * 20_000, b"\xff\xfe", b"&".join([b"a=b"] * 50), b'{"token": "x"}', b""]
 )
 async def test_malformed_forms_are_refused(database_url: str, body: bytes) -> None:
-    async with by_token(database_url) as (app, _, _), browser_of(app, HTTP) as browser:
+    async with by_token(database_url) as (app, _, _), browser_for(app, HTTP) as browser:
         assert (await browser.post("/login", content=body)).status_code in (401, 403)
 
 
 async def test_links_cannot_sign_in_or_out(database_url: str) -> None:
-    async with by_token(database_url) as (app, _, secret), browser_of(app, HTTP) as browser:
+    async with by_token(database_url) as (app, _, secret), browser_for(app, HTTP) as browser:
         await show(browser, secret)
         shown = await browser.get("/logout")
         assert (shown.status_code, cookies_in(shown)) == (200, {})
@@ -168,8 +168,8 @@ async def test_links_cannot_sign_in_or_out(database_url: str) -> None:
 async def test_signing_out_does_not_revoke_an_api_token(database_url: str) -> None:
     async with (
         by_token(database_url) as (app, _, secret),
-        browser_of(app, HTTP) as browser,
-        browser_of(app, HTTP) as other,
+        browser_for(app, HTTP) as browser,
+        browser_for(app, HTTP) as other,
     ):
         await show(browser, secret)
         await show(other, secret)
@@ -179,12 +179,12 @@ async def test_signing_out_does_not_revoke_an_api_token(database_url: str) -> No
         assert await viewer(browser) == "UNAUTHENTICATED"
         assert (await viewer(other))["subject"] == "robot"
         assert await app.state.repository.find_credential(secret) is not None
-        assert is_a_plain_page(await browser.get("/logout"))
+        assert is_static_page(await browser.get("/logout"))
 
 
 async def test_signing_out_revokes_the_session(database_url: str, fake: FakeProvider) -> None:
     fake.discovery = {"end_session_endpoint": f"{fake.url}/end?a=b"}
-    async with running(database_url, **by_provider(fake)) as app, browser_of(app) as browser:
+    async with running(database_url, **oidc_settings(fake)) as app, browser_for(app) as browser:
         back = await sign_in(browser)
         session = cookies_in(back)["__Host-rungraph"].value
         out = await browser.post("/logout", headers={"origin": HERE})
@@ -193,7 +193,7 @@ async def test_signing_out_revokes_the_session(database_url: str, fake: FakeProv
         page = await browser.get("/logout")
         assert f'href="{fake.url}/end?a=b&amp;client_id=rungraph-page"' in page.text
         # A copy of the cookie is refused too.
-        async with browser_of(app) as thief:
+        async with browser_for(app) as thief:
             thief.cookies.set("__Host-rungraph", session)
             await is_refused_soon(thief)
         assert (await browser.post("/logout")).status_code == 303
@@ -203,7 +203,7 @@ async def test_signing_out_ends_open_streams(database_url: str, fake: FakeProvid
     port = free_port()
     here = f"http://127.0.0.1:{port}"
     settings = Settings.model_validate(
-        {"database_url": database_url, **by_provider(fake, public_url=here, oidc_client_secret=fake.secret)}
+        {"database_url": database_url, **oidc_settings(fake, public_url=here, oidc_client_secret=fake.secret)}
     )
     with serving(create_app(settings), port):
         async with httpx2.AsyncClient(base_url=here) as browser:
@@ -221,7 +221,7 @@ async def test_signing_out_ends_open_streams(database_url: str, fake: FakeProvid
 async def test_an_expired_token_of_the_provider_ends_open_streams(
     database_url: str, fake: FakeProvider, clock: Clock
 ) -> None:
-    settings = {"database_url": database_url, **by_provider(fake, oidc_leeway=0)}
+    settings = {"database_url": database_url, **oidc_settings(fake, oidc_leeway=0)}
     with serving(create_app(Settings.model_validate(settings))) as here:
         async with opened(f"{here}/graphql") as socket:
             token = fake.token(exp=clock.time() + HOUR)
@@ -252,7 +252,7 @@ async def test_a_websocket_is_authenticated_by_the_cookie_for_the_same_origin_on
 
 @pytest.mark.parametrize("path", ["/", "/runs", "/runs/a/b/c", "/tasks", "/aborts", "/graphql"])
 async def test_a_browser_is_redirected_to_sign_in(database_url: str, path: str) -> None:
-    async with by_token(database_url) as (app, _, secret), browser_of(app, HTTP) as browser:
+    async with by_token(database_url) as (app, _, secret), browser_for(app, HTTP) as browser:
         html = {"accept": "text/html"}
         led = await browser.get(path, headers=html)
         assert led.status_code == 303
@@ -267,21 +267,21 @@ async def test_a_browser_is_redirected_to_sign_in(database_url: str, path: str) 
 
 
 async def test_a_program_gets_a_401_and_no_redirect(database_url: str) -> None:
-    async with by_token(database_url) as (app, _, _), browser_of(app, HTTP) as program:
+    async with by_token(database_url) as (app, _, _), browser_for(app, HTTP) as program:
         answer = await program.get("/graphql?query={runs{totalCount}}")
         assert answer.status_code == 401
         assert answer.json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
 
 
 async def test_the_stylesheet_of_the_sign_in_page_is_served(database_url: str) -> None:
-    async with by_token(database_url) as (app, _, _), browser_of(app, HTTP) as browser:
+    async with by_token(database_url) as (app, _, _), browser_for(app, HTTP) as browser:
         style = await browser.get("/login/style.css")
         assert (style.status_code, style.headers["content-type"]) == (200, "text/css; charset=utf-8")
 
 
 async def test_without_a_client_id_users_sign_in_by_token(database_url: str, fake: FakeProvider) -> None:
-    settings = by_provider(fake, oidc_client_id="", public_url="")
-    async with running(database_url, **settings) as app, browser_of(app, HTTP) as browser:
+    settings = oidc_settings(fake, oidc_client_id="", public_url="")
+    async with running(database_url, **settings) as app, browser_for(app, HTTP) as browser:
         assert "API token" in (await browser.get("/login")).text
         assert (await browser.get("/login/callback")).status_code == 404
         bearer = {"authorization": f"Bearer {fake.token()}"}
@@ -292,7 +292,7 @@ async def test_without_a_client_id_users_sign_in_by_token(database_url: str, fak
 
 
 async def test_without_authentication_there_is_no_sign_in(database_url: str) -> None:
-    async with running(database_url) as app, browser_of(app, HTTP) as browser:
+    async with running(database_url) as app, browser_for(app, HTTP) as browser:
         for path in ("/login", "/logout", "/login/callback", "/login/style.css"):
             assert (await browser.get(path)).status_code == 404
         assert (await browser.get("/runs")).status_code in (200, 503)

@@ -28,7 +28,7 @@ from tests.support.making import (
     make_run,
     new,
 )
-from tests.support.statements import noted
+from tests.support.statements import recorded
 
 MINUTE, NO_TIME, SHORT = timedelta(minutes=1), timedelta(0), timedelta(seconds=0.2)
 FIRST, SECOND = "one replica", "another replica"
@@ -219,7 +219,7 @@ async def test_where_nothing_is_due_nothing_is_written(repository: ActionRepo) -
     for _ in range(3):  # a machine that stalls takes only one of these
         await asyncio.sleep(0.1)  # what was written so far has rung
     stop = repository.on_notification(lambda: rings.append(None))
-    with noted(repository._database) as statements:
+    with recorded(repository._database) as statements:
         assert await take(repository) == []
         assert not (await repository.tell_of_aborts([(None, None)], 10, 10)).aborts
         assert not (await repository.tell_of_aborts([], 10, 10)).aborts

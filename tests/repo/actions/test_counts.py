@@ -7,7 +7,7 @@ from tests.support.making import (
     make_run,
     update,
 )
-from tests.support.statements import noted
+from tests.support.statements import recorded
 
 QUEUED, RUNNING, FAILED = ActionPhase.QUEUED, ActionPhase.RUNNING, ActionPhase.FAILED
 
@@ -50,7 +50,7 @@ async def test_in_a_deep_chain_each_descendant_is_read_once(repository: ActionRe
     await make_run(repository, wide, **{f"w{number}": "a0" for number in range(3000)})
     await repository.update_action_phases([update(name, RUNNING) for name in names[::2]])
     keys = [action(name).key for name in names[:1000]]
-    with noted(repository._database) as seen:
+    with recorded(repository._database) as seen:
         below = await repository.count_phases_of_descendants(keys)
     ((statement, arguments),) = seen
     recursion, _, _ = statement.rpartition("SELECT")

@@ -216,7 +216,7 @@ class RepositoryMachine(RuleBasedStateMachine):
         call, row = self.repository.mark_abort_attempt(self.id(*key)), self.record.rows.get(key)
         if row is None:
             return self.refused(call, ActionNotFound)
-        if not row.waits:
+        if not row.unconfirmed:
             return self.refused(call, Conflict)
         row.abort, row.abort_count, row.touched = AbortState.RETRYING, row.abort_count + 1, True
         assert self.wait(call) == row.abort_count
@@ -234,7 +234,9 @@ class RepositoryMachine(RuleBasedStateMachine):
     @rule(most=st.integers(1, 2))
     def drive_aborts(self, most: int) -> None:
         """Tell of everything that is due; what was told so often already is given up."""
-        due = [row for row in self.record.rows.values() if row.waits and row.abort is not AbortState.FAILED]
+        due = [
+            row for row in self.record.rows.values() if row.unconfirmed and row.abort is not AbortState.FAILED
+        ]
         told = self.wait(self.repository.tell_of_aborts([(self.project, None)], 100, most))
         assert (len(told.aborts), told.given_up) == tuple(map(len, self._drive(due, most)))
 
@@ -341,7 +343,9 @@ class RepositoryMachine(RuleBasedStateMachine):
             assert children[action.key] == sum(row.parent == name for row in self.record.run(run))
         await self._compare_events(ids)
         waiting = [x.identifier for x in await repository.list_pending_aborts() if x.project == self.project]
-        assert sorted(map(str, waiting)) == sorted(str(ids[key]) for key, row in rows.items() if row.waits)
+        assert sorted(map(str, waiting)) == sorted(
+            str(ids[key]) for key, row in rows.items() if row.unconfirmed
+        )
 
     async def _compare_events(self, ids: dict[tuple[str, str], ActionIdentifier]) -> None:
         events = await self.repository.list_all_events(ids.values())

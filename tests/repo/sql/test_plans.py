@@ -19,7 +19,7 @@ from tests.support.making import (
     new,
     update,
 )
-from tests.support.statements import noted
+from tests.support.statements import recorded
 
 ROOTS = 20_000
 EXPLAINED = ("SELECT", "WITH", "UPDATE actions", "DELETE", "INSERT INTO removed_runs")
@@ -70,7 +70,7 @@ async def explained(url: str, call: str) -> str:
 async def plans(repository: ActionRepo, call: Callable[[ActionRepo], Awaitable[object]]) -> list[str]:
     """The plans of all statements of a call."""
     database, found = repository._database, []
-    with noted(database) as seen:
+    with recorded(database) as seen:
         await call(repository)
     explain = "EXPLAIN QUERY PLAN " if database.is_sqlite else "EXPLAIN "
     async with database.read() as connection:

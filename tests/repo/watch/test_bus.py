@@ -14,10 +14,10 @@ from tests.support.making import RUN, action, make_run
 from tests.support.notifications import (
     SECONDS,
     NotificationCounter,
-    came,
-    cut_all,
-    notified,
-    opened,
+    logged,
+    open_bus,
+    terminate_listeners,
+    wait_for_notification,
 )
 from tests.support.proxy import proxied
 from tests.support.redis_server import running_redis
@@ -26,56 +26,56 @@ from tests.support.waiting import until
 
 
 async def test_a_ring_of_one_replica_is_heard_by_another(bus_url: str) -> None:
-    async with opened(bus_url) as (here, _), opened(bus_url) as (_, there):
-        await notified(here, there)
+    async with open_bus(bus_url) as (here, _), open_bus(bus_url) as (_, there):
+        await wait_for_notification(here, there)
 
 
 async def test_a_ring_is_heard_in_one_process_without_a_server() -> None:
-    async with opened("memory://") as (bus, counter):
-        await notified(bus, counter)
+    async with open_bus("memory://") as (bus, counter):
+        await wait_for_notification(bus, counter)
 
 
 async def test_many_rings_become_few_messages(bus_url: str) -> None:
-    async with opened(bus_url) as (here, _), opened(bus_url) as (_, there):
-        await notified(here, there)
+    async with open_bus(bus_url) as (here, _), open_bus(bus_url) as (_, there):
+        await wait_for_notification(here, there)
         await asyncio.sleep(0.2)
         before = there.received
         for _ in range(1000):
             here.notify()
-        await notified(here, there)
+        await wait_for_notification(here, there)
         assert 1 <= there.received - before <= 10
 
 
 async def test_a_bus_whose_connection_is_cut_connects_again(bus_url: str) -> None:
-    async with opened(bus_url) as (here, _), opened(bus_url) as (bus, there):
-        await notified(here, there)
+    async with open_bus(bus_url) as (here, _), open_bus(bus_url) as (bus, there):
+        await wait_for_notification(here, there)
         with structlog.testing.capture_logs() as logs:
             for turn in range(1, 4):
-                await cut_all(bus_url)
+                await terminate_listeners(bus_url)
                 # Both, here and there.
-                await until(partial(came, logs, "bus connection lost", 2 * turn))
-                await until(partial(came, logs, "bus connection restored", 2 * turn))
+                await until(partial(logged, logs, "bus connection lost", 2 * turn))
+                await until(partial(logged, logs, "bus connection restored", 2 * turn))
                 assert (here.connected, bus.connected) == (True, True)
-                await notified(here, there)
+                await wait_for_notification(here, there)
 
 
 async def test_rings_while_connections_are_cut_do_not_end_the_bus(bus_url: str) -> None:
     """A ring that met a connection in its last moment once ended the task that rings."""
-    async with opened(bus_url) as (here, _), opened(bus_url) as (_, there):
+    async with open_bus(bus_url) as (here, _), open_bus(bus_url) as (_, there):
         for _ in range(20):
-            cutting = asyncio.create_task(cut_all(bus_url))
+            cutting = asyncio.create_task(terminate_listeners(bus_url))
             while not cutting.done():
                 here.notify()
                 await asyncio.sleep(0)
             await cutting
-        await notified(here, there)
+        await wait_for_notification(here, there)
 
 
 @pytest.mark.usefixtures("short_heartbeat")
 async def test_a_dead_link_is_noticed_and_replaced(bus_url: str) -> None:
-    async with proxied(bus_url) as proxy, opened(bus_url) as (here, _):
-        async with opened(proxy.url(bus_url)) as (bus, there):
-            await notified(here, there)
+    async with proxied(bus_url) as proxy, open_bus(bus_url) as (here, _):
+        async with open_bus(proxy.url(bus_url)) as (bus, there):
+            await wait_for_notification(here, there)
             proxy.stall()
             for _ in range(5):
                 bus.notify()  # returns at once, and finds nobody
@@ -83,8 +83,8 @@ async def test_a_dead_link_is_noticed_and_replaced(bus_url: str) -> None:
             await until(lambda: not bus.connected)
             proxy.flow()
             await until(lambda: bus.connected)
-            await notified(here, there)
-            await notified(bus, there)
+            await wait_for_notification(here, there)
+            await wait_for_notification(bus, there)
 
 
 async def test_a_dead_link_is_noticed_within_15_seconds() -> None:
@@ -94,7 +94,7 @@ async def test_a_dead_link_is_noticed_within_15_seconds() -> None:
 
 @pytest.mark.usefixtures("short_heartbeat")
 async def test_a_bus_that_is_away_at_first_is_found_later(bus_url: str) -> None:
-    async with proxied(bus_url) as proxy, opened(bus_url) as (here, _):
+    async with proxied(bus_url) as proxy, open_bus(bus_url) as (here, _):
         proxy.refuse()
         counter = NotificationCounter()
         bus = Bus(proxy.url(bus_url), counter.count)
@@ -104,19 +104,19 @@ async def test_a_bus_that_is_away_at_first_is_found_later(bus_url: str) -> None:
             assert not bus.connected
             proxy.refuse(False)
             await until(lambda: bus.connected)
-            await notified(here, counter)
+            await wait_for_notification(here, counter)
 
 
 async def test_redis_may_stop_and_start_again() -> None:
     with running_redis() as server:
-        async with opened(server.url) as (here, _), opened(server.url) as (bus, there):
-            await notified(here, there)
+        async with open_bus(server.url) as (here, _), open_bus(server.url) as (bus, there):
+            await wait_for_notification(here, there)
             await asyncio.to_thread(server.stop)
             await until(lambda: not bus.connected)
             here.notify()
             await asyncio.to_thread(server.start)
             await until(lambda: bus.connected and here.connected)
-            await notified(here, there)
+            await wait_for_notification(here, there)
 
 
 async def test_without_a_bus_a_watcher_on_another_replica_gets_the_change(database_url: str) -> None:
@@ -136,15 +136,15 @@ async def test_without_a_bus_a_watcher_on_another_replica_gets_the_change(databa
 
 @pytest.mark.usefixtures("short_heartbeat")
 async def test_a_bus_holds_on_to_nothing_when_it_ends(bus_url: str) -> None:
-    async with opened(bus_url):
-        await cut_all(bus_url)
+    async with open_bus(bus_url):
+        await terminate_listeners(bus_url)
     await asyncio.sleep(0.1)
     tasks, descriptors = asyncio.all_tasks(), len(os.listdir("/dev/fd"))
     for _ in range(5):
-        async with opened(bus_url) as (bus, counter):
-            await cut_all(bus_url)
+        async with open_bus(bus_url) as (bus, counter):
+            await terminate_listeners(bus_url)
             await until(lambda: bus.connected)
-            await notified(bus, counter)
+            await wait_for_notification(bus, counter)
     await until(lambda: len(os.listdir("/dev/fd")) <= descriptors)
     assert asyncio.all_tasks() == tasks
 

@@ -29,10 +29,10 @@ from tests.support.making import (
 )
 from tests.support.notifications import (
     SECONDS,
-    came,
-    cut_all,
-    notified,
-    opened,
+    logged,
+    open_bus,
+    terminate_listeners,
+    wait_for_notification,
 )
 from tests.support.proxy import proxied
 from tests.support.redis_server import RedisServer, running_redis
@@ -46,7 +46,7 @@ async def test_a_bus_ends_whatever_it_is_doing_at_the_moment(bus_url: str) -> No
     """It once went on when its connection was lost, or a notification sent, while it was cancelled."""
     async with asyncio.timeout(SECONDS), proxied(bus_url) as proxy:
         for turns in range(40):
-            async with opened(proxy.url(bus_url)) as (here, _):
+            async with open_bus(proxy.url(bus_url)) as (here, _):
                 here.notify()
                 proxy.cut()
                 for _ in range(turns):
@@ -68,23 +68,23 @@ async def test_a_bus_on_postgresql_ends_in_the_turn_in_which_it_is_lost(postgres
 @pytest.mark.usefixtures("short_heartbeat")
 async def test_a_link_that_is_cut_and_answered_by_nobody_is_noticed(bus_url: str) -> None:
     """As by a balancer with no server behind it: it connects, and then nothing comes."""
-    async with proxied(bus_url) as proxy, opened(proxy.url(bus_url)) as (here, counter):
-        await notified(here, counter)
+    async with proxied(bus_url) as proxy, open_bus(proxy.url(bus_url)) as (here, counter):
+        await wait_for_notification(here, counter)
         proxy.stall()
         proxy.cut()
         await until(lambda: not here.connected)
         here.notify()
         proxy.flow()
         await until(lambda: here.connected)
-        await notified(here, counter)
+        await wait_for_notification(here, counter)
 
 
 @pytest.mark.usefixtures("short_heartbeat")
 async def test_nothing_is_left_of_links_that_went_dead(bus_url: str) -> None:
     async def suffer() -> None:
-        async with proxied(bus_url) as proxy, opened(proxy.url(bus_url)) as (here, counter):
+        async with proxied(bus_url) as proxy, open_bus(proxy.url(bus_url)) as (here, counter):
             for _ in range(4):
-                await notified(here, counter)
+                await wait_for_notification(here, counter)
                 proxy.stall()
                 here.notify()
                 await until(lambda: not here.connected)
@@ -108,7 +108,7 @@ async def test_nothing_is_left_of_links_that_went_dead(bus_url: str) -> None:
 async def test_a_bell_that_meets_the_end_of_its_link_leaves_nothing_open(
     bus_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Redis's client, once closed, opened another connection for it."""
+    """Redis's client opens a new connection after one is closed."""
     monkeypatch.setattr(bus, "MIN_INTERVAL", 0)
 
     async def ring(here: Bus) -> None:
@@ -118,11 +118,11 @@ async def test_a_bell_that_meets_the_end_of_its_link_leaves_nothing_open(
 
     counts = []
     for _ in range(15):
-        async with opened(bus_url) as (here, _):
+        async with open_bus(bus_url) as (here, _):
             ringing = asyncio.create_task(ring(here))
             with structlog.testing.capture_logs() as logs:
-                await cut_all(bus_url)
-                await until(partial(came, logs, "bus connection restored", 1))
+                await terminate_listeners(bus_url)
+                await until(partial(logged, logs, "bus connection restored", 1))
             ringing.cancel()
         await asyncio.sleep(0.05)
         counts.append(len(os.listdir("/dev/fd")))
@@ -136,10 +136,10 @@ async def test_who_may_not_ring_is_not_connected_and_told_why(redis_server: Redi
         await rights(enabled=True, categories=["+@all"], commands=["-publish"])
         with structlog.testing.capture_logs() as logs:
             async with Bus(url, lambda: None).open():
-                await until(partial(came, logs, "bus connection lost", 1))
+                await until(partial(logged, logs, "bus connection lost", 1))
                 assert "'publish'" in logs[0]["reason"]
                 await rights(enabled=True, commands=["+publish"])
-                await until(partial(came, logs, "bus connection restored", 1))
+                await until(partial(logged, logs, "bus connection restored", 1))
     assert [log["log_level"] for log in logs] == ["warning", "info"]
     assert "canary" not in str(logs)
 
@@ -170,7 +170,7 @@ async def see_refused(url: str, word: str) -> None:
     with structlog.testing.capture_logs() as logs:
         refused = Bus(url, lambda: None)
         async with refused.open():
-            await until(partial(came, logs, "bus connection lost", 1))
+            await until(partial(logged, logs, "bus connection lost", 1))
             refused.notify()
             await asyncio.sleep(0.5)  # several attempts
             assert not refused.connected
@@ -303,7 +303,7 @@ async def test_who_mishears_bells_ends_up_with_what_is_stored(
         await asyncio.gather(write(one, "b"), write(other, "c"), write(one, "d"))
         stored = {found.name: found for found in (await one.list_actions(RUN)).items}
         await until(lambda: all(seen == stored for seen in held) and all(len(seen) >= 90 for seen in events))
-        await asyncio.sleep(1.5)  # what came twice would come by the next look
+        await asyncio.sleep(1.5)  # a duplicate would arrive by the next poll
         for task in watching:
             task.cancel()
         assert {type(ended) for ended in await asyncio.gather(*watching, return_exceptions=True)} == {

@@ -181,9 +181,9 @@ async def test_what_is_signed_for_an_executor_has_the_time_of_the_database(
             assert (await server.ask(CREATE)).json()["data"]["createAction"]["created"]
             assert (await server.ask(ABORT)).json()["data"]["abortRun"]["requested"]
             async with asyncio.timeout(SECONDS):
-                while not executor.told:  # noqa: ASYNC110 - another thread
+                while not executor.notifications:  # noqa: ASYNC110 - another thread
                     await asyncio.sleep(0.05)
-    timestamp = int(executor.told[0].headers["rungraph-timestamp"])
+    timestamp = int(executor.notifications[0].headers["rungraph-timestamp"])
     assert abs(timestamp - time.time()) < 2 * SECONDS
 
 

@@ -18,7 +18,7 @@ from tests.support.making import (
     new,
     update,
 )
-from tests.support.statements import noted
+from tests.support.statements import recorded
 
 T = TypeVar("T")
 SECONDS = 40
@@ -54,9 +54,9 @@ async def cost_of_a_change(repository: ActionRepo, watchers: int, name: str) -> 
         for stream in streams:
             assert (await anext(stream)).items[0].name == name
         await asyncio.sleep(0.1)
-        with noted(repository._database, polling=True) as looking:
+        with recorded(repository._database, polling=True) as looking:
             await all_seen(repository)
-        with noted(repository._database, polling=True) as statements:
+        with recorded(repository._database, polling=True) as statements:
             await repository.update_action_phase(action(name), ActionPhase.RUNNING, 1)
             written = len(statements)
             await asyncio.gather(*(anext(stream) for stream in streams))
@@ -80,7 +80,7 @@ async def test_a_replica_that_nobody_watches_reads_nothing(repository: ActionRep
     assert reader is not None
     async with asyncio.timeout(SECONDS):
         await asyncio.wait([reader])  # it notices at its next look that nobody is left
-    with noted(repository._database, polling=True) as statements:
+    with recorded(repository._database, polling=True) as statements:
         await asyncio.sleep(2.2)
     assert statements == []
 
