@@ -22,9 +22,9 @@ from graph.auth.origins import is_loopback
 from graph.context import Context
 from graph.errors import RequestRefused
 from graph.execution import Engine
+from graph.limits.clients import ClientLimits
 from graph.limits.documents import Limits
-from graph.limits.rate_limits import Throttle
-from graph.limits.trusted_documents import TrustedDocuments, only_texts, read_documents
+from graph.limits.trusted_documents import TrustedDocuments, read_documents, refuse_hashes
 from graph.observability.health import PROBES, health_routes
 from graph.observability.metrics import CONTENT_TYPE, ServerCounts, measuring
 from graph.observability.telemetry import Telemetry
@@ -54,7 +54,7 @@ def create_app(settings: Settings, is_stopping: Callable[[], bool] = lambda: Fal
     tracing = _tracing() if settings.tracing else None
     provider = provider_of(settings) if settings.auth == "oidc" else None
     sign_in = _sign_in(settings, provider) if settings.auth != "none" else None
-    throttle = _throttle(settings)
+    client_limits = _client_limits(settings)
     supervisor = Supervisor()
 
     @asynccontextmanager
@@ -73,8 +73,10 @@ def create_app(settings: Settings, is_stopping: Callable[[], bool] = lambda: Fal
                 repository, supervisor, pipeline.telemetry, lambda: _counts(pipeline, reconciler)
             ) as metrics,
             provider.running() if provider is not None else nullcontext(),
-            throttle.running(),
-            _authenticator(settings, repository, provider, throttle, supervisor).running() as authenticator,
+            client_limits.running(),
+            _authenticator(
+                settings, repository, provider, client_limits, supervisor
+            ).running() as authenticator,
         ):
             app.state = State(repository, authenticator, metrics, supervisor)  # type: ignore[assignment]
             yield
@@ -95,7 +97,7 @@ def create_app(settings: Settings, is_stopping: Callable[[], bool] = lambda: Fal
         Engine(build_schema(limits), settings.compiled_execution, settings.operation_timeout),
         new_context,
         telemetry=Telemetry(settings.log_operations, tracing),
-        throttle=throttle,
+        client_limits=client_limits,
         resolve=_resolve(settings),
     )
     endpoint = GraphQLEndpoint(
@@ -152,7 +154,7 @@ def provider_of(settings: Settings) -> "Provider":
 
 def _resolve(settings: Settings) -> Resolve:
     if not settings.trusted_documents:
-        return only_texts
+        return refuse_hashes
     documents = read_documents(settings.trusted_documents)
     return TrustedDocuments(documents, settings.max_query_tokens).resolve
 
@@ -168,13 +170,13 @@ def _hosts(settings: Settings) -> AllowedHosts:
     )
 
 
-def _throttle(settings: Settings) -> Throttle:
-    return Throttle(
+def _client_limits(settings: Settings) -> ClientLimits:
+    return ClientLimits(
         rate_limit=settings.rate_limit,
         auth_failures=settings.auth_failures,
         storage=settings.rate_limit_storage,
-        most_per_address=settings.max_connections_per_address,
-        most_per_caller=settings.max_connections_per_caller,
+        max_per_address=settings.max_connections_per_address,
+        max_per_caller=settings.max_connections_per_caller,
     )
 
 
@@ -182,7 +184,7 @@ def _authenticator(
     settings: Settings,
     repository: ActionRepo,
     provider: "Provider | None",
-    throttle: Throttle,
+    client_limits: ClientLimits,
     supervisor: Supervisor,
 ) -> Authenticator:
     if settings.auth == "none":
@@ -191,7 +193,7 @@ def _authenticator(
         repository,
         verify_jwt=provider.caller_of if provider is not None else None,
         cookie=cookies_for(settings.public_url, settings.base_path).session,
-        on_invalid=throttle.note_failure,
+        on_invalid=client_limits.record_auth_failure,
         supervisor=supervisor,
     )
 

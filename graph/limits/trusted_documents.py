@@ -1,8 +1,9 @@
-"""Trusted documents: the only operations of a restricted server, from its own UI and from a list."""
+"""Trusted documents: the only operations of a restricted server, from its own web UI and from a list."""
 
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,21 +23,21 @@ from graphql.language.visitor import REMOVE
 from graph.errors import RequestRefused
 from graph.limits.documents import MAX_QUERY_LENGTH
 
-PAGE = "page"
-"""What the setting says where the page's own documents are all that there are."""
+ONLY_UI = "page"
+"""The value of the setting for the documents of the web UI alone."""
 
-OF_THE_PAGE = Path(__file__).parents[1] / "web" / "static" / "page" / "documents.json"
-"""Where the build puts the documents of the page, by their hashes."""
+UI_DOCUMENTS = Path(__file__).parents[1] / "web" / "static" / "page" / "documents.json"
+"""The documents of the web UI by hash, written by its build."""
 
-_MOST_KNOWN = 500
-_LONGEST_KNOWN = 16 * 1024
-"""How many texts are known to be fine, and how long they are at the most."""
+MAX_CACHED = 500
+MAX_CACHED_LENGTH = 16 * 1024
+"""Documents that were checked, and their maximum length: others are parsed each time."""
 
 _HASH = "sha256:"
 
 
-def only_texts(found: dict[str, Any]) -> None:
-    """A `Resolve` for a server that knows no documents by their hashes."""
+def refuse_hashes(found: dict[str, Any]) -> None:
+    """A `Resolve` for servers without trusted documents."""
     if not found.get("query") and hash_of_document(found) is not None:
         # Clients compare this very message, and send the text next; some read it only with status 200.
         raise RequestRefused(200, "PERSISTED_QUERY_NOT_SUPPORTED", "PersistedQueryNotSupported")
@@ -52,8 +53,8 @@ def hash_of_document(found: dict[str, Any]) -> str | None:
 def check_hash(
     found: dict[str, Any], is_known: Callable[[str, str], bool] = lambda hash, query: False
 ) -> None:
-    """Raises RequestRefused for a text that is not the one of the persisted query given with it. `is_known`
-    says whether a text is known by a hash that is not its own."""
+    """Raise RequestRefused if the hash of a persisted query is not that of the text beside it. `is_known`
+    returns whether a text is known by a hash other than its own."""
     query, hash = found.get("query"), _persisted_hash(found)
     if not isinstance(query, str) or not query or hash is None or len(query) > MAX_QUERY_LENGTH:
         return
@@ -71,75 +72,72 @@ def _persisted_hash(found: dict[str, Any]) -> str | None:
 
 
 class TrustedDocuments:
-    """The documents that may be executed. The same document in other words is fine too: clients add
-    `__typename` to what they were given, and build tools put things into another order."""
+    """The documents that may be executed. Documents with the same canonical form are trusted too: clients add
+    `__typename` to documents, and build tools reorder them."""
 
     def __init__(self, documents: Mapping[str, str], max_tokens: int | None = None) -> None:
-        """`documents` are texts by their hashes. Raises GraphQLError for what is no document. A text of more
-        than `max_tokens` is not looked at."""
+        """`documents` are texts by hash; GraphQLError is raised for one that is invalid. Texts of more than
+        `max_tokens` are not trusted."""
         self._by_hash = {hash.removeprefix(_HASH): text for hash, text in documents.items()}
         self._canonical = {canonical(parse(text)) for text in self._by_hash.values()}
         self._max_tokens = max_tokens
-        # Texts as clients send them, which need not be parsed again.
-        self._known: dict[str, None] = dict.fromkeys(self._by_hash.values())
+        self.is_trusted = lru_cache(MAX_CACHED)(self._is_trusted)
+        """Whether the text is one of the documents."""
 
     def resolve(self, found: dict[str, Any]) -> None:
-        """Set the text of a request that only names its document. Raises RequestRefused for what is not
-        among them."""
+        """Set the text in the parameters of a request that has only a hash. Raises RequestRefused for a
+        document that is not trusted."""
         query = found.get("query")
         if query is None or query == "":
-            found["query"] = self._named(found)
+            found["query"] = self._text_of(found)
             return
-        if isinstance(query, str) and not self._is_trusted(query):
-            text = "This server executes only documents that it knows, and this is none of them."
-            raise RequestRefused(403, "QUERY_NOT_IN_SAFELIST", text)
+        if isinstance(query, str):
+            is_trusted = self.is_trusted if len(query) <= MAX_CACHED_LENGTH else self._is_trusted
+            if not is_trusted(query):
+                text = "This server executes only trusted documents, and this is none of them."
+                raise RequestRefused(403, "QUERY_NOT_IN_SAFELIST", text)
         # Clients add to the text that was hashed when they were built.
-        check_hash(found, self._is_other_text_of)
+        check_hash(found, self._is_same_document)
 
-    def _is_other_text_of(self, hash: str, query: str) -> bool:
+    def _is_same_document(self, hash: str, query: str) -> bool:
         known = self._by_hash.get(hash.removeprefix(_HASH))
         return known is not None and canonical(parse(known)) == canonical(parse(query))
 
-    def _named(self, found: dict[str, Any]) -> str:
+    def _text_of(self, found: dict[str, Any]) -> str:
         name = hash_of_document(found)
         if name is None:
-            text = "Give the text of a document as `query`, or its hash as `documentId`."
+            text = "Send the text of a document as `query`, or its hash as `documentId`."
             raise RequestRefused(400, "BAD_REQUEST", text)
         query = self._by_hash.get(name.removeprefix(_HASH))
         if query is None:
-            raise RequestRefused(404, "PERSISTED_QUERY_NOT_FOUND", "This server knows no such document.")
+            raise RequestRefused(404, "PERSISTED_QUERY_NOT_FOUND", "No trusted document has this hash.")
         return query
 
     def _is_trusted(self, query: str) -> bool:
-        if query in self._known:
-            return True
         try:
-            is_trusted = canonical(parse(query, max_tokens=self._max_tokens)) in self._canonical
+            return canonical(parse(query, max_tokens=self._max_tokens)) in self._canonical
         except (GraphQLError, RecursionError):
             return False
-        if is_trusted and len(query) <= _LONGEST_KNOWN and len(self._known) < _MOST_KNOWN:
-            self._known[query] = None
-        return is_trusted
 
 
 def read_documents(setting: str) -> dict[str, str]:
-    """The documents that the setting names: those of the page, and of a file where it names one. Raises
-    ValueError, which says what is wrong."""
+    """The documents of the web UI, and of the file that the setting may name. Raises ValueError with a
+    message for the operator."""
     documents: dict[str, str] = {}
-    for path in (OF_THE_PAGE,) if setting == PAGE else (OF_THE_PAGE, Path(setting)):
-        if path is OF_THE_PAGE and setting != PAGE and not path.exists():
-            continue  # there is no page, and it needs none
+    for path in (UI_DOCUMENTS,) if setting == ONLY_UI else (UI_DOCUMENTS, Path(setting)):
+        if path is UI_DOCUMENTS and setting != ONLY_UI and not path.exists():
+            continue  # the web UI was not built, and is not needed
         try:
             documents |= _by_hash(json.loads(path.read_text()))
         except OSError:
-            what = "the page was not built" if path is OF_THE_PAGE else "there is no such file"
+            what = "the web UI was not built" if path is UI_DOCUMENTS else "there is no such file"
             raise ValueError(what) from None
         except ValueError:
             raise ValueError("must be a JSON file of documents, in a list or by their hashes") from None
     try:
         TrustedDocuments(documents)
     except GraphQLError as error:
-        raise ValueError(f"one of the documents is none: {error.message}") from None
+        raise ValueError(f"one of the documents is invalid: {error.message}") from None
     return documents
 
 
@@ -152,13 +150,12 @@ def _by_hash(found: object) -> dict[str, str]:
 
 
 def canonical(document: DocumentNode) -> str:
-    """What two documents have in common that ask for the same in other words."""
+    """The same text for all documents that request the same."""
     return print_ast(visit(document, _Canonical()))
 
 
 class _Canonical(Visitor):
-    """Leaves out what clients add, and puts the rest into an order that does not depend on how it was
-    written."""
+    """Removes the `__typename` that clients add, and sorts everything whose order has no meaning."""
 
     def enter_field(self, node: FieldNode, *_: Any) -> VisitorAction:
         is_added = node.name.value == "__typename" and node.alias is None and not node.directives
@@ -167,17 +164,17 @@ class _Canonical(Visitor):
     def leave(self, node: Node, *_: Any) -> Node | None:
         sorted_parts = {
             name: tuple(sorted(parts, key=print_ast))
-            for name in _ANY_ORDER
+            for name in _UNORDERED
             if (parts := getattr(node, name, None))
         }
         return None if not sorted_parts else _with(node, sorted_parts)
 
 
-_ANY_ORDER = ("definitions", "selections", "arguments", "variable_definitions", "fields")
-"""Parts of a node whose order means nothing; that of selections only where they stand in the answer."""
+_UNORDERED = ("definitions", "selections", "arguments", "variable_definitions", "fields")
+"""Parts of a node whose order has no meaning; that of selections determines only the order in the response."""
 
 
 def _with(node: Node, parts: Mapping[str, Iterable[Node]]) -> Node:
     kind: Any = type(node)
-    made: Node = kind(**{**{key: getattr(node, key, None) for key in node.keys}, **parts})
-    return made
+    changed: Node = kind(**{**{key: getattr(node, key, None) for key in node.keys}, **parts})
+    return changed

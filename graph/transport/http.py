@@ -22,7 +22,7 @@ from strawberry.types.graphql import OperationType
 from graph.auth.caller import Caller
 from graph.errors import RequestRefused, breaks_a_stream, show
 from graph.execution import Answer, OperationRequest, encode
-from graph.limits.rate_limits import Connection
+from graph.limits.clients import Connection
 from graph.observability.telemetry import REQUEST_ID, OperationRecord
 from graph.state import state_of
 from graph.transport.pipeline import Pipeline
@@ -88,7 +88,7 @@ class GraphQLEndpoint(GraphQL[object, None]):
         self._events = SSETransport()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self.pipeline.throttle.connection() as connection:
+        with self.pipeline.client_limits.connection() as connection:
             if scope["type"] == "websocket":
                 await self._handle_websocket(WebSocket(scope, receive, send), connection)
             else:
@@ -136,7 +136,7 @@ class GraphQLEndpoint(GraphQL[object, None]):
         caller = await state_of(request).authenticator.authenticate(request)
         record.caller = caller.key
         connection.belongs_to(caller)
-        await self.pipeline.throttle.admit(caller)
+        await self.pipeline.client_limits.admit(caller)
         operation = await read_request(request, self._max_body_bytes, self._turn, self.pipeline.resolve)
         context = await self.pipeline.new_context(request, caller)
         if media_type == EVENT_STREAM:

@@ -10,8 +10,8 @@ from strawberry.types.graphql import OperationType
 from graph.auth.caller import Caller
 from graph.errors import no_such_operation
 from graph.execution import Answer, Engine, Operation, OperationRequest, encode, formatted
-from graph.limits.rate_limits import Throttle
-from graph.limits.trusted_documents import only_texts
+from graph.limits.clients import ClientLimits
+from graph.limits.trusted_documents import refuse_hashes
 from graph.observability.telemetry import OperationRecord, Telemetry
 from graph.transport.request import Resolve
 from graph.transport.shared_subscriptions import SharedSubscriptions
@@ -29,13 +29,13 @@ class Pipeline:
         new_context: NewContext,
         *,
         telemetry: Telemetry | None = None,
-        throttle: Throttle | None = None,
-        resolve: Resolve = only_texts,
+        client_limits: ClientLimits | None = None,
+        resolve: Resolve = refuse_hashes,
     ) -> None:
         self.engine = engine
         self.new_context = new_context
         self.telemetry = telemetry or Telemetry()
-        self.throttle = throttle or Throttle()
+        self.client_limits = client_limits or ClientLimits()
         self.resolve = resolve
         self.subscriptions = SharedSubscriptions(
             lambda result: encode(formatted(result)), engine.load_operation

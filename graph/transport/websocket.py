@@ -23,7 +23,7 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
 from graph.auth.authentication import CallerSession
 from graph.errors import RequestRefused, show
 from graph.execution import OperationRequest
-from graph.limits.rate_limits import Connection
+from graph.limits.clients import Connection
 from graph.observability.telemetry import OperationRecord
 from graph.state import state_of
 from graph.transport.frames import WRITE_FRAME
@@ -188,7 +188,7 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler[object, None]):
         session = self.session
         assert session is not None
         record.caller = session.caller.key
-        await self._pipeline.throttle.admit(session.caller)
+        await self._pipeline.client_limits.admit(session.caller)
 
         def write(result: EncodedResult) -> bool:
             if operation.completed:

@@ -1,4 +1,4 @@
-"""Trusted documents only: what a server executes that knows all documents that it executes."""
+"""Servers that execute trusted documents only."""
 
 import asyncio
 import hashlib
@@ -32,7 +32,7 @@ from tests.support.client import GraphQLClient
 from tests.support.serving import serving
 from tests.support.sockets import connected
 
-OF_THE_PAGE = ROOT / "frontend" / "src" / "gql" / "persisted-documents.json"
+UI_DOCUMENTS = ROOT / "frontend" / "src" / "gql" / "persisted-documents.json"
 SECONDS = 40
 OURS = (
     "query Names($n: Int) { runs(first: $n) { nodes { name ...P } } } "
@@ -63,7 +63,7 @@ def as_urql_sends(text: str) -> str:
 
 @pytest.fixture
 def app(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Starlette:
-    monkeypatch.setattr(trusted_documents, "OF_THE_PAGE", OF_THE_PAGE)
+    monkeypatch.setattr(trusted_documents, "UI_DOCUMENTS", UI_DOCUMENTS)
     file = tmp_path / "documents.json"
     file.write_text(json.dumps([OURS, LIVE]))
     return create_app(Settings(database_url=database_url, trusted_documents=str(file)))
@@ -80,7 +80,7 @@ async def client(app: Starlette) -> AsyncIterator[GraphQLClient]:
 
 
 async def outcome(client: GraphQLClient, **body: Any) -> tuple[int, Any]:
-    """The status, and the data or the code of the error."""
+    """The status, and the data or the error code."""
     answer = await client.post("/graphql", json=body)
     found = answer.json()
     return answer.status_code, found["errors"][0]["extensions"]["code"] if "errors" in found else found[
@@ -89,7 +89,7 @@ async def outcome(client: GraphQLClient, **body: Any) -> tuple[int, Any]:
 
 
 @ONLY_SQLITE
-async def test_a_document_of_the_list_is_executed_by_its_text_or_its_hash(client: GraphQLClient) -> None:
+async def test_a_trusted_document_is_executed_by_text_or_hash(client: GraphQLClient) -> None:
     fine: Any = 200, {"runs": {"nodes": []}}
     assert await outcome(client, query=OURS, variables={"n": 3}) == fine
     assert await outcome(client, documentId=HASH, variables={"n": 3}) == fine
@@ -104,7 +104,7 @@ async def test_a_document_of_the_list_is_executed_by_its_text_or_its_hash(client
 
 
 @ONLY_SQLITE
-async def test_a_text_beside_the_hash_of_another_document_is_refused(client: GraphQLClient) -> None:
+async def test_a_text_with_the_hash_of_another_document_is_refused(client: GraphQLClient) -> None:
     def named(text: str) -> dict[str, Any]:
         return {"persistedQuery": {"version": 1, "sha256Hash": hashlib.sha256(text.encode()).hexdigest()}}
 
@@ -114,11 +114,11 @@ async def test_a_text_beside_the_hash_of_another_document_is_refused(client: Gra
 
 
 @ONLY_SQLITE
-async def test_the_same_document_in_other_words_is_executed_too(client: GraphQLClient) -> None:
-    for words in (as_urql_sends(OURS), print_ast(parse(OURS)), f"# a comment\n{OURS}"):
+async def test_equivalent_texts_of_a_trusted_document_are_executed(client: GraphQLClient) -> None:
+    for text in (as_urql_sends(OURS), print_ast(parse(OURS)), f"# a comment\n{OURS}"):
         for _ in range(2):
-            status, data = await outcome(client, query=words)
-            assert (status, data["runs"]["nodes"]) == (200, []), words
+            status, data = await outcome(client, query=text)
+            assert (status, data["runs"]["nodes"]) == (200, []), text
 
 
 @ONLY_SQLITE
@@ -138,7 +138,7 @@ async def test_the_same_document_in_other_words_is_executed_too(client: GraphQLC
         'mutation { abortRuns(input: {filter: {project: "p"}}) { matched } }',
     ],
 )
-async def test_no_other_document_is_executed(client: GraphQLClient, query: str) -> None:
+async def test_other_documents_are_refused(client: GraphQLClient, query: str) -> None:
     assert await outcome(client, query=query) == (403, "QUERY_NOT_IN_SAFELIST")
     answer = await client.get("/graphql", params={"query": query})
     assert answer.status_code == 403
@@ -158,20 +158,20 @@ async def test_no_other_document_is_executed(client: GraphQLClient, query: str) 
         ({"query": 1}, (400, "BAD_REQUEST")),
     ],
 )
-async def test_what_names_no_document_is_told_so(
+async def test_requests_without_a_known_document_are_refused(
     client: GraphQLClient, body: dict[str, Any], expected: tuple[int, str]
 ) -> None:
     assert await outcome(client, **body) == expected
 
 
 @ONLY_SQLITE
-async def test_graphiql_is_not_served_where_it_could_do_nothing(client: GraphQLClient) -> None:
+async def test_graphiql_is_not_served_with_trusted_documents(client: GraphQLClient) -> None:
     answer = await client.get("/graphql", headers={"Accept": "text/html"})
     assert answer.status_code == 406
 
 
 @ONLY_SQLITE
-async def test_a_websocket_executes_no_other_document_either(app: Starlette) -> None:
+async def test_websockets_execute_only_trusted_documents(app: Starlette) -> None:
     with serving(app) as url:
         async with connected(f"{url}/graphql") as socket:
             await socket.subscribe("1", "subscription { runs { cursor } }")
@@ -185,24 +185,25 @@ async def test_a_websocket_executes_no_other_document_either(app: Starlette) -> 
             assert (await socket.error("4"))["extensions"]["code"] == "PERSISTED_QUERY_NOT_FOUND"
 
 
-def test_every_document_of_the_page_is_one_as_its_client_sends_it() -> None:
-    documents = json.loads(OF_THE_PAGE.read_text())
+def test_documents_of_the_web_ui_are_trusted_as_its_client_sends_them() -> None:
+    documents = json.loads(UI_DOCUMENTS.read_text())
     known = TrustedDocuments(documents)
     for text in documents.values():
         known.resolve({"query": as_urql_sends(text)})
     assert len(documents) > 15
 
 
-def test_texts_that_are_known_to_be_fine_are_bounded() -> None:
+def test_the_cache_of_trusted_texts_is_bounded() -> None:
     known = TrustedDocuments({"x": OURS})
     for number in range(1000):
         known.resolve({"query": f"#{number}\n{OURS}"})
-    known.resolve({"query": "#" * 50_000 + f"\n{OURS}"})
-    assert len(known._known) <= trusted_documents._MOST_KNOWN
-    assert sum(map(len, known._known)) < 1024 * 1024
+    assert known.is_trusted.cache_info().currsize <= trusted_documents.MAX_CACHED
+    known.is_trusted.cache_clear()
+    known.resolve({"query": "#" * trusted_documents.MAX_CACHED_LENGTH + f"\n{OURS}"})
+    assert known.is_trusted.cache_info().currsize == 0
 
 
-def test_the_order_of_things_does_not_matter_but_the_things_do() -> None:
+def test_the_canonical_form_ignores_order_but_no_content() -> None:
     one = canonical(parse("query Q($a: Int, $b: Int) { x(p: $a, q: {r: 1, s: 2}) { b a } }"))
     assert canonical(parse("query Q($b: Int, $a: Int) { x(q: {s: 2, r: 1}, p: $a) { a b } }")) == one
     assert canonical(parse("query Q($b: Int, $a: Int) { x(q: {s: 2, r: 1}, p: $b) { a b } }")) != one
@@ -214,30 +215,30 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "message"),
     [
         (None, "no such file"),
         ("{", "must be a JSON file of documents"),
         ("3", "must be a JSON file of documents"),
         ('{"x": 3}', "must be a JSON file of documents"),
-        ('["{ secret"]', "one of the documents is none"),
+        ('["{ secret"]', "one of the documents is invalid"),
     ],
 )
-def test_a_list_that_is_none_is_refused_at_the_start(file: Path, content: str | None, words: str) -> None:
+def test_an_invalid_file_is_refused_at_start(file: Path, content: str | None, message: str) -> None:
     if content is not None:
         file.write_text(content)
-    with pytest.raises(ValidationError, match=words):
+    with pytest.raises(ValidationError, match=message):
         Settings(trusted_documents=str(file))
 
 
-def test_a_file_as_build_tools_write_it_is_read(file: Path) -> None:
+def test_files_with_documents_by_hash_are_read(file: Path) -> None:
     file.write_text(json.dumps({HASH: OURS}))
     assert read_documents(str(file))[HASH] == OURS
 
 
-def test_a_page_that_was_not_built_has_no_documents(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trusted_documents, "OF_THE_PAGE", file)
-    with pytest.raises(ValidationError, match="the page was not built"):
+def test_a_web_ui_that_was_not_built_has_no_documents(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trusted_documents, "UI_DOCUMENTS", file)
+    with pytest.raises(ValidationError, match="the web UI was not built"):
         Settings(trusted_documents="page")
 
 
