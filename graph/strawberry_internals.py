@@ -30,7 +30,7 @@ def field_definition(field: GraphQLField | None) -> StrawberryField | None:
     return definition if isinstance(definition, StrawberryField) else None
 
 
-def field_metadata(field: GraphQLField) -> Mapping[str, Any]:
+def field_metadata(field: GraphQLField | None) -> Mapping[str, Any]:
     """The metadata with which a field was declared."""
     definition = field_definition(field)
     return {} if definition is None else definition.metadata

@@ -1,4 +1,5 @@
-"""Determines which attributes of an object a selection reads: only their columns are read."""
+"""Determines what a selection reads: the attributes of an object, of which only the columns are read, and
+metadata of the fields."""
 
 import ast
 from collections.abc import Collection
@@ -7,12 +8,22 @@ from inspect import getsource, signature
 from textwrap import dedent
 from typing import Any
 
-from graphql import GraphQLObjectType, GraphQLOutputType, GraphQLSchema, get_named_type, is_composite_type
+from graphql import (
+    FieldNode,
+    FragmentSpreadNode,
+    GraphQLObjectType,
+    GraphQLOutputType,
+    GraphQLSchema,
+    SelectionSetNode,
+    get_named_type,
+    is_composite_type,
+)
 from graphql.execution.collect_fields import FieldDetailsList
 from strawberry.types.field import StrawberryField
+from strawberry.types.info import Info
 
 from graph.execution.completion import Collect
-from graph.strawberry_internals import core_schema, field_definition
+from graph.strawberry_internals import core_schema, field_definition, field_metadata, resolve_info_of
 
 
 def selected_attributes(
@@ -45,6 +56,30 @@ def selected_attributes(
         return True
 
     return frozenset(attributes) if walk(kind, details) else None
+
+
+def selected_metadata(info: Info[Any, Any], key: str) -> set[Any]:
+    """The values of `key` in the metadata of all fields that are selected below the resolver's own."""
+    resolve_info = resolve_info_of(info)
+    schema, fragments = resolve_info.schema, resolve_info.fragments
+    values: set[Any] = set()
+
+    def walk(parent: Any, selections: SelectionSetNode | None) -> None:
+        node: Any
+        for node in selections.selections if selections is not None else ():
+            if isinstance(node, FieldNode):
+                field = schema.get_field(parent, node.name.value)
+                values.add(field_metadata(field).get(key))
+                walk(get_named_type(field.type), node.selection_set)
+                continue
+            if isinstance(node, FragmentSpreadNode):
+                node = fragments[node.name.value]
+            condition = node.type_condition
+            walk(schema.get_type(condition.name.value) if condition else parent, node.selection_set)
+
+    for node in resolve_info.field_nodes:
+        walk(get_named_type(resolve_info.return_type), node.selection_set)
+    return values - {None}
 
 
 def attributes_read(definition: StrawberryField, parent: type | None = None) -> frozenset[str] | None:

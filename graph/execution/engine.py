@@ -19,7 +19,7 @@ from strawberry.types.info import Info
 from graph.errors import ClientErrors, show
 from graph.execution.executor import CompiledExecutor
 from graph.execution.inputs import Inputs, coerce_variables, variables_of
-from graph.execution.operations import Operation, OperationRequest, Operations
+from graph.execution.operations import Operation, OperationRequest, Operations, cursor_variable
 from graph.execution.results import Answer, TimedOut, encode, formatted, shown, timed_out
 from graph.limits.documents import OperationLimits
 from graph.strawberry_internals import core_schema
@@ -252,6 +252,7 @@ class Engine:
         operation = self.operations.add(query, operation_name, document)
         if operation is not None:
             operation.variables = variables_of(self._core_schema, operation.node, self._input_types)
+            operation.cursor_variable = cursor_variable(self._core_schema, query, operation.node)
             if limits is not None:
                 operation.cost = limits.cost(self._core_schema, document, operation.node)
         return operation

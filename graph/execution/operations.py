@@ -1,5 +1,6 @@
 """Caches operations: each is parsed, validated and compiled once."""
 
+import re
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from graphql import (
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLObjectType,
+    GraphQLSchema,
     InlineFragmentNode,
     OperationDefinitionNode,
     VariableNode,
@@ -32,6 +34,10 @@ from graph.execution.resolver_calls import ResolverCall
 from graph.execution.row_completion import ResolvedField
 from graph.execution.selections import Selection
 from graph.limits.cost import Cost
+from graph.strawberry_internals import field_metadata
+
+CURSOR = "cursor"
+"""The metadata of a subscription that can be resumed: the argument with the cursor."""
 
 MAX_OPERATIONS = 1000
 MAX_CHARACTERS = 256 * 1024
@@ -94,6 +100,8 @@ class Operation:
         """The only root field that it selects, or `several`."""
         self.variables: list[Variable] | None = None
         """How to coerce each variable; None if not all of them can be compiled."""
+        self.cursor_variable: str | None = None
+        """See `cursor_variable`."""
         self.cost: Cost | None = None
         """None if cost is not limited."""
         self._conditions = sorted(directives.variables)
@@ -123,6 +131,23 @@ class Operation:
                 self._variants.popitem(last=False)
             variant = self._variants[key] = Variant()
         return variant
+
+
+def cursor_variable(schema: GraphQLSchema, query: str, operation: OperationDefinitionNode) -> str | None:
+    """The variable that is used as the cursor to resume after, and nowhere else. Once a subscription has sent
+    what was missed, its value makes no difference."""
+    root: Any = schema.get_root_type(operation.operation)
+    for field in operation.selection_set.selections:
+        if not isinstance(field, FieldNode):
+            continue
+        cursor = field_metadata(schema.get_field(root, field.name.value)).get(CURSOR)
+        for argument in field.arguments or ():
+            if argument.name.value == cursor and isinstance(argument.value, VariableNode):
+                name = argument.value.name.value
+                # Declared once and used once.
+                if len(re.findall(rf"\${name}\b", query)) == 2:
+                    return name
+    return None
 
 
 class Operations:

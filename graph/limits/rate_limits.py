@@ -1,7 +1,7 @@
 """Rate limits: how often each caller, or each address, may do something.
 
-Calls are counted in the process and reported to the storage a few times a second: a request to the storage for
-each of them would cost more than most operations.
+Calls are counted in the process and reported to the storage a few times a second: a request to the storage
+for each call would cost more than most operations.
 """
 
 import asyncio

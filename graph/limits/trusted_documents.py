@@ -171,7 +171,7 @@ class _Canonical(Visitor):
 
 
 _UNORDERED = ("definitions", "selections", "arguments", "variable_definitions", "fields")
-"""Parts of a node whose order has no meaning; that of selections determines only the order in the response."""
+"""Parts of a node whose order has no meaning; that of selections only orders the response."""
 
 
 def _with(node: Node, parts: Mapping[str, Iterable[Node]]) -> Node:

@@ -4,18 +4,17 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import strawberry
-from strawberry.types.nodes import Selection
 
 import repo
 from graph.context import Call
-from graph.execution import PURE, selected
+from graph.execution import CURSOR, PURE, selected, selected_metadata
 from graph.limits.cost import frames
 from graph.schema.inputs.filters import Filter, RunFilter, filter_of_actions
 from graph.schema.inputs.records import ActionIdentifierInput, RunIdentifierInput
 from graph.schema.types import values
 from graph.schema.types.enums import FrameKind
 from graph.schema.types.node_ids import id_of
-from graph.schema.types.records import Action, ActionEvent, Run
+from graph.schema.types.records import CHANGES_WITH, Action, ActionEvent, Run
 
 UntilTerminal = Annotated[
     bool, strawberry.argument(description="Complete the stream after its terminal phase has been sent.")
@@ -23,27 +22,13 @@ UntilTerminal = Annotated[
 After = Annotated[
     str | None, strawberry.argument(description="The cursor of the last received frame: resume after it.")
 ]
-
-_FRAMED = {"runs", "actions", "events", "actionStates", "abortRequests"}
-_ABOUT_DESCENDANTS = {"actions", "children", "parent", "phaseCounts", "rootAction", "run"}
-_ABOUT_EVENTS = {"attemptHistory", "events", "latestEvent"}
+_RESUMABLE = {CURSOR: "after"}
 
 
 def related_by(info: Call) -> repo.Related:
-    """What the operation selects of a row besides its own fields."""
-    names: set[str] = set()
-
-    def collect(selections: list[Selection]) -> None:
-        for selection in selections:
-            names.add(getattr(selection, "name", ""))
-            collect(selection.selections)
-
-    for field in info.selected_fields:
-        # What a frame calls its items says nothing; what is selected within them does.
-        parts = field.selections if info.field_name in _FRAMED else [field]
-        for part in parts:
-            collect(part.selections)
-    return repo.Related(bool(names & _ABOUT_DESCENDANTS), bool(names & _ABOUT_EVENTS))
+    """The changes beside those of a row itself after which what is selected of it may have changed."""
+    kinds = selected_metadata(info, CHANGES_WITH)
+    return repo.Related("descendants" in kinds, "events" in kinds)
 
 
 @strawberry.field(
@@ -124,7 +109,7 @@ class Subscription:
         description="The `first` newest runs that match, then every run that is created, changes, or leaves "
         "the filter.",
         graphql_type=RunsFrame,
-        metadata=frames("first"),
+        metadata=frames("first") | _RESUMABLE,
     )
     def runs(
         self,
@@ -159,7 +144,7 @@ class Subscription:
         description="The actions of a run, parents before their children, then every action that is created, "
         "changes, or leaves the filter.",
         graphql_type=ActionsFrame,
-        metadata=frames(),
+        metadata=frames() | _RESUMABLE,
     )
     def actions(
         self,
@@ -182,7 +167,7 @@ class Subscription:
     @strawberry.subscription(
         description="The events of a run, of one of its actions, or of one attempt; none is skipped.",
         graphql_type=EventsFrame,
-        metadata=frames(),
+        metadata=frames() | _RESUMABLE,
     )
     def events(
         self,
@@ -205,7 +190,7 @@ class Subscription:
         description="The names of actions whose state was set or notified. Begins with SYNCED unless `after` "
         "is given.",
         graphql_type=StatesFrame,
-        metadata=frames(),
+        metadata=frames() | _RESUMABLE,
     )
     def action_states(
         self,
@@ -225,7 +210,7 @@ class Subscription:
         "`clearAbortRequest`, even if the work no longer exists. `removed` has the actions "
         "whose abort is no longer pending.",
         graphql_type=ActionsFrame,
-        metadata=frames(),
+        metadata=frames() | _RESUMABLE,
     )
     def abort_requests(
         self,

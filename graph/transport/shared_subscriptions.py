@@ -12,8 +12,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
 from contextlib import aclosing, suppress
 from typing import Any
 
-from graphql import SKIP, DocumentNode, GraphQLError, OperationDefinitionNode, VariableNode, Visitor, visit
-from graphql.language.visitor import VisitorAction
+from graphql import GraphQLError
 from strawberry.types.execution import PreExecutionError
 
 from graph.context import Context
@@ -283,9 +282,9 @@ class SharedSubscriptions:
             stream = SharedStream(self, None, context, execute)
             stream.start()
             return stream
-        start = _key(request, context.caller.access), context.resume_after
+        start = stream_key(request, context.caller.access), context.resume_after
         if start not in self._starting:
-            key = _key(request, context.caller.access, after_variable(operation.document, operation.node))
+            key = stream_key(request, context.caller.access, operation.cursor_variable)
             self._starting[start] = SharedStream(self, key, context, execute)
             loop = asyncio.get_running_loop()
             start_at = self._not_before.get(start, 0.0)
@@ -339,43 +338,10 @@ async def _next(results: Results) -> Any:
     return await anext(results, None)
 
 
-def _key(request: OperationRequest, access: Access, without: str | None = None) -> Hashable:
+def stream_key(request: OperationRequest, access: Access, without: str | None = None) -> Hashable:
     """Equal for requests that get the same results; `without` one of the variables."""
     variables = request.variables or {}
     if without is not None:
         variables = {name: value for name, value in variables.items() if name != without}
     arguments = json.dumps([variables, request.extensions], sort_keys=True, default=repr)
     return request.query, request.operation_name, arguments, access
-
-
-def after_variable(document: DocumentNode, operation: OperationDefinitionNode) -> str | None:
-    """The variable that is used as the cursor to resume after, and nowhere else. Once the backlog has been
-    sent, its value makes no difference."""
-    for field in operation.selection_set.selections:
-        for argument in getattr(field, "arguments", None) or ():
-            if argument.name.value == "after" and isinstance(argument.value, VariableNode):
-                name = argument.value.name.value
-                if _uses(document, name) == 1:
-                    return name
-    return None
-
-
-class _Uses(Visitor):
-    """Counts the uses of a variable."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        self.count = 0
-        self._name = name
-
-    def enter_variable_definition(self, *_: Any) -> VisitorAction:
-        return SKIP
-
-    def enter_variable(self, node: VariableNode, *_: Any) -> None:
-        self.count += node.name.value == self._name
-
-
-def _uses(document: DocumentNode, name: str) -> int:
-    counter = _Uses(name)
-    visit(document, counter)
-    return counter.count

@@ -35,6 +35,12 @@ from graph.schema.types.scalars import JSON, BigInt
 AfterAttempt = Annotated[int | None, strawberry.argument(description="Only attempts with a higher number.")]
 BeforeAttempt = Annotated[int | None, strawberry.argument(description="Only attempts with a lower number.")]
 
+CHANGES_WITH = "changes_with"
+"""The metadata of a field whose value may change when its parent's row does not: with its `descendants`, or
+its `events`."""
+_WITH_DESCENDANTS = {CHANGES_WITH: "descendants"}
+_WITH_EVENTS = {CHANGES_WITH: "events"}
+
 _ID = from_columns({repo.Run: id_of_run, repo.Action: id_of_action})
 
 
@@ -93,6 +99,7 @@ class Run(Node):
     @strawberry.field(
         description="The action without a parent.",
         graphql_type=Annotated["Action", strawberry.lazy("graph.schema.types.records")],
+        metadata=_WITH_DESCENDANTS,
     )
     def root_action(root: strawberry.Parent[repo.Run], info: Call) -> Awaitable[repo.Action | None]:
         return info.context.loaders.action.load((root.key, (selected(info, "Action"),)))
@@ -101,7 +108,7 @@ class Run(Node):
         description="Its actions, the root included; by default parents before their children, then "
         "oldest first.",
         graphql_type=Annotated["ActionConnection", strawberry.lazy("graph.schema.types.records")],
-        metadata=paged("first", "last"),
+        metadata=paged("first", "last") | _WITH_DESCENDANTS,
     )
     def actions(
         root: strawberry.Parent[repo.Run],
@@ -124,7 +131,7 @@ class Run(Node):
     @strawberry.field(
         description="The number of its actions by phase, the root included.",
         graphql_type=list[values.PhaseCount],
-        metadata=SHORT_LIST,
+        metadata=SHORT_LIST | _WITH_DESCENDANTS,
     )
     def phase_counts(root: strawberry.Parent[repo.Run], info: Call) -> Awaitable[list[repo.PhaseCount]]:
         return info.context.loaders.run_phases.load((root.run_key, ()))
@@ -177,13 +184,18 @@ class Action(Node):
     def is_type_of(cls, value: object, info: object) -> bool:
         return isinstance(value, repo.Action)
 
-    @strawberry.field(description="The run that it belongs to.", graphql_type=Run)
+    @strawberry.field(
+        description="The run that it belongs to.",
+        graphql_type=Run,
+        metadata=_WITH_DESCENDANTS,
+    )
     def run(root: strawberry.Parent[repo.Action], info: Call) -> Awaitable[repo.Run | None]:
         return info.context.loaders.run.load((root.run_key, (selected(info, "Run"),)))
 
     @strawberry.field(
         description="The action that it belongs to; null for the root.",
         graphql_type=Annotated["Action", strawberry.lazy("graph.schema.types.records")] | None,
+        metadata=_WITH_DESCENDANTS,
     )
     def parent(root: strawberry.Parent[repo.Action], info: Call) -> Awaitable[repo.Action | None] | None:
         if root.parent_name is None:
@@ -194,7 +206,7 @@ class Action(Node):
     @strawberry.field(
         description="The actions directly under it; oldest first by default.",
         graphql_type=Annotated["ActionConnection", strawberry.lazy("graph.schema.types.records")],
-        metadata=paged("first", "last"),
+        metadata=paged("first", "last") | _WITH_DESCENDANTS,
     )
     def children(
         root: strawberry.Parent[repo.Action],
@@ -217,7 +229,7 @@ class Action(Node):
     @strawberry.field(
         description="The number of its descendants by phase, itself excluded.",
         graphql_type=list[values.PhaseCount],
-        metadata=SHORT_LIST,
+        metadata=SHORT_LIST | _WITH_DESCENDANTS,
     )
     def phase_counts(root: strawberry.Parent[repo.Action], info: Call) -> Awaitable[list[repo.PhaseCount]]:
         return info.context.loaders.descendant_phases.load((root.key, ()))
@@ -225,7 +237,7 @@ class Action(Node):
     @strawberry.field(
         description="The events reported about it, oldest first; `last` and `before` page from the newest.",
         graphql_type=Annotated["ActionEventConnection", strawberry.lazy("graph.schema.types.records")],
-        metadata=paged("first", "last"),
+        metadata=paged("first", "last") | _WITH_EVENTS,
     )
     def events(
         root: strawberry.Parent[repo.Action],
@@ -248,6 +260,7 @@ class Action(Node):
         "null if the attempt has no events. After a resume it is still the PAUSED one; "
         "attemptHistory has the current phase.",
         graphql_type=Annotated["ActionEvent", strawberry.lazy("graph.schema.types.records")] | None,
+        metadata=_WITH_EVENTS,
     )
     def latest_event(
         root: strawberry.Parent[repo.Action],
@@ -260,7 +273,7 @@ class Action(Node):
         description="Its events merged by attempt, oldest first; the newest 100 attempts unless `first` or "
         "`last` is given, at most 1000. The cursor of an attempt is its number.",
         graphql_type=list[values.ActionAttempt],
-        metadata=paged("first", "last", default=SHORT_LIST_ITEMS),
+        metadata=paged("first", "last", default=SHORT_LIST_ITEMS) | _WITH_EVENTS,
     )
     def attempt_history(
         root: strawberry.Parent[repo.Action],
