@@ -7,14 +7,16 @@ for each call would cost more than most operations.
 import asyncio
 import time
 from collections import OrderedDict
+from typing import TYPE_CHECKING
 
 import structlog
 from limits import RateLimitItem, parse
-from limits.aio.storage import RedisStorage
 from limits.aio.strategies import FixedWindowRateLimiter
-from redis.asyncio import ConnectionPool
 
 from graph.errors import RequestRefused
+
+if TYPE_CHECKING:
+    from redis.asyncio import ConnectionPool
 
 logger = structlog.get_logger("rungraph.rate_limits")
 
@@ -123,15 +125,18 @@ class RateStorage:
         self._pool: ConnectionPool | None = None
         self._unavailable_until = 0.0
         if not url.startswith("memory"):
+            from limits.aio.storage import RedisStorage
+            from redis import asyncio as redis
+
             timeouts = {"socket_timeout": STORAGE_TIMEOUT, "socket_connect_timeout": STORAGE_TIMEOUT}
-            self._pool = ConnectionPool.from_url(url, **timeouts)
-            redis = RedisStorage(
+            self._pool = redis.ConnectionPool.from_url(url, **timeouts)
+            shared = RedisStorage(
                 f"async+{url}",
                 implementation="redispy",
                 key_prefix="rungraph",
                 connection_pool=self._pool,  # type: ignore[arg-type]
             )
-            self._limiter = FixedWindowRateLimiter(redis)
+            self._limiter = FixedWindowRateLimiter(shared)
 
     async def add(self, item: RateLimitItem, subject: str, key: str, number: int) -> tuple[int, float]:
         """Count `number` calls. Returns how many more are allowed, below 0 if these are too many, and the
