@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from repo.aborts.leases import (
-        Taken as Taken,
+        DueAborts as DueAborts,
     )
-    from repo.aborts.methods import (
-        AbortedRuns as AbortedRuns,
+    from repo.aborts.aborts import (
+        AbortRunsResult as AbortRunsResult,
     )
     from repo.actions.attempt_pages import (
         AttemptRange as AttemptRange,
@@ -120,8 +120,10 @@ if TYPE_CHECKING:
     from repo.opening import (
         open_repository as open_repository,
     )
-    from repo.repository import (
+    from repo.actions.group_commit import (
         MAX_BATCH as MAX_BATCH,
+    )
+    from repo.repository import (
         ActionRepo as ActionRepo,
     )
     from repo.restore import (
@@ -167,10 +169,11 @@ if TYPE_CHECKING:
     )
 
 _MODULES = {
-    "repo.aborts.leases": "Taken",
-    "repo.aborts.methods": "AbortedRuns",
+    "repo.aborts.leases": "DueAborts",
+    "repo.aborts.aborts": "AbortRunsResult",
     "repo.actions.attempt_pages": "AttemptRange",
     "repo.actions.filters": "ActionFilter LabelFilter RunFilter",
+    "repo.actions.group_commit": "MAX_BATCH",
     "repo.actions.pruning": "Pruned",
     "repo.actions.rows": "Attributes",
     "repo.credentials": "Credential",
@@ -194,7 +197,7 @@ _MODULES = {
     "repo.health": "CheckResult CheckStatus check_bus check_database",
     "repo.migration": "SchemaOutdated UnsuitableDatabase migrate",
     "repo.opening": "open_repository",
-    "repo.repository": "ActionRepo MAX_BATCH",
+    "repo.repository": "ActionRepo",
     "repo.restore": "mark_restored",
     "repo.sql.database": "DatabaseMetrics",
     "repo.sql.rows": "Column ColumnKind Layout Rows",

@@ -54,7 +54,7 @@ class Credential:
     """When it expires; None for never."""
     revoked_at: datetime | None
 
-    def holds(self, at: datetime) -> bool:
+    def is_valid(self, at: datetime) -> bool:
         """Whether it is valid at this time."""
         return self.revoked_at is None and (self.expires_at is None or at < self.expires_at)
 
@@ -62,9 +62,10 @@ class Credential:
 class Credentials:
     """The credentials of the repository. Each write is one transaction."""
 
-    _database: Database
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
-    async def create_credential(
+    async def create(
         self,
         kind: CredentialKind,
         name: str,
@@ -106,7 +107,7 @@ class Credentials:
         await self._database.write(work)
         return created, secret
 
-    async def find_credential(self, secret: str) -> Credential | None:
+    async def find(self, secret: str) -> Credential | None:
         """The valid credential with this secret."""
         found = await self._database.fetch(
             "credential by secret",
@@ -116,9 +117,9 @@ class Credentials:
             {"secret_hash": _hash(secret)},
         )
         credential = next((_credential(row) for row in found.decoded()), None)
-        return credential if credential is not None and credential.holds(_now()) else None
+        return credential if credential is not None and credential.is_valid(_now()) else None
 
-    async def which_credentials_hold(self, ids: Collection[str]) -> set[str]:
+    async def find_valid(self, ids: Collection[str]) -> set[str]:
         """Those of these ids whose credentials are neither revoked nor expired."""
         given = key_filter(self._database, c.id, ids)
         found = await self._database.fetch(
@@ -129,14 +130,14 @@ class Credentials:
         now = _now()
         return {id for id, expires_at in found.decoded() if expires_at is None or now < expires_at}
 
-    async def list_credentials(self, kind: CredentialKind) -> list[Credential]:
+    async def list_of_kind(self, kind: CredentialKind) -> list[Credential]:
         """All of a kind, newest first, including those that ended recently."""
         statement = select(*_COLUMNS).where(c.kind == kind).order_by(c.created_at.desc(), c.id)
         async with self._database.read() as connection:
             return [_credential(row) for row in await connection.execute(statement)]
 
-    async def revoke_credential(self, id: str) -> Credential:
-        """Revokes a credential and returns it. A revoked one is not changed. Raises NotFound."""
+    async def revoke(self, id: str) -> Credential:
+        """Revoke a credential and return it. A revoked one is not changed. Raises NotFound."""
 
         async def work(connection: AsyncConnection) -> Credential:
             which = (c.id == id) & c.revoked_at.is_(None)

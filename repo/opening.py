@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from repo.repository import ActionRepo
+from repo.repository import ActionRepo, Backend
 from repo.sql.database import Database
 from repo.supervision import Supervisor
 from repo.watch.bus import Bus
@@ -38,7 +38,7 @@ async def open_repository(
     bus = Bus(broadcast_url, hub.notify, supervisor)
     try:
         async with bus.open():
-            yield ActionRepo(database, hub, bus)
+            yield ActionRepo(Backend(database, hub, bus))
     finally:
         await hub.close()
         await database.close()

@@ -70,7 +70,7 @@ class Reconciler:
 
     @contextmanager
     def _hearing(self) -> Iterator[None]:
-        stop = self._repository.on_notification(self._wake.set)
+        stop = self._repository.aborts.on_notification(self._wake.set)
         try:
             yield
         finally:
@@ -104,18 +104,18 @@ class Reconciler:
         if self._webhook is not None:
             free = AT_A_TIME - len(self._calls)
             return free > 0 and await self._take(self._webhook, free)
-        if listeners := self._repository.abort_listeners:
-            told = await self._repository.tell_of_aborts(listeners, _BATCH, self._most_attempts)
+        if listeners := self._repository.aborts.watched_scopes:
+            told = await self._repository.aborts.resend(listeners, _BATCH, self._most_attempts)
             self.attempts += len(told.aborts)
-            self._count_failed(told.given_up)
+            self._count_failed(told.exhausted)
             return len(told) == _BATCH
         return False
 
     async def _take(self, webhook: Webhook, free: int) -> bool:
         # A new name for each claim: a late result of an earlier call must not count for a later one.
         lease = uuid.uuid4().hex
-        taken = await self._repository.take_aborts(lease, self._holds_for, free, self._most_attempts)
-        self._count_failed(taken.given_up)
+        taken = await self._repository.aborts.claim(lease, self._holds_for, free, self._most_attempts)
+        self._count_failed(taken.exhausted)
         for action in taken.aborts:
             call = asyncio.create_task(self._tell(webhook, action, lease, taken.at))
             self._calls.add(call)
@@ -145,7 +145,7 @@ class Reconciler:
             logger.warning("cannot note what came of an abort", reason=f"{type(error).__name__}: {error}")
 
     async def _note_failure(self, action: repo.Action, lease: str, reason: str) -> None:
-        state = await self._repository.note_abort_failure(
+        state = await self._repository.aborts.record_failure(
             action.identifier, lease, reason, self._most_attempts
         )
         if state is repo.AbortState.FAILED:

@@ -188,7 +188,7 @@ class Authenticator:
         assert self._repository is not None
         caller = None
         if _STORED_SECRET.fullmatch(secret):
-            credential = await self._repository.find_credential(secret)
+            credential = await self._repository.credentials.find(secret)
             caller = None if credential is None else caller_from_credential(credential)
         elif self._verify_jwt is not None:
             caller = await self._verify_jwt(secret)
@@ -254,7 +254,7 @@ class Authenticator:
         ids = {each.caller.credential for each in self._sessions if each.caller.credential is not None}
         if not ids or self._repository is None:
             return
-        revoked = ids - await self._repository.which_credentials_hold(ids)
+        revoked = ids - await self._repository.credentials.find_valid(ids)
         if not revoked:
             return
         self._cache = {key: entry for key, entry in self._cache.items() if entry[0].credential not in revoked}

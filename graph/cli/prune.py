@@ -25,7 +25,7 @@ async def prune(
     async with repo.open_repository(settings.database_url, 2, settings.broadcast_url) as repository:
         await repository.check()
         with status as shown:
-            async for done in repository.prune(older_than, project, domain, dry_run):
+            async for done in repository.pruning.prune(older_than, project, domain, dry_run):
                 if shown is not None:
                     shown.update(say(done, dry_run))
                 elif not dry_run:

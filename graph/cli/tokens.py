@@ -57,7 +57,7 @@ def create(
         fail(f"--expires must be never, or {error}", 2)
 
     async def work(repository: repo.ActionRepo) -> tuple[repo.Credential, str]:
-        return await repository.create_credential(
+        return await repository.credentials.create(
             repo.CredentialKind.TOKEN, name, who, repo.Access(grants, acts_for_others), expires_at
         )
 
@@ -72,7 +72,9 @@ def list_tokens(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
 ) -> None:
     """List the tokens, the newest first, with those that ended in the last 30 days."""
-    tokens = _with_repository(lambda repository: repository.list_credentials(repo.CredentialKind.TOKEN))
+    tokens = _with_repository(
+        lambda repository: repository.credentials.list_of_kind(repo.CredentialKind.TOKEN)
+    )
     now = datetime.now(UTC)
     if as_json:
         typer.echo(json.dumps([_document(token, now) for token in tokens], ensure_ascii=False, indent=2))
@@ -90,7 +92,7 @@ def list_tokens(
 @token_commands.command()
 def revoke(id: Annotated[str, typer.Argument(metavar="ID", help="As `list` says it.")]) -> None:
     """Revoke a token. Its streams end within 5 seconds."""
-    revoked = _with_repository(lambda repository: repository.revoke_credential(id))
+    revoked = _with_repository(lambda repository: repository.credentials.revoke(id))
     typer.echo(f"token {revoked.id} ({revoked.name}) is revoked")
 
 
@@ -103,13 +105,13 @@ async def demo_token(settings: Settings) -> AsyncIterator[str | None]:
     who = repo.Identity(repo.IdentityKind.APPLICATION, "demo")
     access = repo.Access(frozenset({repo.Grant(repo.Role.WRITER, "demo")}), acts_for_others=True)
     async with repo.open_repository(settings.database_url, pool_size=1) as repository:
-        created, secret = await repository.create_credential(
+        created, secret = await repository.credentials.create(
             repo.CredentialKind.TOKEN, "demo", who, access, datetime.now(UTC) + _DEMO_LASTS
         )
         try:
             yield secret
         finally:
-            await repository.revoke_credential(created.id)
+            await repository.credentials.revoke(created.id)
 
 
 def _with_repository(work: Callable[[repo.ActionRepo], Awaitable[T]]) -> T:
@@ -142,7 +144,7 @@ def _place(project: str | None, domain: str | None) -> str:
 def _state(token: repo.Credential, now: datetime) -> str:
     if token.revoked_at is not None:
         return "revoked"
-    return "active" if token.holds(now) else "expired"
+    return "active" if token.is_valid(now) else "expired"
 
 
 def _document(token: repo.Credential, now: datetime) -> dict[str, Any]:

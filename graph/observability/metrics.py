@@ -147,7 +147,7 @@ class Metrics:
 
     def refresh(self) -> None:
         """Update the metrics from the counts that are kept elsewhere."""
-        watch, database = self._repository.watch_metrics(), self._repository.database_figures()
+        watch, database = self._repository.watches.metrics(), self._repository.database.metrics
         counts = self._read_counts()
         self._workers.set(1)
         self._subscribers.set(counts.operations)
@@ -186,7 +186,7 @@ class Metrics:
         self.refresh()
         with contextlib.suppress(DatabaseUnavailable, TimeoutError):
             async with asyncio.timeout(_DATABASE_TIMEOUT):
-                aborts = await self._repository.abort_figures()
+                aborts = await self._repository.aborts.metrics()
             oldest = aborts.oldest_requested_at
             age = 0.0 if oldest is None else (datetime.now(UTC) - oldest).total_seconds()
             self._aborts_pending.set(aborts.pending)

@@ -114,7 +114,7 @@ class AbortMutation:
         self, info: Call, input: Annotated[AbortRunsInput, strawberry.argument(description="The runs.")]
     ) -> AbortRunsPayload:
         context, reason = info.context, optional_short(input.reason, "reason")
-        aborted = await context.repository.abort_runs(
+        aborted = await context.repository.aborts.abort_runs(
             input.filter.to_repo(), reason, context.caller.identity, input.dry_run, input.all
         )
         context.forget()
@@ -155,6 +155,6 @@ class AbortMutation:
     )
     async def retry_abort(self, info: Call, id: Id) -> Written:
         action = id.to_repo()
-        requested = await info.context.repository.retry_abort(action)
+        requested = await info.context.repository.aborts.retry(action)
         info.context.forget()
         return Written(action, requested=requested)

@@ -169,69 +169,69 @@ class Loaders:
     @cached_property
     def run(self) -> Loader[tuple[bytes, tuple[Attributes]], Run | None]:
         """Runs, by their keys."""
-        return _by_arguments(_narrowed(self._repository.find_runs), None)
+        return _by_arguments(_narrowed(self._repository.runs.find), None)
 
     @cached_property
     def action(self) -> Loader[tuple[bytes, tuple[Attributes]], Action | None]:
         """Actions, by their keys."""
-        return _by_arguments(_narrowed(self._repository.find_actions), None)
+        return _by_arguments(_narrowed(self._repository.actions.find), None)
 
     @cached_property
     def run_actions(self) -> Loader[tuple[bytes, Listing], Page[Action]]:
         """The actions of runs, by the runs' keys."""
-        return _by_listing(self._repository.list_actions_of_runs)
+        return _by_listing(self._repository.actions.page_of_runs)
 
     @cached_property
     def children(self) -> Loader[tuple[bytes, Listing], Page[Action]]:
         """The children of actions, by the actions' keys."""
-        return _by_listing(self._repository.list_children)
+        return _by_listing(self._repository.actions.page_of_children)
 
     @cached_property
     def run_action_count(self) -> Loader[tuple[bytes, tuple[ActionFilter | None]], int]:
         """How many actions runs have, by the runs' keys."""
-        return _by_arguments(self._repository.count_actions_of_runs)
+        return _by_arguments(self._repository.actions.count_of_runs)
 
     @cached_property
     def child_count(self) -> Loader[tuple[bytes, tuple[ActionFilter | None]], int]:
         """How many children actions have, by the actions' keys."""
-        return _by_arguments(self._repository.count_children)
+        return _by_arguments(self._repository.actions.count_children)
 
     @cached_property
     def run_phases(self) -> Loader[tuple[bytes, tuple[()]], list[PhaseCount]]:
         """The actions of runs by phase, by the runs' keys."""
-        return _by_arguments(self._repository.count_phases_of_runs)
+        return _by_arguments(self._repository.runs.count_phases)
 
     @cached_property
     def descendant_phases(self) -> Loader[tuple[bytes, tuple[()]], list[PhaseCount]]:
         """The descendants of actions by phase, by the actions' keys."""
-        return _by_arguments(self._repository.count_phases_of_descendants)
+        return _by_arguments(self._repository.actions.count_phases_of_descendants)
 
     @cached_property
     def events(self) -> Loader[tuple[ActionIdentifier, EventListing], Page[ActionEvent]]:
         """Pages of the events of actions."""
-        return _by_arguments(self._repository.page_events)
+        return _by_arguments(self._repository.events.page)
 
     @cached_property
     def all_events(self) -> Loader[ActionIdentifier, list[ActionEvent] | None]:
         """All events of actions."""
-        return _by_key(self._repository.list_all_events)
+        return _by_key(self._repository.events.list_all)
 
     @cached_property
     def attempts(self) -> Loader[tuple[ActionIdentifier, tuple[AttemptRange]], list[ActionAttempt]]:
         """The attempts of actions."""
-        return _by_arguments(self._repository.list_attempts)
+        return _by_arguments(self._repository.events.list_attempts)
 
     @cached_property
     def latest_event(self) -> Loader[tuple[ActionIdentifier, int], ActionEvent | None]:
         """The latest events of attempts."""
-        return _by_key(self._repository.get_latest_events)
+        return _by_key(self._repository.events.get_latest)
 
     @cached_property
     def durations_of_task(self) -> Loader[tuple[TaskKey, tuple[RunFilter | None]], Durations]:
         """How long the runs of tasks took, of those that match a filter."""
-        return _by_arguments(self._repository.list_durations_of_tasks)
+        return _by_arguments(self._repository.summaries.list_durations)
 
     @cached_property
     def runs_of_task(self) -> Loader[tuple[TaskKey, RunListing], Sequence[Run]]:
         """The newest runs of tasks, of those that match a filter."""
-        return _by_listing(self._repository.list_runs_of_tasks)
+        return _by_listing(self._repository.summaries.list_recent_runs)

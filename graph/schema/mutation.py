@@ -162,7 +162,7 @@ class Mutation(AbortMutation):
     ) -> AllCreated:
         new = read_items("input", input, lambda item: item.to_repo(info.context.caller))
         with naming_items("input", new, lambda action: action.id):
-            created = await info.context.repository.create_actions(new)
+            created = await info.context.repository.actions.create(new)
         info.context.forget()
         return AllCreated([action.id for action in new], created)
 
@@ -195,7 +195,7 @@ class Mutation(AbortMutation):
         input: Annotated[UpdateActionPhaseInput, strawberry.argument(description="The update.")],
     ) -> Written:
         action, update = input.to_repo()
-        (advanced,) = await info.context.repository.update_action_phases([(action, update)])
+        (advanced,) = await info.context.repository.actions.update_phases([(action, update)])
         info.context.forget()
         return Written(action, applied=advanced.applied, changed=advanced.changed)
 
@@ -212,7 +212,7 @@ class Mutation(AbortMutation):
     ) -> AllUpdated:
         updates = read_items("input", input, lambda item: item.to_repo())
         with naming_items("input", updates, lambda update: update[0]):
-            advanced = await info.context.repository.update_action_phases(updates)
+            advanced = await info.context.repository.actions.update_phases(updates)
         info.context.forget()
         pairs = zip(updates, advanced, strict=True)
         return AllUpdated(

@@ -71,8 +71,8 @@ class Query:
         wanted = filter.to_repo() if filter else None
         request = page_request(info, first, after, last, before)
         order = order_of(order_by) or NEWEST_FIRST
-        page = await repository.list_runs(wanted, order, request, attributes=selected(info, "Run"))
-        return Connection(page, lambda: repository.count_runs(wanted))
+        page = await repository.runs.page(wanted, order, request, attributes=selected(info, "Run"))
+        return Connection(page, lambda: repository.runs.count(wanted))
 
     @strawberry.field(
         description="An action by its name. Null if it does not exist.", graphql_type=Action | None
@@ -111,7 +111,7 @@ class Query:
         page = await repository.list_actions(
             within, wanted, order, request, attributes=selected(info, "Action")
         )
-        return Connection(page, lambda: repository.count_actions(within, wanted))
+        return Connection(page, lambda: repository.actions.count(within, wanted))
 
     @strawberry.field(
         description="Actions with an unconfirmed abort, oldest request first. Executors may poll it.",
@@ -122,8 +122,8 @@ class Query:
         self, info: Call, first: First = None, after: After = None
     ) -> Connection[repo.Action]:
         repository = info.context.repository
-        page = await repository.page_pending_aborts(page_request(info, first, after))
-        return Connection(page, repository.count_pending_aborts)
+        page = await repository.aborts.page_pending(page_request(info, first, after))
+        return Connection(page, repository.aborts.count_pending)
 
     @strawberry.field(
         description="Runs aggregated by task, the one with the newest run first; at most 1000 a page.",
@@ -135,8 +135,8 @@ class Query:
     ) -> Connection[repo.TaskSummary]:
         repository = info.context.repository
         wanted = filter.to_repo() if filter else None
-        page = await repository.list_tasks(wanted, page_request(info, first, after))
-        return Connection(page, lambda: repository.count_tasks(wanted))
+        page = await repository.summaries.list_tasks(wanted, page_request(info, first, after))
+        return Connection(page, lambda: repository.summaries.count_tasks(wanted))
 
     @strawberry.field(
         description="The number of runs that began in each of several equal intervals, oldest first. A run "
@@ -157,7 +157,7 @@ class Query:
         ] = 60,
     ) -> list[repo.RunHistogramBucket]:
         wanted = filter.to_repo() if filter else None
-        return await info.context.repository.list_run_histogram(start_date, end_date, buckets, wanted)
+        return await info.context.repository.summaries.list_histogram(start_date, end_date, buckets, wanted)
 
     @strawberry.field(description="The caller and its roles.", graphql_type=Viewer)
     def viewer(self, info: Call) -> Caller:
@@ -165,5 +165,5 @@ class Query:
 
     @strawberry.field(description="The projects that have runs, by name.", metadata=SHORT_LIST)
     async def projects(self, info: Call) -> list[values.Project]:
-        found = await info.context.repository.list_projects()
+        found = await info.context.repository.runs.list_projects()
         return [values.Project(name=name, domains=domains) for name, domains in found.items()]

@@ -181,7 +181,7 @@ class Subscription:
         ] = None,
         after: After = None,
     ) -> repo.Stream[repo.Frame[repo.ActionEvent]]:
-        updates = info.context.repository.watch_events(
+        updates = info.context.repository.watches.watch_events(
             run.to_repo(), action_name, attempt, info.context.resume_after or after
         )
         return info.context.follow(updates)
@@ -221,7 +221,7 @@ class Subscription:
         domain: Annotated[str | None, strawberry.argument(description="Only of runs in this domain.")] = None,
         after: After = None,
     ) -> repo.Stream[repo.Frame[repo.Action]]:
-        updates = info.context.repository.watch_abort_requests(
+        updates = info.context.repository.aborts.watch_requests(
             project, domain, info.context.resume_after or after, related_by(info), selected(info, "Action")
         )
         return info.context.follow(updates)
@@ -237,4 +237,4 @@ class Subscription:
             strawberry.ID, strawberry.argument(description="The batch that `abortRuns` returned.")
         ],
     ) -> repo.Stream[repo.AbortProgress]:
-        return info.context.follow(info.context.repository.watch_abort_progress(batch))
+        return info.context.follow(info.context.repository.aborts.watch_progress(batch))

@@ -149,7 +149,7 @@ class AuthorizationCodeFlow:
             )
             identity = identity_from_claims(claims)
             repository = state_of(request).repository
-            _, secret = await repository.create_credential(
+            _, secret = await repository.credentials.create(
                 repo.CredentialKind.SESSION,
                 identity.name or identity.subject,
                 identity,

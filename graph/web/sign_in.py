@@ -105,9 +105,9 @@ class SignIn:
         if secret := request.cookies.get(self._cookies.session):
             repository = state_of(request).repository
             try:
-                credential = await repository.find_credential(secret)
+                credential = await repository.credentials.find(secret)
                 if credential is not None and credential.kind is repo.CredentialKind.SESSION:
-                    await repository.revoke_credential(credential.id)
+                    await repository.credentials.revoke(credential.id)
             except repo.DatabaseUnavailable as error:
                 return message_page(base, "You are still signed in", str(error), {}, 503)
         self._cookies.delete(request, response, self._cookies.session)

@@ -211,7 +211,7 @@ async def progress(connection: AsyncConnection, batch: str, scopes: Scopes) -> A
     return AbortProgress(requested, requested - confirmed - failed, confirmed, failed)
 
 
-async def figures(connection: AsyncConnection) -> AbortMetrics:
+async def metrics(connection: AsyncConnection) -> AbortMetrics:
     """How many aborts wait for an executor, and since when the first of them does."""
     statement = select(func.count(), func.min(c.abort_requested_at)).where(is_unconfirmed, is_abort_pending)
     count, oldest = (await connection.execute(statement)).one()

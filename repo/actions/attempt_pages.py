@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Select, and_, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from repo.actions.events import EVENT_COLUMNS, event_of, oldest_first
+from repo.actions.event_rows import EVENT_COLUMNS, event_of, oldest_first
 from repo.domain.attempts import merge_attempts
 from repo.domain.errors import InvalidArgument
 from repo.domain.identifiers import ActionIdentifier

@@ -1,218 +1,141 @@
-"""Owns how events are stored and read back."""
+"""Reads and writes of events, for one caller, and the attempts that they make."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from operator import itemgetter
+from collections.abc import Collection, Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, false, func, select
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Select, false, func, select
 
-from repo.domain.errors import ActionNotFound, InvalidArgument
+from repo.actions import attempt_pages
+from repo.actions.attempt_pages import AttemptRange
+from repo.actions.event_rows import EVENT_COLUMNS, Batch, batch_of, event_of, oldest_first
+from repo.actions.group_commit import GroupCommit, check_batch
+from repo.domain.authorization import Access, Permission, includes
+from repo.domain.errors import InvalidArgument
 from repo.domain.identifiers import ActionIdentifier
-from repo.domain.models import (
-    ActionEvent,
-    ClusterEvent,
-    LogLink,
-    NewEvent,
-    error_from_json,
-    error_to_json,
-)
-from repo.domain.phases import FIRST_TERMINAL, check_attempts, is_count
-from repo.sql.batches import insert_new, insert_new_keys, update_rows
+from repo.domain.models import ActionAttempt, ActionEvent, NewEvent
+from repo.domain.pages import Page, PageRequest
+from repo.domain.phases import is_count
 from repo.sql.database import Database
 from repo.sql.filters import having_keys
-from repo.sql.paging import Keyset
-from repo.tables import action_events, actions
+from repo.sql.paging import fetch_pages
+from repo.tables import action_events
+
+NEWEST_ATTEMPTS = AttemptRange()
+
+Insertions = GroupCommit[Batch, int]
 
 e = action_events.c
-EVENT_COLUMNS = (
-    e.action_key,
-    e.attempt,
-    e.phase,
-    e.version,
-    e.occurred_at,
-    e.reported_at,
-    e.error,
-    e.logs,
-    e.outputs,
-    e.cluster,
-    e.cache_status,
-    e.cluster_events,
-    e.info,
-    e.created_at,
-    e.updated_at,
-    e.transaction_id,
-)
-_key_of = itemgetter(*(column.name for column in action_events.primary_key))
-oldest_first = Keyset("OCCURRED_AT", e.occurred_at, False, (e.attempt, e.phase, e.version))
-"""The order of one action's events."""
 
 
-def event_of(row: Sequence[Any], action: ActionIdentifier) -> ActionEvent:
-    """The event of `action` that a row of EVENT_COLUMNS holds."""
-    (_, attempt, phase, version, occurred_at, reported_at, error, logs, outputs) = row[:9]
-    (cluster, cache_status, cluster_events, info, created_at, updated_at, transaction_id) = row[9:16]
-    return ActionEvent(
-        action=action,
-        attempt=attempt,
-        phase=phase,
-        version=version,
-        occurred_at=occurred_at,
-        reported_at=reported_at,
-        error=error_from_json(error),
-        logs=tuple([LogLink(log["name"], log["uri"]) for log in logs]) if logs else (),
-        outputs=outputs,
-        cluster=cluster,
-        cache_status=cache_status,
-        cluster_events=tuple(map(_cluster_event_from_json, cluster_events)) if cluster_events else (),
-        info=info,
-        created_at=created_at,
-        updated_at=updated_at,
-        transaction_id=transaction_id,
-    )
+class Events:
+    """The events that a caller may read and write."""
+
+    def __init__(self, database: Database, access: Access, insertions: Insertions) -> None:
+        self._database = database
+        self._access = access
+        self._insertions = insertions
+
+    async def insert(self, new: Sequence[NewEvent]) -> int:
+        """Insert the events in one transaction and return how many were new: an event is identified by its
+        action, attempt, phase and version. Raises ActionNotFound, and then nothing is inserted."""
+        check_batch(new)
+        self._access.check(Permission.WRITE, (event.action for event in new))
+        return await self._insertions.write(batch_of(new, datetime.now(UTC)), len(new))
+
+    async def list_since(
+        self,
+        action_id: ActionIdentifier,
+        attempt: int | None = None,
+        since: datetime | None = None,
+        offset: int = 0,
+        limit: int | None = None,
+    ) -> list[ActionEvent]:
+        """The events of an action, or of one attempt, that occurred strictly after `since`, oldest first."""
+        check_limit(offset, "offset")
+        check_limit(limit)
+        if not self._readable([action_id]):
+            return []
+        statement = _select(attempt, since).where(e.action_key == action_id.key)
+        statement = statement.order_by(*oldest_first.order(backward=False)).offset(offset).limit(limit)
+        return [event_of(row, action_id) for row in await self._rows(statement)]
+
+    async def page(
+        self,
+        action_ids: Collection[ActionIdentifier],
+        attempt: int | None = None,
+        since: datetime | None = None,
+        page: PageRequest = PageRequest(),
+    ) -> dict[ActionIdentifier, Page[ActionEvent]]:
+        """The same page of each action's events, oldest first, in one statement. Raises InvalidCursor."""
+        by_key = self._readable(action_ids)
+        pages = await fetch_pages(
+            self._database,
+            ("events", attempt, since),
+            lambda: _select(attempt, since),
+            e.action_key,
+            by_key,
+            oldest_first,
+            page,
+            lambda found: [event_of(row, by_key[row[0]]) for row in found.decoded()],
+        )
+        return {action_id: pages[key] for key, action_id in by_key.items()}
+
+    async def list_all(
+        self, action_ids: Collection[ActionIdentifier]
+    ) -> dict[ActionIdentifier, list[ActionEvent]]:
+        """Every event of each action, oldest first, in one statement."""
+        by_key = self._readable(action_ids)
+        statement = having_keys(self._database, select(*EVENT_COLUMNS), e.action_key, by_key)
+        found: dict[ActionIdentifier, list[ActionEvent]] = {action_id: [] for action_id in action_ids}
+        for row in await self._rows(statement.order_by(*oldest_first.order(backward=False))):
+            action_id = by_key[row[0]]
+            found[action_id].append(event_of(row, action_id))
+        return found
+
+    async def list_attempts(
+        self, action_ids: Collection[ActionIdentifier], range: AttemptRange = NEWEST_ATTEMPTS
+    ) -> dict[ActionIdentifier, list[ActionAttempt]]:
+        """The attempts of each action in the range, merged from their events, oldest first."""
+        by_key = self._readable(action_ids)
+        async with self._database.read() as connection:
+            found = await attempt_pages.list_attempts(self._database, connection, by_key, range)
+        return {action_id: found.get(action_id, []) for action_id in action_ids}
+
+    async def get_latest(
+        self, attempts: Iterable[tuple[ActionIdentifier, int]]
+    ) -> dict[tuple[ActionIdentifier, int], ActionEvent]:
+        """The event with the highest phase, then the highest version, of each of these attempts that has
+        events, in one statement."""
+        requested = {(action_id, attempt) for action_id, attempt in attempts if is_count(attempt)}
+        by_key = self._readable(action_id for action_id, _ in requested)
+        rank = func.row_number().over(
+            partition_by=(e.action_key, e.attempt), order_by=(e.phase.desc(), e.version.desc())
+        )
+        ranked = select(*EVENT_COLUMNS, rank.label("rank")).where(
+            e.attempt.in_({attempt for _, attempt in requested})
+        )
+        found = having_keys(self._database, ranked, e.action_key, by_key).subquery()
+        rows = await self._rows(select(*found.c).where(found.c.rank == 1))
+        events = (event_of(row, by_key[row[0]]) for row in rows)
+        return {key: event for event in events if (key := (event.action, event.attempt)) in requested}
+
+    def _readable(self, action_ids: Iterable[ActionIdentifier]) -> dict[bytes, ActionIdentifier]:
+        """Those of the actions that the caller may read, by their keys."""
+        scopes = self._access.readable
+        return {each.key: each for each in action_ids if includes(scopes, each.project, each.domain)}
+
+    async def _rows(self, statement: Select[Any]) -> Sequence[Any]:
+        async with self._database.read() as connection:
+            rows: Sequence[Any] = (await connection.execute(statement)).all()
+        return rows
 
 
-def _cluster_event_from_json(document: Mapping[str, Any]) -> ClusterEvent:
-    return ClusterEvent(
-        datetime.fromisoformat(document["occurred_at"]),
-        document["message"],
-        document["reason"],
-        document["warning"],
-    )
-
-
-def _row_of(event: NewEvent, now: datetime) -> dict[str, Any]:
-    check_attempts(event.attempt, "attempt")
-    check_attempts(event.version, "version")
-    return {
-        "action_key": event.action.key,
-        "attempt": event.attempt,
-        "phase": event.phase,
-        "version": event.version,
-        "occurred_at": event.occurred_at,
-        "reported_at": event.reported_at,
-        "error": error_to_json(event.error),
-        "logs": [{"name": log.name, "uri": log.uri} for log in event.logs] or None,
-        "outputs": event.outputs,
-        "cluster": event.cluster,
-        "cache_status": event.cache_status,
-        "cluster_events": [
-            {
-                "occurred_at": item.occurred_at.isoformat(),
-                "message": item.message,
-                "reason": item.reason,
-                "warning": item.warning,
-            }
-            for item in event.cluster_events
-        ]
-        or None,
-        "info": event.info,
-        "created_at": now,
-        "updated_at": now,
-    }
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Events to insert."""
-
-    rows: Sequence[dict[str, Any]]
-    actions: Mapping[bytes, ActionIdentifier]
-    """The actions that they are about."""
-
-
-def batch_of(events: Sequence[NewEvent], now: datetime) -> Batch:
-    """The events as rows. Raises InvalidArgument for a number that cannot be one of theirs."""
-    rows, named = [], {}
-    for event in events:
-        try:
-            row = _row_of(event, now)
-        except InvalidArgument as error:
-            raise error.of(event)  # noqa: B904 - it is the same error
-        rows.append(row)
-        named[row["action_key"]] = event.action
-    return Batch(rows, named)
-
-
-async def insert(
-    database: Database, connection: AsyncConnection, batches: Sequence[Batch], now: datetime
-) -> list[int]:
-    """How many of the events of each batch were new. Raises ActionNotFound, naming the first action that
-    does not exist, before anything is written."""
-    # Everybody writes rows in one order: two with the same events never wait for each other.
-    rows = sorted((row for batch in batches for row in batch.rows), key=_key_of)
-    named = {key: action for batch in batches for key, action in batch.actions.items()}
-    if not rows:
-        return [0] * len(batches)
-    ending = {row["action_key"] for row in rows if row["phase"].is_terminal}
-    await _lock(database, connection, ending)
-    known = having_keys(database, select(actions.c.key, actions.c.error_attempt), actions.c.key, named)
-    stored = {key: attempt for key, attempt in await connection.execute(known)}
-    for key, action in named.items():
-        if key not in stored:
-            raise ActionNotFound(f"there is no action {action}; none of the events was stored").of(action)
-    try:
-        if len(batches) == 1:
-            inserted = [await insert_new(connection, action_events, rows)]
-        else:
-            new = set(await insert_new_keys(connection, action_events, rows))
-            inserted = [_count(batch, new) for batch in batches]
-    except IntegrityError:
-        # The one constraint to break: the run of an action was removed since it was looked for.
-        raise ActionNotFound("an action was just removed; none of the events was stored") from None
-    failed = {row["action_key"] for row in rows if row["error"] is not None}
-    ended = {key for key in ending if key in failed or stored[key] is not None}
-    if any(inserted) and ended:
-        await _decide_errors(database, connection, ended, now)
-    return inserted
-
-
-def _count(batch: Batch, new: set[tuple[Any, ...]]) -> int:
-    """How many of its events are new; of those that several have, the first one has them."""
-    mine = new.intersection(map(_key_of, batch.rows))
-    new -= mine
-    return len(mine)
-
-
-async def _lock(database: Database, connection: AsyncConnection, keys: Collection[bytes]) -> None:
-    """Let nobody else decide the errors of these actions until the end of this transaction: each would
-    decide without the other's events."""
-    if keys:
-        rows = having_keys(database, select(actions.c.key), actions.c.key, keys).order_by(actions.c.key)
-        await connection.execute(rows.with_for_update(key_share=True, of=actions))
-
-
-async def _decide_errors(
-    database: Database, connection: AsyncConnection, keys: Iterable[bytes], now: datetime
-) -> None:
-    """Note at each action the error of its latest attempt that ended: the terminal event that was seen first
-    decides in which phase, and the first event of this phase that has an error says which."""
-    seen_at = func.coalesce(e.reported_at, e.occurred_at)
-    columns = (e.action_key, e.attempt, e.phase, e.error, actions.c.error_attempt, actions.c.error)
-    ends = select(*columns).join_from(action_events, actions, e.action_key == actions.c.key)
-    statement = having_keys(database, ends.where(e.phase >= FIRST_TERMINAL), e.action_key, keys)
-    statement = statement.order_by(e.attempt.desc(), seen_at, e.phase, e.version)
-    decided: dict[bytes, tuple[int, int]] = {}
-    errors: dict[bytes, Any] = {}
-    stored: dict[bytes, tuple[int | None, Any]] = {}
-    for key, attempt, phase, error, *before in await connection.execute(statement):
-        if decided.setdefault(key, (attempt, phase)) == (attempt, phase) and errors.get(key) is None:
-            errors[key] = error
-        stored[key] = tuple(before)
-    rows = [
-        {"key": key, "error": errors[key], "error_attempt": attempt, "updated_at": now}
-        for key, (attempt, _) in sorted(decided.items())
-        if (attempt, errors[key]) != stored[key]
-    ]
-    await update_rows(connection, actions, rows)
-
-
-def of_attempt(attempt: int) -> ColumnElement[bool]:
-    """The condition for the events of one attempt; a number that no attempt can have has none."""
-    return e.attempt == attempt if is_count(attempt) else false()
+def _select(attempt: int | None, since: datetime | None) -> Select[Any]:
+    statement: Select[Any] = select(*EVENT_COLUMNS)
+    if attempt is not None:
+        statement = statement.where(e.attempt == attempt if is_count(attempt) else false())
+    return statement if since is None else statement.where(e.occurred_at > since)
 
 
 def check_limit(limit: int | None, what: str = "limit") -> None:

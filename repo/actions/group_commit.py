@@ -1,33 +1,37 @@
-"""Owns group commit: small writes of one kind that come together become one transaction.
+"""Group commit: small writes of one kind that arrive together share one transaction.
 
-Each caller still gets its own result or error. The first write begins at once; what comes while it goes on
-waits for it, and goes together then.
+Each caller still gets a result or an error of its own. The first write starts at once; those that arrive
+while it runs wait for it, and then go together.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from repo.domain.errors import DatabaseUnavailable, DeadlineExceeded
+from repo.domain.errors import DatabaseUnavailable, DeadlineExceeded, InvalidArgument
 from repo.sql.database import Database
 
 R = TypeVar("R")
 T = TypeVar("T")
 
-_SMALL = 200
-"""Rows of a write beyond which it goes alone, and nobody waits for it."""
-_MOST = 1000
-"""Rows that go together."""
-
-
+MAX_BATCH = 5000
+"""Actions, events or updates in one call."""
+_MAX_SHARED = 200
+"""Rows of a write that may share a transaction; a larger one gets its own at once."""
+_MAX_TRANSACTION = 1000
+"""Rows of a shared transaction."""
 _STALL = 0.1
-"""Seconds after which those that wait go without waiting any longer."""
-_AT_ONCE = 4
-"""Transactions of one kind at a time, at the most."""
+"""Seconds after which waiting writes start beside the running one."""
+_MAX_CONCURRENT = 4
+"""Transactions of one kind at a time."""
+
+Work = Callable[[Database, AsyncConnection, Sequence[R], datetime], Awaitable[Sequence[T]]]
+"""Does what is requested, in order, with a result for each. An error may be the fault of any request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,51 +41,50 @@ class _Write(Generic[R, T]):
     result: "asyncio.Future[T]"
 
 
-class Group(Generic[R, T]):
+class GroupCommit(Generic[R, T]):
     """The writes of one kind."""
 
-    def __init__(
-        self, database: Database, work: Callable[[AsyncConnection, Sequence[R]], Awaitable[Sequence[T]]]
-    ) -> None:
-        """`work` does what is requested, one request after the other as far as can be seen, and gives the
-        result of each. What it raises may be the fault of any of them."""
+    def __init__(self, database: Database, work: Work[R, T]) -> None:
         self._database = database
         self._work = work
         self._waiting: deque[_Write[R, T]] = deque()
         self._running = 0
-        self._looking: asyncio.TimerHandle | None = None
+        self._stall_timer: asyncio.TimerHandle | None = None
 
     async def write(self, request: R, size: int) -> T:
-        """The result of a request for so many rows, once it is committed. Raises what `work` raises for
-        this request alone."""
-        if size > _SMALL:
-            return await self._alone(request)
+        """The result of a request for `size` rows, once it is committed. Raises what `work` raises for this
+        request alone."""
+        if size > _MAX_SHARED:
+            (result,) = await self._transact([request])
+            return result
         write: _Write[R, T] = _Write(request, size, asyncio.get_running_loop().create_future())
         self._waiting.append(write)
         if not self._running:
-            self._begin()
-        elif self._looking is None:
-            self._look_later()
+            self._start()
+        elif self._stall_timer is None:
+            self._start_timer()
         return await write.result
 
-    async def _alone(self, request: R) -> T:
-        (result,) = await self._database.write(lambda connection: self._work(connection, [request]))
-        return result
+    async def _transact(self, requests: Sequence[R]) -> Sequence[T]:
+        async def work(connection: AsyncConnection) -> Sequence[T]:
+            return await self._work(self._database, connection, requests, datetime.now(UTC))
 
-    def _begin(self) -> None:
+        return await self._database.write(work)
+
+    def _start(self) -> None:
         self._running += 1
         self._database.finish(asyncio.create_task(self._run()))
 
-    def _look_later(self) -> None:
-        self._looking = asyncio.get_running_loop().call_later(_STALL, self._look)
+    def _start_timer(self) -> None:
+        self._stall_timer = asyncio.get_running_loop().call_later(_STALL, self._on_stall)
 
-    def _look(self) -> None:
-        """What waited so long does not wait for a transaction that is held up by somebody's locks."""
-        self._looking = None
+    def _on_stall(self) -> None:
+        """The running transaction may be waiting for the locks of another: start the next beside it."""
+        self._stall_timer = None
         if self._waiting:
-            if self._running < _AT_ONCE:
-                self._begin()
-            self._look_later()
+            if self._running < _MAX_CONCURRENT:
+                self._start()
+            self._start_timer()
 
     async def _run(self) -> None:
         try:
@@ -91,10 +94,10 @@ class Group(Generic[R, T]):
             self._running -= 1
 
     def _next(self) -> list[_Write[R, T]]:
-        """As many as go together, but those whose caller is gone."""
+        """As many waiting writes as fit into a transaction, without those whose caller is gone."""
         batch: list[_Write[R, T]] = []
         size = 0
-        while self._waiting and size + self._waiting[0].size <= _MOST:
+        while self._waiting and size + self._waiting[0].size <= _MAX_TRANSACTION:
             write = self._waiting.popleft()
             if not write.result.done():
                 batch.append(write)
@@ -102,16 +105,15 @@ class Group(Generic[R, T]):
         return batch
 
     async def _commit(self, batch: Sequence[_Write[R, T]]) -> None:
-        requests = [write.request for write in batch]
         try:
-            results = await self._database.write(lambda connection: self._work(connection, requests))
+            results = await self._transact([write.request for write in batch])
         except Exception as error:
             if len(batch) == 1 or isinstance(error, DatabaseUnavailable | DeadlineExceeded):
                 for write in batch:
                     if not write.result.done():
                         write.result.set_exception(error)
                 return
-            # One of them is at fault, and nothing is written. It is told so when it is alone.
+            # One of them is at fault, and nothing is written: find it by halves.
             half = len(batch) // 2
             await self._commit(batch[:half])
             await self._commit(batch[half:])
@@ -119,3 +121,9 @@ class Group(Generic[R, T]):
         for write, result in zip(batch, results, strict=True):
             if not write.result.done():
                 write.result.set_result(result)
+
+
+def check_batch(batch: Sequence[object]) -> None:
+    """Raise InvalidArgument for a batch of more than MAX_BATCH."""
+    if len(batch) > MAX_BATCH:
+        raise InvalidArgument(f"a call takes at most {MAX_BATCH} at once, not {len(batch)}")

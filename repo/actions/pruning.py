@@ -56,7 +56,8 @@ class _WrittenMeanwhile(Exception):
 class Pruning:
     """The removal of runs."""
 
-    _database: Database
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     async def prune(
         self,

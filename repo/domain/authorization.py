@@ -4,10 +4,9 @@ Rows that a caller may not read do not exist for it. Changing rows that it may o
 """
 
 from collections.abc import Iterable
-from copy import copy
 from dataclasses import dataclass
 from enum import Enum
-from typing import Self
+from functools import cached_property
 
 from repo.domain.errors import Forbidden
 from repo.domain.identifiers import ActionIdentifier, RunIdentifier
@@ -65,7 +64,7 @@ class Grant:
     domain: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Access:
     """The access of a caller."""
 
@@ -78,9 +77,25 @@ class Access:
         allowed = {(g.project, g.domain) for g in self.grants if permission in g.role.permissions}
         return None if (None, None) in allowed else frozenset(allowed)
 
+    @cached_property
+    def readable(self) -> Scopes:
+        """Where the caller may read."""
+        return self.scopes(Permission.READ)
+
     def may(self, permission: Permission, project: str, domain: str) -> bool:
         """Whether it is allowed in this project and domain."""
         return includes(self.scopes(permission), project, domain)
+
+    def check(self, permission: Permission, ids: Iterable[RunIdentifier | ActionIdentifier]) -> None:
+        """Raise Forbidden unless it is allowed for all of these, whether they exist or not, so that the
+        error does not reveal which exist."""
+        scopes = self.scopes(permission)
+        if scopes is None:
+            return
+        for each in ids:
+            if not includes(scopes, each.project, each.domain):
+                text = f"you may not {permission.value} in {each.project}/{each.domain}"
+                raise Forbidden(text).of(each)
 
 
 def narrowed(scopes: Scopes, project: str | None, domain: str | None) -> frozenset[Scope]:
@@ -102,30 +117,3 @@ def includes(scopes: Scopes, project: str, domain: str) -> bool:
 
 FULL_ACCESS = Access(frozenset({Grant(Role.ADMIN)}), acts_for_others=True)
 """The access of callers on a server without authentication."""
-
-
-class AccessControlled:
-    """Acts on behalf of a caller."""
-
-    _access: Access = FULL_ACCESS
-    _seen: Scopes = None
-    """The scopes that the caller may read."""
-
-    def on_behalf_of(self, access: Access) -> Self:
-        """The same object for another caller."""
-        if access is self._access:
-            return self
-        other = copy(self)
-        other._access, other._seen = access, access.scopes(Permission.READ)
-        return other
-
-    def _check(self, permission: Permission, ids: Iterable[RunIdentifier | ActionIdentifier]) -> None:
-        """Raises Forbidden unless it is allowed for all of these. Whether they exist makes no difference, so
-        the answer reveals nothing."""
-        scopes = self._access.scopes(permission)
-        if scopes is None:
-            return
-        for each in ids:
-            if not includes(scopes, each.project, each.domain):
-                text = f"you may not {permission.value} in {each.project}/{each.domain}"
-                raise Forbidden(text).of(each)

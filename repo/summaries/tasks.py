@@ -26,7 +26,7 @@ from sqlalchemy import (
 from repo.actions.filters import RunFilter, run_conditions
 from repo.actions.lists import in_scopes
 from repo.actions.rows import RUNS, Attributes
-from repo.domain.authorization import AccessControlled
+from repo.domain.authorization import Access
 from repo.domain.errors import InvalidArgument
 from repo.domain.models import PhaseCount, Run
 from repo.domain.pages import Page, PageRequest
@@ -130,10 +130,12 @@ _order_of_tasks = Keyset(
 """The newest run first, then by name: which a task and a function may have in common."""
 
 
-class Summing(AccessControlled):
-    """The sums of the repository: each is one statement, and reads all runs that match."""
+class Summaries:
+    """Aggregates of the runs that a caller may read: each is one statement, and reads all runs that match."""
 
-    _database: Database
+    def __init__(self, database: Database, access: Access) -> None:
+        self._database = database
+        self._access = access
 
     async def list_tasks(
         self, wanted: RunFilter | None = None, page: PageRequest = PageRequest()
@@ -142,7 +144,7 @@ class Summing(AccessControlled):
         InvalidCursor."""
         return await fetch_page(
             self._database,
-            ("list of tasks", wanted, self._seen),
+            ("list of tasks", wanted, self._access.readable),
             lambda: select(*_task.c).add_cte(_tasks(self._matching(wanted))),
             _order_of_tasks,
             page,
@@ -156,11 +158,11 @@ class Summing(AccessControlled):
             named = select(c.project, c.domain, c.task_name, _function_name).distinct()
             return select(func.count()).select_from(named.where(*self._matching(wanted)).subquery())
 
-        found = await self._database.fetch(("count of tasks", wanted, self._seen), statement, {})
+        found = await self._database.fetch(("count of tasks", wanted, self._access.readable), statement, {})
         ((count,),) = found.decoded()
         return int(count)
 
-    async def list_durations_of_tasks(
+    async def list_durations(
         self, keys: Collection[TaskKey], wanted: RunFilter | None = None
     ) -> dict[TaskKey, Durations]:
         """How long the runs of each task took that match and succeeded."""
@@ -186,12 +188,12 @@ class Summing(AccessControlled):
             )
             return select(of.number, *nearest).group_by(of.number)
 
-        key = "durations of tasks", len(tasks), wanted, self._seen
+        key = "durations of tasks", len(tasks), wanted, self._access.readable
         found = await self._database.fetch(key, statement, _values(tasks))
         durations = {tasks[number]: Durations(*rest) for number, *rest in found.decoded()}
         return {task: durations.get(task, Durations()) for task in tasks}
 
-    async def list_runs_of_tasks(
+    async def list_recent_runs(
         self,
         keys: Collection[TaskKey],
         wanted: RunFilter | None = None,
@@ -222,7 +224,7 @@ class Summing(AccessControlled):
             )
             return found.where(ranked.c.rank <= bindparam("first", type_=BigInteger)).order_by(ranked.c.rank)
 
-        key = "runs of tasks", len(tasks), names, wanted, self._seen
+        key = "runs of tasks", len(tasks), names, wanted, self._access.readable
         found = await self._database.fetch(key, statement, {**_values(tasks), "first": first})
         rows: list[list[Sequence[Any]]] = [[] for _ in tasks]
         for row in found.raw:
@@ -232,16 +234,18 @@ class Summing(AccessControlled):
             for task, of_it in zip(tasks, rows, strict=True)
         }
 
-    async def list_run_histogram(
+    async def list_histogram(
         self, start_date: datetime, end_date: datetime, buckets: int, wanted: RunFilter | None = None
     ) -> list[RunHistogramBucket]:
         """How many runs that match began in each of so many equal parts from one date to just before the
         other, oldest first. Raises InvalidArgument."""
-        return await histogram.count_runs(self._database, start_date, end_date, buckets, wanted, self._seen)
+        return await histogram.count_runs(
+            self._database, start_date, end_date, buckets, wanted, self._access.readable
+        )
 
     def _matching(self, wanted: RunFilter | None) -> list[ColumnElement[bool]]:
         """The conditions of a filter of runs, of those that may be seen."""
-        return [*in_scopes(self._seen), *run_conditions(wanted)]
+        return [*in_scopes(self._access.readable), *run_conditions(wanted)]
 
 
 def _tasks(matching: Sequence[ColumnElement[bool]]) -> CTE:

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, select
 
-from repo.actions.events import EVENT_COLUMNS, event_of
+from repo.actions.event_rows import EVENT_COLUMNS, event_of
 from repo.domain.cursors import FeedPosition, WatchCursor, parse_watch_cursor
 from repo.domain.identifiers import ActionIdentifier
 from repo.domain.models import ActionEvent

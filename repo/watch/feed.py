@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Select, select, true
 from sqlalchemy.sql.elements import NamedColumn
 
-from repo.actions.events import EVENT_COLUMNS, event_of
+from repo.actions.event_rows import EVENT_COLUMNS, event_of
 from repo.actions.rows import ROW_COLUMNS, ActionRow, action_row
 from repo.domain.cursors import FeedPosition, Incarnation
 from repo.domain.identifiers import ActionIdentifier

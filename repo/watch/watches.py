@@ -1,4 +1,4 @@
-"""ActionRepo.watch_*: what each stream is about."""
+"""Watches, for one caller: what each stream is about."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, select
 from repo.actions.filters import ActionFilter, RunFilter, action_conditions, run_conditions
 from repo.actions.lists import in_scopes, order_of_runs, tree_order
 from repo.actions.rows import ACTION_COLUMNS, ACTIONS, RUN_COLUMNS, RUNS, Attributes
-from repo.domain.authorization import AccessControlled, narrowed
+from repo.domain.authorization import Access, narrowed
 from repo.domain.cursors import parse_watch_cursor
 from repo.domain.errors import ActionNotFound, InvalidArgument, RunNotFound
 from repo.domain.identifiers import ActionIdentifier, RunIdentifier
@@ -70,21 +70,23 @@ class WatchMetrics:
     """Whether notifications reach other replicas."""
 
 
-class Watching(AccessControlled):
-    """The streams of the repository. Each is an async iterator; `aclose` ends it.
+class Watches:
+    """The streams of the repository, for one caller. Each is an async iterator; `aclose` ends it.
 
     Delivery is at least once: of two copies of a row, the one with the higher revision is newer, and an older
     one never follows. What the caller may not read is left out. A stream about a run or action that is
     removed raises RunNotFound or ActionNotFound, as a new one would.
     """
 
-    _database: Database
-    _hub: Hub
-    _bus: Bus
+    def __init__(self, database: Database, hub: Hub, bus: Bus, access: Access) -> None:
+        self._database = database
+        self.hub = hub
+        self._bus = bus
+        self._access = access
 
-    def watch_metrics(self) -> WatchMetrics:
+    def metrics(self) -> WatchMetrics:
         """The state of the streams of this replica."""
-        hub, counts = self._hub, self._hub.metrics
+        hub, counts = self.hub, self.hub.metrics
         return WatchMetrics(
             watches=len(hub.mailboxes),
             pending=hub.pending,
@@ -117,7 +119,7 @@ class Watching(AccessControlled):
             check=lambda: self._check_run(run_id),
         )
         return Stream(
-            self._hub,
+            self.hub,
             mailbox,
             lambda stream: _items(
                 row_frames(stream, self._database, mailbox, query, until_terminal=until_terminal)
@@ -140,7 +142,7 @@ class Watching(AccessControlled):
                 raise InvalidArgument(f"first must be between 0 and {MAX_PAGE}, not {first}")
 
         by_members = wanted is not None and wanted.has_paused_actions is not None
-        scopes = self._seen
+        scopes = readable = self._access.readable
         if wanted is not None:
             scopes = narrowed(scopes, wanted.project, wanted.domain)
         mailbox = RowMailbox(
@@ -152,15 +154,17 @@ class Watching(AccessControlled):
         )
         names = RUNS.names(with_revision(attributes))
         query = SnapshotQuery(
-            ("watched runs", names, wanted, self._seen),
-            lambda: select(*RUNS.select(names)).where(*in_scopes(self._seen), *run_conditions(wanted)),
+            ("watched runs", names, wanted, readable),
+            lambda: select(*RUNS.select(names)).where(
+                *in_scopes(self._access.readable), *run_conditions(wanted)
+            ),
             order_of_runs(Order()),
             lambda found: found.rows(Run, names),
             names=names,
             limit=first,
             check=check,
         )
-        return self._row_stream(mailbox, query, after)
+        return self.stream_rows(mailbox, query, after)
 
     def watch_all_action_updates(
         self,
@@ -191,7 +195,7 @@ class Watching(AccessControlled):
             names,
             check=lambda: self._check_run(run_id),
         )
-        return self._row_stream(mailbox, query, after, until_terminal)
+        return self.stream_rows(mailbox, query, after, until_terminal)
 
     def watch_action_updates(
         self, action_id: ActionIdentifier, until_terminal: bool = False, related: Related = NOTHING_RELATED
@@ -216,7 +220,7 @@ class Watching(AccessControlled):
             check=lambda: self._check_action(action_id),
         )
         return Stream(
-            self._hub,
+            self.hub,
             mailbox,
             lambda stream: _items(
                 row_frames(stream, self._database, mailbox, query, until_terminal=until_terminal)
@@ -248,7 +252,7 @@ class Watching(AccessControlled):
         key = None if action is None else action.key
         mailbox = EventMailbox(run_key=run_id.key, action_key=key, attempt=attempt)
         return Stream(
-            self._hub,
+            self.hub,
             mailbox,
             lambda stream: event_frames(stream, self._database, mailbox, check, check_run, after),
         )
@@ -259,7 +263,7 @@ class Watching(AccessControlled):
         """The identifiers of actions whose state was set or notified, of a run or of all. Begins with SYNCED
         unless `after`, the cursor of a frame, is given. RESYNC: states may have changed unseen. Raises
         RunNotFound."""
-        mailbox = StateMailbox(run_key=run_id.key if run_id else None, scopes=self._seen)
+        mailbox = StateMailbox(run_key=run_id.key if run_id else None, scopes=self._access.readable)
 
         async def check() -> None:
             if run_id is not None:
@@ -268,11 +272,11 @@ class Watching(AccessControlled):
         async def generate(
             stream: Stream[Frame[ActionIdentifier]],
         ) -> AsyncGenerator[Frame[ActionIdentifier], None]:
-            await self._hub.join(mailbox)
+            await self.hub.join(mailbox)
             try:
                 await check()
                 cursor, is_restart = None if after is None else parse_watch_cursor(after), after is not None
-                is_resumed = cursor is not None and await self._hub.resume(mailbox, cursor.position)
+                is_resumed = cursor is not None and await self.hub.resume(mailbox, cursor.position)
                 last = "" if cursor is None else cursor_text(cursor.position)
                 while True:
                     if not is_resumed:
@@ -294,31 +298,36 @@ class Watching(AccessControlled):
                     mailbox.begin()
                     is_resumed, is_restart = False, True
             finally:
-                self._hub.leave(mailbox)
+                self.hub.leave(mailbox)
 
-        return Stream(self._hub, mailbox, generate)
+        return Stream(self.hub, mailbox, generate)
 
-    def _row_stream(
+    def stream_rows(
         self,
         mailbox: RowMailbox,
         query: SnapshotQuery[Any],
         after: str | None,
         until_terminal: bool = False,
     ) -> Stream[Frame[Any]]:
+        """A stream of rows: what the query reads, then what comes into the mailbox."""
         return Stream(
-            self._hub,
+            self.hub,
             mailbox,
             lambda stream: row_frames(stream, self._database, mailbox, query, after, until_terminal),
         )
 
     async def _check_run(self, run_id: RunIdentifier) -> None:
+        readable = in_scopes(self._access.readable)
+        exists = select(c.name).where(c.run_key == run_id.key, is_root, *readable)
         async with self._database.read() as connection:
-            statement = select(c.name).where(c.run_key == run_id.key, is_root, *in_scopes(self._seen))
+            statement = select(c.name).where(
+                c.run_key == run_id.key, is_root, *in_scopes(self._access.readable)
+            )
             if await connection.scalar(statement) is None:
                 raise RunNotFound(f"there is no run {run_id}")
 
     async def _check_action(self, action_id: ActionIdentifier) -> None:
-        exists = select(c.name).where(c.key == action_id.key, *in_scopes(self._seen))
+        exists = select(c.name).where(c.key == action_id.key, *in_scopes(self._access.readable))
         async with self._database.read() as connection:
             if await connection.scalar(exists) is None:
                 raise ActionNotFound(f"there is no action {action_id}")

@@ -16,7 +16,8 @@ from typing import Any
 from graph.aborts import reconciler
 from graph.aborts.webhook import Webhook
 from graph.cli.main import app
-from repo import AbortState, Action, ActionRepo, Taken
+from repo import AbortState, Action, DueAborts
+from repo.aborts.aborts import Aborts
 from repo.watch.bus import Bus, PostgresBackend, RedisBackend
 
 FAULT_FILE = "RUNGRAPH_TEST_FAULT_FILE"
@@ -68,10 +69,10 @@ def _die_during_aborts(path: Path, chance: random.Random) -> None:
             else:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    take, notify = ActionRepo.take_aborts, Webhook.notify
-    clear, note = ActionRepo.clear_abort_request, ActionRepo.note_abort_failure
+    take, notify = Aborts.claim, Webhook.notify
+    clear, note = Aborts.confirm, Aborts.record_failure
 
-    async def taking(self: ActionRepo, *arguments: Any) -> Taken:
+    async def taking(self: Aborts, *arguments: Any) -> DueAborts:
         if len(found := await take(self, *arguments)):
             may_die(claimed)
         return found
@@ -84,20 +85,20 @@ def _die_during_aborts(path: Path, chance: random.Random) -> None:
         finally:
             may_die(after)
 
-    async def clearing(self: ActionRepo, *arguments: Any) -> None:
+    async def clearing(self: Aborts, *arguments: Any) -> None:
         await clear(self, *arguments)
         may_die(stored)
 
-    async def noting(self: ActionRepo, *arguments: Any) -> AbortState | None:
+    async def noting(self: Aborts, *arguments: Any) -> AbortState | None:
         state = await note(self, *arguments)
         may_die(stored)
         return state
 
     for where, name, instead in (
-        (ActionRepo, "take_aborts", taking),
+        (Aborts, "claim", taking),
         (Webhook, "notify", notifying),
-        (ActionRepo, "clear_abort_request", clearing),
-        (ActionRepo, "note_abort_failure", noting),
+        (Aborts, "confirm", clearing),
+        (Aborts, "record_failure", noting),
     ):
         setattr(where, name, instead)
 

@@ -264,19 +264,19 @@ async def _fill(url: str) -> Tokens:
                 datetime.now(UTC) + timedelta(days=1),
             )
             access = Access(frozenset({grant}))
-            made, secret = await repository.create_credential(kind, name, identity, access, expires_at)
+            made, secret = await repository.credentials.create(kind, name, identity, access, expires_at)
             return made.id, secret
 
         ours, theirs = "ours", THEIRS.project
         session = CredentialKind.SESSION
         revoked_id, revoked = await make("revoked", Grant(Role.ADMIN))
-        await repository.revoke_credential(revoked_id)
+        await repository.credentials.revoke(revoked_id)
         expired_id, expired = await make("expired", Grant(Role.ADMIN))
         expire = (
             credentials.update().where(credentials.c.id == expired_id).values(expires_at=datetime.now(UTC))
         )
         now = datetime.now(UTC)
-        await repository._database.write(lambda connection: connection.execute(expire.values(expires_at=now)))
+        await repository.database.write(lambda connection: connection.execute(expire.values(expires_at=now)))
         return Tokens(
             viewer=(await make("viewer", Grant(Role.VIEWER, ours)))[1],
             writer=(await make("writer", Grant(Role.WRITER, ours)))[1],

@@ -57,4 +57,4 @@ def update(
 async def make_run(repository: ActionRepo, run: RunIdentifier = RUN, /, **children: str) -> None:
     """Creates a run with the root a0 and more actions: name=parent."""
     rest = [new(name, parent, run) for name, parent in children.items()]
-    assert await repository.create_actions([new(run=run), *rest]) == len(rest) + 1
+    assert await repository.actions.create([new(run=run), *rest]) == len(rest) + 1

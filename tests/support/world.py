@@ -49,7 +49,7 @@ async def fill(repository: ActionRepo, project: str = "p", domain: str = "d") ->
                 "trigger": TriggerIdentifier("load", "nightly", 3),
                 "update_triggered_at": True,
             }
-        await repository.create_actions(
+        await repository.actions.create(
             [NewAction(action("a0", run), **(full if number < 2 else {}))]
             + [
                 NewAction(
@@ -93,7 +93,7 @@ async def fill(repository: ActionRepo, project: str = "p", domain: str = "d") ->
 
 async def words(repository: ActionRepo) -> dict[str, list[str]]:
     """Argument values by name: of existing rows, and some of missing ones."""
-    runs, actions = await repository.list_runs(), await repository.list_actions()
+    runs, actions = await repository.runs.page(), await repository.list_actions()
     events = await repository.list_events(actions.items[-1].identifier)
     known: list[Any] = [*runs.items, *actions.items[:4], *events]
     ids: list[str] = list(map(id_of, known))

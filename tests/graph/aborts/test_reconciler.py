@@ -60,7 +60,7 @@ def executor() -> Iterator[FakeExecutor]:
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for minutes here."""
-    monkeypatch.setattr(leases_module, "pause_after", lambda attempts: timedelta(seconds=0.1))
+    monkeypatch.setattr(leases_module, "retry_delay", lambda attempts: timedelta(seconds=0.1))
     monkeypatch.setattr(reconciler_module, "_PAUSE", 0.05)
 
 
@@ -150,7 +150,7 @@ async def test_an_executor_that_never_agrees_is_given_up_until_a_person_tries_ag
             assert (abort.attempt_count, abort.last_error) == (3, "it answered 500")
             await until(lambda: one.failed == 1)
             assert (one.attempts, len(executor.notifications)) == (3, 3)
-            await repository.retry_abort(action())
+            await repository.aborts.retry(action())
             assert (await ends(repository, CONFIRMED)).attempt_count == 1
     assert [entry["event"] for entry in logs] == ["gave up an abort"]
 
@@ -188,7 +188,7 @@ async def test_what_comes_after_the_hold_changes_nothing_of_who_holds_it_then(
     """The hold is shorter than the call here, as after a replica stood still."""
     monkeypatch.setattr(reconciler_module, "_LONGER_THAN_A_CALL", timedelta(seconds=0.5 - SECONDS))
     noted_states: list[AbortState | None] = []
-    note, is_told_again, is_noted = repository.note_abort_failure, threading.Event(), threading.Event()
+    note, is_told_again, is_noted = repository.aborts.record_failure, threading.Event(), threading.Event()
 
     async def noting(*given: Any) -> AbortState | None:
         noted_states.append(state := await note(*given))
@@ -228,12 +228,12 @@ async def test_an_executor_that_is_away_for_a_while_hears_of_it_when_it_is_back(
     repository: ActionRepo,
 ) -> None:
     runs = [RunIdentifier("etl", "production", f"run-{number}") for number in range(10)]
-    await repository.create_actions([new(run=run) for run in runs])
+    await repository.actions.create([new(run=run) for run in runs])
     executor = FakeExecutor()
     with executor.serving():
         pass  # so its port is known, and free
     async with reconciling(repository, executor, attempts=1000) as one:
-        await repository.abort_runs(RunFilter(project="etl"), "why", ADA, dry_run=False)
+        await repository.aborts.abort_runs(RunFilter(project="etl"), "why", ADA, dry_run=False)
         await until(lambda: one.attempts > 2 * len(runs))
         for run in runs:
             abort = (await repository.get_run(run)).abort
@@ -277,7 +277,7 @@ async def test_without_a_webhook_and_a_listener_it_reads_nothing(
     await make_run(repository)
     async with reconciling(repository) as one:
         await repository.abort_run(RUN, None, ADA)
-        with recorded(repository._database, polling=True) as statements:
+        with recorded(repository.database, polling=True) as statements:
             await asyncio.sleep(1)
         assert statements == []
         assert one.attempts == 0
@@ -289,7 +289,7 @@ async def test_where_nothing_waits_a_webhook_costs_reads_alone(
     await make_run(repository)
     async with reconciling(repository, executor):
         await asyncio.sleep(0.5)
-        with recorded(repository._database) as statements:
+        with recorded(repository.database) as statements:
             await asyncio.sleep(2.5)
             await until(lambda: bool(statements))
     texts = [text for text, _ in statements]
@@ -299,7 +299,7 @@ async def test_where_nothing_waits_a_webhook_costs_reads_alone(
 
 async def listen(repository: ActionRepo, ignores: int, heard: list[Action]) -> None:
     """An executor that subscribes, and confirms what it is told of for more than so many times."""
-    async with aclosing(repository.watch_abort_requests("etl")) as frames:
+    async with aclosing(repository.aborts.watch_requests("etl")) as frames:
         async for frame in frames:
             if frame.kind is FrameKind.SYNCED:
                 continue
@@ -316,8 +316,8 @@ async def test_an_executor_that_subscribes_is_told_again_until_it_confirms(
     # only a clock that went back explains it.
     monkeypatch.setattr(
         leases_module,
-        "pause_after",
-        lambda attempts: timedelta(seconds=0.1) if attempts < 3 else leases_module.LONGEST_PAUSE,
+        "retry_delay",
+        lambda attempts: timedelta(seconds=0.1) if attempts < 3 else leases_module.MAX_DELAY,
     )
     other = RunIdentifier("ml", "production", "nobody-listens")
     await make_run(repository)

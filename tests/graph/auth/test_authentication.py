@@ -120,7 +120,7 @@ async def test_nothing_is_executed_without_a_valid_credential(
     for headers in ({}, bearer(UNKNOWN)):
         response = await client.post("/graphql", json={"query": CREATE}, headers=headers)
         assert response.status_code == 401
-    assert await repository.list_projects() == {}
+    assert await repository.runs.list_projects() == {}
 
 
 async def test_an_expired_token_is_refused_at_once_even_if_cached(
@@ -137,7 +137,7 @@ async def test_a_token_revoked_by_another_process_is_refused_within_seconds(
 ) -> None:
     id, secret = await token(repository)
     assert await subject_of_caller(client, bearer(secret)) == "user-1"
-    await repository.revoke_credential(id)
+    await repository.credentials.revoke(id)
     async with asyncio.timeout(ENDS_WITHIN + STALL):
         while await subject_of_caller(client, bearer(secret)) != "nobody":  # noqa: ASYNC110 - each iteration is a request
             await asyncio.sleep(0.1)

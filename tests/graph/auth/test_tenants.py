@@ -94,7 +94,7 @@ async def pair(databases: Databases, database_url: str) -> AsyncIterator[Pair]:
         await _forget_others(copy)
         async with open_repository(database_url) as both, open_repository(copy) as ours:
             texts = await words(both)
-            runs = (await both.list_runs()).items
+            runs = (await both.runs.page()).items
             texts["id"] += [id_of(each) for each in runs]
             texts["project"] = ["ours", "theirs", "ours2"]
             texts["domain"] = ["d", "other"]
@@ -289,7 +289,7 @@ async def test_aborting_all_runs_aborts_only_permitted_ones(both: ActionRepo) ->
     assert (await ask(both, may, text, dry=True))["data"]["abortRuns"]["matched"] == 1
     done = (await ask(both, may, text, dry=False))["data"]["abortRuns"]
     assert (done["matched"], done["requested"]) == (1, 1)
-    phases = {run.project: run.phase for run in (await both.list_runs()).items}
+    phases = {run.project: run.phase for run in (await both.runs.page()).items}
     assert phases == {"ours": ActionPhase.ABORTED, "theirs": ActionPhase.QUEUED}
 
 
@@ -318,7 +318,7 @@ async def test_the_creator_is_the_caller(both: ActionRepo) -> None:
 async def test_the_requester_of_an_abort_is_the_caller(both: ActionRepo) -> None:
     others = RunIdentifier("ours", "d", "r1")
     await make_run(both, others)
-    await both.create_actions([new("a3", "a0", OURS)])
+    await both.actions.create([new("a3", "a0", OURS)])
     operator, in_ours = caller(Grant(Role.OPERATOR)), {"project": "ours"}
     an_action = ABORTS["abortAction"].replace('"a1"', '"a3"')
     for text in (ABORTS["abortRun"], an_action, ABORTS["abortRuns"]):
@@ -340,7 +340,7 @@ async def test_the_viewer_field_has_acts_for_others(both: ActionRepo) -> None:
 
 async def _everything(repository: ActionRepo) -> list[Any]:
     actions = (await repository.list_actions()).items
-    events = await repository.list_all_events([each.identifier for each in actions])
+    events = await repository.events.list_all([each.identifier for each in actions])
     return [*((each.key, each.revision, each.phase, each.state) for each in actions), events]
 
 
@@ -372,7 +372,7 @@ async def _stream(repository: ActionRepo, who: Caller, query: str, **variables: 
 
 @pytest.mark.parametrize("name", sorted(set(WATCHES) - OF_ALL))
 async def test_subscriptions_to_things_of_another_tenant_are_not_found(both: ActionRepo, name: str) -> None:
-    batch = (await both.abort_runs(RunFilter(project=THEIRS.project), None, None, dry_run=False)).batch
+    batch = (await both.aborts.abort_runs(RunFilter(project=THEIRS.project), None, None, dry_run=False)).batch
     head, given = ("($batch: ID!)", {"batch": batch}) if name == "abortProgress" else ("", {})
     reader = caller(Grant(Role.ADMIN, "ours"))
     async with asyncio.timeout(SECONDS):
@@ -422,7 +422,7 @@ async def test_abort_requests_need_the_permission_to_confirm(both: ActionRepo) -
         ):
             (result,) = [each async for each in results]
         assert [error.extensions["code"] for error in result.errors] == ["FORBIDDEN"]
-    assert both.abort_listeners == frozenset()
+    assert both.aborts.watched_scopes == frozenset()
 
 
 async def test_an_executor_subscribes_within_its_write_permissions(both: ActionRepo) -> None:
@@ -433,9 +433,9 @@ async def test_an_executor_subscribes_within_its_write_permissions(both: ActionR
         (None, "d", {("ours", "d"), ("more", "d")}),
         ("ours", None, {("ours", None)}),
     ):
-        async with aclosing(view.watch_abort_requests(project, domain)) as frames:
+        async with aclosing(view.aborts.watch_requests(project, domain)) as frames:
             await anext(frames)
-            assert set(both.abort_listeners) == scopes
+            assert set(both.aborts.watched_scopes) == scopes
 
 
 async def test_a_caller_with_all_permissions_reads_without_conditions(both: ActionRepo) -> None:

@@ -107,7 +107,7 @@ async def test_a_schema_that_is_older_fails_and_a_later_one_is_a_warning(
     verdict, said = (await found(empty_database_url))["schema"]
     assert (verdict, said.endswith("run rungraph migrate")) == (CheckStatus.FAILURE, True)
     async with open_repository(database_url) as repository:
-        async with repository._database.engine.begin() as connection:
+        async with repository.database.engine.begin() as connection:
             await connection.execute(text("UPDATE alembic_version SET version_num = '9000'"))
         assert (await found(database_url))["schema"][0] is CheckStatus.WARNING
 
@@ -118,8 +118,8 @@ async def test_aborts_that_were_given_up_are_told(database_url: str) -> None:
         await repository.update_action_phase(action(), ActionPhase.RUNNING, 1)
         await repository.abort_run(RUN, None, ADA)
         assert (await found(database_url))["aborts"][0] is CheckStatus.OK
-        await repository.take_aborts("lease", timedelta(0), 10, 1)
-        await repository.take_aborts("lease", timedelta(0), 10, 1)
+        await repository.aborts.claim("lease", timedelta(0), 10, 1)
+        await repository.aborts.claim("lease", timedelta(0), 10, 1)
     verdict, said = (await found(database_url))["aborts"]
     assert (verdict, said[:10]) == (CheckStatus.WARNING, "1 given up")
 
@@ -151,7 +151,7 @@ async def test_a_clock_that_differs_from_the_databases_is_told(
 )
 async def test_a_user_who_may_not_write_every_table_is_told(database_url: str, grants: str) -> None:
     async with open_repository(database_url) as repository:
-        async with repository._database.engine.begin() as connection:
+        async with repository.database.engine.begin() as connection:
             await connection.execute(text("DROP ROLE IF EXISTS reader"))
             await connection.execute(text("CREATE ROLE reader LOGIN"))
             for grant in grants.split("; "):
@@ -160,7 +160,7 @@ async def test_a_user_who_may_not_write_every_table_is_told(database_url: str, g
             url = make_url(database_url).set(username="reader").render_as_string(hide_password=False)
             findings = await found(url)
         finally:
-            async with repository._database.engine.begin() as connection:
+            async with repository.database.engine.begin() as connection:
                 await connection.execute(text("DROP OWNED BY reader"))
                 await connection.execute(text("DROP ROLE reader"))
     verdict, said = findings["rights"]

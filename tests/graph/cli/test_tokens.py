@@ -71,7 +71,7 @@ def create(*arguments: str) -> str:
 def stored(url: str) -> list[Credential]:
     async def read() -> list[Credential]:
         async with open_repository(url) as repository:
-            return await repository.list_credentials(CredentialKind.TOKEN)
+            return await repository.credentials.list_of_kind(CredentialKind.TOKEN)
 
     return wait_for(read())
 

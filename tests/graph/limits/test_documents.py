@@ -97,7 +97,7 @@ async def test_variables_with_text_that_cannot_be_stored_are_refused(
     query = """mutation ($v: JSON) { createAction(input: {
                  id: {project: "p", domain: "d", runName: "r", name: "a"}, spec: $v}) { created } }"""
     assert await mistakes(schema, repository, query, v=value) == [f"Variable '$v' holds {problem}."]
-    assert await repository.count_runs() == 0
+    assert await repository.runs.count() == 0
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), [-float("inf")], {"k": 10**400}])
@@ -108,7 +108,7 @@ async def test_numbers_that_json_cannot_hold_are_refused(
                  id: {project: "p", domain: "d", runName: "r", name: "a"}, spec: $v}) { created } }"""
     (message,) = await mistakes(schema, repository, query, v=value)
     assert "JSON" in message
-    assert await repository.count_runs() == 0
+    assert await repository.runs.count() == 0
 
 
 async def test_json_that_nests_too_deep_is_refused(schema: Schema, repository: ActionRepo) -> None:

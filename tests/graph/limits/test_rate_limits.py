@@ -149,7 +149,7 @@ async def client_of(app: Starlette, address: str = "127.0.0.1") -> AsyncIterator
 
 async def token(database_url: str, subject: str = "user-1") -> dict[str, str]:
     async with open_repository(database_url) as repository:
-        _, secret = await repository.create_credential(
+        _, secret = await repository.credentials.create(
             CredentialKind.TOKEN,
             f"a token of {subject}",
             Identity(IdentityKind.USER, subject),

@@ -169,7 +169,7 @@ async def test_an_error_of_a_database_tells_nothing_that_was_stored_or_asked(
 
     for work in (twice, misplaced):
         with pytest.raises(sqlalchemy.exc.DBAPIError) as caught:
-            await repository._database.write(work)
+            await repository.database.write(work)
         structlog.get_logger().error("broken", exc_info=caught.value)
         (line,) = said()
         assert "Error" in line["exception"]
@@ -191,7 +191,7 @@ async def lose_a_table(repository: ActionRepo) -> None:
     async def rename(connection: AsyncConnection) -> None:
         await connection.execute(sqlalchemy.text("ALTER TABLE actions RENAME TO elsewhere"))
 
-    await repository._database.write(rename)
+    await repository.database.write(rename)
 
 
 SEARCH = 'query Search { runs(filter: {search: "canary"}) { nodes { name } } }'

@@ -56,7 +56,7 @@ async def test_a_cursor_that_cannot_be_honoured_is_counted_as_a_resync(
 async def test_connections_in_use_are_counted(app: Starlette, client: GraphQLClient) -> None:
     assert (await figures(client))["rungraph_database_connections_in_use"] == 0
     repository: ActionRepo = app.state.repository
-    async with repository._database.read():
+    async with repository.database.read():
         assert (await figures(client))["rungraph_database_connections_in_use"] == 1
     assert (await figures(client))["rungraph_database_connections_in_use"] == 0
 
@@ -114,7 +114,7 @@ async def test_who_waits_for_a_connection_is_counted(app: Starlette, client: Gra
     most = (await figures(client))["rungraph_database_connections_max"]
     async with contextlib.AsyncExitStack() as stack:
         for _ in range(10):
-            await stack.enter_async_context(repository._database.read())
+            await stack.enter_async_context(repository.database.read())
         before = await figures(client)
         assert before["rungraph_database_connections_in_use"] == 10 < most
         assert before["rungraph_database_waiting"] == 0

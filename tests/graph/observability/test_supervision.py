@@ -189,7 +189,7 @@ async def test_each_loop_of_a_server_lives_on(
         supervisor: Supervisor = app.state.supervisor
         repository = app.state.repository
         await make_run(repository)
-        credential, secret = await repository.create_credential(CredentialKind.TOKEN, "t", ADA, FULL_ACCESS)
+        credential, secret = await repository.credentials.create(CredentialKind.TOKEN, "t", ADA, FULL_ACCESS)
         client.headers["Authorization"] = f"Bearer {secret}"
         frames = repository.watch_all_action_updates(RUN)
         await anext(frames)
@@ -213,7 +213,7 @@ async def test_each_loop_of_a_server_lives_on(
             assert supervisor.restarts[loop] == 1
             page = (await client.get("/metrics")).text
             assert f'rungraph_background_restarts_total{{loop="{loop}"}} 1.0' in page
-            await repository.revoke_credential(credential.id)
+            await repository.credentials.revoke(credential.id)
             await asyncio.wait_for(ended.wait(), SECONDS)
         await frames.aclose()
 

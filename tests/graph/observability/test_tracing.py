@@ -181,7 +181,7 @@ async def test_a_statement_that_failed_does_not_tell_what_it_was_about(
 
     async with traced(postgres_url) as (client, repository):
         await make_run(repository)
-        await repository._database.write(refuse_states)
+        await repository.database.write(refuse_states)
         body = (await client.post("/graphql", json={"query": STATE})).json()
     assert body["errors"][0]["extensions"]["code"] == "INTERNAL_SERVER_ERROR"
     (operation,) = receiver.of_kind(SERVER)
@@ -195,8 +195,8 @@ async def test_what_a_server_does_by_itself_has_no_spans(database_url: str, rece
         async with asyncio.timeout(20):
             async for frame in repository.watch_all_run_updates():
                 if frame.kind is FrameKind.SYNCED:
-                    looks = repository.watch_metrics().polls
-                    while repository.watch_metrics().polls < looks + 2:  # noqa: ASYNC110 - it has no event
+                    looks = repository.watches.metrics().polls
+                    while repository.watches.metrics().polls < looks + 2:  # noqa: ASYNC110 - it has no event
                         await asyncio.sleep(0.05)
                     break
         await client.execute("{ __typename }")
@@ -206,7 +206,7 @@ async def test_what_a_server_does_by_itself_has_no_spans(database_url: str, rece
 async def test_a_line_of_the_log_names_the_trace(database_url: str, receiver: Receiver) -> None:
     with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as logs:
         async with traced(database_url) as (client, repository):
-            repository.list_projects = None  # type: ignore[method-assign, assignment]
+            repository.runs.list_projects = None  # type: ignore[method-assign, assignment]
             await client.post("/graphql", json={"query": "{ projects { name } }"}, headers=BELOW)
     assert {log["trace_id"] for log in logs if log["event"] in ("unexpected error", "operation")} == {TRACE}
 

@@ -68,7 +68,7 @@ async def create_token(database_url: str) -> tuple[str, str]:
     access = Access(frozenset({Grant(Role.ADMIN, None, None)}), False)
     who = Identity(IdentityKind.APPLICATION, "tester", None)
     async with open_repository(database_url) as repository:
-        credential, secret = await repository.create_credential(CredentialKind.TOKEN, "t", who, access)
+        credential, secret = await repository.credentials.create(CredentialKind.TOKEN, "t", who, access)
     return credential.id, secret
 
 
@@ -138,7 +138,7 @@ async def test_a_server_works_where_its_log_cannot_be_written(
                 await names(watching, "a1")
                 await names(ending, "a1")
                 async with open_repository(database_url) as repository:
-                    await repository.revoke_credential(revoked)
+                    await repository.credentials.revoke(revoked)
                 assert await ending.close_code(SECONDS) == 4403
                 async with asyncio.timeout(SECONDS):
                     while await server.figure("bus_connected") != 1:  # noqa: ASYNC110 - another process

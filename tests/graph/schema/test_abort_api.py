@@ -48,7 +48,7 @@ PROGRESS = """subscription ($batch: ID!) {
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for minutes here."""
-    monkeypatch.setattr(leases_module, "pause_after", lambda attempts: 0.1 * leases_module.FIRST_PAUSE)
+    monkeypatch.setattr(leases_module, "retry_delay", lambda attempts: 0.1 * leases_module.FIRST_DELAY)
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ async def test_an_abort_that_is_given_up_says_why_and_can_be_tried_again(
 async def test_between_two_attempts_the_next_one_and_the_error_are_visible(
     driven: GraphQLClient, executor: FakeExecutor, repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leases_module, "pause_after", lambda attempts: 60 * leases_module.FIRST_PAUSE)
+    monkeypatch.setattr(leases_module, "retry_delay", lambda attempts: 60 * leases_module.FIRST_DELAY)
     executor.answer = status(500)
     await make_run(repository)
     await repository.abort_run(RUN, None, ADA)
@@ -163,7 +163,7 @@ async def test_only_an_abort_of_many_runs_that_is_done_has_a_batch(
     client: GraphQLClient, repository: ActionRepo
 ) -> None:
     runs = [RunIdentifier("etl", "production", f"run-{number}") for number in range(3)]
-    await repository.create_actions([new(run=run) for run in runs])
+    await repository.actions.create([new(run=run) for run in runs])
     assert await data(client, ABORT_RUNS, dry=True) == {"matched": 3, "requested": 0, "batch": None}
     done = await data(client, ABORT_RUNS, dry=False)
     assert (done["matched"], done["requested"], isinstance(done["batch"], str)) == (3, 3, True)
@@ -202,7 +202,7 @@ async def test_a_batch_is_watched_to_its_end_over_a_websocket_and_over_server_se
     app: Starlette, repository: ActionRepo
 ) -> None:
     runs = [RunIdentifier("etl", "production", f"run-{number}") for number in range(2)]
-    await repository.create_actions([new(run=run) for run in runs])
+    await repository.actions.create([new(run=run) for run in runs])
     with serving(app) as url:
         async with connected(f"{url}/graphql") as socket, httpx2.AsyncClient(timeout=SECONDS) as http:
             body = {"query": ABORT_RUNS, "variables": {"dry": False}}
@@ -245,7 +245,7 @@ async def test_an_operator_sees_how_many_aborts_wait_and_what_came_of_them(
     await becomes(
         aborts_pending=0, abort_oldest_age_seconds=0, abort_attempts_total=0, aborts_given_up_total=0
     )
-    monkeypatch.setattr(leases_module, "pause_after", lambda attempts: 60 * leases_module.FIRST_PAUSE)
+    monkeypatch.setattr(leases_module, "retry_delay", lambda attempts: 60 * leases_module.FIRST_DELAY)
     executor.answer = status(500)
     await make_run(repository)
     await repository.abort_run(RUN, None, ADA)
@@ -257,7 +257,7 @@ async def test_an_operator_sees_how_many_aborts_wait_and_what_came_of_them(
     ]
 
     other = RunIdentifier("etl", "production", "other")
-    monkeypatch.setattr(leases_module, "pause_after", lambda attempts: 0 * leases_module.FIRST_PAUSE)
+    monkeypatch.setattr(leases_module, "retry_delay", lambda attempts: 0 * leases_module.FIRST_DELAY)
     await make_run(repository, other)
     await repository.abort_run(other, None, ADA)
     await becomes(aborts_pending=1, abort_attempts_total=3, aborts_given_up_total=1)

@@ -112,7 +112,7 @@ async def test_a_list_with_short_errors_is_made_of_rows_without_objects(reposito
 
     class Noting:
         async def list_runs(self, *given: Any, **options: Any) -> Any:
-            pages.append(await repository.list_runs(*given, **options))
+            pages.append(await repository.runs.page(*given, **options))
             return pages[-1]
 
     context = Context(Noting(), ANONYMOUS, 1000)  # type: ignore[arg-type]

@@ -24,7 +24,7 @@ async def broken(app: Starlette) -> AsyncIterator[GraphQLClient]:
         async def fail(*_: object) -> object:
             raise ConnectionRefusedError("secret-host:5432 said no")
 
-        repository.list_projects = fail
+        repository.runs.list_projects = fail
         repository.check = fail
         yield client
 

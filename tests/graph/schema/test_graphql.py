@@ -406,7 +406,7 @@ async def test_a_write_is_seen_by_the_fields_that_follow_it(
 
 async def test_runs_are_paged_by_cursor_over_the_api(client: GraphQLClient, repository: ActionRepo) -> None:
     runs = [RunIdentifier("etl", "production", f"run-{i}") for i in range(7)]
-    await repository.create_actions([new(run=run, created_by=ADA) for run in runs])
+    await repository.actions.create([new(run=run, created_by=ADA) for run in runs])
     query = """query ($after: String) {
                  runs(first: 3, after: $after) { nodes { name } pageInfo { hasNextPage endCursor } }
                }"""
@@ -424,7 +424,7 @@ async def test_runs_are_paged_by_cursor_over_the_api(client: GraphQLClient, repo
 async def test_pending_aborts_and_projects_are_listed(client: GraphQLClient, repository: ActionRepo) -> None:
     await make_run(repository)
     await repository.abort_run(RUN, None, ADA)
-    await repository.update_action_phases([update("a0", ActionPhase.RUNNING)])
+    await repository.actions.update_phases([update("a0", ActionPhase.RUNNING)])
     found = await data(
         client, "{ pendingAborts { totalCount nodes { name run { name } } } projects { name domains } }"
     )

@@ -52,7 +52,7 @@ def counted(database: Database) -> Iterator[list[str]]:
 @pytest.fixture
 async def opened(database_url: str) -> AsyncIterator[tuple[ActionRepo, Database]]:
     async with open_repository(database_url) as repository:
-        yield repository, repository._database
+        yield repository, repository.database
 
 
 async def execute(repository: ActionRepo, query: str) -> dict[str, Any]:
@@ -113,7 +113,7 @@ async def test_recent_runs_and_durations_of_all_tasks_of_a_page_are_a_statement_
     for task in range(12):
         named = TaskIdentifier("p", "d", f"task-{task}", "v1")
         runs = [RunIdentifier("p", "d", f"run-{task}-{i}") for i in range(task + 1)]
-        await repository.create_actions([new(run=run, task=named) for run in runs])
+        await repository.actions.create([new(run=run, task=named) for run in runs])
         with counted(database) as statements:
             found = await execute(repository, SUMMED)
         cost.append(len(statements))
@@ -163,7 +163,7 @@ async def test_a_batch_is_a_handful_of_statements(opened: tuple[ActionRepo, Data
     with counted(database) as inserting:
         await repository.insert_events([event(name, run=run) for name in names])
     with counted(database) as updating:
-        await repository.update_action_phases([update(name, ActionPhase.RUNNING, run=run) for name in names])
+        await repository.actions.update_phases([update(name, ActionPhase.RUNNING, run=run) for name in names])
     assert (await repository.get_action(action("t499", run))).phase is ActionPhase.RUNNING
     # SQLite raises its counter of revisions in each; its many rows are one prepared statement.
     assert max(len(creating), len(inserting), len(updating)) <= 4

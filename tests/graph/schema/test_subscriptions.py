@@ -137,7 +137,7 @@ async def test_a_progress_bar_follows_the_descendants(schema: Schema, repository
 async def test_dependencies_come_with_an_action_that_is_watched(
     schema: Schema, app: Starlette, repository: ActionRepo, is_compiled: bool
 ) -> None:
-    await repository.create_actions([new(), new("b", "a0", dependencies=("c", "a"))])
+    await repository.actions.create([new(), new("b", "a0", dependencies=("c", "a"))])
     b_id = A0_ID.replace("a0", "b")
     queries = (
         f"subscription {{ action(id: {b_id}) {{ phase dependencies }} }}",
@@ -261,7 +261,7 @@ async def test_states_that_are_set_or_notified_are_told(schema: Schema, reposito
 async def test_the_actions_of_a_large_run_come_in_pages_parents_first(
     schema: Schema, repository: ActionRepo
 ) -> None:
-    await repository.create_actions([new(), *(new(f"t{i:04}", "a0") for i in range(1200))])
+    await repository.actions.create([new(), *(new(f"t{i:04}", "a0") for i in range(1200))])
     query = f"subscription {{ actions(run: {RUN_ID}) {{ kind actions {{ name }} }} }}"
     async with watching(schema, repository, query) as stream:
         frames = [await stream.next()]
@@ -301,11 +301,11 @@ async def test_watching_the_events_of_an_action_that_does_not_exist_is_an_error(
 
 async def test_a_stream_that_is_closed_leaves_nothing_behind(schema: Schema, repository: ActionRepo) -> None:
     await make_run(repository)
-    await repository.update_action_phases([update("a0", ActionPhase.RUNNING)])
+    await repository.actions.update_phases([update("a0", ActionPhase.RUNNING)])
     async with watching(schema, repository, "subscription { runs { kind } }") as stream:
         await stream.next()
-        assert len(repository._hub.mailboxes) == 1
-    assert repository._hub.mailboxes == frozenset()
+        assert len(repository.watches.hub.mailboxes) == 1
+    assert repository.watches.hub.mailboxes == frozenset()
 
 
 async def test_a_stream_of_runs_gives_the_id_of_one_that_is_removed_and_one_about_it_says_not_found(
@@ -327,7 +327,7 @@ async def test_a_stream_of_runs_gives_the_id_of_one_that_is_removed_and_one_abou
         assert (await run.next())["name"] == RUN.name
         for stream, last in ((runs, 1), (actions, 2), (events, 1)):
             assert [(await stream.next())["kind"] for _ in range(last)][-1] == "SYNCED"
-        assert [done async for done in repository.prune(timedelta(0))] == [Pruned(1, 1)]
+        assert [done async for done in repository.pruning.prune(timedelta(0))] == [Pruned(1, 1)]
         assert await runs.next() == {"kind": "CHANGE", "removed": [id_], "runs": []}
         for stream in (run, actions, events):
             assert (await stream.error())["code"] == "NOT_FOUND"

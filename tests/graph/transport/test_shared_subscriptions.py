@@ -77,7 +77,7 @@ async def test_those_who_ask_the_same_have_one_source_and_get_the_same(
     app: Starlette, address: str, repository: ActionRepo
 ) -> None:
     await make_run(repository)
-    live, figures = live_of(app), app.state.repository.watch_metrics
+    live, figures = live_of(app), app.state.repository.watches.metrics
     async with subscribed(address, ACTIONS, 10) as sockets:
         await until(lambda: (live.operations, live.sources, figures().watches) == (10, 1, 1))
         async with httpx2.AsyncClient() as client:
@@ -135,7 +135,7 @@ async def test_the_source_stays_when_the_first_who_came_leaves(
     await make_run(repository)
     live = live_of(app)
     async with subscribed(address, ACTIONS, 2) as (first, second):
-        await until(lambda: live.sources == 1 and app.state.repository.watch_metrics().watches == 1)
+        await until(lambda: live.sources == 1 and app.state.repository.watches.metrics().watches == 1)
         await first.send({"type": "complete", "id": "id-0"})
         await until(lambda: live.operations == 1)
         await write(repository, ActionPhase.RUNNING)
@@ -275,8 +275,8 @@ async def test_who_leaves_at_any_moment_leaves_nothing_behind(repository: Action
             for task in staying:
                 task.cancel()
             await asyncio.gather(*staying, return_exceptions=True)
-            while live.operations or live.sources or repository.watch_metrics().watches:  # noqa: ASYNC110
+            while live.operations or live.sources or repository.watches.metrics().watches:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             while asyncio.all_tasks() != before:  # noqa: ASYNC110 - the reader of changes ends by itself
                 await asyncio.sleep(0.01)
-    assert repository.connections_in_use == 0
+    assert repository.database.connections_in_use == 0

@@ -80,10 +80,10 @@ async def test_a_call_that_finds_no_free_connection_says_so(
     database_url: str,
 ) -> None:
     async with open_repository(database_url, pool_size=1, connection_timeout=0.1) as repository:
-        async with repository._database.read():
+        async with repository.database.read():
             with pytest.raises(DatabaseUnavailable):
-                await repository.list_projects()
-        assert await repository.list_projects() == {}
+                await repository.runs.list_projects()
+        assert await repository.runs.list_projects() == {}
 
 
 async def test_a_stream_that_has_begun_waits_for_the_database(
@@ -95,7 +95,7 @@ async def test_a_stream_that_has_begun_waits_for_the_database(
     async with asyncio.timeout(SECONDS), open_repository(server.url) as repository:
         await make_run(repository, **names)
         await repository.insert_events([event(name) for name in names])
-        streams = (repository.watch_all_action_updates(RUN), repository.watch_events(RUN))
+        streams = (repository.watch_all_action_updates(RUN), repository.watches.watch_events(RUN))
         async with aclosing(streams[0]) as rows, aclosing(streams[1]) as events:
             found = {item.name for item in (await anext(rows)).items}
             happened = [item.action.name for item in (await anext(events)).items]
@@ -128,7 +128,7 @@ async def test_numbers_of_transactions_that_are_given_again_after_a_crash_hide_n
         seen: list[int] = []
 
         async def watch(repository: ActionRepo) -> None:
-            async with aclosing(repository.watch_events(RUN)) as stream:
+            async with aclosing(repository.watches.watch_events(RUN)) as stream:
                 async for frame in stream:
                     if frame.kind is FrameKind.RESYNC:
                         seen.clear()
@@ -166,7 +166,7 @@ async def test_a_frame_that_misses_something_ends_the_stream_with_an_error(app: 
         url = f"{address}/graphql"
         async with asyncio.timeout(SECONDS), httpx2.AsyncClient(timeout=SECONDS) as client:
             await client.post(url, json={"query": CREATE})
-            app.state.repository.count_phases_of_runs = fail
+            app.state.repository.runs.count_phases = fail
             async with connected(url) as socket:
                 await socket.subscribe("1", RUNS)
                 error = await socket.error("1")

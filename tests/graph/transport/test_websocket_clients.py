@@ -158,7 +158,7 @@ async def test_both_clients_show_a_token_and_are_told_when_it_holds_no_more(
     await migrate(settings.database_url)
     identity = Identity(IdentityKind.APPLICATION, "ci")
     async with open_repository(settings.database_url) as repository:
-        token, secret = await repository.create_credential(
+        token, secret = await repository.credentials.create(
             CredentialKind.TOKEN, "CI", identity, Access(frozenset({Grant(Role.VIEWER)}))
         )
         monkeypatch.setenv("RUNGRAPH_TOKEN", secret)
@@ -168,7 +168,7 @@ async def test_both_clients_show_a_token_and_are_told_when_it_holds_no_more(
                 assert await by_ws.next() == {"connected": True}
                 for lines in (by_ws, by_sse):
                     assert await lines.frame() == ("SYNCED", [])
-                await repository.revoke_credential(token.id)
+                await repository.credentials.revoke(token.id)
                 assert await by_ws.next() == {"closed": 4403}
                 (error,) = (await by_sse.next())["errors"]
                 assert error["extensions"]["code"] == "UNAUTHENTICATED"

@@ -253,7 +253,7 @@ class WebSocketMachine(RuleBasedStateMachine):
     def begin(self, payload_name: str) -> None:
         async def work() -> None:
             assert self.socket is not None
-            made, secret = await self.repository.create_credential(
+            made, secret = await self.repository.credentials.create(
                 CredentialKind.TOKEN,
                 "machine",
                 Identity(IdentityKind.USER, "machine"),
@@ -364,7 +364,7 @@ class WebSocketMachine(RuleBasedStateMachine):
         if run.name in self.attempts:
             self.attempts[run.name] += 1
             given = [update("a0", ActionPhase.RUNNING, self.attempts[run.name], run)]
-            assert self.wait(self.repository.update_action_phases(given)) == [PhaseUpdateResult(True, True)]
+            assert self.wait(self.repository.actions.update_phases(given)) == [PhaseUpdateResult(True, True)]
         else:
             self.wait(make_run(self.repository, run))
             self.attempts[run.name] = 1
@@ -378,7 +378,7 @@ class WebSocketMachine(RuleBasedStateMachine):
     @rule(chance=st.integers(0, 9))
     def revoke(self, chance: int) -> None:
         if chance == 0:
-            self.wait(self.repository.revoke_credential(self.credential))
+            self.wait(self.repository.credentials.revoke(self.credential))
             self.wait(self.closes(4403))
 
     @is_open

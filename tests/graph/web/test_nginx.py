@@ -230,7 +230,7 @@ async def test_sign_in_and_subscriptions_work_over_https(tmp_path: Path) -> None
     url = f"sqlite:///{tmp_path / 'runs.db'}"
     await migrate(url)
     async with open_repository(url) as repository:
-        _, token = await repository.create_credential(
+        _, token = await repository.credentials.create(
             CredentialKind.TOKEN, "me", Identity(IdentityKind.USER, "me"), FULL_ACCESS, None
         )
     site = f"https://{NAME}"

@@ -159,7 +159,7 @@ async def test_simple_cross_origin_requests_execute_nothing(
         assert answer.status_code == 415
         got = await client.get("/graphql", params={"query": ABORT}, headers={"Origin": EVIL})
         assert got.status_code == 405
-        (run,) = (await repository.list_runs()).items
+        (run,) = (await repository.runs.page()).items
         assert run.abort is None
 
 
@@ -190,7 +190,9 @@ async def test_a_cookie_is_accepted_from_the_same_origin_only(
     async with open_repository(database_url) as repository:
         who = Identity(IdentityKind.USER, "user-1")
         access = Access(frozenset({Grant(Role.ADMIN)}))
-        _, secret = await repository.create_credential(CredentialKind.SESSION, "a browser", who, access, None)
+        _, secret = await repository.credentials.create(
+            CredentialKind.SESSION, "a browser", who, access, None
+        )
     async with client_of(database_url, auth="token") as client:
         shown = {**headers, "Cookie": f"{SESSION_COOKIE}={secret}"}
         answer = await client.post("/graphql", json={"query": RUNS}, headers=shown)

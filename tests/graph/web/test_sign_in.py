@@ -122,7 +122,7 @@ async def test_a_user_who_matches_no_rule_is_signed_in_without_access(
 async def test_a_session_has_the_grants_of_the_claims(database_url: str, fake: FakeProvider) -> None:
     async with running(database_url, **oidc_settings(fake)) as app, browser_for(app) as browser:
         await sign_in(browser)
-        (session,) = await app.state.repository.list_credentials(CredentialKind.SESSION)
+        (session,) = await app.state.repository.credentials.list_of_kind(CredentialKind.SESSION)
     assert session.access == Access(frozenset({Grant(Role.OPERATOR, "etl")}))
     assert session.identity == Identity(IdentityKind.USER, "user-1", "User One", "one@example.com")
     in_eight_hours = datetime.now(UTC) + timedelta(hours=8)

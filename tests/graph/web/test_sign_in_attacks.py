@@ -111,7 +111,7 @@ async def test_cookies_of_the_provider_are_ignored(database_url: str, fake: Fake
 
 async def test_sign_in_by_token_redirects_to_this_server_only(database_url: str) -> None:
     async with running(database_url, auth="token", allowed_hosts="*") as app, browser_for(app) as browser:
-        _, secret = await app.state.repository.create_credential(
+        _, secret = await app.state.repository.credentials.create(
             CredentialKind.TOKEN, "robot", Identity(IdentityKind.APPLICATION, "robot"), FULL_ACCESS
         )
         for wanted in (EVIL, "//evil.example.com", "/\\evil.example.com", "../x"):

@@ -43,7 +43,7 @@ def fake() -> Iterator[FakeProvider]:
 async def by_token(database_url: str, **settings: Any) -> AsyncIterator[tuple[Starlette, Credential, str]]:
     """A server with authentication by token, a token and its secret."""
     async with running(database_url, auth="token", allowed_hosts="*", **settings) as app:
-        token, secret = await app.state.repository.create_credential(
+        token, secret = await app.state.repository.credentials.create(
             CredentialKind.TOKEN, "robot", ROBOT, FULL_ACCESS
         )
         yield app, token, secret
@@ -116,7 +116,7 @@ async def test_an_invalid_token_shows_the_form_again(database_url: str, token: s
 async def test_a_revoked_token_signs_the_browser_out(database_url: str) -> None:
     async with by_token(database_url) as (app, token, secret), browser_for(app, HTTP) as browser:
         await show(browser, secret)
-        await app.state.repository.revoke_credential(token.id)
+        await app.state.repository.credentials.revoke(token.id)
         await is_refused_soon(browser)
         assert (await browser.get("/runs")).status_code == 303
 
@@ -178,7 +178,7 @@ async def test_signing_out_does_not_revoke_an_api_token(database_url: str) -> No
         assert not browser.cookies
         assert await viewer(browser) == "UNAUTHENTICATED"
         assert (await viewer(other))["subject"] == "robot"
-        assert await app.state.repository.find_credential(secret) is not None
+        assert await app.state.repository.credentials.find(secret) is not None
         assert is_static_page(await browser.get("/logout"))
 
 
@@ -189,7 +189,7 @@ async def test_signing_out_revokes_the_session(database_url: str, fake: FakeProv
         session = cookies_in(back)["__Host-rungraph"].value
         out = await browser.post("/logout", headers={"origin": HERE})
         assert out.status_code == 303
-        assert await app.state.repository.find_credential(session) is None
+        assert await app.state.repository.credentials.find(session) is None
         page = await browser.get("/logout")
         assert f'href="{fake.url}/end?a=b&amp;client_id=rungraph-page"' in page.text
         # A copy of the cookie is refused too.

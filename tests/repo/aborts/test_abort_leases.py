@@ -19,7 +19,7 @@ from repo import (
     open_repository,
 )
 from repo.aborts import leases as leases_module
-from repo.aborts.leases import LONGEST_PAUSE, pause_after
+from repo.aborts.leases import MAX_DELAY, retry_delay
 from repo.tables import actions
 from tests.support.making import (
     ADA,
@@ -39,13 +39,13 @@ FAILED, REQUESTED, RETRYING = AbortState.FAILED, AbortState.REQUESTED, AbortStat
 @pytest.fixture
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """What failed is due again at once."""
-    monkeypatch.setattr(leases_module, "pause_after", lambda attempts: NO_TIME)
+    monkeypatch.setattr(leases_module, "retry_delay", lambda attempts: NO_TIME)
 
 
 async def make_aborts(repository: ActionRepo, count: int, project: str = "etl") -> list[ActionIdentifier]:
     """The roots of so many runs, each with an abort of its own that waits."""
     runs = [RunIdentifier(project, "production", f"run-{number:03}") for number in range(count)]
-    assert await repository.create_actions([new(run=run) for run in runs]) == count
+    assert await repository.actions.create([new(run=run) for run in runs]) == count
     for run in runs:
         assert await repository.abort_run(run, "why", ADA)
     return [action(run=run) for run in runs]
@@ -60,7 +60,7 @@ async def abort_of(repository: ActionRepo, id: ActionIdentifier) -> Abort:
 async def take(
     repository: ActionRepo, lease: str = FIRST, duration: timedelta = MINUTE, limit: int = 100, most: int = 10
 ) -> Sequence[Action]:
-    return (await repository.take_aborts(lease, duration, limit, most)).aborts
+    return (await repository.aborts.claim(lease, duration, limit, most)).aborts
 
 
 def ids(found: Sequence[Action]) -> list[ActionIdentifier]:
@@ -86,10 +86,10 @@ async def test_after_the_hold_somebody_else_takes_over(repository: ActionRepo) -
             await asyncio.sleep(0.02)
     assert [one.abort_attempt_count for one in taken] == [2]
     # The first one comes too late with what it has to say.
-    assert await repository.note_abort_failure(made, FIRST, "late", 10) is None
+    assert await repository.aborts.record_failure(made, FIRST, "late", 10) is None
     assert (await abort_of(repository, made)).last_error is None
     assert await take(repository, FIRST) == []
-    assert await repository.note_abort_failure(made, SECOND, "no answer", 10) is RETRYING
+    assert await repository.aborts.record_failure(made, SECOND, "no answer", 10) is RETRYING
 
 
 async def test_of_many_takers_at_once_no_two_get_the_same(repository: ActionRepo, database_url: str) -> None:
@@ -113,12 +113,12 @@ async def test_a_replica_whose_clock_is_wrong_takes_what_is_due_by_the_database(
     repository: ActionRepo, monkeypatch: pytest.MonkeyPatch, hours: int
 ) -> None:
     monkeypatch.setattr("repo.aborts.methods._now", lambda: datetime.now(UTC) + timedelta(hours=hours))
-    monkeypatch.setattr(leases_module, "pause_after", lambda attempts: MINUTE)
+    monkeypatch.setattr(leases_module, "retry_delay", lambda attempts: MINUTE)
     held, failed, told = await make_aborts(repository, 3)
     assert ids(await take(repository, limit=1)) == [held]
     assert ids(await take(repository, limit=1)) == [failed]
-    assert await repository.note_abort_failure(failed, FIRST, "no", 10) is RETRYING
-    assert ids((await repository.tell_of_aborts([(None, None)], 1, 10)).aborts) == [told]
+    assert await repository.aborts.record_failure(failed, FIRST, "no", 10) is RETRYING
+    assert ids((await repository.aborts.resend([(None, None)], 1, 10)).aborts) == [told]
     assert await take(repository, SECOND) == []
     for one in (failed, told):
         due = (await abort_of(repository, one)).next_attempt_at
@@ -131,27 +131,27 @@ async def test_a_replica_whose_clock_is_wrong_takes_what_is_due_by_the_database(
 def test_pauses_are_by_chance_and_grow_up_to_five_minutes() -> None:
     for attempts in (*range(1, 30), 1000):
         longest = min(2.0 ** (attempts - 1), 300.0)
-        pauses = [pause_after(attempts).total_seconds() for _ in range(200)]
+        pauses = [retry_delay(attempts).total_seconds() for _ in range(200)]
         assert all(0 <= pause <= longest for pause in pauses)
         assert max(pauses) > longest * 0.8
         assert min(pauses) < longest * 0.2
-    assert LONGEST_PAUSE == timedelta(minutes=5)
+    assert MAX_DELAY == timedelta(minutes=5)
 
 
 async def test_a_failure_is_kept_with_when_the_next_attempt_is(
     repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leases_module, "pause_after", lambda attempts: attempts * MINUTE)
+    monkeypatch.setattr(leases_module, "retry_delay", lambda attempts: attempts * MINUTE)
     (made,) = await make_aborts(repository, 1)
     assert ids(await take(repository)) == [made]
-    assert await repository.note_abort_failure(made, FIRST, "it answered 500", 10) is RETRYING
+    assert await repository.aborts.record_failure(made, FIRST, "it answered 500", 10) is RETRYING
     abort = await abort_of(repository, made)
     assert (abort.state, abort.attempt_count, abort.last_error) == (RETRYING, 1, "it answered 500")
     assert abort.next_attempt_at is not None
     assert abs(abort.next_attempt_at - datetime.now(UTC) - MINUTE) < timedelta(seconds=10)
     # Once it is told of, it is held by nobody any more, and still not due.
     assert await take(repository, SECOND) == []
-    assert await repository.note_abort_failure(made, FIRST, "again", 10) is None
+    assert await repository.aborts.record_failure(made, FIRST, "again", 10) is None
     assert await abort_of(repository, made) == abort
 
 
@@ -161,39 +161,39 @@ async def test_after_its_attempts_an_abort_is_given_up_and_a_person_tries_it_aga
     (made,) = await make_aborts(repository, 1)
     for attempt in (1, 2, 3):
         assert [one.abort_attempt_count for one in await take(repository, most=3)] == [attempt]
-        state = await repository.note_abort_failure(made, FIRST, f"error {attempt}", 3)
+        state = await repository.aborts.record_failure(made, FIRST, f"error {attempt}", 3)
         assert state is (FAILED if attempt == 3 else RETRYING)
     abort = await abort_of(repository, made)
     assert (abort.state, abort.last_error, abort.next_attempt_at) == (FAILED, "error 3", None)
     assert await take(repository, most=3) == []
     assert ids(await repository.list_pending_aborts()) == [made]
-    assert (await repository.abort_figures()).pending == 0
+    assert (await repository.aborts.metrics()).pending == 0
 
-    assert await repository.retry_abort(made)
+    assert await repository.aborts.retry(made)
     again = await abort_of(repository, made)
     assert (again.state, again.attempt_count, again.requested_by) == (REQUESTED, 0, ADA)
-    assert not await repository.retry_abort(made)
+    assert not await repository.aborts.retry(made)
     assert [one.abort_attempt_count for one in await take(repository, most=3)] == [1]
 
 
 async def test_what_was_not_given_up_is_not_tried_again_by_a_person(repository: ActionRepo) -> None:
     await make_run(repository)
-    assert not await repository.retry_abort(action())
+    assert not await repository.aborts.retry(action())
     await repository.abort_run(RUN, None, ADA)
     before = await repository.get_run(RUN)
-    assert not await repository.retry_abort(action())
+    assert not await repository.aborts.retry(action())
     assert await repository.get_run(RUN) == before
     await repository.clear_abort_request(action())
-    assert not await repository.retry_abort(action())
+    assert not await repository.aborts.retry(action())
     with pytest.raises(ActionNotFound):
-        await repository.retry_abort(action("missing"))
+        await repository.aborts.retry(action("missing"))
 
 
 async def test_what_its_taker_died_over_at_the_last_attempt_is_given_up(repository: ActionRepo) -> None:
     dead, alive = await make_aborts(repository, 2)
     assert ids(await take(repository, duration=NO_TIME, limit=1, most=1)) == [dead]
-    taken = await repository.take_aborts(SECOND, NO_TIME, 10, 1)
-    assert (ids(taken.aborts), taken.given_up, len(taken)) == ([alive], 1, 2)
+    taken = await repository.aborts.claim(SECOND, NO_TIME, 10, 1)
+    assert (ids(taken.aborts), taken.exhausted, len(taken)) == ([alive], 1, 2)
     abort = await abort_of(repository, dead)
     assert (abort.state, abort.last_error) == (FAILED, "it did not confirm")
     assert ids(await repository.list_pending_aborts()) == [dead, alive]
@@ -207,7 +207,7 @@ async def test_a_confirmation_by_others_counts_while_somebody_holds_it(repositor
     await repository.clear_abort_request(made)
     confirmed = await abort_of(repository, made)
     assert confirmed.state is AbortState.CONFIRMED
-    assert await repository.note_abort_failure(made, FIRST, "late", 10) is None
+    assert await repository.aborts.record_failure(made, FIRST, "late", 10) is None
     assert await abort_of(repository, made) == confirmed
     assert await take(repository, SECOND) == []
 
@@ -218,11 +218,11 @@ async def test_where_nothing_is_due_nothing_is_written(repository: ActionRepo) -
     await take(repository)
     for _ in range(3):  # a machine that stalls takes only one of these
         await asyncio.sleep(0.1)  # what was written so far has rung
-    stop = repository.on_notification(lambda: rings.append(None))
-    with recorded(repository._database) as statements:
+    stop = repository.aborts.on_notification(lambda: rings.append(None))
+    with recorded(repository.database) as statements:
         assert await take(repository) == []
-        assert not (await repository.tell_of_aborts([(None, None)], 10, 10)).aborts
-        assert not (await repository.tell_of_aborts([], 10, 10)).aborts
+        assert not (await repository.aborts.resend([(None, None)], 10, 10)).aborts
+        assert not (await repository.aborts.resend([], 10, 10)).aborts
     stop()
     assert rings == []
     assert [text for text, _ in statements if not text.lstrip().startswith("SELECT")] == []
@@ -232,12 +232,12 @@ async def test_telling_is_of_the_scopes_that_somebody_listens_to(
     repository: ActionRepo, no_pauses: None
 ) -> None:
     runs = [RunIdentifier(project, domain, "r") for project in ("a", "b") for domain in ("x", "y")]
-    await repository.create_actions([new(run=run) for run in runs])
+    await repository.actions.create([new(run=run) for run in runs])
     for run in runs:
         await repository.abort_run(run, None, ADA)
 
     async def told(*scopes: tuple[str | None, str | None]) -> list[tuple[str, str]]:
-        found = await repository.tell_of_aborts(scopes, 10, 10)
+        found = await repository.aborts.resend(scopes, 10, 10)
         return [(one.project, one.domain) for one in found.aborts]
 
     assert await told() == []
@@ -253,31 +253,31 @@ async def test_an_abort_that_is_told_is_due_again_after_a_pause_until_it_is_give
 ) -> None:
     (made,) = await make_aborts(repository, 1)
     pause = MINUTE
-    monkeypatch.setattr(leases_module, "pause_after", lambda attempts: pause)
+    monkeypatch.setattr(leases_module, "retry_delay", lambda attempts: pause)
     everywhere = [(None, None)]
-    assert ids((await repository.tell_of_aborts(everywhere, 10, 2)).aborts) == [made]
+    assert ids((await repository.aborts.resend(everywhere, 10, 2)).aborts) == [made]
     assert (await abort_of(repository, made)).last_error is None
-    assert not (await repository.tell_of_aborts(everywhere, 10, 2)).aborts
+    assert not (await repository.aborts.resend(everywhere, 10, 2)).aborts
 
-    await repository._database.write(
+    await repository.database.write(
         lambda connection: connection.execute(actions.update().values(abort_next_attempt_at=None))
     )
     pause = NO_TIME
-    (again,) = (await repository.tell_of_aborts(everywhere, 10, 2)).aborts
+    (again,) = (await repository.aborts.resend(everywhere, 10, 2)).aborts
     assert (again.abort_attempt_count, again.abort_last_error) == (2, "it did not confirm")
-    over = await repository.tell_of_aborts(everywhere, 10, 2)
-    assert (over.aborts, over.given_up) == ([], 1)
+    over = await repository.aborts.resend(everywhere, 10, 2)
+    assert (over.aborts, over.exhausted) == ([], 1)
     assert (await abort_of(repository, made)).state is FAILED
 
 
 async def test_figures_tell_how_many_wait_and_since_when(repository: ActionRepo) -> None:
-    assert await repository.abort_figures() == type(await repository.abort_figures())(0, None)
+    assert await repository.aborts.metrics() == type(await repository.aborts.metrics())(0, None)
     made = await make_aborts(repository, 3)
     first = (await abort_of(repository, made[0])).requested_at
-    figures = await repository.abort_figures()
+    figures = await repository.aborts.metrics()
     assert (figures.pending, figures.oldest_requested_at) == (3, first)
     await repository.clear_abort_request(made[0])
-    figures = await repository.abort_figures()
+    figures = await repository.aborts.metrics()
     assert figures.pending == 2
     assert figures.oldest_requested_at == (await abort_of(repository, made[1])).requested_at
 
@@ -285,7 +285,7 @@ async def test_figures_tell_how_many_wait_and_since_when(repository: ActionRepo)
 @asynccontextmanager
 async def a_row_locked(repository: ActionRepo, id: ActionIdentifier) -> AsyncIterator[None]:
     """Somebody else writes the row for as long as the context lasts."""
-    async with repository._database._writer.begin() as connection:
+    async with repository.database._writer.begin() as connection:
         await connection.execute(actions.update().where(actions.c.key == id.key).values(group="x"))
         yield
 
@@ -294,7 +294,7 @@ async def test_taking_does_not_wait_for_who_writes_an_action_meanwhile(
     repository: ActionRepo,
 ) -> None:
     locked, free = await make_aborts(repository, 2)
-    if repository._database.is_sqlite:
+    if repository.database.is_sqlite:
         # There is one writer at a time, and so nobody to wait for.
         assert ids(await take(repository)) == [locked, free]
         return

@@ -50,7 +50,7 @@ async def test_an_executor_gets_what_waits_then_what_comes_and_what_waits_no_mor
     await make_run(repository, b="a0", c="a0")
     await repository.abort_action(action("c"), "first", ADA)
     await repository.abort_action(action("b"), "second", ADA)
-    async with aclosing(repository.watch_abort_requests()) as stream:
+    async with aclosing(repository.aborts.watch_requests()) as stream:
         first, second = await frame(stream), await frame(stream)
         assert (first.kind, names(first.items)) == (SNAPSHOT, [("etl", "c", 0), ("etl", "b", 0)])
         assert (first.items[0].abort_reason, first.items[0].abort and first.items[0].abort.requested_by) == (
@@ -63,7 +63,7 @@ async def test_an_executor_gets_what_waits_then_what_comes_and_what_waits_no_mor
         new_one = await frame(stream)
         assert (new_one.kind, names(new_one.items)) == (CHANGE, [("etl", "a0", 0)])
 
-        await repository.tell_of_aborts([(None, None)], 1, 10)
+        await repository.aborts.resend([(None, None)], 1, 10)
         told = await frame(stream)
         assert (told.kind, names(told.items)) == (CHANGE, [("etl", "c", 1)])
 
@@ -75,17 +75,17 @@ async def test_an_executor_gets_what_waits_then_what_comes_and_what_waits_no_mor
 async def test_what_is_given_up_leaves_the_stream_and_comes_back_when_it_is_tried_again(
     repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leases_module, "pause_after", lambda attempts: 0 * leases_module.FIRST_PAUSE)
+    monkeypatch.setattr(leases_module, "retry_delay", lambda attempts: 0 * leases_module.FIRST_DELAY)
     await make_run(repository)
     await repository.abort_run(RUN, None, ADA)
-    async with aclosing(repository.watch_abort_requests()) as stream:
+    async with aclosing(repository.aborts.watch_requests()) as stream:
         await frame(stream)
         await frame(stream)
-        await repository.tell_of_aborts([(None, None)], 10, 1)
+        await repository.aborts.resend([(None, None)], 10, 1)
         assert names((await frame(stream)).items) == [("etl", "a0", 1)]
-        await repository.tell_of_aborts([(None, None)], 10, 1)
+        await repository.aborts.resend([(None, None)], 10, 1)
         assert names((await frame(stream)).removed) == [("etl", "a0", 1)]
-        await repository.retry_abort(action())
+        await repository.aborts.retry(action())
         assert names((await frame(stream)).items) == [("etl", "a0", 0)]
 
 
@@ -99,7 +99,7 @@ async def test_an_executor_hears_only_of_its_project_and_domain(
     for run in (RUN, OTHER):
         await make_run(repository, run, child="a0")
         await repository.abort_run(run, None, ADA)
-    async with aclosing(repository.watch_abort_requests(project, domain)) as stream:
+    async with aclosing(repository.aborts.watch_requests(project, domain)) as stream:
         found: list[Action] = []
         while (part := await frame(stream)).kind is not SYNCED:
             found += part.items
@@ -120,12 +120,12 @@ async def test_an_executor_hears_only_of_its_project_and_domain(
 async def test_an_executor_that_comes_back_goes_on_behind_its_cursor(repository: ActionRepo) -> None:
     await make_run(repository, b="a0", c="a0")
     await repository.abort_action(action("b"), None, ADA)
-    async with aclosing(repository.watch_abort_requests("etl")) as stream:
+    async with aclosing(repository.aborts.watch_requests("etl")) as stream:
         await frame(stream)
         cursor = (await frame(stream)).cursor
     await repository.abort_action(action("c"), None, ADA)
     await repository.clear_abort_request(action("b"))
-    async with aclosing(repository.watch_abort_requests("etl", after=cursor)) as stream:
+    async with aclosing(repository.aborts.watch_requests("etl", after=cursor)) as stream:
         missed = await frame(stream)
         assert missed.kind is CHANGE
         assert names(missed.items) == [("etl", "c", 0)]
@@ -135,20 +135,20 @@ async def test_an_executor_that_comes_back_goes_on_behind_its_cursor(repository:
 async def test_the_filter_of_a_change_lets_in_what_the_statement_selects(
     repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leases_module, "pause_after", lambda attempts: 0 * leases_module.FIRST_PAUSE)
+    monkeypatch.setattr(leases_module, "retry_delay", lambda attempts: 0 * leases_module.FIRST_DELAY)
     runs = [RunIdentifier(project, domain, "r") for project in ("a", "A") for domain in ("x", "y")]
     states = ["none", "requested", "told", "confirmed", "given up"]
-    await repository.create_actions(
+    await repository.actions.create(
         [*(new(run=run) for run in runs), *(new(name, "a0", run) for run in runs for name in states)]
     )
     ids = {name: [action(name, run) for run in runs] for name in states}
     for id in ids["given up"]:
         await repository.abort_action(id, None, None)
     for _ in range(2):
-        await repository.tell_of_aborts([(None, None)], 100, 1)
+        await repository.aborts.resend([(None, None)], 100, 1)
     for id in ids["told"]:
         await repository.abort_action(id, None, None)
-    await repository.tell_of_aborts([(None, None)], 100, 9)
+    await repository.aborts.resend([(None, None)], 100, 9)
     for id in (*ids["requested"], *ids["confirmed"]):
         await repository.abort_action(id, None, None)
     for id in ids["confirmed"]:
@@ -162,7 +162,7 @@ async def test_the_filter_of_a_change_lets_in_what_the_statement_selects(
         }
         matched = {key for key, match in matches.items() if match is Match.NOW}
         selected: set[bytes] = set()
-        async with aclosing(repository.watch_abort_requests(project, domain)) as stream:
+        async with aclosing(repository.aborts.watch_requests(project, domain)) as stream:
             while (part := await frame(stream)).kind is not SYNCED:
                 selected |= {one.key for one in part.items}
         assert selected == matched
@@ -174,36 +174,36 @@ async def test_the_filter_of_a_change_lets_in_what_the_statement_selects(
 
 
 async def test_it_is_known_who_listens_to_what(repository: ActionRepo) -> None:
-    assert repository.abort_listeners == frozenset()
+    assert repository.aborts.watched_scopes == frozenset()
     runs = repository.watch_all_run_updates()
     await anext(runs)
-    one, two = repository.watch_abort_requests("etl"), repository.watch_abort_requests(None, "production")
+    one, two = repository.aborts.watch_requests("etl"), repository.aborts.watch_requests(None, "production")
     await frame(one)
     await frame(two)
-    assert repository.abort_listeners == {("etl", None), (None, "production")}
+    assert repository.aborts.watched_scopes == {("etl", None), (None, "production")}
     await one.aclose()
-    assert repository.abort_listeners == {(None, "production")}
+    assert repository.aborts.watched_scopes == {(None, "production")}
     await two.aclose()
     await runs.aclose()
-    assert repository.abort_listeners == frozenset()
+    assert repository.aborts.watched_scopes == frozenset()
 
 
 async def test_a_batch_is_watched_until_none_of_it_is_pending(
     repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leases_module, "pause_after", lambda attempts: 0 * leases_module.FIRST_PAUSE)
+    monkeypatch.setattr(leases_module, "retry_delay", lambda attempts: 0 * leases_module.FIRST_DELAY)
     runs = [RunIdentifier("etl", "production", f"run-{number}") for number in range(4)]
-    await repository.create_actions([*(new(run=run) for run in runs), new("child", "a0", runs[0])])
+    await repository.actions.create([*(new(run=run) for run in runs), new("child", "a0", runs[0])])
     await make_run(repository, OTHER)
-    aborted = await repository.abort_runs(RunFilter(project="etl"), "all", ADA, dry_run=False)
-    rest = await repository.abort_runs(RunFilter(project="ml"), "other", ADA, dry_run=False)
+    aborted = await repository.aborts.abort_runs(RunFilter(project="etl"), "all", ADA, dry_run=False)
+    rest = await repository.aborts.abort_runs(RunFilter(project="ml"), "other", ADA, dry_run=False)
     assert aborted.batch is not None
     assert rest.batch not in (None, aborted.batch)
     seen: list[AbortProgress] = []
 
     async def watch(batch: str) -> None:
         async with asyncio.timeout(SECONDS):
-            async for progress in repository.watch_abort_progress(batch):
+            async for progress in repository.aborts.watch_progress(batch):
                 seen.append(progress)
 
     async def saw(progress: AbortProgress) -> None:
@@ -219,25 +219,25 @@ async def test_a_batch_is_watched_until_none_of_it_is_pending(
     await repository.clear_abort_request(action(run=OTHER))
     await repository.clear_abort_request(action(run=runs[1]))
     for _ in range(2):
-        await repository.take_aborts("x", 0 * leases_module.FIRST_PAUSE, 10, 1)
+        await repository.aborts.claim("x", 0 * leases_module.FIRST_DELAY, 10, 1)
     async with asyncio.timeout(SECONDS):
         await watching
     assert seen[-1] == AbortProgress(4, 0, 2, 2)
     assert all(before != after for before, after in zip(seen, seen[1:], strict=False))
-    assert repository.watch_metrics().watches == 0
+    assert repository.watches.metrics().watches == 0
 
     # Who comes late gets the end at once, and a retry opens it again.
     seen.clear()
     await watch(aborted.batch)
     assert seen == [AbortProgress(4, 0, 2, 2)]
     assert {one.abort_state for one in await repository.list_pending_aborts()} == {AbortState.FAILED}
-    await repository.retry_abort(action(run=runs[2]))
-    async with aclosing(repository.watch_abort_progress(aborted.batch)) as stream:
+    await repository.aborts.retry(action(run=runs[2]))
+    async with aclosing(repository.aborts.watch_progress(aborted.batch)) as stream:
         assert await anext(stream) == AbortProgress(4, 1, 2, 1)
 
 
 async def test_a_batch_that_nobody_asked_for_is_not_found(repository: ActionRepo) -> None:
-    stream = repository.watch_abort_progress("no such batch")
+    stream = repository.aborts.watch_progress("no such batch")
     with pytest.raises(NotFound, match="there is no such batch"):
         await anext(stream)
-    assert repository.watch_metrics().watches == 0
+    assert repository.watches.metrics().watches == 0

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from repo import (
-    AbortedRuns,
+    AbortRunsResult,
     AbortState,
     ActionNotFound,
     ActionPhase,
@@ -107,11 +107,11 @@ async def test_a_request_waits_until_it_is_confirmed(repository: ActionRepo) -> 
     await repository.abort_action(action("child"), "one", ADA)
     await repository.abort_run(other, "two", ADA)
     assert [x.name for x in await repository.list_pending_aborts()] == ["child", "a0"]
-    first = await repository.page_pending_aborts(PageRequest(first=1))
+    first = await repository.aborts.page_pending(PageRequest(first=1))
     assert (first.items[0].name, first.has_next) == ("child", True)
-    second = await repository.page_pending_aborts(PageRequest(first=1, after=first.cursors[0]))
+    second = await repository.aborts.page_pending(PageRequest(first=1, after=first.cursors[0]))
     assert (second.items[0].run_name, second.has_next) == ("other", False)
-    assert await repository.count_pending_aborts() == 2
+    assert await repository.aborts.count_pending() == 2
 
     assert await repository.mark_abort_attempt(action("child"), "no answer") == 1
     assert await repository.mark_abort_attempt(action("child")) == 2
@@ -158,12 +158,14 @@ async def test_runs_are_aborted_by_filter(repository: ActionRepo) -> None:
     await repository.abort_run(runs[1], "earlier", OTHER)
     await make_run(repository, RunIdentifier("etl", "development", "safe"))
     wanted = RunFilter(project="etl", domain="production")
-    assert await repository.abort_runs(wanted, "all", ADA) == AbortedRuns(4, 0, None)
+    assert await repository.aborts.abort_runs(wanted, "all", ADA) == AbortRunsResult(4, 0, None)
     assert await repository.list_pending_aborts() == [await repository.get_action(action(run=runs[1]))]
-    aborted = await repository.abort_runs(wanted, "all", ADA, dry_run=False)
+    aborted = await repository.aborts.abort_runs(wanted, "all", ADA, dry_run=False)
     assert (aborted.matched, aborted.requested) == (4, 4)
     assert aborted.batch
-    assert await repository.abort_runs(wanted, "all", ADA, dry_run=False) == AbortedRuns(0, 0, None)
+    assert await repository.aborts.abort_runs(wanted, "all", ADA, dry_run=False) == AbortRunsResult(
+        0, 0, None
+    )
     assert (await repository.get_run(runs[0])).phase is SUCCEEDED
     reasons = {x.abort.reason for x in await repository.list_pending_aborts() if x.abort}
     assert reasons == {"all", "earlier"}
@@ -204,10 +206,12 @@ async def test_confirming_aborts_what_has_not_finished_below_for_the_same_reason
     await repository.update_action_phase(action("below_done"), ActionPhase.FAILED, 1)
     await repository.abort_action(action("own"), "its own reason", OTHER)
     await repository.abort_action(action("b"), "too expensive", ADA)
-    before = await repository.get_actions([action(name) for name in ("a0", "done", "below_done", "beside")])
+    before = await repository.actions.get_many(
+        [action(name) for name in ("a0", "done", "below_done", "beside")]
+    )
     await repository.clear_abort_request(action("b"))
 
-    found = await repository.get_actions([action(name) for name in ("a0", *tree)])
+    found = await repository.actions.get_many([action(name) for name in ("a0", *tree)])
     assert {id: found[id] for id in before} == before
     for name, reason, who in (
         ("b", "too expensive", ADA),
@@ -236,7 +240,7 @@ async def test_confirming_reaches_the_deepest_action(repository: ActionRepo) -> 
     await make_run(repository, **chain)
     await repository.abort_run(RUN, "all of it", ADA)
     await repository.clear_abort_request(action())
-    found = await repository.get_actions([action(name) for name in names])
+    found = await repository.actions.get_many([action(name) for name in names])
     assert {(one.phase, one.abort_state, one.abort_reason) for one in found.values()} == {
         (ABORTED, AbortState.CONFIRMED, "all of it")
     }
@@ -248,7 +252,7 @@ async def test_confirming_what_nobody_asked_for_leaves_all_below_alone(repositor
     await repository.clear_abort_request(action())
     await repository.abort_run(RUN, None, ADA)
     await repository.clear_abort_request(action())
-    await repository.create_actions([new("late", "a0")])
+    await repository.actions.create([new("late", "a0")])
     await repository.clear_abort_request(action())
     assert (await repository.get_action(action("b"))).phase is ABORTED
     late = (await repository.get_action(action("late"))).abort
@@ -269,9 +273,9 @@ async def test_confirming_a_tree_everywhere_at_once_while_it_works_ends_without_
     async with asyncio.timeout(30):
         await asyncio.gather(
             *(repository.clear_abort_request(action(name)) for name in ("d2", "c3", "a0", "c1")),
-            *(repository.update_action_phases(updates) for _ in range(4)),
+            *(repository.actions.update_phases(updates) for _ in range(4)),
         )
-    found = await repository.get_actions([action(name) for name in names])
+    found = await repository.actions.get_many([action(name) for name in names])
     assert {one.phase for one in found.values()} == {ABORTED}
     reasons = {id.name: one.abort_reason for id, one in found.items()}
     assert (reasons["c1"], reasons["c3"], reasons["d2"]) == ("c1", "c3", "d2")

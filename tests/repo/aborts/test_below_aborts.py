@@ -59,10 +59,10 @@ async def test_what_is_created_below_an_aborted_action_is_aborted_with_it(
     if confirmed:
         await repository.clear_abort_request(action("b"))
     batch = [new("x", "b", phase=phase), new("y", "x", phase=phase), new("z", "deep", phase=phase)]
-    assert await repository.create_actions([*batch, new("w", "beside"), new("v", "b", phase=SUCCEEDED)]) == 5
+    assert await repository.actions.create([*batch, new("w", "beside"), new("v", "b", phase=SUCCEEDED)]) == 5
     for name in ("x", "y", "z"):
         check_aborted(await repository.get_action(action(name)), "too slow")
-    others = await repository.get_actions([action("w"), action("v"), action("deep")])
+    others = await repository.actions.get_many([action("w"), action("v"), action("deep")])
     phases = {id.name: each.phase for id, each in others.items()}
     assert phases == {"w": QUEUED, "v": SUCCEEDED, "deep": FAILED}
     assert not await repository.update_action_phase(action("x"), RUNNING, 1)
@@ -109,7 +109,7 @@ async def test_what_an_executor_reported_as_aborted_may_have_actions_below_that_
 ) -> None:
     await make_run(repository, b="a0")
     await repository.update_action_phase(action("b"), ABORTED, 1)
-    await repository.create_actions([new("cleaning", "b", phase=RUNNING)])
+    await repository.actions.create([new("cleaning", "b", phase=RUNNING)])
     assert (await repository.get_action(action("cleaning"))).phase is RUNNING
 
 
@@ -122,7 +122,7 @@ async def test_an_attempt_below_an_aborted_action_is_aborted_with_it(
     await repository.abort_action(action("b"), "too slow", ADA)
     await repository.clear_abort_request(action("b"))
     reports = [update("c", QUEUED, 2), update("other", RUNNING, 2), update("c", RUNNING, 2)]
-    advanced = await repository.update_action_phases(reports)
+    advanced = await repository.actions.update_phases(reports)
     assert [(each.applied, each.changed) for each in advanced] == [(False, True), (True, True), (False, True)]
     found = await repository.get_action(action("c"))
     assert found.attempts == 2
@@ -134,7 +134,7 @@ async def test_an_attempt_that_failed_in_the_same_batch_stays_failed(repository:
     await make_run(repository, b="a0")
     await repository.update_action_phase(action("b"), FAILED, 1)
     await repository.abort_run(RUN, "too slow", ADA)
-    advanced = await repository.update_action_phases([update("b", RUNNING, 2), update("b", FAILED, 2)])
+    advanced = await repository.actions.update_phases([update("b", RUNNING, 2), update("b", FAILED, 2)])
     assert [each.applied for each in advanced] == [True, True]
     assert (await repository.get_action(action("b"))).phase is FAILED
 
@@ -144,11 +144,11 @@ async def test_what_still_runs_below_a_finished_action_can_be_aborted(
     repository: ActionRepo, ended: ActionPhase
 ) -> None:
     await make_run(repository, b="a0", c="b", d="c", done="a0", e="done", beside="a0")
-    await repository.update_action_phases(
+    await repository.actions.update_phases(
         [update(name, RUNNING) for name in ("b", "c", "d", "e", "beside")]
         + [update(name, ended) for name in ("a0", "done", "b")]
     )
-    before = await repository.get_actions([action("a0"), action("done"), action("b")])
+    before = await repository.actions.get_many([action("a0"), action("done"), action("b")])
     assert await repository.abort_action(action("b"), "no use", ADA)
     for name in ("c", "d"):
         check_aborted(await repository.get_action(action(name)), "no use")
@@ -157,7 +157,7 @@ async def test_what_still_runs_below_a_finished_action_can_be_aborted(
     assert await repository.abort_run(RUN, "all of it", ADA)
     for name, reason in (("c", "no use"), ("d", "no use"), ("e", "all of it"), ("beside", "all of it")):
         check_aborted(await repository.get_action(action(name)), reason)
-    assert await repository.get_actions(before) == before
+    assert await repository.actions.get_many(before) == before
     assert not await repository.abort_run(RUN, "again", ADA)
 
 
@@ -172,10 +172,10 @@ async def test_an_abort_that_waits_takes_what_is_below_with_its_confirmation(rep
 async def test_the_deepest_action_below_a_finished_one_can_be_aborted(repository: ActionRepo) -> None:
     names = [f"n{number}" for number in range(1500)]
     await make_run(repository, **dict(zip(names, ["a0", *names], strict=False)))
-    await repository.update_action_phases([update(name, FAILED) for name in names[:-1]])
+    await repository.actions.update_phases([update(name, FAILED) for name in names[:-1]])
     assert await repository.abort_action(action("n0"), "deep", ADA)
     check_aborted(await repository.get_action(action(names[-1])), "deep")
-    await repository.create_actions([new("deeper", names[-1])])
+    await repository.actions.create([new("deeper", names[-1])])
     check_aborted(await repository.get_action(action("deeper")), "deep")
 
 
@@ -197,7 +197,7 @@ async def test_what_comes_below_while_an_abort_is_confirmed_does_not_run_on(
 ) -> None:
     await make_run(repository, b="a0")
     if work is _reopen_late:
-        await repository.create_actions([new("late", "b", phase=FAILED)])
+        await repository.actions.create([new("late", "b", phase=FAILED)])
     database, has_written, may_commit = Database(database_url), asyncio.Event(), asyncio.Event()
 
     async def hold(connection: AsyncConnection) -> None:
@@ -240,16 +240,16 @@ async def test_no_action_runs_on_below_a_confirmed_abort_whatever_happens_at_onc
     runs = [RunIdentifier("etl", "production", f"busy-{number}") for number in range(12)]
     for run in runs:
         await make_run(repository, run, b="a0", c="b", f="b")
-        await repository.update_action_phases([update("f", FAILED, run=run), update("b", RUNNING, run=run)])
+        await repository.actions.update_phases([update("f", FAILED, run=run), update("b", RUNNING, run=run)])
     calls: list[Any] = []
     for run in runs:
         calls += [
-            repository.create_actions([new("x", "c", run), new("y", "x", run)]),
-            repository.update_action_phases([update("f", RUNNING, 2, run), update("a0", RUNNING, 1, run)]),
+            repository.actions.create([new("x", "c", run), new("y", "x", run)]),
+            repository.actions.update_phases([update("f", RUNNING, 2, run), update("a0", RUNNING, 1, run)]),
             _abort_and_confirm(repository, run),
             repository.create_action(new("z", "f", run)),
             repository.insert_events([event("b", RUNNING, run=run), event("a0", RUNNING, run=run)]),
-            repository.update_action_phases([update(name, SUCCEEDED, 1, run) for name in ("c", "b")]),
+            repository.actions.update_phases([update(name, SUCCEEDED, 1, run) for name in ("c", "b")]),
         ]
     async with asyncio.timeout(SECONDS):
         await asyncio.gather(*calls)
@@ -321,4 +321,4 @@ async def test_a_variable_that_is_not_set_aborts_nothing(
 )
 async def test_one_condition_is_enough_for_an_abort(repository: ActionRepo, wanted: RunFilter) -> None:
     await make_run(repository)
-    assert (await repository.abort_runs(wanted, None, ADA)).requested == 0
+    assert (await repository.aborts.abort_runs(wanted, None, ADA)).requested == 0

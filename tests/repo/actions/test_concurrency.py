@@ -23,7 +23,7 @@ from repo import (
     RunIdentifier,
     open_repository,
 )
-from repo.actions import events
+from repo.actions import event_rows
 from repo.sql.database import Database
 from repo.tables import actions
 from tests.support.making import (
@@ -71,13 +71,13 @@ async def test_three_processes_with_eight_writers_each_lose_nothing(
     async with asyncio.timeout(100):
         errors = [(await process.communicate())[1].decode() for process in started]
     assert errors == ["", "", ""]
-    counts = (await repository.count_phases_of_runs([RUN.key]))[RUN.key]
+    counts = (await repository.runs.count_phases([RUN.key]))[RUN.key]
     assert {count.phase: count.count for count in counts} == {
         ActionPhase.QUEUED: 1,
         ActionPhase.SUCCEEDED: 120,
     }
     page = await repository.list_actions(RUN)
-    events = await repository.list_all_events([x.identifier for x in page.items])
+    events = await repository.events.list_all([x.identifier for x in page.items])
     assert sum(len(found) for found in events.values()) == 2 * (len(page.items) - 1)
 
 
@@ -107,8 +107,8 @@ async def test_writes_and_reads_that_are_cancelled_hold_nothing_up(repository: A
     for turn in range(40):
         batch = [new(f"t{turn}-{i}", "a0") for i in range(200)]
         tasks = [
-            asyncio.create_task(repository.create_actions(batch)),
-            asyncio.create_task(repository.create_actions(batch[:1])),
+            asyncio.create_task(repository.actions.create(batch)),
+            asyncio.create_task(repository.actions.create(batch[:1])),
             asyncio.create_task(repository.list_actions(RUN)),
         ]
         await asyncio.sleep(chance.random() * 0.02)
@@ -132,7 +132,7 @@ async def test_a_write_whose_caller_goes_away_is_brought_to_its_end_and_rings(da
             inside.set()
             await leave.wait()
 
-        writing = asyncio.create_task(opened._database.write(work))
+        writing = asyncio.create_task(opened.database.write(work))
         await inside.wait()
         writing.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -156,7 +156,7 @@ async def test_the_error_of_the_latest_attempt_stays_when_an_earlier_one_is_told
     database = Database(database_url)
 
     async def work(connection: AsyncConnection) -> None:
-        await events.insert(database, connection, [events.batch_of([second], at(0))], at(0))
+        await event_rows.insert(database, connection, [event_rows.batch_of([second], at(0))], at(0))
         inside.set()
         await leave.wait()
 
@@ -178,13 +178,13 @@ async def test_batches_of_the_same_events_in_opposite_order_do_not_block_each_ot
 ) -> None:
     await make_run(repository)
     failures: list[object] = []
-    hooks.listen(repository._database.engine.sync_engine, "handle_error", failures.append)
+    hooks.listen(repository.database.engine.sync_engine, "handle_error", failures.append)
     batch = [event(version=version) for version in range(9)]
     inside, leave = asyncio.Event(), asyncio.Event()
     database = Database(database_url)
 
     async def stop_both_in_the_middle(connection: AsyncConnection) -> None:
-        await events.insert(database, connection, [events.batch_of([batch[4]], at(0))], at(0))
+        await event_rows.insert(database, connection, [event_rows.batch_of([batch[4]], at(0))], at(0))
         inside.set()
         await leave.wait()
         raise Conflict("nothing of this stays")
@@ -208,7 +208,7 @@ async def test_aborts_and_updates_of_many_runs_at_once_do_not_block_each_other(
     repository: ActionRepo,
 ) -> None:
     failures: list[object] = []
-    hooks.listen(repository._database.engine.sync_engine, "handle_error", failures.append)
+    hooks.listen(repository.database.engine.sync_engine, "handle_error", failures.append)
     runs = [RunIdentifier("p", "d", f"run-{i}") for i in range(150)]
     for run in runs:  # one by one: stored in another order than that of their keys
         await repository.create_action(new(run=run))
@@ -219,15 +219,15 @@ async def test_aborts_and_updates_of_many_runs_at_once_do_not_block_each_other(
     ended = [event(phase=ActionPhase.FAILED, run=run) for run in runs]
     async with asyncio.timeout(60):
         _, _, _, _, first, second = await asyncio.gather(
-            repository.update_action_phases(running),
-            repository.update_action_phases(failed[::-1]),
-            repository.update_action_phases(retried),
+            repository.actions.update_phases(running),
+            repository.actions.update_phases(failed[::-1]),
+            repository.actions.update_phases(retried),
             repository.insert_events(ended[::-1]),
-            repository.abort_runs(RunFilter(project="p"), "first", None, dry_run=False),
-            repository.abort_runs(RunFilter(domain="d"), "second", None, dry_run=False),
+            repository.aborts.abort_runs(RunFilter(project="p"), "first", None, dry_run=False),
+            repository.aborts.abort_runs(RunFilter(domain="d"), "second", None, dry_run=False),
         )
     assert failures == []
-    found = (await repository.list_runs(page=PageRequest(1000))).items
+    found = (await repository.runs.page(page=PageRequest(1000))).items
     assert len(found) == len(runs)
     aborted = [run for run in found if run.phase is ActionPhase.ABORTED]
     assert len(aborted) == first.requested + second.requested
@@ -271,9 +271,11 @@ async def test_one_connection_is_enough_for_many_callers(database_url: str) -> N
     async with asyncio.timeout(20), open_repository(database_url, pool_size=1) as repository:
         await make_run(repository)
         calls = [repository.create_action(new(f"t{i}", "a0")) for i in range(20)]
-        reads = [repository.list_projects() for _ in range(20)]
-        await asyncio.gather(*calls, *reads, repository.abort_runs(RunFilter(), None, None, False, True))
-        assert await repository.count_actions(RUN) == 21
+        reads = [repository.runs.list_projects() for _ in range(20)]
+        await asyncio.gather(
+            *calls, *reads, repository.aborts.abort_runs(RunFilter(), None, None, False, True)
+        )
+        assert await repository.actions.count(RUN) == 21
 
 
 async def test_each_commit_rings_the_bell_and_a_failure_does_not(database_url: str) -> None:
@@ -290,7 +292,7 @@ async def test_each_commit_rings_the_bell_and_a_failure_does_not(database_url: s
 
 async def test_closing_waits_for_reads_that_have_begun(database_url: str) -> None:
     async with open_repository(database_url) as repository:
-        reads = [asyncio.create_task(repository.count_runs()) for _ in range(3)]
+        reads = [asyncio.create_task(repository.runs.count()) for _ in range(3)]
         await asyncio.sleep(0)
     assert [await asyncio.wait_for(read, 20) for read in reads] == [0, 0, 0]
-    assert repository.connections_in_use == 0
+    assert repository.database.connections_in_use == 0

@@ -18,12 +18,12 @@ async def test_the_phases_of_a_run_count_the_root_and_of_an_action_only_what_is_
     await make_run(repository, a="a0", b="a0", a1="a", a2="a", a11="a1")
     other = RunIdentifier("etl", "production", "other")
     await make_run(repository, other, a1="a0")
-    await repository.update_action_phases([update("a11", RUNNING), update("a2", FAILED)])
-    runs = await repository.count_phases_of_runs([RUN.key, other.key])
+    await repository.actions.update_phases([update("a11", RUNNING), update("a2", FAILED)])
+    runs = await repository.runs.count_phases([RUN.key, other.key])
     assert runs[RUN.key] == [PhaseCount(QUEUED, 4), PhaseCount(RUNNING, 1), PhaseCount(FAILED, 1)]
     assert runs[other.key] == [PhaseCount(QUEUED, 2)]
     keys = [action(name).key for name in ("a0", "a", "a1", "b")] + [action(run=other).key]
-    below = await repository.count_phases_of_descendants(keys)
+    below = await repository.actions.count_phases_of_descendants(keys)
     assert below[action("a0").key] == [PhaseCount(QUEUED, 3), PhaseCount(RUNNING, 1), PhaseCount(FAILED, 1)]
     assert below[action("a").key] == [PhaseCount(QUEUED, 1), PhaseCount(RUNNING, 1), PhaseCount(FAILED, 1)]
     assert below[action("a1").key] == [PhaseCount(RUNNING, 1)]
@@ -34,8 +34,8 @@ async def test_the_phases_of_a_run_count_the_root_and_of_an_action_only_what_is_
 async def test_children_are_paged_and_counted_for_each_parent(repository: ActionRepo) -> None:
     await make_run(repository, a="a0", b="a0", a1="a", a2="a", a3="a")
     keys = [action(name).key for name in ("a0", "a", "b")]
-    assert list((await repository.count_children(keys)).values()) == [2, 3, 0]
-    pages = await repository.list_children(keys)
+    assert list((await repository.actions.count_children(keys)).values()) == [2, 3, 0]
+    pages = await repository.actions.page_of_children(keys)
     assert [[child.name for child in pages[key].items] for key in keys] == [
         ["a", "b"],
         ["a1", "a2", "a3"],
@@ -48,13 +48,13 @@ async def test_in_a_deep_chain_each_descendant_is_read_once(repository: ActionRe
     await make_run(repository, **dict(zip(names, ["a0", *names], strict=False)))
     wide = RunIdentifier("etl", "production", "wide")
     await make_run(repository, wide, **{f"w{number}": "a0" for number in range(3000)})
-    await repository.update_action_phases([update(name, RUNNING) for name in names[::2]])
+    await repository.actions.update_phases([update(name, RUNNING) for name in names[::2]])
     keys = [action(name).key for name in names[:1000]]
-    with recorded(repository._database) as seen:
-        below = await repository.count_phases_of_descendants(keys)
+    with recorded(repository.database) as seen:
+        below = await repository.actions.count_phases_of_descendants(keys)
     ((statement, arguments),) = seen
     recursion, _, _ = statement.rpartition("SELECT")
-    async with repository._database.read() as connection:
+    async with repository.database.read() as connection:
         rows = await connection.exec_driver_sql(recursion + "SELECT count(*) FROM tree", arguments)
         assert rows.scalar() == 1499, "all below the first of them, once"
     for number, key in enumerate(keys):

@@ -88,10 +88,10 @@ async def test_creating_an_action_again_changes_nothing(repository: ActionRepo) 
 async def test_a_second_root_is_a_conflict_and_nothing_of_its_batch_is_kept(repository: ActionRepo) -> None:
     await repository.create_action(new("a0"))
     with pytest.raises(Conflict, match="has a root action already"):
-        await repository.create_actions([new("b1", "a0"), new("other")])
+        await repository.actions.create([new("b1", "a0"), new("other")])
     assert [found.name for found in (await repository.list_actions(RUN)).items] == ["a0"]
     with pytest.raises(Conflict):
-        await repository.create_actions([new("r1", run=RUN), new("r2", run=RUN)])
+        await repository.actions.create([new("r1", run=RUN), new("r2", run=RUN)])
 
 
 async def test_of_many_roots_created_at_once_one_wins(repository: ActionRepo) -> None:
@@ -111,20 +111,20 @@ async def test_a_parent_must_exist(repository: ActionRepo) -> None:
         await repository.create_action(new("child", "a0"))
     await repository.create_action(new("a0"))
     with pytest.raises(ActionNotFound, match="there is no action missing, the parent of"):
-        await repository.create_actions([new("child", "a0"), new("grandchild", "missing")])
+        await repository.actions.create([new("child", "a0"), new("grandchild", "missing")])
     assert (await repository.list_actions(RUN)).items[0].name == "a0"
-    assert await repository.count_actions(RUN) == 1
+    assert await repository.actions.count(RUN) == 1
 
 
 async def test_a_parent_may_come_later_in_the_same_batch(repository: ActionRepo) -> None:
-    assert await repository.create_actions([new("c", "b"), new("b", "a"), new("a"), new("c", "b")]) == 3
+    assert await repository.actions.create([new("c", "b"), new("b", "a"), new("a"), new("c", "b")]) == 3
     assert (await repository.get_action(action("c"))).parent_name == "b"
 
 
 async def test_parents_come_before_their_children(repository: ActionRepo) -> None:
     """Whatever their names and times are, and however they were created."""
-    await repository.create_actions([new("z", created_at=at(9)), new("m", "z", created_at=at(1))])
-    await repository.create_actions(
+    await repository.actions.create([new("z", created_at=at(9)), new("m", "z", created_at=at(1))])
+    await repository.actions.create(
         [new("a", "b", created_at=at(-5)), new("b", "m", created_at=at(-4)), new("c", "z", created_at=at(2))]
     )
     page = await repository.list_actions(RUN)
@@ -145,8 +145,8 @@ async def test_a_circle_of_parents_is_refused(repository: ActionRepo) -> None:
     await make_run(repository)
     for circle in ([new("a", "a")], [new("a", "b"), new("b", "c"), new("c", "a")]):
         with pytest.raises(InvalidArgument, match="is its own ancestor"):
-            await repository.create_actions(circle)
-    assert await repository.count_actions(RUN) == 1
+            await repository.actions.create(circle)
+    assert await repository.actions.count(RUN) == 1
 
 
 async def test_a_label_given_twice_is_refused(repository: ActionRepo) -> None:
@@ -156,16 +156,16 @@ async def test_a_label_given_twice_is_refused(repository: ActionRepo) -> None:
 
 async def test_five_thousand_actions_are_one_call_and_one_more_is_refused(repository: ActionRepo) -> None:
     batch = [new("a0"), *(new(f"t{i:04}", "a0") for i in range(4999))]
-    assert await repository.create_actions(batch) == 5000
-    assert await repository.create_actions(batch) == 0
+    assert await repository.actions.create(batch) == 5000
+    assert await repository.actions.create(batch) == 0
     with pytest.raises(InvalidArgument, match="at most 5000"):
-        await repository.create_actions([*batch, new("one-more", "a0")])
+        await repository.actions.create([*batch, new("one-more", "a0")])
 
 
 async def test_an_empty_batch_does_nothing(repository: ActionRepo) -> None:
-    assert await repository.create_actions([]) == 0
+    assert await repository.actions.create([]) == 0
     assert await repository.insert_events([]) == 0
-    assert await repository.update_action_phases([]) == []
+    assert await repository.actions.update_phases([]) == []
 
 
 async def test_an_action_created_in_a_terminal_phase_ended_then(repository: ActionRepo) -> None:
@@ -174,7 +174,7 @@ async def test_an_action_created_in_a_terminal_phase_ended_then(repository: Acti
 
 
 async def test_dependencies_keep_their_order_and_come_once_and_need_not_exist(repository: ActionRepo) -> None:
-    await repository.create_actions(
+    await repository.actions.create(
         [new(), new("b", "a0", dependencies=("later", "a", "never", "a", "later")), new("later", "a0")]
     )
     assert (await repository.get_action(action("b"))).dependencies == ["later", "a", "never"]
@@ -190,15 +190,15 @@ async def test_dependencies_keep_their_order_and_come_once_and_need_not_exist(re
 @pytest.mark.parametrize("name", ["", "x" * 256, "line\nbreak", "\0", "half \ud800"])
 async def test_a_dependency_is_named_as_an_action_is(repository: ActionRepo, name: str) -> None:
     with pytest.raises(InvalidArgument, match="dependency"):
-        await repository.create_actions([new(), new("b", "a0", dependencies=("fine", name))])
-    assert await repository.count_actions() == 0
-    await repository.create_actions([new(), new("b", "a0", dependencies=("x" * 255,))])
+        await repository.actions.create([new(), new("b", "a0", dependencies=("fine", name))])
+    assert await repository.actions.count() == 0
+    await repository.actions.create([new(), new("b", "a0", dependencies=("x" * 255,))])
     assert (await repository.get_action(action("b"))).dependencies == ["x" * 255]
 
 
 async def test_an_action_has_at_most_a_thousand_dependencies(repository: ActionRepo) -> None:
     names = tuple(f"t{i}" for i in range(1001))
     with pytest.raises(InvalidArgument, match="at most 1000 dependencies, not 1001"):
-        await repository.create_actions([new(dependencies=names)])
-    await repository.create_actions([new(dependencies=names[:1000])])
+        await repository.actions.create([new(dependencies=names)])
+    await repository.actions.create([new(dependencies=names[:1000])])
     assert (await repository.get_action(action())).dependencies == list(names[:1000])

@@ -30,14 +30,14 @@ DAY = timedelta(days=1)
 async def make(repository: ActionRepo, name: str = "CI", lasts: timedelta | None = None) -> tuple[str, str]:
     """The id and the secret of a new token."""
     expires_at = None if lasts is None else datetime.now(UTC) + lasts
-    made, secret = await repository.create_credential(CredentialKind.TOKEN, name, CI, ACCESS, expires_at)
+    made, secret = await repository.credentials.create(CredentialKind.TOKEN, name, CI, ACCESS, expires_at)
     return made.id, secret
 
 
 async def test_a_credential_is_found_by_its_secret_with_all_that_it_says(repository: ActionRepo) -> None:
     expires_at = datetime.now(UTC) + timedelta(days=90)
-    made, secret = await repository.create_credential(CredentialKind.TOKEN, "CI", CI, ACCESS, expires_at)
-    assert await repository.find_credential(secret) == made
+    made, secret = await repository.credentials.create(CredentialKind.TOKEN, "CI", CI, ACCESS, expires_at)
+    assert await repository.credentials.find(secret) == made
     assert (made.name, made.identity, made.access, made.expires_at) == ("CI", CI, ACCESS, expires_at)
     assert made.revoked_at is None
 
@@ -48,14 +48,14 @@ async def test_a_credential_is_found_by_its_secret_with_all_that_it_says(reposit
 async def test_a_secret_says_what_it_is_and_no_two_are_the_same(
     repository: ActionRepo, kind: CredentialKind, prefix: str
 ) -> None:
-    secrets = {(await repository.create_credential(kind, "CI", CI, ACCESS))[1] for _ in range(5)}
+    secrets = {(await repository.credentials.create(kind, "CI", CI, ACCESS))[1] for _ in range(5)}
     assert len(secrets) == 5
     assert all(secret.startswith(prefix) and len(secret) == len(prefix) + 43 for secret in secrets)
 
 
 async def test_the_secret_is_stored_nowhere(repository: ActionRepo) -> None:
     _, secret = await make(repository)
-    async with repository._database.read() as connection:
+    async with repository.database.read() as connection:
         (row,) = (await connection.execute(select(credentials))).all()
     assert secret not in repr(row)
     assert secret.removeprefix("rg_") not in repr(row)
@@ -64,38 +64,38 @@ async def test_the_secret_is_stored_nowhere(repository: ActionRepo) -> None:
 async def test_another_secret_finds_nothing(repository: ActionRepo) -> None:
     _, secret = await make(repository)
     for other in (secret[:-1], secret + "A", secret.swapcase(), "", "ü"):
-        assert await repository.find_credential(other) is None
+        assert await repository.credentials.find(other) is None
 
 
 async def test_a_revoked_credential_holds_no_more(repository: ActionRepo) -> None:
     (first, secret), (second, _) = await make(repository), await make(repository)
-    revoked = await repository.revoke_credential(first)
+    revoked = await repository.credentials.revoke(first)
     assert revoked.revoked_at is not None
-    assert await repository.find_credential(secret) is None
-    assert await repository.which_credentials_hold([first, second, "unknown"]) == {second}
-    assert await repository.which_credentials_hold([first]) == set()
+    assert await repository.credentials.find(secret) is None
+    assert await repository.credentials.find_valid([first, second, "unknown"]) == {second}
+    assert await repository.credentials.find_valid([first]) == set()
 
 
 async def test_a_credential_that_is_revoked_again_keeps_when_it_was_revoked(repository: ActionRepo) -> None:
     id, _ = await make(repository)
-    revoked = await repository.revoke_credential(id)
-    assert await repository.revoke_credential(id) == revoked
+    revoked = await repository.credentials.revoke(id)
+    assert await repository.credentials.revoke(id) == revoked
 
 
 async def test_an_expired_credential_holds_no_more(repository: ActionRepo, clock: Clock) -> None:
     id, secret = await make(repository, lasts=DAY)
-    assert await repository.find_credential(secret) is not None
-    assert await repository.which_credentials_hold([id]) == {id}
+    assert await repository.credentials.find(secret) is not None
+    assert await repository.credentials.find_valid([id]) == {id}
     clock.forward(DAY.total_seconds())
-    assert await repository.find_credential(secret) is None
-    assert await repository.which_credentials_hold([id]) == set()
+    assert await repository.credentials.find(secret) is None
+    assert await repository.credentials.find_valid([id]) == set()
 
 
 async def test_credentials_are_listed_by_kind_the_newest_first(repository: ActionRepo) -> None:
     made = [(await make(repository, name))[0] for name in ("a", "b", "c")]
-    await repository.create_credential(CredentialKind.SESSION, "browser", CI, ACCESS)
-    await repository.revoke_credential(made[0])
-    listed = await repository.list_credentials(CredentialKind.TOKEN)
+    await repository.credentials.create(CredentialKind.SESSION, "browser", CI, ACCESS)
+    await repository.credentials.revoke(made[0])
+    listed = await repository.credentials.list_of_kind(CredentialKind.TOKEN)
     assert [each.id for each in listed] == made[::-1]
     assert [each.revoked_at is None for each in listed] == [True, True, False]
 
@@ -108,20 +108,20 @@ async def test_what_ended_long_ago_is_forgotten(
         await make(repository, lasts=DAY),
         await make(repository),
     ]
-    await repository.revoke_credential(revoked)
+    await repository.credentials.revoke(revoked)
     clock.forward(DAY.total_seconds())
     await make(repository)
-    assert len(await repository.list_credentials(CredentialKind.TOKEN)) == 4
+    assert len(await repository.credentials.list_of_kind(CredentialKind.TOKEN)) == 4
     monkeypatch.setattr(repo.credentials, "KEEP_ENDED", timedelta(0))
     newest, _ = await make(repository)
-    left = {each.id for each in await repository.list_credentials(CredentialKind.TOKEN)}
+    left = {each.id for each in await repository.credentials.list_of_kind(CredentialKind.TOKEN)}
     assert {lasting, newest} <= left
     assert not left & {revoked, expired}
 
 
 async def test_nobody_can_revoke_what_there_is_not(repository: ActionRepo) -> None:
     with pytest.raises(NotFound, match="no credential nothing"):
-        await repository.revoke_credential("nothing")
+        await repository.credentials.revoke("nothing")
 
 
 @pytest.mark.parametrize(
@@ -138,11 +138,11 @@ async def test_a_credential_that_makes_no_sense_is_refused(
     repository: ActionRepo, name: str, subject: str, project: str | None, lasts: timedelta | None
 ) -> None:
     with pytest.raises(InvalidArgument):
-        await repository.create_credential(
+        await repository.credentials.create(
             CredentialKind.TOKEN,
             name,
             Identity(IdentityKind.USER, subject),
             Access(frozenset({Grant(Role.ADMIN, project)})),
             None if lasts is None else datetime.now(UTC) + lasts,
         )
-    assert await repository.list_credentials(CredentialKind.TOKEN) == []
+    assert await repository.credentials.list_of_kind(CredentialKind.TOKEN) == []

@@ -122,14 +122,14 @@ async def test_pages_of_events_go_both_ways(repository: ActionRepo) -> None:
     await make_run(repository)
     await repository.insert_events([event(version=v, seconds=v // 3) for v in range(20)])
     forward: list[int] = []
-    page = (await repository.page_events([action()], page=PageRequest(first=6)))[action()]
+    page = (await repository.events.page([action()], page=PageRequest(first=6)))[action()]
     forward += [x.version for x in page.items]
     while page.has_next:
         request = PageRequest(first=6, after=page.cursors[-1])
-        page = (await repository.page_events([action()], page=request))[action()]
+        page = (await repository.events.page([action()], page=request))[action()]
         forward += [x.version for x in page.items]
     assert forward == list(range(20))
-    newest = (await repository.page_events([action()], page=PageRequest(last=4)))[action()]
+    newest = (await repository.events.page([action()], page=PageRequest(last=4)))[action()]
     assert [x.version for x in newest.items] == [16, 17, 18, 19]
     assert (newest.has_previous, newest.has_next) == (True, False)
 
@@ -224,5 +224,5 @@ async def test_all_events_of_a_long_history_are_merged(repository: ActionRepo) -
     await make_run(repository)
     logs = [event(version=v, seconds=v, logs=(LogLink(f"log-{v}", "x"),)) for v in range(1200)]
     await repository.insert_events(logs)
-    (merged,) = merge_attempts((await repository.list_all_events([action()]))[action()])
+    (merged,) = merge_attempts((await repository.events.list_all([action()]))[action()])
     assert len(merged.logs) == 1200

@@ -40,7 +40,7 @@ C = RunIdentifier("ml", "production", "train")
 
 
 async def fill(repository: ActionRepo) -> None:
-    await repository.create_actions(
+    await repository.actions.create(
         [
             new(
                 run=A,
@@ -64,7 +64,7 @@ async def fill(repository: ActionRepo) -> None:
             new(run=C, created_at=at(20), labels=(Label("team", "data"),)),
         ]
     )
-    await repository.update_action_phases(
+    await repository.actions.update_phases(
         [
             update("step", ActionPhase.PAUSED, run=A),
             update("a0", ActionPhase.SUCCEEDED, run=B, end_time=at(12.5)),
@@ -155,10 +155,10 @@ async def test_each_field_of_a_filter_of_runs(
     repository: ActionRepo, wanted: dict[str, Any], expected: set[RunIdentifier]
 ) -> None:
     await fill(repository)
-    page = await repository.list_runs(RunFilter(**wanted))
+    page = await repository.runs.page(RunFilter(**wanted))
     assert {run.identifier for run in page.items} == expected
-    assert await repository.count_runs(RunFilter(**wanted)) == len(expected)
-    async with Feed(repository._database).snapshot() as look:
+    assert await repository.runs.count(RunFilter(**wanted)) == len(expected)
+    async with Feed(repository.database).snapshot() as look:
         rows = await look.roots([run.key for run in (A, B, C)])
     assert len(rows) == 3
     match = run_matcher(RunFilter(**wanted))
@@ -185,7 +185,7 @@ async def test_each_field_of_a_filter_of_runs(
 async def test_each_field_of_a_filter_of_actions(
     repository: ActionRepo, wanted: dict[str, Any], expected: set[str]
 ) -> None:
-    await repository.create_actions(
+    await repository.actions.create(
         [
             new(),
             new("Load", "a0"),
@@ -193,13 +193,13 @@ async def test_each_field_of_a_filter_of_actions(
             new("check", "Load", type=ActionType.CONDITION, task=TaskIdentifier("p", "d", "etl.x", "1")),
         ]
     )
-    await repository.update_action_phases([update("Load", ActionPhase.RUNNING)])
+    await repository.actions.update_phases([update("Load", ActionPhase.RUNNING)])
     page = await repository.list_actions(RUN, ActionFilter(**wanted))
     assert {action.name for action in page.items} == expected
-    assert await repository.count_actions(RUN, ActionFilter(**wanted)) == len(expected)
-    assert await repository.count_actions(wanted=ActionFilter(**wanted)) == len(expected)
+    assert await repository.actions.count(RUN, ActionFilter(**wanted)) == len(expected)
+    assert await repository.actions.count(filter=ActionFilter(**wanted)) == len(expected)
     everything = (await repository.list_actions(RUN)).items
-    async with Feed(repository._database).snapshot() as look:
+    async with Feed(repository.database).snapshot() as look:
         rows = await look.rows([action.key for action in everything])
     match = action_matcher(ActionFilter(**wanted))
     matched = {row.action.name for row in rows if match(row) is Match.NOW}
@@ -208,10 +208,10 @@ async def test_each_field_of_a_filter_of_actions(
 
 async def test_a_triggered_run_is_filtered_by_when_it_was_triggered(repository: ActionRepo) -> None:
     await repository.create_action(new(created_at=at(0), update_triggered_at=True))
-    assert await repository.count_runs(RunFilter(end_date=at(1))) == 0
+    assert await repository.runs.count(RunFilter(end_date=at(1))) == 0
     triggered = (await repository.get_run(RUN)).triggered_at
     assert triggered is not None
-    assert await repository.count_runs(RunFilter(start_date=triggered, end_date=triggered)) == 1
+    assert await repository.runs.count(RunFilter(start_date=triggered, end_date=triggered)) == 1
     later = triggered + timedelta(microseconds=1)
     assert await repository.list_root_actions("etl", "production", later) == []
 
@@ -231,4 +231,7 @@ async def test_root_actions_of_a_project_and_domain_newest_first(repository: Act
 
 async def test_projects_are_listed_with_their_domains(repository: ActionRepo) -> None:
     await fill(repository)
-    assert await repository.list_projects() == {"etl": ["development", "production"], "ml": ["production"]}
+    assert await repository.runs.list_projects() == {
+        "etl": ["development", "production"],
+        "ml": ["production"],
+    }

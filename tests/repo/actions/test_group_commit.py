@@ -41,7 +41,7 @@ async def counted(database_url: str) -> AsyncIterator[tuple[ActionRepo, Callable
 
 
 async def transactions(repository: ActionRepo, table: Any) -> list[int]:
-    async with repository._database.read() as connection:
+    async with repository.database.read() as connection:
         return list(await connection.scalars(select(table.c.transaction_id).order_by(table.c.transaction_id)))
 
 

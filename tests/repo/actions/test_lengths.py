@@ -72,6 +72,6 @@ async def test_a_text_that_is_too_long_is_refused_and_one_at_the_limit_is_kept(
     assert error["message"].endswith(f"{name} has {most + 1:,} characters; at most {most:,} are allowed")
     assert error["extensions"]["code"] == "BAD_USER_INPUT"
     assert await repository.list_events(action()) == []
-    assert await repository.count_actions() == 1
+    assert await repository.actions.count() == 1
     query, given, _ = (texts(0) + messages(0))[number]
     assert "errors" not in await client.execute(query, {"x": given})

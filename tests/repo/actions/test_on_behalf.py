@@ -72,38 +72,38 @@ async def next_of(stream: AsyncGenerator[T, None]) -> T:
 Read = Callable[[ActionRepo, RunIdentifier], Awaitable[Any]]
 BY_NAME: dict[str, Read] = {
     "get_run": lambda repo, run: repo.get_run(run),
-    "get_runs": lambda repo, run: repo.get_runs([run]),
-    "find_runs": lambda repo, run: repo.find_runs([run.key]),
+    "runs.get_many": lambda repo, run: repo.runs.get_many([run]),
+    "runs.find": lambda repo, run: repo.runs.find([run.key]),
     "get_action": lambda repo, run: repo.get_action(action("a0", run)),
-    "get_actions": lambda repo, run: repo.get_actions([action("a0", run)]),
-    "find_actions": lambda repo, run: repo.find_actions([action("a0", run).key]),
+    "actions.get_many": lambda repo, run: repo.actions.get_many([action("a0", run)]),
+    "actions.find": lambda repo, run: repo.actions.find([action("a0", run).key]),
     "list_root_actions": lambda repo, run: repo.list_root_actions(run.project, run.domain),
     "list_actions": lambda repo, run: repo.list_actions(run),
-    "list_actions_of_runs": lambda repo, run: repo.list_actions_of_runs([run.key]),
-    "list_children": lambda repo, run: repo.list_children([action("a0", run).key]),
-    "count_actions": lambda repo, run: repo.count_actions(run),
-    "count_actions_of_runs": lambda repo, run: repo.count_actions_of_runs([run.key]),
-    "count_children": lambda repo, run: repo.count_children([action("a0", run).key]),
-    "count_phases_of_runs": lambda repo, run: repo.count_phases_of_runs([run.key]),
-    "count_phases_of_descendants": lambda repo, run: repo.count_phases_of_descendants(
+    "actions.page_of_runs": lambda repo, run: repo.actions.page_of_runs([run.key]),
+    "actions.page_of_children": lambda repo, run: repo.actions.page_of_children([action("a0", run).key]),
+    "actions.count": lambda repo, run: repo.actions.count(run),
+    "actions.count_of_runs": lambda repo, run: repo.actions.count_of_runs([run.key]),
+    "actions.count_children": lambda repo, run: repo.actions.count_children([action("a0", run).key]),
+    "runs.count_phases": lambda repo, run: repo.runs.count_phases([run.key]),
+    "actions.count_phases_of_descendants": lambda repo, run: repo.actions.count_phases_of_descendants(
         [action("a0", run).key]
     ),
     "list_events": lambda repo, run: repo.list_events(action("a0", run)),
     "list_events_since": lambda repo, run: repo.list_events_since(action("a0", run), 1, at(-1)),
-    "page_events": lambda repo, run: repo.page_events([action("a0", run)]),
-    "list_attempts": lambda repo, run: repo.list_attempts([action("a0", run)]),
-    "list_all_events": lambda repo, run: repo.list_all_events([action("a0", run)]),
+    "events.page": lambda repo, run: repo.events.page([action("a0", run)]),
+    "events.list_attempts": lambda repo, run: repo.events.list_attempts([action("a0", run)]),
+    "events.list_all": lambda repo, run: repo.events.list_all([action("a0", run)]),
     "get_latest_event_by_attempt": lambda repo, run: repo.get_latest_event_by_attempt(action("a0", run), 1),
-    "get_latest_events": lambda repo, run: repo.get_latest_events([(action("a0", run), 1)]),
+    "events.get_latest": lambda repo, run: repo.events.get_latest([(action("a0", run), 1)]),
     "get_action_state": lambda repo, run: repo.get_action_state(action("a0", run)),
-    "list_durations_of_tasks": lambda repo, run: repo.list_durations_of_tasks([_task_of(run)]),
-    "list_runs_of_tasks": lambda repo, run: repo.list_runs_of_tasks([_task_of(run)]),
+    "summaries.list_durations": lambda repo, run: repo.summaries.list_durations([_task_of(run)]),
+    "summaries.list_recent_runs": lambda repo, run: repo.summaries.list_recent_runs([_task_of(run)]),
 }
 WATCHED: dict[str, Callable[[ActionRepo, RunIdentifier], AsyncGenerator[Any, None]]] = {
-    "watch_run_updates": lambda repo, run: repo.watch_run_updates(run),
-    "watch_all_action_updates": lambda repo, run: repo.watch_all_action_updates(run),
-    "watch_action_updates": lambda repo, run: repo.watch_action_updates(action("a0", run)),
-    "watch_events": lambda repo, run: repo.watch_events(run),
+    "watches.watch_run_updates": lambda repo, run: repo.watch_run_updates(run),
+    "watches.watch_all_action_updates": lambda repo, run: repo.watch_all_action_updates(run),
+    "watches.watch_action_updates": lambda repo, run: repo.watch_action_updates(action("a0", run)),
+    "watches.watch_events": lambda repo, run: repo.watches.watch_events(run),
 }
 
 
@@ -167,8 +167,8 @@ async def _projects_of(pages: Awaitable[Any]) -> list[str]:
 
 
 async def _histogram(repo: ActionRepo) -> int:
-    tomorrow = max(run.created_at for run in (await repo.list_runs()).items) + timedelta(days=1)
-    buckets = await repo.list_run_histogram(T0, tomorrow, 1)
+    tomorrow = max(run.created_at for run in (await repo.runs.page()).items) + timedelta(days=1)
+    buckets = await repo.summaries.list_histogram(T0, tomorrow, 1)
     return sum(each.count for bucket in buckets for each in bucket.phase_counts)
 
 
@@ -177,21 +177,21 @@ async def _listed_pending(repo: ActionRepo) -> list[str]:
 
 
 OF_ALL: dict[str, tuple[Callable[[ActionRepo], Awaitable[Any]], Any, Any]] = {
-    "list_runs": (lambda repo: _projects_of(repo.list_runs()), ["ours"], ["theirs"] * 2),
-    "count_runs": (lambda repo: repo.count_runs(), 1, 2),
-    "list_projects": (lambda repo: repo.list_projects(), {"ours": ["d"]}, {"theirs": ["d"]}),
+    "runs.page": (lambda repo: _projects_of(repo.runs.page()), ["ours"], ["theirs"] * 2),
+    "runs.count": (lambda repo: repo.runs.count(), 1, 2),
+    "runs.list_projects": (lambda repo: repo.runs.list_projects(), {"ours": ["d"]}, {"theirs": ["d"]}),
     "list_actions": (lambda repo: _projects_of(repo.list_actions()), ["ours"] * 3, ["theirs"] * 6),
-    "count_actions": (lambda repo: repo.count_actions(), 3, 6),
+    "actions.count": (lambda repo: repo.actions.count(), 3, 6),
     "list_pending_aborts": (_listed_pending, ["ours"], ["theirs"] * 2),
-    "page_pending_aborts": (
-        lambda repo: _projects_of(repo.page_pending_aborts()),
+    "aborts.page_pending": (
+        lambda repo: _projects_of(repo.aborts.page_pending()),
         ["ours"],
         ["theirs"] * 2,
     ),
-    "count_pending_aborts": (lambda repo: repo.count_pending_aborts(), 1, 2),
-    "list_tasks": (lambda repo: _projects_of(repo.list_tasks()), ["ours"], ["theirs"]),
-    "count_tasks": (lambda repo: repo.count_tasks(), 1, 1),
-    "list_run_histogram": (_histogram, 1, 2),
+    "aborts.count_pending": (lambda repo: repo.aborts.count_pending(), 1, 2),
+    "summaries.list_tasks": (lambda repo: _projects_of(repo.summaries.list_tasks()), ["ours"], ["theirs"]),
+    "summaries.count_tasks": (lambda repo: repo.summaries.count_tasks(), 1, 1),
+    "summaries.list_histogram": (_histogram, 1, 2),
 }
 
 
@@ -213,7 +213,7 @@ async def _begun(frames: AsyncGenerator[Any, None]) -> list[str]:
 
 async def test_watches_of_all_begin_with_one_s_own(both: ActionRepo) -> None:
     for project, count in (("ours", 1), ("theirs", 2)):
-        for watch in (view(both, project).watch_all_run_updates, view(both, project).watch_abort_requests):
+        for watch in (view(both, project).watch_all_run_updates, view(both, project).aborts.watch_requests):
             async with aclosing(watch()) as frames:
                 assert await _begun(frames) == [project] * count
     async with aclosing(view(both, "ours").watch_all_run_updates(RunFilter(project="theirs"))) as frames:
@@ -224,10 +224,10 @@ async def test_the_progress_of_a_batch_is_that_of_one_s_own_runs(both: ActionRep
     for run in ("n0", "n1"):
         await make_run(both, RunIdentifier("theirs", "d", run))
     await make_run(both, RunIdentifier("ours", "d", "n0"))
-    batch = (await both.abort_runs(RunFilter(), None, None, False, True)).batch
+    batch = (await both.aborts.abort_runs(RunFilter(), None, None, False, True)).batch
     assert batch is not None
     for project, count in (("ours", 1), ("theirs", 2)):
-        async with aclosing(view(both, project).watch_abort_progress(batch)) as updates:
+        async with aclosing(view(both, project).aborts.watch_progress(batch)) as updates:
             assert (await next_of(updates)).requested == count
 
 
@@ -235,8 +235,8 @@ async def test_the_progress_of_a_batch_is_that_of_one_s_own_runs(both: ActionRep
 
 Write = Callable[[ActionRepo, list[RunIdentifier]], Awaitable[Any]]
 BATCHES: dict[str, Write] = {
-    "create_actions": lambda repo, runs: repo.create_actions([new("new", "a0", run) for run in runs]),
-    "update_action_phases": lambda repo, runs: repo.update_action_phases(
+    "actions.create": lambda repo, runs: repo.actions.create([new("new", "a0", run) for run in runs]),
+    "actions.update_phases": lambda repo, runs: repo.actions.update_phases(
         [(action("a2", run), PhaseUpdate(ActionPhase.RUNNING, 2)) for run in runs]
     ),
     "insert_events": lambda repo, runs: repo.insert_events([event("a2", attempt=2, run=run) for run in runs]),
@@ -254,9 +254,9 @@ async def test_a_batch_with_one_thing_of_others_is_refused_wherever_it_stands(
         with pytest.raises(Forbidden) as error:
             await BATCHES[name](view(both, "ours"), runs)
         assert str(error.value) == f"you may not write in {other.project}/d"
-    assert await both.count_actions() == 9
+    assert await both.actions.count() == 9
     assert {each.attempts for each in (await both.list_actions()).items} <= {0, 1}
-    written = await both.list_all_events([action("a2", run) for run in (OURS, THEIRS)])
+    written = await both.events.list_all([action("a2", run) for run in (OURS, THEIRS)])
     assert [*written.values()] == [[], []]
 
 
@@ -274,7 +274,7 @@ async def test_whoever_is_written_with_at_a_time_hears_of_their_own_mistakes_alo
     good = (new(f"g{number}", "a0", OURS) for number in range(20))
     bad = (new(f"b{number}", f"missing{number}", THEIRS) for number in range(20))
     writes = [
-        view(both, each.id.project).create_actions([each])
+        view(both, each.id.project).actions.create([each])
         for pair in zip(good, bad, strict=True)
         for each in pair
     ]
@@ -290,29 +290,30 @@ async def test_whoever_is_written_with_at_a_time_hears_of_their_own_mistakes_alo
 ELSEWHERE = {
     # Each mutation with each role: tests/graph/auth/test_tenants.py.
     *("create_action", "update_action_phase", "update_action_state", "notify_state_update"),
-    *("abort_run", "abort_runs", "abort_action", "mark_abort_attempt", "clear_abort_request", "retry_abort"),
-    # What changes while it is watched: there too.
-    *("watch_all_run_updates", "watch_state_updates", "watch_abort_requests", "watch_abort_progress"),
+    *("abort_run", "abort_action", "mark_abort_attempt", "clear_abort_request"),
+    *("aborts.abort_run", "aborts.abort_action", "aborts.mark_attempt", "aborts.confirm"),
+    *("aborts.abort_runs", "aborts.retry"),
+    # Called by methods that are tried here.
+    *("aborts.list_pending", "actions.page", "events.insert", "events.list_since"),
+    # Changes while it is watched: there too.
+    *("watches.watch_all_run_updates", "watches.watch_state_updates"),
+    *("aborts.watch_requests", "aborts.watch_progress"),
 }
 OF_THE_SERVER = {
-    *(
-        "on_behalf_of",
-        "on_notification",
-        "watch_metrics",
-        "abort_figures",
-        "database_figures",
-        "check",
-        "prune",
-    ),
-    *("take_aborts", "tell_of_aborts", "note_abort_failure"),
-    *("create_credential", "find_credential", "which_credentials_hold", "list_credentials"),
-    "revoke_credential",
+    *("on_behalf_of", "check", "watches.metrics", "watches.stream_rows", "pruning.prune"),
+    *("aborts.metrics", "aborts.on_notification", "aborts.claim", "aborts.resend", "aborts.record_failure"),
+    *("credentials.create", "credentials.find", "credentials.find_valid", "credentials.list_of_kind"),
+    "credentials.revoke",
 }
-"""What no caller gets to call: the server does it for itself."""
+"""Not reachable by callers: the server itself calls them."""
 
 
-def test_every_method_is_tried() -> None:
-    methods = {
-        name for name, _ in inspect.getmembers(ActionRepo, inspect.isfunction) if not name.startswith("_")
-    }
+async def test_every_method_is_tried(repository: ActionRepo) -> None:
+    def methods_of(of: object, prefix: str = "") -> set[str]:
+        functions = inspect.getmembers(type(of), inspect.isfunction)
+        return {prefix + name for name, _ in functions if not name.startswith("_")}
+
+    methods = methods_of(repository)
+    for name in ("runs", "actions", "events", "watches", "aborts", "summaries", "credentials", "pruning"):
+        methods |= methods_of(getattr(repository, name), f"{name}.")
     assert methods == {*BY_NAME, *WATCHED, *OF_ALL, *BATCHES, *ELSEWHERE, *OF_THE_SERVER}

@@ -30,13 +30,13 @@ async def fill(repository: ActionRepo) -> list[str]:
     """Forty actions with many equal times, phases and durations, and a few that have not ended."""
     names = [f"t{i:02}" for i in range(39)]
     actions = [new(name, "a0", created_at=at(i // 10)) for i, name in enumerate(names)]
-    await repository.create_actions([new(created_at=at(0)), *actions])
+    await repository.actions.create([new(created_at=at(0)), *actions])
     ended = [
         update(name, ActionPhase.SUCCEEDED if i % 2 else ActionPhase.FAILED, end_time=at(10 + i % 4))
         for i, name in enumerate(names)
         if i % 3
     ]
-    await repository.update_action_phases(ended)
+    await repository.actions.update_phases(ended)
     return ["a0", *names]
 
 
@@ -95,7 +95,7 @@ async def test_a_page_between_two_cursors(repository: ActionRepo) -> None:
 async def test_rows_that_are_added_shift_no_page(repository: ActionRepo) -> None:
     await fill(repository)
     first = await repository.list_actions(RUN, page=PageRequest(first=10))
-    await repository.create_actions(
+    await repository.actions.create(
         [new(f"early{i}", "a0", created_at=at(-1)) for i in range(5)]
         + [new(f"late{i}", "a0", created_at=at(99)) for i in range(5)]
     )
@@ -107,14 +107,14 @@ async def test_rows_that_are_added_shift_no_page(repository: ActionRepo) -> None
 
 async def test_runs_with_the_same_time_come_once_each(repository: ActionRepo) -> None:
     runs = [RunIdentifier(f"p{i % 3}", "d", f"run-{i}") for i in range(25)]
-    await repository.create_actions([new(run=run, created_at=at(0)) for run in runs])
+    await repository.actions.create([new(run=run, created_at=at(0)) for run in runs])
     for field in OrderField:
         found: list[RunIdentifier] = []
-        page = await repository.list_runs(order=Order(field), page=PageRequest(first=4))
+        page = await repository.runs.page(order=Order(field), page=PageRequest(first=4))
         found += [run.identifier for run in page.items]
         while page.has_next:
             request = PageRequest(first=4, after=page.cursors[-1])
-            page = await repository.list_runs(order=Order(field), page=request)
+            page = await repository.runs.page(order=Order(field), page=request)
             found += [run.identifier for run in page.items]
         assert sorted(map(str, found)) == sorted(map(str, runs))
 
@@ -127,7 +127,7 @@ async def test_the_same_page_of_several_runs_is_one_statement_with_the_same_answ
         await make_run(repository, run, **{f"t{i}": "a0" for i in range(count)})
     order = Order(OrderField.NAME)
     for request in (PageRequest(first=2), PageRequest(last=2), PageRequest(first=0)):
-        together = await repository.list_actions_of_runs([run.key for run in runs], None, order, request)
+        together = await repository.actions.page_of_runs([run.key for run in runs], None, order, request)
         for run in runs:
             assert together[run.key] == await repository.list_actions(run, None, order, request)
 
@@ -139,7 +139,7 @@ async def test_behind_the_last_row_there_is_a_page_with_nothing_but_what_precede
     (end,) = (await repository.list_actions(RUN)).cursors
     other = RunIdentifier("p", "d", "without-actions")
     for keys in ([RUN.key], [RUN.key, other.key]):
-        pages = await repository.list_actions_of_runs(keys, page=PageRequest(after=end))
+        pages = await repository.actions.page_of_runs(keys, page=PageRequest(after=end))
         assert pages[RUN.key] == await repository.list_actions(RUN, page=PageRequest(after=end))
         assert (pages[RUN.key].items, pages[RUN.key].has_previous) == ([], True)
 
@@ -149,9 +149,9 @@ async def test_a_cursor_of_events_with_a_number_out_of_range_is_refused(reposito
     for position in ((2**31, 10, 0), (1, 2**15, 0), (1, 10, 2**31), (1, 10, -(2**31) - 1)):
         request = PageRequest(after=forged("OCCURRED_AT", False, 0, *position))
         with pytest.raises(InvalidCursor):
-            await repository.page_events([action()], page=request)
+            await repository.events.page([action()], page=request)
     request = PageRequest(after=forged("OCCURRED_AT", False, 0, 2**31 - 1, 10, 2**31 - 1))
-    assert (await repository.page_events([action()], page=request))[action()].items == []
+    assert (await repository.events.page([action()], page=request))[action()].items == []
 
 
 async def test_names_are_ordered_by_code_point(repository: ActionRepo) -> None:

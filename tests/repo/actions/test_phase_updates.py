@@ -67,7 +67,7 @@ async def test_a_retry_clears_the_end_the_duration_and_the_error(repository: Act
 
 async def test_updates_of_one_batch_apply_in_their_order(repository: ActionRepo) -> None:
     await make_run(repository, b="a0", c="a0")
-    advanced = await repository.update_action_phases(
+    advanced = await repository.actions.update_phases(
         [
             update("b", RUNNING, start_time=at(1)),
             update("b", FAILED, end_time=at(2)),
@@ -85,7 +85,7 @@ async def test_updates_of_one_batch_apply_in_their_order(repository: ActionRepo)
 async def test_an_update_of_a_missing_action_changes_none_of_its_batch(repository: ActionRepo) -> None:
     await make_run(repository)
     with pytest.raises(ActionNotFound, match="there is no action etl/production/nightly-1/missing"):
-        await repository.update_action_phases([update("a0", RUNNING), update("missing", RUNNING)])
+        await repository.actions.update_phases([update("a0", RUNNING), update("missing", RUNNING)])
     assert (await repository.get_action(action())).phase is QUEUED
 
 
@@ -134,10 +134,10 @@ async def test_a_revision_grows_also_where_a_transaction_comes_late_to_a_row(
 
 async def test_five_thousand_updates_are_one_call(repository: ActionRepo) -> None:
     names = [f"t{i:04}" for i in range(4999)]
-    await repository.create_actions([new("a0"), *(new(name, "a0") for name in names)])
-    advanced = await repository.update_action_phases([update(name, RUNNING) for name in names])
+    await repository.actions.create([new("a0"), *(new(name, "a0") for name in names)])
+    advanced = await repository.actions.update_phases([update(name, RUNNING) for name in names])
     assert all(each.applied for each in advanced)
-    (count,) = [x for x in (await repository.count_phases_of_runs([RUN.key]))[RUN.key] if x.phase is RUNNING]
+    (count,) = [x for x in (await repository.runs.count_phases([RUN.key]))[RUN.key] if x.phase is RUNNING]
     assert count.count == 4999
 
 
@@ -147,7 +147,7 @@ async def test_batches_over_the_same_actions_do_not_block_each_other(repository:
     async with asyncio.timeout(60):
         await asyncio.gather(
             *(
-                repository.update_action_phases(
+                repository.actions.update_phases(
                     [update(name, RUNNING, turn) for name in (names if turn % 2 else reversed(names))]
                 )
                 for turn in range(1, 17)

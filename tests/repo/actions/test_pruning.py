@@ -53,12 +53,12 @@ async def make_ended(
 ) -> None:
     """A run with so many actions below its root, each with an event, that has ended."""
     names = [f"m{number}" for number in range(members)]
-    await repository.create_actions(
+    await repository.actions.create(
         [new(run=run, created_at=at(0)), *(new(name, "a0", run, created_at=at(0)) for name in names)]
     )
     for first in range(0, members, 1000):
         await repository.insert_events([event(name, run=run) for name in names[first : first + 1000]])
-    await repository.update_action_phases([update("a0", ActionPhase.SUCCEEDED, run=run, end_time=ended_at)])
+    await repository.actions.update_phases([update("a0", ActionPhase.SUCCEEDED, run=run, end_time=ended_at)])
 
 
 async def make_many(repository: ActionRepo, count: int, before: int = 0) -> None:
@@ -70,8 +70,8 @@ async def make_many(repository: ActionRepo, count: int, before: int = 0) -> None
         for number, run in enumerate(runs)
         for each in (new(run=run, created_at=at(number - count)), new("m", "a0", run))
     ]
-    await repository.create_actions(made)
-    await repository.update_action_phases(
+    await repository.actions.create(made)
+    await repository.actions.update_phases(
         [update("a0", ActionPhase.SUCCEEDED, run=run, end_time=at(60)) for run in runs]
     )
 
@@ -79,13 +79,13 @@ async def make_many(repository: ActionRepo, count: int, before: int = 0) -> None
 async def prune(repository: ActionRepo, older_than: timedelta = DAYS, **where: Any) -> Pruned:
     """What was removed in the end."""
     async with asyncio.timeout(SECONDS):
-        seen = [done async for done in repository.prune(older_than, **where)]
+        seen = [done async for done in repository.pruning.prune(older_than, **where)]
     return seen[-1] if seen else Pruned()
 
 
 async def stored(repository: ActionRepo) -> tuple[int, int, int]:
     """How many actions, events and notes of removed runs there are."""
-    async with repository._database.read() as connection:
+    async with repository.database.read() as connection:
         counts = [
             await connection.scalar(select(func.count()).select_from(table))
             for table in (actions, action_events, removed_runs)
@@ -94,13 +94,13 @@ async def stored(repository: ActionRepo) -> tuple[int, int, int]:
 
 
 async def names(repository: ActionRepo) -> set[str]:
-    return {run.name for run in (await repository.list_runs()).items}
+    return {run.name for run in (await repository.runs.page()).items}
 
 
 async def test_runs_that_ended_long_ago_go_with_all_that_belongs_to_them(repository: ActionRepo) -> None:
     await make_ended(repository, named("old"), 3)
     await make_ended(repository, named("young"), 2, datetime.now(UTC) - timedelta(days=89))
-    await repository.create_actions([new(run=named("still going"), created_at=at(0))])
+    await repository.actions.create([new(run=named("still going"), created_at=at(0))])
     assert await prune(repository) == Pruned(1, 4)
     assert await names(repository) == {"young", "still going"}
     assert await stored(repository) == (4, 2, 1)
@@ -133,13 +133,13 @@ async def test_a_run_with_an_abort_that_waits_stays_until_it_is_confirmed_or_giv
 ) -> None:
     for name in ("root", "member", "failed"):
         run = named(name)
-        await repository.create_actions([new(run=run, created_at=at(0)), new("m", "a0", run)])
+        await repository.actions.create([new(run=run, created_at=at(0)), new("m", "a0", run)])
     await repository.abort_run(named("root"), None, ADA)
     await repository.abort_action(action("m", named("member")), None, ADA)
-    await repository.update_action_phases([update("a0", ActionPhase.FAILED, run=named("member"))])
+    await repository.actions.update_phases([update("a0", ActionPhase.FAILED, run=named("member"))])
     await repository.abort_run(named("failed"), None, ADA)
     await repository.mark_abort_attempt(action(run=named("failed")))
-    async with repository._database.engine.begin() as connection:
+    async with repository.database.engine.begin() as connection:
         await connection.execute(text("UPDATE actions SET abort_state = 4 WHERE run_name = 'failed'"))
     assert await prune(repository, timedelta(0)) == Pruned(1, 2)
     assert await names(repository) == {"root", "member"}
@@ -154,9 +154,9 @@ async def test_many_runs_go_in_small_transactions(
     monkeypatch.setattr(pruning_module, "MOST_ACTIONS", 20)
     await make_many(repository, 6)
     await make_ended(repository, named("large"), 30)
-    seen = [done async for done in repository.prune(DAYS)]
+    seen = [done async for done in repository.pruning.prune(DAYS)]
     assert seen == [Pruned(4, 8), Pruned(6, 12), Pruned(7, 43)]
-    async with repository._database.read() as connection:
+    async with repository.database.read() as connection:
         per_transaction = await connection.scalars(
             select(func.count())
             .select_from(removed_runs)
@@ -173,7 +173,7 @@ async def test_a_reader_never_sees_a_part_of_a_run(repository: ActionRepo) -> No
 
     async def read() -> None:
         while not done.is_set():
-            seen.add(await repository.count_actions(RUN))
+            seen.add(await repository.actions.count(RUN))
             await asyncio.sleep(0)
 
     reading = asyncio.create_task(read())
@@ -190,16 +190,16 @@ async def test_a_run_that_is_reopened_meanwhile_stays(
 ) -> None:
     """It is reopened between being found and being locked."""
     await make_ended(repository, named("other"))
-    await repository.create_actions([new(run=RUN, created_at=at(0))])
-    await repository.update_action_phases([update("a0", ActionPhase.FAILED, end_time=at(1))])
-    remove = repository._remove
+    await repository.actions.create([new(run=RUN, created_at=at(0))])
+    await repository.actions.update_phases([update("a0", ActionPhase.FAILED, end_time=at(1))])
+    remove = repository.pruning._remove
     async with open_repository(database_url) as executor:
 
         async def reopen(keys: Any, before: Any) -> Pruned:
             assert await executor.update_action_phase(action(), ActionPhase.RUNNING, 2)
             return await remove(keys, before)
 
-        monkeypatch.setattr(repository, "_remove", reopen)
+        monkeypatch.setattr(repository.pruning, "_remove", reopen)
         assert await prune(repository) == Pruned(1, 2)
     assert await names(repository) == {RUN.name}
 
@@ -217,12 +217,14 @@ async def test_who_writes_while_runs_go_finds_a_whole_run_or_none(database_url: 
     runs = [named(f"r{number}") for number in range(20)]
     async with open_repository(database_url) as repository, open_repository(database_url) as executor:
         for run in runs:
-            await repository.create_actions([new(run=run, created_at=at(0)), new("m", "a0", run)])
-            await repository.update_action_phases([update("a0", ActionPhase.FAILED, run=run, end_time=at(9))])
+            await repository.actions.create([new(run=run, created_at=at(0)), new("m", "a0", run)])
+            await repository.actions.update_phases(
+                [update("a0", ActionPhase.FAILED, run=run, end_time=at(9))]
+            )
 
         async def write(run: RunIdentifier, number: int) -> None:
             try:
-                await executor.create_actions([new(f"late {number}", "m", run)])
+                await executor.actions.create([new(f"late {number}", "m", run)])
                 await executor.insert_events([event("m", run=run, version=number)])
                 if number == 7:
                     await executor.update_action_phase(action(run=run), ActionPhase.RUNNING, 2)
@@ -237,7 +239,7 @@ async def test_who_writes_while_runs_go_finds_a_whole_run_or_none(database_url: 
             patch.setattr(pruning_module, "MOST_RUNS", 3)
             await asyncio.gather(keep_writing(), prune(repository))
         left = await names(repository)
-        async with repository._database.read() as connection:
+        async with repository.database.read() as connection:
             whose = set(await connection.scalars(select(actions.c.run_name)))
         assert whose == left
 
@@ -250,11 +252,11 @@ async def test_what_is_added_to_a_run_at_the_last_moment_goes_with_it(repository
     commit = asyncio.Event()
 
     async def add(connection: AsyncConnection) -> None:
-        await creation.create(repository._database, connection, [[new("late", "m0")]], datetime.now(UTC))
+        await creation.create(repository.database, connection, [[new("late", "m0")]], datetime.now(UTC))
         added.set()
         await commit.wait()
 
-    adding = asyncio.create_task(repository._database.write(add))
+    adding = asyncio.create_task(repository.database.write(add))
     await added.wait()
     pruning = asyncio.create_task(prune(repository))
     try:
@@ -280,7 +282,7 @@ async def test_an_abort_that_comes_at_the_last_moment_keeps_its_run(repository: 
         asked.set()
         await commit.wait()
 
-    asking = asyncio.create_task(repository._database.write(ask))
+    asking = asyncio.create_task(repository.database.write(ask))
     await asked.wait()
     removing = asyncio.create_task(prune(repository))
     try:
@@ -325,7 +327,7 @@ async def test_after_kill_minus_nine_the_same_command_goes_on(database_url: str)
                 with suppress(ProcessLookupError):
                     killed.send_signal(signal.SIGKILL)
                 await killed.communicate()
-            left = await repository.count_runs()
+            left = await repository.runs.count()
             if left:  # where we stalled, it has come to its end before
                 break
         assert 0 < left < 600

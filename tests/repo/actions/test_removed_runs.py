@@ -82,7 +82,7 @@ async def test_watches_of_runs_get_the_ids_of_removed_ones_that_their_filter_may
         assert (told.kind, told.items) == (CHANGE, [])
         assert {run.name for run in told.removed} == {RUN.name, "other"}
         assert [run.name for run in (await next_of(mine)).removed] == [RUN.name]
-        await repository.create_actions([new(run=named("n", domain="another"))])
+        await repository.actions.create([new(run=named("n", domain="another"))])
         assert [run.name for run in (await next_of(others)).items] == ["n"]
 
 
@@ -97,8 +97,8 @@ async def test_a_stream_about_a_run_that_is_removed_ends_as_a_new_one_would_begi
     }
     framed: list[Frames] = [
         repository.watch_all_action_updates(RUN),
-        repository.watch_events(RUN),
-        repository.watch_events(RUN, "m0", 1),
+        repository.watches.watch_events(RUN),
+        repository.watches.watch_events(RUN, "m0", 1),
         repository.watch_state_updates(RUN),
     ]
     staying = repository.watch_all_action_updates(named("stays"))
@@ -113,7 +113,7 @@ async def test_a_stream_about_a_run_that_is_removed_ends_as_a_new_one_would_begi
         for one, error in (single | dict.fromkeys(framed, RunNotFound)).items():
             with pytest.raises(error):
                 await next_of(one)
-        await repository.create_actions([new("late", "a0", named("stays"))])
+        await repository.actions.create([new("late", "a0", named("stays"))])
         assert [each.name for each in (await next_of(staying)).items] == ["late"]
 
 
@@ -125,7 +125,7 @@ async def test_who_comes_back_is_told_of_runs_that_were_removed_meanwhile(
         runs = (await begin(stream)).cursor
     async with aclosing(repository.watch_all_action_updates(RUN)) as stream:
         members = (await begin(stream)).cursor
-    async with aclosing(repository.watch_events(RUN)) as stream:
+    async with aclosing(repository.watches.watch_events(RUN)) as stream:
         events = (await begin(stream)).cursor
     async with aclosing(repository.watch_state_updates(RUN)) as stream:
         states = (await begin(stream)).cursor
@@ -137,7 +137,7 @@ async def test_who_comes_back_is_told_of_runs_that_were_removed_meanwhile(
         repository.watch_state_updates(RUN),
         repository.watch_state_updates(RUN, after=states),
         repository.watch_all_action_updates(RUN, after=members),
-        repository.watch_events(RUN, after=events),
+        repository.watches.watch_events(RUN, after=events),
     ):
         async with aclosing(again) as ended:
             with pytest.raises(RunNotFound):
@@ -152,17 +152,17 @@ async def test_a_run_that_was_removed_and_is_there_again_comes_anew(
         runs = (await begin(stream)).cursor
     async with aclosing(repository.watch_all_action_updates(RUN)) as stream:
         members = (await begin(stream)).cursor
-    async with aclosing(repository.watch_events(RUN)) as stream:
+    async with aclosing(repository.watches.watch_events(RUN)) as stream:
         events = (await begin(stream)).cursor
     await prune(pruner)
-    await repository.create_actions([new(), new("m1", "a0")])
+    await repository.actions.create([new(), new("m1", "a0")])
     await repository.insert_events([event("m1")])
     async with aclosing(repository.watch_all_run_updates(after=runs)) as stream:
         told = await next_of(stream)
         assert ([run.phase for run in told.items], told.removed) == ([ActionPhase.QUEUED], [])
     again_and_wanted: list[tuple[Frames, list[str]]] = [
         (repository.watch_all_action_updates(RUN, after=members), ["a0", "m1"]),
-        (repository.watch_events(RUN, after=events), ["m1"]),
+        (repository.watches.watch_events(RUN, after=events), ["m1"]),
     ]
     for again, wanted in again_and_wanted:
         async with aclosing(again) as frames:
@@ -180,16 +180,16 @@ async def test_a_cursor_from_before_what_is_still_known_leads_to_a_fresh_snapsho
     streams: list[Any] = [
         repository.watch_all_run_updates,
         lambda **rest: repository.watch_all_action_updates(named("stays"), **rest),
-        lambda **rest: repository.watch_events(named("stays"), **rest),
+        lambda **rest: repository.watches.watch_events(named("stays"), **rest),
         repository.watch_state_updates,
-        repository.watch_abort_requests,
+        repository.aborts.watch_requests,
     ]
     cursors = []
     for watch in streams:
         async with aclosing(watch()) as stream:
             cursors.append((await begin(stream)).cursor)
     await prune(pruner)
-    database = pruner._database
+    database = pruner.database
     ago = database.is_sqlite and "removed_at - 700000000000" or "removed_at - interval '8 days'"
     async with database.engine.begin() as connection:
         await connection.execute(text(f"UPDATE removed_runs SET removed_at = {ago}"))
@@ -205,13 +205,13 @@ async def test_a_cursor_from_before_what_is_still_known_leads_to_a_fresh_snapsho
             again = await begin(stream)
         # A cursor from behind it is honoured.
         async with aclosing(watch(after=again.cursor)) as stream:
-            await repository.create_actions([new(again.cursor[-40:], "a0", named("stays"))])
+            await repository.actions.create([new(again.cursor[-40:], "a0", named("stays"))])
             await repository.update_action_state(action(run=named("stays")), "x")
             await repository.insert_events(
                 [event("m0", run=named("stays"), version=streams.index(watch) + 1)]
             )
             await repository.abort_action(action(again.cursor[-40:], named("stays")), None, ADA)
-            await repository.update_action_phases([update("a0", ActionPhase.RUNNING, run=named("stays"))])
+            await repository.actions.update_phases([update("a0", ActionPhase.RUNNING, run=named("stays"))])
             kinds = {(await next_of(stream)).kind}
             assert kinds == {CHANGE}
 
@@ -219,15 +219,15 @@ async def test_a_cursor_from_before_what_is_still_known_leads_to_a_fresh_snapsho
 async def test_an_executor_that_comes_back_does_not_keep_an_abort_of_a_removed_run(
     repository: ActionRepo, pruner: ActionRepo
 ) -> None:
-    await repository.create_actions([new(created_at=at(0))])
+    await repository.actions.create([new(created_at=at(0))])
     await repository.abort_run(RUN, None, ADA)
-    async with aclosing(repository.watch_abort_requests()) as stream:
+    async with aclosing(repository.aborts.watch_requests()) as stream:
         first = await next_of(stream)
         assert [each.name for each in first.items] == ["a0"]
         cursor = (await begin(stream)).cursor
     await repository.clear_abort_request(action())
     await prune(pruner, timedelta(0))
-    async with aclosing(repository.watch_abort_requests(after=cursor)) as stream:
+    async with aclosing(repository.aborts.watch_requests(after=cursor)) as stream:
         assert [frame.kind for frame in (await next_of(stream), await next_of(stream))] == [RESYNC, SYNCED]
 
 
@@ -235,9 +235,9 @@ async def test_what_is_removed_while_a_snapshot_is_read_is_not_complete_with_a_p
     repository: ActionRepo, pruner: ActionRepo
 ) -> None:
     await make_ended(repository, members=2000)
-    streams: list[Frames] = [repository.watch_all_action_updates(RUN), repository.watch_events(RUN)]
+    streams: list[Frames] = [repository.watch_all_action_updates(RUN), repository.watches.watch_events(RUN)]
     for stream in streams:
-        if not await repository.get_runs([RUN]):
+        if not await repository.runs.get_many([RUN]):
             await make_ended(repository, members=2000)
         async with aclosing(stream) as frames:
             assert (await next_of(frames)).kind is SNAPSHOT

@@ -62,7 +62,7 @@ async def test_a_later_report_of_a_failure_fills_in_what_the_first_one_lacks(
     found, run = await repository.get_action(action()), await repository.get_run(RUN)
     assert (found.error, run.error) == (ERROR, ERROR)
     assert found.revision > first.revision
-    (attempt,) = (await repository.list_attempts([action()]))[action()]
+    (attempt,) = (await repository.events.list_attempts([action()]))[action()]
     assert (attempt.error, attempt.outputs) == (ERROR, {"rows": 3})
     assert (attempt.cluster, attempt.cache_status) == ("east", CacheStatus.MISS)
     assert attempt.ended_at == at(5)
@@ -83,7 +83,7 @@ async def test_a_later_report_replaces_nothing_that_the_first_one_said(repositor
     error = ActionError(ErrorKind.SYSTEM, "another")
     await repository.insert_events([event(phase=FAILED, seconds=6, version=1, error=error, **other)])
     assert await repository.get_action(action()) == before, "not even its revision"
-    (attempt,) = (await repository.list_attempts([action()]))[action()]
+    (attempt,) = (await repository.events.list_attempts([action()]))[action()]
     assert {name: getattr(attempt, name) for name in said} == said
 
 
@@ -93,7 +93,7 @@ async def test_a_report_of_another_end_fills_in_nothing(repository: ActionRepo) 
     late = event(phase=ActionPhase.TIMED_OUT, seconds=9, error=ERROR, outputs=[1])
     await repository.insert_events([event(phase=FAILED, seconds=5), late])
     assert (await repository.get_action(action())).error is None
-    (attempt,) = (await repository.list_attempts([action()]))[action()]
+    (attempt,) = (await repository.events.list_attempts([action()]))[action()]
     assert (attempt.phase, attempt.error, attempt.outputs) == (FAILED, None, None)
 
 
@@ -117,7 +117,7 @@ async def test_a_report_that_leaves_out_the_cache_status_keeps_it_and_makes_no_r
     await make_run(repository)
     await repository.update_action_phase(action(), SUCCEEDED, 1, CacheStatus.HIT, at(5), at(1))
     before = await repository.get_action(action())
-    (again,) = await repository.update_action_phases([update("a0", SUCCEEDED)])
+    (again,) = await repository.actions.update_phases([update("a0", SUCCEEDED)])
     assert (again.applied, again.changed) == (True, False)
     assert await repository.get_action(action()) == before
 
@@ -169,12 +169,12 @@ async def test_times_do_not_depend_on_the_order_of_reports(repository: ActionRep
             PhaseUpdate(RUNNING, 1, start_time=at(8)),
             PhaseUpdate(SUCCEEDED, 1, end_time=at(9)),
         ]
-        await repository.create_actions([new(name, "a0")])
+        await repository.actions.create([new(name, "a0")])
         for each in order:
             if each == 3:
-                await repository.create_actions([new(name, "a0", created_at=at(1))])
+                await repository.actions.create([new(name, "a0", created_at=at(1))])
             else:
-                await repository.update_action_phases([(action(name), reports[each])])
+                await repository.actions.update_phases([(action(name), reports[each])])
         found = await repository.get_action(action(name))
         assert (found.phase, times(found)) == (SUCCEEDED, [at(1), at(2), at(9)]), order
         assert found.duration_ms == 8000
@@ -187,9 +187,9 @@ async def test_what_moved_back_is_found_there_by_lists_filters_and_watches(repos
     while (await anext(watch)).kind.name != "SYNCED":
         pass
     await repository.update_action_phase(action(), SUCCEEDED, 1, end_time=at(9))
-    assert (await repository.list_runs(wanted)).items == []
+    assert (await repository.runs.page(wanted)).items == []
     await repository.update_action_phase(action(), RUNNING, 1, start_time=at(4))
-    (found,) = (await repository.list_runs(wanted)).items
+    (found,) = (await repository.runs.page(wanted)).items
     assert (found.created_at, found.started_at, found.ended_at) == (at(4), at(4), at(9))
     assert found.duration_ms == 5000
     frame = await anext(watch)
@@ -197,7 +197,7 @@ async def test_what_moved_back_is_found_there_by_lists_filters_and_watches(repos
         frame = await anext(watch)
     assert [run.created_at for run in frame.items] == [at(4)]
     await watch.aclose()
-    assert (await repository.list_runs(RunFilter(start_date=at(100)))).items == []
+    assert (await repository.runs.page(RunFilter(start_date=at(100)))).items == []
 
 
 async def test_an_end_by_a_clock_that_is_behind_is_the_start(repository: ActionRepo) -> None:
@@ -228,14 +228,14 @@ async def test_an_abort_ends_nothing_before_it_started(repository: ActionRepo) -
 async def test_an_action_that_was_created_in_its_last_phase_gets_the_times_that_are_reported(
     repository: ActionRepo,
 ) -> None:
-    await repository.create_actions([new(phase=SUCCEEDED, created_at=at(10))])
+    await repository.actions.create([new(phase=SUCCEEDED, created_at=at(10))])
     await repository.update_action_phase(action(), SUCCEEDED, 1, end_time=at(30), start_time=at(20))
     assert times(await repository.get_action(action())) == [at(10), at(20), at(30)]
 
 
 async def test_of_one_batch_the_earliest_creation_counts(repository: ActionRepo) -> None:
     batch = [new(created_at=at(9)), new(created_at=at(4)), new()]
-    assert await repository.create_actions(batch) == 1
+    assert await repository.actions.create(batch) == 1
     assert (await repository.get_action(action())).created_at == at(4)
 
 
@@ -246,12 +246,12 @@ async def test_a_paused_action_goes_on_in_the_same_attempt(repository: ActionRep
     await make_run(repository)
     for seconds, phase in enumerate([RUNNING, PAUSED, RUNNING, PAUSED, RUNNING]):
         report = PhaseUpdate(phase, 1, occurred_at=at(seconds))
-        (advanced,) = await repository.update_action_phases([(action(), report)])
+        (advanced,) = await repository.actions.update_phases([(action(), report)])
         assert (advanced.applied, advanced.changed) == (True, True)
         assert (await repository.get_action(action())).phase is phase
         for earlier in (RUNNING, PAUSED):
             late = PhaseUpdate(earlier, 1, occurred_at=at(seconds - 1))
-            await repository.update_action_phases([(action(), late)])
+            await repository.actions.update_phases([(action(), late)])
         assert (await repository.get_action(action())).phase is phase
 
 
@@ -277,7 +277,7 @@ async def test_the_history_shows_each_pause_and_each_resume(
     await make_run(repository)
     for number, each in enumerate(reversed(PAUSED_TWICE) if is_reversed else PAUSED_TWICE):
         await repository.insert_events([replace(each, reported_at=at(100 + number))])
-    (attempt,) = (await repository.list_attempts([action()]))[action()]
+    (attempt,) = (await repository.events.list_attempts([action()]))[action()]
     assert (attempt.phase, attempt.started_at, attempt.ended_at) == (SUCCEEDED, at(0), at(9))
     assert phases(attempt.phase_transitions) == [
         (QUEUED, at(0), at(1)),
@@ -294,7 +294,7 @@ async def test_a_report_of_running_from_before_a_pause_is_no_resume(repository: 
     await make_run(repository)
     late = event(phase=RUNNING, seconds=2, version=1, reported_at=at(50), logs=(LogLink("out", "x"),))
     await repository.insert_events([event(seconds=1), event(phase=PAUSED, seconds=3), late])
-    (attempt,) = (await repository.list_attempts([action()]))[action()]
+    (attempt,) = (await repository.events.list_attempts([action()]))[action()]
     assert attempt.phase is PAUSED
     assert phases(attempt.phase_transitions) == [(RUNNING, at(1), at(3)), (PAUSED, at(3), None)]
     assert attempt.logs == [LogLink("out", "x")]
@@ -313,7 +313,7 @@ async def test_no_transition_ends_before_it_started(repository: ActionRepo) -> N
             event(phase=RUNNING, attempt=3, seconds=20),
         ]
     )
-    first, second, _ = (await repository.list_attempts([action()]))[action()]
+    first, second, _ = (await repository.events.list_attempts([action()]))[action()]
     assert (first.started_at, first.ended_at) == (at(40), at(40))
     assert (second.started_at, second.ended_at) == (at(50), at(50)), "closed where the next one began"
     for attempt in (first, second):
@@ -353,7 +353,7 @@ async def test_attempts_are_paged_by_their_numbers(client: GraphQLClient, reposi
     while more := await page(first=50, after=found[-1] if found else 0):
         found += more
     assert found == numbers
-    both = await repository.list_attempts([action(), action("b")], AttemptRange(last=1))
+    both = await repository.events.list_attempts([action(), action("b")], AttemptRange(last=1))
     assert {id.name: [x.attempt for x in attempts] for id, attempts in both.items()} == {
         "a0": [131],
         "b": [7],

@@ -118,10 +118,10 @@ class RepositoryMachine(RuleBasedStateMachine):
         now = Window(datetime.now(UTC))
         if refusals := self.record.refusals(new):
             with pytest.raises(RepoError) as caught:
-                self.wait(self.repository.create_actions(new))
+                self.wait(self.repository.actions.create(new))
             assert type(caught.value).__name__ in refusals
         else:
-            created = self.wait(self.repository.create_actions(new))
+            created = self.wait(self.repository.actions.create(new))
             assert created == self.record.create(new, now)
 
     @rule(
@@ -139,7 +139,7 @@ class RepositoryMachine(RuleBasedStateMachine):
             )
             for number, phase, attempts, cache, end, start, occurred in updates
         ]
-        call = self.repository.update_action_phases([(self.id(*key), update) for key, update in given])
+        call = self.repository.actions.update_phases([(self.id(*key), update) for key, update in given])
         if any(key not in self.record.rows for key, _ in given):
             return self.refused(call, ActionNotFound)
         now = Window(datetime.now(UTC))
@@ -203,7 +203,7 @@ class RepositoryMachine(RuleBasedStateMachine):
     def abort_runs(self, phases: set[ActionPhase], dry_run: bool) -> None:
         now = Window(datetime.now(UTC))
         wanted = RunFilter(project=self.project, phases=tuple(phases))
-        answer = self.wait(self.repository.abort_runs(wanted, "all", ADA, dry_run))
+        answer = self.wait(self.repository.aborts.abort_runs(wanted, "all", ADA, dry_run))
         roots = [root for run in ("r1", "r2") if (root := self.record.root(run)) and root.phase in phases]
         matched = [root for root in roots if root.phase not in TERMINAL]
         if not dry_run:
@@ -237,8 +237,8 @@ class RepositoryMachine(RuleBasedStateMachine):
         due = [
             row for row in self.record.rows.values() if row.unconfirmed and row.abort is not AbortState.FAILED
         ]
-        told = self.wait(self.repository.tell_of_aborts([(self.project, None)], 100, most))
-        assert (len(told.aborts), told.given_up) == tuple(map(len, self._drive(due, most)))
+        told = self.wait(self.repository.aborts.resend([(self.project, None)], 100, most))
+        assert (len(told.aborts), told.exhausted) == tuple(map(len, self._drive(due, most)))
 
     def _drive(self, due: list[Row], most: int) -> tuple[list[Row], list[Row]]:
         over = [row for row in due if row.abort_count >= most]
@@ -252,7 +252,7 @@ class RepositoryMachine(RuleBasedStateMachine):
     @rule(number=ACTIONS)
     def retry_abort(self, number: int) -> None:
         key = self.pick(number)
-        call, row = self.repository.retry_abort(self.id(*key)), self.record.rows.get(key)
+        call, row = self.repository.aborts.retry(self.id(*key)), self.record.rows.get(key)
         if row is None:
             return self.refused(call, ActionNotFound)
         was_given_up = row.abort is AbortState.FAILED
@@ -295,7 +295,7 @@ class RepositoryMachine(RuleBasedStateMachine):
         expected = with_value + [action for action in expected if value(action) is None]
         for backward in (False, True):
             assert self.wait(self._pages(run, wanted, order, size, backward)) == expected
-        assert self.wait(self.repository.count_actions(self.run_id(run), wanted)) == len(expected)
+        assert self.wait(self.repository.actions.count(self.run_id(run), wanted)) == len(expected)
 
     async def _pages(
         self, run: str, wanted: ActionFilter, order: Order, size: int, backward: bool
@@ -318,26 +318,26 @@ class RepositoryMachine(RuleBasedStateMachine):
         repository = self.repository
         rows = self.record.rows
         ids = {key: self.id(*key) for key in rows}
-        actions = await repository.get_actions(ids.values())
+        actions = await repository.actions.get_many(ids.values())
         assert len(actions) == len(rows)
         for key, row in rows.items():
             row.check(actions[ids[key]])
         roots = {run: root for run in ("r1", "r2") if (root := self.record.root(run))}
         keys = {run: self.run_id(run).key for run in roots}
-        runs = await repository.list_runs(RunFilter(project=self.project), Order(OrderField.NAME, False))
+        runs = await repository.runs.page(RunFilter(project=self.project), Order(OrderField.NAME, False))
         assert [(run.name, run.root_name, run.phase, run.revision) for run in runs.items] == [
             (run, root.name, root.phase, root.seen and root.seen.revision) for run, root in roots.items()
         ]
-        lists = await repository.list_actions_of_runs(keys.values())
-        counts = await repository.count_phases_of_runs(keys.values())
+        lists = await repository.actions.page_of_runs(keys.values())
+        counts = await repository.runs.count_phases(keys.values())
         for run in roots:
             expected = sorted(
                 self.record.run(run), key=lambda row: (self.record.depth(row), row.created_at, row.name)
             )
             assert lists[keys[run]].items == [row.seen for row in expected]
             assert as_counter(counts[keys[run]]) == phases_of(expected)
-        below = await repository.count_phases_of_descendants([action.key for action in ids.values()])
-        children = await repository.count_children([action.key for action in ids.values()])
+        below = await repository.actions.count_phases_of_descendants([action.key for action in ids.values()])
+        children = await repository.actions.count_children([action.key for action in ids.values()])
         for (run, name), action in ids.items():
             assert as_counter(below[action.key]) == phases_of(self.record.below(run, name))
             assert children[action.key] == sum(row.parent == name for row in self.record.run(run))
@@ -348,9 +348,9 @@ class RepositoryMachine(RuleBasedStateMachine):
         )
 
     async def _compare_events(self, ids: dict[tuple[str, str], ActionIdentifier]) -> None:
-        events = await self.repository.list_all_events(ids.values())
+        events = await self.repository.events.list_all(ids.values())
         attempts = [(action, attempt) for action in ids.values() for attempt in range(5)]
-        latest = await self.repository.get_latest_events(attempts)
+        latest = await self.repository.events.get_latest(attempts)
         for key, action in ids.items():
             known = self.record.rows[key].events
             order = sorted(known.values(), key=lambda x: (x.occurred_at, x.attempt, x.phase, x.version))
@@ -377,7 +377,7 @@ def test_any_calls_in_any_order_leave_what_the_rules_say(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # What was told is due again at once.
-    monkeypatch.setattr("repo.aborts.leases.pause_after", lambda attempts: timedelta(0))
+    monkeypatch.setattr("repo.aborts.leases.retry_delay", lambda attempts: timedelta(0))
     with asyncio.Runner() as runner:
 
         class Machine(RepositoryMachine):

@@ -57,20 +57,20 @@ def root(
 
 async def end(repository: ActionRepo, *runs: tuple[NewAction, ActionPhase, float]) -> None:
     """Create runs and bring each to a phase; those that end do so many seconds after they were created."""
-    await repository.create_actions([run for run, _, _ in runs])
+    await repository.actions.create([run for run, _, _ in runs])
     updates = []
     for run, phase, seconds in runs:
         assert run.created_at is not None
         ended_at = run.created_at + timedelta(seconds=seconds) if phase.is_terminal else None
         updates.append(update("a0", phase, run=run.id.run, end_time=ended_at))
-    await repository.update_action_phases(updates)
+    await repository.actions.update_phases(updates)
 
 
 async def tasks(repository: ActionRepo, wanted: RunFilter | None = None) -> dict[TaskKey, TaskSummary]:
     """All summaries by what they are of."""
-    page = await repository.list_tasks(wanted)
+    page = await repository.summaries.list_tasks(wanted)
     assert not page.has_next
-    assert await repository.count_tasks(wanted) == len(page.items)
+    assert await repository.summaries.count_tasks(wanted) == len(page.items)
     return {each.key: each for each in page.items}
 
 
@@ -89,7 +89,7 @@ async def error(client: GraphQLClient, query: str, **variables: Any) -> tuple[st
 async def test_runs_belong_to_their_task_else_to_their_function_else_to_their_project_and_domain(
     repository: ActionRepo,
 ) -> None:
-    await repository.create_actions(
+    await repository.actions.create(
         [
             root("r1", "load", seconds=1),
             root("r22", "load", "main", seconds=2),
@@ -116,7 +116,7 @@ async def test_runs_belong_to_their_task_else_to_their_function_else_to_their_pr
         LOAD: 3,
     }
     keys = list(await tasks(repository))
-    recent = await repository.list_runs_of_tasks(keys)
+    recent = await repository.summaries.list_recent_runs(keys)
     assert [[run.name for run in recent[key]] for key in keys] == [
         *(["r11"], ["r10"], ["r9"], ["r8"], ["r7", "r6"], ["r5"], ["r4"]),
         ["r3", "r22", "r1"],
@@ -128,7 +128,7 @@ async def test_a_summary_counts_what_ended_and_what_failed(repository: ActionRep
         *(P.SUCCEEDED, P.SUCCEEDED, P.SUCCEEDED, P.FAILED, P.TIMED_OUT),
         *(P.ABORTED, P.RECOVERED, P.RUNNING, P.QUEUED, P.PAUSED),
     ]
-    await repository.create_actions(
+    await repository.actions.create(
         [root(f"r{i}", "load", seconds=i, phase=phase) for i, phase in enumerate(ends)]
         + [root("one", "waits", seconds=99)]
     )
@@ -167,17 +167,17 @@ async def test_durations_are_those_of_the_nearest_rank(
         (root("recovered", "load"), P.RECOVERED, 1000),
         (root("of-another", None, "load"), P.SUCCEEDED, 1000),
     )
-    found = await repository.list_durations_of_tasks([LOAD])
+    found = await repository.summaries.list_durations([LOAD])
     assert found == {LOAD: Durations(p50 * 1000, p95 * 1000)}
 
 
 async def test_there_are_no_durations_where_none_succeeded(repository: ActionRepo) -> None:
     await end(repository, (root("r", "load"), P.FAILED, 5))
     nothing = TaskKey("p", "d", None, None)
-    found = await repository.list_durations_of_tasks([LOAD, nothing, LOAD])
+    found = await repository.summaries.list_durations([LOAD, nothing, LOAD])
     assert found == {LOAD: Durations(None, None), nothing: Durations(None, None)}
-    assert await repository.list_durations_of_tasks([]) == {}
-    assert await repository.list_runs_of_tasks([]) == {}
+    assert await repository.summaries.list_durations([]) == {}
+    assert await repository.summaries.list_recent_runs([]) == {}
 
 
 async def test_a_filter_narrows_every_part_of_a_summary(repository: ActionRepo) -> None:
@@ -194,17 +194,20 @@ async def test_a_filter_narrows_every_part_of_a_summary(repository: ActionRepo) 
     assert key == LOAD
     assert found.phase_counts == [PhaseCount(P.SUCCEEDED, 1), PhaseCount(P.FAILED, 1)]
     assert found.last_created_at == at(20)
-    assert await repository.list_durations_of_tasks([LOAD], wanted) == {LOAD: Durations(2000, 2000)}
-    recent = await repository.list_runs_of_tasks([LOAD], wanted)
+    assert await repository.summaries.list_durations([LOAD], wanted) == {LOAD: Durations(2000, 2000)}
+    recent = await repository.summaries.list_recent_runs([LOAD], wanted)
     assert [run.name for run in recent[LOAD]] == ["r2", "r1"]
     until = RunFilter(project="p", domain="d", end_date=at(10))
     assert (await tasks(repository, until))[LOAD].runs == 2
-    assert [run.name for run in (await repository.list_runs_of_tasks([LOAD], until))[LOAD]] == ["r1", "r0"]
+    assert [run.name for run in (await repository.summaries.list_recent_runs([LOAD], until))[LOAD]] == [
+        "r1",
+        "r0",
+    ]
     assert await tasks(repository, RunFilter(project="nowhere")) == {}
 
 
 async def test_tasks_with_the_same_last_time_are_in_the_order_of_their_names(repository: ActionRepo) -> None:
-    await repository.create_actions(
+    await repository.actions.create(
         [
             root("newest", "z", seconds=2),
             root("r1", "b", seconds=1),
@@ -234,10 +237,10 @@ async def test_tasks_with_the_same_last_time_are_in_the_order_of_their_names(rep
     ]
     assert list(await tasks(repository)) == expected
     for size in (1, 2, 3, 11):
-        page = await repository.list_tasks(page=PageRequest(first=size))
+        page = await repository.summaries.list_tasks(page=PageRequest(first=size))
         found = [each.key for each in page.items]
         while page.has_next:
-            page = await repository.list_tasks(page=PageRequest(first=size, after=page.cursors[-1]))
+            page = await repository.summaries.list_tasks(page=PageRequest(first=size, after=page.cursors[-1]))
             found += [each.key for each in page.items]
         assert found == expected, f"in pages of {size}"
 
@@ -245,54 +248,54 @@ async def test_tasks_with_the_same_last_time_are_in_the_order_of_their_names(rep
 async def test_a_page_of_tasks_goes_on_where_the_last_one_ended_though_runs_were_added(
     repository: ActionRepo,
 ) -> None:
-    await repository.create_actions([root(f"r{i}", f"t{i}", seconds=i) for i in range(6)])
-    first = await repository.list_tasks(page=PageRequest(first=3))
+    await repository.actions.create([root(f"r{i}", f"t{i}", seconds=i) for i in range(6)])
+    first = await repository.summaries.list_tasks(page=PageRequest(first=3))
     assert [each.task_name for each in first.items] == ["t5", "t4", "t3"]
-    await repository.create_actions([root("new", "brand-new", seconds=9), root("again", "t4", seconds=8)])
-    rest = await repository.list_tasks(page=PageRequest(first=3, after=first.cursors[-1]))
+    await repository.actions.create([root("new", "brand-new", seconds=9), root("again", "t4", seconds=8)])
+    rest = await repository.summaries.list_tasks(page=PageRequest(first=3, after=first.cursors[-1]))
     assert [each.task_name for each in rest.items] == ["t2", "t1", "t0"]
     assert (rest.has_next, rest.has_previous) == (False, True)
 
 
 async def test_a_page_of_tasks_takes_cursors_of_tasks_only(repository: ActionRepo) -> None:
-    await repository.create_actions([root("r", "load")])
-    of_runs = (await repository.list_runs()).cursors[0]
+    await repository.actions.create([root("r", "load")])
+    of_runs = (await repository.runs.page()).cursors[0]
     for cursor in (of_runs, "nonsense", ""):
         with pytest.raises(InvalidCursor):
-            await repository.list_tasks(page=PageRequest(after=cursor))
+            await repository.summaries.list_tasks(page=PageRequest(after=cursor))
 
 
 async def test_recent_runs_are_the_newest_of_each_task_however_many_others_have(
     repository: ActionRepo,
 ) -> None:
-    await repository.create_actions(
+    await repository.actions.create(
         [root(f"busy-{i:02}", "load", seconds=i // 2) for i in range(60)]
         + [root(f"seldom-{i}", "seldom", seconds=-i) for i in range(3)]
     )
     seldom, nothing = TaskKey("p", "d", "seldom", None), TaskKey("p", "d", "nothing", None)
-    found = await repository.list_runs_of_tasks([LOAD, seldom, nothing], None, 5)
-    whole = [run.name for run in (await repository.list_runs()).items if run.task_name == "load"]
+    found = await repository.summaries.list_recent_runs([LOAD, seldom, nothing], None, 5)
+    whole = [run.name for run in (await repository.runs.page()).items if run.task_name == "load"]
     assert [run.name for run in found[LOAD]] == whole[:5], "of the same time in the order of the list of runs"
     assert [run.name for run in found[seldom]] == ["seldom-0", "seldom-1", "seldom-2"]
     assert list(found[nothing]) == []
-    assert len((await repository.list_runs_of_tasks([LOAD], None, 50))[LOAD]) == 50
-    assert len((await repository.list_runs_of_tasks([LOAD]))[LOAD]) == 20
-    assert list((await repository.list_runs_of_tasks([LOAD], None, 0))[LOAD]) == []
+    assert len((await repository.summaries.list_recent_runs([LOAD], None, 50))[LOAD]) == 50
+    assert len((await repository.summaries.list_recent_runs([LOAD]))[LOAD]) == 20
+    assert list((await repository.summaries.list_recent_runs([LOAD], None, 0))[LOAD]) == []
     for first in (-1, 51):
         with pytest.raises(InvalidArgument, match="first must be between 0 and 50"):
-            await repository.list_runs_of_tasks([LOAD], None, first)
+            await repository.summaries.list_recent_runs([LOAD], None, first)
 
 
 async def test_a_thousand_tasks_are_one_page(repository: ActionRepo) -> None:
-    await repository.create_actions(
+    await repository.actions.create(
         [root(f"r{i:04}", f"task-{i:04}", phase=P.SUCCEEDED) for i in range(1000)]
     )
-    page = await repository.list_tasks(page=PageRequest(first=1000))
+    page = await repository.summaries.list_tasks(page=PageRequest(first=1000))
     keys = [each.key for each in page.items]
     assert len(keys) == 1000
-    recent = await repository.list_runs_of_tasks(keys)
+    recent = await repository.summaries.list_recent_runs(keys)
     assert all(len(runs) == 1 for runs in recent.values())
-    assert set((await repository.list_durations_of_tasks(keys)).values()) == {Durations(0, 0)}
+    assert set((await repository.summaries.list_durations(keys)).values()) == {Durations(0, 0)}
 
 
 def summed(runs: list[Run]) -> tuple[Any, ...]:
@@ -345,14 +348,14 @@ async def test_summaries_and_histograms_of_random_runs_agree_with_counting_them_
         RunFilter(start_date=at(3), end_date=at(9)),
         RunFilter(search="A"),
     ):
-        runs = list((await repository.list_runs(wanted, page=PageRequest(first=1000))).items)
+        runs = list((await repository.runs.page(wanted, page=PageRequest(first=1000))).items)
         groups: dict[TaskKey, list[Run]] = {}
         for run in runs:
             function = run.function_name if run.task_name is None else None
             groups.setdefault(TaskKey(run.project, run.domain, run.task_name, function), []).append(run)
         found = await tasks(repository, wanted)
-        durations = await repository.list_durations_of_tasks(list(found), wanted)
-        recent = await repository.list_runs_of_tasks(list(found), wanted, 7)
+        durations = await repository.summaries.list_durations(list(found), wanted)
+        recent = await repository.summaries.list_recent_runs(list(found), wanted, 7)
         assert {
             key: (
                 each.runs,
@@ -368,7 +371,7 @@ async def test_summaries_and_histograms_of_random_runs_agree_with_counting_them_
         } == {key: summed(of_it) for key, of_it in groups.items()}
 
         start, parts, length = at(1.1), rng.choice([1, 7, 60]), timedelta(seconds=9.7)
-        histogram = await repository.list_run_histogram(start, start + length, parts, wanted)
+        histogram = await repository.summaries.list_histogram(start, start + length, parts, wanted)
         assert len(histogram) == parts
         for bucket in histogram:
             began = (run.triggered_at or run.created_at for run in runs)
@@ -388,7 +391,7 @@ async def test_a_histogram_has_all_of_its_parts_and_each_run_once(repository: Ac
         (root("after", seconds=40), P.SUCCEEDED, 1),
         (new("step", "a0", run=RunIdentifier("p", "d", "first"), created_at=at(20)), P.SUCCEEDED, 1),
     )
-    assert await repository.list_run_histogram(T0, at(40), 4) == [
+    assert await repository.summaries.list_histogram(T0, at(40), 4) == [
         RunHistogramBucket(at(0), at(10), [PhaseCount(P.SUCCEEDED, 1), PhaseCount(P.FAILED, 1)]),
         RunHistogramBucket(at(10), at(20), [PhaseCount(P.SUCCEEDED, 1)]),
         RunHistogramBucket(at(20), at(30), []),
@@ -400,8 +403,8 @@ async def test_microseconds_that_are_over_belong_to_the_last_part(repository: Ac
     def microseconds(count: int) -> datetime:
         return T0 + timedelta(microseconds=count)
 
-    await repository.create_actions([root(f"r{i}", seconds=i / 1_000_000) for i in range(12)])
-    found = await repository.list_run_histogram(T0, microseconds(11), 3)
+    await repository.actions.create([root(f"r{i}", seconds=i / 1_000_000) for i in range(12)])
+    found = await repository.summaries.list_histogram(T0, microseconds(11), 3)
     assert [(each.start_date, each.end_date) for each in found] == [
         (microseconds(0), microseconds(3)),
         (microseconds(3), microseconds(6)),
@@ -411,9 +414,9 @@ async def test_microseconds_that_are_over_belong_to_the_last_part(repository: Ac
 
 
 async def test_a_histogram_may_span_all_the_time_there_is(repository: ActionRepo) -> None:
-    await repository.create_actions([root("r")])
+    await repository.actions.create([root("r")])
     first, last = T0.replace(year=2), T0.replace(year=9998)
-    found = await repository.list_run_histogram(first, last, 500)
+    found = await repository.summaries.list_histogram(first, last, 500)
     assert [each.phase_counts for each in found if each.phase_counts] == [[PhaseCount(P.QUEUED, 1)]]
     assert (found[0].start_date, found[-1].end_date) == (first, last)
 
@@ -421,7 +424,7 @@ async def test_a_histogram_may_span_all_the_time_there_is(repository: ActionRepo
 async def test_a_run_of_a_histogram_began_when_it_was_triggered_and_matches_the_filter(
     repository: ActionRepo,
 ) -> None:
-    await repository.create_actions(
+    await repository.actions.create(
         [
             root("triggered", "load", update_triggered_at=True),
             root("created", "load", seconds=1),
@@ -429,14 +432,16 @@ async def test_a_run_of_a_histogram_began_when_it_was_triggered_and_matches_the_
         ]
     )
     wanted = RunFilter(task_name="load")
-    (early,) = await repository.list_run_histogram(T0, at(60), 1, wanted)
+    (early,) = await repository.summaries.list_histogram(T0, at(60), 1, wanted)
     assert early.phase_counts == [PhaseCount(P.QUEUED, 1)], "the one that was never triggered"
     triggered = (await repository.get_run(RunIdentifier("p", "d", "triggered"))).triggered_at
     assert triggered is not None
-    (late,) = await repository.list_run_histogram(triggered, triggered + timedelta(seconds=1), 1, wanted)
+    (late,) = await repository.summaries.list_histogram(
+        triggered, triggered + timedelta(seconds=1), 1, wanted
+    )
     assert late.phase_counts == [PhaseCount(P.QUEUED, 1)]
     dated = RunFilter(start_date=at(2))
-    (after,) = await repository.list_run_histogram(T0, at(60), 1, dated)
+    (after,) = await repository.summaries.list_histogram(T0, at(60), 1, dated)
     assert after.phase_counts == [PhaseCount(P.QUEUED, 1)], "the dates of the filter count too"
 
 
@@ -551,14 +556,14 @@ async def test_what_is_wrong_with_a_summary_is_said_so(
 
 async def test_less_time_than_parts_is_refused(repository: ActionRepo) -> None:
     with pytest.raises(InvalidArgument, match="are not even 6 microseconds"):
-        await repository.list_run_histogram(T0, T0 + timedelta(microseconds=5), 6)
-    found = await repository.list_run_histogram(T0, T0 + timedelta(microseconds=6), 6)
+        await repository.summaries.list_histogram(T0, T0 + timedelta(microseconds=5), 6)
+    found = await repository.summaries.list_histogram(T0, T0 + timedelta(microseconds=6), 6)
     assert len(found) == 6
 
 
 async def test_only_what_is_selected_of_recent_runs_is_read(repository: ActionRepo) -> None:
-    await repository.create_actions([root("r", "load")])
-    found = await repository.list_runs_of_tasks([LOAD], attributes=frozenset({"name", "phase"}))
+    await repository.actions.create([root("r", "load")])
+    found = await repository.summaries.list_recent_runs([LOAD], attributes=frozenset({"name", "phase"}))
     (run,) = found[LOAD]
     assert (run.name, run.phase) == ("r", P.QUEUED)
     with pytest.raises(AttributeError):

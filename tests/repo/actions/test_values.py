@@ -57,7 +57,7 @@ async def test_a_time_far_away_is_a_time_like_any_other(repository: ActionRepo, 
     run = await repository.get_run(RUN)
     assert (run.created_at, run.ended_at) == (moment, end)
     assert run.duration_ms == (end - moment) // timedelta(milliseconds=1)
-    found = await repository.list_runs(RunFilter(start_date=moment, end_date=moment))
+    found = await repository.runs.page(RunFilter(start_date=moment, end_date=moment))
     assert [run.identifier for run in found.items] == [RUN]
     assert await repository.list_events_since(action(), 1, FIRST + MICROSECOND)
 
@@ -70,13 +70,13 @@ async def test_a_time_that_cannot_be_stored_is_refused(repository: ActionRepo, m
     await make_run(repository)
     calls: list[Callable[[], Awaitable[object]]] = [
         lambda: repository.create_action(new("child", "a0", created_at=moment)),
-        lambda: repository.list_runs(RunFilter(end_date=moment)),
+        lambda: repository.runs.page(RunFilter(end_date=moment)),
         lambda: repository.list_events_since(action(), 1, moment),
     ]
     for call in calls:
         with pytest.raises(InvalidArgument, match="a time"):
             await call()
-    assert await repository.count_actions() == 1
+    assert await repository.actions.count() == 1
 
 
 @pytest.mark.parametrize("text", ["a\0b", "a\ud800b"])
@@ -88,16 +88,16 @@ async def test_text_that_cannot_be_stored_is_refused(repository: ActionRepo, tex
         lambda: repository.create_action(new("b", "a0", labels=(Label("k", text),))),
         lambda: repository.create_action(new("b", "a0", task=TaskIdentifier("p", "d", "t", text))),
         lambda: repository.insert_events([event(cluster=text)]),
-        lambda: repository.list_runs(RunFilter(search=text)),
-        lambda: repository.list_runs(RunFilter(task_name=text)),
-        lambda: repository.list_runs(RunFilter(labels=(LabelFilter(text),))),
+        lambda: repository.runs.page(RunFilter(search=text)),
+        lambda: repository.runs.page(RunFilter(task_name=text)),
+        lambda: repository.runs.page(RunFilter(labels=(LabelFilter(text),))),
         lambda: repository.list_actions(RUN, ActionFilter(group=text)),
         lambda: repository.abort_run(RUN, text, None),
     ]
     for call in calls:
         with pytest.raises(InvalidArgument, match="must not contain"):
             await call()
-    assert await repository.count_actions() == 1
+    assert await repository.actions.count() == 1
     assert (await repository.get_run(RUN)).phase is ActionPhase.QUEUED
 
 
@@ -112,8 +112,8 @@ async def test_long_text_is_stored_and_found(repository: ActionRepo) -> None:
         RunFilter(task_name=long, function_name=long),
         RunFilter(labels=(LabelFilter("k" * 255, long),)),
     ):
-        assert await repository.count_runs(wanted) == 1
-    assert await repository.count_runs(RunFilter(search=long + "y")) == 0
+        assert await repository.runs.count(wanted) == 1
+    assert await repository.runs.count(RunFilter(search=long + "y")) == 0
     assert (await repository.get_action(action())).task == task
 
 
@@ -122,15 +122,15 @@ async def test_an_attempt_that_cannot_be_has_no_events(repository: ActionRepo, a
     await make_run(repository)
     await repository.insert_events([event(seconds=1)])
     assert await repository.list_events_since(action(), attempt, T0) == []
-    assert (await repository.page_events([action()], attempt))[action()].items == []
-    assert list(await repository.get_latest_events([(action(), attempt), (action(), 1)])) == [(action(), 1)]
+    assert (await repository.events.page([action()], attempt))[action()].items == []
+    assert list(await repository.events.get_latest([(action(), attempt), (action(), 1)])) == [(action(), 1)]
     with pytest.raises(NotFound, match="has no events"):
         await repository.get_latest_event_by_attempt(action(), attempt)
 
 
 async def test_an_order_of_times_holds_before_and_after_1970(repository: ActionRepo) -> None:
     moments = [FIRST + MICROSECOND, at(-(10**9) * 2), T0, at(0.000001), LAST - MICROSECOND]
-    await repository.create_actions(
+    await repository.actions.create(
         [new(), *(new(f"t{i}", "a0", created_at=moment) for i, moment in enumerate(moments))]
     )
     page = await repository.list_actions(RUN, ActionFilter(parent_name="a0"))

@@ -28,7 +28,7 @@ ODD_NAMES = [
 async def test_any_printable_name_works_everywhere(repository: ActionRepo, name: str) -> None:
     run = RunIdentifier(name, name, name)
     root, child = action(name, run), action("child", run)
-    await repository.create_actions([new(name, run=run), new("child", name, run=run)])
+    await repository.actions.create([new(name, run=run), new("child", name, run=run)])
     assert (await repository.get_run(run)).identifier == run
     assert (await repository.get_action(root)).identifier == root
     assert (await repository.get_action(child)).parent_name == name
@@ -36,7 +36,7 @@ async def test_any_printable_name_works_everywhere(repository: ActionRepo, name:
     assert len(await repository.list_events(root)) == 1
     assert await repository.update_action_phase(root, ActionPhase.RUNNING, 1)
     assert [found.name for found in await repository.list_root_actions(name, name)] == [name]
-    assert (await repository.list_projects()) == {name: [name]}
+    assert (await repository.runs.list_projects()) == {name: [name]}
 
 
 @pytest.mark.parametrize("name", ODD_NAMES)

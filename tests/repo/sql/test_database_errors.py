@@ -95,7 +95,7 @@ async def test_a_lock_that_is_not_to_be_had_in_time_may_be_waited_for_again(data
                 with pytest.raises(DatabaseUnavailable):
                     await make_run(repository)
                 with pytest.raises(DatabaseUnavailable):
-                    await repository.list_runs()
+                    await repository.runs.page()
             await make_run(repository)
     finally:
         await holder.close()

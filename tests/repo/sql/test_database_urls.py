@@ -13,9 +13,9 @@ async def test_one_url_with_options_of_tls_is_for_the_database_and_the_bus(postg
     url = f"{postgres_server_url}?sslmode=disable"
     await migrate(url)
     async with asyncio.timeout(SECONDS), open_repository(url, broadcast_url=url) as repository:
-        assert (await repository.list_runs()).items == []
-        assert await repository.count_runs() == 0
-        while not repository.watch_metrics().bus_connected:  # noqa: ASYNC110 - it connects in its own time
+        assert (await repository.runs.page()).items == []
+        assert await repository.runs.count() == 0
+        while not repository.watches.metrics().bus_connected:  # noqa: ASYNC110 - it connects in its own time
             await asyncio.sleep(0.01)
 
 

@@ -45,9 +45,9 @@ class Stored:
 
 
 async def everything(repository: ActionRepo) -> Stored:
-    runs = list((await repository.list_runs()).items)
+    runs = list((await repository.runs.page()).items)
     found = list((await repository.list_actions()).items)
-    events = await repository.list_all_events([each.identifier for each in found])
+    events = await repository.events.list_all([each.identifier for each in found])
     # Which transaction wrote an event says nothing in another database.
     told = [replace(one, transaction_id=0) for each in found for one in events[each.identifier]]
     return Stored(runs, found, told)
@@ -62,9 +62,9 @@ def watches(repository: ActionRepo, **after: Any) -> list[AsyncGenerator[Frame[A
     return [
         repository.watch_all_run_updates(**after),
         repository.watch_all_action_updates(RUN, **after),
-        repository.watch_events(RUN, **after),
+        repository.watches.watch_events(RUN, **after),
         repository.watch_state_updates(**after),
-        repository.watch_abort_requests(**after),
+        repository.aborts.watch_requests(**after),
     ]
 
 
@@ -74,13 +74,13 @@ async def fill(url: str) -> Stored:
         await make_ended(repository, named("removed"))
         await prune(repository)
         await make_run(repository, b="a0", c="b")
-        await repository.create_actions([new("d", "a0", spec={"b": 1, "a": [None, 1.5, "ä"]})])
-        await repository.update_action_phases([update("b", ActionPhase.RUNNING)])
+        await repository.actions.create([new("d", "a0", spec={"b": 1, "a": [None, 1.5, "ä"]})])
+        await repository.actions.update_phases([update("b", ActionPhase.RUNNING)])
         await repository.insert_events([event("b"), event("b", ActionPhase.FAILED, outputs={"x": 1})])
         await repository.update_action_state(action("c"), "state of ✓")
         await repository.abort_action(action("d"), "wrong", ADA)
-        if not repository._database.is_sqlite:
-            async with repository._database.engine.begin() as connection:
+        if not repository.database.is_sqlite:
+            async with repository.database.engine.begin() as connection:
                 for table in ("actions", "action_events", "removed_runs"):
                     later = f"transaction_id = transaction_id + {LONG_LIVED}"
                     await connection.execute(text(f"UPDATE {table} SET {later}"))
@@ -189,8 +189,8 @@ async def test_on_a_restored_database_nothing_old_counts_as_new_and_what_is_new_
             pass
         while (await next_of(runs)).kind is not FrameKind.SYNCED:
             pass
-        assert not await repository._hub.poll()
-        await repository.update_action_phases([update("b", ActionPhase.FAILED)])
+        assert not await repository.watches.hub.poll()
+        await repository.actions.update_phases([update("b", ActionPhase.FAILED)])
         assert [each.name for each in (await next_of(stream)).items] == ["b"]
 
 

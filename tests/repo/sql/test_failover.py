@@ -63,7 +63,7 @@ class Viewer:
             case "actions":
                 return repository.watch_all_action_updates(RUN, after=after)
             case "events":
-                return repository.watch_events(RUN, after=after)
+                return repository.watches.watch_events(RUN, after=after)
         return repository.watch_state_updates(after=after)
 
     async def watch(self, repository: ActionRepo) -> None:
@@ -165,7 +165,7 @@ async def write(repository: ActionRepo, start: int, count: int) -> set[tuple[str
 
 async def write_what_is_lost(one: Replica, two: Replica) -> None:
     """What both replicas have read."""
-    await one.repository.create_actions([new("lost", "a0")])
+    await one.repository.actions.create([new("lost", "a0")])
     await make_run(one.repository, GONE)
     lost = await write(one.repository, 1_000, LOST)
     for each in (one, two):

@@ -75,7 +75,7 @@ async def test_writes_go_to_the_host_that_accepts_them(servers: tuple[Postgres, 
             open_repository(url, broadcast_url=url) as repository,
         ):
             await make_run(repository, RunIdentifier("p", "d", "first"))
-            while not repository.watch_metrics().bus_connected:  # noqa: ASYNC110 - in its own time
+            while not repository.watches.metrics().bus_connected:  # noqa: ASYNC110 - in its own time
                 await asyncio.sleep(0.01)
             # They change their parts.
             await set_read_only(one, "off")
@@ -86,7 +86,7 @@ async def test_writes_go_to_the_host_that_accepts_them(servers: tuple[Postgres, 
                     break
                 except DatabaseUnavailable:
                     pass
-            assert [run.name for run in (await repository.list_runs()).items] == ["second"]
+            assert [run.name for run in (await repository.runs.page()).items] == ["second"]
             await repository.check()
     finally:
         for server in servers:
@@ -124,7 +124,7 @@ async def test_one_who_names_another_kind_of_host_gets_that(servers: tuple[Postg
     try:
         url = f"{together(port_of(two), port_of(one))}?target_session_attrs=read-only"
         async with asyncio.timeout(SECONDS), open_repository(url) as repository:
-            assert "first" not in {run.name for run in (await repository.list_runs()).items}
+            assert "first" not in {run.name for run in (await repository.runs.page()).items}
     finally:
         await set_read_only(one, "off")
 

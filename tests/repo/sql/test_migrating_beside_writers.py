@@ -23,7 +23,7 @@ async def test_a_server_that_starts_leaves_alone_what_others_write_meanwhile(dat
             attempt = 1
             while not started.is_set():
                 attempt += 1
-                await repository.update_action_phases([update("a0", ActionPhase.FAILED, attempt, run)])
+                await repository.actions.update_phases([update("a0", ActionPhase.FAILED, attempt, run)])
                 await repository.insert_events([event(attempt=attempt, run=run)])
 
         writing = [asyncio.create_task(write(run)) for run in runs]
@@ -32,6 +32,6 @@ async def test_a_server_that_starts_leaves_alone_what_others_write_meanwhile(dat
         started.set()
         await asyncio.gather(*writing)
         for table in ("actions", "action_events"):
-            async with repository._database.read() as connection:
+            async with repository.database.read() as connection:
                 renumbered = text(f"SELECT count(*) FROM {table} WHERE transaction_id = 0")
                 assert await connection.scalar(renumbered) == 0, table

@@ -72,7 +72,7 @@ async def test_a_server_of_the_version_before_may_still_write(database_url: str)
     older = Table("actions", MetaData(), *(Column(c.name, c.type) for c in actions.c if c.name in BEFORE))
     async with open_repository(database_url) as repository:
         await make_run(repository, b="a0")
-        database = repository._database
+        database = repository.database
         async with database.read() as connection:
             (row,) = (await connection.execute(select(older).where(older.c.name == "b"))).mappings()
 

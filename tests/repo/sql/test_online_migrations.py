@@ -140,11 +140,11 @@ async def test_a_migration_that_an_older_version_does_not_survive_is_found(
 async def test_an_older_server_is_ready_on_the_schema_of_a_later_version(database_url: str) -> None:
     async with open_repository(database_url) as repository:
         await make_run(repository)
-        async with repository._database.engine.begin() as connection:
+        async with repository.database.engine.begin() as connection:
             await connection.execute(text("UPDATE alembic_version SET version_num = '9000'"))
         await repository.check()
         await migrate(database_url)
-        async with repository._database.read() as connection:
+        async with repository.database.read() as connection:
             assert await connection.scalar(text("SELECT version_num FROM alembic_version")) == "9000"
         assert (await repository.get_run(RUN)).identifier == RUN
 

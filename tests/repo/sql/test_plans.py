@@ -38,8 +38,8 @@ async def fill(url: str) -> None:
     """Many runs, and one with many actions."""
     async with open_repository(url) as repository:
         await make_run(repository)
-        await repository.create_actions([new(f"t{i:04}", "a0") for i in range(4000)])
-        database = repository._database
+        await repository.actions.create([new(f"t{i:04}", "a0") for i in range(4000)])
+        database = repository.database
         run_key, created_at = (
             ("CAST(printf('%016d', n) AS BLOB)", "1767225600000000 + n * 1000000")
             if database.is_sqlite
@@ -69,7 +69,7 @@ async def explained(url: str, call: str) -> str:
 
 async def plans(repository: ActionRepo, call: Callable[[ActionRepo], Awaitable[object]]) -> list[str]:
     """The plans of all statements of a call."""
-    database, found = repository._database, []
+    database, found = repository.database, []
     with recorded(database) as seen:
         await call(repository)
     explain = "EXPLAIN QUERY PLAN " if database.is_sqlite else "EXPLAIN "
@@ -82,13 +82,13 @@ async def plans(repository: ActionRepo, call: Callable[[ActionRepo], Awaitable[o
 
 
 async def next_page(repository: ActionRepo) -> None:
-    first = await repository.list_runs(page=PageRequest(first=50))
-    await repository.list_runs(page=PageRequest(first=50, after=first.cursors[-1]))
+    first = await repository.runs.page(page=PageRequest(first=50))
+    await repository.runs.page(page=PageRequest(first=50, after=first.cursors[-1]))
 
 
 async def page_before(repository: ActionRepo) -> None:
-    first = await repository.list_runs(page=PageRequest(last=50))
-    await repository.list_runs(page=PageRequest(last=50, before=first.cursors[0]))
+    first = await repository.runs.page(page=PageRequest(last=50))
+    await repository.runs.page(page=PageRequest(last=50, before=first.cursors[0]))
 
 
 async def next_actions(repository: ActionRepo) -> None:
@@ -98,23 +98,23 @@ async def next_actions(repository: ActionRepo) -> None:
 
 PAGE = PageRequest(first=50)
 PAGES: dict[str, Callable[[ActionRepo], Awaitable[object]]] = {
-    "the newest runs": lambda r: r.list_runs(page=PAGE),
+    "the newest runs": lambda r: r.runs.page(page=PAGE),
     "the next runs": next_page,
-    "the oldest runs": lambda r: r.list_runs(page=PageRequest(last=50)),
+    "the oldest runs": lambda r: r.runs.page(page=PageRequest(last=50)),
     "the runs before a cursor": page_before,
-    "the runs of a project": lambda r: r.list_runs(RunFilter(project="p", domain="d"), page=PAGE),
+    "the runs of a project": lambda r: r.runs.page(RunFilter(project="p", domain="d"), page=PAGE),
     "all actions": lambda r: r.list_actions(page=PAGE),
     "the actions of a run": lambda r: r.list_actions(RUN, page=PAGE),
     "the next actions of a run": next_actions,
-    "the actions under one run": lambda r: r.list_actions_of_runs([RUN.key], page=PAGE),
-    "the waiting aborts": lambda r: r.page_pending_aborts(PAGE),
+    "the actions under one run": lambda r: r.actions.page_of_runs([RUN.key], page=PAGE),
+    "the waiting aborts": lambda r: r.aborts.page_pending(PAGE),
 }
 CALLS: dict[str, Callable[[ActionRepo], Awaitable[object]]] = {
     **PAGES,
-    "a histogram of ten minutes": lambda r: r.list_run_histogram(T0, at(600), 60),
-    "the aborts that are due": lambda r: r.take_aborts("lease", timedelta(0), 10, 10),
-    "the figures of aborts": lambda r: r.abort_figures(),
-    "a batch of updates": lambda r: r.update_action_phases(
+    "a histogram of ten minutes": lambda r: r.summaries.list_histogram(T0, at(600), 60),
+    "the aborts that are due": lambda r: r.aborts.claim("lease", timedelta(0), 10, 10),
+    "the figures of aborts": lambda r: r.aborts.metrics(),
+    "a batch of updates": lambda r: r.actions.update_phases(
         [update(f"t{i:04}", ActionPhase.RUNNING) for i in range(50)]
     ),
 }
@@ -149,15 +149,17 @@ async def test_pruning_reads_the_runs_of_an_index_and_the_actions_of_these_alone
 ) -> None:
     runs = [RunIdentifier("old", "d", f"r{number}") for number in range(20)]
     async with open_repository(filled_url) as repository:
-        await repository.create_actions(
+        await repository.actions.create(
             [each for run in runs for each in (new(run=run, created_at=T0), new("m", "a0", run))]
         )
-        await repository.update_action_phases(
+        await repository.actions.update_phases(
             [update("a0", ActionPhase.SUCCEEDED, run=run, end_time=T0) for run in runs]
         )
 
         async def prune(repository: ActionRepo) -> None:
-            assert [done async for done in repository.prune(timedelta(days=1), **where)] == [Pruned(20, 40)]
+            assert [done async for done in repository.pruning.prune(timedelta(days=1), **where)] == [
+                Pruned(20, 40)
+            ]
 
         found = await plans(repository, prune)
     assert len(found) >= 5
@@ -177,7 +179,7 @@ async def test_confirming_an_abort_reads_no_other_run(filled_url: str, name: str
             new("below", "t0007", run),
             new("deeper", "below", run),
         ]
-        await repository.create_actions(tree)
+        await repository.actions.create(tree)
         await repository.abort_action(action(name, run), None, None)
         found = await plans(repository, lambda r: r.clear_abort_request(action(name, run)))
     assert len(found) >= 5
@@ -191,11 +193,11 @@ async def test_what_is_below_and_above_many_actions_is_looked_up_row_by_row(fill
     names = [f"n{number}" for number in range(1000)]
     async with open_repository(filled_url) as repository:
         chain = [new(name, parent, run) for name, parent in zip(names, ["a0", *names], strict=False)]
-        await repository.create_actions([new(run=run), *chain])
+        await repository.actions.create([new(run=run), *chain])
         keys = [action(name, run).key for name in names]
-        found = await plans(repository, lambda r: r.count_phases_of_descendants(keys))
+        found = await plans(repository, lambda r: r.actions.count_phases_of_descendants(keys))
         leaves = [new(f"leaf of {name}", name, run) for name in names]
-        found += await plans(repository, lambda r: r.create_actions(leaves))
+        found += await plans(repository, lambda r: r.actions.create(leaves))
     recursive = [plan for plan in found if "tree" in plan or "up" in plan]
     assert len(recursive) >= 2
     for plan in recursive:

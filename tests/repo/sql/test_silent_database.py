@@ -56,8 +56,8 @@ async def at_last(call: Callable[[], Awaitable[object]]) -> None:
 async def every_kind_of_call(repository: ActionRepo, number: int) -> None:
     """Each pool of connections has to work again."""
     await at_last(lambda: repository.update_action_phase(action(), ActionPhase.RUNNING, number))
-    await at_last(lambda: repository.list_runs())
-    await at_last(lambda: repository.count_runs())
+    await at_last(lambda: repository.runs.page())
+    await at_last(lambda: repository.runs.count())
     await at_last(repository.check)
 
 
@@ -69,7 +69,7 @@ async def test_connections_that_died_while_nobody_used_them_are_replaced(databas
 
         async def many() -> None:
             await asyncio.gather(
-                *(repository.list_runs() for _ in range(6)), *(repository.count_runs() for _ in range(6))
+                *(repository.runs.page() for _ in range(6)), *(repository.runs.count() for _ in range(6))
             )
 
         await many()
@@ -87,7 +87,7 @@ async def test_statements_under_way_end_and_their_connections_are_dropped(databa
         aclosing(repository.watch_action_updates(action())),
     ):
         await make_run(repository)
-        database = repository._database
+        database = repository.database
 
         async def write_slowly() -> None:
             await database.write(lambda connection: connection.execute(text("SELECT pg_sleep(0.5)")))
@@ -112,7 +112,7 @@ async def test_statements_under_way_end_and_their_connections_are_dropped(databa
 @ONLY_POSTGRESQL
 async def test_a_read_that_is_cancelled_on_a_dead_connection_gives_its_place_back(database_url: str) -> None:
     async with through(database_url, limit=0) as (repository, proxy):
-        pool = repository._database.read_pool
+        pool = repository.database.read_pool
         reads = [asyncio.create_task(pool.execute("SELECT pg_sleep(60)")) for _ in range(3)]
         await asyncio.sleep(0.3)
         proxy.strand()
@@ -141,7 +141,7 @@ async def test_those_who_watch_see_what_is_written_on_new_connections(
         bus.strand()
         await at_last(lambda: repository.update_action_phase(action(), ActionPhase.RUNNING, 1))
         assert (await anext(updates)).phase is ActionPhase.RUNNING
-        while not repository.watch_metrics().bus_connected:  # noqa: ASYNC110 - it connects in its own time
+        while not repository.watches.metrics().bus_connected:  # noqa: ASYNC110 - it connects in its own time
             await asyncio.sleep(0.01)
 
 
@@ -206,11 +206,11 @@ async def test_tcp_asks_of_every_connection_whether_it_lives(database_url: str, 
     """In use or idle, to the database and to the bus."""
     async with asyncio.timeout(SECONDS), open_repository(database_url, 3, bus_url) as repository:
         await make_run(repository)
-        await asyncio.gather(*(repository.list_runs() for _ in range(5)))
-        await asyncio.gather(*(repository.count_runs() for _ in range(5)))
+        await asyncio.gather(*(repository.runs.page() for _ in range(5)))
+        await asyncio.gather(*(repository.runs.count() for _ in range(5)))
         async with aclosing(repository.watch_action_updates(action())) as updates:
             await anext(updates)
-            while not repository.watch_metrics().bus_connected:  # noqa: ASYNC110 - in its own time
+            while not repository.watches.metrics().bus_connected:  # noqa: ASYNC110 - in its own time
                 await asyncio.sleep(0.01)
             for url in {database_url, bus_url}:
                 port = make_url(url).port

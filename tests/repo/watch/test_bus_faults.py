@@ -214,27 +214,27 @@ async def test_watchers_get_changes_with_redis_absent_back_and_gone(
 
             async def both_connected() -> None:
                 replicas = (writer, reader)
-                await until(lambda: all(each.watch_metrics().bus_connected for each in replicas))
+                await until(lambda: all(each.watches.metrics().bus_connected for each in replicas))
 
             async with aclosing(reader.watch_action_updates(action())) as updates:
                 assert (await anext(updates)).phase is ActionPhase.QUEUED
                 # Absent from the start: found by looking.
                 await writer.update_action_phase(action(), ActionPhase.INITIALIZING, 1)
                 assert (await anext(updates)).phase is ActionPhase.INITIALIZING
-                assert not reader.watch_metrics().bus_connected
+                assert not reader.watches.metrics().bus_connected
                 # There: with nobody looking by himself any more, it is heard.
                 monkeypatch.setattr(hub, "POLL_INTERVAL", 10 * SECONDS)
                 await asyncio.to_thread(server.start)
                 await both_connected()
                 for _ in range(4):  # until the last look by himself; a machine that stalls takes one of these
                     await asyncio.sleep(0.5)
-                before = reader.watch_metrics().polls_without_notification
+                before = reader.watches.metrics().polls_without_notification
                 await writer.update_action_phase(action(), ActionPhase.RUNNING, 1)
                 assert (await anext(updates)).phase is ActionPhase.RUNNING
-                assert reader.watch_metrics().polls_without_notification == before
+                assert reader.watches.metrics().polls_without_notification == before
                 # Gone, and written to; back again, what nobody rang for is made up for.
                 await asyncio.to_thread(server.stop)
-                await until(lambda: not writer.watch_metrics().bus_connected)
+                await until(lambda: not writer.watches.metrics().bus_connected)
                 await writer.update_action_phase(action(), ActionPhase.PAUSED, 1)
                 await asyncio.to_thread(server.start)
                 assert (await anext(updates)).phase is ActionPhase.PAUSED
@@ -285,7 +285,7 @@ async def test_who_mishears_bells_ends_up_with_what_is_stored(
                         seen[found.name] = found
 
         async def watch_events(repository: ActionRepo, seen: list[ActionEvent]) -> None:
-            async with aclosing(repository.watch_events(RUN)) as frames:
+            async with aclosing(repository.watches.watch_events(RUN)) as frames:
                 async for frame in frames:
                     seen.extend(frame.items)
 

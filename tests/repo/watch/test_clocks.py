@@ -13,7 +13,7 @@ import pytest
 
 from repo import FULL_ACCESS, AbortState, ActionRepo, CredentialKind, open_repository
 from repo.aborts import leases as leases_module
-from repo.aborts.leases import LONGEST_PAUSE
+from repo.aborts.leases import MAX_DELAY
 from tests.support.databases import PostgresDatabases, create_migrated, wait_for
 from tests.support.executors import FakeExecutor
 from tests.support.fake_clock import HOUR, FakeClock, fake_clock
@@ -85,18 +85,18 @@ async def two_replicas(url: str) -> AsyncIterator[tuple[ActionRepo, ActionRepo]]
 
 async def take(repository: ActionRepo, lease: str, duration: timedelta = MINUTE) -> int:
     """How many aborts it takes."""
-    return len((await repository.take_aborts(lease, duration, 10, 10)).aborts)
+    return len((await repository.aborts.claim(lease, duration, 10, 10)).aborts)
 
 
 @JUMPS
-@pytest.mark.parametrize("pause", [LONGEST_PAUSE, MINUTE])
+@pytest.mark.parametrize("pause", [MAX_DELAY, MINUTE])
 async def test_a_pause_ends_at_last_though_the_databases_clock_jumps(
     moved_url: str, database_clock: FakeClock, monkeypatch: pytest.MonkeyPatch, jump: int, pause: timedelta
 ) -> None:
-    monkeypatch.setattr(leases_module, "pause_after", lambda attempts: pause)
+    monkeypatch.setattr(leases_module, "retry_delay", lambda attempts: pause)
     async with two_replicas(moved_url) as (one, other):
         assert await take(one, "one") == 1
-        assert await one.note_abort_failure(action(), "one", "no", 10) is AbortState.RETRYING
+        assert await one.aborts.record_failure(action(), "one", "no", 10) is AbortState.RETRYING
         assert await take(one, "one") == 0
         database_clock.jump(jump)
         assert await take(other, "other") == 1
@@ -105,10 +105,10 @@ async def test_a_pause_ends_at_last_though_the_databases_clock_jumps(
 async def test_a_pause_goes_on_where_the_databases_clock_moves_a_little(
     moved_url: str, database_clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leases_module, "pause_after", lambda attempts: MINUTE)
+    monkeypatch.setattr(leases_module, "retry_delay", lambda attempts: MINUTE)
     async with two_replicas(moved_url) as (one, other):
         assert await take(one, "one") == 1
-        await one.note_abort_failure(action(), "one", "no", 10)
+        await one.aborts.record_failure(action(), "one", "no", 10)
         database_clock.jump(-30)
         assert await take(other, "other") == 0
 
@@ -125,7 +125,7 @@ async def test_what_somebody_is_at_stays_theirs_though_the_databases_clock_jumps
         database_clock.jump(jump)
         for _ in range(3):
             assert await take(other, "other") == 0
-        assert await one.note_abort_failure(action(), "one", "no", 10) is AbortState.RETRYING
+        assert await one.aborts.record_failure(action(), "one", "no", 10) is AbortState.RETRYING
 
 
 @JUMPS
@@ -145,7 +145,7 @@ async def test_the_limit_of_a_caller_ends_though_the_servers_clock_is_put_back(
     moved_url: str, server_clock: FakeClock
 ) -> None:
     async with open_repository(moved_url) as repository:
-        _, token = await repository.create_credential(CredentialKind.TOKEN, "t", ADA, FULL_ACCESS)
+        _, token = await repository.credentials.create(CredentialKind.TOKEN, "t", ADA, FULL_ACCESS)
     settings = {
         "RUNGRAPH_DATABASE_URL": moved_url,
         "RUNGRAPH_AUTH": "token",
@@ -192,10 +192,10 @@ async def test_a_token_holds_no_longer_where_the_servers_clock_is_put_back(
 ) -> None:
     async with open_repository(moved_url) as repository:
         soon = datetime.now(UTC) + timedelta(minutes=10)
-        credential, token = await repository.create_credential(
+        credential, token = await repository.credentials.create(
             CredentialKind.TOKEN, "t", ADA, FULL_ACCESS, soon
         )
-        assert await repository.find_credential(token)
+        assert await repository.credentials.find(token)
     await expire(moved_url)
     server_clock.jump(-HOUR)
     settings = {"RUNGRAPH_DATABASE_URL": moved_url, "RUNGRAPH_AUTH": "token"}
@@ -216,11 +216,11 @@ async def test_a_token_holds_no_longer_where_the_databases_clock_jumps(
 ) -> None:
     async with open_repository(moved_url) as repository:
         soon = datetime.now(UTC) + timedelta(seconds=1)
-        credential, token = await repository.create_credential(
+        credential, token = await repository.credentials.create(
             CredentialKind.TOKEN, "t", ADA, FULL_ACCESS, soon
         )
         database_clock.jump(jump)
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.sleep((soon - datetime.now(UTC)).total_seconds() + 0.01)
-        assert await repository.find_credential(token) is None
-        assert await repository.which_credentials_hold([credential.id]) == set()
+        assert await repository.credentials.find(token) is None
+        assert await repository.credentials.find_valid([credential.id]) == set()

@@ -195,13 +195,13 @@ async def change_something(repository: ActionRepo, chance: random.Random, of: Ne
     end = (of.created_at or at(0)) + timedelta(milliseconds=chance.choice(DURATIONS))
     phase, attempts = chance.choice(PHASES), chance.choice([1, 1, 2])
     change = PhaseUpdate(phase, attempts, end_time=end if phase.is_terminal else None)
-    await repository.update_action_phases([(identifier, change)])
+    await repository.actions.update_phases([(identifier, change)])
 
 
 async def fill(repository: ActionRepo, chance: random.Random, runs: int) -> list[NewAction]:
     """So many runs, which have come to somewhere."""
     made = [created for number in range(runs) for created in random_run(chance, number)]
-    await repository.create_actions(made)
+    await repository.actions.create(made)
     for each in made:
         await change_something(repository, chance, each)
     return made
@@ -219,7 +219,7 @@ class Stored:
         page = PageRequest(first=1000)
         listed: Page[Run] | Page[Action]
         if isinstance(wanted, RunFilter):
-            listed, match = await self._repository.list_runs(wanted, page=page), run_matcher(wanted)
+            listed, match = await self._repository.runs.page(wanted, page=page), run_matcher(wanted)
         else:
             listed = await self._repository.list_actions(None, wanted, page=page)
             match = action_matcher(wanted)
@@ -232,7 +232,7 @@ class Stored:
 async def store(repository: ActionRepo, chance: random.Random, runs: int = 40) -> Stored:
     """Random runs, as lists and watches read them."""
     made = await fill(repository, chance, runs)
-    async with Feed(repository._database).snapshot() as look:
+    async with Feed(repository.database).snapshot() as look:
         return Stored(repository, await look.rows([each.id.key for each in made]))
 
 
@@ -265,7 +265,7 @@ async def test_what_a_row_never_matched_cannot_be_changed_by_any_write(
     matchers = [run_matcher(each) if kind is RunFilter else action_matcher(each) for each in filters]
     never: set[tuple[int, bytes]] = set()
     for _ in range(6):
-        async with Feed(repository._database).snapshot() as look:
+        async with Feed(repository.database).snapshot() as look:
             rows = await look.rows([each.id.key for each in made])
         for number, match in enumerate(matchers):
             for row in rows:
@@ -275,7 +275,7 @@ async def test_what_a_row_never_matched_cannot_be_changed_by_any_write(
                     never.add((number, row.action.key))
         for each in chance.sample(made, len(made) // 2):
             await change_something(repository, chance, each)
-        await repository.create_actions(
+        await repository.actions.create(
             [replace(each, created_at=at(-chance.random())) for each in made[::4]]
         )
     assert never
@@ -318,7 +318,7 @@ class Client:
 async def test_a_filtered_watch_shows_what_the_filtered_list_holds(repository: ActionRepo, seed: int) -> None:
     chance = random.Random(seed)
     made = await fill(repository, chance, 10)
-    await repository.create_actions([new(run=RUN), *(random_child(chance, f"c{n}", RUN) for n in range(12))])
+    await repository.actions.create([new(run=RUN), *(random_child(chance, f"c{n}", RUN) for n in range(12))])
     made += [new(f"c{n}", run=RUN) for n in range(12)]
     run_filters = [random_run_filter(chance) for _ in range(12)]
     action_filters = [random_action_filter(chance) for _ in range(12)]
@@ -336,7 +336,7 @@ async def test_a_filtered_watch_shows_what_the_filtered_list_holds(repository: A
         page = PageRequest(first=1000)
         async with asyncio.timeout(SECONDS):
             for client, wanted in watching:
-                await client.shows((await repository.list_runs(wanted, page=page)).items)
+                await client.shows((await repository.runs.page(wanted, page=page)).items)
             for client, only in of_run:
                 await client.shows((await repository.list_actions(RUN, only, page=page)).items)
     finally:

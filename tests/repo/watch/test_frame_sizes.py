@@ -85,7 +85,7 @@ async def check_snapshot(watch: Watch, names: list[Any]) -> None:
 
 async def test_a_snapshot_of_large_actions_comes_in_small_frames(repository: ActionRepo) -> None:
     children = [new(f"t{number:02}", "a0", spec={"text": LONG}) for number in range(60)]
-    await repository.create_actions([new(), *children])
+    await repository.actions.create([new(), *children])
     names = ["a0", *(child.id.name for child in children)]
     await check_snapshot(lambda **given: repository.watch_all_action_updates(RUN, **given), names)
 
@@ -102,16 +102,16 @@ async def test_a_snapshot_of_large_events_comes_in_small_frames(repository: Acti
     await make_run(repository)
     made = [event(version=number, seconds=number, outputs=LONG) for number in range(1, 61)]
     await repository.insert_events(made)
-    await check_snapshot(lambda **given: repository.watch_events(RUN, **given), list(range(1, 61)))
+    await check_snapshot(lambda **given: repository.watches.watch_events(RUN, **given), list(range(1, 61)))
 
 
 async def test_changes_of_large_rows_come_in_small_frames(repository: ActionRepo) -> None:
     await make_run(repository)
-    rows, events = repository.watch_all_action_updates(RUN), repository.watch_events(RUN)
+    rows, events = repository.watch_all_action_updates(RUN), repository.watches.watch_events(RUN)
     async with aclosing(rows), aclosing(events):
         await take(rows, FrameKind.SYNCED)
         synced = (await take(events, FrameKind.SYNCED))[-1]
-        await repository.create_actions([new(f"t{n:02}", "a0", spec=LONG) for n in range(20)])
+        await repository.actions.create([new(f"t{n:02}", "a0", spec=LONG) for n in range(20)])
         changed = await take(rows, FrameKind.CHANGE, 20)
         assert sorted(names_of(changed)) == [f"t{n:02}" for n in range(20)]
         await repository.insert_events([event(version=n, seconds=n, info=LONG) for n in range(1, 21)])
@@ -124,7 +124,7 @@ async def test_changes_of_large_rows_come_in_small_frames(repository: ActionRepo
             assert len({frame.cursor for frame in taken[:-1]}) == 1
         assert {frame.cursor for frame in happened[:-1]} == {synced.cursor}
     for cursor, expected in ((happened[0].cursor, list(range(1, 21))), (happened[-1].cursor, [99])):
-        async with aclosing(repository.watch_events(RUN, after=cursor)) as stream:
+        async with aclosing(repository.watches.watch_events(RUN, after=cursor)) as stream:
             await repository.insert_events([event(version=99)])
             assert names_of(await take(stream, FrameKind.CHANGE, len(expected)))[: len(expected)] == expected
 
@@ -153,19 +153,19 @@ async def test_a_mailbox_of_large_rows_overflows_by_its_size(
 ) -> None:
     monkeypatch.setattr(mailboxes_module, "MAX_PENDING_BYTES", 20_000)
     await make_run(repository, b="a0")
-    rows, events = repository.watch_all_action_updates(RUN), repository.watch_events(RUN)
+    rows, events = repository.watch_all_action_updates(RUN), repository.watches.watch_events(RUN)
     async with aclosing(rows), aclosing(events):
         await take(rows, FrameKind.SYNCED)
         await take(events, FrameKind.SYNCED)
         # The same row again and again is kept once.
         for number in range(10):
             await repository.update_action_state(action("b"), f"{number}{LONG}")
-            await repository._hub.poll()
+            await repository.watches.hub.poll()
         assert [item.state for item in (await anext(rows)).items] == [f"9{LONG}"]
-        await repository.create_actions([new(f"t{n}", "a0", spec=LONG) for n in range(10)])
+        await repository.actions.create([new(f"t{n}", "a0", spec=LONG) for n in range(10)])
         await repository.insert_events([event(version=n, seconds=n, info=LONG) for n in range(1, 11)])
-        await repository._hub.poll()
-        assert repository.watch_metrics().pending == 0
+        await repository.watches.hub.poll()
+        assert repository.watches.metrics().pending == 0
         assert (await anext(rows)).kind is FrameKind.RESYNC
         assert len(names_of(await take(rows, FrameKind.SYNCED))) == 12
         assert names_of(await take(events, FrameKind.CHANGE, 10)) == list(range(1, 11))
@@ -175,7 +175,7 @@ async def test_no_message_of_a_websocket_or_a_stream_of_events_is_large(
     app: Starlette, repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(frames, "MAX_BYTES", 100_000)
-    await repository.create_actions([new(), *(new(f"t{n:02}", "a0", spec="x" * 30_000) for n in range(60))])
+    await repository.actions.create([new(), *(new(f"t{n:02}", "a0", spec="x" * 30_000) for n in range(60))])
     query = f"subscription {{ actions(run: {RUN_ID}) {{ kind actions {{ name spec }} }} }}"
     with serving(app) as url:
         async with connected(f"{url}/graphql", max_size=150_000) as socket:

@@ -35,12 +35,12 @@ async def synced(stream: AsyncGenerator[Frame[T], None]) -> AsyncIterator[AsyncG
 
 def pending(repository: ActionRepo) -> int:
     """Entries that wait in all mailboxes."""
-    return repository.watch_metrics().pending
+    return repository.watches.metrics().pending
 
 
 async def all_seen(repository: ActionRepo) -> None:
     """Return when everything written so far is in the mailboxes."""
-    await repository._hub.poll()
+    await repository.watches.hub.poll()
 
 
 async def cost_of_a_change(repository: ActionRepo, watchers: int, name: str) -> int:
@@ -54,9 +54,9 @@ async def cost_of_a_change(repository: ActionRepo, watchers: int, name: str) -> 
         for stream in streams:
             assert (await anext(stream)).items[0].name == name
         await asyncio.sleep(0.1)
-        with recorded(repository._database, polling=True) as looking:
+        with recorded(repository.database, polling=True) as looking:
             await all_seen(repository)
-        with recorded(repository._database, polling=True) as statements:
+        with recorded(repository.database, polling=True) as statements:
             await repository.update_action_phase(action(name), ActionPhase.RUNNING, 1)
             written = len(statements)
             await asyncio.gather(*(anext(stream) for stream in streams))
@@ -76,11 +76,11 @@ async def test_a_replica_that_nobody_watches_reads_nothing(repository: ActionRep
     await make_run(repository)
     async with synced(repository.watch_all_action_updates(RUN)):
         pass
-    reader = repository._hub._reader
+    reader = repository.watches.hub._reader
     assert reader is not None
     async with asyncio.timeout(SECONDS):
         await asyncio.wait([reader])  # it notices at its next look that nobody is left
-    with recorded(repository._database, polling=True) as statements:
+    with recorded(repository.database, polling=True) as statements:
         await asyncio.sleep(2.2)
     assert statements == []
 
@@ -113,7 +113,7 @@ async def test_a_mailbox_that_overflows_begins_anew_and_misses_nothing(
     monkeypatch.setattr(mailboxes_module, "MAX_PENDING", 10)
     await make_run(repository)
     async with synced(repository.watch_all_action_updates(RUN)) as stream:
-        await repository.create_actions([new(f"t{number}", "a0") for number in range(20)])
+        await repository.actions.create([new(f"t{number}", "a0") for number in range(20)])
         await all_seen(repository)
         assert pending(repository) == 0
         assert (await anext(stream)).kind is FrameKind.RESYNC
@@ -123,7 +123,7 @@ async def test_a_mailbox_that_overflows_begins_anew_and_misses_nothing(
         assert (await anext(stream)).kind is FrameKind.SYNCED
         await repository.update_action_phase(action("t7"), ActionPhase.RUNNING, 1)
         assert [item.name for item in (await anext(stream)).items] == ["t7"]
-    assert repository.watch_metrics().resyncs == 1
+    assert repository.watches.metrics().resyncs == 1
 
 
 async def test_events_that_overflow_are_read_from_the_database_each_once(
@@ -132,7 +132,7 @@ async def test_events_that_overflow_are_read_from_the_database_each_once(
     monkeypatch.setattr(mailboxes_module, "MAX_PENDING", 10)
     await make_run(repository)
     versions: list[int] = []
-    async with synced(repository.watch_events(RUN)) as stream:
+    async with synced(repository.watches.watch_events(RUN)) as stream:
         for start in range(0, 60, 15):
             await repository.insert_events([event(version=start + number) for number in range(15)])
             await all_seen(repository)
@@ -168,9 +168,9 @@ async def test_more_changes_than_a_look_takes_lose_nothing(
 ) -> None:
     monkeypatch.setattr(feed_module, "MAX_CHANGES", 10)
     await make_run(repository)
-    watch, events = repository.watch_all_action_updates(RUN), repository.watch_events(RUN)
+    watch, events = repository.watch_all_action_updates(RUN), repository.watches.watch_events(RUN)
     async with synced(watch) as rows, synced(events) as happened:
-        await repository.create_actions([new(f"t{number}", "a0") for number in range(15)])
+        await repository.actions.create([new(f"t{number}", "a0") for number in range(15)])
         await repository.insert_events([event(version=number) for number in range(15)])
         held: set[str] = set()
         while len(held) < 16:
@@ -179,7 +179,7 @@ async def test_more_changes_than_a_look_takes_lose_nothing(
         while len(versions) < 15:
             versions += [item.version for item in (await anext(happened)).items]
         assert sorted(versions) == list(range(15))
-        await repository.update_action_phases([update("t3", ActionPhase.RUNNING)])
+        await repository.actions.update_phases([update("t3", ActionPhase.RUNNING)])
         async with asyncio.timeout(SECONDS):
             while not any(i.phase is ActionPhase.RUNNING for i in (await anext(rows)).items):
                 pass

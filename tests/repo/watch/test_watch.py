@@ -121,7 +121,7 @@ async def test_every_event_comes_once_while_others_are_inserted(repository: Acti
     seen: list[ActionEvent] = []
 
     async def read() -> None:
-        async with aclosing(repository.watch_events(RUN)) as frames:
+        async with aclosing(repository.watches.watch_events(RUN)) as frames:
             async for frame in frames:
                 seen.extend(frame.items)
                 if len(seen) >= 400:
@@ -160,11 +160,11 @@ async def test_a_write_on_one_replica_reaches_who_watches_on_another(
                 )
                 await connection.close()
                 replicas = (writer, reader)
-                while not all(each.watch_metrics().bus_connected for each in replicas):  # noqa: ASYNC110
+                while not all(each.watches.metrics().bus_connected for each in replicas):  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
             await writer.update_action_phase(action(), ActionPhase.RUNNING, 1)
             assert (await anext(updates)).phase is ActionPhase.RUNNING
-        assert reader.watch_metrics().bus_connected is (bus == "postgresql")
+        assert reader.watches.metrics().bus_connected is (bus == "postgresql")
 
 
 async def test_reading_ends_in_the_turn_in_which_a_bell_rings(database_url: str) -> None:
@@ -174,7 +174,7 @@ async def test_reading_ends_in_the_turn_in_which_a_bell_rings(database_url: str)
                 async with aclosing(repository.watch_state_updates()) as updates:
                     await anext(updates)
                     await asyncio.sleep(0.05)  # the reader waits for a counter again
-                    repository._hub.notify()
+                    repository.watches.hub.notify()
                     for _ in range(turns):
                         await asyncio.sleep(0)
-                    await repository._hub.close()
+                    await repository.watches.hub.close()

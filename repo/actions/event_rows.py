@@ -1,0 +1,210 @@
+"""Events as rows: how they are inserted, read back, and what errors they leave at their actions."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from operator import itemgetter
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from repo.domain.errors import ActionNotFound, InvalidArgument
+from repo.domain.identifiers import ActionIdentifier
+from repo.domain.models import (
+    ActionEvent,
+    ClusterEvent,
+    LogLink,
+    NewEvent,
+    error_from_json,
+    error_to_json,
+)
+from repo.domain.phases import FIRST_TERMINAL, check_attempts
+from repo.sql.batches import insert_new, insert_new_keys, update_rows
+from repo.sql.database import Database
+from repo.sql.filters import having_keys
+from repo.sql.paging import Keyset
+from repo.tables import action_events, actions
+
+e = action_events.c
+EVENT_COLUMNS = (
+    e.action_key,
+    e.attempt,
+    e.phase,
+    e.version,
+    e.occurred_at,
+    e.reported_at,
+    e.error,
+    e.logs,
+    e.outputs,
+    e.cluster,
+    e.cache_status,
+    e.cluster_events,
+    e.info,
+    e.created_at,
+    e.updated_at,
+    e.transaction_id,
+)
+_key_of = itemgetter(*(column.name for column in action_events.primary_key))
+oldest_first = Keyset("OCCURRED_AT", e.occurred_at, False, (e.attempt, e.phase, e.version))
+"""The order of one action's events."""
+
+
+def event_of(row: Sequence[Any], action: ActionIdentifier) -> ActionEvent:
+    """The event of `action` that a row of EVENT_COLUMNS holds."""
+    (_, attempt, phase, version, occurred_at, reported_at, error, logs, outputs) = row[:9]
+    (cluster, cache_status, cluster_events, info, created_at, updated_at, transaction_id) = row[9:16]
+    return ActionEvent(
+        action=action,
+        attempt=attempt,
+        phase=phase,
+        version=version,
+        occurred_at=occurred_at,
+        reported_at=reported_at,
+        error=error_from_json(error),
+        logs=tuple([LogLink(log["name"], log["uri"]) for log in logs]) if logs else (),
+        outputs=outputs,
+        cluster=cluster,
+        cache_status=cache_status,
+        cluster_events=tuple(map(_cluster_event_from_json, cluster_events)) if cluster_events else (),
+        info=info,
+        created_at=created_at,
+        updated_at=updated_at,
+        transaction_id=transaction_id,
+    )
+
+
+def _cluster_event_from_json(document: Mapping[str, Any]) -> ClusterEvent:
+    return ClusterEvent(
+        datetime.fromisoformat(document["occurred_at"]),
+        document["message"],
+        document["reason"],
+        document["warning"],
+    )
+
+
+def _row_of(event: NewEvent, now: datetime) -> dict[str, Any]:
+    check_attempts(event.attempt, "attempt")
+    check_attempts(event.version, "version")
+    return {
+        "action_key": event.action.key,
+        "attempt": event.attempt,
+        "phase": event.phase,
+        "version": event.version,
+        "occurred_at": event.occurred_at,
+        "reported_at": event.reported_at,
+        "error": error_to_json(event.error),
+        "logs": [{"name": log.name, "uri": log.uri} for log in event.logs] or None,
+        "outputs": event.outputs,
+        "cluster": event.cluster,
+        "cache_status": event.cache_status,
+        "cluster_events": [
+            {
+                "occurred_at": item.occurred_at.isoformat(),
+                "message": item.message,
+                "reason": item.reason,
+                "warning": item.warning,
+            }
+            for item in event.cluster_events
+        ]
+        or None,
+        "info": event.info,
+        "created_at": now,
+        "updated_at": now,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Events to insert."""
+
+    rows: Sequence[dict[str, Any]]
+    actions: Mapping[bytes, ActionIdentifier]
+    """The actions that they are about."""
+
+
+def batch_of(events: Sequence[NewEvent], now: datetime) -> Batch:
+    """The events as rows. Raises InvalidArgument for a number that cannot be one of theirs."""
+    rows, named = [], {}
+    for event in events:
+        try:
+            row = _row_of(event, now)
+        except InvalidArgument as error:
+            raise error.of(event)  # noqa: B904 - it is the same error
+        rows.append(row)
+        named[row["action_key"]] = event.action
+    return Batch(rows, named)
+
+
+async def insert(
+    database: Database, connection: AsyncConnection, batches: Sequence[Batch], now: datetime
+) -> list[int]:
+    """How many of the events of each batch were new. Raises ActionNotFound, naming the first action that
+    does not exist, before anything is written."""
+    # Everybody writes rows in one order: two with the same events never wait for each other.
+    rows = sorted((row for batch in batches for row in batch.rows), key=_key_of)
+    named = {key: action for batch in batches for key, action in batch.actions.items()}
+    if not rows:
+        return [0] * len(batches)
+    ending = {row["action_key"] for row in rows if row["phase"].is_terminal}
+    await _lock(database, connection, ending)
+    known = having_keys(database, select(actions.c.key, actions.c.error_attempt), actions.c.key, named)
+    stored = {key: attempt for key, attempt in await connection.execute(known)}
+    for key, action in named.items():
+        if key not in stored:
+            raise ActionNotFound(f"there is no action {action}; none of the events was stored").of(action)
+    try:
+        if len(batches) == 1:
+            inserted = [await insert_new(connection, action_events, rows)]
+        else:
+            new = set(await insert_new_keys(connection, action_events, rows))
+            inserted = [_count(batch, new) for batch in batches]
+    except IntegrityError:
+        # The one constraint to break: the run of an action was removed since it was looked for.
+        raise ActionNotFound("an action was just removed; none of the events was stored") from None
+    failed = {row["action_key"] for row in rows if row["error"] is not None}
+    ended = {key for key in ending if key in failed or stored[key] is not None}
+    if any(inserted) and ended:
+        await _decide_errors(database, connection, ended, now)
+    return inserted
+
+
+def _count(batch: Batch, new: set[tuple[Any, ...]]) -> int:
+    """How many of its events are new; of those that several have, the first one has them."""
+    mine = new.intersection(map(_key_of, batch.rows))
+    new -= mine
+    return len(mine)
+
+
+async def _lock(database: Database, connection: AsyncConnection, keys: Collection[bytes]) -> None:
+    """Let nobody else decide the errors of these actions until the end of this transaction: each would
+    decide without the other's events."""
+    if keys:
+        rows = having_keys(database, select(actions.c.key), actions.c.key, keys).order_by(actions.c.key)
+        await connection.execute(rows.with_for_update(key_share=True, of=actions))
+
+
+async def _decide_errors(
+    database: Database, connection: AsyncConnection, keys: Iterable[bytes], now: datetime
+) -> None:
+    """Note at each action the error of its latest attempt that ended: the terminal event that was seen first
+    decides in which phase, and the first event of this phase that has an error says which."""
+    seen_at = func.coalesce(e.reported_at, e.occurred_at)
+    columns = (e.action_key, e.attempt, e.phase, e.error, actions.c.error_attempt, actions.c.error)
+    ends = select(*columns).join_from(action_events, actions, e.action_key == actions.c.key)
+    statement = having_keys(database, ends.where(e.phase >= FIRST_TERMINAL), e.action_key, keys)
+    statement = statement.order_by(e.attempt.desc(), seen_at, e.phase, e.version)
+    decided: dict[bytes, tuple[int, int]] = {}
+    errors: dict[bytes, Any] = {}
+    stored: dict[bytes, tuple[int | None, Any]] = {}
+    for key, attempt, phase, error, *before in await connection.execute(statement):
+        if decided.setdefault(key, (attempt, phase)) == (attempt, phase) and errors.get(key) is None:
+            errors[key] = error
+        stored[key] = tuple(before)
+    rows = [
+        {"key": key, "error": errors[key], "error_attempt": attempt, "updated_at": now}
+        for key, (attempt, _) in sorted(decided.items())
+        if (attempt, errors[key]) != stored[key]
+    ]
+    await update_rows(connection, actions, rows)

@@ -1,0 +1,80 @@
+"""Reads of runs, for one caller: by key, in pages, and counted."""
+
+from collections.abc import Collection, Iterable
+
+from sqlalchemy import func, select
+
+from repo.actions import counts
+from repo.actions.filters import RunFilter, run_conditions
+from repo.actions.lists import in_scopes, order_of_runs
+from repo.actions.rows import RUNS, Attributes
+from repo.domain.authorization import Access
+from repo.domain.identifiers import RunIdentifier
+from repo.domain.models import PhaseCount, Run
+from repo.domain.pages import Order, Page, PageRequest
+from repo.sql.database import Database
+from repo.sql.filters import key_filter
+from repo.sql.paging import fetch_page
+from repo.tables import actions, is_root
+
+NEWEST_FIRST = Order()
+
+c = actions.c
+
+
+class Runs:
+    """The runs that a caller may read."""
+
+    def __init__(self, database: Database, access: Access) -> None:
+        self._database = database
+        self._access = access
+
+    async def get_many(self, run_ids: Iterable[RunIdentifier]) -> dict[RunIdentifier, Run]:
+        """Those of the runs that exist."""
+        found = await self.find([run_id.key for run_id in run_ids])
+        return {run.identifier: run for run in found.values()}
+
+    async def find(self, keys: Collection[bytes], attributes: Attributes = None) -> dict[bytes, Run]:
+        """Those of the runs that exist, by their keys, with these attributes or all."""
+        names = RUNS.names(None if attributes is None else attributes | {"run_key"})
+        scopes, by_key = self._access.readable, key_filter(self._database, c.run_key, keys)
+        found = await self._database.fetch(
+            ("runs", names, by_key.key, scopes),
+            lambda: by_key.apply(select(*RUNS.select(names)).where(is_root, *in_scopes(scopes))),
+            by_key.values,
+        )
+        return {run.run_key: run for run in found.rows(Run, names)}
+
+    async def page(
+        self,
+        filter: RunFilter | None = None,
+        order: Order = NEWEST_FIRST,
+        page: PageRequest = PageRequest(),
+        attributes: Attributes = None,
+    ) -> Page[Run]:
+        """A page of the runs that match, with these attributes or all. Raises InvalidCursor."""
+        names, scopes = RUNS.names(attributes), self._access.readable
+        return await fetch_page(
+            self._database,
+            ("list of runs", names, filter, scopes),
+            lambda: select(*RUNS.select(names)).where(*in_scopes(scopes), *run_conditions(filter)),
+            order_of_runs(order),
+            page,
+            lambda found: found.rows(Run, names),
+        )
+
+    async def count(self, filter: RunFilter | None = None) -> int:
+        """The number of runs that match; reads all of them."""
+        matching = (*in_scopes(self._access.readable), *run_conditions(filter))
+        async with self._database.read() as connection:
+            return await connection.scalar(select(func.count()).select_from(actions).where(*matching)) or 0
+
+    async def count_phases(self, run_keys: Collection[bytes]) -> dict[bytes, list[PhaseCount]]:
+        """All actions of each run by phase, the root included; phases without any are left out."""
+        found = await counts.phases_of_runs(self._database, run_keys, self._access.readable)
+        return {key: found.get(key, []) for key in run_keys}
+
+    async def list_projects(self) -> dict[str, list[str]]:
+        """The projects that have runs, each with its domains, by name."""
+        async with self._database.read() as connection:
+            return await counts.projects(connection, self._access.readable)
