@@ -18,7 +18,7 @@ async def token(
     kind: CredentialKind = CredentialKind.TOKEN,
 ) -> tuple[str, str]:
     """Creates a credential; returns its id and secret."""
-    made, secret = await repository.create_credential(
+    made, secret = await repository.credentials.create(
         kind,
         f"a token of {subject}",
         Identity(IdentityKind.USER, subject),

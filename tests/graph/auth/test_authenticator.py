@@ -41,7 +41,7 @@ def connection(method: str = "POST", **headers: str) -> HTTPConnection:
 def lookups(repository: ActionRepo, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The secrets that are looked up in the database from now on."""
     secrets = []
-    find = repository.find_credential
+    find = repository.credentials.find
 
     async def noting(secret: str) -> Any:
         secrets.append(secret)
@@ -255,7 +255,7 @@ async def test_a_revoked_credential_is_removed_from_the_cache(
     asking = connection(authorization=f"Bearer {secret}")
     async with asyncio.timeout(SECONDS), authenticator.running():
         with authenticator.open_session(await authenticator.authenticate(asking), ended.set):
-            await repository.revoke_credential(id)
+            await repository.credentials.revoke(id)
             await ended.wait()
         with pytest.raises(RequestRefused):
             await authenticator.authenticate(asking)

@@ -209,7 +209,7 @@ async def test_a_revoked_token_ends_streams_of_other_replicas(
         ):
             await watching(stream)
             await watching(others)
-            await repository.revoke_credential(id)
+            await repository.credentials.revoke(id)
             async with asyncio.timeout(ENDS_WITHIN + STALL):
                 assert await stream.close_code() == 4403
                 assert await idle.close_code() == 4403
@@ -259,7 +259,7 @@ async def test_no_operation_starts_after_the_token_has_expired(
         clock.forward(HOUR)
         await socket.subscribe("a", CREATE)
         assert await socket.close_code() == 4403
-    assert await repository.list_projects() == {}
+    assert await repository.runs.list_projects() == {}
 
 
 @asynccontextmanager
@@ -289,7 +289,7 @@ async def test_a_revoked_token_ends_idle_server_sent_events(url: str, repository
     id, secret = await token(repository)
     async with events(url, secret) as stream:
         assert (await anext(stream))["data"]["runs"]["kind"] == "SYNCED"  # type: ignore[index]
-        await repository.revoke_credential(id)
+        await repository.credentials.revoke(id)
         async with asyncio.timeout(ENDS_WITHIN + STALL):
             last = await anext(stream)
         assert last is not None
@@ -329,5 +329,5 @@ async def test_streams_continue_while_the_database_is_unavailable(
                     with pytest.raises(TimeoutError):
                         await asyncio.wait_for(socket.connection.recv(), 1)
                     come_back()
-                await repository.revoke_credential(id)
+                await repository.credentials.revoke(id)
                 assert await socket.close_code() == 4403
