@@ -320,10 +320,7 @@ class Watches:
         readable = in_scopes(self._access.readable)
         exists = select(c.name).where(c.run_key == run_id.key, is_root, *readable)
         async with self._database.read() as connection:
-            statement = select(c.name).where(
-                c.run_key == run_id.key, is_root, *in_scopes(self._access.readable)
-            )
-            if await connection.scalar(statement) is None:
+            if await connection.scalar(exists) is None:
                 raise RunNotFound(f"there is no run {run_id}")
 
     async def _check_action(self, action_id: ActionIdentifier) -> None:

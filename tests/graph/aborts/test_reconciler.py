@@ -262,7 +262,7 @@ async def test_a_bell_wakes_it_long_before_it_would_look(
 async def test_without_a_bell_it_looks_by_itself(
     repository: ActionRepo, executor: FakeExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(repository, "on_notification", lambda heard: lambda: None)
+    monkeypatch.setattr(repository.aborts, "on_notification", lambda heard: lambda: None)
     await make_run(repository)
     async with reconciling(repository, executor):
         await asyncio.sleep(0.2)

@@ -47,7 +47,7 @@ def lookups(repository: ActionRepo, monkeypatch: pytest.MonkeyPatch) -> list[str
         secrets.append(secret)
         return await find(secret)
 
-    monkeypatch.setattr(repository, "find_credential", noting)
+    monkeypatch.setattr(repository.credentials, "find", noting)
     return secrets
 
 
