@@ -98,7 +98,7 @@ async def test_each_column_of_runs_and_actions_is_encoded_without_objects(reposi
     core: Any = core_schema(
         build_schema(Limits(depth=30, aliases=1000, tokens=20000, cost=10**30, page=1000))
     )
-    for name, page in (("Run", await repository.list_runs()), ("Action", await repository.list_actions())):
+    for name, page in (("Run", await repository.runs.page()), ("Action", await repository.list_actions())):
         assert isinstance(page.items, repo.Rows)
         columns = page.items.layout.columns
         for field_name, field in core.type_map[name].fields.items():
