@@ -112,7 +112,7 @@ async def test_of_many_takers_at_once_no_two_get_the_same(repository: ActionRepo
 async def test_a_replica_whose_clock_is_wrong_takes_what_is_due_by_the_database(
     repository: ActionRepo, monkeypatch: pytest.MonkeyPatch, hours: int
 ) -> None:
-    monkeypatch.setattr("repo.aborts.methods._now", lambda: datetime.now(UTC) + timedelta(hours=hours))
+    monkeypatch.setattr("repo.aborts.aborts._now", lambda: datetime.now(UTC) + timedelta(hours=hours))
     monkeypatch.setattr(leases_module, "retry_delay", lambda attempts: MINUTE)
     held, failed, told = await make_aborts(repository, 3)
     assert ids(await take(repository, limit=1)) == [held]
@@ -124,7 +124,7 @@ async def test_a_replica_whose_clock_is_wrong_takes_what_is_due_by_the_database(
         due = (await abort_of(repository, one)).next_attempt_at
         assert due is not None
         assert abs(due - datetime.now(UTC) - MINUTE) < timedelta(seconds=10)
-    monkeypatch.setattr("repo.aborts.methods._now", lambda: datetime.now(UTC) - timedelta(hours=hours))
+    monkeypatch.setattr("repo.aborts.aborts._now", lambda: datetime.now(UTC) - timedelta(hours=hours))
     assert await take(repository, SECOND) == []
 
 

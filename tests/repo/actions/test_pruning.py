@@ -25,7 +25,7 @@ from repo import (
     open_repository,
 )
 from repo.aborts import requests
-from repo.actions import creation, events
+from repo.actions import creation, event_rows
 from repo.actions import pruning as pruning_module
 from repo.sql import batches
 from repo.tables import action_events, actions, removed_runs
@@ -306,7 +306,7 @@ async def test_an_event_of_a_run_that_is_just_removed_is_refused(repository: Act
         return await insert(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(events, "insert_new", insert_late)
+        patch.setattr(event_rows, "insert_new", insert_late)
         with pytest.raises(ActionNotFound, match="just removed"):
             await repository.insert_events([event("m0", version=5)])
 
