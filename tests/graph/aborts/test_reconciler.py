@@ -199,7 +199,7 @@ async def test_what_comes_after_the_hold_changes_nothing_of_who_holds_it_then(
         is_told_again.set()
         return await after(is_noted)(notification)
 
-    monkeypatch.setattr(repository, "note_abort_failure", noting)
+    monkeypatch.setattr(repository.aborts, "record_failure", noting)
     executor.answer = each(after(is_told_again, status(500)), again)
     await make_run(repository)
     async with reconciling(repository, executor, seconds=SECONDS):

@@ -106,16 +106,20 @@ async def test_a_length_that_no_message_can_have_is_refused(
     assert body["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
 
 
-async def test_a_list_with_short_errors_is_made_of_rows_without_objects(repository: ActionRepo) -> None:
+async def test_a_list_with_short_errors_is_made_of_rows_without_objects(
+    repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await fail(repository, PYTHON)
     pages: list[Any] = []
 
-    class Noting:
-        async def list_runs(self, *given: Any, **options: Any) -> Any:
-            pages.append(await repository.runs.page(*given, **options))
-            return pages[-1]
+    read_page = repository.runs.page
 
-    context = Context(Noting(), ANONYMOUS, 1000)  # type: ignore[arg-type]
+    async def record_page(*arguments: Any, **options: Any) -> Any:
+        pages.append(await read_page(*arguments, **options))
+        return pages[-1]
+
+    monkeypatch.setattr(repository.runs, "page", record_page)
+    context = Context(repository, ANONYMOUS, 1000)
     query = "{ runs { nodes { error { code summary message(maxLength: 20) } } } }"
     answer = await Engine(SCHEMA).answer(OperationRequest(query), context)
     assert b'"code":"E1","summary":"app.LoadError: row 17"' in answer.body
