@@ -120,10 +120,9 @@ class Settings(BaseSettings):
     )
     allowed_hosts: types.Hosts = Field(
         default="",
-        description="Host names that the server accepts, separated by commas, such as `runs.example.com` "
-        "or `*.example.com`; `*` for all. The default is those of this machine if only this "
-        "machine can reach the server, and else all. The one of `RUNGRAPH_PUBLIC_URL` is "
-        "always accepted.",
+        description="Host names that the server accepts, separated by commas, such as `runs.example.com` or "
+        "`*.example.com`; `*` for all. The default is those of this machine if only this machine can reach "
+        "the server, and else all. The one of `RUNGRAPH_PUBLIC_URL` is always accepted.",
     )
     # Abort webhook
 

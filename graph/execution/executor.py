@@ -13,12 +13,7 @@ from graphql import (
     get_named_type,
     is_non_null_type,
 )
-from graphql.execution.collect_fields import (
-    FieldDetails,
-    FieldDetailsList,
-    GroupedFieldSet,
-    collect_fields,
-)
+from graphql.execution.collect_fields import FieldDetails, FieldDetailsList, GroupedFieldSet, collect_fields
 from graphql.execution.values import VariableValues, get_variable_values
 from graphql.pyutils import AwaitableOrValue, Path, gather_with_cancel
 

@@ -9,6 +9,7 @@ import strawberry
 import repo
 from graph.context import Call
 from graph.execution import selected
+from graph.schema.fields import described
 from graph.schema.inputs.lengths import optional_short
 from graph.schema.inputs.records import AbortActionInput, AbortRunInput, AbortRunsInput
 from graph.schema.payloads import Id, Written, written_action
@@ -31,25 +32,25 @@ def _run(root: strawberry.Parent[RunAborted], info: Call) -> Awaitable[repo.Run 
 @strawberry.type(description="The result of abortRun.")
 class AbortRunPayload:
     run = _run
-    requested: bool = strawberry.field(
-        description="False if everything had finished already, or the abort had been requested before."
+    requested: bool = described(
+        "False if everything had finished already, or the abort had been requested before."
     )
 
 
 @strawberry.type(description="The result of abortAction.")
 class AbortActionPayload:
     action = written_action
-    requested: bool = strawberry.field(
-        description="False if everything had finished already, or the abort had been requested before."
+    requested: bool = described(
+        "False if everything had finished already, or the abort had been requested before."
     )
 
 
 @strawberry.type(description="The result of abortRuns.")
 class AbortRunsPayload:
-    matched: int = strawberry.field(description="How many unfinished runs match.")
-    requested: int = strawberry.field(description="How many of them were aborted; 0 in a dry run.")
-    batch: strawberry.ID | None = strawberry.field(
-        description="Identifies these aborts: pass it to `abortProgress` to follow them. Null in a dry "
+    matched: int = described("How many unfinished runs match.")
+    requested: int = described("How many of them were aborted; 0 in a dry run.")
+    batch: strawberry.ID | None = described(
+        "Identifies these aborts: pass it to `abortProgress` to follow them. Null in a dry "
         "run, or if none was requested."
     )
 
@@ -57,9 +58,7 @@ class AbortRunsPayload:
 @strawberry.type(description="The result of markAbortAttempt.")
 class MarkAbortAttemptPayload:
     action = written_action
-    attempt_count: int = strawberry.field(
-        description="How many times the executor has been notified, this time included."
-    )
+    attempt_count: int = described("How many times the executor has been notified, this time included.")
 
 
 @strawberry.type(description="The result of clearAbortRequest.")
@@ -70,16 +69,15 @@ class ClearAbortRequestPayload:
 @strawberry.type(description="The result of retryAbort.")
 class RetryAbortPayload:
     action = written_action
-    requested: bool = strawberry.field(description="False if it was not FAILED; then nothing has changed.")
+    requested: bool = described("False if it was not FAILED; then nothing has changed.")
 
 
 @strawberry.type(description="The aborts among what can be written.")
 class AbortMutation:
     @strawberry.mutation(
         description="Aborts a run: its root action is ABORTED at once, and the request remains until the "
-        "executor confirms it. The caller is recorded as requestedBy. If the root has "
-        "finished, it is not changed; instead each unfinished action below it is ABORTED with "
-        "a request of its own.",
+        "executor confirms it. The caller is recorded as requestedBy. If the root has finished, it is not "
+        "changed; instead each unfinished action below it is ABORTED with a request of its own.",
         graphql_type=AbortRunPayload,
     )
     async def abort_run(

@@ -11,6 +11,7 @@ from graph.context import Call
 from graph.execution import selected
 from graph.limits.cost import batch
 from graph.schema.aborts import AbortMutation
+from graph.schema.fields import described
 from graph.schema.inputs.records import ActionEventInput, CreateActionInput, UpdateActionPhaseInput
 from graph.schema.item_errors import naming_items, read_items
 from graph.schema.payloads import Id, Written, written_action
@@ -83,46 +84,43 @@ def _count_aborted(actions: Iterable[repo.Action | None]) -> int:
 @strawberry.type(description="The result of createAction.")
 class CreateActionPayload:
     action = written_action
-    created: bool = strawberry.field(
-        description="False if it existed already; then only an earlier createdAt is stored."
-    )
+    created: bool = described("False if it existed already; then only an earlier createdAt is stored.")
     aborted = _aborted
 
 
 @strawberry.type(description="The result of createActions.")
 class CreateActionsPayload:
     actions = _actions
-    created: int = strawberry.field(description="How many of them were new.")
+    created: int = described("How many of them were new.")
     aborted = _all_aborted
 
 
 @strawberry.type(description="The result of insertEvents.")
 class InsertEventsPayload:
-    inserted: int = strawberry.field(description="How many events were new.")
-    duplicates: int = strawberry.field(description="How many were stored already; these are not changed.")
+    inserted: int = described("How many events were new.")
+    duplicates: int = described("How many were stored already; these are not changed.")
 
 
 @strawberry.type(description="The result of updateActionPhase.")
 class UpdateActionPhasePayload:
     action = written_action
-    applied: bool = strawberry.field(
-        description="Whether the action is now in the phase of the update. False if the update was older "
+    applied: bool = described(
+        "Whether the action is now in the phase of the update. False if the update was older "
         "than the stored state, or the action is below an aborted one."
     )
-    changed: bool = strawberry.field(
-        description="Whether anything was stored. False with `applied`: the update was a repeat. True "
-        "without `applied`: a late update contributed an earlier start, or the action was "
-        "aborted."
+    changed: bool = described(
+        "Whether anything was stored. False with `applied`: the update was a repeat. True without `applied`: "
+        "a late update contributed an earlier start, or the action was aborted."
     )
 
 
 @strawberry.type(description="The result of updateActionPhases.")
 class UpdateActionPhasesPayload:
-    results: list[UpdateActionPhasePayload] = strawberry.field(
-        description="The result of each update, in the order of the input."
+    results: list[UpdateActionPhasePayload] = described(
+        "The result of each update, in the order of the input."
     )
-    applied: int = strawberry.field(description="How many of them applied.")
-    changed: int = strawberry.field(description="How many of them changed anything.")
+    applied: int = described("How many of them applied.")
+    changed: int = described("How many of them changed anything.")
 
 
 @strawberry.type(description="The result of updateActionState.")
@@ -132,7 +130,7 @@ class UpdateActionStatePayload:
 
 @strawberry.type(description="The result of notifyStateUpdate.")
 class NotifyStateUpdatePayload:
-    id: values.ActionIdentifier = strawberry.field(description="The action whose subscribers were notified.")
+    id: values.ActionIdentifier = described("The action whose subscribers were notified.")
 
 
 @strawberry.type(description="Mutations. Each field is one transaction.")
@@ -184,9 +182,8 @@ class Mutation(AbortMutation):
 
     @strawberry.mutation(
         description="Moves an action to a phase, unless the stored state is newer: a higher attempt, or a "
-        "later phase of the same attempt. Only PAUSED can go back to RUNNING (see "
-        "`occurredAt`). Omitted fields are not changed. Updates may be repeated and may arrive "
-        "in any order.",
+        "later phase of the same attempt. Only PAUSED can go back to RUNNING (see `occurredAt`). Omitted "
+        "fields are not changed. Updates may be repeated and may arrive in any order.",
         graphql_type=UpdateActionPhasePayload,
     )
     async def update_action_phase(

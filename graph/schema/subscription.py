@@ -9,6 +9,7 @@ import repo
 from graph.context import Call
 from graph.execution import CURSOR, PURE, selected, selected_metadata
 from graph.limits.cost import frames
+from graph.schema.fields import described
 from graph.schema.inputs.filters import Filter, RunFilter, filter_of_actions
 from graph.schema.inputs.records import ActionIdentifierInput, RunIdentifierInput
 from graph.schema.types import values
@@ -58,34 +59,34 @@ _CURSOR = "Pass it as `after` to resume the stream after this frame, on any repl
 
 @strawberry.type(description="A frame of a stream of runs.")
 class RunsFrame:
-    kind: FrameKind = strawberry.field(description=_KIND)
+    kind: FrameKind = described(_KIND)
     runs: list[Run] = _items("The runs as they are now.", list[Run])
     removed = _removed
-    cursor: str = strawberry.field(description=_CURSOR)
+    cursor: str = described(_CURSOR)
 
 
 @strawberry.type(description="A frame of a stream of actions.")
 class ActionsFrame:
-    kind: FrameKind = strawberry.field(description=_KIND)
+    kind: FrameKind = described(_KIND)
     actions: list[Action] = _items("The actions as they are now.", list[Action])
     removed = _removed
-    cursor: str = strawberry.field(description=_CURSOR)
+    cursor: str = described(_CURSOR)
 
 
 @strawberry.type(description="A frame of a stream of events.")
 class EventsFrame:
-    kind: FrameKind = strawberry.field(description=_KIND)
+    kind: FrameKind = described(_KIND)
     events: list[ActionEvent] = _items("The events, each once in a stream.", list[ActionEvent])
-    cursor: str = strawberry.field(description=_CURSOR)
+    cursor: str = described(_CURSOR)
 
 
 @strawberry.type(description="A frame of a stream of states.")
 class StatesFrame:
-    kind: FrameKind = strawberry.field(description=_KIND)
+    kind: FrameKind = described(_KIND)
     actions: list[values.ActionIdentifier] = _items(
         "The actions whose state was set or notified.", list[values.ActionIdentifier]
     )
-    cursor: str = strawberry.field(description=_CURSOR)
+    cursor: str = described(_CURSOR)
 
 
 @strawberry.type(
@@ -206,9 +207,8 @@ class Subscription:
 
     @strawberry.subscription(
         description="For executors: actions with a pending abort, oldest request first, then each new "
-        "request and each further attempt (`attemptCount` increases). Confirm with "
-        "`clearAbortRequest`, even if the work no longer exists. `removed` has the actions "
-        "whose abort is no longer pending.",
+        "request and each further attempt (`attemptCount` increases). Confirm with `clearAbortRequest`, even "
+        "if the work no longer exists. `removed` has the actions whose abort is no longer pending.",
         graphql_type=ActionsFrame,
         metadata=frames() | _RESUMABLE,
     )

@@ -10,6 +10,7 @@ import repo
 from graph.context import Call
 from graph.execution import selected
 from graph.limits.cost import SHORT_LIST, paged
+from graph.schema.fields import described
 from graph.schema.types import values
 from graph.schema.types.connections import PageInfo, total_count
 from graph.schema.types.records import Run
@@ -21,22 +22,20 @@ from graph.schema.types.scalars import BigInt
     "domain that name neither."
 )
 class TaskSummary:
-    project: str = strawberry.field(description="The project of the runs.")
-    domain: str = strawberry.field(description="The domain of the runs.")
-    task_name: str | None = strawberry.field(description="The task that their roots execute, in any version.")
-    function_name: str | None = strawberry.field(
-        description="The function that their roots execute; only where they name no task."
+    project: str = described("The project of the runs.")
+    domain: str = described("The domain of the runs.")
+    task_name: str | None = described("The task that their roots execute, in any version.")
+    function_name: str | None = described(
+        "The function that their roots execute; only where they name no task."
     )
-    runs: int = strawberry.field(description="The number of runs.")
-    ended: int = strawberry.field(description="How many of them have ended, including aborted ones.")
-    failed: int = strawberry.field(description="How many of them are FAILED or TIMED_OUT.")
-    failure_rate: float | None = strawberry.field(
-        description="`failed` divided by `ended`, from 0 to 1; null if none has ended."
+    runs: int = described("The number of runs.")
+    ended: int = described("How many of them have ended, including aborted ones.")
+    failed: int = described("How many of them are FAILED or TIMED_OUT.")
+    failure_rate: float | None = described(
+        "`failed` divided by `ended`, from 0 to 1; null if none has ended."
     )
-    phase_counts: list[values.PhaseCount] = strawberry.field(
-        description="The runs by phase.", metadata=SHORT_LIST
-    )
-    last_created_at: datetime = strawberry.field(description="When the newest of them was created.")
+    phase_counts: list[values.PhaseCount] = described("The runs by phase.", metadata=SHORT_LIST)
+    last_created_at: datetime = described("When the newest of them was created.")
 
     @strawberry.field(
         description="Median duration of the succeeded runs, creation to end, in milliseconds (nearest "
@@ -71,23 +70,23 @@ class TaskSummary:
 
 @strawberry.type(description="A summary and its cursor.")
 class TaskSummaryEdge:
-    node: TaskSummary = strawberry.field(description="The summary.")
-    cursor: str = strawberry.field(description="The cursor, for `after`.")
+    node: TaskSummary = described("The summary.")
+    cursor: str = described("The cursor, for `after`.")
 
 
 @strawberry.type(description="A page of summaries.")
 class TaskSummaryConnection:
-    edges: list[TaskSummaryEdge] = strawberry.field(description="The summaries with their cursors.")
-    nodes: list[TaskSummary] = strawberry.field(description="The summaries.")
-    page_info: PageInfo = strawberry.field(description="Whether there are items before and after the page.")
+    edges: list[TaskSummaryEdge] = described("The summaries with their cursors.")
+    nodes: list[TaskSummary] = described("The summaries.")
+    page_info: PageInfo = described("Whether there are items before and after the page.")
     total_count: int = total_count()
 
 
 @strawberry.type(description="The runs that began in an interval.")
 class RunHistogramBucket:
-    start_date: datetime = strawberry.field(description="Start of the interval, inclusive.")
-    end_date: datetime = strawberry.field(description="End of the interval, exclusive.")
-    phase_counts: list[values.PhaseCount] = strawberry.field(
-        description="The number of runs that began in it, by their current phase; empty if there are none.",
+    start_date: datetime = described("Start of the interval, inclusive.")
+    end_date: datetime = described("End of the interval, exclusive.")
+    phase_counts: list[values.PhaseCount] = described(
+        "The number of runs that began in it, by their current phase; empty if there are none.",
         metadata=SHORT_LIST,
     )

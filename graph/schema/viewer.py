@@ -7,15 +7,16 @@ import strawberry
 import repo
 from graph.auth.caller import ANONYMOUS, Caller
 from graph.limits.cost import SHORT_LIST
+from graph.schema.fields import described
 from graph.schema.types import values
 from graph.schema.types.enums import Role
 
 
 @strawberry.type(description="A role in a project and domain.")
 class Grant:
-    role: Role = strawberry.field(description="The role.")
-    project: str | None = strawberry.field(description="The project; null for all of them.")
-    domain: str | None = strawberry.field(description="The domain; null for all of them.")
+    role: Role = described("The role.")
+    project: str | None = described("The project; null for all of them.")
+    domain: str | None = described("The domain; null for all of them.")
 
 
 @strawberry.type(description="The caller and its roles.")

@@ -7,6 +7,7 @@ import strawberry
 
 import repo
 from graph.auth.caller import Caller
+from graph.schema.fields import described, optional
 from graph.schema.inputs.filters import RunFilter
 from graph.schema.inputs.lengths import message, optional_short, short
 from graph.schema.inputs.times import moment, optional_moment
@@ -25,9 +26,9 @@ from graph.schema.types.scalars import JSON, BigInt
 
 @strawberry.input(description="Identifies a run.")
 class RunIdentifierInput:
-    project: str = strawberry.field(description="The project that the run belongs to.")
-    domain: str = strawberry.field(description="The domain within the project, such as production.")
-    name: str = strawberry.field(description="The name of the run, 1 to 255 printable characters.")
+    project: str = described("The project that the run belongs to.")
+    domain: str = described("The domain within the project, such as production.")
+    name: str = described("The name of the run, 1 to 255 printable characters.")
 
     def to_repo(self) -> repo.RunIdentifier:
         """The identifier. Raises InvalidArgument."""
@@ -36,10 +37,10 @@ class RunIdentifierInput:
 
 @strawberry.input(description="Identifies an action.")
 class ActionIdentifierInput:
-    project: str = strawberry.field(description="The project that the run belongs to.")
-    domain: str = strawberry.field(description="The domain within the project, such as production.")
-    run_name: str = strawberry.field(description="The name of the run, 1 to 255 printable characters.")
-    name: str = strawberry.field(description="The name of the action, 1 to 255 printable characters.")
+    project: str = described("The project that the run belongs to.")
+    domain: str = described("The domain within the project, such as production.")
+    run_name: str = described("The name of the run, 1 to 255 printable characters.")
+    name: str = described("The name of the action, 1 to 255 printable characters.")
 
     def to_repo(self) -> repo.ActionIdentifier:
         """The identifier. Raises InvalidArgument."""
@@ -48,8 +49,8 @@ class ActionIdentifierInput:
 
 @strawberry.input(description="A sort order. Rows with equal values have a fixed order.")
 class ActionOrder:
-    field: OrderField = strawberry.field(description="The field to sort by.")
-    direction: SortDirection = strawberry.field(default=SortDirection.DESC, description="The sort direction.")
+    field: OrderField = described("The field to sort by.")
+    direction: SortDirection = described("The sort direction.", default=SortDirection.DESC)
 
 
 OrderBy = Annotated[ActionOrder | None, strawberry.argument(description="The sort order.")]
@@ -64,12 +65,10 @@ def order_of(given: ActionOrder | None) -> repo.Order | None:
 
 @strawberry.input(description="A person or a program.")
 class IdentityInput:
-    kind: IdentityKind = strawberry.field(
-        default=IdentityKind.USER, description="Whether it is a person or a program."
-    )
-    subject: str = strawberry.field(description="Its unique subject, as in its token.")
-    name: str | None = strawberry.field(default=None, description="Its display name.")
-    email: str | None = strawberry.field(default=None, description="Its email address.")
+    kind: IdentityKind = described("Whether it is a person or a program.", default=IdentityKind.USER)
+    subject: str = described("Its unique subject, as in its token.")
+    name: str | None = optional("Its display name.")
+    email: str | None = optional("Its email address.")
 
     def to_repo(self) -> repo.Identity:
         """The same identity for the repository."""
@@ -83,16 +82,16 @@ class IdentityInput:
 
 @strawberry.input(description="A label of a run.")
 class LabelInput:
-    key: str = strawberry.field(description="The key, once per run; 1 to 255 printable characters.")
-    value: str = strawberry.field(description="The value, at most 4096 characters.")
+    key: str = described("The key, once per run; 1 to 255 printable characters.")
+    value: str = described("The value, at most 4096 characters.")
 
 
 @strawberry.input(description="The version of a task.")
 class TaskIdentifierInput:
-    project: str = strawberry.field(description="The project that the task is registered in.")
-    domain: str = strawberry.field(description="The domain that the task is registered in.")
-    name: str = strawberry.field(description="The name of the task.")
-    version: str = strawberry.field(description="The version of the task.")
+    project: str = described("The project that the task is registered in.")
+    domain: str = described("The domain that the task is registered in.")
+    name: str = described("The name of the task.")
+    version: str = described("The version of the task.")
 
     def to_repo(self) -> repo.TaskIdentifier:
         """The same task for the repository. Raises InvalidArgument."""
@@ -103,9 +102,9 @@ class TaskIdentifierInput:
 
 @strawberry.input(description="The trigger that started a run.")
 class TriggerIdentifierInput:
-    task_name: str = strawberry.field(description="The task that the trigger starts.")
-    name: str = strawberry.field(description="The name of the trigger.")
-    revision: BigInt | None = strawberry.field(default=None, description="The revision of the trigger.")
+    task_name: str = described("The task that the trigger starts.")
+    name: str = described("The name of the trigger.")
+    revision: BigInt | None = optional("The revision of the trigger.")
 
     def to_repo(self) -> repo.TriggerIdentifier:
         """The same trigger for the repository."""
@@ -115,9 +114,9 @@ class TriggerIdentifierInput:
 
 @strawberry.input(description="Why an attempt did not succeed.")
 class ActionErrorInput:
-    kind: ErrorKind = strawberry.field(default=ErrorKind.UNKNOWN, description="The origin of the error.")
-    message: str = strawberry.field(description="A message for people, at most 262144 characters.")
-    code: str | None = strawberry.field(default=None, description="A code for programs.")
+    kind: ErrorKind = described("The origin of the error.", default=ErrorKind.UNKNOWN)
+    message: str = described("A message for people, at most 262144 characters.")
+    code: str | None = optional("A code for programs.")
 
     def to_repo(self) -> repo.ActionError:
         """The same error for the repository. Raises InvalidArgument."""
@@ -127,72 +126,58 @@ class ActionErrorInput:
 
 @strawberry.input(description="A link to a log.")
 class LogLinkInput:
-    name: str = strawberry.field(description="The display name of the log.")
-    uri: str = strawberry.field(description="The URL of the log.")
+    name: str = described("The display name of the log.")
+    uri: str = described("The URL of the log.")
 
 
 @strawberry.input(description="A message from the cluster.")
 class ClusterEventInput:
-    occurred_at: datetime = strawberry.field(description="When it happened.")
-    message: str = strawberry.field(description="The text of the message.")
-    reason: str | None = strawberry.field(default=None, description="The cluster's reason code.")
-    warning: bool = strawberry.field(default=False, description="Whether it is a warning.")
+    occurred_at: datetime = described("When it happened.")
+    message: str = described("The text of the message.")
+    reason: str | None = optional("The cluster's reason code.")
+    warning: bool = described("Whether it is a warning.", default=False)
 
 
 @strawberry.input(description="An action to create.")
 class CreateActionInput:
-    id: ActionIdentifierInput = strawberry.field(description="The name of the action.")
-    parent_name: str | None = strawberry.field(
-        default=None,
-        description="Its parent, which exists or is created by the same call. Null creates the root "
-        "action, which is the run itself. A run has one root.",
+    id: ActionIdentifierInput = described("The name of the action.")
+    parent_name: str | None = optional(
+        "Its parent, which exists or is created by the same call. Null creates the root "
+        "action, which is the run itself. A run has one root."
     )
-    type: ActionType = strawberry.field(default=ActionType.TASK, description="What kind of step it is.")
-    group: str | None = strawberry.field(default=None, description="The group under which it is shown.")
-    phase: ActionPhase = strawberry.field(
-        default=ActionPhase.QUEUED,
-        description="Its initial phase. RUNNING starts, and a terminal phase ends, at the time of creation "
+    type: ActionType = described("What kind of step it is.", default=ActionType.TASK)
+    group: str | None = optional("The group under which it is shown.")
+    phase: ActionPhase = described(
+        "Its initial phase. RUNNING starts, and a terminal phase ends, at the time of creation "
         "until a phase update reports the time.",
+        default=ActionPhase.QUEUED,
     )
-    source: RunSource | None = strawberry.field(
-        default=None, description="Who or what started the run. Set it on the root action."
+    source: RunSource | None = optional("Who or what started the run. Set it on the root action.")
+    labels: list[LabelInput] | None = optional("The labels of the run. Set them on the root action.")
+    task: TaskIdentifierInput | None = optional("The task that it executes.")
+    task_type: str | None = optional("The type of that task.")
+    function_name: str | None = optional("The function in its code.")
+    environment_name: str | None = optional("The environment that it runs in.")
+    trigger: TriggerIdentifierInput | None = optional(
+        "The trigger that started the run. Set it on the root action."
     )
-    labels: list[LabelInput] | None = strawberry.field(
-        default=None, description="The labels of the run. Set them on the root action."
+    spec: JSON | None = optional("The specification for the executor.")
+    dependencies: list[str] | None = optional(
+        "Names of the actions of its run that must end before it can start, at most 1000; they "
+        "need not exist."
     )
-    task: TaskIdentifierInput | None = strawberry.field(
-        default=None, description="The task that it executes."
+    created_by: IdentityInput | None = optional(
+        "Who created it; by default the caller. Ignored unless the caller may act for others "
+        "(`viewer.actsForOthers`)."
     )
-    task_type: str | None = strawberry.field(default=None, description="The type of that task.")
-    function_name: str | None = strawberry.field(default=None, description="The function in its code.")
-    environment_name: str | None = strawberry.field(
-        default=None, description="The environment that it runs in."
+    created_at: datetime | None = optional(
+        "When it was created; by default now. If the action exists, an earlier time than the "
+        "stored one replaces it."
     )
-    trigger: TriggerIdentifierInput | None = strawberry.field(
-        default=None, description="The trigger that started the run. Set it on the root action."
-    )
-    spec: JSON | None = strawberry.field(default=None, description="The specification for the executor.")
-    dependencies: list[str] | None = strawberry.field(
-        default=None,
-        description="Names of the actions of its run that must end before it can start, at most 1000; they "
-        "need not exist.",
-    )
-    created_by: IdentityInput | None = strawberry.field(
-        default=None,
-        description="Who created it; by default the caller. Ignored unless the caller may act for others "
-        "(`viewer.actsForOthers`).",
-    )
-    created_at: datetime | None = strawberry.field(
-        default=None,
-        description="When it was created; by default now. If the action exists, an earlier time than the "
-        "stored one replaces it.",
-    )
-    attempts: int = strawberry.field(default=1, description="The number of its latest attempt.")
-    cache_status: CacheStatus = strawberry.field(
-        default=CacheStatus.DISABLED, description="The result of the cache."
-    )
-    update_triggered_at: bool = strawberry.field(
-        default=False, description="Also sets triggeredAt to now, in the same transaction."
+    attempts: int = described("The number of its latest attempt.", default=1)
+    cache_status: CacheStatus = described("The result of the cache.", default=CacheStatus.DISABLED)
+    update_triggered_at: bool = described(
+        "Also sets triggeredAt to now, in the same transaction.", default=False
     )
 
     def to_repo(self, caller: Caller) -> repo.NewAction:
@@ -225,23 +210,19 @@ class CreateActionInput:
 
 @strawberry.input(description="An event to insert, identified by its action, attempt, phase and version.")
 class ActionEventInput:
-    action: ActionIdentifierInput = strawberry.field(description="The action that it is about.")
-    attempt: int = strawberry.field(description="The number of the attempt.")
-    phase: ActionPhase = strawberry.field(description="The phase that the attempt is in.")
-    version: int = strawberry.field(default=0, description="Distinguishes reports of the same phase.")
-    occurred_at: datetime = strawberry.field(description="When it happened, according to the platform.")
-    reported_at: datetime | None = strawberry.field(
-        default=None, description="When the executor observed it."
-    )
-    error: ActionErrorInput | None = strawberry.field(default=None, description="The error.")
-    logs: list[LogLinkInput] | None = strawberry.field(default=None, description="Links to logs.")
-    outputs: JSON | None = strawberry.field(default=None, description="The outputs of the attempt.")
-    cluster: str | None = strawberry.field(default=None, description="The cluster that executes it.")
-    cache_status: CacheStatus | None = strawberry.field(default=None, description="The result of the cache.")
-    cluster_events: list[ClusterEventInput] | None = strawberry.field(
-        default=None, description="Messages from the cluster."
-    )
-    info: JSON | None = strawberry.field(default=None, description="Additional data from the executor.")
+    action: ActionIdentifierInput = described("The action that it is about.")
+    attempt: int = described("The number of the attempt.")
+    phase: ActionPhase = described("The phase that the attempt is in.")
+    version: int = described("Distinguishes reports of the same phase.", default=0)
+    occurred_at: datetime = described("When it happened, according to the platform.")
+    reported_at: datetime | None = optional("When the executor observed it.")
+    error: ActionErrorInput | None = optional("The error.")
+    logs: list[LogLinkInput] | None = optional("Links to logs.")
+    outputs: JSON | None = optional("The outputs of the attempt.")
+    cluster: str | None = optional("The cluster that executes it.")
+    cache_status: CacheStatus | None = optional("The result of the cache.")
+    cluster_events: list[ClusterEventInput] | None = optional("Messages from the cluster.")
+    info: JSON | None = optional("Additional data from the executor.")
 
     def to_repo(self) -> repo.NewEvent:
         """The same event for the repository. Raises InvalidArgument."""
@@ -276,27 +257,22 @@ class ActionEventInput:
 
 @strawberry.input(description="A phase update of an action.")
 class UpdateActionPhaseInput:
-    id: ActionIdentifierInput = strawberry.field(description="The action.")
-    phase: ActionPhase = strawberry.field(description="The new phase.")
-    attempts: int = strawberry.field(description="The number of the attempt that is in this phase.")
-    cache_status: CacheStatus | None = strawberry.field(
-        default=None, description="The result of the cache; not changed if omitted."
+    id: ActionIdentifierInput = described("The action.")
+    phase: ActionPhase = described("The new phase.")
+    attempts: int = described("The number of the attempt that is in this phase.")
+    cache_status: CacheStatus | None = optional("The result of the cache; not changed if omitted.")
+    start_time: datetime | None = optional(
+        "When the attempt started running; by default when RUNNING is first reported. The "
+        "earliest report counts, in any order of arrival, and moves a later createdAt."
     )
-    start_time: datetime | None = strawberry.field(
-        default=None,
-        description="When the attempt started running; by default when RUNNING is first reported. The "
-        "earliest report counts, in any order of arrival, and moves a later createdAt.",
+    end_time: datetime | None = optional(
+        "When it ended, only with a terminal phase; by default `occurredAt` or now. The "
+        "earliest report of this phase counts. An end before the start is shown as the start."
     )
-    end_time: datetime | None = strawberry.field(
-        default=None,
-        description="When it ended, only with a terminal phase; by default `occurredAt` or now. The "
-        "earliest report of this phase counts. An end before the start is shown as the start.",
-    )
-    occurred_at: datetime | None = strawberry.field(
-        default=None,
-        description="When it entered this phase. Distinguishes a resume (RUNNING after PAUSED) from a late "
+    occurred_at: datetime | None = optional(
+        "When it entered this phase. Distinguishes a resume (RUNNING after PAUSED) from a late "
         "report of RUNNING: of the two, the one that occurred later counts. A report without "
-        "it counts as the latest, unless it is the first with a `startTime` before the pause.",
+        "it counts as the latest, unless it is the first with a `startTime` before the pause."
     )
 
     def to_repo(self) -> tuple[repo.ActionIdentifier, repo.PhaseUpdate]:
@@ -314,30 +290,22 @@ class UpdateActionPhaseInput:
 
 @strawberry.input(description="Which run to abort, and why.")
 class AbortRunInput:
-    id: RunIdentifierInput = strawberry.field(description="The run.")
-    reason: str | None = strawberry.field(
-        default=None, description="The reason, shown with the abort; at most 4096 characters."
-    )
+    id: RunIdentifierInput = described("The run.")
+    reason: str | None = optional("The reason, shown with the abort; at most 4096 characters.")
 
 
 @strawberry.input(description="Which action to abort, and why.")
 class AbortActionInput:
-    id: ActionIdentifierInput = strawberry.field(description="The action.")
-    reason: str | None = strawberry.field(
-        default=None, description="The reason, shown with the abort; at most 4096 characters."
-    )
+    id: ActionIdentifierInput = described("The action.")
+    reason: str | None = optional("The reason, shown with the abort; at most 4096 characters.")
 
 
 @strawberry.input(description="Which runs to abort, and why.")
 class AbortRunsInput:
-    filter: RunFilter = strawberry.field(
-        description="The runs to abort; finished runs are not changed. At least one condition is required: "
+    filter: RunFilter = described(
+        "The runs to abort; finished runs are not changed. At least one condition is required: "
         "a field that is not null, blank or an empty list."
     )
-    reason: str | None = strawberry.field(
-        default=None, description="The reason, shown with the abort; at most 4096 characters."
-    )
-    dry_run: bool = strawberry.field(default=True, description="Only count the matching runs.")
-    all: bool = strawberry.field(
-        default=False, description="Allows a filter without conditions, which matches every run."
-    )
+    reason: str | None = optional("The reason, shown with the abort; at most 4096 characters.")
+    dry_run: bool = described("Only count the matching runs.", default=True)
+    all: bool = described("Allows a filter without conditions, which matches every run.", default=False)

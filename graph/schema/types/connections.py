@@ -8,6 +8,7 @@ import strawberry
 
 import repo
 from graph.context import Call
+from graph.schema.fields import described
 from repo import Page, PageRequest
 
 T = TypeVar("T")
@@ -94,14 +95,12 @@ class Connection(Generic[T]):
 
 @strawberry.type(description="Whether there are items before and after a page.")
 class PageInfo:
-    has_next_page: bool = strawberry.field(
-        description="Whether there is a next page: request it with `after: endCursor`."
+    has_next_page: bool = described("Whether there is a next page: request it with `after: endCursor`.")
+    has_previous_page: bool = described(
+        "Whether there is a previous page: request it with `before: startCursor`."
     )
-    has_previous_page: bool = strawberry.field(
-        description="Whether there is a previous page: request it with `before: startCursor`."
-    )
-    start_cursor: str | None = strawberry.field(description="The cursor of the first item on the page.")
-    end_cursor: str | None = strawberry.field(description="The cursor of the last item on the page.")
+    start_cursor: str | None = described("The cursor of the first item on the page.")
+    end_cursor: str | None = described("The cursor of the last item on the page.")
 
 
 def total_count() -> Any:

@@ -31,10 +31,9 @@ def _describe(enumeration: type[Enum], description: str, **values: str) -> None:
 
 _describe(
     ActionPhase,
-    "The phase of an action or a run. Within an attempt it only moves forward, in the order queued, "
-    "waiting, initializing, running, paused, and then one of the terminal phases; only PAUSED may go back "
-    "to RUNNING. Only a higher attempt reopens FAILED or TIMED_OUT; SUCCEEDED, ABORTED and RECOVERED are "
-    "final.",
+    "The phase of an action or a run. Within an attempt it only moves forward, in the order queued, waiting, "
+    "initializing, running, paused, and then one of the terminal phases; only PAUSED may go back to RUNNING. "
+    "Only a higher attempt reopens FAILED or TIMED_OUT; SUCCEEDED, ABORTED and RECOVERED are final.",
     QUEUED="Accepted, not started.",
     WAITING_FOR_RESOURCES="Waiting for machines, quota or a slot.",
     INITIALIZING="Has its resources and is being set up.",

@@ -13,6 +13,7 @@ import repo
 from graph.context import Call
 from graph.execution import PURE, from_columns, selected
 from graph.limits.cost import SHORT_LIST, SHORT_LIST_ITEMS, paged
+from graph.schema.fields import described
 from graph.schema.inputs.filters import Filter, filter_of_actions
 from graph.schema.inputs.records import OrderBy, order_of
 from graph.schema.inputs.times import optional_time
@@ -55,41 +56,36 @@ class Node:
     description="A run of a workflow: its root action (the one without a parent) and all its descendants."
 )
 class Run(Node):
-    project: str = strawberry.field(description="The project that it belongs to.")
-    domain: str = strawberry.field(description="The domain within the project, such as production.")
-    name: str = strawberry.field(description="Its name, unique within project and domain.")
-    phase: ActionPhase = strawberry.field(description="The phase of its root action.")
-    source: RunSource | None = strawberry.field(description="Who or what started it.")
-    labels: list[values.Label] = strawberry.field(
-        description="Its labels, ordered by key.", metadata=SHORT_LIST
+    project: str = described("The project that it belongs to.")
+    domain: str = described("The domain within the project, such as production.")
+    name: str = described("Its name, unique within project and domain.")
+    phase: ActionPhase = described("The phase of its root action.")
+    source: RunSource | None = described("Who or what started it.")
+    labels: list[values.Label] = described("Its labels, ordered by key.", metadata=SHORT_LIST)
+    task: values.TaskIdentifier | None = described("The task that its root executes.")
+    task_type: str | None = described("The type of that task.")
+    function_name: str | None = described("The function in the task's code.")
+    environment_name: str | None = described("The environment that it runs in.")
+    trigger: values.TriggerIdentifier | None = described("The trigger that started it.")
+    created_by: values.Identity | None = described("Who created it.")
+    abort: values.Abort | None = described("Its abort request, if there is one.")
+    error: values.ActionError | None = described(
+        "The error that ended its latest attempt, if it did not succeed."
     )
-    task: values.TaskIdentifier | None = strawberry.field(description="The task that its root executes.")
-    task_type: str | None = strawberry.field(description="The type of that task.")
-    function_name: str | None = strawberry.field(description="The function in the task's code.")
-    environment_name: str | None = strawberry.field(description="The environment that it runs in.")
-    trigger: values.TriggerIdentifier | None = strawberry.field(description="The trigger that started it.")
-    created_by: values.Identity | None = strawberry.field(description="Who created it.")
-    abort: values.Abort | None = strawberry.field(description="Its abort request, if there is one.")
-    error: values.ActionError | None = strawberry.field(
-        description="The error that ended its latest attempt, if it did not succeed."
+    attempts: int = described("The number of its root's latest attempt.")
+    cache_status: CacheStatus = described("The result of the cache for its root action.")
+    created_at: datetime = described(
+        "When it was created. Changes only when an earlier creation or start is reported."
     )
-    attempts: int = strawberry.field(description="The number of its root's latest attempt.")
-    cache_status: CacheStatus = strawberry.field(description="The result of the cache for its root action.")
-    created_at: datetime = strawberry.field(
-        description="When it was created. Changes only when an earlier creation or start is reported."
+    triggered_at: datetime | None = described("When its trigger fired.")
+    started_at: datetime | None = described("When its latest attempt started running.")
+    ended_at: datetime | None = described("When it ended, never before its start; null until then.")
+    updated_at: datetime = described("When it last changed.")
+    duration_ms: BigInt | None = described(
+        "Its duration from createdAt to endedAt, waiting included, in milliseconds; null until it has ended."
     )
-    triggered_at: datetime | None = strawberry.field(description="When its trigger fired.")
-    started_at: datetime | None = strawberry.field(description="When its latest attempt started running.")
-    ended_at: datetime | None = strawberry.field(
-        description="When it ended, never before its start; null until then."
-    )
-    updated_at: datetime = strawberry.field(description="When it last changed.")
-    duration_ms: BigInt | None = strawberry.field(
-        description="Its duration from createdAt to endedAt, waiting included, in milliseconds; null until "
-        "it has ended."
-    )
-    revision: BigInt = strawberry.field(
-        description="Increases with every change of this row; of two versions, the higher revision is newer."
+    revision: BigInt = described(
+        "Increases with every change of this row; of two versions, the higher revision is newer."
     )
 
     @classmethod
@@ -139,56 +135,49 @@ class Run(Node):
 
 @strawberry.type(description="A step of a run. Actions form a tree under the run's root.")
 class Action(Node):
-    project: str = strawberry.field(description="The project of its run.")
-    domain: str = strawberry.field(description="The domain of its run.")
-    run_name: str = strawberry.field(description="The name of its run.")
-    name: str = strawberry.field(description="Its name, unique within the run.")
-    parent_name: str | None = strawberry.field(description="The name of its parent; null for the root.")
-    type: ActionType = strawberry.field(description="What kind of step it is.")
-    group: str | None = strawberry.field(description="The group under which it is shown among its siblings.")
-    phase: ActionPhase = strawberry.field(description="Its current phase.")
-    attempts: int = strawberry.field(description="The number of its latest attempt.")
-    cache_status: CacheStatus = strawberry.field(description="The result of the cache.")
-    task: values.TaskIdentifier | None = strawberry.field(description="The task that it executes.")
-    task_type: str | None = strawberry.field(description="The type of that task.")
-    function_name: str | None = strawberry.field(description="The function in the task's code.")
-    environment_name: str | None = strawberry.field(description="The environment that it runs in.")
-    spec: JSON | None = strawberry.field(description="The specification for the executor, as it was given.")
-    state: str | None = strawberry.field(description="Text that the executor stores with this action.")
-    dependencies: list[str] = strawberry.field(
-        description="Names of the actions of its run that must end before it can start, as reported by the "
+    project: str = described("The project of its run.")
+    domain: str = described("The domain of its run.")
+    run_name: str = described("The name of its run.")
+    name: str = described("Its name, unique within the run.")
+    parent_name: str | None = described("The name of its parent; null for the root.")
+    type: ActionType = described("What kind of step it is.")
+    group: str | None = described("The group under which it is shown among its siblings.")
+    phase: ActionPhase = described("Its current phase.")
+    attempts: int = described("The number of its latest attempt.")
+    cache_status: CacheStatus = described("The result of the cache.")
+    task: values.TaskIdentifier | None = described("The task that it executes.")
+    task_type: str | None = described("The type of that task.")
+    function_name: str | None = described("The function in the task's code.")
+    environment_name: str | None = described("The environment that it runs in.")
+    spec: JSON | None = described("The specification for the executor, as it was given.")
+    state: str | None = described("Text that the executor stores with this action.")
+    dependencies: list[str] = described(
+        "Names of the actions of its run that must end before it can start, as reported by the "
         "executor; they need not exist."
     )
-    abort: values.Abort | None = strawberry.field(description="Its abort request, if there is one.")
-    error: values.ActionError | None = strawberry.field(
-        description="The error that ended its latest attempt, if it did not succeed."
+    abort: values.Abort | None = described("Its abort request, if there is one.")
+    error: values.ActionError | None = described(
+        "The error that ended its latest attempt, if it did not succeed."
     )
-    created_by: values.Identity | None = strawberry.field(description="Who created it.")
-    created_at: datetime = strawberry.field(
-        description="When it was created. Changes only when an earlier creation or start is reported."
+    created_by: values.Identity | None = described("Who created it.")
+    created_at: datetime = described(
+        "When it was created. Changes only when an earlier creation or start is reported."
     )
-    started_at: datetime | None = strawberry.field(description="When its latest attempt started running.")
-    ended_at: datetime | None = strawberry.field(
-        description="When it ended, never before its start; null until then."
+    started_at: datetime | None = described("When its latest attempt started running.")
+    ended_at: datetime | None = described("When it ended, never before its start; null until then.")
+    updated_at: datetime = described("When it last changed.")
+    duration_ms: BigInt | None = described(
+        "Its duration from createdAt to endedAt, waiting included, in milliseconds; null until it has ended."
     )
-    updated_at: datetime = strawberry.field(description="When it last changed.")
-    duration_ms: BigInt | None = strawberry.field(
-        description="Its duration from createdAt to endedAt, waiting included, in milliseconds; null until "
-        "it has ended."
-    )
-    revision: BigInt = strawberry.field(
-        description="Increases with every change of this row; of two versions, the higher revision is newer."
+    revision: BigInt = described(
+        "Increases with every change of this row; of two versions, the higher revision is newer."
     )
 
     @classmethod
     def is_type_of(cls, value: object, info: object) -> bool:
         return isinstance(value, repo.Action)
 
-    @strawberry.field(
-        description="The run that it belongs to.",
-        graphql_type=Run,
-        metadata=_WITH_DESCENDANTS,
-    )
+    @strawberry.field(description="The run that it belongs to.", graphql_type=Run, metadata=_WITH_DESCENDANTS)
     def run(root: strawberry.Parent[repo.Action], info: Call) -> Awaitable[repo.Run | None]:
         return info.context.loaders.run.load((root.run_key, (selected(info, "Run"),)))
 
@@ -290,25 +279,22 @@ class Action(Node):
 
 @strawberry.type(description="A report of an executor about an attempt of an action.")
 class ActionEvent(Node):
-    attempt: int = strawberry.field(description="The number of the attempt.")
-    phase: ActionPhase = strawberry.field(description="The phase that the attempt is in.")
-    version: int = strawberry.field(description="Distinguishes reports of the same phase.")
-    occurred_at: datetime = strawberry.field(
-        description="When it happened, according to the platform; `reportedAt` is when the executor "
-        "observed it."
+    attempt: int = described("The number of the attempt.")
+    phase: ActionPhase = described("The phase that the attempt is in.")
+    version: int = described("Distinguishes reports of the same phase.")
+    occurred_at: datetime = described(
+        "When it happened, according to the platform; `reportedAt` is when the executor observed it."
     )
-    reported_at: datetime | None = strawberry.field(description="When the executor observed it.")
-    error: values.ActionError | None = strawberry.field(description="The error.")
-    logs: list[values.LogLink] = strawberry.field(description="Links to logs.", metadata=SHORT_LIST)
-    outputs: JSON | None = strawberry.field(description="The outputs of the attempt.")
-    cluster: str | None = strawberry.field(description="The cluster that executes it.")
-    cache_status: CacheStatus | None = strawberry.field(description="The result of the cache.")
-    cluster_events: list[values.ClusterEvent] = strawberry.field(
-        description="Messages from the cluster.", metadata=SHORT_LIST
-    )
-    info: JSON | None = strawberry.field(description="Additional data from the executor.")
-    created_at: datetime = strawberry.field(description="When it was stored.")
-    updated_at: datetime = strawberry.field(description="When it was last updated.")
+    reported_at: datetime | None = described("When the executor observed it.")
+    error: values.ActionError | None = described("The error.")
+    logs: list[values.LogLink] = described("Links to logs.", metadata=SHORT_LIST)
+    outputs: JSON | None = described("The outputs of the attempt.")
+    cluster: str | None = described("The cluster that executes it.")
+    cache_status: CacheStatus | None = described("The result of the cache.")
+    cluster_events: list[values.ClusterEvent] = described("Messages from the cluster.", metadata=SHORT_LIST)
+    info: JSON | None = described("Additional data from the executor.")
+    created_at: datetime = described("When it was stored.")
+    updated_at: datetime = described("When it was last updated.")
 
     @classmethod
     def is_type_of(cls, value: object, info: object) -> bool:
@@ -321,40 +307,40 @@ class ActionEvent(Node):
 
 @strawberry.type(description="A run and its cursor.")
 class RunEdge:
-    node: Run = strawberry.field(description="The run.")
-    cursor: str = strawberry.field(description="The cursor, for `after` and `before`.")
+    node: Run = described("The run.")
+    cursor: str = described("The cursor, for `after` and `before`.")
 
 
 @strawberry.type(description="A page of runs.")
 class RunConnection:
-    edges: list[RunEdge] = strawberry.field(description="The runs with their cursors.")
-    nodes: list[Run] = strawberry.field(description="The runs.")
-    page_info: PageInfo = strawberry.field(description="Whether there are items before and after the page.")
+    edges: list[RunEdge] = described("The runs with their cursors.")
+    nodes: list[Run] = described("The runs.")
+    page_info: PageInfo = described("Whether there are items before and after the page.")
     total_count: int = total_count()
 
 
 @strawberry.type(description="An action and its cursor.")
 class ActionEdge:
-    node: Action = strawberry.field(description="The action.")
-    cursor: str = strawberry.field(description="The cursor, for `after` and `before`.")
+    node: Action = described("The action.")
+    cursor: str = described("The cursor, for `after` and `before`.")
 
 
 @strawberry.type(description="A page of actions.")
 class ActionConnection:
-    edges: list[ActionEdge] = strawberry.field(description="The actions with their cursors.")
-    nodes: list[Action] = strawberry.field(description="The actions.")
-    page_info: PageInfo = strawberry.field(description="Whether there are items before and after the page.")
+    edges: list[ActionEdge] = described("The actions with their cursors.")
+    nodes: list[Action] = described("The actions.")
+    page_info: PageInfo = described("Whether there are items before and after the page.")
     total_count: int = total_count()
 
 
 @strawberry.type(description="An event and its cursor.")
 class ActionEventEdge:
-    node: ActionEvent = strawberry.field(description="The event.")
-    cursor: str = strawberry.field(description="The cursor, for `after` and `before`.")
+    node: ActionEvent = described("The event.")
+    cursor: str = described("The cursor, for `after` and `before`.")
 
 
 @strawberry.type(description="A page of events.")
 class ActionEventConnection:
-    edges: list[ActionEventEdge] = strawberry.field(description="The events with their cursors.")
-    nodes: list[ActionEvent] = strawberry.field(description="The events.")
-    page_info: PageInfo = strawberry.field(description="Whether there are items before and after the page.")
+    edges: list[ActionEventEdge] = described("The events with their cursors.")
+    nodes: list[ActionEvent] = described("The events.")
+    page_info: PageInfo = described("Whether there are items before and after the page.")

@@ -147,10 +147,9 @@ def _short(value: object) -> str:
 scalars: dict[object, ScalarDefinition] = {
     datetime: strawberry.scalar(
         name="DateTime",
-        description="A time in RFC 3339 format, in UTC, with up to six decimals of a second. Input must "
-        "have a UTC offset. For an optional time, 0001-01-01T00:00:00Z (the zero time of Go) "
-        "means null. The time at which something happened may be at most a day ahead of the "
-        "server's clock.",
+        description="A time in RFC 3339 format, in UTC, with up to six decimals of a second. Input must have "
+        "a UTC offset. For an optional time, 0001-01-01T00:00:00Z (the zero time of Go) means null. The time "
+        "at which something happened may be at most a day ahead of the server's clock.",
         specified_by_url="https://datatracker.ietf.org/doc/html/rfc3339",
         serialize=_serialize_time,
         parse_value=_parse_time,

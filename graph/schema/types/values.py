@@ -9,6 +9,7 @@ import strawberry
 import repo
 from graph.execution import PURE
 from graph.limits.cost import SHORT_LIST
+from graph.schema.fields import described
 from graph.schema.types.enums import AbortState, ActionPhase, CacheStatus, ErrorKind, IdentityKind
 from graph.schema.types.scalars import JSON, BigInt
 
@@ -65,58 +66,58 @@ def shortened(text: str, most: int | None) -> str:
 
 @strawberry.type(description="Identifies a run.")
 class RunIdentifier:
-    project: str = strawberry.field(description="The project that the run belongs to.")
-    domain: str = strawberry.field(description="The domain within the project, such as production.")
-    name: str = strawberry.field(description="The name of the run, unique within project and domain.")
+    project: str = described("The project that the run belongs to.")
+    domain: str = described("The domain within the project, such as production.")
+    name: str = described("The name of the run, unique within project and domain.")
 
 
 @strawberry.type(description="Identifies an action.")
 class ActionIdentifier:
-    project: str = strawberry.field(description="The project that the run belongs to.")
-    domain: str = strawberry.field(description="The domain within the project, such as production.")
-    run_name: str = strawberry.field(description="The name of the run.")
-    name: str = strawberry.field(description="The name of the action, unique within the run.")
+    project: str = described("The project that the run belongs to.")
+    domain: str = described("The domain within the project, such as production.")
+    run_name: str = described("The name of the run.")
+    name: str = described("The name of the action, unique within the run.")
 
 
 @strawberry.type(description="The version of a task that an action executes.")
 class TaskIdentifier:
-    project: str = strawberry.field(description="The project that the task is registered in.")
-    domain: str = strawberry.field(description="The domain that the task is registered in.")
-    name: str = strawberry.field(description="The name of the task.")
-    version: str = strawberry.field(description="The version of the task.")
+    project: str = described("The project that the task is registered in.")
+    domain: str = described("The domain that the task is registered in.")
+    name: str = described("The name of the task.")
+    version: str = described("The version of the task.")
 
 
 @strawberry.type(description="The trigger that started a run.")
 class TriggerIdentifier:
-    task_name: str = strawberry.field(description="The task that the trigger starts.")
-    name: str = strawberry.field(description="The name of the trigger.")
-    revision: BigInt | None = strawberry.field(description="The revision of the trigger.")
+    task_name: str = described("The task that the trigger starts.")
+    name: str = described("The name of the trigger.")
+    revision: BigInt | None = described("The revision of the trigger.")
 
 
 @strawberry.type(description="A person or a program.")
 class Identity:
-    kind: IdentityKind = strawberry.field(description="Whether it is a person or a program.")
-    subject: str = strawberry.field(description="Its unique subject, as in its token.")
-    name: str | None = strawberry.field(description="Its display name.")
-    email: str | None = strawberry.field(description="Its email address.")
+    kind: IdentityKind = described("Whether it is a person or a program.")
+    subject: str = described("Its unique subject, as in its token.")
+    name: str | None = described("Its display name.")
+    email: str | None = described("Its email address.")
 
 
 @strawberry.type(description="A label of a run.")
 class Label:
-    key: str = strawberry.field(description="The key, once per run.")
-    value: str = strawberry.field(description="The value.")
+    key: str = described("The key, once per run.")
+    value: str = described("The value.")
 
 
 @strawberry.type(description="The number of actions or runs in a phase.")
 class PhaseCount:
-    phase: ActionPhase = strawberry.field(description="The phase.")
-    count: int = strawberry.field(description="The current number; never 0.")
+    phase: ActionPhase = described("The phase.")
+    count: int = described("The current number; never 0.")
 
 
 @strawberry.type(description="Why an attempt did not succeed.")
 class ActionError:
-    kind: ErrorKind = strawberry.field(description="The origin of the error.")
-    code: str | None = strawberry.field(description="A code for programs.")
+    kind: ErrorKind = described("The origin of the error.")
+    code: str | None = described("A code for programs.")
 
     @strawberry.field(
         description="A message for people, possibly as long as a traceback. Lists of many errors should "
@@ -147,82 +148,75 @@ class ActionError:
 
 @strawberry.type(description="A link to a log of an attempt.")
 class LogLink:
-    name: str = strawberry.field(description="The display name of the log.")
-    uri: str = strawberry.field(description="The URL of the log.")
+    name: str = described("The display name of the log.")
+    uri: str = described("The URL of the log.")
 
 
 @strawberry.type(description="A message from the cluster about an attempt.")
 class ClusterEvent:
-    occurred_at: datetime = strawberry.field(description="When it happened.")
-    message: str = strawberry.field(description="The text of the message.")
-    reason: str | None = strawberry.field(description="The cluster's reason code.")
-    warning: bool = strawberry.field(description="Whether it is a warning.")
+    occurred_at: datetime = described("When it happened.")
+    message: str = described("The text of the message.")
+    reason: str | None = described("The cluster's reason code.")
+    warning: bool = described("Whether it is a warning.")
 
 
 @strawberry.type(description="When an attempt was in a phase.")
 class PhaseTransition:
-    phase: ActionPhase = strawberry.field(description="The phase.")
-    started_at: datetime = strawberry.field(description="When it was first seen in this attempt.")
-    ended_at: datetime | None = strawberry.field(
-        description="When the next phase was seen; null for the last one, unless a later attempt "
-        "superseded it."
+    phase: ActionPhase = described("The phase.")
+    started_at: datetime = described("When it was first seen in this attempt.")
+    ended_at: datetime | None = described(
+        "When the next phase was seen; null for the last one, unless a later attempt superseded it."
     )
 
 
 @strawberry.type(description="A request to abort an action: its requester, reason and progress.")
 class Abort:
-    state: AbortState = strawberry.field(description="The state of the request.")
-    reason: str | None = strawberry.field(description="The reason, as given by the requester.")
-    requested_by: Identity | None = strawberry.field(description="Who requested the abort first.")
-    requested_at: datetime = strawberry.field(description="When the abort was first requested.")
-    attempt_count: int = strawberry.field(description="How many times the executor has been notified.")
-    next_attempt_at: datetime | None = strawberry.field(
-        description="When the executor will be notified again; null if no attempt is scheduled."
+    state: AbortState = described("The state of the request.")
+    reason: str | None = described("The reason, as given by the requester.")
+    requested_by: Identity | None = described("Who requested the abort first.")
+    requested_at: datetime = described("When the abort was first requested.")
+    attempt_count: int = described("How many times the executor has been notified.")
+    next_attempt_at: datetime | None = described(
+        "When the executor will be notified again; null if no attempt is scheduled."
     )
-    last_error: str | None = strawberry.field(
-        description="Why the last attempt to notify the executor failed."
-    )
-    confirmed_at: datetime | None = strawberry.field(
-        description="When the executor confirmed that the work has stopped."
-    )
+    last_error: str | None = described("Why the last attempt to notify the executor failed.")
+    confirmed_at: datetime | None = described("When the executor confirmed that the work has stopped.")
 
 
 @strawberry.type(description="The progress of the aborts that one `abortRuns` requested.")
 class AbortProgress:
-    requested: int = strawberry.field(description="How many there are.")
-    pending: int = strawberry.field(description="How many are not confirmed yet.")
-    confirmed: int = strawberry.field(description="How many are confirmed.")
-    failed: int = strawberry.field(
-        description="How many failed after their last attempt; these need attention."
-    )
+    requested: int = described("How many there are.")
+    pending: int = described("How many are not confirmed yet.")
+    confirmed: int = described("How many are confirmed.")
+    failed: int = described("How many failed after their last attempt; these need attention.")
 
 
 @strawberry.type(description="All events of one attempt, merged.")
 class ActionAttempt:
-    attempt: int = strawberry.field(description="The number of the attempt.")
-    phase: ActionPhase = strawberry.field(
-        description="The phase of its earliest terminal event, or of its last event if it has not ended."
+    attempt: int = described("The number of the attempt.")
+    phase: ActionPhase = described(
+        "The phase of its earliest terminal event, or of its last event if it has not ended."
     )
-    started_at: datetime = strawberry.field(description="When its first event occurred.")
-    ended_at: datetime | None = strawberry.field(
-        description="When its terminal event occurred, or the next attempt started; null while it runs."
+    started_at: datetime = described("When its first event occurred.")
+    ended_at: datetime | None = described(
+        "When its terminal event occurred, or the next attempt started; null while it runs."
     )
-    error: ActionError | None = strawberry.field(description="Why it did not succeed.")
-    logs: list[LogLink] = strawberry.field(
-        description="Its logs, by name; the latest link of a name is kept.", metadata=SHORT_LIST
+    error: ActionError | None = described("Why it did not succeed.")
+    logs: list[LogLink] = described(
+        "Its logs, by name; the latest link of a name is kept.", metadata=SHORT_LIST
     )
-    outputs: JSON | None = strawberry.field(description="Its outputs.")
-    cluster: str | None = strawberry.field(description="The cluster that executed it.")
-    cache_status: CacheStatus | None = strawberry.field(description="The result of the cache.")
-    cluster_events: list[ClusterEvent] = strawberry.field(
-        description="Messages from the cluster, oldest first.", metadata=SHORT_LIST
+    outputs: JSON | None = described("Its outputs.")
+    cluster: str | None = described("The cluster that executed it.")
+    cache_status: CacheStatus | None = described("The result of the cache.")
+    cluster_events: list[ClusterEvent] = described(
+        "Messages from the cluster, oldest first.", metadata=SHORT_LIST
     )
-    phase_transitions: list[PhaseTransition] = strawberry.field(
-        description="Each phase, from when it was first seen.", metadata=SHORT_LIST
+    phase_transitions: list[PhaseTransition] = described(
+        "Each phase, from when it was first seen.", metadata=SHORT_LIST
     )
 
 
 @strawberry.type(description="A project that has runs.")
 class Project:
-    name: str = strawberry.field(description="The name of the project.")
-    domains: list[str] = strawberry.field(description="Its domains that have runs, by name.")
+    name: str = described("The name of the project.")
+    domains: list[str] = described("Its domains that have runs, by name.")
