@@ -22,9 +22,9 @@ from graphql import (
     ValueNode,
     VariableNode,
     get_named_type,
+    get_nullable_type,
     is_composite_type,
     is_list_type,
-    is_non_null_type,
     value_from_ast_untyped,
 )
 from graphql.utilities.coerce_input_value import coerce_default_value
@@ -285,9 +285,5 @@ def _length(value: Any) -> int:
     return len(value) if isinstance(value, list) else int(value is not None)
 
 
-def _nullable(kind: Any) -> Any:
-    return kind.of_type if is_non_null_type(kind) else kind
-
-
 def _is_list(kind: Any) -> bool:
-    return is_list_type(_nullable(kind))
+    return is_list_type(get_nullable_type(kind))

@@ -6,9 +6,9 @@ from typing import Any
 from graphql import (
     GraphQLSchema,
     OperationDefinitionNode,
+    get_nullable_type,
     is_input_object_type,
     is_list_type,
-    is_non_null_type,
     type_from_ast,
 )
 
@@ -36,7 +36,7 @@ class VariableLengths:
         return max(lengths, default=(0, ""))
 
     def _longest(self, kind: Any, value: Any) -> int:
-        kind = _nullable(kind)
+        kind = get_nullable_type(kind)
         if is_list_type(kind):
             if not isinstance(value, list):
                 return self._longest(kind.of_type, value)
@@ -60,9 +60,5 @@ class VariableLengths:
 
 
 def _has_length(kind: Any) -> bool:
-    kind = _nullable(kind)
+    kind = get_nullable_type(kind)
     return is_list_type(kind) or is_input_object_type(kind)
-
-
-def _nullable(kind: Any) -> Any:
-    return kind.of_type if is_non_null_type(kind) else kind

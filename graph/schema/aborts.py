@@ -10,7 +10,7 @@ import repo
 from graph.context import Call
 from graph.execution import selected
 from graph.schema.fields import described
-from graph.schema.inputs.lengths import optional_short
+from graph.schema.inputs.checks import optional_short
 from graph.schema.inputs.records import AbortActionInput, AbortRunInput, AbortRunsInput
 from graph.schema.payloads import Id, Written, written_action
 from graph.schema.types.records import Run
@@ -81,7 +81,7 @@ class AbortMutation:
         graphql_type=AbortRunPayload,
     )
     async def abort_run(
-        self, info: Call, input: Annotated[AbortRunInput, strawberry.argument(description="The run.")]
+        self, info: Call, input: Annotated[AbortRunInput, strawberry.argument("The run.")]
     ) -> RunAborted:
         context, run = info.context, input.id.to_repo()
         reason = optional_short(input.reason, "reason")
@@ -96,7 +96,7 @@ class AbortMutation:
         graphql_type=AbortActionPayload,
     )
     async def abort_action(
-        self, info: Call, input: Annotated[AbortActionInput, strawberry.argument(description="The action.")]
+        self, info: Call, input: Annotated[AbortActionInput, strawberry.argument("The action.")]
     ) -> Written:
         context, action = info.context, input.id.to_repo()
         reason = optional_short(input.reason, "reason")
@@ -109,7 +109,7 @@ class AbortMutation:
         "counts them. BAD_USER_INPUT if the filter has no condition, unless `all` is true."
     )
     async def abort_runs(
-        self, info: Call, input: Annotated[AbortRunsInput, strawberry.argument(description="The runs.")]
+        self, info: Call, input: Annotated[AbortRunsInput, strawberry.argument("The runs.")]
     ) -> AbortRunsPayload:
         context, reason = info.context, optional_short(input.reason, "reason")
         aborted = await context.repository.aborts.abort_runs(
@@ -128,7 +128,7 @@ class AbortMutation:
         self,
         info: Call,
         id: Id,
-        error: Annotated[str | None, strawberry.argument(description="Why the attempt failed.")] = None,
+        error: Annotated[str | None, strawberry.argument("Why the attempt failed.")] = None,
     ) -> Written:
         action = id.to_repo()
         count = await info.context.repository.mark_abort_attempt(action, error)

@@ -142,7 +142,7 @@ class Mutation(AbortMutation):
         graphql_type=CreateActionPayload,
     )
     async def create_action(
-        self, info: Call, input: Annotated[CreateActionInput, strawberry.argument(description="The action.")]
+        self, info: Call, input: Annotated[CreateActionInput, strawberry.argument("The action.")]
     ) -> Written:
         action, created = await info.context.repository.create_action(input.to_repo(info.context.caller))
         info.context.forget()
@@ -154,9 +154,7 @@ class Mutation(AbortMutation):
         metadata=batch("input"),
     )
     async def create_actions(
-        self,
-        info: Call,
-        input: Annotated[list[CreateActionInput], strawberry.argument(description="The actions.")],
+        self, info: Call, input: Annotated[list[CreateActionInput], strawberry.argument("The actions.")]
     ) -> AllCreated:
         new = read_items("input", input, lambda item: item.to_repo(info.context.caller))
         with naming_items("input", new, lambda action: action.id):
@@ -170,9 +168,7 @@ class Mutation(AbortMutation):
         metadata=batch("events"),
     )
     async def insert_events(
-        self,
-        info: Call,
-        events: Annotated[list[ActionEventInput], strawberry.argument(description="The events.")],
+        self, info: Call, events: Annotated[list[ActionEventInput], strawberry.argument("The events.")]
     ) -> InsertEventsPayload:
         new = read_items("events", events, lambda event: event.to_repo())
         with naming_items("events", new, lambda event: event.action):
@@ -187,9 +183,7 @@ class Mutation(AbortMutation):
         graphql_type=UpdateActionPhasePayload,
     )
     async def update_action_phase(
-        self,
-        info: Call,
-        input: Annotated[UpdateActionPhaseInput, strawberry.argument(description="The update.")],
+        self, info: Call, input: Annotated[UpdateActionPhaseInput, strawberry.argument("The update.")]
     ) -> Written:
         action, update = input.to_repo()
         (advanced,) = await info.context.repository.actions.update_phases([(action, update)])
@@ -203,9 +197,7 @@ class Mutation(AbortMutation):
         metadata=batch("input"),
     )
     async def update_action_phases(
-        self,
-        info: Call,
-        input: Annotated[list[UpdateActionPhaseInput], strawberry.argument(description="The updates.")],
+        self, info: Call, input: Annotated[list[UpdateActionPhaseInput], strawberry.argument("The updates.")]
     ) -> AllUpdated:
         updates = read_items("input", input, lambda item: item.to_repo())
         with naming_items("input", updates, lambda update: update[0]):
@@ -224,7 +216,7 @@ class Mutation(AbortMutation):
         self,
         info: Call,
         id: Id,
-        state: Annotated[str, strawberry.argument(description="The text, which replaces the one before.")],
+        state: Annotated[str, strawberry.argument("The text, which replaces the one before.")],
     ) -> Written:
         action = id.to_repo()
         await info.context.repository.update_action_state(action, state)

@@ -12,7 +12,7 @@ from graph.execution import selected
 from graph.schema.inputs.records import ActionIdentifierInput
 from graph.schema.types.records import Action
 
-Id = Annotated[ActionIdentifierInput, strawberry.argument(description="The action.")]
+Id = Annotated[ActionIdentifierInput, strawberry.argument("The action.")]
 
 
 @dataclass(frozen=True, slots=True)

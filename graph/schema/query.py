@@ -11,7 +11,7 @@ from graph.context import Call
 from graph.execution import selected
 from graph.limits.cost import SHORT_LIST, paged
 from graph.schema.inputs.filters import Filter, RunFilter, filter_of_actions
-from graph.schema.inputs.records import ActionIdentifierInput, OrderBy, RunIdentifierInput, order_of
+from graph.schema.inputs.records import ActionId, OrderBy, RunId, RunIdentifierInput, order_of
 from graph.schema.summaries import RunHistogramBucket, TaskSummaryConnection
 from graph.schema.types import values
 from graph.schema.types.connections import After, Before, Connection, First, Last, page_request
@@ -21,7 +21,7 @@ from graph.schema.viewer import Viewer
 
 NEWEST_FIRST = repo.Order()
 
-Wanted = Annotated[RunFilter | None, strawberry.argument(description="Only runs that match.")]
+Wanted = Annotated[RunFilter | None, strawberry.argument("Only runs that match.")]
 
 
 @strawberry.type(description="Queries.")
@@ -31,7 +31,7 @@ class Query:
         graphql_type=Node | None,
     )
     async def node(
-        self, info: Call, id: Annotated[strawberry.ID, strawberry.argument(description="The id.")]
+        self, info: Call, id: Annotated[strawberry.ID, strawberry.argument("The id.")]
     ) -> repo.Run | repo.Action | repo.ActionEvent | None:
         loaders = info.context.loaders
         match parse_id(id):
@@ -45,11 +45,7 @@ class Query:
                 return next((x for x in events if (x.attempt, x.phase, x.version) == wanted), None)
 
     @strawberry.field(description="A run by its name. Null if it does not exist.", graphql_type=Run | None)
-    async def run(
-        self,
-        info: Call,
-        id: Annotated[RunIdentifierInput, strawberry.argument(description="The name of the run.")],
-    ) -> repo.Run | None:
+    async def run(self, info: Call, id: RunId) -> repo.Run | None:
         return await info.context.loaders.run.load((id.to_repo().key, (selected(info, "Run"),)))
 
     @strawberry.field(
@@ -77,11 +73,7 @@ class Query:
     @strawberry.field(
         description="An action by its name. Null if it does not exist.", graphql_type=Action | None
     )
-    async def action(
-        self,
-        info: Call,
-        id: Annotated[ActionIdentifierInput, strawberry.argument(description="The name of the action.")],
-    ) -> repo.Action | None:
+    async def action(self, info: Call, id: ActionId) -> repo.Action | None:
         return await info.context.loaders.action.load((id.to_repo().key, (selected(info, "Action"),)))
 
     @strawberry.field(
@@ -93,9 +85,7 @@ class Query:
     async def actions(
         self,
         info: Call,
-        run: Annotated[
-            RunIdentifierInput | None, strawberry.argument(description="Only actions of this run.")
-        ] = None,
+        run: Annotated[RunIdentifierInput | None, strawberry.argument("Only actions of this run.")] = None,
         filter: Filter = None,
         order_by: OrderBy = None,
         first: First = None,
@@ -147,14 +137,10 @@ class Query:
     async def run_histogram(
         self,
         info: Call,
-        start_date: Annotated[
-            datetime, strawberry.argument(description="Start of the time range, inclusive.")
-        ],
-        end_date: Annotated[datetime, strawberry.argument(description="End of the time range, exclusive.")],
+        start_date: Annotated[datetime, strawberry.argument("Start of the time range, inclusive.")],
+        end_date: Annotated[datetime, strawberry.argument("End of the time range, exclusive.")],
         filter: Wanted = None,
-        buckets: Annotated[
-            int, strawberry.argument(description="The number of intervals, at most 500.")
-        ] = 60,
+        buckets: Annotated[int, strawberry.argument("The number of intervals, at most 500.")] = 60,
     ) -> list[repo.RunHistogramBucket]:
         wanted = filter.to_repo() if filter else None
         return await info.context.repository.summaries.list_histogram(start_date, end_date, buckets, wanted)

@@ -11,18 +11,15 @@ from graph.execution import CURSOR, PURE, selected, selected_metadata
 from graph.limits.cost import frames
 from graph.schema.fields import described
 from graph.schema.inputs.filters import Filter, RunFilter, filter_of_actions
-from graph.schema.inputs.records import ActionIdentifierInput, RunIdentifierInput
+from graph.schema.inputs.records import ActionId, RunId, RunIdentifierInput
 from graph.schema.types import values
-from graph.schema.types.enums import FrameKind
 from graph.schema.types.node_ids import id_of
 from graph.schema.types.records import CHANGES_WITH, Action, ActionEvent, Run
 
 UntilTerminal = Annotated[
-    bool, strawberry.argument(description="Complete the stream after its terminal phase has been sent.")
+    bool, strawberry.argument("Complete the stream after its terminal phase has been sent.")
 ]
-After = Annotated[
-    str | None, strawberry.argument(description="The cursor of the last received frame: resume after it.")
-]
+After = Annotated[str | None, strawberry.argument("The cursor of the last received frame: resume after it.")]
 _RESUMABLE = {CURSOR: "after"}
 
 
@@ -59,7 +56,7 @@ _CURSOR = "Pass it as `after` to resume the stream after this frame, on any repl
 
 @strawberry.type(description="A frame of a stream of runs.")
 class RunsFrame:
-    kind: FrameKind = described(_KIND)
+    kind: repo.FrameKind = described(_KIND)
     runs: list[Run] = _items("The runs as they are now.", list[Run])
     removed = _removed
     cursor: str = described(_CURSOR)
@@ -67,7 +64,7 @@ class RunsFrame:
 
 @strawberry.type(description="A frame of a stream of actions.")
 class ActionsFrame:
-    kind: FrameKind = described(_KIND)
+    kind: repo.FrameKind = described(_KIND)
     actions: list[Action] = _items("The actions as they are now.", list[Action])
     removed = _removed
     cursor: str = described(_CURSOR)
@@ -75,14 +72,14 @@ class ActionsFrame:
 
 @strawberry.type(description="A frame of a stream of events.")
 class EventsFrame:
-    kind: FrameKind = described(_KIND)
+    kind: repo.FrameKind = described(_KIND)
     events: list[ActionEvent] = _items("The events, each once in a stream.", list[ActionEvent])
     cursor: str = described(_CURSOR)
 
 
 @strawberry.type(description="A frame of a stream of states.")
 class StatesFrame:
-    kind: FrameKind = described(_KIND)
+    kind: repo.FrameKind = described(_KIND)
     actions: list[values.ActionIdentifier] = _items(
         "The actions whose state was set or notified.", list[values.ActionIdentifier]
     )
@@ -97,12 +94,7 @@ class Subscription:
     @strawberry.subscription(
         description="A run: as it is now, then each newer version of it.", graphql_type=Run
     )
-    def run(
-        self,
-        info: Call,
-        id: Annotated[RunIdentifierInput, strawberry.argument(description="The name of the run.")],
-        until_terminal: UntilTerminal = False,
-    ) -> repo.Stream[repo.Run]:
+    def run(self, info: Call, id: RunId, until_terminal: UntilTerminal = False) -> repo.Stream[repo.Run]:
         updates = info.context.repository.watch_run_updates(id.to_repo(), until_terminal, related_by(info))
         return info.context.follow(updates)
 
@@ -115,10 +107,8 @@ class Subscription:
     def runs(
         self,
         info: Call,
-        filter: Annotated[RunFilter | None, strawberry.argument(description="Only runs that match.")] = None,
-        first: Annotated[
-            int, strawberry.argument(description="The number of runs in the snapshot, at most 1000.")
-        ] = 100,
+        filter: Annotated[RunFilter | None, strawberry.argument("Only runs that match.")] = None,
+        first: Annotated[int, strawberry.argument("The number of runs in the snapshot, at most 1000.")] = 100,
         after: After = None,
     ) -> repo.Stream[repo.Frame[repo.Run]]:
         wanted = filter.to_repo() if filter else None
@@ -133,10 +123,7 @@ class Subscription:
         graphql_type=Action,
     )
     def action(
-        self,
-        info: Call,
-        id: Annotated[ActionIdentifierInput, strawberry.argument(description="The name of the action.")],
-        until_terminal: UntilTerminal = False,
+        self, info: Call, id: ActionId, until_terminal: UntilTerminal = False
     ) -> repo.Stream[repo.Action]:
         updates = info.context.repository.watch_action_updates(id.to_repo(), until_terminal, related_by(info))
         return info.context.follow(updates)
@@ -150,7 +137,7 @@ class Subscription:
     def actions(
         self,
         info: Call,
-        run: Annotated[RunIdentifierInput, strawberry.argument(description="The name of the run.")],
+        run: RunId,
         filter: Filter = None,
         after: After = None,
         until_terminal: UntilTerminal = False,
@@ -173,13 +160,9 @@ class Subscription:
     def events(
         self,
         info: Call,
-        run: Annotated[RunIdentifierInput, strawberry.argument(description="The name of the run.")],
-        action_name: Annotated[
-            str | None, strawberry.argument(description="Only events of this action.")
-        ] = None,
-        attempt: Annotated[
-            int | None, strawberry.argument(description="Only events of this attempt.")
-        ] = None,
+        run: RunId,
+        action_name: Annotated[str | None, strawberry.argument("Only events of this action.")] = None,
+        attempt: Annotated[int | None, strawberry.argument("Only events of this attempt.")] = None,
         after: After = None,
     ) -> repo.Stream[repo.Frame[repo.ActionEvent]]:
         updates = info.context.repository.watches.watch_events(
@@ -196,9 +179,7 @@ class Subscription:
     def action_states(
         self,
         info: Call,
-        run: Annotated[
-            RunIdentifierInput | None, strawberry.argument(description="Only actions of this run.")
-        ] = None,
+        run: Annotated[RunIdentifierInput | None, strawberry.argument("Only actions of this run.")] = None,
         after: After = None,
     ) -> repo.Stream[repo.Frame[repo.ActionIdentifier]]:
         run_id = run.to_repo() if run else None
@@ -215,10 +196,8 @@ class Subscription:
     def abort_requests(
         self,
         info: Call,
-        project: Annotated[
-            str | None, strawberry.argument(description="Only of runs in this project.")
-        ] = None,
-        domain: Annotated[str | None, strawberry.argument(description="Only of runs in this domain.")] = None,
+        project: Annotated[str | None, strawberry.argument("Only of runs in this project.")] = None,
+        domain: Annotated[str | None, strawberry.argument("Only of runs in this domain.")] = None,
         after: After = None,
     ) -> repo.Stream[repo.Frame[repo.Action]]:
         updates = info.context.repository.aborts.watch_requests(
@@ -233,8 +212,6 @@ class Subscription:
     def abort_progress(
         self,
         info: Call,
-        batch: Annotated[
-            strawberry.ID, strawberry.argument(description="The batch that `abortRuns` returned.")
-        ],
+        batch: Annotated[strawberry.ID, strawberry.argument("The batch that `abortRuns` returned.")],
     ) -> repo.Stream[repo.AbortProgress]:
         return info.context.follow(info.context.repository.aborts.watch_progress(batch))

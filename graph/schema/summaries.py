@@ -63,7 +63,7 @@ class TaskSummary:
     def recent_runs(
         root: strawberry.Parent[repo.TaskSummary],
         info: Call,
-        first: Annotated[int, strawberry.argument(description="The number of runs, at most 50.")] = 20,
+        first: Annotated[int, strawberry.argument("The number of runs, at most 50.")] = 20,
     ) -> Awaitable[Sequence[repo.Run]]:
         return info.context.loaders.runs_of_task.load((root.key, (root.wanted, first, selected(info, "Run"))))
 

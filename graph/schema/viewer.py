@@ -9,12 +9,11 @@ from graph.auth.caller import ANONYMOUS, Caller
 from graph.limits.cost import SHORT_LIST
 from graph.schema.fields import described
 from graph.schema.types import values
-from graph.schema.types.enums import Role
 
 
 @strawberry.type(description="A role in a project and domain.")
 class Grant:
-    role: Role = described("The role.")
+    role: repo.Role = described("The role.")
     project: str | None = described("The project; null for all of them.")
     domain: str | None = described("The domain; null for all of them.")
 

@@ -8,8 +8,7 @@ import strawberry
 
 import repo
 from graph.schema.fields import described, optional
-from graph.schema.inputs.times import optional_time
-from graph.schema.types.enums import ActionPhase, ActionType, RunSource
+from graph.schema.inputs.checks import optional_time
 from graph.schema.types.scalars import BigInt
 
 F = TypeVar("F", repo.RunFilter, repo.ActionFilter)
@@ -25,8 +24,8 @@ class LabelFilter:
 class RunFilter:
     project: str | None = optional("Runs of this project.")
     domain: str | None = optional("Runs of this domain.")
-    phases: list[ActionPhase] | None = optional("Runs in one of these phases.")
-    exclude_phases: list[ActionPhase] | None = optional("Runs in none of these phases.")
+    phases: list[repo.ActionPhase] | None = optional("Runs in one of these phases.")
+    exclude_phases: list[repo.ActionPhase] | None = optional("Runs in none of these phases.")
     search: str | None = optional(
         "Case-insensitive substring of the run's name, task name or function name. Also matches a substring "
         "of an error code, as written or in upper or lower case, and `project/domain/name` as written."
@@ -36,7 +35,7 @@ class RunFilter:
     function_name: str | None = optional("Runs of this function.")
     trigger_task_name: str | None = optional("Runs started by a trigger of this task.")
     trigger_name: str | None = optional("Runs started by the trigger of this name.")
-    sources: list[RunSource] | None = optional("Runs started by one of these sources.")
+    sources: list[repo.RunSource] | None = optional("Runs started by one of these sources.")
     created_by_subject: str | None = optional("Runs created by the identity with this subject.")
     created_by: str | None = optional("Runs created by the identity with this subject, or with this name.")
     has_task: bool | None = optional("True: only runs that name a task. False: only runs that do not.")
@@ -77,12 +76,12 @@ class RunFilter:
 
 @strawberry.input(description="Every field that is set must match; a list matches any of its members.")
 class ActionFilter:
-    phases: list[ActionPhase] | None = optional("Actions in one of these phases.")
-    exclude_phases: list[ActionPhase] | None = optional("Actions in none of these phases.")
+    phases: list[repo.ActionPhase] | None = optional("Actions in one of these phases.")
+    exclude_phases: list[repo.ActionPhase] | None = optional("Actions in none of these phases.")
     search: str | None = optional(
         "Case-insensitive substring of the action's name, task name or function name."
     )
-    types: list[ActionType] | None = optional("Actions of one of these types.")
+    types: list[repo.ActionType] | None = optional("Actions of one of these types.")
     group: str | None = optional("Actions of this group.")
     parent_name: str | None = optional("Children of this action.")
 
@@ -91,7 +90,7 @@ class ActionFilter:
         return _to_repo(self, repo.ActionFilter)
 
 
-Filter = Annotated[ActionFilter | None, strawberry.argument(description="Only actions that match.")]
+Filter = Annotated[ActionFilter | None, strawberry.argument("Only actions that match.")]
 
 
 def _to_repo(given: object, kind: type[F]) -> F:

@@ -8,19 +8,9 @@ import strawberry
 import repo
 from graph.auth.caller import Caller
 from graph.schema.fields import described, optional
+from graph.schema.inputs.checks import message, moment, optional_moment, optional_short, short
 from graph.schema.inputs.filters import RunFilter
-from graph.schema.inputs.lengths import message, optional_short, short
-from graph.schema.inputs.times import moment, optional_moment
-from graph.schema.types.enums import (
-    ActionPhase,
-    ActionType,
-    CacheStatus,
-    ErrorKind,
-    IdentityKind,
-    OrderField,
-    RunSource,
-    SortDirection,
-)
+from graph.schema.types.enums import SortDirection
 from graph.schema.types.scalars import JSON, BigInt
 
 
@@ -47,13 +37,17 @@ class ActionIdentifierInput:
         return repo.ActionIdentifier(self.project, self.domain, self.run_name, self.name)
 
 
+RunId = Annotated[RunIdentifierInput, strawberry.argument("The name of the run.")]
+ActionId = Annotated[ActionIdentifierInput, strawberry.argument("The name of the action.")]
+
+
 @strawberry.input(description="A sort order. Rows with equal values have a fixed order.")
 class ActionOrder:
-    field: OrderField = described("The field to sort by.")
+    field: repo.OrderField = described("The field to sort by.")
     direction: SortDirection = described("The sort direction.", default=SortDirection.DESC)
 
 
-OrderBy = Annotated[ActionOrder | None, strawberry.argument(description="The sort order.")]
+OrderBy = Annotated[ActionOrder | None, strawberry.argument("The sort order.")]
 
 
 def order_of(given: ActionOrder | None) -> repo.Order | None:
@@ -65,7 +59,9 @@ def order_of(given: ActionOrder | None) -> repo.Order | None:
 
 @strawberry.input(description="A person or a program.")
 class IdentityInput:
-    kind: IdentityKind = described("Whether it is a person or a program.", default=IdentityKind.USER)
+    kind: repo.IdentityKind = described(
+        "Whether it is a person or a program.", default=repo.IdentityKind.USER
+    )
     subject: str = described("Its unique subject, as in its token.")
     name: str | None = optional("Its display name.")
     email: str | None = optional("Its email address.")
@@ -114,7 +110,7 @@ class TriggerIdentifierInput:
 
 @strawberry.input(description="Why an attempt did not succeed.")
 class ActionErrorInput:
-    kind: ErrorKind = described("The origin of the error.", default=ErrorKind.UNKNOWN)
+    kind: repo.ErrorKind = described("The origin of the error.", default=repo.ErrorKind.UNKNOWN)
     message: str = described("A message for people, at most 262144 characters.")
     code: str | None = optional("A code for programs.")
 
@@ -145,14 +141,14 @@ class CreateActionInput:
         "Its parent, which exists or is created by the same call. Null creates the root "
         "action, which is the run itself. A run has one root."
     )
-    type: ActionType = described("What kind of step it is.", default=ActionType.TASK)
+    type: repo.ActionType = described("What kind of step it is.", default=repo.ActionType.TASK)
     group: str | None = optional("The group under which it is shown.")
-    phase: ActionPhase = described(
+    phase: repo.ActionPhase = described(
         "Its initial phase. RUNNING starts, and a terminal phase ends, at the time of creation "
         "until a phase update reports the time.",
-        default=ActionPhase.QUEUED,
+        default=repo.ActionPhase.QUEUED,
     )
-    source: RunSource | None = optional("Who or what started the run. Set it on the root action.")
+    source: repo.RunSource | None = optional("Who or what started the run. Set it on the root action.")
     labels: list[LabelInput] | None = optional("The labels of the run. Set them on the root action.")
     task: TaskIdentifierInput | None = optional("The task that it executes.")
     task_type: str | None = optional("The type of that task.")
@@ -175,7 +171,7 @@ class CreateActionInput:
         "stored one replaces it."
     )
     attempts: int = described("The number of its latest attempt.", default=1)
-    cache_status: CacheStatus = described("The result of the cache.", default=CacheStatus.DISABLED)
+    cache_status: repo.CacheStatus = described("The result of the cache.", default=repo.CacheStatus.DISABLED)
     update_triggered_at: bool = described(
         "Also sets triggeredAt to now, in the same transaction.", default=False
     )
@@ -212,7 +208,7 @@ class CreateActionInput:
 class ActionEventInput:
     action: ActionIdentifierInput = described("The action that it is about.")
     attempt: int = described("The number of the attempt.")
-    phase: ActionPhase = described("The phase that the attempt is in.")
+    phase: repo.ActionPhase = described("The phase that the attempt is in.")
     version: int = described("Distinguishes reports of the same phase.", default=0)
     occurred_at: datetime = described("When it happened, according to the platform.")
     reported_at: datetime | None = optional("When the executor observed it.")
@@ -220,7 +216,7 @@ class ActionEventInput:
     logs: list[LogLinkInput] | None = optional("Links to logs.")
     outputs: JSON | None = optional("The outputs of the attempt.")
     cluster: str | None = optional("The cluster that executes it.")
-    cache_status: CacheStatus | None = optional("The result of the cache.")
+    cache_status: repo.CacheStatus | None = optional("The result of the cache.")
     cluster_events: list[ClusterEventInput] | None = optional("Messages from the cluster.")
     info: JSON | None = optional("Additional data from the executor.")
 
@@ -258,9 +254,9 @@ class ActionEventInput:
 @strawberry.input(description="A phase update of an action.")
 class UpdateActionPhaseInput:
     id: ActionIdentifierInput = described("The action.")
-    phase: ActionPhase = described("The new phase.")
+    phase: repo.ActionPhase = described("The new phase.")
     attempts: int = described("The number of the attempt that is in this phase.")
-    cache_status: CacheStatus | None = optional("The result of the cache; not changed if omitted.")
+    cache_status: repo.CacheStatus | None = optional("The result of the cache; not changed if omitted.")
     start_time: datetime | None = optional(
         "When the attempt started running; by default when RUNNING is first reported. The "
         "earliest report counts, in any order of arrival, and moves a later createdAt."

@@ -13,14 +13,10 @@ from repo import Page, PageRequest
 
 T = TypeVar("T")
 
-First = Annotated[
-    int | None, strawberry.argument(description="The number of items, from the start of the list.")
-]
-After = Annotated[str | None, strawberry.argument(description="Only items after this cursor.")]
-Last = Annotated[
-    int | None, strawberry.argument(description="The number of items, from the end of the list.")
-]
-Before = Annotated[str | None, strawberry.argument(description="Only items before this cursor.")]
+First = Annotated[int | None, strawberry.argument("The number of items, from the start of the list.")]
+After = Annotated[str | None, strawberry.argument("Only items after this cursor.")]
+Last = Annotated[int | None, strawberry.argument("The number of items, from the end of the list.")]
+Before = Annotated[str | None, strawberry.argument("Only items before this cursor.")]
 
 
 def page_request(

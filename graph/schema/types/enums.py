@@ -1,4 +1,4 @@
-"""GraphQL enums of the repository, with descriptions."""
+"""Makes the enums of the repository GraphQL enums, with descriptions."""
 
 from enum import Enum
 from typing import Any
@@ -128,17 +128,3 @@ _describe(
     WRITER="Read, create, report and confirm aborts, as executors do; not request aborts.",
     ADMIN="Everything.",
 )
-
-__all__ = [
-    "AbortState",
-    "ActionPhase",
-    "ActionType",
-    "CacheStatus",
-    "ErrorKind",
-    "FrameKind",
-    "IdentityKind",
-    "OrderField",
-    "Role",
-    "RunSource",
-    "SortDirection",
-]

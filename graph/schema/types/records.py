@@ -14,9 +14,9 @@ from graph.context import Call
 from graph.execution import PURE, from_columns, selected
 from graph.limits.cost import SHORT_LIST, SHORT_LIST_ITEMS, paged
 from graph.schema.fields import described
+from graph.schema.inputs.checks import optional_time
 from graph.schema.inputs.filters import Filter, filter_of_actions
 from graph.schema.inputs.records import OrderBy, order_of
-from graph.schema.inputs.times import optional_time
 from graph.schema.types import values
 from graph.schema.types.connections import (
     After,
@@ -29,12 +29,11 @@ from graph.schema.types.connections import (
     page_request,
     total_count,
 )
-from graph.schema.types.enums import ActionPhase, ActionType, CacheStatus, RunSource
 from graph.schema.types.node_ids import id_of, id_of_action, id_of_run
 from graph.schema.types.scalars import JSON, BigInt
 
-AfterAttempt = Annotated[int | None, strawberry.argument(description="Only attempts with a higher number.")]
-BeforeAttempt = Annotated[int | None, strawberry.argument(description="Only attempts with a lower number.")]
+AfterAttempt = Annotated[int | None, strawberry.argument("Only attempts with a higher number.")]
+BeforeAttempt = Annotated[int | None, strawberry.argument("Only attempts with a lower number.")]
 
 CHANGES_WITH = "changes_with"
 """The metadata of a field whose value may change when its parent's row does not: with its `descendants`, or
@@ -59,8 +58,8 @@ class Run(Node):
     project: str = described("The project that it belongs to.")
     domain: str = described("The domain within the project, such as production.")
     name: str = described("Its name, unique within project and domain.")
-    phase: ActionPhase = described("The phase of its root action.")
-    source: RunSource | None = described("Who or what started it.")
+    phase: repo.ActionPhase = described("The phase of its root action.")
+    source: repo.RunSource | None = described("Who or what started it.")
     labels: list[values.Label] = described("Its labels, ordered by key.", metadata=SHORT_LIST)
     task: values.TaskIdentifier | None = described("The task that its root executes.")
     task_type: str | None = described("The type of that task.")
@@ -73,7 +72,7 @@ class Run(Node):
         "The error that ended its latest attempt, if it did not succeed."
     )
     attempts: int = described("The number of its root's latest attempt.")
-    cache_status: CacheStatus = described("The result of the cache for its root action.")
+    cache_status: repo.CacheStatus = described("The result of the cache for its root action.")
     created_at: datetime = described(
         "When it was created. Changes only when an earlier creation or start is reported."
     )
@@ -140,11 +139,11 @@ class Action(Node):
     run_name: str = described("The name of its run.")
     name: str = described("Its name, unique within the run.")
     parent_name: str | None = described("The name of its parent; null for the root.")
-    type: ActionType = described("What kind of step it is.")
+    type: repo.ActionType = described("What kind of step it is.")
     group: str | None = described("The group under which it is shown among its siblings.")
-    phase: ActionPhase = described("Its current phase.")
+    phase: repo.ActionPhase = described("Its current phase.")
     attempts: int = described("The number of its latest attempt.")
-    cache_status: CacheStatus = described("The result of the cache.")
+    cache_status: repo.CacheStatus = described("The result of the cache.")
     task: values.TaskIdentifier | None = described("The task that it executes.")
     task_type: str | None = described("The type of that task.")
     function_name: str | None = described("The function in the task's code.")
@@ -231,10 +230,9 @@ class Action(Node):
     def events(
         root: strawberry.Parent[repo.Action],
         info: Call,
-        attempt: Annotated[int | None, strawberry.argument(description="Only of this attempt.")] = None,
+        attempt: Annotated[int | None, strawberry.argument("Only of this attempt.")] = None,
         since: Annotated[
-            datetime | None,
-            strawberry.argument(description="Only events that occurred after this time, exclusive."),
+            datetime | None, strawberry.argument("Only events that occurred after this time, exclusive.")
         ] = None,
         first: First = None,
         after: After = None,
@@ -254,7 +252,7 @@ class Action(Node):
     def latest_event(
         root: strawberry.Parent[repo.Action],
         info: Call,
-        attempt: Annotated[int, strawberry.argument(description="The number of the attempt.")],
+        attempt: Annotated[int, strawberry.argument("The number of the attempt.")],
     ) -> Awaitable[repo.ActionEvent | None]:
         return info.context.loaders.latest_event.load((root.identifier, attempt))
 
@@ -280,7 +278,7 @@ class Action(Node):
 @strawberry.type(description="A report of an executor about an attempt of an action.")
 class ActionEvent(Node):
     attempt: int = described("The number of the attempt.")
-    phase: ActionPhase = described("The phase that the attempt is in.")
+    phase: repo.ActionPhase = described("The phase that the attempt is in.")
     version: int = described("Distinguishes reports of the same phase.")
     occurred_at: datetime = described(
         "When it happened, according to the platform; `reportedAt` is when the executor observed it."
@@ -290,7 +288,7 @@ class ActionEvent(Node):
     logs: list[values.LogLink] = described("Links to logs.", metadata=SHORT_LIST)
     outputs: JSON | None = described("The outputs of the attempt.")
     cluster: str | None = described("The cluster that executes it.")
-    cache_status: CacheStatus | None = described("The result of the cache.")
+    cache_status: repo.CacheStatus | None = described("The result of the cache.")
     cluster_events: list[values.ClusterEvent] = described("Messages from the cluster.", metadata=SHORT_LIST)
     info: JSON | None = described("Additional data from the executor.")
     created_at: datetime = described("When it was stored.")

@@ -10,7 +10,6 @@ import repo
 from graph.execution import PURE
 from graph.limits.cost import SHORT_LIST
 from graph.schema.fields import described
-from graph.schema.types.enums import AbortState, ActionPhase, CacheStatus, ErrorKind, IdentityKind
 from graph.schema.types.scalars import JSON, BigInt
 
 SUMMARY_LENGTH = 300
@@ -96,7 +95,7 @@ class TriggerIdentifier:
 
 @strawberry.type(description="A person or a program.")
 class Identity:
-    kind: IdentityKind = described("Whether it is a person or a program.")
+    kind: repo.IdentityKind = described("Whether it is a person or a program.")
     subject: str = described("Its unique subject, as in its token.")
     name: str | None = described("Its display name.")
     email: str | None = described("Its email address.")
@@ -110,13 +109,13 @@ class Label:
 
 @strawberry.type(description="The number of actions or runs in a phase.")
 class PhaseCount:
-    phase: ActionPhase = described("The phase.")
+    phase: repo.ActionPhase = described("The phase.")
     count: int = described("The current number; never 0.")
 
 
 @strawberry.type(description="Why an attempt did not succeed.")
 class ActionError:
-    kind: ErrorKind = described("The origin of the error.")
+    kind: repo.ErrorKind = described("The origin of the error.")
     code: str | None = described("A code for programs.")
 
     @strawberry.field(
@@ -129,7 +128,7 @@ class ActionError:
         max_length: Annotated[
             int | None,
             strawberry.argument(
-                description="The maximum number of characters. A longer message is cut in the middle, "
+                "The maximum number of characters. A longer message is cut in the middle, "
                 "which is replaced by ` … `."
             ),
         ] = None,
@@ -162,7 +161,7 @@ class ClusterEvent:
 
 @strawberry.type(description="When an attempt was in a phase.")
 class PhaseTransition:
-    phase: ActionPhase = described("The phase.")
+    phase: repo.ActionPhase = described("The phase.")
     started_at: datetime = described("When it was first seen in this attempt.")
     ended_at: datetime | None = described(
         "When the next phase was seen; null for the last one, unless a later attempt superseded it."
@@ -171,7 +170,7 @@ class PhaseTransition:
 
 @strawberry.type(description="A request to abort an action: its requester, reason and progress.")
 class Abort:
-    state: AbortState = described("The state of the request.")
+    state: repo.AbortState = described("The state of the request.")
     reason: str | None = described("The reason, as given by the requester.")
     requested_by: Identity | None = described("Who requested the abort first.")
     requested_at: datetime = described("When the abort was first requested.")
@@ -194,7 +193,7 @@ class AbortProgress:
 @strawberry.type(description="All events of one attempt, merged.")
 class ActionAttempt:
     attempt: int = described("The number of the attempt.")
-    phase: ActionPhase = described(
+    phase: repo.ActionPhase = described(
         "The phase of its earliest terminal event, or of its last event if it has not ended."
     )
     started_at: datetime = described("When its first event occurred.")
@@ -207,7 +206,7 @@ class ActionAttempt:
     )
     outputs: JSON | None = described("Its outputs.")
     cluster: str | None = described("The cluster that executed it.")
-    cache_status: CacheStatus | None = described("The result of the cache.")
+    cache_status: repo.CacheStatus | None = described("The result of the cache.")
     cluster_events: list[ClusterEvent] = described(
         "Messages from the cluster, oldest first.", metadata=SHORT_LIST
     )

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from graph.schema.inputs.lengths import MAX_MESSAGE, MAX_TEXT
+from graph.schema.inputs.checks import MAX_MESSAGE, MAX_TEXT
 from repo import ActionRepo
 from tests.support.client import GraphQLClient
 from tests.support.making import action, make_run
