@@ -75,8 +75,8 @@ async def watched_writes(database_url: str, rounds: int) -> list[Figure]:
     alone: list[float] = []
     watched: list[float] = []
     async with rungraph(database_url) as process:
-        # In turns, so that it is not the growing table that makes the difference; each time in a run that
-        # has no events yet, for those who come to a run get all events that there are.
+        # In turns, so that the growing table affects both alike; each time in a new run, since a new
+        # subscriber receives all its events.
         for turn in range(_TURNS):
             for watchers, times in ((0, alone), (_WATCHERS, watched)):
                 run = f"writes-{turn}-{watchers}"

@@ -1,9 +1,9 @@
-"""The tests: their folders mirror the rooms of the code."""
+"""The tests; their folders mirror those of the code."""
 
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-"""The folder of the project."""
+"""The root folder of the project."""
 
 DATA = ROOT / "tests" / "data"
 """Recordings of runs that tests import."""

@@ -1,4 +1,5 @@
-"""Owns what the tests share: a fresh database each, on SQLite and on PostgreSQL, and what stands on it."""
+"""Shared fixtures: a fresh database for each test on SQLite and PostgreSQL, and a repository, application
+and client on it."""
 
 import os
 import signal
@@ -46,31 +47,31 @@ STARTED_FIRST = [
     "tests/graph/transport/test_websocket_machine.py",
     "tests/graph/observability/test_unwritable_log.py",
 ]
-"""Files that take longest: workers that began one of them last would end long after the others."""
+"""The slowest files: a worker that starts one of them last would finish long after the others."""
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """How many processes `-n auto` starts: one a core. Each has servers of its own, which some tests empty
-    or cut off from everybody; a server that the user named is not shared."""
+    """The number of processes of `-n auto`: one per core. Each has its own servers, since some tests empty
+    them or terminate all connections; a server named by the user is not shared."""
     if "RUNGRAPH_TEST_POSTGRES_URL" in os.environ:
         return 1
     return min(len(os.sched_getaffinity(0)), 16) if hasattr(os, "sched_getaffinity") else 4
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest."""
+    """Starts with the slowest files."""
     ranks = {str(ROOT / path): rank for rank, path in enumerate(STARTED_FIRST)}
     items.sort(key=lambda item: ranks.get(str(item.path), len(ranks)))
 
 
-# No example has to be done in time: a machine may stall in any.
+# Examples have no deadline: a machine may stall during any of them.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
 
 @pytest.fixture(autouse=True, scope="session")
 def servers_inherit_no_ignored_signals() -> None:
-    """`nohup make test` ignores SIGHUP, and so would each server that the tests start and stop by it."""
+    """`nohup make test` ignores SIGHUP; the servers that the tests stop by it would inherit that."""
     for number in (signal.SIGHUP, signal.SIGQUIT):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
@@ -98,25 +99,25 @@ def logs_of_one_test_are_its_own() -> Iterator[None]:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """What says whether somebody's credential has expired."""
+    """The clock that decides whether credentials have expired."""
     return movable_clock(monkeypatch)
 
 
 @pytest.fixture(scope="session")
 def postgres_server_url() -> Iterator[str]:
-    """A server that the user named, or one that lives as long as the tests."""
+    """The URL of the server named by the user, or of one that runs as long as the tests."""
     given = os.environ.get("RUNGRAPH_TEST_POSTGRES_URL")
     if given:
         yield given
     else:
-        # What is committed last may be lost in a crash, which only tests of crashes make happen.
+        # A crash may lose the last commits; tests of crashes use their own servers.
         with running_postgres(synchronous_commit="off") as server:
             yield server.url
 
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[RedisServer]:
-    """A server that lives as long as the tests; who wants to stop one starts another."""
+    """A server that runs as long as the tests; tests that stop one start their own."""
     with running_redis() as server:
         yield server
 
@@ -132,14 +133,14 @@ def bus_url(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def short_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bus asks soon whether its link lives, and tries soon to connect again."""
+    """Shortens the intervals of the bus for checking its connection and for reconnecting."""
     monkeypatch.setattr(bus_module, "HEARTBEAT", 0.3)
     monkeypatch.setattr(bus_module, "RETRY", (0.05, 0.1))
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
 def databases(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Databases:
-    """A place to make databases; the PostgreSQL server starts when the first test asks for it."""
+    """Creates databases; the PostgreSQL server starts with the first test that needs it."""
     if request.param == "sqlite":
         return SqliteDatabases(tmp_path_factory.mktemp("databases"))
     return PostgresDatabases(request.getfixturevalue("postgres_server_url"))
@@ -147,7 +148,7 @@ def databases(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 
 @pytest.fixture(scope="session")
 def migrated_url(databases: Databases) -> Iterator[str]:
-    """A database at the newest schema that every test gets a copy of."""
+    """A migrated database that is copied for every test."""
     url = create_migrated(databases)
     yield url
     databases.drop(url)
@@ -155,7 +156,7 @@ def migrated_url(databases: Databases) -> Iterator[str]:
 
 @pytest.fixture
 def empty_database_url(databases: Databases) -> Iterator[str]:
-    """A database of this test's own, without any schema."""
+    """A new database without a schema."""
     url = databases.create()
     yield url
     databases.drop(url)
@@ -163,7 +164,7 @@ def empty_database_url(databases: Databases) -> Iterator[str]:
 
 @pytest.fixture
 def database_url(databases: Databases, migrated_url: str) -> Iterator[str]:
-    """A database of this test's own, at the newest schema, without any run."""
+    """A new, migrated database without runs."""
     url = databases.copy(migrated_url)
     yield url
     databases.drop(url)
@@ -171,20 +172,20 @@ def database_url(databases: Databases, migrated_url: str) -> Iterator[str]:
 
 @pytest.fixture
 async def repository(database_url: str) -> AsyncIterator[ActionRepo]:
-    """The repository over `database_url`."""
+    """A repository on `database_url`."""
     async with open_repository(database_url) as opened:
         yield opened
 
 
 @pytest.fixture
 def app(database_url: str) -> Starlette:
-    """The application over `database_url`; `client` is what starts it."""
+    """The application on `database_url`; `client` starts it."""
     return create_app(Settings(database_url=database_url))
 
 
 @pytest.fixture
 async def client(app: Starlette) -> AsyncIterator[GraphQLClient]:
-    """A client of the application, which runs for as long as the test."""
+    """A client of the application, which runs during the test."""
     async with (
         app.router.lifespan_context(app),
         GraphQLClient(transport=httpx2.ASGITransport(app), base_url="http://localhost") as opened,
@@ -196,7 +197,7 @@ async def client(app: Starlette) -> AsyncIterator[GraphQLClient]:
 def attacked_server(
     databases: Databases, migrated_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Target]:
-    """A server process with two tenants. It waits for a request for a short time only."""
+    """A server process with two tenants and a short request timeout."""
     url = databases.copy(migrated_url)
     with attacked(url, tmp_path_factory.mktemp("attacked"), RUNGRAPH_REQUEST_TIMEOUT="5") as target:
         yield target
@@ -205,6 +206,6 @@ def attacked_server(
 
 @pytest.fixture
 def target(attacked_server: Target) -> Iterator[Target]:
-    """That server, for one attack: at its end everything has to be as it was."""
+    """The server for one attack; afterwards its state is checked."""
     with checked(attacked_server):
         yield attacked_server

@@ -1,7 +1,5 @@
-"""Installs what the tests need beyond pip and npm, where that is allowed; else says what to install.
-
-Exits with 1 when something is still missing.
-"""
+"""Installs what the tests need beyond pip and npm if permitted; otherwise says what to install. Exits with 1
+if something is missing."""
 
 import os
 import shutil
@@ -23,7 +21,7 @@ from tests.support.redis_server import find_redis
 
 @dataclass
 class Need:
-    """Something that the tests use and this machine may lack."""
+    """A program that the tests need."""
 
     name: str
     is_met: Callable[[], bool]
@@ -73,7 +71,7 @@ NEEDS = [
 
 
 def apt_command() -> list[str] | None:
-    """How packages can be installed here without asking anybody, or None."""
+    """The command that installs packages without interaction, or None."""
     if shutil.which("apt-get") is None:
         return None
     if os.geteuid() == 0:
@@ -84,10 +82,10 @@ def apt_command() -> list[str] | None:
 
 
 def install(apt: list[str], packages: list[str]) -> None:
-    """Install Debian packages, quietly. What apt says is shown only when it fails."""
+    """Installs Debian packages; the output is shown only if that fails."""
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     said = ""
-    # Where the lists cannot be renewed, those that are there may do.
+    # If the package lists cannot be updated, the existing ones may suffice.
     for step in (["update"], ["install", "--yes", "--no-install-recommends", *packages]):
         done = subprocess.run(
             [*apt, *step], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
@@ -98,7 +96,7 @@ def install(apt: list[str], packages: list[str]) -> None:
 
 
 def main() -> int:
-    """The exit code."""
+    """Returns the exit code."""
     missing = [need for need in NEEDS if not need.is_met()]
     if missing and (apt := apt_command()):
         packages = [need.debian_package for need in missing]

@@ -1,7 +1,7 @@
-"""Runs everything that `make test` checks, part by part, each part's output in one piece.
+"""Runs the checks of `make test` part by part.
 
-A part that succeeds is one line, with its wall time and CPU time. A part that fails is printed whole, the
-others go on, and the exit code is 1. `python tests/run.py types page` runs only these parts.
+A part that succeeds prints one line with its wall and CPU time. A part that fails prints its output; the
+others still run, and the exit code is 1. `python tests/run.py types page` runs only these parts.
 """
 
 import os
@@ -26,7 +26,7 @@ API_TESTS = [
 
 @dataclass(frozen=True)
 class Part:
-    """One or more commands that check one thing, in a folder."""
+    """Commands of one check, run in a folder."""
 
     name: str
     commands: list[list[str]]
@@ -62,7 +62,7 @@ OTHERS = [
 
 
 def run(part: Part) -> bool:
-    """Run it, and print what became of it; whether it succeeded."""
+    """Runs a part and prints its result; returns whether it succeeded."""
     began, output, cpu, succeeded = time.monotonic(), b"", 0.0, True
     for command in part.commands:
         with subprocess.Popen(
@@ -75,7 +75,7 @@ def run(part: Part) -> bool:
         ) as process:
             assert process.stdout is not None
             output += process.stdout.read()
-            # Reaped here instead of by Popen: of one process alone only wait4 gives the CPU time.
+            # Not reaped by Popen, since only wait4 returns the CPU time of a single process.
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
         cpu += usage.ru_utime + usage.ru_stime
@@ -93,11 +93,11 @@ def run(part: Part) -> bool:
 
 
 def main(names: list[str]) -> int:
-    """The exit code."""
+    """Returns the exit code."""
     if unknown := set(names) - {part.name for part in (TESTS, *OTHERS)}:
         print(f"no such part: {', '.join(sorted(unknown))}", file=sys.stderr)
         return 2
-    # One after the other: beside each other they would starve tests that depend on time.
+    # Sequentially: in parallel they would slow down tests that depend on time.
     succeeded = [run(part) for part in (*OTHERS, TESTS) if not names or part.name in names]
     return 0 if all(succeeded) else 1
 

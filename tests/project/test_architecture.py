@@ -1,4 +1,4 @@
-"""The modules of the code: their names and docstrings, and what importing them loads."""
+"""The modules: their names and docstrings, and what importing them loads."""
 
 import ast
 import subprocess
@@ -17,7 +17,7 @@ MODULES = {
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_a_module_is_named_for_its_subject_and_says_what_it_does(module: str) -> None:
+def test_every_module_has_a_specific_name_and_a_docstring(module: str) -> None:
     assert module.rpartition(".")[2] not in {"base", "common", "helpers", "manager", "misc", "utils"}
     source = MODULES[module].read_text()
     assert ast.get_docstring(ast.parse(source)) or not source
@@ -32,13 +32,13 @@ def loaded_by(code: str) -> set[str]:
     return set(done.stdout.split())
 
 
-def test_the_domain_loads_only_the_standard_library() -> None:
+def test_the_domain_imports_only_the_standard_library() -> None:
     modules = sorted(name for name in MODULES if name.startswith("repo.domain."))
     loaded = loaded_by(f"import {', '.join(modules)}") - loaded_by("pass")
     assert {name for name in loaded if name not in sys.stdlib_module_names} == {"repo"}
 
 
-def test_the_command_line_loads_no_server_until_a_command_runs() -> None:
+def test_the_command_line_imports_no_server_before_a_command_runs() -> None:
     loaded = loaded_by("import graph.cli.main")
     assert not loaded & {
         "alembic",
@@ -57,7 +57,7 @@ def test_a_server_loads_only_what_its_settings_need() -> None:
     assert not loaded & {"alembic", "cryptography", "joserfc", "opentelemetry", "redis"}
 
 
-def test_the_lazy_names_of_repo_are_those_that_type_checkers_see() -> None:
+def test_the_lazy_names_of_repo_are_those_of_type_checkers() -> None:
     (block,) = (node for node in ast.parse(MODULES["repo"].read_text()).body if isinstance(node, ast.If))
     imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
     assert {(alias.name, node.module) for node in imports for alias in node.names} == set(repo.HOMES.items())

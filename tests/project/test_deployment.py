@@ -1,7 +1,5 @@
-"""What deploys the server, held against the server: chart, image, compose, alerts, and the page about them.
-
-Nothing here renders the chart: CI has no Helm.
-"""
+"""Helm chart, image, compose file, alerts and their documentation agree with the server. The chart is not
+rendered: CI has no Helm."""
 
 import json
 import re
@@ -35,11 +33,11 @@ WRITTEN = [
     *sorted(path for path in (ROOT / "deploy").rglob("*") if path.is_file()),
 ]
 OPAQUE = {"env", "resources", "affinity", "egress"}
-"""Values that the chart hands on as they are."""
+"""Values that the chart passes on unchanged."""
 
 
 def paths(values: dict[str, Any], before: str = "") -> Iterator[str]:
-    """Where the values are that the chart reads, such as `image.tag`."""
+    """The paths of the values that the chart reads, such as `image.tag`."""
     for name, value in values.items():
         if isinstance(value, dict) and value and name not in OPAQUE:
             yield from paths(value, f"{before}{name}.")
@@ -48,7 +46,7 @@ def paths(values: dict[str, Any], before: str = "") -> Iterator[str]:
 
 
 def properties(schema: dict[str, Any], before: str = "") -> Iterator[str]:
-    """Where the schema has values, as `paths` says them."""
+    """The paths of the values in the schema, in the form of `paths`."""
     for name, value in schema["properties"].items():
         if "properties" in value:
             assert value["additionalProperties"] is False, f"{before}{name}: a typing error would pass"
@@ -58,7 +56,7 @@ def properties(schema: dict[str, Any], before: str = "") -> Iterator[str]:
 
 
 def image_environment() -> dict[str, str]:
-    """What the image sets."""
+    """The environment variables of the image."""
     return dict(
         re.findall(rf"\b({PREFIX}[A-Z_]+)=(\S+)", DOCKERFILE.split("\nENV PATH")[1].split("\nUSER")[0])
     )
@@ -70,10 +68,10 @@ def settings_of(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) ->
     return Settings()
 
 
-def test_the_chart_s_values_are_what_its_schema_says() -> None:
+def test_the_values_of_the_chart_match_its_schema() -> None:
     validator = jsonschema_rs.validator_for(SCHEMA)
     assert [str(error) for error in validator.iter_errors(VALUES)] == []
-    # `global` is Helm's own.
+    # `global` is reserved by Helm.
     assert sorted(properties(SCHEMA)) == sorted([*paths(VALUES), "global"])
 
 
@@ -84,27 +82,27 @@ def test_the_chart_s_values_are_what_its_schema_says() -> None:
         {"replica": 3},
         {"image": {"tags": "1"}},
         {"env": {"RUNGRAPH_AUTH": "none"}},
-        # Helm would make 8.388608e+06 of it.
+        # Helm would render 8.388608e+06.
         {"env": {"RUNGRAPH_MAX_BODY_BYTES": 8388608}},
     ],
     ids=str,
 )
-def test_the_chart_s_schema_refuses_what_would_not_do(wrong: dict[str, Any]) -> None:
+def test_the_schema_of_the_chart_rejects_invalid_values(wrong: dict[str, Any]) -> None:
     assert not jsonschema_rs.is_valid(SCHEMA, {**VALUES, **wrong})
 
 
-def test_every_value_of_the_chart_is_used_and_every_one_that_is_used_is_there() -> None:
+def test_the_chart_uses_exactly_its_documented_values() -> None:
     used = set(re.findall(r"\.Values\.([A-Za-z.]+)", "\n".join(TEMPLATES.values())))
     assert used == set(paths(VALUES))
 
 
-def test_every_setting_that_is_named_exists() -> None:
+def test_every_named_setting_exists() -> None:
     named = {path: set(re.findall(rf"\b{PREFIX}[A-Z][A-Z_]*[A-Z]", path.read_text())) for path in WRITTEN}
     assert {path.name: names - SETTINGS for path, names in named.items() if names - SETTINGS} == {}
     assert any(named.values())
 
 
-async def test_the_probes_ask_what_the_server_answers(client: GraphQLClient) -> None:
+async def test_the_probes_request_paths_of_the_server(client: GraphQLClient) -> None:
     deployment = TEMPLATES["deployment.yaml"]
     probes = dict(re.findall(r"(\w+Probe):\n\s+httpGet:\n\s+path: (\S+)\n\s+port: http\n", deployment))
     assert probes == {"startupProbe": "/livez", "livenessProbe": "/livez", "readinessProbe": "/readyz"}
@@ -116,7 +114,7 @@ async def test_the_probes_ask_what_the_server_answers(client: GraphQLClient) -> 
     assert "RUNGRAPH_PORT" in SCHEMA["properties"]["env"]["propertyNames"]["not"]["enum"]
 
 
-def test_a_pod_has_the_time_to_stop_that_a_server_takes() -> None:
+def test_the_grace_period_of_a_pod_is_long_enough_to_stop() -> None:
     found = re.search(
         r"terminationGracePeriodSeconds: \{\{ add \.Values\.stopDelay (\d+) \}\}",
         TEMPLATES["deployment.yaml"],
@@ -128,7 +126,7 @@ def test_a_pod_has_the_time_to_stop_that_a_server_takes() -> None:
     )
 
 
-def test_a_pod_that_stops_is_asked_for_nothing_before_its_delay_is_over() -> None:
+def test_the_stop_delay_is_long_enough_for_the_readiness_probe() -> None:
     found = re.search(
         r"path: /readyz.*?periodSeconds: (\d+).*?failureThreshold: (\d+)", TEMPLATES["deployment.yaml"], re.S
     )
@@ -136,7 +134,7 @@ def test_a_pod_that_stops_is_asked_for_nothing_before_its_delay_is_over() -> Non
     assert VALUES["stopDelay"] > int(found[1]) * int(found[2])
 
 
-def test_the_chart_runs_the_image_as_the_user_that_it_has() -> None:
+def test_the_chart_runs_the_image_as_its_user() -> None:
     (user, group) = re.findall(r"^USER (\d+):(\d+)$", DOCKERFILE, re.M)[0]
     assert re.findall(r"--[ug]id (\d+)", DOCKERFILE) == [group, user]
     pod = TEMPLATES["_pod.tpl"]
@@ -144,14 +142,12 @@ def test_the_chart_runs_the_image_as_the_user_that_it_has() -> None:
     assert f"runAsGroup: {group}\n" in pod
 
 
-def test_old_runs_are_pruned_by_a_command_that_exists() -> None:
+def test_the_pruning_job_uses_an_existing_command() -> None:
     assert "args: [prune, --older-than, " in TEMPLATES["prune.yaml"]
     assert parse_duration(VALUES["prune"]["olderThan"])
 
 
-async def test_what_pods_are_scaled_by_and_what_is_alerted_on_is_measured(
-    app: Starlette, client: GraphQLClient
-) -> None:
+async def test_metrics_of_autoscaling_and_alerts_exist(app: Starlette, client: GraphQLClient) -> None:
     text = (await client.get("/metrics")).text
     measured = set()
     for name, kind in re.findall(r"^# TYPE (rungraph_\w+) (\w+)$", text, re.M):
@@ -165,18 +161,18 @@ async def test_what_pods_are_scaled_by_and_what_is_alerted_on_is_measured(
     assert set(re.findall(r"rungraph_\w+", "\n".join([*scaled, *alerted, *written]))) <= measured
 
 
-def test_every_alert_is_explained() -> None:
+def test_every_alert_is_documented() -> None:
     explained = (ROOT / "docs" / "operations.md").read_text()
     names = [rule["alert"] for group in ALERTS["groups"] for rule in group["rules"]]
     assert [name for name in names if f"`{name}`" not in explained] == []
 
 
-def test_the_image_starts_and_lets_nobody_in_who_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_image_starts_and_requires_authentication(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = settings_of(monkeypatch, image_environment())
     assert (settings.host, settings.auth) == ("0.0.0.0", "token")
 
 
-def test_the_image_is_built_from_files_that_are_sent_to_its_builder() -> None:
+def test_every_file_copied_by_the_image_is_in_the_build_context() -> None:
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     sent = {line[1:] for line in ignored if line.startswith("!")}
     copied = [
@@ -188,7 +184,7 @@ def test_the_image_is_built_from_files_that_are_sent_to_its_builder() -> None:
         assert any(fnmatch(name, pattern) or name.startswith(f"{pattern}/") for pattern in sent), name
 
 
-def test_compose_starts_the_server_with_settings_that_are_good(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compose_starts_the_server_with_valid_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     given = COMPOSE["services"]["rungraph"]["environment"]
     passwords = {name: re.sub(r"\$\{\w+\}", "0a1b2c", value) for name, value in given.items()}
     settings = settings_of(monkeypatch, {**image_environment(), **passwords})
@@ -197,7 +193,7 @@ def test_compose_starts_the_server_with_settings_that_are_good(monkeypatch: pyte
     assert settings.broadcast_url == "redis://:0a1b2c@bus"
 
 
-def test_compose_publishes_the_server_to_its_own_machine_only_and_nothing_else() -> None:
+def test_compose_publishes_only_the_server_on_loopback() -> None:
     services = COMPOSE["services"]
     assert {name: service.get("ports", []) for name, service in services.items()} == {
         "database": [],
@@ -211,7 +207,7 @@ def test_compose_publishes_the_server_to_its_own_machine_only_and_nothing_else()
         assert name == "rungraph" or "healthcheck" in service, name
 
 
-def test_there_is_one_version() -> None:
+def test_all_version_numbers_agree() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     pages = [

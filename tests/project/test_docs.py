@@ -28,7 +28,7 @@ PAGES = {
     for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("decisions/*.md")]
 }
 CURRENT = {name: text for name, text in PAGES.items() if name != "CHANGELOG.md"}
-"""All but the page that names what there is no longer."""
+"""All pages except the changelog, which names removed things."""
 
 COMMAND = typer.main.get_command(app)
 SOURCES = {
@@ -50,13 +50,13 @@ def graphql_in(page: str) -> list[str]:
 
 
 def code_in(page: str) -> list[str]:
-    """What is set as code within the text of a page."""
+    """The inline code of a page."""
     text = re.sub(r"```.*?```", "", PAGES[page], flags=re.DOTALL)
     return [re.sub(r"\s+", " ", code) for code in re.findall(r"`([^`]+)`", text)]
 
 
 def indented(page: str) -> str:
-    """The lines of its indented blocks, continued lines joined."""
+    """The lines of its indented blocks, with continued lines joined."""
     lines = re.findall(r"^ {4,}(\S.*)$", PAGES[page], re.MULTILINE)
     return "\n".join(lines).replace("\\\n", " ")
 
@@ -67,13 +67,13 @@ def is_module(name: str) -> bool:
 
 
 def anchors(page: str) -> set[str]:
-    """The addresses of its headings, as GitHub makes them."""
+    """The anchors of its headings, as on GitHub."""
     headings = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", PAGES[page], flags=re.DOTALL), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}
 
 
 async def answers(client: GraphQLClient, page: str) -> list[dict[str, Any]]:
-    """What the operations of a page answer in their order, but for subscriptions."""
+    """The results of a page's operations in order, without subscriptions."""
     found = []
     for document in graphql_in(page):
         if not document.startswith("subscription"):
@@ -111,7 +111,7 @@ async def test_the_tutorial_works_when_pasted(client: GraphQLClient) -> None:
 
 
 async def run(*command: str, **environment: str) -> str:
-    """What a command prints, which succeeds."""
+    """The output of a command, which must succeed."""
     process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=asyncio.subprocess.PIPE)
     printed, _ = await process.communicate()
     assert process.returncode == 0, command
@@ -133,7 +133,7 @@ async def test_subscriptions_and_commands_for_curl_work_on_a_server(tmp_path: Pa
                 await socket.subscribe("1", document)
                 await socket.data("1")
         for line in lines:
-            # The server of this test needs the header also where the page has none.
+            # The server of this test needs the header even if the page omits it.
             authorized = line if "Authorization" in line else f'{line} -H "Authorization: Bearer $TOKEN"'
             command = authorized.replace("http://127.0.0.1:8000", server.address)
             answer = await run("bash", "-euc", command, PATH=os.environ["PATH"], TOKEN=token)
@@ -148,7 +148,7 @@ def test_every_operation_is_valid(page: str) -> None:
 
 
 @pytest.mark.parametrize("page", CURRENT)
-def test_every_command_is_one_that_rungraph_takes(page: str) -> None:
+def test_every_command_and_option_exists(page: str) -> None:
     lines = [*indented(page).splitlines(), *code_in(page)]
     for line in lines:
         for text in re.findall(r"(?:\.venv/bin/|^|\* +|-- |=\S* )rungraph ([a-z][^#)]*)", line):
@@ -173,7 +173,7 @@ def test_every_make_target_exists(page: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_link_leads_somewhere(page: str) -> None:
+def test_every_link_has_a_target(page: str) -> None:
     for link in re.findall(r"(?:\]\(|src(?:set)?=\")([^)\"\s]+)[)\"]", PAGES[page]):
         if link.startswith(("http", "mailto:")):
             continue
@@ -185,7 +185,7 @@ def test_every_link_leads_somewhere(page: str) -> None:
 
 
 @pytest.mark.parametrize("page", CURRENT)
-def test_every_file_module_and_setting_that_is_named_exists(page: str) -> None:
+def test_every_named_file_module_and_setting_exists(page: str) -> None:
     settings = {name.upper() for name in Settings.model_fields} | {"TOKEN", "URL"}
     named = re.findall(rf"\b{PREFIX}(?!TEST_)([A-Z_]*[A-Z])\b", PAGES[page])
     missing = [name for name in named if name not in settings]
@@ -205,7 +205,7 @@ def test_every_file_module_and_setting_that_is_named_exists(page: str) -> None:
 
 
 @pytest.mark.parametrize("page", ["docs/architecture.md", "CONTRIBUTING.md"])
-def test_every_function_and_class_that_is_named_exists(page: str) -> None:
+def test_every_named_function_and_class_exists(page: str) -> None:
     name = r"\w+(\.\w+)*\(\)|[A-Z][a-z]+[A-Z]\w*(\.\w+)*"
     named = [code for code in code_in(page) if re.fullmatch(name, code)]
     assert [code for code in named if not set(code.removesuffix("()").split(".")) <= NAMES] == []
@@ -233,7 +233,7 @@ def test_every_error_code_is_documented() -> None:
 
 
 def codes_of(node: ast.keyword | ast.Assign | ast.Dict) -> list[str]:
-    """What is given as `code`, as an attribute of a class, an argument or an item."""
+    """Whether a name in `code` exists as an attribute, argument or item."""
     if isinstance(node, ast.Dict):
         values = [value for key, value in zip(node.keys, node.values, strict=True) if is_code(key)]
     elif isinstance(node, ast.keyword):

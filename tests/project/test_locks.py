@@ -1,4 +1,4 @@
-"""The lock files: they pin what pyproject.toml asks for, by hash, and say nothing of where it came from."""
+"""The lock files: they pin the dependencies of pyproject.toml by hash, without URLs."""
 
 import json
 import re
@@ -22,7 +22,7 @@ NPM_LOCKS = [
 
 
 def locked(file: str) -> dict[str, str]:
-    """The version of each package in a lock file."""
+    """The versions of the packages in a lock file."""
     return dict(re.findall(r"^([a-z0-9-]+)==([^\s;]+)", (ROOT / file).read_text(), re.MULTILINE))
 
 
@@ -33,17 +33,17 @@ def locked(file: str) -> dict[str, str]:
         *(("requirements-dev.lock", asked) for asked in RUNTIME + DEVELOPMENT),
     ],
 )
-def test_a_dependency_is_locked_to_a_version_that_was_asked_for(file: str, asked: str) -> None:
+def test_locked_versions_satisfy_the_declared_dependencies(file: str, asked: str) -> None:
     requirement = Requirement(asked)
     assert requirement.specifier.contains(locked(file)[requirement.name])
 
 
-def test_tests_run_on_the_versions_that_are_deployed() -> None:
+def test_tests_use_the_deployed_versions() -> None:
     assert locked("requirements.lock").items() <= locked("requirements-dev.lock").items()
 
 
 @pytest.mark.parametrize("file", ["requirements.lock", "requirements-dev.lock"])
-def test_every_locked_package_has_a_hash_and_none_an_address(file: str) -> None:
+def test_every_locked_package_has_a_hash_and_no_url(file: str) -> None:
     text = (ROOT / file).read_text()
     assert len(re.findall(r"^[a-z0-9-]+==.*\\\n    --hash=sha256:", text, re.MULTILINE)) == len(
         re.findall(r"^[a-z0-9-]+==", text, re.MULTILINE)
@@ -52,12 +52,12 @@ def test_every_locked_package_has_a_hash_and_none_an_address(file: str) -> None:
 
 
 @pytest.mark.parametrize("lock", NPM_LOCKS, ids=lambda lock: str(lock.relative_to(ROOT)))
-def test_every_locked_npm_package_has_a_hash_and_none_an_address(lock: Path) -> None:
+def test_every_locked_npm_package_has_a_hash_and_no_url(lock: Path) -> None:
     packages = json.loads(lock.read_text())["packages"]
     installed = {name: package for name, package in packages.items() if name and not package.get("link")}
     assert [name for name, package in installed.items() if "integrity" not in package] == []
     assert [name for name, package in installed.items() if "resolved" in package] == []
 
 
-def test_there_are_npm_packages_to_check() -> None:
+def test_npm_lock_files_have_packages() -> None:
     assert NPM_LOCKS

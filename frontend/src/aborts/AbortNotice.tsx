@@ -35,7 +35,7 @@ interface Props {
 /** The state of an abort: requested does not mean stopped. */
 export function AbortNotice({ abort: masked, id }: Props) {
   const abort = readFragment(AbortNoticeFragment, masked);
-  const mayAsk = useMayAbort(id.project, id.domain);
+  const canRetry = useMayAbort(id.project, id.domain);
   const who = abort.requestedBy?.name ?? abort.requestedBy?.subject;
   return (
     <div className={classes.notice} data-state={abort.state} role="status">
@@ -55,7 +55,7 @@ export function AbortNotice({ abort: masked, id }: Props) {
         <p className={classes.error}>Last error: {abort.lastError}</p>
       ) : null}
       {abort.nextAttemptAt && abort.state !== "CONFIRMED" ? <NextTry at={abort.nextAttemptAt} /> : null}
-      {abort.state === "FAILED" && mayAsk ? <RetryButton id={id} /> : null}
+      {abort.state === "FAILED" && canRetry ? <RetryButton id={id} /> : null}
     </div>
   );
 }

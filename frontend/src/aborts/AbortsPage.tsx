@@ -39,7 +39,7 @@ const identifierOf = ({ project, domain, runName, name }: ActionIdentifierInput)
 });
 
 /** Poll interval in milliseconds. */
-const AGAIN = 2_000;
+const POLL_INTERVAL = 2_000;
 const FIRST = 200;
 
 /** All unconfirmed aborts, oldest request first. */
@@ -49,7 +49,7 @@ export function AbortsPage() {
   useEffect(() => {
     const timer = setInterval(() => {
       if (!document.hidden) reload({ requestPolicy: "network-only" });
-    }, AGAIN);
+    }, POLL_INTERVAL);
     return () => clearInterval(timer);
   }, [reload]);
   const aborts = data?.pendingAborts;

@@ -84,12 +84,12 @@ export function Attempts({ id, changes, runEnd }: Props) {
   if (!attemptHistory.length) {
     return <EmptyNotice title="No attempts yet">The executor has reported nothing.</EmptyNotice>;
   }
-  const isSaid = (attempt: Attempt): boolean => {
-    const said = readFragment(ErrorBoxFragment, attempt.error);
-    return attempt === last && said?.code === error?.code && said?.summary === error?.summary;
+  const isShownAbove = (attempt: Attempt): boolean => {
+    const shown = readFragment(ErrorBoxFragment, attempt.error);
+    return attempt === last && shown?.code === error?.code && shown?.summary === error?.summary;
   };
   // The API gives the newest 100.
-  const areMore = attemptHistory.length >= 100 && (attemptHistory[0]?.attempt ?? 0) > 1;
+  const hasMore = attemptHistory.length >= 100 && (attemptHistory[0]?.attempt ?? 0) > 1;
   return (
     <>
       {[...attemptHistory].reverse().map((attempt) => (
@@ -98,10 +98,10 @@ export function Attempts({ id, changes, runEnd }: Props) {
           attempt={attempt}
           name={id.name}
           runEnd={runEnd}
-          isSaid={isSaid(attempt)}
+          isShownAbove={isShownAbove(attempt)}
         />
       ))}
-      {areMore ? <p className="faint">Only the newest {attemptHistory.length} attempts are shown.</p> : null}
+      {hasMore ? <p className="faint">Only the newest {attemptHistory.length} attempts are shown.</p> : null}
     </>
   );
 }
@@ -111,10 +111,10 @@ interface ViewProps {
   name: string;
   runEnd: string | null;
   /** Its error is already shown above as the action's. */
-  isSaid: boolean;
+  isShownAbove: boolean;
 }
 
-function AttemptView({ attempt, name, runEnd, isSaid }: ViewProps) {
+function AttemptView({ attempt, name, runEnd, isShownAbove }: ViewProps) {
   const { error, logs, clusterEvents, phaseTransitions, outputs } = attempt;
   return (
     <section className={classes.attempt} aria-label={`Attempt ${attempt.attempt}`}>
@@ -127,7 +127,7 @@ function AttemptView({ attempt, name, runEnd, isSaid }: ViewProps) {
           <span className="faint">cache {words(attempt.cacheStatus).toLowerCase()}</span>
         ) : null}
       </div>
-      {error && !isSaid ? (
+      {error && !isShownAbove ? (
         <ErrorBox
           error={readFragment(ErrorBoxFragment, error)}
           message={error.message}

@@ -43,7 +43,7 @@ const EventsOf = graphql(`
 
 /** The number of events shown initially, and at most. */
 const FIRST = 50;
-const MOST = 1_000;
+const MAX_EVENTS = 1_000;
 
 interface Props {
   id: ActionIdentifierInput;
@@ -89,10 +89,10 @@ export function EventList({ id, changes }: Props) {
                 {event.error.summary}
               </p>
             ) : null}
-            {event.clusterEvents.map((said, index) => (
+            {event.clusterEvents.map((clusterEvent, index) => (
               <p key={index} className={`${classes.eventText} faint`}>
-                {said.reason ? `${said.reason}: ` : ""}
-                {said.message}
+                {clusterEvent.reason ? `${clusterEvent.reason}: ` : ""}
+                {clusterEvent.message}
               </p>
             ))}
             {event.info != null ? (
@@ -105,8 +105,8 @@ export function EventList({ id, changes }: Props) {
         ))}
       </ol>
       {events.pageInfo.hasPreviousPage ? (
-        last < MOST ? (
-          <Button variant="subtle" size="xs" onClick={() => setLast(Math.min(MOST, last * 4))}>
+        last < MAX_EVENTS ? (
+          <Button variant="subtle" size="xs" onClick={() => setLast(Math.min(MAX_EVENTS, last * 4))}>
             Show earlier events
           </Button>
         ) : (

@@ -2,7 +2,7 @@ import { useEffect } from "react";
 import { useQuery } from "urql";
 import { graphql } from "../gql";
 import { formatDuration } from "../ui/durations";
-import { phaseLook } from "../ui/phases";
+import { phaseStyle } from "../ui/phases";
 import { type AttemptTimes, type Bar, barsOf, placed } from "./bars";
 import classes from "./Timeline.module.css";
 import type { Action, ActionNode } from "./useForest";
@@ -78,7 +78,7 @@ function GroupBar({ node, timeline }: Props) {
     to = Math.max(to, action.endedAt ? Date.parse(action.endedAt) : timeline.until);
   }
   const at = placed({ from, to }, timeline.zoom.span);
-  const { color } = phaseLook(worstOf(node.counts));
+  const { color } = phaseStyle(worstOf(node.counts));
   return (
     <Row timeline={timeline}>
       {at ? (
@@ -121,7 +121,7 @@ function Bars({ bars, name, timeline }: BarsProps) {
       {bars.map((bar, index) => {
         const at = placed(bar, timeline.zoom.span);
         if (!at) return null;
-        const { color, label } = phaseLook(bar.phase);
+        const { color, label } = phaseStyle(bar.phase);
         return (
           <span
             key={index}

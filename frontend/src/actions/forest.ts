@@ -87,9 +87,9 @@ export class Forest<Data extends ActionData = ActionData> {
     }
     for (const row of frame.rows) {
       // The database may have lost rows that we hold; the current ones may then have lower revisions.
-      const isAnew = this.seen !== null && !this.seen.has(row.id);
+      const isNew = this.seen !== null && !this.seen.has(row.id);
       this.seen?.add(row.id);
-      this.put(row, isAnew);
+      this.put(row, isNew);
     }
     for (const id of frame.removed) this.remove(id);
     if (frame.kind === "SYNCED") {
@@ -101,11 +101,11 @@ export class Forest<Data extends ActionData = ActionData> {
     this.batch.touchAll();
   }
 
-  private put(row: Data, isAnew: boolean): void {
+  private put(row: Data, isNew: boolean): void {
     const key = actionKey(row.name);
     const known = this.nodes.get(key);
     if (known?.action) {
-      if (!isAnew && !isNewer(row, known.action)) return;
+      if (!isNew && !isNewer(row, known.action)) return;
       const before = known.action;
       known.action = row;
       this.note(row);

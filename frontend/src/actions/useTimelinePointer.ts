@@ -20,7 +20,7 @@ export function useTimelinePointer(
     const element = scroller.current;
     const pointer: { x: number | null } = { x: null };
     const axisBox = (): DOMRect | undefined => element?.querySelector(AXIS)?.getBoundingClientRect();
-    const momentAt = (x: number, { left, width }: DOMRect, { zoom: { span } }: Timeline): number =>
+    const timeAt = (x: number, { left, width }: DOMRect, { zoom: { span } }: Timeline): number =>
       span.from + ((x - left) / width) * (span.to - span.from);
     const turn = (event: WheelEvent): void => {
       const timeline = latest.current;
@@ -29,7 +29,7 @@ export function useTimelinePointer(
       const { zoom } = timeline;
       if (event.ctrlKey || event.metaKey) {
         event.preventDefault();
-        zoom.zoom(Math.exp(event.deltaY / 300), momentAt(event.clientX, axis, timeline));
+        zoom.zoom(Math.exp(event.deltaY / 300), timeAt(event.clientX, axis, timeline));
       } else if (event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY)) {
         event.preventDefault();
         zoom.pan(((event.deltaX || event.deltaY) * (zoom.span.to - zoom.span.from)) / axis.width);
@@ -39,7 +39,7 @@ export function useTimelinePointer(
       const timeline = latest.current;
       const axis = axisBox();
       if (!timeline || !axis || !element) return undefined;
-      if (pointer.x !== null && pointer.x >= axis.left) return momentAt(pointer.x, axis, timeline);
+      if (pointer.x !== null && pointer.x >= axis.left) return timeAt(pointer.x, axis, timeline);
       const share = middleStart(element);
       const { from, to } = timeline.zoom.span;
       return share === undefined ? undefined : from + share * (to - from);

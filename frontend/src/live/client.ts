@@ -50,7 +50,7 @@ export function createClient(url: string, socket: Socket, session: Session): Cli
     return response;
   };
   // Reads wait for the end of a server-requested pause.
-  const askPatiently: typeof fetch = async (...request) => {
+  const fetchPatiently: typeof fetch = async (...request) => {
     for (;;) {
       await session.whenSignedIn();
       await socket.pause.wait();
@@ -69,7 +69,7 @@ export function createClient(url: string, socket: Socket, session: Session): Cli
       mapExchange({
         onOperation: (operation) =>
           operation.kind === "query"
-            ? makeOperation("query", operation, { ...operation.context, fetch: askPatiently })
+            ? makeOperation("query", operation, { ...operation.context, fetch: fetchPatiently })
             : operation,
       }),
       fetchExchange,

@@ -58,7 +58,7 @@ export function problemOf(reason: unknown): Problem {
 }
 
 /** Whether retrying may help. */
-export function mayPass(problem: Problem): boolean {
+export function isTransient(problem: Problem): boolean {
   return [
     "NETWORK",
     "SERVICE_UNAVAILABLE",

@@ -1,6 +1,6 @@
 import type { SubscribePayload } from "graphql-ws";
 import { type Socket, backoff } from "./connection";
-import { type Problem, mayPass, problemOf } from "./errors";
+import { type Problem, isTransient, problemOf } from "./errors";
 
 /** What `watch` reports. */
 export interface Watcher<Data> {
@@ -28,7 +28,7 @@ export function watch<Data>(
 
   const again = (problem: Problem): void => {
     if (over) return;
-    if (!mayPass(problem)) {
+    if (!isTransient(problem)) {
       over = true;
       watcher.failed(problem);
       return;

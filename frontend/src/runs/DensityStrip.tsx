@@ -4,7 +4,7 @@ import { graphql } from "../gql";
 import type { RunFilter } from "../gql/graphql";
 import { useNow } from "../ui/clock";
 import { formatDuration } from "../ui/durations";
-import { phaseLook } from "../ui/phases";
+import { phaseStyle } from "../ui/phases";
 import { describeCounts, inBarOrder } from "../ui/PhaseBar";
 import { usePreference } from "../ui/preferences";
 import { timeMode } from "../ui/timeMode";
@@ -64,7 +64,7 @@ function spanOf({ startDate, endDate }: RunFilter, ms: number, now: number): Spa
 }
 
 /** Poll interval in milliseconds during activity. */
-const AGAIN = 5_000;
+const POLL_INTERVAL = 5_000;
 
 interface Props {
   filter: RunFilter;
@@ -102,7 +102,7 @@ export function DensityStrip({ filter, version, onPick }: Props) {
       if (!hasChanged.current || document.hidden) return;
       hasChanged.current = false;
       reload({ requestPolicy: "network-only" });
-    }, AGAIN);
+    }, POLL_INTERVAL);
     return () => clearInterval(timer);
   }, [reload]);
   const bars = end > start ? ((data ?? kept)?.runHistogram ?? []) : [];
@@ -136,7 +136,7 @@ export function DensityStrip({ filter, version, onPick }: Props) {
                 style={{ height: count ? `${Math.max(8, (count / most) * 100)}%` : 0 }}
               >
                 {inBarOrder(phaseCounts).map(({ phase, count }) => (
-                  <span key={phase} style={{ flexGrow: count, background: phaseLook(phase).color }} />
+                  <span key={phase} style={{ flexGrow: count, background: phaseStyle(phase).color }} />
                 ))}
               </span>
             </button>

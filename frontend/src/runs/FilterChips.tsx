@@ -1,8 +1,8 @@
 import { useNow } from "../ui/clock";
 import { usePreference } from "../ui/preferences";
-import { phaseLook, words } from "../ui/phases";
+import { phaseStyle, words } from "../ui/phases";
 import { timeMode } from "../ui/timeMode";
-import { formatTime, parseMoment } from "../ui/times";
+import { formatTime, parseTime } from "../ui/times";
 import { parseDuration } from "../ui/durations";
 import classes from "./RunsPage.module.css";
 import { type RunSearch, chipsOf } from "./runSearch";
@@ -17,11 +17,11 @@ export function FilterChips({ search, onChange }: Props) {
   const mode = usePreference(timeMode);
   const now = useNow(false, 60_000);
   const show = (name: keyof RunSearch, value: string): string => {
-    if (name === "phase" || name === "not") return phaseLook(value).label.toLowerCase();
+    if (name === "phase" || name === "not") return phaseStyle(value).label.toLowerCase();
     if (name === "source") return words(value).toLowerCase();
     if (name !== "from" && name !== "to") return value;
     if (parseDuration(value) !== null) return `${value} ago`;
-    const ms = parseMoment(value, mode === "utc");
+    const ms = parseTime(value, mode === "utc");
     return Number.isNaN(ms) ? value : formatTime(ms, mode === "relative" ? "local" : mode, now);
   };
   const chips = chipsOf(search, show);

@@ -5,9 +5,9 @@ import { parseDuration } from "../ui/durations";
 import { words } from "../ui/phases";
 import { usePreference } from "../ui/preferences";
 import { timeMode } from "../ui/timeMode";
-import { writeMoment } from "../ui/times";
+import { formatForInput } from "../ui/times";
 import classes from "./RunsPage.module.css";
-import { type RunSearch, momentOf } from "./runSearch";
+import { type RunSearch, toApiTime } from "./runSearch";
 
 const SOURCES = ["WEB", "CLI", "SCHEDULE_TRIGGER", "TRACKED", "ARTIFACT_TRIGGER"];
 const OTHERS = [
@@ -78,10 +78,10 @@ function FilterForm({ search, draft, onDraft, onApply }: FormProps) {
   const utc = usePreference(timeMode) === "utc";
   const now = useNow(false);
   const zone = utc ? "UTC" : "local time";
-  const isMoment = (text: string): boolean => !text || momentOf(text, now, utc) !== undefined;
+  const isTime = (text: string): boolean => !text || toApiTime(text, now, utc) !== undefined;
   // The URL may be opened in another time zone, so absolute times contain their offset.
   const fixed = (text: string | undefined): string | undefined =>
-    text && parseDuration(text) === null ? momentOf(text, now, utc) : text;
+    text && parseDuration(text) === null ? toApiTime(text, now, utc) : text;
   const text = (
     name: keyof RunSearch & ("task" | "version" | "function" | "trigger" | "by"),
     label: string,
@@ -95,7 +95,7 @@ function FilterForm({ search, draft, onDraft, onApply }: FormProps) {
   );
   // A time with an offset is shown in the page's time zone.
   const shown = (text = ""): string =>
-    /T.*Z$/.test(text) && !Number.isNaN(Date.parse(text)) ? writeMoment(Date.parse(text), utc) : text;
+    /T.*Z$/.test(text) && !Number.isNaN(Date.parse(text)) ? formatForInput(Date.parse(text), utc) : text;
   const checked = (
     name: "from" | "to" | "longer" | "shorter",
     label: string,
@@ -115,8 +115,8 @@ function FilterForm({ search, draft, onDraft, onApply }: FormProps) {
     />
   );
   const valid =
-    isMoment(draft.from ?? "") &&
-    isMoment(draft.to ?? "") &&
+    isTime(draft.from ?? "") &&
+    isTime(draft.to ?? "") &&
     isDuration(draft.longer ?? "") &&
     isDuration(draft.shorter ?? "");
   return (
@@ -147,8 +147,8 @@ function FilterForm({ search, draft, onDraft, onApply }: FormProps) {
         onChange={({ currentTarget: { value } }) => set({ source: value ? [value] : undefined })}
         data={[{ value: "", label: "Any" }, ...SOURCES.map((value) => ({ value, label: words(value) }))]}
       />
-      {checked("from", `Since (${zone})`, "24h or 2026-01-31", isMoment)}
-      {checked("to", `Until (${zone})`, "1h or 2026-01-31 12:00", isMoment)}
+      {checked("from", `Since (${zone})`, "24h or 2026-01-31", isTime)}
+      {checked("to", `Until (${zone})`, "1h or 2026-01-31 12:00", isTime)}
       {checked("longer", "Longer than", "5m", isDuration, "From creation to end, or to now")}
       {checked("shorter", "Shorter than", "2h30m", isDuration, "From creation to end")}
       <Checkbox

@@ -24,7 +24,7 @@ interface Props {
 export const RunRow = memo(function RunRow({ id, rowId, list, index, top, columns, isCursor }: Props) {
   const subscribe = useCallback((listener: () => void) => list.batch.listen(id, listener), [list, id]);
   const row = useSyncExternalStore(subscribe, () => list.get(id));
-  const isGone = useSyncExternalStore(subscribe, () => list.isGone(id));
+  const isUnmatched = useSyncExternalStore(subscribe, () => list.isUnmatched(id));
   const navigate = useNavigate();
   const router = useRouter();
   if (!row) return null;
@@ -41,12 +41,12 @@ export const RunRow = memo(function RunRow({ id, rowId, list, index, top, column
       role="row"
       id={rowId}
       aria-selected={isCursor}
-      className={`${classes.row} ${isCursor ? classes.cursor : ""} ${isGone ? classes.gone : ""}`}
+      className={`${classes.row} ${isCursor ? classes.cursor : ""} ${isUnmatched ? classes.unmatched : ""}`}
       style={{ transform: `translateY(${top}px)` }}
       aria-rowindex={index + 2}
       data-run={run.name}
       data-phase={run.phase}
-      title={isGone ? "It no longer matches the filter" : undefined}
+      title={isUnmatched ? "It no longer matches the filter" : undefined}
       onClick={open}
       onAuxClick={open}
       onMouseDown={keepFromScrolling}

@@ -4,7 +4,7 @@ import type { Lines } from "../actions/useLines";
 import type { Timeline } from "../actions/useTimeline";
 import type { TreeFilter } from "../actions/visible";
 import { phasesIn } from "../actions/forest";
-import { phaseLook } from "../ui/phases";
+import { phaseStyle } from "../ui/phases";
 import { SearchField } from "../ui/SearchField";
 import classes from "./RunToolbar.module.css";
 
@@ -53,11 +53,11 @@ export function RunToolbar({
             type="button"
             className={classes.phase}
             aria-pressed={filter.phases.includes(phase)}
-            style={{ "--phase": phaseLook(phase).color } as React.CSSProperties}
+            style={{ "--phase": phaseStyle(phase).color } as React.CSSProperties}
             onClick={() => toggle(phase)}
           >
             <span aria-hidden className={classes.dot} />
-            {phaseLook(phase).label} <span className="number">{count.toLocaleString("en")}</span>
+            {phaseStyle(phase).label} <span className="number">{count.toLocaleString("en")}</span>
           </button>
         ))}
       </div>

@@ -23,7 +23,7 @@ import { useRunList } from "./useRunList";
 const route = getRouteApi("/runs");
 
 /** The interval in milliseconds at which "longer than" is re-evaluated for runs in progress. */
-const AGAIN = 60_000;
+const POLL_INTERVAL = 60_000;
 
 const hiddenColumns = new Preference<string[]>(
   "rungraph.hiddenColumns",
@@ -56,7 +56,7 @@ export function RunsPage() {
   const isStill = held || reading || !search.longer;
   useEffect(() => {
     if (isStill) return;
-    const timer = setInterval(() => setAgain({ key, count: count + 1 }), AGAIN);
+    const timer = setInterval(() => setAgain({ key, count: count + 1 }), POLL_INTERVAL);
     return () => clearInterval(timer);
   }, [isStill, key, count]);
   const [cursor, setCursor] = useState<string | null>(null);

@@ -4,7 +4,7 @@ import { AbortDialog } from "../aborts/AbortDialog";
 import type { RunFilter } from "../gql/graphql";
 import { mayWithin, useGrants } from "../live/access";
 import { PhaseBadge } from "../ui/PhaseBadge";
-import { PHASES, phaseLook } from "../ui/phases";
+import { PHASES, phaseStyle } from "../ui/phases";
 import { SearchField } from "../ui/SearchField";
 import { columns } from "./columns";
 import { MoreFilters } from "./MoreFilters";
@@ -138,7 +138,7 @@ function PhaseFilter({ search, onChange }: FilterProps) {
           <span className={classes.heading}>include</span>
           <span className={classes.heading}>exclude</span>
           {PHASES.map((phase) => {
-            const { label } = phaseLook(phase);
+            const { label } = phaseStyle(phase);
             return (
               <div key={phase} style={{ display: "contents" }}>
                 <PhaseBadge phase={phase} />

@@ -25,7 +25,7 @@ export class RunList<Row extends ListedRun> {
   private rows = new Map<string, Row>();
   private ids: string[] = [];
   private waiting = new Set<string>();
-  private gone = new Set<string>();
+  private unmatched = new Set<string>();
   /** Rows beyond a snapshot that arrived while the list was held: it is unknown whether they still match. */
   private unsure = new Set<string>();
   /** The oldest run up to which the list is complete. If it is removed itself, nothing older is loaded. */
@@ -51,7 +51,7 @@ export class RunList<Row extends ListedRun> {
 
   get = (id: string): Row | undefined => this.rows.get(id);
 
-  isGone = (id: string): boolean => this.gone.has(id);
+  isUnmatched = (id: string): boolean => this.unmatched.has(id);
 
   /** Referentially stable until something changes. */
   snapshot = (): ListView => {
@@ -97,8 +97,8 @@ export class RunList<Row extends ListedRun> {
     this.touch();
   }
 
-  private begin(isAnew: boolean): void {
-    this.fresh = isAnew ? new Map() : null;
+  private begin(isNew: boolean): void {
+    this.fresh = isNew ? new Map() : null;
     this.before = new Map(this.rows);
   }
 
@@ -108,7 +108,7 @@ export class RunList<Row extends ListedRun> {
     for (const row of rows) {
       const known = this.rows.get(row.id);
       if (isNewer(row, known)) this.rows.set(row.id, row);
-      if (this.unsure.delete(row.id)) this.gone.delete(row.id);
+      if (this.unsure.delete(row.id)) this.unmatched.delete(row.id);
       if (known) this.batch.touch(row.id);
       else if (this.held && lastShown && byTime(row, lastShown) < 0) this.waiting.add(row.id);
       else this.ids.push(row.id);
@@ -133,10 +133,10 @@ export class RunList<Row extends ListedRun> {
   /** Shows waiting runs; the list stays held. */
   catchUp(): void {
     const shown = this.ids;
-    for (const id of [...this.gone, ...this.unsure]) this.rows.delete(id);
+    for (const id of [...this.unmatched, ...this.unsure]) this.rows.delete(id);
     this.ids = [...this.rows.keys()];
     this.waiting.clear();
-    this.gone.clear();
+    this.unmatched.clear();
     this.unsure.clear();
     this.sort();
     if (shown.length !== this.ids.length || shown.some((id, at) => id !== this.ids[at])) this.touch();
@@ -153,7 +153,7 @@ export class RunList<Row extends ListedRun> {
     this.rows.set(row.id, row);
     this.batch.touch(row.id);
     if (known) {
-      this.gone.delete(row.id);
+      this.unmatched.delete(row.id);
       return;
     }
     if (this.held) this.waiting.add(row.id);
@@ -185,7 +185,7 @@ export class RunList<Row extends ListedRun> {
   private remove(id: string): void {
     if (!this.rows.has(id)) return;
     if (this.held && !this.waiting.has(id)) {
-      this.gone.add(id);
+      this.unmatched.add(id);
       this.batch.touch(id);
       return;
     }

@@ -2,7 +2,7 @@ import type { RunFilter } from "../gql/graphql";
 import { flag, text, texts } from "../live/search";
 import { searchTerm } from "../live/paths";
 import { parseDuration } from "../ui/durations";
-import { parseMoment } from "../ui/times";
+import { parseTime } from "../ui/times";
 
 /** The filter of the list as URL parameters. */
 export interface RunSearch {
@@ -57,18 +57,18 @@ export function readRunSearch(query: Record<string, unknown>): RunSearch {
   };
 }
 
-const FIRST_MOMENT = Date.parse("0001-01-01T00:00:00Z");
+const FIRST_TIME = Date.parse("0001-01-01T00:00:00Z");
 
 /**
  * A time for the API: `24h` means that long before `now`; a time without an offset is in the zone that the
  * page shows, UTC or local.
  */
-export function momentOf(value: string | undefined, now: number, utc: boolean): string | undefined {
+export function toApiTime(value: string | undefined, now: number, utc: boolean): string | undefined {
   if (!value) return undefined;
   const ago = parseDuration(value);
-  const moment = new Date(ago === null ? parseMoment(value, utc) : now - ago);
+  const date = new Date(ago === null ? parseTime(value, utc) : now - ago);
   // RFC 3339 has four-digit years.
-  return moment.getTime() >= FIRST_MOMENT ? moment.toISOString() : undefined;
+  return date.getTime() >= FIRST_TIME ? date.toISOString() : undefined;
 }
 
 /** The filter for the API. Invalid values are ignored. */
@@ -89,8 +89,8 @@ export function filterOf(search: RunSearch, now: number, utc: boolean): RunFilte
   set("sources", search.source as RunFilter["sources"]);
   set("createdBy", search.by);
   set("labels", search.label?.map(labelOf));
-  set("startDate", momentOf(search.from, now, utc));
-  set("endDate", momentOf(search.to, now, utc));
+  set("startDate", toApiTime(search.from, now, utc));
+  set("endDate", toApiTime(search.to, now, utc));
   set("minDurationMs", search.longer ? (parseDuration(search.longer) ?? undefined) : undefined);
   // Unfinished runs count up to now.
   if (filter.minDurationMs !== undefined) set("minDurationAsOf", new Date(now).toISOString());

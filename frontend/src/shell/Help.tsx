@@ -4,14 +4,14 @@ import classes from "./Help.module.css";
 
 /** All keyboard shortcuts of this page. */
 export function Help({ onClose }: { onClose: () => void }) {
-  const byWhat = new Map<string, string[]>();
+  const byDescription = new Map<string, string[]>();
   for (const { keys, what } of useAllHotkeys()) {
-    byWhat.set(what, [...(byWhat.get(what) ?? []), describeKeys(keys)]);
+    byDescription.set(what, [...(byDescription.get(what) ?? []), describeKeys(keys)]);
   }
   return (
     <Modal opened onClose={onClose} title="Keys on this page" centered size="sm">
       <dl className={classes.keys}>
-        {[...byWhat].map(([what, keys]) => (
+        {[...byDescription].map(([what, keys]) => (
           <div key={what}>
             <dt>
               {keys.map((key) => (

@@ -32,11 +32,11 @@ function useEarlyKeys(type: (change: (typed: string) => string) => void): void {
   useEffect(() => {
     const press = (event: KeyboardEvent): void => {
       if (!store.getState().opened || (event.target as HTMLElement).closest("[role=dialog]")) return;
-      const isWritten = event.key.length === 1 && !event.ctrlKey && !event.metaKey && !event.altKey;
-      if (!isWritten && event.key !== "Backspace") return;
+      const isCharacter = event.key.length === 1 && !event.ctrlKey && !event.metaKey && !event.altKey;
+      if (!isCharacter && event.key !== "Backspace") return;
       event.preventDefault();
       event.stopPropagation();
-      type((typed) => (isWritten ? typed + event.key : typed.slice(0, -1)));
+      type((typed) => (isCharacter ? typed + event.key : typed.slice(0, -1)));
     };
     // Captured before other key listeners.
     window.addEventListener("keydown", press, { capture: true });

@@ -14,7 +14,7 @@ import type { TaskRowFragment as Task } from "../gql/graphql";
 import { runParams } from "../live/paths";
 import { formatDuration } from "../ui/durations";
 import { PhaseBar } from "../ui/PhaseBar";
-import { phaseLook } from "../ui/phases";
+import { phaseStyle } from "../ui/phases";
 import { Time } from "../ui/Time";
 import classes from "./TasksPage.module.css";
 
@@ -53,14 +53,14 @@ const features = tableFeatures({
 });
 const helper = createColumnHelper<typeof features, Task>();
 
-interface Look {
+interface Cell {
   right?: boolean;
   cell: (task: Task, since: string | undefined) => React.ReactNode;
 }
 
 const nameOf = ({ taskName, functionName }: Task): string => taskName ?? functionName ?? "(no task)";
 
-const LOOKS: Record<string, Look> = {
+const CELLS: Record<string, Cell> = {
   task: { cell: (task, since) => <TaskName task={task} since={since} /> },
   runs: { right: true, cell: ({ runs }) => <span className="number">{runs.toLocaleString("en")}</span> },
   failure: { right: true, cell: (task) => <FailureRate task={task} /> },
@@ -109,7 +109,7 @@ export function TaskTable({ rows, since, onProject }: Props) {
                 <th
                   key={id}
                   data-column={id}
-                  className={LOOKS[id]?.right ? classes.right : undefined}
+                  className={CELLS[id]?.right ? classes.right : undefined}
                   aria-sort={
                     direction === "asc" ? "ascending" : direction === "desc" ? "descending" : undefined
                   }
@@ -131,7 +131,7 @@ export function TaskTable({ rows, since, onProject }: Props) {
       <tbody>
         {table.getRowModel().rows.map(({ id, original: task }) => (
           <tr key={id} data-task={nameOf(task)}>
-            {Object.entries(LOOKS).map(([column, { right, cell }]) => (
+            {Object.entries(CELLS).map(([column, { right, cell }]) => (
               <td key={column} data-column={column} className={right ? classes.right : undefined}>
                 {cell(task, since)}
                 {column === "task" ? (
@@ -199,7 +199,7 @@ function Recent({ task }: { task: Task }) {
   return (
     <span className={classes.recent}>
       {runs.map((run) => {
-        const { color, label } = phaseLook(run.phase);
+        const { color, label } = phaseStyle(run.phase);
         const took = run.durationMs == null ? "" : ` in ${formatDuration(run.durationMs)}`;
         const height = run.durationMs == null ? 100 : 25 + (run.durationMs / longest) * 75;
         return (

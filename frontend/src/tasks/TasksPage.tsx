@@ -27,7 +27,7 @@ const TaskSummaries = graphql(`
 const FIRST = 100;
 const MOST = 1_000;
 /** Poll interval in milliseconds. */
-const AGAIN = 10_000;
+const POLL_INTERVAL = 10_000;
 
 const route = getRouteApi("/tasks");
 
@@ -51,7 +51,7 @@ export function TasksPage() {
   useEffect(() => {
     const timer = setInterval(() => {
       if (!document.hidden && !isRead.current) reload({ requestPolicy: "network-only" });
-    }, AGAIN);
+    }, POLL_INTERVAL);
     return () => clearInterval(timer);
   }, [reload]);
   const change = (next: TaskSearch): void => void navigate({ search: next });

@@ -9,7 +9,7 @@ interface Props {
 }
 
 /** How long the button shows the result, in milliseconds. */
-const STAYS = 1_500;
+const DISPLAY_MS = 1_500;
 
 const SIGNS = {
   ready: "M5.5 5.5h7v8h-7zM10.5 5V2.5h-7v8H5",
@@ -22,7 +22,7 @@ export function CopyButton({ value, what }: Props) {
   const [state, setState] = useState<keyof typeof SIGNS>("ready");
   const copy = async (): Promise<void> => {
     setState((await copyText(value, what)) ? "copied" : "failed");
-    setTimeout(() => setState("ready"), STAYS);
+    setTimeout(() => setState("ready"), DISPLAY_MS);
   };
   return (
     <button

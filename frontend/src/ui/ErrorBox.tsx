@@ -16,12 +16,12 @@ interface Props {
 
 /** An error: code and summary first, the whole message on demand. */
 export function ErrorBox({ error: { kind, code, summary }, message, label }: Props) {
-  const blame = `${words(kind).toLowerCase()} error`;
+  const kindText = `${words(kind).toLowerCase()} error`;
   const lines = message?.trimEnd().split("\n").length ?? 1;
   return (
     <div className={classes.box} role="group" aria-label={label}>
       <div className={classes.head}>
-        <strong>{code ? `${code} (${blame})` : words(blame)}</strong>
+        <strong>{code ? `${code} (${kindText})` : words(kindText)}</strong>
         <CopyButton value={message ?? summary} what="error message" />
       </div>
       <p className={classes.summary}>{summary}</p>

@@ -12,7 +12,7 @@ interface Props {
 /** Levels expanded initially. */
 const OPEN = 2;
 /** Entries of an array or object rendered at a time. */
-const MOST = 200;
+const PAGE_SIZE = 200;
 
 /** A JSON viewer: collapsible, searchable, as text, and as a download. */
 export function JsonView({ value, name }: Props) {
@@ -72,7 +72,7 @@ interface EntryProps {
 
 function Entry({ label, value, path, depth, found }: EntryProps) {
   const [byUser, setByUser] = useState<boolean | null>(null);
-  const [most, setMost] = useState(MOST);
+  const [most, setMost] = useState(PAGE_SIZE);
   const isHit = found?.hits.has(path) ?? false;
   const key = label === null ? null : <span className={classes.key}>{label}: </span>;
   const indent = { paddingLeft: depth * 14 };
@@ -88,13 +88,13 @@ function Entry({ label, value, path, depth, found }: EntryProps) {
   }
   const entries = entriesOf(value);
   const [open, close] = Array.isArray(value) ? ["[", "]"] : ["{", "}"];
-  const isOpen = entries.length > 0 && (found?.around.has(path) || (byUser ?? depth < OPEN));
+  const isOpen = entries.length > 0 && (found?.ancestors.has(path) || (byUser ?? depth < OPEN));
   const isFound = ([name]: [string | number, Json]): boolean => {
-    const way = pathTo(path, name);
-    return !!found && (found.hits.has(way) || found.around.has(way));
+    const child = pathTo(path, name);
+    return !!found && (found.hits.has(child) || found.ancestors.has(child));
   };
   // Matches beyond the rendered entries are rendered too, up to a limit.
-  const further = isOpen && found ? entries.slice(most).filter(isFound).slice(0, MOST) : [];
+  const further = isOpen && found ? entries.slice(most).filter(isFound).slice(0, PAGE_SIZE) : [];
   const drawn = [...entries.slice(0, most), ...further];
   return (
     <>
@@ -130,7 +130,7 @@ function Entry({ label, value, path, depth, found }: EntryProps) {
           type="button"
           className={classes.fold}
           style={{ paddingLeft: (depth + 1) * 14 }}
-          onClick={() => setMost(most + MOST)}
+          onClick={() => setMost(most + PAGE_SIZE)}
         >
           … {entries.length - drawn.length} more
         </button>

@@ -1,5 +1,5 @@
 import classes from "./PhaseBadge.module.css";
-import { phaseLook } from "./phases";
+import { phaseStyle } from "./phases";
 
 interface Props {
   phase: string;
@@ -8,7 +8,7 @@ interface Props {
 }
 
 export function PhaseBadge({ phase, small = false }: Props) {
-  const { label, color, sign } = phaseLook(phase);
+  const { label, color, sign } = phaseStyle(phase);
   const isRunning = phase === "RUNNING";
   return (
     <span

@@ -1,5 +1,5 @@
 import classes from "./PhaseBar.module.css";
-import { BAR_ORDER, phaseLook } from "./phases";
+import { BAR_ORDER, phaseStyle } from "./phases";
 
 interface Count {
   phase: string;
@@ -18,7 +18,7 @@ export function inBarOrder(counts: readonly Count[]): Count[] {
 /** The counts as text. */
 export function describeCounts(counts: readonly Count[]): string {
   return inBarOrder(counts)
-    .map(({ phase, count }) => `${count.toLocaleString("en")} ${phaseLook(phase).label.toLowerCase()}`)
+    .map(({ phase, count }) => `${count.toLocaleString("en")} ${phaseStyle(phase).label.toLowerCase()}`)
     .join(", ");
 }
 
@@ -30,7 +30,7 @@ export function PhaseBar({ counts, label }: { counts: readonly Count[]; label?: 
   return (
     <span className={classes.bar} role="img" aria-label={text || "nothing yet"} title={text}>
       {parts.map(({ phase, count }) => (
-        <span key={phase} style={{ flexGrow: count, background: phaseLook(phase).color }} />
+        <span key={phase} style={{ flexGrow: count, background: phaseStyle(phase).color }} />
       ))}
     </span>
   );

@@ -16,11 +16,11 @@ const PAUSE = 200;
 export function SearchField({ label, placeholder, value, onChange }: Props) {
   const input = useRef<HTMLInputElement>(null);
   const [typed, setTyped] = useState(value);
-  const [known, setKnown] = useState(value);
+  const [reported, setReported] = useState(value);
   /** The reported text, until it returns as the value. */
   const [sent, setSent] = useState<string | null>(null);
-  if (known !== value) {
-    setKnown(value);
+  if (reported !== value) {
+    setReported(value);
     setSent(null);
     // Changed from outside: a link, going back, a saved view.
     if (value !== typed.trim() && value !== sent) setTyped(value);

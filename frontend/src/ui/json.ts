@@ -14,11 +14,11 @@ export function entriesOf(value: Json): [string | number, Json][] {
 }
 
 /** The paths of all values whose key or text contains `term`, and of their ancestors. */
-export function findInJson(value: Json, term: string): { hits: Set<string>; around: Set<string> } {
+export function findInJson(value: Json, term: string): { hits: Set<string>; ancestors: Set<string> } {
   const wanted = term.trim().toLowerCase();
   const hits = new Set<string>();
-  const around = new Set<string>();
-  if (!wanted) return { hits, around };
+  const ancestors = new Set<string>();
+  if (!wanted) return { hits, ancestors };
   const visit = (value: Json, key: string, path: string): boolean => {
     const isHit =
       key.toLowerCase().includes(wanted) || (isLeaf(value) && String(value).toLowerCase().includes(wanted));
@@ -27,11 +27,11 @@ export function findInJson(value: Json, term: string): { hits: Set<string>; arou
     for (const [name, item] of entriesOf(value)) {
       if (visit(item, typeof name === "number" ? "" : name, pathTo(path, name))) below = true;
     }
-    if (below) around.add(path);
+    if (below) ancestors.add(path);
     return isHit || below;
   };
   visit(value, "", "$");
-  return { hits, around };
+  return { hits, ancestors };
 }
 
 export function isLeaf(value: Json): value is null | boolean | number | string {

@@ -15,7 +15,7 @@ const style = (label: string, color: string, sign: string, ended = false): Phase
   ended,
 });
 
-const LOOKS: Record<string, PhaseStyle> = {
+const STYLES: Record<string, PhaseStyle> = {
   QUEUED: style("Queued", "queued", "○"),
   WAITING_FOR_RESOURCES: style("Waiting", "waiting", "◔"),
   INITIALIZING: style("Initializing", "initializing", "◑"),
@@ -29,7 +29,7 @@ const LOOKS: Record<string, PhaseStyle> = {
 };
 
 /** All known phases in display order. */
-export const PHASES: readonly string[] = Object.keys(LOOKS);
+export const PHASES: readonly string[] = Object.keys(STYLES);
 
 /** The order of a progress bar: finished phases first, pending last. */
 export const BAR_ORDER: readonly string[] = [
@@ -52,11 +52,11 @@ export function words(name: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
-export function phaseLook(phase: string): PhaseStyle {
-  const known = Object.hasOwn(LOOKS, phase) ? LOOKS[phase] : undefined;
+export function phaseStyle(phase: string): PhaseStyle {
+  const known = Object.hasOwn(STYLES, phase) ? STYLES[phase] : undefined;
   return known ?? { label: words(phase), color: "var(--phase-unknown)", sign: "?", ended: false };
 }
 
 export function hasEnded(phase: string): boolean {
-  return phaseLook(phase).ended;
+  return phaseStyle(phase).ended;
 }

@@ -12,46 +12,46 @@ const two = (value: number): string => String(value).padStart(2, "0");
 
 /** The parts of a time, local or UTC. */
 function parts(ms: number, utc: boolean): { date: string; time: string; seconds: string; year: number } {
-  const moment = new Date(utc ? ms : ms - new Date(ms).getTimezoneOffset() * MINUTE);
-  const year = moment.getUTCFullYear();
+  const date = new Date(utc ? ms : ms - new Date(ms).getTimezoneOffset() * MINUTE);
+  const year = date.getUTCFullYear();
   return {
     year,
-    date: `${year}-${two(moment.getUTCMonth() + 1)}-${two(moment.getUTCDate())}`,
-    time: `${two(moment.getUTCHours())}:${two(moment.getUTCMinutes())}`,
-    seconds: two(moment.getUTCSeconds()),
+    date: `${year}-${two(date.getUTCMonth() + 1)}-${two(date.getUTCDate())}`,
+    time: `${two(date.getUTCHours())}:${two(date.getUTCMinutes())}`,
+    seconds: two(date.getUTCSeconds()),
   };
 }
 
 const WITHOUT_ZONE = /^(\d{4}-\d\d-\d\d)(?:[T ]+(\d\d:\d\d(?::\d\d(?:\.\d+)?)?))?$/;
 
 /** Parses typed text to milliseconds since 1970; without an offset it is UTC or local. */
-export function parseMoment(text: string, utc: boolean): number {
+export function parseTime(text: string, utc: boolean): number {
   const [, date, time = "00:00"] = WITHOUT_ZONE.exec(text.trim()) ?? [];
   return Date.parse(date ? `${date}T${time}${utc ? "Z" : ""}` : text);
 }
 
-/** Formats a time so that `parseMoment` can parse it, to the second. */
-export function writeMoment(ms: number, utc: boolean): string {
+/** Formats a time so that `parseTime` can parse it, to the second. */
+export function formatForInput(ms: number, utc: boolean): string {
   const { date, time, seconds } = parts(ms, utc);
   return `${date} ${time}${seconds === "00" ? "" : `:${seconds}`}`;
 }
 
 /** A relative time with one unit: `now`, `12 s ago`, `5 m ago`, `in 3 h`. */
 export function formatRelative(ms: number, now: number): string {
-  const away = Math.abs(now - ms);
-  if (away < 5_000) return "now";
+  const distance = Math.abs(now - ms);
+  if (distance < 5_000) return "now";
   const text =
-    away < MINUTE
-      ? `${Math.floor(away / 1_000)} s`
-      : away < 60 * MINUTE
-        ? `${Math.floor(away / MINUTE)} m`
-        : away < DAY
-          ? `${Math.floor(away / (60 * MINUTE))} h`
-          : away < 61 * DAY
-            ? `${Math.floor(away / DAY)} d`
-            : away < 731 * DAY
-              ? `${Math.floor(away / (30.44 * DAY))} months`
-              : `${Math.floor(away / (365.25 * DAY))} years`;
+    distance < MINUTE
+      ? `${Math.floor(distance / 1_000)} s`
+      : distance < 60 * MINUTE
+        ? `${Math.floor(distance / MINUTE)} m`
+        : distance < DAY
+          ? `${Math.floor(distance / (60 * MINUTE))} h`
+          : distance < 61 * DAY
+            ? `${Math.floor(distance / DAY)} d`
+            : distance < 731 * DAY
+              ? `${Math.floor(distance / (30.44 * DAY))} months`
+              : `${Math.floor(distance / (365.25 * DAY))} years`;
   return ms <= now ? `${text} ago` : `in ${text}`;
 }
 
@@ -129,7 +129,7 @@ export function timeTicks(
     mode === "relative" ? start : mode === "utc" ? 0 : new Date(from).getTimezoneOffset() * MINUTE;
   const ticks: { at: number; label: string }[] = [];
   for (let n = Math.ceil((from - origin) / step); origin + n * step <= to; n += 1) {
-    const at = mode === "local" && step > HOUR ? sameOnTheWall(origin + n * step, from) : origin + n * step;
+    const at = mode === "local" && step > HOUR ? toLocalTime(origin + n * step, from) : origin + n * step;
     if (at < from || at > to) continue;
     ticks.push({ at, label: tickLabel(at, step, mode, start) });
   }
@@ -137,7 +137,7 @@ export function timeTicks(
 }
 
 /** Corrects for a daylight saving change since `from`: the time that shows the expected local time. */
-function sameOnTheWall(at: number, from: number): number {
+function toLocalTime(at: number, from: number): number {
   const offset = (ms: number): number => new Date(ms).getTimezoneOffset() * MINUTE;
   const moved = at + offset(at) - offset(from);
   // In spring the clocks skip an hour.

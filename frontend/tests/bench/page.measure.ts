@@ -1,20 +1,20 @@
 /**
- * Measures the page in a browser, for `make bench`, which makes the data and reads the figures:
- * RUNGRAPH_BENCH is JSON with the address, the paths of two runs, the seconds, and where the figures go.
+ * Measures the page in a browser for `make bench`. RUNGRAPH_BENCH is JSON with the URL, the paths of two
+ * runs, the seconds, and the output file.
  */
 import { writeFileSync } from "node:fs";
 import type { Browser, Page } from "playwright-core";
 import { test } from "vitest";
 import { launch, open } from "../support/browser";
 
-/** How smooth something was: milliseconds between drawings. */
+/** Milliseconds between frames. */
 interface Smoothness {
   p95: number;
   longest: number;
   frames: number;
 }
 
-/** Milliseconds from the call until the selector is there, asked within the page for each drawing. */
+/** Milliseconds until the selector matches, checked within the page at each frame. */
 async function timeTo(browser: Browser, url: string, selector: string, then?: (page: Page) => Promise<void>) {
   const { page, close } = await open(browser, "about:blank");
   const began = Date.now();
@@ -27,7 +27,7 @@ async function timeTo(browser: Browser, url: string, selector: string, then?: (p
   return { took, all };
 }
 
-/** Between the drawings of so many seconds, while `step` is done before each of them. */
+/** Measures the frames of this many seconds; `step` runs before each. */
 async function smoothness(page: Page, seconds: number, scroller: string | null): Promise<Smoothness> {
   return page.evaluate(
     async ([seconds, scroller]) => {
@@ -41,7 +41,7 @@ async function smoothness(page: Page, seconds: number, scroller: string | null):
           last = now;
           if (element) {
             const whole = element.scrollHeight - element.clientHeight;
-            // Through everything, and then back: a fling of the wheel is slower than that.
+            // Through the whole list and back, faster than a fling of the wheel.
             element.scrollTop = (element.scrollTop + 400) % whole;
           }
           if (now < end) requestAnimationFrame(draw);

@@ -1,6 +1,6 @@
 import type { Browser } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { type Opened, isTheSame, launch, mark, open } from "../support/browser";
+import { type Opened, isSamePage, launch, mark, open } from "../support/browser";
 import { actionId, createActions, createRun, runId, setPhases } from "../support/record";
 import { TestServer } from "../support/server";
 
@@ -22,11 +22,11 @@ afterAll(async () => {
 });
 
 afterEach(async () => {
-  expect(opened.complaints).toEqual([]);
+  expect(opened.problems).toEqual([]);
   await opened.close();
 });
 
-test("a run is aborted from its page, and the page says what came of it until it is confirmed", async () => {
+test("aborts a run from its page and shows the progress until confirmed", async () => {
   const run = runId("to-stop");
   await createRun(server, run);
   opened = await open(browser, `${server.url}/runs/tests/development/to-stop`);
@@ -45,13 +45,13 @@ test("a run is aborted from its page, and the page says what came of it until it
   await page.getByText("Last error: connection refused").waitFor();
   await server.execute(CLEAR, { id: actionId(run, "root") });
   await page.getByText("the executor confirmed that the work has stopped").waitFor();
-  // Where the server asks nobody who they are, nothing is said of it.
+  // Without authentication there is no requester.
   expect(await page.getByRole("button", { name: /^Signed in as/ }).count()).toBe(0);
   expect(await page.getByRole("button", { name: "Abort", exact: true }).count()).toBe(0);
-  expect(await isTheSame(page)).toBe(true);
+  expect(await isSamePage(page)).toBe(true);
 });
 
-test("an action is aborted beside its tree", async () => {
+test("aborts an action from its panel", async () => {
   const run = runId("half");
   await createActions(server, run, [
     { name: "root", phase: "RUNNING" },
@@ -67,7 +67,7 @@ test("an action is aborted beside its tree", async () => {
   await page.locator('[data-action="root"] [data-phase=RUNNING]').first().waitFor();
 });
 
-test("whoever changes their mind aborts nothing", async () => {
+test("a cancelled dialog aborts nothing", async () => {
   const run = runId("kept");
   await createRun(server, run);
   opened = await open(browser, `${server.url}/runs/tests/development/kept`);
@@ -82,7 +82,7 @@ test("whoever changes their mind aborts nothing", async () => {
   expect(found.abort).toBeNull();
 });
 
-test("all that match are counted first, and then aborted; what had ended stays", async () => {
+test("counts the matching runs, then aborts the unfinished ones", async () => {
   for (const n of [1, 2, 3]) await createRun(server, runId(`batch-${n}`, "many"));
   await setPhases(server, runId("batch-1", "many"), { root: "SUCCEEDED" });
   opened = await open(browser, `${server.url}/runs?project=many`);
@@ -112,7 +112,7 @@ test("all that match are counted first, and then aborted; what had ended stays",
   await page.getByRole("link", { name: "batch-2" }).waitFor({ state: "detached" });
 });
 
-test("without any filter all is what matches, and aborted once that is confirmed", async () => {
+test("without a filter, aborts all runs after an extra confirmation", async () => {
   await createRun(server, runId("any", "whatever"));
   opened = await open(browser, `${server.url}/runs`);
   const { page } = opened;
@@ -126,10 +126,10 @@ test("without any filter all is what matches, and aborted once that is confirmed
   await page.locator('[data-run="any"][data-phase=ABORTED]').waitFor();
 });
 
-test("an abort that failed says so, and can be retried", async () => {
+test("a failed abort is shown as failed and can be retried", async () => {
   const run = runId("stubborn", "deaf");
   await createRun(server, run);
-  // An executor that is told, and never confirms.
+  // An executor that is notified and never confirms.
   const leave = await server.watchAborts("deaf");
   opened = await open(browser, `${server.url}/runs/deaf/development/stubborn`);
   const { page } = opened;

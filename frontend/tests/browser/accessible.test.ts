@@ -21,7 +21,7 @@ afterAll(async () => {
 });
 
 afterEach(async () => {
-  expect(opened.complaints).toEqual([]);
+  expect(opened.problems).toEqual([]);
   await opened.close();
 });
 
@@ -31,7 +31,7 @@ const show = async (path: string, options = {}): Promise<Page> => {
   return opened.page;
 };
 
-/** What a screen reader is told to be at: the row that the focused table or tree points at. */
+/** The row announced by a screen reader: the active descendant of the focused table or tree. */
 const announced = (page: Page) =>
   page.evaluate(() => {
     const focused = document.activeElement;
@@ -41,7 +41,7 @@ const announced = (page: Page) =>
       : null;
   });
 
-test("what the keyboard selects is what a screen reader is at", async () => {
+test("a screen reader follows the keyboard cursor", async () => {
   const page = await show("/runs?project=tests");
   await page.keyboard.press("j");
   const first = await page.locator("[data-run][aria-selected=true]").getAttribute("data-run");
@@ -69,7 +69,7 @@ test.each([
   ["beside an action at 1024 pixels", { width: 1024, height: 768 }, "?action=step"],
   ["enlarged to 200 %", { width: 720, height: 450 }, ""],
   ["enlarged to 200 % on a small window", { width: 512, height: 384 }, ""],
-])("the tree with its errors can be used %s", async (_, viewport, query) => {
+])("the tree with errors is usable %s", async (_, viewport, query) => {
   const page = await show(`${TREE}${query}`, { viewport });
   const message = page.locator("[data-action=step]").getByText("E_ROW: ValueError");
   await message.scrollIntoViewIfNeeded();
@@ -84,20 +84,20 @@ test.each([
   expect(await page.getByTestId("tree").evaluate((e) => e.scrollWidth - e.clientWidth)).toBe(0);
 });
 
-test("bars, dots and what is selected are there in forced colours", async () => {
+test("bars, dots and the selection are visible in forced colours", async () => {
   const options = { forcedColors: "active" as const };
   const seen = (page: Page, selector: string): Promise<string> =>
     page
       .locator(selector)
       .first()
       .evaluate((element) => getComputedStyle(element).backgroundColor);
-  /** A colour that is not the background's. */
+  /** A colour different from the background. */
   const isDrawn = async (page: Page, selector: string): Promise<void> => {
     const canvas = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
     expect(await seen(page, selector), selector).not.toBe(canvas);
     expect(await seen(page, selector), selector).not.toBe("rgba(0, 0, 0, 0)");
   };
-  /** A background that is the system's for what is selected. */
+  /** The system's background of selections. */
   const isHighlighted = async (page: Page, chosen: string): Promise<void> => {
     const highlight = await page.evaluate(() => {
       const probe = document.body.appendChild(document.createElement("i"));

@@ -1,6 +1,6 @@
 import type { Browser } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { type Opened, isTheSame, launch, mark, open } from "../support/browser";
+import { type Opened, isSamePage, launch, mark, open } from "../support/browser";
 import { createActions, createRun, runId, setPhases } from "../support/record";
 import { TestServer } from "../support/server";
 
@@ -19,7 +19,7 @@ afterAll(async () => {
 
 afterEach(() => opened.close());
 
-test("a server that is killed and comes back: the page says so, and is right again by itself", async () => {
+test("shows a lost connection and recovers after the server restarts", async () => {
   const run = runId("survivor");
   await createActions(server, run, [
     { name: "root", phase: "RUNNING" },
@@ -34,7 +34,7 @@ test("a server that is killed and comes back: the page says so, and is right aga
 
   await server.kill();
   await connection.and(page.locator("[data-state=lost]")).waitFor();
-  // What was there can still be read.
+  // The previous content is still readable.
   expect(await page.locator('[data-action="step"]').isVisible()).toBe(true);
 
   await server.begin();
@@ -45,10 +45,10 @@ test("a server that is killed and comes back: the page says so, and is right aga
   await page.locator('[data-action="step"] [data-phase=FAILED]').first().waitFor();
   await page.locator("[data-testid=action] [data-phase=FAILED]").first().waitFor();
   await page.getByText("2 running, 1 failed").or(page.getByText("1 failed, 2 running")).waitFor();
-  expect(await isTheSame(page)).toBe(true);
+  expect(await isSamePage(page)).toBe(true);
 });
 
-test("a list that was cut off misses nothing that happened meanwhile", async () => {
+test("a reconnected list has everything that changed meanwhile", async () => {
   await createRun(server, runId("before", "cut"));
   opened = await open(browser, `${server.url}/runs?project=cut`);
   const { page } = opened;
@@ -62,10 +62,10 @@ test("a list that was cut off misses nothing that happened meanwhile", async () 
   await page.locator("[data-testid=connection][data-state=live]").waitFor();
   await page.locator('[data-run="meanwhile"]').waitFor();
   await page.locator('[data-run="before"][data-phase=SUCCEEDED]').waitFor();
-  expect(await isTheSame(page)).toBe(true);
+  expect(await isSamePage(page)).toBe(true);
 });
 
-test("a page that is opened while there is no server comes to life with it", async () => {
+test("a page opened without a server starts working with it", async () => {
   await createRun(server, runId("patient", "cut"));
   opened = await open(browser, `${server.url}/runs?project=cut`);
   const { page } = opened;

@@ -7,7 +7,7 @@ import { TestServer } from "../support/server";
 import { STATES, type State } from "../support/states";
 
 const SIZES = { wide: { width: 1440, height: 900 }, phone: { width: 390, height: 844 } };
-/** What changes its looks under the pointer. */
+/** Elements that change on hover. */
 const POINTED =
   "a, button, summary, select, [role=menuitem], [role=tab], [role=row], tbody tr, [role=dialog] label";
 
@@ -24,11 +24,11 @@ afterAll(async () => {
   await server.stop();
 });
 
-/** What fades in has some time to do so. */
+/** Time for elements that fade in. */
 const nothing = (find: () => Promise<string[]>, what: string) =>
   expect.poll(find, { message: what, timeout: 3_000, interval: 100 }).toEqual([]);
 
-/** What of the page is too pale while the pointer is over it, of each kind of thing the first ones. */
+/** Low-contrast texts while hovered, for the first elements of each kind. */
 async function underThePointer(page: Page): Promise<string[]> {
   const found = new Set<string>();
   const { width, height } = page.viewportSize() ?? SIZES.wide;
@@ -55,7 +55,7 @@ async function underThePointer(page: Page): Promise<string[]> {
   return [...found];
 }
 
-/** Everything about the state in light and dark that cannot be read. */
+/** Low-contrast texts of a state in light and dark. */
 async function unreadable(state: State, size: keyof typeof SIZES): Promise<void> {
   const { page, close } = await open(browser, `${server.url}${state.path}`, {
     viewport: SIZES[size],
@@ -76,11 +76,13 @@ async function unreadable(state: State, size: keyof typeof SIZES): Promise<void>
   }
 }
 
-test.each(STATES)("every text can be read, in light and dark: $name", (state) => unreadable(state, "wide"));
+test.each(STATES)("every text has enough contrast in light and dark: $name", (state) =>
+  unreadable(state, "wide"),
+);
 
 const ON_A_PHONE = ["runs", "filters that are set", "a tree", "a timeline", "an action", "tasks", "aborts"];
 
 test.each(STATES.filter(({ name }) => ON_A_PHONE.includes(name)))(
-  "every text can be read on a phone: $name",
+  "every text has enough contrast on a phone: $name",
   (state) => unreadable(state, "phone"),
 );

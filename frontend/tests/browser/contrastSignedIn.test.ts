@@ -7,7 +7,7 @@ import { signIn } from "../support/signIn";
 
 const here = new BehindTokens();
 
-/** Expects that every text can be read, in light and dark. */
+/** Expects enough contrast of every text in light and dark. */
 async function expectReadable(page: Page): Promise<void> {
   for (const colorScheme of ["light", "dark"] as const) {
     await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
@@ -17,7 +17,7 @@ async function expectReadable(page: Page): Promise<void> {
   }
 }
 
-test("every text can be read, in light and dark: signing in, and a token that is wrong", async () => {
+test("every text has enough contrast in light and dark: sign-in and an invalid token", async () => {
   const page = await here.open("/runs");
   await page.getByLabel("API token").waitFor();
   await expectReadable(page);
@@ -26,7 +26,7 @@ test("every text can be read, in light and dark: signing in, and a token that is
   await expectReadable(page);
 });
 
-test("every text can be read, in light and dark: the account, and that nobody is signed in", async () => {
+test("every text has enough contrast in light and dark: account menu and signed-out notice", async () => {
   const token = await here.server.createToken("pale", "operator", "--user", "user-1", "--project", "etl");
   const page = await here.show("/runs", token);
   await page.locator("[data-run]").first().waitFor();
@@ -40,7 +40,7 @@ test("every text can be read, in light and dark: the account, and that nobody is
   await expectReadable(page);
 });
 
-test("every text can be read, in light and dark: the page after signing out", async () => {
+test("every text has enough contrast in light and dark: signed out", async () => {
   const page = await here.show("/runs", here.operator);
   await account(page).click();
   await page.getByRole("button", { name: "Sign out" }).click();
@@ -48,7 +48,7 @@ test("every text can be read, in light and dark: the page after signing out", as
   await expectReadable(page);
 });
 
-test("every text can be read, in light and dark: the progress of aborts", async () => {
+test("every text has enough contrast in light and dark: progress of aborts", async () => {
   await createRun(here.server, etl("to-abort"));
   const page = await here.show("/runs?q=to-abort", here.operator);
   await page.locator("[data-run]").first().waitFor();

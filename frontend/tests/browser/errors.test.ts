@@ -4,11 +4,11 @@ import { type Opened, launch, open } from "../support/browser";
 import { actionId, createActions, insertEvents, runId, setPhases } from "../support/record";
 import { TestServer, until } from "../support/server";
 
-const TELLING = "pyarrow.lib.ArrowInvalid: Casting from timestamp[ns] to timestamp[us] would lose data";
+const ERROR_LINE = "pyarrow.lib.ArrowInvalid: Casting from timestamp[ns] to timestamp[us] would lose data";
 const FRAME = `  File "/opt/venv/lib/python3.11/site-packages/pyarrow/parquet/core.py", line 1, in read
     return self._dataset.to_table(columns=columns, filter=self._filter_expression, use_threads=use_threads)
 `;
-const TRACEBACK = `Traceback (most recent call last):\n${FRAME.repeat(60)}${TELLING}`;
+const TRACEBACK = `Traceback (most recent call last):\n${FRAME.repeat(60)}${ERROR_LINE}`;
 
 let server: TestServer;
 let browser: Browser;
@@ -24,7 +24,7 @@ afterAll(async () => {
 });
 
 afterEach(async () => {
-  expect(opened.complaints).toEqual([]);
+  expect(opened.problems).toEqual([]);
   await opened.close();
 });
 
@@ -35,7 +35,7 @@ const show = async (path: string): Promise<Page> => {
   return opened.page;
 };
 
-/** Bytes that the page receives from now on. */
+/** Counts the bytes that the page receives from now on. */
 function received(page: Page): () => Promise<number> {
   let bytes = 0;
   page.on("websocket", (socket) => {
@@ -60,7 +60,7 @@ function received(page: Page): () => Promise<number> {
   };
 }
 
-test("of a traceback the telling line is in sight everywhere, and all of it is a click away", async () => {
+test("shows the most informative line of a traceback everywhere, and the whole on demand", async () => {
   const run = runId("failing");
   await createActions(server, run, [
     { name: "root", phase: "RUNNING" },
@@ -85,14 +85,14 @@ test("of a traceback the telling line is in sight everywhere, and all of it is a
   await setPhases(server, run, { root: "FAILED" });
 
   const page = await show("/runs?project=tests");
-  await page.locator('[data-run="failing"]').getByText(`ArrowInvalid: ${TELLING}`).waitFor();
+  await page.locator('[data-run="failing"]').getByText(`ArrowInvalid: ${ERROR_LINE}`).waitFor();
   await page.goto(`${server.url}/runs/tests/development/failing?action=load`);
-  await page.locator('[data-action="load"]').getByText(`ArrowInvalid: ${TELLING}`).waitFor();
+  await page.locator('[data-action="load"]').getByText(`ArrowInvalid: ${ERROR_LINE}`).waitFor();
   const header = page.getByRole("group", { name: "What went wrong" });
   const panel = page.getByTestId("action");
   for (const box of [header, panel.getByRole("group", { name: "Error", exact: true })]) {
     await box.getByText("ArrowInvalid (user error)").waitFor();
-    const line = box.locator("p", { hasText: TELLING });
+    const line = box.locator("p", { hasText: ERROR_LINE });
     expect(Number.parseFloat(await line.evaluate((e) => getComputedStyle(e).fontSize))).toBeGreaterThan(14);
     await box.getByRole("button", { name: "Copy error message" }).click();
     await page.getByText("Copied the error message").waitFor();
@@ -112,11 +112,11 @@ test("of a traceback the telling line is in sight everywhere, and all of it is a
     });
   expect(await lines("second line")).toBeGreaterThan(1);
   await panel.getByRole("tab", { name: "Events" }).click();
-  await panel.getByText(`ArrowInvalid: ${TELLING}`).first().waitFor();
+  await panel.getByText(`ArrowInvalid: ${ERROR_LINE}`).first().waitFor();
   expect(await lines("second line")).toBeGreaterThan(1);
 });
 
-test("a list of failed runs does not receive their tracebacks", async () => {
+test("a list of failed runs does not load their tracebacks", async () => {
   const message = `Traceback (most recent call last):\n${FRAME.repeat(1_000)}ValueError: enough`;
   for (let n = 0; n < 5; n += 1) {
     const run = runId(`large-${n}`, "large");
@@ -139,7 +139,7 @@ test("a list of failed runs does not receive their tracebacks", async () => {
   expect(await bytes()).toBeLessThan(message.length / 4);
 });
 
-test("an event does not send the spec, the attempts and the events of its action again", async () => {
+test("a new event does not reload the spec, attempts and events of its action", async () => {
   const run = runId("wide");
   const spec = { values: Array.from({ length: 20_000 }, (_, n) => `value-${n}`) };
   const size = JSON.stringify(spec).length;
@@ -168,7 +168,7 @@ test("an event does not send the spec, the attempts and the events of its action
   await setPhases(server, run, { step: "SUCCEEDED" });
   await panel.locator('[data-phase="SUCCEEDED"]').first().waitFor();
   expect(await bytes()).toBeLessThan(size * 1.5);
-  // What came meanwhile is there as soon as it is looked at, and what comes then.
+  // Changes received meanwhile are shown at once, and later ones too.
   await panel.getByRole("tab", { name: "Events" }).click();
   await panel.getByText("version 19").waitFor();
   await insertEvents(server, run, [

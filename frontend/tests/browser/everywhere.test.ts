@@ -11,7 +11,7 @@ let browser: Browser;
 let opened: Opened;
 let run: { project: string; domain: string; name: string };
 
-/** The page with the demo's runs, below a prefix that the server knows. */
+/** The page with the demo's runs, below a base path. */
 beforeAll(async () => {
   [server, browser] = await Promise.all([TestServer.start({ RUNGRAPH_BASE_PATH: PREFIX }), launch()]);
   server.beginBeside("demo", "--url", server.api, "--seed", "3");
@@ -29,7 +29,7 @@ afterAll(async () => {
 });
 
 afterEach(async () => {
-  expect(opened.complaints).toEqual([]);
+  expect(opened.problems).toEqual([]);
   await opened.close();
 });
 
@@ -50,20 +50,20 @@ const pages = (): [string, string][] => [
 ];
 
 test.each(["light", "dark"] as const)(
-  "no page has a serious finding of axe in %s colours",
+  "axe finds no serious problem on any page in %s colours",
   async (colorScheme) => {
     for (const [path, there] of pages()) {
       const page = await show(path, { colorScheme });
       await page.locator(there).first().waitFor();
       expect(await findings(page), path).toEqual([]);
-      expect(opened.complaints).toEqual([]);
+      expect(opened.problems).toEqual([]);
       if (path !== "/aborts") await opened.close();
     }
     await opened.close();
   },
 );
 
-test("the dialogs have no serious finding of axe either", async () => {
+test("axe finds no serious problem in the dialogs", async () => {
   const page = await show("/runs");
   await page.locator("[data-run]").first().waitFor();
   for (const name of ["Phase", "Filter", "Columns"]) {
@@ -77,7 +77,7 @@ test("the dialogs have no serious finding of axe either", async () => {
 });
 
 test.each(["light", "dark"] as const)(
-  "a run that goes on, and its abort, have none in %s colours",
+  "axe finds no serious problem on a live run and its abort in %s colours",
   async (colorScheme) => {
     const find = `{ runs(first: 1, filter: {excludePhases: [SUCCEEDED, FAILED, ABORTED, TIMED_OUT, RECOVERED]}) {
     nodes { project domain name } } }`;
@@ -104,7 +104,7 @@ test.each(["light", "dark"] as const)(
   },
 );
 
-test("every page fits a phone, and so does the action beside the tree", async () => {
+test("every page and the action panel fit a phone", async () => {
   for (const [path, there] of pages()) {
     const page = await show(path, { viewport: { width: 390, height: 844 } });
     await page.locator(there).first().waitFor();
@@ -113,13 +113,13 @@ test("every page fits a phone, and so does the action beside the tree", async ()
       all: document.documentElement.scrollWidth,
     }));
     expect(all, path).toBeLessThanOrEqual(inner);
-    expect(opened.complaints).toEqual([]);
+    expect(opened.problems).toEqual([]);
     await opened.close();
   }
   await show("/runs");
 });
 
-test("the page is walked through by the keyboard alone", async () => {
+test("the page can be used by keyboard alone", async () => {
   const page = await show("/runs?project=demo&phase=FAILED");
   await page.locator("[data-run]").first().waitFor();
   await page.keyboard.press("j");
@@ -152,7 +152,7 @@ test("the page is walked through by the keyboard alone", async () => {
   await page.waitForURL(`**/${run.name}`);
 });
 
-test("one switch says how times are written, everywhere and from then on", async () => {
+test("one setting changes the time format everywhere and is remembered", async () => {
   const page = await show(`/runs/${run.project}/${run.domain}/${run.name}?view=timeline`, {
     timezoneId: "America/St_Johns",
   });
@@ -173,7 +173,7 @@ test("one switch says how times are written, everywhere and from then on", async
   expect(await created.innerText()).not.toContain("UTC");
 });
 
-test("dark or light is remembered, before anything is drawn", async () => {
+test("the colour scheme is applied before the first paint", async () => {
   const page = await show("/runs");
   await page.getByRole("button", { name: "Dark theme" }).click();
   const scheme = (): Promise<string | null> =>
@@ -184,7 +184,7 @@ test("dark or light is remembered, before anything is drawn", async () => {
   expect(await scheme()).toBe("dark");
 });
 
-test("tasks are summed up, sorted by any column, and lead to their runs", async () => {
+test("aggregates tasks, sorts by any column, and links to their runs", async () => {
   const page = await show("/tasks");
   const row = page.locator('[data-task="demo.load_orders"]').first();
   await row.getByText("100%").waitFor();
@@ -196,7 +196,7 @@ test("tasks are summed up, sorted by any column, and lead to their runs", async 
   await page.locator('[data-run^="load-orders"]').first().waitFor();
 });
 
-test("a page that does not exist says so", async () => {
+test("an unknown page says that it does not exist", async () => {
   const page = await show("/runs/one/two");
   await page.getByText("There is no such page").waitFor();
 });

@@ -4,7 +4,7 @@ import { type Opened, launch, open } from "../support/browser";
 import { createRun, insertEvents, runId, setPhases } from "../support/record";
 import { TestServer, until } from "../support/server";
 
-/** What runs are found by, and that the way back leads to what was there. */
+/** Search and filters of runs, and going back in the history. */
 let server: TestServer;
 let browser: Browser;
 let opened: Opened;
@@ -50,7 +50,7 @@ afterAll(async () => {
 });
 
 afterEach(async () => {
-  expect(opened.complaints.filter((complaint) => !complaint.includes("404"))).toEqual([]);
+  expect(opened.problems.filter((problem) => !problem.includes("404"))).toEqual([]);
   await opened.close();
 });
 
@@ -69,7 +69,7 @@ const names = async (page: Page) =>
 const shows = (page: Page, ...expected: string[]) =>
   expect.poll(() => names(page), { timeout: 20_000 }).toEqual(expected.sort());
 
-test("the search finds error codes, the path of a run and its address; the name under By is a filter", async () => {
+test("search finds error codes, run paths and URLs; the creator's name is a filter", async () => {
   const page = await show("/runs?project=who");
   await shows(page, "by-ada", "by-nobody", "broken");
   const search = page.getByRole("searchbox", { name: "Search the runs" });
@@ -87,12 +87,12 @@ test("the search finds error codes, the path of a run and its address; the name 
   await shows(page, "by-ada");
 });
 
-test("longer than counts runs that still run", async () => {
+test('"longer than" includes runs in progress', async () => {
   const page = await show("/runs?project=old&longer=2d");
   await shows(page, "late", "long");
 });
 
-test("what a row of the tasks counts is what its link shows", async () => {
+test("a task's link shows the runs that its row counts", async () => {
   const page = await show("/tasks?project=sums");
   for (const [task, run] of [
     ["(no task)", "with-nothing"],
@@ -107,7 +107,7 @@ test("what a row of the tasks counts is what its link shows", async () => {
   }
 });
 
-test("dates are read and shown in the zone of the page, and the strip counts the time range of the filter", async () => {
+test("filter dates use the page's time zone, and the histogram uses the filter's range", async () => {
   const page = await show("/runs?project=old", { timezoneId: "Asia/Tokyo" });
   await page.getByLabel("How times are shown").selectOption("local");
   await page.getByRole("button", { name: "Filter", exact: true }).click();
@@ -123,7 +123,7 @@ test("dates are read and shown in the zone of the page, and the strip counts the
   expect(await page.getByLabel("Since (UTC)").inputValue()).toBe("2026-02-01 00:00");
 });
 
-test("the way back undoes one step at a time, and what was typed is one", async () => {
+test("going back undoes one step at a time, with typed text as one step", async () => {
   const page = await show("/runs?project=who");
   await shows(page, "by-ada", "by-nobody", "broken");
   await page.getByRole("searchbox", { name: "Search the runs" }).pressSequentially("by", { delay: 400 });
@@ -145,7 +145,7 @@ test("the way back undoes one step at a time, and what was typed is one", async 
   await shows(page, "by-ada", "by-nobody", "broken");
 });
 
-test("going back from a run finds the list where it was, with the older runs", async () => {
+test("going back from a run restores the list, its scroll position and older runs", async () => {
   const page = await show("/runs?project=many");
   const table = page.getByTestId("runs");
   const sees = (name: string) => page.locator(`[data-run="${name}"]`);
@@ -160,12 +160,12 @@ test("going back from a run finds the list where it was, with the older runs", a
   await page.goBack();
   await sees("run-040").waitFor();
   expect(Math.abs((await table.evaluate((element) => element.scrollTop)) - top)).toBeLessThan(60);
-  // The way forward to a list begins at its top.
+  // Going forward to a list starts at its top.
   await page.getByRole("link", { name: "Runs", exact: true }).click();
   await until("the newest", async () => (await table.evaluate((element) => element.scrollTop)) === 0);
 });
 
-test("an address that leads nowhere says so, and leads back", async () => {
+test("an unknown URL shows an error with a link to the runs", async () => {
   const page = await show("/settings");
   await page.getByText("There is no such page").waitFor();
   await page.getByRole("link", { name: "All runs", exact: true }).click();

@@ -18,13 +18,13 @@ afterAll(async () => {
 });
 
 afterEach(async () => {
-  expect(opened.complaints).toEqual([]);
+  expect(opened.problems).toEqual([]);
   await opened.close();
 });
 
 const line = (page: Page, name: string) => page.locator(`[data-action="${name}"]`);
 
-test("a link to an action of a large run scrolls to it, also where lines above it come later", async () => {
+test("a link to an action of a large run scrolls to it, even if lines above it arrive later", async () => {
   const run = runId("large");
   const at = (second: number) => `2026-01-01T12:00:0${second}Z`;
   const below = (parent: string, createdAt: string) =>
@@ -34,7 +34,7 @@ test("a link to an action of a large run scrolls to it, also where lines above i
       phase: "SUCCEEDED",
       createdAt,
     }));
-  // They come in the order of creation: those below the first one after those below the last one.
+  // They arrive in order of creation: children of the first one after those of the last one.
   await createActions(server, run, [
     { name: "root", phase: "RUNNING", createdAt: at(0) },
     { name: "first", parent: "root", createdAt: at(1) },
@@ -44,7 +44,7 @@ test("a link to an action of a large run scrolls to it, also where lines above i
   ]);
   opened = await open(browser, `${server.url}/tasks`);
   const { page } = opened;
-  // The later frames come once the first lines are drawn.
+  // The later frames arrive after the first lines are rendered.
   const held: (() => void)[] = [];
   let isHolding = true;
   await page.routeWebSocket(/graphql/, (socket) => {

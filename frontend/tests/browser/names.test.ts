@@ -4,7 +4,7 @@ import { type Opened, launch, open } from "../support/browser";
 import { createActions, createRun, runId } from "../support/record";
 import { TestServer, until } from "../support/server";
 
-/** A name of this machine that a browser does not trust as it trusts localhost. */
+/** A name of this machine that is not a secure context, unlike localhost. */
 const HOST = "runs.example.test";
 
 const LONG = `customer-lifetime-value-${"europe-west-".repeat(12)}2026-03-15`;
@@ -34,12 +34,11 @@ afterAll(async () => {
   await server.stop();
 });
 
-/** What Chromium says of a header that only counts on https. */
-const isAboutHttp = (complaint: string): boolean =>
-  complaint.startsWith("The Cross-Origin-Opener-Policy header");
+/** Chromium's warning about a header that only applies to https. */
+const isAboutHttp = (problem: string): boolean => problem.startsWith("The Cross-Origin-Opener-Policy header");
 
 afterEach(async () => {
-  expect(opened.complaints.filter((complaint) => !isAboutHttp(complaint))).toEqual([]);
+  expect(opened.problems.filter((problem) => !isAboutHttp(problem))).toEqual([]);
   await opened.close();
 });
 
@@ -49,7 +48,7 @@ const show = async (path: string, options = {}): Promise<Page> => {
   return opened.page;
 };
 
-/** What a paste gives. */
+/** The text of a paste. */
 const pasted = async (page: Page): Promise<string> => {
   await page.evaluate(() => document.body.append(document.createElement("textarea")));
   const field = page.locator("body > textarea").last();
@@ -58,7 +57,7 @@ const pasted = async (page: Page): Promise<string> => {
   return field.inputValue();
 };
 
-test("a name that is too long for its column is whole for whoever copies, searches or hears it", async () => {
+test("a truncated name is copied, searched and announced in full", async () => {
   const page = await show("/runs?project=tests");
   for (const name of Object.values(NAMES)) {
     const link = page.getByRole("link", { name: name.trim().replace(/\s+/g, " "), exact: true });
@@ -77,7 +76,7 @@ test("a name that is too long for its column is whole for whoever copies, search
   }
 });
 
-test("the end of a name is shown where it is cut, in whole characters and in its own direction", async () => {
+test("a truncated name shows its end in whole characters and its own direction", async () => {
   const page = await show("/runs?project=tests", { viewport: { width: 900, height: 800 } });
   const tail = (name: string): Promise<string> =>
     page
@@ -90,12 +89,12 @@ test("the end of a name is shown where it is cut, in whole characters and in its
   expect(
     await page.locator("bdi", { hasText: NAMES.arabic }).evaluate((e) => getComputedStyle(e).direction),
   ).toBe("rtl");
-  // With room for it, nothing is cut.
+  // With enough space nothing is truncated.
   await page.setViewportSize({ width: 3_000, height: 800 });
   await until("the whole name", async () => (await tail(NAMES.arabic)) === "none");
 });
 
-test("the command to watch a run is one command, whatever the run is called", async () => {
+test("the command to watch a run is safe for any run name", async () => {
   const page = await show(`/runs/tests/development/${encodeURIComponent(NAMES.quoted)}`, {
     permissions: ["clipboard-read", "clipboard-write"],
   });
@@ -107,7 +106,7 @@ test("the command to watch a run is one command, whatever the run is called", as
   );
 });
 
-test("copying works on plain http too, and says so", async () => {
+test("copying works on plain http and is announced", async () => {
   const path = `/runs/tests/development/${encodeURIComponent(NAMES.quoted)}`;
   opened = await open(browser, `http://${HOST}:${server.port}${path}?action=${LONG}`);
   const { page } = opened;
@@ -121,7 +120,7 @@ test("copying works on plain http too, and says so", async () => {
   expect(await pasted(page)).toBe(`tests/development/${NAMES.quoted}`);
 });
 
-test("where a name has hardly any room, its beginning is shown", async () => {
+test("a name with very little space shows its beginning", async () => {
   await createActions(server, runId("narrow"), [
     { name: "root", phase: "RUNNING" },
     { name: "stage", parent: "root" },

@@ -4,7 +4,7 @@ import { type Opened, launch, open } from "../support/browser";
 import { createActions, createRun, insertEvents, runId } from "../support/record";
 import { TestServer, until } from "../support/server";
 
-/** What ended, what a link opens, and what stays as it was when something else is opened. */
+/** Finished runs, links, and state that is kept on navigation. */
 let server: TestServer;
 let browser: Browser;
 let opened: Opened;
@@ -32,7 +32,7 @@ afterAll(async () => {
 });
 
 afterEach(async () => {
-  expect(opened.complaints).toEqual([]);
+  expect(opened.problems).toEqual([]);
   await opened.close();
 });
 
@@ -43,7 +43,7 @@ const show = async (path: string): Promise<Page> => {
 
 const line = (page: Page, name: string) => page.locator(`[data-action="${name}"]`);
 
-test("nothing goes on after the end of a run: what never ran says so, and what ran ends with the run", async () => {
+test("nothing counts up after the end of a run: actions that did not start say so, others end with the run", async () => {
   const run = runId("over");
   const names = ["waits", "goes-on"];
   await createActions(server, run, [
@@ -68,7 +68,7 @@ test("nothing goes on after the end of a run: what never ran says so, and what r
   const page = await show("/runs/tests/development/over?action=goes-on");
   await line(page, "waits").getByText("never ran").waitFor();
   await line(page, "goes-on").getByText("50 s").waitFor();
-  // On one line, at any width that shows it beside the panel.
+  // On one line at any width that shows it beside the panel.
   for (const width of [1440, 1180, 1100, 1024]) {
     await page.setViewportSize({ width, height: 768 });
     const cell = line(page, "waits").getByRole("gridcell").filter({ hasText: "never ran" });
@@ -89,12 +89,12 @@ test("nothing goes on after the end of a run: what never ran says so, and what r
     page.locator('[data-action="root"] [data-bar="running"]').boundingBox(),
     page.locator("[data-axis]").boundingBox(),
   ]);
-  // The run is the whole of the timeline, but for a little room at its end.
+  // The run fills the timeline except for padding at its end.
   expect((root?.width ?? 0) / (axis?.width ?? 1)).toBeGreaterThan(0.9);
   expect(await page.locator("[data-axis]").getByText("now").count()).toBe(0);
 });
 
-test("a link to an action expands the tree down to it, and so does one of a dependency", async () => {
+test("a link to an action or a dependency expands the tree down to it", async () => {
   const page = await show("/runs/tests/development/folded?action=deep");
   await line(page, "deep").waitFor();
   expect(await line(page, "deep").getAttribute("aria-selected")).toBe("true");
@@ -110,15 +110,15 @@ test("a link to an action expands the tree down to it, and so does one of a depe
   await page.getByRole("tab", { name: "Details" }).click();
   await page.getByTestId("action").getByRole("button", { name: "deep" }).click();
   await line(page, "deep").waitFor();
-  // The tab is still the one that was chosen.
+  // The selected tab is kept.
   expect(await page.getByRole("tab", { name: "Details" }).getAttribute("aria-selected")).toBe("true");
   await page.getByTestId("action").getByRole("heading", { name: "deep" }).waitFor();
-  // What somebody collapses stays so.
+  // A collapsed line stays collapsed.
   await page.getByRole("button", { name: "Collapse inner" }).click();
   await until("the line to go", async () => (await line(page, "deep").count()) === 0);
 });
 
-test("the letters just after Ctrl K go into the palette", async () => {
+test("letters typed right after Ctrl K go into the palette", async () => {
   await createRun(server, runId("found-by-name"));
   const page = await show("/runs");
   await page.locator("[data-run]").first().waitFor();
@@ -137,7 +137,7 @@ test("the letters just after Ctrl K go into the palette", async () => {
   expect(new URL(page.url()).pathname).toBe("/runs");
 });
 
-test("keys are called as they are on this system", async () => {
+test("shortcuts use the key names of the system", async () => {
   const page = await show("/runs");
   await page.getByRole("button", { name: "Find… Ctrl K" }).waitFor();
   await page.keyboard.press("?");
@@ -145,7 +145,7 @@ test("keys are called as they are on this system", async () => {
   expect(await page.getByText("⌘").count()).toBe(0);
 });
 
-test("Ctrl or the middle button open a row in a new tab, and leave the page as it is", async () => {
+test("Ctrl or middle click opens a row in a new tab and leaves the page unchanged", async () => {
   const page = await show("/runs?q=folded");
   const cell = page.locator('[data-run="folded"] [data-column="project"]');
   await cell.waitFor();
@@ -165,7 +165,7 @@ test("Ctrl or the middle button open a row in a new tab, and leave the page as i
   expect(page.url()).toBe(`${server.url}/runs/tests/development/folded`);
 });
 
-test("a click beside the filter keeps what was filled in, and opens nothing", async () => {
+test("a click outside the filter menu keeps the draft and opens nothing", async () => {
   const page = await show("/runs?q=folded");
   await page.locator("[data-run]").first().waitFor();
   await page.getByRole("button", { name: "Filter", exact: true }).click();
@@ -180,7 +180,7 @@ test("a click beside the filter keeps what was filled in, and opens nothing", as
   await page.waitForURL((url) => url.searchParams.get("task") === "nightly");
 });
 
-test("a project that is new can be chosen without loading the page again", async () => {
+test("a new project can be selected without a reload", async () => {
   const page = await show("/runs");
   const select = page.getByLabel("Project");
   await page.locator("[data-run]").first().waitFor();
@@ -191,7 +191,7 @@ test("a project that is new can be chosen without loading the page again", async
   await page.locator('[data-run="first"]').waitFor();
 });
 
-test("zooming in by a key or a button keeps the bars in sight", async () => {
+test("zooming by key or button keeps bars in view", async () => {
   const run = runId("early-bars");
   const names = Array.from({ length: 5 }, (_, n) => `quick-${n}`);
   await createActions(server, run, [

@@ -4,7 +4,7 @@ import { createRun, runId } from "../support/record";
 import { TestServer } from "../support/server";
 import { signIn } from "../support/signIn";
 
-test("who asks too often is told so, waits as long as the server says, and then goes on", async () => {
+test("a rate-limited page says so, waits as long as the server requests, and continues", async () => {
   const settings = { RUNGRAPH_AUTH: "token", RUNGRAPH_RATE_LIMIT: "40/15seconds" };
   const [server, browser] = await Promise.all([TestServer.start(settings), launch()]);
   try {
@@ -12,17 +12,17 @@ test("who asks too often is told so, waits as long as the server says, and then 
     const token = await server.createToken("viewer", "viewer");
     await createRun(server, runId("first"));
     const opened = await open(browser, `${server.url}/runs`);
-    const { page, complaints } = opened;
+    const { page, problems } = opened;
     await signIn(page, token);
     await page.locator('[data-run="first"]').waitFor();
-    // The same token somewhere else, in a hurry.
+    // Another client with the same token that sends many requests.
     const hurry = server.as(token, async () => {
       for (;;) await server.execute("{ viewer { actsForOthers } }");
     });
     await expect(hurry).rejects.toThrow("RATE_LIMITED");
-    let asked = 0;
+    let requests = 0;
     page.on("request", (request) => {
-      if (request.url() === server.api) asked += 1;
+      if (request.url() === server.api) requests += 1;
     });
     let frames = 0;
     page.on("websocket", () => (frames += 1));
@@ -30,14 +30,14 @@ test("who asks too often is told so, waits as long as the server says, and then 
     const pause = page.getByTestId("pause");
     await pause.getByText("Too many requests: the page continues in").waitFor();
     expect(await page.getByText("could not be read").count()).toBe(0);
-    // One that was refused; the next ones wait.
+    // One rejected request; the next ones wait.
     await page.getByRole("link", { name: "Aborts" }).click();
     await pause.waitFor({ state: "detached", timeout: 20_000 });
-    // That page looks every other second, as long as it may.
-    expect(asked).toBeLessThanOrEqual(3);
+    // That page polls every two seconds while permitted.
+    expect(requests).toBeLessThanOrEqual(3);
     await page.getByText("No pending aborts").waitFor();
     expect(frames).toBe(0);
-    expect(complaints.filter((complaint) => !/\b429\b/.test(complaint))).toEqual([]);
+    expect(problems.filter((problem) => !/\b429\b/.test(problem))).toEqual([]);
     await opened.close();
   } finally {
     await browser.close();

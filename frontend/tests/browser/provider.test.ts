@@ -30,14 +30,15 @@ afterAll(async () => {
 });
 
 afterEach(async () => {
-  const elsewhere = (complaint: string): boolean => complaint.startsWith(`asked elsewhere: ${provider.url}/`);
-  expect(opened.complaints.filter((complaint) => !elsewhere(complaint))).toEqual([]);
+  const elsewhere = (problem: string): boolean =>
+    problem.startsWith(`request to another origin: ${provider.url}/`);
+  expect(opened.problems.filter((problem) => !elsewhere(problem))).toEqual([]);
   await opened.close();
 });
 
 const account = (page: Page) => page.getByRole("button", { name: /^Signed in as/ });
 
-test("who is known to the provider comes back to where they were going, acts, and signs out", async () => {
+test("signs in at the provider, returns to the requested page, aborts, and signs out", async () => {
   await provider.become({ sub: "u-1", name: "User One", email: "user-1@example.com", groups: ["data"] });
   const path = "/runs/etl/production/nightly?view=timeline";
   opened = await open(browser, `${server.url}${path}`);
@@ -59,7 +60,7 @@ test("who is known to the provider comes back to where they were going, acts, an
 });
 
 test.each(["light", "dark"] as const)(
-  "who has no role is told so, in %s colours, and not shown an empty list",
+  "a user without a role sees an explanation, in %s colours",
   async (colorScheme) => {
     await provider.become({ sub: "u-2", name: "user-2", groups: [] });
     opened = await open(browser, `${server.url}/runs`, {

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { type Opened, isTheSame, launch, mark, open } from "../support/browser";
+import { type Opened, isSamePage, launch, mark, open } from "../support/browser";
 import { createActions, insertEvents, makeRecording, runId, setPhases } from "../support/record";
 import { TestServer, until } from "../support/server";
 
@@ -27,7 +27,7 @@ afterAll(async () => {
 });
 
 afterEach(async () => {
-  expect(opened.complaints).toEqual([]);
+  expect(opened.problems).toEqual([]);
   await opened.close();
 });
 
@@ -40,7 +40,7 @@ const show = async (path: string): Promise<Page> => {
 const actions = (page: Page) =>
   page.locator("[data-action]").evaluateAll((rows) => rows.map((row) => row.getAttribute("data-action")));
 
-test("a run of 1,312 tasks is a tree whose groups are folded, with counts on every parent", async () => {
+test("a run of 1,312 tasks is a tree with collapsed groups and counts on every parent", async () => {
   const page = await show(RECORDED);
   await page.getByRole("heading", { name: "mosaic" }).waitFor();
   const root = page.locator('[data-action="root"]');
@@ -49,11 +49,11 @@ test("a run of 1,312 tasks is a tree whose groups are folded, with counts on eve
   expect(await actions(page)).toEqual(["root"]);
   await page.getByRole("button", { name: "Expand mDiffFit" }).click();
   await page.locator('[data-action="mDiffFit_ID0000000"]').waitFor();
-  // Only what is in sight is drawn.
+  // Only visible rows are rendered.
   expect(await page.getByRole("row").count()).toBeLessThan(80);
 });
 
-test("a search keeps what lies above, and both it and the phases are in the address", async () => {
+test("a search keeps ancestors, and search and phases are in the URL", async () => {
   const page = await show(RECORDED);
   await page.getByRole("searchbox", { name: "Search the actions" }).fill("mbackground_id0000042");
   await until("the one that matches", async () => (await actions(page)).length === 2);
@@ -66,7 +66,7 @@ test("a search keeps what lies above, and both it and the phases are in the addr
   await page.getByText("No action matches").waitFor();
 });
 
-test("the timeline shows the same lines over time, closer and further, with the critical path", async () => {
+test("the timeline shows the same lines, zooms, and shows the critical path", async () => {
   const page = await show(`${RECORDED}?view=timeline&q=ID000001`);
   await page.locator('[data-bar="running"]').nth(5).waitFor();
   const width = (): Promise<number> =>
@@ -79,7 +79,7 @@ test("the timeline shows the same lines over time, closer and further, with the 
     .evaluate((bar) => bar.getBoundingClientRect().width);
   await page.keyboard.press("Escape");
   await page.getByTestId("tree").focus();
-  // From the beginning, where the first tasks are.
+  // From the start, at the first tasks.
   const axis = page.locator("[data-axis]");
   const box = await axis.boundingBox();
   if (!box) throw new Error("there is no axis");
@@ -101,7 +101,7 @@ test("the timeline shows the same lines over time, closer and further, with the 
   await page.locator('[data-action="mBgModel_ID0000000"] [title*="critical path"]').waitFor();
 });
 
-test("an action shows its attempts, error, logs, outputs, events and spec", async () => {
+test("the action panel shows attempts, error, logs, outputs, events and spec", async () => {
   const run = runId("detailed");
   await createActions(server, run, [
     { name: "root", phase: "RUNNING" },
@@ -165,10 +165,10 @@ test("an action shows its attempts, error, logs, outputs, events and spec", asyn
   );
   await panel.getByRole("tab", { name: "State" }).click();
   await panel.getByText("checkpoint 17").waitFor();
-  expect(await isTheSame(page)).toBe(true);
+  expect(await isSamePage(page)).toBe(true);
 });
 
-test("a tree that goes on shows actions and phases as they come", async () => {
+test("a live tree shows new actions and phases", async () => {
   const run = runId("going-on");
   await createActions(server, run, [{ name: "root", phase: "RUNNING" }]);
   const page = await show("/runs/tests/development/going-on");
@@ -184,10 +184,10 @@ test("a tree that goes on shows actions and phases as they come", async () => {
   await setPhases(server, run, { grandchild: "FAILED" });
   await child.getByRole("img", { name: "Children of child: 1 failed" }).waitFor();
   await page.getByText("2 running").waitFor();
-  expect(await isTheSame(page)).toBe(true);
+  expect(await isSamePage(page)).toBe(true);
 });
 
-test("earlier attempts are on the timeline", async () => {
+test("the timeline shows earlier attempts", async () => {
   const run = runId("retried");
   const now = Date.now();
   const ago = (seconds: number): string => new Date(now - seconds * 1_000).toISOString();
@@ -206,7 +206,7 @@ test("earlier attempts are on the timeline", async () => {
   await page.locator('[data-action="flaky"] [data-bar="earlier"][title*="attempt 1 20 s"]').waitFor();
 });
 
-test("a run that is not there is said so", async () => {
+test("a missing run is reported", async () => {
   opened = await open(browser, `${server.url}/runs/tests/development/never`);
   await opened.page.getByText("There is no run never").waitFor();
 });

@@ -1,6 +1,6 @@
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { type Opened, isTheSame, launch, mark, open } from "../support/browser";
+import { type Opened, isSamePage, launch, mark, open } from "../support/browser";
 import { createRun, runId, setPhases } from "../support/record";
 import { TestServer, until } from "../support/server";
 
@@ -25,7 +25,7 @@ afterAll(async () => {
 });
 
 afterEach(async () => {
-  expect(opened.complaints).toEqual([]);
+  expect(opened.problems).toEqual([]);
   await opened.close();
 });
 
@@ -35,7 +35,7 @@ const show = async (path: string, options = {}): Promise<Page> => {
   return opened.page;
 };
 
-/** Rows may come one by one. */
+/** Rows may arrive one by one. */
 const PATIENCE = { timeout: 40_000 };
 
 const names = (page: Page): Promise<(string | null)[]> =>
@@ -46,7 +46,7 @@ const names = (page: Page): Promise<(string | null)[]> =>
       .map(({ name }) => name),
   );
 
-test("the start leads to all runs, the newest first", async () => {
+test("the start page is the list of all runs, newest first", async () => {
   const page = await show("/");
   await page.waitForURL("**/runs");
   await expect
@@ -55,7 +55,7 @@ test("the start leads to all runs, the newest first", async () => {
   expect(await page.title()).toBe("Runs · Rungraph");
 });
 
-test("a run that begins, changes and ends is seen without loading the page again", async () => {
+test("a run appears, changes and ends without a reload", async () => {
   const page = await show("/runs?project=tests");
   await mark(page);
   await createRun(server, runId("live-1"));
@@ -65,10 +65,10 @@ test("a run that begins, changes and ends is seen without loading the page again
   await setPhases(server, runId("live-1"), { root: "SUCCEEDED" });
   await row.getByText("Succeeded").waitFor();
   await row.getByText("1 of 1 ended").waitFor();
-  expect(await isTheSame(page)).toBe(true);
+  expect(await isSamePage(page)).toBe(true);
 });
 
-test("the filter is in the address: project, phases, those left out, labels and search", async () => {
+test("the filter is in the URL: project, included and excluded phases, labels, search", async () => {
   const cases: [string, string[]][] = [
     ["project=other", ["elsewhere"]],
     ["phase=FAILED", ["early-1"]],
@@ -79,7 +79,7 @@ test("the filter is in the address: project, phases, those left out, labels and 
   for (const [query, expected] of cases) {
     const page = await show(`/runs?${query}`);
     await expect.poll(() => names(page), { ...PATIENCE, message: query }).toEqual(expected);
-    expect(opened.complaints).toEqual([]);
+    expect(opened.problems).toEqual([]);
     await opened.close();
   }
   const page = await show("/runs?phase=FAILED&label=team=data");
@@ -89,7 +89,7 @@ test("the filter is in the address: project, phases, those left out, labels and 
   await until("both runs", async () => (await names(page)).length === 2);
 });
 
-test("what is chosen on the page stands in the address", async () => {
+test("selections on the page appear in the URL", async () => {
   const page = await show("/runs");
   await page.getByRole("searchbox", { name: "Search the runs" }).fill("early");
   await page.waitForURL("**/runs?q=early");
@@ -108,7 +108,7 @@ test("what is chosen on the page stands in the address", async () => {
   await page.waitForURL((url) => url.searchParams.get("from") === "2h");
 });
 
-test("a view is saved in the browser and found again", async () => {
+test("a view can be saved in the browser and opened again", async () => {
   const page = await show("/runs?q=early-2");
   await page.getByRole("button", { name: "Views" }).click();
   await page.getByRole("menuitem", { name: "Save this view…" }).click();
@@ -123,7 +123,7 @@ test("a view is saved in the browser and found again", async () => {
   await page.waitForURL("**/runs?q=early-2");
 });
 
-test("nothing moves under the pointer: what is new waits and is counted", async () => {
+test("no row moves under the pointer: new runs wait and are counted", async () => {
   const page = await show("/runs?project=tests");
   const before = await names(page);
   await page.locator("[data-run]").nth(1).hover();
@@ -132,7 +132,7 @@ test("nothing moves under the pointer: what is new waits and is counted", async 
   const waiting = page.getByTestId("waiting");
   await waiting.getByText("Show 2 new").waitFor();
   expect(await names(page)).toEqual(before);
-  // What is there changes all the same.
+  // Visible rows still change.
   await setPhases(server, runId("early-4"), { root: "PAUSED" });
   await page.locator('[data-run="early-4"]').getByText("Paused").waitFor();
   await waiting.click();
@@ -140,7 +140,7 @@ test("nothing moves under the pointer: what is new waits and is counted", async 
   expect(await waiting.count()).toBe(0);
 });
 
-test("a held list goes on when it is let go, and what left the filter is marked until then", async () => {
+test("a held list marks runs that no longer match, and continues when released", async () => {
   const page = await show("/runs?project=tests&phase=RUNNING");
   await page.getByRole("button", { name: "Pause updates" }).click();
   await createRun(server, runId("held-1"));
@@ -154,7 +154,7 @@ test("a held list goes on when it is let go, and what left the filter is marked 
   });
 });
 
-test("scrolling goes back through all runs", async () => {
+test("scrolling loads all older runs", async () => {
   const input = Array.from({ length: 450 }, (_, n) => ({
     id: { project: "many", domain: "d", runName: `run-${String(n).padStart(3, "0")}`, name: "root" },
   }));
@@ -168,11 +168,11 @@ test("scrolling goes back through all runs", async () => {
     await table.evaluate((element) => element.scrollBy(0, 700));
     return seen.size === 450;
   });
-  // Far fewer rows are drawn than there are.
+  // Far fewer rows are rendered than exist.
   expect(await page.locator("[data-run]").count()).toBeLessThan(60);
 });
 
-test("the strip counts the last day, and leads to the runs of a moment", async () => {
+test("the histogram shows the last day and filters by time range", async () => {
   const page = await show("/runs?project=other");
   await page.getByTestId("density-total").getByText("1 run").waitFor();
   await page
@@ -183,7 +183,7 @@ test("the strip counts the last day, and leads to the runs of a moment", async (
   await expect.poll(() => names(page), PATIENCE).toEqual(["elsewhere"]);
 });
 
-test("the strip is counted again while runs change all the time", async () => {
+test("the histogram is refreshed during continuous changes", async () => {
   await createRun(server, runId("first", "busy"));
   const page = await show("/runs?project=busy");
   const total = page.getByTestId("density-total");
@@ -203,7 +203,7 @@ test("the strip is counted again while runs change all the time", async () => {
   }
 });
 
-test("a phase that the page does not know is shown by its name", async () => {
+test("an unknown phase is shown by its name", async () => {
   opened = await open(browser, `${server.url}/tasks`);
   const { page } = opened;
   await page.routeWebSocket(/graphql/, (socket) => {
@@ -214,7 +214,7 @@ test("a phase that the page does not know is shown by its name", async () => {
   await page.locator('[data-run="elsewhere"]').getByText("Tele porting").waitFor();
 });
 
-test("a run with slashes, dots and percent signs in its name is found by its link", async () => {
+test("a link works for a run with slashes, dots and percent signs in its name", async () => {
   const odd = runId("a/b ~1 50%/..", "p/q", "..");
   await createRun(server, odd);
   const page = await show("/runs?q=50%25");

@@ -2,7 +2,7 @@ import type { Page } from "playwright-core";
 import { expect, test } from "vitest";
 import { faded, findings } from "../support/axe";
 import { BehindTokens, account, etl } from "../support/behindTokens";
-import { isTheSame, mark } from "../support/browser";
+import { isSamePage, mark } from "../support/browser";
 import { createRun, setPhases } from "../support/record";
 import { until } from "../support/server";
 import { signIn } from "../support/signIn";
@@ -11,7 +11,7 @@ const here = new BehindTokens();
 
 const signedOut = (page: Page) => page.getByRole("alert").getByText("You are signed out.");
 
-test("a token that is revoked ends what is open at once, nothing knocks, and signing in goes on there", async () => {
+test("a revoked token ends the session at once, no request is sent, and signing in continues on the same page", async () => {
   const token = await here.server.createToken(
     "short-lived",
     "operator",
@@ -23,16 +23,16 @@ test("a token that is revoked ends what is open at once, nothing knocks, and sig
   const path = "/runs?project=etl&q=nightly";
   const page = await here.show(path, token);
   await page.locator('[data-run="nightly"]').waitFor();
-  let knocks = 0;
-  page.on("websocket", () => (knocks += 1));
-  page.on("request", () => (knocks += 1));
+  let requests = 0;
+  page.on("websocket", () => (requests += 1));
+  page.on("request", () => (requests += 1));
   await here.server.revokeToken("short-lived");
   await signedOut(page).waitFor();
-  // What was there can still be read.
+  // The previous content is still readable.
   expect(await page.locator('[data-run="nightly"]').isVisible()).toBe(true);
   expect(await page.locator("#content[data-stale]").count()).toBe(1);
   await page.waitForTimeout(6_000);
-  expect(knocks).toBeLessThanOrEqual(2);
+  expect(requests).toBeLessThanOrEqual(2);
 
   await page.getByRole("link", { name: "Sign in" }).click();
   await signIn(page, here.operator);
@@ -42,20 +42,20 @@ test("a token that is revoked ends what is open at once, nothing knocks, and sig
   await page.locator('[data-run="nightly"][data-phase=PAUSED]').waitFor();
 });
 
-test("pages that look again and again do not while nobody is signed in", async () => {
+test("polling pages do not poll while signed out", async () => {
   const token = await here.server.createToken("polling", "operator", "--user", "user-1", "--project", "etl");
   const page = await here.show("/aborts", token);
   await page.getByRole("heading", { name: "Aborts" }).waitFor();
   await account(page).waitFor();
   await here.server.revokeToken("polling");
   await signedOut(page).waitFor();
-  let knocks = 0;
-  page.on("request", () => (knocks += 1));
+  let requests = 0;
+  page.on("request", () => (requests += 1));
   await page.waitForTimeout(7_000);
-  expect(knocks).toBeLessThanOrEqual(2);
+  expect(requests).toBeLessThanOrEqual(2);
 });
 
-test("who signs in again in another tab finds this one going on by itself", async () => {
+test("signing in in another tab continues this one", async () => {
   await createRun(here.server, etl("tabs"));
   const token = await here.server.createToken("two-tabs", "operator", "--user", "user-1", "--project", "etl");
   const page = await here.show("/runs/etl/production/tabs", token);
@@ -72,10 +72,10 @@ test("who signs in again in another tab finds this one going on by itself", asyn
   await signedOut(page).waitFor({ state: "detached" });
   await setPhases(here.server, etl("tabs"), { root: "FAILED" });
   await page.locator('[data-action="root"] [data-phase=FAILED]').first().waitFor();
-  expect(await isTheSame(page)).toBe(true);
+  expect(await isSamePage(page)).toBe(true);
 });
 
-test("after somebody else signed in, nothing is left of the one before", async () => {
+test("after another user signed in, nothing of the previous one is visible", async () => {
   const token = await here.server.createToken("web-only", "viewer", "--user", "user-3", "--project", "web");
   const page = await here.show("/runs", token);
   await page.locator('[data-run="nightly-web"]').waitFor();
@@ -86,17 +86,17 @@ test("after somebody else signed in, nothing is left of the one before", async (
   await other.goto(`${here.server.url}/runs`);
   await signIn(other, here.viewer);
   await other.locator("[data-run]").first().waitFor();
-  // Who looks at a tab may be somebody else than it was of, though its websocket is still open.
+  // Another user may look at the tab although its websocket is still open.
   await until("the page to begin anew", async () => {
     await page.evaluate(() => window.dispatchEvent(new Event("focus"))).catch(() => undefined);
-    return !(await isTheSame(page).catch(() => true));
+    return !(await isSamePage(page).catch(() => true));
   });
   await page.locator('[data-run="nightly"]').waitFor();
   expect(await page.locator('[data-run="nightly-web"]').count()).toBe(0);
 });
 
 test.each(["light", "dark"] as const)(
-  "the ways in and out have no serious finding of axe in %s colours, and fit a phone",
+  "sign-in and sign-out pages have no serious problem in %s colours, and fit a phone",
   async (colorScheme) => {
     const token = await here.server.createToken(`axe-${colorScheme}`, "viewer", "--project", "etl");
     const page = await here.open("/runs", {
@@ -116,7 +116,7 @@ test.each(["light", "dark"] as const)(
     await signIn(page, token);
     await account(page).click();
     await page.getByRole("button", { name: "Sign out" }).waitFor();
-    // It covers a part of the page, of which nothing can be told.
+    // It covers a part of the page, whose contrast cannot be determined.
     await look("the account", "[role=dialog]");
     await page.keyboard.press("Escape");
     await here.server.revokeToken(`axe-${colorScheme}`);
@@ -125,7 +125,7 @@ test.each(["light", "dark"] as const)(
   },
 );
 
-test("GraphiQL works by the same cookie, and says where to sign in once that is no more", async () => {
+test("GraphiQL uses the same session, and links to sign-in after its end", async () => {
   const page = await here.show("/graphql", here.operator);
   await page.getByRole("button", { name: /^Execute query/ }).click();
   await page.locator(".result-window").getByText("totalCount").first().waitFor();

@@ -1,6 +1,6 @@
 import type { Page } from "playwright-core";
 import { expect, test } from "vitest";
-import { BehindTokens, account, etl, isRefusal } from "../support/behindTokens";
+import { BehindTokens, account, etl, isRejection } from "../support/behindTokens";
 import { actionId, createActions, createRun } from "../support/record";
 import { signIn } from "../support/signIn";
 
@@ -11,12 +11,12 @@ const here = new BehindTokens({ RUNGRAPH_ABORT_ATTEMPTS: "1" });
 
 const abort = (page: Page) => page.getByRole("button", { name: "Abort", exact: true });
 
-test("a wrong token is refused, a right one leads to where they were going, and only to their own runs", async () => {
+test("rejects an invalid token; a valid one leads to the requested page with the permitted runs only", async () => {
   const page = await here.open("/runs?q=nightly");
   expect(page.url()).toContain("/team/rungraph/login?return_to=");
   await signIn(page, `rg_${"x".repeat(43)}`);
   await page.getByText("This token is unknown, expired or revoked").waitFor();
-  expect(here.opened.complaints.every(isRefusal)).toBe(true);
+  expect(here.opened.problems.every(isRejection)).toBe(true);
   await signIn(page, here.operator);
   await page.waitForURL(`${here.server.url}/runs?q=nightly`);
   await page.locator('[data-run="nightly"]').waitFor();
@@ -24,20 +24,20 @@ test("a wrong token is refused, a right one leads to where they were going, and 
   expect(await page.getByLabel("Project").locator("option").allInnerTexts()).toEqual(["All projects", "etl"]);
 });
 
-test("who is signed in and what they may do is told in words", async () => {
+test("the account menu shows the user and their roles", async () => {
   const page = await here.show("/runs", here.operator);
   await account(page).click();
   await page.getByRole("dialog").getByText("operator in etl").waitFor();
   expect(await account(page).innerText()).toContain("user-1");
 });
 
-test("who may only read is offered no abort: not of a run, an action or all, and not once more", async () => {
+test("a viewer is offered no abort or retry of runs and actions", async () => {
   await createActions(here.server, etl("given-up"), [
     { name: "root", phase: "RUNNING" },
     { name: "step", parent: "root", phase: "RUNNING" },
   ]);
   await createRun(here.server, etl("going"));
-  // An executor that is told, and never confirms.
+  // An executor that is notified and never confirms.
   const leave = await here.server.watchAborts("etl");
   await here.server.as(here.operator, () => here.server.execute(ABORT, { id: etl("given-up") }));
   const look = async (token: string): Promise<number[]> => {
@@ -59,7 +59,7 @@ test("who may only read is offered no abort: not of a run, an action or all, and
   await leave();
 });
 
-test("an operator aborts in their project, and sees it end", async () => {
+test("an operator aborts in their project and sees the result", async () => {
   await createRun(here.server, etl("to-stop"));
   const page = await here.show("/runs/etl/production/to-stop", here.operator);
   await abort(page).click();
@@ -70,11 +70,11 @@ test("an operator aborts in their project, and sees it end", async () => {
   await page.getByText("the executor confirmed that the work has stopped").waitFor();
 });
 
-test("what the server forbids all the same is told so", async () => {
+test("an action rejected by the server shows its error", async () => {
   await createRun(here.server, etl("protected"));
   const page = await here.open("/runs/etl/production/protected");
-  const { complaints } = here.opened;
-  // As if the role had been taken away since.
+  const { problems } = here.opened;
+  // Simulates a role removed meanwhile.
   await page.route("**/graphql", async (route) => {
     if (!route.request().postData()?.includes("ViewerOf")) return route.fallback();
     const response = await route.fetch();
@@ -84,10 +84,10 @@ test("what the server forbids all the same is told so", async () => {
   await abort(page).click();
   await page.getByRole("dialog").getByRole("button", { name: "Abort", exact: true }).click();
   await page.getByText("This is not allowed: you may not abort in etl/production.").waitFor();
-  expect(complaints).toEqual([]);
+  expect(problems).toEqual([]);
 });
 
-test("who signs out is told so, and the way back shows nothing", async () => {
+test("after signing out, a page says so, and going back shows nothing", async () => {
   const page = await here.show("/runs", here.operator);
   await page.locator("[data-run]").first().waitFor();
   await account(page).click();

@@ -15,7 +15,7 @@ let executors: TestServer;
 let browser: Browser;
 let opened: Opened;
 
-/** A server that executes nothing but the page's own documents, and one for executors on the same database. */
+/** A server that executes only the page's documents, and one for executors on the same database. */
 beforeAll(async () => {
   executors = await TestServer.start(store);
   [server, browser] = await Promise.all([
@@ -36,11 +36,11 @@ afterAll(async () => {
 });
 
 afterEach(async () => {
-  expect(opened.complaints).toEqual([]);
+  expect(opened.problems).toEqual([]);
   await opened.close();
 });
 
-test("the page works on a server that executes its own documents only", async () => {
+test("the page works on a server that executes trusted documents only", async () => {
   opened = await open(browser, `${server.url}/runs`);
   const { page } = opened;
   await page.locator("[data-run]").first().waitFor();
@@ -62,7 +62,7 @@ test("the page works on a server that executes its own documents only", async ()
   await page.getByText("nightly").first().waitFor();
 });
 
-test("it executes nothing else", async () => {
+test("such a server executes no other document", async () => {
   opened = await open(browser, `${server.url}/runs`);
   await opened.page.locator("[data-run]").first().waitFor();
   await expect(server.execute("{ runs { totalCount } }")).rejects.toThrow("QUERY_NOT_IN_SAFELIST");

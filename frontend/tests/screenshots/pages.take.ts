@@ -14,7 +14,7 @@ let server: TestServer;
 let browser: Browser;
 const found: Record<string, RunId> = {};
 
-/** The demo, as far on that all it can show is there to be seen. */
+/** The demo, far enough that everything is visible. */
 beforeAll(async () => {
   [server, browser] = await Promise.all([TestServer.start(), launch()]);
   const file = join(mkdtempSync(join(tmpdir(), "rungraph-recording-")), "mosaic.json");
@@ -23,7 +23,7 @@ beforeAll(async () => {
   server.beginBeside("demo", "--url", server.api, "--seed", "11");
   const query = `query ($filter: RunFilter) { runs(first: 1, filter: $filter) { nodes { project domain name } } }`;
   const wanted: Record<string, object> = {
-    // What the demo writes of the past is running for a moment too.
+    // Runs of the demo's history are briefly running too.
     running: {
       functionName: "train_model",
       phases: ["RUNNING"],
@@ -54,7 +54,7 @@ beforeAll(async () => {
     },
     120_000,
   );
-  // Nobody plays this one, so that its abort waits to be confirmed.
+  // Without a player, so that its abort stays unconfirmed.
   const id = { project: "demo", domain: "production", runName: "orphaned-4711", name: "root" };
   await server.execute(
     `mutation ($id: ActionIdentifierInput!) { createAction(input: {id: $id, phase: RUNNING}) { created } }`,
@@ -123,7 +123,7 @@ const SHOTS: Shot[] = [
   },
 ];
 
-test("every page, in light and dark", async () => {
+test("every page in light and dark", async () => {
   for (const { name, path, there, sizes, then } of SHOTS) {
     for (const size of sizes) {
       for (const colorScheme of ["light", "dark"] as const) {
@@ -131,7 +131,7 @@ test("every page, in light and dark", async () => {
         const { page } = opened;
         await page.locator(there).first().waitFor();
         if (then) await then(page);
-        // What fades in has done so.
+        // Animations have finished.
         await page.waitForTimeout(1_200);
         const suffix = size === "phone" ? "-phone" : "";
         await page.screenshot({ path: join(DOCS, `${name}${suffix}-${colorScheme}.png`) });

@@ -16,10 +16,9 @@ interface Results {
 }
 
 /**
- * What axe finds on a page that is serious, and the texts whose contrast it could not decide: that a text has
- * the colour of its background is among these. Signs that are no text are not.
- *
- * `within` is a selector: below the overlay of a dialog, which nobody sees, axe decides nothing.
+ * The serious findings of axe, and the texts whose contrast it cannot determine, including text in the colour
+ * of its background; not symbols. `within` is a selector: axe cannot determine what is below the overlay of a
+ * dialog.
  */
 export async function findings(page: Page, within = "body"): Promise<string[]> {
   await page.evaluate(AXE);
@@ -41,7 +40,7 @@ export async function findings(page: Page, within = "body"): Promise<string[]> {
   );
 }
 
-/** What fades in is pale until it has; what never ends, such as a pulse, is not waited for. */
+/** Waits for fade-ins, which have low contrast, but not for endless animations such as a pulse. */
 export async function faded(page: Page): Promise<void> {
   await page.waitForTimeout(400);
   await page.waitForFunction(() =>

@@ -5,27 +5,27 @@ import { createRun, runId } from "./record";
 import { TestServer } from "./server";
 import { signIn } from "./signIn";
 
-/** That the server refuses whoever is signed out is what these tests are about. */
-export const isRefusal = (complaint: string): boolean => /\b401\b/.test(complaint);
+/** These tests are about rejected requests, which are not problems here. */
+export const isRejection = (problem: string): boolean => /\b401\b/.test(problem);
 
 export const etl = (name: string) => runId(name, "etl", "production");
 
 export const account = (page: Page) => page.getByRole("button", { name: /^Signed in as/ });
 
 /**
- * What the tests of a file share: a server below a path that asks for tokens, with a run in each of two
- * projects, and a browser. Each test opens a page, which complains about nothing but that it is refused.
+ * Shared by the tests of a file: a server below a base path that requires tokens, with a run in each of two
+ * projects, and a browser. The pages of the tests may only report rejected requests.
  */
 export class BehindTokens {
   server!: TestServer;
-  /** What the test has opened. */
+  /** The pages opened by the test. */
   opened!: Opened;
-  /** The tokens of who may abort in the one project, and of who may only read there. */
+  /** The tokens of an operator and of a viewer in one project. */
   operator!: string;
   viewer!: string;
   private browser!: Browser;
 
-  /** Call it where a file begins; `settings` are variables of the server's environment. */
+  /** Called at the start of a test file; `settings` are environment variables of the server. */
   constructor(settings: Record<string, string> = {}) {
     const all = { RUNGRAPH_AUTH: "token", RUNGRAPH_BASE_PATH: "/team/rungraph", ...settings };
     beforeAll(async () => {
@@ -45,7 +45,7 @@ export class BehindTokens {
       await createRun(server, runId("nightly-web", "web", "production"));
     });
     afterEach(async () => {
-      expect(this.opened.complaints.filter((complaint) => !isRefusal(complaint))).toEqual([]);
+      expect(this.opened.problems.filter((problem) => !isRejection(problem))).toEqual([]);
       await this.opened.close();
     });
     afterAll(async () => {
@@ -54,13 +54,13 @@ export class BehindTokens {
     });
   }
 
-  /** A page in a fresh window, where nobody has signed in. */
+  /** A page in a new window, signed out. */
   async open(path: string, options: BrowserContextOptions = {}): Promise<Page> {
     this.opened = await open(this.browser, `${this.server.url}${path}`, options);
     return this.opened.page;
   }
 
-  /** The same, once its user has signed in with the token. */
+  /** A page in a new window, signed in with the token. */
   async show(path: string, token: string): Promise<Page> {
     const page = await this.open(path);
     await signIn(page, token);

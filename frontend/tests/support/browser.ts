@@ -12,7 +12,7 @@ import { inject } from "vitest";
 
 const NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
-/** The browser of this machine; RUNGRAPH_TEST_CHROMIUM names another one. */
+/** The path of Chromium; RUNGRAPH_TEST_CHROMIUM overrides it. */
 function findChromium(): string {
   const given = process.env.RUNGRAPH_TEST_CHROMIUM;
   if (given) return given;
@@ -43,13 +43,12 @@ const options = (...args: string[]): LaunchOptions => ({
   ],
 });
 
-/** A browser that others connect to. */
+/** A browser that accepts connections. */
 export async function launchServer(): Promise<BrowserServer> {
   return chromium.launchServer(options());
 }
 
-/** The browser that all test files share; one of its own with further arguments of its command line, or where
- * none is shared. */
+/** The shared browser of all test files; a separate one if `args` are given or none is shared. */
 export async function launch(...args: string[]): Promise<Browser> {
   const endpoint = inject("browserEndpoint") as string | undefined;
   return endpoint && args.length === 0 ? chromium.connect(endpoint) : chromium.launch(options(...args));
@@ -57,12 +56,12 @@ export async function launch(...args: string[]): Promise<Browser> {
 
 export interface Opened {
   page: Page;
-  /** Everything that the page complained about: errors, warnings, refused or failed requests. */
-  complaints: string[];
+  /** The problems of a page: errors, warnings, rejected and failed requests. */
+  problems: string[];
   close: () => Promise<void>;
 }
 
-/** A page of the server in a fresh window, that may load nothing from elsewhere. */
+/** A page of the server in a new window that may load nothing from other origins. */
 export async function open(
   browser: Browser,
   url: string,
@@ -71,30 +70,30 @@ export async function open(
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options });
   const page = await context.newPage();
   page.setDefaultTimeout(40_000);
-  const complaints: string[] = [];
+  const problems: string[] = [];
   const { origin } = new URL(url);
   page.on("console", (message) => {
-    if (["error", "warning"].includes(message.type())) complaints.push(message.text());
+    if (["error", "warning"].includes(message.type())) problems.push(message.text());
   });
-  page.on("pageerror", (error) => complaints.push(String(error)));
+  page.on("pageerror", (error) => problems.push(String(error)));
   page.on("response", (response) => {
-    if (response.status() >= 400) complaints.push(`${response.status()}: ${response.url()}`);
+    if (response.status() >= 400) problems.push(`${response.status()}: ${response.url()}`);
   });
   page.on("request", (request) => {
     const target = new URL(request.url());
     if (target.origin !== origin && !["data:", "blob:"].includes(target.protocol)) {
-      complaints.push(`asked elsewhere: ${request.url()}`);
+      problems.push(`request to another origin: ${request.url()}`);
     }
   });
   await page.goto(url);
-  return { page, complaints, close: () => context.close() };
+  return { page, problems, close: () => context.close() };
 }
 
-/** Remember this page, so that it can be told whether it was loaded anew. */
+/** Marks the page, to detect a reload. */
 export async function mark(page: Page): Promise<void> {
   await page.evaluate(() => Object.assign(window, { isTheSamePage: true }));
 }
 
-export async function isTheSame(page: Page): Promise<boolean> {
+export async function isSamePage(page: Page): Promise<boolean> {
   return page.evaluate(() => "isTheSamePage" in window);
 }

@@ -1,9 +1,9 @@
 import type { Locator } from "playwright-core";
 
 /**
- * Texts on the page that are too pale to be read, as WCAG computes contrast: below 4.5 to 1, or below 3 to 1
- * where they are large or a sign beside its words. Everything that is drawn counts: texts, what fields hold,
- * placeholders, generated content, disabled controls and what is scrolled out of sight.
+ * Texts with too little contrast by WCAG: below 4.5 to 1, or below 3 to 1 for large text and symbols beside
+ * words. Includes values of fields, placeholders, generated content, disabled controls and content scrolled
+ * out of view.
  */
 export async function lowContrast(within: Locator): Promise<string[]> {
   return within.evaluate(measure);
@@ -51,7 +51,7 @@ function measure(within: Element): string[] {
     let front = parse(paint);
     let behind: Color = [0, 0, 0, 0];
     for (let at: Element | null = element; at; at = at.parentElement) {
-      // The pseudo-element has the background of its element behind its own.
+      // The background of the element is behind that of its pseudo-element.
       const styles = at === element ? [style, getComputedStyle(at)] : [getComputedStyle(at)];
       for (const { backgroundColor, backgroundImage, opacity, filter } of new Set(styles)) {
         if (backgroundImage !== "none" && behind[3] < 1) problems.add(`over a picture: ${text}`);

@@ -18,7 +18,7 @@ const MARK = `mutation ($id: ActionIdentifierInput!) { markAbortAttempt(id: $id,
 const CLEAR = `mutation ($id: ActionIdentifierInput!) { clearAbortRequest(id: $id) { action { id } } }`;
 const EVERYTHING = runId("everything");
 
-/** Write runs that show everything that the page can show, on a server that gives an abort up after 3 tries. */
+/** Creates runs with everything that the page can show, on a server where an abort fails after 3 attempts. */
 export async function recordEverything(server: TestServer): Promise<void> {
   for (const phase of PHASES) {
     await createActions(server, runId(`is-${phase.toLowerCase()}`), [

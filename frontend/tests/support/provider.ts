@@ -13,7 +13,7 @@ with FakeProvider().serving() as provider:
         print("known", flush=True)
 `;
 
-/** The OpenID provider of the server's own tests. Whoever is led there has signed in at once. */
+/** The OpenID provider of the server's tests. It signs users in at once. */
 export class Provider {
   private constructor(
     readonly url: string,
@@ -28,7 +28,7 @@ export class Provider {
     return new Provider(await line(child), child);
   }
 
-  /** Settings of a server, at this address, that has people sign in here. */
+  /** The settings of a server at this URL that uses this provider. */
   settings(server: string, grants: object[]): Record<string, string> {
     return {
       RUNGRAPH_AUTH: "oidc",
@@ -41,7 +41,7 @@ export class Provider {
     };
   }
 
-  /** Who signs in from now on, by their claims. */
+  /** Sets the claims of the next sign-ins. */
   async become(claims: Record<string, unknown>): Promise<void> {
     this.process.stdin?.write(`${JSON.stringify(claims)}\n`);
     await line(this.process);
@@ -52,7 +52,7 @@ export class Provider {
   }
 }
 
-/** The next line that it prints. */
+/** The next line of its output. */
 async function line(child: ChildProcess): Promise<string> {
   return new Promise((resolve, reject) => {
     child.stdout?.once("data", (chunk: Buffer) => resolve(chunk.toString().trim()));

@@ -1,6 +1,6 @@
 import type { TestServer } from "./server";
 
-/** What tests write into the record, as an executor does. */
+/** Writes runs for tests, as an executor does. */
 export interface NewAction {
   name: string;
   parent?: string;
@@ -34,7 +34,7 @@ export const actionId = (run: RunId, name: string) => ({
 const CREATE = `mutation ($input: [CreateActionInput!]!) { createActions(input: $input) { created } }`;
 const PHASES = `mutation ($input: [UpdateActionPhaseInput!]!) { updateActionPhases(input: $input) { applied } }`;
 const EVENTS = `mutation ($events: [ActionEventInput!]!) { insertEvents(events: $events) { inserted } }`;
-/** Actions in one call. */
+/** Creates actions in one call. */
 const BATCH = 1_000;
 
 export async function createActions(server: TestServer, run: RunId, actions: NewAction[]): Promise<void> {
@@ -48,7 +48,7 @@ export async function createActions(server: TestServer, run: RunId, actions: New
   }
 }
 
-/** A run of one action. */
+/** Creates a run of one action. */
 export async function createRun(
   server: TestServer,
   run: RunId,
@@ -57,7 +57,7 @@ export async function createRun(
   await createActions(server, run, [{ name: "root", phase: "RUNNING", ...rest }]);
 }
 
-/** Put actions, given as name and phase, into these phases. */
+/** Sets the phases of actions, given as name and phase. */
 export async function setPhases(
   server: TestServer,
   run: RunId,
@@ -78,7 +78,7 @@ export async function insertEvents(
   });
 }
 
-/** A recording in WfFormat of a workflow that fans out twice, as large ones of astronomers do. */
+/** A WfFormat recording of a workflow that fans out twice, like those of Montage. */
 export function makeRecording(tasks: number): object {
   const wide = Math.floor((tasks - 4) / 3);
   const names: { id: string; name: string; parents: string[] }[] = [];

@@ -21,7 +21,7 @@ async function freePort(): Promise<number> {
   });
 }
 
-/** Ask until it is so; fails after a while, saying what was waited for. */
+/** Polls a condition; after a timeout fails with its description. */
 export async function until(
   what: string,
   isSo: () => Promise<boolean> | boolean,
@@ -34,13 +34,13 @@ export async function until(
   }
 }
 
-/** A real server on a database of its own, and what runs beside it. */
+/** A real server on its own database, and commands that run beside it. */
 export class TestServer {
-  /** The API token that operations are sent with. */
+  /** The API token of operations. */
   token: string | undefined;
   private readonly folder = mkdtempSync(join(tmpdir(), "rungraph-page-"));
   private process: ChildProcess | null = null;
-  /** The ids of API tokens by their names. */
+  /** The ids of API tokens by name. */
   private readonly tokens = new Map<string, string>();
   private readonly beside = new Set<ChildProcess>();
   private said = "";
@@ -50,7 +50,7 @@ export class TestServer {
     private readonly settings: Record<string, string>,
   ) {}
 
-  /** `settings` are variables of its environment, which may be about where it is. */
+  /** `settings` are environment variables of the server. */
   static async start(
     settings: Record<string, string> | ((origin: string) => Record<string, string>) = {},
   ): Promise<TestServer> {
@@ -61,7 +61,7 @@ export class TestServer {
     return server;
   }
 
-  /** Where the page is, without a slash at the end. */
+  /** The URL of the page, without a trailing slash. */
   get url(): string {
     return `http://127.0.0.1:${this.port}${this.settings.RUNGRAPH_BASE_PATH ?? ""}`;
   }
@@ -81,18 +81,18 @@ export class TestServer {
     });
   }
 
-  /** Kill it in the middle of whatever it does. */
+  /** Kills the server. */
   async kill(): Promise<void> {
     await end(this.process, "SIGKILL");
     this.process = null;
   }
 
-  /** Let a command go on beside the server until that stops. */
+  /** Runs a command until the server stops. */
   beginBeside(...args: string[]): void {
     this.beside.add(this.spawn(args));
   }
 
-  /** Run a command to its end, and return what it printed; fails with what it said. */
+  /** Runs a command and returns its output; fails with its errors. */
   async run(...args: string[]): Promise<string> {
     const child = this.spawn(args);
     let printed = "";
@@ -104,7 +104,7 @@ export class TestServer {
     return printed;
   }
 
-  /** Do something with another API token. */
+  /** Runs a function with another API token. */
   async as<T>(token: string, what: () => Promise<T>): Promise<T> {
     const before = this.token;
     this.token = token;
@@ -115,17 +115,17 @@ export class TestServer {
     }
   }
 
-  /** A new API token with this name, which no other has. */
+  /** Creates an API token with a unique name. */
   async createToken(name: string, role: string, ...options: string[]): Promise<string> {
     const printed = await this.run("token", "create", "--name", name, "--role", role, ...options);
-    // Beside the token, on the other way out.
+    // On standard error; the token is on standard output.
     const id = new RegExp(`^token (\\S+): ${name},`, "m").exec(this.said)?.[1];
     if (!id) throw new Error(`it is not said which token that is:\n${this.said}`);
     this.tokens.set(name, id);
     return printed.trim();
   }
 
-  /** Revoke the API token with this name. */
+  /** Revokes the API token with this name. */
   async revokeToken(name: string): Promise<void> {
     await this.run("token", "revoke", this.tokens.get(name) ?? name);
   }
@@ -144,18 +144,21 @@ export class TestServer {
     return data;
   }
 
-  /** Watch abort requests of a project, and confirm none, until what is returned is called. */
+  /**
+   * Subscribes to the abort requests of a project without confirming any, until the returned function is
+   * called.
+   */
   async watchAborts(project: string): Promise<() => Promise<void>> {
     const leaving = new AbortController();
     const query = "subscription ($project: String!) { abortRequests(project: $project) { kind } }";
     const body = { query, variables: { project } };
     const response = await this.post(body, { Accept: "text/event-stream" }, leaving.signal);
     if (!response.ok || !response.body) throw new Error(`it cannot be watched: ${response.status}`);
-    // It is read to its end: an answer that nobody holds is broken off when memory is collected.
+    // Read to the end: an unreferenced response is aborted by garbage collection.
     response.body.pipeTo(new WritableStream()).catch(() => undefined);
     return async () => {
       leaving.abort();
-      await until("the server to notice that nobody watches aborts", async () => {
+      await until("the server to notice that no client watches aborts", async () => {
         const metrics = await fetch(`http://127.0.0.1:${this.port}/metrics`, { headers: this.identity });
         return /rungraph_subscriptions\{field="abortRequests"\} 0\.0/.test(await metrics.text());
       });
@@ -206,9 +209,9 @@ export class TestServer {
 
 async function end(child: ChildProcess | null, signal: "SIGKILL" | "SIGTERM"): Promise<void> {
   if (!child || child.exitCode != null || child.signalCode != null) return;
-  const gone = new Promise((resolve) => child.once("exit", resolve));
+  const exited = new Promise((resolve) => child.once("exit", resolve));
   child.kill(signal);
   const force = setTimeout(() => child.kill("SIGKILL"), 15_000);
-  await gone;
+  await exited;
   clearTimeout(force);
 }

@@ -3,12 +3,12 @@ import { launchServer } from "./browser";
 
 declare module "vitest" {
   interface ProvidedContext {
-    /** Where the browser is that all test files share. */
+    /** The endpoint of the shared browser. */
     browserEndpoint: string;
   }
 }
 
-/** Starts one browser for all test files; each connects to it and has windows of its own. */
+/** Starts one browser for all test files; each connects to it and has its own windows. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const server = await launchServer();
   project.provide("browserEndpoint", server.wsEndpoint());

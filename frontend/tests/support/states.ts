@@ -2,11 +2,11 @@ import type { Page } from "playwright-core";
 
 const TREE = "/runs/tests/development/everything";
 
-/** Something that the page looks like: where it is, and what is done there. */
+/** A state of the page: its path and the steps to reach it. */
 export interface State {
   name: string;
   path: string;
-  /** What is there once it is drawn. */
+  /** A selector that matches once it is rendered. */
   there: string;
   act?: (page: Page) => Promise<void>;
 }
@@ -25,7 +25,7 @@ const tab = (name: string, then?: (page: Page) => Promise<void>) => async (page:
   await page.locator("[role=tabpanel] :is(pre, li, dl, section, p, [role=region])").first().waitFor();
   await then?.(page);
 };
-/** What the server answers to this operation instead. */
+/** Replaces the response to an operation. */
 const refused = (operation: string) => (page: Page) =>
   page.route("**/graphql", async (route) => {
     if (!route.request().postData()?.includes(operation)) return route.fallback();

@@ -32,8 +32,8 @@ const folds = (): (string | null)[] =>
     .getAllByRole("button")
     .map((button) => button.getAttribute("aria-expanded"));
 
-describe("folds", () => {
-  test("two levels are open at first", () => {
+describe("expanding and collapsing", () => {
+  test("two levels are expanded initially", () => {
     render(<JsonView value={DOCUMENT} name="inputs" />);
     expect(text()).toContain("name: Bert");
     expect(text()).toContain("layers: { 1 … }");
@@ -42,7 +42,7 @@ describe("folds", () => {
     expect(text()).toContain("ready: true");
   });
 
-  test("what is folded opens, and folds again", () => {
+  test("a collapsed value expands and collapses again", () => {
     render(<JsonView value={DOCUMENT} name="inputs" />);
     press(/^layers/);
     expect(text()).toContain("first: { 1 … }");
@@ -53,7 +53,7 @@ describe("folds", () => {
     expect(folds()).toContain("false");
   });
 
-  test("what is empty cannot be opened", () => {
+  test("an empty value cannot be expanded", () => {
     render(<JsonView value={DOCUMENT} name="inputs" />);
     const button = screen.getByRole("button", { name: /^empty/ });
     expect(button.textContent).toBe("empty: {}");
@@ -71,8 +71,8 @@ describe("folds", () => {
   });
 });
 
-describe("the search", () => {
-  test("it opens the way to what it finds, however deep, and counts it", () => {
+describe("search", () => {
+  test("it expands the ancestors of matches at any depth and counts the matches", () => {
     render(<JsonView value={DOCUMENT} name="inputs" />);
     search("768");
     expect(text()).toContain("width: 768");
@@ -84,14 +84,14 @@ describe("the search", () => {
     expect(screen.queryByText(/found/)).toBeNull();
   });
 
-  test("what does not lie on the way stays as it was", () => {
+  test("other values stay as they were", () => {
     render(<JsonView value={DOCUMENT} name="inputs" />);
     press(/^tags/);
     search("768");
     expect(text()).toContain("tags: [ 2 … ]");
   });
 
-  test("a hit behind the entries that are drawn is drawn, too", () => {
+  test("a match beyond the rendered entries is rendered too", () => {
     const many = Array.from({ length: 1_000 }, (_, at) => ({ step: `s${at}` }));
     render(<JsonView value={{ many }} name="inputs" />);
     search("s777");
@@ -102,7 +102,7 @@ describe("the search", () => {
 });
 
 describe("large documents", () => {
-  test("of more than two hundred entries the others come as they are asked for", () => {
+  test("of more than two hundred entries, the rest is rendered on demand", () => {
     render(<JsonView value={Array.from({ length: 450 }, (_, at) => `item-${at}`)} name="inputs" />);
     expect(text()).toContain("item-199");
     expect(text()).not.toContain("item-200");
@@ -114,13 +114,13 @@ describe("large documents", () => {
     expect(screen.queryByRole("button", { name: /more/ })).toBeNull();
   });
 
-  test("two hundred are all drawn", () => {
+  test("all of two hundred entries are rendered", () => {
     render(<JsonView value={Array.from({ length: 200 }, (_, at) => `item-${at}`)} name="inputs" />);
     expect(text()).toContain("item-199");
     expect(screen.queryByRole("button", { name: /more/ })).toBeNull();
   });
 
-  test("however much is found, only so much is drawn", () => {
+  test("the number of rendered matches is limited", () => {
     const value = Array.from({ length: 1_000 }, (_, at) => `item-${at}`);
     render(<JsonView value={value} name="inputs" />);
     search("item");
@@ -131,7 +131,7 @@ describe("large documents", () => {
 });
 
 describe("the document as text", () => {
-  test("it is shown raw and back again, and cannot be searched meanwhile", () => {
+  test("it can be shown raw, without search, and back", () => {
     render(<JsonView value={DOCUMENT} name="inputs" />);
     press("Raw");
     expect(text()).toBe(JSON.stringify(DOCUMENT, null, 2));
@@ -141,7 +141,7 @@ describe("the document as text", () => {
     expect(text()).toContain("name: Bert");
   });
 
-  test("it is downloaded under a name that any file may have", async () => {
+  test("the download has a valid file name", async () => {
     let file: Blob | undefined;
     vi.spyOn(URL, "createObjectURL").mockImplementation((blob) => {
       file = blob as Blob;
@@ -161,7 +161,7 @@ describe("the document as text", () => {
     expect(revoked).toHaveBeenCalledWith("blob:test");
   });
 
-  test("it is copied whole, whatever is folded", async () => {
+  test("it is copied in full, even if collapsed", async () => {
     const written = vi.fn(() => Promise.resolve());
     vi.stubGlobal("navigator", { clipboard: { writeText: written } });
     render(<JsonView value={DOCUMENT} name="inputs" />);

@@ -5,7 +5,7 @@ import { PhaseBadge } from "../../src/ui/PhaseBadge";
 
 afterEach(cleanup);
 
-test("a phase is told by its sign and its name, and not by its colour alone", () => {
+test("a phase is shown by symbol and name, not by colour alone", () => {
   const { container } = render(<PhaseBadge phase="TIMED_OUT" />);
   expect(container.textContent).toBe("!Timed out");
   const badge = container.firstElementChild as HTMLElement;
@@ -14,13 +14,13 @@ test("a phase is told by its sign and its name, and not by its colour alone", ()
   expect(screen.getByText("!").getAttribute("aria-hidden")).toBe("true");
 });
 
-test("in a narrow place the name is still read out, and shown on hover", () => {
+test("in narrow places the name is announced, and shown on hover", () => {
   render(<PhaseBadge phase="RUNNING" small />);
   expect(screen.getByText("Running").className).toBe("only-read");
   expect(screen.getByTitle("Running")).toBeTruthy();
 });
 
-test("a phase that is not known is shown by its name, in grey", () => {
+test("an unknown phase is shown by its name in grey", () => {
   const { container } = render(<PhaseBadge phase="DEEP_SLEEP" />);
   expect(container.textContent).toBe("?Deep sleep");
   const badge = container.firstElementChild as HTMLElement;

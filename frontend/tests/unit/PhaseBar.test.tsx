@@ -14,7 +14,7 @@ const COUNTS = [
 ];
 
 describe("the order of a bar", () => {
-  test("what is over comes first, what is to come last, and what is not known at the very end", () => {
+  test("finished phases come first, pending ones later, unknown ones last", () => {
     expect(inBarOrder(COUNTS).map(({ phase }) => phase)).toEqual([
       "SUCCEEDED",
       "RUNNING",
@@ -23,20 +23,20 @@ describe("the order of a bar", () => {
     ]);
   });
 
-  test("what was given stays as it was", () => {
+  test("the input is not modified", () => {
     const given = [...COUNTS];
     inBarOrder(given);
     expect(given).toEqual(COUNTS);
   });
 });
 
-test("counts are told in words, without zeros, thousands by a comma", () => {
+test("counts as text have no zeros, and commas for thousands", () => {
   expect(describeCounts(COUNTS)).toBe("4 succeeded, 3 running, 1,200 queued, 2 something new");
   expect(describeCounts([])).toBe("");
 });
 
 describe("the bar", () => {
-  test("it has a part for each phase, as wide as there are many, and says so to those who cannot see it", () => {
+  test("it has a segment per phase with proportional width, and an accessible label", () => {
     render(<PhaseBar counts={COUNTS} label="12 actions" />);
     const bar = screen.getByRole("img", {
       name: "12 actions: 4 succeeded, 3 running, 1,200 queued, 2 something new",
@@ -49,7 +49,7 @@ describe("the bar", () => {
     ]);
   });
 
-  test("one without anything says that, too", () => {
+  test("an empty bar has a label too", () => {
     render(<PhaseBar counts={[{ phase: "RUNNING", count: 0 }]} />);
     expect(screen.getByRole("img", { name: "nothing yet" }).children).toHaveLength(0);
   });

@@ -31,7 +31,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-test("what is typed counts once there was a pause, and only the last of it", () => {
+test("typed text is reported after a pause, and only the last text", () => {
   type("firs");
   pass(150);
   type("fir");
@@ -41,7 +41,7 @@ test("what is typed counts once there was a pause, and only the last of it", () 
   expect(onChange.mock.calls).toEqual([["fir"]]);
 });
 
-test("it is the newest function that hears of it", () => {
+test("the newest callback is called", () => {
   const newest = vi.fn<(value: string) => void>();
   type("second");
   show("first", newest);
@@ -50,7 +50,7 @@ test("it is the newest function that hears of it", () => {
   expect(onChange).not.toHaveBeenCalled();
 });
 
-test("blanks around it do not count, and stay in the field", () => {
+test("surrounding blanks are not reported but stay in the field", () => {
   type(" first ");
   pass(1_000);
   expect(onChange).not.toHaveBeenCalled();
@@ -61,14 +61,14 @@ test("blanks around it do not count, and stay in the field", () => {
   expect(field().value).toBe(" second ");
 });
 
-test("who types and takes it back changes nothing", () => {
+test("typing and deleting reports nothing", () => {
   type("firstly");
   type("first");
   pass(1_000);
   expect(onChange).not.toHaveBeenCalled();
 });
 
-test("what changed elsewhere is shown, and not reported back", () => {
+test("an external change is shown and not reported back", () => {
   show("by a link");
   expect(field().value).toBe("by a link");
   show("");
@@ -77,7 +77,7 @@ test("what changed elsewhere is shown, and not reported back", () => {
   expect(onChange).not.toHaveBeenCalled();
 });
 
-test("a change from elsewhere takes the place of what was being typed", () => {
+test("an external change replaces the typed text", () => {
   type("typing");
   show("by a link");
   pass(1_000);
@@ -85,7 +85,7 @@ test("a change from elsewhere takes the place of what was being typed", () => {
   expect(onChange).not.toHaveBeenCalled();
 });
 
-test("who types on while the page still takes in what was typed before loses nothing", () => {
+test("typing while an earlier text is applied loses nothing", () => {
   type("second");
   pass(200);
   expect(onChange.mock.calls).toEqual([["second"]]);
@@ -96,7 +96,7 @@ test("who types on while the page still takes in what was typed before loses not
   expect(onChange.mock.calls).toEqual([["second"], ["second th"]]);
 });
 
-test("the way back to what was once typed is shown", () => {
+test("going back to an earlier text shows it", () => {
   type("second");
   pass(200);
   show("second");
@@ -108,7 +108,7 @@ test("the way back to what was once typed is shown", () => {
   expect(onChange.mock.calls).toEqual([["second"]]);
 });
 
-test("the slash leads to it, and Escape empties it first and then leads out", () => {
+test("slash focuses it; Escape clears it first, then leaves it", () => {
   fireEvent.keyDown(document.body, { key: "/" });
   expect(document.activeElement).toBe(field());
   fireEvent.keyDown(field(), { key: "ArrowLeft" });

@@ -27,7 +27,7 @@ const pass = (ms: number): void => {
 describe("Time", () => {
   const shown = (): string | null => screen.getByRole("time").textContent;
 
-  test("it switches with the preference, at once and everywhere", () => {
+  test("it follows the preference at once, everywhere", () => {
     render(<Time value="2026-06-15T09:00:00Z" />);
     expect(shown()).toBe("3 h ago");
     act(() => timeMode.set("local"));
@@ -36,7 +36,7 @@ describe("Time", () => {
     expect(shown()).toBe("09:00:00 UTC");
   });
 
-  test("whatever the mode, its title says it in every form, and machines read it as it was given", () => {
+  test("in any mode, the tooltip has all formats and the dateTime attribute the original", () => {
     render(<Time value="2026-06-15T09:00:00.123456Z" />);
     for (const mode of ["relative", "local", "utc"] as const) {
       act(() => timeMode.set(mode));
@@ -48,7 +48,7 @@ describe("Time", () => {
     }
   });
 
-  test("what just happened grows older by the second, and what is older more seldom", () => {
+  test("recent times update every second, older ones less often", () => {
     render(<Time value={new Date(NOW).toISOString()} />);
     expect(shown()).toBe("now");
     pass(7_000);
@@ -61,7 +61,7 @@ describe("Time", () => {
     expect(shown()).toBe("2 m ago");
   });
 
-  test("a moment by the clock needs no clock of its own", () => {
+  test("an absolute time does not tick", () => {
     act(() => timeMode.set("utc"));
     render(<Time value="2026-06-15T09:00:00Z" />);
     expect(vi.getTimerCount()).toBe(0);
@@ -76,7 +76,7 @@ describe("Time", () => {
 describe("Duration", () => {
   const ago = (ms: number): string => new Date(NOW - ms).toISOString();
 
-  test("it grows by the second until there is an end", () => {
+  test("it grows every second until the end", () => {
     const { container, rerender } = render(<Duration from={ago(5_400)} />);
     expect(container.textContent).toBe("5 s");
     pass(1_000);
@@ -90,7 +90,7 @@ describe("Duration", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test("all that tick do so together, by one timer, which ends with the last of them", () => {
+  test("all tick together by one timer, which stops with the last of them", () => {
     const { unmount } = render(
       <>
         <Duration from={ago(0)} />
@@ -102,12 +102,12 @@ describe("Duration", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test("a clock of the server that is ahead makes no negative time", () => {
+  test("a server clock that is ahead gives no negative duration", () => {
     const { container } = render(<Duration from={ago(-5_000)} />);
     expect(container.textContent).toBe("0 s");
   });
 
-  test("without a start, or without an end where it does not tick, it is a dash", () => {
+  test("without a start, or without an end when not ticking, it is a dash", () => {
     const { container, rerender } = render(<Duration from={null} />);
     expect(container.textContent).toBe("–");
     rerender(<Duration from={ago(1)} ticks={false} />);

@@ -8,7 +8,7 @@ const grant = (role: Role, project: string | null = null, domain: string | null 
   domain,
 });
 
-describe("what a role allows", () => {
+describe("permissions of a role", () => {
   test.each([
     ["VIEWER", true, false, false],
     ["OPERATOR", true, true, false],
@@ -21,7 +21,7 @@ describe("what a role allows", () => {
     expect(may(grants, "WRITE", "etl", "production")).toBe(writes);
   });
 
-  test("a role that the page does not know allows nothing", () => {
+  test("an unknown role allows nothing", () => {
     for (const role of ["JANITOR", "toString"]) {
       expect(may([grant(role as Role)], "READ", "etl", "production")).toBe(false);
     }
@@ -33,7 +33,7 @@ describe("what a role allows", () => {
   });
 });
 
-describe("where a role counts", () => {
+describe("scope of a role", () => {
   test.each([
     [grant("OPERATOR"), [true, true, true]],
     [grant("OPERATOR", "etl"), [true, true, false]],
@@ -48,14 +48,14 @@ describe("where a role counts", () => {
     expect(places.map(([project, domain]) => may([given], "ABORT", project, domain))).toEqual(expected);
   });
 
-  test("roles do not mix: one that aborts elsewhere does not abort where another only reads", () => {
+  test("permissions of one scope do not apply in another", () => {
     const grants = [grant("VIEWER", "etl"), grant("OPERATOR", "web")];
     expect(may(grants, "ABORT", "etl", "production")).toBe(false);
     expect(may(grants, "ABORT", "web", "production")).toBe(true);
   });
 });
 
-describe("what is allowed in a part of all runs", () => {
+describe("permissions in some of several scopes", () => {
   test.each([
     [grant("OPERATOR"), null, null, "everywhere"],
     [grant("OPERATOR", "etl"), null, null, "somewhere"],
@@ -72,7 +72,7 @@ describe("what is allowed in a part of all runs", () => {
   });
 });
 
-test("a grant is told in words", () => {
+test("a grant as text", () => {
   expect(describeGrant(grant("ADMIN"))).toBe("admin everywhere");
   expect(describeGrant(grant("OPERATOR", "etl"))).toBe("operator in etl");
   expect(describeGrant(grant("OPERATOR", "etl", "production"))).toBe("operator in etl/production");

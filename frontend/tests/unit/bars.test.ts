@@ -13,7 +13,7 @@ interface Given {
   earlier?: AttemptTimes[];
 }
 
-/** The bars of an action that was created at second 0, in seconds. */
+/** The bars of an action created at second 0, in seconds. */
 function bars({ phase, attempts = 1, started, ended, earlier = [] }: Given): Bar[] {
   const action = {
     ...{ phase, attempts, createdAt: time(0) },
@@ -28,42 +28,42 @@ function bars({ phase, attempts = 1, started, ended, earlier = [] }: Given): Bar
 }
 
 describe("the bars of a line", () => {
-  test("an action that ended waited and then ran", () => {
+  test("a finished action waited, then ran", () => {
     expect(bars({ phase: "SUCCEEDED", started: 3, ended: 10 })).toEqual([
       { from: 0, to: 3, kind: "queued", phase: "QUEUED", label: "waited" },
       { from: 3, to: 10, kind: "running", phase: "SUCCEEDED", label: "ran" },
     ]);
   });
 
-  test("one that runs goes up to now", () => {
+  test("a running action extends to now", () => {
     expect(bars({ phase: "RUNNING", started: 3 })).toMatchObject([
       { from: 0, to: 3, kind: "queued" },
       { from: 3, to: 100, kind: "running", phase: "RUNNING" },
     ]);
   });
 
-  test("one that did not start waits up to now, in the phase in which it is", () => {
+  test("an action that has not started waits until now, in its phase", () => {
     expect(bars({ phase: "WAITING_FOR_RESOURCES" })).toEqual([
       { from: 0, to: 100, kind: "queued", phase: "WAITING_FOR_RESOURCES", label: "waited" },
     ]);
   });
 
-  test("one that ended without a start only waited", () => {
+  test("an action that ended without starting only waited", () => {
     expect(bars({ phase: "ABORTED", ended: 7 })).toEqual([
       { from: 0, to: 7, kind: "queued", phase: "QUEUED", label: "waited" },
     ]);
   });
 
-  test("one that began at once has no bar for waiting", () => {
+  test("an action that started at once has no waiting bar", () => {
     expect(bars({ phase: "SUCCEEDED", started: 0, ended: 1 }).map(({ kind }) => kind)).toEqual(["running"]);
   });
 
-  test("one that ended at a time nobody knows does not grow", () => {
+  test("an action that ended at an unknown time does not grow", () => {
     expect(bars({ phase: "FAILED", started: 3 }).at(-1)).toMatchObject({ from: 3, to: 3 });
     expect(bars({ phase: "FAILED" })).toEqual([]);
   });
 
-  test("clocks that disagree make no bar that goes backwards", () => {
+  test("differing clocks give no bar of negative length", () => {
     expect(bars({ phase: "SUCCEEDED", started: 9, ended: 5 }).at(-1)).toMatchObject({ from: 9, to: 9 });
     expect(bars({ phase: "SUCCEEDED", started: -2, ended: 5 })).toHaveLength(1);
   });
@@ -83,13 +83,13 @@ describe("after the end of the run", () => {
       true,
     );
 
-  test("one that did not start never ran, and waited to the end of the run", () => {
+  test("an action that did not start waited until the end of the run", () => {
     expect(over("QUEUED", null)).toEqual([
       { from: BEGIN, to: END, kind: "queued", phase: "QUEUED", label: "never ran" },
     ]);
   });
 
-  test("one that did not end goes to the end of the run, and says that no end is known", () => {
+  test("an unfinished action extends to the end of the run, with an unknown end", () => {
     expect(over("RUNNING", 3).at(-1)).toMatchObject({
       to: END,
       kind: "running",
@@ -105,7 +105,7 @@ describe("earlier attempts", () => {
     endedAt: to === null ? null : time(to),
   });
 
-  test("they come first, and the waiting is what lies between the last of them and the start", () => {
+  test("they come first, and waiting is the time between the last of them and the start", () => {
     const earlier = [attempt(1, 2, 10), attempt(2, 15, 20)];
     expect(bars({ phase: "RUNNING", attempts: 3, started: 30, earlier })).toEqual([
       { from: 2, to: 10, kind: "earlier", phase: "FAILED", label: "attempt 1" },
@@ -115,7 +115,7 @@ describe("earlier attempts", () => {
     ]);
   });
 
-  test("the latest attempt is not drawn twice, nor one whose end is unknown", () => {
+  test("the latest attempt is not repeated, and attempts with unknown end are omitted", () => {
     const earlier = [attempt(1, 2, null), attempt(2, 15, 20)];
     const kinds = bars({ phase: "FAILED", attempts: 2, started: 15, ended: 20, earlier }).map(
       ({ kind }) => kind,
@@ -124,26 +124,26 @@ describe("earlier attempts", () => {
   });
 });
 
-describe("where a bar lies", () => {
+describe("position of a bar", () => {
   const span = { from: 100, to: 200 };
 
-  test("it is in percent of the span", () => {
+  test("it is a percentage of the span", () => {
     expect(placed({ from: 125, to: 175 }, span)).toEqual({ left: 25, width: 50 });
   });
 
-  test("what sticks out is cut off", () => {
+  test("bars are clipped to the span", () => {
     expect(placed({ from: 50, to: 150 }, span)).toEqual({ left: 0, width: 50 });
     expect(placed({ from: 150, to: 950 }, span)).toEqual({ left: 50, width: 50 });
     expect(placed({ from: 0, to: 1_000 }, span)).toEqual({ left: 0, width: 100 });
   });
 
-  test("what lies outside is nowhere", () => {
+  test("a bar outside the span has no position", () => {
     expect(placed({ from: 0, to: 99 }, span)).toBeNull();
     expect(placed({ from: 201, to: 300 }, span)).toBeNull();
     expect(placed({ from: 0, to: 300 }, { from: 100, to: 100 })).toBeNull();
   });
 
-  test("a moment at the edge is still there", () => {
+  test("an instant at the edge is inside", () => {
     expect(placed({ from: 200, to: 200 }, span)).toEqual({ left: 100, width: 0 });
     expect(placed({ from: 100, to: 100 }, span)).toEqual({ left: 0, width: 0 });
   });

@@ -1,95 +1,95 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Batch } from "../../src/live/batch";
 
-describe("what a batch tells", () => {
+describe("notifications of a batch", () => {
   let batch: Batch;
-  let heard: string[];
+  let notified: string[];
   let scheduled: (() => void)[];
 
   beforeEach(() => {
-    heard = [];
+    notified = [];
     scheduled = [];
     batch = new Batch((flush) => scheduled.push(flush));
   });
 
-  const hear = (name: string) => () => heard.push(name);
+  const listener = (name: string) => () => notified.push(name);
   const flush = (): void => {
     for (const run of scheduled.splice(0)) run();
   };
 
-  test("many changes of one key are told once, and only when it is time", () => {
-    batch.listen("a", hear("a"));
+  test("many changes of one key are one notification, at the next flush", () => {
+    batch.listen("a", listener("a"));
     for (let at = 0; at < 100; at += 1) batch.touch("a");
-    expect(heard).toEqual([]);
+    expect(notified).toEqual([]);
     expect(scheduled).toHaveLength(1);
     flush();
-    expect(heard).toEqual(["a"]);
+    expect(notified).toEqual(["a"]);
   });
 
-  test("only those hear of a key who listen to it, and all who do", () => {
-    batch.listen("a", hear("a1"));
-    batch.listen("a", hear("a2"));
-    batch.listen("b", hear("b"));
-    batch.listenToAll(hear("all"));
+  test("all listeners of a key are notified, and no others", () => {
+    batch.listen("a", listener("a1"));
+    batch.listen("a", listener("a2"));
+    batch.listen("b", listener("b"));
+    batch.listenToAll(listener("all"));
     batch.touch("a");
     flush();
-    expect(heard).toEqual(["a1", "a2"]);
+    expect(notified).toEqual(["a1", "a2"]);
   });
 
-  test("what is about everything is told to those who listen to that", () => {
-    batch.listen("a", hear("a"));
-    batch.listenToAll(hear("all"));
+  test("changes of the whole are reported to its listeners", () => {
+    batch.listen("a", listener("a"));
+    batch.listenToAll(listener("all"));
     batch.touchAll();
     batch.touchAll();
     flush();
-    expect(heard).toEqual(["all"]);
+    expect(notified).toEqual(["all"]);
     batch.touch("a");
     flush();
-    expect(heard).toEqual(["all", "a"]);
+    expect(notified).toEqual(["all", "a"]);
   });
 
-  test("a key that nobody listens to costs nothing", () => {
+  test("a key without listeners costs nothing", () => {
     batch.touch("nobody");
-    batch.listen("a", hear("a"))();
+    batch.listen("a", listener("a"))();
     batch.touch("a");
     expect(scheduled).toEqual([]);
   });
 
-  test("who does not listen any more hears nothing, others of the same key still do", () => {
-    const stop = batch.listen("a", hear("a1"));
-    batch.listen("a", hear("a2"));
-    const stopAll = batch.listenToAll(hear("all"));
+  test("a removed listener is not called, others of the same key are", () => {
+    const stop = batch.listen("a", listener("a1"));
+    batch.listen("a", listener("a2"));
+    const stopAll = batch.listenToAll(listener("all"));
     stop();
     stopAll();
     batch.touch("a");
     batch.touchAll();
     flush();
-    expect(heard).toEqual(["a2"]);
+    expect(notified).toEqual(["a2"]);
   });
 
-  test("to stop twice does no harm to who listens since then", () => {
-    const stop = batch.listen("a", hear("old"));
+  test("removing a listener twice does not affect later ones", () => {
+    const stop = batch.listen("a", listener("old"));
     stop();
-    batch.listen("a", hear("new"));
+    batch.listen("a", listener("new"));
     stop();
     batch.touch("a");
     flush();
-    expect(heard).toEqual(["new"]);
+    expect(notified).toEqual(["new"]);
   });
 
-  test("a change that a listener makes is told the next time", () => {
-    batch.listen("b", hear("b"));
+  test("a change made by a listener is reported at the next flush", () => {
+    batch.listen("b", listener("b"));
     batch.listen("a", () => batch.touch("b"));
     batch.touch("a");
     flush();
-    expect(heard).toEqual([]);
+    expect(notified).toEqual([]);
     expect(scheduled).toHaveLength(1);
     flush();
-    expect(heard).toEqual(["b"]);
+    expect(notified).toEqual(["b"]);
   });
 });
 
-describe("when a batch tells it", () => {
+describe("timing of a batch", () => {
   let frames: (() => void)[];
   const listener = vi.fn();
 
@@ -112,7 +112,7 @@ describe("when a batch tells it", () => {
     return batch;
   }
 
-  test("it is before the next drawing, and the timer then does not tell it again", () => {
+  test("it flushes before the next frame, and the timer does not repeat it", () => {
     changed();
     expect(listener).not.toHaveBeenCalled();
     frames.shift()?.();
@@ -122,7 +122,7 @@ describe("when a batch tells it", () => {
     expect(listener).toHaveBeenCalledTimes(1);
   });
 
-  test("on a page that is not drawn it is after a second, and a late drawing does not tell it again", () => {
+  test("in a hidden page it flushes after a second, and a late frame does not repeat it", () => {
     const batch = changed();
     vi.advanceTimersByTime(999);
     expect(listener).not.toHaveBeenCalled();

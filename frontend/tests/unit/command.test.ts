@@ -30,14 +30,14 @@ const HOSTILE = [
   "قياس 🙂 ‘curly’ “quotes”",
 ];
 
-/** What a shell of this machine makes of the command's arguments. */
+/** The arguments of the command as parsed by a shell. */
 function argumentsIn(shell: string, folder: string, command: string): string[] {
   const printed = execFileSync(shell, ["-c", command], { cwd: folder, encoding: "utf8" });
   return printed.split("\0").slice(0, -1);
 }
 
-describe("a command made of names", () => {
-  test.each(["sh", "bash"])("is read by %s as it is meant, whatever the names hold", (shell) => {
+describe("quoting commands", () => {
+  test.each(["sh", "bash"])("%s parses any names correctly", (shell) => {
     const folder = mkdtempSync(join(tmpdir(), "rungraph-shell-"));
     for (const name of HOSTILE) {
       const command = shellCommand("printf '%s\\0'", { project: name, run: name });
@@ -47,11 +47,11 @@ describe("a command made of names", () => {
     expect(existsSync("pwned")).toBe(false);
   });
 
-  test("keeps what fish reads as an escape and tcsh as history outside its quotes", () => {
+  test("escapes of fish and history of tcsh stay outside the quotes", () => {
     expect(shellQuote("a\\'b!")).toBe("'a'\\\\\\''b'\\!");
   });
 
-  test("leaves plain names as they are", () => {
+  test("plain names are not quoted", () => {
     expect(shellCommand("rungraph watch", { project: "shop", run: "nightly-2026/03_15:a.b" })).toBe(
       "rungraph watch --project=shop --run=nightly-2026/03_15:a.b",
     );

@@ -6,11 +6,11 @@ import { RateLimitPause } from "../../src/live/rateLimitPause";
 import { watch } from "../../src/live/watch";
 import { GraphQLServer } from "./graphqlServer";
 
-/** Milliseconds for which the machine may stand still. */
+/** Milliseconds for which the machine may stall. */
 const STALL = 4_000;
 
-describe("how long to wait before the next try", () => {
-  test("it doubles from a quarter of a second up to eight seconds, the half of it by chance", () => {
+describe("backoff", () => {
+  test("it doubles from a quarter of a second to eight seconds, with half as jitter", () => {
     const longest = [250, 500, 1_000, 2_000, 4_000, 8_000, 8_000, 8_000];
     for (const [retry, most] of longest.entries()) {
       vi.spyOn(Math, "random").mockReturnValue(0);
@@ -20,7 +20,7 @@ describe("how long to wait before the next try", () => {
     }
   });
 
-  test("it does not grow beyond that, however often it was tried", () => {
+  test("it does not grow further", () => {
     for (const retry of [20, 1_000, 10_000]) {
       const wait = backoff(retry);
       expect(wait).toBeGreaterThanOrEqual(4_000);
@@ -48,7 +48,7 @@ describe("the socket", () => {
     const socket = new Socket({ url: server.url, webSocketImpl: WebSocket, ...options });
     states = [socket.connection.get().state];
     const stop = socket.connection.listen(() => states.push(socket.connection.get().state));
-    // A page ends with its window; here it must not knock at the servers of other tests.
+    // Closed after each test, so that it does not connect to servers of other tests.
     end = () => {
       stop();
       void (socket as unknown as { client: Client }).client.dispose();
@@ -60,7 +60,7 @@ describe("the socket", () => {
   const until = (check: () => void): Promise<void> => vi.waitFor(check, { timeout: 5_000, interval: 5 });
   const become = (state: string): Promise<void> => until(() => expect(states.at(-1)).toBe(state));
 
-  test("it connects by itself, and is live once the server agreed", async () => {
+  test("it connects by itself and is live after the acknowledgement", async () => {
     const socket = open();
     const { since } = socket.connection.get();
     await become("live");
@@ -69,7 +69,7 @@ describe("the socket", () => {
     expect(server.connections).toBe(1);
   });
 
-  test("it is lost when the server goes, and live again when that is back", async () => {
+  test("it is lost when the server stops, and live again when it returns", async () => {
     open();
     await become("live");
     await server.stop();
@@ -79,7 +79,7 @@ describe("the socket", () => {
     expect(states).toEqual(["connecting", "live", "lost", "live"]);
   });
 
-  test("where no server is there from the beginning it is lost, and live as soon as one is", async () => {
+  test("without a server at the start it is lost, and live as soon as there is one", async () => {
     await server.stop();
     open();
     await become("lost");
@@ -89,7 +89,7 @@ describe("the socket", () => {
   });
 
   test.each([1000, 1001, 1006, 1008, 1011, 1012, 4400, 4500])(
-    "a server that closes with %i is connected to again, though nothing is watched",
+    "it reconnects after close code %i even without subscriptions",
     async (code) => {
       open();
       await become("live");
@@ -101,17 +101,17 @@ describe("the socket", () => {
     },
   );
 
-  test("what is watched goes on behind the newest frame after the connection was lost", async () => {
+  test("subscriptions resume after the newest frame when the connection was lost", async () => {
     const socket = open();
     let cursor = 0;
-    const heard: number[] = [];
+    const received: number[] = [];
     const stop = watch<{ tick: number }>(
       socket,
       () => ({ query: "subscription { tick }", variables: { after: cursor } }),
       {
         next: ({ tick }) => {
           cursor = tick;
-          heard.push(tick);
+          received.push(tick);
         },
         failed: ({ message }) => expect.unreachable(message),
       },
@@ -119,18 +119,18 @@ describe("the socket", () => {
     await until(() => expect(server.operations).toHaveLength(1));
     expect(server.operations[0]?.variables).toEqual({ after: 0 });
     server.send({ tick: 41 });
-    await until(() => expect(heard).toEqual([41]));
+    await until(() => expect(received).toEqual([41]));
     await server.stop();
     await server.start();
     await until(() => expect(server.operations).toHaveLength(2));
     expect(server.operations[1]?.variables).toEqual({ after: 41 });
     server.send({ tick: 42 });
-    await until(() => expect(heard).toEqual([41, 42]));
+    await until(() => expect(received).toEqual([41, 42]));
     stop();
     await until(() => expect(server.completed).toEqual([server.operations[1]?.id]));
   });
 
-  test("a server that answers is not given up, however many beats go by", async () => {
+  test("a responding server stays connected over many pings", async () => {
     open({ pingInterval: 10, pongTimeout: STALL });
     await new Promise((resolve) => setTimeout(resolve, STALL + 200));
     expect(server.pings).toBeGreaterThan(5);
@@ -138,7 +138,7 @@ describe("the socket", () => {
     expect(server.connections).toBe(1);
   }, 20_000);
 
-  test("a server that does not answer any more is lost, and connected to anew", async () => {
+  test("a server that stops responding is disconnected and reconnected", async () => {
     open({ pingInterval: 10, pongTimeout: 60 });
     await become("live");
     server.isSilent = true;
@@ -148,7 +148,7 @@ describe("the socket", () => {
     expect(server.connections).toBeGreaterThan(1);
   });
 
-  test("a question that was still open when the server closed is not held against the next connection", async () => {
+  test("a pending ping does not affect the next connection", async () => {
     vi.spyOn(Math, "random").mockReturnValue(0);
     open({ pingInterval: 10, pongTimeout: STALL });
     await become("live");
@@ -163,28 +163,28 @@ describe("the socket", () => {
     expect(states).toEqual(["connecting", "live", "lost", "live"]);
   }, 20_000);
 
-  test("a server that does not know who this is is not knocked at, until somebody is signed in", async () => {
+  test("it does not reconnect while unauthenticated", async () => {
     vi.spyOn(Math, "random").mockReturnValue(0);
-    let letIn: (admitted: boolean) => void = () => undefined;
-    const asked = vi.fn(() => new Promise<boolean>((resolve) => (letIn = resolve)));
+    let authenticated: (allowed: boolean) => void = () => undefined;
+    const mayConnect = vi.fn(() => new Promise<boolean>((resolve) => (authenticated = resolve)));
     const onForbidden = vi.fn();
-    open({ mayConnect: asked, onForbidden });
+    open({ mayConnect: mayConnect, onForbidden });
     await become("live");
     server.closeClients(4403);
-    await until(() => expect(asked).toHaveBeenCalledTimes(1));
+    await until(() => expect(mayConnect).toHaveBeenCalledTimes(1));
     await new Promise((resolve) => setTimeout(resolve, 500));
-    expect([server.connections, asked.mock.calls.length]).toEqual([1, 1]);
+    expect([server.connections, mayConnect.mock.calls.length]).toEqual([1, 1]);
     expect(onForbidden).toHaveBeenCalledTimes(1);
-    // The server was away when it was asked: that is tried again.
-    letIn(false);
-    await until(() => expect(asked).toHaveBeenCalledTimes(2));
+    // The server was unavailable: it is retried.
+    authenticated(false);
+    await until(() => expect(mayConnect).toHaveBeenCalledTimes(2));
     expect(server.connections).toBe(1);
-    letIn(true);
+    authenticated(true);
     await become("live");
     expect(server.connections).toBe(2);
   });
 
-  test("a server that asked for a pause is left alone for as long, also after it went", async () => {
+  test("it does not reconnect during a requested pause, even after a restart", async () => {
     const pause = new RateLimitPause();
     open({ pause });
     await become("live");
@@ -196,8 +196,8 @@ describe("the socket", () => {
     await become("live");
   });
 
-  test("who is in a hurry does not wait for the next try", async () => {
-    // More than a quarter of a minute: nothing but haste brings it back in time.
+  test("reconnecting immediately skips the backoff", async () => {
+    // More than 15 seconds: only skipping the backoff reconnects in time.
     vi.spyOn(Math, "random").mockReturnValue(150);
     await server.stop();
     const socket = open();
@@ -209,7 +209,7 @@ describe("the socket", () => {
     });
   });
 
-  test("a browser that is offline has lost the server, and tries at once when it is online again", async () => {
+  test("an offline browser is disconnected, and reconnects at once when online", async () => {
     const browser = new EventTarget();
     vi.stubGlobal("window", browser);
     onTestFinished(() => {

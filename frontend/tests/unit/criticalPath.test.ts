@@ -4,7 +4,7 @@ import type { ActionData } from "../../src/actions/forest";
 
 const time = (second: number): string => new Date(Date.UTC(2026, 0, 1) + second * 1_000).toISOString();
 
-/** An action that ended at this second; null for one that still runs, and undefined for one that waits. */
+/** An action that ended at this second; null if running, undefined if waiting. */
 function action(name: string, end: number | null | undefined, ...dependencies: string[]): ActionData {
   return {
     ...{ id: name, revision: 1, name, phase: "RUNNING", createdAt: time(0), dependencies },
@@ -15,7 +15,7 @@ function action(name: string, end: number | null | undefined, ...dependencies: s
 
 const path = (...actions: ActionData[]): string[] => [...criticalPath(actions)].reverse();
 
-test("it leads from the last end back over the dependency that ended last each time", () => {
+test("it goes from the last end back through the dependency that ended last", () => {
   const actions = [
     action("load", 5),
     action("check", 2),
@@ -26,32 +26,32 @@ test("it leads from the last end back over the dependency that ended last each t
   expect(path(...actions)).toEqual(["load", "train", "report"]);
 });
 
-test("without any dependencies there is none", () => {
+test("without dependencies it is empty", () => {
   expect(path(action("a", 1), action("b", 2))).toEqual([]);
   expect(path()).toEqual([]);
 });
 
-test("an action that nobody needs and that needs nobody does not count, even if it ends last", () => {
+test("an action without dependencies and dependents is ignored, even if it ends last", () => {
   expect(path(action("root", 99), action("a", 1), action("b", 2, "a"))).toEqual(["a", "b"]);
 });
 
-test("what still runs ends later than all that ended", () => {
+test("a running action ends after all finished ones", () => {
   expect(path(action("a", 9), action("b", 30, "a"), action("c", null, "a"))).toEqual(["a", "c"]);
 });
 
-test("what did not start decided nothing", () => {
+test("an action that did not start is ignored", () => {
   expect(path(action("a", 9), action("b", undefined, "a"))).toEqual(["a"]);
 });
 
-test("a dependency of which nothing is known is passed over", () => {
+test("an unknown dependency is skipped", () => {
   expect(path(action("a", 1), action("b", 2, "gone", "a"))).toEqual(["a", "b"]);
 });
 
-test("dependencies in a circle end the path instead of going round", () => {
+test("circular dependencies end the path", () => {
   expect(path(action("a", 1, "b"), action("b", 2, "a"))).toEqual(["a", "b"]);
 });
 
-test("it reads the actions once, so that a generator will do", () => {
+test("it iterates over the actions once", () => {
   function* actions(): Generator<ActionData> {
     yield action("a", 1);
     yield action("b", 2, "a");

@@ -7,7 +7,7 @@ const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-describe("durations as text", () => {
+describe("short durations", () => {
   test.each([
     [0, "0 ms"],
     [340, "340 ms"],
@@ -31,12 +31,12 @@ describe("durations as text", () => {
     expect(formatDuration(ms)).toBe(text);
   });
 
-  test("what is no duration is nothing", () => {
+  test("invalid durations are null", () => {
     for (const ms of [-1, NaN, Infinity]) expect(formatDuration(ms)).toBe("0 s");
   });
 });
 
-describe("durations that grow", () => {
+describe("elapsed times", () => {
   test.each([
     [-5, "0 s"],
     [0, "0 s"],
@@ -50,13 +50,13 @@ describe("durations that grow", () => {
     expect(formatTicking(ms)).toBe(text);
   });
 
-  test("within the first minute each second has a text of its own", () => {
+  test("each second of the first minute has a distinct text", () => {
     const texts = Array.from({ length: 60 }, (_, second) => formatTicking(second * SECOND + 500));
     expect(texts).toEqual(Array.from({ length: 60 }, (_, second) => `${second} s`));
   });
 });
 
-describe("durations that must be told apart", () => {
+describe("exact durations", () => {
   test.each([
     [0, "0 ms"],
     [340, "340 ms"],
@@ -73,7 +73,7 @@ describe("durations that must be told apart", () => {
   });
 });
 
-describe("durations from text", () => {
+describe("parsed durations", () => {
   test.each([
     ["90s", 90 * SECOND],
     ["15m", 15 * MINUTE],
@@ -85,7 +85,7 @@ describe("durations from text", () => {
     ["1.5h", 90 * MINUTE],
     [" 1H 30 M ", 90 * MINUTE],
     ["0s", 0],
-  ])("%j is read", (text, ms) => {
+  ])("%j is parsed", (text, ms) => {
     expect(parseDuration(text)).toBe(ms);
   });
 
@@ -102,17 +102,17 @@ describe("durations from text", () => {
     "1h x",
     "x 1h",
     "2026-01-01T00:00:00Z",
-  ])("%j is not read", (text) => {
+  ])("%j is rejected", (text) => {
     expect(parseDuration(text)).toBeNull();
   });
 
-  test("it comes to whole milliseconds, whatever fractions there are", () => {
+  test("fractions are rounded to milliseconds", () => {
     expect(parseDuration("1.005s")).toBe(1_005);
     expect(parseDuration("0.07h")).toBe(252_000);
     expect(parseDuration("0.4ms")).toBe(0);
   });
 
-  test("what is shown can be typed in, and is the same as far as it is shown", () => {
+  test("a displayed duration can be parsed to the displayed precision", () => {
     const chance = new Seeded(3);
     for (let at = 0; at < 500; at += 1) {
       const text = formatDuration(chance.below(10) ** chance.below(11));

@@ -1,16 +1,16 @@
 import { CombinedError } from "urql";
 import { describe, expect, test } from "vitest";
-import { mayPass, problemOf } from "../../src/live/errors";
+import { isTransient, problemOf } from "../../src/live/errors";
 
 const graphQL = (message: string, extensions?: Record<string, unknown>) => ({ message, extensions });
 
-describe("the problem behind what was reported", () => {
-  test("of a list of GraphQL errors it is the first, with its code and the id for the log", () => {
+describe("converting errors", () => {
+  test("of several GraphQL errors the first is used, with its code and log id", () => {
     const reason = [graphQL("no such run", { code: "NOT_FOUND", id: "e-1" }), graphQL("other")];
     expect(problemOf(reason)).toEqual({ message: "no such run", code: "NOT_FOUND", id: "e-1" });
   });
 
-  test("an error without a code is the server's fault", () => {
+  test("an error without a code is an internal error", () => {
     expect(problemOf([graphQL("oops")])).toEqual({ message: "oops", code: "INTERNAL_SERVER_ERROR" });
     expect(problemOf([graphQL("oops", { code: 500, id: 7 })])).toEqual({
       message: "oops",
@@ -18,7 +18,7 @@ describe("the problem behind what was reported", () => {
     });
   });
 
-  test("urql's error is what the server said of it", () => {
+  test("a CombinedError has the server's message", () => {
     const error = new CombinedError({ graphQLErrors: [graphQL("bad", { code: "BAD_USER_INPUT" })] });
     expect(problemOf(error)).toMatchObject({ message: "bad", code: "BAD_USER_INPUT" });
   });
@@ -28,11 +28,11 @@ describe("the problem behind what was reported", () => {
     ["UNAUTHENTICATED", "Authentication required: send", /^You are signed out\./],
     ["TIMEOUT", "a statement took too long", /^A statement took too long\.$/],
     ["RATE_LIMITED", "Too many operations. Try again in 5 s.", /^Too many operations\. Try again in 5 s\.$/],
-  ])("%s is told in words", (code, message, told) => {
-    expect(problemOf([graphQL(message, { code })]).message).toMatch(told);
+  ])("%s has a readable message", (code, message, expected) => {
+    expect(problemOf([graphQL(message, { code })]).message).toMatch(expected);
   });
 
-  test("how long to wait is told by the header of an answer, or by the error itself", () => {
+  test("the pause comes from the header or the error", () => {
     const graphQLErrors = [graphQL("too many", { code: "RATE_LIMITED" })];
     const response = new Response("", { status: 429, headers: { "Retry-After": "7" } });
     expect(problemOf(new CombinedError({ graphQLErrors, response })).retryAfter).toBe(7);
@@ -42,12 +42,12 @@ describe("the problem behind what was reported", () => {
     expect(problemOf([graphQL("too many", { ...limited, retryAfter: "soon" })]).retryAfter).toBeUndefined();
   });
 
-  test("urql's error without an answer means that the server was not reached", () => {
+  test("a CombinedError without a response is a network error", () => {
     const error = new CombinedError({ networkError: new TypeError("fetch failed") });
     expect(problemOf(error)).toEqual({ message: "The server cannot be reached.", code: "NETWORK" });
   });
 
-  test("a single GraphQL error, a plain error and a closed socket are told apart", () => {
+  test("a GraphQL error, a plain error and a close event are distinguished", () => {
     expect(problemOf(graphQL("late", { code: "TIMEOUT" }))).toMatchObject({
       message: "Late.",
       code: "TIMEOUT",
@@ -56,18 +56,15 @@ describe("the problem behind what was reported", () => {
     expect(problemOf({ code: 1006, reason: "" })).toMatchObject({ code: "NETWORK" });
   });
 
-  test.each([[null], [undefined], ["text"], [[]], [{}]])(
-    "of %j no more is known than a lost connection",
-    (reason) => {
-      expect(problemOf(reason)).toEqual({
-        message: "The connection to the server was lost.",
-        code: "NETWORK",
-      });
-    },
-  );
+  test.each([[null], [undefined], ["text"], [[]], [{}]])("%j is a lost connection", (reason) => {
+    expect(problemOf(reason)).toEqual({
+      message: "The connection to the server was lost.",
+      code: "NETWORK",
+    });
+  });
 });
 
-describe("whether to try again", () => {
+describe("retrying", () => {
   test.each([
     "NETWORK",
     "SERVICE_UNAVAILABLE",
@@ -75,11 +72,11 @@ describe("whether to try again", () => {
     "RATE_LIMITED",
     "TIMEOUT",
     "UNAUTHENTICATED",
-  ])("%s may pass", (code) => {
-    expect(mayPass({ message: "", code })).toBe(true);
+  ])("%s is transient", (code) => {
+    expect(isTransient({ message: "", code })).toBe(true);
   });
 
-  test.each(["NOT_FOUND", "BAD_USER_INPUT", "GRAPHQL_VALIDATION_FAILED", ""])("%j stays", (code) => {
-    expect(mayPass({ message: "", code })).toBe(false);
+  test.each(["NOT_FOUND", "BAD_USER_INPUT", "GRAPHQL_VALIDATION_FAILED", ""])("%j is permanent", (code) => {
+    expect(isTransient({ message: "", code })).toBe(false);
   });
 });

@@ -21,7 +21,7 @@ const send = (kind: string, rows: ActionData[] = [], removed: string[] = []): vo
   forest.apply({ kind, cursor: "", rows, removed });
 const change = (...rows: ActionData[]): void => send("CHANGE", rows);
 
-/** The tree as text: names, groups in brackets, what is below in round ones. */
+/** The tree as text: names, groups in brackets, children in parentheses. */
 function shape(nodes: readonly TreeNode[] = forest.roots): string {
   return nodes
     .map((node) => {
@@ -38,8 +38,8 @@ beforeEach(() => {
   forest = new Forest((flush) => flush());
 });
 
-describe("where lines stand", () => {
-  test("children stand below their parent, the oldest first and then by name", () => {
+describe("order of lines", () => {
+  test("children follow their parent, oldest first, then by name", () => {
     change(
       action("root"),
       action("late", { parentName: "root", createdAt: at(2) }),
@@ -49,7 +49,7 @@ describe("where lines stand", () => {
     expect(shape()).toBe("root(a b late)");
   });
 
-  test("children that come before their parent find it when it comes, with all below them", () => {
+  test("children that arrive before their parent are attached to it with their descendants", () => {
     change(action("leaf", { parentName: "child", phase: "RUNNING" }));
     change(action("child", { parentName: "root" }));
     expect(shape()).toBe("");
@@ -60,7 +60,7 @@ describe("where lines stand", () => {
     expect(forest.find("root")?.total).toBe(2);
   });
 
-  test("siblings of a group stand in it, and the group where its oldest member would", () => {
+  test("members of a group are below it, and the group is where its oldest member would be", () => {
     change(
       action("root"),
       action("last", { parentName: "root", createdAt: at(9) }),
@@ -71,7 +71,7 @@ describe("where lines stand", () => {
     expect(shape()).toBe("root(first [map](m1 m2) last)");
   });
 
-  test("a group moves up when a member comes that is older than the others", () => {
+  test("a group moves up when an older member arrives", () => {
     change(
       action("root"),
       action("m2", { parentName: "root", group: "map", createdAt: at(5) }),
@@ -81,7 +81,7 @@ describe("where lines stand", () => {
     expect(shape()).toBe("root([map](m1 m2) middle)");
   });
 
-  test("groups of the same name below two parents are two groups", () => {
+  test("groups of one name below two parents are distinct", () => {
     change(
       action("r"),
       action("x", { parentName: "r" }),
@@ -92,7 +92,7 @@ describe("where lines stand", () => {
     expect(shape()).toBe("r(x([g](x1)) y([g](y1)))");
   });
 
-  test("an action and a group of one name are two lines", () => {
+  test("an action and a group of one name are distinct lines", () => {
     change(action("r"), action("g", { parentName: "r" }), action("m", { parentName: "r", group: "g" }));
     expect(forest.find("g")?.children).toEqual([]);
     expect(forest.find("r")?.children).toHaveLength(2);
@@ -109,7 +109,7 @@ describe("counts", () => {
     );
   });
 
-  test("a line counts all that is below it, through groups, and not itself", () => {
+  test("a line counts all its descendants, through groups, and not itself", () => {
     expect(countsAt("root")).toEqual({ RUNNING: 1, QUEUED: 2 });
     expect(countsAt("step")).toEqual({ QUEUED: 2 });
     expect(countsAt("m1")).toEqual({});
@@ -118,7 +118,7 @@ describe("counts", () => {
     expect(forest.find("root")?.total).toBe(3);
   });
 
-  test("a change of phase is counted up to the root, and moves no line", () => {
+  test("a phase change updates the counts up to the root and moves no line", () => {
     const { structure } = forest;
     change(action("m1", { revision: 2, phase: "SUCCEEDED", parentName: "step", group: "map" }));
     expect(countsAt("step")).toEqual({ QUEUED: 1, SUCCEEDED: 1 });
@@ -127,14 +127,14 @@ describe("counts", () => {
     expect(forest.structure).toBe(structure);
   });
 
-  test("an older revision that comes late is not counted", () => {
+  test("a late older revision is ignored", () => {
     change(action("m1", { revision: 3, phase: "SUCCEEDED", parentName: "step", group: "map" }));
     change(action("m1", { revision: 2, phase: "RUNNING", parentName: "step", group: "map" }));
     expect(countsAt("step")).toEqual({ QUEUED: 1, SUCCEEDED: 1 });
     expect(forest.find("m1")?.action?.phase).toBe("SUCCEEDED");
   });
 
-  test("a phase change of a child that waits for its parent counts once the parent is there", () => {
+  test("a phase change of a child without its parent counts when the parent arrives", () => {
     change(action("early", { parentName: "later" }));
     change(action("early", { revision: 2, parentName: "later", phase: "FAILED" }));
     change(action("later", { parentName: "root" }));
@@ -142,15 +142,15 @@ describe("counts", () => {
     expect(countsAt("root")).toEqual({ RUNNING: 1, QUEUED: 3, FAILED: 1 });
   });
 
-  test("everybody above a change hears of it, and nobody beside it", () => {
+  test("listeners of all ancestors of a change are notified, and no others", () => {
     change(action("beside", { parentName: "root" }));
-    const heard: string[] = [];
-    for (const { key, name } of forest.nodes.values()) forest.batch.listen(key, () => heard.push(name));
+    const notified: string[] = [];
+    for (const { key, name } of forest.nodes.values()) forest.batch.listen(key, () => notified.push(name));
     change(action("m1", { revision: 2, phase: "RUNNING", parentName: "step", group: "map" }));
-    expect(heard.sort()).toEqual(["m1", "map", "root", "step"]);
+    expect(notified.sort()).toEqual(["m1", "map", "root", "step"]);
   });
 
-  test("the phases that occur come in their usual order, unknown ones last", () => {
+  test("present phases are in display order, unknown ones last", () => {
     change(action("new", { parentName: "root", phase: "HIBERNATING" }), action("other", { phase: "FAILED" }));
     expect(phasesIn(forest)).toEqual([
       { phase: "QUEUED", count: 2 },
@@ -161,8 +161,8 @@ describe("counts", () => {
   });
 });
 
-describe("what it says of its changes", () => {
-  test("lines that come and go change its structure, a change of phase only its version", () => {
+describe("notifications", () => {
+  test("added and removed lines change the structure, a phase change only the version", () => {
     const numbers = (): [number, number] => [forest.structure, forest.version];
     expect(numbers()).toEqual([0, 0]);
     change(action("a"));
@@ -174,15 +174,15 @@ describe("what it says of its changes", () => {
     expect(numbers()).toEqual([structure + 1, version + 2]);
   });
 
-  test("who listens to all of it hears of every frame", () => {
-    let heard = 0;
-    forest.batch.listenToAll(() => (heard += 1));
+  test("global listeners are notified of every frame", () => {
+    let notified = 0;
+    forest.batch.listenToAll(() => (notified += 1));
     change(action("a"));
     send("SYNCED");
-    expect(heard).toBe(2);
+    expect(notified).toBe(2);
   });
 
-  test("it is synced only when the snapshot is complete", () => {
+  test("it is synced when the snapshot is complete", () => {
     expect(forest.synced).toBe(false);
     send("SNAPSHOT", [action("a")]);
     expect(forest.synced).toBe(false);
@@ -191,8 +191,8 @@ describe("what it says of its changes", () => {
   });
 });
 
-describe("what is known of the whole run", () => {
-  test("what has not ended is counted, also where a phase is not known", () => {
+describe("totals of the run", () => {
+  test("unfinished actions are counted, including unknown phases", () => {
     change(action("a"), action("b", { phase: "RUNNING" }), action("c", { phase: "SUCCEEDED" }));
     expect(forest.unfinished).toBe(2);
     change(action("a", { revision: 2, phase: "HIBERNATING" }), action("b", { revision: 2, phase: "FAILED" }));
@@ -201,7 +201,7 @@ describe("what is known of the whole run", () => {
     expect(forest.unfinished).toBe(2);
   });
 
-  test("it begins with the first beginning and ends with the last end", () => {
+  test("it spans from the earliest start to the latest end", () => {
     expect([forest.firstMs, forest.lastMs]).toEqual([Infinity, -Infinity]);
     change(action("a", { createdAt: at(5), startedAt: at(3), endedAt: at(9) }));
     change(action("b", { createdAt: at(4), startedAt: at(6) }));
@@ -210,7 +210,7 @@ describe("what is known of the whole run", () => {
     expect(forest.lastMs).toBe(BEGIN + 12_000);
   });
 
-  test("whether anything depends on anything is known from the first such action on", () => {
+  test("it knows whether any action has dependencies", () => {
     change(action("a"));
     expect(forest.hasDependencies).toBe(false);
     change(action("b", { dependencies: ["a"] }));
@@ -218,7 +218,7 @@ describe("what is known of the whole run", () => {
   });
 });
 
-test("a snapshot that broke off and began anew forgets what is gone by then", () => {
+test("a restarted snapshot drops actions that are deleted by then", () => {
   send("SNAPSHOT", [action("root"), action("gone", { parentName: "root" })]);
   forest.restart();
   send("SNAPSHOT", [action("root"), action("new", { parentName: "root" })]);

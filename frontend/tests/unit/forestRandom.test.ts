@@ -14,7 +14,7 @@ interface Line {
   children: Line[];
 }
 
-/** The tree of these actions, computed from scratch. */
+/** The tree of these actions, built from scratch. */
 function expected(actions: readonly ActionData[], parentName: string | null = null): Line[] {
   const children = actions.filter((row) => (row.parentName ?? null) === parentName);
   const lines = new Map<string, { line: Line; createdMs: number }>();
@@ -63,7 +63,7 @@ function actual(nodes: readonly TreeNode[], parent: TreeNode | null = null): Lin
   });
 }
 
-/** A run whose actions come in any order, change, and now and then go with all below them. */
+/** A run whose actions arrive in random order, change, and are sometimes removed with their descendants. */
 class Run {
   readonly forest = new Forest(() => undefined);
   readonly here = new Map<string, ActionData>();
@@ -118,7 +118,7 @@ class Run {
     const phase = this.chance.pick(PHASES);
     const endedAt = hasEnded(phase) ? this.time(20 + this.chance.below(20)) : null;
     this.send("CHANGE", [{ ...row, revision: row.revision + 1, phase, endedAt }]);
-    // A copy from before comes late.
+    // A late older copy.
     if (this.chance.chance(0.3)) {
       this.forest.apply({ kind: "CHANGE", cursor: "", rows: [row], removed: [] });
     }
@@ -129,7 +129,7 @@ class Run {
     return [row, ...children.flatMap((child) => this.below(child))];
   }
 
-  /** A branch goes, or a line from the middle alone; it may come again. */
+  /** A branch, or a single line, is removed; it may return. */
   private go(): void {
     if (!this.here.size) return;
     const row = this.chance.pick([...this.here.values()]);
@@ -160,7 +160,7 @@ class Run {
 
 const seeds = Array.from({ length: 20 }, (_, seed) => seed);
 
-test.each(seeds)("whatever comes, the forest is as if it were made from what is there now (%i)", (seed) => {
+test.each(seeds)("random changes give the same forest as building it from scratch (%i)", (seed) => {
   const run = new Run(new Seeded(seed));
   const { forest } = run;
   for (let at = 0; at < 80; at += 1) {
@@ -173,8 +173,8 @@ test.each(seeds)("whatever comes, the forest is as if it were made from what is 
   }
 });
 
-describe("the generator", () => {
-  test("it makes trees with several levels, and groups with several members", () => {
+describe("the test's generator", () => {
+  test("it generates several levels and groups with several members", () => {
     const run = new Run(new Seeded(1));
     for (let at = 0; at < 60; at += 1) run.step();
     const depth = (lines: readonly Line[]): number =>

@@ -34,8 +34,8 @@ beforeEach(() => {
   change(action("root"), action("step", "root"), action("leaf", "step", { phase: "RUNNING" }));
 });
 
-describe("what goes", () => {
-  test("an action that goes is counted no more, up to the root", () => {
+describe("removal", () => {
+  test("a removed action is subtracted from the counts up to the root", () => {
     remove("leaf");
     expect(forest.find("leaf")).toBeUndefined();
     expect(Object.fromEntries(forest.find("root")?.counts ?? [])).toEqual({ QUEUED: 1 });
@@ -44,7 +44,7 @@ describe("what goes", () => {
     expect(forest.size).toBe(2);
   });
 
-  test("a group goes with its last member", () => {
+  test("a group is removed with its last member", () => {
     change(action("m1", "step", { group: "g" }), action("m2", "step", { group: "g" }));
     remove("m1");
     expect(namesAt("step")).toEqual(["g", "leaf"].sort());
@@ -53,20 +53,20 @@ describe("what goes", () => {
     expect([...forest.nodes.values()].every(({ action }) => action)).toBe(true);
   });
 
-  test("a root that goes stands there no more", () => {
+  test("a removed root disappears", () => {
     change(action("other"));
     remove("other");
     expect(forest.roots.map(({ name }) => name)).toEqual(["root"]);
   });
 
-  test("who is not known cannot go", () => {
+  test("removing an unknown action changes nothing", () => {
     const { structure } = forest;
     remove("nobody");
     expect(forest.structure).toBe(structure);
     expect(forest.size).toBe(3);
   });
 
-  test("a branch that goes from its top down is counted off once", () => {
+  test("a branch removed from its top is subtracted once", () => {
     change(action("beside", "root"));
     remove("step", "leaf");
     expect(forest.find("root")?.total).toBe(1);
@@ -74,14 +74,14 @@ describe("what goes", () => {
     expect(forest.unfinished).toBe(2);
   });
 
-  test("a branch with a group that goes from its top down leaves nothing behind", () => {
+  test("a branch with a group removed from its top leaves nothing behind", () => {
     change(action("m1", "step", { group: "g" }), action("m2", "step", { group: "g" }));
     remove("step", "m1", "leaf", "m2");
     expect([...forest.nodes.keys()]).toEqual(["a:root"]);
     expect(forest.find("root")?.total).toBe(0);
   });
 
-  test("children whose parent goes and comes back stand below it again", () => {
+  test("children are attached again when their parent returns", () => {
     remove("step");
     expect(forest.find("root")?.total).toBe(0);
     change(action("step", "root", { revision: 2 }));
@@ -89,7 +89,7 @@ describe("what goes", () => {
     expect(forest.find("root")?.total).toBe(2);
   });
 
-  test("a child that goes while it waits for its parent does not come with it", () => {
+  test("a child removed while waiting for its parent does not return with it", () => {
     change(action("early", "later"));
     remove("early");
     change(action("later", "root"));
@@ -98,10 +98,10 @@ describe("what goes", () => {
   });
 });
 
-describe("a fresh snapshot", () => {
+describe("a new snapshot", () => {
   beforeEach(() => send("SYNCED"));
 
-  test("after RESYNC what is not in it goes, but only when it is complete", () => {
+  test("after RESYNC missing lines are removed when the snapshot is complete", () => {
     send("RESYNC");
     send("SNAPSHOT", [action("root", undefined, { revision: 2 })]);
     expect(forest.size).toBe(3);
@@ -112,7 +112,7 @@ describe("a fresh snapshot", () => {
     expect(forest.find("root")?.total).toBe(1);
   });
 
-  test("one that begins again without a word drops what is gone, too", () => {
+  test("a restarted snapshot also drops deleted lines", () => {
     send("SNAPSHOT", [action("root"), action("step", "root")]);
     send("SYNCED");
     expect(namesAt("step")).toEqual([]);
@@ -121,7 +121,7 @@ describe("a fresh snapshot", () => {
     expect(namesAt("root")).toEqual([]);
   });
 
-  test("what the database has lost since does not stay, though it was of a higher revision", () => {
+  test("a row lost by the database is removed despite its higher revision", () => {
     change(action("leaf", "step", { revision: 5, phase: "SUCCEEDED" }));
     send("RESYNC");
     send("SNAPSHOT", [action("root"), action("step", "root"), action("leaf", "step", { revision: 4 })]);
@@ -130,7 +130,7 @@ describe("a fresh snapshot", () => {
     expect(forest.unfinished).toBe(3);
   });
 
-  test("what came behind RESYNC stays as new as it is", () => {
+  test("rows received after RESYNC are not replaced by older ones", () => {
     send("RESYNC");
     change(action("leaf", "step", { revision: 5, phase: "SUCCEEDED" }));
     send("SNAPSHOT", [action("root"), action("step", "root"), action("leaf", "step", { revision: 4 })]);
@@ -139,7 +139,7 @@ describe("a fresh snapshot", () => {
     expect(forest.unfinished).toBe(2);
   });
 
-  test("changes behind a snapshot drop nothing", () => {
+  test("changes after a snapshot remove nothing", () => {
     change(action("step", "root", { revision: 2 }));
     send("SYNCED");
     expect(forest.size).toBe(3);

@@ -7,20 +7,20 @@ interface Message {
   payload?: { query: string; variables?: Record<string, unknown> };
 }
 
-/** An operation that a client subscribed to. */
+/** A subscription of a client. */
 export interface Operation {
   id: string;
   variables: Record<string, unknown>;
   client: WebSocket;
 }
 
-/** A server that speaks graphql-transport-ws as far as a test needs it, and does what a test wants of it. */
+/** A minimal graphql-transport-ws server controlled by tests. */
 export class GraphQLServer {
   readonly operations: Operation[] = [];
   readonly completed: string[] = [];
   connections = 0;
   pings = 0;
-  /** A server that hangs: it keeps its connections and says nothing. */
+  /** Hangs: keeps connections without responding. */
   isSilent = false;
   private server: WebSocketServer | undefined;
   private port = 0;
@@ -29,7 +29,7 @@ export class GraphQLServer {
     return `ws://127.0.0.1:${this.port}/graphql`;
   }
 
-  /** Listen; after it was stopped, at the same address. */
+  /** Listens; after a stop, on the same port. */
   async start(): Promise<void> {
     const server = new WebSocketServer({
       host: "127.0.0.1",
@@ -59,18 +59,18 @@ export class GraphQLServer {
     } else if (message.type === "complete") this.completed.push(id);
   }
 
-  /** A result of the operation that was begun last. */
+  /** Sends a result of the latest operation. */
   send(data: unknown): void {
     const operation = this.operations.at(-1);
     operation?.client.send(JSON.stringify({ type: "next", id: operation.id, payload: { data } }));
   }
 
-  /** Close what is connected, with this code, and go on listening. */
+  /** Closes all connections with this code and keeps listening. */
   closeClients(code: number): void {
     for (const client of this.server?.clients ?? []) client.close(code, "as the test wants it");
   }
 
-  /** As a crash would: everything breaks off, and nobody listens any more. */
+  /** Crashes: drops all connections and stops listening. */
   async stop(): Promise<void> {
     const { server } = this;
     if (!server) return;

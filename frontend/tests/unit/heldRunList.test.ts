@@ -14,7 +14,7 @@ beforeEach(() => {
 });
 
 describe("while the list is held", () => {
-  test("a run that comes waits, and is counted once", () => {
+  test("a new run waits and is counted once", () => {
     stream.change(run(14));
     stream.change(run(14, 2));
     expect(list.snapshot()).toMatchObject({ ids: ["r13", "r12", "r11"], waiting: 1 });
@@ -28,37 +28,37 @@ describe("while the list is held", () => {
     expect(stream.ids).toEqual(["r13", "r12", "r11"]);
   });
 
-  test("a run that left the filter stays, marked as gone", () => {
-    const heard: string[] = [];
-    list.batch.listen("r12", () => heard.push("r12"));
+  test("a run that no longer matches stays, marked", () => {
+    const notified: string[] = [];
+    list.batch.listen("r12", () => notified.push("r12"));
     stream.leave("r12");
     expect(stream.ids).toEqual(["r13", "r12", "r11"]);
-    expect(list.isGone("r12")).toBe(true);
+    expect(list.isUnmatched("r12")).toBe(true);
     expect(list.get("r12")).toBeDefined();
-    expect(heard).toEqual(["r12"]);
+    expect(notified).toEqual(["r12"]);
     list.hold(false);
     expect(stream.ids).toEqual(["r13", "r11"]);
-    expect(list.isGone("r12")).toBe(false);
+    expect(list.isUnmatched("r12")).toBe(false);
   });
 
-  test("a run that left and came back is not gone any more", () => {
+  test("a run that matches again is no longer marked", () => {
     stream.leave("r12");
     stream.change(run(12, 2));
-    expect(list.isGone("r12")).toBe(false);
+    expect(list.isUnmatched("r12")).toBe(false);
     list.hold(false);
     expect(stream.ids).toEqual(["r13", "r12", "r11"]);
   });
 
-  test("a run that came and left again before anybody saw it waits no more", () => {
+  test("a waiting run that no longer matches is dropped", () => {
     stream.change(run(14));
     stream.leave("r14");
     expect(list.snapshot().waiting).toBe(0);
-    expect(list.isGone("r14")).toBe(false);
+    expect(list.isUnmatched("r14")).toBe(false);
     list.hold(false);
     expect(stream.ids).toEqual(["r13", "r12", "r11"]);
   });
 
-  test("what waits can be shown while it stays held", () => {
+  test("waiting runs can be shown while the list stays held", () => {
     stream.change(run(14));
     stream.leave("r11");
     list.catchUp();
@@ -67,13 +67,13 @@ describe("while the list is held", () => {
     expect(list.snapshot()).toMatchObject({ ids: ["r14", "r13", "r12"], waiting: 1 });
   });
 
-  test("to hold it once more lets nothing through", () => {
+  test("holding again shows nothing", () => {
     stream.change(run(14));
     list.hold(true);
     expect(list.snapshot()).toMatchObject({ ids: ["r13", "r12", "r11"], waiting: 1 });
   });
 
-  test("it is let go without a change of the view where nothing waits", () => {
+  test("releasing without waiting runs does not change the view", () => {
     const before = list.snapshot();
     list.hold(false);
     expect(list.snapshot()).toBe(before);
@@ -81,12 +81,12 @@ describe("while the list is held", () => {
 });
 
 describe("older runs while the list is held", () => {
-  test("they are shown at its end at once, for it is they who are read", () => {
+  test("they are appended at once", () => {
     list.addOlder([run(10), run(9)], true);
     expect(stream.ids).toEqual(["r13", "r12", "r11", "r10", "r9"]);
   });
 
-  test("a page that knows of a newer run than the stream does lets that one wait", () => {
+  test("a run in a page that is newer than the list waits", () => {
     list.addOlder([run(14), run(13), run(12), run(11), run(10)], true);
     expect(list.snapshot()).toMatchObject({ ids: ["r13", "r12", "r11", "r10"], waiting: 1 });
     stream.change(run(14));
@@ -96,42 +96,42 @@ describe("older runs while the list is held", () => {
   });
 });
 
-describe("runs of one moment", () => {
+describe("runs of the same time", () => {
   const twin = (id: string): ListedRun => ({ ...run(10), id });
 
-  test("one of the moment of the last row is no newer than that, and is shown below it", () => {
+  test("a run of the same time as the last row is appended", () => {
     list.addOlder([{ ...run(11), id: "z" }], true);
     expect(list.snapshot()).toMatchObject({ ids: ["r13", "r12", "r11", "z"], waiting: 0 });
   });
 
-  test("older ones of the same moment come below, and find their places when the list is let go", () => {
+  test("older runs of the same time are appended, and sorted when the list is released", () => {
     list.addOlder([twin("b"), twin("c"), twin("a")], true);
     expect(stream.ids).toEqual(["r13", "r12", "r11", "b", "c", "a"]);
     list.hold(false);
     expect(stream.ids).toEqual(["r13", "r12", "r11", "c", "b", "a"]);
   });
 
-  test("one of the last moment of a fresh snapshot is not gone: the next page may have it", () => {
+  test("a run of the snapshot's last time is not marked, since the next page may have it", () => {
     list.addOlder([twin("b"), twin("a")], false);
     stream.resync(run(12), run(11), twin("b"));
-    expect(list.isGone("a")).toBe(false);
+    expect(list.isUnmatched("a")).toBe(false);
     list.addOlder([run(12), run(11), twin("b"), twin("a")], false);
     list.hold(false);
     expect(stream.ids).toEqual(["r12", "r11", "b", "a"]);
   });
 });
 
-describe("a fresh snapshot while the list is held", () => {
-  test("what is new waits, and what is not there any more is marked as gone", () => {
+describe("a new snapshot while the list is held", () => {
+  test("new runs wait, and missing ones are marked", () => {
     stream.resync(run(14), run(13, 2), run(11));
     expect(list.snapshot()).toMatchObject({ ids: ["r13", "r12", "r11"], waiting: 1 });
     expect(list.get("r13")?.revision).toBe(2);
-    expect(list.isGone("r12")).toBe(true);
+    expect(list.isUnmatched("r12")).toBe(true);
     list.hold(false);
     expect(stream.ids).toEqual(["r14", "r13", "r11"]);
   });
 
-  test("what waited and left the filter unseen does not come", () => {
+  test("a waiting run missing from the snapshot is dropped", () => {
     stream.change(run(15), run(14));
     stream.resync(run(15), run(13));
     expect(list.snapshot().waiting).toBe(1);
@@ -139,19 +139,19 @@ describe("a fresh snapshot while the list is held", () => {
     expect(stream.ids).toEqual(["r15", "r13"]);
   });
 
-  test("older rows, of which it says nothing, are neither gone nor kept beyond the hold", () => {
+  test("older rows beyond the snapshot are not marked, and dropped on release", () => {
     list.addOlder([run(10), run(9)], false);
     const before = list.generation;
     stream.resync(run(14), run(13), run(12));
     expect(stream.ids).toEqual(["r13", "r12", "r11", "r10", "r9"]);
-    for (const id of stream.ids) expect(list.isGone(id)).toBe(false);
+    for (const id of stream.ids) expect(list.isUnmatched(id)).toBe(false);
     expect(list.generation).toBeGreaterThan(before);
     list.hold(false);
     expect(list.snapshot()).toMatchObject({ ids: ["r14", "r13", "r12"], hasOlder: true });
     expect(list.size).toBe(3);
   });
 
-  test("older rows that a page confirms afterwards stay", () => {
+  test("older rows confirmed by a page stay", () => {
     list.addOlder([run(10), run(9)], false);
     stream.resync(run(14), run(13), run(12));
     list.addOlder([run(14), run(13), run(12), run(11), run(9)], false);
@@ -159,7 +159,7 @@ describe("a fresh snapshot while the list is held", () => {
     expect(list.snapshot()).toMatchObject({ ids: ["r14", "r13", "r12", "r11", "r9"], hasOlder: false });
   });
 
-  test("a run behind it that changes leaves no hole before itself", () => {
+  test("a changed run beyond the snapshot leaves no gap before it", () => {
     list.addOlder([run(5)], false);
     stream.resync(run(23), run(22), run(21));
     stream.change(run(10, 2));
@@ -167,7 +167,7 @@ describe("a fresh snapshot while the list is held", () => {
     expect(stream.ids).toEqual(["r23", "r22", "r21"]);
   });
 
-  test("where it leaves nothing out, there is nothing older", () => {
+  test("a snapshot that is not full means that there are no older runs", () => {
     stream.resync(run(13));
     expect(list.snapshot().hasOlder).toBe(false);
     list.hold(false);

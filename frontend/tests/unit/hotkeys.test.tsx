@@ -15,7 +15,7 @@ const key = (keys: string, rest: Partial<Hotkey> = {}): Hotkey => ({
 const listen = (...keys: Hotkey[]) =>
   renderHook((props: Hotkey[]) => useHotkeys(props), { initialProps: keys });
 
-/** Press a key; returns whether the browser still does what it would. */
+/** Presses a key; returns whether the browser's default happens. */
 function press(name: string, init: KeyboardEventInit = {}, target: Element = document.body): boolean {
   return target.dispatchEvent(
     new KeyboardEvent("keydown", { key: name, bubbles: true, cancelable: true, ...init }),
@@ -37,14 +37,14 @@ beforeEach(() => {
 afterEach(() => {
   cleanup();
   document.body.innerHTML = "";
-  // What was typed before counts no more in the next test.
+  // Keys of a previous test do not count.
   vi.advanceTimersByTime(10_000);
   press("Shift");
   vi.useRealTimers();
 });
 
 describe("single keys", () => {
-  test("a key does what it says, in place of what the browser would do", () => {
+  test("a key runs its shortcut instead of the browser's default", () => {
     listen(key("j"));
     expect(press("j")).toBe(false);
     expect(done).toEqual(["j"]);
@@ -52,7 +52,7 @@ describe("single keys", () => {
     expect(done).toEqual(["j"]);
   });
 
-  test("whoever hands a key on is told whether it did anything", () => {
+  test("the handler returns whether a shortcut ran", () => {
     const event = (name: string): KeyboardEvent => {
       const made = new KeyboardEvent("keydown", { key: name, cancelable: true });
       Object.defineProperty(made, "target", { value: add("<button></button>") });
@@ -68,7 +68,7 @@ describe("single keys", () => {
     expect(done).toEqual(["j"]);
   });
 
-  test("of two that are alike the one that was added last counts, as long as it is there", () => {
+  test("of duplicates the last one added runs, while registered", () => {
     listen(key("j", { run: () => done.push("page") }));
     const { unmount } = listen(key("j", { run: () => done.push("panel") }));
     press("j");
@@ -77,7 +77,7 @@ describe("single keys", () => {
     expect(done).toEqual(["panel", "page"]);
   });
 
-  test("it is always the newest function that runs, without listening anew", () => {
+  test("the newest callback runs without registering again", () => {
     const { rerender } = listen(key("j", { run: () => done.push("old") }));
     const before = hotkeys.get();
     rerender([key("j", { run: () => done.push("new") })]);
@@ -86,14 +86,14 @@ describe("single keys", () => {
     expect(done).toEqual(["new"]);
   });
 
-  test("when a component is gone so are its keys", () => {
+  test("unmounting removes the shortcuts", () => {
     listen(key("j")).unmount();
     expect(press("j")).toBe(true);
     expect(hotkeys.get()).toEqual([]);
   });
 
   test.each([{ altKey: true }, { ctrlKey: true }, { metaKey: true }, { isComposing: true }])(
-    "with %j it is another key",
+    "with %j it is a different key",
     (init) => {
       listen(key("j"));
       expect(press("j", init)).toBe(true);
@@ -101,7 +101,7 @@ describe("single keys", () => {
     },
   );
 
-  test("a key that somebody else has dealt with does nothing more", () => {
+  test("a key handled elsewhere is ignored", () => {
     listen(key("j"));
     const element = add("<div></div>");
     element.addEventListener("keydown", (event) => event.preventDefault());
@@ -109,7 +109,7 @@ describe("single keys", () => {
     expect(done).toEqual([]);
   });
 
-  test("a sign that needs Shift is that sign", () => {
+  test("a character typed with Shift is that character", () => {
     listen(key("?"));
     press("Shift", { shiftKey: true });
     press("?", { shiftKey: true });
@@ -117,8 +117,8 @@ describe("single keys", () => {
   });
 });
 
-describe("several keys after another", () => {
-  test("they do what they say when all were pressed", () => {
+describe("key sequences", () => {
+  test("a sequence runs after its last key", () => {
     listen(key("g r"), key("g t"));
     expect(press("g")).toBe(true);
     expect(done).toEqual([]);
@@ -126,7 +126,7 @@ describe("several keys after another", () => {
     expect(done).toEqual(["g r"]);
   });
 
-  test("they come before a single key that is the last of them", () => {
+  test("a sequence precedes a shortcut of its last key", () => {
     listen(key("g t"));
     listen(key("t"));
     press("g");
@@ -135,19 +135,19 @@ describe("several keys after another", () => {
     expect(done).toEqual(["g t", "t"]);
   });
 
-  test("the first one pressed twice is no matter", () => {
+  test("pressing the first key twice still works", () => {
     listen(key("g r"));
     for (const name of ["g", "g", "r"]) press(name);
     expect(done).toEqual(["g r"]);
   });
 
-  test("another key between them, or another order, is something else", () => {
+  test("another key in between, or another order, does not run it", () => {
     listen(key("g r"));
     for (const name of ["g", "x", "r", "g"]) press(name);
     expect(done).toEqual([]);
   });
 
-  test("the second one must come soon", () => {
+  test("the second key must follow in time", () => {
     listen(key("g r"));
     press("g");
     vi.advanceTimersByTime(1_199);
@@ -159,13 +159,13 @@ describe("several keys after another", () => {
     expect(done).toEqual(["g r"]);
   });
 
-  test("what they did is not done again by the last of them", () => {
+  test("the last key does not run the sequence again", () => {
     listen(key("g r"), key("r r"));
     for (const name of ["g", "r", "r"]) press(name);
     expect(done).toEqual(["g r"]);
   });
 
-  test("a key that was typed into a field, or with Ctrl, is none of them", () => {
+  test("a key typed into a field or with Ctrl starts no sequence", () => {
     listen(key("g r"));
     const field = add("<input>");
     press("g", {}, field);
@@ -176,9 +176,9 @@ describe("several keys after another", () => {
   });
 });
 
-describe("where somebody types", () => {
+describe("typing", () => {
   test.each(["<input>", "<textarea></textarea>", "<select></select>", '<p contenteditable="true"></p>'])(
-    "in %s keys are text",
+    "in %s, keys are text",
     (html) => {
       listen(key("j"));
       expect(press("j", {}, add(html))).toBe(true);
@@ -186,7 +186,7 @@ describe("where somebody types", () => {
     },
   );
 
-  test("a key that is meant for fields works there, with Ctrl as with Cmd, in either case", () => {
+  test("a shortcut for fields works in them, with Ctrl or Cmd, in either case", () => {
     listen(key("mod+k", { inFields: true }));
     const field = add("<input>");
     expect(press("k", { ctrlKey: true }, field)).toBe(false);
@@ -195,13 +195,13 @@ describe("where somebody types", () => {
     expect(done).toEqual(["mod+k", "mod+k"]);
   });
 
-  test("a plain key that is meant for fields works there, too", () => {
+  test("a plain key for fields works in them too", () => {
     listen(key("Escape", { inFields: true }));
     press("Escape", {}, add("<input>"));
     expect(done).toEqual(["Escape"]);
   });
 
-  test("Enter on a button or a link is that one's, on anything else the page's", () => {
+  test("Enter activates a focused button or link, otherwise the shortcut", () => {
     listen(key("Enter"));
     for (const html of ["<button></button>", '<a href="#x"></a>', "<summary></summary>"]) {
       expect(press("Enter", {}, add(html))).toBe(true);
@@ -213,12 +213,12 @@ describe("where somebody types", () => {
   });
 });
 
-describe("under a dialog", () => {
+describe("with a dialog", () => {
   test.each([
     '<div role="dialog" aria-modal="true"></div>',
     '<div role="menu"></div>',
     '<ul role="listbox"></ul>',
-  ])("%s has the keyboard for itself", (html) => {
+  ])("%s captures the keyboard", (html) => {
     listen(key("j"), key("mod+k", { inFields: true }));
     add(html);
     expect(press("j")).toBe(true);
@@ -226,7 +226,7 @@ describe("under a dialog", () => {
     expect(done).toEqual(["mod+k"]);
   });
 
-  test("a dialog beside which the page can be used leaves it the keyboard", () => {
+  test("a non-modal dialog does not block shortcuts", () => {
     listen(key("j"));
     add('<div role="dialog"></div>');
     press("j");

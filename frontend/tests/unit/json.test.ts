@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { type Json, entriesOf, findInJson, isLeaf, pathTo } from "../../src/ui/json";
 
-describe("the way to a value", () => {
+describe("paths of values", () => {
   test.each([
     ["name", "$.name"],
     ["_a$1", "$._a$1"],
@@ -12,18 +12,18 @@ describe("the way to a value", () => {
     ['a"b', '$["a\\"b"]'],
     ["", '$[""]'],
     ["ä", '$["ä"]'],
-  ])("%j is reached by %s", (key, path) => {
+  ])("%j has the path %s", (key, path) => {
     expect(pathTo("$", key)).toBe(path);
   });
 
-  test("no two keys of an object are reached by the same way", () => {
+  test("distinct keys have distinct paths", () => {
     const keys = ["a", "a.b", '["a"]', "0", "", "$", "a]", "\n", "\\n"];
     expect(new Set(keys.map((key) => pathTo("$", key))).size).toBe(keys.length);
   });
 });
 
 describe("entries", () => {
-  test("of an array they are numbered, of an object they are named, of a leaf there are none", () => {
+  test("arrays have indices, objects have keys, leaves have no entries", () => {
     expect(entriesOf(["x", null])).toEqual([
       [0, "x"],
       [1, null],
@@ -35,47 +35,47 @@ describe("entries", () => {
     for (const leaf of [null, true, 7, "text"]) expect(entriesOf(leaf)).toEqual([]);
   });
 
-  test("a leaf is what holds nothing", () => {
+  test("a leaf has no entries", () => {
     for (const leaf of [null, false, 0, ""]) expect(isLeaf(leaf)).toBe(true);
     for (const value of [[], {}]) expect(isLeaf(value)).toBe(false);
   });
 });
 
-describe("the search", () => {
+describe("search", () => {
   const document: Json = {
     model: { name: "Bert", layers: [12, { width: 768, note: null }] },
     bert: false,
     other: "text",
   };
-  const find = (term: string): { hits: string[]; around: string[] } => {
-    const { hits, around } = findInJson(document, term);
-    return { hits: [...hits].sort(), around: [...around].sort() };
+  const find = (term: string): { hits: string[]; ancestors: string[] } => {
+    const { hits, ancestors } = findInJson(document, term);
+    return { hits: [...hits].sort(), ancestors: [...ancestors].sort() };
   };
 
-  test("it finds keys and texts in any case, and all that lies around them", () => {
-    expect(find(" BERT ")).toEqual({ hits: ["$.bert", "$.model.name"], around: ["$", "$.model"] });
+  test("it finds keys and texts in any case, and their ancestors", () => {
+    expect(find(" BERT ")).toEqual({ hits: ["$.bert", "$.model.name"], ancestors: ["$", "$.model"] });
   });
 
-  test("it finds numbers, truth values and null as they are written", () => {
+  test("it finds numbers, booleans and null as text", () => {
     expect(find("76").hits).toEqual(["$.model.layers[1].width"]);
     expect(find("false").hits).toEqual(["$.bert"]);
     expect(find("null")).toEqual({
       hits: ["$.model.layers[1].note"],
-      around: ["$", "$.model", "$.model.layers", "$.model.layers[1]"],
+      ancestors: ["$", "$.model", "$.model.layers", "$.model.layers[1]"],
     });
   });
 
-  test("a key that matches is a hit itself, and opens nothing below it", () => {
-    expect(find("layers")).toEqual({ hits: ["$.model.layers"], around: ["$", "$.model"] });
+  test("a matching key is a match itself and does not expand its value", () => {
+    expect(find("layers")).toEqual({ hits: ["$.model.layers"], ancestors: ["$", "$.model"] });
   });
 
-  test("the place in an array is no text to be found", () => {
+  test("array indices are not searched", () => {
     expect(findInJson(["a", "b"], "1").hits.size).toBe(0);
   });
 
-  test("nothing is found of nothing", () => {
-    expect(find("   ")).toEqual({ hits: [], around: [] });
-    expect(find("absent")).toEqual({ hits: [], around: [] });
+  test("an empty search finds nothing", () => {
+    expect(find("   ")).toEqual({ hits: [], ancestors: [] });
+    expect(find("absent")).toEqual({ hits: [], ancestors: [] });
   });
 
   test("a document that is a single value can be searched", () => {

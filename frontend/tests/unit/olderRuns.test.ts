@@ -13,14 +13,14 @@ beforeEach(() => {
 });
 
 describe("older runs", () => {
-  test("they come below all others", () => {
+  test("they are appended", () => {
     list.addOlder([run(10), run(9)], true);
     expect(list.snapshot()).toMatchObject({ ids: ["r13", "r12", "r11", "r10", "r9"], hasOlder: true });
     list.addOlder([run(8)], false);
     expect(list.snapshot()).toMatchObject({ ids: ["r13", "r12", "r11", "r10", "r9", "r8"], hasOlder: false });
   });
 
-  test("a page that holds runs which are there already doubles none, and brings what is newer of them", () => {
+  test("a page with known runs adds no duplicates and updates newer revisions", () => {
     stream.change(run(12, 5));
     list.addOlder([run(13, 2), run(12, 4), run(10)], true);
     expect(stream.ids).toEqual(["r13", "r12", "r11", "r10"]);
@@ -28,32 +28,32 @@ describe("older runs", () => {
     expect(list.get("r12")?.revision).toBe(5);
   });
 
-  test("a run below the window that changes is left to paging, so that no hole comes about", () => {
+  test("a changed run beyond the window is left to paging, so that there is no gap", () => {
     stream.change(run(5, 2));
     expect(stream.ids).toEqual(["r13", "r12", "r11"]);
     expect(list.get("r5")).toBeUndefined();
   });
 
-  test("a run that comes back above the end of what was loaded is shown, even as the last one", () => {
+  test("a run that matches again within the loaded range is shown, even as the last one", () => {
     list.addOlder([run(10), run(9)], true);
     stream.leave("r10", "r9");
     stream.change(run(10, 2), run(8, 2));
     expect(stream.ids).toEqual(["r13", "r12", "r11", "r10"]);
   });
 
-  test("where all that was shown left, a run from further back still waits for paging", () => {
+  test("when all shown runs left, an older run is still left to paging", () => {
     stream.leave("r13", "r12", "r11");
     stream.change(run(5, 2), run(14));
     expect(stream.ids).toEqual(["r14"]);
   });
 
-  test("where everything is loaded, a run that enters the filter at the end is shown", () => {
+  test("when everything is loaded, a run that starts to match at the end is shown", () => {
     list.addOlder([], false);
     stream.change(run(5, 2));
     expect(stream.ids).toEqual(["r13", "r12", "r11", "r5"]);
   });
 
-  test("over a thousand rows the oldest are let go, and can be paged to again", () => {
+  test("beyond a thousand rows the oldest are dropped, and can be loaded again", () => {
     list.addOlder(
       Array.from({ length: 997 }, (_, at) => run(10 - at)),
       false,
@@ -72,7 +72,7 @@ describe("older runs", () => {
     expect(stream.ids).toHaveLength(301);
   });
 
-  test("a thousand rows exactly are kept", () => {
+  test("exactly a thousand rows are kept", () => {
     list.addOlder(
       Array.from({ length: 996 }, (_, at) => run(10 - at)),
       false,

@@ -41,12 +41,12 @@ const NAMES = [
 
 const SPECIAL = ["~", "/", ".", "%", "0", "1", "2", "é"];
 
-describe("names in addresses", () => {
-  test.each(NAMES)("%j comes back as it was", (name) => {
+describe("names in URLs", () => {
+  test.each(NAMES)("%j is restored", (name) => {
     expect(fromSegment(toSegment(name))).toBe(name);
   });
 
-  test("any mixture of what is special comes back as it was, and no two are alike", () => {
+  test("any combination of special characters is restored, and all URLs are distinct", () => {
     const chance = new Seeded(7);
     const segments = new Map<string, string>();
     for (let at = 0; at < 5_000; at += 1) {
@@ -58,12 +58,12 @@ describe("names in addresses", () => {
     }
   });
 
-  test.each(NAMES)("%j is one segment that no proxy or browser takes for another path", (name) => {
+  test.each(NAMES)("%j is one segment that proxies and browsers do not change", (name) => {
     const segment = toSegment(name);
     expect(segment).not.toContain("/");
     const { pathname } = new URL(`https://host/runs/${encodeURIComponent(segment)}/end`);
     expect(pathname.split("/")).toHaveLength(4);
-    // A proxy that undoes the encoding on the way changes nothing about where it leads.
+    // A proxy that decodes the path does not change its meaning.
     const undone = pathname.replaceAll(/%2F/gi, "/");
     expect(decodeURIComponent(undone.split("/")[2] ?? "")).toBe(segment);
     expect(undone.split("/")).toHaveLength(4);
@@ -73,7 +73,7 @@ describe("names in addresses", () => {
     expect(toSegment("train-model.v2_final")).toBe("train-model.v2_final");
   });
 
-  test("a run's route has its three names, each a segment", () => {
+  test("the route of a run has three segments", () => {
     expect(runParams({ project: "a/b", domain: "..", name: "~x" })).toEqual({
       project: "a~1b",
       domain: "~2..",

@@ -9,7 +9,7 @@ const isList = (value: unknown): value is string[] =>
 const FALLBACK: string[] = [];
 const make = (): Preference<string[]> => new Preference<string[]>(KEY, FALLBACK, isList);
 
-/** As a browser says it in all windows but the one that wrote. */
+/** As the browser notifies all other windows. */
 function elsewhere(text: string | null, key: string | null = KEY): void {
   if (text === null) localStorage.clear();
   else localStorage.setItem(KEY, text);
@@ -23,31 +23,31 @@ afterEach(() => {
   vi.unstubAllGlobals();
 });
 
-describe("what is remembered", () => {
-  test("it is there again after the page was loaded anew", () => {
+describe("stored preferences", () => {
+  test("it survives a reload", () => {
     make().set(["phase"]);
     expect(make().get()).toEqual(["phase"]);
   });
 
-  test("it is what it should be where nothing was ever set", () => {
+  test("it has a default", () => {
     expect(make().get()).toBe(FALLBACK);
   });
 
   test.each(["{", "undefined", "7", '{"a":1}', "[1]", "null", ""])(
-    "%j in its place counts as nothing",
+    "%j in storage counts as unset",
     (text) => {
       localStorage.setItem(KEY, text);
       expect(make().get()).toBe(FALLBACK);
     },
   );
 
-  test("it is the same object as long as nobody changes it", () => {
+  test("it is referentially stable until changed", () => {
     const preference = make();
     preference.set(["phase"]);
     expect(preference.get()).toBe(preference.get());
   });
 
-  test("where nothing can be stored it holds until the page is left", () => {
+  test("without storage it is kept until the page is closed", () => {
     vi.stubGlobal("localStorage", {
       getItem: () => '["before"]',
       setItem: () => {
@@ -55,15 +55,15 @@ describe("what is remembered", () => {
       },
     });
     const preference = make();
-    const heard = vi.fn();
-    preference.listen(heard);
+    const notified = vi.fn();
+    preference.listen(notified);
     preference.set(["phase"]);
     expect(preference.get()).toEqual(["phase"]);
-    expect(heard).toHaveBeenCalledTimes(1);
+    expect(notified).toHaveBeenCalledTimes(1);
     expect(make().get()).toEqual(["before"]);
   });
 
-  test("where the storage is forbidden altogether it works all the same", () => {
+  test("with forbidden storage it still works", () => {
     const forbidden = (): never => {
       throw new DOMException("no", "SecurityError");
     };
@@ -75,8 +75,8 @@ describe("what is remembered", () => {
   });
 });
 
-describe("who listens", () => {
-  test("a component shows what is set, here and in another window", () => {
+describe("listeners", () => {
+  test("a component shows changes from this and other windows", () => {
     const preference = make();
     const { result } = renderHook(() => usePreference(preference));
     act(() => preference.set(["phase"]));
@@ -87,7 +87,7 @@ describe("who listens", () => {
     expect(result.current).toBe(FALLBACK);
   });
 
-  test("broken text from another window counts as nothing", () => {
+  test("invalid text from another window counts as unset", () => {
     const preference = make();
     const { result } = renderHook(() => usePreference(preference));
     act(() => preference.set(["phase"]));
@@ -95,17 +95,17 @@ describe("who listens", () => {
     expect(result.current).toBe(FALLBACK);
   });
 
-  test("what another window says of another setting is not heard, nor anything after one stopped", () => {
+  test("changes of other settings, and changes after unsubscribing, are ignored", () => {
     const preference = make();
-    const heard = vi.fn();
-    const stop = preference.listen(heard);
+    const notified = vi.fn();
+    const stop = preference.listen(notified);
     elsewhere('["a"]', "another");
-    expect(heard).not.toHaveBeenCalled();
+    expect(notified).not.toHaveBeenCalled();
     elsewhere('["b"]');
-    expect(heard).toHaveBeenCalledTimes(1);
+    expect(notified).toHaveBeenCalledTimes(1);
     stop();
     elsewhere('["c"]');
     preference.set(["d"]);
-    expect(heard).toHaveBeenCalledTimes(1);
+    expect(notified).toHaveBeenCalledTimes(1);
   });
 });

@@ -9,7 +9,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-test("who was told to wait waits as long as that, and no longer", async () => {
+test("it waits as long as requested", async () => {
   const pause = new RateLimitPause();
   pause.start(3);
   let isOver = false;
@@ -22,7 +22,7 @@ test("who was told to wait waits as long as that, and no longer", async () => {
   expect([isOver, pause.remaining, pause.until.get()]).toEqual([true, 0, 0]);
 });
 
-test("a longer pause that is asked for meanwhile counts, and a shorter one does not", async () => {
+test("a longer pause extends it, a shorter one does not", async () => {
   const pause = new RateLimitPause();
   pause.start(3);
   pause.start(1);
@@ -39,6 +39,6 @@ test.each([
   ["Thu, 01 Jan 2026 11:00:00 GMT", 1],
   ["soon", 5],
   [null, 5],
-])("an answer with Retry-After: %s asks for %i seconds", (told, seconds) => {
-  expect(retryAfter(new Headers(told === null ? {} : { "Retry-After": told }))).toBe(seconds);
+])("Retry-After: %s requests %i seconds", (header, seconds) => {
+  expect(retryAfter(new Headers(header === null ? {} : { "Retry-After": header }))).toBe(seconds);
 });

@@ -12,20 +12,20 @@ beforeEach(() => {
 });
 
 describe("the order of the list", () => {
-  test("the newest run stands above all others, in whatever order they came", () => {
+  test("the newest run is first, in whatever order runs arrive", () => {
     stream.begin(run(2), run(1), run(3));
     stream.change(run(5), run(4));
     expect(stream.ids).toEqual(["r5", "r4", "r3", "r2", "r1"]);
   });
 
-  test("runs of the same moment stand in the order of their ids, always the same", () => {
+  test("runs of the same time are ordered by id", () => {
     const at = (id: string): ListedRun => ({ ...run(1), id });
     stream.begin(at("b"), at("a"));
     stream.change(at("c"));
     expect(stream.ids).toEqual(["c", "b", "a"]);
   });
 
-  test("microseconds decide, also beside a moment that is written without any", () => {
+  test("microseconds count, also against a time without them", () => {
     const at = (id: string, createdAt: string): ListedRun => ({ id, revision: 1, createdAt });
     stream.begin(at("z", "2026-01-01T00:00:05Z"), at("a", "2026-01-01T00:00:05.000500Z"));
     stream.change(at("b", "2026-01-01T00:00:05.000400Z"));
@@ -33,27 +33,27 @@ describe("the order of the list", () => {
   });
 });
 
-test("moments count, in whatever zone they are written", () => {
+test("times in different zones are compared as instants", () => {
   const at = (id: string, createdAt: string): ListedRun => ({ id, revision: 1, createdAt });
   stream.begin(at("old", "2026-01-01T02:00:00+02:00"), at("new", "2026-01-01T00:30:00Z"));
   expect(stream.ids).toEqual(["new", "old"]);
 });
 
 describe("revisions", () => {
-  test("a newer revision takes the place of an older one, and the row stays where it is", () => {
+  test("a newer revision replaces an older one in place", () => {
     stream.begin(run(2), run(1));
     stream.change(run(1, 7));
     expect(list.get("r1")?.revision).toBe(7);
     expect(stream.ids).toEqual(["r2", "r1"]);
   });
 
-  test("an older revision that comes late changes nothing", () => {
+  test("a late older revision is ignored", () => {
     stream.begin(run(1, 5));
     stream.change(run(1, 4));
     expect(list.get("r1")?.revision).toBe(5);
   });
 
-  test("the same revision is taken once more, since what is around a run may have changed", () => {
+  test("an equal revision is applied, since related data may have changed", () => {
     stream.begin(run(1, 5));
     const again = run(1, 5);
     stream.change(again);
@@ -61,27 +61,27 @@ describe("revisions", () => {
   });
 });
 
-describe("a list that follows", () => {
-  test("a run that left the filter goes", () => {
+describe("a live list", () => {
+  test("a run that no longer matches is removed", () => {
     stream.begin(run(2), run(1));
     stream.leave("r2", "r-unknown");
     expect(stream.ids).toEqual(["r1"]);
     expect(list.get("r2")).toBeUndefined();
-    expect(list.isGone("r2")).toBe(false);
+    expect(list.isUnmatched("r2")).toBe(false);
   });
 
-  test("before anything came it is empty, and there is nothing older", () => {
+  test("it starts empty, without older runs", () => {
     expect(list.snapshot()).toEqual({ ids: [], waiting: 0, synced: false, hasOlder: false });
   });
 
-  test("it is synced only when the snapshot is complete", () => {
+  test("it is synced when the snapshot is complete", () => {
     stream.send("SNAPSHOT", { rows: [run(1)] });
     expect(list.snapshot().synced).toBe(false);
     stream.send("SYNCED");
     expect(list.snapshot().synced).toBe(true);
   });
 
-  test("there are older runs only where the snapshot is full", () => {
+  test("there are older runs if the snapshot is full", () => {
     stream.begin(run(2), run(1));
     expect(list.snapshot().hasOlder).toBe(false);
     stream.resync(run(3), run(2), run(1));
@@ -90,7 +90,7 @@ describe("a list that follows", () => {
     expect(list.snapshot().hasOlder).toBe(false);
   });
 
-  test("the view is the same object until something changed", () => {
+  test("the view is referentially stable until something changes", () => {
     stream.begin(run(1));
     const before = list.snapshot();
     expect(list.snapshot()).toBe(before);
@@ -99,32 +99,32 @@ describe("a list that follows", () => {
     expect(before.ids).toEqual(["r1"]);
   });
 
-  test("who listens to one run hears of that one and of no other", () => {
+  test("listeners of a run are notified of that run only", () => {
     stream.begin(run(2), run(1));
-    const heard: string[] = [];
-    list.batch.listen("r1", () => heard.push("r1"));
+    const notified: string[] = [];
+    list.batch.listen("r1", () => notified.push("r1"));
     stream.change(run(2, 2));
-    expect(heard).toEqual([]);
+    expect(notified).toEqual([]);
     stream.change(run(1, 2));
-    expect(heard).toEqual(["r1"]);
+    expect(notified).toEqual(["r1"]);
     stream.resync(run(1, 3));
-    expect(heard).toEqual(["r1", "r1"]);
+    expect(notified).toEqual(["r1", "r1"]);
   });
 
-  test("who listens to the list hears of every change of it", () => {
-    let heard = 0;
-    list.batch.listenToAll(() => (heard += 1));
+  test("listeners of the list are notified of every change", () => {
+    let notified = 0;
+    list.batch.listenToAll(() => (notified += 1));
     stream.begin(run(1));
-    const before = heard;
+    const before = notified;
     stream.change(run(2));
-    expect(heard).toBe(before + 1);
+    expect(notified).toBe(before + 1);
     list.addOlder([run(0)], false);
-    expect(heard).toBe(before + 2);
+    expect(notified).toBe(before + 2);
   });
 });
 
-describe("a fresh snapshot", () => {
-  test("it takes the place of everything only when it is complete", () => {
+describe("a new snapshot", () => {
+  test("it replaces everything when it is complete", () => {
     stream.begin(run(2), run(1));
     stream.send("RESYNC");
     stream.send("SNAPSHOT", { rows: [run(9)] });
@@ -135,7 +135,7 @@ describe("a fresh snapshot", () => {
     expect(list.get("r1")).toBeUndefined();
   });
 
-  test("a snapshot that begins again without a word replaces what was there", () => {
+  test("a restarted snapshot replaces the rows", () => {
     stream.begin(run(2), run(1));
     stream.begin(run(3), run(2));
     expect(stream.ids).toEqual(["r3", "r2"]);
@@ -143,7 +143,7 @@ describe("a fresh snapshot", () => {
     expect(stream.ids).toEqual(["r3"]);
   });
 
-  test("what the database has lost since does not stay, though it was of a higher revision", () => {
+  test("a row lost by the database is removed despite its higher revision", () => {
     stream.begin(run(2, 7), run(1, 5));
     stream.send("RESYNC");
     list.addOlder([run(1, 6)], false);
@@ -152,14 +152,14 @@ describe("a fresh snapshot", () => {
     expect(list.get("r1")?.revision).toBe(6);
   });
 
-  test("that one will come changes nothing yet", () => {
+  test("RESYNC alone changes nothing", () => {
     stream.begin(run(1));
     const before = list.snapshot();
     stream.send("RESYNC");
     expect(list.snapshot()).toBe(before);
   });
 
-  test("a snapshot that broke off is not shown once another one began behind it", () => {
+  test("an interrupted snapshot is not shown after another one started", () => {
     stream.begin(run(1));
     stream.send("RESYNC");
     stream.send("SNAPSHOT", { rows: [run(5)] });
@@ -167,7 +167,7 @@ describe("a fresh snapshot", () => {
     expect(stream.ids).toEqual(["r6"]);
   });
 
-  test("a cursor behind older rows says nothing any more after it", () => {
+  test("cursors of older rows are invalid after it", () => {
     stream.begin(run(3), run(2), run(1));
     const before = list.generation;
     stream.resync(run(3), run(2), run(1));
@@ -175,7 +175,7 @@ describe("a fresh snapshot", () => {
   });
 });
 
-test("a snapshot that broke off and began anew forgets what left in between", () => {
+test("a restarted snapshot drops rows that no longer match", () => {
   list.apply({ kind: "SNAPSHOT", cursor: "1", removed: [], rows: [run(1), run(2)] });
   list.restart();
   list.apply({ kind: "SNAPSHOT", cursor: "2", removed: [], rows: [run(2), run(3)] });

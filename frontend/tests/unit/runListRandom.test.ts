@@ -10,13 +10,13 @@ const PAGE = 3;
 const newestFirst = (a: ListedRun, b: ListedRun): number =>
   b.createdAt.localeCompare(a.createdAt) || b.id.localeCompare(a.id);
 
-/** The server knows another order of those that were created in one moment. */
+/** The server orders runs created at the same time differently. */
 const asTheServer = (a: ListedRun, b: ListedRun): number => {
   const mixed = ({ id }: ListedRun): number => (Number(id.slice(1)) * 7_919) % 101;
   return b.createdAt.localeCompare(a.createdAt) || mixed(a) - mixed(b) || b.id.localeCompare(a.id);
 };
 
-/** A server with runs, a stream from it that may lag behind or break, and pages that are always current. */
+/** A server with runs, a stream that may lag or break, and pages that are always current. */
 class World {
   readonly list = new RunList<ListedRun>(FIRST, () => undefined);
   private readonly matching = new Map<string, ListedRun>();
@@ -34,7 +34,7 @@ class World {
     this.snapshot();
   }
 
-  /** What matches the filter, the newest first. */
+  /** The matching runs, newest first. */
   get truth(): ListedRun[] {
     return [...this.matching.values()].sort(newestFirst);
   }
@@ -52,7 +52,7 @@ class World {
 
   private create(): void {
     this.created += 1;
-    // Several within a second, and now and then one that was imported from long ago.
+    // Several per second, and sometimes an imported old one.
     const second = this.chance.chance(0.1) ? this.chance.below(this.created) : this.created >> 1;
     const createdAt = new Date(Date.UTC(2026, 0, 1) + second * 1_000).toISOString();
     this.write({ id: `r${String(this.created).padStart(4, "0")}`, createdAt });
@@ -81,7 +81,7 @@ class World {
     for (const frame of this.onTheWay.splice(0)) this.list.apply(frame);
   }
 
-  /** The stream broke: what was on the way never comes, but everything anew. */
+  /** The stream broke: pending frames are lost, and a new snapshot follows. */
   private resync(): void {
     this.onTheWay.length = 0;
     this.list.apply({ kind: "RESYNC", cursor: "", rows: [], removed: [] });
@@ -94,7 +94,7 @@ class World {
     this.list.apply({ kind: "SYNCED", cursor: "", rows: [], removed: [] });
   }
 
-  /** As `LiveRuns.loadOlder` does it. */
+  /** As `LiveRuns.loadOlder` does. */
   private page(): void {
     if (!this.list.snapshot().hasOlder) return;
     if (this.generation !== this.list.generation) this.pageEnd = null;
@@ -107,7 +107,7 @@ class World {
     this.list.addOlder(rows, behind.length > rows.length);
   }
 
-  /** What is shown is all that matches down to its end; of the last moment of all there may be more. */
+  /** The list is complete down to its end; further runs of the last time may exist. */
   check(): void {
     const { ids, hasOlder } = this.list.snapshot();
     const shown = new Set(ids);
@@ -122,7 +122,7 @@ class World {
     this.list.hold(held);
   }
 
-  /** Something happens; unless they are left alone, also that the user holds the list or looks at what waits. */
+  /** A random event; with `user`, also holding the list and showing waiting runs. */
   step(isLeftAlone = false): void {
     const ops = [
       () => this.create(),
@@ -146,8 +146,8 @@ class World {
 
 const seeds = Array.from({ length: 60 }, (_, seed) => seed);
 
-describe("whatever happens", () => {
-  test.each(seeds)("a list that follows shows the newest runs, without a hole and in order (%i)", (seed) => {
+describe("random changes", () => {
+  test.each(seeds)("a live list shows the newest runs in order without gaps (%i)", (seed) => {
     const world = new World(new Seeded(seed));
     let compared = 0;
     for (let at = 0; at < 400; at += 1) {
@@ -160,7 +160,7 @@ describe("whatever happens", () => {
     expect(compared).toBeGreaterThan(10);
   });
 
-  test.each(seeds)("a held list moves nothing, marks what is gone, and counts what waits (%i)", (seed) => {
+  test.each(seeds)("a held list moves no row, marks missing runs and counts waiting ones (%i)", (seed) => {
     const world = new World(new Seeded(1_000 + seed));
     const { list } = world;
     for (let at = 0; at < 40; at += 1) world.step();
@@ -176,7 +176,7 @@ describe("whatever happens", () => {
     }
     world.deliver();
     const matching = new Set(world.truth.map(({ id }) => id));
-    for (const id of before) if (list.isGone(id)) expect(matching).not.toContain(id);
+    for (const id of before) if (list.isUnmatched(id)) expect(matching).not.toContain(id);
     const { waiting } = list.snapshot();
     list.catchUp();
     const { ids, waiting: left } = list.snapshot();

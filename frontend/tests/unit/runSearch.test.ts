@@ -5,7 +5,7 @@ import {
   chipsOf,
   filterOf,
   isFiltered,
-  momentOf,
+  toApiTime,
   readRunSearch,
 } from "../../src/runs/runSearch";
 
@@ -35,26 +35,26 @@ const FULL: RunSearch = {
 const without = (search: RunSearch): RunSearch =>
   Object.fromEntries(Object.entries(search).filter(([, value]) => value !== undefined));
 
-describe("the filter in the address", () => {
-  test("everything in it comes back as it was", () => {
+describe("the filter in the URL", () => {
+  test("all of it is restored", () => {
     const url = printQuery({ ...FULL });
     expect(readRunSearch(parseQuery(url))).toEqual(FULL);
     expect(printQuery({ ...readRunSearch(parseQuery(url)) })).toBe(url);
   });
 
-  test.each(Object.entries(FULL))("%s alone comes back as it was", (name, value: unknown) => {
+  test.each(Object.entries(FULL))("%s alone is restored", (name, value: unknown) => {
     const search = readRunSearch(parseQuery(printQuery({ [name]: value })));
     expect(without(search)).toEqual({ [name]: value });
     expect(isFiltered(search)).toBe(true);
   });
 
-  test("what nobody knows, and what is empty, is left out", () => {
+  test("unknown and empty parameters are omitted", () => {
     const search = readRunSearch(parseQuery("?surprise=1&project=&phase=&paused=false"));
     expect(without(search)).toEqual({});
     expect(isFiltered(search)).toBe(false);
   });
 
-  test("phases and sources that this page does not know pass through", () => {
+  test("unknown phases and sources are kept", () => {
     const search = readRunSearch(parseQuery("?phase=HIBERNATING&phase=RUNNING&source=CARRIER_PIGEON"));
     expect(filterOf(search, NOW, true)).toEqual({
       phases: ["HIBERNATING", "RUNNING"],
@@ -63,7 +63,7 @@ describe("the filter in the address", () => {
   });
 });
 
-describe("what the API is asked for", () => {
+describe("the API's filter", () => {
   test("each part of the search is a part of the filter", () => {
     expect(filterOf(FULL, NOW, true)).toEqual({
       project: "ml/prod",
@@ -88,12 +88,12 @@ describe("what the API is asked for", () => {
     });
   });
 
-  test("without a search everything is asked for", () => {
+  test("without parameters it is empty", () => {
     expect(filterOf({}, NOW, true)).toStrictEqual({});
     expect(filterOf(readRunSearch({}), NOW, true)).toStrictEqual({});
   });
 
-  test("times and durations that cannot be read count as not being there", () => {
+  test("invalid times and durations are ignored", () => {
     expect(filterOf({ from: "yesterday", to: "?", longer: "long", shorter: "-5m" }, NOW, true)).toEqual({});
   });
 
@@ -101,7 +101,7 @@ describe("what the API is asked for", () => {
     expect(filterOf({ label: ["empty="] }, NOW, true).labels).toEqual([{ key: "empty", value: "" }]);
   });
 
-  test("a duration is in whole milliseconds, as the API takes no others", () => {
+  test("a duration is in whole milliseconds", () => {
     expect(filterOf({ longer: "1.005s", shorter: "0.07h" }, NOW, true)).toEqual({
       minDurationMs: 1_005,
       minDurationAsOf: "2026-06-15T12:00:00.000Z",
@@ -110,29 +110,29 @@ describe("what the API is asked for", () => {
   });
 });
 
-describe("moments", () => {
-  test("how long ago is counted back from now", () => {
-    expect(momentOf("24h", NOW, true)).toBe("2026-06-14T12:00:00.000Z");
-    expect(momentOf("1h30m", NOW, true)).toBe("2026-06-15T10:30:00.000Z");
+describe("times", () => {
+  test("ages are relative to now", () => {
+    expect(toApiTime("24h", NOW, true)).toBe("2026-06-14T12:00:00.000Z");
+    expect(toApiTime("1h30m", NOW, true)).toBe("2026-06-15T10:30:00.000Z");
   });
 
-  test("a moment stays what it is, in UTC", () => {
-    expect(momentOf("2026-01-31T12:00:00Z", NOW, true)).toBe("2026-01-31T12:00:00.000Z");
-    expect(momentOf("2026-01-31T12:00:00+05:30", NOW, true)).toBe("2026-01-31T06:30:00.000Z");
+  test("a time with an offset is converted to UTC", () => {
+    expect(toApiTime("2026-01-31T12:00:00Z", NOW, true)).toBe("2026-01-31T12:00:00.000Z");
+    expect(toApiTime("2026-01-31T12:00:00+05:30", NOW, true)).toBe("2026-01-31T06:30:00.000Z");
   });
 
-  test("without a zone it is by UTC, or by the clock on the wall", () => {
+  test("without an offset it is UTC or local", () => {
     for (const text of ["2026-01-31", "2026-01-31 12:30", "2026-07-31T12:30:05.5"]) {
       const [date = "", time = "00:00"] = text.split(/[T ]/);
-      expect(momentOf(text, NOW, true)).toBe(new Date(`${date}T${time}Z`).toISOString());
-      expect(momentOf(text, NOW, false)).toBe(new Date(`${date}T${time}`).toISOString());
+      expect(toApiTime(text, NOW, true)).toBe(new Date(`${date}T${time}Z`).toISOString());
+      expect(toApiTime(text, NOW, false)).toBe(new Date(`${date}T${time}`).toISOString());
     }
-    expect(momentOf("2026-01-31T12:00Z", NOW, false)).toBe("2026-01-31T12:00:00.000Z");
+    expect(toApiTime("2026-01-31T12:00Z", NOW, false)).toBe("2026-01-31T12:00:00.000Z");
   });
 
-  test("nothing, nonsense, and what no calendar has are no moments", () => {
+  test("empty, malformed and impossible times are rejected", () => {
     for (const value of [undefined, "", "soon", "2026-13-01T00:00:00Z", "99999999999d", "1000000d"]) {
-      expect(momentOf(value, NOW, true)).toBeUndefined();
+      expect(toApiTime(value, NOW, true)).toBeUndefined();
     }
   });
 });
@@ -141,7 +141,7 @@ describe("chips", () => {
   const show = (name: string, value: string): string => `${name}/${value}`;
   const labels = (search: RunSearch): string[] => chipsOf(search, show).map(({ label }) => label);
 
-  test("there is one for each thing that is filtered by, in words; the search text has its own field", () => {
+  test("there is one per condition; the search text has its own field", () => {
     expect(labels({ project: "p", longer: "5m", from: "24h", to: "1h", q: "text" })).toEqual([
       "project: project/p",
       "longer than: longer/5m",
@@ -152,13 +152,13 @@ describe("chips", () => {
     expect(labels({})).toEqual([]);
   });
 
-  test("all that is in the address but the text has a chip, with a key of its own", () => {
+  test("every parameter except the text has a chip with a distinct key", () => {
     const chips = chipsOf(FULL, show);
     expect(chips).toHaveLength(21 - 1);
     expect(new Set(chips.map(({ key }) => key)).size).toBe(chips.length);
   });
 
-  test("of several values each is taken back alone, the last one with its name", () => {
+  test("each of several values is removed alone, the last one with its parameter", () => {
     const [running, queued] = chipsOf({ phase: ["RUNNING", "QUEUED"], q: "x" }, show);
     expect(running).toMatchObject({ key: "phase:RUNNING", label: "phase: phase/RUNNING" });
     expect(running?.without).toEqual({ phase: ["QUEUED"], q: "x" });
@@ -167,7 +167,7 @@ describe("chips", () => {
     expect(last && without(last.without)).toEqual({ q: "x" });
   });
 
-  test("a single value is taken back without the others", () => {
+  test("a single value is removed without the others", () => {
     const [project] = chipsOf({ project: "p", domain: "d" }, show);
     expect(project && without(project.without)).toEqual({ domain: "d" });
     const [paused] = chipsOf({ paused: true }, show);

@@ -1,8 +1,8 @@
-/** Chance that is the same each time: mulberry32. */
+/** A seeded random generator: mulberry32. */
 export class Seeded {
   constructor(private state: number) {}
 
-  /** At least 0 and below 1. */
+  /** A number from 0 to below 1. */
   next(): number {
     this.state = (this.state + 0x6d2b79f5) | 0;
     let t = Math.imul(this.state ^ (this.state >>> 15), 1 | this.state);
@@ -10,7 +10,7 @@ export class Seeded {
     return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
   }
 
-  /** A whole number from 0 to below `end`. */
+  /** An integer from 0 to below `end`. */
   below(end: number): number {
     return Math.floor(this.next() * end);
   }

@@ -2,135 +2,135 @@ import { beforeEach, describe, expect, test, vi } from "vitest";
 import { type Answer, Session, type Viewer, readViewer, loginAddress } from "../../src/live/session";
 import { RateLimitPause } from "../../src/live/rateLimitPause";
 
-const somebody = (subject: string): Viewer => ({
+const viewerOf = (subject: string): Viewer => ({
   identity: { kind: "USER", subject, name: null, email: null },
   grants: [{ role: "VIEWER", project: "etl", domain: null }],
 });
 const ANYBODY: Viewer = { identity: null, grants: [{ role: "ADMIN", project: null, domain: null }] };
 
 let answer: Answer;
-let asked: number;
-let begunAnew: number;
+let requests: number;
+let reloads: number;
 let session: Session;
 
 beforeEach(() => {
-  [answer, asked, begunAnew] = [somebody("user-1"), 0, 0];
+  [answer, requests, reloads] = [viewerOf("user-1"), 0, 0];
   session = new Session(
     () => {
-      asked += 1;
+      requests += 1;
       return Promise.resolve(answer);
     },
     () => {
-      begunAnew += 1;
+      reloads += 1;
     },
   );
 });
 
-/** Whether it is settled by now. */
+/** Whether the promise is settled. */
 async function isDone(promise: Promise<unknown>): Promise<boolean> {
   const pending = {};
   await new Promise((resolve) => setTimeout(resolve, 0));
   return (await Promise.race([promise, Promise.resolve(pending)])) !== pending;
 }
 
-describe("who it is", () => {
-  test("is asked once by all who want to know at the same time", async () => {
+describe("the caller", () => {
+  test("is requested once for concurrent callers", async () => {
     expect(await Promise.all([session.check(), session.check()])).toEqual([true, true]);
-    expect([asked, session.viewer.get()]).toEqual([1, somebody("user-1")]);
+    expect([requests, session.viewer.get()]).toEqual([1, viewerOf("user-1")]);
   });
 
-  test("stays the same object while it is the same person, so that nothing is drawn again", async () => {
+  test("is referentially stable while it is the same person", async () => {
     await session.check();
     const before = session.viewer.get();
-    answer = somebody("user-1");
+    answer = viewerOf("user-1");
     await session.check();
     expect(session.viewer.get()).toBe(before);
-    expect(begunAnew).toBe(0);
+    expect(reloads).toBe(0);
   });
 
-  test("a server that says nothing changes nothing", async () => {
+  test("an unavailable server changes nothing", async () => {
     answer = "silent";
     expect(await session.check()).toBe(false);
     expect([session.viewer.get(), session.isOver.get()]).toEqual([null, false]);
   });
 });
 
-describe("whether to connect again", () => {
-  test("where nobody is asked who they are it may be done at once, and nothing is asked", async () => {
+describe("reconnecting", () => {
+  test("without authentication it is allowed at once, without a request", async () => {
     answer = ANYBODY;
     await session.check();
     expect(await session.mayConnect()).toBe(true);
-    expect(asked).toBe(1);
+    expect(requests).toBe(1);
   });
 
-  test("it waits while nobody is signed in, asks nothing meanwhile, and goes on once somebody is", async () => {
+  test("it waits while signed out, without requests, and continues after signing in", async () => {
     await session.check();
     session.end();
     answer = "unknown";
-    const admitted = session.mayConnect();
-    expect(await isDone(admitted)).toBe(false);
-    expect(asked).toBe(2);
-    answer = somebody("user-1");
+    const allowed = session.mayConnect();
+    expect(await isDone(allowed)).toBe(false);
+    expect(requests).toBe(2);
+    answer = viewerOf("user-1");
     session.recheck();
-    expect(await admitted).toBe(true);
-    expect([session.isOver.get(), begunAnew]).toEqual([false, 0]);
+    expect(await allowed).toBe(true);
+    expect([session.isOver.get(), reloads]).toEqual([false, 0]);
   });
 
-  test("a session that was only said to be over goes on where the server still knows it", async () => {
+  test("a session that the server still accepts continues", async () => {
     await session.check();
     session.end();
     expect(await session.mayConnect()).toBe(true);
     expect(session.isOver.get()).toBe(false);
   });
 
-  test("it may not while the server is away, and then may be tried again", async () => {
+  test("it is not allowed while the server is unavailable, and can be retried", async () => {
     await session.check();
     answer = "silent";
     expect(await session.mayConnect()).toBe(false);
-    answer = somebody("user-1");
+    answer = viewerOf("user-1");
     expect(await session.mayConnect()).toBe(true);
   });
 
-  test("for somebody else, or with other roles, it may not: the page begins anew", async () => {
-    for (const other of [somebody("user-2"), { ...somebody("user-1"), grants: [] }, ANYBODY]) {
+  test("for another user or other roles the page reloads", async () => {
+    for (const other of [viewerOf("user-2"), { ...viewerOf("user-1"), grants: [] }, ANYBODY]) {
       session = new Session(
         () => Promise.resolve(answer),
-        () => (begunAnew += 1),
+        () => (reloads += 1),
       );
-      [answer, begunAnew] = [somebody("user-1"), 0];
+      [answer, reloads] = [viewerOf("user-1"), 0];
       await session.check();
       session.end();
       answer = other;
       expect(await isDone(session.mayConnect())).toBe(false);
-      expect([begunAnew, session.isOver.get(), session.viewer.get()]).toEqual([1, true, somebody("user-1")]);
+      expect([reloads, session.isOver.get(), session.viewer.get()]).toEqual([1, true, viewerOf("user-1")]);
     }
   });
 });
 
-describe("who comes back to the page", () => {
-  test("is asked for again, but not each time", async () => {
+describe("returning to the page", () => {
+  test("the caller is requested again, but not each time", async () => {
     vi.useFakeTimers();
     await session.check();
     session.recheck();
-    expect(asked).toBe(1);
+    expect(requests).toBe(1);
     vi.advanceTimersByTime(2_001);
     session.recheck();
-    expect(asked).toBe(2);
+    expect(requests).toBe(2);
     vi.useRealTimers();
   });
 
-  test("is not asked for where the server asks nobody", async () => {
+  test("the caller is not requested without authentication", async () => {
     vi.useFakeTimers();
     answer = ANYBODY;
     await session.check();
     vi.advanceTimersByTime(60_000);
     session.recheck();
-    expect(asked).toBe(1);
+    expect(requests).toBe(1);
     vi.useRealTimers();
   });
 });
 
-describe("what the server answers", () => {
+describe("responses", () => {
   const pause = new RateLimitPause();
   const answered = (status: number, body: string): Promise<Answer> => {
     vi.stubGlobal("fetch", () =>
@@ -139,7 +139,7 @@ describe("what the server answers", () => {
     return readViewer("http://runs.example.com/graphql", pause).finally(() => vi.unstubAllGlobals());
   };
 
-  test("a viewer, nobody that it knows, or nothing", async () => {
+  test("a viewer, unauthenticated, or no response", async () => {
     expect(await answered(200, JSON.stringify({ data: { viewer: ANYBODY } }))).toEqual(ANYBODY);
     expect(await answered(401, "{}")).toBe("unknown");
     for (const body of ["", "{}", '{"data": null}', "<html>"])
@@ -147,13 +147,13 @@ describe("what the server answers", () => {
     expect(pause.remaining).toBe(0);
   });
 
-  test("that it is asked too often: then it is left alone for as long as it says", async () => {
+  test("rate limited: no request until the end of the pause", async () => {
     expect(await answered(429, "{}")).toBe("silent");
     expect(pause.remaining).toBeGreaterThan(8_000);
   });
 });
 
-describe("the page to sign in with", () => {
+describe("the sign-in page", () => {
   const base = "https://example.com/team/rungraph/";
 
   test.each([
@@ -164,7 +164,7 @@ describe("the page to sign in with", () => {
     ["https://example.com/team/rungraph/", null],
     ["https://example.com/elsewhere/runs", null],
     ["https://example.org/team/rungraph/runs", null],
-  ])("from %s leads back to %s", (address, back) => {
+  ])("from %s the return URL is %s", (address, back) => {
     const login = new URL(loginAddress(base, address));
     expect(login.pathname).toBe("/team/rungraph/login");
     expect(login.searchParams.get("return_to")).toBe(back);

@@ -2,16 +2,16 @@ import type { Frame } from "../../src/live/frames";
 import { RunList } from "../../src/runs/runList";
 import type { ListedRun } from "../../src/runs/runOrder";
 
-/** How many runs a snapshot has at the most, in these tests. */
+/** The maximum number of runs of a snapshot in these tests. */
 const FIRST = 3;
 
-/** A run that was created at this second, so that a higher number is a newer run. */
+/** A run created at this second: a higher number is newer. */
 export function run(second: number, revision = 1): ListedRun {
   const createdAt = new Date(Date.UTC(2026, 0, 1) + second * 1_000).toISOString();
   return { id: `r${second}`, revision, createdAt };
 }
 
-/** A list, with what a stream does to it in short. */
+/** A list with shorthands for stream events. */
 export class StreamedList {
   readonly list = new RunList<ListedRun>(FIRST, (flush) => flush());
 

@@ -3,25 +3,25 @@ import { parseQuery, printQuery } from "../../src/live/search";
 import { SINCE, readTaskSearch } from "../../src/tasks/taskSearch";
 import { parseDuration } from "../../src/ui/durations";
 
-describe("the list of tasks in the address", () => {
-  test("it comes back as it was", () => {
+describe("the task list in the URL", () => {
+  test("it is restored", () => {
     const search = { project: "a/b", domain: "~", since: "24h" };
     expect(readTaskSearch(parseQuery(printQuery(search)))).toEqual(search);
   });
 
-  test("the usual time does not stand in the address", () => {
+  test("the default time range is omitted", () => {
     expect(readTaskSearch({ since: "7d" }).since).toBeUndefined();
     expect(readTaskSearch({ since: "30d" }).since).toBe("30d");
     expect(readTaskSearch({ since: "all" }).since).toBe("all");
   });
 
-  test("a time that is not offered is left out, also one that every object has", () => {
+  test("unknown time ranges are omitted, including names of object properties", () => {
     for (const since of ["5d", "", "constructor", "toString", "__proto__"]) {
       expect(readTaskSearch({ since }).since).toBeUndefined();
     }
   });
 
-  test("each time that is offered is a duration, but for all", () => {
+  test('each offered time range except "all" is a duration', () => {
     for (const since of Object.keys(SINCE)) expect(parseDuration(since) === null).toBe(since === "all");
   });
 });

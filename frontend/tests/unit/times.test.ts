@@ -5,10 +5,10 @@ const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
-// In St. John's the clocks show 09:30 then, two and a half hours behind UTC.
+// 09:30 in St. John's, two and a half hours behind UTC.
 const NOW = Date.UTC(2026, 5, 15, 12);
 
-test("these tests run where the clocks are half an hour beside those of UTC", () => {
+test("the tests run in a zone half an hour off full hours", () => {
   expect(new Date(NOW).getTimezoneOffset()).toBe(150);
 });
 
@@ -34,39 +34,39 @@ describe("relative times", () => {
     expect(formatRelative(NOW + away, NOW)).toBe(away < 5_000 ? text : `in ${text.replace(" ago", "")}`);
   });
 
-  test("months and years are never one, as it would be wrong in number", () => {
+  test("months and years are never singular", () => {
     for (let day = 1; day < 1_500; day += 0.25) {
       expect(formatRelative(NOW - day * DAY, NOW)).not.toMatch(/^1 (months|years)/);
     }
   });
 });
 
-describe("a moment in the mode of the page", () => {
-  test("relative times are relative", () => {
+describe("times in the page's mode", () => {
+  test("relative mode gives relative times", () => {
     expect(formatTime(NOW - 3 * HOUR, "relative", NOW)).toBe("3 h ago");
   });
 
-  test("today's date is left out, and another one's year where it is this year", () => {
+  test("today's date and the current year are omitted", () => {
     expect(formatTime(NOW - HOUR - SECOND, "utc", NOW)).toBe("10:59:59 UTC");
     expect(formatTime(NOW - DAY, "utc", NOW)).toBe("06-14 12:00:00 UTC");
     expect(formatTime(Date.UTC(2025, 11, 31, 23, 59, 59), "utc", NOW)).toBe("2025-12-31 23:59:59 UTC");
   });
 
-  test("local times are those of the clock on the wall, winter and summer", () => {
+  test("local times follow daylight saving time", () => {
     expect(formatTime(NOW, "local", NOW)).toBe("09:30:00");
     expect(formatTime(NOW - DAY, "local", NOW)).toBe("06-14 09:30:00");
     expect(formatTime(Date.UTC(2026, 0, 15, 12), "local", NOW)).toBe("01-15 08:30:00");
     expect(formatTime(Date.UTC(2026, 0, 1, 3), "local", NOW)).toBe("2025-12-31 23:30:00");
   });
 
-  test("what is today is decided by the same clock", () => {
+  test('"today" uses the same zone', () => {
     const atTwo = Date.UTC(2026, 5, 15, 2);
     expect(formatTime(atTwo, "local", NOW)).toBe("06-14 23:30:00");
     expect(formatTime(atTwo, "utc", NOW)).toBe("02:00:00 UTC");
   });
 });
 
-test("a tooltip says it in UTC, by the clock on the wall with its zone, and relative to now", () => {
+test("a tooltip has UTC, local time with its zone, and the relative time", () => {
   const lines = describeTime(Date.UTC(2026, 0, 15, 12, 0, 0, 250), NOW).split("\n");
   expect(lines).toHaveLength(3);
   expect(lines[0]).toBe("2026-01-15T12:00:00.250Z");

@@ -6,35 +6,35 @@ import { type Span, moved, useZoom, zoomed } from "../../src/actions/useZoom";
 const whole: Span = { from: 1_000, to: 2_000 };
 
 describe("zoomed", () => {
-  test("what is looked at stays where it is", () => {
+  test("the focused time stays in place", () => {
     expect(zoomed(whole, whole, 1_250, 0.5)).toEqual({ from: 1_125, to: 1_625 });
   });
 
-  test("it does not lead beyond what there is", () => {
+  test("it stays within the whole", () => {
     expect(zoomed(whole, whole, 1_000, 0.5)).toEqual({ from: 1_000, to: 1_500 });
     expect(zoomed({ from: 1_000, to: 1_400 }, whole, 1_400, 2)).toEqual({ from: 1_000, to: 1_800 });
     expect(zoomed({ from: 1_600, to: 2_000 }, whole, 1_600, 2)).toEqual({ from: 1_200, to: 2_000 });
   });
 
-  test("from far enough away everything is shown", () => {
+  test("zooming out far shows everything", () => {
     expect(zoomed({ from: 1_200, to: 1_700 }, whole, 1_500, 2)).toBeNull();
   });
 
-  test("there is a closest look", () => {
+  test("there is a minimum range", () => {
     const closest = zoomed({ from: 1_500, to: 1_530 }, whole, 1_515, 0.001);
     expect(closest).toEqual({ from: 1_505, to: 1_525 });
   });
 });
 
 describe("moved", () => {
-  test("it goes as far as there is something, and stays as wide as it was", () => {
+  test("it stops at the end and keeps its width", () => {
     const span = { from: 1_200, to: 1_500 };
     expect(moved(span, whole, 100)).toEqual({ from: 1_300, to: 1_600 });
     expect(moved(span, whole, 900)).toEqual({ from: 1_700, to: 2_000 });
     expect(moved(span, whole, -900)).toEqual({ from: 1_000, to: 1_300 });
   });
 
-  test("a span wider than what there is begins where that begins", () => {
+  test("a range wider than the whole starts with it", () => {
     expect(moved({ from: 0, to: 5_000 }, whole, 0)).toEqual({ from: 1_000, to: 6_000 });
   });
 });
@@ -42,7 +42,7 @@ describe("moved", () => {
 describe("useZoom", () => {
   afterEach(cleanup);
 
-  test("everything is shown and grows until somebody looks closer, and then stays", () => {
+  test("everything is shown and grows until the user zooms", () => {
     const { result, rerender } = renderHook((span: Span) => useZoom(span), { initialProps: whole });
     expect(result.current).toMatchObject({ span: whole, isWhole: true });
     const grown = { from: 1_000, to: 3_000 };
@@ -54,7 +54,7 @@ describe("useZoom", () => {
     expect(result.current.span).toEqual({ from: 1_500, to: 2_500 });
   });
 
-  test("panning moves a part, and does nothing where everything is shown", () => {
+  test("panning moves a part, and does nothing when everything is shown", () => {
     const { result } = renderHook(() => useZoom(whole));
     act(() => result.current.pan(100));
     expect(result.current.isWhole).toBe(true);

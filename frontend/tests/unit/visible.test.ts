@@ -25,7 +25,7 @@ function addMany(count: number, parentName: string, group?: string): void {
   for (let at = 0; at < count; at += 1) add(`${group ?? parentName}-${at}`, parentName, { group });
 }
 
-/** The lines as text: indented, `>` where one is folded, `~` where it is only on the way to another. */
+/** The lines as text: indented, `>` for collapsed, `~` for an ancestor of a match. */
 function lines(
   filter: Partial<TreeFilter> = {},
   byUser: Record<string, boolean> = {},
@@ -52,12 +52,12 @@ beforeEach(() => {
   add("save", "root", { phase: "QUEUED" });
 });
 
-describe("folds", () => {
-  test("a small run is open all over", () => {
+describe("expanding and collapsing", () => {
+  test("a small run is fully expanded", () => {
     expect(lines()).toEqual(["root", ".load", ".map", "..map-1", "...inner", "..map-2", ".save"]);
   });
 
-  test("what the user closed hides all that is below it", () => {
+  test("a collapsed line hides its descendants", () => {
     expect(lines({}, { "a:map-1": false })).toEqual([
       "root",
       ".load",
@@ -69,27 +69,27 @@ describe("folds", () => {
     expect(lines({}, { "a:root": false })).toEqual([">root"]);
   });
 
-  test("a line without anything below it is never open, whatever was said of it", () => {
+  test("a line without children is never expanded", () => {
     const folds = { byUser: new Map([["a:load", true]]), settled: new Map() };
     const shown = visibleLines(forest, folds, NO_FILTER);
     expect(shown.find(({ node }) => node.name === "load")?.isOpen).toBe(false);
   });
 
-  test("several roots are all shown, each with what is below it", () => {
+  test("several roots are shown with their descendants", () => {
     add("second");
     add("child", "second");
     expect(lines({}, { "a:root": false })).toEqual([">root", "second", ".child"]);
   });
 });
 
-describe("what is open that nobody touched", () => {
-  test("in a run of sixty actions everything is, however many members a group has", () => {
+describe("the default expanded state", () => {
+  test("a run of sixty actions is fully expanded, whatever the size of its groups", () => {
     addMany(54, "root", "wide");
     expect(forest.size).toBe(60);
     expect(lines()).toContain("..wide-53");
   });
 
-  test("in a larger one groups of a dozen and more are folded, smaller ones are not", () => {
+  test("in a larger run, groups of a dozen or more are collapsed, smaller ones are not", () => {
     addMany(44, "save");
     addMany(12, "root", "dozen");
     addMany(11, "root", "eleven");
@@ -98,7 +98,7 @@ describe("what is open that nobody touched", () => {
     expect(lines()).not.toContain("..dozen-0");
   });
 
-  test("with more than five hundred actions all groups are folded, and actions are not", () => {
+  test("with more than five hundred actions all groups are collapsed, and actions are not", () => {
     addMany(494, "save");
     expect(lines()).toContain(".map");
     add("one-more", "save");
@@ -106,7 +106,7 @@ describe("what is open that nobody touched", () => {
     expect(lines()).toContain("..one-more");
   });
 
-  test("what was settled when a group was first seen holds as it grows, until the user says otherwise", () => {
+  test("the default of a group is kept as it grows, until the user changes it", () => {
     addMany(600, "root", "wide");
     const key = groupKey("wide");
     expect(lines({}, {}, { [key]: true })).toContain("..wide-599");
@@ -114,38 +114,38 @@ describe("what is open that nobody touched", () => {
     expect(lines({}, {}, { [groupKey("map")]: true })).toContain("..map-1");
   });
 
-  test("a search opens what was settled as folded", () => {
+  test("a search expands groups collapsed by default", () => {
     expect(lines({ text: "inner" }, {}, { [groupKey("map")]: false })).toContain("...inner");
   });
 
-  test("the user's word counts in a large run, too", () => {
+  test("the user's choice counts in a large run too", () => {
     addMany(600, "root", "wide");
     expect(lines({}, { [groupKey("wide")]: true })).toContain("..wide-599");
   });
 });
 
 describe("filters", () => {
-  test("a filter of blanks filters nothing", () => {
+  test("a blank filter matches everything", () => {
     expect(isFiltering({ text: "  ", phases: [] })).toBe(false);
     expect(isFiltering({ text: "x", phases: [] })).toBe(true);
     expect(isFiltering({ text: "", phases: ["FAILED"] })).toBe(true);
     expect(lines({ text: "  " })).toHaveLength(7);
   });
 
-  test("what matches is shown with everything above it, marked as only the way there", () => {
+  test("matches are shown with their ancestors, which are marked", () => {
     expect(lines({ text: "inner" })).toEqual(["~root", ".~map", "..~map-1", "...inner"]);
   });
 
-  test("neither case nor blanks around the text matter", () => {
+  test("case and surrounding blanks are ignored", () => {
     expect(lines({ text: " SaVe " })).toEqual(["~root", ".save"]);
   });
 
-  test("a match above another match is a match", () => {
+  test("an ancestor that matches is a match", () => {
     add("load-part", "load");
     expect(lines({ text: "load" })).toEqual(["~root", ".load", "..load-part"]);
   });
 
-  test("a match whose descendant was seen first is a match all the same", () => {
+  test("a match is a match even if its descendant was seen first", () => {
     forest = new Forest((flush) => flush());
     add("x-child", "x-parent");
     add("x-parent");
@@ -157,13 +157,13 @@ describe("filters", () => {
     expect(lines({ text: "map" })).toEqual(["~root", ".~map", "..map-1", "..map-2", "..odd-name"]);
   });
 
-  test("of several phases any will do, and text and phase must both fit", () => {
+  test("any of several phases matches, and text and phase must both match", () => {
     expect(lines({ phases: ["FAILED", "QUEUED"] })).toEqual(["~root", ".~map", "..map-1", ".save"]);
     expect(lines({ phases: ["FAILED", "QUEUED"], text: "map" })).toEqual(["~root", ".~map", "..map-1"]);
     expect(lines({ phases: ["ABORTED"] })).toEqual([]);
   });
 
-  test("matches in a large run are shown though their group would be folded, unless the user folds it", () => {
+  test("matches in a large run are shown in groups collapsed by default, unless the user collapsed them", () => {
     addMany(600, "root", "wide");
     expect(lines({ text: "wide-599" })).toEqual(["~root", ".~wide", "..wide-599"]);
     expect(lines({ text: "wide-599" }, { [groupKey("wide")]: false })).toEqual(["~root", ".~>wide"]);

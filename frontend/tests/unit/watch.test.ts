@@ -15,7 +15,7 @@ interface Sink {
   complete: () => void;
 }
 
-/** One operation on the socket, as a test drives it. */
+/** One operation on the socket, controlled by the test. */
 interface Operation extends Sink {
   payload: SubscribePayload;
   stopped: boolean;
@@ -39,7 +39,7 @@ class FakeSocket {
     return operation;
   }
 
-  /** What graphql-ws would write now, as it does at every connection. */
+  /** The payload that graphql-ws serialises at each connection. */
   written(): unknown {
     return JSON.parse(JSON.stringify(this.last.payload));
   }
@@ -81,15 +81,15 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-describe("what comes", () => {
-  test("data is told in its order", () => {
+describe("results", () => {
+  test("data is reported in order", () => {
     start();
     socket.last.next({ data: { tick: 1 } });
     socket.last.next({ data: { tick: 2 } });
     expect(said).toEqual(["next 1", "next 2"]);
   });
 
-  test("the server ends it: that is told once", () => {
+  test("the end of the stream is reported once", () => {
     start();
     socket.last.complete();
     socket.last.complete();
@@ -98,7 +98,7 @@ describe("what comes", () => {
     expect(socket.operations).toHaveLength(1);
   });
 
-  test("the variables are read anew at each connection, so that it goes on behind the newest frame", () => {
+  test("variables are evaluated at each connection, so that it resumes after the newest frame", () => {
     start();
     expect(socket.written()).toEqual({ query: "subscription", variables: { after: null } });
     socket.last.next({ data: { tick: 7 } });
@@ -107,9 +107,9 @@ describe("what comes", () => {
   });
 });
 
-describe("an error that may pass", () => {
+describe("a transient error", () => {
   test.each(["INTERNAL_SERVER_ERROR", "SERVICE_UNAVAILABLE", "RATE_LIMITED", "TIMEOUT", "UNAUTHENTICATED"])(
-    "after %s it is tried again behind the newest frame",
+    "after %s it resumes after the newest frame",
     (code) => {
       start();
       socket.last.next({ data: { tick: 3 } });
@@ -125,7 +125,7 @@ describe("an error that may pass", () => {
     },
   );
 
-  test("one that was asked for too often is left alone for as long as the server says", () => {
+  test("a rate-limited operation waits for the requested pause", () => {
     start();
     socket.last.error([{ message: "Too many.", extensions: { code: "RATE_LIMITED", retryAfter: 12 } }]);
     vi.advanceTimersByTime(11_999);
@@ -134,24 +134,24 @@ describe("an error that may pass", () => {
     expect(socket.operations).toHaveLength(2);
   });
 
-  test("within a result it ends that operation and begins another", () => {
+  test("in a result it ends the operation and starts another", () => {
     start();
     socket.last.next({ data: null, errors: errors("INTERNAL_SERVER_ERROR") });
     expect(socket.last.stopped).toBe(true);
-    // graphql-ws says this of an operation that was stopped.
+    // graphql-ws reports this for a stopped operation.
     socket.last.complete();
     expect(said).toEqual(["interrupted INTERNAL_SERVER_ERROR"]);
     vi.advanceTimersByTime(250);
     expect(socket.operations).toHaveLength(2);
   });
 
-  test("a result without data is such an error, too", () => {
+  test("a result without data is a transient error", () => {
     start();
     socket.last.next({});
     expect(said).toEqual(["interrupted NETWORK"]);
   });
 
-  test("a connection that the server refuses for good is tried again all the same", () => {
+  test("a permanently refused connection is retried", () => {
     start();
     socket.last.error({ code: 4400, reason: "Bad Request" });
     expect(said).toEqual(["interrupted NETWORK"]);
@@ -159,7 +159,7 @@ describe("an error that may pass", () => {
     expect(socket.operations).toHaveLength(2);
   });
 
-  test("it waits longer each time, up to eight seconds, and begins anew once data came", () => {
+  test("the backoff grows to eight seconds, and is reset by data", () => {
     start();
     const waits = [250, 500, 1_000, 2_000, 4_000, 8_000, 8_000];
     for (const [at, wait] of waits.entries()) {
@@ -176,17 +176,20 @@ describe("an error that may pass", () => {
   });
 });
 
-describe("an error that stays", () => {
-  test.each(["NOT_FOUND", "BAD_USER_INPUT", "SOMETHING_NEW"])("after %s it has failed, for good", (code) => {
-    start();
-    socket.last.error(errors(code));
-    socket.last.complete();
-    vi.advanceTimersByTime(60_000);
-    expect(said).toEqual([`failed ${code}`]);
-    expect(socket.operations).toHaveLength(1);
-  });
+describe("a permanent error", () => {
+  test.each(["NOT_FOUND", "BAD_USER_INPUT", "SOMETHING_NEW"])(
+    "after %s it has failed permanently",
+    (code) => {
+      start();
+      socket.last.error(errors(code));
+      socket.last.complete();
+      vi.advanceTimersByTime(60_000);
+      expect(said).toEqual([`failed ${code}`]);
+      expect(socket.operations).toHaveLength(1);
+    },
+  );
 
-  test("within a result it ends the operation on the server", () => {
+  test("in a result it ends the operation on the server", () => {
     start();
     socket.last.next({ errors: errors("NOT_FOUND") });
     expect(socket.last.stopped).toBe(true);
@@ -195,8 +198,8 @@ describe("an error that stays", () => {
   });
 });
 
-describe("once it is stopped", () => {
-  test("the server hears of it, and nothing is told any more", () => {
+describe("after stopping", () => {
+  test("the server is notified, and nothing more is reported", () => {
     const stop = start();
     stop();
     expect(socket.last.stopped).toBe(true);
@@ -207,7 +210,7 @@ describe("once it is stopped", () => {
     expect(said).toEqual([]);
   });
 
-  test("a try that was due is not made", () => {
+  test("a scheduled retry is cancelled", () => {
     const stop = start();
     socket.last.error(errors("TIMEOUT"));
     stop();
@@ -216,7 +219,7 @@ describe("once it is stopped", () => {
     expect(said).toEqual(["interrupted TIMEOUT"]);
   });
 
-  test("the operation of a later try is stopped, and not only the first one", () => {
+  test("the operation of a later attempt is stopped too", () => {
     const stop = start();
     socket.last.error(errors("TIMEOUT"));
     vi.advanceTimersByTime(250);
