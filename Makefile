@@ -22,7 +22,7 @@ help:
 	@echo "make test      check everything: style, types, schema, the page, tests on SQLite and PostgreSQL;"
 	@echo "               make test PARTS='types page' runs only these parts (style, types, schema, page, ...)"
 	@echo "make quick     the inner loop, in under a minute: style, types, and the tests of the core on SQLite"
-	@echo "make soak      the faults that the tests do in short, at length, with figures (about an hour)"
+	@echo "make soak      what make test leaves out, and faults at length with figures (about an hour)"
 	@echo "make fuzz      20,000 random operations, compiled and not, 100 of each field, and 1,000 random sessions"
 	@echo "make bench     measure speed and memory beside a floor, into bench/RESULTS.md (5 minutes)"
 	@echo "make bench-quick   a little of the same, in under two minutes"
@@ -51,10 +51,11 @@ quick: install
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/lint-imports >/dev/null || $(BIN)/lint-imports
 	@$(BIN)/mypy
-	@$(BIN)/pytest -q -n auto --dist loadfile -m "not slow" -k "not postgresql" $(QUICK_TESTS)
+	@$(BIN)/pytest -q -n auto --dist loadfile -m "not slow and not soak" -k "not postgresql" $(QUICK_TESTS)
 
 soak: install
 	@$(BIN)/python tests/prepare.py
+	@test -n "$(TRIALS)" || $(BIN)/pytest -q -n auto --dist loadfile -m soak tests
 	@$(BIN)/python -m tests.faults $(TRIALS)
 
 fuzz: install

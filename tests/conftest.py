@@ -3,7 +3,9 @@ and client on it."""
 
 import os
 import signal
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import httpx2
 import pytest
@@ -50,6 +52,23 @@ STARTED_FIRST = [
 """The slowest files: a worker that starts one of them last would finish long after the others."""
 
 
+ON_ONE_DATABASE = ("tests/graph/", "tests/ingest/")
+"""Folders of tests of what is above the repository: `make test` runs them on SQLite and on PostgreSQL in
+turn, and `make soak` each on the other database."""
+ON_BOTH_DATABASES = {
+    "tests/graph/aborts/test_reconciler.py",
+    "tests/graph/cli/test_doctor.py",
+    "tests/graph/schema/test_errors.py",
+    "tests/graph/schema/test_graphql.py",
+    "tests/graph/schema/test_statements.py",
+    "tests/graph/schema/test_subscriptions.py",
+    "tests/graph/transport/test_read_only.py",
+    "tests/graph/transport/test_shared_subscriptions.py",
+    "tests/graph/transport/test_unavailable.py",
+}
+"""Files in these folders that `make test` runs on both."""
+
+
 def pytest_xdist_auto_num_workers() -> int:
     """The number of processes of `-n auto`: one per core. Each has its own servers, since some tests empty
     them or terminate all connections; a server named by the user is not shared."""
@@ -59,9 +78,25 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Starts with the slowest files."""
+    """Starts with the slowest files, and marks what `make test` leaves to `make soak`."""
     ranks = {str(ROOT / path): rank for rank, path in enumerate(STARTED_FIRST)}
     items.sort(key=lambda item: ranks.get(str(item.path), len(ranks)))
+    leave_one_database(items)
+
+
+def leave_one_database(items: list[pytest.Item]) -> None:
+    """Marks the tests with `soak` that differ from another one by their database alone."""
+    pairs: defaultdict[tuple[object, ...], dict[Any, pytest.Item]] = defaultdict(dict)
+    for item in items:
+        path = item.path.relative_to(ROOT).as_posix()
+        if path in ON_BOTH_DATABASES or not path.startswith(ON_ONE_DATABASE):
+            continue
+        parameters = dict(getattr(getattr(item, "callspec", None), "params", {}))
+        if isinstance(item, pytest.Function) and "databases" in parameters:
+            database = parameters.pop("databases")
+            pairs[path, item.originalname, repr(sorted(parameters.items(), key=str))][database] = item
+    for turn, pair in enumerate(pair for pair in pairs.values() if len(pair) == 2):
+        pair["postgresql" if turn % 2 else "sqlite"].add_marker("soak")
 
 
 # Examples have no deadline: a machine may stall during any of them.

@@ -1,4 +1,4 @@
-"""Runs the checks of `make test` part by part.
+"""Runs the checks of `make test` part by part: pytest, and at the same time all others, one after the other.
 
 A part that succeeds prints one line with its wall and CPU time. A part that fails prints its output; the
 others still run, and the exit code is 1. `python tests/run.py types page` runs only these parts.
@@ -44,7 +44,8 @@ def npm(*scripts: str) -> list[list[str]]:
     return [["npm", "run", "--silent", script] for script in scripts]
 
 
-TESTS = Part("pytest", [python("pytest", "-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder", "-q")])
+PYTEST = ("pytest", "-q", "-m", "not soak")
+TESTS = Part("pytest", [python(*PYTEST, "-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder")])
 OTHERS = [
     Part("style", [python("ruff", "check", "--quiet"), python("ruff", "format", "--check", "--quiet")]),
     Part("imports", [python("lint-imports")]),
@@ -55,7 +56,7 @@ OTHERS = [
     Part("browser-tests", npm("test:browser"), FRONTEND),
     Part(
         "pytest-uncompiled",
-        [python("pytest", "-q", *API_TESTS)],
+        [python(*PYTEST, *API_TESTS)],
         environment={"RUNGRAPH_TEST_COMPILED_EXECUTION": "false"},
     ),
 ]
