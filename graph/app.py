@@ -234,7 +234,7 @@ def _reconciler(settings: Settings, repository: ActionRepo, supervisor: Supervis
     return Reconciler(
         repository,
         webhook,
-        most_attempts=settings.abort_attempts,
+        max_attempts=settings.abort_attempts,
         timeout=settings.abort_webhook_timeout,
         supervisor=supervisor,
     )

@@ -1,4 +1,4 @@
-"""`rungraph doctor`: checks settings, database, bus and clocks, and says what to do."""
+"""`rungraph doctor`: checks settings, database, bus and clocks, and suggests fixes."""
 
 import os
 from collections.abc import AsyncIterator, Iterator
@@ -16,10 +16,10 @@ from graph.settings import PREFIX, Settings, explain
 from graph.web.ui import GRAPHIQL, WEB_UI
 from repo import CheckResult, CheckStatus
 
-_BESIDE_ITS_POOLS = 3
+_OTHER_CONNECTIONS = 3
 """Connections of a process beside its two pools: two for polls and one for the bus."""
-_GUESSED = {"admin", "changeme", "password", "postgres", "rungraph", "secret", "test"}
-_OF_CLIENTS = {f"{PREFIX}TOKEN"}
+_COMMON_PASSWORDS = {"admin", "changeme", "password", "postgres", "rungraph", "secret", "test"}
+_CLIENT_VARIABLES = {f"{PREFIX}TOKEN"}
 """RUNGRAPH_ variables that are not server settings."""
 _STYLE = {CheckStatus.OK: "green", CheckStatus.WARNING: "yellow", CheckStatus.FAILURE: "red"}
 
@@ -31,18 +31,18 @@ async def diagnose() -> AsyncIterator[CheckResult]:
     except ValidationError as error:
         yield CheckResult("settings", CheckStatus.FAILURE, explain(error))
         return
-    unsafe = list(_unsafe(settings))
-    for finding in unsafe or [CheckResult("settings", CheckStatus.OK, "valid and safe")]:
-        yield finding
-    of_a_process = 2 * settings.database_pool_size + _BESIDE_ITS_POOLS
-    async for finding in repo.check_database(settings.database_url, settings.workers * of_a_process):
-        yield finding
+    warnings = list(_unsafe_settings(settings))
+    for result in warnings or [CheckResult("settings", CheckStatus.OK, "valid and safe")]:
+        yield result
+    per_process = 2 * settings.database_pool_size + _OTHER_CONNECTIONS
+    async for result in repo.check_database(settings.database_url, settings.workers * per_process):
+        yield result
     yield await repo.check_bus(settings.broadcast_url)
     if settings.auth == "oidc":
-        yield await _examine_provider(settings)
+        yield await _check_provider(settings)
 
 
-async def _examine_provider(settings: Settings) -> CheckResult:
+async def _check_provider(settings: Settings) -> CheckResult:
     """Checks the OpenID provider's endpoints and keys."""
     provider = provider_of(settings)
     async with provider.running():
@@ -51,46 +51,48 @@ async def _examine_provider(settings: Settings) -> CheckResult:
         except ProviderError as error:
             return CheckResult("provider", CheckStatus.FAILURE, f"{settings.oidc_issuer}: {error}")
     if settings.oidc_client_id and not (endpoints.authorization_endpoint and endpoints.token_endpoint):
-        said = f"{settings.oidc_issuer} has no endpoint at which people could sign in"
-        return CheckResult("provider", CheckStatus.FAILURE, said)
-    return CheckResult("provider", CheckStatus.OK, f"{settings.oidc_issuer} names its endpoints and keys")
+        text = f"{settings.oidc_issuer} has no endpoints for sign-in"
+        return CheckResult("provider", CheckStatus.FAILURE, text)
+    return CheckResult("provider", CheckStatus.OK, f"{settings.oidc_issuer} publishes endpoints and keys")
 
 
-def _unsafe(settings: Settings) -> Iterator[CheckResult]:
+def _unsafe_settings(settings: Settings) -> Iterator[CheckResult]:
     """Settings that are allowed but rarely intended."""
 
-    def careful(said: str) -> CheckResult:
-        return CheckResult("settings", CheckStatus.WARNING, said)
+    def warning(text: str) -> CheckResult:
+        return CheckResult("settings", CheckStatus.WARNING, text)
 
     if settings.auth == "none" and not is_loopback(settings.host):
-        yield careful(
-            f"whoever reaches {settings.host} may do everything: set {PREFIX}AUTH=token or oidc, or have a "
-            "proxy in front that knows your users"
+        yield warning(
+            f"anyone who can reach {settings.host} has full access: set {PREFIX}AUTH=token or oidc, or use a "
+            "proxy that authenticates users"
         )
     for name in ("database_url", "broadcast_url"):
         parts = urlsplit(getattr(settings, name))
-        if parts.password and (parts.password.lower() in _GUESSED or parts.password == parts.username):
-            yield careful(f"the password in {PREFIX}{name.upper()} is easily guessed")
+        if parts.password and (
+            parts.password.lower() in _COMMON_PASSWORDS or parts.password == parts.username
+        ):
+            yield warning(f"the password in {PREFIX}{name.upper()} is easily guessed")
     if "*" in settings.allowed_origins:
-        yield careful(f"{PREFIX}ALLOWED_ORIGINS=* lets the pages of all sites open websockets here")
-    for wanted, built, what in (
-        (settings.page, WEB_UI, "the page"),
+        yield warning(f"{PREFIX}ALLOWED_ORIGINS=* lets pages of any site open websockets")
+    for is_enabled, folder, name in (
+        (settings.page, WEB_UI, "the web UI"),
         (settings.graphiql, GRAPHIQL, "GraphiQL"),
     ):
-        if wanted and not (built / "index.html").is_file():
-            yield careful(f"{what} is not built, and would not be shown: run make install")
-    known = {f"{PREFIX}{name}".upper() for name in Settings.model_fields} | _OF_CLIENTS
-    for name in sorted(os.environ):
-        if name.startswith(PREFIX) and name not in known:
-            yield careful(f"{name} is no setting: is it misspelt?")
+        if is_enabled and not (folder / "index.html").is_file():
+            yield warning(f"{name} was not built and cannot be served: run make install")
+    known = {f"{PREFIX}{name}".upper() for name in Settings.model_fields} | _CLIENT_VARIABLES
+    for variable in sorted(os.environ):
+        if variable.startswith(PREFIX) and variable not in known:
+            yield warning(f"{variable} is not a setting; is it misspelt?")
 
 
 async def run_doctor(console: Console) -> int:
     """Prints a line for each check; returns the exit code, 1 if any failed."""
     failed = False
-    async for finding in diagnose():
-        failed = failed or finding.verdict is CheckStatus.FAILURE
-        line = Text(f"{finding.verdict.value:<8}", style=_STYLE[finding.verdict])
-        line.append(f"{finding.check:<12}{finding.said}", style="default")
+    async for result in diagnose():
+        failed = failed or result.verdict is CheckStatus.FAILURE
+        line = Text(f"{result.verdict.value:<8}", style=_STYLE[result.verdict])
+        line.append(f"{result.check:<12}{result.said}", style="default")
         console.print(line, soft_wrap=True)
     return 1 if failed else 0

@@ -68,7 +68,7 @@ def _announce(settings: "Settings") -> None:
 
 @app.command()
 def serve(host: Host = None, port: Port = None, workers: Workers = None) -> None:
-    """Run the server. It brings the database to the newest schema first."""
+    """Run the server. It migrates the database to the newest schema first."""
     gc.disable()  # until the server runs: imports leave no garbage, and collections take a fifth of the start
     from graph.app import create_server
     from graph.cli.workers import serve_with_workers
@@ -93,7 +93,7 @@ def _migrate(settings: "Settings") -> None:
 
 @app.command()
 def migrate() -> None:
-    """Bring the database to the newest schema, and stop."""
+    """Migrate the database to the newest schema, and exit."""
     settings = read_settings()
     _migrate(settings)
     typer.echo(f"{repo.without_password(settings.database_url)} is at the newest schema")
@@ -101,10 +101,10 @@ def migrate() -> None:
 
 @app.command()
 def restored() -> None:
-    """Say that the database was restored from a backup: everybody who watches begins anew (RESYNC).
+    """Declare that the database was restored from a backup: all subscriptions restart (RESYNC).
 
-    Servers notice a failover and nearly every restore by themselves; docs/upgrades-and-backup.md says which
-    not. It never does harm. Servers may run meanwhile. It brings the database to the newest schema first.
+    Servers detect a failover and nearly every restore by themselves; docs/upgrades-and-backup.md lists the
+    exceptions. The command is always safe, also while servers run. It migrates the database first.
     """
     settings = read_settings()
     _migrate(settings)
@@ -112,20 +112,20 @@ def restored() -> None:
         asyncio.run(repo.mark_restored(settings.database_url))
     except repo.DatabaseUnavailable as error:
         fail(str(error))
-    typer.echo("everybody who watches begins anew; cursors from before are not honoured any more")
+    typer.echo("all subscriptions restart; earlier cursors are no longer valid")
 
 
 @app.command()
 def prune(
-    older_than: Annotated[str, typer.Option(help="How long ago a run has ended: 12h, 90d or 26w.")],
+    older_than: Annotated[str, typer.Option(help="The minimum time since a run ended: 12h, 90d or 26w.")],
     project: Annotated[str | None, typer.Option(help="Only runs of this project.")] = None,
     domain: Annotated[str | None, typer.Option(help="Only runs of this domain.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be removed.")] = False,
 ) -> None:
-    """Remove runs that ended long ago, with their actions and events, a few at a time.
+    """Remove old runs with their actions and events, in small batches.
 
-    Servers may run meanwhile, and tell everybody who watches. Runs with an abort that waits for its executor
-    stay. After Ctrl-C, the same command continues.
+    Servers may keep running; subscribers are notified. Runs with a pending abort are kept. After Ctrl-C, the
+    same command continues.
     """
     from graph.cli.prune import run_prune
 
@@ -142,9 +142,9 @@ def prune(
 
 @app.command()
 def doctor() -> None:
-    """Check the settings, the database, the bus, the schema and the clock: a line each, with what to do.
+    """Check settings, database, bus, schema and clock. Prints a line per check, with a fix if needed.
 
-    Exits with 1 where something does not work.
+    Exits with 1 if a check fails.
     """
     from rich.console import Console
 
@@ -173,16 +173,16 @@ def _printed_schema() -> str:
 def check_schema(
     against: Annotated[
         str | None,
-        typer.Option(help="A file, or a commit whose schema.graphql is meant; else the last tag or commit."),
+        typer.Option(help="A file, or a commit with a schema.graphql; by default the last tag or commit."),
     ] = None,
 ) -> None:
-    """Compare the schema with the one that was promised: exit with 1 where a client could break."""
+    """Compare the schema with an earlier one. Exits with 1 if a change could break a client."""
     from graphql import build_schema, find_breaking_changes, find_dangerous_changes
 
-    name, promised = _promised_schema(against)
-    old, new = build_schema(promised), build_schema(_printed_schema())
+    name, earlier = _earlier_schema(against)
+    old, new = build_schema(earlier), build_schema(_printed_schema())
     for danger in find_dangerous_changes(old, new):
-        typer.echo(f"careful: {danger.description}")
+        typer.echo(f"dangerous: {danger.description}")
     breaking = find_breaking_changes(old, new)
     for change in breaking:
         typer.echo(f"breaking: {change.description}", err=True)
@@ -191,14 +191,14 @@ def check_schema(
     typer.echo(f"the schema keeps every promise of {name}")
 
 
-def _promised_schema(against: str | None) -> tuple[str, str]:
+def _earlier_schema(against: str | None) -> tuple[str, str]:
     if against is not None and Path(against).is_file():
         return against, Path(against).read_text()
     commit = against or _git("describe", "--tags", "--abbrev=0") or "HEAD"
-    promised = _git("show", f"{commit}:schema.graphql")
-    if promised is None:
+    earlier = _git("show", f"{commit}:schema.graphql")
+    if earlier is None:
         fail(f"there is no schema.graphql at {commit}; name a file or a commit with --against")
-    return f"schema.graphql at {commit}", promised
+    return f"schema.graphql at {commit}", earlier
 
 
 def _git(*arguments: str) -> str | None:
@@ -215,8 +215,8 @@ Token = Annotated[
     typer.Option(
         envvar="RUNGRAPH_TOKEN",
         show_default=False,
-        help="An API token, for a server that asks for one. Others on this machine see arguments: set "
-        "RUNGRAPH_TOKEN instead.",
+        help="An API token, if the server requires one. Arguments are visible to other users: prefer "
+        "RUNGRAPH_TOKEN.",
     ),
 ]
 
@@ -225,27 +225,29 @@ Token = Annotated[
 def import_recordings(
     files: Annotated[list[Path], typer.Argument(help="Recordings in WfFormat 1.5 (JSON).")],
     url: Url = LOCAL,
-    project: Annotated[str, typer.Option(help="The project that the runs come into.")] = PROJECT,
-    domain: Annotated[str, typer.Option(help="The domain that the runs come into.")] = DOMAIN,
+    project: Annotated[str, typer.Option(help="The project of the runs.")] = PROJECT,
+    domain: Annotated[str, typer.Option(help="The domain of the runs.")] = DOMAIN,
     speed: Annotated[
-        float | None, typer.Option(help="Play so many recorded seconds per second, as if it happened now.")
+        float | None,
+        typer.Option(help="Replay as if it happened now, so many recorded seconds per second."),
     ] = None,
     instant: Annotated[
         bool, typer.Option("--instant", help="Write everything at once, with the recorded times (default).")
     ] = False,
     name: Annotated[
-        str | None, typer.Option(help="The name of the run, for a single file; else made from the file.")
+        str | None,
+        typer.Option(help="The name of the run, for a single file; by default from the file."),
     ] = None,
     token: Token = None,
 ) -> None:
     """Import recordings of workflow executions into a server, as an executor would report them.
 
-    All files are checked before anything is written. After Ctrl-C, the same command continues.
+    All files are validated before anything is written. After Ctrl-C, the same command continues.
     """
     from ingest.wfformat.importer import run_import
 
     if instant and speed is not None:
-        fail("give --speed or --instant, not both", 2)
+        fail("use --speed or --instant, not both", 2)
     code = run_import(files, url=url, token=token, project=project, domain=domain, speed=speed, name=name)
     raise typer.Exit(code)
 
@@ -254,27 +256,27 @@ def import_recordings(
 def demo(
     url: Annotated[
         str | None,
-        typer.Option(help="A server that runs already; without it, one is started in this process."),
+        typer.Option(help="A running server; by default one is started in this process."),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Make the same runs each time.")] = None,
+    seed: Annotated[int | None, typer.Option(help="A seed for reproducible runs.")] = None,
     token: Token = None,
 ) -> None:
-    """Keep a few realistic runs going: nested, retried, failing, paused, large; aborts are honoured."""
+    """Keep a few realistic runs going: nested, retried, failing, paused, large. Aborts are confirmed."""
     from ingest.demo.executor import run_demo
 
     if url is not None:
         raise typer.Exit(run_demo(url, token=token, seed=seed))
     settings = read_settings()
     _announce(settings)
-    announce("Stop it with Ctrl-C; the runs stay, and are gone on with next time.")
+    announce("Stop it with Ctrl-C. The runs remain, and the next demo continues them.")
     _migrate(settings)
-    with contextlib.suppress(KeyboardInterrupt), _refusals_told():
+    with contextlib.suppress(KeyboardInterrupt), _exit_on_api_error():
         url = f"{_address(settings)}/graphql"
         asyncio.run(_serve_with_demo(settings, _listen(settings), url, seed))
 
 
 @contextlib.contextmanager
-def _refusals_told() -> Iterator[None]:
+def _exit_on_api_error() -> Iterator[None]:
     from ingest.client import ApiError
 
     try:
@@ -315,19 +317,19 @@ async def _play_while_serving(
 @app.command()
 def watch(
     path: Annotated[
-        str | None, typer.Argument(metavar="PROJECT/DOMAIN/RUN", help="The run; RUN may hold slashes.")
+        str | None, typer.Argument(metavar="PROJECT/DOMAIN/RUN", help="The run; RUN may contain slashes.")
     ] = None,
     url: Url = LOCAL,
-    project: Annotated[str | None, typer.Option(help="The project, where its name holds a slash.")] = None,
+    project: Annotated[str | None, typer.Option(help="The project, if its name contains a slash.")] = None,
     domain: Annotated[str | None, typer.Option(help="The domain, likewise.")] = None,
     run: Annotated[str | None, typer.Option(help="The name of the run, likewise.")] = None,
-    wait: Annotated[bool, typer.Option(help="Wait for a server that is not there yet.")] = True,
+    wait: Annotated[bool, typer.Option(help="Wait for a server that is not available yet.")] = True,
     token: Token = None,
 ) -> None:
-    """Watch a run until it has ended: a live tree in a terminal, elsewhere a line for each change.
+    """Watch a run until it ends: as a live tree in a terminal, otherwise as a line per change.
 
-    It goes on where it was when the connection is lost. Exits with 0 where the run ended well, 1 where it
-    did not, 2 where there is none, and 130 after Ctrl-C.
+    Resumes after a lost connection. Exits with 0 if the run succeeded, 1 if it did not, 2 if it does not
+    exist, and 130 after Ctrl-C.
     """
     from graph.cli.watch import run_identifier, run_watch
 

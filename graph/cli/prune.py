@@ -1,4 +1,4 @@
-"""`rungraph prune`: removes runs that ended long ago and shows the progress."""
+"""`rungraph prune`: removes old runs and shows the progress."""
 
 import asyncio
 from contextlib import nullcontext
@@ -21,19 +21,19 @@ async def prune(
     """Removes the runs and shows the progress. Raises DatabaseUnavailable, or SchemaOutdated if the database
     must be migrated first."""
     done = repo.Pruned()
-    status = console.status("looking for runs") if console.is_terminal else nullcontext()
+    status = console.status("searching for runs") if console.is_terminal else nullcontext()
     async with repo.open_repository(settings.database_url, 2, settings.broadcast_url) as repository:
         await repository.check()
         with status as shown:
             async for done in repository.pruning.prune(older_than, project, domain, dry_run):
                 if shown is not None:
-                    shown.update(say(done, dry_run))
+                    shown.update(summary(done, dry_run))
                 elif not dry_run:
-                    console.print(say(done, dry_run))
+                    console.print(summary(done, dry_run))
     return done
 
 
-def say(done: repo.Pruned, dry_run: bool) -> str:
+def summary(done: repo.Pruned, dry_run: bool) -> str:
     """A summary of what was removed."""
     runs, actions = (
         f"{count:,} {word}{'' if count == 1 else 's'}"
@@ -47,4 +47,4 @@ def run_prune(
 ) -> str:
     """Returns a summary. Raises as `prune` does. After Ctrl-C, the same command resumes."""
     console = Console(stderr=True, highlight=False)
-    return say(asyncio.run(prune(settings, older_than, project, domain, dry_run, console)), dry_run)
+    return summary(asyncio.run(prune(settings, older_than, project, domain, dry_run, console)), dry_run)

@@ -19,36 +19,34 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-token_commands = typer.Typer(help="Make, list and revoke the API tokens of programs that call the server.")
+token_commands = typer.Typer(help="Create, list and revoke API tokens.")
 
-_DEMO_LASTS = timedelta(days=30)
+_DEMO_LIFETIME = timedelta(days=30)
 
 
 @token_commands.command()
 def create(
-    name: Annotated[str, typer.Option(help="What it is called in lists.")],
+    name: Annotated[str, typer.Option(help="The name of the token in lists.")],
     role: Annotated[
         repo.Role,
         typer.Option(help="viewer reads, operator also aborts, writer does what executors do, admin all."),
     ],
     project: Annotated[
-        list[str] | None, typer.Option(help="A project that it is for; may be repeated. Else all of them.")
+        list[str] | None, typer.Option(help="A project; may be repeated. By default all projects.")
     ] = None,
-    domain: Annotated[str | None, typer.Option(help="The domain that it is for; else all of them.")] = None,
-    expires: Annotated[
-        str, typer.Option(help="After how long it ends, such as 12h, 90d or 52w, or never.")
-    ] = "90d",
+    domain: Annotated[str | None, typer.Option(help="The domain; by default all domains.")] = None,
+    expires: Annotated[str, typer.Option(help="Its lifetime, such as 12h, 90d or 52w, or never.")] = "90d",
     user: Annotated[
         str | None,
-        typer.Option(help="Whose it is, where it is a person's; else it is a program's, of the same name."),
+        typer.Option(help="The person it belongs to; by default a program of the same name."),
     ] = None,
     acts_for_others: Annotated[
-        bool, typer.Option("--acts-for-others", help="Whether it may say who else created something.")
+        bool, typer.Option("--acts-for-others", help="Allow it to name others as creators.")
     ] = False,
 ) -> None:
     """Create a token. It is printed to standard output once; only its hash is stored."""
     kind = repo.IdentityKind.APPLICATION if user is None else repo.IdentityKind.USER
-    who = repo.Identity(kind, name if user is None else user)
+    identity = repo.Identity(kind, name if user is None else user)
     projects: Sequence[str | None] = project or [None]
     grants = frozenset(repo.Grant(role, each, domain) for each in projects)
     try:
@@ -58,12 +56,12 @@ def create(
 
     async def work(repository: repo.ActionRepo) -> tuple[repo.Credential, str]:
         return await repository.credentials.create(
-            repo.CredentialKind.TOKEN, name, who, repo.Access(grants, acts_for_others), expires_at
+            repo.CredentialKind.TOKEN, name, identity, repo.Access(grants, acts_for_others), expires_at
         )
 
     created, secret = _with_repository(work)
     ends = "never expires" if expires_at is None else f"expires {expires_at:%Y-%m-%d %H:%M} UTC"
-    typer.echo(f"token {created.id}: {created.name}, {_where(created)}, {ends}", err=True)
+    typer.echo(f"token {created.id}: {created.name}, {_grants(created)}, {ends}", err=True)
     typer.echo(secret)
 
 
@@ -71,7 +69,7 @@ def create(
 def list_tokens(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
 ) -> None:
-    """List the tokens, the newest first, with those that ended in the last 30 days."""
+    """List the tokens, newest first, including those that ended in the last 30 days."""
     tokens = _with_repository(
         lambda repository: repository.credentials.list_of_kind(repo.CredentialKind.TOKEN)
     )
@@ -79,18 +77,18 @@ def list_tokens(
     if as_json:
         typer.echo(json.dumps([_document(token, now) for token in tokens], ensure_ascii=False, indent=2))
         return
-    rows = [("ID", "NAME", "MAY", "CREATED", "EXPIRES", "STATE")]
+    rows = [("ID", "NAME", "GRANTS", "CREATED", "EXPIRES", "STATE")]
     for token in tokens:
         expires = "never" if token.expires_at is None else f"{token.expires_at:%Y-%m-%d}"
         created = f"{token.created_at:%Y-%m-%d}"
-        rows.append((token.id, token.name, _where(token), created, expires, _state(token, now)))
+        rows.append((token.id, token.name, _grants(token), created, expires, _state(token, now)))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 @token_commands.command()
-def revoke(id: Annotated[str, typer.Argument(metavar="ID", help="As `list` says it.")]) -> None:
+def revoke(id: Annotated[str, typer.Argument(metavar="ID", help="The id as printed by `list`.")]) -> None:
     """Revoke a token. Its streams end within 5 seconds."""
     revoked = _with_repository(lambda repository: repository.credentials.revoke(id))
     typer.echo(f"token {revoked.id} ({revoked.name}) is revoked")
@@ -102,11 +100,11 @@ async def demo_token(settings: Settings) -> AsyncIterator[str | None]:
     if settings.auth == "none":
         yield None
         return
-    who = repo.Identity(repo.IdentityKind.APPLICATION, "demo")
+    identity = repo.Identity(repo.IdentityKind.APPLICATION, "demo")
     access = repo.Access(frozenset({repo.Grant(repo.Role.WRITER, "demo")}), acts_for_others=True)
     async with repo.open_repository(settings.database_url, pool_size=1) as repository:
         created, secret = await repository.credentials.create(
-            repo.CredentialKind.TOKEN, "demo", who, access, datetime.now(UTC) + _DEMO_LASTS
+            repo.CredentialKind.TOKEN, "demo", identity, access, datetime.now(UTC) + _DEMO_LIFETIME
         )
         try:
             yield secret
@@ -131,7 +129,7 @@ def _with_repository(work: Callable[[repo.ActionRepo], Awaitable[T]]) -> T:
         fail(str(error))
 
 
-def _where(token: repo.Credential) -> str:
+def _grants(token: repo.Credential) -> str:
     """The role as text, such as "writer in etl/production"."""
     grants = sorted(f"{g.role.value} in {_place(g.project, g.domain)}" for g in token.access.grants)
     return ", ".join(grants) + (", for others" if token.access.acts_for_others else "")

@@ -36,11 +36,11 @@ def run_identifier(
         parts = [*path.split("/", 2), None, None][:3]
     elif path is not None or None in parts:
         raise ValueError("name the run as PROJECT/DOMAIN/RUN, or with --project, --domain and --run")
-    given = [part for part in parts if part is not None]
-    if len(given) != 3:
-        raise ValueError(f"{path!r} is no run: name it as PROJECT/DOMAIN/RUN")
+    names = [part for part in parts if part is not None]
+    if len(names) != 3:
+        raise ValueError(f"{path!r} does not name a run: use PROJECT/DOMAIN/RUN")
     try:
-        return RunIdentifier(*given)
+        return RunIdentifier(*names)
     except InvalidArgument as error:
         raise ValueError(str(error)) from None
 
@@ -50,7 +50,7 @@ def run_watch(run: RunIdentifier, *, url: str, token: str | None = None, wait: b
     `token`. 0: succeeded. 1: failed, or the server refused. 2: no such run. 130: interrupted."""
     url = graphql_url(url)
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot write must end nothing
+        if isinstance(stream, io.TextIOWrapper):  # the terminal may lack characters of a name
             stream.reconfigure(errors="replace")
     console = Console(highlight=False, markup=False, soft_wrap=False)
     notes = Console(stderr=True, highlight=False, markup=False)
@@ -104,7 +104,7 @@ async def _show_live(run: WatchedRun, following: Following, console: Console) ->
             task.result()
             live.update(picture(), refresh=True)
         except ApiError:
-            live.transient = True  # what is said instead follows
+            live.transient = True  # the error is printed instead
             raise
         finally:
             task.cancel()
@@ -113,17 +113,17 @@ async def _show_live(run: WatchedRun, following: Following, console: Console) ->
 
 async def _print_changes(run: WatchedRun, following: Following, console: Console, notes: Console) -> None:
     """Prints a line for each change, and the state at the start and the end."""
-    said: dict[str, tuple[object, ...]] = {}
+    printed: dict[str, tuple[object, ...]] = {}
     began = False
 
-    def say(changed: list[WatchedAction]) -> None:
+    def print_changes(changed: list[WatchedAction]) -> None:
         nonlocal began
         for action in changed:
-            news = (action.phase, action.attempts, action.abort, action.error)
+            state = (action.phase, action.attempts, action.abort, action.error)
             # Of the initial snapshot only failures are printed; after a reconnection, what is new.
-            if said.get(action.name) != news and (began or action.phase in BAD):
+            if printed.get(action.name) != state and (began or action.phase in BAD):
                 console.print(plain_line(action), soft_wrap=True)
-            said[action.name] = news
+            printed[action.name] = state
         if run.synced and not began:
             began = True
             if not run.ended:
@@ -133,7 +133,7 @@ async def _print_changes(run: WatchedRun, following: Following, console: Console
         if text:
             notes.print(printable(text), soft_wrap=True)
 
-    await following(say, note)
+    await following(print_changes, note)
     console.print(plain_summary(run, datetime.now(UTC)), soft_wrap=True)
 
 

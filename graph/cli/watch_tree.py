@@ -88,14 +88,14 @@ def _abort(abort: dict[str, Any] | None) -> str | None:
     """The state of an abort as text."""
     if abort is None:
         return None
-    said = f"abort {abort['state'].lower()}"
+    text = f"abort {abort['state'].lower()}"
     if abort["state"] in ("RETRYING", "FAILED"):
-        said += f" after {abort['attemptCount']} tries"
+        text += f" after {abort['attemptCount']} attempts"
     if abort["requestedBy"]:
-        said += f", asked by {abort['requestedBy']['subject']}"
+        text += f", requested by {abort['requestedBy']['subject']}"
     reason = abort["lastError"] if abort["state"] in ("RETRYING", "FAILED") else None
     reason = reason or abort["reason"]
-    return f"{said}: {reason}" if reason else said
+    return f"{text}: {reason}" if reason else text
 
 
 @dataclass(slots=True)
@@ -144,10 +144,8 @@ class WatchedRun:
     @property
     def root(self) -> WatchedAction | None:
         """The root action, once known."""
-        below_nothing = self.children.get(None)
-        return (
-            self.actions[next(iter(below_nothing.names))] if below_nothing and below_nothing.names else None
-        )
+        top_level = self.children.get(None)
+        return self.actions[next(iter(top_level.names))] if top_level and top_level.names else None
 
     @property
     def ended(self) -> bool:

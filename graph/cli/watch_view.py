@@ -29,7 +29,7 @@ STYLES = {
 MANY = 20
 """Of a parent with more children, only running and failed ones are shown, and a count of the others."""
 _PLACE = attrgetter("place")
-_IN_WORDS = sorted(ActionPhase, key=lambda phase: (phase not in BAD, phase not in ACTIVE, phase))
+_PHASE_ORDER = sorted(ActionPhase, key=lambda phase: (phase not in BAD, phase not in ACTIVE, phase))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def _header(run: WatchedRun, width: int, now: datetime, trouble: str | None) -> 
     root = run.root
     if root is None:
         yield Text(printable(run.name), "bold")
-        yield Text(printable(trouble), "yellow") if trouble else Text("asking for it …", "dim")
+        yield Text(printable(trouble), "yellow") if trouble else Text("waiting for the server …", "dim")
         return
     lasted = ((root.ended_at or now) - root.created_at).total_seconds()
     end = Text.assemble("  ", _phase(root.phase, root.phase.name), "  ", (duration(lasted), "dim"))
@@ -68,23 +68,23 @@ def _header(run: WatchedRun, width: int, now: datetime, trouble: str | None) -> 
     yield name + end
     yield _bar(run, width)
     yield Text(" · ", "dim").join(
-        Text(f"{run.counts[phase]:,} {word(phase)}", STYLES[phase][1])
-        for phase in _IN_WORDS
+        Text(f"{run.counts[phase]:,} {phase_text(phase)}", STYLES[phase][1])
+        for phase in _PHASE_ORDER
         if run.counts[phase] > 0
     )
     # The separator line has room for the connection state.
-    reading = "" if run.synced else "reading what is there …"
+    reading = "" if run.synced else "reading the current state …"
     yield Text(printable(trouble), "yellow") if trouble else Text(reading, "dim")
 
 
 def _bar(run: WatchedRun, width: int) -> Text:
     total, finished = len(run.actions), run.finished
-    figures = f" {finished:,} of {total:,} ended"
-    cells = max(10, min(60, width - len(figures)))
+    counts = f" {finished:,} of {total:,} ended"
+    cells = max(10, min(60, width - len(counts)))
     filled = cells * finished // total
     red = min(filled, -(-cells * sum(run.counts[phase] for phase in BAD) // total))
     return Text.assemble(
-        ("━" * (filled - red), "green"), ("━" * red, "red"), ("╌" * (cells - filled), "bright_black"), figures
+        ("━" * (filled - red), "green"), ("━" * red, "red"), ("╌" * (cells - filled), "bright_black"), counts
     )
 
 
@@ -102,12 +102,12 @@ def _fitting(run: WatchedRun, height: int) -> list[_Row]:
         shown, hidden = below.get(action.name, ([], ""))
         # If none is shown, one line summarises them.
         rows.append(_Row(guides, action, "" if shown else hidden))
-        following: list[tuple[WatchedAction | None, str]] = [(child, "") for child in shown]
+        children: list[tuple[WatchedAction | None, str]] = [(child, "") for child in shown]
         if shown and hidden:
-            following.append((None, hidden))
-        for at, (child, said) in enumerate(reversed(following)):
+            children.append((None, hidden))
+        for at, (child, text) in enumerate(reversed(children)):
             mark, indent = ("└─ ", "   ") if at == 0 else ("├─ ", "│  ")
-            waiting.append((further + mark, further + indent, child, said))
+            waiting.append((further + mark, further + indent, child, text))
     return rows
 
 
@@ -134,7 +134,7 @@ def _choose(run: WatchedRun, rows: int) -> dict[str, tuple[list[WatchedAction], 
             shown = _first(run, children, min(wanted, rows // (len(wanting) - at)))
             hidden = children.counts.copy()
             hidden.subtract(child.phase for child in shown)
-            below[action.name] = shown, in_words(hidden, ", ")
+            below[action.name] = shown, phase_counts(hidden, ", ")
             rows -= len(shown) + (len(shown) < len(children.names) and bool(shown))
             opened += shown
         level = [action for action in opened if action.phase not in GOOD]
@@ -171,17 +171,17 @@ def _line(row: _Row, column: int, now: datetime) -> Text:
     name = Text(printable(action.name))
     name.truncate(max(8, column - line.cell_len), overflow="ellipsis", pad=True)
     line.append_text(name).append("  ")
-    line.append_text(_phase(action.phase, word(action.phase)))
+    line.append_text(_phase(action.phase, phase_text(action.phase)))
     seconds = action.seconds(now)
-    line.append(" " * max(1, 10 - len(word(action.phase))))
+    line.append(" " * max(1, 10 - len(phase_text(action.phase))))
     line.append(f"{duration(seconds) if seconds is not None else '':>8}", "dim")
     if action.attempts > 1:
         line.append(f"  attempt {action.attempts}", "yellow")
     if row.rest:
         line.append(f"  {row.rest}", "dim")
-    for said, colour in ((action.abort, "magenta"), (action.error, "red")):
-        if said is not None:
-            line.append(f"  {printable(said)}", colour)
+    for text, colour in ((action.abort, "magenta"), (action.error, "red")):
+        if text is not None:
+            line.append(f"  {printable(text)}", colour)
     return line
 
 
@@ -189,14 +189,16 @@ def _phase(phase: ActionPhase, text: str) -> Text:
     return Text(text, STYLES[phase][1])
 
 
-def word(phase: ActionPhase) -> str:
+def phase_text(phase: ActionPhase) -> str:
     """The phase as text."""
     return "waiting" if phase is ActionPhase.WAITING_FOR_RESOURCES else phase.name.lower().replace("_", " ")
 
 
-def in_words(counts: Counter[ActionPhase], between: str) -> str:
+def phase_counts(counts: Counter[ActionPhase], separator: str) -> str:
     """Such as `2 failed, 180 succeeded, 12 queued`."""
-    return between.join(f"{counts[phase]:,} {word(phase)}" for phase in _IN_WORDS if counts[phase] > 0)
+    return separator.join(
+        f"{counts[phase]:,} {phase_text(phase)}" for phase in _PHASE_ORDER if counts[phase] > 0
+    )
 
 
 def duration(seconds: float) -> str:
@@ -225,6 +227,6 @@ def plain_summary(run: WatchedRun, now: datetime) -> str:
     if root is None:
         return f"{printable(run.name)}: not read yet"
     lasted = duration(((root.ended_at or now) - root.created_at).total_seconds())
-    words = in_words(run.counts, ", ")
+    words = phase_counts(run.counts, ", ")
     ended = f"{run.finished:,} of {len(run.actions):,} ended ({words})"
     return f"{printable(run.name)}: {root.phase.name} after {lasted}, {ended}"

@@ -56,7 +56,7 @@ def inject_faults(path: Path) -> None:
         _make_unreliable(backend, path, chance)
     _die_during_aborts(path, chance)
     if HOLD in os.environ:
-        reconciler._LONGER_THAN_A_CALL = timedelta(seconds=float(os.environ[HOLD]))
+        reconciler.LEASE_MARGIN = timedelta(seconds=float(os.environ[HOLD]))
 
 
 def _die_during_aborts(path: Path, chance: random.Random) -> None:

@@ -61,7 +61,7 @@ def executor() -> Iterator[FakeExecutor]:
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for minutes here."""
     monkeypatch.setattr(leases_module, "retry_delay", lambda attempts: timedelta(seconds=0.1))
-    monkeypatch.setattr(reconciler_module, "_PAUSE", 0.05)
+    monkeypatch.setattr(reconciler_module, "MIN_POLL_INTERVAL", 0.05)
 
 
 @asynccontextmanager
@@ -72,7 +72,7 @@ async def reconciling(
     if executor is not None:
         secret = "a secret that is long enough"
         webhook = Webhook(executor.url, secret, timeout=seconds, allows_private=True)
-    one = Reconciler(repository, webhook, most_attempts=attempts, timeout=seconds)
+    one = Reconciler(repository, webhook, max_attempts=attempts, timeout=seconds)
     async with one.running():
         yield one
 
@@ -152,7 +152,7 @@ async def test_an_executor_that_never_agrees_is_given_up_until_a_person_tries_ag
             assert (one.attempts, len(executor.notifications)) == (3, 3)
             await repository.aborts.retry(action())
             assert (await ends(repository, CONFIRMED)).attempt_count == 1
-    assert [entry["event"] for entry in logs] == ["gave up an abort"]
+    assert [entry["event"] for entry in logs] == ["abort failed after its last attempt"]
 
 
 async def test_an_executor_that_hangs_is_told_again_and_holds_up_no_other(
@@ -186,7 +186,7 @@ async def test_what_comes_after_the_hold_changes_nothing_of_who_holds_it_then(
     repository: ActionRepo, executor: FakeExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The hold is shorter than the call here, as after a replica stood still."""
-    monkeypatch.setattr(reconciler_module, "_LONGER_THAN_A_CALL", timedelta(seconds=0.5 - SECONDS))
+    monkeypatch.setattr(reconciler_module, "LEASE_MARGIN", timedelta(seconds=0.5 - SECONDS))
     noted_states: list[AbortState | None] = []
     note, is_told_again, is_noted = repository.aborts.record_failure, threading.Event(), threading.Event()
 
@@ -212,7 +212,7 @@ async def test_what_comes_after_the_hold_changes_nothing_of_who_holds_it_then(
 async def test_what_a_replica_that_died_began_another_one_takes_up(
     database_url: str, repository: ActionRepo, executor: FakeExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reconciler_module, "_LONGER_THAN_A_CALL", timedelta(seconds=0.5))
+    monkeypatch.setattr(reconciler_module, "LEASE_MARGIN", timedelta(seconds=0.5))
     executor.answer = each(delayed(60), stopped)
     await make_run(repository)
     await repository.abort_run(RUN, None, ADA)
@@ -250,8 +250,8 @@ async def test_an_executor_that_is_away_for_a_while_hears_of_it_when_it_is_back(
 async def test_a_bell_wakes_it_long_before_it_would_look(
     repository: ActionRepo, executor: FakeExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reconciler_module, "_SCAN", 600.0)
-    monkeypatch.setattr(reconciler_module, "_PAUSE", 0.5)
+    monkeypatch.setattr(reconciler_module, "POLL_INTERVAL", 600.0)
+    monkeypatch.setattr(reconciler_module, "MIN_POLL_INTERVAL", 0.5)
     await make_run(repository)
     async with reconciling(repository, executor):
         await asyncio.sleep(1)
@@ -273,7 +273,7 @@ async def test_without_a_bell_it_looks_by_itself(
 async def test_without_a_webhook_and_a_listener_it_reads_nothing(
     repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reconciler_module, "_SCAN", 0.1)
+    monkeypatch.setattr(reconciler_module, "POLL_INTERVAL", 0.1)
     await make_run(repository)
     async with reconciling(repository) as one:
         await repository.abort_run(RUN, None, ADA)
@@ -383,14 +383,14 @@ async def test_what_no_one_foresaw_of_one_abort_holds_up_no_other(
 async def test_a_database_that_is_away_is_survived(
     executor: FakeExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reconciler_module, "_LONGER_THAN_A_CALL", timedelta(seconds=2))
+    monkeypatch.setattr(reconciler_module, "LEASE_MARGIN", timedelta(seconds=2))
     with running_postgres() as server:
         await asyncio.to_thread(lambda: wait_for(migrate(server.url)))
         async with open_repository(server.url) as repository:
             await make_run(repository)
             server_stopped = threading.Event()
             executor.answer = after(server_stopped)
-            both = {"cannot drive aborts", "cannot note what came of an abort"}
+            both = {"cannot poll for aborts", "cannot store the result of an abort notification"}
             with structlog.testing.capture_logs() as logs:
 
                 def said() -> set[str]:
@@ -410,4 +410,4 @@ async def test_a_database_that_is_away_is_survived(
                     await ends(repository, CONFIRMED, other)
                     await ends(repository, CONFIRMED)
     assert said() == both
-    assert [entry["event"] for entry in logs].count("cannot drive aborts") <= 2
+    assert [entry["event"] for entry in logs].count("cannot poll for aborts") <= 2

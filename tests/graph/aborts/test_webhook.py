@@ -392,7 +392,7 @@ async def test_logs_and_the_api_tell_of_failures_without_secrets(
     assert body["data"]["pendingAborts"]["nodes"] == [
         {"abort": {"state": "FAILED", "lastError": "it answered 500", "attemptCount": 1}}
     ]
-    assert [entry["event"] for entry in logs] == ["gave up an abort"]
+    assert [entry["event"] for entry in logs] == ["abort failed after its last attempt"]
     shown = f"{logs} {caplog.text} {body} {page}"
     assert not [part for part in (SECRET, TOKEN) if part in shown]
 

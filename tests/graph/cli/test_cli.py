@@ -1,4 +1,4 @@
-"""The command line, as processes of its own."""
+"""The command line, run as processes."""
 
 import asyncio
 import os
@@ -28,27 +28,27 @@ def run(*arguments: str, folder: Path, **environment: str) -> subprocess.Complet
 
 
 def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
         return port
 
 
 def test_help_names_every_command(tmp_path: Path) -> None:
-    said = run("--help", folder=tmp_path).stdout
+    text = run("--help", folder=tmp_path).stdout
     for command in ("serve", "migrate", "schema", "import", "demo", "watch", "token", "restored"):
-        assert command in said
+        assert command in text
         assert run(command, "--help", folder=tmp_path).returncode == 0
 
 
-def test_migrate_makes_the_default_database_in_the_folder(tmp_path: Path) -> None:
+def test_migrate_creates_the_default_database_in_the_current_folder(tmp_path: Path) -> None:
     done = run("migrate", folder=tmp_path)
     assert (done.returncode, done.stdout) == (0, "sqlite:///rungraph.db is at the newest schema\n")
     with sqlite3.connect(tmp_path / "rungraph.db") as database:
         assert database.execute("SELECT count(*) FROM actions").fetchone() == (0,)
 
 
-def test_restored_begins_an_incarnation_in_which_nothing_counts_as_seen(tmp_path: Path) -> None:
+def test_restored_begins_an_incarnation_that_invalidates_earlier_cursors(tmp_path: Path) -> None:
     for count in (1, 2):
         assert run("restored", folder=tmp_path).returncode == 0
         with sqlite3.connect(tmp_path / "rungraph.db") as database:
@@ -57,7 +57,7 @@ def test_restored_begins_an_incarnation_in_which_nothing_counts_as_seen(tmp_path
 
 
 @pytest.mark.parametrize("command", ["serve", "migrate", "demo"])
-def test_a_wrong_setting_stops_the_start_with_one_line(tmp_path: Path, command: str) -> None:
+def test_an_invalid_setting_stops_the_start_with_one_line(tmp_path: Path, command: str) -> None:
     done = run(command, folder=tmp_path, RUNGRAPH_DATABASE_URL="mysql://user:secret@host/name")
     assert done.returncode == 2
     assert done.stderr.startswith("rungraph: RUNGRAPH_DATABASE_URL: ")
@@ -146,17 +146,17 @@ async def test_a_server_starts_answers_and_stops(
 
 
 @pytest.mark.parametrize(
-    ("environment", "words"),
+    ("environment", "addresses"),
     [
         ({"GRAPHIQL": "false"}, "/x/ (open it in a browser; the API is at /x/graphql)"),
         ({"PAGE": "false"}, "/x/graphql (the API and GraphiQL are there)"),
         ({"PAGE": "false", "GRAPHIQL": "false"}, "/x/graphql (the API is there)"),
     ],
 )
-def test_a_server_says_what_is_where(tmp_path: Path, environment: dict[str, str], words: str) -> None:
+def test_a_server_prints_its_addresses(tmp_path: Path, environment: dict[str, str], addresses: str) -> None:
     settings = {**environment, "BASE_PATH": "/x", "PORT": "8001", "DATABASE_URL": "sqlite:///no/such/x.db"}
     done = run("serve", folder=tmp_path, **{f"RUNGRAPH_{name}": value for name, value in settings.items()})
-    assert done.stdout.splitlines()[0] == f"Rungraph   http://127.0.0.1:8001{words}"
+    assert done.stdout.splitlines()[0] == f"Rungraph   http://127.0.0.1:8001{addresses}"
 
 
 def test_speed_and_instant_exclude_each_other(tmp_path: Path) -> None:

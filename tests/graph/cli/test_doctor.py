@@ -1,4 +1,4 @@
-"""What `rungraph doctor` finds, and that it says nothing secret."""
+"""`rungraph doctor`: the result of each check; it prints no secrets."""
 
 import asyncio
 import os
@@ -26,7 +26,7 @@ SECRET = "canary-of-a-password"
 
 
 def doctor(**settings: str) -> tuple[int, dict[str, list[tuple[str, str]]], str]:
-    """The exit code, what was found by each check, and all that was printed."""
+    """The exit code, the results of each check, and the whole output."""
     environment = {f"RUNGRAPH_{name.upper()}": value for name, value in settings.items()}
     done = subprocess.run(
         [RUNGRAPH, "doctor"],
@@ -37,21 +37,21 @@ def doctor(**settings: str) -> tuple[int, dict[str, list[tuple[str, str]]], str]
     )
     found: dict[str, list[tuple[str, str]]] = {}
     for line in done.stdout.splitlines():
-        verdict, check, said = line.split(maxsplit=2)
-        found.setdefault(check, []).append((verdict, said))
+        verdict, check, detail = line.split(maxsplit=2)
+        found.setdefault(check, []).append((verdict, detail))
     return done.returncode, found, done.stdout + done.stderr
 
 
 async def found(url: str, connections: int = 10) -> dict[str, tuple[CheckStatus, str]]:
-    """What there is to say about a database."""
+    """The results of the checks of a database."""
     async with asyncio.timeout(60):
         return {each.check: (each.verdict, each.said) async for each in check_database(url, connections)}
 
 
-def test_all_is_well_where_all_is_well(database_url: str) -> None:
+def test_all_checks_pass_on_a_healthy_server(database_url: str) -> None:
     for _ in range(3):
         code, findings, _ = doctor(database_url=database_url, page="false", graphiql="false")
-        if findings["bus"][0][0] == "ok":  # a machine that stalls hears no ring within a second
+        if findings["bus"][0][0] == "ok":  # a machine that stalls receives no notification within a second
             break
     assert (code, {verdict for each in findings.values() for verdict, _ in each}) == (0, {"ok"})
     of_the_server = {"file"} if database_url.startswith("sqlite") else {"server", "pooler", "connections"}
@@ -60,38 +60,38 @@ def test_all_is_well_where_all_is_well(database_url: str) -> None:
     }
 
 
-def test_settings_that_are_wrong_are_all_that_is_said() -> None:
+def test_invalid_settings_are_the_only_result() -> None:
     code, findings, _ = doctor(port="none", database_url="mysql://x")
     assert (code, set(findings)) == (1, {"settings"})
-    ((verdict, said),) = findings["settings"]
+    ((verdict, detail),) = findings["settings"]
     assert verdict == "failure"
-    assert "RUNGRAPH_PORT" in said
-    assert "RUNGRAPH_DATABASE_URL" in said
+    assert "RUNGRAPH_PORT" in detail
+    assert "RUNGRAPH_DATABASE_URL" in detail
 
 
 @pytest.mark.parametrize(
     ("settings", "part"),
     [
-        ({"host": "0.0.0.0", "allow_anybody": "true"}, "whoever reaches 0.0.0.0 may do everything"),
+        ({"host": "0.0.0.0", "allow_anybody": "true"}, "anyone who can reach 0.0.0.0 has full access"),
         (
             {"broadcast_url": "redis://app:app@127.0.0.1:1"},
             "the password in RUNGRAPH_BROADCAST_URL is",
         ),
-        ({"allowed_origins": "*"}, "the pages of all sites"),
-        ({"databse_url": "x"}, "RUNGRAPH_DATABSE_URL is no setting"),
+        ({"allowed_origins": "*"}, "pages of any site"),
+        ({"databse_url": "x"}, "RUNGRAPH_DATABSE_URL is not a setting"),
     ],
 )
-def test_what_is_allowed_but_seldom_meant_is_a_warning(
+def test_settings_that_are_rarely_intended_give_a_warning(
     tmp_path: Path, settings: dict[str, str], part: str
 ) -> None:
     _, findings, _ = doctor(database_url=f"sqlite:///{tmp_path / 'x.db'}", **settings)
-    assert any(verdict == "warning" and part in said for verdict, said in findings["settings"]), findings
+    assert any(verdict == "warning" and part in detail for verdict, detail in findings["settings"]), findings
 
 
-def test_nothing_secret_is_printed(tmp_path: Path) -> None:
-    away = f"postgresql://user:{SECRET}@127.0.0.1:1/name"
+def test_no_secret_is_printed(tmp_path: Path) -> None:
+    unavailable = f"postgresql://user:{SECRET}@127.0.0.1:1/name"
     code, findings, printed = doctor(
-        database_url=away,
+        database_url=unavailable,
         broadcast_url=f"redis://user:{SECRET}@127.0.0.1:1",
         abort_webhook_url="https://example.com/aborts",
         abort_webhook_secret=f"{SECRET}-of-a-webhook",
@@ -101,18 +101,18 @@ def test_nothing_secret_is_printed(tmp_path: Path) -> None:
     assert SECRET not in printed
 
 
-async def test_a_schema_that_is_older_fails_and_a_later_one_is_a_warning(
+async def test_an_older_schema_fails_and_a_newer_one_gives_a_warning(
     database_url: str, empty_database_url: str
 ) -> None:
-    verdict, said = (await found(empty_database_url))["schema"]
-    assert (verdict, said.endswith("run rungraph migrate")) == (CheckStatus.FAILURE, True)
+    verdict, detail = (await found(empty_database_url))["schema"]
+    assert (verdict, detail.endswith("run rungraph migrate")) == (CheckStatus.FAILURE, True)
     async with open_repository(database_url) as repository:
         async with repository.database.engine.begin() as connection:
             await connection.execute(text("UPDATE alembic_version SET version_num = '9000'"))
         assert (await found(database_url))["schema"][0] is CheckStatus.WARNING
 
 
-async def test_aborts_that_were_given_up_are_told(database_url: str) -> None:
+async def test_failed_aborts_give_a_warning(database_url: str) -> None:
     async with open_repository(database_url) as repository:
         await make_run(repository)
         await repository.update_action_phase(action(), ActionPhase.RUNNING, 1)
@@ -120,15 +120,15 @@ async def test_aborts_that_were_given_up_are_told(database_url: str) -> None:
         assert (await found(database_url))["aborts"][0] is CheckStatus.OK
         await repository.aborts.claim("lease", timedelta(0), 10, 1)
         await repository.aborts.claim("lease", timedelta(0), 10, 1)
-    verdict, said = (await found(database_url))["aborts"]
-    assert (verdict, said[:10]) == (CheckStatus.WARNING, "1 given up")
+    verdict, detail = (await found(database_url))["aborts"]
+    assert (verdict, detail[:10]) == (CheckStatus.WARNING, "1 given up")
 
 
 @pytest.mark.parametrize(
     ("seconds", "verdict"),
     [(0.5, CheckStatus.OK), (-2, CheckStatus.WARNING), (3, CheckStatus.WARNING), (7, CheckStatus.FAILURE)],
 )
-async def test_a_clock_that_differs_from_the_databases_is_told(
+async def test_a_clock_that_differs_from_the_database_is_reported(
     database_url: str, monkeypatch: pytest.MonkeyPatch, seconds: float, verdict: CheckStatus
 ) -> None:
     class Clock(datetime):
@@ -149,7 +149,9 @@ async def test_a_clock_that_differs_from_the_databases_is_told(
         "GRANT ALL ON ALL TABLES IN SCHEMA public TO reader; REVOKE DELETE ON incarnations FROM reader",
     ],
 )
-async def test_a_user_who_may_not_write_every_table_is_told(database_url: str, grants: str) -> None:
+async def test_a_database_user_without_write_access_to_every_table_fails(
+    database_url: str, grants: str
+) -> None:
     async with open_repository(database_url) as repository:
         async with repository.database.engine.begin() as connection:
             await connection.execute(text("DROP ROLE IF EXISTS reader"))
@@ -163,44 +165,47 @@ async def test_a_user_who_may_not_write_every_table_is_told(database_url: str, g
             async with repository.database.engine.begin() as connection:
                 await connection.execute(text("DROP OWNED BY reader"))
                 await connection.execute(text("DROP ROLE reader"))
-    verdict, said = findings["rights"]
-    assert (verdict, "permission denied" in said) == (CheckStatus.FAILURE, True)
+    verdict, detail = findings["rights"]
+    assert (verdict, "permission denied" in detail) == (CheckStatus.FAILURE, True)
 
 
 @pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
-async def test_more_connections_than_there_are_fail(database_url: str) -> None:
-    verdict, said = (await found(database_url, 5000))["connections"]
-    assert (verdict, "RUNGRAPH_DATABASE_POOL_SIZE" in said) == (CheckStatus.FAILURE, True)
+async def test_more_connections_than_the_server_allows_fail(database_url: str) -> None:
+    verdict, detail = (await found(database_url, 5000))["connections"]
+    assert (verdict, "RUNGRAPH_DATABASE_POOL_SIZE" in detail) == (CheckStatus.FAILURE, True)
 
 
 @pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
 async def test_a_pooler_that_loses_prepared_statements_fails(database_url: str) -> None:
     async with running_pooler(database_url) as pooled:
-        verdict, said = (await found(pooled))["pooler"]
-    assert (verdict, "max_prepared_statements" in said) == (CheckStatus.FAILURE, True)
+        verdict, detail = (await found(pooled))["pooler"]
+    assert (verdict, "max_prepared_statements" in detail) == (CheckStatus.FAILURE, True)
 
 
 @pytest.mark.parametrize("databases", ["sqlite"], indirect=True)
-async def test_a_disk_that_is_almost_full_is_told(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_disk_that_is_almost_full_gives_a_warning(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(health, "_LITTLE_SPACE", 1 << 60)
     assert (await found(database_url))["file"][0] is CheckStatus.WARNING
 
 
-async def test_a_bus_on_which_a_ring_is_heard_is_well(bus_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_bus_that_delivers_notifications_passes(
+    bus_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(health, "_HEARD_WITHIN", 10.0)
     async with asyncio.timeout(20):
         assert (await check_bus(bus_url)).verdict is CheckStatus.OK
 
 
-async def test_a_bus_on_which_no_ring_is_heard_fails(bus_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It gets lost on the way."""
+async def test_a_bus_that_loses_notifications_fails(bus_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Bus, "notify", lambda self: None)
     async with asyncio.timeout(20):
         finding = await check_bus(bus_url)
     assert (finding.verdict, "not heard" in finding.said) == (CheckStatus.FAILURE, True)
 
 
-def test_an_openid_provider_is_asked_for_its_keys(tmp_path: Path) -> None:
+def test_the_keys_of_the_openid_provider_are_checked(tmp_path: Path) -> None:
     settings = {
         "auth": "oidc",
         "public_url": "http://localhost:8000",
@@ -211,9 +216,9 @@ def test_an_openid_provider_is_asked_for_its_keys(tmp_path: Path) -> None:
     }
     with FakeProvider().serving() as provider:
         _, findings, _ = doctor(oidc_issuer=provider.url, **settings)
-        assert findings["provider"] == [("ok", f"{provider.url} names its endpoints and keys")]
-        gone = provider.url
-    code, findings, _ = doctor(oidc_issuer=gone, **settings)
-    ((verdict, said),) = findings["provider"]
+        assert findings["provider"] == [("ok", f"{provider.url} publishes endpoints and keys")]
+        stopped = provider.url
+    code, findings, _ = doctor(oidc_issuer=stopped, **settings)
+    ((verdict, detail),) = findings["provider"]
     assert (code, verdict) == (1, "failure")
-    assert "cannot connect" in said
+    assert "cannot connect" in detail

@@ -128,7 +128,7 @@ def test_tokens_are_listed_with_where_they_hold_and_whether_they_do(migrated: st
     listed = rungraph("token", "list").stdout
     head, first, second = (re.split(r" {2,}", line) for line in listed.splitlines())
     today = f"{datetime.now(UTC):%Y-%m-%d}"
-    assert head == ["ID", "NAME", "MAY", "CREATED", "EXPIRES", "STATE"]
+    assert head == ["ID", "NAME", "GRANTS", "CREATED", "EXPIRES", "STATE"]
     assert first == [newest.id, "CI", "admin in everything", today, "never", "revoked"]
     assert second[:3] == [oldest.id, "CI", "writer in etl/production"]
     assert second[5] == "active"

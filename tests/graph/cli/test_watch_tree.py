@@ -148,7 +148,7 @@ def test_the_tree_shows_parents_before_children_and_what_went_wrong() -> None:
     shown = [" ".join(line.split()) for line in tree(run, width=120)]
     assert shown == [
         "● root running 1 m 15 s",
-        "├─ ■ check aborted 1 m 15 s abort retrying after 2 tries, asked by user-1: no such pod",
+        "├─ ■ check aborted 1 m 15 s abort retrying after 2 attempts, requested by user-1: no such pod",
         "└─ ● load running 1 m 15 s attempt 3",
         "├─ ✗ step-2 failed 1 m 15 s OOM: out of memory",
         "└─ ○ step-10 queued",

@@ -349,7 +349,7 @@ async def test_workers_that_cannot_start_end_it_with_exit_code_1(database_url: s
     async with serving(database_url, tmp_path, *start) as workers:
         assert await workers.exit_code() == 1
     assert workers.said.count("\n") == 1
-    assert re.search(r"stopped, for workers cannot start +reason='exit code 1'", workers.said)
+    assert re.search(r"stopped, since workers cannot start +reason='exit code 1'", workers.said)
 
 
 async def test_a_worker_that_dies_again_and_again_is_started_less_and_less_often(

@@ -168,7 +168,7 @@ async def running(app: Starlette) -> AsyncIterator[GraphQLClient]:
     [
         ("feed reader", Hub, "poll"),
         ("revocation", Authenticator, "_end_revoked_sessions"),
-        ("abort reconciler", Reconciler, "_look"),
+        ("abort reconciler", Reconciler, "_poll"),
         ("bus connection", PostgresBackend, "_listen"),
         ("bus receiver", Subscriber, "get"),
         ("bus sender", PostgresBackend, "publish"),
