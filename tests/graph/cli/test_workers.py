@@ -299,7 +299,7 @@ async def test_a_worker_that_hangs_is_killed_when_all_are_to_stop(workers: Worke
     os.kill(workers.pids[1], signal.SIGSTOP)
     workers.process.terminate()
     assert await workers.exit_code() == 0
-    assert f"did not stop        pid={workers.pids[1]} worker=1" in re.sub(
+    assert f"did not stop and is killed        pid={workers.pids[1]} worker=1" in re.sub(
         " +pid", "        pid", workers.said
     )
     await workers.all_are_gone()
