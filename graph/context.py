@@ -29,9 +29,9 @@ class Context:
     """Called when the stream has nothing to yield."""
 
     def __post_init__(self) -> None:
-        self.forget()
+        self.reset_loaders()
 
-    def forget(self) -> None:
+    def reset_loaders(self) -> None:
         """Resets the loaders after a write."""
         self.loaders = Loaders(self.repository)
 
@@ -39,7 +39,7 @@ class Context:
         """Make this the stream of the subscription; what is selected beside each item is read again for
         it."""
         self.stream = stream
-        stream.on_next, stream.on_waiting = self.forget, self.on_waiting
+        stream.on_next, stream.on_waiting = self.reset_loaders, self.on_waiting
         return stream
 
 

@@ -11,7 +11,7 @@ from graphql import GraphQLError, GraphQLSyntaxError
 from strawberry.extensions import SchemaExtension
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 
-from graph.schema.item_errors import extensions_of
+from graph.schema.item_errors import path_extensions
 from repo import DatabaseUnavailable, DeadlineExceeded, RepoError
 
 logger = structlog.get_logger("rungraph.graph")
@@ -104,7 +104,7 @@ def show(error: GraphQLError, rejected: bool = False) -> GraphQLError:
         reason = f"{type(cause.__cause__).__name__}: {cause.__cause__}".partition("\n")[0]
         logger.warning("the database is not available", path=error.path, reason=reason)
     if isinstance(cause, RepoError) and cause.code != RepoError.code:
-        place = extensions_of(cause.place) if cause.place else {}
+        place = path_extensions(cause.place) if cause.place else {}
         return _with(error, str(cause), code=cause.code, **place)
     if isinstance(cause, CannotGetOperationTypeError):
         return no_such_operation(cause)
@@ -124,7 +124,7 @@ def _place_in_variables(message: str) -> dict[str, Any]:
     if found is None:
         return {}
     steps = (int(step[1]) if step[1] else step[2] for step in _STEP.finditer(found[2] or ""))
-    return extensions_of((found[1], *steps))
+    return path_extensions((found[1], *steps))
 
 
 def breaks_a_stream(errors: Iterable[GraphQLError] | None) -> bool:

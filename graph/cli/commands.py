@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
 
-def read_settings(**given: object) -> "Settings":
+def read_settings(**overrides: object) -> "Settings":
     """The settings from the environment, overridden by arguments that are not None; configures logging. Ends
     the command if they are invalid."""
     from pydantic import ValidationError
@@ -22,7 +22,7 @@ def read_settings(**given: object) -> "Settings":
     from graph.settings import Settings, explain
 
     try:
-        settings = Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+        settings = Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
         fail(explain(error), 2)
     configure_logs(settings.log_level, settings.log_format)

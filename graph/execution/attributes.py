@@ -83,8 +83,8 @@ def selected_metadata(info: Info[Any, Any], key: str) -> set[Any]:
 
 
 def attributes_read(definition: StrawberryField, parent: type | None = None) -> frozenset[str] | None:
-    """The attributes that a field reads of its parent, which is of this class if one is given; None if its
-    resolver passes the parent on, so that nobody knows."""
+    """The attributes that a field reads of its parent, of this class if set; None if they are unknown, since
+    its resolver passes the parent on."""
     if definition.base_resolver is None:
         return frozenset({definition.python_name})
     functions = definition.metadata.get("from_columns")

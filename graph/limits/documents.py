@@ -30,7 +30,7 @@ from strawberry.extensions import SchemaExtension
 import repo
 from graph.limits.cost import Cost
 from graph.limits.variables import SHORT_BYTES
-from graph.schema.item_errors import extensions_of, find_unstorable, text_of
+from graph.schema.item_errors import find_unstorable, path_extensions, path_text
 from graph.strawberry_internals import core_schema, requested_operation
 
 MAX_QUERY_LENGTH = 64 * 1024
@@ -166,18 +166,18 @@ class OperationLimits(SchemaExtension):
             if length > repo.MAX_BATCH:
                 most = f"{repo.MAX_BATCH:,} are allowed"
                 return GraphQLError(
-                    f"Variable '${name}' holds {length:,} items at one place; {most}.",
+                    f"Variable '${name}' has {length:,} items in one list or object; {most}.",
                     extensions={"code": "BAD_USER_INPUT"},
                 )
         if text is not None and b"\\u0000" not in text:
             return None
         for name, value in variables.items():
             if (found := find_unstorable(value)) is not None:
-                place = found.place
-                where = f" at {text_of(place)}" if place else ""
+                path = found.path
+                where = f" at {path_text(path)}" if path else ""
                 return GraphQLError(
-                    f"Variable '${name}' holds {found.what}{where}.",
-                    extensions={"code": "BAD_USER_INPUT", **extensions_of((name, *place))},
+                    f"Variable '${name}' holds {found.reason}{where}.",
+                    extensions={"code": "BAD_USER_INPUT", **path_extensions((name, *path))},
                 )
         return None
 
@@ -228,7 +228,7 @@ def _rule(limits: Limits) -> type[ValidationRule]:
 
         def enter_string_value(self, node: StringValueNode, *_: Any) -> None:
             if (found := find_unstorable(node.value)) is not None:
-                self.report_error(GraphQLError(f"The text holds {found.what}.", node))
+                self.report_error(GraphQLError(f"The text holds {found.reason}.", node))
 
         def _check(self, operation: ExecutableDefinitionNode) -> None:
             size = self._size(operation.selection_set)

@@ -27,8 +27,8 @@ _CREDENTIALS = re.compile(r"://\S*@")
 _QUERY = re.compile(r"(://[^\s?]*)\?\S*")
 
 _QUOTED = re.compile(r"""["'].*["']""")
-"""From the first quotation mark to the last: quoted text is usually a client's, and pairs of marks cannot be
-told apart."""
+"""From the first quotation mark to the last: quoted text is usually a client's, and the marks cannot be
+paired reliably."""
 
 _ARGUMENT = re.compile(r"(invalid input for query argument \$\d+):.*")
 """asyncpg's message about a value that it cannot encode, which contains the value's repr."""

@@ -28,18 +28,18 @@ from repo import ActionRepo, DatabaseUnavailable, Supervisor
 __all__ = ["CONTENT_TYPE", "Metrics", "ServerCounts", "forget_worker", "measuring", "share_metrics"]
 
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-"""The environment variable that names the folder of the workers' metrics to the library."""
+"""The environment variable with the folder of the workers' metrics, as the library expects it."""
 
 _REFRESH_INTERVAL = 1.0
 """Seconds between two updates of a worker's metrics in the folder."""
 
 _DATABASE_TIMEOUT = 2.0
-"""Seconds for the database to count aborts; without an answer, the previous counts are served."""
+"""Seconds for the database to count aborts; after that the previous counts are served."""
 
 _Aggregation = Literal["livesum", "livemin", "livemax", "livemostrecent"]
 """How gauges of several workers are combined."""
 
-# The times when counters began double the size of the page.
+# The creation times of counters would double the size of the response.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 

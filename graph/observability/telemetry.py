@@ -38,8 +38,8 @@ _BUCKETS = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0)
 
 
 class Telemetry:
-    """Records the operations of one server. `logged` says which ones are logged: `all`, only those that are
-    `slow` or failed, or `none`. With `tracing`, each one has a span."""
+    """Records the operations of one server. `logged` selects which ones are logged: `all`, only those that
+    are `slow` or failed, or `none`. With `tracing`, each one has a span."""
 
     def __init__(self, logged: LoggedOperations = "slow", tracing: "Tracing | None" = None) -> None:
         self.logged = logged

@@ -12,20 +12,20 @@ from graph.execution import selected
 from graph.schema.fields import described
 from graph.schema.inputs.checks import optional_short
 from graph.schema.inputs.records import AbortActionInput, AbortRunInput, AbortRunsInput
-from graph.schema.payloads import Id, Written, written_action
+from graph.schema.payloads import Id, WriteResult, action_field
 from graph.schema.types.records import Run
 
 
 @dataclass(frozen=True, slots=True)
-class RunAborted:
-    """The run that an abort was about."""
+class RunAbortResult:
+    """The run of an abort request."""
 
     id: repo.RunIdentifier
     requested: bool
 
 
 @strawberry.field(description="The run as it is now.", graphql_type=Run)
-def _run(root: strawberry.Parent[RunAborted], info: Call) -> Awaitable[repo.Run | None]:
+def _run(root: strawberry.Parent[RunAbortResult], info: Call) -> Awaitable[repo.Run | None]:
     return info.context.loaders.run.load((root.id.key, (selected(info, "Run"),)))
 
 
@@ -39,7 +39,7 @@ class AbortRunPayload:
 
 @strawberry.type(description="The result of abortAction.")
 class AbortActionPayload:
-    action = written_action
+    action = action_field
     requested: bool = described(
         "False if everything had finished already, or the abort had been requested before."
     )
@@ -57,18 +57,18 @@ class AbortRunsPayload:
 
 @strawberry.type(description="The result of markAbortAttempt.")
 class MarkAbortAttemptPayload:
-    action = written_action
+    action = action_field
     attempt_count: int = described("How many times the executor has been notified, this time included.")
 
 
 @strawberry.type(description="The result of clearAbortRequest.")
 class ClearAbortRequestPayload:
-    action = written_action
+    action = action_field
 
 
 @strawberry.type(description="The result of retryAbort.")
 class RetryAbortPayload:
-    action = written_action
+    action = action_field
     requested: bool = described("False if it was not FAILED; then nothing has changed.")
 
 
@@ -82,12 +82,12 @@ class AbortMutation:
     )
     async def abort_run(
         self, info: Call, input: Annotated[AbortRunInput, strawberry.argument("The run.")]
-    ) -> RunAborted:
+    ) -> RunAbortResult:
         context, run = info.context, input.id.to_repo()
         reason = optional_short(input.reason, "reason")
         requested = await context.repository.abort_run(run, reason, context.caller.identity)
-        context.forget()
-        return RunAborted(run, requested)
+        context.reset_loaders()
+        return RunAbortResult(run, requested)
 
     @strawberry.mutation(
         description="Aborts an action; aborting a root action aborts its run. The caller is recorded as "
@@ -97,12 +97,12 @@ class AbortMutation:
     )
     async def abort_action(
         self, info: Call, input: Annotated[AbortActionInput, strawberry.argument("The action.")]
-    ) -> Written:
+    ) -> WriteResult:
         context, action = info.context, input.id.to_repo()
         reason = optional_short(input.reason, "reason")
         requested = await context.repository.abort_action(action, reason, context.caller.identity)
-        context.forget()
-        return Written(action, requested=requested)
+        context.reset_loaders()
+        return WriteResult(action, requested=requested)
 
     @strawberry.mutation(
         description="Aborts all matching unfinished runs in one transaction. A dry run, the default, only "
@@ -115,7 +115,7 @@ class AbortMutation:
         aborted = await context.repository.aborts.abort_runs(
             input.filter.to_repo(), reason, context.caller.identity, input.dry_run, input.all
         )
-        context.forget()
+        context.reset_loaders()
         batch = None if aborted.batch is None else strawberry.ID(aborted.batch)
         return AbortRunsPayload(matched=aborted.matched, requested=aborted.requested, batch=batch)
 
@@ -129,30 +129,30 @@ class AbortMutation:
         info: Call,
         id: Id,
         error: Annotated[str | None, strawberry.argument("Why the attempt failed.")] = None,
-    ) -> Written:
+    ) -> WriteResult:
         action = id.to_repo()
         count = await info.context.repository.mark_abort_attempt(action, error)
-        info.context.forget()
-        return Written(action, attempt_count=count)
+        info.context.reset_loaders()
+        return WriteResult(action, attempt_count=count)
 
     @strawberry.mutation(
         description="Confirms an abort: the work has stopped. Unfinished actions below it are ABORTED and "
         "confirmed too, with the same reason. The requester and the reason are kept.",
         graphql_type=ClearAbortRequestPayload,
     )
-    async def clear_abort_request(self, info: Call, id: Id) -> Written:
+    async def clear_abort_request(self, info: Call, id: Id) -> WriteResult:
         action = id.to_repo()
         await info.context.repository.clear_abort_request(action)
-        info.context.forget()
-        return Written(action)
+        info.context.reset_loaders()
+        return WriteResult(action)
 
     @strawberry.mutation(
         description="Starts the attempts of a FAILED abort again from the first. Any other abort is not "
         "changed, and requested is false.",
         graphql_type=RetryAbortPayload,
     )
-    async def retry_abort(self, info: Call, id: Id) -> Written:
+    async def retry_abort(self, info: Call, id: Id) -> WriteResult:
         action = id.to_repo()
         requested = await info.context.repository.aborts.retry(action)
-        info.context.forget()
-        return Written(action, requested=requested)
+        info.context.reset_loaders()
+        return WriteResult(action, requested=requested)

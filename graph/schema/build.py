@@ -21,10 +21,10 @@ from graph.strawberry_internals import core_schema
 
 
 class Schema(strawberry.Schema):
-    """Strawberry's schema; what a client must not see is logged by ClientErrors, and nothing else is."""
+    """Strawberry's schema without its error log: ClientErrors logs unexpected errors."""
 
     def process_errors(self, errors: Any, execution_context: Any = None) -> None:
-        """Nothing: a client's own mistakes are no news."""
+        """Does nothing: mistakes of clients are not logged."""
 
 
 def build_schema(limits: Limits) -> Schema:

@@ -1,4 +1,4 @@
-"""Which item of a list in a call an error is about: its place, in the message and in the extensions."""
+"""Names the item of a list that an error is subject, in the message and in the extensions."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,66 +10,66 @@ import repo
 T = TypeVar("T")
 R = TypeVar("R")
 
-Place = tuple[str | int, ...]
-"""An argument or a variable, and what leads from there to a value: indexes and names."""
+ValuePath = tuple[str | int, ...]
+"""The path of a value: an argument or a variable, then indexes and names."""
 
 
-def text_of(place: Place) -> str:
-    """A place as it stands in messages, such as `events[3].error.message`."""
-    steps = (f"[{each}]" if isinstance(each, int) else f".{each}" for each in place)
+def path_text(path: ValuePath) -> str:
+    """A path for messages, such as `events[3].error.message`."""
+    steps = (f"[{each}]" if isinstance(each, int) else f".{each}" for each in path)
     return "".join(steps).removeprefix(".")
 
 
-def extensions_of(place: Place) -> dict[str, Any]:
-    """A place as programs read it: the `path`, and the `index` of the item in its list."""
-    index = next((each for each in place if isinstance(each, int)), None)
-    return {"path": list(place)} | ({} if index is None else {"index": index})
+def path_extensions(path: ValuePath) -> dict[str, Any]:
+    """A path for programs: the `path`, and the `index` of the item in its list."""
+    index = next((each for each in path if isinstance(each, int)), None)
+    return {"path": list(path)} | ({} if index is None else {"index": index})
 
 
 def read_items(argument: str, items: Sequence[T], read: Callable[[T], R]) -> list[R]:
-    """What `read` makes of each item. What it raises names the item."""
-    made = []
+    """The result of `read` for each item. An error that it raises names the item."""
+    results = []
     try:
         for item in items:
-            made.append(read(item))
+            results.append(read(item))
     except repo.RepoError as error:
-        raise _at(error, (argument, len(made))) from None
-    return made
+        raise _with_path(error, (argument, len(results))) from None
+    return results
 
 
 @contextmanager
-def naming_items(
+def name_items_in_errors(
     argument: str, items: Sequence[T], id_of: Callable[[T], repo.ActionIdentifier]
 ) -> Iterator[None]:
-    """What is raised about one of the items names it."""
+    """An error subject one of the items names it."""
     try:
         yield
     except repo.RepoError as error:
-        about = error.about
-        if about is None:
+        subject = error.about
+        if subject is None:
             raise
         for index, item in enumerate(items):
-            if item is about or id_of(item) == about:
-                raise _at(error, (argument, index)) from error
+            if item is subject or id_of(item) == subject:
+                raise _with_path(error, (argument, index)) from error
         raise
 
 
-def _at(error: repo.RepoError, place: Place) -> repo.RepoError:
-    named = type(error)(f"{text_of(place)}: {error}")
-    named.place = place
-    return named
+def _with_path(error: repo.RepoError, path: ValuePath) -> repo.RepoError:
+    located = type(error)(f"{path_text(path)}: {error}")
+    located.place = path
+    return located
 
 
 @dataclass(frozen=True, slots=True)
 class Unstorable:
-    """Text that cannot be stored: what about it, and where it is in a value."""
+    """Text that cannot be stored: the reason, and its path in a value."""
 
-    what: str
-    place: Place = ()
+    reason: str
+    path: ValuePath = ()
 
 
 def find_unstorable(value: object) -> Unstorable | None:
-    """The first text in a JSON value that cannot be stored; None where all of it can."""
+    """The first text in a JSON value that cannot be stored; None if all of it can."""
     if isinstance(value, str):
         if "\0" in value:
             return Unstorable("the character U+0000")
@@ -84,10 +84,10 @@ def find_unstorable(value: object) -> Unstorable | None:
     else:
         return None
     for step, item in items:
-        # A name that cannot be stored is not told either: it is where it stands.
+        # A name that cannot be stored is not repeated in the path.
         in_name = find_unstorable(step) if isinstance(step, str) else None
         if in_name is not None:
             return in_name
         if (found := find_unstorable(item)) is not None:
-            return Unstorable(found.what, (step, *found.place))
+            return Unstorable(found.reason, (step, *found.path))
     return None

@@ -13,8 +13,8 @@ from graph.limits.cost import batch
 from graph.schema.aborts import AbortMutation
 from graph.schema.fields import described
 from graph.schema.inputs.records import ActionEventInput, CreateActionInput, UpdateActionPhaseInput
-from graph.schema.item_errors import naming_items, read_items
-from graph.schema.payloads import Id, Written, written_action
+from graph.schema.item_errors import name_items_in_errors, read_items
+from graph.schema.payloads import Id, WriteResult, action_field
 from graph.schema.types import values
 from graph.schema.types.records import Action
 
@@ -22,27 +22,27 @@ _PHASE = frozenset({"phase"})
 
 
 @dataclass(frozen=True, slots=True)
-class AllCreated:
-    """The actions that a batch was about."""
+class CreatedBatch:
+    """The actions of a batch."""
 
     ids: list[repo.ActionIdentifier]
     created: int
 
 
 @dataclass(frozen=True, slots=True)
-class AllUpdated:
-    """What became of each update of a batch."""
+class UpdatedBatch:
+    """The result of each update of a batch."""
 
-    results: list[Written]
+    results: list[WriteResult]
 
     @property
     def applied(self) -> int:
-        """How many of them applied."""
+        """The number of updates that applied."""
         return sum(result.applied for result in self.results)
 
     @property
     def changed(self) -> int:
-        """How many of them changed something."""
+        """The number of updates that changed anything."""
         return sum(result.changed for result in self.results)
 
 
@@ -50,7 +50,7 @@ class AllUpdated:
     description="The actions as they are now, one for each input, in the same order.",
     graphql_type=list[Action],
 )
-async def _actions(root: strawberry.Parent[AllCreated], info: Call) -> list[repo.Action | None]:
+async def _actions(root: strawberry.Parent[CreatedBatch], info: Call) -> list[repo.Action | None]:
     attributes = selected(info, "Action")
     return await info.context.loaders.action.load_many((each.key, (attributes,)) for each in root.ids)
 
@@ -64,7 +64,7 @@ async def _read_phases(info: Call, ids: Iterable[repo.ActionIdentifier]) -> list
     "the executor. Do not start it.",
     graphql_type=bool,
 )
-async def _aborted(root: strawberry.Parent[Written], info: Call) -> bool:
+async def _aborted(root: strawberry.Parent[WriteResult], info: Call) -> bool:
     return _count_aborted(await _read_phases(info, [root.id])) == 1
 
 
@@ -73,7 +73,7 @@ async def _aborted(root: strawberry.Parent[Written], info: Call) -> bool:
     "`phase`. Do not start them.",
     graphql_type=int,
 )
-async def _all_aborted(root: strawberry.Parent[AllCreated], info: Call) -> int:
+async def _all_aborted(root: strawberry.Parent[CreatedBatch], info: Call) -> int:
     return _count_aborted(await _read_phases(info, root.ids))
 
 
@@ -83,7 +83,7 @@ def _count_aborted(actions: Iterable[repo.Action | None]) -> int:
 
 @strawberry.type(description="The result of createAction.")
 class CreateActionPayload:
-    action = written_action
+    action = action_field
     created: bool = described("False if it existed already; then only an earlier createdAt is stored.")
     aborted = _aborted
 
@@ -103,7 +103,7 @@ class InsertEventsPayload:
 
 @strawberry.type(description="The result of updateActionPhase.")
 class UpdateActionPhasePayload:
-    action = written_action
+    action = action_field
     applied: bool = described(
         "Whether the action is now in the phase of the update. False if the update was older "
         "than the stored state, or the action is below an aborted one."
@@ -125,7 +125,7 @@ class UpdateActionPhasesPayload:
 
 @strawberry.type(description="The result of updateActionState.")
 class UpdateActionStatePayload:
-    action = written_action
+    action = action_field
 
 
 @strawberry.type(description="The result of notifyStateUpdate.")
@@ -143,10 +143,10 @@ class Mutation(AbortMutation):
     )
     async def create_action(
         self, info: Call, input: Annotated[CreateActionInput, strawberry.argument("The action.")]
-    ) -> Written:
+    ) -> WriteResult:
         action, created = await info.context.repository.create_action(input.to_repo(info.context.caller))
-        info.context.forget()
-        return Written(action.identifier, created=created)
+        info.context.reset_loaders()
+        return WriteResult(action.identifier, created=created)
 
     @strawberry.mutation(
         description="Creates up to 5000 actions in one transaction, parents and children in any order.",
@@ -155,12 +155,12 @@ class Mutation(AbortMutation):
     )
     async def create_actions(
         self, info: Call, input: Annotated[list[CreateActionInput], strawberry.argument("The actions.")]
-    ) -> AllCreated:
+    ) -> CreatedBatch:
         new = read_items("input", input, lambda item: item.to_repo(info.context.caller))
-        with naming_items("input", new, lambda action: action.id):
+        with name_items_in_errors("input", new, lambda action: action.id):
             created = await info.context.repository.actions.create(new)
-        info.context.forget()
-        return AllCreated([action.id for action in new], created)
+        info.context.reset_loaders()
+        return CreatedBatch([action.id for action in new], created)
 
     @strawberry.mutation(
         description="Stores up to 5000 events in one transaction. Idempotent on (action, attempt, phase, "
@@ -171,9 +171,9 @@ class Mutation(AbortMutation):
         self, info: Call, events: Annotated[list[ActionEventInput], strawberry.argument("The events.")]
     ) -> InsertEventsPayload:
         new = read_items("events", events, lambda event: event.to_repo())
-        with naming_items("events", new, lambda event: event.action):
+        with name_items_in_errors("events", new, lambda event: event.action):
             inserted = await info.context.repository.insert_events(new)
-        info.context.forget()
+        info.context.reset_loaders()
         return InsertEventsPayload(inserted=inserted, duplicates=len(events) - inserted)
 
     @strawberry.mutation(
@@ -184,11 +184,11 @@ class Mutation(AbortMutation):
     )
     async def update_action_phase(
         self, info: Call, input: Annotated[UpdateActionPhaseInput, strawberry.argument("The update.")]
-    ) -> Written:
+    ) -> WriteResult:
         action, update = input.to_repo()
         (advanced,) = await info.context.repository.actions.update_phases([(action, update)])
-        info.context.forget()
-        return Written(action, applied=advanced.applied, changed=advanced.changed)
+        info.context.reset_loaders()
+        return WriteResult(action, applied=advanced.applied, changed=advanced.changed)
 
     @strawberry.mutation(
         description="Up to 5000 phase updates in one transaction, in the order of the input. If one of the "
@@ -198,14 +198,14 @@ class Mutation(AbortMutation):
     )
     async def update_action_phases(
         self, info: Call, input: Annotated[list[UpdateActionPhaseInput], strawberry.argument("The updates.")]
-    ) -> AllUpdated:
+    ) -> UpdatedBatch:
         updates = read_items("input", input, lambda item: item.to_repo())
-        with naming_items("input", updates, lambda update: update[0]):
+        with name_items_in_errors("input", updates, lambda update: update[0]):
             advanced = await info.context.repository.actions.update_phases(updates)
-        info.context.forget()
+        info.context.reset_loaders()
         pairs = zip(updates, advanced, strict=True)
-        return AllUpdated(
-            [Written(action, applied=each.applied, changed=each.changed) for (action, _), each in pairs]
+        return UpdatedBatch(
+            [WriteResult(action, applied=each.applied, changed=each.changed) for (action, _), each in pairs]
         )
 
     @strawberry.mutation(
@@ -217,18 +217,18 @@ class Mutation(AbortMutation):
         info: Call,
         id: Id,
         state: Annotated[str, strawberry.argument("The text, which replaces the one before.")],
-    ) -> Written:
+    ) -> WriteResult:
         action = id.to_repo()
         await info.context.repository.update_action_state(action, state)
-        info.context.forget()
-        return Written(action)
+        info.context.reset_loaders()
+        return WriteResult(action)
 
     @strawberry.mutation(
         description="Notifies subscribers that the state of an action changed, for executors that store it "
         "elsewhere.",
         graphql_type=NotifyStateUpdatePayload,
     )
-    async def notify_state_update(self, info: Call, id: Id) -> Written:
+    async def notify_state_update(self, info: Call, id: Id) -> WriteResult:
         action = id.to_repo()
         await info.context.repository.notify_state_update(action)
-        return Written(action)
+        return WriteResult(action)

@@ -1,4 +1,4 @@
-"""Payloads of mutations: what was written, and the action, which is read only if selected."""
+"""Payloads of mutations: the result of the write, and the action, which is read only if selected."""
 
 from collections.abc import Awaitable
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ Id = Annotated[ActionIdentifierInput, strawberry.argument("The action.")]
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """The action of a write. Its new state is read only if selected."""
+class WriteResult:
+    """The result of a write. The new state of the action is read only if selected."""
 
     id: repo.ActionIdentifier
     created: bool = False
@@ -28,5 +28,5 @@ class Written:
 
 
 @strawberry.field(description="The action as it is now.", graphql_type=Action)
-def written_action(root: strawberry.Parent[Written], info: Call) -> Awaitable[repo.Action | None]:
+def action_field(root: strawberry.Parent[WriteResult], info: Call) -> Awaitable[repo.Action | None]:
     return info.context.loaders.action.load((root.id.key, (selected(info, "Action"),)))

@@ -21,7 +21,7 @@ from graph.schema.viewer import Viewer
 
 NEWEST_FIRST = repo.Order()
 
-Wanted = Annotated[RunFilter | None, strawberry.argument("Only runs that match.")]
+RunFilterArgument = Annotated[RunFilter | None, strawberry.argument("Only runs that match.")]
 
 
 @strawberry.type(description="Queries.")
@@ -41,8 +41,8 @@ class Query:
                 return await loaders.action.load((action.key, (selected(info, "Action"),)))
             case EventKey(action, attempt, phase, version):
                 events = await loaders.all_events.load(action) or []
-                wanted = attempt, phase, version
-                return next((x for x in events if (x.attempt, x.phase, x.version) == wanted), None)
+                criteria = attempt, phase, version
+                return next((x for x in events if (x.attempt, x.phase, x.version) == criteria), None)
 
     @strawberry.field(description="A run by its name. Null if it does not exist.", graphql_type=Run | None)
     async def run(self, info: Call, id: RunId) -> repo.Run | None:
@@ -56,7 +56,7 @@ class Query:
     async def runs(
         self,
         info: Call,
-        filter: Wanted = None,
+        filter: RunFilterArgument = None,
         order_by: OrderBy = None,
         first: First = None,
         after: After = None,
@@ -64,11 +64,11 @@ class Query:
         before: Before = None,
     ) -> Connection[repo.Run]:
         repository = info.context.repository
-        wanted = filter.to_repo() if filter else None
+        criteria = filter.to_repo() if filter else None
         request = page_request(info, first, after, last, before)
         order = order_of(order_by) or NEWEST_FIRST
-        page = await repository.runs.page(wanted, order, request, attributes=selected(info, "Run"))
-        return Connection(page, lambda: repository.runs.count(wanted))
+        page = await repository.runs.page(criteria, order, request, attributes=selected(info, "Run"))
+        return Connection(page, lambda: repository.runs.count(criteria))
 
     @strawberry.field(
         description="An action by its name. Null if it does not exist.", graphql_type=Action | None
@@ -95,13 +95,13 @@ class Query:
     ) -> Connection[repo.Action]:
         repository = info.context.repository
         within = run.to_repo() if run else None
-        wanted = filter_of_actions(filter)
+        criteria = filter_of_actions(filter)
         order = order_of(order_by)
         request = page_request(info, first, after, last, before)
         page = await repository.list_actions(
-            within, wanted, order, request, attributes=selected(info, "Action")
+            within, criteria, order, request, attributes=selected(info, "Action")
         )
-        return Connection(page, lambda: repository.actions.count(within, wanted))
+        return Connection(page, lambda: repository.actions.count(within, criteria))
 
     @strawberry.field(
         description="Actions with an unconfirmed abort, oldest request first. Executors may poll it.",
@@ -121,12 +121,12 @@ class Query:
         metadata=paged("first"),
     )
     async def tasks(
-        self, info: Call, filter: Wanted = None, first: First = None, after: After = None
+        self, info: Call, filter: RunFilterArgument = None, first: First = None, after: After = None
     ) -> Connection[repo.TaskSummary]:
         repository = info.context.repository
-        wanted = filter.to_repo() if filter else None
-        page = await repository.summaries.list_tasks(wanted, page_request(info, first, after))
-        return Connection(page, lambda: repository.summaries.count_tasks(wanted))
+        criteria = filter.to_repo() if filter else None
+        page = await repository.summaries.list_tasks(criteria, page_request(info, first, after))
+        return Connection(page, lambda: repository.summaries.count_tasks(criteria))
 
     @strawberry.field(
         description="The number of runs that began in each of several equal intervals, oldest first. A run "
@@ -139,11 +139,11 @@ class Query:
         info: Call,
         start_date: Annotated[datetime, strawberry.argument("Start of the time range, inclusive.")],
         end_date: Annotated[datetime, strawberry.argument("End of the time range, exclusive.")],
-        filter: Wanted = None,
+        filter: RunFilterArgument = None,
         buckets: Annotated[int, strawberry.argument("The number of intervals, at most 500.")] = 60,
     ) -> list[repo.RunHistogramBucket]:
-        wanted = filter.to_repo() if filter else None
-        return await info.context.repository.summaries.list_histogram(start_date, end_date, buckets, wanted)
+        criteria = filter.to_repo() if filter else None
+        return await info.context.repository.summaries.list_histogram(start_date, end_date, buckets, criteria)
 
     @strawberry.field(description="The caller and its roles.", graphql_type=Viewer)
     def viewer(self, info: Call) -> Caller:

@@ -24,7 +24,7 @@ _RESUMABLE = {CURSOR: "after"}
 
 
 def related_by(info: Call) -> repo.Related:
-    """The changes beside those of a row itself after which what is selected of it may have changed."""
+    """The changes of other rows that may affect what is selected of a row."""
     kinds = selected_metadata(info, CHANGES_WITH)
     return repo.Related("descendants" in kinds, "events" in kinds)
 
@@ -111,9 +111,9 @@ class Subscription:
         first: Annotated[int, strawberry.argument("The number of runs in the snapshot, at most 1000.")] = 100,
         after: After = None,
     ) -> repo.Stream[repo.Frame[repo.Run]]:
-        wanted = filter.to_repo() if filter else None
+        criteria = filter.to_repo() if filter else None
         updates = info.context.repository.watch_all_run_updates(
-            wanted, first, info.context.resume_after or after, related_by(info), selected(info, "Run")
+            criteria, first, info.context.resume_after or after, related_by(info), selected(info, "Run")
         )
         return info.context.follow(updates)
 

@@ -251,7 +251,7 @@ class WebSocketConnection(_SendTimeout, WebSocketsSansIOProtocol):
     config: Config
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # It was an HTTP connection before.
+        # Upgraded from an HTTP connection.
         super().connection_made(transport.transport if isinstance(transport, _OpenTransport) else transport)
         self.transport.set_write_buffer_limits(_WRITE_BUFFER)
 
@@ -293,7 +293,7 @@ class WebSocketConnection(_SendTimeout, WebSocketsSansIOProtocol):
         super().send_receive_event_to_app()
 
     def _refuse(self, code: CloseCode) -> None:
-        """Close because of what the client sent."""
+        """Close the connection after an invalid message."""
         self.frames = []
         self.conn.send_close(code)
         self.handle_parser_exception()
@@ -308,12 +308,12 @@ class WebSocketConnection(_SendTimeout, WebSocketsSansIOProtocol):
 
     def keepalive_timeout(self) -> None:
         super().keepalive_timeout()
-        # The client may be gone: a graceful close would wait for it to receive the rest.
+        # The client may have disappeared: a graceful close would wait for it to receive the rest.
         self.loop.call_later(DRAIN_TIMEOUT, self.transport.abort)
 
 
 def _is_event_stream(cycle: Any) -> bool:
-    """Whether a response is going on that may be an endless stream of server-sent events."""
+    """Whether a response in progress may be an endless stream of server-sent events."""
     if cycle is None or cycle.response_complete:
         return False
     return any(

@@ -13,7 +13,7 @@ from graph.observability.health import PROBES
 
 logger = structlog.get_logger("rungraph.server")
 
-_ENOUGH = 1 << 20
+_MAX_LIMIT = 1 << 20
 """The highest limit requested."""
 
 _RESERVE = 64
@@ -68,11 +68,11 @@ class Descriptors:
 
 def _raise_limit() -> int:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _ENOUGH if hard == resource.RLIM_INFINITY else min(hard, _ENOUGH)
-    if soft == resource.RLIM_INFINITY or soft >= wanted:
-        return min(soft, _ENOUGH) if soft != resource.RLIM_INFINITY else _ENOUGH
+    limit = _MAX_LIMIT if hard == resource.RLIM_INFINITY else min(hard, _MAX_LIMIT)
+    if soft == resource.RLIM_INFINITY or soft >= limit:
+        return min(soft, _MAX_LIMIT) if soft != resource.RLIM_INFINITY else _MAX_LIMIT
     with contextlib.suppress(ValueError, OSError):  # a system that allows less than it says
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 

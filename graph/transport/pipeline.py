@@ -1,4 +1,4 @@
-"""What operations need over any transport: limits, a context, execution, shared subscriptions, telemetry."""
+"""Shared by all transports: limits, contexts, execution, shared subscriptions and telemetry."""
 
 from collections.abc import Awaitable, Callable, Collection
 
@@ -17,7 +17,7 @@ from graph.transport.request import Resolve
 from graph.transport.shared_subscriptions import SharedSubscriptions
 
 NewContext = Callable[[HTTPConnection, Caller], Awaitable[object]]
-"""Creates what resolvers get as `info.context`, for each operation. May raise RequestRefused."""
+"""Creates `info.context` for each operation. May raise RequestRefused."""
 
 
 class Pipeline:

@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from graph.errors import RequestRefused
 from graph.execution import OperationRequest
 from graph.limits.documents import MAX_QUERY_LENGTH
-from graph.schema.item_errors import extensions_of, find_unstorable, text_of
+from graph.schema.item_errors import find_unstorable, path_extensions, path_text
 from graph.schema.types import json_numbers
 
 JSON = "application/json"
@@ -118,7 +118,7 @@ def check_request(found: dict[str, Any], is_large: bool = False) -> OperationReq
     if not isinstance(query, str) or not query:
         raise _bad_request("`query` is missing: it is the text of the operation, a string that is not empty.")
     if len(query) > MAX_QUERY_LENGTH:
-        text = f"`query` is longer than {MAX_QUERY_LENGTH} characters: give long values as variables."
+        text = f"`query` is longer than {MAX_QUERY_LENGTH} characters: send long values as variables."
         raise _bad_request(text)
     operation_name = found.get("operationName")
     if operation_name is not None and not isinstance(operation_name, str):
@@ -132,7 +132,7 @@ def _from_url(request: Request) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in request.query_params.multi_items():
         if name in found and name in _NAMES:
-            raise _bad_request(f"`{name}` is given twice.")
+            raise _bad_request(f"`{name}` is sent twice.")
         found[name] = value
     for name in ("variables", "extensions"):
         if name in found:
@@ -191,7 +191,7 @@ def _check_names(body: bytes) -> None:
     names = [name for name, _ in json.loads(body, object_pairs_hook=list)]
     for name in _NAMES:
         if names.count(name) > 1:
-            raise _bad_request(f"`{name}` is given twice.")
+            raise _bad_request(f"`{name}` is sent twice.")
 
 
 def parse_json(text: bytes | str, what: str) -> Any:
@@ -201,7 +201,7 @@ def parse_json(text: bytes | str, what: str) -> Any:
     # Few enough even if all were outside strings.
     are_few = len(data) <= MAX_JSON_PARTS or brackets + data.count(b":") <= MAX_JSON_PARTS
     if not are_few and count_parts(data) > MAX_JSON_PARTS:
-        message = f"{what} holds more than {MAX_JSON_PARTS:,} objects, lists and names: send less at once."
+        message = f"{what} has more than {MAX_JSON_PARTS:,} objects, lists and names: send less at once."
         raise _bad_request(message)
     try:
         value = json_numbers.loads(data)
@@ -221,8 +221,8 @@ def _no_json(data: bytes, what: str, error: ValueError) -> RequestRefused:
             found = find_unstorable(json.loads(data))
     if found is None:
         return _bad_request(f"{what} is not valid JSON: {error}")
-    refusal = _bad_request(f"{what} holds {found.what} at {text_of(found.place)}.")
-    refusal.extensions |= extensions_of(found.place)
+    refusal = _bad_request(f"{what} has {found.reason} at {path_text(found.path)}.")
+    refusal.extensions |= path_extensions(found.path)
     return refusal
 
 

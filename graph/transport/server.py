@@ -56,7 +56,7 @@ _UNAVAILABLE_ADDRESS = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
 class CannotListen(Exception):
-    """The address is in use, or not of this machine; the message has the address and the reason."""
+    """The address is in use, or does not belong to this machine; the message has both."""
 
 
 def listen(host: str, port: int) -> list[socket.socket]:
@@ -77,7 +77,7 @@ def listen(host: str, port: int) -> list[socket.socket]:
     except OSError as error:
         for each in listening:
             each.close()
-        # Python appends the address, which this message has already.
+        # Python appends the address, which this message contains already.
         reason = (error.strerror or str(error)).partition(" (")[0].lower()
         raise CannotListen(f"cannot listen at {host}, port {port}: {reason}") from None
     return listening

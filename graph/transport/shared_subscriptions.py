@@ -61,8 +61,8 @@ class SharedStream:
 
     @property
     def is_drained(self) -> bool:
-        """Whether all subscribers were given everything that was read from the feed. Meaningful between
-        polls."""
+        """Whether everything that was read from the feed has been sent to all subscribers. Meaningful
+        between polls."""
         source = self._source
         return source is not None and (self._is_resting or source.is_waiting) and source.is_drained
 
@@ -77,12 +77,12 @@ class SharedStream:
         return self._key is not None
 
     def join(self, subscriber: Subscriber) -> None:
-        """It gets the results from here on."""
+        """Add a subscriber, which gets the results from here on."""
         subscriber.stream = self
         self._subscribers.add(subscriber)
 
     def leave(self, subscriber: Subscriber) -> None:
-        """It gets no more results. The last one ends the stream."""
+        """Remove a subscriber. The last one ends the stream."""
         self._subscribers.discard(subscriber)
         if not self._subscribers:
             self._shared.forget(self._key, self)
@@ -98,7 +98,7 @@ class SharedStream:
         if isinstance(self._context, Context):
             self._context.on_waiting = self.try_merge
         self._task = asyncio.create_task(self._run())
-        # Not at the end of the task itself, which one that is cancelled at once never reaches.
+        # Not at the end of the task itself, which is not reached if it is cancelled at once.
         self._task.add_done_callback(self._end)
 
     async def _run(self) -> None:
@@ -163,22 +163,23 @@ class SharedStream:
             self._wake_up.set()
 
     def add_duplicate(self, stream: "SharedStream") -> None:
-        """It wants to merge with this one."""
+        """A stream waits to merge with this one."""
         self._duplicates.add(stream)
 
     def remove_duplicate(self, stream: "SharedStream") -> None:
-        """It has ended."""
+        """A stream that waited to merge has ended."""
         self._duplicates.discard(stream)
 
     def release_duplicates(self) -> None:
-        """This one has ended: another one becomes primary."""
+        """This stream has ended: another one becomes primary."""
         for duplicate in self._duplicates:
             duplicate.try_merge()
         self._duplicates = set()
 
     async def _wait_for_most(self) -> None:
-        """If most subscribers have not been sent the last frames, this process is slow, and not they: wait,
-        so that changes are batched. Without end for subscribers that cannot resume by themselves."""
+        """Wait while most subscribers have not been sent the last frames: then this process is slow, not
+        they, and changes are batched meanwhile. Without a limit for subscribers that cannot resume by
+        themselves."""
         if not self._are_most_behind():
             return
         with suppress(TimeoutError):
@@ -217,7 +218,7 @@ class SharedSubscriptions:
         encode: Callable[[Any], bytes],
         operation: Callable[[str, str | None], Awaitable[Operation | None]],
     ) -> None:
-        """`encode` makes the payload of a result; `operation` returns what is known of an operation."""
+        """`encode` encodes the payload of a result; `operation` loads an operation."""
         self.operations = 0
         """Running operations."""
         self.subscriptions: Counter[str] = Counter()

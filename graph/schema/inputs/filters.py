@@ -93,9 +93,9 @@ class ActionFilter:
 Filter = Annotated[ActionFilter | None, strawberry.argument("Only actions that match.")]
 
 
-def _to_repo(given: object, kind: type[F]) -> F:
+def _to_repo(source: object, kind: type[F]) -> F:
     """The fields of an input that are set, as a filter of the repository."""
-    named = ((each.name, getattr(given, each.name)) for each in fields(kind))
+    named = ((each.name, getattr(source, each.name)) for each in fields(kind))
     return kind(**{name: _value(value) for name, value in named if value is not None})
 
 
@@ -107,6 +107,6 @@ def _value(value: Any) -> Any:
     return optional_time(value) if isinstance(value, datetime) else value
 
 
-def filter_of_actions(given: ActionFilter | None) -> repo.ActionFilter | None:
+def filter_of_actions(source: ActionFilter | None) -> repo.ActionFilter | None:
     """The same filter for the repository."""
-    return None if given is None else given.to_repo()
+    return None if source is None else source.to_repo()

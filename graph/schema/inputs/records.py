@@ -50,11 +50,11 @@ class ActionOrder:
 OrderBy = Annotated[ActionOrder | None, strawberry.argument("The sort order.")]
 
 
-def order_of(given: ActionOrder | None) -> repo.Order | None:
+def order_of(order: ActionOrder | None) -> repo.Order | None:
     """The same order for the repository."""
-    if given is None:
+    if order is None:
         return None
-    return repo.Order(given.field, given.direction is SortDirection.DESC)
+    return repo.Order(order.field, order.direction is SortDirection.DESC)
 
 
 @strawberry.input(description="A person or a program.")

@@ -22,7 +22,7 @@ Before = Annotated[str | None, strawberry.argument("Only items before this curso
 def page_request(
     info: Call, first: int | None, after: str | None, last: int | None = None, before: str | None = None
 ) -> PageRequest:
-    """The page that a field's arguments ask for. Raises InvalidArgument."""
+    """The requested page. Raises InvalidArgument."""
     check_page_size(info, first, last)
     if first is None and last is None:
         first = min(repo.DEFAULT_PAGE, info.context.max_page_size)
@@ -30,7 +30,7 @@ def page_request(
 
 
 def check_page_size(info: Call, first: int | None, last: int | None) -> None:
-    """Raise InvalidArgument for a page that is larger than this server gives."""
+    """Raise InvalidArgument for a page over the limit of this server."""
     largest = info.context.max_page_size
     for name, count in (("first", first), ("last", last)):
         if count is not None and count > largest:
@@ -39,7 +39,7 @@ def check_page_size(info: Call, first: int | None, last: int | None) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Edge(Generic[T]):
-    """An item and where it stands in the list."""
+    """An item and its cursor."""
 
     node: T
     cursor: str
@@ -70,12 +70,12 @@ class Connection(Generic[T]):
 
     @property
     def has_next_page(self) -> bool:
-        """Whether more follows."""
+        """Whether there is a next page."""
         return self.page.has_next
 
     @property
     def has_previous_page(self) -> bool:
-        """Whether more precedes."""
+        """Whether there is a previous page."""
         return self.page.has_previous
 
     @property

@@ -1,4 +1,4 @@
-"""JSON as Python values whose numbers are exactly those of the text, or say that they are not."""
+"""Parses JSON with exact numbers; a number that cannot be represented is an `Inexact`."""
 
 import math
 import sys
@@ -8,24 +8,24 @@ from typing import Any
 import msgspec
 import orjson
 
-_DIGITS = 17
-"""Significant digits that are enough to tell all doubles apart."""
-_MOST_OF_A_DOUBLE = _DIGITS + len("-0.e-308")
-_ALL_DIGITS = 767
-"""Significant digits that are enough to write any double out in full."""
+_DOUBLE_DIGITS = 17
+"""Significant digits that distinguish all doubles."""
+_MAX_DOUBLE_LENGTH = _DOUBLE_DIGITS + len("-0.e-308")
+_MAX_DIGITS = 767
+"""Significant digits of the longest double in full."""
 
-_KINDS = bytes(
+_CHARACTER_CLASSES = bytes(
     ord("0" if chr(byte) in "0123456789." else "e" if chr(byte) in "eE" else " ") for byte in range(256)
 )
-"""Makes all digits the same, and of all else a space."""
+"""Maps all digits to one, exponents to `e`, and all else to spaces."""
 _SIGNS = b"+-"
-_LONG = b"0" * (_DIGITS + 1)
-_LONG_WITH_EXPONENT = b"0" * (_DIGITS - 1) + b"e"
+_LONG = b"0" * (_DOUBLE_DIGITS + 1)
+_LONG_WITH_EXPONENT = b"0" * (_DOUBLE_DIGITS - 1) + b"e"
 _EXPONENT, _LONG_EXPONENT = b"0e0", b"0e000"
 
 
 class Inexact:
-    """A number with a fraction or an exponent that no double holds."""
+    """A number with a fraction or an exponent that no double represents."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -37,8 +37,8 @@ class Inexact:
 
 
 def float_of(text: str) -> float | Inexact:
-    """The double that a number of JSON stands for, where it is given back as the same number, or is this
-    double rounded to as many digits as the number has."""
+    """The double of a JSON number, if it is the same number, or the number is this double rounded to as many
+    digits as it has."""
     value = float(text)
     if repr(value) == text:
         return value
@@ -48,13 +48,13 @@ def float_of(text: str) -> float | Inexact:
         return Inexact(text) if text.lower().partition("e")[0].strip("-0.") else value
     number = Decimal(text)
     digits = len(number.as_tuple().digits)
-    # Other programs print a double with more digits than tell it from others, or with fewer near zero.
-    rounded = Decimal(f"{value:.{min(digits, _ALL_DIGITS) - 1}e}")
+    # Other programs print doubles with more digits than necessary, or with fewer near zero.
+    rounded = Decimal(f"{value:.{min(digits, _MAX_DIGITS) - 1}e}")
     if number in (Decimal(repr(value)), Decimal(value), rounded):
         return value
-    # Some print 17 digits of which the last is not quite right.
-    is_close = abs(value) >= sys.float_info.min and len(text) <= _MOST_OF_A_DOUBLE
-    if is_close and digits <= _DIGITS and number != number.to_integral_value():
+    # Some print 17 digits, the last of which is slightly off.
+    is_close = abs(value) >= sys.float_info.min and len(text) <= _MAX_DOUBLE_LENGTH
+    if is_close and digits <= _DOUBLE_DIGITS and number != number.to_integral_value():
         return value
     return Inexact(text)
 
@@ -63,11 +63,11 @@ _decoder = msgspec.json.Decoder(float_hook=float_of)
 
 
 def loads(data: bytes) -> Any:
-    """The value of a JSON text. Integers are exact; what no double holds is an `Inexact`. Raises ValueError
-    for what is no JSON."""
+    """The value of a JSON text. Integers are exact; a number that no double represents is an `Inexact`.
+    Raises ValueError."""
     if not _may_be_inexact(data):
         return orjson.loads(data)
-    # orjson makes doubles of integers beyond 64 bits, and does not say where it rounds.
+    # orjson reads integers beyond 64 bits as doubles, and rounds silently.
     try:
         return _decoder.decode(data)
     except (msgspec.DecodeError, RecursionError) as error:
@@ -75,8 +75,8 @@ def loads(data: bytes) -> Any:
 
 
 def _may_be_inexact(data: bytes) -> bool:
-    """Whether a number has many digits or a long exponent, or text looks as if it were one."""
-    kinds = data.translate(_KINDS, _SIGNS)
-    if _LONG in kinds:
+    """Whether a number, or text that looks like one, has many digits or a long exponent."""
+    classes = data.translate(_CHARACTER_CLASSES, _SIGNS)
+    if _LONG in classes:
         return True
-    return _EXPONENT in kinds and (_LONG_EXPONENT in kinds or _LONG_WITH_EXPONENT in kinds)
+    return _EXPONENT in classes and (_LONG_EXPONENT in classes or _LONG_WITH_EXPONENT in classes)

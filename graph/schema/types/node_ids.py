@@ -14,7 +14,7 @@ _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
 class EventKey(NamedTuple):
-    """What an event is known by."""
+    """The key of an event."""
 
     action: repo.ActionIdentifier
     attempt: int
@@ -23,7 +23,7 @@ class EventKey(NamedTuple):
 
 
 def _encode(*parts: str | int) -> strawberry.ID:
-    # As base64.urlsafe_b64encode does it, in half of the time: every row of a stream has one.
+    # Twice as fast as base64.urlsafe_b64encode: every row of a stream has an id.
     encoded = binascii.b2a_base64(orjson.dumps(parts), newline=False).translate(_URL_SAFE)
     return strawberry.ID(encoded.rstrip(b"=").decode())
 
@@ -39,7 +39,7 @@ def id_of_action(project: str, domain: str, run_name: str, name: str) -> strawbe
 
 
 def id_of(node: repo.Run | repo.RemovedRun | repo.Action | repo.ActionEvent) -> strawberry.ID:
-    """The id under which `node` finds it again, or found it."""
+    """The id of an object for `node`."""
     if isinstance(node, repo.Run | repo.RemovedRun):
         return id_of_run(node.project, node.domain, node.name)
     if isinstance(node, repo.Action):
@@ -50,7 +50,7 @@ def id_of(node: repo.Run | repo.RemovedRun | repo.Action | repo.ActionEvent) -> 
 
 
 def parse_id(value: str) -> repo.RunIdentifier | repo.ActionIdentifier | EventKey:
-    """What an id stands for, whether it exists or not. Raises InvalidArgument."""
+    """The object that an id names, whether it exists or not. Raises InvalidArgument."""
     try:
         text = base64.b64decode(value + "=" * (-len(value) % 4), b"-_", validate=True)
         match json.loads(text):

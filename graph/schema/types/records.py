@@ -115,12 +115,12 @@ class Run(Node):
         last: Last = None,
         before: Before = None,
     ) -> Awaitable[Connection[repo.Action]]:
-        wanted, order = filter_of_actions(filter), order_of(order_by)
+        criteria, order = filter_of_actions(filter), order_of(order_by)
         loaders, key = info.context.loaders, root.run_key
         request = page_request(info, first, after, last, before)
         return loaders.run_actions.load_as(
-            (key, (wanted, order, request, selected(info, "Action"))),
-            lambda page: Connection(page, lambda: loaders.run_action_count.load((key, (wanted,)))),
+            (key, (criteria, order, request, selected(info, "Action"))),
+            lambda page: Connection(page, lambda: loaders.run_action_count.load((key, (criteria,)))),
         )
 
     @strawberry.field(
@@ -206,12 +206,12 @@ class Action(Node):
         last: Last = None,
         before: Before = None,
     ) -> Awaitable[Connection[repo.Action]]:
-        wanted, order = filter_of_actions(filter), order_of(order_by)
+        criteria, order = filter_of_actions(filter), order_of(order_by)
         loaders, key = info.context.loaders, root.key
         request = page_request(info, first, after, last, before)
         return loaders.children.load_as(
-            (key, (wanted, order, request, selected(info, "Action"))),
-            lambda page: Connection(page, lambda: loaders.child_count.load((key, (wanted,)))),
+            (key, (criteria, order, request, selected(info, "Action"))),
+            lambda page: Connection(page, lambda: loaders.child_count.load((key, (criteria,)))),
         )
 
     @strawberry.field(
@@ -271,8 +271,8 @@ class Action(Node):
         before: BeforeAttempt = None,
     ) -> Awaitable[list[repo.ActionAttempt]]:
         check_page_size(info, first, last)
-        wanted = repo.AttemptRange(first, after, last, before)
-        return info.context.loaders.attempts.load((root.identifier, (wanted,)))
+        criteria = repo.AttemptRange(first, after, last, before)
+        return info.context.loaders.attempts.load((root.identifier, (criteria,)))
 
 
 @strawberry.type(description="A report of an executor about an attempt of an action.")

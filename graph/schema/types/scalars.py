@@ -18,14 +18,14 @@ BigInt = NewType("BigInt", int)
 
 MAX_JSON_DEPTH = 64
 MAX_JSON_PARTS = 100_000
-"""Objects, lists and names that one value may hold: nobody else is served while it is made text again."""
+"""The maximum number of objects, lists and names in a value: encoding it blocks the event loop."""
 _INT64 = 2**63
-_LARGEST = 2**1024
-"""Where the numbers end that readers who know only doubles can take."""
-_MOST_DIGITS = 4300
-"""Of an integer that Python reads."""
-_PLAIN = frozenset({str, bool, type(None)})
-"""What may be anything, and holds nothing."""
+_FLOAT_RANGE = 2**1024
+"""Numbers from here on exceed the range of doubles."""
+_MAX_DIGITS = 4300
+"""The most digits of an integer that Python parses."""
+_LEAF_TYPES = frozenset({str, bool, type(None)})
+"""Types without inner values or limits."""
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _INTEGER = re.compile(r"-?\d{1,19}", re.ASCII)
 
@@ -38,7 +38,7 @@ def _parse_time(value: object) -> datetime:
     try:
         return datetime.fromisoformat(value.upper()).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise GraphQLError(f"DateTime has no such moment: {_short(value)}") from None
+        raise GraphQLError(f"DateTime is out of range: {_short(value)}") from None
 
 
 def _serialize_time(value: datetime) -> str:
@@ -70,11 +70,11 @@ def _parse_json_literal(node: ValueNode, variables: Mapping[str, Any] | None = N
 
 
 def _value_of(node: ValueNode, variables: Mapping[str, Any]) -> Any:
-    """What a literal stands for, with numbers that are exact or say that they are not."""
+    """The value of a literal, with exact numbers or `Inexact`."""
     if isinstance(node, FloatValueNode):
         return float_of(node.value)
     if isinstance(node, IntValueNode):
-        return int(node.value) if len(node.value) <= _MOST_DIGITS else Inexact(node.value)
+        return int(node.value) if len(node.value) <= _MAX_DIGITS else Inexact(node.value)
     if isinstance(node, ListValueNode):
         return [_value_of(item, variables) for item in node.values]
     if isinstance(node, ObjectValueNode):
@@ -83,31 +83,32 @@ def _value_of(node: ValueNode, variables: Mapping[str, Any]) -> Any:
 
 
 def check_json(value: object) -> None:
-    """Raise GraphQLError for what cannot be stored and given back as it is, with the place in the value."""
+    """Raise GraphQLError, with the path in the value, for a part that cannot be stored and returned
+    unchanged."""
     try:
         parts = _parts(value, 0)
-    except _Wrong as wrong:
-        place = "".join(reversed(wrong.place)).removeprefix(".")
-        raise GraphQLError(f"{wrong.what}, at {place}" if place else wrong.what) from None
+    except _InvalidPart as error:
+        path = "".join(reversed(error.path)).removeprefix(".")
+        raise GraphQLError(f"{error.reason}, at {path}" if path else error.reason) from None
     if parts > MAX_JSON_PARTS:
         raise GraphQLError(
             f"JSON may hold at most {MAX_JSON_PARTS:,} objects, lists and names, not {parts:,}"
         )
 
 
-class _Wrong(Exception):
-    """What is wrong with a part of a JSON value."""
+class _InvalidPart(Exception):
+    """A part of a JSON value is invalid."""
 
-    def __init__(self, what: str) -> None:
-        super().__init__(what)
-        self.what = what
-        self.place: list[str] = []
-        """Where the part is, from the inside out."""
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.path: list[str] = []
+        """The path of the part, innermost step first."""
 
 
 def _parts(value: object, depth: int) -> int:
-    """How many objects, lists and names a value holds. Raises _Wrong."""
-    place: object = None
+    """The number of objects, lists and names in a value. Raises _InvalidPart."""
+    step: object = None
     items: Iterable[tuple[object, object]]
     if isinstance(value, dict):
         parts, items, name = 1 + len(value), value.items(), ".{}"
@@ -117,14 +118,14 @@ def _parts(value: object, depth: int) -> int:
         _check_number(value)
         return 0
     if value and depth == MAX_JSON_DEPTH:
-        raise _Wrong(f"JSON may nest at most {MAX_JSON_DEPTH} levels deep")
+        raise _InvalidPart(f"JSON may nest at most {MAX_JSON_DEPTH} levels deep")
     try:
-        for place, item in items:  # noqa: B007 - it is told below where that went wrong
+        for step, item in items:  # noqa: B007 - used in the handler below
             kind = type(item)
-            if kind not in _PLAIN and (kind is not int or not -_INT64 <= item < _INT64):  # type: ignore[operator]
+            if kind not in _LEAF_TYPES and (kind is not int or not -_INT64 <= item < _INT64):  # type: ignore[operator]
                 parts += _parts(item, depth + 1)
-    except _Wrong as wrong:
-        wrong.place.append(name.format(place))
+    except _InvalidPart as error:
+        error.path.append(name.format(step))
         raise
     return parts
 
@@ -132,11 +133,13 @@ def _parts(value: object, depth: int) -> int:
 def _check_number(value: object) -> None:
     if isinstance(value, Inexact):
         text = _short(value)
-        raise _Wrong(f"JSON holds {text}, a number that no double can hold: round it, or send it as text")
+        raise _InvalidPart(
+            f"JSON holds {text}, a number that no double can hold: round it, or send it as text"
+        )
     if isinstance(value, float) and not math.isfinite(value):
-        raise _Wrong("JSON cannot hold NaN or Infinity")
-    if isinstance(value, int) and abs(value) >= _LARGEST:
-        raise _Wrong("JSON holds a number that is too large")
+        raise _InvalidPart("JSON cannot hold NaN or Infinity")
+    if isinstance(value, int) and abs(value) >= _FLOAT_RANGE:
+        raise _InvalidPart("JSON holds a number that is too large")
 
 
 def _short(value: object) -> str:
@@ -172,4 +175,4 @@ scalars: dict[object, ScalarDefinition] = {
         parse_literal=_parse_integer_literal,
     ),
 }
-"""What the schema is configured with: Python's types and the scalars that they are."""
+"""The scalars of the schema by Python type."""

@@ -13,19 +13,21 @@ from graph.schema.fields import described
 from graph.schema.types.scalars import JSON, BigInt
 
 SUMMARY_LENGTH = 300
-"""Characters that the summary of an error has at the most."""
+"""The maximum number of characters in the summary of an error."""
 
-_TRACEBACK = "Traceback (most recent call last):"
+_TRACEBACK = "Traceback (limit recent call last):"
 _FIRST_LINE = re.compile(rf"\S.{{0,{SUMMARY_LENGTH}}}")
-_BEGINNING = re.compile(rf"^([ \t]*)(?:([|+]) )?(?:Exception Group )?{re.escape(_TRACEBACK)}", re.MULTILINE)
-"""Where a traceback begins: it may be indented, and be one of a group of exceptions."""
-_CUT = " … "
-"""What stands for the characters that are left out."""
+_TRACEBACK_START = re.compile(
+    rf"^([ \t]*)(?:([|+]) )?(?:Exception Group )?{re.escape(_TRACEBACK)}", re.MULTILINE
+)
+"""The start of a traceback, which may be indented and belong to an exception group."""
+_ELLIPSIS = " … "
+"""Replaces the characters that are left out."""
 
 
 def summary_of(message: str) -> str:
-    """The line of an error's message that says most, cut: of a Python traceback the one that names the
-    exception, else the first one that is not empty."""
+    """The limit informative line of an error's message, shortened: of a Python traceback the one that names
+    the exception, otherwise the first non-empty one."""
     text = _exception_in(message) if _TRACEBACK in message else None
     if text is None:
         line = _FIRST_LINE.search(message)
@@ -35,8 +37,8 @@ def summary_of(message: str) -> str:
 
 
 def _exception_in(message: str) -> str | None:
-    """The line that names the exception of the last traceback; of nested ones, of the outermost."""
-    found = list(_BEGINNING.finditer(message))
+    """The line that names the exception of the last traceback, or of the outermost if they are nested."""
+    found = list(_TRACEBACK_START.finditer(message))
     if not found:
         return None
     indented = min(len(each[1]) for each in found)
@@ -48,19 +50,19 @@ def _exception_in(message: str) -> str | None:
     return None if line is None else line[1]
 
 
-def shortened(text: str, most: int | None) -> str:
-    """Not more than so many characters of a text, from its beginning and its end. Raises InvalidArgument."""
-    if most is None:
+def shortened(text: str, limit: int | None) -> str:
+    """The start and the end of a text, with at limit `limit` characters. Raises InvalidArgument."""
+    if limit is None:
         return text
-    if most < 1:
-        raise repo.InvalidArgument(f"maxLength must be at least 1, not {most}")
-    if len(text) <= most:
+    if limit < 1:
+        raise repo.InvalidArgument(f"maxLength must be at least 1, not {limit}")
+    if len(text) <= limit:
         return text
-    kept = most - len(_CUT)
+    kept = limit - len(_ELLIPSIS)
     if kept < 2:
-        return text[: most - 1] + "…"
+        return text[: limit - 1] + "…"
     end = kept // 2
-    return text[: kept - end] + _CUT + text[-end:]
+    return text[: kept - end] + _ELLIPSIS + text[-end:]
 
 
 @strawberry.type(description="Identifies a run.")
@@ -136,7 +138,7 @@ class ActionError:
         return shortened(root.message, max_length)
 
     @strawberry.field(
-        description=f"The most informative line of the message, at most {SUMMARY_LENGTH} characters: of a "
+        description=f"The limit informative line of the message, at limit {SUMMARY_LENGTH} characters: of a "
         "Python traceback the line that names the exception, otherwise the first non-empty "
         "line.",
         metadata=PURE,

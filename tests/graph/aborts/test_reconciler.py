@@ -92,7 +92,7 @@ def each(*answers: Callable[[Notification], Awaitable[Any]]) -> Callable[[Notifi
     return lambda notification: answers[min(notification.number, len(answers)) - 1](notification)
 
 
-async def test_an_executor_that_agrees_ends_the_abort_of_the_run_and_all_below_it(
+async def test_a_confirmation_ends_the_aborts_of_the_run_and_everything_below_it(
     repository: ActionRepo, executor: FakeExecutor
 ) -> None:
     await make_run(repository, b="a0", c="b")
@@ -106,7 +106,7 @@ async def test_an_executor_that_agrees_ends_the_abort_of_the_run_and_all_below_i
     assert [notification.payload["attempt"] for notification in executor.notifications] == [1]
 
 
-async def test_what_waited_before_the_start_is_driven_too(
+async def test_aborts_requested_before_the_start_are_notified(
     repository: ActionRepo, executor: FakeExecutor
 ) -> None:
     await make_run(repository)
@@ -115,7 +115,7 @@ async def test_what_waited_before_the_start_is_driven_too(
         await ends(repository, CONFIRMED)
 
 
-async def test_an_executor_that_fails_is_told_again_until_it_agrees(
+async def test_a_failing_executor_is_notified_again_until_it_confirms(
     repository: ActionRepo, executor: FakeExecutor
 ) -> None:
     executor.answer = each(status(500), status(503), stopped)
@@ -128,7 +128,7 @@ async def test_an_executor_that_fails_is_told_again_until_it_agrees(
     assert executor.overlaps == []
 
 
-async def test_an_executor_that_does_not_know_the_work_ends_the_abort(
+async def test_an_executor_without_the_work_confirms_the_abort(
     repository: ActionRepo, executor: FakeExecutor
 ) -> None:
     executor.answer = status(404)
@@ -138,7 +138,7 @@ async def test_an_executor_that_does_not_know_the_work_ends_the_abort(
         assert (await ends(repository, CONFIRMED)).attempt_count == 1
 
 
-async def test_an_executor_that_never_agrees_is_given_up_until_a_person_tries_again(
+async def test_an_abort_that_is_never_confirmed_fails_until_it_is_retried(
     repository: ActionRepo, executor: FakeExecutor
 ) -> None:
     executor.answer = each(*[status(500)] * 3, stopped)
@@ -155,7 +155,7 @@ async def test_an_executor_that_never_agrees_is_given_up_until_a_person_tries_ag
     assert [entry["event"] for entry in logs] == ["abort failed after its last attempt"]
 
 
-async def test_an_executor_that_hangs_is_told_again_and_holds_up_no_other(
+async def test_a_hanging_executor_is_notified_again_and_delays_no_other_abort(
     repository: ActionRepo, executor: FakeExecutor
 ) -> None:
     other = RunIdentifier("etl", "production", "other")
@@ -182,7 +182,7 @@ async def test_an_executor_that_hangs_is_told_again_and_holds_up_no_other(
     assert executor.overlaps == []
 
 
-async def test_what_comes_after_the_hold_changes_nothing_of_who_holds_it_then(
+async def test_a_result_after_the_lease_does_not_affect_the_next_lease(
     repository: ActionRepo, executor: FakeExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The hold is shorter than the call here, as after a replica stood still."""
@@ -209,7 +209,7 @@ async def test_what_comes_after_the_hold_changes_nothing_of_who_holds_it_then(
         assert abort.last_error is None
 
 
-async def test_what_a_replica_that_died_began_another_one_takes_up(
+async def test_another_replica_continues_the_aborts_of_a_dead_one(
     database_url: str, repository: ActionRepo, executor: FakeExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reconciler_module, "LEASE_MARGIN", timedelta(seconds=0.5))
@@ -224,7 +224,7 @@ async def test_what_a_replica_that_died_began_another_one_takes_up(
     assert executor.overlaps == []
 
 
-async def test_an_executor_that_is_away_for_a_while_hears_of_it_when_it_is_back(
+async def test_an_executor_is_notified_once_it_is_available_again(
     repository: ActionRepo,
 ) -> None:
     runs = [RunIdentifier("etl", "production", f"run-{number}") for number in range(10)]
@@ -247,7 +247,7 @@ async def test_an_executor_that_is_away_for_a_while_hears_of_it_when_it_is_back(
     }
 
 
-async def test_a_bell_wakes_it_long_before_it_would_look(
+async def test_a_notification_wakes_the_reconciler_before_its_next_poll(
     repository: ActionRepo, executor: FakeExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reconciler_module, "POLL_INTERVAL", 600.0)
@@ -259,7 +259,7 @@ async def test_a_bell_wakes_it_long_before_it_would_look(
         await ends(repository, CONFIRMED)
 
 
-async def test_without_a_bell_it_looks_by_itself(
+async def test_the_reconciler_polls_without_notifications(
     repository: ActionRepo, executor: FakeExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(repository.aborts, "on_notification", lambda heard: lambda: None)
@@ -270,7 +270,7 @@ async def test_without_a_bell_it_looks_by_itself(
         await ends(repository, CONFIRMED)
 
 
-async def test_without_a_webhook_and_a_listener_it_reads_nothing(
+async def test_without_a_webhook_and_a_subscriber_nothing_is_read(
     repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reconciler_module, "POLL_INTERVAL", 0.1)
@@ -283,7 +283,7 @@ async def test_without_a_webhook_and_a_listener_it_reads_nothing(
         assert one.attempts == 0
 
 
-async def test_where_nothing_waits_a_webhook_costs_reads_alone(
+async def test_without_pending_aborts_a_webhook_causes_only_reads(
     repository: ActionRepo, executor: FakeExecutor
 ) -> None:
     await make_run(repository)
@@ -309,7 +309,7 @@ async def listen(repository: ActionRepo, ignores: int, heard: list[Action]) -> N
                     await repository.clear_abort_request(one.identifier)
 
 
-async def test_an_executor_that_subscribes_is_told_again_until_it_confirms(
+async def test_a_subscribed_executor_is_notified_again_until_it_confirms(
     repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # However long it takes to confirm then, it is not notified once more. A longer pause would end at once:
@@ -341,7 +341,7 @@ async def test_an_executor_that_subscribes_is_told_again_until_it_confirms(
     assert (left.state, left.attempt_count) == (AbortState.REQUESTED, 0)
 
 
-async def test_who_subscribes_and_never_confirms_is_given_up(repository: ActionRepo) -> None:
+async def test_aborts_that_a_subscriber_never_confirms_fail(repository: ActionRepo) -> None:
     await make_run(repository)
     async with reconciling(repository, attempts=2) as one:
         listening = asyncio.create_task(listen(repository, 99, []))
@@ -356,7 +356,7 @@ async def test_who_subscribes_and_never_confirms_is_given_up(repository: ActionR
         assert one.attempts == 2
 
 
-async def test_what_no_one_foresaw_of_one_abort_holds_up_no_other(
+async def test_an_unexpected_error_of_one_abort_delays_no_other(
     repository: ActionRepo, executor: FakeExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clear = repository.clear_abort_request
@@ -380,7 +380,7 @@ async def test_what_no_one_foresaw_of_one_abort_holds_up_no_other(
 
 
 @pytest.mark.timeout(120)
-async def test_a_database_that_is_away_is_survived(
+async def test_the_reconciler_survives_an_unavailable_database(
     executor: FakeExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reconciler_module, "LEASE_MARGIN", timedelta(seconds=2))

@@ -87,7 +87,9 @@ async def refusal(url: str, aborted: Action, **options: Any) -> str:
     return said
 
 
-async def test_what_is_told_is_signed_and_says_what_to_abort(executor: FakeExecutor, aborted: Action) -> None:
+async def test_the_request_is_signed_and_names_the_action_to_abort(
+    executor: FakeExecutor, aborted: Action
+) -> None:
     async with webhook(f"{executor.url}/aborts?token={TOKEN}") as one:
         await one.notify(aborted, datetime.now(UTC))
         await one.notify(aborted, datetime.now(UTC))
@@ -114,7 +116,7 @@ async def test_what_is_told_is_signed_and_says_what_to_abort(executor: FakeExecu
     }
 
 
-async def test_another_abort_has_another_key(
+async def test_each_abort_has_its_own_idempotency_key(
     executor: FakeExecutor, aborted: Action, repository: ActionRepo
 ) -> None:
     await make_run(repository, child="a0")
@@ -130,7 +132,7 @@ async def test_another_abort_has_another_key(
 
 
 @pytest.mark.parametrize("code", [200, 202, 204, 299, 404, 410])
-async def test_these_answers_mean_gone(executor: FakeExecutor, aborted: Action, code: int) -> None:
+async def test_responses_that_confirm_an_abort(executor: FakeExecutor, aborted: Action, code: int) -> None:
     executor.answer = status(code) if code != 204 else stopped
     async with webhook(executor.url) as one:
         await one.notify(aborted, datetime.now(UTC))
@@ -138,7 +140,7 @@ async def test_these_answers_mean_gone(executor: FakeExecutor, aborted: Action, 
 
 
 @pytest.mark.parametrize("code", [400, 401, 403, 409, 429, 500, 502, 503, 504])
-async def test_any_other_answer_is_a_failure(executor: FakeExecutor, aborted: Action, code: int) -> None:
+async def test_any_other_response_is_a_failure(executor: FakeExecutor, aborted: Action, code: int) -> None:
     executor.answer = status(code)
     assert await refusal(executor.url, aborted) == f"it answered {code}"
 
@@ -153,12 +155,12 @@ async def test_a_redirect_is_a_failure_and_not_followed(
     assert elsewhere.notifications == []
 
 
-async def test_who_does_not_answer_in_time_was_not_told(executor: FakeExecutor, aborted: Action) -> None:
+async def test_a_response_after_the_timeout_is_a_failure(executor: FakeExecutor, aborted: Action) -> None:
     executor.answer = delayed(60)
     assert await refusal(f"{executor.url}/?token={TOKEN}", aborted, seconds=0.5) == "no answer within 0.5 s"
 
 
-async def test_who_answers_byte_by_byte_is_not_waited_for_longer(aborted: Action) -> None:
+async def test_the_timeout_limits_a_response_that_arrives_byte_by_byte(aborted: Action) -> None:
     async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             for byte in b"HTTP/1.1 200 OK\r\nx: " + b"y" * 1000:
@@ -176,12 +178,12 @@ async def test_who_answers_byte_by_byte_is_not_waited_for_longer(aborted: Action
         assert await refusal(f"http://127.0.0.1:{port}", aborted, seconds=0.5) == "no answer within 0.5 s"
 
 
-async def test_who_is_not_there_was_not_told(aborted: Action) -> None:
+async def test_a_refused_connection_is_a_failure(aborted: Action) -> None:
     url = f"http://127.0.0.1:{free_port()}/?token={TOKEN}"
     assert await refusal(url, aborted) == "it cannot be reached: ConnectError"
 
 
-async def test_who_answers_nonsense_was_not_told(aborted: Action) -> None:
+async def test_a_malformed_response_is_a_failure(aborted: Action) -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(f"HTTP/1.1 two hundred {TOKEN}\r\n\r\n".encode())
@@ -195,11 +197,11 @@ async def test_who_answers_nonsense_was_not_told(aborted: Action) -> None:
 
 
 @pytest.mark.parametrize("host", ["no-such-name.invalid", "a" * 70 + ".example.com"])
-async def test_a_name_that_nobody_knows_is_a_failure(aborted: Action, host: str) -> None:
+async def test_an_unknown_host_name_is_a_failure(aborted: Action, host: str) -> None:
     assert (await refusal(f"http://{host}/?token={TOKEN}", aborted)).startswith("it cannot be reached: ")
 
 
-async def test_what_a_large_answer_holds_is_not_read(aborted: Action) -> None:
+async def test_the_body_of_a_large_response_is_not_read(aborted: Action) -> None:
     sent: list[int] = []
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -287,7 +289,7 @@ async def test_a_private_address_is_refused(aborted: Action, address: str) -> No
 @pytest.mark.parametrize(
     "host", ["127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "2130706433", "0x7f.1", "localhost"]
 )
-async def test_however_loopback_is_written_it_is_refused(
+async def test_every_form_of_a_loopback_address_is_refused(
     executor: FakeExecutor, aborted: Action, host: str
 ) -> None:
     port = executor.url.rpartition(":")[2]
@@ -297,7 +299,7 @@ async def test_however_loopback_is_written_it_is_refused(
 
 
 @pytest.mark.parametrize("address", ["93.184.216.34", "2606:4700:4700::1111"])
-async def test_the_address_that_was_looked_at_is_the_one_that_is_connected_to(
+async def test_the_checked_address_is_the_one_connected_to(
     aborted: Action, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connected: list[tuple[str, int]] = []
@@ -318,7 +320,7 @@ async def test_the_address_that_was_looked_at_is_the_one_that_is_connected_to(
     assert connected == [(address, 8080)]
 
 
-async def test_the_next_address_is_tried_where_the_first_takes_no_connection(
+async def test_the_next_address_is_tried_if_the_first_refuses_the_connection(
     executor: FakeExecutor, aborted: Action
 ) -> None:
     port = executor.url.rpartition(":")[2]
@@ -329,18 +331,18 @@ async def test_the_next_address_is_tried_where_the_first_takes_no_connection(
     assert notification.headers["host"] == f"executor.example.com:{port}"
 
 
-async def test_a_name_without_an_address_is_a_failure(aborted: Action) -> None:
+async def test_a_host_name_without_an_address_is_a_failure(aborted: Action) -> None:
     said = await refusal("http://executor.example.com", aborted, resolve=resolving())
     assert said == "its name has no address"
 
 
-async def test_a_resolver_that_speaks_nonsense_is_a_failure(aborted: Action) -> None:
+async def test_an_invalid_answer_of_the_resolver_is_a_failure(aborted: Action) -> None:
     url = "http://executor.example.com"
     said = await refusal(url, aborted, allows_private=False, resolve=resolving(f"no address, {TOKEN}"))
     assert said == "it cannot be reached: ValueError"
 
 
-async def test_a_certificate_has_to_be_the_one_of_the_name(aborted: Action) -> None:
+async def test_the_certificate_has_to_match_the_host_name(aborted: Action) -> None:
     names: list[str | None] = []
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.sni_callback = lambda connection, name, _: names.append(name)
@@ -353,7 +355,7 @@ async def test_a_certificate_has_to_be_the_one_of_the_name(aborted: Action) -> N
     assert names == ["executor.example.com"]
 
 
-async def test_proxies_of_the_environment_are_not_asked(
+async def test_proxies_in_the_environment_are_ignored(
     executor: FakeExecutor, aborted: Action, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with FakeExecutor().serving() as proxy:
@@ -364,7 +366,7 @@ async def test_proxies_of_the_environment_are_not_asked(
     assert (len(executor.notifications), proxy.notifications) == (1, [])
 
 
-async def test_logs_and_the_api_tell_of_failures_without_secrets(
+async def test_logs_and_the_api_report_failures_without_secrets(
     executor: FakeExecutor, database_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     executor.answer = status(500)
@@ -412,7 +414,7 @@ async def test_logs_and_the_api_tell_of_failures_without_secrets(
         "http://executor.example.com/\nhunter2",
     ],
 )
-def test_an_address_that_is_none_is_refused_without_repeating_it(url: str) -> None:
+def test_an_invalid_url_is_refused_without_repeating_it(url: str) -> None:
     with pytest.raises(ValidationError) as caught:
         Settings(abort_webhook_url=url, abort_webhook_secret=SECRET)  # type: ignore[arg-type]
     said = f"{explain(caught.value)} {caught.value}"

@@ -76,7 +76,7 @@ def stored(url: str) -> list[Credential]:
     return wait_for(read())
 
 
-def test_the_secret_alone_is_on_standard_output(tmp_path: Path, migrated: str) -> None:
+def test_only_the_secret_is_printed_to_standard_output(tmp_path: Path, migrated: str) -> None:
     """So that TOKEN=$(rungraph token create …) is it."""
     done = subprocess.run(
         [RUNGRAPH, "token", "create", "--name", "CI", "--role", "writer", "--project", "etl"],
@@ -93,7 +93,7 @@ def test_the_secret_alone_is_on_standard_output(tmp_path: Path, migrated: str) -
     assert done.stderr.count("\n") == 1
 
 
-def test_a_token_is_a_programs_with_its_name_and_lasts_90_days(migrated: str) -> None:
+def test_a_token_belongs_to_a_program_of_its_name_and_lasts_90_days(migrated: str) -> None:
     create("--role", "viewer")
     (token,) = stored(migrated)
     assert token.identity == Identity(IdentityKind.APPLICATION, "CI")
@@ -102,7 +102,7 @@ def test_a_token_is_a_programs_with_its_name_and_lasts_90_days(migrated: str) ->
     assert abs(token.expires_at - datetime.now(UTC) - timedelta(days=90)) < timedelta(seconds=SECONDS)
 
 
-def test_a_token_is_for_what_it_says(migrated: str) -> None:
+def test_a_token_has_the_requested_grants(migrated: str) -> None:
     places = ("--project", "etl", "--project", "ml", "--domain", "production")
     create("--role", "writer", *places, "--expires", "never", "--user", "user-1", "--acts-for-others")
     (token,) = stored(migrated)
@@ -113,14 +113,14 @@ def test_a_token_is_for_what_it_says(migrated: str) -> None:
 
 
 @pytest.mark.parametrize("expires", ["90", "d", "1y", "-1d", "0d", "", "1d ", "999999d"])
-def test_a_duration_that_is_none_is_explained_in_one_line(migrated: str, expires: str) -> None:
+def test_an_invalid_duration_is_explained_in_one_line(migrated: str, expires: str) -> None:
     done = rungraph("token", "create", "--name", "CI", "--role", "viewer", "--expires", expires, code=2)
     assert done.stderr.startswith("rungraph: ")
     assert done.stderr.count("\n") == 1
     assert stored(migrated) == []
 
 
-def test_tokens_are_listed_with_where_they_hold_and_whether_they_do(migrated: str) -> None:
+def test_tokens_are_listed_with_their_grants_and_state(migrated: str) -> None:
     create("--role", "writer", "--project", "etl", "--domain", "production")
     secret = create("--role", "admin", "--expires", "never")
     newest, oldest = stored(migrated)
@@ -147,11 +147,11 @@ def test_tokens_are_listed_as_json_for_programs(migrated: str) -> None:
     assert (listed["state"], listed["revoked"]) == ("active", None)
 
 
-def test_nobody_revokes_what_there_is_not(migrated: str) -> None:
+def test_revoking_an_unknown_token_fails(migrated: str) -> None:
     assert rungraph("token", "revoke", "x", code=1).stderr == "rungraph: there is no credential x\n"
 
 
-def test_a_database_without_the_table_is_said_to_need_a_migration(
+def test_a_database_without_the_table_needs_a_migration(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RUNGRAPH_DATABASE_URL", f"sqlite:///{tmp_path / 'none.db'}")
@@ -169,7 +169,7 @@ async def test_a_client_calls_with_its_token(server: str, migrated: str) -> None
 
 
 @pytest.mark.parametrize(("token", "why"), [(None, "requires a token"), ("rg_x", "rejected the token")])
-async def test_a_client_that_is_not_known_says_so_once_and_does_not_try_again(
+async def test_a_client_with_an_unknown_token_fails_without_retries(
     server: str, token: str | None, why: str
 ) -> None:
     async with GraphQLClient(server, token=token, max_unavailable_s=float("inf")) as client:
@@ -180,13 +180,13 @@ async def test_a_client_that_is_not_known_says_so_once_and_does_not_try_again(
     assert token is None or token not in str(refused.value)
 
 
-def test_what_cannot_be_a_token_is_no_token() -> None:
+def test_text_that_cannot_be_a_token_is_refused() -> None:
     for wrong in ("rg_\nx", "rg_ü"):
         with pytest.raises(ValueError, match="token"):
             GraphQLClient("http://127.0.0.1", token=wrong)
 
 
-def test_commands_take_the_token_from_the_environment_and_say_where_one_is_missing(
+def test_commands_read_the_token_from_the_environment_and_report_a_missing_one(
     server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = ("watch", "p/d/r", "--url", server, "--no-wait")
@@ -198,7 +198,7 @@ def test_commands_take_the_token_from_the_environment_and_say_where_one_is_missi
     assert "there is no run p/d/r" in rungraph(*asked, code=2).stderr
 
 
-def test_an_import_needs_a_token_that_may_write(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_import_needs_a_token_with_write_permission(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RUNGRAPH_TOKEN", create("--role", "viewer"))
     refused = rungraph("import", RECORDING, "--url", server, code=1)
     assert "you may not write" in refused.stdout
@@ -217,7 +217,7 @@ def test_a_demo_that_is_refused_ends(
     assert why in capsys.readouterr().out.replace("\n", " ")
 
 
-async def test_the_demo_of_a_server_that_asks_who_calls_has_a_token_of_its_own(tmp_path: Path) -> None:
+async def test_the_demo_of_a_server_with_authentication_creates_its_own_token(tmp_path: Path) -> None:
     port = str(free_port())
     process = await asyncio.create_subprocess_exec(
         RUNGRAPH,

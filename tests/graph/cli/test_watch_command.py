@@ -98,7 +98,7 @@ async def watch(script: Script, terminal: bool = False, wait: bool = True) -> tu
     return code, said.getvalue(), notes.getvalue()
 
 
-async def test_it_goes_on_behind_the_last_frame_after_whatever_cut_it_off(impatient: None) -> None:
+async def test_the_watch_resumes_after_the_last_frame_whatever_interrupted_it(impatient: None) -> None:
     script = Script(
         503,
         refused("INTERNAL_SERVER_ERROR"),
@@ -122,7 +122,7 @@ async def test_it_goes_on_behind_the_last_frame_after_whatever_cut_it_off(impati
     assert "Connection lost, retrying … (the server ended the stream)" in notes
 
 
-async def test_a_sign_of_life_is_enough_to_be_connected_again(impatient: None) -> None:
+async def test_any_message_of_the_server_ends_the_connection_error(impatient: None) -> None:
     script = Script(
         sent("SNAPSHOT", node("root", phase="RUNNING")) + sent("SYNCED", cursor="c1"),
         503,
@@ -136,7 +136,7 @@ async def test_a_sign_of_life_is_enough_to_be_connected_again(impatient: None) -
     assert notes.splitlines() == ["Connection lost, retrying … (the stream was cut off)"] * 2
 
 
-async def test_after_resync_only_what_is_new_is_said(impatient: None) -> None:
+async def test_after_a_resync_only_changes_are_printed(impatient: None) -> None:
     root, failed = node("root", phase="RUNNING"), node("b", phase="FAILED", revision=4)
     script = Script(
         sent("SNAPSHOT", root, node("a"), failed) + sent("SYNCED", cursor="c1"),
@@ -152,7 +152,7 @@ async def test_after_resync_only_what_is_new_is_said(impatient: None) -> None:
     assert changes == [["b", "FAILED"], ["a", "RUNNING"], ["root", "FAILED"]]
 
 
-async def test_on_a_terminal_the_tree_stays_at_its_last_state(impatient: None) -> None:
+async def test_on_a_terminal_the_last_state_of_the_tree_remains(impatient: None) -> None:
     error = {"code": "OOM", "summary": "a line\u2028and another"}
     script = Script(
         sent("SNAPSHOT", node("root", phase="RUNNING"), node("a")) + sent("SYNCED"),
@@ -175,18 +175,20 @@ async def test_on_a_terminal_the_tree_stays_at_its_last_state(impatient: None) -
         (404, "is not a GraphQL server (status 404)"),
     ],
 )
-async def test_a_refusal_ends_it_with_what_the_server_said(answer: bytes | int, words: str) -> None:
+async def test_a_refusal_ends_the_watch_with_the_message_of_the_server(
+    answer: bytes | int, words: str
+) -> None:
     with pytest.raises(ApiError) as caught:
         await watch(Script(answer))
     assert words in str(caught.value)
 
 
-async def test_without_waiting_a_server_that_is_away_at_the_start_ends_it() -> None:
+async def test_without_wait_a_server_that_is_unavailable_at_the_start_ends_the_watch() -> None:
     with pytest.raises(ServerUnavailable, match="no response from .* \\(status 503\\)"):
         await watch(Script(503), wait=False)
 
 
-def test_the_run_is_named_by_a_path_or_part_by_part() -> None:
+def test_the_run_is_named_by_a_path_or_by_options() -> None:
     assert run_identifier("a/b/c/d", None, None, None) == RunIdentifier("a", "b", "c/d")
     assert run_identifier(None, "a/b", "c", "d") == RunIdentifier("a/b", "c", "d")
 
@@ -201,7 +203,9 @@ def test_the_run_is_named_by_a_path_or_part_by_part() -> None:
         (None, None, None, None),
     ],
 )
-def test_half_a_name_or_two_are_refused(named: tuple[str | None, str | None, str | None, str | None]) -> None:
+def test_an_incomplete_or_ambiguous_name_is_refused(
+    named: tuple[str | None, str | None, str | None, str | None],
+) -> None:
     with pytest.raises(ValueError):
         run_identifier(*named)
 
@@ -299,7 +303,7 @@ class Lines:
         return list(self._lines.queue)
 
 
-def test_a_run_is_followed_through_the_death_of_the_server(server: Servers) -> None:
+def test_a_run_is_followed_across_a_crash_of_the_server(server: Servers) -> None:
     with watcher(NAME, server.url, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         said, noted = Lines(process.stdout), Lines(process.stderr)
         assert noted.next().startswith(f"No response from {server.url}/graphql, retrying")
@@ -321,7 +325,7 @@ def test_a_run_is_followed_through_the_death_of_the_server(server: Servers) -> N
         assert noted.rest() == []
 
 
-def test_ctrl_c_ends_it_quietly_and_a_run_that_is_not_there_in_one_line(server: Servers) -> None:
+def test_ctrl_c_ends_the_watch_silently_and_a_missing_run_with_one_line(server: Servers) -> None:
     server.start()
     with watcher(
         "etl/production/none", server.url, stdout=subprocess.PIPE, stderr=subprocess.PIPE

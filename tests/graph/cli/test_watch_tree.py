@@ -75,7 +75,7 @@ def test_the_highest_revision_of_an_action_is_kept() -> None:
     assert run.actions["a"].phase is ActionPhase.RUNNING
 
 
-def test_resync_forgets_what_was_known_and_begins_anew() -> None:
+def test_a_resync_discards_everything_known() -> None:
     run = watched(node("root"), node("a", revision=9), node("b"))
     run.apply(frame("RESYNC", cursor="anew"))
     assert (run.actions, run.synced, run.cursor, run.root) == ({}, False, "anew", None)
@@ -85,7 +85,7 @@ def test_resync_forgets_what_was_known_and_begins_anew() -> None:
     assert run.synced
 
 
-def test_what_is_removed_is_gone_and_counts_no_more() -> None:
+def test_removed_actions_are_not_counted() -> None:
     run = watched(node("root"), node("a", phase="FAILED"), node("b"))
     run.apply(frame("CHANGE", removed=("id-a", "id-unknown")))
     assert set(run.actions) == {"root", "b"}
@@ -101,7 +101,7 @@ PHASES = ("QUEUED", "RUNNING", "PAUSED", "SUCCEEDED", "FAILED")
     st.lists(st.tuples(st.integers(0, 5), st.integers(1, 9)), max_size=40),
     st.randoms(use_true_random=False),
 )
-def test_in_whatever_order_and_however_often_frames_come_the_newest_is_shown(
+def test_the_newest_revision_is_shown_whatever_the_order_of_frames(
     versions: list[tuple[int, int]], rng: random.Random
 ) -> None:
     """The phase of an action follows from its revision here; what came last must not matter."""
@@ -127,7 +127,7 @@ def test_in_whatever_order_and_however_often_frames_come_the_newest_is_shown(
         }
 
 
-def test_the_tree_shows_parents_before_children_and_what_went_wrong() -> None:
+def test_the_tree_shows_parents_before_children_and_errors() -> None:
     run = watched(
         node("root", phase="RUNNING"),
         node("load", phase="RUNNING", attempts=3),
@@ -159,7 +159,7 @@ def test_the_tree_shows_parents_before_children_and_what_went_wrong() -> None:
     assert head[2] == "1 failed · 2 running · 1 queued · 1 aborted"
 
 
-def test_of_many_children_those_that_run_or_failed_are_shown_and_the_others_counted() -> None:
+def test_of_many_children_running_and_failed_ones_are_shown_and_the_others_counted() -> None:
     phases = ["SUCCEEDED"] * 180 + ["QUEUED"] * 12 + ["FAILED", "RUNNING"]
     run = watched(
         node("root", phase="RUNNING"), *(node(f"a{n}", phase=phase) for n, phase in enumerate(phases))
@@ -170,7 +170,7 @@ def test_of_many_children_those_that_run_or_failed_are_shown_and_the_others_coun
     assert lines(run, trouble="Connection lost")[3] == "Connection lost"
 
 
-def test_failed_ones_do_not_hide_all_that_run_nor_the_other_way_round() -> None:
+def test_failed_and_running_children_share_the_rows() -> None:
     phases = ["FAILED"] * 300 + ["RUNNING"] * 300
     run = watched(
         node("root", phase="RUNNING"), *(node(f"a{n}", phase=phase) for n, phase in enumerate(phases))
@@ -181,7 +181,7 @@ def test_failed_ones_do_not_hide_all_that_run_nor_the_other_way_round() -> None:
     assert shown[-1] == "└─ … 291 failed, 291 running"
 
 
-def test_a_window_that_is_smaller_gets_less_and_never_more_than_fits() -> None:
+def test_the_tree_never_exceeds_the_window() -> None:
     nodes = [node("root", phase="RUNNING")]
     for stage in range(6):
         nodes.append(node(f"stage-{stage}", phase="RUNNING"))
@@ -196,7 +196,7 @@ def test_a_window_that_is_smaller_gets_less_and_never_more_than_fits() -> None:
 
 
 @pytest.mark.parametrize("phase", ["RUNNING", "FAILED", "SUCCEEDED", "QUEUED"])
-def test_a_large_run_is_drawn_at_once_and_fits(phase: str) -> None:
+def test_a_large_run_is_drawn_quickly_and_fits(phase: str) -> None:
     size = 10_000
     began = time.thread_time()  # what a machine that stalls takes meanwhile is not ours
     run = WatchedRun("r")
@@ -213,7 +213,7 @@ def test_a_large_run_is_drawn_at_once_and_fits(phase: str) -> None:
     assert f"{size - sum(' a' in line for line in shown.plain.splitlines()):,} {phase.lower()}" in shown.plain
 
 
-def test_a_chain_as_deep_as_the_run_is_drawn_too() -> None:
+def test_a_deep_chain_of_actions_is_drawn() -> None:
     chain = [node("root"), *(node(f"a{n}", f"a{n - 1}" if n else "root", "RUNNING") for n in range(3000))]
     shown = lines(watched(*chain))
     assert len(shown) == 24
@@ -221,7 +221,7 @@ def test_a_chain_as_deep_as_the_run_is_drawn_too() -> None:
     assert max(map(len, lines(watched(*chain), height=1000))) <= 80
 
 
-def test_texts_of_others_neither_move_the_cursor_nor_turn_the_writing_around() -> None:
+def test_untrusted_text_cannot_control_the_terminal() -> None:
     error = {"code": None, "summary": "\x1b[2J\u202eevil\r\n\tend\u2028x"}
     run = watched(node("root", phase="FAILED", error=error), node("名前" * 60, phase="RUNNING"))
     shown = draw(run, 80, 24, NOW)

@@ -184,7 +184,7 @@ async def sees(watching: Socket, name: str) -> str:
             return str(frame["cursor"])
 
 
-async def test_a_write_at_one_worker_comes_quickly_to_a_subscriber_at_the_other(workers: Workers) -> None:
+async def test_a_write_at_one_worker_quickly_reaches_a_subscriber_at_the_other(workers: Workers) -> None:
     async with workers.websocket_to(1) as writing, workers.websocket_to(2) as watching:
         await watching.subscribe("watch", RUNS % "null")
         assert (await watching.data("watch"))["kind"] == "SYNCED"
@@ -196,7 +196,7 @@ async def test_a_write_at_one_worker_comes_quickly_to_a_subscriber_at_the_other(
                 await sees(watching, f"run-{number}")
 
 
-async def test_a_killed_worker_is_replaced_and_its_subscriber_goes_on_at_another(workers: Workers) -> None:
+async def test_a_killed_worker_is_replaced_and_its_subscriber_resumes_at_another(workers: Workers) -> None:
     async with workers.websocket_to(1) as writing, workers.websocket_to(2) as watching:
         await watching.subscribe("watch", RUNS % "null")
         assert (await watching.data("watch"))["kind"] == "SYNCED"
@@ -217,7 +217,7 @@ async def test_a_killed_worker_is_replaced_and_its_subscriber_goes_on_at_another
     assert "reason='signal 9' worker=2" in workers.said
 
 
-async def test_the_figures_are_those_of_all_living_workers(workers: Workers) -> None:
+async def test_metrics_are_aggregated_over_all_living_workers(workers: Workers) -> None:
     await workers.figure_becomes("workers", 2)
     async with workers.websocket_to(1) as one, workers.websocket_to(2) as other:
         await one.subscribe("watch", RUNS % "null")
@@ -234,7 +234,7 @@ async def test_the_figures_are_those_of_all_living_workers(workers: Workers) -> 
     await workers.figure_becomes("resyncs_total", 2)
 
 
-async def test_how_many_aborts_wait_is_told_by_every_worker_as_it_is_now(workers: Workers) -> None:
+async def test_every_worker_reports_the_current_number_of_pending_aborts(workers: Workers) -> None:
     id = '{project: "p", domain: "d", runName: "aborted", name: "a0"}'
     async with workers.websocket_to(1) as socket:
         await create_run(socket, "aborted")
@@ -251,7 +251,7 @@ async def test_how_many_aborts_wait_is_told_by_every_worker_as_it_is_now(workers
         assert await workers.figure("abort_oldest_age_seconds") == 0
 
 
-async def test_a_worker_signs_what_it_tells_the_executor_with_the_secret_of_the_server(
+async def test_a_worker_signs_webhook_requests_with_the_secret_of_the_server(
     database_url: str, tmp_path: Path
 ) -> None:
     secret = "a secret that is long enough"
@@ -279,7 +279,7 @@ async def test_a_worker_signs_what_it_tells_the_executor_with_the_secret_of_the_
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])
-async def test_all_workers_stop_in_order(workers: Workers, sent: signal.Signals) -> None:
+async def test_all_workers_stop_gracefully(workers: Workers, sent: signal.Signals) -> None:
     async with workers.websocket_to(1) as one, workers.websocket_to(2) as other:
         for watching in (one, other):
             await watching.subscribe("watch", RUNS % "null")
@@ -295,7 +295,7 @@ async def test_all_workers_stop_in_order(workers: Workers, sent: signal.Signals)
     assert workers.said.count("\n") == 2, workers.said  # that they started
 
 
-async def test_a_worker_that_hangs_is_killed_when_all_are_to_stop(workers: Workers) -> None:
+async def test_a_hanging_worker_is_killed_at_the_stop(workers: Workers) -> None:
     os.kill(workers.pids[1], signal.SIGSTOP)
     workers.process.terminate()
     assert await workers.exit_code() == 0
@@ -305,7 +305,7 @@ async def test_a_worker_that_hangs_is_killed_when_all_are_to_stop(workers: Worke
     await workers.all_are_gone()
 
 
-async def test_workers_go_on_for_a_while_and_a_second_signal_cuts_it_short(
+async def test_workers_keep_serving_during_the_stop_delay_unless_a_second_signal_arrives(
     database_url: str, tmp_path: Path
 ) -> None:
     async with (
@@ -326,7 +326,7 @@ async def test_workers_go_on_for_a_while_and_a_second_signal_cuts_it_short(
         await workers.all_are_gone()
 
 
-async def test_workers_do_not_outlive_the_process_that_started_them(workers: Workers) -> None:
+async def test_workers_do_not_outlive_their_parent_process(workers: Workers) -> None:
     shared = set(shared_folders())
     async with workers.websocket_to(1) as one, workers.websocket_to(2) as other:
         workers.process.kill()
@@ -344,7 +344,7 @@ def shared_folders() -> list[Path]:
     ]
 
 
-async def test_workers_that_cannot_start_end_it_with_exit_code_1(database_url: str, tmp_path: Path) -> None:
+async def test_the_server_exits_with_1_if_workers_cannot_start(database_url: str, tmp_path: Path) -> None:
     start = (sys.executable, "-c", WITH_ANOTHER_PYTHON, "/bin/false")
     async with serving(database_url, tmp_path, *start) as workers:
         assert await workers.exit_code() == 1
@@ -352,7 +352,7 @@ async def test_workers_that_cannot_start_end_it_with_exit_code_1(database_url: s
     assert re.search(r"stopped, since workers cannot start +reason='exit code 1'", workers.said)
 
 
-async def test_a_worker_that_dies_again_and_again_is_started_less_and_less_often(
+async def test_a_worker_that_dies_repeatedly_is_restarted_with_backoff(
     database_url: str, tmp_path: Path
 ) -> None:
     flag, python = tmp_path / "fail", tmp_path / "python"
@@ -379,7 +379,7 @@ async def test_a_worker_that_dies_again_and_again_is_started_less_and_less_often
         ("postgresql://user:secret@host/name", "memory://", "are not notified of each other's writes"),
     ],
 )
-def test_several_workers_are_refused_where_they_would_not_work(
+def test_several_workers_are_refused_with_unsuitable_settings(
     tmp_path: Path, database: str, bus: str, reason: str
 ) -> None:
     done = run(tmp_path, RUNGRAPH_DATABASE_URL=database, RUNGRAPH_BROADCAST_URL=bus)

@@ -66,25 +66,25 @@ SCHEMA = strawberry.Schema(Query)
         ("unknown", None),
     ],
 )
-def test_what_a_resolver_reads_of_its_parent_is_derived(name: str, read: set[str] | None) -> None:
+def test_the_attributes_that_a_resolver_reads_are_derived(name: str, read: set[str] | None) -> None:
     kind: Any = core_schema(SCHEMA).type_map["Record"]
     definition = field_definition(kind.fields[name])
     assert definition is not None
     assert attributes_read(definition) == read
 
 
-def test_a_field_that_reads_what_is_no_column_fails_by_its_name() -> None:
+def test_a_field_that_reads_an_unknown_attribute_fails_with_its_name() -> None:
     with pytest.raises(TypeError, match=r"Record\.cost reads `cost`, which is no column of Run"):
         check_attributes(SCHEMA, "Record", repo.Run, {"project", "name"})
 
 
-def test_a_resolver_that_passes_its_parent_on_fails_by_its_name() -> None:
+def test_a_resolver_that_passes_its_parent_on_fails_with_its_name() -> None:
     with pytest.raises(TypeError, match=r"Record\.unknown: its resolver passes its parent on"):
         check_attributes(SCHEMA, "Record", repo.Run, {"project", "name", "cost"})
 
 
 @pytest.mark.parametrize("entity", [repo.Run, repo.Action])
-def test_each_property_of_a_record_needs_no_other_columns_than_declared(entity: Any) -> None:
+def test_each_property_of_a_record_reads_only_its_declared_columns(entity: Any) -> None:
     for attribute, columns in repo.SOURCE_FIELDS.items():
         if not isinstance(getattr(entity, attribute, None), property):
             continue
@@ -150,7 +150,7 @@ async def test_floats_of_rows_are_encoded_without_objects() -> None:
     assert rows.raw is not None, "no objects were made of the rows"
 
 
-async def test_a_float_that_json_lacks_is_an_error_of_its_field() -> None:
+async def test_a_float_that_json_cannot_represent_is_an_error_of_its_field() -> None:
     found = await execute(priced((0.5, float("inf"))))
     assert found["data"] == {"records": [{"cost": 0.5, "refund": None}]}
     assert [error["path"] for error in found["errors"]] == [["records", 0, "refund"]]

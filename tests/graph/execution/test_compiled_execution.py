@@ -164,7 +164,7 @@ async def outcome(
 @pytest.mark.parametrize("with_faults", [False, True])
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 @pytest.mark.timeout(3600)
-async def test_compiled_execution_answers_as_stock_execution_does(
+async def test_compiled_and_stock_execution_have_equal_results(
     world: World, chunk: int, with_faults: bool
 ) -> None:
     structlog.configure(processors=[structlog.testing.LogCapture()])  # errors are expected, thousands of them
@@ -188,7 +188,7 @@ async def test_compiled_execution_answers_as_stock_execution_does(
     structlog.reset_defaults()
 
 
-async def test_the_operations_are_valid_and_many_of_them_are_compiled(world: World) -> None:
+async def test_the_generated_operations_are_valid_and_mostly_compiled(world: World) -> None:
     operations, engine, sizes = Operations(SCHEMA._schema, world.texts, SEED), Engine(SCHEMA), []
     for _ in range(200):
         operation = operations.make()
@@ -202,7 +202,7 @@ async def test_the_operations_are_valid_and_many_of_them_are_compiled(world: Wor
     assert sum(size > 0 for size in sizes) > 120
 
 
-async def test_a_list_is_made_of_rows_without_objects(world: World) -> None:
+async def test_a_list_is_encoded_from_rows_without_objects(world: World) -> None:
     engine = Engine(SCHEMA)
     query = "{ runs { nodes { name phase task { name } labels { key } id error { kind } revision } } }"
     seen: list[Page[Any]] = []
@@ -237,7 +237,7 @@ async def test_a_list_is_made_of_rows_without_objects(world: World) -> None:
         "{ tasks { nodes { recentRuns { __typename } } edges { node { recentRuns { id } } } } }",
     ],
 )
-async def test_what_nodes_and_edges_select_of_one_list_is_read_together(world: World, query: str) -> None:
+async def test_the_selections_of_nodes_and_edges_are_read_together(world: World, query: str) -> None:
     operation = Operation(query, {}, None)
     expected, _ = await outcome(Engine(SCHEMA, compiled=False), world, operation, None)
     found, reads = await outcome(Engine(SCHEMA), world, operation, None)

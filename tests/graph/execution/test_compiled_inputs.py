@@ -89,7 +89,7 @@ def by_the_book(value: Any, kind: GraphQLInputType, own: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", ARGUMENTS)
-def test_what_is_accepted_becomes_what_it_becomes_by_the_book(name: str) -> None:
+def test_compiled_inputs_coerce_values_as_graphql_core_does(name: str) -> None:
     kind, own = ARGUMENTS[name]
     coerce = Inputs().coerce(kind)
     assert coerce is not None, "all arguments of our schema can be compiled"

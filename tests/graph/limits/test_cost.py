@@ -65,11 +65,11 @@ async def errors(compiled: bool, repository: ActionRepo, query: str, **variables
         ),
     ],
 )
-def test_a_list_multiplies_what_is_selected_in_it_by_its_page(query: str, objects: int) -> None:
+def test_a_list_multiplies_the_cost_of_its_selection_by_its_page_size(query: str, objects: int) -> None:
     assert cost(query) == objects
 
 
-def test_pages_may_be_variables() -> None:
+def test_page_sizes_may_be_variables() -> None:
     query = (
         "query ($n: Int, $m: Int = 7) { runs(first: $n) { nodes { actions(first: $m) { nodes { id } } } } }"
     )
@@ -82,7 +82,7 @@ def test_pages_may_be_variables() -> None:
     assert cost(query, n="many", m=True) == 1 + 100 * 102, "execution says what is wrong with these"
 
 
-def test_a_bulk_mutation_costs_as_much_as_its_input_is_long() -> None:
+def test_the_cost_of_a_bulk_mutation_is_the_length_of_its_input() -> None:
     query = """mutation ($input: [UpdateActionPhaseInput!]!) { updateActionPhases(input: $input) {
                  results { action { children(first: 10) { nodes { name } } } } } }"""
     assert cost(query, input=[{}] * 30) == 1 + 30 * (1 + 1 + 1 + 10)
@@ -97,7 +97,7 @@ def test_a_fragment_counts_as_often_as_it_is_spread() -> None:
     assert cost(query + fragment, n=5) == (1 + 3 * 7) + (1 + 5 * 7)
 
 
-def test_fragments_that_double_again_and_again_cost_no_time() -> None:
+def test_exponentially_nested_fragments_are_measured_quickly() -> None:
     doubling = "".join(f"fragment F{i} on Query {{ ...F{i + 1} ...F{i + 1} }} " for i in range(100))
     last = "fragment F100 on Query { runs(first: $n) { nodes { id } } }"
     began = time.process_time()
@@ -105,7 +105,7 @@ def test_fragments_that_double_again_and_again_cost_no_time() -> None:
     assert time.process_time() - began < 20, "measured once a fragment it is a hundredth of that"
 
 
-def test_a_frame_of_a_subscription_is_as_large_as_it_counts() -> None:
+def test_a_frame_has_at_most_as_many_rows_as_its_cost_assumes() -> None:
     assert FRAME_ITEMS == MAX_ROWS
 
 
@@ -120,7 +120,7 @@ async def test_an_operation_that_costs_too_much_is_refused(compiled: bool, repos
 
 
 @pytest.mark.parametrize("compiled", [True, False])
-async def test_a_number_without_end_is_not_written_out(compiled: bool, repository: ActionRepo) -> None:
+async def test_an_enormous_cost_is_not_reported_exactly(compiled: bool, repository: ActionRepo) -> None:
     inner = "id"
     for _ in range(6):
         inner = f"children(first: 500) {{ nodes {{ {inner} }} }}"
@@ -128,7 +128,7 @@ async def test_a_number_without_end_is_not_written_out(compiled: bool, repositor
     assert "more than 1,000,000,000,000 objects" in found[0]
 
 
-def test_a_field_with_a_list_of_unknown_length_fails_by_its_name() -> None:
+def test_a_field_with_a_list_of_unknown_length_fails_with_its_name() -> None:
     @strawberry.type
     class Item:
         name: str

@@ -36,12 +36,12 @@ async def test_depth_counts_through_fragments(schema: Schema, repository: Action
     assert "7 levels" in message
 
 
-async def test_introspection_may_nest(schema: Schema, repository: ActionRepo) -> None:
+async def test_introspection_may_be_nested(schema: Schema, repository: ActionRepo) -> None:
     query = "{ __schema { types { fields { type { ofType { ofType { ofType { name } } } } } } } }"
     assert await mistakes(schema, repository, query) == []
 
 
-async def test_without_introspection_only_the_names_of_types_are_told(repository: ActionRepo) -> None:
+async def test_without_introspection_only_typename_is_available(repository: ActionRepo) -> None:
     closed = build_schema(Limits(depth=6, aliases=5, tokens=400, cost=10**9, page=1000, introspection=False))
     for query in ("{ __schema { types { name } } }", '{ __type(name: "Run") { name } }'):
         first, *_ = await mistakes(closed, repository, query)
@@ -64,7 +64,7 @@ async def test_too_many_tokens_are_not_even_parsed(schema: Schema, repository: A
     assert "more than 400 tokens" in message
 
 
-async def test_fragments_that_double_again_and_again_cost_no_time(
+async def test_exponentially_nested_fragments_are_measured_quickly(
     schema: Schema, repository: ActionRepo
 ) -> None:
     doubling = "".join(f"fragment F{i} on Query {{ ...F{i + 1} ...F{i + 1} }} " for i in range(25))
@@ -75,9 +75,7 @@ async def test_fragments_that_double_again_and_again_cost_no_time(
     assert time.process_time() - began < 20, "measured once a fragment it is a hundredth of that"
 
 
-async def test_a_circle_of_fragments_is_refused_and_not_followed(
-    schema: Schema, repository: ActionRepo
-) -> None:
+async def test_a_cycle_of_fragments_is_refused(schema: Schema, repository: ActionRepo) -> None:
     query = "{ ...A } fragment A on Query { ...B } fragment B on Query { ...A }"
     (message,) = await mistakes(schema, repository, query)
     assert "Cannot spread fragment" in message
@@ -101,7 +99,7 @@ async def test_variables_with_text_that_cannot_be_stored_are_refused(
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), [-float("inf")], {"k": 10**400}])
-async def test_numbers_that_json_cannot_hold_are_refused(
+async def test_numbers_that_json_cannot_represent_are_refused(
     schema: Schema, repository: ActionRepo, value: object
 ) -> None:
     query = """mutation ($v: JSON) { createAction(input: {
@@ -111,7 +109,7 @@ async def test_numbers_that_json_cannot_hold_are_refused(
     assert await repository.runs.count() == 0
 
 
-async def test_json_that_nests_too_deep_is_refused(schema: Schema, repository: ActionRepo) -> None:
+async def test_json_that_is_nested_too_deeply_is_refused(schema: Schema, repository: ActionRepo) -> None:
     value: object = 1
     for _ in range(70):
         value = [value]
@@ -133,25 +131,25 @@ REPEATING = {
 
 
 @pytest.mark.parametrize("query", REPEATING.values(), ids=REPEATING)
-async def test_what_repeats_the_same_names_is_not_compared_without_end(
-    repository: ActionRepo, query: str
-) -> None:
+async def test_comparisons_of_repeated_fields_are_bounded(repository: ActionRepo, query: str) -> None:
     wide = build_schema(Limits(depth=15, aliases=100, tokens=4000, cost=10**9, page=1000))
     (message,) = await mistakes(wide, repository, query)
     assert message == "The document repeats fields of the same name too often: remove the repetitions."
 
 
-async def test_a_few_repetitions_do_no_harm(schema: Schema, repository: ActionRepo) -> None:
+async def test_a_few_repeated_fields_are_allowed(schema: Schema, repository: ActionRepo) -> None:
     assert await mistakes(schema, repository, "{ " + "projects { name } " * 50 + "}") == []
 
 
-async def test_not_all_of_many_mistakes_are_told(schema: Schema, repository: ActionRepo) -> None:
+async def test_the_number_of_reported_errors_is_limited(schema: Schema, repository: ActionRepo) -> None:
     told = await mistakes(schema, repository, "{ " + " ".join(f"x{i}" for i in range(100)) + " }")
     assert len(told) == 11
     assert told[-1] == "There may be more errors."
 
 
-async def test_the_schema_is_not_asked_for_again_and_again(schema: Schema, repository: ActionRepo) -> None:
+async def test_aliases_of_introspection_fields_count_many_times(
+    schema: Schema, repository: ActionRepo
+) -> None:
     for query in (
         "{ a: __schema { types { name } } }",
         '{ a: __type(name: "Run") { name } }',
@@ -162,7 +160,7 @@ async def test_the_schema_is_not_asked_for_again_and_again(schema: Schema, repos
 
 
 @pytest.mark.parametrize("compiled", [True, False])
-async def test_a_list_of_a_variable_may_be_as_long_as_a_batch(
+async def test_a_list_in_a_variable_may_be_as_long_as_a_batch(
     schema: Schema, repository: ActionRepo, compiled: bool
 ) -> None:
     async def told(query: str, **variables: Any) -> list[str]:
@@ -172,7 +170,7 @@ async def test_a_list_of_a_variable_may_be_as_long_as_a_batch(
 
     query = "query ($phases: [ActionPhase!]) { runs(filter: {phases: $phases}) { totalCount } }"
     assert await told(query, phases=["RUNNING"] * MAX_BATCH) == []
-    expected = ["Variable '$phases' holds 5,001 items at one place; 5,000 are allowed."]
+    expected = ["Variable '$phases' has 5,001 items in one list or object; 5,000 are allowed."]
     assert await told(query, phases=["RUNNING"] * (MAX_BATCH + 1)) == expected
     assert await told(query, phases=[None] * (MAX_BATCH + 1)) == expected
     query = "query ($filter: RunFilter) { runs(filter: $filter) { totalCount } }"
@@ -185,7 +183,7 @@ async def test_a_list_of_a_variable_may_be_as_long_as_a_batch(
     assert await told(query, v=[0] * (MAX_BATCH + 1)) == []
 
 
-async def test_labels_are_not_without_number(schema: Schema, repository: ActionRepo) -> None:
+async def test_the_number_of_labels_is_limited(schema: Schema, repository: ActionRepo) -> None:
     query = "query ($labels: [LabelFilter!]) { runs(filter: {labels: $labels}) { totalCount } }"
     labels = [{"key": f"k{number}", "value": "v"} for number in range(1001)]
     assert await mistakes(schema, repository, query, labels=labels[:100]) == []

@@ -45,12 +45,12 @@ def told(done: subprocess.CompletedProcess[str]) -> dict[str, int]:
     return found
 
 
-def test_a_full_disk_is_no_error_for_who_logs() -> None:
+def test_logging_to_a_full_disk_does_not_raise() -> None:
     with open("/dev/full", "wb") as full:
         assert told(run(EVERY_WAY, full)) == {"dropped": 4}
 
 
-def test_a_reader_that_left_is_no_error_for_who_logs() -> None:
+def test_logging_to_a_closed_pipe_does_not_raise() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     try:
@@ -59,7 +59,7 @@ def test_a_reader_that_left_is_no_error_for_who_logs() -> None:
         os.close(writing)
 
 
-def test_a_closed_stream_is_no_error_and_no_other_file_takes_its_place(tmp_path: Path) -> None:
+def test_logging_to_a_closed_stream_does_not_raise_or_write_to_another_file(tmp_path: Path) -> None:
     code = f"""
 file = open({str(tmp_path / "database")!r}, "wb")
 log.warning("ours")
@@ -72,7 +72,7 @@ tell(descriptor=file.fileno())
     assert (tmp_path / "database").read_bytes() == b""
 
 
-def test_a_reader_that_stops_reading_holds_up_nobody_and_gets_what_waited() -> None:
+def test_a_reader_that_pauses_blocks_no_logging_and_gets_the_queued_lines() -> None:
     reading, writing = os.pipe()
     code = """
 for number in range(20_000):
@@ -107,7 +107,7 @@ tell()
     assert 0 < sum(reported) <= dropped
 
 
-def test_a_log_that_has_room_again_goes_on_with_a_whole_line(tmp_path: Path) -> None:
+def test_a_log_continues_with_a_whole_line_once_there_is_space(tmp_path: Path) -> None:
     code = """
 import resource
 log.warning("first")
@@ -132,7 +132,7 @@ tell()
 
 
 @pytest.mark.parametrize("format", ["json", "text"])
-def test_a_value_that_has_no_text_is_left_out_of_the_line(format: str) -> None:
+def test_a_value_that_cannot_be_formatted_is_left_out(format: str) -> None:
     code = f"""
 configure_logs("info", {format!r})
 class Bad:
@@ -152,7 +152,7 @@ tell()
     assert "an endless one" in done.stderr
 
 
-def test_what_is_logged_last_comes_out_before_the_process_ends() -> None:
+def test_the_last_lines_are_written_before_the_process_ends() -> None:
     lines = run(
         "[log.warning('line', number=n) for n in range(500)]; raise OSError('ended')", subprocess.PIPE
     )

@@ -58,7 +58,7 @@ def said_by(code: str, *how: str) -> list[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60).stderr.splitlines()
 
 
-def test_every_line_is_json_whoever_logs() -> None:
+def test_every_line_is_json_including_those_of_libraries() -> None:
     lines = [json.loads(line) for line in said_by(EVERYTHING, "info", "json")]
     assert [line["event"].partition(":")[0] for line in lines] == [
         "ours",
@@ -73,13 +73,13 @@ def test_every_line_is_json_whoever_logs() -> None:
     assert all(line["timestamp"].endswith("Z") for line in lines)
 
 
-def test_what_is_in_every_line_is_in_those_of_libraries_too() -> None:
+def test_bound_values_are_in_the_lines_of_libraries_too() -> None:
     code = "configure_logs('info', 'json', worker=7); log.info('a'); logging.error('b')"
     lines = [json.loads(line) for line in said_by(code, "info", "json")]
     assert [line["worker"] for line in lines] == [7, 7]
 
 
-def test_lines_are_text_on_a_terminal_and_json_elsewhere() -> None:
+def test_lines_are_text_on_a_terminal_and_json_otherwise() -> None:
     (line,) = said_by("log.info('hello', who='you')", "info", "auto")
     assert json.loads(line)["who"] == "you"
     ours, theirs = pty.openpty()
@@ -92,7 +92,7 @@ def test_lines_are_text_on_a_terminal_and_json_elsewhere() -> None:
     assert "{" not in on_the_terminal
 
 
-def test_no_value_breaks_a_line_or_gives_a_terminal_orders() -> None:
+def test_no_value_breaks_a_line_or_controls_the_terminal() -> None:
     code = "log.info('a', b='c\\nd\\x1b[2J'); logging.error('e\\x1b[2J\\nf')"
     for how in ("text", "json"):
         lines = said_by(code, "info", how)
@@ -132,7 +132,7 @@ def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Said]:
         "GET https://host.example/path?token=canary failed",
     ],
 )
-def test_the_text_of_an_exception_tells_no_values(said: Said, text: str) -> None:
+def test_messages_of_exceptions_are_logged_without_values(said: Said, text: str) -> None:
     log = structlog.get_logger()
     try:
         try:
@@ -149,14 +149,14 @@ def test_the_text_of_an_exception_tells_no_values(said: Said, text: str) -> None
     assert "canary" not in str([first, second])
 
 
-def test_an_error_of_the_system_says_which_address_or_file(said: Said) -> None:
+def test_errors_of_the_operating_system_are_logged_with_address_or_file(said: Said) -> None:
     reason = "ConnectionRefusedError: [Errno 111] Connect call failed ('192.0.2.1', 5432)"
     structlog.get_logger().warning("lost", reason=reason)
     (line,) = said()
     assert line["reason"] == reason
 
 
-async def test_an_error_of_a_database_tells_nothing_that_was_stored_or_asked(
+async def test_database_errors_are_logged_without_stored_or_requested_values(
     repository: ActionRepo, said: Said
 ) -> None:
     async def twice(connection: AsyncConnection) -> None:
@@ -227,7 +227,7 @@ async def test_an_unexpected_error_and_its_operation_have_the_id_of_the_request(
 
 
 @pytest.mark.parametrize("given", [None, "", "a b", "x" * 129, "a\u00e4", "<script>"])
-async def test_a_request_without_a_sane_id_gets_one(client: GraphQLClient, given: str | None) -> None:
+async def test_a_request_without_a_valid_id_gets_a_new_one(client: GraphQLClient, given: str | None) -> None:
     headers = {} if given is None else {b"X-Request-ID": given.encode()}
     ids = set()
     for _ in range(2):
@@ -237,13 +237,13 @@ async def test_a_request_without_a_sane_id_gets_one(client: GraphQLClient, given
     assert all(len(one) == 32 and one.isalnum() for one in ids)
 
 
-async def test_a_refused_request_has_an_id_too(client: GraphQLClient) -> None:
+async def test_a_refused_request_has_an_id(client: GraphQLClient) -> None:
     response = await client.post("/graphql", content="{", headers={"X-Request-ID": "abc"})
     assert response.status_code >= 400
     assert response.headers["x-request-id"] == "abc"
 
 
-async def test_the_one_reader_of_changes_does_not_log_as_the_request_that_started_it(
+async def test_the_feed_does_not_log_with_the_id_of_the_request_that_started_it(
     repository: ActionRepo, said: Said
 ) -> None:
     async def first() -> None:
@@ -298,7 +298,7 @@ async def ask_for_everything(url: str) -> None:
         assert await socket.data("2") == 0
 
 
-async def test_every_operation_has_a_line_where_all_are_wanted(toy: Toy, said: Said) -> None:
+async def test_with_all_every_operation_is_logged(toy: Toy, said: Said) -> None:
     told, url = toy
     told.logged = "all"
     await ask_for_everything(url)
@@ -316,7 +316,7 @@ async def test_every_operation_has_a_line_where_all_are_wanted(toy: Toy, said: S
     assert len(set(ids)) == 3
 
 
-async def test_what_failed_has_a_line_and_what_a_client_did_wrong_has_none(toy: Toy, said: Said) -> None:
+async def test_failed_operations_are_logged_but_not_mistakes_of_clients(toy: Toy, said: Said) -> None:
     recorded, url = toy
     recorded.slow_after = 1000.0
     await ask_for_everything(url)
@@ -335,7 +335,7 @@ async def test_what_failed_has_a_line_and_what_a_client_did_wrong_has_none(toy: 
     assert [line["level"] for line in lines] == ["warning", "warning"]
 
 
-async def test_what_is_slow_has_a_line_but_no_subscription_is(toy: Toy, said: Said) -> None:
+async def test_slow_operations_are_logged_except_subscriptions(toy: Toy, said: Said) -> None:
     recorded, url = toy
     recorded.slow_after = 0.0
     await ask_for_everything(url)
@@ -343,7 +343,7 @@ async def test_what_is_slow_has_a_line_but_no_subscription_is(toy: Toy, said: Sa
     assert [line["field"] for line in lines] == ["hello", "touch"]
 
 
-async def test_no_operation_has_a_line_where_none_is_wanted(toy: Toy, said: Said) -> None:
+async def test_with_none_no_operation_is_logged(toy: Toy, said: Said) -> None:
     told, url = toy
     told.logged = "none"
     async with httpx2.AsyncClient() as client:
@@ -351,7 +351,7 @@ async def test_no_operation_has_a_line_where_none_is_wanted(toy: Toy, said: Said
     assert [line["event"] for line in said()] == ["unexpected error"]
 
 
-async def test_a_line_holds_the_name_of_an_operation_and_nothing_else_of_its_document(
+async def test_a_line_has_the_name_of_the_operation_and_nothing_else_of_the_document(
     toy: Toy, said: Said
 ) -> None:
     told, url = toy
@@ -375,7 +375,7 @@ async def test_a_line_holds_the_name_of_an_operation_and_nothing_else_of_its_doc
     assert "canary" not in str(lines)
 
 
-def test_the_settings_say_which_operations_have_a_line() -> None:
+def test_the_settings_determine_which_operations_are_logged() -> None:
     app = create_app(Settings(log_operations="none"))
     endpoint = next(route.endpoint for route in app.routes if getattr(route, "path", "") == "/graphql")  # type: ignore[attr-defined]
     assert endpoint.pipeline.telemetry.logged == "none"

@@ -23,7 +23,9 @@ async def figures(client: GraphQLClient) -> dict[str, float]:
     return {name: float(value) for name, value in re.findall(r"^(rungraph_\w+) (\S+)$", response.text, re.M)}
 
 
-async def test_a_subscriber_and_what_waits_for_it_are_counted(app: Starlette, client: GraphQLClient) -> None:
+async def test_subscribers_and_their_queued_changes_are_counted(
+    app: Starlette, client: GraphQLClient
+) -> None:
     before = await figures(client)
     assert (before["rungraph_watches"], before["rungraph_bus_connected"]) == (0, 1)
     repository: ActionRepo = app.state.repository
@@ -42,9 +44,7 @@ async def test_a_subscriber_and_what_waits_for_it_are_counted(app: Starlette, cl
     assert (await figures(client))["rungraph_watches"] == 0
 
 
-async def test_a_cursor_that_cannot_be_honoured_is_counted_as_a_resync(
-    app: Starlette, client: GraphQLClient
-) -> None:
+async def test_an_unusable_cursor_is_counted_as_a_resync(app: Starlette, client: GraphQLClient) -> None:
     repository: ActionRepo = app.state.repository
     stream = repository.watch_all_run_updates(after="nonsense")
     async with asyncio.timeout(10):
@@ -67,7 +67,7 @@ async def labelled(client: GraphQLClient) -> dict[str, float]:
     return {name: float(value) for name, value in re.findall(r"^(rungraph_\w+\{.*\}) (\S+)$", text, re.M)}
 
 
-async def test_operations_are_counted_by_their_root_field_and_how_they_ended(client: GraphQLClient) -> None:
+async def test_operations_are_counted_by_root_field_and_outcome(client: GraphQLClient) -> None:
     asked = [
         "query A { runs { totalCount } }",
         "query B { runs { nodes { name } } }",
@@ -100,7 +100,7 @@ async def test_operations_are_counted_by_their_root_field_and_how_they_ended(cli
     assert seen['rungraph_errors_total{code="GRAPHQL_PARSE_FAILED"}'] == 1
 
 
-async def test_what_is_asked_again_is_a_hit_of_the_caches(client: GraphQLClient) -> None:
+async def test_repeated_operations_are_cache_hits(client: GraphQLClient) -> None:
     for _ in range(3):
         await client.execute("{ runs { nodes { name } } }")
     seen = await labelled(client)
@@ -109,7 +109,7 @@ async def test_what_is_asked_again_is_a_hit_of_the_caches(client: GraphQLClient)
     assert seen['rungraph_cache_hits_total{cache="statements"}'] >= 2
 
 
-async def test_who_waits_for_a_connection_is_counted(app: Starlette, client: GraphQLClient) -> None:
+async def test_calls_that_wait_for_a_connection_are_counted(app: Starlette, client: GraphQLClient) -> None:
     repository: ActionRepo = app.state.repository
     most = (await figures(client))["rungraph_database_connections_max"]
     async with contextlib.AsyncExitStack() as stack:
@@ -144,7 +144,7 @@ async def test_websockets_and_subscriptions_are_counted_by_field(database_url: s
             assert 'rungraph_operations_total{field="runs",outcome="ok",type="subscription"} 1.0' in text
 
 
-async def test_who_is_refused_in_a_websocket_is_counted(database_url: str) -> None:
+async def test_refused_websocket_operations_are_counted(database_url: str) -> None:
     with serving(create_app(Settings(database_url=database_url, max_subscriptions=1))) as address:
         async with connected(f"{address}/graphql") as socket, httpx2.AsyncClient(base_url=address) as asking:
             await socket.subscribe("1", "subscription { runs(first: 1) { kind } }")

@@ -200,7 +200,7 @@ async def running(environment: dict[str, str], *options: str) -> AsyncIterator[t
 @pytest.mark.parametrize(
     ("level", "how", "options"), [("debug", "json", ["--workers", "2"]), ("info", "text", [])]
 )
-async def test_no_secret_and_nothing_that_clients_send_comes_out(
+async def test_the_log_has_no_secrets_and_no_client_input(
     tmp_path: Path, level: str, how: str, options: list[str]
 ) -> None:
     with running_postgres() as database:

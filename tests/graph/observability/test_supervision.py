@@ -67,7 +67,7 @@ def starts_tasks(source: str) -> bool:
     return bool(names & {"create_task", "ensure_future", "TaskGroup"})
 
 
-def test_whoever_starts_a_task_says_why_it_needs_no_supervisor() -> None:
+def test_every_task_without_a_supervisor_is_justified() -> None:
     found = {name for name, path in MODULES.items() if starts_tasks(path.read_text())}
     assert found == set(UNSUPERVISED)
 
@@ -86,7 +86,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(authentication, "CHECK_INTERVAL", 0.1)
 
 
-async def test_a_loop_that_ends_by_an_error_is_started_again_and_counted() -> None:
+async def test_a_failed_loop_is_restarted_and_counted() -> None:
     supervisor, turns = Supervisor(), 0
     goes_on = asyncio.Event()
 
@@ -113,7 +113,7 @@ async def test_a_loop_that_ends_by_an_error_is_started_again_and_counted() -> No
 
 
 @pytest.mark.parametrize("error", [ValueError, asyncio.CancelledError])
-async def test_a_loop_that_is_cancelled_ends_whatever_it_makes_of_that(error: type[BaseException]) -> None:
+async def test_a_cancelled_loop_ends_even_if_it_raises(error: type[BaseException]) -> None:
     supervisor, began = Supervisor(), asyncio.Event()
 
     async def work() -> None:
@@ -174,7 +174,7 @@ async def running(app: Starlette) -> AsyncIterator[GraphQLClient]:
         ("bus sender", PostgresBackend, "publish"),
     ],
 )
-async def test_each_loop_of_a_server_lives_on(
+async def test_each_background_loop_of_a_server_is_restarted(
     postgres_server_url: str,
     database_url: str,
     monkeypatch: pytest.MonkeyPatch,

@@ -111,7 +111,7 @@ def attributes(span: Any) -> dict[str, Any]:
     return {each.key: each.value.string_value for each in span.attributes}
 
 
-async def test_an_operation_is_a_span_below_the_one_that_its_client_names(
+async def test_an_operation_is_a_span_below_the_one_of_its_client(
     database_url: str, receiver: Receiver
 ) -> None:
     async with traced(database_url) as (client, _):
@@ -171,9 +171,7 @@ def postgres_url(postgres_server_url: str) -> Iterator[str]:
     databases.drop(url)
 
 
-async def test_a_statement_that_failed_does_not_tell_what_it_was_about(
-    postgres_url: str, receiver: Receiver
-) -> None:
+async def test_the_span_of_a_failed_statement_has_no_values(postgres_url: str, receiver: Receiver) -> None:
     async def refuse_states(connection: AsyncConnection) -> None:
         # What PostgreSQL says of it repeats the whole row.
         check = "ALTER TABLE actions ADD CONSTRAINT quiet CHECK (state IS NULL)"
@@ -190,7 +188,7 @@ async def test_a_statement_that_failed_does_not_tell_what_it_was_about(
     assert "canary" not in str(receiver.requests)
 
 
-async def test_what_a_server_does_by_itself_has_no_spans(database_url: str, receiver: Receiver) -> None:
+async def test_background_work_has_no_spans(database_url: str, receiver: Receiver) -> None:
     async with traced(database_url) as (client, repository):
         async with asyncio.timeout(20):
             async for frame in repository.watch_all_run_updates():
@@ -203,7 +201,7 @@ async def test_what_a_server_does_by_itself_has_no_spans(database_url: str, rece
     assert [span.kind for span in receiver.spans] == [SERVER]
 
 
-async def test_a_line_of_the_log_names_the_trace(database_url: str, receiver: Receiver) -> None:
+async def test_log_lines_have_the_trace_id(database_url: str, receiver: Receiver) -> None:
     with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as logs:
         async with traced(database_url) as (client, repository):
             repository.runs.list_projects = None  # type: ignore[method-assign, assignment]
@@ -211,7 +209,7 @@ async def test_a_line_of_the_log_names_the_trace(database_url: str, receiver: Re
     assert {log["trace_id"] for log in logs if log["event"] in ("unexpected error", "operation")} == {TRACE}
 
 
-async def test_a_server_stops_although_nobody_takes_its_traces(
+async def test_a_server_stops_although_no_collector_receives_its_traces(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{free_port()}")
@@ -220,7 +218,7 @@ async def test_a_server_stops_although_nobody_takes_its_traces(
             assert "errors" not in await client.execute("{ __typename }")
 
 
-def test_without_tracing_nothing_of_it_is_imported() -> None:
+def test_without_tracing_its_packages_are_not_imported() -> None:
     code = (
         "import sys, graph.cli.main; from graph.app import create_app; from graph.settings import Settings;"
         "create_app(Settings()); print([name for name in sys.modules if name in "
@@ -233,9 +231,7 @@ def test_without_tracing_nothing_of_it_is_imported() -> None:
 
 
 @pytest.mark.parametrize("missing", ["opentelemetry", "opentelemetry.instrumentation"])
-def test_tracing_is_refused_where_its_packages_are_not_installed(
-    monkeypatch: pytest.MonkeyPatch, missing: str
-) -> None:
+def test_tracing_without_its_packages_is_refused(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
     for name in [name for name in sys.modules if name.startswith(missing)]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, missing, None)

@@ -98,9 +98,7 @@ async def creates(server: ServerProcess, name: str, parent: str | None = None) -
     ("stream", "workers"),
     [(full_disk, 1), (full_disk, 2), (reader_that_left, 1), (reader_that_stopped, 1), (closed, 1)],
 )
-async def test_a_server_works_where_its_log_cannot_be_written(
-    postgres: Postgres, stream: Any, workers: int
-) -> None:
+async def test_a_server_works_with_an_unwritable_log(postgres: Postgres, stream: Any, workers: int) -> None:
     databases = PostgresDatabases(postgres.url)
     database_url = create_migrated(databases)
     _, token = await create_token(database_url)

@@ -96,7 +96,7 @@ async def comes_to(client: GraphQLClient, state: str) -> dict[str, Any]:
             await asyncio.sleep(0.05)
 
 
-async def test_an_abort_that_is_given_up_says_why_and_can_be_tried_again(
+async def test_a_failed_abort_has_its_error_and_can_be_retried(
     driven: GraphQLClient, executor: FakeExecutor, repository: ActionRepo
 ) -> None:
     executor.answer = status(503)
@@ -139,12 +139,12 @@ async def test_between_two_attempts_the_next_one_and_the_error_are_visible(
     assert abort["nextAttemptAt"] is not None
 
 
-async def test_an_abort_that_does_not_exist_cannot_be_tried_again(client: GraphQLClient) -> None:
+async def test_an_abort_that_does_not_exist_cannot_be_retried(client: GraphQLClient) -> None:
     body = await client.execute(RETRY, {"id": A0})
     assert body["errors"][0]["extensions"]["code"] == "NOT_FOUND"
 
 
-async def test_the_same_abort_asked_for_twice_is_one_request(
+async def test_requesting_the_same_abort_twice_is_one_request(
     client: GraphQLClient, repository: ActionRepo
 ) -> None:
     await make_run(repository)
@@ -159,7 +159,7 @@ async def test_the_same_abort_asked_for_twice_is_one_request(
     assert len(await repository.list_pending_aborts()) == 1
 
 
-async def test_only_an_abort_of_many_runs_that_is_done_has_a_batch(
+async def test_only_an_abort_of_many_runs_that_is_no_dry_run_has_a_batch(
     client: GraphQLClient, repository: ActionRepo
 ) -> None:
     runs = [RunIdentifier("etl", "production", f"run-{number}") for number in range(3)]
@@ -170,7 +170,7 @@ async def test_only_an_abort_of_many_runs_that_is_done_has_a_batch(
     assert await data(client, ABORT_RUNS, dry=False) == {"matched": 0, "requested": 0, "batch": None}
 
 
-async def test_an_executor_subscribes_confirms_and_comes_back(
+async def test_an_executor_subscribes_confirms_and_resumes(
     app: Starlette, repository: ActionRepo, database_url: str
 ) -> None:
     await make_run(repository)
@@ -198,7 +198,7 @@ async def test_an_executor_subscribes_confirms_and_comes_back(
             assert (frame["kind"], frame["removed"]) == ("CHANGE", [rows[0]["id"]])
 
 
-async def test_a_batch_is_watched_to_its_end_over_a_websocket_and_over_server_sent_events(
+async def test_the_progress_of_a_batch_is_streamed_over_both_transports(
     app: Starlette, repository: ActionRepo
 ) -> None:
     runs = [RunIdentifier("etl", "production", f"run-{number}") for number in range(2)]
@@ -231,7 +231,7 @@ async def test_a_batch_is_watched_to_its_end_over_a_websocket_and_over_server_se
             assert errors[0]["extensions"]["code"] == "NOT_FOUND"
 
 
-async def test_an_operator_sees_how_many_aborts_wait_and_what_came_of_them(
+async def test_metrics_count_pending_and_failed_aborts(
     driven: GraphQLClient, executor: FakeExecutor, repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def becomes(**wanted: float) -> dict[str, float]:

@@ -71,7 +71,7 @@ async def fail(repository: ActionRepo, message: str) -> None:
         ("x" * 100_000 + "\nlast", "x" * 299 + "…"),
     ],
 )
-async def test_the_summary_of_an_error_is_the_line_that_says_most(
+async def test_the_summary_of_an_error_is_its_most_informative_line(
     client: GraphQLClient, repository: ActionRepo, message: str, summary: str
 ) -> None:
     await fail(repository, message)
@@ -84,7 +84,7 @@ async def test_the_summary_of_an_error_is_the_line_that_says_most(
     [(1, "…"), (4, "abc…"), (9, "abc … xyz"), (10, "abcd … xyz"), (25, "abcdefghijk … pqrstuvwxyz")]
     + [(26, "abcdefghijklmnopqrstuvwxyz"), (2**31 - 1, "abcdefghijklmnopqrstuvwxyz")],
 )
-async def test_a_message_is_cut_to_the_length_that_is_asked_for(
+async def test_a_message_is_cut_to_the_requested_length(
     client: GraphQLClient, repository: ActionRepo, most: int, found: str
 ) -> None:
     await fail(repository, "abcdefghijklmnopqrstuvwxyz")
@@ -97,7 +97,7 @@ async def test_a_message_is_cut_to_the_length_that_is_asked_for(
 
 
 @pytest.mark.parametrize("most", [0, -1])
-async def test_a_length_that_no_message_can_have_is_refused(
+async def test_an_invalid_maximum_length_is_refused(
     client: GraphQLClient, repository: ActionRepo, most: int
 ) -> None:
     await fail(repository, "no")
@@ -106,7 +106,7 @@ async def test_a_length_that_no_message_can_have_is_refused(
     assert body["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
 
 
-async def test_a_list_with_short_errors_is_made_of_rows_without_objects(
+async def test_a_list_with_summaries_of_errors_is_encoded_from_rows(
     repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await fail(repository, PYTHON)

@@ -29,7 +29,7 @@ async def broken(app: Starlette) -> AsyncIterator[GraphQLClient]:
         yield client
 
 
-async def test_what_is_unexpected_is_hidden_and_logged_with_an_id(broken: GraphQLClient) -> None:
+async def test_unexpected_errors_are_masked_and_logged_with_an_id(broken: GraphQLClient) -> None:
     with structlog.testing.capture_logs() as logs:
         body = await broken.execute("{ projects { name } }")
     (error,) = body["errors"]
@@ -49,7 +49,7 @@ async def test_what_is_unexpected_is_hidden_and_logged_with_an_id(broken: GraphQ
         (ValueError("secret-host"), 500, "INTERNAL_SERVER_ERROR"),
     ],
 )
-async def test_what_fails_before_an_operation_is_answered_as_an_error_of_graphql(
+async def test_failures_before_the_execution_are_graphql_errors(
     app: Starlette, client: GraphQLClient, error: Exception, status: int, code: str
 ) -> None:
     async def fail(*_: object) -> Caller:

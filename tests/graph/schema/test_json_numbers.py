@@ -53,7 +53,7 @@ async def post(client: GraphQLClient, content: bytes, accept: str = "application
 
 
 @pytest.mark.parametrize("text", EXACT)
-async def test_a_number_is_given_back_as_it_was_sent(client: GraphQLClient, text: str) -> None:
+async def test_numbers_are_returned_as_sent(client: GraphQLClient, text: str) -> None:
     value = f'{{"deep": [{{"x": {text}}}]}}'
     expected = {"deep": [{"x": json.loads(text)}]}
     if "." not in text and "e" not in text.lower():
@@ -76,7 +76,7 @@ async def test_a_number_is_given_back_as_it_was_sent(client: GraphQLClient, text
 
 
 @pytest.mark.parametrize("text", EXACT)
-async def test_a_number_in_a_document_is_kept_too(
+async def test_numbers_in_documents_are_kept(
     client: GraphQLClient, repository: ActionRepo, text: str
 ) -> None:
     query = f"mutation {{ createAction(input: {{id: {ID_TEXT}, spec: {{x: [{text}]}}}}) "
@@ -91,7 +91,7 @@ async def test_a_number_in_a_document_is_kept_too(
 
 
 @pytest.mark.parametrize("text", [*INEXACT, "1" + "0" * 400])
-async def test_a_number_that_cannot_be_kept_is_refused_with_its_place(
+async def test_a_number_that_cannot_be_kept_is_refused_with_its_path(
     client: GraphQLClient, repository: ActionRepo, text: str
 ) -> None:
     value = f'{{"a": {{"deep": [0, {{"x": {text}}}]}}}}'
@@ -112,7 +112,7 @@ async def test_a_number_that_cannot_be_kept_is_refused_with_its_place(
     assert (await repository.list_actions()).items == []
 
 
-async def test_a_number_over_a_websocket_and_in_an_address_is_kept_or_refused(app: Starlette) -> None:
+async def test_numbers_over_websockets_and_in_urls_are_kept_or_refused(app: Starlette) -> None:
     with serving(app) as url:
         async with connected(f"{url}/graphql") as socket:
             for number, (text, is_kept) in enumerate([("18446744073709551616", True), ("1e400", False)]):
@@ -144,7 +144,7 @@ async def test_a_big_integer_is_exact_or_refused(client: GraphQLClient, text: st
     assert "BigInt needs a 64-bit integer" in error["message"]
 
 
-def test_every_double_is_read_from_what_programs_print_of_it() -> None:
+def test_every_double_is_read_from_its_common_representations() -> None:
     dice = random.Random(20261130)
     for _ in range(20_000):
         (value,) = struct.unpack("d", dice.randbytes(8))
@@ -154,25 +154,25 @@ def test_every_double_is_read_from_what_programs_print_of_it() -> None:
                 assert loads(f"[{text}]".encode()) == [value], text
 
 
-def test_digits_in_text_are_no_numbers() -> None:
+def test_digits_in_strings_are_not_numbers() -> None:
     text = json.dumps({"1" * 40: "9" * 40, "a": "1e400", "b": ["0.1234567890123456789"]})
     assert loads(text.encode()) == json.loads(text)
 
 
 @pytest.mark.parametrize("text", ["[1,]", "{", "01", "[1 2]", '"\ud800"', "1.", "[" * 5000])
-def test_what_is_no_json_is_none_beside_a_long_number(text: str) -> None:
+def test_invalid_json_with_a_long_number_is_refused(text: str) -> None:
     for each in (text, f"[{'1' * 30}, {text}]"):
         with pytest.raises(ValueError):
             loads(each.encode(errors="surrogatepass"))
 
 
-def test_an_inexact_number_shows_its_text_to_whoever_refuses_it() -> None:
+def test_an_inexact_number_is_shown_as_written() -> None:
     (number,) = loads(b"[1e400]")
     assert isinstance(number, Inexact)
     assert repr(number) == "1e400"
 
 
-def test_a_value_with_too_many_parts_is_refused() -> None:
+def test_a_value_with_too_many_objects_is_refused() -> None:
     check_json([[]] * (MAX_JSON_PARTS - 1))
     values: list[object] = [[[]] * MAX_JSON_PARTS, {str(n): 1 for n in range(MAX_JSON_PARTS)}]
     for value in values:

@@ -62,7 +62,7 @@ def test_the_check_passes_against_the_schema_itself() -> None:
         ("  QUEUED\n", "  QUEUED\n  GONE\n"),
     ],
 )
-def test_the_check_fails_where_a_promise_is_broken(tmp_path: Path, promise: str, broken: str) -> None:
+def test_the_check_fails_for_a_breaking_change(tmp_path: Path, promise: str, broken: str) -> None:
     earlier = tmp_path / "earlier.graphql"
     printed = PRINTED.read_text()
     assert promise in printed
@@ -80,7 +80,7 @@ def test_an_addition_breaks_nothing(tmp_path: Path) -> None:
     assert run("schema", "check", "--against", str(earlier))[0] == 0
 
 
-def test_a_schema_that_is_nowhere_is_said_so() -> None:
+def test_a_missing_schema_is_reported() -> None:
     code, said = run("schema", "check", "--against", "no-such-commit")
     assert code == 1
     assert "there is no schema.graphql at no-such-commit" in said

@@ -71,7 +71,7 @@ async def fill(repository: ActionRepo, runs: range, children: int) -> None:
         await repository.insert_events([event(name, run=run) for name in names])
 
 
-async def test_nested_fields_cost_as_many_statements_for_many_runs_as_for_one(
+async def test_nested_fields_cost_the_same_number_of_statements_for_any_number_of_runs(
     opened: tuple[ActionRepo, Database],
 ) -> None:
     repository, database = opened
@@ -86,7 +86,7 @@ async def test_nested_fields_cost_as_many_statements_for_many_runs_as_for_one(
     assert len(many) == len(few) <= 13
 
 
-async def test_what_is_not_selected_is_not_read(opened: tuple[ActionRepo, Database]) -> None:
+async def test_unselected_fields_are_not_read(opened: tuple[ActionRepo, Database]) -> None:
     repository, database = opened
     await fill(repository, range(2), 2)
     with counted(database) as statements:
@@ -105,7 +105,7 @@ SUMMED = """{
 }"""
 
 
-async def test_recent_runs_and_durations_of_all_tasks_of_a_page_are_a_statement_each(
+async def test_recent_runs_and_durations_of_a_page_of_tasks_are_one_statement_each(
     opened: tuple[ActionRepo, Database],
 ) -> None:
     repository, database = opened
@@ -133,7 +133,7 @@ async def test_recent_runs_and_durations_of_all_tasks_of_a_page_are_a_statement_
         ("nodes { few: recentRuns(first: 1) { name } many: recentRuns { name } }", 3),
     ],
 )
-async def test_of_a_summary_only_what_is_selected_is_read(
+async def test_only_selected_parts_of_a_summary_are_read(
     opened: tuple[ActionRepo, Database], selected: str, statements: int
 ) -> None:
     repository, database = opened
@@ -152,7 +152,7 @@ async def test_a_histogram_is_one_statement(opened: tuple[ActionRepo, Database])
     assert len(seen) == 1
 
 
-async def test_a_batch_is_a_handful_of_statements(opened: tuple[ActionRepo, Database]) -> None:
+async def test_a_batch_takes_few_statements(opened: tuple[ActionRepo, Database]) -> None:
     repository, database = opened
     names = [f"t{i}" for i in range(500)]
     # The first write over a connection also looks whether the database was started anew.
@@ -183,7 +183,7 @@ MANY = {
 
 
 @pytest.mark.parametrize("many", MANY)
-async def test_what_is_read_below_many_things_costs_as_many_statements_as_below_a_few(
+async def test_nested_reads_cost_the_same_number_of_statements_for_any_number_of_parents(
     opened: tuple[ActionRepo, Database], many: str
 ) -> None:
     repository, database = opened
@@ -212,7 +212,7 @@ async def test_what_is_read_below_many_things_costs_as_many_statements_as_below_
     assert cost[0] < 20
 
 
-async def test_what_siblings_read_together_is_read_in_batches_of_a_bounded_size(
+async def test_reads_of_siblings_are_batched_with_a_bounded_size(
     opened: tuple[ActionRepo, Database],
 ) -> None:
     repository, database = opened
@@ -224,7 +224,7 @@ async def test_what_siblings_read_together_is_read_in_batches_of_a_bounded_size(
     assert len(statements) == 3, "SQLite has a limit on the parameters of a statement"
 
 
-async def test_sibling_fields_run_side_by_side(opened: tuple[ActionRepo, Database]) -> None:
+async def test_sibling_fields_are_resolved_concurrently(opened: tuple[ActionRepo, Database]) -> None:
     repository, _ = opened
     await fill(repository, range(3), 3)
     fields = " ".join(

@@ -87,9 +87,7 @@ async def watching(schema: Schema, repository: ActionRepo, query: str) -> AsyncI
         await results.aclose()
 
 
-async def test_a_run_is_sent_as_it_is_and_each_time_it_changes(
-    schema: Schema, repository: ActionRepo
-) -> None:
+async def test_a_run_is_sent_at_once_and_after_each_change(schema: Schema, repository: ActionRepo) -> None:
     await make_run(repository)
     query = f"subscription {{ run(id: {RUN_ID}, untilTerminal: true) {{ name phase revision }} }}"
     async with watching(schema, repository, query) as stream:
@@ -171,7 +169,7 @@ async def test_dependencies_come_with_an_action_that_is_watched(
         assert change["actions"] == [{"dependencies": ["c", "a"], "phase": "RUNNING"}]
 
 
-async def test_events_count_as_a_change_where_they_are_shown(schema: Schema, repository: ActionRepo) -> None:
+async def test_events_count_as_changes_if_they_are_selected(schema: Schema, repository: ActionRepo) -> None:
     await make_run(repository, b="a0")
     shown = f"""subscription {{ actions(run: {RUN_ID}) {{
                   kind actions {{ name latestEvent(attempt: 1) {{ phase }} }} }} }}"""
@@ -190,7 +188,7 @@ async def test_events_count_as_a_change_where_they_are_shown(schema: Schema, rep
         await quiet.stays_quiet()
 
 
-async def test_leaving_a_filter_is_told_by_id(schema: Schema, repository: ActionRepo) -> None:
+async def test_ids_of_rows_that_leave_the_filter_are_sent(schema: Schema, repository: ActionRepo) -> None:
     await make_run(repository)
     query = """subscription { runs(filter: {phases: [QUEUED], project: "etl"}) {
                  kind runs { id name } removed cursor } }"""
@@ -204,7 +202,7 @@ async def test_leaving_a_filter_is_told_by_id(schema: Schema, repository: Action
         assert (change["kind"], change["runs"], change["removed"]) == ("CHANGE", [], [run["id"]])
 
 
-async def test_a_stream_goes_on_behind_the_cursor_it_is_given(schema: Schema, repository: ActionRepo) -> None:
+async def test_a_stream_resumes_after_its_cursor(schema: Schema, repository: ActionRepo) -> None:
     await make_run(repository)
     query = "subscription { runs(after: %s) { kind runs { name phase } cursor } }"
     async with watching(schema, repository, query % "null") as stream:
@@ -221,7 +219,7 @@ async def test_a_stream_goes_on_behind_the_cursor_it_is_given(schema: Schema, re
         assert [(await stream.next())["kind"] for _ in range(3)] == ["RESYNC", "SNAPSHOT", "SYNCED"]
 
 
-async def test_events_come_once_and_go_on_behind_a_cursor(schema: Schema, repository: ActionRepo) -> None:
+async def test_events_are_sent_once_and_resume_after_a_cursor(schema: Schema, repository: ActionRepo) -> None:
     await make_run(repository, b="a0")
     await repository.insert_events([event(version=0), event("b", version=0)])
     query = "subscription { events(run: %s%s) { kind events { version action { name } } cursor } }"
@@ -239,7 +237,7 @@ async def test_events_come_once_and_go_on_behind_a_cursor(schema: Schema, reposi
         await stream.stays_quiet()
 
 
-async def test_states_that_are_set_or_notified_are_told(schema: Schema, repository: ActionRepo) -> None:
+async def test_states_that_are_set_or_notified_are_sent(schema: Schema, repository: ActionRepo) -> None:
     await make_run(repository, b="a0")
     query = f"subscription {{ actionStates(run: {RUN_ID}) {{ kind actions {{ runName name }} cursor }} }}"
     async with watching(schema, repository, query) as stream:
@@ -258,7 +256,7 @@ async def test_states_that_are_set_or_notified_are_told(schema: Schema, reposito
         assert (await stream.next())["actions"] == [{"runName": "nightly-1", "name": "b"}]
 
 
-async def test_the_actions_of_a_large_run_come_in_pages_parents_first(
+async def test_the_actions_of_a_large_run_are_sent_in_pages_parents_first(
     schema: Schema, repository: ActionRepo
 ) -> None:
     await repository.actions.create([new(), *(new(f"t{i:04}", "a0") for i in range(1200))])
@@ -283,14 +281,14 @@ async def test_the_actions_of_a_large_run_come_in_pages_parents_first(
         f"subscription {{ events(run: {RUN_ID}) {{ kind }} }}",
     ],
 )
-async def test_watching_what_does_not_exist_is_an_error(
+async def test_watching_a_missing_object_is_an_error(
     schema: Schema, repository: ActionRepo, query: str
 ) -> None:
     async with watching(schema, repository, query) as stream:
         assert (await stream.error())["code"] == "NOT_FOUND"
 
 
-async def test_watching_the_events_of_an_action_that_does_not_exist_is_an_error(
+async def test_watching_the_events_of_a_missing_action_is_an_error(
     schema: Schema, repository: ActionRepo
 ) -> None:
     await make_run(repository)
@@ -308,7 +306,7 @@ async def test_a_stream_that_is_closed_leaves_nothing_behind(schema: Schema, rep
     assert repository.watches.hub.mailboxes == frozenset()
 
 
-async def test_a_stream_of_runs_gives_the_id_of_one_that_is_removed_and_one_about_it_says_not_found(
+async def test_removed_runs_are_sent_by_id_and_end_their_own_streams_with_not_found(
     schema: Schema, repository: ActionRepo
 ) -> None:
     await make_run(repository)

@@ -40,7 +40,7 @@ async def names(target: Target) -> set[str]:
 
 
 @pytest.mark.parametrize("what", ["nothing", "half of a head", "half of a body", "a chunk without an end"])
-async def test_many_slow_requests_hold_up_nobody_and_are_given_up(target: Target, what: str) -> None:
+async def test_many_slow_requests_delay_no_other_client_and_time_out(target: Target, what: str) -> None:
     begun = {
         "nothing": b"",
         "half of a head": b"POST /graphql HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ",
@@ -59,7 +59,7 @@ async def test_many_slow_requests_hold_up_nobody_and_are_given_up(target: Target
                     target.received.append(await reader.read())
 
 
-async def test_a_byte_now_and_then_keeps_no_connection(target: Target) -> None:
+async def test_a_byte_now_and_then_keeps_no_connection_open(target: Target) -> None:
     async with target.connection() as (reader, writer), asyncio.timeout(30):
         ended = asyncio.create_task(reader.read())
         with contextlib.suppress(ConnectionError):
@@ -71,7 +71,7 @@ async def test_a_byte_now_and_then_keeps_no_connection(target: Target) -> None:
             target.received.append(await ended)
 
 
-async def test_who_does_not_take_the_answers_holds_up_nobody(target: Target) -> None:
+async def test_clients_that_read_no_responses_delay_no_other_client(target: Target) -> None:
     query = json.dumps({"query": "{ __schema { types { name description fields { name description } } } }"})
     request = head(target, f"Content-Length: {len(query)}") + query.encode()
     with contextlib.ExitStack() as stack:
@@ -84,7 +84,7 @@ async def test_who_does_not_take_the_answers_holds_up_nobody(target: Target) -> 
         await asyncio.sleep(2)
 
 
-async def test_connections_that_come_and_go_leave_nothing(target: Target) -> None:
+async def test_closed_connections_leave_nothing_behind(target: Target) -> None:
     for _ in range(10):
         async with AsyncExitStack() as stack:
             opening = (stack.enter_async_context(target.connection()) for _ in range(100))
@@ -92,7 +92,7 @@ async def test_connections_that_come_and_go_leave_nothing(target: Target) -> Non
                 writer.write(head(target, "Content-Length: 26") + BODY[:10])
 
 
-async def test_clients_that_reset_while_they_are_answered_do_no_harm(target: Target) -> None:
+async def test_connection_resets_during_responses_are_harmless(target: Target) -> None:
     body = json.dumps({"query": "{ runs { nodes { name actions { nodes { name } } } } }"}).encode()
     for _ in range(100):
         with socket.socket() as one:
@@ -139,7 +139,7 @@ SHAPES: dict[str, tuple[list[str], bytes]] = {
 
 
 @pytest.mark.parametrize("name", SHAPES)
-async def test_a_request_of_a_wrong_shape_does_no_harm(target: Target, name: str) -> None:
+async def test_malformed_requests_are_harmless(target: Target, name: str) -> None:
     lines, body = SHAPES[name]
     found = await target.raw(head(target, *lines), body, half_close=True)
     # One answer at most is to a request that was understood: nothing is executed that hides in another.
@@ -167,11 +167,11 @@ async def test_a_request_of_a_wrong_shape_does_no_harm(target: Target, name: str
         b"\r\n" * 100_000,
     ],
 )
-async def test_what_is_no_request_of_ours_does_no_harm(target: Target, text: bytes) -> None:
+async def test_bytes_that_are_no_http_request_are_harmless(target: Target, text: bytes) -> None:
     await target.raw(text, half_close=True)
 
 
-async def test_requests_one_behind_the_other_are_answered_one_by_one(target: Target) -> None:
+async def test_pipelined_requests_are_answered_in_order(target: Target) -> None:
     one = head(target, "Content-Length: 26") + BODY
     found = await target.raw(one * 50 + head(target, "Content-Length: 26", "Connection: close") + BODY)
     assert found.count(b'{"data":{"__typename":"Query"}}') == 51
@@ -197,7 +197,7 @@ async def test_requests_one_behind_the_other_are_answered_one_by_one(target: Tar
         {"json": {"query": MUTATION % "site"}, "headers": {"sec-fetch-site": "cross-site"}},
     ],
 )
-async def test_a_page_of_another_site_changes_nothing(target: Target, sent: dict[str, Any]) -> None:
+async def test_cross_origin_pages_cannot_write(target: Target, sent: dict[str, Any]) -> None:
     before, sent = await names(target), dict(sent)
     headers = {"Cookie": f"rungraph={target.tokens.admin}", **sent.pop("headers", {})}
     if override := sent.pop("override", None):
@@ -208,7 +208,7 @@ async def test_a_page_of_another_site_changes_nothing(target: Target, sent: dict
     assert await names(target) == before
 
 
-async def test_another_name_for_this_server_is_refused(target: Target) -> None:
+async def test_unknown_host_names_are_refused(target: Target) -> None:
     for name in ("evil.example.com", "127.0.0.1.evil.example.com", "localhost.evil.example.com", "0"):
         answer = await target.send(headers={**bearer(target.tokens.admin), "Host": name}, content=BODY)
         assert answer.status == 421, (name, answer)
@@ -235,7 +235,7 @@ PATHS = [
 ]
 
 
-async def test_no_file_is_reached_that_is_not_meant_to_be(target: Target) -> None:
+async def test_only_static_files_can_be_read(target: Target) -> None:
     headers = f"Host: 127.0.0.1\r\nCookie: rungraph={target.tokens.viewer}\r\nAccept: text/html\r\n"
     for path in [*PATHS, "/assets//etc/passwd", "/graphiql//etc/passwd", "/assets/%2fetc%2fpasswd"]:
         request = f"GET {path} HTTP/1.1\r\n{headers}Connection: close\r\n\r\n"
@@ -260,7 +260,7 @@ async def test_no_file_is_reached_that_is_not_meant_to_be(target: Target) -> Non
         ".//evil.example.com",
     ],
 )
-async def test_signing_in_leads_nowhere_else(target: Target, to: str) -> None:
+async def test_sign_in_redirects_only_to_this_server(target: Target, to: str) -> None:
     form = {"token": target.tokens.viewer, "return_to": to}
     answer = await target.send("POST", "/login", data=form, headers={"Origin": target.url})
     # Whose token it is, the browser may be told, and nobody else.
@@ -273,17 +273,17 @@ async def test_signing_in_leads_nowhere_else(target: Target, to: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/graphql?query={runs{totalCount}}", "/"])
-async def test_a_stranger_is_shown_nothing(target: Target, path: str) -> None:
+async def test_unauthenticated_callers_see_nothing(target: Target, path: str) -> None:
     answer = await target.send("GET", path, headers={})
     assert answer.status in (302, 303, 307, 401)
     assert b"rungraph_" not in answer.body
 
 
-async def test_the_figures_of_all_are_not_for_one_tenant(target: Target) -> None:
+async def test_metrics_are_not_available_to_a_single_tenant(target: Target) -> None:
     assert (await target.send("GET", "/metrics")).status == 403
 
 
-async def test_many_addresses_that_lead_nowhere_leave_nothing(target: Target) -> None:
+async def test_many_unknown_paths_leave_nothing_behind(target: Target) -> None:
     async def endless() -> AsyncIterator[str]:
         for number in range(300):
             yield f"/{number}/" + "x" * 1000

@@ -68,7 +68,7 @@ FRAMES = {
 
 
 @pytest.mark.parametrize("name", FRAMES)
-async def test_a_frame_of_a_wrong_shape_does_no_harm(target: Target, name: str) -> None:
+async def test_malformed_frames_are_harmless(target: Target, name: str) -> None:
     async with target.connection() as (reader, writer):
         writer.write(HANDSHAKE)
         head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
@@ -80,7 +80,7 @@ async def test_a_frame_of_a_wrong_shape_does_no_harm(target: Target, name: str) 
     assert len(found) < 1_000_000
 
 
-async def test_a_stranger_who_never_says_who_they_are_is_not_waited_for(target: Target) -> None:
+async def test_a_websocket_without_connection_init_is_closed(target: Target) -> None:
     async with AsyncExitStack() as stack:
         opening = [target.socket(init=False) for _ in range(50)]
         sockets = [await stack.enter_async_context(each) for each in opening]
@@ -88,7 +88,7 @@ async def test_a_stranger_who_never_says_who_they_are_is_not_waited_for(target: 
             assert await socket.close_code(INIT_WITHIN * 3) == 4408
 
 
-async def test_many_connections_that_say_nothing_hold_up_nobody(target: Target) -> None:
+async def test_many_silent_connections_delay_no_other_client(target: Target) -> None:
     async with AsyncExitStack() as stack:
         for _ in range(300):
             _, writer = await stack.enter_async_context(target.connection())
@@ -96,7 +96,7 @@ async def test_many_connections_that_say_nothing_hold_up_nobody(target: Target) 
         await asyncio.sleep(1)
 
 
-async def test_one_connection_has_only_so_many_subscriptions(target: Target) -> None:
+async def test_the_subscriptions_of_a_connection_are_limited(target: Target) -> None:
     async with target.socket() as socket:
         for number in range(300):
             await socket.subscribe(str(number), WATCH)
@@ -110,7 +110,7 @@ async def test_one_connection_has_only_so_many_subscriptions(target: Target) -> 
         assert refused == {str(number) for number in range(100, 300)}
 
 
-async def test_a_flood_of_messages_holds_up_nobody(target: Target) -> None:
+async def test_a_flood_of_messages_delays_no_other_client(target: Target) -> None:
     async with target.socket() as socket:
         for number in range(3_000):
             await socket.send({"type": "ping"})
@@ -121,7 +121,7 @@ async def test_a_flood_of_messages_holds_up_nobody(target: Target) -> None:
                     pass
 
 
-async def test_who_subscribes_and_leaves_again_and_again_leaves_nothing(target: Target) -> None:
+async def test_repeated_subscriptions_leave_nothing_behind(target: Target) -> None:
     for number in range(60):
         async with target.socket() as socket:
             for each in range(20):
@@ -130,7 +130,7 @@ async def test_who_subscribes_and_leaves_again_and_again_leaves_nothing(target: 
                 socket.connection.transport.abort()
 
 
-async def test_bombs_over_a_websocket_are_refused_alone(target: Target) -> None:
+async def test_expensive_operations_over_a_websocket_are_refused_individually(target: Target) -> None:
     async with target.socket() as socket:
         bombs = {
             "depth": "{ " + "runs { " * 5_000,
@@ -159,7 +159,7 @@ async def test_bombs_over_a_websocket_are_refused_alone(target: Target) -> None:
         "http://127.0.0.1:1",
     ],
 )
-async def test_a_page_of_another_site_opens_no_websocket(target: Target, origin: str) -> None:
+async def test_cross_origin_pages_cannot_open_a_websocket(target: Target, origin: str) -> None:
     headers = {"Cookie": f"rungraph={target.tokens.session}"}
     with pytest.raises(InvalidStatus) as refused:
         async with target.socket(init=False, origin=origin, headers=headers):
@@ -167,7 +167,7 @@ async def test_a_page_of_another_site_opens_no_websocket(target: Target, origin:
     assert refused.value.response.status_code == 403
 
 
-async def test_a_page_of_ours_does(target: Target) -> None:
+async def test_same_origin_pages_can_open_a_websocket(target: Target) -> None:
     headers = {"Cookie": f"rungraph={target.tokens.session}"}
     async with target.socket(init=False, origin=target.url, headers=headers) as socket:
         await socket.send({"type": "connection_init"})
@@ -176,7 +176,7 @@ async def test_a_page_of_ours_does(target: Target) -> None:
         assert await socket.data("a") == [{"name": "ours"}]
 
 
-async def test_another_tenant_watches_nothing_of_ours(target: Target) -> None:
+async def test_other_tenants_watch_nothing_of_ours(target: Target) -> None:
     query = "subscription { actions(run: {project: %s, domain: %s, name: %s}) { kind actions { name } } }"
     told = []
     async with target.socket() as socket:
@@ -189,7 +189,7 @@ async def test_another_tenant_watches_nothing_of_ours(target: Target) -> None:
     assert told[0] == told[1], "nobody is told whether there is such a run"
 
 
-async def test_half_open_connections_do_not_stay(target: Target) -> None:
+async def test_half_open_connections_are_closed(target: Target) -> None:
     async with target.socket() as socket:
         await socket.subscribe("a", WATCH)
         socket.connection.transport.write_eof()

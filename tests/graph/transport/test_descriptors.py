@@ -39,13 +39,13 @@ async def limited(postgres: Postgres, how: str) -> AsyncIterator[ServerProcess]:
     databases.drop(url)
 
 
-async def test_a_server_raises_its_limit_as_far_as_it_may(postgres: Postgres) -> None:
+async def test_a_server_raises_its_descriptor_limit_as_far_as_allowed(postgres: Postgres) -> None:
     async with limited(postgres, "-Sn 64") as server:
         soft, hard = limits_of(server.process.pid)
     assert int(soft) == min(int(hard), 1 << 20)
 
 
-async def test_at_the_limit_the_server_says_that_it_lives_and_gets_its_database_back(
+async def test_at_the_limit_probes_are_answered_and_the_database_reconnects(
     postgres: Postgres,
 ) -> None:
     async with limited(postgres, f"-n {LIMIT}") as server, contextlib.AsyncExitStack() as stack:

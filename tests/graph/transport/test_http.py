@@ -77,7 +77,7 @@ async def test_a_query_is_answered_by_post_and_by_get(toy: httpx2.AsyncClient) -
         ("text/event-stream", "text/event-stream"),
     ],
 )
-async def test_the_answer_has_the_media_type_that_the_client_likes_best(
+async def test_the_response_has_the_preferred_media_type(
     toy: httpx2.AsyncClient, accept: str | None, expected: str
 ) -> None:
     toy.headers.pop("accept")
@@ -88,19 +88,21 @@ async def test_the_answer_has_the_media_type_that_the_client_likes_best(
 
 
 @pytest.mark.parametrize("accept", ["text/html", "image/*", f"{JSON};q=0", f"{JSON};q=often", "image/png,"])
-async def test_a_client_that_accepts_no_answer_of_ours_is_told(toy: httpx2.AsyncClient, accept: str) -> None:
+async def test_a_client_that_accepts_no_offered_media_type_is_refused(
+    toy: httpx2.AsyncClient, accept: str
+) -> None:
     response = await toy.post("/graphql", json=HELLO, headers={"accept": accept})
     assert error_of(response) == (406, "NOT_ACCEPTABLE")
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS"])
-async def test_other_methods_are_refused_with_those_allowed(toy: httpx2.AsyncClient, method: str) -> None:
+async def test_other_methods_are_refused_with_the_allowed_ones(toy: httpx2.AsyncClient, method: str) -> None:
     response = await toy.request(method, "/graphql", json=HELLO)
     assert error_of(response) == (405, "METHOD_NOT_ALLOWED")
     assert response.headers["allow"] == "GET, POST"
 
 
-async def test_a_mutation_by_get_is_refused_with_the_method_allowed(toy: httpx2.AsyncClient) -> None:
+async def test_a_mutation_by_get_is_refused_with_the_allowed_method(toy: httpx2.AsyncClient) -> None:
     response = await toy.get("/graphql", params={"query": "mutation { touch }"})
     assert error_of(response) == (405, "METHOD_NOT_ALLOWED")
     assert response.headers["allow"] == "POST"
@@ -132,7 +134,7 @@ OF_URQL = "application/graphql-response+json, application/graphql+json, applicat
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_a_subscription_is_answered_as_events_wherever_a_client_takes_them(
+async def test_a_subscription_is_an_event_stream_if_the_client_accepts_it(
     toy: httpx2.AsyncClient, method: str, accept: str | None
 ) -> None:
     toy.headers.pop("accept")
@@ -166,7 +168,7 @@ async def test_a_subscription_as_plain_json_is_refused(toy: httpx2.AsyncClient, 
         (f"{JSON}; charset=utf-8 ; q = 0.3, {GRAPHQL_RESPONSE};q=0.2", JSON),
     ],
 )
-async def test_a_query_is_answered_as_what_the_client_likes_best(
+async def test_a_query_has_the_preferred_media_type(
     toy: httpx2.AsyncClient, accept: str, expected: str
 ) -> None:
     response = await toy.post("/graphql", json=HELLO, headers={"accept": accept})
@@ -175,9 +177,7 @@ async def test_a_query_is_answered_as_what_the_client_likes_best(
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("accept", [JSON, "text/event-stream"])
-async def test_an_empty_name_of_an_operation_is_none(
-    toy: httpx2.AsyncClient, method: str, accept: str
-) -> None:
+async def test_an_empty_operation_name_is_ignored(toy: httpx2.AsyncClient, method: str, accept: str) -> None:
     body = {"query": "query Q { hello }", "operationName": ""}
     given: dict[str, Any] = {"json": body} if method == "POST" else {"params": body}
     response = await toy.request(method, "/graphql", headers={"accept": accept}, **given)
@@ -203,7 +203,7 @@ def persisted(**found: Any) -> dict[str, Any]:
 )
 @pytest.mark.parametrize("accept", [JSON, GRAPHQL_RESPONSE, "text/event-stream"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_who_only_names_a_document_is_told_to_send_it(
+async def test_a_hash_without_a_document_is_refused_with_the_apollo_code(
     toy: httpx2.AsyncClient, method: str, accept: str, body: dict[str, Any]
 ) -> None:
     in_url = {name: value if isinstance(value, str) else json.dumps(value) for name, value in body.items()}
@@ -215,7 +215,7 @@ async def test_who_only_names_a_document_is_told_to_send_it(
     assert response.json()["errors"][0]["message"] == "PersistedQueryNotSupported"
 
 
-async def test_a_text_is_executed_beside_its_own_hash_only(toy: httpx2.AsyncClient) -> None:
+async def test_a_document_is_executed_with_its_own_hash_only(toy: httpx2.AsyncClient) -> None:
     for hash in (HASH, HASH.upper()):
         fine = await toy.post("/graphql", json={"query": "{ hello }", **persisted(sha256Hash=hash)})
         assert fine.json() == {"data": {"hello": "Hello, world"}}
@@ -238,7 +238,7 @@ async def test_a_text_is_executed_beside_its_own_hash_only(toy: httpx2.AsyncClie
         "/;;=",
     ],
 )
-async def test_a_body_that_is_not_utf_8_json_by_its_header_is_refused(
+async def test_a_body_with_another_content_type_is_refused(
     toy: httpx2.AsyncClient, content_type: str
 ) -> None:
     response = await send(toy, json.dumps(HELLO).encode(), content_type=content_type)
@@ -254,7 +254,7 @@ async def test_a_json_content_type_may_have_parameters(toy: httpx2.AsyncClient, 
     assert response.status_code == 200
 
 
-async def test_a_compressed_body_is_refused_with_what_is_accepted(toy: httpx2.AsyncClient) -> None:
+async def test_a_compressed_body_is_refused_with_the_accepted_encoding(toy: httpx2.AsyncClient) -> None:
     response = await send(toy, gzip.compress(json.dumps(HELLO).encode()), content_encoding="gzip")
     assert error_of(response) == (415, "UNSUPPORTED_MEDIA_TYPE")
     assert response.headers["accept-encoding"] == "identity"
@@ -304,7 +304,7 @@ async def test_a_malformed_body_is_a_bad_request(toy: httpx2.AsyncClient, body: 
 
 
 @pytest.mark.parametrize("part", [b"[]", b"{}", b'{"a":1}'])
-def test_json_of_too_many_parts_is_not_even_parsed(part: bytes) -> None:
+def test_json_with_too_many_parts_is_not_parsed(part: bytes) -> None:
     def text(count: int) -> bytes:
         return b"[%b]" % b",".join([part] * count)
 
@@ -318,13 +318,13 @@ def test_json_of_too_many_parts_is_not_even_parsed(part: bytes) -> None:
 @pytest.mark.parametrize(
     "text", ["[" * 600_000, ":{[" * 200_000, '\\"[' * 200_000, "\\\\[" * 200_000, '[{"a": [1]}]' * 60_000]
 )
-def test_what_stands_in_text_is_no_part_of_json(text: str) -> None:
+def test_structure_within_strings_is_not_counted(text: str) -> None:
     value = {"a": text, text: ["é", text]}
     for one in (json.dumps(value), json.dumps(value, ensure_ascii=False).encode()):
         assert parse_json(one, "It") == value
 
 
-def test_parts_are_counted_as_they_are_in_the_value() -> None:
+def test_the_counted_parts_are_those_of_the_value() -> None:
     dice = random.Random(20261130)
     texts = ["", "a", '"', "\\", "[{:", '\\"[', '"\\"', "\\\\", 'é"[', "\n{", ':"']
 
@@ -348,7 +348,7 @@ def test_parts_are_counted_as_they_are_in_the_value() -> None:
                 assert count_parts(text.encode(), at_once) == parts(value), text
 
 
-def test_a_document_is_not_longer_than_a_message_of_a_websocket() -> None:
+def test_documents_are_limited_to_the_size_of_a_websocket_message() -> None:
     query = "{ hello }".ljust(MAX_QUERY_LENGTH)
     assert check_request({"query": query}).query == query
     with pytest.raises(RequestRefused, match="longer than 65536 characters"):
@@ -374,7 +374,7 @@ async def test_malformed_parameters_in_the_url_are_a_bad_request(
     assert error_of(await toy.get(f"/graphql?{parameters}")) == (400, "BAD_REQUEST")
 
 
-async def test_names_of_the_envelope_may_recur_within_the_variables(toy: httpx2.AsyncClient) -> None:
+async def test_parameter_names_may_recur_within_the_variables(toy: httpx2.AsyncClient) -> None:
     value = {"query": {"query": 1}, "variables": [{"variables": 2}]}
     response = await toy.post(
         "/graphql",
@@ -395,7 +395,7 @@ async def test_names_of_the_envelope_may_recur_within_the_variables(toy: httpx2.
         ({"query": "fragment F on Query { hello }"}, "OPERATION_RESOLUTION_FAILURE"),
     ],
 )
-async def test_what_cannot_be_executed_has_no_data_and_a_status_by_media_type(
+async def test_a_refused_operation_has_no_data_and_a_status_by_media_type(
     toy: httpx2.AsyncClient, body: dict[str, Any], code: str
 ) -> None:
     as_response = await toy.post("/graphql", json=body, headers={"accept": GRAPHQL_RESPONSE})
@@ -404,7 +404,7 @@ async def test_what_cannot_be_executed_has_no_data_and_a_status_by_media_type(
     assert error_of(as_json) == (200, code)
 
 
-async def test_a_field_that_fails_leaves_data_and_status_200(toy: httpx2.AsyncClient) -> None:
+async def test_a_failed_field_keeps_data_and_status_200(toy: httpx2.AsyncClient) -> None:
     for query, data in [
         ("{ hello missing }", {"hello": "Hello, world", "missing": None}),
         ("{ broken }", None),
@@ -416,13 +416,13 @@ async def test_a_field_that_fails_leaves_data_and_status_200(toy: httpx2.AsyncCl
         assert "secret" not in response.text
 
 
-async def test_a_body_at_the_limit_is_read_and_one_byte_more_is_not(toy: httpx2.AsyncClient) -> None:
+async def test_a_body_over_the_limit_by_one_byte_is_refused(toy: httpx2.AsyncClient) -> None:
     body = json.dumps(HELLO).encode().ljust(LIMIT)
     assert (await send(toy, body)).status_code == 200
     assert error_of(await send(toy, body + b" ")) == (413, "PAYLOAD_TOO_LARGE")
 
 
-async def test_a_body_of_unknown_length_is_read_up_to_the_limit_only(toy: httpx2.AsyncClient) -> None:
+async def test_a_body_of_unknown_length_is_read_up_to_the_limit(toy: httpx2.AsyncClient) -> None:
     sent = 0
 
     async def chunks() -> AsyncIterator[bytes]:
@@ -435,7 +435,7 @@ async def test_a_body_of_unknown_length_is_read_up_to_the_limit_only(toy: httpx2
     assert sent <= LIMIT + 1000
 
 
-async def test_answers_are_strict_json_whatever_the_values(toy: httpx2.AsyncClient) -> None:
+async def test_responses_are_strict_json(toy: httpx2.AsyncClient) -> None:
     def refuse(constant: str) -> None:
         raise AssertionError(f"{constant} is not JSON")
 
@@ -445,7 +445,7 @@ async def test_answers_are_strict_json_whatever_the_values(toy: httpx2.AsyncClie
     assert parsed == {"data": {"big": 123456789012345678901234567890, "small": [1.5, None, "é"]}}
 
 
-async def test_events_are_each_result_and_then_the_end(toy: httpx2.AsyncClient) -> None:
+async def test_an_event_stream_has_each_result_and_complete(toy: httpx2.AsyncClient) -> None:
     response = await toy.post(
         "/graphql",
         json={"query": "subscription { count(to: 2) }"},

@@ -63,7 +63,7 @@ def test_the_graphql_sse_client_gets_what_is_wrong_with_a_query(url: str) -> Non
     assert result["errors"][0]["extensions"]["code"] == "GRAPHQL_VALIDATION_FAILED"
 
 
-def test_a_client_that_sends_too_much_reads_why(url: str) -> None:
+def test_a_client_with_a_large_body_can_read_the_response(url: str) -> None:
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
     connection.request("POST", "/graphql", b" " * 10_000_000, {"Content-Type": "application/json"})
     response = connection.getresponse()
@@ -72,7 +72,7 @@ def test_a_client_that_sends_too_much_reads_why(url: str) -> None:
     connection.close()
 
 
-def test_a_client_that_sends_too_much_in_chunks_reads_why(url: str) -> None:
+def test_a_client_with_a_large_chunked_body_can_read_the_response(url: str) -> None:
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
     chunks = (b" " * 10_000 for _ in range(1_000))
     connection.request("POST", "/graphql", chunks, {"Content-Type": "application/json"}, encode_chunked=True)
@@ -85,7 +85,7 @@ def test_a_client_that_sends_too_much_in_chunks_reads_why(url: str) -> None:
     ("announced", "query"),
     [pytest.param(LIMIT, "{ hello }", id="while sending"), pytest.param(0, "{ slow }", id="while it runs")],
 )
-async def test_a_client_that_leaves_is_no_error(
+async def test_a_client_that_disconnects_causes_no_error(
     caplog: pytest.LogCaptureFixture, url: str, accept: str, announced: int, query: str
 ) -> None:
     body = json.dumps({"query": query}).encode()

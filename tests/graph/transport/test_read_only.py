@@ -96,7 +96,7 @@ async def assert_works(client: GraphQLClient, name: str) -> None:
 
 
 @ONLY_POSTGRESQL
-async def test_writes_work_again_once_postgresql_accepts_them(database_url: str) -> None:
+async def test_writes_succeed_once_postgresql_accepts_them_again(database_url: str) -> None:
     async with client_of(database_url) as client:
         await assert_works(client, "one")
         for name in ("two", "three"):
@@ -109,7 +109,7 @@ async def test_writes_work_again_once_postgresql_accepts_them(database_url: str)
 
 
 @ONLY_POSTGRESQL
-async def test_a_server_is_ready_again_though_nobody_writes(database_url: str) -> None:
+async def test_a_server_becomes_ready_again_without_a_write(database_url: str) -> None:
     async with client_of(database_url) as client:
         await set_read_only(database_url, "on")
         assert (await client.get("/readyz")).status_code == 503
@@ -141,7 +141,7 @@ def writable_by_others_only(url: str) -> Iterator[str]:
 
 
 @ONLY_SQLITE
-async def test_a_file_of_sqlite_that_cannot_be_written_is_said_until_it_can(database_url: str) -> None:
+async def test_a_read_only_sqlite_file_is_reported_until_it_is_writable(database_url: str) -> None:
     async with client_of(database_url) as client:
         await assert_works(client, "one")  # everything is imported
     with writable_by_others_only(database_url) as url:
@@ -154,7 +154,7 @@ async def test_a_file_of_sqlite_that_cannot_be_written_is_said_until_it_can(data
 
 
 @ONLY_POSTGRESQL
-async def test_the_doctor_names_a_database_that_accepts_no_writes(database_url: str) -> None:
+async def test_the_doctor_reports_a_read_only_database(database_url: str) -> None:
     await set_read_only(database_url, "on")
     found = {each.check: each async for each in check_database(database_url, 10)}
     assert found["server"].verdict is CheckStatus.FAILURE
@@ -163,7 +163,7 @@ async def test_the_doctor_names_a_database_that_accepts_no_writes(database_url: 
 
 
 @ONLY_POSTGRESQL
-async def test_a_database_that_has_the_schema_need_not_be_written_at_the_start(database_url: str) -> None:
+async def test_a_migrated_database_may_be_read_only_at_start(database_url: str) -> None:
     await set_read_only(database_url, "on")
     with structlog.testing.capture_logs() as logs:
         await migrate(database_url)
@@ -185,7 +185,7 @@ def start(url: str, command: str) -> subprocess.CompletedProcess[str]:
 
 @ONLY_POSTGRESQL
 @pytest.mark.parametrize("command", ["serve", "migrate"])
-async def test_a_database_without_a_schema_that_cannot_be_written_stops_the_start_with_one_line(
+async def test_a_read_only_database_without_a_schema_stops_the_start_with_one_line(
     empty_database_url: str, command: str
 ) -> None:
     await set_read_only(empty_database_url, "on")
@@ -225,7 +225,7 @@ async def test_a_database_of_another_encoding_stops_the_start_with_one_line(
 
 
 @ONLY_SQLITE
-async def test_a_file_that_needs_a_schema_and_cannot_be_written_stops_the_start(
+async def test_a_read_only_file_without_a_schema_stops_the_start(
     empty_database_url: str,
 ) -> None:
     sqlite3.connect(empty_database_url.removeprefix("sqlite:///")).execute("VACUUM").connection.close()

@@ -55,9 +55,7 @@ def authenticated(target: Target) -> list[str]:
 
 @pytest.mark.parametrize("framing", FRAMINGS)
 @pytest.mark.parametrize("upgrade", UPGRADES)
-async def test_no_request_in_the_body_of_another_one_is_executed(
-    target: Target, upgrade: str, framing: str
-) -> None:
+async def test_requests_within_bodies_are_not_executed(target: Target, upgrade: str, framing: str) -> None:
     inner = request("POST", "/graphql", authenticated(target), INNER_QUERY)
 
     async def attack(method: str, path: str, in_parts: bool) -> None:
@@ -77,7 +75,7 @@ async def test_no_request_in_the_body_of_another_one_is_executed(
 @pytest.mark.parametrize(
     "upgrade", ["h2c", "tls", "a list", "two fields", "an empty one", "a whole handshake"]
 )
-async def test_a_refused_upgrade_changes_nothing_about_its_request(
+async def test_a_refused_upgrade_does_not_change_its_request(
     target: Target, upgrade: str, framing: str
 ) -> None:
     lines = [*UPGRADES[upgrade], *authenticated(target)]
@@ -88,7 +86,7 @@ async def test_a_refused_upgrade_changes_nothing_about_its_request(
     assert found.count(b'{"data":{"__typename":"Query"}}') == 7, found
 
 
-async def test_a_client_that_offers_an_upgrade_is_answered_without_it(target: Target) -> None:
+async def test_an_optional_upgrade_is_ignored(target: Target) -> None:
     # What the HTTP client of Java 17 sends; it writes header and body apart.
     head = request(
         "POST",
@@ -110,7 +108,7 @@ async def test_a_client_that_offers_an_upgrade_is_answered_without_it(target: Ta
     assert (await target.raw(livez.encode() + LAST)).startswith(b"HTTP/1.1 200 ")
 
 
-async def test_a_websocket_handshake_behind_a_request_without_an_answer_is_refused(target: Target) -> None:
+async def test_a_websocket_handshake_within_a_pipeline_is_refused(target: Target) -> None:
     plain = request("POST", "/graphql", authenticated(target), QUERY)
     handshake = "\r\n".join(
         ["GET /graphql HTTP/1.1", "Host: 127.0.0.1", *UPGRADES["a whole handshake"], "", ""]
@@ -146,7 +144,7 @@ async def test_a_broken_websocket_handshake_is_answered_and_closed(target: Targe
         await reader.read()
 
 
-async def test_a_tunnel_is_refused_and_the_connection_closed(target: Target) -> None:
+async def test_connect_is_refused_and_the_connection_closed(target: Target) -> None:
     inner = request("POST", "/graphql", authenticated(target), INNER_QUERY)
     connect = b"CONNECT 127.0.0.1:80 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
     for parts in ([connect + inner], [connect, inner]):
@@ -175,7 +173,7 @@ def echo() -> Iterator[str]:
         yield address
 
 
-async def test_all_of_a_request_arrives_but_the_field(echo: str) -> None:
+async def test_a_request_arrives_without_its_upgrade_header(echo: str) -> None:
     body = bytes(range(256)) * 2000
     lines = ["X-Text: a: b,  c", "x-text: \xe9", *UPGRADES["h2c"], "Connection: keep-alive"]
     sent = request("PATCH", "/a%20b?c=%26d", lines, body)
@@ -194,7 +192,7 @@ async def test_all_of_a_request_arrives_but_the_field(echo: str) -> None:
     assert {"connection", "http2-settings", "content-length", "host"} <= {name for name, _ in fields}
 
 
-async def test_websockets_still_open(target: Target) -> None:
+async def test_websockets_can_be_opened(target: Target) -> None:
     async with connected(f"{target.url}/graphql", dict(bearer(target.tokens.viewer))) as socket:
         await socket.subscribe("a", "{ __typename }")
         assert await socket.data("a") == "Query"

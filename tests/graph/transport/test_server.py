@@ -80,19 +80,19 @@ async def floods_become(count: int) -> float:
     return time.monotonic() - began
 
 
-async def test_a_websocket_that_takes_nothing_is_cut_off(url: str) -> None:
+async def test_a_websocket_that_receives_nothing_is_aborted(url: str) -> None:
     async with stalled_socket(url):
         await floods_become(1)
         assert await floods_become(0) > 1
 
 
-async def test_a_stream_of_events_that_takes_nothing_is_cut_off(url: str) -> None:
+async def test_an_event_stream_that_receives_nothing_is_aborted(url: str) -> None:
     async with event_stream(url, FLOOD):
         await floods_become(1)
         assert await floods_become(0) > 1
 
 
-async def test_a_client_that_is_slow_is_not_cut_off(url: str) -> None:
+async def test_a_slow_client_is_not_aborted(url: str) -> None:
     body = json.dumps({"query": "subscription { flood(size: 50000000) }"})
     head = (
         f"POST /graphql HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n"
@@ -110,7 +110,7 @@ async def test_a_client_that_is_slow_is_not_cut_off(url: str) -> None:
     writer.transport.abort()
 
 
-async def test_a_client_that_answers_no_ping_is_cut_off_although_it_has_more_to_take(
+async def test_a_client_that_answers_no_ping_is_aborted_despite_buffered_data(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     port = free_port()
@@ -128,7 +128,7 @@ async def test_a_client_that_answers_no_ping_is_cut_off_although_it_has_more_to_
         await serving
 
 
-async def test_connections_have_the_options_of_the_socket_they_came_in_by() -> None:
+async def test_connections_inherit_the_options_of_the_listening_socket() -> None:
     port = free_port()
     listening = Server(toy_app(), "127.0.0.1", port)
     serving = asyncio.create_task(listening.serve())
@@ -170,7 +170,7 @@ def accepts(port: int) -> bool:
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])
-async def test_a_server_stops_in_time_whoever_is_connected(sent: signal.Signals) -> None:
+async def test_a_server_stops_in_time_despite_open_connections(sent: signal.Signals) -> None:
     async with running() as (process, port), AsyncExitStack() as stack:
         url = f"http://127.0.0.1:{port}/graphql"
         for _ in range(3):
@@ -230,7 +230,7 @@ async def running_for_a_while(
             await process.wait()
 
 
-async def test_a_server_that_is_told_to_stop_says_so_and_goes_on_for_a_while(tmp_path: Path) -> None:
+async def test_a_stopping_server_is_not_ready_but_serves_during_the_delay(tmp_path: Path) -> None:
     async with (
         running_for_a_while(tmp_path, "600") as (process, url),
         httpx2.AsyncClient(base_url=url, timeout=SECONDS) as client,
@@ -257,7 +257,7 @@ async def test_a_server_that_is_told_to_stop_says_so_and_goes_on_for_a_while(tmp
             assert await process.wait() == 0
 
 
-async def test_a_server_stops_by_itself_after_the_while(tmp_path: Path) -> None:
+async def test_a_server_stops_after_the_delay(tmp_path: Path) -> None:
     async with running_for_a_while(tmp_path, "1") as (process, _):
         began = time.monotonic()
         process.send_signal(signal.SIGTERM)
@@ -266,7 +266,7 @@ async def test_a_server_stops_by_itself_after_the_while(tmp_path: Path) -> None:
         assert time.monotonic() - began > 1
 
 
-async def test_a_request_that_runs_when_the_server_stops_is_answered(tmp_path: Path) -> None:
+async def test_a_running_request_is_answered_when_the_server_stops(tmp_path: Path) -> None:
     begun = tmp_path / "begun"
     query = f"{{ slow(begun: {json.dumps(str(begun))}) }}"
     async with running() as (process, port), httpx2.AsyncClient(timeout=SECONDS) as client:
@@ -281,7 +281,7 @@ async def test_a_request_that_runs_when_the_server_stops_is_answered(tmp_path: P
             await process.wait()
 
 
-async def test_a_server_whose_database_hangs_stops_all_the_same() -> None:
+async def test_a_server_with_a_hanging_database_stops() -> None:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         yield

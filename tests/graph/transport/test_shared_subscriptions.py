@@ -73,7 +73,7 @@ async def write(repository: ActionRepo, phase: ActionPhase) -> None:
     assert await repository.update_action_phase(action(), phase, 1)
 
 
-async def test_those_who_ask_the_same_have_one_source_and_get_the_same(
+async def test_equal_subscriptions_share_one_source_and_get_equal_frames(
     app: Starlette, address: str, repository: ActionRepo
 ) -> None:
     await make_run(repository)
@@ -99,7 +99,7 @@ async def test_those_who_ask_the_same_have_one_source_and_get_the_same(
         "subscription All { all: runs { kind runs { phase } } }",
     ],
 )
-async def test_a_subscription_may_be_written_in_any_way(
+async def test_a_subscription_may_use_fragments_and_aliases(
     app: Starlette, address: str, repository: ActionRepo, query: str
 ) -> None:
     await make_run(repository)
@@ -111,7 +111,7 @@ async def test_a_subscription_may_be_written_in_any_way(
             assert (await socket.data(f"id-{number}"))["runs"] == [{"phase": "RUNNING"}]
 
 
-async def test_what_differs_is_not_shared_but_where_a_client_goes_on_from_does_not_matter(
+async def test_different_subscriptions_are_not_shared_but_cursors_may_differ(
     app: Starlette, address: str, repository: ActionRepo
 ) -> None:
     await make_run(repository)
@@ -129,7 +129,7 @@ async def test_what_differs_is_not_shared_but_where_a_client_goes_on_from_does_n
                 assert (await socket.data(f"id-{number}"))["actions"][0]["phase"] == "RUNNING"
 
 
-async def test_the_source_stays_when_the_first_who_came_leaves(
+async def test_a_shared_source_outlives_its_first_subscriber(
     app: Starlette, address: str, repository: ActionRepo
 ) -> None:
     await make_run(repository)
@@ -143,7 +143,7 @@ async def test_the_source_stays_when_the_first_who_came_leaves(
 
 
 @pytest.mark.parametrize("waiting", [1, 32])
-async def test_everybody_gets_every_event_once_also_those_who_fall_behind(
+async def test_every_subscriber_gets_every_event_once_even_if_it_falls_behind(
     app: Starlette, address: str, repository: ActionRepo, monkeypatch: pytest.MonkeyPatch, waiting: int
 ) -> None:
     """With room for one frame, those who joined fall behind again and again, and catch up by themselves."""
@@ -169,7 +169,7 @@ async def test_everybody_gets_every_event_once_also_those_who_fall_behind(
     assert all(sorted(versions) == list(range(count)) for versions in seen)
 
 
-async def test_who_joins_in_a_storm_ends_up_with_what_is_stored(
+async def test_subscribers_that_join_during_writes_converge_to_the_stored_state(
     app: Starlette, address: str, repository: ActionRepo
 ) -> None:
     await make_run(repository)
@@ -213,7 +213,7 @@ async def test_who_joins_in_a_storm_ends_up_with_what_is_stored(
     assert wrong == {}, "the rows of a reader, and as they are stored"
 
 
-async def test_a_shared_stream_that_ends_ends_for_all(address: str, repository: ActionRepo) -> None:
+async def test_a_shared_stream_ends_for_all_subscribers(address: str, repository: ActionRepo) -> None:
     await make_run(repository)
     query = f"subscription {{ actions(run: {RUN_ID}, untilTerminal: true) {{ kind actions {{ phase }} }} }}"
     async with subscribed(address, query, 3) as sockets:
@@ -223,7 +223,7 @@ async def test_a_shared_stream_that_ends_ends_for_all(address: str, repository: 
             await socket.completes(f"id-{number}")
 
 
-def test_who_may_do_something_else_has_another_source() -> None:
+def test_callers_with_different_permissions_do_not_share_a_source() -> None:
     request = OperationRequest(ACTIONS, {"after": "1"}, None)
     one, other = (Access(frozenset({Grant(Role.VIEWER, project)})) for project in ("one", "other"))
     key = module.stream_key
@@ -250,7 +250,7 @@ async def test_the_cursor_to_resume_after_is_found_by_its_variable(query: str, n
     assert operation.cursor_variable == name
 
 
-async def test_who_leaves_at_any_moment_leaves_nothing_behind(repository: ActionRepo) -> None:
+async def test_a_subscriber_that_leaves_at_any_moment_leaves_nothing_behind(repository: ActionRepo) -> None:
     await make_run(repository)
     live = SharedSubscriptions(lambda result: str(result.data).encode(), Engine(SCHEMA).load_operation)
     request = OperationRequest(ACTIONS, None, None)

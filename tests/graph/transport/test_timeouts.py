@@ -111,7 +111,7 @@ async def test_a_read_that_takes_too_long_ends(database_url: str) -> None:
         assert await at_last(in_a_snapshot) == 1
 
 
-async def test_reads_that_nobody_waits_for_hold_up_nobody(database_url: str) -> None:
+async def test_abandoned_reads_delay_no_other_client(database_url: str) -> None:
     async with opened(database_url, limit=0) as database:
         for _ in range(3):
             reads = [asyncio.create_task(database.fetch("endless", endless, {})) for _ in range(12)]
@@ -153,7 +153,7 @@ async def assert_nothing_goes_on(url: str) -> None:
 
 @ONLY_POSTGRESQL
 @pytest.mark.parametrize("compiled", [True, False])
-async def test_a_query_that_takes_too_long_is_told_so(database_url: str, compiled: bool) -> None:
+async def test_a_query_over_the_timeout_gets_an_error(database_url: str, compiled: bool) -> None:
     query = "{ runs { nodes { name } } }"
     async with client_of(database_url, compiled_execution=compiled) as client:
         async with locked(database_url):
@@ -172,7 +172,7 @@ async def test_a_query_that_takes_too_long_is_told_so(database_url: str, compile
 
 
 @pytest.mark.parametrize("compiled", [True, False])
-async def test_a_mutation_that_takes_too_long_may_be_sent_again(database_url: str, compiled: bool) -> None:
+async def test_a_mutation_over_the_timeout_may_be_repeated(database_url: str, compiled: bool) -> None:
     async with open_repository(database_url) as repository:
         await make_run(repository)
         async with client_of(database_url, compiled_execution=compiled) as client:
@@ -188,7 +188,7 @@ async def test_a_mutation_that_takes_too_long_may_be_sent_again(database_url: st
 
 
 @ONLY_POSTGRESQL
-async def test_a_write_that_waits_for_a_lock_too_long_is_broken_off(database_url: str) -> None:
+async def test_a_write_that_waits_too_long_for_a_lock_is_cancelled(database_url: str) -> None:
     async with open_repository(database_url, statement_timeout=LIMIT) as repository, asyncio.timeout(SECONDS):
         async with locked(database_url):
             with pytest.raises(DeadlineExceeded):
@@ -198,7 +198,7 @@ async def test_a_write_that_waits_for_a_lock_too_long_is_broken_off(database_url
 
 
 @pytest.mark.parametrize("compiled", [True, False])
-async def test_an_operation_of_a_websocket_that_takes_too_long_is_told_so(
+async def test_a_websocket_operation_over_the_timeout_gets_an_error(
     database_url: str, compiled: bool
 ) -> None:
     async with open_repository(database_url) as repository:
@@ -221,7 +221,7 @@ async def test_an_operation_of_a_websocket_that_takes_too_long_is_told_so(
 
 
 @ONLY_SQLITE
-async def test_a_subscription_goes_on_for_longer_than_an_operation_may_take(database_url: str) -> None:
+async def test_a_subscription_may_outlast_the_operation_timeout(database_url: str) -> None:
     settings = Settings(database_url=database_url, operation_timeout=LIMIT)
     with serving(create_app(settings)) as url:
         async with connected(f"{url}/graphql") as socket:
@@ -269,14 +269,14 @@ WHOLE = HEAD + b"content-length: %d\r\n\r\n" % len(BODY) + BODY
         pytest.param([HEAD + b"content-length: 100\r\n\r\n", *[b"{"] * 30], id="a body that trickles"),
     ],
 )
-async def test_a_request_that_does_not_arrive_is_not_waited_for(port: int, parts: list[bytes]) -> None:
+async def test_a_request_that_does_not_arrive_times_out(port: int, parts: list[bytes]) -> None:
     told = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n"
     answer = await at_last(lambda: sent(port, *parts[:5]), lambda answer: answer.startswith(told))
     assert answer.startswith(told)
 
 
 @pytest.mark.parametrize("parts", [[], [b"\r\n"] * 5], ids=["nothing", "empty lines"])
-async def test_a_connection_without_a_request_is_closed_without_an_answer(
+async def test_a_connection_without_a_request_is_closed_without_a_response(
     port: int, parts: list[bytes]
 ) -> None:
     assert await sent(port, *parts) == b""
@@ -284,14 +284,14 @@ async def test_a_connection_without_a_request_is_closed_without_an_answer(
     assert answer.count(b"HTTP/1.1") == 1
 
 
-async def test_the_time_begins_anew_with_each_request(port: int) -> None:
+async def test_the_request_timeout_restarts_with_each_request(port: int) -> None:
     def is_right(answer: bytes) -> bool:
         return answer.count(b"HTTP/1.1 200") == 8 and answer.count(b"HTTP/1.1 408") == 0
 
     assert is_right(await at_last(lambda: sent(port, *[WHOLE[:50], WHOLE[50:]] * 8), is_right))
 
 
-async def test_an_answer_and_a_websocket_may_take_longer_than_a_request(port: int) -> None:
+async def test_responses_and_websockets_may_outlast_the_request_timeout(port: int) -> None:
     async def answer() -> Any:
         with suppress(InvalidHandshake):  # the machine stalled before the request was there
             async with connected(f"http://127.0.0.1:{port}/graphql") as socket:

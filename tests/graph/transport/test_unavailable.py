@@ -58,7 +58,7 @@ async def away(server: Postgres) -> AsyncIterator[None]:
         await asyncio.to_thread(server.start)
 
 
-async def test_calls_say_that_the_database_is_not_available_and_work_again_later(server: Postgres) -> None:
+async def test_calls_report_an_unavailable_database_and_succeed_later(server: Postgres) -> None:
     app = create_app(Settings(database_url=server.url))
     async with (
         app.router.lifespan_context(app),
@@ -76,7 +76,7 @@ async def test_calls_say_that_the_database_is_not_available_and_work_again_later
         assert (await client.execute(CREATE))["data"] == {"createAction": {"created": True}}
 
 
-async def test_a_call_that_finds_no_free_connection_says_so(
+async def test_a_call_without_a_free_connection_gets_an_error(
     database_url: str,
 ) -> None:
     async with open_repository(database_url, pool_size=1, connection_timeout=0.1) as repository:
@@ -120,7 +120,7 @@ async def test_a_stream_that_has_begun_waits_for_the_database(
             assert [item.name for item in (await anext(rows)).items] == ["a0"]
 
 
-async def test_numbers_of_transactions_that_are_given_again_after_a_crash_hide_nothing() -> None:
+async def test_transaction_ids_reused_after_a_crash_hide_no_changes() -> None:
     """A transaction that changed nothing comes into the log only later; until then a crash takes back its
     number, which was seen."""
     with running_postgres(wal_writer_delay="10000") as server:
@@ -158,7 +158,7 @@ async def test_numbers_of_transactions_that_are_given_again_after_a_crash_hide_n
     assert seen == list(range(6))
 
 
-async def test_a_frame_that_misses_something_ends_the_stream_with_an_error(app: Starlette) -> None:
+async def test_an_incomplete_frame_ends_the_stream_with_an_error(app: Starlette) -> None:
     async def fail(*_: object) -> object:
         raise DatabaseUnavailable("away") from ConnectionRefusedError("secret-host said no")
 

@@ -59,14 +59,14 @@ async def test_queries_and_mutations_have_one_result(url: str, query: str, value
         await socket.completes("a")
 
 
-async def test_an_empty_name_of_an_operation_is_none(url: str) -> None:
+async def test_an_empty_operation_name_is_ignored(url: str) -> None:
     async with connected(url) as socket:
         payload = {"query": "query Q { hello }", "operationName": ""}
         await socket.send({"type": "subscribe", "id": "1", "payload": payload})
         assert await socket.data("1") == "Hello, world"
 
 
-async def test_operations_on_one_socket_run_side_by_side(url: str) -> None:
+async def test_operations_on_one_socket_run_concurrently(url: str) -> None:
     async with connected(url) as socket:
         await socket.subscribe("quiet", QUIET)
         assert await socket.data("quiet") == 0
@@ -77,7 +77,7 @@ async def test_operations_on_one_socket_run_side_by_side(url: str) -> None:
         assert await socket.data("slow") == "at last"
 
 
-async def test_operations_on_one_socket_share_no_context(url: str) -> None:
+async def test_operations_on_one_socket_have_separate_contexts(url: str) -> None:
     async with connected(url) as socket:
         tokens = set()
         for id in ("a", "b", "c"):
@@ -159,7 +159,7 @@ async def test_a_malformed_message_closes_the_socket_with_the_code_of_the_protoc
         assert await socket.close_code() == code
 
 
-async def test_a_long_id_that_is_taken_fits_into_no_close_frame_and_is_refused_all_the_same(url: str) -> None:
+async def test_a_long_duplicate_id_is_refused_with_a_truncated_reason(url: str) -> None:
     async with connected(url) as socket:
         await socket.subscribe("é" * 1000, QUIET)
         assert await socket.data("é" * 1000) == 0
@@ -167,7 +167,7 @@ async def test_a_long_id_that_is_taken_fits_into_no_close_frame_and_is_refused_a
         assert await socket.close_code() == 4409
 
 
-async def test_a_message_of_the_largest_size_is_read(url: str) -> None:
+async def test_a_message_of_the_maximum_size_is_accepted(url: str) -> None:
     text = json.dumps({"type": "ping"})
     async with opened(url) as socket:
         await socket.send(text + " " * (MAX_MESSAGE_BYTES - len(text)))
@@ -205,7 +205,7 @@ async def test_a_message_of_the_largest_size_is_read(url: str) -> None:
         ({"query": "{ hello }", "extensions": {"persistedQuery": {"sha256Hash": "x"}}}, "BAD_REQUEST"),
     ],
 )
-async def test_what_is_wrong_with_one_operation_does_not_end_the_others(
+async def test_an_invalid_operation_does_not_end_the_others(
     url: str, payload: dict[str, object], code: str
 ) -> None:
     async with connected(url) as socket:
@@ -225,7 +225,7 @@ async def test_what_is_wrong_with_one_operation_does_not_end_the_others(
         assert message["payload"] == {"data": {"hello": "Hello, world"}}
 
 
-async def test_a_socket_is_closed_while_its_operations_have_more_to_send(url: str) -> None:
+async def test_a_socket_can_be_closed_while_operations_are_sending(url: str) -> None:
     async with connected(url, ping_interval=None) as socket:
         await socket.subscribe("a", "subscription { flood }")
         await asyncio.sleep(0.3)  # until the server waits for us to take what it sent
@@ -234,7 +234,7 @@ async def test_a_socket_is_closed_while_its_operations_have_more_to_send(url: st
 
 
 @pytest.mark.parametrize("error", [OSError(), RuntimeError("after websocket.close")])
-async def test_a_socket_that_is_gone_is_told_by_one_exception(error: Exception) -> None:
+async def test_a_disconnected_socket_raises_one_exception(error: Exception) -> None:
     async def receive() -> Message:
         return {"type": "websocket.connect"}
 
@@ -257,7 +257,7 @@ async def test_a_subscription_before_the_handshake_is_refused(url: str) -> None:
         assert await socket.close_code() == 4401
 
 
-async def test_a_client_that_says_nothing_is_closed(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_silent_client_is_disconnected(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert http.INIT_TIMEOUT == timedelta(seconds=10)
     monkeypatch.setattr(http, "INIT_TIMEOUT", timedelta(seconds=5))  # which a machine that stalls still keeps
     with serving(toy_app()) as address:
@@ -274,7 +274,7 @@ async def test_another_protocol_is_refused(url: str, protocols: list[str]) -> No
         assert await socket.close_code() == 4406
 
 
-async def test_one_socket_has_as_many_operations_as_are_allowed(url: str) -> None:
+async def test_the_operations_of_a_socket_are_limited(url: str) -> None:
     async with connected(url) as socket:
         for number in range(SUBSCRIPTIONS):
             await socket.subscribe(str(number), QUIET)
@@ -300,7 +300,7 @@ async def test_one_socket_has_as_many_operations_as_are_allowed(url: str) -> Non
         ("https://evil.example", ["*"], True),
     ],
 )
-async def test_a_page_of_another_site_opens_no_socket_unless_that_is_allowed(
+async def test_only_allowed_origins_can_open_a_socket(
     caplog: pytest.LogCaptureFixture, origin: str | None, allowed: list[str], welcome: bool
 ) -> None:
     with serving(toy_app(allowed_origins=allowed)) as address:
@@ -351,7 +351,7 @@ async def test_an_error_of_a_field_is_part_of_a_result(url: str) -> None:
 
 
 @pytest.mark.parametrize("query", [QUIET, "subscription { flood }", "{ slow }"])
-async def test_a_client_that_vanishes_is_no_error(url: str, query: str) -> None:
+async def test_a_client_that_vanishes_causes_no_error(url: str, query: str) -> None:
     async with connected(url) as socket:
         await socket.subscribe("a", query)
         await asyncio.sleep(0.2)

@@ -134,7 +134,7 @@ def test_the_graphql_ws_client_has_several_operations_on_one_socket(toy_url: str
     assert [line for line in lines if "operation" not in line] == [{"connected": True}, {"closed": 1000}]
 
 
-async def test_both_clients_see_what_happens_to_a_run(tmp_path: Path) -> None:
+async def test_both_clients_receive_the_changes_of_a_run(tmp_path: Path) -> None:
     settings = Settings(database_url=f"sqlite:///{tmp_path / 'runs.db'}")
     await migrate(settings.database_url)
     with serving(create_app(settings)) as address:
@@ -151,7 +151,7 @@ async def test_both_clients_see_what_happens_to_a_run(tmp_path: Path) -> None:
                 await lines.change("RUNNING")
 
 
-async def test_both_clients_show_a_token_and_are_told_when_it_holds_no_more(
+async def test_both_clients_authenticate_and_are_notified_of_revocation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = Settings(database_url=f"sqlite:///{tmp_path / 'runs.db'}", auth="token")
@@ -176,7 +176,7 @@ async def test_both_clients_show_a_token_and_are_told_when_it_holds_no_more(
                 assert await by_ws.next() == {"closed": 4403}
 
 
-async def test_the_example_in_graphiql_shows_what_happens(tmp_path: Path) -> None:
+async def test_the_example_in_graphiql_shows_changes(tmp_path: Path) -> None:
     chromium = find_chromium()
     assert chromium, "Chromium is not installed: run `python tests/prepare.py`"
     settings = Settings(database_url=f"sqlite:///{tmp_path / 'runs.db'}")
@@ -195,7 +195,7 @@ async def test_the_example_in_graphiql_shows_what_happens(tmp_path: Path) -> Non
     )
 
 
-async def test_the_graphql_ws_client_comes_back_after_a_restart(tmp_path: Path) -> None:
+async def test_the_graphql_ws_client_reconnects_after_a_restart(tmp_path: Path) -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}/graphql"
     async with AsyncExitStack() as first:

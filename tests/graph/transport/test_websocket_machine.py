@@ -403,7 +403,7 @@ def url(database_url: str) -> Iterator[str]:
 
 
 @pytest.mark.timeout(600)  # the search for the shortest messages that fail takes its time
-def test_any_messages_in_any_order_are_answered_as_the_protocol_says(url: str, database_url: str) -> None:
+def test_any_sequence_of_messages_is_answered_as_the_protocol_requires(url: str, database_url: str) -> None:
     with asyncio.Runner() as runner:
         stack = AsyncExitStack()
         repository = runner.run(stack.enter_async_context(open_repository(database_url)))
