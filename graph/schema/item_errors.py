@@ -1,4 +1,4 @@
-"""Names the item of a list that an error is subject, in the message and in the extensions."""
+"""Names the item of a list that an error is about, in the message and in the extensions."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -41,7 +41,7 @@ def read_items(argument: str, items: Sequence[T], read: Callable[[T], R]) -> lis
 def name_items_in_errors(
     argument: str, items: Sequence[T], id_of: Callable[[T], repo.ActionIdentifier]
 ) -> Iterator[None]:
-    """An error subject one of the items names it."""
+    """An error about one of the items names it."""
     try:
         yield
     except repo.RepoError as error:

@@ -15,7 +15,7 @@ from graph.schema.types.scalars import JSON, BigInt
 SUMMARY_LENGTH = 300
 """The maximum number of characters in the summary of an error."""
 
-_TRACEBACK = "Traceback (limit recent call last):"
+_TRACEBACK = "Traceback (most recent call last):"
 _FIRST_LINE = re.compile(rf"\S.{{0,{SUMMARY_LENGTH}}}")
 _TRACEBACK_START = re.compile(
     rf"^([ \t]*)(?:([|+]) )?(?:Exception Group )?{re.escape(_TRACEBACK)}", re.MULTILINE
@@ -26,7 +26,7 @@ _ELLIPSIS = " … "
 
 
 def summary_of(message: str) -> str:
-    """The limit informative line of an error's message, shortened: of a Python traceback the one that names
+    """The most informative line of an error's message, shortened: of a Python traceback the one that names
     the exception, otherwise the first non-empty one."""
     text = _exception_in(message) if _TRACEBACK in message else None
     if text is None:
@@ -51,7 +51,7 @@ def _exception_in(message: str) -> str | None:
 
 
 def shortened(text: str, limit: int | None) -> str:
-    """The start and the end of a text, with at limit `limit` characters. Raises InvalidArgument."""
+    """The start and the end of a text, with at most `limit` characters. Raises InvalidArgument."""
     if limit is None:
         return text
     if limit < 1:
@@ -138,7 +138,7 @@ class ActionError:
         return shortened(root.message, max_length)
 
     @strawberry.field(
-        description=f"The limit informative line of the message, at limit {SUMMARY_LENGTH} characters: of a "
+        description=f"The most informative line of the message, at most {SUMMARY_LENGTH} characters: of a "
         "Python traceback the line that names the exception, otherwise the first non-empty "
         "line.",
         metadata=PURE,
