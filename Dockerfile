@@ -1,4 +1,4 @@
-# 1. The page and GraphiQL, from locked npm packages.
+# 1. The web UI and GraphiQL, from locked npm packages.
 FROM node:22-slim AS pages
 WORKDIR /src/frontend/graphiql
 COPY frontend/graphiql/package.json frontend/graphiql/package-lock.json ./
@@ -10,13 +10,13 @@ COPY schema.graphql /src/
 COPY frontend ./
 RUN npm run build && npm --prefix graphiql run build
 
-# 2. Two environments from the lock files: one that builds our wheel, and the one that will run it.
+# 2. Two environments from the lock files: one builds the wheel, the other runs it.
 FROM python:3.11-slim AS python
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
 COPY requirements.lock requirements-otel.lock requirements-dev.lock ./
 RUN python -m venv /build && /build/bin/pip install --quiet --require-hashes -r requirements-dev.lock
-# With what writes traces: --build-arg REQUIREMENTS=requirements-otel.lock
+# With tracing: --build-arg REQUIREMENTS=requirements-otel.lock
 ARG REQUIREMENTS=requirements.lock
 RUN python -m venv /opt/rungraph && /opt/rungraph/bin/pip install --quiet --require-hashes -r "$REQUIREMENTS"
 COPY pyproject.toml README.md LICENSE ./
@@ -27,20 +27,20 @@ COPY --from=pages /src/graph/web/static graph/web/static
 RUN /build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheel . \
     && /opt/rungraph/bin/pip install --quiet --no-deps /wheel/*.whl
 
-# 3. What runs: nothing but Python and that environment, as a user who owns only /data.
+# 3. The image: only Python and that environment, run by a user that owns only /data.
 FROM python:3.11-slim
 RUN groupadd --system --gid 10001 rungraph \
     && useradd --system --uid 10001 --gid rungraph --no-create-home rungraph \
     && install --directory --owner=rungraph --group=rungraph --mode=0750 /data
 COPY --from=python /opt/rungraph /opt/rungraph
-# Others reach this address: whoever comes in shows a token, which `docker exec … rungraph token create` makes.
+# Other machines can reach this address, so tokens are required: `docker exec … rungraph token create`.
 ENV PATH=/opt/rungraph/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     RUNGRAPH_AUTH=token \
     RUNGRAPH_HOST=0.0.0.0 \
     RUNGRAPH_PORT=8000 \
     RUNGRAPH_DATABASE_URL=sqlite:////data/rungraph.db
-# By number: Kubernetes cannot tell from a name that it is not root.
+# By number: from a name Kubernetes cannot tell that it is not root.
 USER 10001:10001
 WORKDIR /data
 VOLUME /data

@@ -1,4 +1,4 @@
-# make run, make test: these two are enough. Every step is skipped when its inputs did not change.
+# `make run` and `make test` suffice. Steps are skipped if their inputs have not changed.
 
 PYTHON ?= python3
 NODE_MIN := 20.19
@@ -18,22 +18,22 @@ AUDIT_READY := .venv-audit/.ready
 .PHONY: help install run test quick soak fuzz bench bench-quick lint schema docs screenshots lock sbom audit
 
 help:
-	@echo "make run       start Rungraph with demo runs on http://127.0.0.1:8000/"
-	@echo "make test      check everything: style, types, schema, the page, tests on SQLite and PostgreSQL;"
+	@echo "make run       start a server with demo runs on http://127.0.0.1:8000/"
+	@echo "make test      check everything: style, types, schema, web UI, tests on SQLite and PostgreSQL;"
 	@echo "               make test PARTS='types page' runs only these parts (style, types, schema, page, ...)"
-	@echo "make quick     the inner loop, in under a minute: style, types, and the tests of the core on SQLite"
-	@echo "make soak      what make test leaves out, and faults at length with figures (about an hour)"
-	@echo "make fuzz      20,000 random operations, compiled and not, 100 of each field, and 1,000 random sessions"
-	@echo "make bench     measure speed and memory beside a floor, into bench/RESULTS.md (5 minutes)"
-	@echo "make bench-quick   a little of the same, in under two minutes"
-	@echo "make install   only install what the others need, into .venv and node_modules"
-	@echo "make lint      put the code into shape, then check style and types"
-	@echo "make schema    write schema.graphql, and what the page has of it, anew after a change of the API"
-	@echo "make docs      write the reference pages of docs/ anew from the code"
-	@echo "make screenshots   take the pictures in docs/ anew"
-	@echo "make sbom      list every package that the server and the page consist of, into build/sbom"
-	@echo "make audit     ask whether anything is known against these packages, and those of the tests"
-	@echo "make lock      write the lock files anew after a change of pyproject.toml (needs uv)"
+	@echo "make quick     the inner loop, under a minute: style, types, and core tests on SQLite"
+	@echo "make soak      long fault trials with measurements, and tests that make test leaves out (about an hour)"
+	@echo "make fuzz      20,000 random operations in compiled and stock execution, 100 per field, and 1,000 random sessions"
+	@echo "make bench     measure speed and memory, into bench/RESULTS.md (5 minutes)"
+	@echo "make bench-quick   a short form of it, under two minutes"
+	@echo "make install   only install dependencies, into .venv and node_modules"
+	@echo "make lint      format the code, then check style and types"
+	@echo "make schema    update schema.graphql and the generated code of the web UI"
+	@echo "make docs      generate the reference pages of docs/ from the code"
+	@echo "make screenshots   take the screenshots of docs/"
+	@echo "make sbom      list all packages of the server and the web UI, into build/sbom"
+	@echo "make audit     check these packages and those of the tests for known vulnerabilities"
+	@echo "make lock      update the lock files after a change of pyproject.toml (needs uv)"
 
 install: $(PYTHON_READY) $(GRAPHIQL_READY) $(PAGE_READY)
 
@@ -69,7 +69,7 @@ bench bench-quick: install
 	@$(BIN)/python tests/prepare.py
 	@$(BIN)/python -m bench $(if $(filter bench-quick,$@),--quick) $(TRIALS)
 
-# Without the page itself, which cannot be built while there is something to put right.
+# Does not build the web UI, which fails while there is an error to fix.
 lint: $(PYTHON_READY) $(PAGE_PACKAGES)
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
@@ -105,32 +105,32 @@ sbom: $(AUDIT_READY)
 	@for lock in requirements requirements-otel; do \
 		.venv-audit/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible \
 			--output-file build/sbom/$$lock.cdx.json $$lock.lock 2>/dev/null || exit 1; done
-	@# What the explorer of GraphiQL says about React is long out of date.
+	@# The peer dependencies of GraphiQL's explorer on React are outdated.
 	@for page in $(PAGE) $(GRAPHIQL); do (cd $$page && npm sbom --package-lock-only --omit=dev --legacy-peer-deps \
 		--sbom-format=cyclonedx) > build/sbom/$$(basename $$page).cdx.json || exit 1; done
 	@echo "Wrote build/sbom"
 
-# All of it is asked, also where the first has an answer already. Who cannot ask does not pass.
+# Checks everything, even after a finding. A source that cannot be reached is a failure.
 audit: $(AUDIT_READY)
 	@$(CHECK_NODE)
 	@failed=; \
 	for lock in requirements-otel requirements-dev requirements-audit; do \
-		echo "Asking about $$lock.lock"; \
+		echo "Checking $$lock.lock"; \
 		.venv-audit/bin/pip-audit --strict --require-hashes --disable-pip --progress-spinner=off \
 			--requirement $$lock.lock || failed="$$failed $$lock.lock"; done; \
 	for page in $(PAGE) $(GRAPHIQL) tests/npm; do \
 		for what in --omit=dev --include=dev; do \
-			echo "Asking about $$page $$what"; \
+			echo "Checking $$page $$what"; \
 			(cd $$page && npm audit $$what) || failed="$$failed $$page($$what)"; done; done; \
-	test -z "$$failed" || { echo "Something is known, or could not be asked, about:$$failed"; exit 1; }
+	test -z "$$failed" || { echo "Vulnerabilities found, or source not reachable:$$failed"; exit 1; }
 
-# The packages first, by hash; then this checkout itself, editable, with nothing left to download.
+# The packages first, by hash; then this checkout, editable, without downloads.
 $(PYTHON_READY): requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "Rungraph needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1)."; \
-		echo "Name another one so: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+		echo "Use another one by: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
 	@test -x $(BIN)/pip || $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
-		echo "This Python cannot make virtual environments. On Debian and Ubuntu:"; \
+		echo "This Python cannot create virtual environments. On Debian and Ubuntu:"; \
 		echo "    apt-get install python3-venv"; exit 1; }
 	@echo "Installing the Python packages into .venv"
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
@@ -139,7 +139,7 @@ $(PYTHON_READY): requirements-dev.lock pyproject.toml
 	@touch $@
 
 $(AUDIT_READY): requirements-audit.lock
-	@echo "Installing what looks through packages into .venv-audit"
+	@echo "Installing the audit tools into .venv-audit"
 	@test -x .venv-audit/bin/pip || $(PYTHON) -m venv .venv-audit
 	@.venv-audit/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r $<
 	@touch $@
@@ -153,28 +153,28 @@ NPM_CI := npm ci --no-audit --no-fund --loglevel=error
 
 $(PAGE_PACKAGES): $(PAGE)/package-lock.json
 	@$(CHECK_NODE)
-	@echo "Installing the page's npm packages"
+	@echo "Installing the npm packages of the web UI"
 	@cd $(PAGE) && $(NPM_CI) >/dev/null
 	@touch $@
 
-# What the page has generated from the schema is committed, and changes when the schema does.
+# The generated code in src/gql is committed and changes with the schema.
 PAGE_SOURCES := schema.graphql $(wildcard $(PAGE)/*.json $(PAGE)/*.ts $(PAGE)/index.html) \
 	$(shell find $(PAGE)/src $(PAGE)/public -path $(PAGE)/src/gql -prune -o -type f -print 2>/dev/null)
 
 $(PAGE_READY): $(PAGE_PACKAGES) $(PAGE_SOURCES)
 	@$(CHECK_NODE)
-	@echo "Building the page"
+	@echo "Building the web UI"
 	@cd $(PAGE) && npm run --silent build -- --logLevel error
 	@touch $@
 
 $(GRAPHIQL_READY): $(shell find $(GRAPHIQL) -path '*/node_modules' -prune -o -type f -print 2>/dev/null)
 	@$(CHECK_NODE)
-	@echo "Building the GraphiQL page"
+	@echo "Building GraphiQL"
 	@cd $(GRAPHIQL) && $(NPM_CI) >/dev/null && npm run --silent build
 	@touch $@
 
 $(NPM_TESTS_READY): tests/npm/package-lock.json
 	@$(CHECK_NODE)
-	@echo "Installing the npm packages that the tests use"
+	@echo "Installing the npm packages of the tests"
 	@cd tests/npm && $(NPM_CI) >/dev/null
 	@touch $@

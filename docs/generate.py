@@ -1,6 +1,6 @@
 """Writes the reference pages of docs/ from the code: settings, commands, error codes and metrics.
 
-`make docs` runs it. With `--check` it writes nothing, and fails where a page is not current.
+`make docs` runs it. With `--check` it writes nothing, and fails if a page is not current.
 """
 
 import asyncio
@@ -151,7 +151,10 @@ PAGES = {
 def main(check: bool) -> None:
     stale = []
     for name, page in PAGES.items():
-        text = "\n".join([NOTE, "", *page()]) + "\n"
+        lines = [NOTE, "", *page()]
+        if undescribed := [line for line in lines if line == "None" or line.endswith("| None |")]:
+            sys.exit(f"docs/{name}: {undescribed[0]!r} has no description, help text or docstring")
+        text = "\n".join(lines) + "\n"
         path = DOCS / name
         if not path.exists() or path.read_text() != text:
             stale.append(name)
