@@ -5,15 +5,18 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from inspect import getsource
+from typing import Any, cast
 
 import pytest
 from starlette.applications import Starlette
 
 from graph.auth.caller import ANONYMOUS
 from graph.context import Context
+from graph.execution import CURSOR
 from graph.limits.documents import Limits
 from graph.schema.build import Schema, build_schema
+from graph.schema.subscription import Subscription
 from repo import ActionPhase, ActionRepo, Pruned, RunIdentifier
 from repo.watch.frames import MAX_ROWS
 from tests.support.making import (
@@ -330,3 +333,14 @@ async def test_removed_runs_are_sent_by_id_and_end_their_own_streams_with_not_fo
         for stream in (run, actions, events):
             assert (await stream.error())["code"] == "NOT_FOUND"
             assert await stream.ends()
+
+
+def test_every_subscription_is_followed_and_resumes_after_a_cursor() -> None:
+    for field in cast(Any, Subscription).__strawberry_definition__.fields:
+        source = getsource(field.base_resolver.wrapped_func)
+        assert "info.context.follow(" in source, f"{field.name}: return info.context.follow(stream)"
+        if "Run]" in source or "Action]" in source:
+            assert "related_by(info)" in source, f"{field.name}: pass related_by(info) to the stream"
+        if "after" in {argument.python_name for argument in field.arguments}:
+            assert "info.context.resume_after or after" in source, f"{field.name}: resume a slow client"
+            assert field.metadata.get(CURSOR) == "after", f"{field.name}: add _RESUMABLE to its metadata"
