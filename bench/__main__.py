@@ -17,7 +17,7 @@ from bench.attacks import bombs
 from bench.growth import growth
 from bench.lists import lists
 from bench.page import page
-from bench.report import Figure
+from bench.report import Result
 from bench.snapshots import snapshot
 from bench.stuck import stuck
 from bench.watching import distinct, fan_out, frames
@@ -26,7 +26,7 @@ from repo import migrate
 from tests.support.databases import PostgresDatabases, SqliteDatabases
 from tests.support.postgres import running_postgres
 
-Trial = Callable[[str], Awaitable[list[Figure]]]
+Trial = Callable[[str], Awaitable[list[Result]]]
 
 _ALSO_ON_SQLITE = ("lists", "writes")
 
@@ -58,24 +58,24 @@ def trials(quick: bool) -> dict[str, Trial]:
     }
 
 
-async def measure(quick: bool, words: list[str]) -> list[Figure]:
+async def measure(quick: bool, filters: list[str]) -> list[Result]:
     """All results, or those of the named trials."""
-    figures: list[Figure] = []
+    results: list[Result] = []
     with running_postgres(shared_buffers="256MB") as server, tempfile.TemporaryDirectory() as folder:
         postgres = await asyncio.to_thread(PostgresDatabases, server.url)
         sqlite = SqliteDatabases(Path(folder))
         for name, trial in trials(quick).items():
-            if words and name not in words:
+            if filters and name not in filters:
                 continue
             url = await asyncio.to_thread(postgres.create)
-            figures += await _run(name, trial, url)
+            results += await _run(name, trial, url)
             await asyncio.to_thread(postgres.drop, url)
             if name in _ALSO_ON_SQLITE:
-                figures += report.beside(await _run(f"{name}, SQLite", trial, sqlite.create()), "SQLite")
-    return figures
+                results += report.beside(await _run(f"{name}, SQLite", trial, sqlite.create()), "SQLite")
+    return results
 
 
-async def _run(name: str, trial: Trial, url: str) -> list[Figure]:
+async def _run(name: str, trial: Trial, url: str) -> list[Result]:
     console.print(f"{name} …", end=" ")
     began = time.monotonic()
     await migrate(url)
@@ -93,13 +93,13 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true")
     names = list(trials(quick=True))
     parser.add_argument("trials", nargs="*", metavar="trial", help=f"only these: {', '.join(names)}")
-    given = parser.parse_args()
-    if unknown := set(given.trials) - set(names):
+    arguments = parser.parse_args()
+    if unknown := set(arguments.trials) - set(names):
         parser.error(f"there is no trial {', '.join(sorted(unknown))}; there are {', '.join(names)}")
-    figures = uvloop.run(measure(given.quick, given.trials))
-    complete = not given.trials
-    name = ("QUICK" if given.quick else "RESULTS") if complete else "PART"
-    console.print(report.write(figures, name), markup=False)
+    results = uvloop.run(measure(arguments.quick, arguments.trials))
+    complete = not arguments.trials
+    name = ("QUICK" if arguments.quick else "RESULTS") if complete else "PART"
+    console.print(report.write(results, name), markup=False)
     return 0
 
 

@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench.blocked import VARIABLE, Note
+from bench.blocked import VARIABLE, BlockRecorder
 from bench.data import LIST, make_runs
 from bench.load import Connection, connected, request
 from bench.processes import Process, rungraph
-from bench.report import Figure
+from bench.report import Result
 from tests.faults.checks import percentile
 
 _GOAL = 0.25
@@ -110,11 +110,11 @@ class _Honest:
         self.times: list[float] = []
         self._connection = connection
 
-    async def ask(self) -> None:
+    async def run(self) -> None:
         sent = request({"query": LIST, "variables": {"first": 20}})
         while True:
             began = time.monotonic()
-            await self._connection.ask(sent)
+            await self._connection.post(sent)
             self.times.append(time.monotonic() - began)
             await asyncio.sleep(_PAUSE)
 
@@ -136,44 +136,46 @@ async def _send(process: Process, bodies: list[bytes]) -> None:
     await asyncio.gather(*(send() for _ in range(_AT_ONCE)))
 
 
-async def bombs(database_url: str, seconds: float) -> list[Figure]:
+async def bombs(database_url: str, seconds: float) -> list[Result]:
     """Runs each attack after a quiet period, beside an honest client."""
-    figures = []
+    results = []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "blocked"
-        note = Note(path)
+        recorder = BlockRecorder(path)
         async with rungraph(database_url, **{VARIABLE: str(path)}) as process:
             await make_runs(process, 1_000)
             for name, count, body in attacks():
                 # Precomputed, since this process shares the cores.
                 prepared = [body(number) for number in reversed(range(count))]
-                figures.append(await _attack(process, note, name, prepared, max(1.0, seconds / 10)))
-    return figures
+                results.append(await _attack(process, recorder, name, prepared, max(1.0, seconds / 10)))
+    return results
 
 
-async def _attack(process: Process, note: Note, name: str, bodies: list[bytes], calm_for: float) -> Figure:
+async def _attack(
+    process: Process, recorder: BlockRecorder, name: str, bodies: list[bytes], calm_for: float
+) -> Result:
     """Measures the honest client in a quiet period, then during the attack."""
     async with connected(process) as connection:
         honest = _Honest(connection)
-        asking = asyncio.create_task(honest.ask())
+        running = asyncio.create_task(honest.run())
         await asyncio.sleep(0.5)
         honest.times.clear()
-        note.take()
+        recorder.take()
         await asyncio.sleep(calm_for)
-        calm, calm_blocked = _summary(honest.times), note.take()
+        calm, calm_blocked = _summary(honest.times), recorder.take()
         honest.times.clear()
         count, before, began = len(bodies), process.memory(), time.monotonic()
         await _send(process, bodies)
         took = time.monotonic() - began
         await asyncio.sleep(0.1)
-        (blocked, cpu), grown = note.take(), process.memory() - before
-        asking.cancel()
+        (blocked, cpu), grown = recorder.take(), process.memory() - before
+        running.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await asking
-    told = f"{cpu * 1000:.0f} ms of processor time, {calm_blocked[0] * 1000:.0f} in a calm time; "
-    told += f"honest p50/p99/max {_summary(honest.times)} ms, calm {calm} ms; "
-    told += f"{count} in {took:.1f} s, {grown / 2**20:+.0f} MiB"
-    return Figure(f"{name}: loop blocked", blocked * 1000, "ms", "≤ 250", blocked <= _GOAL, told)
+            await running
+    details = f"{cpu * 1000:.0f} ms of CPU time, {calm_blocked[0] * 1000:.0f} in a quiet period;  "
+    details += f"honest p50/p99/max {_summary(honest.times)} ms, quiet {calm} ms; "
+    details += f"{count} in {took:.1f} s, {grown / 2**20:+.0f} MiB"
+    return Result(f"{name}: loop blocked", blocked * 1000, "ms", "≤ 250", blocked <= _GOAL, details)
 
 
 def _summary(times: list[float]) -> str:

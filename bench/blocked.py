@@ -13,7 +13,7 @@ _EVERY = 0.005
 _TWO = struct.Struct("dd")
 
 
-class Note:
+class BlockRecorder:
     """The longest blocks, in a file mapped by the server and the benchmark."""
 
     def __init__(self, path: Path) -> None:

@@ -35,7 +35,7 @@ def action_id(run: str, name: str) -> dict[str, str]:
 async def execute(process: Process, query: str, variables: dict[str, Any]) -> dict[str, Any]:
     """The data of an operation. Raises AssertionError if it has errors."""
     async with connected(process) as connection:
-        answer = await connection.ask(request({"query": query, "variables": variables}))
+        answer = await connection.post(request({"query": query, "variables": variables}))
     data: dict[str, Any] = json.loads(answer)["data"]
     return data
 
@@ -48,7 +48,7 @@ async def raise_attempts(connection: Connection, run: str, count: int, attempt: 
 async def update_phases(connection: Connection, ids: list[dict[str, str]], attempt: int) -> None:
     """Phase updates that start this attempt for these actions."""
     updates = [{"id": each, "phase": "RUNNING", "attempts": attempt} for each in ids]
-    await connection.ask(request({"query": _UPDATE, "variables": {"input": updates}}))
+    await connection.post(request({"query": _UPDATE, "variables": {"input": updates}}))
 
 
 async def make_runs(process: Process, count: int) -> None:

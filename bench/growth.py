@@ -7,7 +7,7 @@ import asyncpg
 from bench.data import LIST, execute
 from bench.load import times_of
 from bench.processes import Process, rungraph
-from bench.report import Figure
+from bench.report import Result
 
 _REQUESTS = 300
 _LAST = "{ runs(last: 1000) { pageInfo { startCursor } } }"
@@ -22,7 +22,7 @@ _INSERT = f"""
 """
 
 
-async def growth(database_url: str, few: int, many: int) -> list[Figure]:
+async def growth(database_url: str, few: int, many: int) -> list[Result]:
     """Measures the first page and a deep one, with one client."""
     found = {}
     async with rungraph(database_url) as process:
@@ -31,13 +31,13 @@ async def growth(database_url: str, few: int, many: int) -> list[Figure]:
             await insert_runs(database_url, made + 1, runs)
             made = runs
             found[runs] = await _pages(process)
-    figures = []
+    results = []
     for number, page in enumerate(("first page", "page before the last thousand")):
         small, large = found[few][number], found[many][number]
         note = f"{small * 1000:.2f} ms, then {large * 1000:.2f} ms"
         name = f"{page}: from {few:,} to {many:,} runs"
-        figures.append(Figure(name, large / small, "×", "≤ 1.2", large / small <= 1.2, note))
-    return figures
+        results.append(Result(name, large / small, "×", "≤ 1.2", large / small <= 1.2, note))
+    return results
 
 
 async def insert_runs(database_url: str, first: int, last: int) -> None:

@@ -55,7 +55,7 @@ class Connection:
         self._reader = reader
         self._writer = writer
 
-    async def ask(self, request: bytes) -> bytes:
+    async def post(self, request: bytes) -> bytes:
         """The response body. Raises AssertionError if it has errors."""
         self._writer.write(request)
         head = await self._reader.readuntil(b"\r\n\r\n")
@@ -86,19 +86,19 @@ def request(body: dict[str, Any], path: str = "/graphql") -> bytes:
     return head.encode() + content
 
 
-async def ask_for(process: Process, body: dict[str, Any], seconds: float, clients: int = 8) -> Load:
+async def run_load(process: Process, body: dict[str, Any], seconds: float, clients: int = 8) -> Load:
     """Runs this many clients that repeat the same request."""
     sent = request(body)
     deadline, counts = time.monotonic() + seconds, [0] * clients
 
-    async def ask(number: int) -> None:
+    async def send(number: int) -> None:
         async with connected(process) as connection:
             while time.monotonic() < deadline:
-                await connection.ask(sent)
+                await connection.post(sent)
                 counts[number] += 1
 
     cpu, client_cpu, began = process.cpu(), time.process_time(), time.monotonic()
-    await asyncio.gather(*(ask(number) for number in range(clients)))
+    await asyncio.gather(*(send(number) for number in range(clients)))
     took = time.monotonic() - began
     return Load(sum(counts), took, process.cpu() - cpu, time.process_time() - client_cpu)
 
@@ -109,7 +109,7 @@ async def times_of(process: Process, body: dict[str, Any], count: int) -> list[f
     async with connected(process) as connection:
         for _ in range(count):
             began = time.monotonic()
-            await connection.ask(sent)
+            await connection.post(sent)
             times.append(time.monotonic() - began)
     return times
 
@@ -123,20 +123,20 @@ class Waits:
         self._process = process
 
     async def __aenter__(self) -> "Waits":
-        self._asking = asyncio.create_task(self._ask())
+        self._running = asyncio.create_task(self._measure())
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._asking.cancel()
+        self._running.cancel()
         # Raises the error that ended it early, such as a lost connection.
-        (ended,) = await asyncio.gather(self._asking, return_exceptions=True)
+        (ended,) = await asyncio.gather(self._running, return_exceptions=True)
         if isinstance(ended, Exception):
             raise ended
 
-    async def _ask(self) -> None:
+    async def _measure(self) -> None:
         async with connected(self._process) as connection:
             while True:
                 began = time.monotonic()
-                await connection.ask(_SMALL)
+                await connection.post(_SMALL)
                 self.longest = max(self.longest, time.monotonic() - began)
                 await asyncio.sleep(0.005)

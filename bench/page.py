@@ -14,7 +14,7 @@ from bench.data import DOMAIN, PROJECT, action_id, make_actions, make_runs, upda
 from bench.growth import insert_runs
 from bench.load import connected
 from bench.processes import Process, rungraph
-from bench.report import Figure
+from bench.report import Result
 
 _FRONTEND = Path(__file__).parent.parent / "frontend"
 _LARGE, _SMALL = "large", "small"
@@ -23,7 +23,7 @@ _BUSY = 50
 """The number of runs at the top of the list that keep changing."""
 
 
-async def page(database_url: str, actions: int, runs: int, rate: int, seconds: float) -> list[Figure]:
+async def page(database_url: str, actions: int, runs: int, rate: int, seconds: float) -> list[Result]:
     """A run of many actions beside a small one, and a list of many runs with `rate` updates a second."""
     await insert_runs(database_url, 1, runs)
     async with rungraph(database_url) as process:
@@ -31,28 +31,28 @@ async def page(database_url: str, actions: int, runs: int, rate: int, seconds: f
         await make_actions(process, _LARGE, actions)
         await make_runs(process, _BUSY)
         async with _updates(process, rate) as count:
-            seen = await _look(process, seconds)
+            seen = await _run_browser(process, seconds)
         written = count()
     many, few = seen["many"]["took"], seen["few"]["took"]
     longest = max(seen["scroll"]["longest"], seen["live"]["longest"], seen["liveScroll"]["longest"])
     floor = f"a page at rest: {seen['floor']['p95']:.0f} ms"
     return [
-        Figure(f"page: first rows of {actions:,} actions", many / 1000, "s", "≤ 1", many <= 1000),
-        Figure(f"page: first rows of {actions:,} actions", many / few, f"× those of {_FEW}", "", None),
-        Figure(f"page: all of {actions:,} actions", seen["many"]["all"] / 1000, "s", "", None),
+        Result(f"page: first rows of {actions:,} actions", many / 1000, "s", "≤ 1", many <= 1000),
+        Result(f"page: first rows of {actions:,} actions", many / few, f"× those of {_FEW}", "", None),
+        Result(f"page: all of {actions:,} actions", seen["many"]["all"] / 1000, "s", "", None),
         _smooth(f"page: scrolling through {actions:,} actions", seen["scroll"], floor),
-        Figure(f"page: memory for {actions:,} actions", seen["used"] / 1e6, "MB", "", None),
-        Figure(f"page: first of {runs:,} runs", seen["runs"]["took"] / 1000, "s", "", None),
+        Result(f"page: memory for {actions:,} actions", seen["used"] / 1e6, "MB", "", None),
+        Result(f"page: first of {runs:,} runs", seen["runs"]["took"] / 1000, "s", "", None),
         _smooth(f"page: {runs:,} runs, {rate} updates/s", seen["live"], f"{floor}; {written:,} updates"),
         _smooth(f"page: scrolling these, {rate} updates/s", seen["liveScroll"], floor),
-        Figure("page: longest time without a drawing", longest, "ms", "", None),
+        Result("page: longest time without a frame", longest, "ms", "", None),
     ]
 
 
-def _smooth(name: str, seen: dict[str, float], note: str) -> Figure:
+def _smooth(name: str, seen: dict[str, float], note: str) -> Result:
     # Two frames at 60 Hz: one missing frame is not visible.
     p95 = seen["p95"]
-    return Figure(f"{name}: between two drawings, p95", p95, "ms", "≤ 34", p95 <= 34, note)
+    return Result(f"{name}: between two frames, p95", p95, "ms", "≤ 34", p95 <= 34, note)
 
 
 @asynccontextmanager
@@ -80,21 +80,21 @@ async def _updates(process: Process, rate: int) -> AsyncIterator[Any]:
             await writing
 
 
-async def _look(process: Process, seconds: float) -> dict[str, Any]:
-    """The browser's measurements."""
+async def _run_browser(process: Process, seconds: float) -> dict[str, Any]:
+    """The browser's results."""
     with tempfile.TemporaryDirectory() as folder:
-        output = Path(folder) / "figures.json"
+        output = Path(folder) / "results.json"
         paths = {size: f"/runs/{PROJECT}/{DOMAIN}/{size}" for size in (_LARGE, _SMALL)}
-        given = {"url": process.url, **paths, "seconds": seconds, "output": str(output)}
+        parameters = {"url": process.url, **paths, "seconds": seconds, "output": str(output)}
         running = await asyncio.create_subprocess_exec(
             *("npm", "run", "--silent", "bench"),
             cwd=_FRONTEND,
-            env={**os.environ, "RUNGRAPH_BENCH": json.dumps(given)},
+            env={**os.environ, "RUNGRAPH_BENCH": json.dumps(parameters)},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
-        said, _ = await running.communicate()
+        output_text, _ = await running.communicate()
         if running.returncode:
-            raise RuntimeError(said.decode())
+            raise RuntimeError(output_text.decode())
         found: dict[str, Any] = json.loads(output.read_text())
         return found

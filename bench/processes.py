@@ -65,10 +65,10 @@ async def running(*command: str, ready: str = "/readyz", **environment: str) -> 
         stdout=asyncio.subprocess.DEVNULL,
     )
     try:
-        async with asyncio.timeout(_READY_SECONDS), httpx2.AsyncClient() as asking:
+        async with asyncio.timeout(_READY_SECONDS), httpx2.AsyncClient() as running:
             while True:
                 with contextlib.suppress(httpx2.TransportError):
-                    if (await asking.get(f"http://127.0.0.1:{port}{ready}")).status_code == 200:
+                    if (await running.get(f"http://127.0.0.1:{port}{ready}")).status_code == 200:
                         break
                 await asyncio.sleep(0.05)
         yield Process(process.pid, port)

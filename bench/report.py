@@ -12,7 +12,7 @@ FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True)
-class Figure:
+class Result:
     """A row of the table."""
 
     name: str
@@ -26,9 +26,9 @@ class Figure:
     """The fraction of a core used by the client."""
 
 
-def beside(figures: Iterable[Figure], what: str) -> list[Figure]:
-    """The same figure for `what`, without a goal."""
-    return [replace(figure, name=f"{figure.name}, {what}", goal="", is_met=None) for figure in figures]
+def beside(results: Iterable[Result], what: str) -> list[Result]:
+    """The same result for `what`, without a goal."""
+    return [replace(result, name=f"{result.name}, {what}", goal="", is_met=None) for result in results]
 
 
 def _commit() -> str:
@@ -38,38 +38,48 @@ def _commit() -> str:
     return done.stdout.strip() or "unknown"
 
 
-def _about_the_client(figures: list[Figure]) -> str:
-    busiest = max(figures, key=lambda figure: figure.client, default=None)
+def _about_the_client(results: list[Result]) -> str:
+    busiest = max(results, key=lambda result: result.client, default=None)
     share = 0.0 if busiest is None else busiest.client
     least = f"At most it used {share:.0%} of a core" + (f" ({busiest.name})" if busiest else "")
     return (
-        "The load client is a process of its own and is not the limit: it sends prepared bytes, reads answers"
-        " without parsing them, and notes its own processor time in each trial under load. "
-        f"{least}; near 100% the figure would be the client's."
+        "The load client is a separate process and not the bottleneck: it sends prepared bytes, reads"
+        " responses without parsing them, and records its own CPU time in each trial. "
+        f"{least}; near 100% the client would be the bottleneck."
     )
 
 
-def write(figures: list[Figure], name: str) -> str:
+def write(results: list[Result], name: str) -> str:
     """Returns the table and writes it beside this file."""
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     lines = [
         "# Results",
         "",
         f"Commit {_commit()}, {machine}: server, database and client share them. `make bench` writes it.",
-        "A figure is good for comparing within one run; ratios are to the floor of the same run.",
+        "A result is good for comparing within one run; ratios are to the floor of the same run.",
         "",
-        _about_the_client(figures),
+        _about_the_client(results),
         "",
         "| what | measured | goal | met | |",
         "|---|---|---|---|---|",
     ]
     marks = {True: "yes", False: "**no**", None: ""}
-    for figure in figures:
-        value = f"{figure.value:,.3g}" if figure.value < 1000 else f"{figure.value:,.0f}"
-        parts = (figure.name, f"{value} {figure.unit}", figure.goal, marks[figure.is_met], figure.note)
+    for result in results:
+        value = f"{result.value:,.3g}" if result.value < 1000 else f"{result.value:,.0f}"
+        parts = (
+            result.name,
+            f"{value} {result.unit}",
+            result.goal,
+            marks[result.is_met],
+            result.note,
+        )
         lines.append(f"| {' | '.join(parts)} |")
     text = "\n".join(lines) + "\n"
     (FOLDER / f"{name}.md").write_text(text)
-    rows = {"commit": _commit(), "machine": machine, "figures": [asdict(figure) for figure in figures]}
+    rows = {
+        "commit": _commit(),
+        "machine": machine,
+        "results": [asdict(result) for result in results],
+    }
     (FOLDER / f"{name}.json").write_text(json.dumps(rows, indent=1) + "\n")
     return text

@@ -8,14 +8,14 @@ from bench import stock as tuned
 from bench.data import ACTIONS, DOMAIN, PROJECT, make_actions, run_id
 from bench.load import Waits, connected, request
 from bench.processes import Process, rungraph, running
-from bench.report import Figure
+from bench.report import Result
 from bench.subscribers import Seen, subscribe
 from repo import RunIdentifier
 
 _RUN = "large"
 
 
-async def snapshot(database_url: str, actions: int) -> list[Figure]:
+async def snapshot(database_url: str, actions: int) -> list[Result]:
     """A run with many actions: compiled, by stock execution, and as one response of dicts and orjson."""
     async with (
         rungraph(database_url) as ours,
@@ -35,10 +35,10 @@ async def snapshot(database_url: str, actions: int) -> list[Figure]:
     note = f"{took:.2f} s, {cpu:.2f} s of CPU, {size / 1e6:.1f} MB"
     faster, share = slow / took, took / least
     return [
-        Figure(name, faster, "× as fast as stock", "≥ 15", faster >= 15, note),
-        Figure(name, share, "× dict and orjson", "≤ 0.8", share <= 0.8, f"dict and orjson: {least:.2f} s"),
-        Figure(f"{name}: memory", memory / 1e6, "MB", "≤ 10", memory <= 10e6),
-        Figure(f"{name}: longest wait of others", stall * 1000, "ms", "≤ 10", stall <= 0.01),
+        Result(name, faster, "× as fast as stock", "≥ 15", faster >= 15, note),
+        Result(name, share, "× dict and orjson", "≤ 0.8", share <= 0.8, f"dict and orjson: {least:.2f} s"),
+        Result(f"{name}: memory", memory / 1e6, "MB", "≤ 10", memory <= 10e6),
+        Result(f"{name}: longest wait of others", stall * 1000, "ms", "≤ 10", stall <= 0.01),
     ]
 
 
@@ -57,5 +57,5 @@ async def _read_floor(process: Process) -> float:
     key = RunIdentifier(PROJECT, DOMAIN, _RUN).key.hex()
     async with connected(process) as connection:
         began = time.monotonic()
-        await connection.ask(request({"run": key}, "/actions"))
+        await connection.post(request({"run": key}, "/actions"))
         return time.monotonic() - began

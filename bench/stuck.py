@@ -6,7 +6,7 @@ import time
 from bench.data import ACTIONS, make_actions, raise_attempts, run_id
 from bench.load import Connection, connected
 from bench.processes import rungraph
-from bench.report import Figure
+from bench.report import Result
 from bench.subscribers import Seen, behind, subscribe, subscribed
 from tests.faults.checks import percentile
 
@@ -18,15 +18,15 @@ _RECEIVE_BUFFER = 4096
 _TURNS = 5
 
 
-async def stuck(database_url: str, seconds: float) -> list[Figure]:
+async def stuck(database_url: str, seconds: float) -> list[Result]:
     """One subscriber alternates between reading and not reading while 50 others get updates."""
     seen, free, held = Seen(), list[float](), list[float]()
     costs: list[tuple[int, int]] = []
-    asked = (ACTIONS, {"run": run_id(_RUN)})
+    subscription = (ACTIONS, {"run": run_id(_RUN)})
     async with rungraph(database_url) as process, connected(process) as writer:
         await make_actions(process, _RUN, _EACH + 1)
-        async with subscribed(process, *asked, seen, _OTHERS) as crowd:
-            one = await subscribe(process, *asked, Seen(), _RECEIVE_BUFFER)
+        async with subscribed(process, *subscription, seen, _OTHERS) as crowd:
+            one = await subscribe(process, *subscription, Seen(), _RECEIVE_BUFFER)
             await one.synced
             port = one.transport.get_extra_info("sockname")[1]
             last = await _write(writer, 1, seconds / _TURNS, seen)
@@ -49,7 +49,7 @@ async def stuck(database_url: str, seconds: float) -> list[Figure]:
     cost, most = (own + kernel) / 1024, sum(max(costs, key=sum)) / 1024
     ratio = (percentile(held, 0.99) or 0.0) / (percentile(free, 0.99) or 1.0)
     return [
-        Figure(
+        Result(
             "a client that does not read: memory",
             cost,
             "KiB",
@@ -57,10 +57,10 @@ async def stuck(database_url: str, seconds: float) -> list[Figure]:
             cost <= 256,
             f"{kernel / 1024:.0f} of it the system's; {most:,.0f} at most in {_TURNS} turns",
         ),
-        Figure(
+        Result(
             "a client that does not read: p99 of the others", ratio, "× without it", "≤ 1.2", ratio <= 1.2
         ),
-        Figure("a client that reads again: without the last update", missing, "", "0", missing == 0),
+        Result("a client that reads again: without the last update", missing, "", "0", missing == 0),
     ]
 
 

@@ -42,7 +42,7 @@ class Subscriber(asyncio.Protocol):
         self.latest = 0
         self.bytes = 0
         self.synced = asyncio.get_running_loop().create_future()
-        self._ask = json.dumps(
+        self._subscribe = json.dumps(
             {"type": "subscribe", "id": "1", "payload": {"query": query, "variables": variables}}
         )
         self._seen = seen
@@ -71,7 +71,7 @@ class Subscriber(asyncio.Protocol):
             del self._buffer[: end + 4]
             self._is_open = True
             self._send(b'{"type":"connection_init"}')
-            self._send(self._ask.encode())
+            self._send(self._subscribe.encode())
         while (frame := self._frame()) is not None:
             self._take(frame)
 

@@ -6,7 +6,7 @@ import time
 from bench.data import ACTIONS, make_actions, raise_attempts, run_id
 from bench.load import Waits, connected
 from bench.processes import rungraph
-from bench.report import Figure
+from bench.report import Result
 from bench.subscribers import Seen, Subscriber, behind, subscribe, subscribed
 from tests.faults.checks import percentile
 
@@ -14,7 +14,7 @@ _WRITES_A_SECOND = 20
 _FRAMES_A_SECOND = 60
 
 
-async def fan_out(database_url: str, subscribers: int, rate: int, seconds: float) -> list[Figure]:
+async def fan_out(database_url: str, subscribers: int, rate: int, seconds: float) -> list[Result]:
     """Subscribers of one run with a given number of changes per second."""
     seen, each = Seen(), max(1, rate // _WRITES_A_SECOND)
     async with rungraph(database_url) as process:
@@ -40,21 +40,21 @@ async def fan_out(database_url: str, subscribers: int, rate: int, seconds: float
     p99, stall = percentile(seen.lags, 0.99) or 0.0, waits.longest
     name = f"{subscribers:,} subscribers × {(turn - 1) * each / took:,.0f} updates/s"
     return [
-        Figure(f"{subscribers:,} clients subscribe", joined, "s", "≤ 2", joined <= 2),
-        Figure(
+        Result(f"{subscribers:,} clients subscribe", joined, "s", "≤ 2", joined <= 2),
+        Result(
             *(f"{name}: delivered", seen.rows / took, "updates/s", "", None),
             note=f"client at {client:.0%} of a core",
             client=client,
         ),
-        Figure(f"{name}: subscribers that miss the last", missing, "", "0", missing == 0),
-        Figure(f"{name}: p99", p99 * 1000, "ms", "≤ 150", p99 <= 0.15),
-        Figure(f"{name}: CPU", cpu * 100, "% of a core", "≤ 50", cpu <= 0.5),
-        Figure(f"{name}: longest wait of a small request", stall * 1000, "ms", "≤ 100", stall <= 0.1),
-        Figure("memory of a subscriber", memory / 1024, "KiB", "≤ 30", memory <= 30 * 1024),
+        Result(f"{name}: subscribers that miss the last", missing, "", "0", missing == 0),
+        Result(f"{name}: p99", p99 * 1000, "ms", "≤ 150", p99 <= 0.15),
+        Result(f"{name}: CPU", cpu * 100, "% of a core", "≤ 50", cpu <= 0.5),
+        Result(f"{name}: longest wait of a small request", stall * 1000, "ms", "≤ 100", stall <= 0.1),
+        Result("memory of a subscriber", memory / 1024, "KiB", "≤ 30", memory <= 30 * 1024),
     ]
 
 
-async def frames(database_url: str, subscribers: int, seconds: float) -> list[Figure]:
+async def frames(database_url: str, subscribers: int, seconds: float) -> list[Result]:
     """Frames per second of identical subscriptions, each update in its own frame."""
     seen = Seen()
     async with rungraph(database_url) as process:
@@ -74,10 +74,10 @@ async def frames(database_url: str, subscribers: int, seconds: float) -> list[Fi
     rate = seen.frames / took
     note = f"{cpu / max(1, seen.frames) * 1e6:,.1f} µs of CPU each; without the last one: {missing}"
     name = f"frames to {subscribers:,} subscribers, one update each"
-    return [Figure(name, rate, "frames/s", "≥ 50,000", rate >= 50_000 and not missing, note, client)]
+    return [Result(name, rate, "frames/s", "≥ 50,000", rate >= 50_000 and not missing, note, client)]
 
 
-async def distinct(database_url: str, subscribers: int, seconds: float) -> list[Figure]:
+async def distinct(database_url: str, subscribers: int, seconds: float) -> list[Result]:
     """Frames per second of different subscriptions, of which none can be shared."""
     seen = Seen()
     async with rungraph(database_url) as process:
@@ -101,5 +101,5 @@ async def distinct(database_url: str, subscribers: int, seconds: float) -> list[
             one.transport.abort()
     rate = seen.frames / took
     note = f"{cpu / max(1, seen.frames) * 1e6:,.0f} µs of CPU each, executed and encoded for each"
-    name = f"frames to {subscribers:,} subscribers who all ask something else"
-    return [Figure(name, rate, "frames/s", "", None, note, client)]
+    name = f"frames to {subscribers:,} subscribers with different subscriptions"
+    return [Result(name, rate, "frames/s", "", None, note, client)]

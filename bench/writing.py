@@ -8,7 +8,7 @@ from statistics import median
 from bench.data import action_id, make_actions, run_id
 from bench.load import Connection, connected, request
 from bench.processes import rungraph
-from bench.report import Figure
+from bench.report import Result
 from bench.subscribers import Seen, behind, subscribed
 
 _WATCHERS = 50
@@ -35,7 +35,7 @@ class _Writer:
         for _ in range(rounds):
             sent = self._events(batch)
             began = time.monotonic()
-            answer = await self._connection.ask(sent)
+            answer = await self._connection.post(sent)
             times.append(time.monotonic() - began)
             assert f'"inserted":{batch}}}'.encode() in answer, answer
         return times
@@ -56,7 +56,7 @@ class _Writer:
         return request({"query": _INSERT, "variables": {"events": events}})
 
 
-async def writes(database_url: str, rounds: int) -> list[Figure]:
+async def writes(database_url: str, rounds: int) -> list[Result]:
     """Events in batches of 1,000 and 5,000; the fastest of some rounds."""
     async with rungraph(database_url) as process, connected(process) as connection:
         await make_actions(process, "writes", 2)
@@ -65,12 +65,12 @@ async def writes(database_url: str, rounds: int) -> list[Figure]:
         growth = min(await writer.times(5000, rounds)) / thousand
     rate = 1000 / thousand
     return [
-        Figure("insertEvents of 1,000", rate, "rows/s", "≥ 25,000", rate >= 25_000),
-        Figure("insertEvents of 5,000", growth, "× the time of 1,000", "≤ 6", growth <= 6),
+        Result("insertEvents of 1,000", rate, "rows/s", "≥ 25,000", rate >= 25_000),
+        Result("insertEvents of 5,000", growth, "× the time of 1,000", "≤ 6", growth <= 6),
     ]
 
 
-async def watched_writes(database_url: str, rounds: int) -> list[Figure]:
+async def watched_writes(database_url: str, rounds: int) -> list[Result]:
     """Events in batches of 1,000, with and without subscribers that receive them."""
     alone: list[float] = []
     watched: list[float] = []
@@ -90,4 +90,4 @@ async def watched_writes(database_url: str, rounds: int) -> list[Figure]:
     more = (median(watched) / median(alone) - 1) * 100
     note = f"{median(alone) * 1000:.1f} ms, watched {median(watched) * 1000:.1f} ms"
     name = f"insertEvents of 1,000, watched by {_WATCHERS}"
-    return [Figure(name, more, "% slower than unwatched", "≤ 15", more <= 15, note)]
+    return [Result(name, more, "% slower than unwatched", "≤ 15", more <= 15, note)]
