@@ -19,6 +19,7 @@ from bench.lists import lists
 from bench.page import page
 from bench.report import Result
 from bench.snapshots import snapshot
+from bench.starting import starting
 from bench.stuck import stuck
 from bench.watching import distinct, fan_out, frames
 from bench.writing import watched_writes, writes
@@ -38,6 +39,7 @@ def trials(quick: bool) -> dict[str, Trial]:
     seconds = 3.0 if quick else 15.0
     few, many = (20_000, 200_000) if quick else (200_000, 2_000_000)
     return {
+        "starting": partial(starting, rounds=3 if quick else 10),
         "lists": partial(lists, seconds=seconds),
         "fan-out": partial(fan_out, subscribers=200 if quick else 1000, rate=1000, seconds=seconds),
         "frames": partial(frames, subscribers=2000, seconds=seconds),
