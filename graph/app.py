@@ -114,22 +114,17 @@ def create_app(settings: Settings, is_stopping: Callable[[], bool] = lambda: Fal
         *health_routes(lambda: app.state.repository.check(), supervisor, is_stopping),
         Route("/metrics", _metrics),
     ]
+    # Prometheus scrapes each replica by its address, with a token that no page of another origin has.
+    any_host_paths = PROBES | {"/metrics"} if settings.auth != "none" else PROBES
     app = Starlette(
         routes=_routes(settings, endpoint, sign_in, for_machines),
-        middleware=[
-            Middleware(SecurityMiddleware, hosts=_hosts(settings), any_host_paths=_any_host_paths(settings))
-        ],
+        middleware=[Middleware(SecurityMiddleware, hosts=_hosts(settings), any_host_paths=any_host_paths)],
         lifespan=lifespan,
         exception_handlers={404: ui_not_found(settings.base_path, _protect(sign_in))}
         if settings.page
         else {},
     )
     return app
-
-
-def _any_host_paths(settings: Settings) -> frozenset[str]:
-    # Prometheus scrapes each replica by its address, with a token that no page of another origin has.
-    return PROBES | {"/metrics"} if settings.auth != "none" else PROBES
 
 
 def _tracing() -> "Tracing":

@@ -63,7 +63,6 @@ if TYPE_CHECKING:
         RunIdentifier as RunIdentifier,
     )
     from repo.domain.models import (
-        COMPOSITES as COMPOSITES,
         SOURCE_FIELDS as SOURCE_FIELDS,
         Abort as Abort,
         AbortMetrics as AbortMetrics,
@@ -73,7 +72,6 @@ if TYPE_CHECKING:
         ActionError as ActionError,
         ActionEvent as ActionEvent,
         ClusterEvent as ClusterEvent,
-        Composite as Composite,
         Identity as Identity,
         Label as Label,
         LogLink as LogLink,
@@ -185,8 +183,8 @@ _MODULES = {
     """,
     "repo.domain.identifiers": "ActionIdentifier RunIdentifier",
     "repo.domain.models": """
-        Abort AbortMetrics AbortProgress Action ActionAttempt ActionError ActionEvent COMPOSITES
-        ClusterEvent Composite Identity Label LogLink NewAction NewEvent PhaseCount PhaseTransition
+        Abort AbortMetrics AbortProgress Action ActionAttempt ActionError ActionEvent
+        ClusterEvent Identity Label LogLink NewAction NewEvent PhaseCount PhaseTransition
         RemovedRun Run SOURCE_FIELDS TaskIdentifier TriggerIdentifier
     """,
     "repo.domain.pages": "DEFAULT_PAGE MAX_PAGE Order OrderField Page PageRequest",

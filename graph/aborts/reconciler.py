@@ -3,8 +3,8 @@ one. Each abort is claimed by one replica at a time; another takes over when tha
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
 import structlog
@@ -56,25 +56,18 @@ class Reconciler:
     async def running(self) -> AsyncIterator["Reconciler"]:
         """Runs while the context is open. A call that is interrupted at its end may be repeated by the next
         claimant."""
-        with self._notifications():
-            running = self._supervisor.start("abort reconciler", self._run)
-            try:
-                yield self
-            finally:
-                tasks = [running, *self._calls]
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
-                if self._webhook is not None:
-                    await self._webhook.close()
-
-    @contextmanager
-    def _notifications(self) -> Iterator[None]:
-        stop = self._repository.aborts.on_notification(self._wake_up.set)
+        unsubscribe = self._repository.aborts.on_notification(self._wake_up.set)
+        running = self._supervisor.start("abort reconciler", self._run)
         try:
-            yield
+            yield self
         finally:
-            stop()
+            unsubscribe()
+            tasks = [running, *self._calls]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            if self._webhook is not None:
+                await self._webhook.close()
 
     async def _run(self) -> None:
         failures = 0

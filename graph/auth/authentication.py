@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from types import TracebackType
+from dataclasses import dataclass
 from typing import Self, TypeVar
 
 import structlog
@@ -41,24 +41,20 @@ _INVALID = "The credential is unknown, expired or revoked."
 _CROSS_ORIGIN = "Cross-origin requests cannot use the session cookie."
 
 
+@dataclass(slots=True, eq=False)
 class CallerSession:
     """A connection or stream of a caller, which ends when the credential expires or is revoked."""
 
-    __slots__ = ("_authenticator", "_is_ended", "_on_end", "_wait", "caller")
-
-    def __init__(self, authenticator: "Authenticator", caller: Caller, on_end: Callable[[], None]) -> None:
-        self.caller = caller
-        self._authenticator = authenticator
-        self._on_end = on_end
-        self._is_ended = False
-        self._wait: asyncio.Timeout | None = None
+    _authenticator: "Authenticator"
+    caller: Caller
+    _on_end: Callable[[], None]
+    _is_ended: bool = False
+    _wait: asyncio.Timeout | None = None
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     @property

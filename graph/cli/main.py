@@ -1,11 +1,9 @@
 """The command line: `rungraph` and its commands."""
 
 import asyncio
-import contextlib
 import gc
 import socket
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,12 +11,11 @@ import typer
 
 import repo
 from graph.cli.commands import announce, fail, parse_duration, read_settings
-from graph.cli.tokens import demo_token, token_commands
+from graph.cli.tokens import token_commands
 from ingest.wfformat import DOMAIN, PROJECT
 
 if TYPE_CHECKING:
     from graph.settings import Settings
-    from graph.transport.server import Server
 
 # Each command imports what it needs when it runs: loading all of it takes seconds.
 
@@ -127,7 +124,7 @@ def prune(
     Servers may keep running; subscribers are notified. Runs with a pending abort are kept. After Ctrl-C, the
     same command continues.
     """
-    from graph.cli.prune import run_prune
+    from graph.cli.prune import prune_runs
 
     try:
         age = parse_duration(older_than)
@@ -135,7 +132,7 @@ def prune(
         fail(f"--older-than must be {error}", 2)
     settings = read_settings()
     try:
-        typer.echo(run_prune(settings, age, project, domain, dry_run))
+        typer.echo(asyncio.run(prune_runs(settings, age, project, domain, dry_run)))
     except (repo.DatabaseUnavailable, repo.SchemaOutdated) as error:
         fail(str(error))
 
@@ -228,15 +225,13 @@ def import_recordings(
     project: Annotated[str, typer.Option(help="The project of the runs.")] = PROJECT,
     domain: Annotated[str, typer.Option(help="The domain of the runs.")] = DOMAIN,
     speed: Annotated[
-        float | None,
-        typer.Option(help="Replay as if it happened now, so many recorded seconds per second."),
+        float | None, typer.Option(help="Replay as if it happened now, so many recorded seconds per second.")
     ] = None,
     instant: Annotated[
         bool, typer.Option("--instant", help="Write everything at once, with the recorded times (default).")
     ] = False,
     name: Annotated[
-        str | None,
-        typer.Option(help="The name of the run, for a single file; by default from the file."),
+        str | None, typer.Option(help="The name of the run, for a single file; by default from the file.")
     ] = None,
     token: Token = None,
 ) -> None:
@@ -255,13 +250,14 @@ def import_recordings(
 @app.command()
 def demo(
     url: Annotated[
-        str | None,
-        typer.Option(help="A running server; by default one is started in this process."),
+        str | None, typer.Option(help="A running server; by default one is started in this process.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="A seed for reproducible runs.")] = None,
     token: Token = None,
 ) -> None:
     """Keep a few realistic runs going: nested, retried, failing, paused, large. Aborts are confirmed."""
+    from graph.cli.demo import serve_with_demo
+    from ingest.client import ApiError
     from ingest.demo.executor import run_demo
 
     if url is not None:
@@ -270,48 +266,13 @@ def demo(
     _announce(settings)
     announce("Stop it with Ctrl-C. The runs remain, and the next demo continues them.")
     _migrate(settings)
-    with contextlib.suppress(KeyboardInterrupt), _exit_on_api_error():
-        url = f"{_address(settings)}/graphql"
-        asyncio.run(_serve_with_demo(settings, _listen(settings), url, seed))
-
-
-@contextlib.contextmanager
-def _exit_on_api_error() -> Iterator[None]:
-    from ingest.client import ApiError
-
+    url = f"{_address(settings)}/graphql"
     try:
-        yield
+        asyncio.run(serve_with_demo(settings, _listen(settings), url, seed))
+    except KeyboardInterrupt:
+        pass
     except ApiError as error:
         fail(str(error))
-
-
-async def _serve_with_demo(
-    settings: "Settings", listening: list[socket.socket], url: str, seed: int | None
-) -> None:
-    from graph.app import create_server
-
-    server = create_server(settings)
-    async with demo_token(settings) as token:
-        await _play_while_serving(server, listening, url, token, seed)
-
-
-async def _play_while_serving(
-    server: "Server", listening: list[socket.socket], url: str, token: str | None, seed: int | None
-) -> None:
-    from rich.console import Console
-
-    from ingest.demo.executor import play_demo
-
-    serving = asyncio.create_task(server.serve(listening))
-    while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event for it
-        await asyncio.sleep(0.01)
-    playing = asyncio.create_task(play_demo(url, token=token, seed=seed, console=Console()))
-    await asyncio.wait({serving, playing}, return_when=asyncio.FIRST_COMPLETED)
-    server.should_exit = True
-    playing.cancel()
-    await asyncio.gather(serving, playing, return_exceptions=True)
-    if playing.done() and not playing.cancelled():
-        playing.result()
 
 
 @app.command()

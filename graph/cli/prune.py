@@ -1,6 +1,5 @@
 """`rungraph prune`: removes old runs and shows the progress."""
 
-import asyncio
 from contextlib import nullcontext
 from datetime import timedelta
 
@@ -10,17 +9,12 @@ import repo
 from graph.settings import Settings
 
 
-async def prune(
-    settings: Settings,
-    older_than: timedelta,
-    project: str | None,
-    domain: str | None,
-    dry_run: bool,
-    console: Console,
-) -> repo.Pruned:
-    """Removes the runs and shows the progress. Raises DatabaseUnavailable, or SchemaOutdated if the database
-    must be migrated first."""
-    done = repo.Pruned()
+async def prune_runs(
+    settings: Settings, older_than: timedelta, project: str | None, domain: str | None, dry_run: bool
+) -> str:
+    """Removes the runs, shows the progress, and returns a summary. Raises DatabaseUnavailable, or
+    SchemaOutdated if the database must be migrated first."""
+    console, done = Console(stderr=True, highlight=False), repo.Pruned()
     status = console.status("searching for runs") if console.is_terminal else nullcontext()
     async with repo.open_repository(settings.database_url, 2, settings.broadcast_url) as repository:
         await repository.check()
@@ -30,7 +24,7 @@ async def prune(
                     shown.update(summary(done, dry_run))
                 elif not dry_run:
                     console.print(summary(done, dry_run))
-    return done
+    return summary(done, dry_run)
 
 
 def summary(done: repo.Pruned, dry_run: bool) -> str:
@@ -40,11 +34,3 @@ def summary(done: repo.Pruned, dry_run: bool) -> str:
         for count, word in ((done.runs, "run"), (done.actions, "action"))
     )
     return f"{'would remove' if dry_run else 'removed'} {runs} with {actions}"
-
-
-def run_prune(
-    settings: Settings, older_than: timedelta, project: str | None, domain: str | None, dry_run: bool
-) -> str:
-    """Returns a summary. Raises as `prune` does. After Ctrl-C, the same command resumes."""
-    console = Console(stderr=True, highlight=False)
-    return summary(asyncio.run(prune(settings, older_than, project, domain, dry_run, console)), dry_run)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -15,13 +14,11 @@ import repo
 from graph.cli.commands import fail, parse_duration, read_settings
 
 if TYPE_CHECKING:
-    from graph.settings import Settings
+    pass
 
 T = TypeVar("T")
 
 token_commands = typer.Typer(help="Create, list and revoke API tokens.")
-
-_DEMO_LIFETIME = timedelta(days=30)
 
 
 @token_commands.command()
@@ -37,8 +34,7 @@ def create(
     domain: Annotated[str | None, typer.Option(help="The domain; by default all domains.")] = None,
     expires: Annotated[str, typer.Option(help="Its lifetime, such as 12h, 90d or 52w, or never.")] = "90d",
     user: Annotated[
-        str | None,
-        typer.Option(help="The person it belongs to; by default a program of the same name."),
+        str | None, typer.Option(help="The person it belongs to; by default a program of the same name.")
     ] = None,
     acts_for_others: Annotated[
         bool, typer.Option("--acts-for-others", help="Allow it to name others as creators.")
@@ -92,24 +88,6 @@ def revoke(id: Annotated[str, typer.Argument(metavar="ID", help="The id as print
     """Revoke a token. Its streams end within 5 seconds."""
     revoked = _with_repository(lambda repository: repository.credentials.revoke(id))
     typer.echo(f"token {revoked.id} ({revoked.name}) is revoked")
-
-
-@asynccontextmanager
-async def demo_token(settings: Settings) -> AsyncIterator[str | None]:
-    """A token for the demo on a server with authentication; revoked at the end."""
-    if settings.auth == "none":
-        yield None
-        return
-    identity = repo.Identity(repo.IdentityKind.APPLICATION, "demo")
-    access = repo.Access(frozenset({repo.Grant(repo.Role.WRITER, "demo")}), acts_for_others=True)
-    async with repo.open_repository(settings.database_url, pool_size=1) as repository:
-        created, secret = await repository.credentials.create(
-            repo.CredentialKind.TOKEN, "demo", identity, access, datetime.now(UTC) + _DEMO_LIFETIME
-        )
-        try:
-            yield secret
-        finally:
-            await repository.credentials.revoke(created.id)
 
 
 def _with_repository(work: Callable[[repo.ActionRepo], Awaitable[T]]) -> T:

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 import time
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -50,18 +51,20 @@ def serve_with_workers(settings: Settings, listening: list[socket.socket]) -> in
         return asyncio.run(_Workers(settings, listening, Path(folder)).run())
 
 
+@dataclass
 class _Workers:
     """The workers, as the parent sees them."""
 
-    def __init__(self, settings: Settings, listening: list[socket.socket], folder: Path) -> None:
-        self._settings = settings
-        self._listening = listening
-        self._folder = folder
-        self._processes: dict[int, asyncio.subprocess.Process] = {}
-        self._stopping = asyncio.Event()
-        self._is_hurried = asyncio.Event()
-        self._has_started = False
-        self._failed = False
+    settings: Settings
+    listening: list[socket.socket]
+    folder: Path
+    """Of the metrics that workers share."""
+    _processes: dict[int, asyncio.subprocess.Process] = field(default_factory=dict)
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    _is_hurried: asyncio.Event = field(default_factory=asyncio.Event)
+    _has_started: bool = False
+    """Whether any worker has."""
+    _failed: bool = False
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
@@ -69,7 +72,7 @@ class _Workers:
             loop.add_signal_handler(number, self._stop)
         killing = asyncio.create_task(self._kill_after_timeout())
         supervisor = Supervisor()
-        numbers = range(1, self._settings.workers + 1)
+        numbers = range(1, self.settings.workers + 1)
         await asyncio.gather(
             *(supervisor.start(f"worker {number}", partial(self._keep_running, number)) for number in numbers)
         )
@@ -83,7 +86,7 @@ class _Workers:
         if is_repeated:
             self._is_hurried.set()
         # While any process has the socket open, the kernel accepts connections that no process serves.
-        for each in self._listening:
+        for each in self.listening:
             each.close()
         for process in self._processes.values():
             _send(process, signal.SIGINT if is_repeated else signal.SIGTERM)
@@ -91,7 +94,7 @@ class _Workers:
     async def _kill_after_timeout(self) -> None:
         await self._stopping.wait()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._is_hurried.wait(), self._settings.stop_delay)
+            await asyncio.wait_for(self._is_hurried.wait(), self.settings.stop_delay)
         await asyncio.sleep(_STOP_TIMEOUT)
         for worker, process in self._processes.items():
             logger.warning("worker did not stop and is killed", worker=worker, pid=process.pid)
@@ -128,7 +131,7 @@ class _Workers:
                 # Not from the current folder, which may contain anything.
                 *(sys.executable, "-P", "-m", "graph.cli.workers"),
                 stdin=worker_end.fileno(),
-                pass_fds=[each.fileno() for each in self._listening],
+                pass_fds=[each.fileno() for each in self.listening],
                 # Ctrl-C reaches only this process, which forwards it.
                 start_new_session=True,
             )
@@ -140,9 +143,9 @@ class _Workers:
             try:
                 startup = {
                     "worker": worker,
-                    "settings": self._settings.for_worker(),
-                    "listening": [each.fileno() for each in self._listening],
-                    "metrics": str(self._folder),
+                    "settings": self.settings.for_worker(),
+                    "listening": [each.fileno() for each in self.listening],
+                    "metrics": str(self.folder),
                 }
                 writer.write(json.dumps(startup).encode() + b"\n")
                 with contextlib.suppress(OSError):
@@ -154,7 +157,7 @@ class _Workers:
                 writer.close()
         finally:
             del self._processes[worker]
-        forget_worker(self._folder, worker)
+        forget_worker(self.folder, worker)
         return f"exit code {code}" if code >= 0 else f"signal {-code}"
 
 

@@ -3,6 +3,7 @@ only waits for a loader."""
 
 from asyncio import Future, ensure_future, gather
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeGuard
 
 from graphql import GraphQLObjectType, GraphQLOutputType
@@ -37,35 +38,26 @@ class CompletingExecution(Execution, Protocol):
     def settle_in_background(self, awaitables: Any) -> None: ...
 
 
+@dataclass(slots=True)
 class RowCompletion:
     """Resolves and completes the remaining fields of the structs of one list."""
 
-    def __init__(
-        self,
-        execution: CompletingExecution,
-        parent: GraphQLObjectType,
-        item_type: GraphQLOutputType,
-        details: FieldDetailsList,
-        path: Path,
-        fields: Sequence[ResolvedField],
-        structs: list[Any],
-    ) -> None:
-        self._execution = execution
-        self._parent = parent
-        self._item_type = item_type
-        self._details = details
-        self._path = path
-        self._fields = fields
-        self._structs = structs
-        self._waiting: list[tuple[int, ResolvedField, Future[Any], bool]] = []
-        """Index, field, result, and whether the result is complete."""
+    execution: CompletingExecution
+    parent: GraphQLObjectType
+    item_type: GraphQLOutputType
+    details: FieldDetailsList
+    path: Path
+    fields: Sequence[ResolvedField]
+    structs: list[Any]
+    _waiting: list[tuple[int, ResolvedField, Future[Any], bool]] = field(default_factory=list)
+    """Index, field, result, and whether the result is complete."""
 
     def run(self, objects: Sequence[Any]) -> list[Any] | Awaitable[list[Any]]:
         """The completed list, or an awaitable of it."""
-        execution, is_awaitable = self._execution, self._execution.is_awaitable
+        execution, is_awaitable = self.execution, self.execution.is_awaitable
         try:
             for index, source in enumerate(objects):
-                for field in self._fields:
+                for field in self.fields:
                     try:
                         result = field.call.resolve(execution, source, self._field_path(index, field))
                         if is_awaitable(result):
@@ -77,44 +69,42 @@ class RowCompletion:
         except Exception:
             execution.settle_in_background([each[2] for each in self._waiting])
             raise
-        return self._finish() if self._waiting else self._structs
+        return self._finish() if self._waiting else self.structs
 
     def _field_path(self, index: int, field: ResolvedField) -> ListItemPath:
-        return self._path, index, field.response_name, self._parent.name
+        return self.path, index, field.response_name, self.parent.name
 
     def _set(self, index: int, field: ResolvedField, result: Any) -> None:
         try:
             completed = field.complete(result)
         except Exception:
-            completed = self._execution.complete(field.call, result, self._field_path(index, field))
-            if self._execution.is_awaitable(completed):
+            completed = self.execution.complete(field.call, result, self._field_path(index, field))
+            if self.execution.is_awaitable(completed):
                 self._waiting.append((index, field, _started(completed), True))
                 return
-        setattr(self._structs[index], field.attribute, completed)
+        setattr(self.structs[index], field.attribute, completed)
 
     def _fail(self, index: int, field: ResolvedField, error: Exception) -> None:
         """Record the error of a field. Raises if it makes the whole list null."""
-        execution, call = self._execution, field.call
+        execution, call = self.execution, field.call
         try:
             path = path_of(self._field_path(index, field))
             execution.handle_field_error(error, call.field.type, call.details, path)
         except Exception as raised:
-            execution.handle_field_error(
-                raised, self._item_type, self._details, Path(self._path, index, None)
-            )
-            self._structs[index] = None
+            execution.handle_field_error(raised, self.item_type, self.details, Path(self.path, index, None))
+            self.structs[index] = None
 
     async def _finish(self) -> list[Any]:
         # The results of one loader are all ready when its first one is. Completing may append to the list.
         try:
             for index, field, future, is_complete in self._waiting:
-                if self._structs[index] is None:
+                if self.structs[index] is None:
                     future.cancel()
                     continue
                 try:
                     result = await future
                     if is_complete:
-                        setattr(self._structs[index], field.attribute, result)
+                        setattr(self.structs[index], field.attribute, result)
                     else:
                         self._set(index, field, result)
                 except Exception as error:
@@ -125,7 +115,7 @@ class RowCompletion:
                 future.cancel()
             await gather(*futures, return_exceptions=True)
             raise
-        return self._structs
+        return self.structs
 
 
 def _started(awaitable: Any) -> "Future[Any]":

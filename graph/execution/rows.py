@@ -5,7 +5,8 @@ are read from an object made for them.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from inspect import signature
 from typing import Any
 
@@ -27,7 +28,7 @@ from graph.execution.attributes import attributes_read
 from graph.execution.code_generation import UnexpectedValue
 from graph.execution.completion import Collect, OutputWriter
 from graph.strawberry_internals import field_definition
-from repo import COMPOSITES, SOURCE_FIELDS, Column, ColumnKind, Composite, Layout, Rows
+from repo import Column, ColumnKind, Layout, Rows
 
 _MAX_FUNCTIONS = 100
 """Compiled functions that are kept with one statement."""
@@ -44,16 +45,14 @@ _EXACT: dict[str, frozenset[ColumnKind]] = {
 Build = Callable[[Sequence[Sequence[Any]]], list[Any]]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class RowEncoder:
     """Encodes rows of one type and selection."""
 
-    def __init__(
-        self, schema: GraphQLSchema, collect: Collect, parent: GraphQLObjectType, grouped: GroupedFieldSet
-    ) -> None:
-        self._schema = schema
-        self._collect = collect
-        self._parent = parent
-        self._grouped = grouped
+    schema: GraphQLSchema
+    collect: Collect
+    parent: GraphQLObjectType
+    grouped: GroupedFieldSet
 
     def __call__(self, rows: Rows[Any]) -> list[Any] | None:
         """What is encoded of each row; None if that takes objects."""
@@ -63,8 +62,8 @@ class RowEncoder:
         if self not in compiled:
             if len(compiled) == _MAX_FUNCTIONS:
                 compiled.clear()
-            writer = _RowWriter(self._schema, self._collect, rows.layout)
-            compiled[self] = writer.compile_rows(self._parent, self._grouped)
+            writer = _RowWriter(self.schema, self.collect, rows.layout)
+            compiled[self] = writer.compile_rows(self.parent, self.grouped)
         build: Build | None = compiled[self]
         try:
             return None if build is None else build(raw)
@@ -80,7 +79,8 @@ class _RowWriter(OutputWriter):
             schema, collect, lambda parent, grouped: RowEncoder(schema, collect, parent, grouped)
         )
         self._layout = layout
-        self._needed: set[str] = set()
+        self._attributes: set[str] = set()
+        """Those that are read from an object made of the row."""
 
     def compile_rows(self, parent: GraphQLObjectType, grouped: GroupedFieldSet) -> Build | None:
         """The function; None if something has to be resolved, or was not read."""
@@ -90,8 +90,9 @@ class _RowWriter(OutputWriter):
                 return None
         body: list[str] = []
         values: list[str] = []
+        columns = self._layout.columns
         for number, details in enumerate(grouped.values()):
-            value = self._cell_of(parent, details) or self._from_columns(parent, details)
+            value = self._cell_of(parent, details, columns) or self._from_columns(parent, details)
             value = value or self._through(parent, details, f"v{number}", body)
             if value is None:
                 return None
@@ -100,10 +101,10 @@ class _RowWriter(OutputWriter):
         if not body:
             self.lines += ["def rows(raw):", f"    return [{struct} for row in raw]"]
         else:
-            if not self._needed <= self._layout.columns.keys():
+            builder = self._layout.builder_of(self._attributes)
+            if builder is None:
                 return None
-            build = self.constant("build", self._layout.builder(sorted(self._needed)))
-            body = [f"source = {build}(row)", *body, f"append({struct})"]
+            body = [f"source = {self.constant('build', builder)}(row)", *body, f"append({struct})"]
             self.lines += [
                 "def rows(raw):",
                 "    structs = []",
@@ -122,38 +123,43 @@ class _RowWriter(OutputWriter):
         return field, field_definition(field)
 
     def _cell_of(
-        self, parent: GraphQLObjectType, details: FieldDetailsList, part: Composite | None = None
+        self,
+        parent: GraphQLObjectType,
+        details: FieldDetailsList,
+        columns: Mapping[str, Column],
+        present: Sequence[Column] = (),
     ) -> str | None:
-        """The expression of a field that is a column, of the object or of a part of it."""
+        """The expression of a field that is one of these columns, or a composite of columns. The columns
+        `present` have a value."""
         field_name = details[0].node.name.value
         if field_name == "__typename":
             return repr(parent.name)
         field, definition = self._defined(parent, field_name)
         if field is None or definition is None or not definition.is_basic_field:
             return None
-        name: str | None = definition.python_name
-        if part is not None:
-            name = part.fields.get(definition.python_name)
-        column = None if name is None else self._layout.columns.get(name)
+        column = columns.get(definition.python_name)
         if column is not None:
-            return self._cell(field.type, column, part is not None and name in part.needed)
-        inner = None if part is not None or name is None else COMPOSITES.get(name)
-        if inner is None or not isinstance(field.type, GraphQLObjectType):
+            return self._cell(field.type, column, column in present)
+        composite = self._layout.composite(definition.python_name)
+        if composite is None or not isinstance(field.type, GraphQLObjectType):
             return None
-        return self._part(field.type, details, inner)
+        return self._composite(field.type, details, *composite)
 
-    def _part(self, kind: GraphQLObjectType, details: FieldDetailsList, part: Composite) -> str | None:
-        columns = self._layout.columns
-        if not {*part.needed, *part.fields.values()} <= columns.keys():
-            return None
+    def _composite(
+        self,
+        kind: GraphQLObjectType,
+        details: FieldDetailsList,
+        present: Sequence[Column],
+        columns: Mapping[str, Column],
+    ) -> str | None:
         grouped, values = self._collect(kind, details), []
         for inner in grouped.values():
-            value = self._cell_of(kind, inner, part)
+            value = self._cell_of(kind, inner, columns, present)
             if value is None:
                 return None
             values.append(value)
-        there = " and ".join(f"row[{columns[each].index}] is not None" for each in part.needed)
-        return f"({self.struct(list(grouped))}({', '.join(values)}) if {there} else None)"
+        is_present = " and ".join(f"{each.cell} is not None" for each in present)
+        return f"({self.struct(list(grouped))}({', '.join(values)}) if {is_present} else None)"
 
     def _from_columns(self, parent: GraphQLObjectType, details: FieldDetailsList) -> str | None:
         """The expression of a pure field that is computed from columns."""
@@ -164,18 +170,16 @@ class _RowWriter(OutputWriter):
         if function is None or definition.extensions:
             return None
         columns = [self._layout.columns.get(name) for name in signature(function).parameters]
-        cells = [
-            f"row[{each.index}]" for each in columns if each and each.is_required and each.decode is None
-        ]
+        cells = [each.cell for each in columns if each and each.is_required and each.decode is None]
         if len(cells) < len(columns):
             return None
         return f"{self.constant('function', function)}({', '.join(cells)})"
 
-    def _cell(self, kind: GraphQLOutputType, column: Column, is_there: bool = False) -> str | None:
+    def _cell(self, kind: GraphQLOutputType, column: Column, is_present: bool = False) -> str | None:
         """The expression of a column; None if its values may be unexpected."""
         required = is_non_null_type(kind)
         inner: Any = kind.of_type if required else kind  # type: ignore[union-attr]
-        cell = f"row[{column.index}]"
+        cell = column.cell
         if isinstance(inner, GraphQLEnumType) and column.members is not None:
             names: dict[int | None, Any] = {
                 number: inner.coerce_output_value(member) for number, member in column.members.items()
@@ -186,14 +190,16 @@ class _RowWriter(OutputWriter):
         is_finite = inner is GraphQLFloat and column.kind is ColumnKind.FLOAT
         if not is_finite and column.kind not in _EXACT.get(getattr(inner, "name", ""), ()):
             return None
-        is_there = is_there or column.is_required
-        if required and not is_there:
+        is_present = is_present or column.is_required
+        if required and not is_present:
             return None
         convert = _finite if is_finite else column.decode
         if convert is None:
             return cell
         decode = self.constant("decode", convert)
-        return f"{decode}({cell})" if is_there else f"(None if (cell := {cell}) is None else {decode}(cell))"
+        return (
+            f"{decode}({cell})" if is_present else f"(None if (cell := {cell}) is None else {decode}(cell))"
+        )
 
     def _through(
         self, parent: GraphQLObjectType, details: FieldDetailsList, variable: str, body: list[str]
@@ -205,8 +211,7 @@ class _RowWriter(OutputWriter):
         attributes = attributes_read(definition, self._layout.entity)
         if attributes is None:
             return None
-        needed = {name for each in attributes for name in SOURCE_FIELDS.get(each, (each,))}
-        self._needed |= needed & self._layout.fields
+        self._attributes |= attributes
         return self._field(parent, details, variable, body)
 
 

@@ -3,6 +3,7 @@ authentications of an address."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import ip_network
 from typing import Self
@@ -59,20 +60,20 @@ class ClientLimits:
         self.auth_failures.record(address_of(connection))
 
 
+@dataclass(slots=True)
 class ConnectionLimit:
     """Counts the open connections of each key."""
 
-    def __init__(self, limit: int, owner: str) -> None:
-        """`owner` names the key in the message, such as `of yours`."""
-        self._limit = limit
-        self._owner = owner
-        self._open: dict[str, int] = {}
+    limit: int
+    owner: str
+    """Names the key in the message, such as `of yours`."""
+    _open: dict[str, int] = field(default_factory=dict)
 
     def open(self, key: str) -> None:
         """Count a connection. Raises RequestRefused."""
         count = self._open.get(key, 0)
-        if count >= self._limit:
-            text = f"{self._limit} connections {self._owner} are open; more are not allowed."
+        if count >= self.limit:
+            text = f"{self.limit} connections {self.owner} are open; more are not allowed."
             raise RequestRefused(429, "RATE_LIMITED", text, retry_after="10")
         self._open[key] = count + 1
 
@@ -85,16 +86,14 @@ class ConnectionLimit:
             del self._open[key]
 
 
+@dataclass(slots=True)
 class Connection:
     """A connection, counted until the end of its context once its address and its caller are known."""
 
-    __slots__ = ("_address", "_caller", "_per_address", "_per_caller")
-
-    def __init__(self, per_address: ConnectionLimit, per_caller: ConnectionLimit) -> None:
-        self._per_address = per_address
-        self._per_caller = per_caller
-        self._address: str | None = None
-        self._caller: str | None = None
+    _per_address: ConnectionLimit
+    _per_caller: ConnectionLimit
+    _address: str | None = None
+    _caller: str | None = None
 
     def __enter__(self) -> Self:
         return self

@@ -7,6 +7,7 @@ for each call would cost more than most operations.
 import asyncio
 import time
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
@@ -32,19 +33,17 @@ _MAX_CLOCK_DRIFT = 1.0
 """Seconds by which the rest of a window may exceed its length without a clock that was set back."""
 
 
+@dataclass(slots=True)
 class Counter:
     """The calls of one key since the last report to the storage."""
 
-    __slots__ = ("is_reporting", "pending", "refused_until", "remaining", "reported_at")
-
-    def __init__(self) -> None:
-        self.pending = 0
-        """Calls that are not reported yet."""
-        self.remaining = 0
-        """Calls that are allowed until the next report."""
-        self.reported_at = 0.0
-        self.refused_until = 0.0
-        self.is_reporting = False
+    pending: int = 0
+    """Calls that are not reported yet."""
+    remaining: int = 0
+    """Calls that are allowed until the next report."""
+    reported_at: float = 0.0
+    refused_until: float = 0.0
+    is_reporting: bool = False
 
 
 class RateLimit:

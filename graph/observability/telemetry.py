@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
@@ -115,33 +116,20 @@ class Telemetry:
         histogram.observe(seconds)
 
 
+@dataclass(slots=True)
 class OperationRecord:
     """An operation that is running, or a request that is about to become one."""
 
-    __slots__ = (
-        "_codes",
-        "_span",
-        "_started_at",
-        "_telemetry",
-        "caller",
-        "executed",
-        "request_id",
-        "transport",
-    )
-
-    def __init__(
-        self, telemetry: Telemetry, request_id: str, transport: Transport, span: "OperationSpan | None"
-    ) -> None:
-        self.request_id = request_id
-        self.transport: Transport = transport
-        self.caller: str | None = None
-        """The key of the caller, once authenticated."""
-        self.executed = False
-        """Whether anything was executed; otherwise the operation was refused."""
-        self._telemetry = telemetry
-        self._span = span
-        self._codes: dict[str, None] = {}
-        self._started_at = time.perf_counter()
+    _telemetry: Telemetry
+    request_id: str
+    transport: Transport
+    _span: "OperationSpan | None"
+    caller: str | None = None
+    """The key of the caller, once authenticated."""
+    executed: bool = False
+    """Whether anything was executed; otherwise the operation was refused."""
+    _codes: dict[str, None] = field(default_factory=dict)
+    _started_at: float = field(default_factory=time.perf_counter)
 
     def record_result(self, executed: bool, errors: Sequence[GraphQLError]) -> None:
         """Record a result that the client receives."""
@@ -163,15 +151,15 @@ class OperationRecord:
         response."""
         seconds = time.perf_counter() - self._started_at
         telemetry = self._telemetry
-        type, field = ("none", "none") if operation is None else (operation.type, operation.field)
+        type, root_field = ("none", "none") if operation is None else (operation.type, operation.field)
         outcome = "refused" if not self.executed else "error" if self._codes else "ok"
-        telemetry.count(type, field, outcome, seconds)
+        telemetry.count(type, root_field, outcome, seconds)
         failed = not _SERVER_ERRORS.isdisjoint(self._codes) if self._codes else False
         is_slow = seconds >= telemetry.slow_after and type != "subscription"
         if telemetry.logged == "all" or (telemetry.logged == "slow" and (failed or is_slow)):
             self._log(operation, outcome, status, seconds, logger.warning if failed else logger.info)
         if self._span is not None:
-            named = None if operation is None else (type, operation.name or field)
+            named = None if operation is None else (type, operation.name or root_field)
             self._span.end(named, self.caller, list(self._codes), failed)
 
     def _log(

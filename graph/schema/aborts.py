@@ -29,20 +29,19 @@ def _run(root: strawberry.Parent[RunAbortResult], info: Call) -> Awaitable[repo.
     return info.context.loaders.run.load((root.id.key, (selected(info, "Run"),)))
 
 
+_REQUESTED = "False if everything had finished already, or the abort had been requested before."
+
+
 @strawberry.type(description="The result of abortRun.")
 class AbortRunPayload:
     run = _run
-    requested: bool = described(
-        "False if everything had finished already, or the abort had been requested before."
-    )
+    requested: bool = described(_REQUESTED)
 
 
 @strawberry.type(description="The result of abortAction.")
 class AbortActionPayload:
     action = action_field
-    requested: bool = described(
-        "False if everything had finished already, or the abort had been requested before."
-    )
+    requested: bool = described(_REQUESTED)
 
 
 @strawberry.type(description="The result of abortRuns.")

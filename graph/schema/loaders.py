@@ -5,25 +5,7 @@ from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Se
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
-from repo import (
-    MAX_BATCH,
-    Action,
-    ActionAttempt,
-    ActionEvent,
-    ActionFilter,
-    ActionIdentifier,
-    ActionRepo,
-    AttemptRange,
-    Attributes,
-    Durations,
-    Order,
-    Page,
-    PageRequest,
-    PhaseCount,
-    Run,
-    RunFilter,
-    TaskKey,
-)
+import repo
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -31,9 +13,10 @@ R = TypeVar("R")
 
 _REQUIRED: Any = object()
 
-Listing = tuple[ActionFilter | None, Order | None, PageRequest, Attributes]
-RunListing = tuple[RunFilter | None, int, Attributes]
-EventListing = tuple[int | None, Any, PageRequest]
+Listing = tuple[repo.ActionFilter | None, repo.Order | None, repo.PageRequest, repo.Attributes]
+RunListing = tuple[repo.RunFilter | None, int, repo.Attributes]
+EventListing = tuple[int | None, Any, repo.PageRequest]
+AttemptKey = tuple[repo.ActionIdentifier, int]
 
 
 class Loader(Generic[K, V]):
@@ -42,7 +25,7 @@ class Loader(Generic[K, V]):
     read of others."""
 
     def __init__(self, read: Callable[[list[K]], Awaitable[Sequence[V | BaseException]]]) -> None:
-        """`read` returns a value, or an error, for each of at most MAX_BATCH keys."""
+        """`read` returns a value, or an error, for each of at most repo.MAX_BATCH keys."""
         self.read = read
         self._waiting: dict[K, list[tuple[Future[Any], Callable[[V], Any] | None]]] = {}
         self._known: dict[K, V | BaseException] = {}
@@ -51,13 +34,10 @@ class Loader(Generic[K, V]):
 
     def load(self, key: K) -> Awaitable[V]:
         """The value of the key, read together with those of other keys."""
-        return self._load(key, None)
+        return self.load_as(key, None)
 
-    def load_as(self, key: K, make: Callable[[V], R]) -> Awaitable[R]:
+    def load_as(self, key: K, make: Callable[[V], Any] | None) -> Awaitable[Any]:
         """The result of `make` for the value of the key."""
-        return self._load(key, make)
-
-    def _load(self, key: K, make: Callable[[V], Any] | None) -> Awaitable[Any]:
         loop = get_running_loop()
         future: Future[Any] = loop.create_future()
         if key in self._known:
@@ -77,8 +57,8 @@ class Loader(Generic[K, V]):
 
     def _dispatch(self) -> None:
         keys, self._next = self._next, []
-        for start in range(0, len(keys), MAX_BATCH):
-            task = create_task(self._fetch(keys[start : start + MAX_BATCH]))
+        for start in range(0, len(keys), repo.MAX_BATCH):
+            task = create_task(self._fetch(keys[start : start + repo.MAX_BATCH]))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -101,16 +81,6 @@ def _settle(future: Future[Any], value: V | BaseException, make: Callable[[V], A
         future.exception()  # retrieved: callers get it, and asyncio must not log it
     else:
         future.set_result(value if make is None else make(value))
-
-
-def _by_key(load: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]]) -> Loader[K, V | None]:
-    """A loader of values that are read by key."""
-
-    async def load_all(keys: list[K]) -> list[V | BaseException | None]:
-        found = await load(keys)
-        return [found.get(key) for key in keys]
-
-    return Loader(load_all)
 
 
 def _by_arguments(
@@ -143,7 +113,7 @@ def _by_listing(load: Callable[..., Awaitable[Mapping[K, Any]]]) -> Loader[tuple
     read = _by_arguments(_narrowed(load)).read
 
     async def load_all(keys_and_arguments: list[tuple[K, tuple[Any, ...]]]) -> Sequence[Any]:
-        requested: dict[tuple[Any, ...], Attributes] = {}
+        requested: dict[tuple[Any, ...], repo.Attributes] = {}
         for _, (*arguments, attributes) in keys_and_arguments:
             known = requested.get(tuple(arguments), frozenset())
             requested[tuple(arguments)] = None if known is None or attributes is None else known | attributes
@@ -160,75 +130,77 @@ def _narrowed(load: Callable[..., Awaitable[Mapping[K, V]]]) -> Callable[..., Aw
 class Loaders:
     """The loaders of one operation, which read each row once. A mutation resets them."""
 
-    def __init__(self, repository: ActionRepo) -> None:
+    def __init__(self, repository: repo.ActionRepo) -> None:
         self._repository = repository
 
     @cached_property
-    def run(self) -> Loader[tuple[bytes, tuple[Attributes]], Run | None]:
+    def run(self) -> Loader[tuple[bytes, tuple[repo.Attributes]], repo.Run | None]:
         """Runs by key."""
         return _by_arguments(_narrowed(self._repository.runs.find), None)
 
     @cached_property
-    def action(self) -> Loader[tuple[bytes, tuple[Attributes]], Action | None]:
+    def action(self) -> Loader[tuple[bytes, tuple[repo.Attributes]], repo.Action | None]:
         """Actions by key."""
         return _by_arguments(_narrowed(self._repository.actions.find), None)
 
     @cached_property
-    def run_actions(self) -> Loader[tuple[bytes, Listing], Page[Action]]:
+    def run_actions(self) -> Loader[tuple[bytes, Listing], repo.Page[repo.Action]]:
         """The actions of runs, by the key of the run."""
         return _by_listing(self._repository.actions.page_of_runs)
 
     @cached_property
-    def children(self) -> Loader[tuple[bytes, Listing], Page[Action]]:
+    def children(self) -> Loader[tuple[bytes, Listing], repo.Page[repo.Action]]:
         """The children of actions, by the key of the action."""
         return _by_listing(self._repository.actions.page_of_children)
 
     @cached_property
-    def run_action_count(self) -> Loader[tuple[bytes, tuple[ActionFilter | None]], int]:
+    def run_action_count(self) -> Loader[tuple[bytes, tuple[repo.ActionFilter | None]], int]:
         """The number of actions of runs, by the key of the run."""
         return _by_arguments(self._repository.actions.count_of_runs)
 
     @cached_property
-    def child_count(self) -> Loader[tuple[bytes, tuple[ActionFilter | None]], int]:
+    def child_count(self) -> Loader[tuple[bytes, tuple[repo.ActionFilter | None]], int]:
         """The number of children of actions, by the key of the action."""
         return _by_arguments(self._repository.actions.count_children)
 
     @cached_property
-    def run_phases(self) -> Loader[tuple[bytes, tuple[()]], list[PhaseCount]]:
+    def run_phases(self) -> Loader[tuple[bytes, tuple[()]], list[repo.PhaseCount]]:
         """The number of actions of runs in each phase, by the key of the run."""
         return _by_arguments(self._repository.runs.count_phases)
 
     @cached_property
-    def descendant_phases(self) -> Loader[tuple[bytes, tuple[()]], list[PhaseCount]]:
+    def descendant_phases(self) -> Loader[tuple[bytes, tuple[()]], list[repo.PhaseCount]]:
         """The number of descendants of actions in each phase, by the key of the action."""
         return _by_arguments(self._repository.actions.count_phases_of_descendants)
 
     @cached_property
-    def events(self) -> Loader[tuple[ActionIdentifier, EventListing], Page[ActionEvent]]:
+    def events(self) -> Loader[tuple[repo.ActionIdentifier, EventListing], repo.Page[repo.ActionEvent]]:
         """Pages of the events of actions."""
         return _by_arguments(self._repository.events.page)
 
     @cached_property
-    def all_events(self) -> Loader[ActionIdentifier, list[ActionEvent] | None]:
+    def all_events(self) -> Loader[tuple[repo.ActionIdentifier, tuple[()]], list[repo.ActionEvent] | None]:
         """All events of actions."""
-        return _by_key(self._repository.events.list_all)
+        return _by_arguments(self._repository.events.list_all, None)
 
     @cached_property
-    def attempts(self) -> Loader[tuple[ActionIdentifier, tuple[AttemptRange]], list[ActionAttempt]]:
+    def attempts(
+        self,
+    ) -> Loader[tuple[repo.ActionIdentifier, tuple[repo.AttemptRange]], list[repo.ActionAttempt]]:
         """The attempts of actions."""
         return _by_arguments(self._repository.events.list_attempts)
 
     @cached_property
-    def latest_event(self) -> Loader[tuple[ActionIdentifier, int], ActionEvent | None]:
+    def latest_event(self) -> Loader[tuple[AttemptKey, tuple[()]], repo.ActionEvent | None]:
         """The latest events of attempts."""
-        return _by_key(self._repository.events.get_latest)
+        return _by_arguments(self._repository.events.get_latest, None)
 
     @cached_property
-    def durations_of_task(self) -> Loader[tuple[TaskKey, tuple[RunFilter | None]], Durations]:
+    def durations_of_task(self) -> Loader[tuple[repo.TaskKey, tuple[repo.RunFilter | None]], repo.Durations]:
         """The durations of runs by task, of those that match a filter."""
         return _by_arguments(self._repository.summaries.list_durations)
 
     @cached_property
-    def runs_of_task(self) -> Loader[tuple[TaskKey, RunListing], Sequence[Run]]:
+    def runs_of_task(self) -> Loader[tuple[repo.TaskKey, RunListing], Sequence[repo.Run]]:
         """The newest runs by task, of those that match a filter."""
         return _by_listing(self._repository.summaries.list_recent_runs)

@@ -55,8 +55,9 @@ async def _actions(root: strawberry.Parent[CreatedBatch], info: Call) -> list[re
     return await info.context.loaders.action.load_many((each.key, (attributes,)) for each in root.ids)
 
 
-async def _read_phases(info: Call, ids: Iterable[repo.ActionIdentifier]) -> list[repo.Action | None]:
-    return await info.context.loaders.action.load_many((each.key, (_PHASE,)) for each in ids)
+async def _count_aborted(info: Call, ids: Iterable[repo.ActionIdentifier]) -> int:
+    actions = await info.context.loaders.action.load_many((each.key, (_PHASE,)) for each in ids)
+    return sum(each is not None and each.phase is repo.ActionPhase.ABORTED for each in actions)
 
 
 @strawberry.field(
@@ -65,7 +66,7 @@ async def _read_phases(info: Call, ids: Iterable[repo.ActionIdentifier]) -> list
     graphql_type=bool,
 )
 async def _aborted(root: strawberry.Parent[WriteResult], info: Call) -> bool:
-    return _count_aborted(await _read_phases(info, [root.id])) == 1
+    return await _count_aborted(info, [root.id]) == 1
 
 
 @strawberry.field(
@@ -74,11 +75,7 @@ async def _aborted(root: strawberry.Parent[WriteResult], info: Call) -> bool:
     graphql_type=int,
 )
 async def _all_aborted(root: strawberry.Parent[CreatedBatch], info: Call) -> int:
-    return _count_aborted(await _read_phases(info, root.ids))
-
-
-def _count_aborted(actions: Iterable[repo.Action | None]) -> int:
-    return sum(each is not None and each.phase is repo.ActionPhase.ABORTED for each in actions)
+    return await _count_aborted(info, root.ids)
 
 
 @strawberry.type(description="The result of createAction.")

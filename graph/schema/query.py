@@ -40,7 +40,7 @@ class Query:
             case repo.ActionIdentifier() as action:
                 return await loaders.action.load((action.key, (selected(info, "Action"),)))
             case EventKey(action, attempt, phase, version):
-                events = await loaders.all_events.load(action) or []
+                events = await loaders.all_events.load((action, ())) or []
                 criteria = attempt, phase, version
                 return next((x for x in events if (x.attempt, x.phase, x.version) == criteria), None)
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Awaitable, Sequence
 from datetime import datetime
-from typing import Annotated
+from operator import attrgetter
+from typing import Annotated, Any
 
 import strawberry
 
@@ -15,6 +16,20 @@ from graph.schema.types import values
 from graph.schema.types.connections import PageInfo, total_count
 from graph.schema.types.records import Run
 from graph.schema.types.scalars import BigInt
+
+
+def _duration(statistic: str, attribute: str) -> Any:
+    def resolve(root: strawberry.Parent[repo.TaskSummary], info: Call) -> Awaitable[int | None]:
+        return info.context.loaders.durations_of_task.load_as(
+            (root.key, (root.wanted,)), attrgetter(attribute)
+        )
+
+    return strawberry.field(
+        resolve,
+        description=f"{statistic} duration of the succeeded runs, creation to end, in milliseconds (nearest "
+        "rank). Null if none has succeeded.",
+        graphql_type=BigInt | None,
+    )
 
 
 @strawberry.type(
@@ -37,25 +52,8 @@ class TaskSummary:
     phase_counts: list[values.PhaseCount] = described("The runs by phase.", metadata=SHORT_LIST)
     last_created_at: datetime = described("When the newest of them was created.")
 
-    @strawberry.field(
-        description="Median duration of the succeeded runs, creation to end, in milliseconds (nearest "
-        "rank). Null if none has succeeded.",
-        graphql_type=BigInt | None,
-    )
-    def duration_p50_ms(root: strawberry.Parent[repo.TaskSummary], info: Call) -> Awaitable[int | None]:
-        return info.context.loaders.durations_of_task.load_as(
-            (root.key, (root.wanted,)), lambda durations: durations.p50_ms
-        )
-
-    @strawberry.field(
-        description="95th percentile of the duration of the succeeded runs, creation to end, in "
-        "milliseconds (nearest rank). Null if none has succeeded.",
-        graphql_type=BigInt | None,
-    )
-    def duration_p95_ms(root: strawberry.Parent[repo.TaskSummary], info: Call) -> Awaitable[int | None]:
-        return info.context.loaders.durations_of_task.load_as(
-            (root.key, (root.wanted,)), lambda durations: durations.p95_ms
-        )
+    duration_p50_ms = _duration("Median", "p50_ms")
+    duration_p95_ms = _duration("95th percentile of the", "p95_ms")
 
     @strawberry.field(
         description="The newest of these runs, newest first.", graphql_type=list[Run], metadata=paged("first")

@@ -43,12 +43,12 @@ class SharedStream:
         self._key = key
         self._context = context
         self._execute = execute
-        self._subscribers: set[Subscriber] = set()
+        self.subscribers: set[Subscriber] = set()
         self._is_resting = False
         self._sent = asyncio.Event()
-        self._wake_up = asyncio.Event()
+        self.wake_up = asyncio.Event()
         """Set when the next result has arrived, or a merge may be possible."""
-        self._duplicates: set[SharedStream] = set()
+        self.duplicates: set[SharedStream] = set()
         """Streams that wait to merge with this one."""
         self._results: Results | None = None
         self._next: asyncio.Task[Any] | None = None
@@ -67,11 +67,6 @@ class SharedStream:
         return source is not None and (self._is_resting or source.is_waiting) and source.is_drained
 
     @property
-    def has_subscribers(self) -> bool:
-        """Whether there is a subscriber left."""
-        return bool(self._subscribers)
-
-    @property
     def can_be_resumed(self) -> bool:
         """Whether a subscriber that leaves can resume after its last cursor."""
         return self._key is not None
@@ -79,12 +74,12 @@ class SharedStream:
     def join(self, subscriber: Subscriber) -> None:
         """Add a subscriber, which gets the results from here on."""
         subscriber.stream = self
-        self._subscribers.add(subscriber)
+        self.subscribers.add(subscriber)
 
     def leave(self, subscriber: Subscriber) -> None:
         """Remove a subscriber. The last one ends the stream."""
-        self._subscribers.discard(subscriber)
-        if not self._subscribers:
+        self.subscribers.discard(subscriber)
+        if not self.subscribers:
             self._shared.forget(self._key, self)
             if self._task is not None:
                 self._task.cancel()
@@ -104,7 +99,7 @@ class SharedStream:
     async def _run(self) -> None:
         self._results = await self._execute(self._context)
         while True:
-            if self._key is None or self._shared.primary(self._key) is self:
+            if self._key is None or self._shared.primary.get(self._key) is self:
                 result = await anext(self._results, None)
             elif await self._wait_or_merge():
                 return
@@ -114,8 +109,8 @@ class SharedStream:
             if result is None:
                 return
             encoded = self._encode(result)
-            self._subscribers -= {each for each in self._subscribers if not each.put(encoded)}
-            if encoded.errors or not self._subscribers:
+            self.subscribers -= {each for each in self.subscribers if not each.put(encoded)}
+            if encoded.errors or not self.subscribers:
                 return
             if self._source is not None and self._source.is_complete:
                 self._is_resting = True
@@ -128,53 +123,41 @@ class SharedStream:
         """Wait for the next result; True if the stream has merged with the primary one instead."""
         assert self._results is not None
         self._next = asyncio.create_task(_next(self._results))
-        self._next.add_done_callback(lambda _: self._wake_up.set())
+        self._next.add_done_callback(lambda _: self.wake_up.set())
         while True:
-            await self._wake_up.wait()
-            self._wake_up.clear()
+            await self.wake_up.wait()
+            self.wake_up.clear()
             if self._next.done():
                 return False
-            source, primary = self._source, self._shared.primary(self._key)
+            source, primary = self._source, self._shared.primary.get(self._key)
             if source is None or primary is None or primary is self:
                 continue
             async with source.between_polls():
                 if self.is_drained and primary.is_drained:
-                    for subscriber in self._subscribers:
+                    for subscriber in self.subscribers:
                         primary.join(subscriber)
-                    self._subscribers = set()
+                    self.subscribers = set()
                     return True
 
     def try_merge(self) -> None:
         """The stream is idle: become the primary one of its key, or merge with it when both are drained."""
-        if self._key is None or not self._subscribers or not self.is_drained:
+        if self._key is None or not self.subscribers or not self.is_drained:
             return
-        primary = self._shared.set_primary(self._key, self)
+        primary = self._shared.primary.setdefault(self._key, self)
         if primary is self:
-            for duplicate in self._duplicates:
-                duplicate.wake_up()
+            for duplicate in self.duplicates:
+                if duplicate.is_drained:
+                    duplicate.wake_up.set()
         else:
-            primary.add_duplicate(self)
+            primary.duplicates.add(self)
             if primary.is_drained:
-                self._wake_up.set()
-
-    def wake_up(self) -> None:
-        """A merge may be possible."""
-        if self.is_drained:
-            self._wake_up.set()
-
-    def add_duplicate(self, stream: "SharedStream") -> None:
-        """A stream waits to merge with this one."""
-        self._duplicates.add(stream)
-
-    def remove_duplicate(self, stream: "SharedStream") -> None:
-        """A stream that waited to merge has ended."""
-        self._duplicates.discard(stream)
+                self.wake_up.set()
 
     def release_duplicates(self) -> None:
         """This stream has ended: another one becomes primary."""
-        for duplicate in self._duplicates:
+        for duplicate in self.duplicates:
             duplicate.try_merge()
-        self._duplicates = set()
+        self.duplicates = set()
 
     async def _wait_for_most(self) -> None:
         """Wait while most subscribers have not been sent the last frames: then this process is slow, not
@@ -187,10 +170,10 @@ class SharedStream:
                 while self._are_most_behind():
                     self._sent.clear()
                     await self._sent.wait()
-                    await asyncio.sleep(_SETTLE if len(self._subscribers) > 1 else 0)
+                    await asyncio.sleep(_SETTLE if len(self.subscribers) > 1 else 0)
 
     def _are_most_behind(self) -> bool:
-        return 2 * sum(subscriber.waiting > 2 for subscriber in self._subscribers) > len(self._subscribers)
+        return 2 * sum(subscriber.waiting > 2 for subscriber in self.subscribers) > len(self.subscribers)
 
     def _encode(self, result: Any) -> EncodedResult:
         errors: list[GraphQLError] = list(getattr(result, "errors", None) or ())
@@ -203,7 +186,7 @@ class SharedStream:
     def _end(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
         self._shared.forget(self._key, self)
-        for subscriber in self._subscribers:
+        for subscriber in self.subscribers:
             subscriber.end(error)
         if self._results is not None:
             self._closing = asyncio.create_task(_close(self._results, self._next))
@@ -225,14 +208,15 @@ class SharedSubscriptions:
         """Running subscriptions, by field."""
         self.encode = encode
         self._operation = operation
-        self._primary: dict[Hashable, SharedStream] = {}
+        self.primary: dict[Hashable, SharedStream] = {}
+        """By key, the stream with which others merge."""
         self._starting: dict[Hashable, SharedStream] = {}
         self._not_before: dict[Hashable, float] = {}
 
     @property
     def sources(self) -> int:
         """Streams that others of the same key merge with."""
-        return len(self._primary)
+        return len(self.primary)
 
     async def results(
         self,
@@ -297,7 +281,7 @@ class SharedSubscriptions:
 
     def _start(self, start: Hashable) -> None:
         stream, loop = self._starting.pop(start), asyncio.get_running_loop()
-        if stream.has_subscribers:
+        if stream.subscribers:
             stream.start()
             self._not_before[start] = loop.time() + FRAME_INTERVAL
             loop.call_later(2 * FRAME_INTERVAL, self._forget_start, start)
@@ -306,22 +290,14 @@ class SharedSubscriptions:
         if self._not_before.get(start, 0.0) <= asyncio.get_running_loop().time():
             self._not_before.pop(start, None)
 
-    def primary(self, key: Hashable) -> SharedStream | None:
-        """The stream with which others of this key merge."""
-        return self._primary.get(key)
-
-    def set_primary(self, key: Hashable, stream: SharedStream) -> SharedStream:
-        """The stream with which others of this key merge: this one, unless there is one."""
-        return self._primary.setdefault(key, stream)
-
     def forget(self, key: Hashable, stream: SharedStream) -> None:
         """The stream has ended."""
-        primary = self._primary.get(key)
+        primary = self.primary.get(key)
         if primary is stream:
-            del self._primary[key]
+            del self.primary[key]
             stream.release_duplicates()
         elif primary is not None:
-            primary.remove_duplicate(stream)
+            primary.duplicates.discard(stream)
 
 
 async def _close(results: Results, pending: asyncio.Task[Any] | None) -> None:

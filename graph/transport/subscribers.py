@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from graphql import GraphQLError
@@ -49,34 +49,22 @@ class Source(Protocol):
         """A subscriber was sent one of its waiting results."""
 
 
+@dataclass(slots=True, eq=False)
 class Subscriber:
-    """A client that gets the results of a stream."""
+    """A client that gets the results of a stream. There are many, and a list and a future take less memory
+    than a deque and an event."""
 
-    __slots__ = (
-        "_ended",
-        "_error",
-        "_is_sending",
-        "_size",
-        "_waiter",
-        "_waiting",
-        "_write",
-        "cursor",
-        "stream",
-    )
-
-    def __init__(self, write: Callable[[EncodedResult], bool] | None) -> None:
-        self.stream: Source | None = None
-        """None once it was too slow, and gets no more results."""
-        self.cursor: str | None = None
-        """That of the last result it was sent."""
-        self._write = write
-        # There are many subscribers: a list and a future take less memory than a deque and an event.
-        self._waiting: list[EncodedResult] = []
-        self._size = 0
-        self._is_sending = False
-        self._ended = False
-        self._error: BaseException | None = None
-        self._waiter: asyncio.Future[None] | None = None
+    _write: Callable[[EncodedResult], bool] | None
+    stream: Source | None = None
+    """None once it was too slow, and gets no more results."""
+    cursor: str | None = None
+    """That of the last result it was sent."""
+    _waiting: list[EncodedResult] = field(default_factory=list)
+    _size: int = 0
+    _is_sending: bool = False
+    _ended: bool = False
+    _error: BaseException | None = None
+    _waiter: asyncio.Future[None] | None = None
 
     @property
     def waiting(self) -> int:

@@ -68,24 +68,16 @@ class SignInAttempt:
         return f"{self.secret}.{quote(self.return_to, safe='')}"
 
 
+@dataclass(frozen=True, slots=True)
 class AuthorizationCodeFlow:
     """Redirects browsers to the provider, and creates a session when they return with a code."""
 
-    def __init__(
-        self,
-        provider: Provider,
-        client: Client,
-        scopes: str,
-        grant_rules: tuple[GrantRule, ...],
-        cookies: Cookies,
-        session_lifetime: timedelta,
-    ) -> None:
-        self._provider = provider
-        self._client = client
-        self._scopes = scopes
-        self._grant_rules = grant_rules
-        self._cookies = cookies
-        self._session_lifetime = session_lifetime
+    provider: Provider
+    client: Client
+    scopes: str
+    grant_rules: tuple[GrantRule, ...]
+    cookies: Cookies
+    session_lifetime: timedelta
 
     async def start(self, request: Request) -> Response:
         """GET /login: redirect to the provider."""
@@ -97,22 +89,22 @@ class AuthorizationCodeFlow:
         except ProviderError as error:
             return _failed(relative_base(request.scope), attempt.return_to, error)
         response = redirect(url)
-        prefix = self._cookies.attempt_prefix
+        prefix = self.cookies.attempt_prefix
         others = [name for name in request.cookies if name.startswith(prefix)]
         for name in others if len(others) >= _MAX_ATTEMPTS else []:
-            self._cookies.delete(request, response, name)
-        self._cookies.set(request, response, prefix + attempt.state[:8], attempt.cookie, _ATTEMPT_MAX_AGE)
+            self.cookies.delete(request, response, name)
+        self.cookies.set(request, response, prefix + attempt.state[:8], attempt.cookie, _ATTEMPT_MAX_AGE)
         return response
 
     async def _authorization_url(self, attempt: SignInAttempt) -> str:
-        endpoint = (await self._provider.endpoints()).authorization_endpoint
+        endpoint = (await self.provider.endpoints()).authorization_endpoint
         if endpoint is None:
             raise ProviderError("it has no authorization endpoint")
         parameters = {
             "response_type": "code",
-            "client_id": self._client.id,
-            "redirect_uri": self._client.redirect_uri,
-            "scope": self._scopes,
+            "client_id": self.client.id,
+            "redirect_uri": self.client.redirect_uri,
+            "scope": self.scopes,
             "state": attempt.state,
             "nonce": attempt.nonce,
             "code_challenge": attempt.challenge,
@@ -123,7 +115,7 @@ class AuthorizationCodeFlow:
     async def callback(self, request: Request) -> Response:
         """GET /login/callback: create a session. An attempt counts once, in the browser that began it."""
         base, state = relative_base(request.scope), request.query_params.get("state", "")
-        cookie = self._cookies.attempt_prefix + state[:8]
+        cookie = self.cookies.attempt_prefix + state[:8]
         secret, _, return_to = request.cookies.get(cookie, "").partition(".")
         attempt = SignInAttempt(secret, return_url(unquote(return_to)))
         if not secret or not hmac.compare_digest(attempt.state.encode(), state.encode(errors="replace")):
@@ -133,7 +125,7 @@ class AuthorizationCodeFlow:
             )
             return message_page(base, "Please try again", text, {"Sign in": f"{base}login"}, 400)
         response = await self._complete(request, attempt)
-        self._cookies.delete(request, response, cookie)
+        self.cookies.delete(request, response, cookie)
         return response
 
     async def _complete(self, request: Request, attempt: SignInAttempt) -> Response:
@@ -144,8 +136,8 @@ class AuthorizationCodeFlow:
                 error = ": ".join(filter(None, (query["error"], query.get("error_description"))))
                 text = f"The OpenID provider responded: {error[:_MAX_ERROR_LENGTH]}"
                 return _not_signed_in(base, attempt.return_to, text, 403)
-            claims = await self._provider.redeem_code(
-                query.get("code", ""), attempt.verifier, attempt.nonce, self._client
+            claims = await self.provider.redeem_code(
+                query.get("code", ""), attempt.verifier, attempt.nonce, self.client
             )
             identity = identity_from_claims(claims)
             repository = state_of(request).repository
@@ -153,28 +145,28 @@ class AuthorizationCodeFlow:
                 repo.CredentialKind.SESSION,
                 identity.name or identity.subject,
                 identity,
-                access_from_claims(claims, self._grant_rules),
-                datetime.now(UTC) + self._session_lifetime,
+                access_from_claims(claims, self.grant_rules),
+                datetime.now(UTC) + self.session_lifetime,
             )
         except (ProviderError, RequestRefused, repo.DatabaseUnavailable) as error:
             return _failed(base, attempt.return_to, error)
         response = redirect(base + attempt.return_to)
-        self._cookies.set(request, response, self._cookies.session, secret, self._session_lifetime)
+        self.cookies.set(request, response, self.cookies.session, secret, self.session_lifetime)
         return response
 
     async def _check_issuer(self, issuer: str | None) -> None:
         """Raise ProviderError if the response is from another provider (a mix-up attack, RFC 9207)."""
-        endpoints = await self._provider.endpoints()
+        endpoints = await self.provider.endpoints()
         if issuer != endpoints.issuer and (issuer is not None or endpoints.sends_issuer):
             raise ProviderError("the response is from another provider")
 
     async def sign_out_url(self) -> str | None:
         """Where to sign out of the provider too; None if it offers that nowhere."""
         try:
-            endpoint = (await self._provider.endpoints()).end_session_endpoint
+            endpoint = (await self.provider.endpoints()).end_session_endpoint
         except ProviderError:
             return None
-        return endpoint and _with_query(endpoint, {"client_id": self._client.id})
+        return endpoint and _with_query(endpoint, {"client_id": self.client.id})
 
 
 def _failed(base: str, return_to: str, error: Exception) -> Response:

@@ -1,5 +1,6 @@
 """Sign-in and sign-out of browsers, at /login and /logout."""
 
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,16 +29,14 @@ _MAX_FORM_BYTES = 16 * 1024
 _MAX_TOKEN_LENGTH = 255
 
 
+@dataclass(frozen=True, slots=True)
 class SignIn:
     """Signs browsers in, at the OpenID provider or with an API token that becomes their session cookie."""
 
-    def __init__(
-        self, cookies: Cookies, session_lifetime: timedelta, code_flow: "AuthorizationCodeFlow | None"
-    ) -> None:
-        """Without `code_flow`, by API token."""
-        self._cookies = cookies
-        self._session_lifetime = session_lifetime
-        self._code_flow = code_flow
+    cookies: Cookies
+    session_lifetime: timedelta
+    code_flow: "AuthorizationCodeFlow | None"
+    """None for API tokens."""
 
     def routes(self) -> list[BaseRoute]:
         """The routes of /login and /logout."""
@@ -46,11 +45,11 @@ class SignIn:
             Route("/logout", self.sign_out, methods=["POST"]),
             Route("/login/style.css", StaticAssets(_STATIC)),
         ]
-        if self._code_flow is not None:
+        if self.code_flow is not None:
             return [
                 *routes,
-                Route("/login", self._code_flow.start),
-                Route("/login/callback", self._code_flow.callback),
+                Route("/login", self.code_flow.start),
+                Route("/login/callback", self.code_flow.callback),
             ]
         return [
             *routes,
@@ -93,7 +92,7 @@ class SignIn:
             error = invalid if refusal.status == 401 else str(refusal)
             return token_form(base, return_to, error, refusal.status)
         response = redirect(base + return_to)
-        self._cookies.set(request, response, self._cookies.session, token, self._session_lifetime)
+        self.cookies.set(request, response, self.cookies.session, token, self.session_lifetime)
         return response
 
     async def sign_out(self, request: Request) -> Response:
@@ -102,7 +101,7 @@ class SignIn:
         if await _read_form(request) is None:
             return _cross_origin(base)
         response = redirect(f"{base}logout")
-        if secret := request.cookies.get(self._cookies.session):
+        if secret := request.cookies.get(self.cookies.session):
             repository = state_of(request).repository
             try:
                 credential = await repository.credentials.find(secret)
@@ -110,14 +109,14 @@ class SignIn:
                     await repository.credentials.revoke(credential.id)
             except repo.DatabaseUnavailable as error:
                 return message_page(base, "You are still signed in", str(error), {}, 503)
-        self._cookies.delete(request, response, self._cookies.session)
+        self.cookies.delete(request, response, self.cookies.session)
         return response
 
     async def signed_out(self, request: Request) -> Response:
         """GET /logout: the page after sign-out."""
         base = relative_base(request.scope)
         links = {"Sign in again": f"{base}login"}
-        if self._code_flow is not None and (url := await self._code_flow.sign_out_url()):
+        if self.code_flow is not None and (url := await self.code_flow.sign_out_url()):
             links["Sign out of the OpenID provider too"] = url
         return message_page(base, "You are signed out", "", links)
 

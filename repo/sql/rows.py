@@ -5,6 +5,8 @@ from dataclasses import dataclass, fields
 from enum import Enum
 from typing import Any, Generic, TypeVar, overload
 
+from repo.domain.models import COMPOSITES, SOURCE_FIELDS
+
 T = TypeVar("T")
 
 Decode = Callable[[Any], Any]
@@ -37,6 +39,11 @@ class Column:
     members: Mapping[int, Any] | None = None
     """The members of an enumeration by number."""
 
+    @property
+    def cell(self) -> str:
+        """The expression of its value in a `row`, not decoded, for generated code."""
+        return f"row[{self.index}]"
+
     def value(self, row: Sequence[Any]) -> Any:
         """The decoded value of a row in this column."""
         value = row[self.index]
@@ -63,7 +70,7 @@ class Layout(Generic[T]):
         lines = ["def build(row):", "    made = new(entity)"]
         for name in names:
             column = self.columns[name]
-            value = f"row[{column.index}]"
+            value = column.cell
             if column.decode is not None:
                 known[f"decode_{name}"] = column.decode
                 value = f"None if (value := {value}) is None else decode_{name}(value)"
@@ -71,6 +78,21 @@ class Layout(Generic[T]):
         exec("\n".join([*lines, "    return made"]), known)
         build: Callable[[Sequence[Any]], T] = known["build"]
         return build
+
+    def builder_of(self, attributes: Collection[str]) -> Callable[[Sequence[Any]], T] | None:
+        """A function that converts a row to an object with everything that these attributes are computed
+        from; None if some of it was not read."""
+        names = {name for each in attributes for name in SOURCE_FIELDS.get(each, (each,))} & self.fields
+        return self.builder(sorted(names)) if names <= self.columns.keys() else None
+
+    def composite(self, name: str) -> tuple[list[Column], dict[str, Column]] | None:
+        """The columns of a composite attribute, such as `task`: those that have values if it is present, and
+        all of them by its fields. None if it is not a composite, or was not read."""
+        composite = COMPOSITES.get(name)
+        if composite is None or not {*composite.needed, *composite.fields.values()} <= self.columns.keys():
+            return None
+        columns = {field: self.columns[each] for field, each in composite.fields.items()}
+        return [self.columns[each] for each in composite.needed], columns
 
 
 class Rows(Sequence[T]):

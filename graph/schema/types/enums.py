@@ -5,20 +5,9 @@ from typing import Any
 
 import strawberry
 
-from repo import (
-    AbortState,
-    ActionPhase,
-    ActionType,
-    CacheStatus,
-    ErrorKind,
-    FrameKind,
-    IdentityKind,
-    OrderField,
-    Role,
-    RunSource,
-)
+import repo
 
-NAMES: dict[type[Enum], str] = {OrderField: "ActionOrderField"}
+NAMES: dict[type[Enum], str] = {repo.OrderField: "ActionOrderField"}
 
 
 def _describe(enumeration: type[Enum], description: str, **values: str) -> None:
@@ -30,7 +19,7 @@ def _describe(enumeration: type[Enum], description: str, **values: str) -> None:
 
 
 _describe(
-    ActionPhase,
+    repo.ActionPhase,
     "The phase of an action or a run. Within an attempt it only moves forward, in the order queued, waiting, "
     "initializing, running, paused, and then one of the terminal phases; only PAUSED may go back to RUNNING. "
     "Only a higher attempt reopens FAILED or TIMED_OUT; SUCCEEDED, ABORTED and RECOVERED are final.",
@@ -46,7 +35,7 @@ _describe(
     RECOVERED="Not executed: the result of an earlier run was reused. Final.",
 )
 _describe(
-    CacheStatus,
+    repo.CacheStatus,
     "The result of caching the outputs of an action.",
     DISABLED="Caching is off for this action.",
     MISS="No outputs were stored for these inputs.",
@@ -58,14 +47,14 @@ _describe(
     EVICTED="The stored outputs were removed.",
 )
 _describe(
-    ActionType,
+    repo.ActionType,
     "What kind of step an action is.",
     TASK="Work that is executed on its own: a container, a query, a job.",
     TRACE="A traced call within another action.",
     CONDITION="A point that waits for a condition, such as an approval.",
 )
 _describe(
-    RunSource,
+    repo.RunSource,
     "Who or what started a run.",
     WEB="A person in a web UI.",
     CLI="A person or a script, on the command line.",
@@ -74,15 +63,15 @@ _describe(
     ARTIFACT_TRIGGER="A new artifact.",
 )
 _describe(
-    ErrorKind,
+    repo.ErrorKind,
     "The origin of an error.",
     USER="The code or the input of the task.",
     SYSTEM="The platform.",
     UNKNOWN="Not specified.",
 )
-_describe(IdentityKind, "The kind of an identity.", USER="A person.", APPLICATION="A program.")
+_describe(repo.IdentityKind, "The kind of an identity.", USER="A person.", APPLICATION="A program.")
 _describe(
-    AbortState,
+    repo.AbortState,
     "The state of an abort request.",
     REQUESTED="The executor has not been notified yet.",
     RETRYING="The executor was notified and has not confirmed.",
@@ -90,7 +79,7 @@ _describe(
     FAILED="Not confirmed after the last attempt; needs attention.",
 )
 _describe(
-    OrderField,
+    repo.OrderField,
     "The fields that a list can be sorted by. Rows without a value come last in both directions; rows with "
     "equal values have a fixed order.",
     CREATED_AT="When it was created.",
@@ -103,7 +92,7 @@ _describe(
 
 
 _describe(
-    FrameKind,
+    repo.FrameKind,
     "The kind of a frame.",
     SNAPSHOT="A page of the current items.",
     SYNCED="The snapshot is complete; the frame has no items.",
@@ -121,7 +110,7 @@ class SortDirection(Enum):
 
 
 _describe(
-    Role,
+    repo.Role,
     "What a caller may do in a project and domain. Every role includes reading.",
     VIEWER="Only read.",
     OPERATOR="Read, and request aborts.",

@@ -254,7 +254,7 @@ class Action(Node):
         info: Call,
         attempt: Annotated[int, strawberry.argument("The number of the attempt.")],
     ) -> Awaitable[repo.ActionEvent | None]:
-        return info.context.loaders.latest_event.load((root.identifier, attempt))
+        return info.context.loaders.latest_event.load(((root.identifier, attempt), ()))
 
     @strawberry.field(
         description="Its events merged by attempt, oldest first; the newest 100 attempts unless `first` or "
