@@ -56,7 +56,7 @@ def write(results: list[Result], name: str) -> str:
         "# Results",
         "",
         f"Commit {_commit()}, {machine}: server, database and client share them. `make bench` writes it.",
-        "A result is good for comparing within one run; ratios are to the floor of the same run.",
+        "Compare values within one run only; ratios are to the floor of the same run.",
         "",
         _about_the_client(results),
         "",

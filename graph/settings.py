@@ -107,7 +107,7 @@ class Settings(BaseSettings):
         default=0,
         ge=0,
         le=600,
-        description="Seconds that a server continues to serve after it is told to stop, while /readyz "
+        description="Seconds that a server continues to serve after a signal to stop, while /readyz "
         "responds with 503.",
     )
     # Origins and hosts

@@ -141,9 +141,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 @pytest.fixture(scope="session")
 def postgres_server_url() -> Iterator[str]:
     """The URL of the server named by the user, or of one that runs as long as the tests."""
-    given = os.environ.get("RUNGRAPH_TEST_POSTGRES_URL")
-    if given:
-        yield given
+    if url := os.environ.get("RUNGRAPH_TEST_POSTGRES_URL"):
+        yield url
     else:
         # A crash may lose the last commits; tests of crashes use their own servers.
         with running_postgres(synchronous_commit="off") as server:

@@ -84,15 +84,15 @@ def apt_command() -> list[str] | None:
 def install(apt: list[str], packages: list[str]) -> None:
     """Installs Debian packages; the output is shown only if that fails."""
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    said = ""
+    output = ""
     # If the package lists cannot be updated, the existing ones may suffice.
     for step in (["update"], ["install", "--yes", "--no-install-recommends", *packages]):
         done = subprocess.run(
             [*apt, *step], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
         )
-        said += f"$ {' '.join([*apt, *step])}\n{done.stdout}{done.stderr}"
+        output += f"$ {' '.join([*apt, *step])}\n{done.stdout}{done.stderr}"
     if done.returncode != 0:
-        print(said, file=sys.stderr)
+        print(output, file=sys.stderr)
 
 
 def main() -> int:

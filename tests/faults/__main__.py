@@ -93,7 +93,7 @@ class Soak:
             ),
             (
                 f"{some:,} aborts, clocks jump",
-                partial(aborts.try_aborts, some, self.seed, jumps=40 * self.scale, patience=600.0),
+                partial(aborts.try_aborts, some, self.seed, jumps=40 * self.scale, slowness=600.0),
             ),
             (
                 f"{some:,} aborts, executor unavailable",
@@ -104,7 +104,7 @@ class Soak:
                     self.seed,
                     unavailable=60 * self.scale,
                     attempts=20,
-                    patience=1200.0,
+                    slowness=1200.0,
                 ),
             ),
         ):

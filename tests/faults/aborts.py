@@ -221,7 +221,7 @@ async def try_aborts(
     jumps: float = 0.0,
     attempts: int = 10,
     hold: float | None = None,
-    patience: float = 120.0,
+    slowness: float = 120.0,
 ) -> Outcome:
     """Aborts `count` runs at once while they finish. Meanwhile, as requested, replicas die at these points
     for `each` seconds, the executor is unavailable for `away` seconds, and clocks jump for `jumps`
@@ -253,8 +253,8 @@ async def try_aborts(
             for replica in dying:
                 replica.inject()
         await finishing
-        if not await runs.settled(patience):
-            outcome.problems.append(f"aborts are pending after {patience:.0f} s")
+        if not await runs.settled(slowness):
+            outcome.problems.append(f"aborts are pending after {slowness:.0f} s")
         outcome.measurements["seconds"] = time.monotonic() - began
         await check_results(stack, executor, runs, outcome)
         if outcome.problems:

@@ -29,7 +29,7 @@ class WriteRejected(Exception):
 
 
 @dataclass(frozen=True)
-class Written:
+class AcknowledgedWrite:
     """An acknowledged write."""
 
     time: float
@@ -45,7 +45,7 @@ class Journal:
     """The acknowledged writes of one run."""
 
     run: RunIdentifier
-    written: list[Written] = field(default_factory=list)
+    written: list[AcknowledgedWrite] = field(default_factory=list)
     events: set[str] = field(default_factory=set)
     """Each as ACTION/ATTEMPT/PHASE/VERSION."""
 
@@ -121,7 +121,7 @@ class Executor:
     async def _create(self, name: str, parent: str | None) -> None:
         made = await self._write(_CREATE, {"input": {"id": self._id(name), "parentName": parent}})
         revision = int(made["createAction"]["action"]["revision"])
-        self.journal.written.append(Written(time.monotonic(), name, revision, 1, "QUEUED"))
+        self.journal.written.append(AcknowledgedWrite(time.monotonic(), name, revision, 1, "QUEUED"))
 
     async def _update(self, name: str, phase: str, attempt: int) -> None:
         event = {
@@ -136,7 +136,7 @@ class Executor:
         result = made["updateActionPhase"]
         if result["applied"]:
             revision = int(result["action"]["revision"])
-            self.journal.written.append(Written(time.monotonic(), name, revision, attempt, phase))
+            self.journal.written.append(AcknowledgedWrite(time.monotonic(), name, revision, attempt, phase))
 
     def _id(self, name: str) -> dict[str, str]:
         run = self.journal.run

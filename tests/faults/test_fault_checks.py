@@ -8,7 +8,7 @@ from repo import RunIdentifier
 from tests.faults import checks
 from tests.faults.checks import lags, lost_writes, missed_ends, shown, watch_actions, watch_events
 from tests.faults.faults import FAULTS
-from tests.faults.load import Journal, Written
+from tests.faults.load import AcknowledgedWrite, Journal
 from tests.faults.trial import Outcome
 from tests.faults.viewer import Viewer
 
@@ -38,9 +38,9 @@ def test_a_revision_that_goes_backwards_is_a_problem() -> None:
 
 def test_removed_rows_and_rows_before_a_resync_are_not_shown() -> None:
     assert shown(viewer_with(frame("SNAPSHOT", row(2)), frame("CHANGE", removed=("id-a",)))) == {}
-    begun_anew = viewer_with(frame("SNAPSHOT", row(2)), frame("RESYNC"), frame("SNAPSHOT", row(1, name="b")))
-    assert list(shown(begun_anew)) == ["b"]
-    assert (begun_anew.problems, begun_anew.resyncs) == ([], 1)
+    resynced = viewer_with(frame("SNAPSHOT", row(2)), frame("RESYNC"), frame("SNAPSHOT", row(1, name="b")))
+    assert list(shown(resynced)) == ["b"]
+    assert (resynced.problems, resynced.resyncs) == ([], 1)
 
 
 def test_a_duplicate_event_is_a_problem() -> None:
@@ -55,15 +55,17 @@ def test_a_duplicate_event_is_a_problem() -> None:
 @pytest.mark.parametrize(
     ("written", "is_lost"),
     [
-        (Written(0, "a", 5, 1, "SUCCEEDED"), False),
-        (Written(0, "a", 4, 1, "RUNNING"), False),
-        (Written(0, "a", 6, 1, "SUCCEEDED"), True),
-        (Written(0, "a", 4, 1, "FAILED"), True),
-        (Written(0, "a", 4, 2, "RUNNING"), True),
-        (Written(0, "b", 1, 1, "QUEUED"), True),
+        (AcknowledgedWrite(0, "a", 5, 1, "SUCCEEDED"), False),
+        (AcknowledgedWrite(0, "a", 4, 1, "RUNNING"), False),
+        (AcknowledgedWrite(0, "a", 6, 1, "SUCCEEDED"), True),
+        (AcknowledgedWrite(0, "a", 4, 1, "FAILED"), True),
+        (AcknowledgedWrite(0, "a", 4, 2, "RUNNING"), True),
+        (AcknowledgedWrite(0, "b", 1, 1, "QUEUED"), True),
     ],
 )
-def test_an_acknowledged_write_that_is_not_stored_is_detected(written: Written, is_lost: bool) -> None:
+def test_an_acknowledged_write_that_is_not_stored_is_detected(
+    written: AcknowledgedWrite, is_lost: bool
+) -> None:
     assert bool(lost_writes(Journal(RUN, [written]), STORED, {})) == is_lost
 
 
@@ -88,7 +90,7 @@ async def test_a_viewer_that_differs_from_the_stored_rows_is_detected() -> None:
 def test_a_lag_is_counted_from_the_acknowledgement_or_from_the_end_of_the_fault() -> None:
     viewer = viewer_with(frame("SNAPSHOT", row(5)))
     (seen,) = viewer.seen["a"]
-    journal = Journal(RUN, [Written(seen.time - 3, "a", 4, 1, "RUNNING")])
+    journal = Journal(RUN, [AcknowledgedWrite(seen.time - 3, "a", 4, 1, "RUNNING")])
     assert lags(viewer, journal, seen.time - 4, seen.time - 1).after == pytest.approx([1])
     assert lags(viewer, journal, seen.time - 4, seen.time - 1).during == pytest.approx([3])
     assert lags(viewer, journal, seen.time - 2, seen.time - 1).usual == pytest.approx([3])
@@ -98,4 +100,4 @@ def test_a_late_write_is_a_violation() -> None:
     fault = next(fault for fault in FAULTS if fault.max_lag == 2)
     assert Outcome(after=[4.9], during=[1.9]).violations(fault.max_lag) == []
     assert len(Outcome(after=[5.1], during=[2.1]).violations(fault.max_lag)) == 2
-    assert Outcome(after=[5.1], during=[2.1]).violations(fault.max_lag, patience=2) == []
+    assert Outcome(after=[5.1], during=[2.1]).violations(fault.max_lag, slowness=2) == []

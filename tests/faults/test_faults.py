@@ -17,7 +17,7 @@ from tests.faults.stack import BusKind, Stack, Way, running_stack
 from tests.faults.trial import MIN_WRITES, try_fault
 
 SEED = 1
-PATIENCE = 6.0
+SLOWNESS = 6.0
 """The factor by which a loaded machine may exceed the guaranteed times."""
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
@@ -46,7 +46,7 @@ def faults_with(bus: BusKind) -> list[Fault]:
 async def check(stack: Stack, fault: Fault) -> None:
     outcome = await try_fault(stack, fault, fault.short, SEED)
     log_tail = "\n".join(f"{replica.name}: {replica.log_tail()}" for replica in stack.replicas)
-    assert outcome.violations(fault.max_lag, PATIENCE) == [], log_tail
+    assert outcome.violations(fault.max_lag, SLOWNESS) == [], log_tail
     assert outcome.writes > MIN_WRITES, "no writes"
     assert outcome.rows > outcome.writes, "no rows received"
 
@@ -88,7 +88,7 @@ async def test_subscribers_joining_during_a_storm_of_writes_miss_nothing(on_post
 
 async def test_clients_that_do_not_read_delay_no_others(on_postgres: Stack) -> None:
     measurements = await crowds.try_stalled(on_postgres, 10, 10, 1.0, SEED)
-    assert measurements["p99_with_stalled"] < PATIENCE
+    assert measurements["p99_with_stalled"] < SLOWNESS
     assert measurements["bytes_each"] < 4 * 1024 * 1024
 
 
@@ -105,5 +105,5 @@ def failovers() -> list[Failover]:
 @pytest.mark.parametrize("failover", failovers(), ids=lambda failover: failover.name)
 async def test_after_a_failover_nothing_is_missed_and_lost_rows_disappear(failover: Failover) -> None:
     outcome = await try_failover(failover, "redis" if failover.way == "proxy" else "postgresql", 0.5, SEED)
-    assert outcome.violations(patience=PATIENCE) == []
+    assert outcome.violations(slowness=SLOWNESS) == []
     assert outcome.writes > 20, "no writes"

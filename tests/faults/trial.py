@@ -62,14 +62,14 @@ class Outcome:
         self.during += lags.during
         self.after += lags.after
 
-    def violations(self, within: float | None = None, patience: float = 1.0) -> list[str]:
+    def violations(self, within: float | None = None, slowness: float = 1.0) -> list[str]:
         """The errors and late writes. `within` is the guaranteed maximum lag in seconds during the fault, if
-        any; `patience` scales all limits for slow machines."""
+        any; `slowness` scales all limits for slow machines."""
         found, latest = list(self.problems), max(self.after, default=0.0)
-        if latest > AFTER * patience:
+        if latest > AFTER * slowness:
             found.append(f"something was seen {latest:.1f} s after the fault, {AFTER:.0f} s are promised")
         late = checks.percentile(self.during, 0.99) or 0.0
-        if within is not None and late > within * patience:
+        if within is not None and late > within * slowness:
             found.append(f"1 % was seen more than {late:.1f} s late, {within:.0f} s are promised")
         return found
 

@@ -185,8 +185,8 @@ def test_every_file_copied_by_the_image_is_in_the_build_context() -> None:
 
 
 def test_compose_starts_the_server_with_valid_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    given = COMPOSE["services"]["rungraph"]["environment"]
-    passwords = {name: re.sub(r"\$\{\w+\}", "0a1b2c", value) for name, value in given.items()}
+    values_of_schema = COMPOSE["services"]["rungraph"]["environment"]
+    passwords = {name: re.sub(r"\$\{\w+\}", "0a1b2c", value) for name, value in values_of_schema.items()}
     settings = settings_of(monkeypatch, {**image_environment(), **passwords})
     assert settings.auth == "token"
     assert settings.database_url == "postgresql://rungraph:0a1b2c@database/rungraph"

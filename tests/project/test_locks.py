@@ -27,14 +27,14 @@ def locked(file: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("file", "asked"),
+    ("file", "declared"),
     [
-        *(("requirements.lock", asked) for asked in RUNTIME),
-        *(("requirements-dev.lock", asked) for asked in RUNTIME + DEVELOPMENT),
+        *(("requirements.lock", declared) for declared in RUNTIME),
+        *(("requirements-dev.lock", declared) for declared in RUNTIME + DEVELOPMENT),
     ],
 )
-def test_locked_versions_satisfy_the_declared_dependencies(file: str, asked: str) -> None:
-    requirement = Requirement(asked)
+def test_locked_versions_satisfy_the_declared_dependencies(file: str, declared: str) -> None:
+    requirement = Requirement(declared)
     assert requirement.specifier.contains(locked(file)[requirement.name])
 
 

@@ -316,7 +316,7 @@ class HonestClient:
         self.answers = 0
         self._target = target
         self._ended = threading.Event()
-        self._asked = threading.Event()
+        self._served = threading.Event()
         self._problems: list[str] = []
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -326,7 +326,7 @@ class HonestClient:
 
     def __exit__(self, *_: object) -> None:
         # At least one request, however short the attack was.
-        self._asked.wait(SECONDS)
+        self._served.wait(SECONDS)
         self._ended.set()
         self._thread.join(SECONDS * 2)
         assert not self._thread.is_alive(), "the honest client still waits for a response"
@@ -348,7 +348,7 @@ class HonestClient:
             if response.status != 200 or b'"our-run"' not in text:
                 self._problems.append(f"{response.status} {text.decode()}")
             self.answers += 1
-            self._asked.set()
+            self._served.set()
         client.close()
 
 

@@ -45,7 +45,7 @@ def fake_clock() -> Iterator[FakeClock]:
 
 def find_library() -> Path | None:
     """The path of libfaketime, or None."""
-    if given := os.environ.get("RUNGRAPH_TEST_FAKETIME"):
-        return Path(given)
+    if path := os.environ.get("RUNGRAPH_TEST_FAKETIME"):
+        return Path(path)
     found = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
     return found[0] if found else None

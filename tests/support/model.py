@@ -33,10 +33,10 @@ class Window:
         return isinstance(other, datetime) and self.start <= other <= datetime.now(UTC)
 
 
-Moment = datetime | Window | None
+Time = datetime | Window | None
 
 
-def latest(*moments: Moment) -> Moment:
+def latest(*moments: Time) -> Time:
     """The latest: a time taken by the server is later than all earlier ones."""
     taken = [moment for moment in moments if isinstance(moment, Window)]
     return taken[0] if taken else max(moment for moment in moments if isinstance(moment, datetime))
@@ -52,12 +52,12 @@ class Row:
     """The expected state of one action."""
 
     action: NewAction
-    created_at: Moment
+    created_at: Time
     phase: ActionPhase
     attempts: int
     cache_status: CacheStatus
-    started_at: Moment = None
-    ended_at: Moment = None
+    started_at: Time = None
+    ended_at: Time = None
     reported_start: datetime | None = None
     """The earliest reported start of this attempt."""
     reported_end: datetime | None = None
@@ -280,7 +280,7 @@ class Record:
         reported = [(action.id.run_name, action.id.name, action.created_at) for action in batch]
         for key, action in new.items():
             times = [at for *of, at in reported if tuple(of) == key and at is not None]
-            created_at: Moment = min(times) if times else now
+            created_at: Time = min(times) if times else now
             self.rows[key] = Row(
                 replace(action),
                 created_at,

@@ -78,12 +78,12 @@ class Operations:
         text += "".join(f"\nfragment {each} on {kind} {inner}" for each, kind, inner in used)
         if called and self._random.random() < 0.2:
             text += "\nquery Other { projects { name } }"
-        given = {
+        values = {
             key: _plain(value)
             for key, (_, value, has_default) in self._variables.items()
             if not has_default or self._random.random() < 0.5
         }
-        return Operation(text, given, called)
+        return Operation(text, values, called)
 
     def _selections(self, kind: GraphQLObjectType | GraphQLInterfaceType, depth: int) -> str:
         chance, parts = self._random.random, []
@@ -122,15 +122,15 @@ class Operations:
             for key, argument in field.args.items()
             if is_required_argument(argument) or self._random.random() < 0.3
         ]
-        given = f"({', '.join(arguments)})" if arguments else ""
+        arguments_text = f"({', '.join(arguments)})" if arguments else ""
         alias = ""
-        if given or name in self._different or self._random.random() < 0.1:
+        if arguments_text or name in self._different or self._random.random() < 0.1:
             # An alias, since two fields of one name must have the same arguments.
             self._count += 1
             alias = f"a{self._count}: "
         kind: Any = get_named_type(field.type)
         inner = f" {self._selections(kind, depth + 1)}" if hasattr(kind, "fields") else ""
-        return f"{alias}{name}{given}{self._condition()}{inner}"
+        return f"{alias}{name}{arguments_text}{self._condition()}{inner}"
 
     def _condition(self) -> str:
         if self._random.random() > 0.08:

@@ -73,12 +73,12 @@ class Postgres:
 
     def stop(self, immediately: bool = False) -> None:
         """Stops it and cuts off its clients; `immediately` as in a crash."""
-        self._tell("QUIT" if immediately else "INT")
+        self._send("QUIT" if immediately else "INT")
 
     def start(self) -> None:
         """Starts it again and waits until it is ready."""
         skip = len((self._folder / "log").read_text())
-        self._tell("start")
+        self._send("start")
         _wait_until_ready(self._folder, skip)
 
     @property
@@ -145,7 +145,7 @@ class Postgres:
         assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
         return done.stdout
 
-    def _tell(self, line: str) -> None:
+    def _send(self, line: str) -> None:
         assert self._keeper.stdin is not None
         assert self._keeper.stdout is not None
         self._keeper.stdin.write(f"{line}\n".encode())
@@ -235,8 +235,8 @@ def _start(
         raise ServerFailed(f"{command[0]} failed:\n{made.stdout}{made.stderr}")
 
     port = _free_port()
-    given = [f"--{name}={value}" for name, value in settings.items()]
-    server = [str(binaries / "postgres"), "-D", str(data), "-p", str(port), *given]
+    arguments = [f"--{name}={value}" for name, value in settings.items()]
+    server = [str(binaries / "postgres"), "-D", str(data), "-p", str(port), *arguments]
     keeper = subprocess.Popen(
         ["/bin/sh", "-c", _KEEPER, "postgres-keeper", str(folder), *server],
         stdin=subprocess.PIPE,

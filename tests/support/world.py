@@ -36,12 +36,12 @@ class World:
 
 async def fill(repository: ActionRepo, project: str = "p", domain: str = "d") -> None:
     """Creates three runs: with all fields set, with some, and with none."""
-    task, who = TaskIdentifier(project, domain, "load", "v1"), Identity(IdentityKind.USER, "u", "U")
+    task, identity = TaskIdentifier(project, domain, "load", "v1"), Identity(IdentityKind.USER, "u", "U")
     now = datetime(2026, 1, 1, 12, 0, 0, 500000, UTC)
     error = ActionError(ErrorKind.USER, "no\n" * 20 + "the end", "E1")
     for number in range(3):
         run = RunIdentifier(project, domain, f"r{number}")
-        full: dict[str, Any] = {"task": task, "created_by": who, "spec": {"n": [1, None, 2.5, "x"]}}
+        full: dict[str, Any] = {"task": task, "created_by": identity, "spec": {"n": [1, None, 2.5, "x"]}}
         if number == 0:
             full |= {
                 "source": RunSource.CLI,
@@ -87,7 +87,7 @@ async def fill(repository: ActionRepo, project: str = "p", domain: str = "d") ->
     await repository.update_action_phase(
         action("a2", RunIdentifier(project, domain, "r0")), ActionPhase.SUCCEEDED, 1
     )
-    await repository.abort_run(RunIdentifier(project, domain, "r1"), "enough", who)
+    await repository.abort_run(RunIdentifier(project, domain, "r1"), "enough", identity)
     await repository.update_action_state(action("a3", RunIdentifier(project, domain, "r0")), "state")
 
 

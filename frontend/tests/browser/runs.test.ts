@@ -36,7 +36,7 @@ const show = async (path: string, options = {}): Promise<Page> => {
 };
 
 /** Rows may arrive one by one. */
-const PATIENCE = { timeout: 40_000 };
+const TIMEOUT = { timeout: 40_000 };
 
 const names = (page: Page): Promise<(string | null)[]> =>
   page.locator("[data-run]").evaluateAll((rows) =>
@@ -50,7 +50,7 @@ test("the start page is the list of all runs, newest first", async () => {
   const page = await show("/");
   await page.waitForURL("**/runs");
   await expect
-    .poll(() => names(page), PATIENCE)
+    .poll(() => names(page), TIMEOUT)
     .toEqual(["elsewhere", "early-4", "early-3", "early-2", "early-1", "early-0"]);
   expect(await page.title()).toBe("Runs · Rungraph");
 });
@@ -78,7 +78,7 @@ test("the filter is in the URL: project, included and excluded phases, labels, s
   ];
   for (const [query, expected] of cases) {
     const page = await show(`/runs?${query}`);
-    await expect.poll(() => names(page), { ...PATIENCE, message: query }).toEqual(expected);
+    await expect.poll(() => names(page), { ...TIMEOUT, message: query }).toEqual(expected);
     expect(opened.problems).toEqual([]);
     await opened.close();
   }
@@ -180,7 +180,7 @@ test("the histogram shows the last day and filters by time range", async () => {
     .getByRole("button", { name: "1 running" })
     .click();
   await page.waitForURL((url) => url.searchParams.has("from") && url.searchParams.has("to"));
-  await expect.poll(() => names(page), PATIENCE).toEqual(["elsewhere"]);
+  await expect.poll(() => names(page), TIMEOUT).toEqual(["elsewhere"]);
 });
 
 test("the histogram is refreshed during continuous changes", async () => {

@@ -87,7 +87,7 @@ test("after another user signed in, nothing of the previous one is visible", asy
   await signIn(other, here.viewer);
   await other.locator("[data-run]").first().waitFor();
   // Another user may look at the tab although its websocket is still open.
-  await until("the page to begin anew", async () => {
+  await until("the page to reload", async () => {
     await page.evaluate(() => window.dispatchEvent(new Event("focus"))).catch(() => undefined);
     return !(await isSamePage(page).catch(() => true));
   });

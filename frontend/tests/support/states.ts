@@ -30,7 +30,7 @@ const refused = (operation: string) => (page: Page) =>
   page.route("**/graphql", async (route) => {
     if (!route.request().postData()?.includes(operation)) return route.fallback();
     const error = {
-      message: "The database is away",
+      message: "The database is unavailable",
       extensions: { code: "SERVICE_UNAVAILABLE", id: "4711" },
     };
     return route.fulfill({ json: { data: null, errors: [error] } });

@@ -6,7 +6,7 @@ const viewerOf = (subject: string): Viewer => ({
   identity: { kind: "USER", subject, name: null, email: null },
   grants: [{ role: "VIEWER", project: "etl", domain: null }],
 });
-const ANYBODY: Viewer = { identity: null, grants: [{ role: "ADMIN", project: null, domain: null }] };
+const ANONYMOUS: Viewer = { identity: null, grants: [{ role: "ADMIN", project: null, domain: null }] };
 
 let answer: Answer;
 let requests: number;
@@ -57,7 +57,7 @@ describe("the caller", () => {
 
 describe("reconnecting", () => {
   test("without authentication it is allowed at once, without a request", async () => {
-    answer = ANYBODY;
+    answer = ANONYMOUS;
     await session.check();
     expect(await session.mayConnect()).toBe(true);
     expect(requests).toBe(1);
@@ -92,7 +92,7 @@ describe("reconnecting", () => {
   });
 
   test("for another user or other roles the page reloads", async () => {
-    for (const other of [viewerOf("user-2"), { ...viewerOf("user-1"), grants: [] }, ANYBODY]) {
+    for (const other of [viewerOf("user-2"), { ...viewerOf("user-1"), grants: [] }, ANONYMOUS]) {
       session = new Session(
         () => Promise.resolve(answer),
         () => (reloads += 1),
@@ -121,7 +121,7 @@ describe("returning to the page", () => {
 
   test("the caller is not requested without authentication", async () => {
     vi.useFakeTimers();
-    answer = ANYBODY;
+    answer = ANONYMOUS;
     await session.check();
     vi.advanceTimersByTime(60_000);
     session.recheck();
@@ -140,7 +140,7 @@ describe("responses", () => {
   };
 
   test("a viewer, unauthenticated, or no response", async () => {
-    expect(await answered(200, JSON.stringify({ data: { viewer: ANYBODY } }))).toEqual(ANYBODY);
+    expect(await answered(200, JSON.stringify({ data: { viewer: ANONYMOUS } }))).toEqual(ANONYMOUS);
     expect(await answered(401, "{}")).toBe("unknown");
     for (const body of ["", "{}", '{"data": null}', "<html>"])
       expect(await answered(503, body)).toBe("silent");
