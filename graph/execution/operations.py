@@ -105,7 +105,8 @@ class Operation:
         self.cost: Cost | None = None
         """None if cost is not limited."""
         self._conditions = sorted(directives.variables)
-        self._variants: OrderedDict[tuple[Any, ...], Variant] = OrderedDict()
+        self.variants: OrderedDict[tuple[Any, ...], Variant] = OrderedDict()
+        """By the values of the variables in `@skip` and `@include`, the least recently made first."""
 
     def _root_field(self) -> str:
         fields: set[str] = set()
@@ -125,11 +126,11 @@ class Operation:
     def variant(self, variables: dict[str, Any]) -> Variant:
         """What is compiled for these coerced variables."""
         key = tuple(variables.get(name) for name in self._conditions)
-        variant = self._variants.get(key)
+        variant = self.variants.get(key)
         if variant is None:
-            if len(self._variants) == MAX_VARIANTS:
-                self._variants.popitem(last=False)
-            variant = self._variants[key] = Variant()
+            if len(self.variants) == MAX_VARIANTS:
+                self.variants.popitem(last=False)
+            variant = self.variants[key] = Variant()
         return variant
 
 

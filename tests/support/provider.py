@@ -104,7 +104,7 @@ class FakeProvider:
             "/.well-known/openid-configuration": self._discover,
             "/keys": self._name_keys,
             "/authorize": self._authorize,
-            "/token": self._redeem,
+            "/token": self.redeem,
         }
         routes = [
             Route(path, self._at(path, answer), methods=["GET", "POST"]) for path, answer in paths.items()
@@ -172,7 +172,7 @@ class FakeProvider:
             back["iss"] = self.url
         return RedirectResponse(f"{query['redirect_uri']}?{urlencode(back)}", 302)
 
-    async def _redeem(self, request: Request) -> Response:
+    async def redeem(self, request: Request) -> Response:
         form = dict(parse_qsl((await request.body()).decode()))
         self.forms.append(form)
         if self._client(request, form) != (CLIENT, self.secret):

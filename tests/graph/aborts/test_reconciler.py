@@ -1,4 +1,4 @@
-"""The reconciler: aborts come to their end whatever executors and the database do meanwhile."""
+"""The reconciler: every abort ends, whatever executors and the database do."""
 
 import asyncio
 import threading
@@ -59,7 +59,7 @@ def executor() -> Iterator[FakeExecutor]:
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits for minutes here."""
+    """Shortens the backoff."""
     monkeypatch.setattr(leases_module, "retry_delay", lambda attempts: timedelta(seconds=0.1))
     monkeypatch.setattr(reconciler_module, "MIN_POLL_INTERVAL", 0.05)
 
@@ -78,7 +78,7 @@ async def reconciling(
 
 
 async def ends(repository: ActionRepo, state: AbortState, run: RunIdentifier = RUN) -> Abort:
-    """The abort of the run, once it has come to this state."""
+    """The abort of the run, once it is in this state."""
     async with asyncio.timeout(SECONDS):
         while True:
             abort = (await repository.get_run(run)).abort
@@ -88,7 +88,7 @@ async def ends(repository: ActionRepo, state: AbortState, run: RunIdentifier = R
 
 
 def each(*answers: Callable[[Notification], Awaitable[Any]]) -> Callable[[Notification], Awaitable[Any]]:
-    """The first answer to the first call about an abort, and so on; the last one from then on."""
+    """The responses to the calls about an abort, in order; the last one is repeated."""
     return lambda notification: answers[min(notification.number, len(answers)) - 1](notification)
 
 
@@ -167,7 +167,7 @@ async def test_a_hanging_executor_is_notified_again_and_delays_no_other_abort(
     executor.answer = answer
     await make_run(repository)
     await make_run(repository, other)
-    # Longer than a machine stalls: the other one is through before.
+    # Longer than a machine may stall: the other call ends first.
     async with reconciling(repository, executor, seconds=5):
         await repository.abort_run(RUN, None, None)
         await until(lambda: bool(executor.notifications))
@@ -185,7 +185,7 @@ async def test_a_hanging_executor_is_notified_again_and_delays_no_other_abort(
 async def test_a_result_after_the_lease_does_not_affect_the_next_lease(
     repository: ActionRepo, executor: FakeExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The hold is shorter than the call here, as after a replica stood still."""
+    """The lease is shorter than the call here, as after a pause of the replica."""
     monkeypatch.setattr(reconciler_module, "LEASE_MARGIN", timedelta(seconds=0.5 - SECONDS))
     noted_states: list[AbortState | None] = []
     note, is_told_again, is_noted = repository.aborts.record_failure, threading.Event(), threading.Event()
@@ -262,7 +262,7 @@ async def test_a_notification_wakes_the_reconciler_before_its_next_poll(
 async def test_the_reconciler_polls_without_notifications(
     repository: ActionRepo, executor: FakeExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(repository.aborts, "on_notification", lambda heard: lambda: None)
+    monkeypatch.setattr(repository.aborts, "on_notification", lambda received: lambda: None)
     await make_run(repository)
     async with reconciling(repository, executor):
         await asyncio.sleep(0.2)
@@ -297,14 +297,14 @@ async def test_without_pending_aborts_a_webhook_causes_only_reads(
     assert [text for text in texts if not text.lstrip().startswith("SELECT")] == []
 
 
-async def listen(repository: ActionRepo, ignores: int, heard: list[Action]) -> None:
-    """An executor that subscribes, and confirms what it is told of for more than so many times."""
+async def listen(repository: ActionRepo, ignores: int, received: list[Action]) -> None:
+    """An executor that subscribes, ignores each abort `ignores` times, and then confirms it."""
     async with aclosing(repository.aborts.watch_requests("etl")) as frames:
         async for frame in frames:
             if frame.kind is FrameKind.SYNCED:
                 continue
             for one in frame.items:
-                heard.append(one)
+                received.append(one)
                 if one.abort_attempt_count > ignores:
                     await repository.clear_abort_request(one.identifier)
 
@@ -322,9 +322,9 @@ async def test_a_subscribed_executor_is_notified_again_until_it_confirms(
     other = RunIdentifier("ml", "production", "nobody-listens")
     await make_run(repository)
     await make_run(repository, other)
-    heard: list[Action] = []
+    received: list[Action] = []
     async with reconciling(repository) as one:
-        listening = asyncio.create_task(listen(repository, 2, heard))
+        listening = asyncio.create_task(listen(repository, 2, received))
         try:
             for run in (RUN, other):
                 await repository.abort_run(run, "why", ADA)
@@ -333,7 +333,7 @@ async def test_a_subscribed_executor_is_notified_again_until_it_confirms(
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)
         assert (one.attempts, one.failed) == (3, 0)
-    counts = [abort.abort_attempt_count for abort in heard]
+    counts = [abort.abort_attempt_count for abort in received]
     assert counts == sorted(counts)
     assert counts[-1] == 3
     left = (await repository.get_run(other)).abort
@@ -399,7 +399,7 @@ async def test_the_reconciler_survives_an_unavailable_database(
                 async with reconciling(repository, executor, seconds=6):
                     await repository.abort_run(RUN, "why", ADA)
                     await until(lambda: bool(executor.notifications))
-                    # It is told, and what came of it cannot be recorded.
+                    # It is notified, and the result cannot be stored.
                     await asyncio.to_thread(server.stop, True)
                     server_stopped.set()
                     await until(lambda: said() == both)

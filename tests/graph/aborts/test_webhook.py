@@ -1,4 +1,4 @@
-"""The webhook: an executor is told over real HTTP, by nobody else than this server, and of no secrets."""
+"""The webhook: an executor is notified over real HTTP, with a signature and without secrets."""
 
 import asyncio
 import hashlib
@@ -50,7 +50,7 @@ def executor() -> Iterator[FakeExecutor]:
 
 @pytest.fixture(scope="module")
 def aborted(tmp_path_factory: pytest.TempPathFactory) -> Action:
-    """The root of a run whose abort waits."""
+    """The root of a run with a pending abort."""
     databases = SqliteDatabases(tmp_path_factory.mktemp("databases"))
 
     async def make() -> Action:
@@ -75,7 +75,7 @@ async def webhook(
 
 
 async def refusal(url: str, aborted: Action, **options: Any) -> str:
-    """Why the executor was not told; no secret is in it."""
+    """The error of the notification, which has no secrets."""
     async with webhook(url, **options) as one:
         with pytest.raises(NotificationFailed) as caught:
             await one.notify(aborted, datetime.now(UTC))
@@ -225,7 +225,7 @@ async def test_the_body_of_a_large_response_is_not_read(aborted: Action) -> None
         await one.notify(aborted, datetime.now(UTC))
         while len(sent) < 2:  # noqa: ASYNC110 - the server tells
             await asyncio.sleep(0.01)
-    # What fits into the buffers of two sockets goes out before anybody closes.
+    # The buffers of two sockets accept this much before the connection closes.
     assert max(sent) < 50 * 2**20
 
 
@@ -266,10 +266,10 @@ PRIVATE = [
 ]
 
 
-def resolving(*addresses: str, asked: list[tuple[str, int]] | None = None) -> Any:
+def resolving(*addresses: str, lookups: list[tuple[str, int]] | None = None) -> Any:
     async def resolve(host: str, port: int) -> Sequence[str]:
-        if asked is not None:
-            asked.append((host, port))
+        if lookups is not None:
+            lookups.append((host, port))
         return addresses
 
     return resolve
@@ -303,20 +303,20 @@ async def test_the_checked_address_is_the_one_connected_to(
     aborted: Action, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connected: list[tuple[str, int]] = []
-    asked: list[tuple[str, int]] = []
+    lookups: list[tuple[str, int]] = []
 
     async def connect(self: object, host: str, port: int, **rest: Any) -> None:
         connected.append((host, port))
         raise OSError("there is no internet here")
 
     monkeypatch.setattr("httpcore2._backends.anyio.AnyIOBackend.connect_tcp", connect)
-    # The second answer for the same name would be another one.
-    resolve = resolving("10.0.0.1", address, asked=asked)
+    # A second lookup of the same name would return another address.
+    resolve = resolving("10.0.0.1", address, lookups=lookups)
     said = await refusal(
         "http://executor.example.com:8080/aborts", aborted, allows_private=False, resolve=resolve
     )
     assert said == "it cannot be reached: OSError"
-    assert asked == [("executor.example.com", 8080)]
+    assert lookups == [("executor.example.com", 8080)]
     assert connected == [(address, 8080)]
 
 
@@ -395,8 +395,8 @@ async def test_logs_and_the_api_report_failures_without_secrets(
         {"abort": {"state": "FAILED", "lastError": "it answered 500", "attemptCount": 1}}
     ]
     assert [entry["event"] for entry in logs] == ["abort failed after its last attempt"]
-    shown = f"{logs} {caplog.text} {body} {page}"
-    assert not [part for part in (SECRET, TOKEN) if part in shown]
+    visible = f"{logs} {caplog.text} {body} {page}"
+    assert not [part for part in (SECRET, TOKEN) if part in visible]
 
 
 @pytest.mark.parametrize(

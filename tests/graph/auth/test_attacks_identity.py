@@ -34,7 +34,7 @@ LARGE = base64.urlsafe_b64encode(os.urandom(45)).decode().rstrip("=")
 
 
 def token_of(header: dict[str, Any], payload: dict[str, Any], signature: bytes = b"") -> str:
-    """A JSON Web Token that anybody can make."""
+    """A JSON Web Token that anyone can create."""
     parts = json.dumps(header).encode(), json.dumps(payload).encode(), signature
     return ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts)
 
@@ -98,7 +98,7 @@ async def test_all_invalid_credentials_get_the_same_response(target: Target) -> 
 
 
 async def test_two_session_cookies_are_refused(target: Target) -> None:
-    """A neighbouring site that can set the cookie could make users act as somebody else."""
+    """A neighbouring site that can set the cookie could make users act as another caller."""
     ours, theirs = (f"rungraph={each}" for each in (target.tokens.session, target.tokens.their_session))
     for cookies in (f"{ours}; {theirs}", f"{theirs}; {ours}"):
         answer = await target.send(json={"query": READ}, headers={"Cookie": cookies})
@@ -179,7 +179,7 @@ async def test_guessing_tokens_is_rate_limited_by_address(target: Target) -> Non
     assert set(statuses) <= {401, 429}
     assert statuses.count(401) <= 25 or time.monotonic() - began > 30
     assert 429 in statuses
-    # Somebody honest asks from elsewhere meanwhile: see `checked`.
+    # Another client is served meanwhile: see `checked`.
     assert (await target.send("GET", "/livez", headers={})).status == 200
 
 

@@ -17,11 +17,11 @@ from tests.support.credentials import UNKNOWN, bearer, token
 from tests.support.making import action, make_run
 
 ENDS_WITHIN = 5.0
-"""Seconds after which nothing goes on any more with a credential that was revoked or expired."""
+"""Seconds after which a revoked or expired credential is no longer accepted anywhere."""
 
 
 STALL = 5.0
-"""Seconds for which the machine itself may stand still meanwhile."""
+"""Seconds for which the machine may stall."""
 
 
 VIEWER = "{ viewer { identity { subject } } }"

@@ -157,16 +157,16 @@ async def test_a_cross_origin_get_may_use_the_cookie_but_not_a_post(repository: 
 async def test_tokens_that_merely_resemble_api_tokens_are_verified_as_jwts(
     repository: ActionRepo,
 ) -> None:
-    asked = []
+    verified = []
 
     async def jwt(token: str) -> Caller:
-        asked.append(token)
+        verified.append(token)
         return ANONYMOUS
 
     authenticator, secret = Authenticator(repository, verify_jwt=jwt), (await token(repository))[1]
-    for shown in (f"{secret}.x.y", f"x{secret}"):
-        assert await authenticator.authenticate(connection(authorization=f"Bearer {shown}")) is ANONYMOUS
-        assert asked[-1] == shown
+    for changed in (f"{secret}.x.y", f"x{secret}"):
+        assert await authenticator.authenticate(connection(authorization=f"Bearer {changed}")) is ANONYMOUS
+        assert verified[-1] == changed
     assert (
         await authenticator.authenticate(connection(authorization=f"Bearer {secret}"))
     ).identity.subject == "user-1"
@@ -190,9 +190,9 @@ async def test_a_slightly_changed_token_is_not_found_in_the_cache(
     ).identity.subject == "user-1"
     for place in (3, 20, len(secret) - 1):
         other = "B" if secret[place] == "A" else "A"
-        shown = f"Bearer {secret[:place]}{other}{secret[place + 1 :]}"
+        changed = f"Bearer {secret[:place]}{other}{secret[place + 1 :]}"
         with pytest.raises(RequestRefused):
-            await authenticator.authenticate(connection(authorization=shown))
+            await authenticator.authenticate(connection(authorization=changed))
 
 
 async def test_sessions_of_a_person_share_a_key_and_tokens_do_not(

@@ -186,11 +186,13 @@ async def test_weak_keys_and_encryption_keys_are_not_used(fake: FakeProvider) ->
 async def test_keys_inside_a_token_are_ignored(fake: FakeProvider, header: dict[str, Any]) -> None:
     with FakeProvider().serving() as attacker:
         (key,) = attacker.keys
-        told = {k: v.format(url=attacker.url) if isinstance(v, str) else v for k, v in header.items()}
-        if "jwk" in told:
-            told["jwk"] = key.as_dict(private=False)
+        forged_header = {
+            k: v.format(url=attacker.url) if isinstance(v, str) else v for k, v in header.items()
+        }
+        if "jwk" in forged_header:
+            forged_header["jwk"] = key.as_dict(private=False)
         fake.keys.append(new_key())
-        forged = signed(key, fake.claims(AUDIENCE), **told)
+        forged = signed(key, fake.claims(AUDIENCE), **forged_header)
         async with provider(fake) as one:
             assert "a key that the provider does not publish" in await refusal(one, forged)
         assert attacker.requests == []
@@ -334,9 +336,9 @@ async def test_a_slow_provider_delays_only_tokens_with_unknown_keys(
         await one.caller_of(fake.token())
         monkeypatch.setattr(oidc, "RESPONSE_TIMEOUT", SECONDS)
         fake.responding.clear()
-        asked = len(fake.requests)
+        request_count = len(fake.requests)
         stranger = asyncio.create_task(refusal(one, signed(new_key(), fake.claims(AUDIENCE))))
-        while len(fake.requests) == asked:  # noqa: ASYNC110 - it is in another thread
+        while len(fake.requests) == request_count:  # noqa: ASYNC110 - it is in another thread
             await asyncio.sleep(0.01)
         # Tokens with known keys are accepted meanwhile.
         for number in range(5):

@@ -124,14 +124,14 @@ def content(answer: Answer, words: dict[str, str]) -> tuple[Any, ...]:
 _OF_THIS_ANSWER = {"x-request-id", "date", "content-length"}
 
 
-def asked() -> Iterator[tuple[str, str]]:
-    """What is sent, by its name."""
+def requests() -> Iterator[tuple[str, str]]:
+    """The requests by name."""
     yield from READ.items()
     yield from ((name, f"mutation {{ {text} }}") for name, text in WRITE.items())
     yield from ((f"watch {name}", f"subscription {{ {text} }}") for name, text in WATCH.items())
 
 
-@pytest.mark.parametrize(("name", "text"), list(asked()))
+@pytest.mark.parametrize(("name", "text"), list(requests()))
 async def test_names_of_another_tenant_get_the_same_response_as_invented_names(
     target: Target, batch: str, name: str, text: str
 ) -> None:
@@ -162,7 +162,7 @@ EVENT = f"""mutation ($version: Int!) {{ insertEvents(events: [{{action: {OF_OUR
 
 
 async def cursors_of_others(target: Target, query: str) -> list[str]:
-    """Those that a stream of theirs gave out, and some that were made of them."""
+    """Cursors of their stream, and modified ones."""
     cursors = []
     async with target.socket(target.tokens.theirs) as socket:
         await socket.subscribe("a", query)

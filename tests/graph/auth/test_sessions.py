@@ -124,8 +124,8 @@ async def test_refused_websockets_are_counted(url: str, repository: ActionRepo) 
         assert await socket.close_code() == 4403
     _, secret = await token(repository)
     async with httpx2.AsyncClient(timeout=SECONDS) as client:
-        told = (await client.get(url.replace("/graphql", "/metrics"), headers=bearer(secret))).text
-    assert re.search(r'^rungraph_errors_total\{.*"UNAUTHENTICATED".*\} 1\.0$', told, re.MULTILINE)
+        metrics = (await client.get(url.replace("/graphql", "/metrics"), headers=bearer(secret))).text
+    assert re.search(r'^rungraph_errors_total\{.*"UNAUTHENTICATED".*\} 1\.0$', metrics, re.MULTILINE)
 
 
 @pytest.mark.parametrize("given", [UNKNOWN, 7, ""])
@@ -169,9 +169,9 @@ async def test_a_second_connection_init_leaves_no_session_open(
     secret = (await token(repository))[1]
     app = create_app(Settings(database_url=database_url, auth="token"))
     with serving(app) as address:
-        shown: dict[str, object] = {"authorization": f"Bearer {secret}"}
-        async with connected(f"{address}/graphql", shown) as socket:
-            await socket.send({"type": "connection_init", "payload": shown})
+        credential: dict[str, object] = {"authorization": f"Bearer {secret}"}
+        async with connected(f"{address}/graphql", credential) as socket:
+            await socket.send({"type": "connection_init", "payload": credential})
             assert await socket.close_code() == 4429
         async with asyncio.timeout(SECONDS):
             while app.state.authenticator.session_count:  # noqa: ASYNC110 - it is another thread's

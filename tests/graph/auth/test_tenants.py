@@ -19,6 +19,7 @@ from graph.execution import Engine, OperationRequest, encode, formatted
 from graph.limits.documents import Limits
 from graph.schema.build import build_schema
 from graph.schema.types.node_ids import id_of
+from graph.strawberry_internals import core_schema
 from repo import (
     FULL_ACCESS,
     Access,
@@ -37,7 +38,7 @@ from tests.support.making import action, make_run, new
 from tests.support.operations import Operation, Operations
 from tests.support.world import fill, words
 
-# What an error takes the place of is cancelled before it begins, by graphql-core.
+# graphql-core cancels siblings of an error before they begin.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
@@ -46,6 +47,7 @@ pytestmark = [
 SECONDS = 40
 COUNT = 600
 SCHEMA = build_schema(Limits(depth=30, aliases=1000, tokens=20000, cost=10**30, page=1000))
+CORE = core_schema(SCHEMA)
 ENGINE = Engine(SCHEMA)
 OURS, THEIRS = RunIdentifier("ours", "d", "r0"), RunIdentifier("theirs", "d", "r0")
 WHO = Identity(IdentityKind.APPLICATION, "ours")
@@ -119,7 +121,7 @@ async def _forget_others(url: str) -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("role", Role)
 async def test_reads_are_the_same_as_without_the_other_tenants(pair: Pair, role: Role) -> None:
-    operations = Operations(SCHEMA._schema, pair.texts, seed=hash_of(role))
+    operations = Operations(CORE, pair.texts, seed=hash_of(role))
     reader, alone = caller(Grant(role, "ours", "d")), caller(Grant(role))
     found_something = 0
     for _ in range(COUNT // len(Role)):
@@ -147,7 +149,7 @@ async def _answer(repository: ActionRepo, who: Caller, operation: Operation) -> 
     for error in body.setdefault("errors", []):
         error["extensions"].pop("id", None)
     if body.get("data") is None:
-        # Which of several errors comes first, and ends the others, is a matter of time; their code is not.
+        # Which of several errors comes first depends on timing; their code does not.
         return {"data": None, "errors": sorted({error["extensions"]["code"] for error in body["errors"]})}
     return {**body, "errors": sorted(map(json.dumps, body["errors"]))}
 
@@ -160,19 +162,19 @@ async def test_the_comparison_would_see_one_row_too_many(pair: Pair) -> None:
 
 
 async def test_each_field_of_a_query_is_among_the_operations(pair: Pair) -> None:
-    operations = Operations(SCHEMA._schema, pair.texts, seed=1)
+    operations = Operations(CORE, pair.texts, seed=1)
     texts = [operations.make().query for _ in range(COUNT)]
-    query_type = SCHEMA._schema.query_type
+    query_type = CORE.query_type
     assert query_type is not None
     for name in query_type.fields:
         assert any(f"{name}(" in text or f"{name} {{" in text for text in texts), name
 
 
 async def test_a_caller_without_a_role_has_no_access(pair: Pair) -> None:
-    nobody = caller()
+    without_role = caller()
     body = await ask(
         pair.both,
-        nobody,
+        without_role,
         "{ runs { totalCount nodes { id } } actions { totalCount } pendingAborts { totalCount } "
         "projects { name } tasks { totalCount } viewer { grants { role } } }",
     )
@@ -184,9 +186,9 @@ async def test_a_caller_without_a_role_has_no_access(pair: Pair) -> None:
         "tasks": {"totalCount": 0},
         "viewer": {"grants": []},
     }
-    assert codes(await ask(pair.both, nobody, "mutation { abortRuns(input: {filter: {}}) { matched } }")) == {
-        "FORBIDDEN"
-    }
+    assert codes(
+        await ask(pair.both, without_role, "mutation { abortRuns(input: {filter: {}}) { matched } }")
+    ) == {"FORBIDDEN"}
 
 
 # Writing
@@ -222,7 +224,7 @@ MAY = {
 
 
 def test_every_mutation_is_covered() -> None:
-    mutations = SCHEMA._schema.mutation_type
+    mutations = CORE.mutation_type
     assert mutations is not None
     assert set(mutations.fields) == {*WRITES, *ABORTS}
 
@@ -299,16 +301,16 @@ async def test_the_creator_is_the_caller(both: ActionRepo) -> None:
         'id: {project: "ours", domain: "d", runName: "r0", name: $name}, parentName: "a0"}) '
         "{ action { createdBy { kind subject } } } }"
     )
-    somebody = {"kind": "USER", "subject": "somebody"}
+    other_person = {"kind": "USER", "subject": "somebody"}
     writer = caller(Grant(Role.WRITER, "ours"))
     importer = caller(Grant(Role.WRITER, "ours"), acts_for_others=True)
     himself = {"kind": "APPLICATION", "subject": "ours"}
     for name, who, said, recorded in (
         ("b1", writer, None, himself),
-        ("b2", writer, somebody, himself),
-        ("b3", importer, somebody, somebody),
+        ("b2", writer, other_person, himself),
+        ("b3", importer, other_person, other_person),
         ("b4", importer, None, himself),
-        ("b5", ANONYMOUS, somebody, somebody),
+        ("b5", ANONYMOUS, other_person, other_person),
         ("b6", ANONYMOUS, None, None),
     ):
         body = await ask(both, who, create, name=name, by=said)
@@ -360,7 +362,7 @@ OF_ALL = {"runs", "actionStates", "abortRequests"}
 
 
 def test_every_subscription_is_covered() -> None:
-    subscriptions = SCHEMA._schema.subscription_type
+    subscriptions = CORE.subscription_type
     assert subscriptions is not None
     assert set(subscriptions.fields) == set(WATCHES)
 

@@ -1,4 +1,4 @@
-"""`rungraph token …`, and what commands do that call a server with a token."""
+"""`rungraph token …`, and commands that call a server with a token."""
 
 import asyncio
 import json
@@ -42,7 +42,7 @@ RECORDING = str(DATA / "diamond.json")
 
 @pytest.fixture
 def migrated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The URL of a database of SQLite, which the settings name."""
+    """The URL of a SQLite database, which is in the settings."""
     url = f"sqlite:///{tmp_path / 'runs.db'}"
     wait_for(migrate(url))
     monkeypatch.setenv("RUNGRAPH_DATABASE_URL", url)
@@ -51,13 +51,13 @@ def migrated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture
 def server(migrated: str) -> Iterator[str]:
-    """The address of a server on it that asks who calls."""
+    """The address of a server with authentication on this database."""
     with serving(create_app(Settings(database_url=migrated, auth="token"))) as address:
         yield f"{address}/graphql"
 
 
 def rungraph(*arguments: str, code: int = 0) -> Result:
-    """What a command says, in this process."""
+    """The output of a command, run in this process."""
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == code, done.output
     return done
@@ -77,7 +77,7 @@ def stored(url: str) -> list[Credential]:
 
 
 def test_only_the_secret_is_printed_to_standard_output(tmp_path: Path, migrated: str) -> None:
-    """So that TOKEN=$(rungraph token create …) is it."""
+    """So that TOKEN=$(rungraph token create …) works."""
     done = subprocess.run(
         [RUNGRAPH, "token", "create", "--name", "CI", "--role", "writer", "--project", "etl"],
         env=os.environ,
@@ -189,13 +189,13 @@ def test_text_that_cannot_be_a_token_is_refused() -> None:
 def test_commands_read_the_token_from_the_environment_and_report_a_missing_one(
     server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = ("watch", "p/d/r", "--url", server, "--no-wait")
-    done = rungraph(*asked, code=1)
+    command = ("watch", "p/d/r", "--url", server, "--no-wait")
+    done = rungraph(*command, code=1)
     assert done.stderr == f"rungraph: {server} requires a token: set RUNGRAPH_TOKEN\n"
     refused = rungraph("import", RECORDING, "--url", server, code=1)
     assert "requires a token" in refused.stdout + refused.stderr
     monkeypatch.setenv("RUNGRAPH_TOKEN", create("--role", "viewer"))
-    assert "there is no run p/d/r" in rungraph(*asked, code=2).stderr
+    assert "there is no run p/d/r" in rungraph(*command, code=2).stderr
 
 
 def test_an_import_needs_a_token_with_write_permission(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,8 +233,8 @@ async def test_the_demo_of_a_server_with_authentication_creates_its_own_token(tm
             while b"started demo/" not in await process.stdout.readline():
                 pass
         async with httpx2.AsyncClient() as client:
-            asked = await client.post(f"http://127.0.0.1:{port}/graphql", json={"query": "{ __typename }"})
-        assert asked.status_code == 401
+            command = await client.post(f"http://127.0.0.1:{port}/graphql", json={"query": "{ __typename }"})
+        assert command.status_code == 401
         process.terminate()
         await asyncio.wait_for(process.communicate(), SECONDS)
     finally:

@@ -1,4 +1,4 @@
-"""`rungraph watch` from outside: it stays with a run, whatever happens to the server."""
+"""`rungraph watch` as a process: it follows a run, whatever happens to the server."""
 
 import asyncio
 import io
@@ -57,7 +57,7 @@ COMPLETE = b"event: complete\r\ndata: \r\n\r\n"
 
 
 class Script:
-    """A server that answers each connection with the next of some parts, and remembers what was asked."""
+    """A server that answers each connection with the next part of a script, and records the requests."""
 
     def __init__(self, *answers: bytes | int) -> None:
         self._answers = list(answers)
@@ -65,9 +65,9 @@ class Script:
         self.app = Starlette(routes=[Route("/graphql", self._answer, methods=["POST"])])
 
     async def _answer(self, request: Request) -> Response:
-        asked = await request.json()
-        assert asked["variables"]["run"] == {"project": "etl", "domain": "production", "name": "nightly/1"}
-        self.afters.append(asked["variables"]["after"])
+        body = await request.json()
+        assert body["variables"]["run"] == {"project": "etl", "domain": "production", "name": "nightly/1"}
+        self.afters.append(body["variables"]["after"])
         answer = self._answers.pop(0)
         if isinstance(answer, int):
             return PlainTextResponse("no", answer)
@@ -81,24 +81,24 @@ class Script:
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Someone who tries again at once."""
+def short_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shortens the pause before retries."""
     monkeypatch.setattr(subscription, "_FIRST_PAUSE_S", 0.01)
 
 
 async def watch(script: Script, terminal: bool = False, wait: bool = True) -> tuple[int, str, str]:
-    """The exit code, what was printed, and what was noted beside it."""
-    said, notes = io.StringIO(), io.StringIO()
+    """The exit code, the output, and the notes."""
+    printed, notes = io.StringIO(), io.StringIO()
     with serving(script.app) as url:
-        console = Console(file=said, force_terminal=terminal, width=100, height=20, color_system=None)
+        console = Console(file=printed, force_terminal=terminal, width=100, height=20, color_system=None)
         watching = watch_run(
             RUN, url=f"{url}/graphql", wait=wait, console=console, notes=Console(file=notes, width=200)
         )
         code = await asyncio.wait_for(watching, SECONDS)
-    return code, said.getvalue(), notes.getvalue()
+    return code, printed.getvalue(), notes.getvalue()
 
 
-async def test_the_watch_resumes_after_the_last_frame_whatever_interrupted_it(impatient: None) -> None:
+async def test_the_watch_resumes_after_the_last_frame_whatever_interrupted_it(short_retries: None) -> None:
     script = Script(
         503,
         refused("INTERNAL_SERVER_ERROR"),
@@ -110,19 +110,19 @@ async def test_the_watch_resumes_after_the_last_frame_whatever_interrupted_it(im
         502,
         sent("CHANGE", node("root", phase="SUCCEEDED", revision=3), cursor="c5") + COMPLETE,
     )
-    code, said, notes = await watch(script)
+    code, printed, notes = await watch(script)
     assert script.afters == [None, None, None, "c1", "c3", "c4", "c4"]
     assert code == 0
-    assert [line.split("  ")[1:3] for line in said.splitlines()[1:-1]] == [
+    assert [line.split("  ")[1:3] for line in printed.splitlines()[1:-1]] == [
         ["a", "FAILED"],
         ["root", "SUCCEEDED"],
     ]
-    assert said.splitlines()[-1].endswith("2 of 2 ended (1 failed, 1 succeeded)")
+    assert printed.splitlines()[-1].endswith("2 of 2 ended (1 failed, 1 succeeded)")
     assert notes.splitlines()[0].startswith("No response from http://127.0.0.1:")
     assert "Connection lost, retrying … (the server ended the stream)" in notes
 
 
-async def test_any_message_of_the_server_ends_the_connection_error(impatient: None) -> None:
+async def test_any_message_of_the_server_ends_the_connection_error(short_retries: None) -> None:
     script = Script(
         sent("SNAPSHOT", node("root", phase="RUNNING")) + sent("SYNCED", cursor="c1"),
         503,
@@ -132,11 +132,11 @@ async def test_any_message_of_the_server_ends_the_connection_error(impatient: No
     code, _, notes = await watch(script)
     assert code == 0
     assert script.afters == [None, "c1", "c1", "c1"]
-    # The second time it is lost anew.
+    # The second connection is lost too.
     assert notes.splitlines() == ["Connection lost, retrying … (the stream was cut off)"] * 2
 
 
-async def test_after_a_resync_only_changes_are_printed(impatient: None) -> None:
+async def test_after_a_resync_only_changes_are_printed(short_retries: None) -> None:
     root, failed = node("root", phase="RUNNING"), node("b", phase="FAILED", revision=4)
     script = Script(
         sent("SNAPSHOT", root, node("a"), failed) + sent("SYNCED", cursor="c1"),
@@ -146,13 +146,13 @@ async def test_after_a_resync_only_changes_are_printed(impatient: None) -> None:
         + sent("CHANGE", node("root", phase="FAILED", revision=9))
         + COMPLETE,
     )
-    code, said, _ = await watch(script)
+    code, printed, _ = await watch(script)
     assert code == 1
-    changes = [line.split("  ")[1:3] for line in said.splitlines() if "  " in line]
+    changes = [line.split("  ")[1:3] for line in printed.splitlines() if "  " in line]
     assert changes == [["b", "FAILED"], ["a", "RUNNING"], ["root", "FAILED"]]
 
 
-async def test_on_a_terminal_the_last_state_of_the_tree_remains(impatient: None) -> None:
+async def test_on_a_terminal_the_last_state_of_the_tree_remains(short_retries: None) -> None:
     error = {"code": "OOM", "summary": "a line\u2028and another"}
     script = Script(
         sent("SNAPSHOT", node("root", phase="RUNNING"), node("a")) + sent("SYNCED"),
@@ -160,9 +160,9 @@ async def test_on_a_terminal_the_last_state_of_the_tree_remains(impatient: None)
         + sent("CHANGE", node("root", phase="FAILED", revision=3))
         + COMPLETE,
     )
-    code, said, notes = await watch(script, terminal=True)
+    code, printed, notes = await watch(script, terminal=True)
     assert (code, notes) == (1, "")
-    *_, last = said.split(NAME)
+    *_, last = printed.split(NAME)
     assert "FAILED" in last
     assert "OOM: a line and another" in last
     assert "2 of 2 ended" in last
@@ -250,11 +250,11 @@ class Servers:
 
     def report(self, name: str, phase: str) -> None:
         action_id = {"project": RUN.project, "domain": RUN.domain, "runName": RUN.name, "name": name}
-        asked = {
+        body = {
             "query": "mutation($i: UpdateActionPhaseInput!) { updateActionPhase(input: $i) { applied } }",
             "variables": {"i": {"id": action_id, "phase": phase, "attempts": 1}},
         }
-        answer = httpx2.post(f"{self.url}/graphql", json=asked, timeout=SECONDS).json()
+        answer = httpx2.post(f"{self.url}/graphql", json=body, timeout=SECONDS).json()
         assert answer["data"]["updateActionPhase"]["applied"]
 
 
@@ -284,7 +284,7 @@ def watcher(name: str, url: str, **rest: Any) -> Iterator[subprocess.Popen[str]]
 
 
 class Lines:
-    """The lines that a process writes, each waited for."""
+    """The lines that a process writes; waits for each."""
 
     def __init__(self, stream: Any) -> None:
         self._lines: queue.Queue[str] = queue.Queue()
@@ -305,19 +305,19 @@ class Lines:
 
 def test_a_run_is_followed_across_a_crash_of_the_server(server: Servers) -> None:
     with watcher(NAME, server.url, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        said, noted = Lines(process.stdout), Lines(process.stderr)
+        printed, noted = Lines(process.stdout), Lines(process.stderr)
         assert noted.next().startswith(f"No response from {server.url}/graphql, retrying")
         server.start()
-        assert said.next().startswith(f"{NAME}: QUEUED after ")
+        assert printed.next().startswith(f"{NAME}: QUEUED after ")
         server.report("a", "RUNNING")
-        assert said.next().endswith("  a  RUNNING  attempt 1")
+        assert printed.next().endswith("  a  RUNNING  attempt 1")
         server.kill()
         assert noted.next().startswith("Connection lost, retrying")
         server.start()
         for name, phase in (("a", "SUCCEEDED"), ("b", "FAILED"), ("a0", "SUCCEEDED")):
             server.report(name, phase)
         assert process.wait(SECONDS) == 0
-        *changes, last = said.rest()
+        *changes, last = printed.rest()
         named = {tuple(line.split("  ")[1:3]) for line in changes}
         assert named == {("a", "SUCCEEDED"), ("b", "FAILED"), ("a0", "SUCCEEDED")}
         assert len(changes) == 3
@@ -330,8 +330,8 @@ def test_ctrl_c_ends_the_watch_silently_and_a_missing_run_with_one_line(server: 
     with watcher(
         "etl/production/none", server.url, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
-        said, noted = process.communicate(timeout=SECONDS)
-        assert (process.returncode, said) == (2, "")
+        printed, noted = process.communicate(timeout=SECONDS)
+        assert (process.returncode, printed) == (2, "")
         assert noted == "rungraph: there is no run etl/production/none\n"
     outer, inner = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80", "LINES": "24"}
@@ -351,15 +351,15 @@ def test_ctrl_c_ends_the_watch_silently_and_a_missing_run_with_one_line(server: 
 
 
 def read_until(terminal: int, seen: Callable[[str], bool]) -> str:
-    """What a terminal shows, without colours, until something is seen or its program has ended."""
-    shown, deadline = b"", time.monotonic() + SECONDS
+    """The output of a terminal, without colours, until a text appears or the program has ended."""
+    output, deadline = b"", time.monotonic() + SECONDS
     while True:
-        text = re.sub(r"\x1b\[[0-9;]*m", "", shown.decode(errors="replace"))
+        text = re.sub(r"\x1b\[[0-9;]*m", "", output.decode(errors="replace"))
         if seen(text):
             return text
         assert time.monotonic() < deadline, text
         if select.select([terminal], [], [], 1)[0]:
             try:
-                shown += os.read(terminal, 65536)
+                output += os.read(terminal, 65536)
             except OSError:  # so ends a terminal that nobody holds any more
                 return text

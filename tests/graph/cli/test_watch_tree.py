@@ -1,4 +1,4 @@
-"""What `rungraph watch` makes of the frames of a subscription, and how it looks."""
+"""The model and the view of `rungraph watch`."""
 
 import random
 import time
@@ -61,7 +61,7 @@ def lines(run: WatchedRun, width: int = 80, height: int = 24, trouble: str | Non
 
 
 def tree(run: WatchedRun, width: int = 80, height: int = 24) -> list[str]:
-    """What stands below the header."""
+    """The lines below the header."""
     return lines(run, width, height)[4:]
 
 
@@ -104,7 +104,7 @@ PHASES = ("QUEUED", "RUNNING", "PAUSED", "SUCCEEDED", "FAILED")
 def test_the_newest_revision_is_shown_whatever_the_order_of_frames(
     versions: list[tuple[int, int]], rng: random.Random
 ) -> None:
-    """The phase of an action follows from its revision here; what came last must not matter."""
+    """The phase depends on the revision here; the order of arrival must not matter."""
     sent = [("root", 1), *((f"a{number}", revision) for number, revision in versions)]
     shuffled = sent * 2
     rng.shuffle(shuffled)
@@ -145,8 +145,8 @@ def test_the_tree_shows_parents_before_children_and_errors() -> None:
             },
         ),
     )
-    shown = [" ".join(line.split()) for line in tree(run, width=120)]
-    assert shown == [
+    drawn = [" ".join(line.split()) for line in tree(run, width=120)]
+    assert drawn == [
         "● root running 1 m 15 s",
         "├─ ■ check aborted 1 m 15 s abort retrying after 2 attempts, requested by user-1: no such pod",
         "└─ ● load running 1 m 15 s attempt 3",
@@ -164,9 +164,9 @@ def test_of_many_children_running_and_failed_ones_are_shown_and_the_others_count
     run = watched(
         node("root", phase="RUNNING"), *(node(f"a{n}", phase=phase) for n, phase in enumerate(phases))
     )
-    shown = tree(run)
-    assert [line.split()[2] for line in shown[1:-1]] == ["a192", "a193"]
-    assert shown[-1] == "└─ … 12 queued, 180 succeeded"
+    drawn = tree(run)
+    assert [line.split()[2] for line in drawn[1:-1]] == ["a192", "a193"]
+    assert drawn[-1] == "└─ … 12 queued, 180 succeeded"
     assert lines(run, trouble="Connection lost")[3] == "Connection lost"
 
 
@@ -175,10 +175,10 @@ def test_failed_and_running_children_share_the_rows() -> None:
     run = watched(
         node("root", phase="RUNNING"), *(node(f"a{n}", phase=phase) for n, phase in enumerate(phases))
     )
-    shown = tree(run)
-    assert len(shown) == 20
-    assert sum("failed  " in line for line in shown) == sum("running  " in line for line in shown) - 1 == 9
-    assert shown[-1] == "└─ … 291 failed, 291 running"
+    drawn = tree(run)
+    assert len(drawn) == 20
+    assert sum("failed  " in line for line in drawn) == sum("running  " in line for line in drawn) - 1 == 9
+    assert drawn[-1] == "└─ … 291 failed, 291 running"
 
 
 def test_the_tree_never_exceeds_the_window() -> None:
@@ -206,28 +206,28 @@ def test_a_large_run_is_drawn_quickly_and_fits(phase: str) -> None:
     assert time.thread_time() - began < 5
     began = time.thread_time()
     for _ in range(5):
-        shown = draw(run, 80, 24, NOW)
+        drawn = draw(run, 80, 24, NOW)
     assert (time.thread_time() - began) / 5 < 0.25
-    assert shown.plain.count("\n") < 24
-    assert all(line.cell_len <= 80 for line in shown.split("\n"))
-    assert f"{size - sum(' a' in line for line in shown.plain.splitlines()):,} {phase.lower()}" in shown.plain
+    assert drawn.plain.count("\n") < 24
+    assert all(line.cell_len <= 80 for line in drawn.split("\n"))
+    assert f"{size - sum(' a' in line for line in drawn.plain.splitlines()):,} {phase.lower()}" in drawn.plain
 
 
 def test_a_deep_chain_of_actions_is_drawn() -> None:
     chain = [node("root"), *(node(f"a{n}", f"a{n - 1}" if n else "root", "RUNNING") for n in range(3000))]
-    shown = lines(watched(*chain))
-    assert len(shown) == 24
-    assert shown[-1].split()[-2:] == ["1", "running"]
+    drawn = lines(watched(*chain))
+    assert len(drawn) == 24
+    assert drawn[-1].split()[-2:] == ["1", "running"]
     assert max(map(len, lines(watched(*chain), height=1000))) <= 80
 
 
 def test_untrusted_text_cannot_control_the_terminal() -> None:
     error = {"code": None, "summary": "\x1b[2J\u202eevil\r\n\tend\u2028x"}
     run = watched(node("root", phase="FAILED", error=error), node("名前" * 60, phase="RUNNING"))
-    shown = draw(run, 80, 24, NOW)
-    assert "[2Jevil end x" in shown.plain
-    assert all(line.cell_len <= 80 for line in shown.split("\n"))
-    assert all(line.isprintable() for line in shown.plain.split("\n"))
+    drawn = draw(run, 80, 24, NOW)
+    assert "[2Jevil end x" in drawn.plain
+    assert all(line.cell_len <= 80 for line in drawn.split("\n"))
+    assert all(line.isprintable() for line in drawn.plain.split("\n"))
     assert plain_line(run.actions["root"]).isprintable()
 
 

@@ -27,13 +27,13 @@ from tests.support.waiting import until
 SECONDS = 40
 RUNS = "subscription { runs(first: 5, after: %s) { kind cursor runs { name } } }"
 
-# `rungraph` as it is, but that whoever starts workers finds this program in the place of Python.
+# `rungraph`, except that workers are started with this program instead of Python.
 WITH_ANOTHER_PYTHON = "import sys; sys.executable = sys.argv.pop(1); from graph.cli.main import app; app()"
 FAILING_WHEN_TOLD = '#!/bin/sh\ntest ! -e "{flag}" || exit 7\nexec {python} "$@"\n'
 
 
 class Workers:
-    """`rungraph serve --workers 2`, and what can be told of it from outside."""
+    """`rungraph serve --workers 2`, observed from outside."""
 
     def __init__(self, process: asyncio.subprocess.Process, port: int, log: Path) -> None:
         self.process = process
@@ -44,23 +44,23 @@ class Workers:
         self._stack = AsyncExitStack()
 
     @property
-    def said(self) -> str:
+    def output(self) -> str:
         return self._log.read_text()
 
     @property
     def started(self) -> list[tuple[int, int]]:
-        """The number and the process of every worker that has begun to serve, in their order."""
-        found = re.findall(r"worker started +pid=(\d+) worker=(\d+)", self.said)
+        """The number and the process id of every worker that has started, in order."""
+        found = re.findall(r"worker started +pid=(\d+) worker=(\d+)", self.output)
         return [(int(worker), int(pid)) for pid, worker in found]
 
     @property
     def pids(self) -> dict[int, int]:
-        """The process that is each worker now."""
+        """The current process id of each worker."""
         return dict(self.started)
 
     @asynccontextmanager
     async def only(self, worker: int) -> AsyncIterator[None]:
-        """This worker alone takes connections: the other is halted."""
+        """Only this worker accepts connections: the other one is paused."""
         others = [pid for number, pid in self.pids.items() if number != worker]
         for pid in others:
             os.kill(pid, signal.SIGSTOP)
@@ -73,7 +73,7 @@ class Workers:
 
     @asynccontextmanager
     async def websocket_to(self, worker: int) -> AsyncIterator[Socket]:
-        """A websocket to this worker: the other is halted as long as it connects."""
+        """A websocket to this worker: the other one is paused while it connects."""
         async with self.only(worker):
             socket = await self._stack.enter_async_context(connected(self.url))
         yield socket
@@ -85,7 +85,7 @@ class Workers:
         return float(value)
 
     async def figure_becomes(self, name: str, wanted: float) -> None:
-        """Whichever worker is asked: five times in a row."""
+        """Five times in a row, whichever worker responds."""
         in_a_row = 0
         async with asyncio.timeout(SECONDS):
             while in_a_row < 5:
@@ -105,12 +105,12 @@ class Workers:
 
 
 def state_of(pid: int) -> str:
-    """What Linux says of a process, such as S or T; nothing when it is gone, or only not yet buried."""
+    """The state of a process in Linux, such as S or T; empty if it has ended."""
     try:
-        said = Path(f"/proc/{pid}/stat").read_text()
+        output = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return ""
-    return said.rpartition(") ")[2][0].replace("Z", "")
+    return output.rpartition(") ")[2][0].replace("Z", "")
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def database_url(postgres_server_url: str) -> Iterator[str]:
 async def serving(
     database_url: str, folder: Path, *start: str, ready: int = 2, **settings: str
 ) -> AsyncIterator[Workers]:
-    """Two workers, once so many serve."""
+    """Two workers, once `ready` of them serve."""
     port = free_port()
     log = folder / "log"
     with log.open("wb") as file:
@@ -176,7 +176,7 @@ async def create_run(through: Socket, name: str) -> None:
 
 
 async def sees(watching: Socket, name: str) -> str:
-    """The cursor of the frame in which the run comes."""
+    """The cursor of the frame with the run."""
     while True:
         frame = await watching.data("watch")
         assert frame["kind"] in ("SYNCED", "CHANGE"), frame
@@ -189,7 +189,7 @@ async def test_a_write_at_one_worker_quickly_reaches_a_subscriber_at_the_other(w
         await watching.subscribe("watch", RUNS % "null")
         assert (await watching.data("watch"))["kind"] == "SYNCED"
         count = 30
-        # Without a bell each would take a second, as the next write comes right after a look.
+        # Without notifications each would take a second, since the next write comes right after a poll.
         async with asyncio.timeout(count * 2 / 3):
             for number in range(count):
                 await create_run(writing, f"run-{number}")
@@ -214,7 +214,7 @@ async def test_a_killed_worker_is_replaced_and_its_subscriber_resumes_at_another
             await sees(again, "after")
     await until(lambda: workers.pids[2] != killed)
     assert [worker for worker, _ in workers.started].count(1) == 1
-    assert "reason='signal 9' worker=2" in workers.said
+    assert "reason='signal 9' worker=2" in workers.output
 
 
 async def test_metrics_are_aggregated_over_all_living_workers(workers: Workers) -> None:
@@ -230,7 +230,7 @@ async def test_metrics_are_aggregated_over_all_living_workers(workers: Workers) 
         await workers.figure_becomes("subscribers", 1)
     await until(lambda: len(workers.started) == 3)
     await workers.figure_becomes("workers", 2)
-    # What was counted stays counted, or rates over it would be wrong.
+    # Counters must not decrease, or rates over them would be wrong.
     await workers.figure_becomes("resyncs_total", 2)
 
 
@@ -245,7 +245,7 @@ async def test_every_worker_reports_the_current_number_of_pending_aborts(workers
             assert await workers.figure("aborts_pending") == 1
         await socket.subscribe("2", f"mutation {{ clearAbortRequest(id: {id}) {{ action {{ name }} }} }}")
         assert (await socket.data("2"))["action"] == {"name": "a0"}
-    # What the other one told does not count any more.
+    # The count of the other worker is no longer used.
     async with workers.only(2):
         assert await workers.figure("aborts_pending") == 0
         assert await workers.figure("abort_oldest_age_seconds") == 0
@@ -272,7 +272,7 @@ async def test_a_worker_signs_webhook_requests_with_the_secret_of_the_server(
                 assert await socket.data("1") == {"requested": True}
             await workers.figure_becomes("aborts_pending", 0)
             await workers.figure_becomes("abort_attempts_total", 1)
-            assert secret not in workers.said
+            assert secret not in workers.output
     (notification,) = executor.notifications
     timestamp = notification.headers["rungraph-timestamp"]
     assert notification.headers["rungraph-signature"] == sign(secret, timestamp, notification.body)
@@ -292,7 +292,7 @@ async def test_all_workers_stop_gracefully(workers: Workers, sent: signal.Signal
         assert await other.close_code() == 1012
     assert await workers.exit_code() == 0
     await workers.all_are_gone()
-    assert workers.said.count("\n") == 2, workers.said  # that they started
+    assert workers.output.count("\n") == 2, workers.output  # that they started
 
 
 async def test_a_hanging_worker_is_killed_at_the_stop(workers: Workers) -> None:
@@ -300,7 +300,7 @@ async def test_a_hanging_worker_is_killed_at_the_stop(workers: Workers) -> None:
     workers.process.terminate()
     assert await workers.exit_code() == 0
     assert f"did not stop and is killed        pid={workers.pids[1]} worker=1" in re.sub(
-        " +pid", "        pid", workers.said
+        " +pid", "        pid", workers.output
     )
     await workers.all_are_gone()
 
@@ -348,8 +348,8 @@ async def test_the_server_exits_with_1_if_workers_cannot_start(database_url: str
     start = (sys.executable, "-c", WITH_ANOTHER_PYTHON, "/bin/false")
     async with serving(database_url, tmp_path, *start) as workers:
         assert await workers.exit_code() == 1
-    assert workers.said.count("\n") == 1
-    assert re.search(r"stopped, since workers cannot start +reason='exit code 1'", workers.said)
+    assert workers.output.count("\n") == 1
+    assert re.search(r"stopped, since workers cannot start +reason='exit code 1'", workers.output)
 
 
 async def test_a_worker_that_dies_repeatedly_is_restarted_with_backoff(
@@ -362,8 +362,8 @@ async def test_a_worker_that_dies_repeatedly_is_restarted_with_backoff(
     async with serving(database_url, tmp_path, *start) as workers:
         flag.touch()
         os.kill(workers.pids[1], signal.SIGKILL)
-        await until(lambda: workers.said.count("exit code 7") == 3)
-        pauses = re.findall(r"again_in_seconds=(\S+)", workers.said)
+        await until(lambda: workers.output.count("exit code 7") == 3)
+        pauses = re.findall(r"again_in_seconds=(\S+)", workers.output)
         assert pauses[:4] == ["0.1", "0.2", "0.4", "0.8"]
         await workers.figure_becomes("workers", 1)
         flag.unlink()
@@ -391,8 +391,8 @@ def test_several_workers_are_refused_with_unsuitable_settings(
 
 
 def test_workers_do_not_start_without_a_database(tmp_path: Path) -> None:
-    away = "postgresql://user:secret@127.0.0.1:1/name"
-    done = run(tmp_path, RUNGRAPH_DATABASE_URL=away, RUNGRAPH_BROADCAST_URL=away)
+    unavailable = "postgresql://user:secret@127.0.0.1:1/name"
+    done = run(tmp_path, RUNGRAPH_DATABASE_URL=unavailable, RUNGRAPH_BROADCAST_URL=unavailable)
     assert done.returncode == 1
     assert done.stderr.startswith("rungraph: the database ")
     assert done.stderr.count("\n") == 1

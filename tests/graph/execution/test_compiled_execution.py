@@ -1,4 +1,4 @@
-"""Compiled execution against stock execution: the same answers, errors and reads for random operations."""
+"""Compiled and stock execution: equal responses, errors and reads for random operations."""
 
 import gc
 import os
@@ -18,6 +18,7 @@ from graph.context import Context
 from graph.execution import Engine, OperationRequest
 from graph.limits.documents import Limits
 from graph.schema.build import build_schema
+from graph.strawberry_internals import core_schema
 from repo import (
     ActionRepo,
     DatabaseUnavailable,
@@ -29,7 +30,7 @@ from repo import (
 from tests.support.operations import Operation, Operations
 from tests.support.world import World, fill, words
 
-# What an error takes the place of is cancelled before it begins, by graphql-core.
+# graphql-core cancels siblings of an error before they begin.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
@@ -40,6 +41,7 @@ SEED = int(os.environ.get("RUNGRAPH_TEST_SEED", "20261124"))
 CHUNKS = 10
 
 SCHEMA = build_schema(Limits(depth=30, aliases=1000, tokens=20000, cost=10**30, page=1000))
+CORE = core_schema(SCHEMA)
 READS = re.compile("get_|list_|count_|page_")
 WRONG: tuple[Any, ...] = ("x", None, 2**40, -1.5, [], ValueError("a value that is an error"))
 MANGLED = (
@@ -63,7 +65,7 @@ MANGLED = (
 
 
 class Reads:
-    """The repository, with a note of what was read, and with faults: the same ones for the same number."""
+    """The repository, which records reads and injects faults, the same ones for the same seed."""
 
     def __init__(self, repository: ActionRepo, faults: int | None) -> None:
         self.calls: Counter[str] = Counter()
@@ -79,7 +81,7 @@ class Reads:
             keys = (
                 given[0] if given and isinstance(given[0], list | tuple | set) else [given[0] if given else 0]
             )
-            # Which keys are read together is a matter of time; that each is read once is not.
+            # Which keys are read together depends on timing; that each is read once does not.
             self.calls.update(f"{name} {key!r} {given[1:]!r}" for key in keys)
             if self._faults is not None:
                 dice = random.Random(f"{self._faults} {name}").random()
@@ -87,8 +89,8 @@ class Reads:
                     raise RuntimeError("something broke")
                 if dice < 0.16:
                     raise DatabaseUnavailable("the database is away")
-            # Only compiled execution knows which attributes are selected, and reads no others. What is to be
-            # mangled has all of them: by its name it is decided how.
+            # Only compiled execution restricts the attributes. Faulty reads get all of them: the name
+            # determines the fault.
             only = {} if attributes is None or self._faults is not None else {"attributes": attributes}
             found = await method(*given, **only)
             if self._faults is not None:
@@ -129,11 +131,9 @@ async def world(tmp_path: Any) -> AsyncIterator[World]:
 
 
 def canonical(body: bytes) -> tuple[bytes, list[bytes]]:
-    """The data, in which the order of keys counts, and the errors in a fixed order.
-
-    Of several errors that take away the same place, which are told is a matter of time, in stock execution
-    too: of these only the place is kept.
-    """
+    """The data, in which the order of keys counts, and the errors in a fixed order. Of several errors that
+    null the same value, which are reported depends on timing, in stock execution too: of these only the
+    path is kept."""
     answer = orjson.loads(body)
     errors = set()
     for error in answer.pop("errors", ()):
@@ -169,7 +169,7 @@ async def test_compiled_and_stock_execution_have_equal_results(
 ) -> None:
     structlog.configure(processors=[structlog.testing.LogCapture()])  # errors are expected, thousands of them
     stock, compiled = Engine(SCHEMA, compiled=False), Engine(SCHEMA)
-    operations = Operations(SCHEMA._schema, world.texts, SEED + chunk)
+    operations = Operations(CORE, world.texts, SEED + chunk)
     for number in range(COUNT // CHUNKS // 2):
         operation, faults = operations.make(), SEED + number if with_faults else None
         expected = await outcome(stock, world, operation, faults)
@@ -177,26 +177,26 @@ async def test_compiled_and_stock_execution_have_equal_results(
         for _ in range(5):
             if found == expected:
                 break
-            # Which of several errors comes first, and what is cancelled for it, may be a matter of time.
+            # Which of several errors comes first, and what it cancels, may depend on timing.
             expected = await outcome(stock, world, operation, faults)
-        told = f"seed {SEED + chunk}, number {number}:\n{operation.query}\n{operation.variables}\n"
-        assert found[0] == expected[0], f"{told}stock    {expected[0]!r}\ncompiled {found[0]!r}"
+        description = f"seed {SEED + chunk}, number {number}:\n{operation.query}\n{operation.variables}\n"
+        assert found[0] == expected[0], f"{description}stock    {expected[0]!r}\ncompiled {found[0]!r}"
         if not found[0][1]:
-            assert found[1] == expected[1], f"{told}{found[1] - expected[1]}\n{expected[1] - found[1]}"
-        # What was begun when an error took its place away may be read later, or never; but not twice.
-        assert all(count <= max(1, expected[1][call]) for call, count in found[1].items()), told
+            assert found[1] == expected[1], f"{description}{found[1] - expected[1]}\n{expected[1] - found[1]}"
+        # Reads that an error cancels may happen later or never, but not twice.
+        assert all(count <= max(1, expected[1][call]) for call, count in found[1].items()), description
     structlog.reset_defaults()
 
 
 async def test_the_generated_operations_are_valid_and_mostly_compiled(world: World) -> None:
-    operations, engine, sizes = Operations(SCHEMA._schema, world.texts, SEED), Engine(SCHEMA), []
+    operations, engine, sizes = Operations(CORE, world.texts, SEED), Engine(SCHEMA), []
     for _ in range(200):
         operation = operations.make()
-        assert validate(SCHEMA._schema, parse(operation.query)) == [], operation.query
+        assert validate(CORE, parse(operation.query)) == [], operation.query
         await outcome(engine, world, operation, None)
         known = engine.operations.get(operation.query, operation.operation_name)
         if known is not None:
-            variants = known._variants.values()
+            variants = known.variants.values()
             sizes.append(sum(s.build is not None for v in variants for _, s in v.selections.values()))
     assert len(sizes) > 190
     assert sum(size > 0 for size in sizes) > 120

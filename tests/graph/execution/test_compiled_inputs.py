@@ -1,4 +1,4 @@
-"""Compiled input against that of graphql-core and Strawberry: what it accepts becomes the same."""
+"""Compiled coercion of inputs: it has the results of graphql-core and Strawberry."""
 
 import random
 from collections.abc import Iterator
@@ -19,9 +19,10 @@ from strawberry.types.arguments import convert_argument
 from graph.execution.inputs import Inputs
 from graph.limits.documents import Limits
 from graph.schema.build import build_schema
+from graph.strawberry_internals import core_schema
 
 SCHEMA = build_schema(Limits(depth=30, aliases=1000, tokens=20000, cost=10**30, page=1000))
-CORE = SCHEMA._schema
+CORE = core_schema(SCHEMA)
 SEED = 20261124
 TEXTS = ("a", "", "ü", "RUNNING", "2026-01-31T12:00:00Z", "2026-01-31T13:00:00.5+01:00", "7")
 ODD: tuple[Any, ...] = (
@@ -81,7 +82,7 @@ class Values:
 
 
 def by_the_book(value: Any, kind: GraphQLInputType, own: Any) -> Any:
-    """What a resolver gets; Undefined where the value is refused."""
+    """The argument of a resolver; Undefined if the value is refused."""
     coerced = coerce_input_value(value, kind)
     if coerced is Undefined:
         return Undefined

@@ -1,4 +1,4 @@
-"""What an operation may cost: the objects that it may come to, before any of them is read."""
+"""The limit on the cost of an operation: the number of objects that it may return."""
 
 import time
 from typing import Any

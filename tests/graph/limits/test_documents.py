@@ -1,4 +1,4 @@
-"""What an operation may not be: too deep, too long, or full of text that cannot be stored."""
+"""Limits on the size of operations, and on the text in them."""
 
 import time
 from typing import Any
@@ -142,9 +142,9 @@ async def test_a_few_repeated_fields_are_allowed(schema: Schema, repository: Act
 
 
 async def test_the_number_of_reported_errors_is_limited(schema: Schema, repository: ActionRepo) -> None:
-    told = await mistakes(schema, repository, "{ " + " ".join(f"x{i}" for i in range(100)) + " }")
-    assert len(told) == 11
-    assert told[-1] == "There may be more errors."
+    messages = await mistakes(schema, repository, "{ " + " ".join(f"x{i}" for i in range(100)) + " }")
+    assert len(messages) == 11
+    assert messages[-1] == "There may be more errors."
 
 
 async def test_aliases_of_introspection_fields_count_many_times(
@@ -163,24 +163,24 @@ async def test_aliases_of_introspection_fields_count_many_times(
 async def test_a_list_in_a_variable_may_be_as_long_as_a_batch(
     schema: Schema, repository: ActionRepo, compiled: bool
 ) -> None:
-    async def told(query: str, **variables: Any) -> list[str]:
+    async def messages(query: str, **variables: Any) -> list[str]:
         context = Context(repository, ANONYMOUS, 1000)
         result = await Engine(schema, compiled).execute(OperationRequest(query, variables), context)
         return [error.message for error in result.errors or []]
 
     query = "query ($phases: [ActionPhase!]) { runs(filter: {phases: $phases}) { totalCount } }"
-    assert await told(query, phases=["RUNNING"] * MAX_BATCH) == []
+    assert await messages(query, phases=["RUNNING"] * MAX_BATCH) == []
     expected = ["Variable '$phases' has 5,001 items in one list or object; 5,000 are allowed."]
-    assert await told(query, phases=["RUNNING"] * (MAX_BATCH + 1)) == expected
-    assert await told(query, phases=[None] * (MAX_BATCH + 1)) == expected
+    assert await messages(query, phases=["RUNNING"] * (MAX_BATCH + 1)) == expected
+    assert await messages(query, phases=[None] * (MAX_BATCH + 1)) == expected
     query = "query ($filter: RunFilter) { runs(filter: $filter) { totalCount } }"
-    (message,) = await told(query, filter={"labels": [{"key": "k"}] * (MAX_BATCH + 1)})
+    (message,) = await messages(query, filter={"labels": [{"key": "k"}] * (MAX_BATCH + 1)})
     assert "5,001 items" in message
-    (message,) = await told(query, filter={f"projct{number}": 1 for number in range(MAX_BATCH + 1)})
+    (message,) = await messages(query, filter={f"projct{number}": 1 for number in range(MAX_BATCH + 1)})
     assert "5,001 items" in message
     query = """mutation ($v: JSON) { createAction(input: {
                  id: {project: "p", domain: "d", runName: "r", name: "a"}, spec: $v}) { created } }"""
-    assert await told(query, v=[0] * (MAX_BATCH + 1)) == []
+    assert await messages(query, v=[0] * (MAX_BATCH + 1)) == []
 
 
 async def test_the_number_of_labels_is_limited(schema: Schema, repository: ActionRepo) -> None:

@@ -1,4 +1,4 @@
-"""Logging where the log cannot be written: nothing raises, nothing waits, and what is lost is counted."""
+"""Logging to an unwritable log: it neither raises nor blocks, and counts lost lines."""
 
 import json
 import os
@@ -38,8 +38,8 @@ def run(code: str, stderr: int | IO[bytes], *command: str) -> subprocess.Complet
     )
 
 
-def told(done: subprocess.CompletedProcess[str]) -> dict[str, int]:
-    """What the program found, which ended well."""
+def result_of(done: subprocess.CompletedProcess[str]) -> dict[str, int]:
+    """The result of the program, which has to succeed."""
     assert done.returncode == 0, done
     found: dict[str, int] = json.loads(done.stdout)
     return found
@@ -47,14 +47,14 @@ def told(done: subprocess.CompletedProcess[str]) -> dict[str, int]:
 
 def test_logging_to_a_full_disk_does_not_raise() -> None:
     with open("/dev/full", "wb") as full:
-        assert told(run(EVERY_WAY, full)) == {"dropped": 4}
+        assert result_of(run(EVERY_WAY, full)) == {"dropped": 4}
 
 
 def test_logging_to_a_closed_pipe_does_not_raise() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     try:
-        assert told(run(EVERY_WAY, writing)) == {"dropped": 4}
+        assert result_of(run(EVERY_WAY, writing)) == {"dropped": 4}
     finally:
         os.close(writing)
 
@@ -66,7 +66,7 @@ log.warning("ours")
 os.system("echo something >&2")
 tell(descriptor=file.fileno())
 """
-    found = told(run(code, subprocess.DEVNULL, "sh", "-c", 'exec "$@" 2>&-', "sh"))
+    found = result_of(run(code, subprocess.DEVNULL, "sh", "-c", 'exec "$@" 2>&-', "sh"))
     assert found["dropped"] == 1
     assert found["descriptor"] > 2
     assert (tmp_path / "database").read_bytes() == b""
@@ -123,7 +123,7 @@ log.warning("last")
 tell()
 """
     with (tmp_path / "log").open("wb") as log:
-        assert told(run(code, log)) == {"dropped": 3}
+        assert result_of(run(code, log)) == {"dropped": 3}
     lines = (tmp_path / "log").read_text().splitlines()
     assert len(lines[1]) == 20  # what of the first that was too much could be written
     events = [json.loads(line) for line in [lines[0], *lines[2:]]]
@@ -147,7 +147,7 @@ logging.error(Bad())
 tell()
 """
     done = run(code, subprocess.PIPE)
-    assert told(done)["dropped"] <= 1
+    assert result_of(done)["dropped"] <= 1
     assert "a bad value" in done.stderr
     assert "an endless one" in done.stderr
 

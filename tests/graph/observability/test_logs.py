@@ -1,4 +1,4 @@
-"""The log: one line an entry, for people or for machines, and nothing secret in it."""
+"""The log: one line per entry, as text or JSON, without secrets."""
 
 import asyncio
 import json
@@ -102,12 +102,12 @@ def test_no_value_breaks_a_line_or_controls_the_terminal() -> None:
 
 @pytest.fixture
 def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Said]:
-    """What was logged since the last time, here and by the servers of this process."""
+    """The lines since the last read, including those of servers in this process."""
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     with warnings.catch_warnings(), (tmp_path / "log").open("w") as log, (tmp_path / "log").open() as lines:
         monkeypatch.setattr(sys, "stderr", log)
         configure_logs("info", "json")
-        # Loggers of modules live on, and must not keep this file.
+        # Loggers of modules outlive the test, and must not keep this file.
         structlog.configure(cache_logger_on_first_use=False)
 
         def said() -> list[dict[str, Any]]:
@@ -264,7 +264,7 @@ async def test_the_feed_does_not_log_with_the_id_of_the_request_that_started_it(
 
 @pytest.fixture
 def toy() -> Iterator[tuple[telemetry.Telemetry, str]]:
-    """The address of the toy, and what its server tells."""
+    """The address of the toy, and the telemetry of its server."""
     app = toy_app()
     endpoint = app.routes[0].endpoint  # type: ignore[attr-defined]
     with serving(app) as address:
@@ -276,7 +276,7 @@ EVENTS = {"Accept": "text/event-stream"}
 
 
 async def operations_of(said: Said, count: int) -> list[dict[str, Any]]:
-    """So many lines of operations, once they are there; the server runs in another thread."""
+    """The lines of `count` operations, once they are written; the server runs in another thread."""
     lines: list[dict[str, Any]] = []
     async with asyncio.timeout(10):
         while len(lines) < count:
@@ -286,7 +286,7 @@ async def operations_of(said: Said, count: int) -> list[dict[str, Any]]:
 
 
 async def ask_for_everything(url: str) -> None:
-    """A query, a stream of events, and two operations of a websocket; the last ones are broken off."""
+    """A query, an event stream, and two operations of a websocket; the last ones are interrupted."""
     async with httpx2.AsyncClient() as client:
         await client.post(url, json={"query": "query Greeting { hello }"})
         await client.post(url, json={"query": "subscription { count(to: 2) }"}, headers=EVENTS)
@@ -299,12 +299,12 @@ async def ask_for_everything(url: str) -> None:
 
 
 async def test_with_all_every_operation_is_logged(toy: Toy, said: Said) -> None:
-    told, url = toy
-    told.logged = "all"
+    server_telemetry, url = toy
+    server_telemetry.logged = "all"
     await ask_for_everything(url)
     lines = await operations_of(said, 4)
-    shown = ("transport", "type", "field", "name", "outcome", "status")
-    assert [tuple(line.get(key) for key in shown) for line in lines] == [
+    keys = ("transport", "type", "field", "name", "outcome", "status")
+    assert [tuple(line.get(key) for key in keys) for line in lines] == [
         ("http", "query", "hello", "Greeting", "ok", 200),
         ("sse", "subscription", "count", None, "ok", 200),
         ("websocket", "mutation", "touch", None, "ok", None),
@@ -344,8 +344,8 @@ async def test_slow_operations_are_logged_except_subscriptions(toy: Toy, said: S
 
 
 async def test_with_none_no_operation_is_logged(toy: Toy, said: Said) -> None:
-    told, url = toy
-    told.logged = "none"
+    server_telemetry, url = toy
+    server_telemetry.logged = "none"
     async with httpx2.AsyncClient() as client:
         await client.post(url, json={"query": "{ missing }"})
     assert [line["event"] for line in said()] == ["unexpected error"]
@@ -354,8 +354,8 @@ async def test_with_none_no_operation_is_logged(toy: Toy, said: Said) -> None:
 async def test_a_line_has_the_name_of_the_operation_and_nothing_else_of_the_document(
     toy: Toy, said: Said
 ) -> None:
-    told, url = toy
-    told.logged = "all"
+    server_telemetry, url = toy
+    server_telemetry.logged = "all"
     long = "N" * 2000
     async with httpx2.AsyncClient() as client:
         await client.post(url, json={"query": f'query {long} {{ hello(name: "canary") }}'})

@@ -1,4 +1,4 @@
-"""What an operator sees at /metrics."""
+"""The metrics at /metrics."""
 
 import asyncio
 import contextlib
@@ -62,13 +62,13 @@ async def test_connections_in_use_are_counted(app: Starlette, client: GraphQLCli
 
 
 async def labelled(client: GraphQLClient) -> dict[str, float]:
-    """The figures that have labels, by their name and labels."""
+    """The metrics with labels, by name and labels."""
     text = (await client.get("/metrics")).text
     return {name: float(value) for name, value in re.findall(r"^(rungraph_\w+\{.*\}) (\S+)$", text, re.M)}
 
 
 async def test_operations_are_counted_by_root_field_and_outcome(client: GraphQLClient) -> None:
-    asked = [
+    queries = [
         "query A { runs { totalCount } }",
         "query B { runs { nodes { name } } }",
         "{ runs { totalCount } projects { name } }",
@@ -78,7 +78,7 @@ async def test_operations_are_counted_by_root_field_and_outcome(client: GraphQLC
         "{ nonsense }",
         "not GraphQL",
     ]
-    for query in asked:
+    for query in queries:
         await client.execute(query, {"b": False} if "$b" in query else None)
     seen = await labelled(client)
     counted = {

@@ -1,4 +1,4 @@
-"""No secret, and nothing that a client sends, comes into the log or the figures."""
+"""No secrets and no input of clients are in the log or the metrics."""
 
 import asyncio
 import contextlib
@@ -26,12 +26,12 @@ RUNGRAPH = str(Path(sys.executable).with_name("rungraph"))
 
 
 def canary(kind: str) -> str:
-    """A text that is found wherever it comes to."""
+    """A recognizable text."""
     return f"canary{kind}{secrets.token_hex(8)}"
 
 
 SERVERS = {name: canary(name) for name in ("database", "broadcast", "webhookurl", "webhook", "oidc")}
-"""What only the server knows."""
+"""Secrets of the server."""
 CLIENTS = {
     name: canary(name)
     for name in (
@@ -52,7 +52,7 @@ CLIENTS = {
         "id",
     )
 }
-"""What a client sends."""
+"""Input of a client."""
 
 CREATE = """mutation Create($spec: JSON) {{ createAction(input: {{
   id: {{project: "p", domain: "d", runName: "r", name: "a"}}, spec: $spec,
@@ -66,23 +66,23 @@ RUNS = "query Runs($search: String) { runs(filter: {search: $search}) { totalCou
 
 
 class Client:
-    """A client that sends canaries, and keeps what it is told."""
+    """A client that sends canaries, and records the responses."""
 
     def __init__(self, address: str, token: str) -> None:
         self.address = address
-        self.told: list[str] = []
+        self.responses: list[str] = []
         self.token = token
         self._headers = {"Cookie": f"other={CLIENTS['cookie']}", "X-Request-ID": f"{CLIENTS['id']} {{}}"}
 
     async def ask(
         self, query: str, variables: dict[str, Any] | None = None, token: str | None = None, **more: Any
     ) -> str:
-        """What a POST is answered with."""
+        """Sends a POST."""
         body = {"query": query, "variables": variables or {}, **more}
         return await self.send("POST", json=body, token=token)
 
     async def send(self, method: str, token: str | None = None, path: str = "/graphql", **given: Any) -> str:
-        """What any request is answered with."""
+        """Sends any request."""
         headers = {
             **self._headers,
             "Authorization": f"Bearer {token or self.token}",
@@ -90,7 +90,7 @@ class Client:
         }
         async with httpx2.AsyncClient(timeout=SECONDS) as client:
             response = await client.request(method, self.address + path, headers=headers, **given)
-        self.told.append(f"{response.headers} {response.text}")
+        self.responses.append(f"{response.headers} {response.text}")
         return response.text
 
     async def watch(self, token: str, query: str) -> None:
@@ -101,11 +101,11 @@ class Client:
             with contextlib.suppress(ConnectionClosed):
                 await socket.next()
                 await socket.subscribe(CLIENTS["id"], query)
-                self.told.append(str(await socket.next()))
+                self.responses.append(str(await socket.next()))
 
 
 async def do_everything(client: Client, database: Postgres) -> None:
-    """What clients do, and what goes wrong, the loss of the database at last."""
+    """Requests of clients, and failures, of the database at last."""
     one = CLIENTS
     created = await client.ask(CREATE.format(label=one["label"]), {"spec": {"key": one["spec"]}})
     assert "true" in created
@@ -140,7 +140,7 @@ async def do_everything(client: Client, database: Postgres) -> None:
             await asyncio.sleep(0.1)
 
     connection = await asyncpg.connect(database.url)
-    # What PostgreSQL says of it repeats the whole row.
+    # PostgreSQL's message repeats the whole row.
     await connection.execute("ALTER TABLE actions ADD CONSTRAINT quiet CHECK (state IS NULL)")
     await connection.close()
     assert "INTERNAL_SERVER_ERROR" in await client.ask(STATE % one["state"])
@@ -158,7 +158,7 @@ def with_password(url: str, password: str) -> str:
 
 
 async def run(environment: dict[str, str], *command: str) -> str:
-    """What a command prints."""
+    """The output of a command."""
     process = await asyncio.create_subprocess_exec(
         RUNGRAPH, *command, cwd=environment["HOME"], env=environment, stdout=subprocess.PIPE
     )
@@ -169,7 +169,7 @@ async def run(environment: dict[str, str], *command: str) -> str:
 
 @asynccontextmanager
 async def running(environment: dict[str, str], *options: str) -> AsyncIterator[tuple[str, Path]]:
-    """The address of a server that runs, and the file of all that it says."""
+    """The address of a running server, and the file with its output."""
     port = free_port()
     log = Path(environment["HOME"]) / "log"
     with log.open("wb") as said:
@@ -226,10 +226,10 @@ async def test_the_log_has_no_secrets_and_no_client_input(
 
     for expected in ("unexpected error", "CheckViolation", "the database is not available", "not ready"):
         assert expected in said
-    figures = "".join(each for each in client.told if "rungraph_operations_total" in each)
+    figures = "".join(each for each in client.responses if "rungraph_operations_total" in each)
     assert "rungraph_errors_total" in figures
     for secret in {**SERVERS, **CLIENTS, "token": token}.values():
         assert secret not in said
         assert secret not in figures
     for secret in [*SERVERS.values(), token, CLIENTS["bearer"], CLIENTS["cookie"]]:
-        assert secret not in "".join(client.told)
+        assert secret not in "".join(client.responses)

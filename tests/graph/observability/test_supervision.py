@@ -1,4 +1,4 @@
-"""Background loops: none ends for good by what it did not foresee, and /readyz tells while one is down."""
+"""Background loops: each is restarted after an unexpected error, and /readyz reports it meanwhile."""
 
 import ast
 import asyncio
@@ -58,7 +58,7 @@ UNSUPERVISED = {
     "repo.supervision": "all others",
     "repo.watch.row_streams": "the next page of a snapshot",
 }
-"""Modules that start tasks of their own, and why these need no supervisor."""
+"""Modules that start tasks, and why these need no supervisor."""
 
 
 def starts_tasks(source: str) -> bool:
@@ -96,7 +96,7 @@ async def test_a_failed_loop_is_restarted_and_counted() -> None:
         if turns == 1:
             raise ValueError("unforeseen")
         if turns == 2:
-            # What it waits for is cancelled, which looks as if it were cancelled itself.
+            # It awaits a cancelled task, which looks like its own cancellation.
             waiting = asyncio.get_running_loop().create_future()
             waiting.cancel()
             await waiting
@@ -132,7 +132,7 @@ async def test_a_cancelled_loop_ends_even_if_it_raises(error: type[BaseException
 
 
 class Failing:
-    """A method that fails as often as it is told to, by an error that nobody foresaw."""
+    """A method that fails a number of times with an unexpected error."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, owner: type, name: str) -> None:
         self.left = 0

@@ -1,4 +1,4 @@
-"""Traces: what is sent to a receiver that speaks OTLP over HTTP, as OpenTelemetry's do."""
+"""Tracing: the spans sent to a collector by OTLP over HTTP."""
 
 import asyncio
 import gzip
@@ -43,7 +43,7 @@ STATE = """mutation {
 
 
 class Receiver(ThreadingHTTPServer):
-    """Takes traces."""
+    """A collector."""
 
     daemon_threads = True
 
@@ -84,7 +84,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
-    """A receiver, where the environment says that traces go."""
+    """A collector, as configured by the environment."""
     server = Receiver()
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{server.server_address[1]}")
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
@@ -97,7 +97,7 @@ def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
 
 @asynccontextmanager
 async def traced(database_url: str) -> AsyncIterator[tuple[GraphQLClient, ActionRepo]]:
-    """An application that traces. When it has ended, all spans are sent."""
+    """An application with tracing. All spans have been sent when it has ended."""
     app = create_app(Settings(database_url=database_url, tracing=True))
     async with asyncio.timeout(60):
         async with (
@@ -173,7 +173,7 @@ def postgres_url(postgres_server_url: str) -> Iterator[str]:
 
 async def test_the_span_of_a_failed_statement_has_no_values(postgres_url: str, receiver: Receiver) -> None:
     async def refuse_states(connection: AsyncConnection) -> None:
-        # What PostgreSQL says of it repeats the whole row.
+        # PostgreSQL's message repeats the whole row.
         check = "ALTER TABLE actions ADD CONSTRAINT quiet CHECK (state IS NULL)"
         await connection.execute(sqlalchemy.text(check))
 

@@ -1,4 +1,4 @@
-"""A server whose log cannot be written works as any other, also while its database restarts."""
+"""A server with an unwritable log works normally, also while its database restarts."""
 
 import asyncio
 import contextlib
@@ -64,7 +64,7 @@ def closed() -> Iterator[None]:
 
 
 async def create_token(database_url: str) -> tuple[str, str]:
-    """The id and the secret of a token that may do everything."""
+    """The id and the secret of a token with full access."""
     access = Access(frozenset({Grant(Role.ADMIN, None, None)}), False)
     who = Identity(IdentityKind.APPLICATION, "tester", None)
     async with open_repository(database_url) as repository:
@@ -77,7 +77,7 @@ def bearer(token: str) -> dict[str, object]:
 
 
 async def names(socket: Socket, wanted: str) -> None:
-    """Return once a frame brought this action."""
+    """Returns once a frame has this action."""
     async with asyncio.timeout(SECONDS):
         while True:
             message: dict[str, Any] = await socket.next()
@@ -111,7 +111,7 @@ async def test_a_server_works_with_an_unwritable_log(postgres: Postgres, stream:
         "RUNGRAPH_WORKERS": str(workers),
     }
     with stream() as descriptor:
-        # What it prints before it serves does wait for a reader.
+        # The output before it serves does block without a reader.
         stdout = subprocess.DEVNULL if stream is reader_that_stopped else descriptor
         prefix = ("sh", "-c", 'exec "$@" >&- 2>&-', "sh") if descriptor is None else ()
         async with server_process(

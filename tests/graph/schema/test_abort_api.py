@@ -1,4 +1,4 @@
-"""Aborts as a client of the API sees them: asked for, given up, tried again, watched, and counted."""
+"""Aborts over the API: requested, failed, retried, watched and counted."""
 
 import asyncio
 import json
@@ -47,7 +47,7 @@ PROGRESS = """subscription ($batch: ID!) {
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits for minutes here."""
+    """Shortens the backoff."""
     monkeypatch.setattr(leases_module, "retry_delay", lambda attempts: 0.1 * leases_module.FIRST_DELAY)
 
 
@@ -60,7 +60,7 @@ def executor() -> Iterator[FakeExecutor]:
 
 @pytest.fixture
 async def driven(database_url: str, executor: FakeExecutor) -> AsyncIterator[GraphQLClient]:
-    """A client of an application that tells the executor by webhook, twice at the most."""
+    """A client of an application that notifies the executor by webhook, at most twice."""
     app = create_app(
         Settings(
             database_url=database_url,
@@ -86,7 +86,7 @@ async def data(client: GraphQLClient, query: str, **variables: Any) -> Any:
 
 
 async def comes_to(client: GraphQLClient, state: str) -> dict[str, Any]:
-    """The run's abort, once it is so."""
+    """The abort of the run, once the condition holds."""
     query = f"query ($id: ActionIdentifierInput!) {{ action(id: $id) {{ abort {{ {ABORT} }} }} }}"
     async with asyncio.timeout(SECONDS):
         while True:
@@ -206,8 +206,8 @@ async def test_the_progress_of_a_batch_is_streamed_over_both_transports(
     with serving(app) as url:
         async with connected(f"{url}/graphql") as socket, httpx2.AsyncClient(timeout=SECONDS) as http:
             body = {"query": ABORT_RUNS, "variables": {"dry": False}}
-            asked = (await http.post(f"{url}/graphql", json=body)).json()
-            batch = asked["data"]["abortRuns"]["batch"]
+            response = (await http.post(f"{url}/graphql", json=body)).json()
+            batch = response["data"]["abortRuns"]["batch"]
             await socket.subscribe("1", PROGRESS, variables={"batch": batch})
             first = await socket.data("1")
             assert first == {"requested": 2, "pending": 2, "confirmed": 0, "failed": 0}

@@ -1,4 +1,4 @@
-"""Errors in lists: the line that says most, and a message of a length that the client asks for."""
+"""Errors in lists: their summary, and messages of a requested length."""
 
 import textwrap
 from typing import Any
@@ -64,7 +64,7 @@ async def fail(repository: ActionRepo, message: str) -> None:
         (PYTHON, "app.LoadError: row 17"),
         (textwrap.indent(PYTHON, "    "), "app.LoadError: row 17"),
         (GROUP, "ExceptionGroup: two shards failed (2 sub-exceptions)"),
-        # The end of a traceback is missing: nothing in it tells more than the beginning.
+        # The end of the traceback is missing: its first line is the most informative one.
         (PYTHON[: PYTHON.index("KeyError")], "The task failed."),
         ("é" * 300, "é" * 300),
         ("é" * 301, "é" * 299 + "…"),

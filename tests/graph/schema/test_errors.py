@@ -1,4 +1,4 @@
-"""What a client sees when something breaks: an id, and nothing of what broke."""
+"""Unexpected errors: a client sees an id and nothing else."""
 
 from collections.abc import AsyncIterator
 

@@ -12,7 +12,7 @@ BIG_INT = "typing.Optional[graph.schema.types.scalars.BigInt]"
 
 
 def types_of(kind: type[Any]) -> dict[str, str]:
-    """The types of the fields, written alike for both sides."""
+    """The types of the fields in a common notation."""
     hints = get_type_hints(kind, include_extras=False)
     written = {each.name: str(hints[each.name]) for each in fields(kind)}
     for package in ("repo.actions.filters.", "graph.schema.inputs.filters.", "repo.domain.phases."):

@@ -1,4 +1,4 @@
-"""Operations of schemathesis: whatever the schema allows is answered as GraphQL says, and breaks nothing."""
+"""Random operations of schemathesis: each valid one has a valid response."""
 
 import json
 import os
@@ -23,7 +23,7 @@ from tests.support.serving import serving
 from tests.support.world import fill
 
 EXAMPLES = int(os.environ.get("RUNGRAPH_TEST_FUZZ_EXAMPLES", "6"))
-"""How many operations each field of Query and Mutation is tried with."""
+"""The number of operations for each field of Query and Mutation."""
 SEED = int(os.environ.get("RUNGRAPH_TEST_SEED", "20261126"))
 SECONDS = 60
 
@@ -38,7 +38,7 @@ CODES = {
     *("BAD_USER_INPUT", "NOT_FOUND", "CONFLICT", "BAD_REQUEST"),
     *("GRAPHQL_PARSE_FAILED", "GRAPHQL_VALIDATION_FAILED"),
 }
-"""What may be wrong with an operation that its client made up."""
+"""The codes of errors in generated operations."""
 ALL_THERE_IS = """query ($after: String) { runs(first: 100, after: $after) {
   pageInfo { hasNextPage endCursor }
   nodes { id project domain name phase attempts labels { key value } createdBy { subject } createdAt startedAt
@@ -46,7 +46,7 @@ ALL_THERE_IS = """query ($after: String) { runs(first: 100, after: $after) {
     rootAction { id spec state attemptHistory { attempt phase error { message } logs { uri } }
       events(first: 100) { nodes { phase occurredAt reportedAt } } } actions(first: 100) { totalCount nodes {
         name parentName phase spec revision } } } } }"""
-"""Everything that may have been written."""
+"""A query of everything that may have been written."""
 
 _times = st.datetimes(timezones=st.timezones() | st.none()).map(lambda time: time.isoformat())
 _numbers = st.integers(-(2**63), 2**63 - 1) | st.integers(-(2**70), 2**70)
@@ -59,7 +59,7 @@ schemathesis.graphql.scalar(
 
 @pytest.fixture
 def url(database_url: str) -> Iterator[str]:
-    """A real server over a database with something in it."""
+    """A real server with some data."""
 
     async def begin() -> None:
         async with open_repository(database_url) as repository:
@@ -70,19 +70,21 @@ def url(database_url: str) -> Iterator[str]:
         yield f"{address}/graphql"
 
 
-def check(response: httpx2.Response, told: str) -> dict[str, Any]:
-    """The answer, which has the shape that GraphQL and GraphQL over HTTP say."""
-    assert response.status_code in (200, 400), f"{told}\n{response.status_code} {response.text}"
+def check(response: httpx2.Response, operation_text: str) -> dict[str, Any]:
+    """The response, which has to be valid in GraphQL and GraphQL over HTTP."""
+    assert response.status_code in (200, 400), f"{operation_text}\n{response.status_code} {response.text}"
     body: dict[str, Any] = json.loads(response.content, parse_constant=pytest.fail)
-    assert body.keys() <= {"data", "errors", "extensions"}, told
-    assert body, told
+    assert body.keys() <= {"data", "errors", "extensions"}, operation_text
+    assert body, operation_text
     if "errors" in body:
-        assert body["errors"], told
+        assert body["errors"], operation_text
     for error in body.get("errors", ()):
-        assert error["extensions"]["code"] in CODES, f"{told}\n{error}"
-        assert isinstance(error["message"], str), told
-        assert all(place["line"] > 0 and place["column"] > 0 for place in error.get("locations", ())), told
-        assert all(isinstance(step, str | int) for step in error.get("path") or ()), told
+        assert error["extensions"]["code"] in CODES, f"{operation_text}\n{error}"
+        assert isinstance(error["message"], str), operation_text
+        assert all(place["line"] > 0 and place["column"] > 0 for place in error.get("locations", ())), (
+            operation_text
+        )
+        assert all(isinstance(step, str | int) for step in error.get("path") or ()), operation_text
     return body
 
 
@@ -112,7 +114,7 @@ def test_random_operations_have_valid_responses(url: str) -> None:
             except BaseException as error:
                 error.add_note(f"RUNGRAPH_TEST_SEED={SEED}, {label}")
                 raise
-        # Whatever was written can be read.
+        # Everything that was written can be read.
         after, found = None, 0
         while True:
             answer = ask(ALL_THERE_IS, after=after)

@@ -212,8 +212,8 @@ async def test_every_node_is_found_by_its_id(client: GraphQLClient, repository: 
     }
     other = RunIdentifier("etl", "production", "other")
     await make_run(repository, other)
-    gone = (await data(client, "{ runs(first: 1) { nodes { id } } }"))["runs"]["nodes"][0]["id"]
-    assert gone != run["id"]
+    other_id = (await data(client, "{ runs(first: 1) { nodes { id } } }"))["runs"]["nodes"][0]["id"]
+    assert other_id != run["id"]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Numbers in JSON: what is stored is what was sent, or it is refused with its place, by every transport."""
+"""Numbers in JSON: each is stored exactly or refused with its path, over every transport."""
 
 import json
 import random
@@ -31,7 +31,7 @@ READ = f"""{{ action(id: {ID_TEXT}) {{
 
 EXACT = """18446744073709551616 -9223372036854775809 9007199254740993 0 18446744073709551615
   0.1 -0.0 1e22 1.7976931348623157e308 5e-324 0.30000000000000004 100000000000000000000.0""".split()
-# Other ways to write what a double holds.
+# Other notations of a double.
 EXACT += """1E5 1e+2 0.50 0e999 0.10000000000000001 9.9999999999999992e+22 2.50000000000000000000
   0.1000000000000000055511151231257827021181583404541015625 4.9E-324 0.3333333333333333148
   0.30000000000000004441 -2.9999999999999998890e-1""".split()

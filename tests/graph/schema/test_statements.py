@@ -1,4 +1,4 @@
-"""How many statements an operation costs: the same number for one row as for many."""
+"""The number of statements of an operation: the same for one row as for many."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -155,7 +155,7 @@ async def test_a_histogram_is_one_statement(opened: tuple[ActionRepo, Database])
 async def test_a_batch_takes_few_statements(opened: tuple[ActionRepo, Database]) -> None:
     repository, database = opened
     names = [f"t{i}" for i in range(500)]
-    # The first write over a connection also looks whether the database was started anew.
+    # The first write over a connection also checks whether the database was restarted.
     await make_run(repository, RunIdentifier("p", "d", "before"))
     with counted(database) as creating:
         await make_run(repository, RunIdentifier("p", "d", "r"), **dict.fromkeys(names, "a0"))
@@ -165,7 +165,7 @@ async def test_a_batch_takes_few_statements(opened: tuple[ActionRepo, Database])
     with counted(database) as updating:
         await repository.actions.update_phases([update(name, ActionPhase.RUNNING, run=run) for name in names])
     assert (await repository.get_action(action("t499", run))).phase is ActionPhase.RUNNING
-    # SQLite raises its counter of revisions in each; its many rows are one prepared statement.
+    # SQLite increments its revision counter in each; its many rows are one prepared statement.
     assert max(len(creating), len(inserting), len(updating)) <= 4
 
 
@@ -207,7 +207,7 @@ async def test_nested_reads_cost_the_same_number_of_statements_for_any_number_of
         with counted(database) as statements:
             await execute(repository, text)
         cost.append(len(statements))
-    # When a read returns decides which keys go together: a few more or fewer, but not one for each.
+    # Timing determines which keys are read together: a few more or fewer statements, but not one for each.
     assert cost[1] <= cost[0] + 6
     assert cost[0] < 20
 

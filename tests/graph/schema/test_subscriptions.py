@@ -1,4 +1,4 @@
-"""Subscriptions as a client sees them: what is there, then every change, with what is selected."""
+"""Subscriptions over the schema: the current state, then every change, with what is selected."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -42,7 +42,7 @@ def schema() -> Schema:
 
 
 class Stream:
-    """The results of one subscription; each is waited for at most SECONDS."""
+    """The results of one subscription; each has to arrive within SECONDS."""
 
     def __init__(self, results: AsyncGenerator[Any, None]) -> None:
         self._results = results
@@ -174,17 +174,17 @@ async def test_dependencies_come_with_an_action_that_is_watched(
 
 async def test_events_count_as_changes_if_they_are_selected(schema: Schema, repository: ActionRepo) -> None:
     await make_run(repository, b="a0")
-    shown = f"""subscription {{ actions(run: {RUN_ID}) {{
+    with_events = f"""subscription {{ actions(run: {RUN_ID}) {{
                   kind actions {{ name latestEvent(attempt: 1) {{ phase }} }} }} }}"""
     plain = f"subscription {{ actions(run: {RUN_ID}) {{ kind actions {{ name }} }} }}"
     async with (
-        watching(schema, repository, shown) as telling,
+        watching(schema, repository, with_events) as event_stream,
         watching(schema, repository, plain) as quiet,
     ):
-        for stream in (telling, quiet):
+        for stream in (event_stream, quiet):
             assert [(await stream.next())["kind"] for _ in range(2)] == ["SNAPSHOT", "SYNCED"]
         await repository.insert_events([event("b", ActionPhase.RUNNING)])
-        assert await telling.next() == {
+        assert await event_stream.next() == {
             "kind": "CHANGE",
             "actions": [{"name": "b", "latestEvent": {"phase": "RUNNING"}}],
         }

@@ -1,8 +1,6 @@
-"""Attacks with operations and bodies: bombs of all kinds, while somebody honest is served by the same server.
-
-What has to hold after each of them is in tests/support/attacking.py; how long anybody waits, `make bench
-TRIALS=attacks` measures.
-"""
+"""Attacks with expensive operations and bodies, while the same server serves another client.
+tests/support/attacking.py checks what has to hold after each of them; `make bench TRIALS=attacks`
+measures the delay of others."""
 
 import asyncio
 import base64
@@ -28,7 +26,7 @@ SPEC = """mutation ($spec: JSON) { createAction(input: {parentName: "a0", spec: 
 
 
 def nested(inner: str, outer: str, times: int) -> str:
-    """`inner` within `outer`, which has a % for it, so many times."""
+    """`inner` nested in `outer`, at its %, this many times."""
     for _ in range(times):
         inner = outer.replace("%", inner)
     return inner

@@ -1,4 +1,4 @@
-"""Attacks on the way in: requests that are slow, half, doubled or forged, and paths that lead elsewhere."""
+"""Attacks by HTTP: slow, partial, duplicate and forged requests, and paths outside of the application."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ MUTATION = """mutation { createAction(input: {parentName: "a0", id: {project: "o
 
 
 def head(target: Target, *lines: str, method: str = "POST", path: str = "/graphql") -> bytes:
-    """A request's head, of the admin of the attacked tenant."""
+    """The head of a request by the admin of the attacked tenant."""
     given = (
         f"{method} {path} HTTP/1.1",
         "Host: 127.0.0.1",
@@ -103,7 +103,7 @@ async def test_connection_resets_during_responses_are_harmless(target: Target) -
         await asyncio.sleep(0.005)
 
 
-# Wrong
+# Malformed
 
 
 CHUNKED = "Transfer-Encoding: chunked"
@@ -142,7 +142,7 @@ SHAPES: dict[str, tuple[list[str], bytes]] = {
 async def test_malformed_requests_are_harmless(target: Target, name: str) -> None:
     lines, body = SHAPES[name]
     found = await target.raw(head(target, *lines), body, half_close=True)
-    # One answer at most is to a request that was understood: nothing is executed that hides in another.
+    # At most one response is to a valid request: no hidden request is executed.
     assert found.count(b'"data"') <= 1
 
 
@@ -179,7 +179,7 @@ async def test_pipelined_requests_are_answered_in_order(target: Target) -> None:
     assert (await target.raw(old)).count(b'{"data":{"__typename":"Query"}}') == 1
 
 
-# From a page of another site
+# Cross-origin
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ async def test_only_static_files_can_be_read(target: Target) -> None:
 async def test_sign_in_redirects_only_to_this_server(target: Target, to: str) -> None:
     form = {"token": target.tokens.viewer, "return_to": to}
     answer = await target.send("POST", "/login", data=form, headers={"Origin": target.url})
-    # Whose token it is, the browser may be told, and nobody else.
+    # Only this browser may see the owner of its token.
     target.received.clear()
     assert answer.status in (302, 303), answer.body
     where = answer.headers["location"]

@@ -1,7 +1,5 @@
-"""Attacks over websockets: too much, too large, never finished, and from pages of other sites.
-
-tests/graph/transport/test_websocket_machine.py has the messages that a client may send in any order.
-"""
+"""Attacks over websockets: floods, large and unfinished messages, and cross-origin pages.
+tests/graph/transport/test_websocket_machine.py tests sequences of valid messages."""
 
 import asyncio
 import contextlib
@@ -28,7 +26,7 @@ HANDSHAKE = (
 
 
 def frame(kind: int, payload: bytes, final: bool = True, reserved: int = 0, mask: bool = True) -> bytes:
-    """A frame of a websocket, as RFC 6455 has it or as it has not."""
+    """A websocket frame, valid by RFC 6455 or not."""
     head = bytes([(0x80 if final else 0) | reserved << 4 | kind])
     length, bit = len(payload), 0x80 if mask else 0
     if length < 126:
@@ -178,15 +176,15 @@ async def test_same_origin_pages_can_open_a_websocket(target: Target) -> None:
 
 async def test_other_tenants_watch_nothing_of_ours(target: Target) -> None:
     query = "subscription { actions(run: {project: %s, domain: %s, name: %s}) { kind actions { name } } }"
-    told = []
+    messages = []
     async with target.socket() as socket:
         for id, run in (("theirs", THEIRS), ("nobody's", RunIdentifier("nobody", "d", "none"))):
             names = run.project, run.domain, run.name
             await socket.subscribe(id, query % tuple(map(json.dumps, names)))
             message = json.dumps((await socket.next())["payload"])
-            told.append(message.replace(run.project, "…").replace(run.name, "…"))
+            messages.append(message.replace(run.project, "…").replace(run.name, "…"))
     target.received.clear()  # the names that were asked for are repeated
-    assert told[0] == told[1], "nobody is told whether there is such a run"
+    assert messages[0] == messages[1], "nobody is told whether there is such a run"
 
 
 async def test_half_open_connections_are_closed(target: Target) -> None:

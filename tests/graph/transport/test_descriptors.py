@@ -1,4 +1,4 @@
-"""File descriptors: as many as the system allows, and some of them not for clients."""
+"""File descriptors: the limit is raised, and some are reserved."""
 
 import asyncio
 import contextlib
@@ -61,7 +61,7 @@ async def test_at_the_limit_probes_are_answered_and_the_database_reconnects(
         for path in ("/livez", "/readyz"):
             probe = await server.get(path)
             assert (probe.status_code, probe.headers["connection"]) == (200, "close")
-        # Nobody who asks for nothing takes what is kept for probes and for the database.
+        # Silent clients cannot use the reserved descriptors.
         idle = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(LIMIT)]
         async with asyncio.timeout(SECONDS):
             while not await lives(server):  # noqa: ASYNC110 - another process
@@ -81,7 +81,7 @@ async def test_at_the_limit_probes_are_answered_and_the_database_reconnects(
 
 
 async def connect_on_and_on(stack: contextlib.AsyncExitStack, server: ServerProcess) -> None:
-    """Until a connection is refused, which raises."""
+    """Opens connections until one is refused, which raises."""
     for _ in range(LIMIT):
         await stack.enter_async_context(connected(server.url))
 

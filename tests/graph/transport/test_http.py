@@ -1,4 +1,4 @@
-"""GraphQL over HTTP: what is answered to requests, good and bad."""
+"""GraphQL over HTTP: responses to valid and invalid requests."""
 
 import gzip
 import hashlib

@@ -1,4 +1,4 @@
-"""GraphQL over HTTP as clients that others wrote see it, on a real port."""
+"""GraphQL over HTTP with third-party clients, on a real port."""
 
 import asyncio
 import http.client

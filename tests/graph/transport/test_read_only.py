@@ -1,4 +1,4 @@
-"""A database that accepts no writes: a server on it is not ready, says so, and works again when it does."""
+"""A read-only database: the server reports it, is not ready, and recovers."""
 
 import asyncio
 import os
@@ -58,7 +58,7 @@ async def client_of(url: str) -> AsyncIterator[GraphQLClient]:
 
 
 async def set_read_only(url: str, value: str) -> None:
-    """What new sessions of the database are by default; those that there are end only when it turns on."""
+    """Sets whether new sessions are read-only by default; existing ones end only when it is turned on."""
     settings = {"default_transaction_read_only": "off"}
     connection = await asyncpg.connect(url, server_settings=settings)
     try:
@@ -75,7 +75,7 @@ async def set_read_only(url: str, value: str) -> None:
 
 
 async def assert_refused(client: GraphQLClient, *mutations: str) -> None:
-    """Each of them is told that it may be repeated, and nothing in the log looks like a mistake of ours."""
+    """Each caller is told to repeat the call, and the log has no unexpected error."""
     with structlog.testing.capture_logs() as logs:
         for mutation in mutations:
             answer = await client.execute(mutation, {"name": "new" if mutation is CREATE else "one"})
@@ -103,7 +103,7 @@ async def test_writes_succeed_once_postgresql_accepts_them_again(database_url: s
             await set_read_only(database_url, "on")
             await assert_refused(client, UPDATE, EVENT, ABORT, CREATE)
             assert len((await client.execute(RUNS))["data"]["runs"]["nodes"]) > 0
-            # The sessions stay, and stay read-only: they have to be replaced.
+            # The sessions remain, and remain read-only: they have to be replaced.
             await set_read_only(database_url, "off")
             await assert_works(client, name)
 
@@ -119,7 +119,7 @@ async def test_a_server_becomes_ready_again_without_a_write(database_url: str) -
 
 @contextmanager
 def writable_by_others_only(url: str) -> Iterator[str]:
-    """A copy of a file of SQLite that this process may read, and not write until its mode is changed."""
+    """A copy of a SQLite file that is read-only for this process until its mode is changed."""
     source = url.removeprefix("sqlite:///")
     folder = tempfile.mkdtemp(prefix="rungraph-read-only-")
     try:

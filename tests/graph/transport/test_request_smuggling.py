@@ -1,4 +1,4 @@
-"""Requests hidden in the body of another one behind a field Upgrade, and clients that offer an upgrade."""
+"""Request smuggling: requests within a body behind an Upgrade header, and clients that offer an upgrade."""
 
 import asyncio
 import itertools
@@ -46,7 +46,7 @@ def request(method: str, path: str, lines: list[str], body: bytes, framing: str 
 
 
 LAST = request("GET", "/livez", ["Connection: close"], b"")
-"""A request behind which the server closes the connection: nothing more can come."""
+"""A request after which the server closes the connection, so that all responses have arrived."""
 
 
 def authenticated(target: Target) -> list[str]:
@@ -64,7 +64,7 @@ async def test_requests_within_bodies_are_not_executed(target: Target, upgrade: 
         parts = [outer[:header_size], outer[header_size:]] if in_parts else [outer]
         found = await target.raw(*parts, LAST, pause=0.02)
         assert b"smuggled" not in found, (method, path, found)
-        # One answer to it, and one to the last request.
+        # A response to it, and one to the last request.
         assert found.count(b"HTTP/1.1 ") <= 2, (method, path, found)
 
     ways = itertools.product(("POST", "GET", "OPTIONS"), PATHS, (False, True))
@@ -81,13 +81,13 @@ async def test_a_refused_upgrade_does_not_change_its_request(
     lines = [*UPGRADES[upgrade], *authenticated(target)]
     one = request("POST", "/graphql", lines, QUERY, framing)
     plain = request("POST", "/graphql", authenticated(target), QUERY)
-    # Several on one connection, whole and byte by byte, and others between them.
+    # Several on one connection, whole and byte by byte, with others in between.
     found = await target.raw(one * 3 + plain + one, *(bytes([byte]) for byte in one), plain, LAST)
     assert found.count(b'{"data":{"__typename":"Query"}}') == 7, found
 
 
 async def test_an_optional_upgrade_is_ignored(target: Target) -> None:
-    # What the HTTP client of Java 17 sends; it writes header and body apart.
+    # As the HTTP client of Java 17 sends it, header and body separately.
     head = request(
         "POST",
         "/graphql",
@@ -115,7 +115,7 @@ async def test_a_websocket_handshake_within_a_pipeline_is_refused(target: Target
     )
     found = await target.raw(plain + handshake.encode() + LAST)
     assert b"101 Switching" not in found
-    # Behind one that was answered, it is accepted.
+    # It is accepted after an answered request.
     async with target.connection() as (reader, writer):
         writer.write(plain)
         answer = await reader.readuntil(b'"Query"}}')
@@ -155,7 +155,7 @@ async def test_connect_is_refused_and_the_connection_closed(target: Target) -> N
 
 @pytest.fixture
 def echo() -> Iterator[str]:
-    """A server that answers with the header and the body as it received them."""
+    """A server that returns the header and the body of the request."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         assert scope["type"] == "http"

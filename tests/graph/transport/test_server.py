@@ -1,4 +1,4 @@
-"""The server: who takes nothing is cut off, and it stops in time."""
+"""The server: it aborts clients that receive nothing, and stops in time."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ from tests.support.toy import toy_app
 
 SECONDS = 40
 STALL = 4.0
-"""Seconds for which the machine itself may stand still."""
+"""Seconds for which the machine may stall."""
 FLOOD = "subscription { flood }"
 EVENTS = {"accept": "text/event-stream"}
 
@@ -42,7 +42,7 @@ Server(toy_app(), "127.0.0.1", int(sys.argv[1])).run()
 
 @pytest.fixture
 def no_tcp_user_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A system that does not abort connections by itself."""
+    """A system without TCP_USER_TIMEOUT."""
     monkeypatch.delattr(socket, "TCP_USER_TIMEOUT", raising=False)
 
 
@@ -54,7 +54,7 @@ def url(no_tcp_user_timeout: None) -> Iterator[str]:
 
 @asynccontextmanager
 async def stalled_socket(url: str) -> AsyncIterator[None]:
-    """A websocket whose client takes nothing: what nobody receives, the library does not read."""
+    """A websocket whose client receives nothing: the library does not read either."""
     async with AsyncExitStack() as stack:
         socket = await stack.enter_async_context(connected(url, ping_interval=None))
         await socket.subscribe("a", FLOOD)
@@ -72,7 +72,7 @@ async def event_stream(url: str, query: str) -> AsyncIterator[httpx2.Response]:
 
 
 async def floods_become(count: int) -> float:
-    """The seconds until so many floods are going on; SECONDS at the most."""
+    """The seconds until `count` floods are running; at most SECONDS."""
     began = time.monotonic()
     async with asyncio.timeout(SECONDS):
         while toy.floods != count:  # noqa: ASYNC110 - the server runs in another thread
@@ -100,7 +100,7 @@ async def test_a_slow_client_is_not_aborted(url: str) -> None:
     )
     reader, writer = await asyncio.open_connection(urlsplit(url).hostname, urlsplit(url).port)
     writer.write((head + body).encode())
-    # All this is one result, so that the server is never done with writing.
+    # All this is one result, so that the server never finishes writing.
     end = time.monotonic() + 5
     while time.monotonic() < end:
         async with asyncio.timeout(SECONDS):
@@ -138,7 +138,7 @@ async def test_connections_inherit_the_options_of_the_listening_socket() -> None
         async with connected(f"http://127.0.0.1:{port}/graphql"):
             (connection,) = listening.server_state.connections
             accepted: Any = connection.transport.get_extra_info("socket")
-            # Linux doubles what it is asked for, and reserves it.
+            # Linux doubles the requested size.
             assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) in (64 * 1024, 128 * 1024)
             if hasattr(socket, "TCP_USER_TIMEOUT"):
                 assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 30_000
@@ -189,7 +189,7 @@ async def test_a_server_stops_in_time_despite_open_connections(sent: signal.Sign
         process.send_signal(sent)
         assert await watching.close_code(2 + STALL) == 1012
         assert not accepts(port)
-        # The stream breaks off without `complete`, so that the client knows that there is more.
+        # The stream ends without `complete`, so that the client reconnects.
         with pytest.raises(httpx2.RemoteProtocolError):
             async with asyncio.timeout(2 + STALL):
                 await anext(lines)
@@ -207,7 +207,7 @@ async def test_a_server_stops_in_time_despite_open_connections(sent: signal.Sign
 async def running_for_a_while(
     folder: Path, delay: str
 ) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    """`rungraph serve` that goes on so many seconds after it is told to stop, and its address."""
+    """`rungraph serve` with a stop delay in seconds, and its address."""
     port = free_port()
     process = await asyncio.create_subprocess_exec(
         Path(sys.executable).with_name("rungraph"),
@@ -240,7 +240,7 @@ async def test_a_stopping_server_is_not_ready_but_serves_during_the_delay(tmp_pa
         await watching.subscribe("a", "subscription { runs { kind } }")
         assert (await watching.data("a"))["kind"] == "SYNCED"
         process.send_signal(signal.SIGTERM)
-        # On the connection that is open already, and on new ones.
+        # On the open connection and on new ones.
         async with asyncio.timeout(SECONDS):
             while (answer := await client.get("/readyz")).status_code == 200:  # noqa: ASYNC110 - likewise
                 await asyncio.sleep(0.01)

@@ -1,4 +1,4 @@
-"""Subscriptions that request the same: one source for all, and each gets what it would get alone."""
+"""Shared subscriptions: equal requests have one source, and each client gets what it would get alone."""
 
 import asyncio
 import re
@@ -44,13 +44,13 @@ EVENTS = f"""subscription ($after: String) {{
 
 @pytest.fixture
 async def address(app: Starlette) -> AsyncIterator[str]:
-    """Where the application serves, on an event loop of its own."""
+    """The address of the application, which has its own event loop."""
     with serving(app) as address:
         yield f"{address}/graphql"
 
 
 def live_of(app: Starlette) -> SharedSubscriptions:
-    """What shares the subscriptions of the application."""
+    """The shared subscriptions of the application."""
     endpoints = [getattr(route, "endpoint", None) for route in app.routes]
     return next(
         endpoint.pipeline.subscriptions for endpoint in endpoints if isinstance(endpoint, GraphQLEndpoint)
@@ -59,7 +59,7 @@ def live_of(app: Starlette) -> SharedSubscriptions:
 
 @asynccontextmanager
 async def subscribed(url: str, query: str, count: int, **variables: object) -> AsyncIterator[list[Socket]]:
-    """So many sockets with the same subscription, behind its SYNCED where there is one."""
+    """Sockets with the same subscription, after SYNCED unless they resume."""
     async with AsyncExitStack() as stack:
         sockets = [await stack.enter_async_context(connected(url)) for _ in range(count)]
         for number, socket in enumerate(sockets):
@@ -81,8 +81,8 @@ async def test_equal_subscriptions_share_one_source_and_get_equal_frames(
     async with subscribed(address, ACTIONS, 10) as sockets:
         await until(lambda: (live.operations, live.sources, figures().watches) == (10, 1, 1))
         async with httpx2.AsyncClient() as client:
-            told = (await client.get(address.replace("graphql", "metrics"))).text
-        assert re.findall(r"^rungraph_(?:subscribers|watches) (\S+)$", told, re.M) == ["10.0", "1.0"]
+            metrics_text = (await client.get(address.replace("graphql", "metrics"))).text
+        assert re.findall(r"^rungraph_(?:subscribers|watches) (\S+)$", metrics_text, re.M) == ["10.0", "1.0"]
         for phase in (ActionPhase.RUNNING, ActionPhase.SUCCEEDED):
             await write(repository, phase)
             frames = [await socket.data(f"id-{number}") for number, socket in enumerate(sockets)]
@@ -146,7 +146,7 @@ async def test_a_shared_source_outlives_its_first_subscriber(
 async def test_every_subscriber_gets_every_event_once_even_if_it_falls_behind(
     app: Starlette, address: str, repository: ActionRepo, monkeypatch: pytest.MonkeyPatch, waiting: int
 ) -> None:
-    """With room for one frame, those who joined fall behind again and again, and catch up by themselves."""
+    """With a queue of one frame, subscribers repeatedly fall behind and catch up by themselves."""
     monkeypatch.setattr(subscribers, "MAX_WAITING", waiting)
     monkeypatch.setattr(module, "FRAME_INTERVAL", 0.0)
     await make_run(repository)
@@ -228,7 +228,7 @@ def test_callers_with_different_permissions_do_not_share_a_source() -> None:
     one, other = (Access(frozenset({Grant(Role.VIEWER, project)})) for project in ("one", "other"))
     key = module.stream_key
     assert key(request, one) != key(request, other)
-    # Both see the same, but only one of them is told of aborts.
+    # Both see the same rows, but only one of them is notified of aborts.
     assert key(request, one) != key(request, Access(frozenset({Grant(Role.WRITER, "one")})))
     assert key(request, one) != key(OperationRequest(ACTIONS, {"after": "2"}, None), one)
     assert key(request, one) != key(OperationRequest(ACTIONS, {"after": "1"}, None, {"trace": 1}), one)
@@ -274,7 +274,7 @@ async def test_a_subscriber_that_leaves_at_any_moment_leaves_nothing_behind(repo
                 await asyncio.sleep(0.01)
             for turn in range(100):
                 leaving = asyncio.create_task(read())
-                # From the moment of joining on, turn by turn of the loop; and all along the way.
+                # At each turn of the event loop after joining.
                 while turn % 3 and live.operations > others and live.sources == 0:  # noqa: ASYNC110
                     await asyncio.sleep(0)
                 for _ in range(turn // 3):

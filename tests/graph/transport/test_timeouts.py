@@ -1,4 +1,4 @@
-"""What takes too long: operations are broken off with TIMEOUT, and so are their statements."""
+"""Timeouts: operations and their statements are cancelled with TIMEOUT."""
 
 import asyncio
 import time
@@ -37,8 +37,8 @@ T = TypeVar("T")
 
 
 async def at_last(ask: Callable[[], Awaitable[T]], is_right: Callable[[T], bool] = lambda _: True) -> T:
-    """What comes of it. A machine that stalls makes anything take longer than the limit: then it is asked
-    again, a few times at most."""
+    """The result of a request. A stalling machine may exceed any limit: then the request is repeated a few
+    times."""
     for _ in range(4):
         with suppress(DeadlineExceeded):
             if is_right(found := await ask()):
@@ -66,7 +66,7 @@ async def opened(url: str, limit: float = LIMIT) -> AsyncIterator[Database]:
 
 @asynccontextmanager
 async def locked(url: str) -> AsyncIterator[None]:
-    """Meanwhile nobody can write; with PostgreSQL, read neither."""
+    """Blocks all writes; with PostgreSQL reads too."""
     engine = create_async_engine(parse_url(url))
     try:
         async with engine.connect() as connection:
@@ -126,7 +126,7 @@ async def test_abandoned_reads_delay_no_other_client(database_url: str) -> None:
 
 
 async def test_a_statement_just_below_the_limit_is_left_alone(database_url: str) -> None:
-    """However many there are: the time of each is its own."""
+    """Each of many requests has its own timeout."""
     answered = 0
     async with opened(database_url) as database:
         for _ in range(20):
@@ -138,7 +138,7 @@ async def test_a_statement_just_below_the_limit_is_left_alone(database_url: str)
 
 
 async def assert_nothing_goes_on(url: str) -> None:
-    """PostgreSQL is at no statement of ours."""
+    """PostgreSQL executes none of our statements."""
     connection = await asyncpg.connect(url)
     try:
         deadline = time.monotonic() + SECONDS
@@ -235,13 +235,13 @@ async def test_a_subscription_may_outlast_the_operation_timeout(database_url: st
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    """Of a server on which requests have little time to arrive."""
+    """The port of a server with a short request timeout."""
     with serving(toy_app(), request_timeout=LIMIT) as url:
         yield int(url.rpartition(":")[2])
 
 
 async def sent(port: int, *parts: bytes, every: float = LIMIT / 5) -> bytes:
-    """What comes back to a client that sends these parts slowly, until the connection is closed."""
+    """The response to a client that sends these parts slowly, until the connection is closed."""
     async with asyncio.timeout(SECONDS):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         try:
@@ -270,9 +270,9 @@ WHOLE = HEAD + b"content-length: %d\r\n\r\n" % len(BODY) + BODY
     ],
 )
 async def test_a_request_that_does_not_arrive_times_out(port: int, parts: list[bytes]) -> None:
-    told = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n"
-    answer = await at_last(lambda: sent(port, *parts[:5]), lambda answer: answer.startswith(told))
-    assert answer.startswith(told)
+    expected = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n"
+    answer = await at_last(lambda: sent(port, *parts[:5]), lambda answer: answer.startswith(expected))
+    assert answer.startswith(expected)
 
 
 @pytest.mark.parametrize("parts", [[], [b"\r\n"] * 5], ids=["nothing", "empty lines"])

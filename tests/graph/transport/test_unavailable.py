@@ -1,4 +1,4 @@
-"""A database that is away: calls say so, and streams that have begun wait for it."""
+"""An unavailable database: calls report it, and running streams wait for it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -49,8 +49,8 @@ def server() -> Iterator[Postgres]:
 
 
 @asynccontextmanager
-async def away(server: Postgres) -> AsyncIterator[None]:
-    """The server is not there for as long as the context lasts."""
+async def unavailable(server: Postgres) -> AsyncIterator[None]:
+    """Stops the server for the duration of the context."""
     await asyncio.to_thread(server.stop)
     try:
         yield
@@ -64,7 +64,7 @@ async def test_calls_report_an_unavailable_database_and_succeed_later(server: Po
         app.router.lifespan_context(app),
         GraphQLClient(transport=httpx2.ASGITransport(app), base_url="http://localhost") as client,
     ):
-        async with away(server):
+        async with unavailable(server):
             with structlog.testing.capture_logs() as logs:
                 for query in ("{ projects { name } }", CREATE):
                     (error,) = (await client.execute(query))["errors"]
@@ -100,7 +100,7 @@ async def test_a_stream_that_has_begun_waits_for_the_database(
             found = {item.name for item in (await anext(rows)).items}
             happened = [item.action.name for item in (await anext(events)).items]
             await asyncio.sleep(0.2)
-            async with away(server):
+            async with unavailable(server):
                 # One page is read while the one before is sent.
                 found |= {item.name for item in (await anext(rows)).items}
                 next_rows = asyncio.ensure_future(anext(rows))
@@ -112,8 +112,8 @@ async def test_a_stream_that_has_begun_waits_for_the_database(
             happened += [item.action.name for item in (await next_events).items]
             while (frame := await anext(rows)).kind is not FrameKind.SYNCED:
                 found |= {item.name for item in frame.items}
-            while (told := await anext(events)).kind is not FrameKind.SYNCED:
-                happened += [item.action.name for item in told.items]
+            while (next_frame := await anext(events)).kind is not FrameKind.SYNCED:
+                happened += [item.action.name for item in next_frame.items]
             assert found == {"a0", *names}
             assert sorted(happened) == sorted(names)
             await repository.update_action_phase(action(), ActionPhase.RUNNING, 1)
@@ -121,8 +121,8 @@ async def test_a_stream_that_has_begun_waits_for_the_database(
 
 
 async def test_transaction_ids_reused_after_a_crash_hide_no_changes() -> None:
-    """A transaction that changed nothing comes into the log only later; until then a crash takes back its
-    number, which was seen."""
+    """A transaction without changes is logged later; until then a crash reverts its id, which was seen
+    already."""
     with running_postgres(wal_writer_delay="10000") as server:
         await migrate(server.url)
         seen: list[int] = []
@@ -160,7 +160,7 @@ async def test_transaction_ids_reused_after_a_crash_hide_no_changes() -> None:
 
 async def test_an_incomplete_frame_ends_the_stream_with_an_error(app: Starlette) -> None:
     async def fail(*_: object) -> object:
-        raise DatabaseUnavailable("away") from ConnectionRefusedError("secret-host said no")
+        raise DatabaseUnavailable("unavailable") from ConnectionRefusedError("secret-host said no")
 
     with serving(app) as address:
         url = f"{address}/graphql"
@@ -171,13 +171,13 @@ async def test_an_incomplete_frame_ends_the_stream_with_an_error(app: Starlette)
                 await socket.subscribe("1", RUNS)
                 error = await socket.error("1")
                 assert error["extensions"]["code"] == "SERVICE_UNAVAILABLE"
-                assert error["message"] == "away"
+                assert error["message"] == "unavailable"
             headers = {"Accept": "text/event-stream"}
-            told = (await client.post(url, json={"query": RUNS}, headers=headers)).text
-    assert "SERVICE_UNAVAILABLE" in told
-    assert told.count("event: next") == 1
-    assert "event: complete" in told
-    assert "secret-host" not in told
+            next_frame = (await client.post(url, json={"query": RUNS}, headers=headers)).text
+    assert "SERVICE_UNAVAILABLE" in next_frame
+    assert next_frame.count("event: next") == 1
+    assert "event: complete" in next_frame
+    assert "secret-host" not in next_frame
 
 
 async def test_a_traceback_in_the_log_shows_no_variables(capfd: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""Websockets: what is answered to messages, good and bad, on a real port."""
+"""Websockets: responses to valid and invalid messages, on a real port."""
 
 import asyncio
 import json
@@ -33,7 +33,7 @@ def url() -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def nothing_is_logged(caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]) -> Iterator[None]:
-    """Whatever a client does is no news, as long as a test does not read the log itself."""
+    """Clients cause no log lines, unless a test reads the log itself."""
     with caplog.at_level(logging.INFO):
         yield
     records = caplog.get_records("call")
@@ -245,10 +245,10 @@ async def test_a_disconnected_socket_raises_one_exception(error: Exception) -> N
     websocket = WebSocket({"type": "websocket", "headers": []}, receive, send)
     await websocket.accept()
     endpoint: Any = next(route.app for route in toy_app().routes if isinstance(route, WebSocketRoute))
-    gone = Socket(endpoint, websocket, websocket)
+    disconnected = Socket(endpoint, websocket, websocket)
     with pytest.raises(WebSocketDisconnected):
-        await gone.send_json({"type": "pong"})
-    await gone.close(4400, "too late")
+        await disconnected.send_json({"type": "pong"})
+    await disconnected.close(4400, "too late")
 
 
 async def test_a_subscription_before_the_handshake_is_refused(url: str) -> None:

@@ -1,4 +1,4 @@
-"""Subscriptions as clients that others wrote see them: graphql-ws, graphql-sse and GraphiQL in a browser."""
+"""Subscriptions with third-party clients: graphql-ws, graphql-sse and GraphiQL in a browser."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ UPDATE = f"mutation {{ updateActionPhase(input: {{id: {ROOT}, phase: RUNNING, at
 
 
 class Lines:
-    """What a client prints, line by line; each is waited for at most SECONDS."""
+    """The output of a client, line by line; each line has to arrive within SECONDS."""
 
     def __init__(self, reader: asyncio.StreamReader) -> None:
         self._reader = reader
@@ -52,14 +52,14 @@ class Lines:
         return frame["kind"], frame["runs"]
 
     async def change(self, phase: str) -> None:
-        """The run has come to this phase; frames before that may say nothing of it."""
+        """Waits until the run is in this phase."""
         while await self.frame() != ("CHANGE", [{"name": "live", "phase": phase}]):
             pass
 
 
 @asynccontextmanager
 async def client(script: str, *arguments: str) -> AsyncIterator[Lines]:
-    """A script of tests/npm that goes on until it is ended."""
+    """A script of tests/npm that runs until it is stopped."""
     process = await asyncio.create_subprocess_exec(
         "node", script, *arguments, cwd=NODE_FOLDER, stdout=subprocess.PIPE
     )
@@ -74,7 +74,7 @@ async def client(script: str, *arguments: str) -> AsyncIterator[Lines]:
 
 @asynccontextmanager
 async def serve(folder: Path, port: int) -> AsyncIterator[asyncio.subprocess.Process]:
-    """`rungraph serve`, once it is ready. It is told to stop at the end, and has to."""
+    """`rungraph serve`, once it is ready. It has to stop at the end."""
     process = await asyncio.create_subprocess_exec(
         str(Path(sys.executable).with_name("rungraph")),
         "serve",
@@ -172,7 +172,7 @@ async def test_both_clients_authenticate_and_are_notified_of_revocation(
                 assert await by_ws.next() == {"closed": 4403}
                 (error,) = (await by_sse.next())["errors"]
                 assert error["extensions"]["code"] == "UNAUTHENTICATED"
-                # It comes again, and is refused at once.
+                # It reconnects, and is refused at once.
                 assert await by_ws.next() == {"closed": 4403}
 
 

@@ -1,4 +1,4 @@
-"""Any messages in any order: a websocket is answered as graphql-transport-ws allows, and misses nothing."""
+"""Random sequences of messages: a websocket responds as graphql-transport-ws requires, and misses nothing."""
 
 import asyncio
 import json
@@ -43,7 +43,7 @@ from tests.support.sockets import Socket, opened
 T = TypeVar("T")
 
 EXAMPLES = int(os.environ.get("RUNGRAPH_TEST_MACHINE_EXAMPLES", "20"))
-"""`make fuzz` tries more, and others each time."""
+"""`make fuzz` tries more and different ones."""
 
 SECONDS = 30
 
@@ -104,17 +104,17 @@ BAD_SHOWN = st.sampled_from(
 
 @dataclass
 class Going:
-    """An operation that goes on, as far as its client knows."""
+    """A running operation, as far as the client knows."""
 
     kind: str
     """`watch`, `single` or `refused`."""
     results: int = 0
     seen: dict[str, int] = field(default_factory=dict)
-    """The attempts of each run, as a watch said last."""
+    """The attempts of each run in the last frame of a watch."""
 
 
 class WebSocketMachine(RuleBasedStateMachine):
-    """Speaks to a server over one websocket at a time, and knows what may come back."""
+    """Uses one websocket at a time, and knows the allowed responses."""
 
     def __init__(self, url: str, repository: ActionRepo, runner: asyncio.Runner) -> None:
         super().__init__()
@@ -142,10 +142,10 @@ class WebSocketMachine(RuleBasedStateMachine):
             self.wait(self._all_is_said())
         self.wait(self.stack.aclose())
 
-    # What comes
+    # Responses
 
-    def heard(self, text: str | bytes) -> dict[str, Any]:
-        """Check one message against what may come now."""
+    def check_received(self, text: str | bytes) -> dict[str, Any]:
+        """Checks that a message is allowed now."""
         message: dict[str, Any] = json.loads(text)
         assert message["type"] in ("connection_ack", "pong", "next", "error", "complete"), message
         if message["type"] not in ("next", "error", "complete"):
@@ -176,10 +176,10 @@ class WebSocketMachine(RuleBasedStateMachine):
 
     async def hear(self) -> dict[str, Any]:
         assert self.socket is not None
-        return self.heard(await self.socket.connection.recv())
+        return self.check_received(await self.socket.connection.recv())
 
     async def settle(self) -> None:
-        """All that was sent before is dealt with."""
+        """Waits until everything sent before is handled."""
         assert self.socket is not None
         self.pings += 1
         payload = {"number": self.pings}
@@ -189,7 +189,7 @@ class WebSocketMachine(RuleBasedStateMachine):
         assert message.get("payload", payload) == payload
 
     async def closes(self, code: int) -> None:
-        """The server closes, with this code; what comes before is as it should be."""
+        """The server closes with this code, after allowed messages only."""
         assert self.socket is not None
         closed: Close | None = None
         while closed is None:
@@ -205,7 +205,7 @@ class WebSocketMachine(RuleBasedStateMachine):
         await self.stack.aclose()
 
     async def _all_is_said(self) -> None:
-        """What has an end came to it, and each watch has the latest state."""
+        """Every operation that ends has ended, and each watch has the latest state."""
         while any(
             going.kind != "watch" or any(going.seen.get(name) != n for name, n in self.attempts.items())
             for going in self.going.values()
@@ -215,7 +215,7 @@ class WebSocketMachine(RuleBasedStateMachine):
     async def _open(self, **options: Any) -> Socket:
         return await self.stack.enter_async_context(opened(self.url, **options))
 
-    # What is done
+    # Actions
 
     is_open = precondition(lambda self: self.socket is not None)
     is_let_in = precondition(lambda self: self.is_acknowledged)
@@ -345,7 +345,7 @@ class WebSocketMachine(RuleBasedStateMachine):
     @is_open
     @rule(id=IDS, times=st.integers(1, 2))
     def complete(self, id: str, times: int) -> None:
-        """What is complete says nothing more, also where it had not ended; what nobody knows is no matter."""
+        """A completed operation sends nothing more; completing an unknown one has no effect."""
         if id in self.going and self.going[id].kind == "single" and self.attempts:
             return  # a write that is broken off may have been made or not
 
@@ -397,7 +397,7 @@ class WebSocketMachine(RuleBasedStateMachine):
 
 @pytest.fixture
 def url(database_url: str) -> Iterator[str]:
-    """A server that asks who calls."""
+    """A server with authentication."""
     with serving(create_app(Settings(database_url=database_url, auth="token", auth_failures=""))) as address:
         yield f"{address}/graphql"
 

@@ -45,7 +45,7 @@ async def toy() -> AsyncIterator[httpx2.AsyncClient]:
 
 
 async def fill(app: Starlette) -> None:
-    """A run of each of the demo's scenarios, one that goes on, and one whose abort nobody confirmed."""
+    """A run of each scenario of the demo, one that is running, and one with an unconfirmed abort."""
     api = ingest.client.GraphQLClient("http://localhost", transport=httpx2.ASGITransport(app))
     async with api:
         for seed, scenario in enumerate(SCENARIOS):
@@ -142,27 +142,27 @@ def test_examples_are_valid_and_documented(example: Path) -> None:
 
 async def test_every_example_returns_data_of_the_demo(app: Starlette, client: GraphQLClient) -> None:
     await fill(app)
-    shown = {}
+    results = {}
     for example in EXAMPLES:
         if example.stem == "9-watch-runs":
             continue  # for which HTTP is no way; it runs in a browser, in test_websocket_clients.py
         result = await client.execute(example.read_text())
         assert "errors" not in result, (example.name, result["errors"])
-        shown[example.stem] = result["data"]
+        results[example.stem] = result["data"]
 
     def runs(name: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = shown[name]["runs"]["nodes"]
+        found: list[dict[str, Any]] = results[name]["runs"]["nodes"]
         return found
 
     assert len(runs("1-recent-runs")) == 5
     assert runs("2-one-run-in-detail")[0]["actions"]["nodes"][0]["name"] == "root"
     assert [run["name"] for run in runs("3-progress")] == ["going-on"]
     assert runs("4-failures")[0]["actions"]["nodes"][0]["error"]
-    assert shown["5-page-by-page"]["runs"]["pageInfo"]["hasNextPage"]
+    assert results["5-page-by-page"]["runs"]["pageInfo"]["hasNextPage"]
     assert len(runs("6-search")) == 1
-    assert shown["7-pending-aborts"]["pendingAborts"]["nodes"][0]["runName"] == "aborted"
-    assert shown["8-abort-dry-run"]["abortRuns"]["matched"] == 1
-    assert shown["8-abort-dry-run"]["abortRuns"]["requested"] == 0
+    assert results["7-pending-aborts"]["pendingAborts"]["nodes"][0]["runName"] == "aborted"
+    assert results["8-abort-dry-run"]["abortRuns"]["matched"] == 1
+    assert results["8-abort-dry-run"]["abortRuns"]["requested"] == 0
 
 
 async def test_the_paging_example_continues_from_the_cursor(app: Starlette, client: GraphQLClient) -> None:

@@ -80,7 +80,7 @@ def answer(client: httpx2.Client, query: str) -> dict[str, Any]:
 
 
 async def watch(nginx: Nginx, path: str, project: str, origin: str | None = None) -> None:
-    """See a run come in that is made meanwhile, over a websocket."""
+    """Receives a run that is created meanwhile over a websocket."""
     async with connect(
         f"{nginx.url.replace('https', 'wss')}{path}/graphql",
         ssl=trusting(nginx),
@@ -131,7 +131,7 @@ def test_server_sent_events_are_not_buffered(nginx: Nginx) -> None:
     body, headers = {"query": RUNS % '"events"'}, {"Accept": "text/event-stream"}
     with asking(nginx) as client, client.stream("POST", "graphql", json=body, headers=headers) as stream:
         frames = (json.loads(line[6:]) for line in stream.iter_lines() if line.startswith("data: {"))
-        # The next frame comes only once this one was read: what nginx kept back would never arrive.
+        # The next frame is sent only once this one was read: a frame that nginx buffered would never arrive.
         while next(frames)["data"]["runs"]["kind"] != "SYNCED":
             pass
         with asking(nginx) as other:
@@ -164,11 +164,14 @@ def test_idle_connections_outlive_the_timeouts_of_nginx() -> None:
 
 
 def test_forwarded_headers_are_set_by_nginx_and_cannot_be_forged(tmp_path: Path) -> None:
-    async def told(request: Request) -> JSONResponse:
+    async def return_request(request: Request) -> JSONResponse:
         return JSONResponse(dict(request.headers))
 
     claims = {"X-Forwarded-For": "192.0.2.7", "X-Forwarded-Proto": "gopher"}
-    with serving(Starlette(routes=[Route("/", told)])) as address, nginx_proxy(address, tmp_path) as nginx:
+    with (
+        serving(Starlette(routes=[Route("/", return_request)])) as address,
+        nginx_proxy(address, tmp_path) as nginx,
+    ):
         with asking(nginx) as client:
             headers = client.get("", headers=claims).json()
     assert headers["x-forwarded-for"] == "127.0.0.1"
@@ -185,7 +188,7 @@ def test_only_an_upgrade_to_a_websocket_is_passed_on(
     async def echo(request: Request) -> JSONResponse:
         return JSONResponse(dict(request.headers))
 
-    # A server of another kind, which answers what it was sent.
+    # A server that returns what it received.
     with serving(Starlette(routes=[Route("/", echo)])) as address, nginx_proxy(address, tmp_path) as nginx:
         with asking(nginx) as client:
             response = client.get("", headers={"Connection": "Upgrade", "Upgrade": upgrade})
@@ -194,7 +197,7 @@ def test_only_an_upgrade_to_a_websocket_is_passed_on(
         assert "upgrade" not in headers
         assert "upgrade" not in headers.get("connection", "")
     else:
-        # It was understood as a handshake, and as one that lacks its key.
+        # It was parsed as a handshake without a key.
         assert response.status_code == 400
         assert "Sec-WebSocket-Key" in response.text
 
@@ -219,7 +222,7 @@ def test_requests_cannot_be_smuggled_in_bodies(tmp_path: Path, replaced: dict[st
                 attacker.sendall(outer)
                 attacker.sendall(inner)
                 attacker.settimeout(SECONDS)
-                # One answer: its body is no JSON.
+                # One response: the body is not JSON.
                 assert attacker.recv(65536).startswith(b"HTTP/1.1 400 ")
                 for _ in range(3):
                     assert answer(victim, "{ mine: __typename }") == {"mine": "Query"}

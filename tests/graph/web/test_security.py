@@ -194,8 +194,8 @@ async def test_a_cookie_is_accepted_from_the_same_origin_only(
             CredentialKind.SESSION, "a browser", who, access, None
         )
     async with client_of(database_url, auth="token") as client:
-        shown = {**headers, "Cookie": f"{SESSION_COOKIE}={secret}"}
-        answer = await client.post("/graphql", json={"query": RUNS}, headers=shown)
+        with_cookie = {**headers, "Cookie": f"{SESSION_COOKIE}={secret}"}
+        answer = await client.post("/graphql", json={"query": RUNS}, headers=with_cookie)
         assert answer.status_code == status
         bearer = {**headers, "Authorization": f"Bearer {secret}"}
         answer = await client.post("/graphql", json={"query": RUNS}, headers=bearer)

@@ -42,13 +42,13 @@ def fake() -> Iterator[FakeProvider]:
 async def test_sign_in_returns_to_the_requested_page(database_url: str, fake: FakeProvider) -> None:
     async with running(database_url, **oidc_settings(fake)) as app, browser_for(app) as browser:
         assert await viewer(browser) == "UNAUTHENTICATED"
-        asked = await browser.get("/runs/etl/production/a%2Fb?tab=x&y=%20")
-        assert asked.status_code == 303
-        login = urljoin(str(asked.url), asked.headers["location"])
+        redirected = await browser.get("/runs/etl/production/a%2Fb?tab=x&y=%20")
+        assert redirected.status_code == 303
+        login = urljoin(str(redirected.url), redirected.headers["location"])
         assert login.startswith(f"{HERE}/login?return_to=")
         back = await sign_in(browser, login)
         assert back.status_code == 303
-        assert urljoin(str(back.url), back.headers["location"]) == str(asked.url)
+        assert urljoin(str(back.url), back.headers["location"]) == str(redirected.url)
         assert await viewer(browser) == {
             "kind": "USER",
             "subject": "user-1",
@@ -63,12 +63,12 @@ async def test_the_provider_receives_only_the_parameters_of_the_flow(
 ) -> None:
     async with running(database_url, **oidc_settings(fake)) as app, browser_for(app) as browser:
         led = await browser.get("/login?return_to=runs%2Fsecret")
-        asked = query_of(led.headers["location"])
-        assert asked.keys() == {
+        redirected = query_of(led.headers["location"])
+        assert redirected.keys() == {
             *("response_type", "client_id", "redirect_uri", "scope", "state", "nonce"),
             *("code_challenge", "code_challenge_method"),
         }
-        assert asked["redirect_uri"] == f"{HERE}/login/callback"
+        assert redirected["redirect_uri"] == f"{HERE}/login/callback"
         await browser.get(await provider_redirect(led.headers["location"]))
         (form,) = fake.forms
         assert form.keys() == {"grant_type", "code", "redirect_uri", "code_verifier"}
@@ -95,11 +95,11 @@ async def test_cookies_are_http_only_secure_and_same_site(database_url: str, fak
 async def test_below_a_base_path_cookies_are_limited_to_it(database_url: str, fake: FakeProvider) -> None:
     settings = oidc_settings(fake, public_url=f"{HERE}/team/rungraph", base_path="/team/rungraph")
     async with running(database_url, **settings) as app, browser_for(app) as browser:
-        asked = await browser.get("/team/rungraph/runs/a/b/c")
-        login = urljoin(str(asked.url), asked.headers["location"])
+        redirected = await browser.get("/team/rungraph/runs/a/b/c")
+        login = urljoin(str(redirected.url), redirected.headers["location"])
         assert login == f"{HERE}/team/rungraph/login?return_to=runs%2Fa%2Fb%2Fc"
         back = await sign_in(browser, login)
-        assert urljoin(str(back.url), back.headers["location"]) == str(asked.url)
+        assert urljoin(str(back.url), back.headers["location"]) == str(redirected.url)
         session = cookies_in(back)["__Secure-rungraph"]
         assert (session["path"], session["secure"]) == ("/team/rungraph", True)
         assert (await viewer(browser, "/team/rungraph/graphql"))["subject"] == "user-1"

@@ -88,22 +88,22 @@ async def test_external_return_urls_are_not_stored(database_url: str, fake: Fake
 
 
 async def test_cookies_of_the_provider_are_ignored(database_url: str, fake: FakeProvider) -> None:
-    shown: list[str | None] = []
-    redeem = fake._redeem
+    sent_cookies: list[str | None] = []
+    redeem = fake.redeem
 
     async def noting(request: Request) -> Response:
-        shown.append(request.headers.get("cookie"))
+        sent_cookies.append(request.headers.get("cookie"))
         response = await redeem(request)
         response.set_cookie("whose", "user-1")
         return response
 
-    fake._redeem = noting  # type: ignore[method-assign]
+    fake.redeem = noting  # type: ignore[method-assign]
     with fake.serving() as again:
         async with running(database_url, **oidc_settings(again)) as app:
             for _ in range(2):
                 async with browser_for(app) as browser:
                     assert (await sign_in(browser)).status_code == 303
-    assert shown == [None, None]
+    assert sent_cookies == [None, None]
 
 
 # By a token

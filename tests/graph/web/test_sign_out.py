@@ -159,8 +159,8 @@ async def test_malformed_forms_are_refused(database_url: str, body: bytes) -> No
 async def test_links_cannot_sign_in_or_out(database_url: str) -> None:
     async with by_token(database_url) as (app, _, secret), browser_for(app, HTTP) as browser:
         await show(browser, secret)
-        shown = await browser.get("/logout")
-        assert (shown.status_code, cookies_in(shown)) == (200, {})
+        signed_out = await browser.get("/logout")
+        assert (signed_out.status_code, cookies_in(signed_out)) == (200, {})
         await browser.get(f"/login?token={secret}")
         assert (await viewer(browser))["subject"] == "robot"
 

@@ -74,7 +74,7 @@ async def below(folder: Path) -> AsyncIterator[httpx2.AsyncClient]:
 
 
 def base_in(response: httpx2.Response) -> str:
-    """The address that what the page loads is relative to."""
+    """The base URL of the page."""
     assert response.status_code == 200
     found = re.search(r'<base href="([^"]*)" />', response.text)
     assert found
@@ -86,7 +86,7 @@ def mounted(app: ASGIApp) -> ASGIApp:
 
 
 def stripped(app: ASGIApp) -> ASGIApp:
-    """The application behind a proxy that passes on what comes behind the prefix."""
+    """The application behind a proxy that strips the prefix."""
 
     async def proxy(scope: Scope, receive: Receive, send: Send) -> None:
         path, raw_path = scope["path"].removeprefix(PREFIX), scope["raw_path"].removeprefix(PREFIX.encode())
@@ -189,7 +189,7 @@ async def test_the_web_ui_may_load_nothing_from_other_hosts(browser: httpx2.Asyn
 
 
 def without_nonce(text: str) -> str:
-    """The text of a page, or a header, without what is new each time."""
+    """The text of a page, or a header, without its nonce."""
     return re.sub(r"(nonce[-=]\"?)[\w-]{22}", r"\1", text)
 
 
@@ -208,7 +208,7 @@ async def test_every_document_has_a_new_nonce(
 
 
 async def test_the_document_is_not_cached(browser: httpx2.AsyncClient, folder: Path) -> None:
-    """It has no ETag: a copy that is confirmed would have another policy than it has the nonce for."""
+    """It has no ETag: a revalidated copy would have the nonce of another policy."""
     first = await browser.get("/runs/a/b/c")
     assert first.headers["cache-control"] == "no-cache"
     assert "etag" not in first.headers
@@ -221,8 +221,10 @@ async def test_head_has_the_headers_of_get(browser: httpx2.AsyncClient) -> None:
     for path in ("/", "/runs/a/b/c", "/favicon.svg", "/assets/index-abc123.js"):
         got, head = await browser.get(path), await browser.head(path)
         assert (head.status_code, head.content) == (200, b"")
-        told = [{name: without_nonce(value) for name, value in each.headers.items()} for each in (got, head)]
-        assert told[0] == told[1]
+        response_headers = [
+            {name: without_nonce(value) for name, value in each.headers.items()} for each in (got, head)
+        ]
+        assert response_headers[0] == response_headers[1]
 
 
 async def test_files_with_a_hash_in_their_name_are_immutable(browser: httpx2.AsyncClient) -> None:
@@ -356,6 +358,6 @@ async def test_unknown_paths_show_the_web_ui_with_status_404(
         assert without_nonce(response.text) == HTML.replace("./", base, 1)
         plain = await client.get(prefix + path)
         assert (plain.status_code, plain.text) == (404, "Not Found")
-    for gone in ("/assets/index-other.js", "/other.svg"):
-        assert (await browser.get(gone, headers={"accept": "*/*"})).text != HTML
+    for missing_file in ("/assets/index-other.js", "/other.svg"):
+        assert (await browser.get(missing_file, headers={"accept": "*/*"})).text != HTML
     assert (await browser.post("/settings", headers=html)).text == "Not Found"
