@@ -3,7 +3,7 @@ import reactHooks from "eslint-plugin-react-hooks";
 import { globalIgnores } from "eslint/config";
 import ts from "typescript-eslint";
 
-/** What lies where, from the top down: a folder imports only from folders below it. */
+/** The folders from top to bottom: a folder imports only from folders below it. */
 const FLOORS = [["shell"], ["runs", "tasks"], ["actions"], ["aborts"], ["live"], ["ui"]];
 
 const floorRules = FLOORS.flatMap((floor, height) =>
@@ -30,7 +30,7 @@ const floorRules = FLOORS.flatMap((floor, height) =>
               ? [
                   {
                     group: ["urql", "graphql*", "@urql/*", "**/gql/*", "**/gql"],
-                    message: "ui/ knows nothing of GraphQL.",
+                    message: "ui/ must not depend on GraphQL.",
                   },
                 ]
               : []),
@@ -58,7 +58,7 @@ export default ts.config(
         },
         {
           selector: "JSXAttribute[name.name='opacity']",
-          message: "What is pale cannot be read: use the colour --faint.",
+          message: "Too little contrast: use the colour --faint.",
         },
       ],
       "max-lines": ["error", { max: 250, skipBlankLines: false, skipComments: false }],
@@ -66,7 +66,7 @@ export default ts.config(
       "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true }],
       "@typescript-eslint/no-confusing-void-expression": ["error", { ignoreArrowShorthand: true }],
       "@typescript-eslint/no-misused-promises": ["error", { checksVoidReturn: { attributes: false } }],
-      // TanStack Virtual changes what it gave; the compiler's rule cannot know that it is not memoised here.
+      // TanStack Virtual mutates its result; the compiler's rule does not know that it is not memoised here.
       "react-hooks/incompatible-library": "off",
     },
   },

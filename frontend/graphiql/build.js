@@ -1,4 +1,4 @@
-// Puts the page, the packages' ready-made files and the examples where the server looks for them.
+// Copies the page, the packages' prebuilt files and the examples to the server's static files.
 import { cpSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -22,12 +22,12 @@ rmSync(target, { recursive: true, force: true });
 mkdirSync(target, { recursive: true });
 
 for (const [name, source] of Object.entries(FILES)) {
-  // Source maps are not served, so nothing may point to them.
+  // Source maps are not served, so references to them are removed.
   const text = readFileSync(join(packages, source), "utf8");
   writeFileSync(join(target, name), text.replace(/\/[/*]# sourceMappingURL=\S+?(\*\/)?\s*$/, ""));
 }
 
-// Style elements that it makes as it runs show the nonce that the server put into the document.
+// Style elements created at run time get the document's nonce.
 const script = join(target, "graphiql.js");
 const parts = readFileSync(script, "utf8").split("__webpack_require__.nc = undefined;");
 if (parts.length !== 2) throw new Error("graphiql.js has another place for its nonce");
@@ -51,7 +51,7 @@ const licences = ["react", "react-dom", "graphiql", "@graphiql/plugin-explorer",
 });
 writeFileSync(join(target, "LICENSES.txt"), licences.join("\n----\n\n"));
 
-// Packed once here, and not by the server for each visitor: 4 MB become 1 MB.
+// Compressed here once, not by the server for each request: 4 MB become 1 MB.
 for (const name of Object.keys(FILES)) {
   writeFileSync(join(target, `${name}.gz`), gzipSync(readFileSync(join(target, name)), { level: 9 }));
 }

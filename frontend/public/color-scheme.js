@@ -1,4 +1,4 @@
-// Before anything is drawn, so that a dark page does not flash white first.
+// Runs before the first paint, so that a dark page does not flash white.
 (function () {
   var chosen = localStorage.getItem("mantine-color-scheme-value");
   var dark = chosen === "dark" || (chosen !== "light" && matchMedia("(prefers-color-scheme: dark)").matches);

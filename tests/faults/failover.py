@@ -23,7 +23,7 @@ from tests.support.postgres import Postgres, running_postgres
 _WRITERS = 3
 _PAUSE = 0.02
 _TIMEOUT = 10.0
-_TIMEOUT_S = 60.0
+_MAX_WAIT = 60.0
 """Seconds after which a missing change counts as lost."""
 _CALM = 0.5
 _MORE = 20
@@ -193,7 +193,7 @@ async def _try_failover(
             must = before | set(afterwards) if failover.loses else set(written)
             outcome.problems += [f"{name} is not stored" for name in must - stored]
             for viewer in states:
-                missing = await viewer.missing(afterwards, _TIMEOUT_S)
+                missing = await viewer.missing(afterwards, _MAX_WAIT)
                 outcome.problems += [f"{viewer.name} missed the state of {name}" for name in missing]
     outcome.writes = len(written)
     outcome.count(all_watched)
@@ -229,6 +229,6 @@ def _acknowledged(writers: list[Writer], after: float = 0.0, begun_after: float 
 
 
 async def _until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _TIMEOUT_S
+    deadline = time.monotonic() + _MAX_WAIT
     while not condition() and time.monotonic() < deadline:  # noqa: ASYNC110 - none of them has an event
         await asyncio.sleep(0.02)

@@ -1,4 +1,4 @@
-// Prints what the public GraphQL-over-HTTP audit finds at the URL given: [{id, name, status, reason}].
+// Runs the public GraphQL-over-HTTP audit against a URL and prints [{id, name, status, reason}].
 import { auditServer } from "graphql-http";
 
 const results = await auditServer({ url: process.argv[2] });

@@ -1,5 +1,5 @@
-// Prints every result of one operation that the graphql-sse client gets: node events.js URL QUERY. It shows
-// the token in RUNGRAPH_TOKEN, if there is one.
+// Prints every result of an operation by the graphql-sse client: node events.js URL QUERY. RUNGRAPH_TOKEN is
+// the token, if any.
 import { createClient } from "graphql-sse";
 
 const [url, query] = process.argv.slice(2);

@@ -1,4 +1,4 @@
-// Opens GraphiQL in a real browser and prints what was seen, as JSON:
+// Opens GraphiQL in a real browser and prints its observations as JSON:
 // node graphiql.js URL CHROMIUM [SCREENSHOT]
 import { chromium } from "playwright-core";
 
@@ -30,7 +30,7 @@ try {
     if (["error", "warning"].includes(message.type())) seen.complaints.push(message.text());
   });
   page.on("pageerror", (error) => seen.complaints.push(String(error)));
-  // Nothing may leave the machine, even where the test is about to fail.
+  // No request may leave the machine, even if the test is about to fail.
   await page.route(
     (address) => address.origin !== origin && address.protocol !== "data:",
     (route) => route.abort(),
@@ -68,7 +68,7 @@ try {
   await page.locator(".graphiql-dialog").waitFor({ state: "detached" });
   seen.isDark = await page.locator("body.graphiql-dark").count();
 
-  // What was typed is still there when the page is loaded again.
+  // Typed text survives a reload.
   await page.locator(".graphiql-query-editor .CodeMirror").evaluate((element) => {
     element.CodeMirror.setValue("query Mine { __typename }");
   });

@@ -1,5 +1,5 @@
-// Prints what the graphql-ws client gets for several operations on one socket, a line of JSON each:
-// node subscribe.js URL QUERY... It shows the token in RUNGRAPH_TOKEN, if there is one.
+// Prints the results of several operations on one graphql-ws socket, a line of JSON each:
+// node subscribe.js URL QUERY... RUNGRAPH_TOKEN is the token, if any.
 import { createClient } from "graphql-ws";
 import WebSocket from "ws";
 
@@ -10,7 +10,7 @@ const client = createClient({
   url: url.replace("http", "ws"),
   webSocketImpl: WebSocket,
   connectionParams: token ? { authorization: `Bearer ${token}` } : undefined,
-  // Also where nobody listens: the server may be on its way back.
+  // Also if the connection is refused: the server may be restarting.
   shouldRetry: () => true,
   retryAttempts: 1000,
   retryWait: () => new Promise((resolve) => setTimeout(resolve, 100)),

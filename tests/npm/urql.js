@@ -1,4 +1,4 @@
-// Prints every result of one operation that urql gets over HTTP: node urql.js URL QUERY.
+// Prints every result of an operation by urql over HTTP: node urql.js URL QUERY.
 import { Client, fetchExchange } from "@urql/core";
 
 const [url, query] = process.argv.slice(2);
@@ -6,6 +6,6 @@ const client = new Client({ url, exchanges: [fetchExchange], fetchSubscriptions:
 const kind = query.trimStart().split(/\W/)[0];
 const results = kind === "subscription" ? client.subscription(query, {}) : client.query(query, {});
 const print = ({ data, error }) => console.log(JSON.stringify({ data, error: error?.message }));
-// At the end of a stream urql gives the last result once more.
+// At the end of a stream urql repeats the last result.
 if (kind === "subscription") results.subscribe((result) => result.hasNext && print(result));
 else print(await results.toPromise());

@@ -1,5 +1,5 @@
-// Opens GraphiQL's tab of the subscription, creates a run meanwhile, and prints the results it showed, as
-// JSON: node watch.js URL CHROMIUM MUTATION
+// Opens GraphiQL's subscription tab, creates a run meanwhile, and prints the displayed results as JSON:
+// node watch.js URL CHROMIUM MUTATION
 import { chromium } from "playwright-core";
 
 const [url, executablePath, query] = process.argv.slice(2);
@@ -17,7 +17,7 @@ try {
   });
   page.on("pageerror", (error) => seen.complaints.push(String(error)));
 
-  // The text of an editor, or of the results, once it holds these words.
+  // The text of an editor or of the results, once it contains these words.
   const text = async (place, words) => {
     const found = await page.waitForFunction(
       ([place, words]) => {
@@ -33,7 +33,7 @@ try {
   await page.goto(url);
   await page.locator(".graphiql-tab-button", { hasText: "WatchRuns" }).click();
   await text(".graphiql-query-editor", "subscription WatchRuns");
-  // GraphiQL reads the name of the operation a moment after the text; a new name tells that it has.
+  // GraphiQL updates the operation name shortly after the text; the new name shows that it has.
   await page.locator(".graphiql-query-editor .CodeMirror").evaluate(({ CodeMirror }) => {
     CodeMirror.setValue(CodeMirror.getValue().replace("WatchRuns", "WatchNow"));
   });

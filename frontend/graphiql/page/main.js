@@ -7,7 +7,7 @@ async function loadExamples() {
   return response.json();
 }
 
-/** As fetch; where the server does not know who asks, the page says where to sign in. */
+/** Like fetch; if unauthenticated, the page shows a link to sign in. */
 async function ask(...request) {
   const response = await fetch(...request);
   document.getElementById("signed-out").hidden = response.status !== 401;
@@ -23,7 +23,7 @@ function start(examples) {
     GraphiQL,
     {
       fetcher: GraphiQL.createFetcher({ url: url.href, subscriptionUrl: socketUrl.href, fetch: ask }),
-      // Another project's GraphiQL at the same address, as on localhost, keeps its tabs, and we ours.
+      // Separate from the tabs of another project's GraphiQL at the same origin, such as localhost.
       storage: GraphiQL.createLocalStorage({ namespace: `rungraph:${url.pathname}` }),
       plugins: [GraphiQLPluginExplorer.explorerPlugin({ showAttribution: false })],
       defaultTabs: examples.map((query) => ({ query })),

@@ -29,7 +29,7 @@ export async function until(
 ): Promise<void> {
   const deadline = Date.now() + ms;
   while (!(await isSo())) {
-    if (Date.now() > deadline) throw new Error(`waited ${ms} ms in vain for ${what}`);
+    if (Date.now() > deadline) throw new Error(`timed out after ${ms} ms waiting for ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }

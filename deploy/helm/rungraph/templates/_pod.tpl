@@ -1,4 +1,4 @@
-{{- /* What the server's pods and those of prune have in common. */}}
+{{- /* Shared by the pods of the server and of prune. */}}
 
 {{- define "rungraph.podSpec" -}}
 serviceAccountName: {{ include "rungraph.name" . }}
