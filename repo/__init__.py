@@ -3,107 +3,92 @@
 async with open_repository("sqlite:///rungraph.db") as repository:
     run = await repository.get_run(RunIdentifier("etl", "production", "nightly-1"))
 
-A name is imported on first use, so that a program that needs only `repo.domain` loads no database driver.
+Names outside `repo.domain` are imported on first use, so that `import repo` loads no database driver.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from repo.domain.attempts import merge_attempts as merge_attempts
+from repo.domain.authorization import (
+    Access as Access,
+    FULL_ACCESS as FULL_ACCESS,
+    Grant as Grant,
+    Permission as Permission,
+    Role as Role,
+    Scope as Scope,
+)
+from repo.domain.errors import (
+    ActionNotFound as ActionNotFound,
+    Conflict as Conflict,
+    DatabaseReadOnly as DatabaseReadOnly,
+    DatabaseUnavailable as DatabaseUnavailable,
+    DeadlineExceeded as DeadlineExceeded,
+    EventNotFound as EventNotFound,
+    Forbidden as Forbidden,
+    InvalidArgument as InvalidArgument,
+    InvalidCursor as InvalidCursor,
+    NotFound as NotFound,
+    RepoError as RepoError,
+    RunNotFound as RunNotFound,
+)
+from repo.domain.identifiers import ActionIdentifier as ActionIdentifier, RunIdentifier as RunIdentifier
+from repo.domain.models import (
+    Abort as Abort,
+    AbortMetrics as AbortMetrics,
+    AbortProgress as AbortProgress,
+    Action as Action,
+    ActionAttempt as ActionAttempt,
+    ActionError as ActionError,
+    ActionEvent as ActionEvent,
+    ClusterEvent as ClusterEvent,
+    Identity as Identity,
+    Label as Label,
+    LogLink as LogLink,
+    NewAction as NewAction,
+    NewEvent as NewEvent,
+    PhaseCount as PhaseCount,
+    PhaseTransition as PhaseTransition,
+    RemovedRun as RemovedRun,
+    Run as Run,
+    SOURCE_FIELDS as SOURCE_FIELDS,
+    TaskIdentifier as TaskIdentifier,
+    TriggerIdentifier as TriggerIdentifier,
+)
+from repo.domain.pages import (
+    DEFAULT_PAGE as DEFAULT_PAGE,
+    MAX_PAGE as MAX_PAGE,
+    AttemptRange as AttemptRange,
+    Order as Order,
+    OrderField as OrderField,
+    Page as Page,
+    PageRequest as PageRequest,
+)
+from repo.domain.phases import (
+    AbortState as AbortState,
+    ActionPhase as ActionPhase,
+    ActionType as ActionType,
+    CacheStatus as CacheStatus,
+    CredentialKind as CredentialKind,
+    ErrorKind as ErrorKind,
+    IdentityKind as IdentityKind,
+    PhaseUpdate as PhaseUpdate,
+    PhaseUpdateResult as PhaseUpdateResult,
+    RunSource as RunSource,
+)
+
 if TYPE_CHECKING:
-    from repo.aborts.leases import (
-        DueAborts as DueAborts,
-    )
-    from repo.aborts.aborts import (
-        AbortRunsResult as AbortRunsResult,
-    )
-    from repo.actions.attempt_pages import (
-        AttemptRange as AttemptRange,
-    )
+    from repo.aborts.aborts import AbortRunsResult as AbortRunsResult
+    from repo.aborts.leases import DueAborts as DueAborts
     from repo.actions.filters import (
         ActionFilter as ActionFilter,
         LabelFilter as LabelFilter,
         RunFilter as RunFilter,
     )
-    from repo.actions.pruning import (
-        Pruned as Pruned,
-    )
-    from repo.actions.rows import (
-        Attributes as Attributes,
-    )
-    from repo.credentials import (
-        Credential as Credential,
-    )
-    from repo.domain.attempts import (
-        merge_attempts as merge_attempts,
-    )
-    from repo.domain.authorization import (
-        FULL_ACCESS as FULL_ACCESS,
-        Access as Access,
-        Grant as Grant,
-        Permission as Permission,
-        Role as Role,
-        Scope as Scope,
-    )
-    from repo.domain.errors import (
-        ActionNotFound as ActionNotFound,
-        Conflict as Conflict,
-        DatabaseReadOnly as DatabaseReadOnly,
-        DatabaseUnavailable as DatabaseUnavailable,
-        DeadlineExceeded as DeadlineExceeded,
-        EventNotFound as EventNotFound,
-        Forbidden as Forbidden,
-        InvalidArgument as InvalidArgument,
-        InvalidCursor as InvalidCursor,
-        NotFound as NotFound,
-        RepoError as RepoError,
-        RunNotFound as RunNotFound,
-    )
-    from repo.domain.identifiers import (
-        ActionIdentifier as ActionIdentifier,
-        RunIdentifier as RunIdentifier,
-    )
-    from repo.domain.models import (
-        SOURCE_FIELDS as SOURCE_FIELDS,
-        Abort as Abort,
-        AbortMetrics as AbortMetrics,
-        AbortProgress as AbortProgress,
-        Action as Action,
-        ActionAttempt as ActionAttempt,
-        ActionError as ActionError,
-        ActionEvent as ActionEvent,
-        ClusterEvent as ClusterEvent,
-        Identity as Identity,
-        Label as Label,
-        LogLink as LogLink,
-        NewAction as NewAction,
-        NewEvent as NewEvent,
-        PhaseCount as PhaseCount,
-        PhaseTransition as PhaseTransition,
-        RemovedRun as RemovedRun,
-        Run as Run,
-        TaskIdentifier as TaskIdentifier,
-        TriggerIdentifier as TriggerIdentifier,
-    )
-    from repo.domain.pages import (
-        DEFAULT_PAGE as DEFAULT_PAGE,
-        MAX_PAGE as MAX_PAGE,
-        Order as Order,
-        OrderField as OrderField,
-        Page as Page,
-        PageRequest as PageRequest,
-    )
-    from repo.domain.phases import (
-        AbortState as AbortState,
-        ActionPhase as ActionPhase,
-        ActionType as ActionType,
-        CacheStatus as CacheStatus,
-        CredentialKind as CredentialKind,
-        ErrorKind as ErrorKind,
-        IdentityKind as IdentityKind,
-        PhaseUpdate as PhaseUpdate,
-        PhaseUpdateResult as PhaseUpdateResult,
-        RunSource as RunSource,
-    )
+    from repo.actions.group_commit import MAX_BATCH as MAX_BATCH
+    from repo.actions.pruning import Pruned as Pruned
+    from repo.actions.rows import Attributes as Attributes
+    from repo.credentials import Credential as Credential
     from repo.health import (
         CheckResult as CheckResult,
         CheckStatus as CheckStatus,
@@ -115,87 +100,31 @@ if TYPE_CHECKING:
         UnsuitableDatabase as UnsuitableDatabase,
         migrate as migrate,
     )
-    from repo.opening import (
-        open_repository as open_repository,
-    )
-    from repo.actions.group_commit import (
-        MAX_BATCH as MAX_BATCH,
-    )
-    from repo.repository import (
-        ActionRepo as ActionRepo,
-    )
-    from repo.restore import (
-        mark_restored as mark_restored,
-    )
-    from repo.sql.database import (
-        DatabaseMetrics as DatabaseMetrics,
-    )
-    from repo.sql.rows import (
-        Column as Column,
-        ColumnKind as ColumnKind,
-        Layout as Layout,
-        Rows as Rows,
-    )
-    from repo.sql.urls import (
-        check_database_url as check_database_url,
-        without_password as without_password,
-    )
-    from repo.summaries.histogram import (
-        RunHistogramBucket as RunHistogramBucket,
-    )
-    from repo.summaries.tasks import (
-        Durations as Durations,
-        TaskKey as TaskKey,
-        TaskSummary as TaskSummary,
-    )
-    from repo.supervision import (
-        Supervisor as Supervisor,
-    )
-    from repo.watch.bus import (
-        check_broadcast_url as check_broadcast_url,
-    )
-    from repo.watch.frames import (
-        Frame as Frame,
-        FrameKind as FrameKind,
-    )
-    from repo.watch.stream import (
-        Stream as Stream,
-    )
-    from repo.watch.watches import (
-        Related as Related,
-        WatchMetrics as WatchMetrics,
-    )
+    from repo.repository import open_repository as open_repository
+    from repo.repository import ActionRepo as ActionRepo
+    from repo.restore import mark_restored as mark_restored
+    from repo.sql.database import DatabaseMetrics as DatabaseMetrics
+    from repo.sql.rows import Column as Column, ColumnKind as ColumnKind, Layout as Layout, Rows as Rows
+    from repo.sql.urls import check_database_url as check_database_url, without_password as without_password
+    from repo.summaries.histogram import RunHistogramBucket as RunHistogramBucket
+    from repo.summaries.tasks import Durations as Durations, TaskKey as TaskKey, TaskSummary as TaskSummary
+    from repo.supervision import Supervisor as Supervisor
+    from repo.watch.bus import check_broadcast_url as check_broadcast_url
+    from repo.watch.stream import Frame as Frame, FrameKind as FrameKind, Stream as Stream
+    from repo.watch.mailboxes import Related as Related
+    from repo.watch.watches import WatchMetrics as WatchMetrics
 
 _MODULES = {
-    "repo.aborts.leases": "DueAborts",
     "repo.aborts.aborts": "AbortRunsResult",
-    "repo.actions.attempt_pages": "AttemptRange",
+    "repo.aborts.leases": "DueAborts",
     "repo.actions.filters": "ActionFilter LabelFilter RunFilter",
     "repo.actions.group_commit": "MAX_BATCH",
     "repo.actions.pruning": "Pruned",
     "repo.actions.rows": "Attributes",
     "repo.credentials": "Credential",
-    "repo.domain.attempts": "merge_attempts",
-    "repo.domain.authorization": "Access FULL_ACCESS Grant Permission Role Scope",
-    "repo.domain.errors": """
-        ActionNotFound Conflict DatabaseReadOnly DatabaseUnavailable DeadlineExceeded EventNotFound
-        Forbidden InvalidArgument InvalidCursor NotFound RepoError RunNotFound
-    """,
-    "repo.domain.identifiers": "ActionIdentifier RunIdentifier",
-    "repo.domain.models": """
-        Abort AbortMetrics AbortProgress Action ActionAttempt ActionError ActionEvent
-        ClusterEvent Identity Label LogLink NewAction NewEvent PhaseCount PhaseTransition
-        RemovedRun Run SOURCE_FIELDS TaskIdentifier TriggerIdentifier
-    """,
-    "repo.domain.pages": "DEFAULT_PAGE MAX_PAGE Order OrderField Page PageRequest",
-    "repo.domain.phases": """
-        AbortState ActionPhase ActionType CacheStatus CredentialKind ErrorKind IdentityKind
-        PhaseUpdate PhaseUpdateResult RunSource
-    """,
     "repo.health": "CheckResult CheckStatus check_bus check_database",
     "repo.migration": "SchemaOutdated UnsuitableDatabase migrate",
-    "repo.opening": "open_repository",
-    "repo.repository": "ActionRepo",
+    "repo.repository": "ActionRepo open_repository",
     "repo.restore": "mark_restored",
     "repo.sql.database": "DatabaseMetrics",
     "repo.sql.rows": "Column ColumnKind Layout Rows",
@@ -204,13 +133,12 @@ _MODULES = {
     "repo.summaries.tasks": "Durations TaskKey TaskSummary",
     "repo.supervision": "Supervisor",
     "repo.watch.bus": "check_broadcast_url",
-    "repo.watch.frames": "Frame FrameKind",
-    "repo.watch.stream": "Stream",
-    "repo.watch.watches": "Related WatchMetrics",
+    "repo.watch.stream": "Frame FrameKind Stream",
+    "repo.watch.mailboxes": "Related",
+    "repo.watch.watches": "WatchMetrics",
 }
 HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
-
-__all__ = list(HOMES)
+"""The modules of the names that are imported on first use."""
 
 
 def __getattr__(name: str) -> Any:

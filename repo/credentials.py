@@ -81,7 +81,7 @@ class Credentials:
             for what, value in (("project", grant.project), ("domain", grant.domain)):
                 if value is not None:
                     check_name(value, what)
-        now = _now()
+        now = utc_now()
         if expires_at is not None and expires_at <= now:
             raise InvalidArgument("a credential must expire later than now")
         secret = PREFIXES[kind] + secrets.token_urlsafe(_SECRET_BYTES)
@@ -117,17 +117,17 @@ class Credentials:
             {"secret_hash": _hash(secret)},
         )
         credential = next((_credential(row) for row in found.decoded()), None)
-        return credential if credential is not None and credential.is_valid(_now()) else None
+        return credential if credential is not None and credential.is_valid(utc_now()) else None
 
     async def find_valid(self, ids: Collection[str]) -> set[str]:
         """Those of these ids whose credentials are neither revoked nor expired."""
-        given = key_filter(self._database, c.id, ids)
+        by_id = key_filter(self._database, c.id, ids)
         found = await self._database.fetch(
-            ("which credentials hold", given.key),
-            lambda: given.apply(select(c.id, c.expires_at).where(c.revoked_at.is_(None), _is_in_time)),
-            given.values,
+            ("valid credentials", by_id.key),
+            lambda: by_id.apply(select(c.id, c.expires_at).where(c.revoked_at.is_(None), _is_in_time)),
+            by_id.values,
         )
-        now = _now()
+        now = utc_now()
         return {id for id, expires_at in found.decoded() if expires_at is None or now < expires_at}
 
     async def list_of_kind(self, kind: CredentialKind) -> list[Credential]:
@@ -141,7 +141,7 @@ class Credentials:
 
         async def work(connection: AsyncConnection) -> Credential:
             which = (c.id == id) & c.revoked_at.is_(None)
-            await connection.execute(credentials.update().where(which).values(revoked_at=_now()))
+            await connection.execute(credentials.update().where(which).values(revoked_at=utc_now()))
             row = (await connection.execute(select(*_COLUMNS).where(c.id == id))).first()
             if row is None:
                 raise NotFound(f"there is no credential {id}")
@@ -174,5 +174,5 @@ def _hash(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 
 
-def _now() -> datetime:
+def utc_now() -> datetime:
     return datetime.now(UTC)

@@ -22,16 +22,16 @@ from repo.sql.urls import without_password
 from repo.tables import action_events, actions, incarnations, is_unconfirmed, removal_horizon
 from repo.watch.bus import Bus
 
-_WITHIN = 10.0
+_TIMEOUT = 10.0
 """The time limit of a check, in seconds."""
-_HEARD_WITHIN = 1.0
+RECEIVE_TIMEOUT = 1.0
 """The time limit for receiving a notification, in seconds."""
-_CONNECTED_WITHIN = 5.0
+_CONNECT_TIMEOUT = 5.0
 _SLOW = 0.02
 """Round trip in seconds above which a warning is given."""
-_LITTLE_SPACE = 1 << 30
+MIN_FREE_SPACE = 1 << 30
 """Free disk bytes below which a warning is given."""
-_CLOCKS_DIFFER = (1.0, 5.0)
+_CLOCK_DIFFERENCE = (1.0, 5.0)
 """Clock differences in seconds that give a warning and an error."""
 _PREPARED_CODES = {"26000", "42P05"}
 """SQLSTATEs: a prepared statement does not exist, or exists already."""
@@ -72,32 +72,29 @@ def failure(check: str, said: str) -> CheckResult:
 async def check_bus(url: str) -> CheckResult:
     """Checks that another connection receives a notification."""
     if url.startswith("memory:"):
-        return ok("bus", "memory://: one process hears itself; several servers need another one")
-    heard = asyncio.Event()
-    one, other = Bus(url, lambda: None), Bus(url, heard.set)
+        return ok("bus", "memory://: notifies this process only; several servers need PostgreSQL or Redis")
+    received = asyncio.Event()
+    one, other = Bus(url, lambda: None), Bus(url, received.set)
     async with AsyncExitStack() as stack:
         for bus in (one, other):
             await stack.enter_async_context(bus.open())
-        deadline = time.monotonic() + _CONNECTED_WITHIN
+        deadline = time.monotonic() + _CONNECT_TIMEOUT
         while not (one.connected and other.connected):
             if time.monotonic() > deadline:
                 return failure(
-                    "bus", "cannot be reached, or lets nobody listen and ring: changes are seen a second late"
+                    "bus", "unreachable, or no permission to send and receive: changes arrive a second late"
                 )
             await asyncio.sleep(0.02)
-        await asyncio.sleep(0.2)  # each rings when it connects
-        heard.clear()
+        await asyncio.sleep(0.2)  # each sends a notification when it connects
+        received.clear()
         begun = time.monotonic()
         one.notify()
         try:
-            async with asyncio.timeout(_HEARD_WITHIN):
-                await heard.wait()
+            async with asyncio.timeout(RECEIVE_TIMEOUT):
+                await received.wait()
         except TimeoutError:
-            return failure(
-                "bus",
-                "a ring is not heard: behind PgBouncer, give it PostgreSQL's own address",
-            )
-    return ok("bus", f"a ring is heard after {(time.monotonic() - begun) * 1000:.0f} ms")
+            return failure("bus", "receives no notification: behind PgBouncer, use PostgreSQL's own address")
+    return ok("bus", f"a notification takes {(time.monotonic() - begun) * 1000:.0f} ms")
 
 
 async def check_database(url: str, connections: int) -> AsyncIterator[CheckResult]:
@@ -105,7 +102,7 @@ async def check_database(url: str, connections: int) -> AsyncIterator[CheckResul
     database = Database(url, pool_size=2)
     try:
         try:
-            async with asyncio.timeout(_WITHIN):
+            async with asyncio.timeout(_TIMEOUT):
                 await database.check_file()
                 reached = await _round_trip(database)
         except Exception as error:  # the drivers have no common class for it
@@ -113,28 +110,28 @@ async def check_database(url: str, connections: int) -> AsyncIterator[CheckResul
             return
         yield reached
         if database.is_sqlite:
-            yield await _told("file", _file(database))
+            yield await _run("file", _file(database))
         else:
-            yield await _told("server", _server(database))
-            yield await _told("pooler", _pooler(database))
-            yield await _told("connections", _connections(database, connections))
-        yield await _told("clock", _clock(database))
-        schema = await _told("schema", _schema(database))
+            yield await _run("server", _server(database))
+            yield await _run("pooler", _pooler(database))
+            yield await _run("connections", _connections(database, connections))
+        yield await _run("clock", _clock(database))
+        schema = await _run("schema", _schema(database))
         yield schema
         if schema.verdict is not CheckStatus.FAILURE:
-            yield await _told("rights", _rights(database))
-            yield await _told("aborts", _aborts(database))
+            yield await _run("rights", _rights(database))
+            yield await _run("aborts", _aborts(database))
     finally:
         await database.close()
 
 
-async def _told(check: str, examining: Awaitable[CheckResult]) -> CheckResult:
+async def _run(check: str, result: Awaitable[CheckResult]) -> CheckResult:
     """Runs a check within its time limit."""
     try:
-        async with asyncio.timeout(_WITHIN):
-            return await examining
+        async with asyncio.timeout(_TIMEOUT):
+            return await result
     except Exception as error:  # whatever it is, the other checks go on
-        return failure(check, f"cannot be found out: {_reason(error)}")
+        return failure(check, f"check failed: {_reason(error)}")
 
 
 def _reason(error: BaseException) -> str:
@@ -164,9 +161,9 @@ async def _clock(database: Database) -> CheckResult:
     assert there is not None
     # The time lies somewhere in between.
     ahead = max((there - ended).total_seconds(), (begun - there).total_seconds(), 0.0)
-    if ahead > _CLOCKS_DIFFER[1]:
+    if ahead > _CLOCK_DIFFERENCE[1]:
         return failure("clock", f"differs from the database's by {ahead:.1f} s: synchronize both (NTP)")
-    if ahead > _CLOCKS_DIFFER[0]:
+    if ahead > _CLOCK_DIFFERENCE[0]:
         return warning("clock", f"differs from the database's by {ahead:.1f} s: synchronize both (NTP)")
     return ok("clock", "is the database's within a second")
 
@@ -174,10 +171,10 @@ async def _clock(database: Database) -> CheckResult:
 async def _file(database: Database) -> CheckResult:
     async with database.read() as connection:
         mode = await connection.scalar(text("PRAGMA journal_mode"))
-    return _of_file(Path(str(database.engine.url.database)), mode)
+    return _file_status(Path(str(database.engine.url.database)), mode)
 
 
-def _of_file(path: Path, mode: str | None) -> CheckResult:
+def _file_status(path: Path, mode: str | None) -> CheckResult:
     for needed in (path, path.parent):
         if not os.access(needed, os.W_OK):
             return failure("file", f"{needed} cannot be written by this user")
@@ -185,7 +182,7 @@ def _of_file(path: Path, mode: str | None) -> CheckResult:
         return failure("file", f"its journal is {mode}, not WAL: is it on a network file system?")
     free = shutil.disk_usage(path.parent).free
     said = f"{path.stat().st_size / 2**20:,.0f} MB, {free / 2**30:,.1f} GB free"
-    return warning("file", f"{said}: make room") if free < _LITTLE_SPACE else ok("file", said)
+    return warning("file", f"{said}: make room") if free < MIN_FREE_SPACE else ok("file", said)
 
 
 async def _server(database: Database) -> CheckResult:
@@ -275,12 +272,12 @@ async def _rights(database: Database) -> CheckResult:
 
 
 async def _aborts(database: Database) -> CheckResult:
-    given_up = constant(actions.c.abort_state, AbortState.FAILED)
+    has_failed = constant(actions.c.abort_state, AbortState.FAILED)
     async with database.read() as connection:
-        counted = select(func.count()).select_from(actions).where(is_unconfirmed, given_up)
+        counted = select(func.count()).select_from(actions).where(is_unconfirmed, has_failed)
         count = await connection.scalar(counted) or 0
     if count:
         return warning(
-            "aborts", f"{count} given up, as no executor confirmed: see the page's Aborts, and retryAbort"
+            "aborts", f"{count} failed: no executor confirmed them. See Aborts in the web UI, and retryAbort"
         )
-    return ok("aborts", "none was given up")
+    return ok("aborts", "none failed")

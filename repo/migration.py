@@ -25,11 +25,11 @@ logger = structlog.get_logger("rungraph.migrate")
 MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 7_238_520_417
 """The advisory lock under which one replica at a time migrates."""
-_WAIT_FOR_A_TABLE = 2.0
-"""Lock timeout in seconds: while a migration waits for a table, everyone else waits behind it."""
-_PATIENCE = 60.0
+LOCK_TIMEOUT = 2.0
+"""Lock timeout in seconds: while a migration waits for a table, others queue behind it."""
+RETRY_TIMEOUT = 60.0
 """Seconds of retries."""
-_LONGEST_PAUSE = 5.0
+_MAX_PAUSE = 5.0
 """Maximum pause between retries in seconds."""
 _LOCK_NOT_AVAILABLE = "55P03"
 
@@ -89,10 +89,8 @@ def _upgrade_older(connection: Connection) -> None:
     current = revision(connection)
     if is_newer(current):
         logger.info("the schema is a later version's, with which this one works", schema=current, own=head())
-        return
-    if current == head():
-        return
-    upgrade(connection)
+    elif current != head():
+        upgrade(connection)
 
 
 async def migrate(url: str) -> None:
@@ -111,7 +109,7 @@ async def migrate(url: str) -> None:
             if not database.is_sqlite and (why := await unsuitable(connection)):
                 raise UnsuitableDatabase(f"the database {name} cannot be used: {why}")
             try:
-                await _migrate_patiently(database, connection)
+                await _migrate_with_retries(database, connection)
             except (DBAPIError, sqlite3.Error) as error:
                 if classify(error) is None:
                     raise
@@ -135,8 +133,8 @@ async def unsuitable(connection: AsyncConnection) -> str | None:
     return None
 
 
-async def _migrate_patiently(database: Database, connection: AsyncConnection) -> None:
-    given_up_at, pause = time.monotonic() + _PATIENCE, 0.5
+async def _migrate_with_retries(database: Database, connection: AsyncConnection) -> None:
+    deadline, pause = time.monotonic() + RETRY_TIMEOUT, 0.5
     while True:
         try:
             async with connection.begin():
@@ -148,14 +146,14 @@ async def _migrate_patiently(database: Database, connection: AsyncConnection) ->
                 return
             if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
                 raise
-            if time.monotonic() > given_up_at:
+            if time.monotonic() > deadline:
                 raise DatabaseUnavailable(
-                    f"the schema could not be changed within {_PATIENCE:.0f} s: other transactions held a "
-                    "table all the time. End them (pg_stat_activity has them), and try again"
+                    f"the schema could not be changed within {RETRY_TIMEOUT:.0f} s: other transactions held "
+                    "locks all the time. End them (see pg_stat_activity), and try again"
                 ) from error
-        logger.warning("cannot change the schema yet: others are at a table")
+        logger.warning("cannot change the schema yet: others hold locks")
         await asyncio.sleep(random.uniform(pause / 2, pause))
-        pause = min(2 * pause, _LONGEST_PAUSE)
+        pause = min(2 * pause, _MAX_PAUSE)
 
 
 async def _check_read_only(connection: AsyncConnection, error: DBAPIError) -> None:
@@ -176,7 +174,7 @@ async def _migrate(database: Database, connection: AsyncConnection) -> None:
         await connection.execute(text("BEGIN IMMEDIATE"))
     else:
         await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        await connection.execute(text(f"SET LOCAL lock_timeout = {_WAIT_FOR_A_TABLE * 1000:.0f}"))
+        await connection.execute(text(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT * 1000:.0f}"))
     await connection.run_sync(_upgrade_older)
     if not database.is_sqlite:
         await restore.renumber(connection)

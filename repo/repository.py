@@ -1,6 +1,7 @@
-"""`ActionRepo`: the interface of the repository, and its parts for everything else."""
+"""`ActionRepo`: the interface of the repository, its parts for everything else, and how it is opened."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,6 +30,7 @@ from repo.migration import is_at_head
 from repo.sql.database import Database
 from repo.sql.functions import this_transaction
 from repo.summaries.tasks import Summaries
+from repo.supervision import Supervisor
 from repo.tables import actions
 from repo.watch.bus import Bus
 from repo.watch.hub import Hub
@@ -253,3 +255,37 @@ class ActionRepo:
                 raise ActionNotFound(f"there is no action {action_id}")
 
         await self.database.write(work)
+
+
+@asynccontextmanager
+async def open_repository(
+    url: str,
+    pool_size: int = 10,
+    broadcast_url: str = "memory://",
+    on_commit: Callable[[], None] = lambda: None,
+    statement_timeout: float = 0,
+    connection_timeout: float = 10,
+    supervisor: Supervisor | None = None,
+) -> AsyncIterator[ActionRepo]:
+    """The repository over a database that `migrate` has brought to this version's schema.
+
+    Over `broadcast_url` replicas notify each other of writes. `on_commit` is called after every committed
+    write. A statement that takes longer than `statement_timeout` seconds is cancelled, and its call raises
+    DeadlineExceeded; 0 means no limit. A call waits at most `connection_timeout` seconds for a connection.
+    `supervisor` runs the background loops. Raises InvalidArgument for a URL that is not supported.
+    """
+
+    def committed() -> None:
+        hub.notify()
+        bus.notify()
+        on_commit()
+
+    database = Database(url, pool_size, committed, statement_timeout, connection_timeout)
+    hub = Hub(database, supervisor)
+    bus = Bus(broadcast_url, hub.notify, supervisor)
+    try:
+        async with bus.open():
+            yield ActionRepo(Backend(database, hub, bus))
+    finally:
+        await hub.close()
+        await database.close()

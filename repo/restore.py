@@ -47,7 +47,7 @@ async def renumber(connection: AsyncConnection) -> None:
 
 
 async def mark_restored(url: str) -> None:
-    """Restarts all subscribers with a new snapshot and invalidates all earlier cursors. Raises
+    """Restart all subscribers with a new snapshot and invalidate all earlier cursors. Raises
     DatabaseUnavailable."""
     database = Database(url, pool_size=1)
     try:

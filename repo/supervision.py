@@ -15,7 +15,7 @@ logger = structlog.get_logger("rungraph.background")
 _PAUSES = (0.1, 5.0)
 """Restart backoff in seconds: initial and maximum."""
 
-_ALIVE_AFTER = 1.0
+ALIVE_AFTER = 1.0
 """Seconds after a restart until the loop counts as alive."""
 
 _HEALTHY_AFTER = 30.0
@@ -62,7 +62,7 @@ class Supervisor:
             self._failed.discard(name)
 
     async def _run(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
-        alive = asyncio.get_running_loop().call_later(_ALIVE_AFTER, self._failed.discard, name)
+        alive = asyncio.get_running_loop().call_later(ALIVE_AFTER, self._failed.discard, name)
         try:
             await work()
         finally:
@@ -71,7 +71,7 @@ class Supervisor:
     def _note(self, name: str, error: BaseException, pause: float) -> None:
         self._failed.add(name)
         self.restarts[name] += 1
-        with suppress(Exception):  # whoever configured logging
+        with suppress(Exception):  # the configured logging may fail
             logger.error(
                 "background loop ended by an error", loop=name, again_in_seconds=pause, exc_info=error
             )

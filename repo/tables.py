@@ -21,14 +21,7 @@ from sqlalchemy import (
     func,
 )
 
-from repo.domain.phases import (
-    AbortState,
-    ActionPhase,
-    ActionType,
-    CacheStatus,
-    CredentialKind,
-    RunSource,
-)
+from repo.domain.phases import AbortState, ActionPhase, ActionType, CacheStatus, CredentialKind, RunSource
 from repo.sql.functions import constant, elapsed_ms, next_revision, this_transaction
 from repo.sql.types import Document, EnumNumber, FreeText, Labels, Name, UtcDateTime
 

@@ -167,10 +167,10 @@ class Metrics:
             if loop not in self._loop_restarts:
                 self._loop_restarts[loop] = self._restarts.labels(loop)
         for counter, count in (
-            (self._looks, watch.polls),
-            (self._failures, watch.failures),
-            (self._sweeps_that_found, watch.polls_without_notification),
-            (self._resyncs, watch.resyncs),
+            (self._looks, watch.counts.polls),
+            (self._failures, watch.counts.failures),
+            (self._sweeps_that_found, watch.counts.polls_without_notification),
+            (self._resyncs, watch.counts.resyncs),
             (self._abort_attempts, counts.abort_attempts),
             (self._aborts_given_up, counts.aborts_failed),
             (self._dropped_lines, dropped_log_lines()),

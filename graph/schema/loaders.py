@@ -2,7 +2,7 @@
 
 from asyncio import Future, Task, create_task, gather, get_running_loop
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Generic, TypeVar
 
 import repo
@@ -146,22 +146,22 @@ class Loaders:
     @cached_property
     def run_actions(self) -> Loader[tuple[bytes, Listing], repo.Page[repo.Action]]:
         """The actions of runs, by the key of the run."""
-        return _by_listing(self._repository.actions.page_of_runs)
+        return _by_listing(partial(self._repository.actions.pages, "run_key"))
 
     @cached_property
     def children(self) -> Loader[tuple[bytes, Listing], repo.Page[repo.Action]]:
         """The children of actions, by the key of the action."""
-        return _by_listing(self._repository.actions.page_of_children)
+        return _by_listing(partial(self._repository.actions.pages, "parent_key"))
 
     @cached_property
     def run_action_count(self) -> Loader[tuple[bytes, tuple[repo.ActionFilter | None]], int]:
         """The number of actions of runs, by the key of the run."""
-        return _by_arguments(self._repository.actions.count_of_runs)
+        return _by_arguments(partial(self._repository.actions.counts, "run_key"))
 
     @cached_property
     def child_count(self) -> Loader[tuple[bytes, tuple[repo.ActionFilter | None]], int]:
         """The number of children of actions, by the key of the action."""
-        return _by_arguments(self._repository.actions.count_children)
+        return _by_arguments(partial(self._repository.actions.counts, "parent_key"))
 
     @cached_property
     def run_phases(self) -> Loader[tuple[bytes, tuple[()]], list[repo.PhaseCount]]:

@@ -21,7 +21,7 @@ from graph.schema.types.scalars import BigInt
 def _duration(statistic: str, attribute: str) -> Any:
     def resolve(root: strawberry.Parent[repo.TaskSummary], info: Call) -> Awaitable[int | None]:
         return info.context.loaders.durations_of_task.load_as(
-            (root.key, (root.wanted,)), attrgetter(attribute)
+            (root.key, (root.filter,)), attrgetter(attribute)
         )
 
     return strawberry.field(
@@ -63,7 +63,7 @@ class TaskSummary:
         info: Call,
         first: Annotated[int, strawberry.argument("The number of runs, at most 50.")] = 20,
     ) -> Awaitable[Sequence[repo.Run]]:
-        return info.context.loaders.runs_of_task.load((root.key, (root.wanted, first, selected(info, "Run"))))
+        return info.context.loaders.runs_of_task.load((root.key, (root.filter, first, selected(info, "Run"))))
 
 
 @strawberry.type(description="A summary and its cursor.")

@@ -1,13 +1,12 @@
-"""Aborts, for one caller: requested, driven until the executor confirms them, and watched."""
+"""Aborts, for one caller: requests, retries until the executor confirms, and streams of both."""
 
 import asyncio
 import uuid
 from collections.abc import AsyncGenerator, Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from repo.aborts import leases, requests
@@ -16,7 +15,7 @@ from repo.actions.filters import RunFilter, run_conditions
 from repo.actions.lists import in_scopes, order_of_aborts
 from repo.actions.rows import ACTION_COLUMNS, ACTIONS, ActionRow, Attributes
 from repo.domain.authorization import Access, Permission, Scope, narrowed
-from repo.domain.errors import ActionNotFound, Forbidden, InvalidArgument, NotFound, RunNotFound
+from repo.domain.errors import Forbidden, InvalidArgument, NotFound, RunNotFound
 from repo.domain.identifiers import ActionIdentifier, RunIdentifier
 from repo.domain.models import AbortMetrics, AbortProgress, Action, Identity
 from repo.domain.pages import Page, PageRequest
@@ -24,17 +23,16 @@ from repo.domain.phases import AbortState
 from repo.sql.database import Database
 from repo.sql.paging import fetch_page
 from repo.tables import actions, is_abort_pending, is_root, is_unconfirmed
-from repo.watch.frames import Frame
-from repo.watch.mailboxes import RowMailbox
+from repo.watch.mailboxes import NOTHING_RELATED, Related, RowMailbox
 from repo.watch.matching import Match, match_pending_abort
 from repo.watch.snapshots import SnapshotQuery
-from repo.watch.stream import Stream
-from repo.watch.watches import NOTHING_RELATED, Related, Watches, with_revision
+from repo.watch.stream import Frame, Stream
+from repo.watch.watches import Watches, with_revision
 
 c = actions.c
 
 _COUNT_INTERVAL = 0.2
-"""Seconds between two counts of a batch, at least: each reads all of it."""
+"""The minimum seconds between two counts of a batch: each reads all of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +46,7 @@ class AbortRunsResult:
 
 
 class Aborts:
-    """The aborts that a caller may see, request and confirm. Each write is one transaction."""
+    """The aborts that a caller may read, request and confirm. Each write is one transaction."""
 
     def __init__(self, database: Database, access: Access, leases: Leases, watches: Watches) -> None:
         self._database = database
@@ -64,13 +62,13 @@ class Aborts:
 
         async def work(connection: AsyncConnection) -> bool:
             which = (c.run_key == run_id.key) & is_root
-            if await requests.request(connection, which, reason, aborted_by, _now()):
+            if await requests.request(connection, which, reason, aborted_by, utc_now()):
                 return True
             root = await connection.scalar(select(c.name).where(which))
             if root is None:
                 raise RunNotFound(f"there is no run {run_id}")
             action_id = ActionIdentifier(run_id.project, run_id.domain, run_id.name, root)
-            return await requests.request_below(connection, action_id, reason, aborted_by, _now()) > 0
+            return await requests.request_below(connection, action_id, reason, aborted_by, utc_now()) > 0
 
         return await self._database.write(work)
 
@@ -82,10 +80,10 @@ class Aborts:
 
         async def work(connection: AsyncConnection) -> bool:
             which = requests.is_action(action_id)
-            if await requests.request(connection, which, reason, aborted_by, _now()):
+            if await requests.request(connection, which, reason, aborted_by, utc_now()):
                 return True
-            await _check_exists(connection, action_id)
-            return await requests.request_below(connection, action_id, reason, aborted_by, _now()) > 0
+            await requests.check_exists(connection, action_id)
+            return await requests.request_below(connection, action_id, reason, aborted_by, utc_now()) > 0
 
         return await self._database.write(work)
 
@@ -114,22 +112,16 @@ class Aborts:
                 return AbortRunsResult(await requests.count_unfinished(connection, which), 0, None)
         batch = uuid.uuid4().hex
 
-        async def work(connection: AsyncConnection) -> int:
-            return await requests.request_all(connection, which, reason, aborted_by, _now(), batch)
-
-        requested = await self._database.write(work)
+        requested = await self._database.write(
+            lambda connection: requests.request_all(connection, which, reason, aborted_by, utc_now(), batch)
+        )
         return AbortRunsResult(requested, requested, batch if requested else None)
 
     async def retry(self, action_id: ActionIdentifier) -> bool:
         """Request a failed abort again, with all its attempts, and return whether it was a failed one. Raises
         ActionNotFound."""
         self._access.check(Permission.ABORT, [action_id])
-
-        async def work(connection: AsyncConnection) -> bool:
-            await _check_exists(connection, action_id)
-            return await requests.retry(connection, action_id, _now())
-
-        return await self._database.write(work)
+        return await self._database.write(lambda connection: requests.retry(connection, action_id, utc_now()))
 
     # Unconfirmed aborts
 
@@ -160,30 +152,25 @@ class Aborts:
 
     async def metrics(self) -> AbortMetrics:
         """The aborts that wait for an executor, in all projects."""
+        statement = select(func.count(), func.min(c.abort_requested_at)).where(
+            is_unconfirmed, is_abort_pending
+        )
         async with self._database.read() as connection:
-            return await requests.metrics(connection)
+            return AbortMetrics(*(await connection.execute(statement)).one())
 
-    # What executors and the reconciler do
+    # For executors and the reconciler
 
     async def mark_attempt(self, action_id: ActionIdentifier, error: str | None = None) -> int:
         """See `ActionRepo.mark_abort_attempt`."""
         self._access.check(Permission.WRITE, [action_id])
-
-        async def work(connection: AsyncConnection) -> int:
-            await _check_exists(connection, action_id)
-            return await requests.mark_attempt(connection, action_id, error, _now())
-
-        return await self._database.write(work)
+        return await self._database.write(
+            lambda connection: requests.mark_attempt(connection, action_id, error, utc_now())
+        )
 
     async def confirm(self, action_id: ActionIdentifier) -> None:
         """See `ActionRepo.clear_abort_request`."""
         self._access.check(Permission.WRITE, [action_id])
-
-        async def work(connection: AsyncConnection) -> None:
-            await _check_exists(connection, action_id)
-            await requests.confirm(connection, action_id, _now())
-
-        await self._database.write(work)
+        await self._database.write(lambda connection: requests.confirm(connection, action_id, utc_now()))
 
     async def claim(self, lease: str, duration: timedelta, limit: int, max_attempts: int) -> DueAborts:
         """Claim aborts that are due, the oldest request first. Each counts one more attempt, and for
@@ -195,23 +182,21 @@ class Aborts:
         expired = await self._find_due(leases.EVERYWHERE, duration)
         if expired is None:
             return leases.NOTHING_DUE
-
-        async def work(connection: AsyncConnection) -> DueAborts:
-            return await leases.claim(connection, lease, duration, limit, max_attempts, _now(), expired)
-
-        return await self._database.write(work)
+        return await self._database.write(
+            lambda connection: leases.claim(
+                connection, lease, duration, limit, max_attempts, utc_now(), expired
+            )
+        )
 
     async def resend(self, scopes: Collection[Scope], limit: int, max_attempts: int) -> DueAborts:
-        """Send aborts in these scopes that are due to the watchers of abort requests once more. Each is due
-        again after a delay, as after `record_failure`."""
+        """Send due aborts in these scopes to the subscribers of abort requests again. Each is due again
+        after a delay, as after `record_failure`."""
         expired = await self._find_due(scopes, timedelta(0))
         if expired is None:
             return leases.NOTHING_DUE
-
-        async def work(connection: AsyncConnection) -> DueAborts:
-            return await leases.resend(connection, scopes, limit, max_attempts, _now(), expired)
-
-        return await self._database.write(work)
+        return await self._database.write(
+            lambda connection: leases.resend(connection, scopes, limit, max_attempts, utc_now(), expired)
+        )
 
     async def _find_due(self, scopes: Collection[Scope], duration: timedelta) -> list[str] | None:
         async with self._database.read() as connection:
@@ -224,11 +209,11 @@ class Aborts:
         it is due again after a random delay, at most 1 s after the first attempt, twice that after each, up
         to 5 min. FAILED: no attempts are left. None: the lease is lost or the abort is confirmed, and
         nothing changed."""
-
-        async def work(connection: AsyncConnection) -> AbortState | None:
-            return await leases.record_failure(connection, action_id, lease, error, max_attempts, _now())
-
-        return await self._database.write(work)
+        return await self._database.write(
+            lambda connection: leases.record_failure(
+                connection, action_id, lease, error, max_attempts, utc_now()
+            )
+        )
 
     def on_notification(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call `callback` whenever anything may have been written, on any replica, until the returned
@@ -260,24 +245,22 @@ class Aborts:
 
         async def check() -> None:
             if not scopes:
-                raise Forbidden("you may not confirm aborts there, and so not listen to requests")
+                raise Forbidden("you may not confirm aborts there, so you cannot watch their requests")
 
         mailbox = RowMailbox(
             match=lambda row: match_pending_abort(row.action),
             of_runs=False,
-            descendants=related.descendants,
-            events=related.events,
+            related=related,
             scopes=scopes,
             listens_to=scopes,
         )
         names = ACTIONS.names(with_revision(attributes))
 
-        def statement() -> Select[Any]:
-            return select(*ACTIONS.select(names)).where(is_unconfirmed, is_abort_pending, *in_scopes(scopes))
-
         query = SnapshotQuery(
             ("watched aborts", names, scopes),
-            statement,
+            lambda: select(*ACTIONS.select(names)).where(
+                is_unconfirmed, is_abort_pending, *in_scopes(scopes)
+            ),
             order_of_aborts,
             lambda found: found.rows(Action, names),
             names=names,
@@ -288,9 +271,16 @@ class Aborts:
     def watch_progress(self, batch: str) -> Stream[AbortProgress]:
         """How far the aborts of a batch have come, until none of them is pending. Raises NotFound."""
 
-        async def count() -> AbortProgress | None:
+        async def count() -> AbortProgress:
+            statement = select(c.abort_state, func.count()).where(c.abort_batch == batch)
+            statement = statement.where(*in_scopes(self._access.readable)).group_by(c.abort_state)
             async with self._database.read() as connection:
-                return await requests.progress(connection, batch, self._access.readable)
+                counts = {state: count for state, count in await connection.execute(statement)}
+            if not counts:
+                raise NotFound("there is no such batch of aborts")
+            confirmed, failed = (counts.get(each, 0) for each in (AbortState.CONFIRMED, AbortState.FAILED))
+            requested = sum(counts.values())
+            return AbortProgress(requested, requested - confirmed - failed, confirmed, failed)
 
         def match(row: ActionRow) -> Match:
             return Match.NOW if row.run and row.run.abort_batch == batch else Match.NEVER
@@ -304,8 +294,6 @@ class Aborts:
                 while True:
                     mailbox.begin()
                     now = await count()
-                    if now is None:
-                        raise NotFound("there is no such batch of aborts")
                     if now != last:
                         last = now
                         yield now
@@ -320,10 +308,5 @@ class Aborts:
         return Stream(hub, mailbox, generate)
 
 
-def _now() -> datetime:
+def utc_now() -> datetime:
     return datetime.now(UTC)
-
-
-async def _check_exists(connection: AsyncConnection, action_id: ActionIdentifier) -> None:
-    if await connection.scalar(select(c.name).where(requests.is_action(action_id))) is None:
-        raise ActionNotFound(f"there is no action {action_id}")

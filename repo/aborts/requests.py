@@ -1,4 +1,4 @@
-"""Owns abort requests as SQL: asked once, kept until confirmed; a finished action stays as it ended."""
+"""Abort requests in SQL: an action is requested to abort once, and a finished one is not changed."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -7,18 +7,16 @@ from typing import Any
 from sqlalchemy import ColumnElement, Update, and_, case, func, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from repo.actions.lists import in_scopes
-from repo.domain.authorization import Scopes
-from repo.domain.errors import Conflict
+from repo.domain.errors import ActionNotFound, Conflict
 from repo.domain.identifiers import ActionIdentifier
-from repo.domain.models import AbortMetrics, AbortProgress, Identity, identity_to_json
+from repo.domain.models import Identity, identity_to_json
 from repo.domain.phases import FIRST_TERMINAL, AbortState, ActionPhase
 from repo.sql.functions import looked_up
 from repo.sql.types import UtcDateTime
-from repo.tables import actions, is_abort_pending, is_root, is_unconfirmed
+from repo.tables import actions, is_root, is_unconfirmed
 
 NO_LEASE: dict[str, None] = {"abort_lease": None, "abort_leased_until": None}
-"""What says that nobody is at an abort."""
+"""The columns of an abort that no replica has claimed."""
 
 c = actions.c
 _is_unfinished = c.phase < FIRST_TERMINAL
@@ -30,6 +28,12 @@ def is_action(action: ActionIdentifier) -> ColumnElement[bool]:
     return c.key == action.key
 
 
+async def check_exists(connection: AsyncConnection, action_id: ActionIdentifier) -> None:
+    """Raise ActionNotFound if the action does not exist."""
+    if await connection.scalar(select(c.name).where(is_action(action_id))) is None:
+        raise ActionNotFound(f"there is no action {action_id}")
+
+
 async def request(
     connection: AsyncConnection,
     which: ColumnElement[bool],
@@ -38,12 +42,12 @@ async def request(
     now: datetime,
     batch: str | None = None,
 ) -> int:
-    """How many actions this aborted: those that have not finished among `which`."""
+    """Abort the unfinished actions among `which` and return how many."""
     statement: Update = (
         actions.update()
         .where(which, _is_unfinished)
         .values(
-            **_ended_by_abort(now),
+            **_aborted(now),
             abort_state=AbortState.REQUESTED,
             abort_reason=reason,
             abort_requested_by=identity_to_json(requested_by),
@@ -55,45 +59,47 @@ async def request(
     return (await connection.execute(statement)).rowcount
 
 
-def _ended_by_abort(now: datetime) -> dict[str, Any]:
-    """What an unfinished action becomes that is aborted: as `repo.domain.phases.aborted`."""
-    moment = literal(now, UtcDateTime())
+def _aborted(now: datetime) -> dict[str, Any]:
+    """The columns that change when an unfinished action is aborted, as in `repo.domain.phases.aborted`."""
+    at = literal(now, UtcDateTime())
     start = case((c.started_at > c.created_at, c.started_at), else_=c.created_at)
-    ended_at = case((start > moment, start), else_=moment)
+    ended_at = case((start > at, start), else_=at)
     return {"phase": ActionPhase.ABORTED, "ended_at": ended_at, "phase_time": now}
 
 
 async def request_all(
     connection: AsyncConnection,
-    wanted: Collection[ColumnElement[bool]],
+    conditions: Collection[ColumnElement[bool]],
     reason: str | None,
     requested_by: Identity | None,
     now: datetime,
     batch: str,
 ) -> int:
-    """How many runs this aborted: those that meet these conditions and have not finished."""
-    which = and_(*wanted)
+    """Abort the unfinished runs that meet the conditions and return how many."""
+    which = and_(*conditions)
     await _lock_unfinished(connection, which)
     return await request(connection, which, reason, requested_by, now, batch)
 
 
 async def _lock_unfinished(connection: AsyncConnection, which: ColumnElement[bool]) -> int:
-    """How many have not finished; they are locked in the order in which batches of updates lock their rows,
-    where the update alone would take its own."""
+    """Lock the unfinished actions and return how many they are. Locked in the order in which batches of
+    updates lock their rows, which the update alone would not do."""
     rows = select(c.key).where(which, _is_unfinished).order_by(c.key).with_for_update(key_share=True)
     return await connection.scalar(select(func.count()).select_from(rows.subquery())) or 0
 
 
-async def count_unfinished(connection: AsyncConnection, wanted: Collection[ColumnElement[bool]]) -> int:
-    """How many runs meet these conditions and have not finished."""
-    counted = select(func.count()).select_from(actions).where(*wanted, _is_unfinished)
+async def count_unfinished(connection: AsyncConnection, conditions: Collection[ColumnElement[bool]]) -> int:
+    """The number of unfinished runs that meet the conditions."""
+    counted = select(func.count()).select_from(actions).where(*conditions, _is_unfinished)
     return await connection.scalar(counted) or 0
 
 
 async def mark_attempt(
     connection: AsyncConnection, action: ActionIdentifier, error: str | None, now: datetime
 ) -> int:
-    """How often the executor has been told by now. Raises Conflict where no abort waits for it."""
+    """Count one more attempt and return how many there were. Raises ActionNotFound, and Conflict if no
+    abort is unconfirmed."""
+    await check_exists(connection, action)
     statement = (
         actions.update()
         .where(is_action(action), is_unconfirmed)
@@ -112,7 +118,9 @@ async def mark_attempt(
 
 
 async def retry(connection: AsyncConnection, action: ActionIdentifier, now: datetime) -> bool:
-    """Whether an abort that was given up is a request again, with all its attempts."""
+    """Request a failed abort again, with all its attempts; returns whether there was one. Raises
+    ActionNotFound."""
+    await check_exists(connection, action)
     statement = (
         actions.update()
         .where(is_action(action), c.abort_state == AbortState.FAILED)
@@ -133,13 +141,13 @@ async def request_below(
     requested_by: Identity | None,
     now: datetime,
 ) -> int:
-    """How many actions below a finished one this aborted: each that has not finished, with a request of its
-    own. Where an abort of the action waits for its confirmation, that is to take them with it: none."""
-    waits = select(c.key).where(is_action(action), is_unconfirmed)
-    if await connection.scalar(waits) is not None:
+    """Abort the unfinished actions below a finished one, each with a request of its own, and return how many.
+    None while an abort of the action itself is unconfirmed: its confirmation aborts them."""
+    unconfirmed = select(c.key).where(is_action(action), is_unconfirmed)
+    if await connection.scalar(unconfirmed) is not None:
         return 0
     below = await _below(connection, action)
-    # Counted here: the driver of SQLite does not count what an update with a recursive part changed.
+    # Counted here: SQLite's driver does not count the rows of an update with a recursive part.
     count = await _lock_unfinished(connection, below)
     if count:
         await request(connection, below, reason, requested_by, now)
@@ -147,20 +155,21 @@ async def request_below(
 
 
 async def confirm(connection: AsyncConnection, action: ActionIdentifier, now: datetime) -> None:
-    """Note that the action is gone, and all below it with it: what has not finished there is ABORTED for
-    the same reason. Who asked and why is kept; without a request nothing changes."""
-    asked = select(c.abort_reason, c.abort_requested_by, c.abort_requested_at)
-    asked = asked.where(is_action(action), is_unconfirmed)
-    if (await connection.execute(asked)).first() is None:
+    """Confirm the abort of an action. What is unfinished below it becomes ABORTED for the same reason.
+    Without an unconfirmed abort nothing changes. Raises ActionNotFound."""
+    await check_exists(connection, action)
+    request = select(c.abort_reason, c.abort_requested_by, c.abort_requested_at)
+    request = request.where(is_action(action), is_unconfirmed)
+    if (await connection.execute(request)).first() is None:
         return
-    gone = await _below(connection, action)
-    # In the order in which batches of updates lock their rows; the root, so that whoever adds to the run
-    # comes before or after this, and not meanwhile.
-    rows = select(c.key).where(c.run_key == action.run.key, or_(is_root, and_(gone, _is_open)))
+    below = await _below(connection, action)
+    # In the order in which batches of updates lock their rows. With the root, so that a transaction that
+    # adds to the run comes entirely before or after this one.
+    rows = select(c.key).where(c.run_key == action.run.key, or_(is_root, and_(below, _is_open)))
     (await connection.execute(rows.order_by(c.key).with_for_update())).all()
-    mine = (await connection.execute(asked)).first()
-    if mine is None:
-        return  # somebody else confirmed it meanwhile
+    locked = (await connection.execute(request)).first()
+    if locked is None:
+        return  # confirmed by another transaction meanwhile
     confirmed = {
         **NO_LEASE,
         "abort_state": AbortState.CONFIRMED,
@@ -168,24 +177,15 @@ async def confirm(connection: AsyncConnection, action: ActionIdentifier, now: da
         "abort_next_attempt_at": None,
         "updated_at": now,
     }
-    # Those with requests of their own first: of these who and why stay what they are.
-    await connection.execute(actions.update().where(gone, is_unconfirmed).values(**confirmed))
-    await connection.execute(
-        actions.update()
-        .where(gone, _is_unfinished)
-        .values(
-            **confirmed,
-            **_ended_by_abort(now),
-            abort_reason=mine.abort_reason,
-            abort_requested_by=mine.abort_requested_by,
-            abort_requested_at=mine.abort_requested_at,
-        )
-    )
+    # Those with requests of their own first: these keep their requester and reason.
+    await connection.execute(actions.update().where(below, is_unconfirmed).values(**confirmed))
+    unfinished = actions.update().where(below, _is_unfinished)
+    await connection.execute(unfinished.values(**confirmed, **_aborted(now), **locked._mapping))
 
 
 async def _below(connection: AsyncConnection, action: ActionIdentifier) -> ColumnElement[bool]:
-    """The condition for an action and all below it. By the run, for which there is an index whatever a
-    planner thinks of how large a tree is."""
+    """The condition for an action and all below it. It includes the run, since that has an index which is
+    chosen whatever a planner estimates the size of the tree to be."""
     in_run = c.run_key == action.run.key
     is_whole_run = await connection.scalar(select(c.key).where(is_action(action), is_root)) is not None
     return in_run if is_whole_run else and_(in_run, c.key.in_(_with_all_below(action)))
@@ -197,22 +197,3 @@ def _with_all_below(action: ActionIdentifier) -> Any:
     child = actions.alias("child")
     below = select(child.c.key).join(tree, child.c.parent_key == looked_up(tree.c.key))
     return select(tree.union_all(below.where(child.c.run_key == action.run.key)).c.key)
-
-
-async def progress(connection: AsyncConnection, batch: str, scopes: Scopes) -> AbortProgress | None:
-    """How far the aborts of a batch have come, of those in these scopes; None where there are none."""
-    statement = select(c.abort_state, func.count()).where(c.abort_batch == batch, *in_scopes(scopes))
-    statement = statement.group_by(c.abort_state)
-    counts = {state: count for state, count in await connection.execute(statement)}
-    if not counts:
-        return None
-    confirmed, failed = (counts.get(state, 0) for state in (AbortState.CONFIRMED, AbortState.FAILED))
-    requested = sum(counts.values())
-    return AbortProgress(requested, requested - confirmed - failed, confirmed, failed)
-
-
-async def metrics(connection: AsyncConnection) -> AbortMetrics:
-    """How many aborts wait for an executor, and since when the first of them does."""
-    statement = select(func.count(), func.min(c.abort_requested_at)).where(is_unconfirmed, is_abort_pending)
-    count, oldest = (await connection.execute(statement)).one()
-    return AbortMetrics(count, oldest)

@@ -1,24 +1,24 @@
 """Reads and writes of actions, for one caller: by key, in pages, counted, created and updated in batches."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Select, bindparam, func, select
-from sqlalchemy.sql.elements import NamedColumn
 
-from repo.actions import counts
 from repo.actions.filters import ActionFilter, action_conditions
 from repo.actions.group_commit import GroupCommit, check_batch
 from repo.actions.lists import in_scopes, order_of_actions
 from repo.actions.phase_updates import Updates
 from repo.actions.rows import ACTIONS, Attributes
 from repo.domain.authorization import Access, Permission
-from repo.domain.identifiers import ActionIdentifier, RunIdentifier
+from repo.domain.identifiers import RunIdentifier
 from repo.domain.models import Action, NewAction, PhaseCount
 from repo.domain.pages import Order, Page, PageRequest
-from repo.domain.phases import PhaseUpdateResult
+from repo.domain.phases import ActionPhase, PhaseUpdateResult
 from repo.sql.database import Database
 from repo.sql.filters import having_keys, key_filter
+from repo.sql.functions import looked_up
 from repo.sql.paging import fetch_page, fetch_pages
 from repo.tables import actions
 
@@ -38,11 +38,6 @@ class Actions:
         self._access = access
         self._creations = creations
         self._phase_updates = phase_updates
-
-    async def get_many(self, action_ids: Iterable[ActionIdentifier]) -> dict[ActionIdentifier, Action]:
-        """Those of the actions that exist."""
-        found = await self.find([action_id.key for action_id in action_ids])
-        return {action.identifier: action for action in found.values()}
 
     async def find(self, keys: Collection[bytes], attributes: Attributes = None) -> dict[bytes, Action]:
         """Those of the actions that exist, by their keys, with these attributes or all."""
@@ -81,43 +76,23 @@ class Actions:
             {} if run_id is None else {"run_key": run_id.key},
         )
 
-    async def page_of_runs(
+    async def pages(
         self,
-        run_keys: Collection[bytes],
-        filter: ActionFilter | None = None,
-        order: Order | None = None,
-        page: PageRequest = PageRequest(),
-        attributes: Attributes = None,
-    ) -> dict[bytes, Page[Action]]:
-        """The same page of each run's actions, in one statement. Raises InvalidCursor."""
-        return await self._pages(c.run_key, run_keys, filter, order, page, attributes)
-
-    async def page_of_children(
-        self,
-        parent_keys: Collection[bytes],
-        filter: ActionFilter | None = None,
-        order: Order | None = None,
-        page: PageRequest = PageRequest(),
-        attributes: Attributes = None,
-    ) -> dict[bytes, Page[Action]]:
-        """The same page of each parent's children, in one statement. Raises InvalidCursor."""
-        return await self._pages(c.parent_key, parent_keys, filter, order, page, attributes)
-
-    async def _pages(
-        self,
-        scope: NamedColumn[Any],
+        by: Literal["run_key", "parent_key"],
         keys: Collection[bytes],
-        filter: ActionFilter | None,
-        order: Order | None,
-        page: PageRequest,
-        attributes: Attributes,
+        filter: ActionFilter | None = None,
+        order: Order | None = None,
+        page: PageRequest = PageRequest(),
+        attributes: Attributes = None,
     ) -> dict[bytes, Page[Action]]:
+        """The same page of each run's actions, or of each parent's children, in one statement. Raises
+        InvalidCursor."""
         names, scopes = ACTIONS.names(attributes), self._access.readable
         return await fetch_pages(
             self._database,
-            ("pages of actions", scope.name, names, filter, scopes),
+            ("pages of actions", by, names, filter, scopes),
             lambda: select(*ACTIONS.select(names)).where(*in_scopes(scopes), *action_conditions(filter)),
-            scope,
+            c[by],
             set(keys),
             order_of_actions(order, within_a_run=True),
             page,
@@ -131,31 +106,38 @@ class Actions:
         async with self._database.read() as connection:
             return await connection.scalar(select(func.count()).select_from(actions).where(*matching)) or 0
 
-    async def count_of_runs(
-        self, run_keys: Collection[bytes], filter: ActionFilter | None = None
+    async def counts(
+        self,
+        by: Literal["run_key", "parent_key"],
+        keys: Collection[bytes],
+        filter: ActionFilter | None = None,
     ) -> dict[bytes, int]:
-        """The number of each run's actions that match."""
-        return await self._counts(c.run_key, run_keys, filter)
-
-    async def count_children(
-        self, parent_keys: Collection[bytes], filter: ActionFilter | None = None
-    ) -> dict[bytes, int]:
-        """The number of each parent's children that match."""
-        return await self._counts(c.parent_key, parent_keys, filter)
-
-    async def _counts(
-        self, scope: NamedColumn[Any], keys: Collection[bytes], filter: ActionFilter | None
-    ) -> dict[bytes, int]:
+        """The number of each run's actions, or of each parent's children, that match."""
         matching = (*in_scopes(self._access.readable), *action_conditions(filter))
-        counted = select(scope, func.count()).where(*matching).group_by(scope)
+        counted = select(c[by], func.count()).where(*matching).group_by(c[by])
         async with self._database.read() as connection:
-            rows = await connection.execute(having_keys(self._database, counted, scope, keys))
+            rows = await connection.execute(having_keys(self._database, counted, c[by], keys))
         return dict.fromkeys(keys, 0) | {key: count for key, count in rows}
 
     async def count_phases_of_descendants(self, keys: Collection[bytes]) -> dict[bytes, list[PhaseCount]]:
-        """All descendants of each action by phase; phases without any are left out."""
-        found = await counts.phases_of_descendants(self._database, keys, self._access.readable)
-        return {key: found.get(key, []) for key in keys}
+        """All descendants of each action by phase; phases without any are left out. Each descendant is read
+        once, even if it is below several of the actions."""
+        scopes, by_key = self._access.readable, key_filter(self._database, c.parent_key, keys)
+
+        def statement() -> Select[Any]:
+            parent, below = actions.alias("parent"), actions.alias("below")
+            columns = (c.parent_key, parent.c.parent_key.label("above_key"), c.key, c.depth, c.phase)
+            children = select(*columns).join_from(actions, parent, parent.c.key == looked_up(c.parent_key))
+            tree = by_key.apply(children).where(*in_scopes(scopes)).cte("tree", recursive=True)
+            step = (tree.c.key, tree.c.parent_key, below.c.key, below.c.depth, below.c.phase)
+            # Not UNION ALL: what is below several of the actions is the same row each time.
+            tree = tree.union(select(*step).join(below, below.c.parent_key == looked_up(tree.c.key)))
+            by = (tree.c.parent_key, tree.c.above_key, tree.c.depth, tree.c.phase)
+            return select(*by, func.count()).group_by(*by).order_by(tree.c.depth.desc())
+
+        key = ("phases of descendants", by_key.key, scopes)
+        counts = _sum_up((await self._database.fetch(key, statement, by_key.values)).decoded())
+        return {key: [PhaseCount(*each) for each in sorted(counts.get(key, {}).items())] for key in keys}
 
     async def create(self, new: Sequence[NewAction]) -> int:
         """Create the actions in one transaction and return how many were new. A parent may be among them, in
@@ -170,3 +152,17 @@ class Actions:
         check_batch(updates)
         self._access.check(Permission.WRITE, (action_id for action_id, _ in updates))
         return await self._phase_updates.write(updates, len(updates)) if updates else []
+
+
+def _sum_up(children: Iterable[Sequence[Any]]) -> dict[bytes, Counter[ActionPhase]]:
+    """The descendants of each parent by phase, from the counts of its children: rows of the parent's key, the
+    key of the action above it, the depth, a phase and a count, the deepest first."""
+    counts: dict[bytes, Counter[ActionPhase]] = {}
+    above: dict[bytes, bytes | None] = {}
+    for parent_key, above_key, _, phase, count in children:
+        counts.setdefault(parent_key, Counter())[phase] += count
+        above[parent_key] = above_key
+    for parent_key, above_key in above.items():
+        if above_key in counts:
+            counts[above_key].update(counts[parent_key])
+    return counts

@@ -1,29 +1,19 @@
-"""Owns how actions come into being: idempotently, under a parent that exists, one root a run."""
+"""Creates actions idempotently, each below an existing parent, with one root per run."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from repo.actions.ancestors import (
-    AbortAbove,
-    Ancestry,
-    lock_runs,
-    read_ancestry,
-)
-from repo.actions.phase_updates import lock_progress, store_progress
-from repo.domain.errors import (
-    ActionNotFound,
-    Conflict,
-    InvalidArgument,
-    RunNotFound,
-)
+from repo.actions.ancestors import AbortAbove, Ancestry, lock_runs, read_ancestry
+from repo.actions.phase_updates import lifecycle_values, lock_lifecycles, store_lifecycles
+from repo.domain.errors import ActionNotFound, Conflict, InvalidArgument, RunNotFound
 from repo.domain.identifiers import (
     MAX_DEPENDENCIES,
     MAX_LABELS,
@@ -43,32 +33,36 @@ from repo.tables import actions
 c = actions.c
 _REQUEST = ("abort_state", "abort_reason", "abort_requested_by", "abort_requested_at")
 """The columns of an abort request."""
+_SAME = "parent_name type group source task_type function_name environment_name spec".split()
+"""Fields of an action that are stored as they are, in columns of the same names."""
+_values_of = attrgetter(*_SAME)
 
 
 async def create(
     database: Database, connection: AsyncConnection, batches: Sequence[Sequence[NewAction]], now: datetime
 ) -> list[int]:
-    """How many of the actions of each batch were new. Those that exist already stay as they are, but for an
-    earlier `created_at`. What is new below an aborted action is aborted with it.
-
-    Raises before anything is written: Conflict for a second root of a run, RunNotFound or
-    ActionNotFound for a parent that is neither stored nor among the new actions.
-    """
-    wanted: dict[bytes, NewAction] = {}
-    owners: dict[bytes, int] = {}
+    """Create the actions and return how many of each batch were new. Existing ones only take over an earlier
+    `created_at`. A new action below an aborted one is aborted too. Raises before anything is written:
+    Conflict for a second root of a run, RunNotFound or ActionNotFound for a parent that is neither stored
+    nor among the new actions."""
+    requested: dict[bytes, NewAction] = {}
+    batch_numbers: dict[bytes, int] = {}
     creations: dict[bytes, datetime] = {}
     for number, batch in enumerate(batches):
         for action in batch:
             key = action.id.key
-            wanted.setdefault(key, action)
-            owners.setdefault(key, number)
+            requested.setdefault(key, action)
+            batch_numbers.setdefault(key, number)
             if action.created_at is not None:
                 creations[key] = min(action.created_at, creations.get(key, action.created_at))
-    existing = await _which_exist(database, connection, wanted) if wanted else {}
+    if not requested:
+        return [0] * len(batches)
+    statement = having_keys(database, select(c.key, c.created_at), c.key, requested)
+    existing = {key: created_at for key, created_at in await connection.execute(statement)}
     moved = {key for key, created_at in existing.items() if creations.get(key, created_at) < created_at}
     if moved:
         await _move_creations(database, connection, {key: creations[key] for key in moved}, now)
-    new = {key: action for key, action in wanted.items() if key not in existing}
+    new = {key: action for key, action in requested.items() if key not in existing}
     if not new:
         return [0] * len(batches)
     roots = await lock_runs(database, connection, {action.id.run for action in new.values()})
@@ -88,10 +82,10 @@ async def create(
     try:
         if len(batches) == 1:
             return [await insert_new(connection, actions, rows)]
-        created = Counter(owners[key] for (key,) in await insert_new_keys(connection, actions, rows))
+        created = Counter(batch_numbers[key] for (key,) in await insert_new_keys(connection, actions, rows))
         return [created[number] for number in range(len(batches))]
     except IntegrityError:
-        # The one constraint left to break: another root was committed since it was looked for.
+        # Only one constraint can be violated: another root was committed since the check above.
         action = next(action for action in new.values() if action.parent_name is None)
         raise _second_root(action.id, "just created") from None
 
@@ -101,21 +95,13 @@ def _second_root(action: ActionIdentifier, root: str) -> Conflict:
     return Conflict(text).of(action)
 
 
-async def _which_exist(
-    database: Database, connection: AsyncConnection, keys: Iterable[bytes]
-) -> dict[bytes, datetime]:
-    """When those were created that are stored."""
-    statement = having_keys(database, select(c.key, c.created_at), c.key, keys)
-    return {key: created_at for key, created_at in await connection.execute(statement)}
-
-
 async def _move_creations(
     database: Database, connection: AsyncConnection, creations: Mapping[bytes, datetime], now: datetime
 ) -> None:
-    """Note that these actions were created at these times at the latest."""
-    before = await lock_progress(database, connection, creations)
-    after = {key: created_by(progress, creations[key]) for key, progress in before.items()}
-    await store_progress(database, connection, before, after, now)
+    """Move the creation of these actions to no later than these times."""
+    before = await lock_lifecycles(database, connection, creations)
+    after = {key: created_by(lifecycle, creations[key]) for key, lifecycle in before.items()}
+    await store_lifecycles(database, connection, before, after, now)
 
 
 def _parent_of(action: NewAction) -> ActionIdentifier | None:
@@ -134,8 +120,8 @@ async def _place(
     new: Mapping[bytes, NewAction],
     roots: Mapping[RunIdentifier, str],
 ) -> tuple[dict[bytes, int], dict[bytes, AbortAbove]]:
-    """How deep each new action is, and of those below an aborted one its request: the chain of parents ends
-    at a new root, or at an action that is stored. Raises as `create` does."""
+    """The depth of each new action, and the abort request above it, if any. A chain of new parents ends at a
+    new root or at a stored action. Raises as `create` does."""
     parents = {key: _parent_of(action) for key, action in new.items()}
     outside = {parent.key: new[key] for key, parent in parents.items() if parent and parent.key not in new}
     above = await read_ancestry(database, connection, outside) if outside else Ancestry({}, {})
@@ -181,10 +167,10 @@ def _row_of(
 def _checked_row_of(
     action: NewAction, depth: int, created_at: datetime, abort: AbortAbove | None, now: datetime
 ) -> dict[str, Any]:
-    progress = begin(action.phase, action.attempts, action.cache_status, created_at)
+    lifecycle = begin(action.phase, action.attempts, action.cache_status, created_at)
     request = {}
-    if abort is not None and not progress.phase.is_terminal:
-        progress, request = aborted(progress, now), abort.columns()
+    if abort is not None and not lifecycle.phase.is_terminal:
+        lifecycle, request = aborted(lifecycle, now), abort.columns()
     parent = _parent_of(action)
     task, trigger = action.task, action.trigger
     named = (task.name if task else None, action.function_name)
@@ -197,21 +183,12 @@ def _checked_row_of(
         "project": action.id.project,
         "domain": action.id.domain,
         "run_name": action.id.run_name,
-        "parent_name": action.parent_name,
-        "type": action.type,
-        "group": action.group,
-        "phase": progress.phase,
-        "attempts": progress.attempts,
-        "cache_status": progress.cache_status,
-        "source": action.source,
+        **dict(zip(_SAME, _values_of(action), strict=True)),
         "labels": _labels(action.labels),
         "task_project": task and task.project,
         "task_domain": task and task.domain,
         "task_name": task and task.name,
         "task_version": task and task.version,
-        "task_type": action.task_type,
-        "function_name": action.function_name,
-        "environment_name": action.environment_name,
         "trigger_task_name": trigger and trigger.task_name,
         "trigger_name": trigger and trigger.name,
         "trigger_revision": trigger and trigger.revision,
@@ -219,27 +196,22 @@ def _checked_row_of(
         "created_by_subject": action.created_by and action.created_by.subject,
         "search_text": _search_text(action.id.name, *named),
         "run_search_text": None if parent else _search_text(action.id.run_name, *named),
-        "spec": action.spec,
         "dependencies": _dependencies(action.dependencies) or None,
         "abort_attempt_count": 0,
-        "created_at": progress.created_at,
+        **lifecycle_values(lifecycle),
         "triggered_at": now if action.update_triggered_at else None,
-        "started_at": progress.started_at,
-        "ended_at": progress.ended_at,
-        "start_time": progress.start_time,
-        "phase_time": progress.phase_time,
         "updated_at": now,
         **request,
     }
 
 
 def _search_text(*names: str | None) -> str:
-    """What a search looks through. A term cannot match across two names: no name holds U+0001."""
+    """The text that searches match. A term cannot match across two names, since no name contains U+0001."""
     return "\x01".join(folded(name) for name in names if name)
 
 
 def _dependencies(names: Sequence[str]) -> list[str]:
-    """Each of them once, in the order in which they are named first."""
+    """The names without duplicates, in their order."""
     if len(names) > MAX_DEPENDENCIES:
         raise InvalidArgument(f"an action has at most {MAX_DEPENDENCIES} dependencies, not {len(names)}")
     for name in names:
@@ -254,7 +226,7 @@ def _labels(labels: Sequence[Label]) -> dict[str, str]:
     for label in labels:
         check_name(label.key, "label key")
         if label.key in by_key:
-            raise InvalidArgument(f"label {label.key} is given twice")
+            raise InvalidArgument(f"label {label.key} occurs twice")
         check_text(label.value)
         by_key[label.key] = label.value
     return by_key

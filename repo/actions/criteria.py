@@ -4,6 +4,7 @@ A field of a filter is declared once, in `repo.actions.filters`. Lists apply the
 to every row that changed.
 """
 
+import operator
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
@@ -27,32 +28,35 @@ class Criterion:
     predicate: Callable[[Any], Predicate]
     can_change: bool
     """Whether a row that does not match now may match, or have matched, at another time."""
-    ignores_empty: bool = False
+    ignores_empty: bool
     """Whether an empty value matches every row, as None does."""
-    companion: str | None = None
+    companion: str | None
     """Another field of the filter, whose value is passed along as the second of a pair."""
 
 
-def declare(criterion: Criterion) -> Any:
-    """A field of a filter that is optional and applied by `criterion`."""
+def declare(
+    conditions: Conditions,
+    predicate: Callable[[Any], Predicate],
+    can_change: bool = False,
+    ignores_empty: bool = False,
+    companion: str | None = None,
+) -> Any:
+    """An optional field of a filter; the arguments are those of Criterion."""
+    criterion = Criterion(conditions, predicate, can_change, ignores_empty, companion)
     return field(default=None, metadata={"criterion": criterion})
 
 
 def equal(column: ColumnElement[Any], path: str | Callable[[ActionRow], Any]) -> Any:
     """A field for rows that have its value in `column`, and at `path` in memory."""
     read = _reader(path)
-    return declare(
-        Criterion(lambda value: [column == value], lambda value: lambda row: read(row) == value, False)
-    )
+    return declare(lambda value: [column == value], lambda value: lambda row: read(row) == value, False)
 
 
 def any_of(column: ColumnElement[Any], path: str, can_change: bool = False) -> Any:
     """A field for rows that have one of its values; none have one of an empty list."""
     read = attrgetter(path)
     return declare(
-        Criterion(
-            lambda values: [column.in_(values)], lambda values: lambda row: read(row) in values, can_change
-        )
+        lambda values: [column.in_(values)], lambda values: lambda row: read(row) in values, can_change
     )
 
 
@@ -60,12 +64,10 @@ def none_of(column: ColumnElement[Any], path: str, can_change: bool = False) -> 
     """A field for rows that have none of its values."""
     read = attrgetter(path)
     return declare(
-        Criterion(
-            lambda values: [column.not_in(values)],
-            lambda values: lambda row: read(row) not in values,
-            can_change,
-            ignores_empty=True,
-        )
+        lambda values: [column.not_in(values)],
+        lambda values: lambda row: read(row) not in values,
+        can_change,
+        ignores_empty=True,
     )
 
 
@@ -73,32 +75,31 @@ def has_value(column: ColumnElement[Any], path: str) -> Any:
     """A field that is true for rows with any value, and false for those without one."""
     read = attrgetter(path)
     return declare(
-        Criterion(
-            lambda wanted: [column.is_not(None) if wanted else column.is_(None)],
-            lambda wanted: lambda row: (read(row) is not None) is wanted,
-            False,
-        )
+        lambda wanted: [column.is_not(None) if wanted else column.is_(None)],
+        lambda wanted: lambda row: (read(row) is not None) is wanted,
+        False,
     )
 
 
 def at_least(column: ColumnElement[Any], path: str | Callable[[ActionRow], Any]) -> Any:
     """A field for rows with its value or a greater one, which can change."""
-    read = _reader(path)
-
-    def predicate(bound: Any) -> Predicate:
-        return lambda row: (value := read(row)) is not None and value >= bound
-
-    return declare(Criterion(lambda bound: [column >= bound], predicate, True))
+    return _compared(column, path, operator.ge)
 
 
 def at_most(column: ColumnElement[Any], path: str | Callable[[ActionRow], Any]) -> Any:
     """A field for rows with its value or a lesser one, which can change."""
+    return _compared(column, path, operator.le)
+
+
+def _compared(
+    column: ColumnElement[Any], path: str | Callable[[ActionRow], Any], compare: Callable[[Any, Any], Any]
+) -> Any:
     read = _reader(path)
 
     def predicate(bound: Any) -> Predicate:
-        return lambda row: (value := read(row)) is not None and value <= bound
+        return lambda row: (value := read(row)) is not None and bool(compare(value, bound))
 
-    return declare(Criterion(lambda bound: [column <= bound], predicate, True))
+    return declare(lambda bound: [compare(column, bound)], predicate, True)
 
 
 def _reader(path: str | Callable[[ActionRow], Any]) -> Callable[[ActionRow], Any]:

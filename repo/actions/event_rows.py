@@ -1,9 +1,9 @@
-"""Events as rows: how they are inserted, read back, and what errors they leave at their actions."""
+"""Inserts events and reads them back, and derives the errors of their actions."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from sqlalchemy import func, select
@@ -12,14 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from repo.domain.errors import ActionNotFound, InvalidArgument
 from repo.domain.identifiers import ActionIdentifier
-from repo.domain.models import (
-    ActionEvent,
-    ClusterEvent,
-    LogLink,
-    NewEvent,
-    error_from_json,
-    error_to_json,
-)
+from repo.domain.models import ActionEvent, ClusterEvent, LogLink, NewEvent, error_from_json, error_to_json
 from repo.domain.phases import FIRST_TERMINAL, check_attempts
 from repo.sql.batches import insert_new, insert_new_keys, update_rows
 from repo.sql.database import Database
@@ -28,31 +21,17 @@ from repo.sql.paging import Keyset
 from repo.tables import action_events, actions
 
 e = action_events.c
-EVENT_COLUMNS = (
-    e.action_key,
-    e.attempt,
-    e.phase,
-    e.version,
-    e.occurred_at,
-    e.reported_at,
-    e.error,
-    e.logs,
-    e.outputs,
-    e.cluster,
-    e.cache_status,
-    e.cluster_events,
-    e.info,
-    e.created_at,
-    e.updated_at,
-    e.transaction_id,
-)
+EVENT_COLUMNS = tuple(e)
 _key_of = itemgetter(*(column.name for column in action_events.primary_key))
+_SAME = "attempt phase version occurred_at reported_at outputs cluster cache_status info".split()
+"""Fields that are stored as they are, in columns of the same names."""
+_values_of = attrgetter(*_SAME)
 oldest_first = Keyset("OCCURRED_AT", e.occurred_at, False, (e.attempt, e.phase, e.version))
 """The order of one action's events."""
 
 
 def event_of(row: Sequence[Any], action: ActionIdentifier) -> ActionEvent:
-    """The event of `action` that a row of EVENT_COLUMNS holds."""
+    """The event of `action` in a row of EVENT_COLUMNS."""
     (_, attempt, phase, version, occurred_at, reported_at, error, logs, outputs) = row[:9]
     (cluster, cache_status, cluster_events, info, created_at, updated_at, transaction_id) = row[9:16]
     return ActionEvent(
@@ -89,16 +68,9 @@ def _row_of(event: NewEvent, now: datetime) -> dict[str, Any]:
     check_attempts(event.version, "version")
     return {
         "action_key": event.action.key,
-        "attempt": event.attempt,
-        "phase": event.phase,
-        "version": event.version,
-        "occurred_at": event.occurred_at,
-        "reported_at": event.reported_at,
+        **dict(zip(_SAME, _values_of(event), strict=True)),
         "error": error_to_json(event.error),
         "logs": [{"name": log.name, "uri": log.uri} for log in event.logs] or None,
-        "outputs": event.outputs,
-        "cluster": event.cluster,
-        "cache_status": event.cache_status,
         "cluster_events": [
             {
                 "occurred_at": item.occurred_at.isoformat(),
@@ -109,7 +81,6 @@ def _row_of(event: NewEvent, now: datetime) -> dict[str, Any]:
             for item in event.cluster_events
         ]
         or None,
-        "info": event.info,
         "created_at": now,
         "updated_at": now,
     }
@@ -125,7 +96,7 @@ class Batch:
 
 
 def batch_of(events: Sequence[NewEvent], now: datetime) -> Batch:
-    """The events as rows. Raises InvalidArgument for a number that cannot be one of theirs."""
+    """The events as rows. Raises InvalidArgument for a number that is out of range."""
     rows, named = [], {}
     for event in events:
         try:
@@ -140,15 +111,18 @@ def batch_of(events: Sequence[NewEvent], now: datetime) -> Batch:
 async def insert(
     database: Database, connection: AsyncConnection, batches: Sequence[Batch], now: datetime
 ) -> list[int]:
-    """How many of the events of each batch were new. Raises ActionNotFound, naming the first action that
-    does not exist, before anything is written."""
-    # Everybody writes rows in one order: two with the same events never wait for each other.
+    """Insert the events and return how many of each batch were new. Raises ActionNotFound for the first
+    action that does not exist, before anything is written."""
+    # All writers insert rows in one order, so that two with the same events do not deadlock.
     rows = sorted((row for batch in batches for row in batch.rows), key=_key_of)
     named = {key: action for batch in batches for key, action in batch.actions.items()}
     if not rows:
         return [0] * len(batches)
     ending = {row["action_key"] for row in rows if row["phase"].is_terminal}
-    await _lock(database, connection, ending)
+    if ending:
+        # Two transactions that derive an error at once would each miss the other's events.
+        locked = having_keys(database, select(actions.c.key), actions.c.key, ending).order_by(actions.c.key)
+        await connection.execute(locked.with_for_update(key_share=True, of=actions))
     known = having_keys(database, select(actions.c.key, actions.c.error_attempt), actions.c.key, named)
     stored = {key: attempt for key, attempt in await connection.execute(known)}
     for key, action in named.items():
@@ -161,7 +135,7 @@ async def insert(
             new = set(await insert_new_keys(connection, action_events, rows))
             inserted = [_count(batch, new) for batch in batches]
     except IntegrityError:
-        # The one constraint to break: the run of an action was removed since it was looked for.
+        # Only one constraint can be violated: the run of an action was removed since the check above.
         raise ActionNotFound("an action was just removed; none of the events was stored") from None
     failed = {row["action_key"] for row in rows if row["error"] is not None}
     ended = {key for key in ending if key in failed or stored[key] is not None}
@@ -171,25 +145,17 @@ async def insert(
 
 
 def _count(batch: Batch, new: set[tuple[Any, ...]]) -> int:
-    """How many of its events are new; of those that several have, the first one has them."""
+    """How many of its events are new. An event in several batches counts for the first."""
     mine = new.intersection(map(_key_of, batch.rows))
     new -= mine
     return len(mine)
 
 
-async def _lock(database: Database, connection: AsyncConnection, keys: Collection[bytes]) -> None:
-    """Let nobody else decide the errors of these actions until the end of this transaction: each would
-    decide without the other's events."""
-    if keys:
-        rows = having_keys(database, select(actions.c.key), actions.c.key, keys).order_by(actions.c.key)
-        await connection.execute(rows.with_for_update(key_share=True, of=actions))
-
-
 async def _decide_errors(
     database: Database, connection: AsyncConnection, keys: Iterable[bytes], now: datetime
 ) -> None:
-    """Note at each action the error of its latest attempt that ended: the terminal event that was seen first
-    decides in which phase, and the first event of this phase that has an error says which."""
+    """Store the error of the latest ended attempt of each action: the terminal event that was seen first
+    decides the phase, and the first event of that phase with an error decides the error."""
     seen_at = func.coalesce(e.reported_at, e.occurred_at)
     columns = (e.action_key, e.attempt, e.phase, e.error, actions.c.error_attempt, actions.c.error)
     ends = select(*columns).join_from(action_events, actions, e.action_key == actions.c.key)

@@ -1,21 +1,20 @@
 """Reads and writes of events, for one caller, and the attempts that they make."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Select, false, func, select
+from sqlalchemy import Select, and_, false, func, select
 
-from repo.actions import attempt_pages
-from repo.actions.attempt_pages import AttemptRange
 from repo.actions.event_rows import EVENT_COLUMNS, Batch, batch_of, event_of, oldest_first
 from repo.actions.group_commit import GroupCommit, check_batch
+from repo.domain.attempts import merge_attempts
 from repo.domain.authorization import Access, Permission, includes
 from repo.domain.errors import InvalidArgument
 from repo.domain.identifiers import ActionIdentifier
 from repo.domain.models import ActionAttempt, ActionEvent, NewEvent
-from repo.domain.pages import Page, PageRequest
-from repo.domain.phases import is_count
+from repo.domain.pages import AttemptRange, Page, PageRequest
+from repo.domain.phases import MAX_ATTEMPTS, is_count
 from repo.sql.database import Database
 from repo.sql.filters import having_keys
 from repo.sql.paging import fetch_pages
@@ -87,20 +86,19 @@ class Events:
         """Every event of each action, oldest first, in one statement."""
         by_key = self._readable(action_ids)
         statement = having_keys(self._database, select(*EVENT_COLUMNS), e.action_key, by_key)
-        found: dict[ActionIdentifier, list[ActionEvent]] = {action_id: [] for action_id in action_ids}
-        for row in await self._rows(statement.order_by(*oldest_first.order(backward=False))):
-            action_id = by_key[row[0]]
-            found[action_id].append(event_of(row, action_id))
-        return found
+        return await self._by_action(statement, by_key, action_ids)
 
     async def list_attempts(
         self, action_ids: Collection[ActionIdentifier], range: AttemptRange = NEWEST_ATTEMPTS
     ) -> dict[ActionIdentifier, list[ActionAttempt]]:
         """The attempts of each action in the range, merged from their events, oldest first."""
         by_key = self._readable(action_ids)
-        async with self._database.read() as connection:
-            found = await attempt_pages.list_attempts(self._database, connection, by_key, range)
-        return {action_id: found.get(action_id, []) for action_id in action_ids}
+        numbers = _numbers(self._database, by_key, range)
+        same = and_(e.action_key == numbers.c.action_key, e.attempt == numbers.c.attempt)
+        statement = select(*EVENT_COLUMNS).join_from(numbers, action_events, same)
+        statement = statement.where(numbers.c.rank <= range.size + 1)
+        events = await self._by_action(statement, by_key, action_ids)
+        return {action_id: range.of(merge_attempts(of_it)) for action_id, of_it in events.items()}
 
     async def get_latest(
         self, attempts: Iterable[tuple[ActionIdentifier, int]]
@@ -125,6 +123,19 @@ class Events:
         scopes = self._access.readable
         return {each.key: each for each in action_ids if includes(scopes, each.project, each.domain)}
 
+    async def _by_action(
+        self,
+        statement: Select[Any],
+        by_key: Mapping[bytes, ActionIdentifier],
+        action_ids: Iterable[ActionIdentifier],
+    ) -> dict[ActionIdentifier, list[ActionEvent]]:
+        """The events of each action that the statement reads, oldest first."""
+        events: dict[ActionIdentifier, list[ActionEvent]] = {action_id: [] for action_id in action_ids}
+        for row in await self._rows(statement.order_by(*oldest_first.order(backward=False))):
+            action_id = by_key[row[0]]
+            events[action_id].append(event_of(row, action_id))
+        return events
+
     async def _rows(self, statement: Select[Any]) -> Sequence[Any]:
         async with self._database.read() as connection:
             rows: Sequence[Any] = (await connection.execute(statement)).all()
@@ -136,6 +147,29 @@ def _select(attempt: int | None, since: datetime | None) -> Select[Any]:
     if attempt is not None:
         statement = statement.where(e.attempt == attempt if is_count(attempt) else false())
     return statement if since is None else statement.where(e.occurred_at > since)
+
+
+def _numbers(database: Database, by_key: Mapping[bytes, ActionIdentifier], range: AttemptRange) -> Any:
+    """The numbers of each action's attempts in the range, ranked from its start. One more is read, since its
+    start may be the end of the one before."""
+    later = action_events.alias("later")
+    numbers: Select[Any] = select(e.action_key, e.attempt).group_by(e.action_key, e.attempt)
+    numbers = having_keys(database, numbers, e.action_key, by_key)
+    if range.after is not None:
+        numbers = numbers.where(e.attempt > _number(range.after))
+    if range.before is not None:
+        following = select(func.min(later.c.attempt)).where(
+            later.c.action_key == e.action_key, later.c.attempt >= _number(range.before)
+        )
+        numbers = numbers.where(e.attempt <= func.coalesce(following.scalar_subquery(), MAX_ATTEMPTS))
+    found = numbers.subquery()
+    order = found.c.attempt.asc() if range.first is not None else found.c.attempt.desc()
+    rank = func.row_number().over(partition_by=found.c.action_key, order_by=order)
+    return select(*found.c, rank.label("rank")).subquery("numbers")
+
+
+def _number(value: int) -> int:
+    return max(-1, min(value, MAX_ATTEMPTS))
 
 
 def check_limit(limit: int | None, what: str = "limit") -> None:

@@ -12,7 +12,6 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, false, literal_column, or_
 
 from repo.actions.criteria import (
-    Criterion,
     Predicate,
     any_of,
     at_least,
@@ -41,14 +40,14 @@ c = actions.c
 
 @dataclass(frozen=True, slots=True)
 class LabelFilter:
-    """Runs with this label; with any value where none is given."""
+    """Runs with this label; with any value if none is given."""
 
     key: str
     value: str | None = None
 
 
 def _text_in(document: ColumnElement[Any], key: str) -> ColumnElement[str]:
-    """The text under this key of a JSON object; null where there is none."""
+    """The text at this key of a JSON object, or null."""
     return document.op("->>", return_type=FreeText())(literal_column(f"'{key}'"))
 
 
@@ -65,7 +64,7 @@ def _contains(column: ColumnElement[str], term: str) -> ColumnElement[bool]:
 
 
 def _name_search(*paths: Callable[[ActionRow], str | None]) -> Callable[[str], Predicate]:
-    """Whether one of the names contains the term."""
+    """Matches rows of which one of the names contains the term."""
 
     def predicate(term: str) -> Predicate:
         wanted = folded(term)
@@ -134,7 +133,7 @@ def _label_condition(label: LabelFilter) -> ColumnElement[bool]:
 
 
 def _latest_creation(wanted: tuple[int, datetime | None]) -> datetime | None:
-    """When an unfinished run must have been created at the latest to have lasted that long by that time."""
+    """The latest creation time of an unfinished run that has lasted that long at that time."""
     shortest, as_of = wanted
     try:
         return None if as_of is None else as_of - timedelta(milliseconds=shortest)
@@ -178,7 +177,7 @@ def _abort_pending_conditions(wanted: bool) -> list[ColumnElement[bool]]:
 
 
 PENDING_ABORTS = (AbortState.REQUESTED, AbortState.RETRYING)
-"""The states of an abort that waits for its executor, as `is_abort_pending`."""
+"""The states of an abort that waits for its executor, as in `is_abort_pending`."""
 
 
 def _run_time(row: ActionRow) -> datetime:
@@ -187,7 +186,7 @@ def _run_time(row: ActionRow) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class RunFilter:
-    """Every field that is set must match; a list matches any of its members. Times are UTC and inclusive,
+    """All fields that are set must match; a list matches any of its members. Times are UTC and inclusive,
     durations are milliseconds. Raises InvalidArgument for too many labels."""
 
     phases: tuple[ActionPhase, ...] | None = any_of(c.phase, "run.phase", can_change=True)
@@ -200,56 +199,39 @@ class RunFilter:
     trigger_task_name: str | None = equal(c.trigger_task_name, "run.trigger_task_name")
     trigger_name: str | None = equal(c.trigger_name, "run.trigger_name")
     created_by_subject: str | None = equal(c.created_by_subject, _creator_subject)
-    search: str | None = declare(
-        Criterion(_run_search_conditions, _run_search, can_change=True, ignores_empty=True)
-    )
+    search: str | None = declare(_run_search_conditions, _run_search, can_change=True, ignores_empty=True)
     created_by: str | None = declare(
-        Criterion(
-            lambda wanted: [or_(c.created_by_subject == wanted, _text_in(c.created_by, "name") == wanted)],
-            _created_by,
-            can_change=False,
-        )
+        lambda wanted: [or_(c.created_by_subject == wanted, _text_in(c.created_by, "name") == wanted)],
+        _created_by,
     )
     """The subject or the name of the creator."""
     has_task: bool | None = has_value(c.task_name, "run.task_name")
     has_function: bool | None = has_value(c.function_name, "run.function_name")
     sources: tuple[RunSource, ...] | None = any_of(c.source, "run.source")
     labels: tuple[LabelFilter, ...] | None = declare(
-        Criterion(
-            lambda labels: [or_(false(), *map(_label_condition, labels))],
-            lambda labels: lambda row: any(_has_label(row, each) for each in labels),
-            can_change=False,
-        )
+        lambda labels: [or_(false(), *map(_label_condition, labels))],
+        lambda labels: lambda row: any(_has_label(row, each) for each in labels),
     )
     all_labels: tuple[LabelFilter, ...] | None = declare(
-        Criterion(
-            lambda labels: map(_label_condition, labels),
-            lambda labels: lambda row: all(_has_label(row, each) for each in labels),
-            can_change=False,
-        )
+        lambda labels: map(_label_condition, labels),
+        lambda labels: lambda row: all(_has_label(row, each) for each in labels),
     )
     # A report of an earlier creation moves the time.
     start_date: datetime | None = at_least(run_time, _run_time)
     end_date: datetime | None = at_most(run_time, _run_time)
     min_duration_ms: int | None = declare(
-        Criterion(_min_duration_conditions, _min_duration, can_change=True, companion="min_duration_as_of")
+        _min_duration_conditions, _min_duration, can_change=True, companion="min_duration_as_of"
     )
     min_duration_as_of: datetime | None = None
-    """Unfinished runs match `min_duration_ms` too, if they had lasted that long by this time."""
+    """Unfinished runs match `min_duration_ms` too, if they have lasted that long at this time."""
     max_duration_ms: int | None = at_most(c.duration_ms, "run.duration_ms")
     has_paused_actions: bool | None = declare(
-        Criterion(
-            _paused_conditions,
-            lambda wanted: lambda row: row.has_paused_actions is wanted,
-            can_change=True,
-        )
+        _paused_conditions, lambda wanted: lambda row: row.has_paused_actions is wanted, can_change=True
     )
     abort_pending: bool | None = declare(
-        Criterion(
-            _abort_pending_conditions,
-            lambda wanted: lambda row: (_run(row).abort_state in PENDING_ABORTS) is wanted,
-            can_change=True,
-        )
+        _abort_pending_conditions,
+        lambda wanted: lambda row: (_run(row).abort_state in PENDING_ABORTS) is wanted,
+        can_change=True,
     )
 
     def __post_init__(self) -> None:
@@ -267,21 +249,18 @@ class RunFilter:
 
 @dataclass(frozen=True, slots=True)
 class ActionFilter:
-    """Every field that is set must match; a list matches any of its members."""
+    """All fields that are set must match; a list matches any of its members."""
 
     phases: tuple[ActionPhase, ...] | None = any_of(c.phase, "action.phase", can_change=True)
     exclude_phases: tuple[ActionPhase, ...] | None = none_of(c.phase, "action.phase", can_change=True)
     search: str | None = declare(
-        Criterion(
-            lambda term: [_contains(c.search_text, term)],
-            _name_search(
-                lambda row: row.action.name,
-                lambda row: row.action.task_name,
-                lambda row: row.action.function_name,
-            ),
-            can_change=False,
-            ignores_empty=True,
-        )
+        lambda term: [_contains(c.search_text, term)],
+        _name_search(
+            lambda row: row.action.name,
+            lambda row: row.action.task_name,
+            lambda row: row.action.function_name,
+        ),
+        ignores_empty=True,
     )
     types: tuple[ActionType, ...] | None = any_of(c.type, "action.type")
     group: str | None = equal(c.group, "action.group")

@@ -1,8 +1,6 @@
-"""Group commit: small writes of one kind that arrive together share one transaction.
-
-Each caller still gets a result or an error of its own. The first write starts at once; those that arrive
-while it runs wait for it, and then go together.
-"""
+"""Group commit: small writes of one kind that arrive together share one transaction. Each caller still gets
+a result or an error of its own. The first write starts at once; those that arrive while it runs are
+committed together after it."""
 
 import asyncio
 from collections import deque
@@ -31,7 +29,7 @@ _MAX_CONCURRENT = 4
 """Transactions of one kind at a time."""
 
 Work = Callable[[Database, AsyncConnection, Sequence[R], datetime], Awaitable[Sequence[T]]]
-"""Does what is requested, in order, with a result for each. An error may be the fault of any request."""
+"""Executes the requests in order, with a result for each. Any of them may have caused an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +64,9 @@ class GroupCommit(Generic[R, T]):
         return await write.result
 
     async def _transact(self, requests: Sequence[R]) -> Sequence[T]:
-        async def work(connection: AsyncConnection) -> Sequence[T]:
-            return await self._work(self._database, connection, requests, datetime.now(UTC))
-
-        return await self._database.write(work)
+        return await self._database.write(
+            lambda connection: self._work(self._database, connection, requests, datetime.now(UTC))
+        )
 
     def _start(self) -> None:
         self._running += 1
@@ -94,7 +91,7 @@ class GroupCommit(Generic[R, T]):
             self._running -= 1
 
     def _next(self) -> list[_Write[R, T]]:
-        """As many waiting writes as fit into a transaction, without those whose caller is gone."""
+        """As many waiting writes as fit into a transaction, without those whose caller was cancelled."""
         batch: list[_Write[R, T]] = []
         size = 0
         while self._waiting and size + self._waiting[0].size <= _MAX_TRANSACTION:
@@ -113,7 +110,7 @@ class GroupCommit(Generic[R, T]):
                     if not write.result.done():
                         write.result.set_exception(error)
                 return
-            # One of them is at fault, and nothing is written: find it by halves.
+            # One of them caused the error, and nothing is written: find it by bisection.
             half = len(batch) // 2
             await self._commit(batch[:half])
             await self._commit(batch[half:])

@@ -15,17 +15,13 @@ c = actions.c
 
 
 def in_scopes(scopes: Scopes) -> list[ColumnElement[bool]]:
-    """The condition for being in one of these projects and domains; none for everywhere."""
+    """The condition for being in one of the scopes; no condition for everywhere."""
     if scopes is None:
         return []
-    # In one order, so that the same ones make the same statement.
+    # Sorted, so that equal scopes make equal statements.
     named = sorted(scopes, key=lambda scope: tuple(map(str, scope)))
-    return [or_(false(), *(_in_scope(project, domain) for project, domain in named))]
-
-
-def _in_scope(project: str | None, domain: str | None) -> ColumnElement[bool]:
-    pairs = ((c.project, project), (c.domain, domain))
-    return and_(true(), *(column == value for column, value in pairs if value is not None))
+    pairs = [((c.project, project), (c.domain, domain)) for project, domain in named]
+    return [or_(false(), *(and_(true(), *(x == y for x, y in pair if y is not None)) for pair in pairs))]
 
 
 tree_order = Keyset("TREE", c.depth, False, (c.created_at, c.name))
@@ -33,9 +29,9 @@ tree_order = Keyset("TREE", c.depth, False, (c.created_at, c.name))
 
 
 def order_of_actions(order: Order | None, within_a_run: bool) -> Keyset:
-    """The total order of actions that begins with `order`: then by name within a run, where names are
-    unique, and by key across runs. Without one, it is the order of the tree within a run, and the newest
-    first across runs."""
+    """The total order of actions that begins with `order`; ties are ordered by name within a run, where
+    names are unique, and by key across runs. The default is the order of the tree within a run, and
+    newest first across runs."""
     if order is None and within_a_run:
         return tree_order
     return _keyset(order or Order(), c.name, c.name if within_a_run else c.key)

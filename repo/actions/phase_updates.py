@@ -1,8 +1,11 @@
-"""Phase updates of actions: the rules of `repo.domain.phases` applied to rows that are locked."""
+"""Phase updates of actions: applies the rules of `repo.domain.phases` to locked rows."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import fields
 from datetime import datetime
 from itertools import chain
+from operator import attrgetter
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -19,52 +22,38 @@ from repo.tables import actions
 Updates = Sequence[tuple[ActionIdentifier, PhaseUpdate]]
 
 c = actions.c
-_COLUMNS = (
-    c.phase,
-    c.attempts,
-    c.cache_status,
-    c.created_at,
-    c.started_at,
-    c.ended_at,
-    c.start_time,
-    c.phase_time,
-)
+_FIELDS = [field.name for field in fields(Lifecycle)]
+_COLUMNS = [c[name] for name in _FIELDS]
+_values_of = attrgetter(*_FIELDS)
 
 
-async def lock_progress(
+def lifecycle_values(lifecycle: Lifecycle) -> dict[str, Any]:
+    """The values of the columns of the same names."""
+    return dict(zip(_FIELDS, _values_of(lifecycle), strict=True))
+
+
+async def lock_lifecycles(
     database: Database, connection: AsyncConnection, keys: Iterable[bytes]
 ) -> dict[bytes, Lifecycle]:
-    """The progress of those with these keys that are stored, which nobody else changes until this
-    transaction ends."""
+    """Lock those of the actions that exist and return their lifecycles."""
     statement = having_keys(database, select(c.key, *_COLUMNS), c.key, keys)
-    # Rows are locked in one order everywhere, and not against the events that refer to them.
+    # Locked in one order everywhere, and without blocking the events that refer to them.
     locked = statement.order_by(c.key).with_for_update(key_share=True, of=actions)
     return {row.key: Lifecycle(*row[1:]) for row in await connection.execute(locked)}
 
 
-async def store_progress(
+async def store_lifecycles(
     database: Database,
     connection: AsyncConnection,
     before: Mapping[bytes, Lifecycle],
     after: Mapping[bytes, Lifecycle],
     now: datetime,
 ) -> None:
-    """Write what is not as before."""
+    """Store the lifecycles that changed."""
     rows = [
-        {
-            "key": key,
-            "phase": progress.phase,
-            "attempts": progress.attempts,
-            "cache_status": progress.cache_status,
-            "created_at": progress.created_at,
-            "started_at": progress.started_at,
-            "ended_at": progress.ended_at,
-            "start_time": progress.start_time,
-            "phase_time": progress.phase_time,
-            "updated_at": now,
-        }
-        for key, progress in after.items()
-        if progress != before[key]
+        {"key": key, **lifecycle_values(lifecycle), "updated_at": now}
+        for key, lifecycle in after.items()
+        if lifecycle != before[key]
     ]
     await update_rows(connection, actions, rows)
 
@@ -72,10 +61,10 @@ async def store_progress(
 async def advance_all(
     database: Database, connection: AsyncConnection, batches: Sequence[Updates], now: datetime
 ) -> list[list[PhaseUpdateResult]]:
-    """What became of the updates of each batch, applied in their order. Raises ActionNotFound before
+    """Apply the updates of each batch in order and return their results. Raises ActionNotFound before
     anything is written."""
     keys = [[action_id.key for action_id, _ in batch] for batch in batches]
-    before = await lock_progress(database, connection, chain.from_iterable(keys))
+    before = await lock_lifecycles(database, connection, chain.from_iterable(keys))
     after, results = dict(before), []
     for batch, batch_keys in zip(batches, keys, strict=True):
         advanced = []
@@ -91,7 +80,7 @@ async def advance_all(
         key for key, was in before.items() if was.phase.is_terminal and not after[key].phase.is_terminal
     }
     stopped = await _abort_below_aborts(database, connection, batches, reopened, after, now)
-    await store_progress(database, connection, before, after, now)
+    await store_lifecycles(database, connection, before, after, now)
     if not stopped:
         return results
     await update_rows(connection, actions, stopped)
@@ -113,7 +102,8 @@ async def _abort_below_aborts(
     after: dict[bytes, Lifecycle],
     now: datetime,
 ) -> list[dict[str, object]]:
-    """Abort those of the reopened actions that lie below an aborted one: the columns of their requests."""
+    """Abort those of the reopened actions that are below an aborted one, and return the columns of their
+    requests."""
     if not reopened:
         return []
     runs = {action_id.run for batch in batches for action_id, _ in batch if action_id.key in reopened}

@@ -1,7 +1,6 @@
-"""Owns the removal of runs that ended long ago: whole runs, a few in a transaction, each told to who watches.
-
-A run goes in one transaction with all its actions and events, however many it has: nobody sees a part of it.
-"""
+"""Removes runs that ended long ago, a few per transaction, and records tombstones for their subscribers. A
+run is removed in one transaction with all its actions and events, however many it has, so that nobody
+sees a part of it."""
 
 import asyncio
 import time
@@ -19,20 +18,20 @@ from repo.sql.functions import database_now, next_revision, this_transaction
 from repo.sql.types import UtcDateTime
 from repo.tables import actions, is_abort_pending, is_root, is_unconfirmed, removal_horizon, removed_runs
 
-MOST_RUNS = 100
-"""Runs that are removed in one transaction."""
-MOST_ACTIONS = 5_000
-"""Actions that are removed in one transaction, unless a single run has more."""
-_READ_AT_ONCE = 1_000
-"""Runs that are looked at together."""
-TOLD_FOR = timedelta(days=7)
-"""For how long it is kept which runs were removed, for streams that are taken up again."""
-_BREATH = 0.02
-"""Seconds between two transactions, at least; else as many as the last one took."""
+MAX_RUNS = 100
+"""Runs in one transaction."""
+MAX_ACTIONS = 5_000
+"""Actions in one transaction, unless a single run has more."""
+_MAX_CANDIDATES = 1_000
+"""Candidates that are read at a time."""
+KEEP_REMOVED = timedelta(days=7)
+"""How long tombstones of removed runs are kept, for streams that resume."""
+_MIN_PAUSE = 0.02
+"""The minimum pause between two transactions in seconds; otherwise as long as the last one took."""
 _ATTEMPTS = 5
-"""How often runs are tried that others write to meanwhile. Then they are left to the next time."""
-_FORGOTTEN_AT_ONCE = 5_000
-"""Removed runs that are forgotten in one transaction."""
+"""Attempts to remove runs that are written to concurrently; afterwards they are left to the next call."""
+_MAX_TOMBSTONES = 5_000
+"""Tombstones that are deleted in one transaction."""
 
 c = actions.c
 r = removed_runs.c
@@ -40,7 +39,7 @@ r = removed_runs.c
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What was removed so far, or would be."""
+    """The numbers of runs and actions that were removed so far, or would be."""
 
     runs: int = 0
     actions: int = 0
@@ -49,8 +48,8 @@ class Pruned:
         return Pruned(self.runs + other.runs, self.actions + other.actions)
 
 
-class _WrittenMeanwhile(Exception):
-    """Something of the runs is left: somebody wrote to them while they were being removed."""
+class _ConcurrentWrite(Exception):
+    """The runs were written to while they were being removed."""
 
 
 class Pruning:
@@ -66,32 +65,33 @@ class Pruning:
         domain: str | None = None,
         dry_run: bool = False,
     ) -> AsyncGenerator[Pruned, None]:
-        """Remove the runs that ended longer ago, but those with an abort that waits for its executor: what
-        was removed so far, after each transaction. Broken off, it goes on when it is called again; several
-        may be at it. A dry run only counts. Time is the database's."""
+        """Remove the runs that ended longer ago, except those with a pending abort, and yield the totals
+        after each transaction. After an interruption the next call continues; calls may run concurrently.
+        A dry run only counts. Ages are by the database's clock."""
         async with self._database.read() as connection:
             now = await connection.scalar(select(database_now()))
         assert now is not None
         if not dry_run:
-            await self._forget(now - TOLD_FOR)
+            await self._delete_tombstones(now - KEEP_REMOVED)
         before, total = now - older_than, Pruned()
         async with aclosing(self._candidates(before, project, domain)) as parts:
             async for part in parts:
-                begun = time.monotonic()
+                began = time.monotonic()
                 if dry_run:
                     total += Pruned(len(part), sum(run.actions for run in part))
                 else:
-                    total += await self._remove([run.key for run in part], before)
+                    total += await self.remove([run.key for run in part], before)
                 yield total
                 if not dry_run:
-                    await asyncio.sleep(max(_BREATH, time.monotonic() - begun))
+                    await asyncio.sleep(max(_MIN_PAUSE, time.monotonic() - began))
 
     async def _candidates(
         self, before: datetime, project: str | None, domain: str | None
     ) -> AsyncGenerator[Sequence[Row[Any]], None]:
-        """The runs that may be removed, the first created first, in parts that fit a transaction."""
-        # None ended before it was created: all are among those created before, which an index has in order.
-        # Which of them may go is asked then: asked at once, a planner may think that it is few, and read all.
+        """The runs that may be removed, oldest creation first, in parts that fit a transaction."""
+        # A run that ended before a time was also created before it, and an index orders runs by creation.
+        # Whether they may be removed is checked per page: in one condition, a planner that expects few
+        # matches would read all runs.
         page = select(c.key, c.run_key, c.created_at, c.ended_at).where(
             is_root, c.created_at < literal(before, UtcDateTime())
         )
@@ -100,18 +100,21 @@ class Pruning:
                 page = page.where(column == value)
         last: Row[Any] | None = None
         while True:
-            following = page if last is None else page.where(tuple_(c.created_at, c.key) > _position_of(last))
+            following = page
+            if last is not None:
+                position = literal(last.created_at, UtcDateTime()), literal(last.key, c.key.type)
+                following = page.where(tuple_(c.created_at, c.key) > tuple_(*position))
             async with self._database.read() as connection:
-                found = following.order_by(c.created_at, c.key).limit(_READ_AT_ONCE)
+                found = following.order_by(c.created_at, c.key).limit(_MAX_CANDIDATES)
                 runs = (await connection.execute(_with_sizes(found, before))).all()
             for part in _parts([run for run in runs if run.actions]):
                 yield part
-            if len(runs) < _READ_AT_ONCE:
+            if len(runs) < _MAX_CANDIDATES:
                 return
             last = runs[-1]
 
-    async def _remove(self, keys: Sequence[bytes], before: datetime) -> Pruned:
-        """Remove those of the runs with these roots that may still go, in one transaction."""
+    async def remove(self, keys: Sequence[bytes], before: datetime) -> Pruned:
+        """Remove those of the runs with these roots that still may be removed, in one transaction."""
 
         async def work(connection: AsyncConnection) -> Pruned:
             return await _remove(connection, keys, before)
@@ -119,17 +122,17 @@ class Pruning:
         for _ in range(_ATTEMPTS):
             try:
                 return await self._database.write(work)
-            except _WrittenMeanwhile:
-                await asyncio.sleep(_BREATH)
+            except _ConcurrentWrite:
+                await asyncio.sleep(_MIN_PAUSE)
         return Pruned()
 
-    async def _forget(self, before: datetime) -> None:
-        """Forget which runs were removed before: a stream that was left then begins anew."""
+    async def _delete_tombstones(self, before: datetime) -> None:
+        """Delete the tombstones from before a time: streams that resume from before it restart."""
         oldest = (
             select(r.transaction_id)
             .where(r.removed_at < literal(before, UtcDateTime()))
             .order_by(r.removed_at)
-            .limit(_FORGOTTEN_AT_ONCE)
+            .limit(_MAX_TOMBSTONES)
             .subquery()
         )
 
@@ -144,38 +147,35 @@ class Pruning:
             await connection.execute(removed_runs.delete().where(r.transaction_id <= last))
             return True
 
-        there_are_more = True
-        while there_are_more:
-            there_are_more = await self._database.write(work)
-            await asyncio.sleep(_BREATH)
+        has_more = True
+        while has_more:
+            has_more = await self._database.write(work)
+            await asyncio.sleep(_MIN_PAUSE)
 
 
-def _position_of(run: Row[Any]) -> Any:
-    return tuple_(literal(run.created_at, UtcDateTime()), literal(run.key, c.key.type))
-
-
-def _may_go(
+def _is_removable(
     ended_at: ColumnElement[datetime | None], run_key: ColumnElement[bytes], before: datetime
 ) -> ColumnElement[bool]:
     """Whether a run may be removed."""
-    waiting = select(c.run_key).where(is_unconfirmed, is_abort_pending)
-    return and_(ended_at < literal(before, UtcDateTime()), run_key.not_in(waiting))
+    pending = select(c.run_key).where(is_unconfirmed, is_abort_pending)
+    return and_(ended_at < literal(before, UtcDateTime()), run_key.not_in(pending))
 
 
 def _with_sizes(page: Select[Any], before: datetime) -> Select[Any]:
-    """The runs of a page, in its order, with how many actions each has: none where it may not go."""
+    """The runs of a page, in its order, with the number of their actions; 0 for those that may not be
+    removed."""
     runs, member = page.subquery("runs"), actions.alias("member")
     size = select(func.count()).where(member.c.run_key == runs.c.run_key).scalar_subquery()
-    may_go = _may_go(runs.c.ended_at, runs.c.run_key, before)
-    sized = select(runs.c.key, runs.c.created_at, case((may_go, size), else_=0).label("actions"))
+    is_removable = _is_removable(runs.c.ended_at, runs.c.run_key, before)
+    sized = select(runs.c.key, runs.c.created_at, case((is_removable, size), else_=0).label("actions"))
     return sized.order_by(runs.c.created_at, runs.c.key)
 
 
 def _parts(runs: Iterable[Row[Any]]) -> Iterator[list[Row[Any]]]:
-    """The runs in parts of at most MOST_RUNS and MOST_ACTIONS, or of a single run."""
+    """The runs in parts of at most MAX_RUNS and MAX_ACTIONS, or of a single run."""
     part: list[Row[Any]] = []
     for run in runs:
-        is_enough = len(part) == MOST_RUNS or sum(each.actions for each in part) + run.actions > MOST_ACTIONS
+        is_enough = len(part) == MAX_RUNS or sum(each.actions for each in part) + run.actions > MAX_ACTIONS
         if part and is_enough:
             yield part
             part = []
@@ -185,29 +185,30 @@ def _parts(runs: Iterable[Row[Any]]) -> Iterator[list[Row[Any]]]:
 
 
 async def _remove(connection: AsyncConnection, keys: Sequence[bytes], before: datetime) -> Pruned:
-    # Roots are locked first, and in the order in which everybody locks rows. Whoever adds to a run has a
-    # lock on its root, and whoever reopens it too: from here on it stays as it is found.
-    wanted = select(c.key, c.run_key).where(c.key.in_(keys), _may_go(c.ended_at, c.run_key, before))
-    roots = (await connection.execute(wanted.order_by(c.key).with_for_update(of=actions))).all()
+    # Roots are locked first, in the order of all writers. Transactions that add to a run or reopen it lock
+    # its root, so it does not change from here on.
+    removable = select(c.key, c.run_key).where(c.key.in_(keys), _is_removable(c.ended_at, c.run_key, before))
+    roots = (await connection.execute(removable.order_by(c.key).with_for_update(of=actions))).all()
     if not roots:
         return Pruned()
     run_keys = [root.run_key for root in roots]
     await connection.execute(_tombstones([root.key for root in roots]))
-    # An abort that was asked for since then keeps its action, by which it is found.
-    is_waiting = c.abort_state.is_not(None) & is_abort_pending
+    # An action whose abort was requested since then is not deleted, which shows below that the run changed.
+    is_pending = c.abort_state.is_not(None) & is_abort_pending
     removed = await connection.execute(
-        actions.delete().where(c.run_key.in_(run_keys), or_(c.abort_state.is_(None), ~is_waiting))
+        actions.delete().where(c.run_key.in_(run_keys), or_(c.abort_state.is_(None), ~is_pending))
     )
     if await connection.scalar(select(c.key).where(c.run_key.in_(run_keys)).limit(1)) is not None:
-        raise _WrittenMeanwhile
+        raise _ConcurrentWrite
     return Pruned(len(roots), removed.rowcount)
 
 
 def _tombstones(keys: Sequence[bytes]) -> Any:
-    """The statement that notes the runs with these roots as removed by this transaction."""
+    """The statement that inserts the tombstones of the runs with these roots."""
     member = actions.alias("member")
     horizon = select(removal_horizon.c.transaction_id).scalar_subquery()
-    # A stream that holds an abort for one that waits is from before it changed, and from behind the horizon.
+    # A stream that still considers an abort pending has a position before the abort changed, and after the
+    # horizon.
     aborts_changed = select(member.c.key).where(
         member.c.run_key == c.run_key, member.c.abort_state.is_not(None), member.c.transaction_id >= horizon
     )

@@ -1,7 +1,5 @@
-"""Which columns make a run or an action: every statement that reads them takes its columns from here.
-
-A field of `Run` or `Action` is read from the column of the same name, except for those named here.
-"""
+"""The columns of runs and actions, for all statements that read them. A field of `Run` or `Action` is read
+from the column of the same name, except for those named here."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -18,7 +16,7 @@ from repo.sql.rows import Entity
 from repo.tables import actions, is_root
 
 Attributes = frozenset[str] | None
-"""Names of the attributes that are read, objects having no others; None for all."""
+"""The names of the attributes to read, without which objects have no others; None for all."""
 
 c = actions.c
 
@@ -26,7 +24,7 @@ _COMMON = {"created_by_document": "created_by", "error_document": "error"}
 
 
 def _columns_of(kind: type[Any], **other_names: str) -> dict[str, NamedColumn[Any]]:
-    """The columns that the fields of `kind` are read from."""
+    """The columns of the fields of `kind`."""
     names = _COMMON | other_names
     return {each.name: c[names.get(each.name, each.name)] for each in fields(kind)}
 

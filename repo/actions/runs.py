@@ -1,15 +1,14 @@
 """Reads of runs, for one caller: by key, in pages, and counted."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select, tuple_
 
-from repo.actions import counts
 from repo.actions.filters import RunFilter, run_conditions
 from repo.actions.lists import in_scopes, order_of_runs
 from repo.actions.rows import RUNS, Attributes
 from repo.domain.authorization import Access
-from repo.domain.identifiers import RunIdentifier
 from repo.domain.models import PhaseCount, Run
 from repo.domain.pages import Order, Page, PageRequest
 from repo.sql.database import Database
@@ -28,11 +27,6 @@ class Runs:
     def __init__(self, database: Database, access: Access) -> None:
         self._database = database
         self._access = access
-
-    async def get_many(self, run_ids: Iterable[RunIdentifier]) -> dict[RunIdentifier, Run]:
-        """Those of the runs that exist."""
-        found = await self.find([run_id.key for run_id in run_ids])
-        return {run.identifier: run for run in found.values()}
 
     async def find(self, keys: Collection[bytes], attributes: Attributes = None) -> dict[bytes, Run]:
         """Those of the runs that exist, by their keys, with these attributes or all."""
@@ -71,10 +65,28 @@ class Runs:
 
     async def count_phases(self, run_keys: Collection[bytes]) -> dict[bytes, list[PhaseCount]]:
         """All actions of each run by phase, the root included; phases without any are left out."""
-        found = await counts.phases_of_runs(self._database, run_keys, self._access.readable)
-        return {key: found.get(key, []) for key in run_keys}
+        scopes, by_key = self._access.readable, key_filter(self._database, c.run_key, run_keys)
+
+        def statement() -> Select[Any]:
+            counted = by_key.apply(select(c.run_key, c.phase, func.count())).where(*in_scopes(scopes))
+            return counted.group_by(c.run_key, c.phase).order_by(c.phase)
+
+        found = await self._database.fetch(("phases of runs", by_key.key, scopes), statement, by_key.values)
+        counts: dict[bytes, list[PhaseCount]] = {key: [] for key in run_keys}
+        for key, phase, count in found.decoded():
+            counts[key].append(PhaseCount(phase, count))
+        return counts
 
     async def list_projects(self) -> dict[str, list[str]]:
-        """The projects that have runs, each with its domains, by name."""
+        """The projects that have runs, each with its domains, by name. Each pair is one index lookup, however
+        many runs it has."""
+        pair = select(c.project, c.domain).where(is_root, *in_scopes(self._access.readable))
+        pair = pair.order_by(c.project, c.domain).limit(1)
+        domains: dict[str, list[str]] = {}
         async with self._database.read() as connection:
-            return await counts.projects(connection, self._access.readable)
+            row: Any = (await connection.execute(pair)).first()
+            while row is not None:
+                domains.setdefault(row.project, []).append(row.domain)
+                last = tuple_(row.project, row.domain)
+                row = (await connection.execute(pair.where(tuple_(c.project, c.domain) > last))).first()
+        return domains

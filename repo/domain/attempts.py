@@ -6,13 +6,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import TypeVar
 
-from repo.domain.models import (
-    ActionAttempt,
-    ActionEvent,
-    ClusterEvent,
-    LogLink,
-    PhaseTransition,
-)
+from repo.domain.models import ActionAttempt, ActionEvent, ClusterEvent, LogLink, PhaseTransition
 from repo.domain.phases import ActionPhase
 
 T = TypeVar("T")
@@ -50,7 +44,7 @@ def _merge(events: Sequence[ActionEvent]) -> ActionAttempt:
         transitions = _ended(transitions, end.phase, ended_at)
     phase = transitions[-1].phase
     of_phase = [event for event in events if event.phase is phase]
-    told = of_phase if end else of_phase[::-1]
+    ordered = of_phase if end else of_phase[::-1]
     # Newer reports of the cluster replace older ones, except after the end.
     placed = [*reversed(lived), *of_phase]
     logs: dict[str, LogLink] = {}
@@ -63,9 +57,9 @@ def _merge(events: Sequence[ActionEvent]) -> ActionAttempt:
         phase=phase,
         started_at=transitions[0].started_at,
         ended_at=transitions[-1].started_at if end else None,
-        error=_first(event.error for event in told),
+        error=_first(event.error for event in ordered),
         logs=list(logs.values()),
-        outputs=_first(event.outputs for event in told),
+        outputs=_first(event.outputs for event in ordered),
         cluster=_first(event.cluster for event in placed),
         cache_status=_first(event.cache_status for event in placed),
         cluster_events=sorted(cluster_events, key=lambda event: event.occurred_at),

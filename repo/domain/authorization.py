@@ -82,10 +82,6 @@ class Access:
         """Where the caller may read."""
         return self.scopes(Permission.READ)
 
-    def may(self, permission: Permission, project: str, domain: str) -> bool:
-        """Whether it is allowed in this project and domain."""
-        return includes(self.scopes(permission), project, domain)
-
     def check(self, permission: Permission, ids: Iterable[RunIdentifier | ActionIdentifier]) -> None:
         """Raise Forbidden unless it is allowed for all of these, whether they exist or not, so that the
         error does not reveal which exist."""

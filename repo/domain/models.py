@@ -4,7 +4,7 @@ All times are aware and in UTC. All durations are milliseconds.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
@@ -239,7 +239,7 @@ class ActionRecord:
 
 
 UNSUCCESSFUL = frozenset({ActionPhase.FAILED, ActionPhase.TIMED_OUT, ActionPhase.ABORTED})
-"""The phases in which the error is shown."""
+"""The phases of actions that have an error."""
 
 
 @dataclass(slots=True)
@@ -342,16 +342,7 @@ SOURCE_FIELDS: Mapping[str, tuple[str, ...]] = {
     "task": COMPOSITES["task"].needed,
     "trigger": (*COMPOSITES["trigger"].needed, "trigger_revision"),
     "created_by": ("created_by_document",),
-    "abort": (
-        "abort_state",
-        "abort_reason",
-        "abort_requested_by",
-        "abort_requested_at",
-        "abort_attempt_count",
-        "abort_next_attempt_at",
-        "abort_last_error",
-        "abort_confirmed_at",
-    ),
+    "abort": tuple(f"abort_{each.name}" for each in fields(Abort)),
     "error": ("phase", "attempts", "error_attempt", "error_document"),
     "labels": ("labels_document",),
     "dependencies": ("dependencies_document",),

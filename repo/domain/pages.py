@@ -6,6 +6,7 @@ from enum import Enum
 from typing import Any, Generic, TypeVar
 
 from repo.domain.errors import InvalidArgument
+from repo.domain.models import ActionAttempt
 
 T = TypeVar("T")
 
@@ -34,16 +35,14 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class PageRequest:
-    """The part of a list that is requested: the `first` rows after a cursor, or the `last` ones before one.
-
-    Raises InvalidArgument if a number is not from 0 to MAX_PAGE, or both are set.
-    """
+class _Part(Generic[T]):
+    """The part of a list that is requested: the `first` items after one, or the `last` before one. Raises
+    InvalidArgument if a number is not from 0 to MAX_PAGE, or both are set."""
 
     first: int | None = None
-    after: str | None = None
+    after: T | None = None
     last: int | None = None
-    before: str | None = None
+    before: T | None = None
 
     def __post_init__(self) -> None:
         if self.first is not None and self.last is not None:
@@ -53,16 +52,34 @@ class PageRequest:
                 raise InvalidArgument(f"{name} must be between 0 and {MAX_PAGE}, not {count}")
 
     @property
+    def size(self) -> int:
+        """The maximum number of items."""
+        if self.last is not None:
+            return self.last
+        return DEFAULT_PAGE if self.first is None else self.first
+
+
+class PageRequest(_Part[str]):
+    """The part of a list of rows that is requested, between two cursors."""
+
+    __slots__ = ()
+
+    @property
     def backward(self) -> bool:
         """Whether the page is taken from the end of the list."""
         return self.last is not None
 
-    @property
-    def size(self) -> int:
-        """The maximum number of rows."""
-        if self.last is not None:
-            return self.last
-        return DEFAULT_PAGE if self.first is None else self.first
+
+class AttemptRange(_Part[int]):
+    """The part of an action's attempts that is requested, between two numbers; the newest by default."""
+
+    __slots__ = ()
+
+    def of(self, attempts: list[ActionAttempt]) -> list[ActionAttempt]:
+        """Those of the attempts that are in the range."""
+        after, before = -1 if self.after is None else self.after, self.before
+        inside = [x for x in attempts if x.attempt > after and (before is None or x.attempt < before)]
+        return inside[: self.size] if self.first is not None else inside[max(0, len(inside) - self.size) :]
 
 
 @dataclass(frozen=True, slots=True)

@@ -192,21 +192,21 @@ def begin(phase: ActionPhase, attempts: int, cache_status: CacheStatus, created_
 
 
 def advance(stored: Lifecycle, update: PhaseUpdate, now: datetime) -> tuple[Lifecycle, bool]:
-    """What is stored after `update`, and whether the action is in the phase that it reports.
+    """The lifecycle after `update`, and whether the action is in the reported phase.
 
-    - A higher attempt reopens anything but SUCCEEDED, ABORTED and RECOVERED, and starts afresh.
-    - Within an attempt the phase never goes back, and a terminal phase is left by nothing. Only a pause is
-      left for RUNNING: of reports of RUNNING and PAUSED the one that occurred last counts. One that does not
-      say when it occurred counts as the last, unless it is the first to tell of a start before the pause.
-    - Of the start of an attempt, and of its end in this phase, the earliest report counts, also where it
-      comes too late for its phase. Reported times replace those of this server's clock.
-    - Creation, start and end keep their order: an earlier start moves the creation, and an end that was
-      reported before the start is the start.
+    - A higher attempt reopens any phase but SUCCEEDED, ABORTED and RECOVERED, and starts over.
+    - Within an attempt the phase never goes back, and a terminal phase is final. Only PAUSED can return to
+      RUNNING: of the reports of RUNNING and PAUSED, the one that occurred last counts. A report without a
+      time counts as the last, unless it is the first with a start, and that is before the pause.
+    - The earliest report of an attempt's start counts, and the earliest of its end in the stored phase, even
+      if it arrives too late for its phase. Reported times replace those of the server's clock.
+    - Creation, start and end stay in order: an earlier start moves the creation, and an end that was reported
+      before the start becomes the start.
     """
     stored = _without_stale_times(stored)
     if update.attempts > stored.attempts and not stored.phase.is_final:
-        afresh = Lifecycle(stored.phase, update.attempts, CacheStatus.DISABLED, stored.created_at)
-        return _enter(afresh, update, now), True
+        fresh = Lifecycle(stored.phase, update.attempts, CacheStatus.DISABLED, stored.created_at)
+        return _enter(fresh, update, now), True
     if update.attempts > stored.attempts:
         return stored, False
     if update.attempts < stored.attempts:

@@ -29,8 +29,8 @@ async def connect() -> None:
     await database.close()
 
 
-given = context.config.attributes.get("connection")
-if given is not None:
-    run(given)
+connection = context.config.attributes.get("connection")
+if connection is not None:
+    run(connection)
 else:
     asyncio.run(connect())

@@ -93,4 +93,4 @@ def unnest(columns: Sequence[NamedColumn[Any]], rows: Sequence[Row]) -> Any:
             bindparam(f"all_{c.name}", [row[c.name] for row in rows], type_=ARRAY(item, dimensions=1))
         )
     named = [column(c.name, c.type) for c in columns]
-    return func.unnest(*arrays).table_valued(*named, name="given").render_derived()
+    return func.unnest(*arrays).table_valued(*named, name="listed").render_derived()

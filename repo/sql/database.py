@@ -1,7 +1,5 @@
-"""The database: reads, snapshots and writes, their connections, and what is retried.
-
-Reads of prepared statements and snapshots use read pools of their own; all else uses SQLAlchemy's pool.
-"""
+"""The database: reads, snapshots and writes, and their connections. Prepared statements and snapshots use
+read pools; everything else uses SQLAlchemy's pool."""
 
 import asyncio
 import math
@@ -11,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sqlalchemy import Select, event, select, text
-from sqlalchemy.engine import URL, Connection
+from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import QueuePool
 
@@ -32,7 +30,6 @@ from repo.sql.urls import parse_url
 T = TypeVar("T")
 _Lock = AbstractAsyncContextManager[Any]
 
-_WRITES = "rungraph_writes"
 _WRITE_ATTEMPTS = 3
 _SQLITE_LOCK_TIMEOUT = 30.0
 """Seconds that SQLite waits for a lock of another process."""
@@ -46,10 +43,10 @@ _SNAPSHOT_CONNECTIONS = 2
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The database as of one moment."""
+    """A consistent snapshot of the database."""
 
     position: FeedPosition
-    """What is visible in it."""
+    """The position that it contains."""
     _incarnations: Incarnations
     _execute: Execute
     _statements: StatementCache
@@ -130,12 +127,12 @@ class Database:
         self._incarnations = Incarnations(self.is_sqlite)
         if self.is_sqlite:
             event.listen(self.engine.sync_engine, "connect", sqlite_file.prepare)
-            event.listen(self.engine.sync_engine, "begin", _begin_sqlite)
+            event.listen(self.engine.sync_engine, "begin", sqlite_file.begin)
             self._reader = self.engine
         else:
             replace_lost(self.engine.sync_engine)
             self._reader = self.engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._writer = self.engine.execution_options(**{_WRITES: True})
+        self._writer = self.engine.execution_options(**{sqlite_file.IS_WRITER: True})
         event.listen(self.engine.sync_engine, "handle_error", invalidate_unusable)
 
     @property
@@ -147,7 +144,7 @@ class Database:
 
     @property
     def metrics(self) -> DatabaseMetrics:
-        """The metrics of now."""
+        """The current metrics."""
         pool, read_pools = self.engine.pool, (self.read_pool, self.snapshot_pool)
         assert isinstance(pool, QueuePool)
         return DatabaseMetrics(
@@ -187,29 +184,12 @@ class Database:
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A connection on which each statement sees what is committed when it begins."""
         with translated(), self._note_read(), self._note_call():
-            async with self._reader.connect() as connection, self._limit(connection):
-                yield connection
-
-    @asynccontextmanager
-    async def _limit(self, connection: AsyncConnection) -> AsyncIterator[None]:
-        """Interrupt the connection's reads at the statement timeout, or when the caller is cancelled.
-        PostgreSQL does this itself."""
-        if not self.is_sqlite:
-            yield
-            return
-        driver: Any = (await connection.get_raw_connection()).driver_connection
-        limit = None
-        if self._statement_timeout:
-            loop = asyncio.get_running_loop()
-            limit = loop.call_later(self._statement_timeout, _interrupt, driver)
-        try:
-            yield
-        except asyncio.CancelledError:
-            _interrupt(driver)
-            raise
-        finally:
-            if limit is not None:
-                limit.cancel()
+            async with self._reader.connect() as connection:
+                if not self.is_sqlite:  # PostgreSQL has a timeout for statements, and cancels them
+                    yield connection
+                    return
+                async with sqlite_file.interrupting(connection, self._statement_timeout):
+                    yield connection
 
     @asynccontextmanager
     async def snapshot(self, last: FeedPosition | None = None) -> AsyncIterator[Snapshot]:
@@ -260,12 +240,10 @@ class Database:
             await self._incarnations.begin(connection, lost_after)
 
     async def write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        """What `work` returns, committed as one transaction; if it raises, everything is rolled back.
-
-        A transaction that PostgreSQL rolled back for a deadlock is retried. One that has begun also runs to
-        its end, and calls `on_commit`, if the caller is cancelled: interrupted during a commit, its outcome
-        would be unknown, and SQLite would keep its lock.
-        """
+        """Commit `work` as one transaction and return its result; if it raises, everything is rolled back. A
+        transaction that PostgreSQL rolled back for a deadlock is retried. If the caller is cancelled, a
+        begun transaction still finishes and calls `on_commit`: interrupted during a commit, its outcome
+        would be unknown, and SQLite would keep its lock."""
         writing = asyncio.create_task(self._transact(work))
         self.finish(writing)
         return await asyncio.shield(writing)
@@ -278,7 +256,7 @@ class Database:
     def _finished(self, writing: asyncio.Task[Any]) -> None:
         self._writing.discard(writing)
         if not writing.cancelled():
-            writing.exception()  # raised to the caller, or to nobody if the caller was cancelled
+            writing.exception()  # retrieved here in case the caller was cancelled
 
     async def _transact(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         result = await self._commit(work)
@@ -360,16 +338,3 @@ class Database:
         while self._reads:
             self._no_reads.clear()
             await self._no_reads.wait()
-
-
-def _interrupt(driver: Any) -> None:
-    """Interrupt the statement of an aiosqlite connection; a closed one has none."""
-    with suppress(ValueError):
-        driver._conn.interrupt()
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    """Writers lock the database at once: a reader cannot upgrade its lock while another process writes."""
-    if connection.get_execution_options().get(_WRITES):
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-        connection.execute(text("UPDATE transaction_counter SET value = value + 1"))

@@ -50,6 +50,12 @@ _UNAVAILABLE_CODES = {
 }
 
 
+_TRANSLATED = (
+    *(OSError, sqlite3.Error, PoolTimeout, DBAPIError, StatementStopped, asyncpg.PostgresError),
+    *CONNECTION_LOST,
+)
+
+
 class ErrorClass(Enum):
     """The temporary conditions that an error may report."""
 
@@ -103,10 +109,7 @@ def translated() -> Iterator[None]:
     """Raise DatabaseUnavailable, DatabaseReadOnly or DeadlineExceeded for temporary errors."""
     try:
         yield
-    except (OSError, sqlite3.Error, PoolTimeout, DBAPIError, StatementStopped) as error:
-        _raise(error)
-        raise
-    except (asyncpg.PostgresError, *CONNECTION_LOST) as error:
+    except _TRANSLATED as error:
         _raise(error)
         raise
 
@@ -122,16 +125,14 @@ def _raise(error: Exception) -> None:
 
 
 def invalidate_unusable(context: ExceptionContext) -> None:
-    """Have the pool replace a connection that must not be reused, and all older ones."""
-    if not _makes_unusable(context.original_exception):
+    """Have the pool replace a connection whose server does not answer or accepts no writes, and all older
+    ones."""
+    error = context.original_exception
+    has_no_answer = isinstance(error, TimeoutError)
+    if not has_no_answer and getattr(error, "sqlstate", None) != _READ_ONLY_STATE:
         return
     context.is_disconnect = True
-    if isinstance(context.original_exception, TimeoutError) and context.connection is not None:
+    if has_no_answer and context.connection is not None:
         # The pool would close it in order, and wait for an answer.
         driver: Any = context.connection.connection.driver_connection
         driver.terminate()
-
-
-def _makes_unusable(error: BaseException) -> bool:
-    """Whether the connection must not be reused: its server does not answer, or accepts no writes."""
-    return isinstance(error, TimeoutError) or getattr(error, "sqlstate", None) == _READ_ONLY_STATE

@@ -28,10 +28,10 @@ def key_filter(database: Database, column: NamedColumn[Any], keys: Iterable[Any]
     distinct = list(dict.fromkeys(keys))
     if not database.is_sqlite and len(distinct) != 1:
         source = func.unnest(bindparam("keys", type_=ARRAY(column.type, dimensions=1)))
-        wanted = source.table_valued(_same(column), name="given").render_derived()
+        listed = source.table_valued(_same(column), name="listed").render_derived()
         return KeyFilter(
             "keys",
-            lambda statement: statement.join(wanted, column == wanted.c[column.name]),
+            lambda statement: statement.join(listed, column == listed.c[column.name]),
             {"keys": distinct},
         )
     values = {f"key_{number}": value for number, value in enumerate(distinct)}
@@ -51,8 +51,8 @@ def having_keys(
         return statement.where(column == distinct[0])
     if database.is_sqlite:
         return statement.where(column.in_(distinct))
-    wanted = unnest([column], [{column.name: key} for key in distinct])
-    return statement.join(wanted, column == wanted.c[column.name])
+    listed = unnest([column], [{column.name: key} for key in distinct])
+    return statement.join(listed, column == listed.c[column.name])
 
 
 def written_after(column: ColumnElement[int], position: FeedPosition) -> ColumnElement[bool]:

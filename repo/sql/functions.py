@@ -1,27 +1,16 @@
 """SQL functions that SQLAlchemy writes differently for PostgreSQL and SQLite."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    ColumnElement,
-    SmallInteger,
-    column,
-    literal,
-    literal_column,
-)
+from sqlalchemy import BigInteger, Boolean, ColumnElement, SmallInteger, column, literal, literal_column
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeEngine
 
-from repo.sql.types import (
-    FreeText,
-    UtcDateTime,
-)
+from repo.sql.types import FreeText, UtcDateTime
 
 
 def constant(column: ColumnElement[Any], *values: IntEnum) -> ColumnElement[bool]:
@@ -31,10 +20,17 @@ def constant(column: ColumnElement[Any], *values: IntEnum) -> ColumnElement[bool
     return column == numbers[0] if len(numbers) == 1 else column.in_(numbers)
 
 
-def _define(
-    function: type[FunctionElement[Any]], postgresql: Callable[..., str], sqlite: Callable[..., str]
-) -> None:
-    """Say how both databases write a function of these arguments."""
+def _function(
+    result: TypeEngine[Any] | None, postgresql: Callable[..., str], sqlite: Callable[..., str]
+) -> Callable[..., FunctionElement[Any]]:
+    """A function with a result of this type, or of its argument's type, and how both databases write it."""
+
+    class Function(FunctionElement[Any]):
+        inherit_cache = True
+
+        def __init__(self, *arguments: ColumnElement[Any]) -> None:
+            self.type = arguments[0].type if result is None else result
+            super().__init__(*arguments)
 
     def compile_with(write: Callable[..., str]) -> Callable[..., str]:
         def compile_function(element: FunctionElement[Any], compiler: SQLCompiler, **options: Any) -> str:
@@ -42,74 +38,58 @@ def _define(
 
         return compile_function
 
-    compiles(function, "postgresql")(compile_with(postgresql))
-    compiles(function, "sqlite")(compile_with(sqlite))
+    compiles(Function, "postgresql")(compile_with(postgresql))
+    compiles(Function, "sqlite")(compile_with(sqlite))
+    return Function
 
 
-class this_transaction(FunctionElement[int]):  # noqa: N801 - reads like an SQL function
-    """The number of the current write transaction."""
-
-    type = BigInteger()
-    inherit_cache = True
-
-
-_define(
-    this_transaction,
+this_transaction = _function(
+    BigInteger(),
     postgresql=lambda: "CAST(CAST(pg_current_xact_id() AS TEXT) AS BIGINT)",
     sqlite=lambda: "(SELECT value FROM transaction_counter)",
 )
+"""The number of the current write transaction."""
 
+database_now = _function(
+    UtcDateTime(),
+    postgresql=lambda: "clock_timestamp()",
+    sqlite=lambda: "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)",
+)
+"""The current time by the clock of the database, which all replicas share."""
 
-class next_revision(FunctionElement[int]):  # noqa: N801 - reads like an SQL function
-    """A number above the row's revision and not below the current transaction's.
+looked_up = _function(None, postgresql=lambda value: f"ANY (ARRAY[{value}])", sqlite=lambda value: value)
+"""A value of another table's row, by which an index is searched once per such row. It prevents a hash join,
+which would read a whole table in each step of a recursive query."""
 
-    A transaction that took its number early may reach a row after one with a higher number.
-    """
-
-    type = BigInteger()
-    inherit_cache = True
-
-    def __init__(self) -> None:
-        super().__init__(column("revision") + 1, this_transaction())
-
-
-_define(
-    next_revision,
+_greatest = _function(
+    BigInteger(),
     postgresql=lambda *numbers: f"GREATEST({', '.join(numbers)})",
     sqlite=lambda *numbers: f"MAX({', '.join(numbers)})",
 )
 
 
-class contains_text(FunctionElement[bool]):  # noqa: N801 - reads like an SQL function
-    """Whether a text contains another one, taken literally: no character is a wildcard."""
+def next_revision() -> ColumnElement[int]:
+    """A number above the row's revision and not below the current transaction's.
 
-    type = Boolean()
-    inherit_cache = True
-
-    def __init__(self, text: ColumnElement[str], term: str) -> None:
-        super().__init__(text, literal(term, FreeText()))
+    A transaction that took its number early may reach a row after one with a higher number.
+    """
+    return _greatest(column("revision") + 1, this_transaction())
 
 
-_define(
-    contains_text,
+_contains_text = _function(
+    Boolean(),
     postgresql=lambda text, term: f"strpos({text}, {term}) > 0",
     sqlite=lambda text, term: f"instr({text}, {term}) > 0",
 )
 
 
-class has_label(FunctionElement[bool]):  # noqa: N801 - reads like an SQL function
-    """Whether the JSON object `labels` has the key, and with this value unless it is None."""
-
-    type = Boolean()
-    inherit_cache = True
-
-    def __init__(self, labels: ColumnElement[Any], key: str, value: str | None) -> None:
-        pair = (key,) if value is None else (key, value)
-        super().__init__(labels, *(literal(each, FreeText()) for each in pair))
+def contains_text(text: ColumnElement[str], term: str) -> ColumnElement[bool]:
+    """Whether a text contains another one, taken literally: no character is a wildcard."""
+    return _contains_text(text, literal(term, FreeText()))
 
 
-_define(
-    has_label,
+_has_label = _function(
+    Boolean(),
     postgresql=lambda labels, key, value=None: (
         f"({labels} ? {key})" if value is None else f"({labels} @> jsonb_build_object({key}, {value}))"
     ),
@@ -120,68 +100,28 @@ _define(
 )
 
 
-class looked_up(FunctionElement[Any]):  # noqa: N801 - reads like an SQL function
-    """A value of another table's row, by which an index is searched once per such row. It prevents a hash
-    join, which would read a whole table in each step of a recursive query."""
-
-    inherit_cache = True
-
-    def __init__(self, value: ColumnElement[Any]) -> None:
-        self.type = value.type
-        super().__init__(value)
+def has_label(labels: ColumnElement[Any], key: str, value: str | None) -> ColumnElement[bool]:
+    """Whether the JSON object `labels` has the key, and with this value unless it is None."""
+    pair = (key,) if value is None else (key, value)
+    return _has_label(labels, *(literal(each, FreeText()) for each in pair))
 
 
-_define(looked_up, postgresql=lambda value: f"ANY (ARRAY[{value}])", sqlite=lambda value: value)
-
-
-class elapsed_ms(FunctionElement[int]):  # noqa: N801 - reads like an SQL function
-    """Whole milliseconds from one column to another, null where either is null."""
-
-    type = BigInteger()
-    inherit_cache = True
-
-    def __init__(self, start: str, end: str) -> None:
-        super().__init__(column(start), column(end))
-
-
-_define(
-    elapsed_ms,
+_elapsed_ms = _function(
+    BigInteger(),
     postgresql=lambda start, end: f"CAST(floor(EXTRACT(epoch FROM {end} - {start}) * 1000) AS BIGINT)",
     sqlite=lambda start, end: f"({end} - {start}) / 1000",
 )
 
 
-class time_bucket(FunctionElement[datetime]):  # noqa: N801 - reads like an SQL function
-    """The start of the bucket that a time falls into; all buckets have one length, the first has `start`."""
-
-    type = UtcDateTime()
-    inherit_cache = True
-
-    def __init__(
-        self,
-        time: ColumnElement[datetime],
-        start: ColumnElement[datetime],
-        length: ColumnElement[timedelta],
-    ) -> None:
-        super().__init__(time, start, length)
+def elapsed_ms(start: str, end: str) -> ColumnElement[int]:
+    """Whole milliseconds from one column to another, null where either is null."""
+    return _elapsed_ms(column(start), column(end))
 
 
-_define(
-    time_bucket,
+time_bucket = _function(
+    UtcDateTime(),
     postgresql=lambda time, start, length: f"date_bin({length}, {time}, {start})",
     sqlite=lambda time, start, length: f"({start} + ({time} - {start}) / {length} * {length})",
 )
-
-
-class database_now(FunctionElement[datetime]):  # noqa: N801 - reads like an SQL function
-    """The current time by the clock of the database, which all replicas share."""
-
-    type = UtcDateTime()
-    inherit_cache = True
-
-
-_define(
-    database_now,
-    postgresql=lambda: "clock_timestamp()",
-    sqlite=lambda: "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)",
-)
+"""The start of the bucket that a time falls into: of the time, the start of the first bucket, and the length
+of each."""

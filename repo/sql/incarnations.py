@@ -76,12 +76,12 @@ class Incarnations:
         if self._is_sqlite:
             ((value, id),) = await execute(_POSITION_ON_SQLITE)
             return None if id is None else FeedPosition(value + 1, frozenset(), id, value + 1)
-        ((seen, log_end, id, is_current),) = await execute(_POSITION_ON_POSTGRES)
+        ((visible, log_end, id, is_current),) = await execute(_POSITION_ON_POSTGRES)
         if log_end is None:
             raise DatabaseUnavailable("the database is a standby: only a primary can be watched")
         if not is_current:
             return None
-        _, upper, running = seen.split(":")
+        _, upper, running = visible.split(":")
         return FeedPosition(int(upper), frozenset(map(int, filter(None, running.split(",")))), id, log_end)
 
     async def all(self, execute: Execute) -> list[Incarnation]:

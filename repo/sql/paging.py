@@ -230,10 +230,7 @@ def _shape(position: Sequence[Any] | None) -> bool | None:
 
 
 def _page(
-    found: ResultSet,
-    keyset: Keyset,
-    request: PageRequest,
-    read: Callable[[ResultSet], Sequence[T]],
+    found: ResultSet, keyset: Keyset, request: PageRequest, read: Callable[[ResultSet], Sequence[T]]
 ) -> Page[T]:
     raw = found.raw
     more = len(raw) > request.size

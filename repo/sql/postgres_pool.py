@@ -13,11 +13,7 @@ from typing import Any
 import asyncpg
 
 from repo.sql import postgres
-from repo.sql.postgres import (
-    CONNECTION_LOST,
-    PING,
-    Connector,
-)
+from repo.sql.postgres import CONNECTION_LOST, PING, Connector
 from repo.sql.read_pool import Execute
 
 _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"

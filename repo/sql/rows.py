@@ -19,7 +19,6 @@ class ColumnKind(Enum):
     INTEGER = "integer"
     BIG_INTEGER = "big integer"
     FLOAT = "float"
-    BOOLEAN = "boolean"
     TIME = "time"
     DOCUMENT = "document"
     MEMBER = "member"

@@ -1,12 +1,21 @@
-"""The SQLite file: whether it can be used and written, and how its connections are set up."""
+"""SQLite: whether the file can be used and written, and how its connections begin, write and stop."""
 
+import asyncio
 import errno
 import fcntl
 import os
 import sqlite3
 import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+from sqlalchemy import text
+from sqlalchemy.engine import Connection
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+IS_WRITER = "rungraph_writes"
+"""The execution option of connections that write."""
 WAL_SIZE_LIMIT = 16 << 20
 """Bytes to which the WAL is truncated after a checkpoint; a long read makes it grow."""
 
@@ -24,6 +33,35 @@ def prepare(connection: Any, record: object) -> None:
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def begin(connection: Connection) -> None:
+    """Begin a transaction. Writers lock the database at once: a reader cannot upgrade its lock while another
+    process writes."""
+    if connection.get_execution_options().get(IS_WRITER):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        connection.execute(text("UPDATE transaction_counter SET value = value + 1"))
+
+
+@asynccontextmanager
+async def interrupting(connection: AsyncConnection, seconds: float) -> AsyncIterator[None]:
+    """Interrupt the statements of the connection after so many seconds, unless 0, or when the caller is
+    cancelled."""
+    driver: Any = (await connection.get_raw_connection()).driver_connection
+
+    def interrupt() -> None:
+        with suppress(ValueError):  # the connection is closed
+            driver._conn.interrupt()
+
+    limit = asyncio.get_running_loop().call_later(seconds, interrupt) if seconds else None
+    try:
+        yield
+    except asyncio.CancelledError:
+        interrupt()
+        raise
+    finally:
+        if limit is not None:
+            limit.cancel()
 
 
 def check(path: str) -> None:

@@ -33,11 +33,7 @@ class PreparedStatement:
     """The text of a statement, with encoders for its arguments and decoders for its columns."""
 
     def __init__(
-        self,
-        statement: Select[Any],
-        values: Mapping[str, Any],
-        dialect: Dialect,
-        columns: Sequence[Column],
+        self, statement: Select[Any], values: Mapping[str, Any], dialect: Dialect, columns: Sequence[Column]
     ) -> None:
         """`columns` are those of the result."""
         compiled = statement.compile(dialect=dialect)

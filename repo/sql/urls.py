@@ -62,7 +62,7 @@ def without_password(url: str) -> str:
     if not others:
         return first
     before, at, _ = first.rpartition("@")
-    hosts = [shown.rpartition("@")[2].removeprefix(f"{scheme}://") for shown in (first, *others)]
+    hosts = [each.rpartition("@")[2].removeprefix(f"{scheme}://") for each in (first, *others)]
     name = hosts[0].partition("/")[2]
     start = f"{before}{at}" or f"{scheme}://"
     return f"{start}{','.join(host.partition('/')[0] for host in hosts)}/{name}"

@@ -1,4 +1,4 @@
-"""Owns how many runs began when: counts by phase in equal parts of a time."""
+"""A histogram of runs: counts by phase in equal intervals of time."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,12 +18,12 @@ from repo.sql.types import Duration, UtcDateTime
 from repo.tables import actions, run_time
 
 MAX_BUCKETS = 500
-"""The most parts that a histogram has."""
+"""The maximum number of buckets."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunHistogramBucket:
-    """How many runs began from one moment to just before another, by their phase now."""
+    """The number of runs that began within an interval, by their current phase; the end is exclusive."""
 
     start_date: datetime
     end_date: datetime
@@ -35,11 +35,11 @@ async def count_runs(
     start_date: datetime,
     end_date: datetime,
     buckets: int,
-    wanted: RunFilter | None,
+    filter: RunFilter | None,
     scopes: Scopes,
 ) -> list[RunHistogramBucket]:
-    """How many runs in these scopes that match began in each part, oldest first. The parts are equal to
-    the microsecond: the last one has what is over. Raises InvalidArgument."""
+    """The histogram of the matching runs in these scopes, oldest bucket first. Buckets are equal to the
+    microsecond; the last one gets the remainder. Raises InvalidArgument."""
     if not 1 <= buckets <= MAX_BUCKETS:
         raise InvalidArgument(f"buckets must be between 1 and {MAX_BUCKETS}, not {buckets}")
     if end_date <= start_date:
@@ -51,14 +51,14 @@ async def count_runs(
     def statement() -> Select[Any]:
         start, end = (bindparam(name, type_=UtcDateTime) for name in ("start", "end"))
         part = time_bucket(run_time, start, bindparam("length", type_=Duration))
-        then = (run_time >= start, run_time < end)
+        within = (run_time >= start, run_time < end)
         began = select(part.label("part"), actions.c.phase)
-        began_in = began.where(*in_scopes(scopes), *run_conditions(wanted), *then).subquery()
-        # In no order: many rows are counted as they come, and none is sorted.
+        began_in = began.where(*in_scopes(scopes), *run_conditions(filter), *within).subquery()
+        # Without ORDER BY: the rows are counted by hash, not sorted.
         return select(began_in.c.part, began_in.c.phase, func.count()).group_by(*began_in.c)
 
-    given = {"start": start_date, "end": end_date, "length": length}
-    found = await database.fetch(("run histogram", wanted, scopes), statement, given)
+    values = {"start": start_date, "end": end_date, "length": length}
+    found = await database.fetch(("run histogram", filter, scopes), statement, values)
     counts: list[dict[ActionPhase, int]] = [{} for _ in range(buckets)]
     for part, phase, count in found.decoded():
         counted = counts[min((part - start_date) // length, buckets - 1)]

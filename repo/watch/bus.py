@@ -17,8 +17,7 @@ import structlog
 from broadcaster import Broadcast, BroadcastBackend, Event
 
 from repo.domain.errors import InvalidArgument
-from repo.sql.keepalive import TCP_OPTIONS
-from repo.sql.postgres import Connector
+from repo.sql.postgres import TCP_OPTIONS, Connector
 from repo.sql.urls import split_hosts
 from repo.supervision import Supervisor
 
@@ -280,7 +279,7 @@ class RedisBackend(ReconnectingBackend):
                 is_probing = True
 
     async def _notify(self) -> None:
-        # Publishing while the connection is being closed would open another one, which nobody closes.
+        # Publishing while the connection is being closed would open another one and leak it.
         async with self._lock, asyncio.timeout(HEARTBEAT):
             if self._link is None:
                 raise ConnectionError("the connection was closed")

@@ -1,4 +1,4 @@
-"""Streams of events: each event once, first from the database, then from the mailbox."""
+"""Streams of events, each event once, and of actions whose state was set."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
@@ -7,17 +7,16 @@ from typing import Any
 from sqlalchemy import ColumnElement, select
 
 from repo.actions.event_rows import EVENT_COLUMNS, event_of
-from repo.domain.cursors import FeedPosition, WatchCursor, parse_watch_cursor
+from repo.domain.cursors import FeedPosition, WatchCursor
 from repo.domain.identifiers import ActionIdentifier
 from repo.domain.models import ActionEvent
 from repo.sql.database import Database
 from repo.sql.filters import written_after
 from repo.sql.paging import Keyset
 from repo.tables import action_events, actions
-from repo.watch.frames import Frame, FrameKind, PageSize, parts_of
-from repo.watch.mailboxes import EventMailbox
-from repo.watch.snapshots import SnapshotQuery
-from repo.watch.stream import Stream, cursor_text, until_available
+from repo.watch.mailboxes import EventMailbox, StateMailbox
+from repo.watch.snapshots import PageSize, SnapshotQuery
+from repo.watch.stream import Frame, FrameKind, Stream, cursor_text, parts_of, until_available
 
 c = actions.c
 e = action_events.c
@@ -44,9 +43,7 @@ async def event_frames(
     await check()
     await hub.join(mailbox)
     try:
-        cursor = None if after is None else parse_watch_cursor(after)
-        if cursor is not None and not await hub.resume(mailbox, cursor.position):
-            cursor = None
+        cursor = await hub.resume(mailbox, after)
         # Read before the next await: everything later is put into the mailbox.
         joined, is_restart = mailbox.position, after is not None and cursor is None
         while True:
@@ -155,3 +152,36 @@ async def _pages(
 
 def _named_event(row: Sequence[Any]) -> ActionEvent:
     return event_of(row, ActionIdentifier(*row[len(EVENT_COLUMNS) : len(EVENT_COLUMNS) + 4]))
+
+
+async def state_frames(
+    stream: Stream[Any], mailbox: StateMailbox, check: Check, after: str | None
+) -> AsyncGenerator[Frame[ActionIdentifier], None]:
+    """The frames of a stream of actions whose state was set, from the cursor `after` on. `check` raises if
+    its run does not exist."""
+    hub = stream.hub
+    await hub.join(mailbox)
+    try:
+        await check()
+        cursor, is_restart = await hub.resume(mailbox, after), after is not None
+        last = "" if cursor is None else cursor_text(cursor.position)
+        while True:
+            if cursor is None:
+                if is_restart:
+                    yield stream.resync(mailbox.position)
+                last = cursor_text(mailbox.position)
+                yield stream.mark(Frame(FrameKind.SYNCED, [], [], last), True)
+            while not mailbox.overflowed:
+                if mailbox.is_empty:
+                    await stream.wait()
+                    continue
+                next_cursor, items = cursor_text(mailbox.position), mailbox.take()
+                for start, end in parts_of([0] * len(items)):
+                    is_last = end == len(items)
+                    last = next_cursor if is_last else last
+                    yield stream.mark(Frame(FrameKind.CHANGE, items[start:end], [], last), is_last)
+            await until_available(check)
+            mailbox.begin()
+            cursor, is_restart = None, True
+    finally:
+        hub.leave(mailbox)

@@ -1,23 +1,25 @@
 """The change feed: what was written since a position, each row read once however many streams want it."""
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Select, select, true
 from sqlalchemy.sql.elements import NamedColumn
 
 from repo.actions.event_rows import EVENT_COLUMNS, event_of
 from repo.actions.rows import ROW_COLUMNS, ActionRow, action_row
-from repo.domain.cursors import FeedPosition, Incarnation
+from repo.domain.cursors import FeedPosition
 from repo.domain.identifiers import ActionIdentifier
 from repo.domain.models import ActionEvent, RemovedRun
 from repo.sql.database import Database, Snapshot
 from repo.sql.filters import KeyFilter, key_filter, written_after_filter
 from repo.tables import action_events, actions, is_root, removal_horizon, removed_runs
+
+T = TypeVar("T")
 
 c = actions.c
 e = action_events.c
@@ -93,38 +95,31 @@ class Changes:
 
     @cached_property
     def _rows_by_run(self) -> dict[bytes, list[ActionRow]]:
-        groups = defaultdict(list)
-        for row in self.rows:
-            groups[row.action.run_key].append(row)
-        return groups
+        return _grouped(self.rows, lambda row: row.action.run_key)
 
     @cached_property
     def _related_by_run(self) -> dict[bytes, list[RelatedRow]]:
-        groups = defaultdict(list)
-        for related in self.related:
-            groups[related.row.action.run_key].append(related)
-        return groups
+        return _grouped(self.related, lambda related: related.row.action.run_key)
 
     @cached_property
     def _events_by_run(self) -> dict[bytes, list[EventRow]]:
-        groups = defaultdict(list)
-        for row in self.events:
-            groups[row.run_key].append(row)
-        return groups
+        return _grouped(self.events, lambda row: row.run_key)
+
+
+def _grouped(items: Iterable[T], run_key: Callable[[T], bytes]) -> dict[bytes, list[T]]:
+    groups = defaultdict(list)
+    for item in items:
+        groups[run_key(item)].append(item)
+    return groups
 
 
 class FeedSnapshot:
     """One snapshot of the database."""
 
     def __init__(self, database: Database, snapshot: Snapshot) -> None:
-        self.position = snapshot.position
-        """What this snapshot contains."""
+        self.position, self.incarnations = snapshot.position, snapshot.incarnations
         self._database = database
         self._snapshot = snapshot
-
-    async def incarnations(self) -> list[Incarnation]:
-        """The known incarnations of the database, oldest first."""
-        return await self._snapshot.incarnations()
 
     async def changed_rows(self, since: FeedPosition) -> list[ActionRow] | None:
         """The actions written since; None if there are more than MAX_CHANGES."""
@@ -221,17 +216,11 @@ class FeedSnapshot:
         return [RemovedRun(*row[1:]) for row in rows if row[1] is not None]
 
 
-class Feed:
-    """The change feed of a database."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    @asynccontextmanager
-    async def snapshot(self, last: FeedPosition | None = None) -> AsyncIterator[FeedSnapshot]:
-        """A snapshot of now. `last` is the position that was read before."""
-        async with self._database.snapshot(last) as snapshot:
-            yield FeedSnapshot(self._database, snapshot)
+@asynccontextmanager
+async def read_feed(database: Database, last: FeedPosition | None = None) -> AsyncIterator[FeedSnapshot]:
+    """A snapshot of now. `last` is the position that was read before."""
+    async with database.snapshot(last) as snapshot:
+        yield FeedSnapshot(database, snapshot)
 
 
 def _parts(keys: Collection[bytes]) -> Iterator[list[bytes]]:

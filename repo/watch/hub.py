@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 import structlog
 
-from repo.domain.cursors import FeedPosition, Incarnation, is_valid
+from repo.domain.cursors import FeedPosition, Incarnation, WatchCursor, is_valid, parse_watch_cursor
 from repo.domain.errors import DatabaseUnavailable
 from repo.sql.database import Database
 from repo.supervision import Supervisor
-from repo.watch.feed import Changes, EventRow, Feed, FeedSnapshot, RelatedRow
+from repo.watch.feed import Changes, EventRow, FeedSnapshot, RelatedRow, read_feed
 from repo.watch.mailboxes import Mailbox, RowMailbox
 
 logger = structlog.get_logger("rungraph.hub")
@@ -27,7 +27,7 @@ POLL_INTERVAL = 1.0
 """Seconds between two polls without a notification."""
 _MIN_INTERVAL = 0.01
 """Seconds between two polls: changes in between are read together."""
-_POLL_TIMEOUT = 10.0
+POLL_TIMEOUT = 10.0
 """Seconds that a poll may take; its connection counts as lost afterwards."""
 
 
@@ -53,7 +53,7 @@ class Hub:
 
     def __init__(self, database: Database, supervisor: Supervisor | None = None) -> None:
         self._supervisor = supervisor or Supervisor()
-        self._feed = Feed(database)
+        self._database = database
         self._mailboxes: set[Mailbox] = set()
         self._position = FeedPosition(0)
         self._notified = asyncio.Event()
@@ -113,20 +113,25 @@ class Hub:
             self._reader.cancel()
             await asyncio.gather(self._reader, return_exceptions=True)
 
-    async def resume(self, mailbox: Mailbox, since: FeedPosition) -> bool:
-        """Continue after the position of a cursor: put everything since into the mailbox, unless its stream
-        reads that itself. False if the position is not valid any more, or removals since are not known: the
+    async def resume(self, mailbox: Mailbox, after: str | None) -> WatchCursor | None:
+        """Continue after a cursor: put everything since into the mailbox, unless its stream reads that
+        itself. Returns the cursor, or None if it is not valid any more, or removals since are not known: the
         stream has to start again, and everything after `mailbox.position` follows."""
+        cursor = None if after is None else parse_watch_cursor(after)
+        if cursor is None:
+            return None
+        since = cursor.position
         async with self._lock, self._snapshot() as snapshot:
             await self._advance(snapshot)
             mailbox.begin()
             if not is_valid(since, self._incarnations) or not since.is_before(snapshot.position):
-                return False
+                return None
             if mailbox.is_filled_on_resume:
                 await self._deliver(snapshot, since, {mailbox})
-                return True
+                return cursor
             removed = await snapshot.removed_runs(since)
-            return removed is not None and all(run.run_key != mailbox.run_key for run in removed)
+            is_removed = removed is None or any(run.run_key == mailbox.run_key for run in removed)
+            return None if is_removed else cursor
 
     async def poll(self) -> bool:
         """Put all changes into the mailboxes; whether there were any."""
@@ -137,7 +142,7 @@ class Hub:
     async def _snapshot(self) -> AsyncIterator[FeedSnapshot]:
         """A snapshot of the feed, with a timeout: a dead connection may not report an error."""
         try:
-            async with asyncio.timeout(_POLL_TIMEOUT), self._feed.snapshot(self._position) as snapshot:
+            async with asyncio.timeout(POLL_TIMEOUT), read_feed(self._database, self._position) as snapshot:
                 yield snapshot
         except TimeoutError as error:
             raise DatabaseUnavailable("the database does not answer") from error
@@ -153,8 +158,8 @@ class Hub:
         return found
 
     async def _enter_incarnation(self, snapshot: FeedSnapshot) -> None:
-        """The database has begun another incarnation. If something that was read before is lost, nobody knows
-        what of it was sent to whom: all streams restart."""
+        """The database has begun another incarnation. If it lost anything that was read before, all
+        streams restart, since any of them may have sent it."""
         self._incarnations = await snapshot.incarnations()
         if is_valid(self._position, self._incarnations):
             return
@@ -219,13 +224,13 @@ class Hub:
         of_rows = [m for m in mailboxes if isinstance(m, RowMailbox)]
         changed = {row.action.run_key for row in changes.rows}
         with_events = {item.run_key for item in changes.events}
-        of_changed = _watched(changed, [m for m in of_rows if m.of_runs and m.descendants])
-        of_events = _watched(with_events, [m for m in of_rows if m.of_runs and m.events])
-        trees = _watched(changed, [m for m in of_rows if not m.of_runs and m.descendants])
+        of_changed = _watched(changed, [m for m in of_rows if m.of_runs and m.related.descendants])
+        of_events = _watched(with_events, [m for m in of_rows if m.of_runs and m.related.events])
+        trees = _watched(changed, [m for m in of_rows if not m.of_runs and m.related.descendants])
         ancestors = await snapshot.ancestors(
             [r.action.key for r in changes.rows if r.action.run_key in trees]
         )
-        runs = _watched(with_events, [m for m in of_rows if not m.of_runs and m.events])
+        runs = _watched(with_events, [m for m in of_rows if not m.of_runs and m.related.events])
         actions = {item.action_key for item in changes.events if item.run_key in runs}
         roots = await snapshot.roots(of_changed | of_events)
         rows = await snapshot.rows(ancestors | actions)

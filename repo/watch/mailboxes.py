@@ -15,11 +15,12 @@ from repo.domain.identifiers import ActionIdentifier
 from repo.domain.models import Action, ActionEvent, RemovedRun, Run
 from repo.sql.rows import Rows
 from repo.watch.feed import Changes, EventRow
-from repo.watch.frames import MAX_PENDING_BYTES
 from repo.watch.matching import Match, Matcher
 
 MAX_PENDING = 10_000
 """Entries in a mailbox, beyond which it overflows."""
+MAX_PENDING_BYTES = 64 * 1024 * 1024
+"""Characters of long text in a mailbox, beyond which it overflows."""
 
 
 @dataclass(eq=False, kw_only=True)
@@ -35,6 +36,8 @@ class Mailbox:
     overflowed: bool = False
     wake_up: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when something was put into the mailbox."""
+    total_size: int = 0
+    """Characters of long text in its entries."""
 
     reads_rows = True
     """Whether it needs the rows that changed."""
@@ -80,6 +83,12 @@ class Mailbox:
         self.clear()
         self.wake_up.set()
 
+    def check_size(self) -> None:
+        """Something was put in: wake the stream, and overflow if it is too much."""
+        if self.size > MAX_PENDING or self.total_size > MAX_PENDING_BYTES:
+            self.overflow()
+        self.wake_up.set()
+
     def restart(self) -> None:
         """What was sent may be wrong: the stream has to start again."""
         self.overflow()
@@ -88,6 +97,19 @@ class Mailbox:
         """The stream starts again, with an empty mailbox."""
         self.clear()
         self.overflowed = False
+
+
+@dataclass(frozen=True, slots=True)
+class Related:
+    """What a client selects with a row besides its own columns, so that a change of it counts as well."""
+
+    descendants: bool = False
+    """Something about the actions below it, such as counts by phase."""
+    events: bool = False
+    """Something about its events; for a run, about those of any of its actions."""
+
+
+NOTHING_RELATED = Related()
 
 
 @dataclass(eq=False, kw_only=True)
@@ -99,10 +121,8 @@ class RowMailbox(Mailbox):
     of_runs: bool
     action_key: bytes | None = None
     """Only this action, if given."""
-    descendants: bool = False
-    """A change of a descendant counts as a change of the row."""
-    events: bool = False
-    """A new event of the row (for a run, of any of its actions) counts as a change of it."""
+    related: Related = NOTHING_RELATED
+    """What else counts as a change of a row."""
     listens_to: frozenset[Scope] = frozenset()
     """The projects and domains whose abort requests an executor receives by it."""
     ended: bool = False
@@ -112,7 +132,6 @@ class RowMailbox(Mailbox):
     """Rows that no longer match, and runs that no longer exist."""
     sizes: dict[bytes, int] = field(default_factory=dict)
     """Characters of long text, by key."""
-    total_size: int = 0
     sent: dict[bytes, int] = field(default_factory=dict)
     """The revisions that a snapshot sent: nothing older may follow."""
     sent_until: int = 0
@@ -121,7 +140,7 @@ class RowMailbox(Mailbox):
     @property
     def reads_events(self) -> bool:  # type: ignore[override]
         """Whether events count as changes."""
-        return self.events
+        return self.related.events
 
     @property
     def size(self) -> int:
@@ -132,11 +151,12 @@ class RowMailbox(Mailbox):
         """Put in the rows that match, those that are related to a change included."""
         for row in changes.roots if self.of_runs and self.run_key is None else changes.rows_of(self.run_key):
             self.put_row(row, changes.number)
-        for related in changes.related_of(self.run_key):
-            if related.of_runs is self.of_runs and (
-                (self.descendants and related.by_descendant) or (self.events and related.by_event)
+        by_descendant, by_event = self.related.descendants, self.related.events
+        for each in changes.related_of(self.run_key):
+            if each.of_runs is self.of_runs and (
+                (by_descendant and each.by_descendant) or (by_event and each.by_event)
             ):
-                self.put_row(related.row, changes.number)
+                self.put_row(each.row, changes.number)
 
     def put_row(self, row: ActionRow, poll: int) -> None:
         """Put the row in if it belongs here."""
@@ -163,7 +183,7 @@ class RowMailbox(Mailbox):
                 self._put_size(key, 0)
             case Match.NEVER:
                 return
-        self._check_size()
+        self.check_size()
 
     def put_removed(self, run: RemovedRun, changes: Changes) -> None:
         """Put in that a run was removed. A stream of abort requests restarts instead, if it may have sent
@@ -177,7 +197,7 @@ class RowMailbox(Mailbox):
             self.pending.pop(run.key, None)
             self.removed[run.key] = run
             self._put_size(run.key, 0)
-            self._check_size()
+            self.check_size()
 
     def take(self) -> tuple[list[Run | Action], list[Run | Action | RemovedRun], list[int]]:
         """Empty the mailbox: the rows, the removed ones, and the sizes of the former."""
@@ -221,11 +241,6 @@ class RowMailbox(Mailbox):
         self.total_size += size - self.sizes.get(key, 0)
         self.sizes[key] = size
 
-    def _check_size(self) -> None:
-        if self.size > MAX_PENDING or self.total_size > MAX_PENDING_BYTES:
-            self.overflow()
-        self.wake_up.set()
-
 
 @dataclass(eq=False, kw_only=True)
 class EventMailbox(Mailbox):
@@ -237,7 +252,6 @@ class EventMailbox(Mailbox):
     pending: list[ActionEvent] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
     """Characters of long text of each."""
-    total_size: int = 0
     must_restart: bool = False
     """The run may have been removed, or events that were sent may be lost."""
 
@@ -264,9 +278,7 @@ class EventMailbox(Mailbox):
         self.pending.append(row.event)
         self.sizes.append(row.size)
         self.total_size += row.size
-        if self.size > MAX_PENDING or self.total_size > MAX_PENDING_BYTES:
-            self.overflow()
-        self.wake_up.set()
+        self.check_size()
 
     def take(self) -> tuple[list[ActionEvent], list[int]]:
         """Empty the mailbox: the events and their sizes."""
@@ -309,9 +321,7 @@ class StateMailbox(Mailbox):
             if not includes(self.scopes, row.action.project, row.action.domain):
                 continue
             self.pending[row.action.key] = row.action.identifier
-            if self.size > MAX_PENDING:
-                self.overflow()
-            self.wake_up.set()
+            self.check_size()
 
     def take(self) -> list[ActionIdentifier]:
         """Empty the mailbox."""

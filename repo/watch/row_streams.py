@@ -7,15 +7,14 @@ from typing import Any
 
 from sqlalchemy import select
 
-from repo.domain.cursors import FeedPosition, parse_watch_cursor
+from repo.domain.cursors import FeedPosition
 from repo.domain.errors import InvalidCursor
 from repo.domain.pages import MAX_PAGE, Page
 from repo.sql.database import Database
 from repo.tables import actions, is_root
-from repo.watch.frames import MAX_ROWS, Frame, FrameKind, PageSize, part, parts_of
 from repo.watch.mailboxes import RowMailbox
-from repo.watch.snapshots import SnapshotQuery
-from repo.watch.stream import Stream, cursor_text, until_available
+from repo.watch.snapshots import PageSize, SnapshotQuery
+from repo.watch.stream import MAX_ROWS, Frame, FrameKind, Stream, cursor_text, part, parts_of, until_available
 
 c = actions.c
 
@@ -34,9 +33,7 @@ async def row_frames(
         await query.check()
     await hub.join(mailbox)
     try:
-        cursor = None if after is None else parse_watch_cursor(after)
-        if cursor is not None and not await hub.resume(mailbox, cursor.position):
-            cursor = None
+        cursor = await hub.resume(mailbox, after)
         begun = mailbox.position if cursor is None else cursor.position
         if cursor is None and after is not None:
             yield stream.resync(begun)

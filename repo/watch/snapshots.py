@@ -10,9 +10,14 @@ from repo.domain.pages import Page, PageRequest
 from repo.sql.database import Database
 from repo.sql.paging import Keyset, fetch_page
 from repo.sql.statements import ResultSet
+from repo.watch import stream
 from repo.watch.stream import until_available
 
 T = TypeVar("T")
+
+_UNLIMITED = frozenset({"spec", "state", "outputs", "info"})
+"""Fields that may be as long as a request."""
+_GROWTH = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +57,22 @@ class SnapshotQuery(Generic[T]):
             return page, sizes
 
         return await until_available(fetch)
+
+
+class PageSize:
+    """How many rows to read at a time, so that a page is about a frame. It starts low if rows may be large,
+    and adapts to the sizes that were read."""
+
+    def __init__(self, names: Collection[str]) -> None:
+        """`names` are the fields that are read."""
+        if not _UNLIMITED.isdisjoint(names):
+            self.rows = 32
+        else:
+            has_documents = any(name.endswith("_document") for name in names)
+            self.rows = 100 if has_documents else stream.MAX_ROWS
+
+    def note(self, sizes: Sequence[int]) -> None:
+        """A page with rows of these sizes was read."""
+        if sizes:
+            fitting = stream.MAX_BYTES * len(sizes) // max(1, sum(sizes))
+            self.rows = max(1, min(fitting, stream.MAX_ROWS, self.rows * _GROWTH))

@@ -1,22 +1,48 @@
-"""A stream of a watch: frames, and how far it has come."""
+"""Streams: frames of bounded size, and how far a stream has come."""
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from enum import Enum
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from repo.domain.cursors import FeedPosition, WatchCursor
 from repo.domain.errors import DatabaseUnavailable
-from repo.watch.frames import Frame, FrameKind
+from repo.domain.models import RemovedRun
+from repo.sql.rows import Rows
 from repo.watch.hub import Hub
 from repo.watch.mailboxes import Mailbox
 
 T = TypeVar("T")
 
+MAX_ROWS = 500
+"""Rows in a frame. Executing and encoding them blocks the event loop."""
+MAX_BYTES = 1024 * 1024
+"""Characters of long text in a frame; one row may have more alone."""
 _RETRY = 1.0
 """The longest delay until an unavailable database is tried again, in seconds."""
+
+
+class FrameKind(Enum):
+    """The kind of a frame."""
+
+    SNAPSHOT = "snapshot"
+    SYNCED = "synced"
+    CHANGE = "change"
+    RESYNC = "resync"
+
+
+@dataclass(frozen=True, slots=True)
+class Frame(Generic[T]):
+    """A part of a stream. Passed as `after`, `cursor` resumes the stream after it."""
+
+    kind: FrameKind
+    items: Sequence[T]
+    removed: Sequence[T | RemovedRun]
+    cursor: str
 
 
 class Stream(AsyncGenerator[T, None]):
@@ -75,7 +101,7 @@ class Stream(AsyncGenerator[T, None]):
         return frame
 
     def resync(self, position: FeedPosition) -> Frame[Any]:
-        """The frame that begins the stream anew, from this position."""
+        """The frame that restarts the stream from this position."""
         self.hub.metrics.resyncs += 1
         return self.mark(Frame(FrameKind.RESYNC, [], [], cursor_text(position)), False)
 
@@ -108,3 +134,23 @@ async def until_available(read: Callable[[], Awaitable[T]]) -> T:
             return await read()
         except DatabaseUnavailable:
             await asyncio.sleep(random.uniform(0, _RETRY))
+
+
+def parts_of(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Where each frame begins and ends, for rows of these sizes."""
+    if 0 < len(sizes) <= MAX_ROWS and sum(sizes) <= MAX_BYTES:
+        yield 0, len(sizes)
+        return
+    start = total = 0
+    for index, size in enumerate(sizes):
+        if index - start == MAX_ROWS or (index > start and total + size > MAX_BYTES):
+            yield start, index
+            start, total = index, 0
+        total += size
+    if start < len(sizes):
+        yield start, len(sizes)
+
+
+def part(items: Sequence[T], start: int, end: int) -> Sequence[T]:
+    """A slice of the items, which does not turn rows into objects."""
+    return items.part(start, end) if isinstance(items, Rows) else items[start:end]

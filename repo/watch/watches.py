@@ -5,29 +5,26 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import ColumnElement, bindparam, select
 
 from repo.actions.filters import ActionFilter, RunFilter, action_conditions, run_conditions
 from repo.actions.lists import in_scopes, order_of_runs, tree_order
 from repo.actions.rows import ACTION_COLUMNS, ACTIONS, RUN_COLUMNS, RUNS, Attributes
 from repo.domain.authorization import Access, narrowed
-from repo.domain.cursors import parse_watch_cursor
 from repo.domain.errors import ActionNotFound, InvalidArgument, RunNotFound
 from repo.domain.identifiers import ActionIdentifier, RunIdentifier
 from repo.domain.models import Action, ActionEvent, Run
 from repo.domain.pages import MAX_PAGE, Order
 from repo.sql.database import Database
 from repo.tables import actions, is_root
-from repo.watch import frames
 from repo.watch.bus import Bus
-from repo.watch.event_streams import event_frames
-from repo.watch.frames import Frame, FrameKind
-from repo.watch.hub import Hub
-from repo.watch.mailboxes import EventMailbox, RowMailbox, StateMailbox
+from repo.watch.event_streams import event_frames, state_frames
+from repo.watch.hub import Hub, HubMetrics
+from repo.watch.mailboxes import NOTHING_RELATED, EventMailbox, Related, RowMailbox, StateMailbox
 from repo.watch.matching import action_matcher, match_all, run_matcher
 from repo.watch.row_streams import row_frames
 from repo.watch.snapshots import SnapshotQuery
-from repo.watch.stream import Stream, cursor_text, until_available
+from repo.watch.stream import Frame, Stream
 
 T = TypeVar("T")
 
@@ -37,21 +34,8 @@ _key = bindparam("key", type_=c.key.type)
 
 
 @dataclass(frozen=True, slots=True)
-class Related:
-    """What a client selects with a row besides its own columns, so that a change of it counts as well."""
-
-    descendants: bool = False
-    """Something about the actions below it, such as counts by phase."""
-    events: bool = False
-    """Something about its events; for a run, about those of any of its actions."""
-
-
-NOTHING_RELATED = Related()
-
-
-@dataclass(frozen=True, slots=True)
 class WatchMetrics:
-    """The state of the streams of one replica, and counts since it started."""
+    """The streams of one replica."""
 
     watches: int
     """Open streams."""
@@ -59,15 +43,10 @@ class WatchMetrics:
     """Entries in their mailboxes."""
     lag_seconds: float
     """Seconds since the last poll ended; 0 without streams."""
-    polls: int
-    polls_without_notification: int
-    """Periodic polls that found changes of which there had been no notification."""
-    failures: int
-    """Polls that failed."""
-    resyncs: int
-    """Streams that had to start again."""
     bus_connected: bool
     """Whether notifications reach other replicas."""
+    counts: HubMetrics
+    """Counts since the start."""
 
 
 class Watches:
@@ -86,17 +65,8 @@ class Watches:
 
     def metrics(self) -> WatchMetrics:
         """The state of the streams of this replica."""
-        hub, counts = self.hub, self.hub.metrics
-        return WatchMetrics(
-            watches=len(hub.mailboxes),
-            pending=hub.pending,
-            lag_seconds=hub.lag,
-            polls=counts.polls,
-            polls_without_notification=counts.polls_without_notification,
-            failures=counts.failures,
-            resyncs=counts.resyncs,
-            bus_connected=self._bus.connected,
-        )
+        hub = self.hub
+        return WatchMetrics(len(hub.mailboxes), hub.pending, hub.lag, self._bus.connected, hub.metrics)
 
     def watch_run_updates(
         self, run_id: RunIdentifier, until_terminal: bool = False, related: Related = NOTHING_RELATED
@@ -107,8 +77,7 @@ class Watches:
             match=match_all,
             of_runs=True,
             run_key=run_id.key,
-            descendants=related.descendants,
-            events=related.events,
+            related=related,
         )
         query = SnapshotQuery(
             "watched run",
@@ -118,17 +87,11 @@ class Watches:
             {"run_key": run_id.key},
             check=lambda: self._check_run(run_id),
         )
-        return Stream(
-            self.hub,
-            mailbox,
-            lambda stream: _items(
-                row_frames(stream, self._database, mailbox, query, until_terminal=until_terminal)
-            ),
-        )
+        return self._item_stream(mailbox, query, until_terminal)
 
     def watch_all_run_updates(
         self,
-        wanted: RunFilter | None = None,
+        filter: RunFilter | None = None,
         first: int = 100,
         after: str | None = None,
         related: Related = NOTHING_RELATED,
@@ -141,22 +104,21 @@ class Watches:
             if not 0 <= first <= MAX_PAGE:
                 raise InvalidArgument(f"first must be between 0 and {MAX_PAGE}, not {first}")
 
-        by_members = wanted is not None and wanted.has_paused_actions is not None
+        by_members = filter is not None and filter.has_paused_actions is not None
         scopes = readable = self._access.readable
-        if wanted is not None:
-            scopes = narrowed(scopes, wanted.project, wanted.domain)
+        if filter is not None:
+            scopes = narrowed(scopes, filter.project, filter.domain)
         mailbox = RowMailbox(
-            match=run_matcher(wanted),
+            match=run_matcher(filter),
             of_runs=True,
-            descendants=related.descendants or by_members,
-            events=related.events,
+            related=Related(related.descendants or by_members, related.events),
             scopes=scopes,
         )
         names = RUNS.names(with_revision(attributes))
         query = SnapshotQuery(
-            ("watched runs", names, wanted, readable),
+            ("watched runs", names, filter, readable),
             lambda: select(*RUNS.select(names)).where(
-                *in_scopes(self._access.readable), *run_conditions(wanted)
+                *in_scopes(self._access.readable), *run_conditions(filter)
             ),
             order_of_runs(Order()),
             lambda found: found.rows(Run, names),
@@ -169,7 +131,7 @@ class Watches:
     def watch_all_action_updates(
         self,
         run_id: RunIdentifier,
-        wanted: ActionFilter | None = None,
+        filter: ActionFilter | None = None,
         after: str | None = None,
         until_terminal: bool = False,
         related: Related = NOTHING_RELATED,
@@ -179,16 +141,15 @@ class Watches:
         changes, or leaves the filter; with `until_terminal`, until the run has ended. `after` is the
         cursor of a frame. The snapshot has only these attributes, or all. Raises RunNotFound."""
         mailbox = RowMailbox(
-            match=action_matcher(wanted),
+            match=action_matcher(filter),
             of_runs=False,
             run_key=run_id.key,
-            descendants=related.descendants,
-            events=related.events,
+            related=related,
         )
         names = ACTIONS.names(with_revision(attributes))
         query = SnapshotQuery(
-            ("watched actions", names, wanted),
-            lambda: select(*ACTIONS.select(names)).where(c.run_key == _run_key, *action_conditions(wanted)),
+            ("watched actions", names, filter),
+            lambda: select(*ACTIONS.select(names)).where(c.run_key == _run_key, *action_conditions(filter)),
             tree_order,
             lambda found: found.rows(Action, names),
             {"run_key": run_id.key},
@@ -208,8 +169,7 @@ class Watches:
             of_runs=False,
             run_key=action_id.run.key,
             action_key=key,
-            descendants=related.descendants,
-            events=True,
+            related=Related(related.descendants, events=True),
         )
         query = SnapshotQuery(
             "watched action",
@@ -219,13 +179,7 @@ class Watches:
             {"key": key},
             check=lambda: self._check_action(action_id),
         )
-        return Stream(
-            self.hub,
-            mailbox,
-            lambda stream: _items(
-                row_frames(stream, self._database, mailbox, query, until_terminal=until_terminal)
-            ),
-        )
+        return self._item_stream(mailbox, query, until_terminal)
 
     def watch_events(
         self,
@@ -238,11 +192,8 @@ class Watches:
         that is inserted, each once. `after` is the cursor of a frame. Raises RunNotFound or
         ActionNotFound."""
 
-        async def check_run() -> None:
-            await self._check_run(run_id)
-
         async def check() -> None:
-            await check_run()
+            await self._check_run(run_id)
             if action is not None:
                 await self._check_action(action)
 
@@ -254,7 +205,9 @@ class Watches:
         return Stream(
             self.hub,
             mailbox,
-            lambda stream: event_frames(stream, self._database, mailbox, check, check_run, after),
+            lambda stream: event_frames(
+                stream, self._database, mailbox, check, lambda: self._check_run(run_id), after
+            ),
         )
 
     def watch_state_updates(
@@ -269,45 +222,10 @@ class Watches:
             if run_id is not None:
                 await self._check_run(run_id)
 
-        async def generate(
-            stream: Stream[Frame[ActionIdentifier]],
-        ) -> AsyncGenerator[Frame[ActionIdentifier], None]:
-            await self.hub.join(mailbox)
-            try:
-                await check()
-                cursor, is_restart = None if after is None else parse_watch_cursor(after), after is not None
-                is_resumed = cursor is not None and await self.hub.resume(mailbox, cursor.position)
-                last = "" if cursor is None else cursor_text(cursor.position)
-                while True:
-                    if not is_resumed:
-                        if is_restart:
-                            yield stream.resync(mailbox.position)
-                        last = cursor_text(mailbox.position)
-                        yield stream.mark(Frame(FrameKind.SYNCED, [], [], last), True)
-                    while not mailbox.overflowed:
-                        if mailbox.is_empty:
-                            await stream.wait()
-                            continue
-                        next_cursor, items = cursor_text(mailbox.position), mailbox.take()
-                        for start in range(0, len(items), frames.MAX_ROWS):
-                            end = start + frames.MAX_ROWS
-                            is_last = end >= len(items)
-                            last = next_cursor if is_last else last
-                            yield stream.mark(Frame(FrameKind.CHANGE, items[start:end], [], last), is_last)
-                    await until_available(check)
-                    mailbox.begin()
-                    is_resumed, is_restart = False, True
-            finally:
-                self.hub.leave(mailbox)
-
-        return Stream(self.hub, mailbox, generate)
+        return Stream(self.hub, mailbox, lambda stream: state_frames(stream, mailbox, check, after))
 
     def stream_rows(
-        self,
-        mailbox: RowMailbox,
-        query: SnapshotQuery[Any],
-        after: str | None,
-        until_terminal: bool = False,
+        self, mailbox: RowMailbox, query: SnapshotQuery[Any], after: str | None, until_terminal: bool = False
     ) -> Stream[Frame[Any]]:
         """A stream of rows: what the query reads, then what comes into the mailbox."""
         return Stream(
@@ -316,18 +234,27 @@ class Watches:
             lambda stream: row_frames(stream, self._database, mailbox, query, after, until_terminal),
         )
 
+    def _item_stream(self, mailbox: RowMailbox, query: SnapshotQuery[T], until_terminal: bool) -> Stream[T]:
+        return Stream(
+            self.hub,
+            mailbox,
+            lambda stream: _items(
+                row_frames(stream, self._database, mailbox, query, until_terminal=until_terminal)
+            ),
+        )
+
     async def _check_run(self, run_id: RunIdentifier) -> None:
-        readable = in_scopes(self._access.readable)
-        exists = select(c.name).where(c.run_key == run_id.key, is_root, *readable)
-        async with self._database.read() as connection:
-            if await connection.scalar(exists) is None:
-                raise RunNotFound(f"there is no run {run_id}")
+        if not await self._exists(c.run_key == run_id.key, is_root):
+            raise RunNotFound(f"there is no run {run_id}")
 
     async def _check_action(self, action_id: ActionIdentifier) -> None:
-        exists = select(c.name).where(c.key == action_id.key, *in_scopes(self._access.readable))
+        if not await self._exists(c.key == action_id.key):
+            raise ActionNotFound(f"there is no action {action_id}")
+
+    async def _exists(self, *conditions: ColumnElement[bool]) -> bool:
+        exists = select(c.name).where(*conditions, *in_scopes(self._access.readable))
         async with self._database.read() as connection:
-            if await connection.scalar(exists) is None:
-                raise ActionNotFound(f"there is no action {action_id}")
+            return await connection.scalar(exists) is not None
 
 
 async def _items(frames: AsyncGenerator[Frame[T], None]) -> AsyncGenerator[T, None]:

@@ -40,5 +40,5 @@ def movable_clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     for module in (authentication, oidc):
         monkeypatch.setattr(module, "time", clock)
-    monkeypatch.setattr(repo.credentials, "_now", clock.now)
+    monkeypatch.setattr(repo.credentials, "utc_now", clock.now)
     return clock

@@ -1,9 +1,11 @@
 """Builders of runs, actions and events."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from repo import (
+    Action,
     ActionIdentifier,
     ActionPhase,
     ActionRepo,
@@ -58,3 +60,11 @@ async def make_run(repository: ActionRepo, run: RunIdentifier = RUN, /, **childr
     """Creates a run with the root a0 and more actions: name=parent."""
     rest = [new(name, parent, run) for name, parent in children.items()]
     assert await repository.actions.create([new(run=run), *rest]) == len(rest) + 1
+
+
+async def get_actions(
+    repository: ActionRepo, ids: Iterable[ActionIdentifier]
+) -> dict[ActionIdentifier, Action]:
+    """Those of the actions that exist."""
+    found = await repository.actions.find([each.key for each in ids])
+    return {each.identifier: each for each in found.values()}

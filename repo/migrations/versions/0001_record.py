@@ -1,4 +1,4 @@
-"""The record: actions, their events, and what a feed of changes needs."""
+"""The initial schema: actions, their events, and what the change feed needs."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -110,10 +110,7 @@ def upgrade() -> None:
         sa.Column("transaction_id", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("action_key", "attempt", "phase", "version", name="pk_action_events"),
         sa.ForeignKeyConstraint(
-            ["action_key"],
-            ["actions.key"],
-            name="fk_action_events_actions",
-            ondelete="CASCADE",
+            ["action_key"], ["actions.key"], name="fk_action_events_actions", ondelete="CASCADE"
         ),
     )
     op.create_index("ix_action_events_transaction", "action_events", ["transaction_id"])

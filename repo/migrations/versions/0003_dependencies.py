@@ -1,18 +1,11 @@
-"""Add what an action waited for: the names of other actions of its run.
-
-It may be null: the table is not written anew, and servers of the version before leave it empty.
-
-Revision ID: 0003
-Revises: 0002
-"""
+"""Adds the dependencies of actions: the names of other actions of the run. The column is nullable: the table
+is not rewritten, and servers of the previous version leave it empty."""
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0003"
 down_revision = "0002"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:

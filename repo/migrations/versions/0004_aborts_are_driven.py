@@ -1,18 +1,11 @@
-"""Add what drives aborts to their end: who is at one until when, and which were asked for together.
-
-All may be null: servers of the version before leave them empty, and ask and confirm as they did.
-
-Revision ID: 0004
-Revises: 0003
-"""
+"""Adds leases and batches of aborts. The columns are nullable: servers of the previous version leave them
+empty."""
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0004"
 down_revision = "0003"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:

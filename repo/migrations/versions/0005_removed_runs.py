@@ -1,19 +1,11 @@
-"""Add what tells watchers of runs that were removed: a tombstone for each, and from where on they are kept.
-
-Both tables are new, and no index is built on a large one: servers of the version before never look at them,
-and no writer waits.
-
-Revision ID: 0005
-Revises: 0004
-"""
+"""Adds tombstones of removed runs for subscribers, and the horizon from which on they are kept. Both tables
+are new: servers of the previous version do not read them, and no writer waits."""
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0005"
 down_revision = "0004"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:

@@ -1,18 +1,11 @@
-"""Add what callers show to say who they are: API tokens and sessions.
-
-The table is new: servers of the version before never look at it, and go on as they did.
-
-Revision ID: 0006
-Revises: 0005
-"""
+"""Adds credentials: API tokens and sessions. The table is new: servers of the previous version do not read
+it."""
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0006"
 down_revision = "0005"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:

@@ -1,18 +1,11 @@
-"""Add the incarnations of the database, by which a watch notices a failover or a restore.
-
-The table is new: servers of the version before never look at it, and go on as they did.
-
-Revision ID: 0007
-Revises: 0006
-"""
+"""Adds incarnations of the database, by which streams detect a failover or a restore. The table is new:
+servers of the previous version do not read it."""
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0007"
 down_revision = "0006"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:

@@ -1,18 +1,12 @@
-"""Add the next transaction id to the incarnations of the database, by which one is noticed that went back.
-
-It may be null: servers of the version before do not fill it, and what they add is compared as they do.
-
-Revision ID: 0009
-Revises: 0008
-"""
+"""Adds the next transaction id to incarnations, by which a database that went back is detected. The column
+is nullable: servers of the previous version leave it empty, and their incarnations are compared without
+it."""
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0009"
 down_revision = "0008"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:

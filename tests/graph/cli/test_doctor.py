@@ -121,7 +121,7 @@ async def test_failed_aborts_give_a_warning(database_url: str) -> None:
         await repository.aborts.claim("lease", timedelta(0), 10, 1)
         await repository.aborts.claim("lease", timedelta(0), 10, 1)
     verdict, detail = (await found(database_url))["aborts"]
-    assert (verdict, detail[:10]) == (CheckStatus.WARNING, "1 given up")
+    assert (verdict, detail[:10]) == (CheckStatus.WARNING, "1 failed: ")
 
 
 @pytest.mark.parametrize(
@@ -186,14 +186,14 @@ async def test_a_pooler_that_loses_prepared_statements_fails(database_url: str) 
 async def test_a_disk_that_is_almost_full_gives_a_warning(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(health, "_LITTLE_SPACE", 1 << 60)
+    monkeypatch.setattr(health, "MIN_FREE_SPACE", 1 << 60)
     assert (await found(database_url))["file"][0] is CheckStatus.WARNING
 
 
 async def test_a_bus_that_delivers_notifications_passes(
     bus_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(health, "_HEARD_WITHIN", 10.0)
+    monkeypatch.setattr(health, "RECEIVE_TIMEOUT", 10.0)
     async with asyncio.timeout(20):
         assert (await check_bus(bus_url)).verdict is CheckStatus.OK
 
@@ -202,7 +202,7 @@ async def test_a_bus_that_loses_notifications_fails(bus_url: str, monkeypatch: p
     monkeypatch.setattr(Bus, "notify", lambda self: None)
     async with asyncio.timeout(20):
         finding = await check_bus(bus_url)
-    assert (finding.verdict, "not heard" in finding.said) == (CheckStatus.FAILURE, True)
+    assert (finding.verdict, "receives no" in finding.said) == (CheckStatus.FAILURE, True)
 
 
 def test_the_keys_of_the_openid_provider_are_checked(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from graph.limits.documents import Limits
 from graph.schema.build import build_schema
 from graph.strawberry_internals import core_schema
 from repo import ActionRepo
-from repo.watch.frames import MAX_ROWS
+from repo.watch.stream import MAX_ROWS
 
 LIMITS = Limits(depth=15, aliases=100, tokens=4000, cost=1000, page=500)
 SCHEMA = build_schema(LIMITS)

@@ -82,7 +82,7 @@ def database_url(postgres_server_url: str) -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(repo.supervision, "_ALIVE_AFTER", 0.2)
+    monkeypatch.setattr(repo.supervision, "ALIVE_AFTER", 0.2)
     monkeypatch.setattr(authentication, "CHECK_INTERVAL", 0.1)
 
 

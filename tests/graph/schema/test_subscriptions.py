@@ -18,7 +18,7 @@ from graph.limits.documents import Limits
 from graph.schema.build import Schema, build_schema
 from graph.schema.subscription import Subscription
 from repo import ActionPhase, ActionRepo, Pruned, RunIdentifier
-from repo.watch.frames import MAX_ROWS
+from repo.watch.stream import MAX_ROWS
 from tests.support.making import (
     ADA,
     RUN,

@@ -20,7 +20,7 @@ from repo import (
     migrate,
     open_repository,
 )
-from repo.watch import frames
+from repo.watch import stream as stream_module
 from tests.support.client import GraphQLClient
 from tests.support.databases import wait_for
 from tests.support.making import (
@@ -89,8 +89,8 @@ async def test_a_call_without_a_free_connection_gets_an_error(
 async def test_a_stream_that_has_begun_waits_for_the_database(
     server: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(frames, "MAX_ROWS", 2)
-    monkeypatch.setattr(frames, "_rows_at_first", lambda names: 2)
+    monkeypatch.setattr(stream_module, "MAX_ROWS", 2)
+    monkeypatch.setattr(stream_module, "_rows_at_first", lambda names: 2)
     names = {f"c{number}": "a0" for number in range(5)}
     async with asyncio.timeout(SECONDS), open_repository(server.url) as repository:
         await make_run(repository, **names)

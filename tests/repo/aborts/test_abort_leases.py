@@ -1,4 +1,5 @@
-"""Leases of aborts: one at a time is at each, by the database's clock, until it is confirmed or given up."""
+"""Leases of aborts: by the database's clock, one replica at a time drives an abort until it is confirmed or
+failed."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -38,12 +39,12 @@ FAILED, REQUESTED, RETRYING = AbortState.FAILED, AbortState.REQUESTED, AbortStat
 
 @pytest.fixture
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What failed is due again at once."""
+    """Failed attempts are due again immediately."""
     monkeypatch.setattr(leases_module, "retry_delay", lambda attempts: NO_TIME)
 
 
 async def make_aborts(repository: ActionRepo, count: int, project: str = "etl") -> list[ActionIdentifier]:
-    """The roots of so many runs, each with an abort of its own that waits."""
+    """Creates runs with pending aborts; returns their roots."""
     runs = [RunIdentifier(project, "production", f"run-{number:03}") for number in range(count)]
     assert await repository.actions.create([new(run=run) for run in runs]) == count
     for run in runs:
@@ -67,7 +68,7 @@ def ids(found: Sequence[Action]) -> list[ActionIdentifier]:
     return [one.identifier for one in found]
 
 
-async def test_taking_marks_the_attempt_and_nobody_else_gets_what_is_held(repository: ActionRepo) -> None:
+async def test_claiming_counts_an_attempt_and_excludes_other_replicas(repository: ActionRepo) -> None:
     made = await make_aborts(repository, 3)
     taken = await take(repository, limit=2)
     assert ids(taken) == made[:2]
@@ -78,21 +79,21 @@ async def test_taking_marks_the_attempt_and_nobody_else_gets_what_is_held(reposi
     assert await take(repository, SECOND) == await take(repository, FIRST) == []
 
 
-async def test_after_the_hold_somebody_else_takes_over(repository: ActionRepo) -> None:
+async def test_another_replica_takes_over_an_expired_claim(repository: ActionRepo) -> None:
     (made,) = await make_aborts(repository, 1)
     assert ids(await take(repository, duration=SHORT)) == [made]
     async with asyncio.timeout(SECONDS):
-        while not (taken := await take(repository, SECOND, duration=SHORT)):  # noqa: ASYNC110 - asked from outside
+        while not (taken := await take(repository, SECOND, duration=SHORT)):  # noqa: ASYNC110 - no event of it
             await asyncio.sleep(0.02)
     assert [one.abort_attempt_count for one in taken] == [2]
-    # The first one comes too late with what it has to say.
+    # The result of the first claim is too late.
     assert await repository.aborts.record_failure(made, FIRST, "late", 10) is None
     assert (await abort_of(repository, made)).last_error is None
     assert await take(repository, FIRST) == []
     assert await repository.aborts.record_failure(made, SECOND, "no answer", 10) is RETRYING
 
 
-async def test_of_many_takers_at_once_no_two_get_the_same(repository: ActionRepo, database_url: str) -> None:
+async def test_concurrent_claims_get_different_aborts(repository: ActionRepo, database_url: str) -> None:
     made = await make_aborts(repository, 60)
     async with open_repository(database_url) as other, asyncio.timeout(SECONDS):
 
@@ -109,26 +110,26 @@ async def test_of_many_takers_at_once_no_two_get_the_same(repository: ActionRepo
 
 
 @pytest.mark.parametrize("hours", [-5, 5])
-async def test_a_replica_whose_clock_is_wrong_takes_what_is_due_by_the_database(
+async def test_a_replica_with_a_wrong_clock_claims_by_the_databases_clock(
     repository: ActionRepo, monkeypatch: pytest.MonkeyPatch, hours: int
 ) -> None:
-    monkeypatch.setattr("repo.aborts.aborts._now", lambda: datetime.now(UTC) + timedelta(hours=hours))
+    monkeypatch.setattr("repo.aborts.aborts.utc_now", lambda: datetime.now(UTC) + timedelta(hours=hours))
     monkeypatch.setattr(leases_module, "retry_delay", lambda attempts: MINUTE)
-    held, failed, told = await make_aborts(repository, 3)
+    held, failed, sent_abort = await make_aborts(repository, 3)
     assert ids(await take(repository, limit=1)) == [held]
     assert ids(await take(repository, limit=1)) == [failed]
     assert await repository.aborts.record_failure(failed, FIRST, "no", 10) is RETRYING
-    assert ids((await repository.aborts.resend([(None, None)], 1, 10)).aborts) == [told]
+    assert ids((await repository.aborts.resend([(None, None)], 1, 10)).aborts) == [sent_abort]
     assert await take(repository, SECOND) == []
-    for one in (failed, told):
+    for one in (failed, sent_abort):
         due = (await abort_of(repository, one)).next_attempt_at
         assert due is not None
         assert abs(due - datetime.now(UTC) - MINUTE) < timedelta(seconds=10)
-    monkeypatch.setattr("repo.aborts.aborts._now", lambda: datetime.now(UTC) - timedelta(hours=hours))
+    monkeypatch.setattr("repo.aborts.aborts.utc_now", lambda: datetime.now(UTC) - timedelta(hours=hours))
     assert await take(repository, SECOND) == []
 
 
-def test_pauses_are_by_chance_and_grow_up_to_five_minutes() -> None:
+def test_retry_delays_are_random_and_grow_up_to_five_minutes() -> None:
     for attempts in (*range(1, 30), 1000):
         longest = min(2.0 ** (attempts - 1), 300.0)
         pauses = [retry_delay(attempts).total_seconds() for _ in range(200)]
@@ -138,7 +139,7 @@ def test_pauses_are_by_chance_and_grow_up_to_five_minutes() -> None:
     assert MAX_DELAY == timedelta(minutes=5)
 
 
-async def test_a_failure_is_kept_with_when_the_next_attempt_is(
+async def test_a_failure_is_stored_with_the_time_of_the_next_attempt(
     repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(leases_module, "retry_delay", lambda attempts: attempts * MINUTE)
@@ -149,13 +150,13 @@ async def test_a_failure_is_kept_with_when_the_next_attempt_is(
     assert (abort.state, abort.attempt_count, abort.last_error) == (RETRYING, 1, "it answered 500")
     assert abort.next_attempt_at is not None
     assert abs(abort.next_attempt_at - datetime.now(UTC) - MINUTE) < timedelta(seconds=10)
-    # Once it is told of, it is held by nobody any more, and still not due.
+    # After the failure is recorded, no replica holds it, and it is not due yet.
     assert await take(repository, SECOND) == []
     assert await repository.aborts.record_failure(made, FIRST, "again", 10) is None
     assert await abort_of(repository, made) == abort
 
 
-async def test_after_its_attempts_an_abort_is_given_up_and_a_person_tries_it_again(
+async def test_an_abort_fails_after_its_attempts_and_can_be_retried(
     repository: ActionRepo, no_pauses: None
 ) -> None:
     (made,) = await make_aborts(repository, 1)
@@ -176,7 +177,7 @@ async def test_after_its_attempts_an_abort_is_given_up_and_a_person_tries_it_aga
     assert [one.abort_attempt_count for one in await take(repository, most=3)] == [1]
 
 
-async def test_what_was_not_given_up_is_not_tried_again_by_a_person(repository: ActionRepo) -> None:
+async def test_only_failed_aborts_can_be_retried(repository: ActionRepo) -> None:
     await make_run(repository)
     assert not await repository.aborts.retry(action())
     await repository.abort_run(RUN, None, ADA)
@@ -189,7 +190,7 @@ async def test_what_was_not_given_up_is_not_tried_again_by_a_person(repository: 
         await repository.aborts.retry(action("missing"))
 
 
-async def test_what_its_taker_died_over_at_the_last_attempt_is_given_up(repository: ActionRepo) -> None:
+async def test_an_abort_fails_if_its_replica_died_at_the_last_attempt(repository: ActionRepo) -> None:
     dead, alive = await make_aborts(repository, 2)
     assert ids(await take(repository, duration=NO_TIME, limit=1, most=1)) == [dead]
     taken = await repository.aborts.claim(SECOND, NO_TIME, 10, 1)
@@ -199,7 +200,7 @@ async def test_what_its_taker_died_over_at_the_last_attempt_is_given_up(reposito
     assert ids(await repository.list_pending_aborts()) == [dead, alive]
 
 
-async def test_a_confirmation_by_others_counts_while_somebody_holds_it(repository: ActionRepo) -> None:
+async def test_a_confirmation_counts_while_a_replica_holds_the_claim(repository: ActionRepo) -> None:
     (made,) = await make_aborts(repository, 1)
     await take(repository)
     assert await repository.mark_abort_attempt(made, "by hand") == 2
@@ -212,43 +213,41 @@ async def test_a_confirmation_by_others_counts_while_somebody_holds_it(repositor
     assert await take(repository, SECOND) == []
 
 
-async def test_where_nothing_is_due_nothing_is_written(repository: ActionRepo) -> None:
-    rings: list[None] = []
+async def test_nothing_is_written_if_no_abort_is_due(repository: ActionRepo) -> None:
+    notifications: list[None] = []
     await make_aborts(repository, 1)
     await take(repository)
     for _ in range(3):  # a machine that stalls takes only one of these
         await asyncio.sleep(0.1)  # what was written so far has rung
-    stop = repository.aborts.on_notification(lambda: rings.append(None))
+    stop = repository.aborts.on_notification(lambda: notifications.append(None))
     with recorded(repository.database) as statements:
         assert await take(repository) == []
         assert not (await repository.aborts.resend([(None, None)], 10, 10)).aborts
         assert not (await repository.aborts.resend([], 10, 10)).aborts
     stop()
-    assert rings == []
+    assert notifications == []
     assert [text for text, _ in statements if not text.lstrip().startswith("SELECT")] == []
 
 
-async def test_telling_is_of_the_scopes_that_somebody_listens_to(
-    repository: ActionRepo, no_pauses: None
-) -> None:
+async def test_only_aborts_in_watched_scopes_are_sent_again(repository: ActionRepo, no_pauses: None) -> None:
     runs = [RunIdentifier(project, domain, "r") for project in ("a", "b") for domain in ("x", "y")]
     await repository.actions.create([new(run=run) for run in runs])
     for run in runs:
         await repository.abort_run(run, None, ADA)
 
-    async def told(*scopes: tuple[str | None, str | None]) -> list[tuple[str, str]]:
+    async def sent(*scopes: tuple[str | None, str | None]) -> list[tuple[str, str]]:
         found = await repository.aborts.resend(scopes, 10, 10)
         return [(one.project, one.domain) for one in found.aborts]
 
-    assert await told() == []
-    assert await told(("a", "x")) == [("a", "x")]
-    assert await told((None, "y")) == [("a", "y"), ("b", "y")]
-    assert await told(("b", None), ("a", "x")) == [("a", "x"), ("b", "x"), ("b", "y")]
-    assert len(await told((None, None))) == 4
-    assert await told(("nowhere", None)) == []
+    assert await sent() == []
+    assert await sent(("a", "x")) == [("a", "x")]
+    assert await sent((None, "y")) == [("a", "y"), ("b", "y")]
+    assert await sent(("b", None), ("a", "x")) == [("a", "x"), ("b", "x"), ("b", "y")]
+    assert len(await sent((None, None))) == 4
+    assert await sent(("nowhere", None)) == []
 
 
-async def test_an_abort_that_is_told_is_due_again_after_a_pause_until_it_is_given_up(
+async def test_a_sent_abort_is_due_again_after_a_delay_until_it_fails(
     repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (made,) = await make_aborts(repository, 1)
@@ -270,7 +269,7 @@ async def test_an_abort_that_is_told_is_due_again_after_a_pause_until_it_is_give
     assert (await abort_of(repository, made)).state is FAILED
 
 
-async def test_figures_tell_how_many_wait_and_since_when(repository: ActionRepo) -> None:
+async def test_metrics_count_pending_aborts_and_the_oldest_request(repository: ActionRepo) -> None:
     assert await repository.aborts.metrics() == type(await repository.aborts.metrics())(0, None)
     made = await make_aborts(repository, 3)
     first = (await abort_of(repository, made[0])).requested_at
@@ -284,18 +283,18 @@ async def test_figures_tell_how_many_wait_and_since_when(repository: ActionRepo)
 
 @asynccontextmanager
 async def a_row_locked(repository: ActionRepo, id: ActionIdentifier) -> AsyncIterator[None]:
-    """Somebody else writes the row for as long as the context lasts."""
+    """Another transaction has written the row and stays open for as long as the context lasts."""
     async with repository.database._writer.begin() as connection:
         await connection.execute(actions.update().where(actions.c.key == id.key).values(group="x"))
         yield
 
 
-async def test_taking_does_not_wait_for_who_writes_an_action_meanwhile(
+async def test_claiming_does_not_wait_for_concurrent_writers(
     repository: ActionRepo,
 ) -> None:
     locked, free = await make_aborts(repository, 2)
     if repository.database.is_sqlite:
-        # There is one writer at a time, and so nobody to wait for.
+        # SQLite has one writer at a time, so there is no lock to wait for.
         assert ids(await take(repository)) == [locked, free]
         return
     async with a_row_locked(repository, locked), asyncio.timeout(SECONDS):
@@ -303,7 +302,7 @@ async def test_taking_does_not_wait_for_who_writes_an_action_meanwhile(
     assert ids(await take(repository, SECOND)) == [locked]
 
 
-async def test_a_finished_run_is_not_taken_and_one_that_finishes_late_stays_aborted(
+async def test_a_finished_run_is_not_claimed_and_a_late_finish_stays_aborted(
     repository: ActionRepo,
 ) -> None:
     await make_run(repository)

@@ -1,4 +1,4 @@
-"""Who watches aborts: an executor that waits for requests, and somebody who sees a batch come to its end."""
+"""Streams of aborts: requests for executors, and the progress of a batch."""
 
 import asyncio
 import itertools
@@ -44,7 +44,7 @@ def names(found: Sequence[Action | RemovedRun]) -> list[tuple[str, str, int]]:
     return [(one.project, one.name, one.abort_attempt_count) for one in found if isinstance(one, Action)]
 
 
-async def test_an_executor_gets_what_waits_then_what_comes_and_what_waits_no_more(
+async def test_an_executor_gets_pending_aborts_then_changes_and_removals(
     repository: ActionRepo,
 ) -> None:
     await make_run(repository, b="a0", c="a0")
@@ -64,15 +64,15 @@ async def test_an_executor_gets_what_waits_then_what_comes_and_what_waits_no_mor
         assert (new_one.kind, names(new_one.items)) == (CHANGE, [("etl", "a0", 0)])
 
         await repository.aborts.resend([(None, None)], 1, 10)
-        told = await frame(stream)
-        assert (told.kind, names(told.items)) == (CHANGE, [("etl", "c", 1)])
+        change = await frame(stream)
+        assert (change.kind, names(change.items)) == (CHANGE, [("etl", "c", 1)])
 
         await repository.clear_abort_request(action("c"))
         gone = await frame(stream)
         assert (gone.items, names(gone.removed)) == ([], [("etl", "c", 1)])
 
 
-async def test_what_is_given_up_leaves_the_stream_and_comes_back_when_it_is_tried_again(
+async def test_a_failed_abort_leaves_the_stream_and_returns_on_retry(
     repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(leases_module, "retry_delay", lambda attempts: 0 * leases_module.FIRST_DELAY)
@@ -93,7 +93,7 @@ async def test_what_is_given_up_leaves_the_stream_and_comes_back_when_it_is_trie
     ("project", "domain", "count"),
     [("etl", None, 1), ("ml", None, 1), (None, "production", 2), ("etl", "staging", 0), ("ETL", None, 0)],
 )
-async def test_an_executor_hears_only_of_its_project_and_domain(
+async def test_an_executor_gets_only_aborts_of_its_project_and_domain(
     repository: ActionRepo, project: str | None, domain: str | None, count: int
 ) -> None:
     for run in (RUN, OTHER):
@@ -117,7 +117,7 @@ async def test_an_executor_hears_only_of_its_project_and_domain(
                     await anext(stream)
 
 
-async def test_an_executor_that_comes_back_goes_on_behind_its_cursor(repository: ActionRepo) -> None:
+async def test_a_resuming_executor_continues_after_its_cursor(repository: ActionRepo) -> None:
     await make_run(repository, b="a0", c="a0")
     await repository.abort_action(action("b"), None, ADA)
     async with aclosing(repository.aborts.watch_requests("etl")) as stream:
@@ -132,21 +132,21 @@ async def test_an_executor_that_comes_back_goes_on_behind_its_cursor(repository:
         assert names(missed.removed) == [("etl", "b", 0)]
 
 
-async def test_the_filter_of_a_change_lets_in_what_the_statement_selects(
+async def test_changes_match_the_same_aborts_as_the_statement(
     repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(leases_module, "retry_delay", lambda attempts: 0 * leases_module.FIRST_DELAY)
     runs = [RunIdentifier(project, domain, "r") for project in ("a", "A") for domain in ("x", "y")]
-    states = ["none", "requested", "told", "confirmed", "given up"]
+    states = ["none", "requested", "sent", "confirmed", "failed"]
     await repository.actions.create(
         [*(new(run=run) for run in runs), *(new(name, "a0", run) for run in runs for name in states)]
     )
     ids = {name: [action(name, run) for run in runs] for name in states}
-    for id in ids["given up"]:
+    for id in ids["failed"]:
         await repository.abort_action(id, None, None)
     for _ in range(2):
         await repository.aborts.resend([(None, None)], 100, 1)
-    for id in ids["told"]:
+    for id in ids["sent"]:
         await repository.abort_action(id, None, None)
     await repository.aborts.resend([(None, None)], 100, 9)
     for id in (*ids["requested"], *ids["confirmed"]):
@@ -173,7 +173,7 @@ async def test_the_filter_of_a_change_lets_in_what_the_statement_selects(
         assert never == {row.key for row in rows if row.key in matches and row.abort_state is None}
 
 
-async def test_it_is_known_who_listens_to_what(repository: ActionRepo) -> None:
+async def test_watched_scopes_are_those_of_open_streams(repository: ActionRepo) -> None:
     assert repository.aborts.watched_scopes == frozenset()
     runs = repository.watch_all_run_updates()
     await anext(runs)
@@ -188,7 +188,7 @@ async def test_it_is_known_who_listens_to_what(repository: ActionRepo) -> None:
     assert repository.aborts.watched_scopes == frozenset()
 
 
-async def test_a_batch_is_watched_until_none_of_it_is_pending(
+async def test_the_progress_of_a_batch_ends_when_none_is_pending(
     repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(leases_module, "retry_delay", lambda attempts: 0 * leases_module.FIRST_DELAY)
@@ -213,7 +213,7 @@ async def test_a_batch_is_watched_until_none_of_it_is_pending(
 
     watching = asyncio.create_task(watch(aborted.batch))
     await saw(AbortProgress(4, 4, 0, 0))
-    # With a descendant, which is not one of the runs that were asked for.
+    # With a descendant, which is not one of the requested runs.
     await repository.clear_abort_request(action(run=runs[0]))
     await saw(AbortProgress(4, 3, 1, 0))
     await repository.clear_abort_request(action(run=OTHER))
@@ -226,7 +226,7 @@ async def test_a_batch_is_watched_until_none_of_it_is_pending(
     assert all(before != after for before, after in zip(seen, seen[1:], strict=False))
     assert repository.watches.metrics().watches == 0
 
-    # Who comes late gets the end at once, and a retry opens it again.
+    # A late subscriber gets the final counts immediately, and a retry makes the batch pending again.
     seen.clear()
     await watch(aborted.batch)
     assert seen == [AbortProgress(4, 0, 2, 2)]
@@ -236,7 +236,7 @@ async def test_a_batch_is_watched_until_none_of_it_is_pending(
         assert await anext(stream) == AbortProgress(4, 1, 2, 1)
 
 
-async def test_a_batch_that_nobody_asked_for_is_not_found(repository: ActionRepo) -> None:
+async def test_an_unknown_batch_is_not_found(repository: ActionRepo) -> None:
     stream = repository.aborts.watch_progress("no such batch")
     with pytest.raises(NotFound, match="there is no such batch"):
         await anext(stream)

@@ -1,4 +1,5 @@
-"""Aborts: who and why is kept, a finished action stays as it ended, a request waits until confirmed."""
+"""Aborts: requester and reason are kept, finished actions are not changed, requests are pending until
+confirmed."""
 
 import asyncio
 
@@ -23,6 +24,7 @@ from tests.support.making import (
     RUN,
     action,
     at,
+    get_actions,
     make_run,
     new,
     update,
@@ -32,7 +34,7 @@ ABORTED, SUCCEEDED = ActionPhase.ABORTED, ActionPhase.SUCCEEDED
 OTHER = Identity(IdentityKind.APPLICATION, "janitor")
 
 
-async def test_an_abort_records_who_and_why(repository: ActionRepo) -> None:
+async def test_an_abort_stores_requester_and_reason(repository: ActionRepo) -> None:
     await make_run(repository, child="a0")
     assert await repository.abort_run(RUN, "too expensive", ADA)
     run = await repository.get_run(RUN)
@@ -50,7 +52,7 @@ async def test_an_abort_records_who_and_why(repository: ActionRepo) -> None:
     assert (await repository.get_action(action("child"))).phase is ActionPhase.QUEUED
 
 
-async def test_the_first_reason_and_requester_stay(repository: ActionRepo) -> None:
+async def test_the_first_reason_and_requester_are_kept(repository: ActionRepo) -> None:
     await make_run(repository)
     await repository.abort_run(RUN, "first", ADA)
     before = await repository.get_run(RUN)
@@ -59,10 +61,10 @@ async def test_the_first_reason_and_requester_stay(repository: ActionRepo) -> No
     assert await repository.get_run(RUN) == before
 
 
-async def test_of_many_aborts_at_once_one_is_the_request(repository: ActionRepo) -> None:
+async def test_one_of_many_concurrent_aborts_is_the_request(repository: ActionRepo) -> None:
     await make_run(repository)
-    asked = await asyncio.gather(*(repository.abort_run(RUN, str(i), ADA) for i in range(8)))
-    assert sum(asked) == 1
+    results = await asyncio.gather(*(repository.abort_run(RUN, str(i), ADA) for i in range(8)))
+    assert sum(results) == 1
 
 
 @pytest.mark.parametrize("phase", [phase for phase in ActionPhase if phase.is_terminal])
@@ -76,7 +78,7 @@ async def test_an_abort_of_a_finished_run_changes_nothing(repository: ActionRepo
     assert await repository.list_pending_aborts() == []
 
 
-async def test_the_abort_of_a_root_action_is_the_abort_of_its_run(repository: ActionRepo) -> None:
+async def test_aborting_a_root_action_aborts_its_run(repository: ActionRepo) -> None:
     await make_run(repository)
     assert await repository.abort_action(action(), "root", ADA)
     run = await repository.get_run(RUN)
@@ -85,14 +87,14 @@ async def test_the_abort_of_a_root_action_is_the_abort_of_its_run(repository: Ac
     assert run.abort.reason == "root"
 
 
-async def test_the_abort_of_an_action_leaves_its_run_alone(repository: ActionRepo) -> None:
+async def test_aborting_an_action_does_not_abort_its_run(repository: ActionRepo) -> None:
     await make_run(repository, child="a0")
     assert await repository.abort_action(action("child"), None, None)
     run = await repository.get_run(RUN)
     assert (run.phase, run.abort) == (ActionPhase.QUEUED, None)
 
 
-async def test_an_aborted_action_does_not_come_back(repository: ActionRepo) -> None:
+async def test_an_aborted_action_is_not_reopened(repository: ActionRepo) -> None:
     await make_run(repository)
     await repository.abort_run(RUN, None, ADA)
     for attempts in (1, 2):
@@ -100,7 +102,7 @@ async def test_an_aborted_action_does_not_come_back(repository: ActionRepo) -> N
     assert (await repository.get_run(RUN)).phase is ABORTED
 
 
-async def test_a_request_waits_until_it_is_confirmed(repository: ActionRepo) -> None:
+async def test_a_request_is_pending_until_confirmed(repository: ActionRepo) -> None:
     other = RunIdentifier("etl", "production", "other")
     await make_run(repository, child="a0")
     await make_run(repository, other)
@@ -130,7 +132,7 @@ async def test_a_request_waits_until_it_is_confirmed(repository: ActionRepo) -> 
     assert (await repository.get_action(action("child"))).abort == confirmed
 
 
-async def test_an_attempt_without_a_waiting_abort_is_a_conflict(repository: ActionRepo) -> None:
+async def test_an_attempt_without_a_pending_abort_is_a_conflict(repository: ActionRepo) -> None:
     await make_run(repository)
     with pytest.raises(Conflict, match="no abort of etl/production/nightly-1/a0 waits"):
         await repository.mark_abort_attempt(action())
@@ -138,7 +140,7 @@ async def test_an_attempt_without_a_waiting_abort_is_a_conflict(repository: Acti
     assert (await repository.get_action(action())).abort is None
 
 
-async def test_what_does_not_exist_cannot_be_aborted(repository: ActionRepo) -> None:
+async def test_aborting_an_unknown_run_or_action_raises_not_found(repository: ActionRepo) -> None:
     with pytest.raises(RunNotFound):
         await repository.abort_run(RUN, None, None)
     for call in (
@@ -172,14 +174,14 @@ async def test_runs_are_aborted_by_filter(repository: ActionRepo) -> None:
     assert (await repository.get_run(RunIdentifier("etl", "development", "safe"))).abort is None
 
 
-async def test_a_run_created_in_the_future_does_not_end_before_it_began(repository: ActionRepo) -> None:
+async def test_a_run_created_in_the_future_does_not_end_before_its_start(repository: ActionRepo) -> None:
     await repository.create_action(new(created_at=at(10**9)))
     await repository.abort_run(RUN, None, None)
     run = await repository.get_run(RUN)
     assert (run.ended_at, run.duration_ms) == (run.created_at, 0)
 
 
-async def test_the_state_of_an_action_is_kept(repository: ActionRepo) -> None:
+async def test_the_state_of_an_action_is_stored(repository: ActionRepo) -> None:
     await make_run(repository)
     assert await repository.get_action_state(action()) is None
     await repository.update_action_state(action(), "étape 3/7\n{}")
@@ -195,7 +197,7 @@ async def test_the_state_of_an_action_is_kept(repository: ActionRepo) -> None:
             await call
 
 
-async def test_confirming_aborts_what_has_not_finished_below_for_the_same_reason(
+async def test_confirming_aborts_unfinished_descendants_for_the_same_reason(
     repository: ActionRepo,
 ) -> None:
     tree = {"b": "a0", "done": "b", "below_done": "done", "own": "b", "below_own": "own", "beside": "a0"}
@@ -206,12 +208,10 @@ async def test_confirming_aborts_what_has_not_finished_below_for_the_same_reason
     await repository.update_action_phase(action("below_done"), ActionPhase.FAILED, 1)
     await repository.abort_action(action("own"), "its own reason", OTHER)
     await repository.abort_action(action("b"), "too expensive", ADA)
-    before = await repository.actions.get_many(
-        [action(name) for name in ("a0", "done", "below_done", "beside")]
-    )
+    before = await get_actions(repository, [action(name) for name in ("a0", "done", "below_done", "beside")])
     await repository.clear_abort_request(action("b"))
 
-    found = await repository.actions.get_many([action(name) for name in ("a0", *tree)])
+    found = await get_actions(repository, [action(name) for name in ("a0", *tree)])
     assert {id: found[id] for id in before} == before
     for name, reason, who in (
         ("b", "too expensive", ADA),
@@ -228,26 +228,26 @@ async def test_confirming_aborts_what_has_not_finished_below_for_the_same_reason
     assert mine is not None
     assert below is not None
     assert (below.requested_at, below.confirmed_at) == (mine.requested_at, mine.confirmed_at)
-    # One transaction: whoever looks sees all of it or nothing.
+    # One transaction: readers see all of it or nothing.
     assert len({found[action(name)].revision for name in ("b", "own", "below_own")}) == 1
     assert await repository.list_pending_aborts() == []
     assert (await repository.get_action(action("b", other))).phase is ActionPhase.QUEUED
 
 
-async def test_confirming_reaches_the_deepest_action(repository: ActionRepo) -> None:
+async def test_confirming_aborts_the_deepest_descendant(repository: ActionRepo) -> None:
     names = [f"n{number:03}" for number in range(200)]
     chain = dict(zip(names, ["a0", *names], strict=False))
     await make_run(repository, **chain)
     await repository.abort_run(RUN, "all of it", ADA)
     await repository.clear_abort_request(action())
-    found = await repository.actions.get_many([action(name) for name in names])
+    found = await get_actions(repository, [action(name) for name in names])
     assert {(one.phase, one.abort_state, one.abort_reason) for one in found.values()} == {
         (ABORTED, AbortState.CONFIRMED, "all of it")
     }
     assert len(found) == 200
 
 
-async def test_confirming_what_nobody_asked_for_leaves_all_below_alone(repository: ActionRepo) -> None:
+async def test_confirming_without_a_request_aborts_no_descendants(repository: ActionRepo) -> None:
     await make_run(repository, b="a0")
     await repository.clear_abort_request(action())
     await repository.abort_run(RUN, None, ADA)
@@ -260,7 +260,7 @@ async def test_confirming_what_nobody_asked_for_leaves_all_below_alone(repositor
     assert late.state is AbortState.REQUESTED, "nobody has confirmed that the work has stopped"
 
 
-async def test_confirming_a_tree_everywhere_at_once_while_it_works_ends_without_a_deadlock(
+async def test_concurrent_confirmations_in_a_tree_do_not_deadlock(
     repository: ActionRepo,
 ) -> None:
     children = {f"c{number}": "a0" for number in range(6)}
@@ -275,7 +275,7 @@ async def test_confirming_a_tree_everywhere_at_once_while_it_works_ends_without_
             *(repository.clear_abort_request(action(name)) for name in ("d2", "c3", "a0", "c1")),
             *(repository.actions.update_phases(updates) for _ in range(4)),
         )
-    found = await repository.actions.get_many([action(name) for name in names])
+    found = await get_actions(repository, [action(name) for name in names])
     assert {one.phase for one in found.values()} == {ABORTED}
     reasons = {id.name: one.abort_reason for id, one in found.items()}
     assert (reasons["c1"], reasons["c3"], reasons["d2"]) == ("c1", "c3", "d2")

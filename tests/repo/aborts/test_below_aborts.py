@@ -1,4 +1,4 @@
-"""What lies below an aborted action is aborted with it, whenever and however it comes there."""
+"""Descendants of an aborted action are aborted, whenever they are created or reopened."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -28,6 +28,7 @@ from tests.support.making import (
     action,
     at,
     event,
+    get_actions,
     make_run,
     new,
     update,
@@ -50,7 +51,7 @@ def check_aborted(found: Action, reason: str | None, state: AbortState = AbortSt
 
 @pytest.mark.parametrize("confirmed", [False, True])
 @pytest.mark.parametrize("phase", [QUEUED, RUNNING, ActionPhase.PAUSED])
-async def test_what_is_created_below_an_aborted_action_is_aborted_with_it(
+async def test_an_action_created_below_an_aborted_one_is_aborted(
     repository: ActionRepo, confirmed: bool, phase: ActionPhase
 ) -> None:
     await make_run(repository, b="a0", deep="b", beside="a0")
@@ -62,7 +63,7 @@ async def test_what_is_created_below_an_aborted_action_is_aborted_with_it(
     assert await repository.actions.create([*batch, new("w", "beside"), new("v", "b", phase=SUCCEEDED)]) == 5
     for name in ("x", "y", "z"):
         check_aborted(await repository.get_action(action(name)), "too slow")
-    others = await repository.actions.get_many([action("w"), action("v"), action("deep")])
+    others = await get_actions(repository, [action("w"), action("v"), action("deep")])
     phases = {id.name: each.phase for id, each in others.items()}
     assert phases == {"w": QUEUED, "v": SUCCEEDED, "deep": FAILED}
     assert not await repository.update_action_phase(action("x"), RUNNING, 1)
@@ -72,7 +73,7 @@ async def test_what_is_created_below_an_aborted_action_is_aborted_with_it(
     check_aborted(await repository.get_action(action("y")), "too slow", AbortState.CONFIRMED)
 
 
-async def test_the_creator_is_told(client: GraphQLClient, repository: ActionRepo) -> None:
+async def test_the_creator_gets_the_aborted_phase(client: GraphQLClient, repository: ActionRepo) -> None:
     await make_run(repository)
     one = """mutation($input: CreateActionInput!) {
       createAction(input: $input) { created aborted action { phase abort { state } } }
@@ -104,7 +105,7 @@ async def test_the_creator_is_told(client: GraphQLClient, repository: ActionRepo
     assert phases == {"late": "ABORTED", "below": "ABORTED", "a0": "QUEUED"}
 
 
-async def test_what_an_executor_reported_as_aborted_may_have_actions_below_that_clean_up(
+async def test_actions_below_one_reported_as_aborted_may_run(
     repository: ActionRepo,
 ) -> None:
     await make_run(repository, b="a0")
@@ -113,7 +114,7 @@ async def test_what_an_executor_reported_as_aborted_may_have_actions_below_that_
     assert (await repository.get_action(action("cleaning"))).phase is RUNNING
 
 
-async def test_an_attempt_below_an_aborted_action_is_aborted_with_it(
+async def test_an_attempt_below_an_aborted_action_is_aborted(
     client: GraphQLClient, repository: ActionRepo
 ) -> None:
     await make_run(repository, b="a0", c="b", other="a0")
@@ -140,7 +141,7 @@ async def test_an_attempt_that_failed_in_the_same_batch_stays_failed(repository:
 
 
 @pytest.mark.parametrize("ended", [FAILED, SUCCEEDED, ABORTED])
-async def test_what_still_runs_below_a_finished_action_can_be_aborted(
+async def test_running_descendants_of_a_finished_action_can_be_aborted(
     repository: ActionRepo, ended: ActionPhase
 ) -> None:
     await make_run(repository, b="a0", c="b", d="c", done="a0", e="done", beside="a0")
@@ -148,7 +149,7 @@ async def test_what_still_runs_below_a_finished_action_can_be_aborted(
         [update(name, RUNNING) for name in ("b", "c", "d", "e", "beside")]
         + [update(name, ended) for name in ("a0", "done", "b")]
     )
-    before = await repository.actions.get_many([action("a0"), action("done"), action("b")])
+    before = await get_actions(repository, [action("a0"), action("done"), action("b")])
     assert await repository.abort_action(action("b"), "no use", ADA)
     for name in ("c", "d"):
         check_aborted(await repository.get_action(action(name)), "no use")
@@ -157,11 +158,11 @@ async def test_what_still_runs_below_a_finished_action_can_be_aborted(
     assert await repository.abort_run(RUN, "all of it", ADA)
     for name, reason in (("c", "no use"), ("d", "no use"), ("e", "all of it"), ("beside", "all of it")):
         check_aborted(await repository.get_action(action(name)), reason)
-    assert await repository.actions.get_many(before) == before
+    assert await get_actions(repository, before) == before
     assert not await repository.abort_run(RUN, "again", ADA)
 
 
-async def test_an_abort_that_waits_takes_what_is_below_with_its_confirmation(repository: ActionRepo) -> None:
+async def test_confirming_a_pending_abort_aborts_descendants(repository: ActionRepo) -> None:
     await make_run(repository, b="a0")
     await repository.update_action_phase(action("b"), RUNNING, 1)
     assert await repository.abort_run(RUN, "first", ADA)
@@ -192,7 +193,7 @@ async def _reopen_late(database: Database, connection: AsyncConnection) -> objec
 
 
 @pytest.mark.parametrize("work", [_create_late, _reopen_late])
-async def test_what_comes_below_while_an_abort_is_confirmed_does_not_run_on(
+async def test_actions_created_during_a_confirmation_are_aborted(
     repository: ActionRepo, database_url: str, work: Work
 ) -> None:
     await make_run(repository, b="a0")
@@ -222,7 +223,7 @@ async def test_what_comes_below_while_an_abort_is_confirmed_does_not_run_on(
 
 
 async def _somebody_waits(url: str) -> bool:
-    """Whether a transaction waits for another's lock. SQLite has one writer: who is second waits."""
+    """Whether a transaction waits for another's lock. On SQLite the second writer always waits."""
     if url.startswith("sqlite"):
         return True
     connection = await asyncpg.connect(url)
@@ -234,7 +235,7 @@ async def _somebody_waits(url: str) -> bool:
         await connection.close()
 
 
-async def test_no_action_runs_on_below_a_confirmed_abort_whatever_happens_at_once(
+async def test_no_action_keeps_running_below_a_confirmed_abort_under_concurrency(
     repository: ActionRepo,
 ) -> None:
     runs = [RunIdentifier("etl", "production", f"busy-{number}") for number in range(12)]
@@ -264,7 +265,7 @@ async def _abort_and_confirm(repository: ActionRepo, run: RunIdentifier) -> None
     await repository.clear_abort_request(action("a0", run))
 
 
-# Many at once
+# Concurrency
 
 
 NO_CONDITIONS: list[dict[str, Any]] = [
@@ -281,7 +282,7 @@ NO_CONDITIONS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("dry_run", [True, False])
 @pytest.mark.parametrize("given", NO_CONDITIONS, ids=str)
-async def test_an_abort_of_all_runs_has_to_say_so(
+async def test_aborting_all_runs_requires_confirmation(
     client: GraphQLClient, repository: ActionRepo, given: dict[str, Any], dry_run: bool
 ) -> None:
     await make_run(repository)
@@ -293,9 +294,7 @@ async def test_an_abort_of_all_runs_has_to_say_so(
     assert (await repository.get_run(RUN)).phase is QUEUED
 
 
-async def test_a_variable_that_is_not_set_aborts_nothing(
-    client: GraphQLClient, repository: ActionRepo
-) -> None:
+async def test_an_unset_filter_variable_aborts_nothing(client: GraphQLClient, repository: ActionRepo) -> None:
     await make_run(repository)
     text = """mutation($p: String) {
       abortRuns(input: {filter: {project: $p}, dryRun: false}) { matched requested }

@@ -1,4 +1,4 @@
-"""One bad item of a batch: it is named by its place, for people and for programs, and nothing is written."""
+"""A bad item of a batch: the error names its index, and nothing is stored."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -71,7 +71,7 @@ LONG = "x" * 256
             CREATE,
             {"labels": [{"key": "k", "value": "v"}] * 2},
             "BAD_USER_INPUT",
-            "input[7]: label k is",
+            "input[7]: label k occurs",
         ),
         (CREATE, {"labels": [{"key": "", "value": "v"}]}, "BAD_USER_INPUT", "input[7]: label key must not"),
         (CREATE, {"dependencies": ["a"] * 1001}, "BAD_USER_INPUT", "input[7]: an action has at most 1000"),
@@ -110,7 +110,7 @@ LONG = "x" * 256
         (UPDATE, {"id": identifier(1, domain="")}, "BAD_USER_INPUT", "input[7]: domain must not be empty"),
     ],
 )
-async def test_a_bad_item_is_named_and_nothing_is_written(
+async def test_a_bad_item_is_named_in_the_error_and_nothing_is_stored(
     client: GraphQLClient, repository: ActionRepo, query: str, changes: dict[str, Any], code: str, words: str
 ) -> None:
     children = {} if query is CREATE else {f"t{number}": "a0" for number in range(10)}
@@ -129,7 +129,7 @@ async def test_a_bad_item_is_named_and_nothing_is_written(
     assert await repository.list_events(action("t1")) == []
 
 
-async def test_of_several_events_of_an_action_the_bad_one_is_named(
+async def test_the_error_names_the_bad_event_among_several_of_an_action(
     client: GraphQLClient, repository: ActionRepo
 ) -> None:
     await make_run(repository, t1="a0")
@@ -138,7 +138,7 @@ async def test_of_several_events_of_an_action_the_bad_one_is_named(
     assert error["extensions"] == {"code": "BAD_USER_INPUT", "path": ["events", 2], "index": 2}
 
 
-async def test_half_of_a_surrogate_pair_in_an_item_is_named(client: GraphQLClient) -> None:
+async def test_the_error_names_an_item_with_an_unpaired_surrogate(client: GraphQLClient) -> None:
     items = [{**an_event(number), "cluster": "\ud800" if number == BAD else "c"} for number in range(10)]
     (error,) = (await client.execute(INSERT, {"events": items}))["errors"]
     assert "half of a surrogate pair at variables.events[7].cluster" in error["message"]
@@ -146,9 +146,7 @@ async def test_half_of_a_surrogate_pair_in_an_item_is_named(client: GraphQLClien
     assert error["extensions"]["path"] == ["variables", "events", BAD, "cluster"]
 
 
-async def test_the_zero_time_of_go_means_that_a_time_is_not_set(
-    client: GraphQLClient, repository: ActionRepo
-) -> None:
+async def test_the_zero_time_of_go_counts_as_not_set(client: GraphQLClient, repository: ActionRepo) -> None:
     began = datetime.now(UTC)
     await repository.create_action(new())
     created = await client.execute(CREATE, {"input": [{**an_action(1), "createdAt": ZERO}]})
@@ -174,7 +172,7 @@ async def test_the_zero_time_of_go_means_that_a_time_is_not_set(
     assert found["data"] == {"runs": {"totalCount": 1}, "action": {"events": {"nodes": [{"attempt": 1}]}}}
 
 
-async def test_a_clock_that_is_a_little_ahead_is_believed(
+async def test_times_slightly_in_the_future_are_accepted(
     client: GraphQLClient, repository: ActionRepo
 ) -> None:
     await repository.create_action(new())

@@ -58,7 +58,7 @@ asyncio.run(main())
 
 
 @pytest.mark.slow
-async def test_three_processes_with_eight_writers_each_lose_nothing(
+async def test_three_processes_with_eight_writers_each_lose_no_writes(
     database_url: str, repository: ActionRepo
 ) -> None:
     await make_run(repository)
@@ -81,7 +81,7 @@ async def test_three_processes_with_eight_writers_each_lose_nothing(
     assert sum(len(found) for found in events.values()) == 2 * (len(page.items) - 1)
 
 
-async def test_readers_see_the_past_while_a_writer_is_busy(database_url: str, repository: ActionRepo) -> None:
+async def test_readers_do_not_wait_for_a_writer(database_url: str, repository: ActionRepo) -> None:
     await make_run(repository)
     database = Database(database_url)
     inside, leave = asyncio.Event(), asyncio.Event()
@@ -101,7 +101,7 @@ async def test_readers_see_the_past_while_a_writer_is_busy(database_url: str, re
         await database.close()
 
 
-async def test_writes_and_reads_that_are_cancelled_hold_nothing_up(repository: ActionRepo) -> None:
+async def test_cancelled_reads_and_writes_block_nothing(repository: ActionRepo) -> None:
     await make_run(repository)
     chance = random.Random(1)
     for turn in range(40):
@@ -121,7 +121,7 @@ async def test_writes_and_reads_that_are_cancelled_hold_nothing_up(repository: A
     assert [page.items[0].phase for page in pages] == [ActionPhase.RUNNING] * 30
 
 
-async def test_a_write_whose_caller_goes_away_is_brought_to_its_end_and_rings(database_url: str) -> None:
+async def test_a_write_completes_and_notifies_after_its_caller_is_cancelled(database_url: str) -> None:
     rung: list[int] = []
     inside, leave = asyncio.Event(), asyncio.Event()
     async with asyncio.timeout(20), open_repository(database_url, on_commit=lambda: rung.append(1)) as opened:
@@ -143,7 +143,7 @@ async def test_a_write_whose_caller_goes_away_is_brought_to_its_end_and_rings(da
         assert await reopened.get_action_state(action()) == "written"
 
 
-async def test_the_error_of_the_latest_attempt_stays_when_an_earlier_one_is_told_meanwhile(
+async def test_the_error_of_the_latest_attempt_stays_when_an_earlier_one_is_reported_concurrently(
     database_url: str, repository: ActionRepo
 ) -> None:
     await make_run(repository)
@@ -237,7 +237,7 @@ async def test_aborts_and_updates_of_many_runs_at_once_do_not_block_each_other(
 
 
 async def disturb(url: str) -> None:
-    """Cut all connections of PostgreSQL; keep SQLite's lock for a second, as another process may."""
+    """Cuts all connections of PostgreSQL, or holds SQLite's lock for a second as another process might."""
     if url.startswith("sqlite"):
         with closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as other:
             other.execute("BEGIN EXCLUSIVE")
@@ -252,7 +252,7 @@ async def disturb(url: str) -> None:
     await connection.close()
 
 
-async def test_calls_work_again_after_the_database_was_away(
+async def test_calls_work_again_after_the_database_was_unavailable(
     database_url: str, repository: ActionRepo
 ) -> None:
     await make_run(repository)
@@ -278,7 +278,7 @@ async def test_one_connection_is_enough_for_many_callers(database_url: str) -> N
         assert await repository.actions.count(RUN) == 21
 
 
-async def test_each_commit_rings_the_bell_and_a_failure_does_not(database_url: str) -> None:
+async def test_each_commit_notifies_and_a_failure_does_not(database_url: str) -> None:
     rung: list[int] = []
     async with open_repository(database_url, on_commit=lambda: rung.append(1)) as repository:
         await make_run(repository)

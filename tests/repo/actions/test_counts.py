@@ -12,7 +12,7 @@ from tests.support.statements import recorded
 QUEUED, RUNNING, FAILED = ActionPhase.QUEUED, ActionPhase.RUNNING, ActionPhase.FAILED
 
 
-async def test_the_phases_of_a_run_count_the_root_and_of_an_action_only_what_is_below(
+async def test_phase_counts_include_the_root_of_a_run_but_not_the_action_itself(
     repository: ActionRepo,
 ) -> None:
     await make_run(repository, a="a0", b="a0", a1="a", a2="a", a11="a1")
@@ -34,8 +34,8 @@ async def test_the_phases_of_a_run_count_the_root_and_of_an_action_only_what_is_
 async def test_children_are_paged_and_counted_for_each_parent(repository: ActionRepo) -> None:
     await make_run(repository, a="a0", b="a0", a1="a", a2="a", a3="a")
     keys = [action(name).key for name in ("a0", "a", "b")]
-    assert list((await repository.actions.count_children(keys)).values()) == [2, 3, 0]
-    pages = await repository.actions.page_of_children(keys)
+    assert list((await repository.actions.counts("parent_key", keys)).values()) == [2, 3, 0]
+    pages = await repository.actions.pages("parent_key", keys)
     assert [[child.name for child in pages[key].items] for key in keys] == [
         ["a", "b"],
         ["a1", "a2", "a3"],

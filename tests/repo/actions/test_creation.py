@@ -1,4 +1,4 @@
-"""Creating actions: idempotent, under a parent that exists, one root a run."""
+"""Creating actions: idempotent, below an existing parent, one root per run."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta, timezone
@@ -31,7 +31,7 @@ from tests.support.making import (
 )
 
 
-async def test_everything_that_is_given_comes_back(repository: ActionRepo) -> None:
+async def test_all_fields_are_stored_and_read_back(repository: ActionRepo) -> None:
     spec = {"z": [1, 2.5, None, {"é": "✓"}], "a": True, "big": 2**60}
     root, created = await repository.create_action(
         new(
@@ -76,7 +76,7 @@ async def test_times_come_back_in_utc_with_their_microseconds(repository: Action
     assert root.created_at.utcoffset() == timedelta(0)
 
 
-async def test_creating_an_action_again_changes_nothing(repository: ActionRepo) -> None:
+async def test_creating_an_existing_action_changes_nothing(repository: ActionRepo) -> None:
     first, _ = await repository.create_action(new(spec={"n": 1}, created_at=T0))
     again, created = await repository.create_action(
         new(spec={"n": 2}, phase=ActionPhase.RUNNING, created_at=at(9))
@@ -85,7 +85,7 @@ async def test_creating_an_action_again_changes_nothing(repository: ActionRepo) 
     assert again == first
 
 
-async def test_a_second_root_is_a_conflict_and_nothing_of_its_batch_is_kept(repository: ActionRepo) -> None:
+async def test_a_second_root_is_a_conflict_and_its_batch_is_rolled_back(repository: ActionRepo) -> None:
     await repository.create_action(new("a0"))
     with pytest.raises(Conflict, match="has a root action already"):
         await repository.actions.create([new("b1", "a0"), new("other")])
@@ -94,14 +94,14 @@ async def test_a_second_root_is_a_conflict_and_nothing_of_its_batch_is_kept(repo
         await repository.actions.create([new("r1", run=RUN), new("r2", run=RUN)])
 
 
-async def test_of_many_roots_created_at_once_one_wins(repository: ActionRepo) -> None:
+async def test_one_of_many_concurrently_created_roots_wins(repository: ActionRepo) -> None:
     attempts = [repository.create_action(new(f"root-{i}")) for i in range(8)]
     results = await asyncio.gather(*attempts, return_exceptions=True)
     assert sum(isinstance(result, Conflict) for result in results) == 7
     assert sum(isinstance(result, tuple) and result[1] for result in results) == 1
 
 
-async def test_of_many_creations_of_one_action_one_is_new(repository: ActionRepo) -> None:
+async def test_one_of_many_concurrent_creations_of_an_action_is_new(repository: ActionRepo) -> None:
     results = await asyncio.gather(*(repository.create_action(new()) for _ in range(8)))
     assert sum(created for _, created in results) == 1
 
@@ -122,7 +122,7 @@ async def test_a_parent_may_come_later_in_the_same_batch(repository: ActionRepo)
 
 
 async def test_parents_come_before_their_children(repository: ActionRepo) -> None:
-    """Whatever their names and times are, and however they were created."""
+    """For any names, times and order of creation."""
     await repository.actions.create([new("z", created_at=at(9)), new("m", "z", created_at=at(1))])
     await repository.actions.create(
         [new("a", "b", created_at=at(-5)), new("b", "m", created_at=at(-4)), new("c", "z", created_at=at(2))]
@@ -141,7 +141,7 @@ async def test_parents_come_before_their_children(repository: ActionRepo) -> Non
         assert names == ["z", "m", "c", "b", "a"]
 
 
-async def test_a_circle_of_parents_is_refused(repository: ActionRepo) -> None:
+async def test_a_cycle_of_parents_is_rejected(repository: ActionRepo) -> None:
     await make_run(repository)
     for circle in ([new("a", "a")], [new("a", "b"), new("b", "c"), new("c", "a")]):
         with pytest.raises(InvalidArgument, match="is its own ancestor"):
@@ -149,12 +149,14 @@ async def test_a_circle_of_parents_is_refused(repository: ActionRepo) -> None:
     assert await repository.actions.count(RUN) == 1
 
 
-async def test_a_label_given_twice_is_refused(repository: ActionRepo) -> None:
-    with pytest.raises(InvalidArgument, match="label k is given twice"):
+async def test_a_duplicate_label_is_rejected(repository: ActionRepo) -> None:
+    with pytest.raises(InvalidArgument, match="label k occurs twice"):
         await repository.create_action(new(labels=(Label("k", "1"), Label("k", "2"))))
 
 
-async def test_five_thousand_actions_are_one_call_and_one_more_is_refused(repository: ActionRepo) -> None:
+async def test_a_batch_of_5000_actions_is_accepted_and_one_of_5001_is_rejected(
+    repository: ActionRepo,
+) -> None:
     batch = [new("a0"), *(new(f"t{i:04}", "a0") for i in range(4999))]
     assert await repository.actions.create(batch) == 5000
     assert await repository.actions.create(batch) == 0
@@ -168,12 +170,14 @@ async def test_an_empty_batch_does_nothing(repository: ActionRepo) -> None:
     assert await repository.actions.update_phases([]) == []
 
 
-async def test_an_action_created_in_a_terminal_phase_ended_then(repository: ActionRepo) -> None:
+async def test_an_action_created_in_a_terminal_phase_ends_at_its_creation(repository: ActionRepo) -> None:
     root, _ = await repository.create_action(new(phase=ActionPhase.RECOVERED, created_at=T0))
     assert (root.ended_at, root.duration_ms) == (T0, 0)
 
 
-async def test_dependencies_keep_their_order_and_come_once_and_need_not_exist(repository: ActionRepo) -> None:
+async def test_dependencies_keep_their_order_without_duplicates_and_need_not_exist(
+    repository: ActionRepo,
+) -> None:
     await repository.actions.create(
         [new(), new("b", "a0", dependencies=("later", "a", "never", "a", "later")), new("later", "a0")]
     )
@@ -188,7 +192,7 @@ async def test_dependencies_keep_their_order_and_come_once_and_need_not_exist(re
 
 
 @pytest.mark.parametrize("name", ["", "x" * 256, "line\nbreak", "\0", "half \ud800"])
-async def test_a_dependency_is_named_as_an_action_is(repository: ActionRepo, name: str) -> None:
+async def test_a_dependency_must_be_a_valid_action_name(repository: ActionRepo, name: str) -> None:
     with pytest.raises(InvalidArgument, match="dependency"):
         await repository.actions.create([new(), new("b", "a0", dependencies=("fine", name))])
     assert await repository.actions.count() == 0

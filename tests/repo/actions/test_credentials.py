@@ -1,4 +1,4 @@
-"""Credentials as they are stored: made once, found by their secret, and no more once they end."""
+"""Stored credentials: created once, found by their secret until they end."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -28,13 +28,13 @@ DAY = timedelta(days=1)
 
 
 async def make(repository: ActionRepo, name: str = "CI", lasts: timedelta | None = None) -> tuple[str, str]:
-    """The id and the secret of a new token."""
+    """Creates a token; returns its id and secret."""
     expires_at = None if lasts is None else datetime.now(UTC) + lasts
     made, secret = await repository.credentials.create(CredentialKind.TOKEN, name, CI, ACCESS, expires_at)
     return made.id, secret
 
 
-async def test_a_credential_is_found_by_its_secret_with_all_that_it_says(repository: ActionRepo) -> None:
+async def test_a_credential_is_found_by_its_secret_with_all_fields(repository: ActionRepo) -> None:
     expires_at = datetime.now(UTC) + timedelta(days=90)
     made, secret = await repository.credentials.create(CredentialKind.TOKEN, "CI", CI, ACCESS, expires_at)
     assert await repository.credentials.find(secret) == made
@@ -45,7 +45,7 @@ async def test_a_credential_is_found_by_its_secret_with_all_that_it_says(reposit
 @pytest.mark.parametrize(
     ("kind", "prefix"), [(CredentialKind.TOKEN, "rg_"), (CredentialKind.SESSION, "rgs_")]
 )
-async def test_a_secret_says_what_it_is_and_no_two_are_the_same(
+async def test_secrets_have_the_prefix_of_their_kind_and_are_unique(
     repository: ActionRepo, kind: CredentialKind, prefix: str
 ) -> None:
     secrets = {(await repository.credentials.create(kind, "CI", CI, ACCESS))[1] for _ in range(5)}
@@ -53,7 +53,7 @@ async def test_a_secret_says_what_it_is_and_no_two_are_the_same(
     assert all(secret.startswith(prefix) and len(secret) == len(prefix) + 43 for secret in secrets)
 
 
-async def test_the_secret_is_stored_nowhere(repository: ActionRepo) -> None:
+async def test_the_secret_is_not_stored(repository: ActionRepo) -> None:
     _, secret = await make(repository)
     async with repository.database.read() as connection:
         (row,) = (await connection.execute(select(credentials))).all()
@@ -61,13 +61,13 @@ async def test_the_secret_is_stored_nowhere(repository: ActionRepo) -> None:
     assert secret.removeprefix("rg_") not in repr(row)
 
 
-async def test_another_secret_finds_nothing(repository: ActionRepo) -> None:
+async def test_an_unknown_secret_finds_nothing(repository: ActionRepo) -> None:
     _, secret = await make(repository)
     for other in (secret[:-1], secret + "A", secret.swapcase(), "", "ü"):
         assert await repository.credentials.find(other) is None
 
 
-async def test_a_revoked_credential_holds_no_more(repository: ActionRepo) -> None:
+async def test_a_revoked_credential_is_not_valid(repository: ActionRepo) -> None:
     (first, secret), (second, _) = await make(repository), await make(repository)
     revoked = await repository.credentials.revoke(first)
     assert revoked.revoked_at is not None
@@ -76,13 +76,13 @@ async def test_a_revoked_credential_holds_no_more(repository: ActionRepo) -> Non
     assert await repository.credentials.find_valid([first]) == set()
 
 
-async def test_a_credential_that_is_revoked_again_keeps_when_it_was_revoked(repository: ActionRepo) -> None:
+async def test_revoking_a_credential_again_keeps_the_first_time(repository: ActionRepo) -> None:
     id, _ = await make(repository)
     revoked = await repository.credentials.revoke(id)
     assert await repository.credentials.revoke(id) == revoked
 
 
-async def test_an_expired_credential_holds_no_more(repository: ActionRepo, clock: Clock) -> None:
+async def test_an_expired_credential_is_not_valid(repository: ActionRepo, clock: Clock) -> None:
     id, secret = await make(repository, lasts=DAY)
     assert await repository.credentials.find(secret) is not None
     assert await repository.credentials.find_valid([id]) == {id}
@@ -100,7 +100,7 @@ async def test_credentials_are_listed_by_kind_the_newest_first(repository: Actio
     assert [each.revoked_at is None for each in listed] == [True, True, False]
 
 
-async def test_what_ended_long_ago_is_forgotten(
+async def test_credentials_that_ended_long_ago_are_deleted(
     repository: ActionRepo, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (revoked, _), (expired, _), (lasting, _) = [
@@ -109,7 +109,7 @@ async def test_what_ended_long_ago_is_forgotten(
         await make(repository),
     ]
     await repository.credentials.revoke(revoked)
-    clock.forward(DAY.total_seconds())
+    clock.forward(2 * DAY.total_seconds())
     await make(repository)
     assert len(await repository.credentials.list_of_kind(CredentialKind.TOKEN)) == 4
     monkeypatch.setattr(repo.credentials, "KEEP_ENDED", timedelta(0))
@@ -119,7 +119,7 @@ async def test_what_ended_long_ago_is_forgotten(
     assert not left & {revoked, expired}
 
 
-async def test_nobody_can_revoke_what_there_is_not(repository: ActionRepo) -> None:
+async def test_revoking_an_unknown_credential_raises_not_found(repository: ActionRepo) -> None:
     with pytest.raises(NotFound, match="no credential nothing"):
         await repository.credentials.revoke("nothing")
 
@@ -134,7 +134,7 @@ async def test_nobody_can_revoke_what_there_is_not(repository: ActionRepo) -> No
         pytest.param("CI", "ci", None, timedelta(0), id="expired already"),
     ],
 )
-async def test_a_credential_that_makes_no_sense_is_refused(
+async def test_an_invalid_credential_is_rejected(
     repository: ActionRepo, name: str, subject: str, project: str | None, lasts: timedelta | None
 ) -> None:
     with pytest.raises(InvalidArgument):

@@ -1,4 +1,4 @@
-"""Events: stored whole or not at all, once each, and merged into attempts."""
+"""Events: stored atomically, once each, and merged into attempts."""
 
 from datetime import timedelta
 from typing import Any
@@ -32,7 +32,7 @@ QUEUED, RUNNING = ActionPhase.QUEUED, ActionPhase.RUNNING
 SUCCEEDED, FAILED, PAUSED = ActionPhase.SUCCEEDED, ActionPhase.FAILED, ActionPhase.PAUSED
 
 
-async def test_everything_that_is_given_comes_back(repository: ActionRepo) -> None:
+async def test_all_fields_are_stored_and_read_back(repository: ActionRepo) -> None:
     await make_run(repository)
     given = event(
         phase=FAILED,
@@ -55,7 +55,7 @@ async def test_everything_that_is_given_comes_back(repository: ActionRepo) -> No
     assert stored.occurred_at.utcoffset() == timedelta(0)
 
 
-async def test_an_event_is_stored_once_and_stays_as_it_was(repository: ActionRepo) -> None:
+async def test_an_event_is_stored_once_and_not_changed(repository: ActionRepo) -> None:
     await make_run(repository)
     assert await repository.insert_events([event(cluster="first"), event(cluster="second")]) == 1
     assert await repository.insert_events([event(cluster="third"), event(version=1)]) == 1
@@ -63,14 +63,14 @@ async def test_an_event_is_stored_once_and_stays_as_it_was(repository: ActionRep
     assert first.cluster == "first"
 
 
-async def test_events_of_a_missing_action_are_refused_whole(repository: ActionRepo) -> None:
+async def test_a_batch_with_an_event_of_a_missing_action_is_rolled_back(repository: ActionRepo) -> None:
     await make_run(repository)
     with pytest.raises(ActionNotFound, match="there is no action etl/production/nightly-1/gone"):
         await repository.insert_events([event("a0"), event("gone"), event("a0", attempt=2)])
     assert await repository.list_events(action()) == []
 
 
-async def test_a_list_of_events_has_no_end_of_its_own(repository: ActionRepo) -> None:
+async def test_a_list_of_events_has_no_default_limit(repository: ActionRepo) -> None:
     await make_run(repository)
     batch = [event(version=version, seconds=version) for version in range(5000)]
     assert await repository.insert_events(batch) == 5000
@@ -81,7 +81,7 @@ async def test_a_list_of_events_has_no_end_of_its_own(repository: ActionRepo) ->
     assert [x.version for x in since] == list(range(4001, 5000))
 
 
-async def test_events_since_an_instant_lose_nothing_over_pages_and_ties(repository: ActionRepo) -> None:
+async def test_listing_events_since_a_time_skips_none_across_pages_and_ties(repository: ActionRepo) -> None:
     await make_run(repository)
     same = [event(version=version, seconds=5) for version in range(10)]
     later = [event(version=99, seconds=5.000001), event(attempt=2, seconds=9)]
@@ -94,7 +94,7 @@ async def test_events_since_an_instant_lose_nothing_over_pages_and_ties(reposito
     assert [x.version for x in await repository.list_events_since(action(), 1, at(5))] == [99]
 
 
-async def test_a_negative_limit_or_offset_is_refused(repository: ActionRepo) -> None:
+async def test_a_negative_limit_or_offset_is_rejected(repository: ActionRepo) -> None:
     with pytest.raises(InvalidArgument, match="limit must not be negative"):
         await repository.list_events(action(), -1)
     with pytest.raises(InvalidArgument, match="offset must not be negative"):
@@ -118,7 +118,7 @@ async def test_the_latest_event_has_the_highest_phase_and_then_version(repositor
         await repository.get_latest_event_by_attempt(action(), 3)
 
 
-async def test_pages_of_events_go_both_ways(repository: ActionRepo) -> None:
+async def test_pages_of_events_work_in_both_directions(repository: ActionRepo) -> None:
     await make_run(repository)
     await repository.insert_events([event(version=v, seconds=v // 3) for v in range(20)])
     forward: list[int] = []
@@ -134,7 +134,7 @@ async def test_pages_of_events_go_both_ways(repository: ActionRepo) -> None:
     assert (newest.has_previous, newest.has_next) == (True, False)
 
 
-async def test_the_error_of_an_action_is_that_of_the_event_that_ended_its_attempt(
+async def test_the_error_of_an_action_comes_from_the_event_that_ended_its_attempt(
     repository: ActionRepo,
 ) -> None:
     await make_run(repository)
@@ -159,7 +159,7 @@ def stored(phase: ActionPhase, seconds: float, attempt: int = 1, **rest: Any) ->
     )
 
 
-def test_attempts_are_told_apart_and_ordered() -> None:
+def test_events_are_merged_per_attempt_in_order() -> None:
     first, second = merge_attempts(
         [
             stored(RUNNING, 12, 2),
@@ -178,7 +178,7 @@ def test_attempts_are_told_apart_and_ordered() -> None:
     ]
 
 
-def test_the_earliest_terminal_event_decides_and_later_ones_only_add_logs() -> None:
+def test_the_first_terminal_event_determines_the_phase_and_later_ones_only_add_logs() -> None:
     a, b, c = LogLink("out", "1"), LogLink("err", "2"), LogLink("out", "3")
     (merged,) = merge_attempts(
         [
@@ -193,7 +193,7 @@ def test_the_earliest_terminal_event_decides_and_later_ones_only_add_logs() -> N
     assert [x.phase for x in merged.phase_transitions] == [RUNNING, SUCCEEDED]
 
 
-def test_events_are_ordered_by_when_they_were_reported() -> None:
+def test_events_are_ordered_by_report_time() -> None:
     (merged,) = merge_attempts(
         [
             stored(FAILED, 1, reported_at=at(50)),
@@ -203,13 +203,13 @@ def test_events_are_ordered_by_when_they_were_reported() -> None:
     assert merged.phase is SUCCEEDED
 
 
-def test_a_superseded_attempt_is_closed_where_the_next_one_starts() -> None:
+def test_a_superseded_attempt_ends_when_the_next_one_starts() -> None:
     first, _ = merge_attempts([stored(RUNNING, 1), stored(RUNNING, 7, 2)])
     assert (first.phase, first.ended_at) == (RUNNING, at(7))
     assert first.phase_transitions[-1].ended_at == at(7)
 
 
-def test_cluster_events_are_united_and_ordered() -> None:
+def test_cluster_events_are_merged_and_ordered() -> None:
     early, late = ClusterEvent(at(1), "pulled"), ClusterEvent(at(2), "started")
     (merged,) = merge_attempts(
         [

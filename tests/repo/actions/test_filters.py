@@ -23,7 +23,7 @@ from repo import (
     TaskIdentifier,
     TriggerIdentifier,
 )
-from repo.watch.feed import Feed
+from repo.watch.feed import read_feed
 from repo.watch.matching import Match, action_matcher, run_matcher
 from tests.support.making import (
     RUN,
@@ -151,14 +151,14 @@ async def fill(repository: ActionRepo) -> None:
         ({"project": "etl", "domain": "production", "labels": (LabelFilter("tier"),)}, {A}),
     ],
 )
-async def test_each_field_of_a_filter_of_runs(
+async def test_each_field_of_a_run_filter(
     repository: ActionRepo, wanted: dict[str, Any], expected: set[RunIdentifier]
 ) -> None:
     await fill(repository)
     page = await repository.runs.page(RunFilter(**wanted))
     assert {run.identifier for run in page.items} == expected
     assert await repository.runs.count(RunFilter(**wanted)) == len(expected)
-    async with Feed(repository.database).snapshot() as look:
+    async with read_feed(repository.database) as look:
         rows = await look.roots([run.key for run in (A, B, C)])
     assert len(rows) == 3
     match = run_matcher(RunFilter(**wanted))
@@ -182,7 +182,7 @@ async def test_each_field_of_a_filter_of_runs(
         ({"parent_name": "Load"}, {"load-2", "check"}),
     ],
 )
-async def test_each_field_of_a_filter_of_actions(
+async def test_each_field_of_an_action_filter(
     repository: ActionRepo, wanted: dict[str, Any], expected: set[str]
 ) -> None:
     await repository.actions.create(
@@ -199,14 +199,14 @@ async def test_each_field_of_a_filter_of_actions(
     assert await repository.actions.count(RUN, ActionFilter(**wanted)) == len(expected)
     assert await repository.actions.count(filter=ActionFilter(**wanted)) == len(expected)
     everything = (await repository.list_actions(RUN)).items
-    async with Feed(repository.database).snapshot() as look:
+    async with read_feed(repository.database) as look:
         rows = await look.rows([action.key for action in everything])
     match = action_matcher(ActionFilter(**wanted))
     matched = {row.action.name for row in rows if match(row) is Match.NOW}
     assert matched == expected, "as a watch sees it"
 
 
-async def test_a_triggered_run_is_filtered_by_when_it_was_triggered(repository: ActionRepo) -> None:
+async def test_a_triggered_run_is_filtered_by_its_trigger_time(repository: ActionRepo) -> None:
     await repository.create_action(new(created_at=at(0), update_triggered_at=True))
     assert await repository.runs.count(RunFilter(end_date=at(1))) == 0
     triggered = (await repository.get_run(RUN)).triggered_at

@@ -1,4 +1,4 @@
-"""The documented batch of 5,000, each item with everything that an item can have, and long JSON text."""
+"""The documented batch of 5,000 items with all fields, and long JSON text."""
 
 import json
 from typing import Any
@@ -71,7 +71,7 @@ def full_event(number: int) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-async def test_5000_items_with_everything_fit_into_one_call(
+async def test_5000_items_with_all_fields_fit_into_one_call(
     client: GraphQLClient, repository: ActionRepo
 ) -> None:
     numbers = range(COUNT)
@@ -88,13 +88,15 @@ async def test_5000_items_with_everything_fit_into_one_call(
     assert last.error is not None
 
 
-async def test_long_json_text_is_text(client: GraphQLClient, repository: ActionRepo) -> None:
+async def test_long_json_strings_are_stored_as_they_are(
+    client: GraphQLClient, repository: ActionRepo
+) -> None:
     await client.execute(CREATE, {"input": [full_action(0)]})
     state = json.dumps({f"task: {n}": [{"a": {"b": [n]}}] for n in range(40_000)})
     assert len(state) > 1_300_000
     written = await client.execute(STATE, {"id": identifier(0), "state": state})
     assert written == {"data": {"updateActionState": {"action": {"state": state}}}}
-    # As `rungraph import` sends it: 350 URIs of each of 400 tasks.
+    # As sent by `rungraph import`: 350 URIs of each of 400 tasks.
     tasks = [full_action(n) for n in range(400)]
     for n, task in enumerate(tasks):
         task["spec"] = {"inputFiles": [f"s3://b/{n}/{i}" for i in range(350)]}

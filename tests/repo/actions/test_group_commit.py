@@ -1,4 +1,4 @@
-"""Group commit: writes that come together are one transaction, and each caller gets what is its own."""
+"""Group commit: concurrent writes share a transaction, and each caller gets its own result."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -32,7 +32,7 @@ SECONDS = 40
 
 @pytest.fixture
 async def counted(database_url: str) -> AsyncIterator[tuple[ActionRepo, Callable[[], int]]]:
-    """A repository, and how often it has committed."""
+    """A repository and a list with an entry for each commit."""
     commits: list[None] = []
     async with open_repository(database_url, on_commit=lambda: commits.append(None)) as repository:
         await make_run(repository)
@@ -45,7 +45,7 @@ async def transactions(repository: ActionRepo, table: Any) -> list[int]:
         return list(await connection.scalars(select(table.c.transaction_id).order_by(table.c.transaction_id)))
 
 
-async def test_events_that_come_together_are_few_transactions_and_each_caller_gets_its_count(
+async def test_concurrent_inserts_share_transactions_and_each_caller_gets_its_count(
     counted: tuple[ActionRepo, Callable[[], int]],
 ) -> None:
     repository, commits = counted
@@ -59,7 +59,7 @@ async def test_events_that_come_together_are_few_transactions_and_each_caller_ge
     assert len(set(await transactions(repository, action_events))) < 10
 
 
-async def test_who_is_at_fault_hears_of_it_and_nobody_else(
+async def test_only_the_caller_of_a_bad_write_gets_the_error(
     counted: tuple[ActionRepo, Callable[[], int]],
 ) -> None:
     repository, _ = counted
@@ -73,7 +73,7 @@ async def test_who_is_at_fault_hears_of_it_and_nobody_else(
     assert [x.version for x in await repository.list_events(action())] == list(range(20))
 
 
-async def test_creations_and_phases_that_come_together_are_each_told_their_own(
+async def test_concurrent_creations_and_updates_each_get_their_own_results(
     counted: tuple[ActionRepo, Callable[[], int]],
 ) -> None:
     repository, commits = counted
@@ -85,9 +85,9 @@ async def test_creations_and_phases_that_come_together_are_each_told_their_own(
     )
     assert isinstance(created[60], Conflict)
     assert isinstance(created[61], ActionNotFound)
-    told = [result for result in created if not isinstance(result, BaseException)]
-    assert sum(is_new for _, is_new in told) == 30
-    assert {found.name for found, _ in told} == {f"t{n}" for n in range(30)}
+    successes = [result for result in created if not isinstance(result, BaseException)]
+    assert sum(is_new for _, is_new in successes) == 30
+    assert {found.name for found, _ in successes} == {f"t{n}" for n in range(30)}
     before = commits()
     phases = (ActionPhase.RUNNING, ActionPhase.SUCCEEDED, ActionPhase.RUNNING)
     applied = await asyncio.gather(
@@ -101,9 +101,7 @@ async def test_creations_and_phases_that_come_together_are_each_told_their_own(
 
 
 @pytest.mark.parametrize("databases", ["postgresql"], indirect=True)  # SQLite has one writer at a time
-async def test_a_write_that_is_held_up_does_not_hold_up_the_others(
-    database_url: str, repository: ActionRepo
-) -> None:
+async def test_a_blocked_write_does_not_block_the_others(database_url: str, repository: ActionRepo) -> None:
     other = RunIdentifier("p", "d", "other")
     await make_run(repository)
     await repository.create_action(NewAction(action("a0", other)))
@@ -130,7 +128,7 @@ async def test_a_write_that_is_held_up_does_not_hold_up_the_others(
         await database.close()
 
 
-async def test_a_caller_that_leaves_takes_nothing_from_the_others(
+async def test_a_cancelled_caller_does_not_affect_the_others(
     counted: tuple[ActionRepo, Callable[[], int]],
 ) -> None:
     repository, _ = counted
@@ -144,7 +142,7 @@ async def test_a_caller_that_leaves_takes_nothing_from_the_others(
     assert stored >= set(range(0, 30, 2))
 
 
-async def test_what_waits_is_written_before_the_database_is_closed(database_url: str) -> None:
+async def test_waiting_writes_are_committed_before_the_database_is_closed(database_url: str) -> None:
     async with open_repository(database_url) as repository:
         await make_run(repository)
         writes = [asyncio.create_task(repository.insert_events([event(version=n)])) for n in range(50)]

@@ -1,4 +1,4 @@
-"""Texts that lists show are bounded: one that is too long is refused, with its name and its limit."""
+"""Length limits of texts in lists: an error names the text and its limit."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ def cluster_event(**fields: Any) -> Any:
 
 
 def texts(beyond: int) -> list[tuple[str, Any, str]]:
-    """Calls with one text of MAX_TEXT characters and so many more, and what it is called."""
+    """Calls with one text that exceeds MAX_TEXT by so many characters, and the name of the text."""
     text = "x" * (MAX_TEXT + beyond)
     return [
         *((CREATE, create(**{name: text}), name) for name in ("group", "taskType", "functionName")),
@@ -52,7 +52,7 @@ def texts(beyond: int) -> list[tuple[str, Any, str]]:
 
 
 def messages(beyond: int) -> list[tuple[str, Any, str]]:
-    """The same with MAX_MESSAGE characters."""
+    """The same with MAX_MESSAGE."""
     text = "x" * (MAX_MESSAGE + beyond)
     return [
         (INSERT, insert(error={"message": text}), "error.message"),
@@ -62,7 +62,7 @@ def messages(beyond: int) -> list[tuple[str, Any, str]]:
 
 
 @pytest.mark.parametrize("number", range(len(texts(0) + messages(0))))
-async def test_a_text_that_is_too_long_is_refused_and_one_at_the_limit_is_kept(
+async def test_text_at_the_length_limit_is_stored_and_longer_text_is_rejected(
     client: GraphQLClient, repository: ActionRepo, number: int
 ) -> None:
     await make_run(repository)

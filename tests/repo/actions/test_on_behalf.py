@@ -1,5 +1,5 @@
-"""The repository on behalf of somebody, method by method: what is others' is as if it never was, also right
-after they asked the same."""
+"""Access control, method by method: rows of others do not exist for a caller, even right after the others
+made the same call."""
 
 import asyncio
 import inspect
@@ -41,18 +41,18 @@ THEIRS_TOO = RunIdentifier("theirs", "d", "r1")
 
 
 def access(*grants: Grant) -> Access:
-    """What somebody with these grants may do."""
+    """An access with these grants."""
     return Access(frozenset(grants))
 
 
 def view(repository: ActionRepo, project: str) -> ActionRepo:
-    """The repository of somebody who may do everything in one project."""
+    """The repository for a caller with full access to one project."""
     return repository.on_behalf_of(access(Grant(Role.ADMIN, project)))
 
 
 @pytest.fixture
 async def both(repository: ActionRepo) -> ActionRepo:
-    """One run of ours, two of theirs: each waits for an abort of one of its actions, and has events."""
+    """One readable run and two of others, each with a pending abort and events."""
     for run in (OURS, THEIRS, THEIRS_TOO):
         await make_run(repository, run, a1="a0", a2="a1")
         await repository.insert_events([event(run=run), event("a1", run=run)])
@@ -67,23 +67,19 @@ async def next_of(stream: AsyncGenerator[T, None]) -> T:
         return await anext(stream)
 
 
-# Reading what has a name
+# Reads by identifier
 
 Read = Callable[[ActionRepo, RunIdentifier], Awaitable[Any]]
 BY_NAME: dict[str, Read] = {
     "get_run": lambda repo, run: repo.get_run(run),
-    "runs.get_many": lambda repo, run: repo.runs.get_many([run]),
     "runs.find": lambda repo, run: repo.runs.find([run.key]),
     "get_action": lambda repo, run: repo.get_action(action("a0", run)),
-    "actions.get_many": lambda repo, run: repo.actions.get_many([action("a0", run)]),
     "actions.find": lambda repo, run: repo.actions.find([action("a0", run).key]),
     "list_root_actions": lambda repo, run: repo.list_root_actions(run.project, run.domain),
     "list_actions": lambda repo, run: repo.list_actions(run),
-    "actions.page_of_runs": lambda repo, run: repo.actions.page_of_runs([run.key]),
-    "actions.page_of_children": lambda repo, run: repo.actions.page_of_children([action("a0", run).key]),
+    "actions.pages": lambda repo, run: repo.actions.pages("run_key", [run.key]),
     "actions.count": lambda repo, run: repo.actions.count(run),
-    "actions.count_of_runs": lambda repo, run: repo.actions.count_of_runs([run.key]),
-    "actions.count_children": lambda repo, run: repo.actions.count_children([action("a0", run).key]),
+    "actions.counts": lambda repo, run: repo.actions.counts("run_key", [run.key]),
     "runs.count_phases": lambda repo, run: repo.runs.count_phases([run.key]),
     "actions.count_phases_of_descendants": lambda repo, run: repo.actions.count_phases_of_descendants(
         [action("a0", run).key]
@@ -112,7 +108,7 @@ def _task_of(run: RunIdentifier) -> TaskKey:
 
 
 async def found(repository: ActionRepo, read: Read, run: RunIdentifier) -> str:
-    """What is found, without what tells by which name it was asked for."""
+    """The result without the requested identifiers."""
     try:
         answer = repr(_plain(await read(repository, run)))
     except NotFound as error:
@@ -123,7 +119,7 @@ async def found(repository: ActionRepo, read: Read, run: RunIdentifier) -> str:
 
 
 def _plain(answer: Any) -> Any:
-    """The answer with its pages as what is on them."""
+    """The result with pages replaced by their items."""
     if isinstance(answer, Page):
         return [*answer.items], answer.has_next, answer.has_previous
     if isinstance(answer, dict):
@@ -134,7 +130,7 @@ def _plain(answer: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", BY_NAME)
-async def test_what_is_others_is_as_if_it_never_was(both: ActionRepo, name: str) -> None:
+async def test_runs_of_others_are_not_found(both: ActionRepo, name: str) -> None:
     for mine, other in ((OURS, THEIRS), (THEIRS, OURS)):
         mine_alone = view(both, mine.project)
         nothing = await found(mine_alone, BY_NAME[name], NOWHERE)
@@ -145,7 +141,7 @@ async def test_what_is_others_is_as_if_it_never_was(both: ActionRepo, name: str)
 
 
 @pytest.mark.parametrize("name", WATCHED)
-async def test_a_watch_of_what_is_others_raises_what_one_of_nothing_does(both: ActionRepo, name: str) -> None:
+async def test_watching_a_run_of_others_raises_not_found(both: ActionRepo, name: str) -> None:
     for mine, other in ((OURS, THEIRS), (THEIRS, OURS)):
         mine_alone = view(both, mine.project)
         raised = []
@@ -159,7 +155,7 @@ async def test_a_watch_of_what_is_others_raises_what_one_of_nothing_does(both: A
             await next_of(updates)
 
 
-# Reading all that there is
+# Lists
 
 
 async def _projects_of(pages: Awaitable[Any]) -> list[str]:
@@ -196,7 +192,7 @@ OF_ALL: dict[str, tuple[Callable[[ActionRepo], Awaitable[Any]], Any, Any]] = {
 
 
 @pytest.mark.parametrize("name", OF_ALL)
-async def test_a_list_or_a_sum_of_all_is_of_one_s_own(both: ActionRepo, name: str) -> None:
+async def test_lists_and_counts_cover_only_readable_runs(both: ActionRepo, name: str) -> None:
     read, ours, theirs = OF_ALL[name]
     everything = await read(both)
     assert await read(view(both, "ours")) == ours
@@ -211,7 +207,7 @@ async def _begun(frames: AsyncGenerator[Any, None]) -> list[str]:
     return sorted(seen)
 
 
-async def test_watches_of_all_begin_with_one_s_own(both: ActionRepo) -> None:
+async def test_watches_of_all_runs_begin_with_readable_ones(both: ActionRepo) -> None:
     for project, count in (("ours", 1), ("theirs", 2)):
         for watch in (view(both, project).watch_all_run_updates, view(both, project).aborts.watch_requests):
             async with aclosing(watch()) as frames:
@@ -220,7 +216,7 @@ async def test_watches_of_all_begin_with_one_s_own(both: ActionRepo) -> None:
         assert await _begun(frames) == []
 
 
-async def test_the_progress_of_a_batch_is_that_of_one_s_own_runs(both: ActionRepo) -> None:
+async def test_the_progress_of_a_batch_counts_only_readable_runs(both: ActionRepo) -> None:
     for run in ("n0", "n1"):
         await make_run(both, RunIdentifier("theirs", "d", run))
     await make_run(both, RunIdentifier("ours", "d", "n0"))
@@ -231,7 +227,7 @@ async def test_the_progress_of_a_batch_is_that_of_one_s_own_runs(both: ActionRep
             assert (await next_of(updates)).requested == count
 
 
-# Writing
+# Writes
 
 Write = Callable[[ActionRepo, list[RunIdentifier]], Awaitable[Any]]
 BATCHES: dict[str, Write] = {
@@ -245,7 +241,7 @@ BATCHES: dict[str, Write] = {
 
 @pytest.mark.parametrize("name", BATCHES)
 @pytest.mark.parametrize("place", range(3))
-async def test_a_batch_with_one_thing_of_others_is_refused_wherever_it_stands(
+async def test_a_batch_with_one_item_of_others_is_rejected_at_any_position(
     both: ActionRepo, name: str, place: int
 ) -> None:
     for other in (THEIRS, NOWHERE):
@@ -260,7 +256,7 @@ async def test_a_batch_with_one_thing_of_others_is_refused_wherever_it_stands(
     assert [*written.values()] == [[], []]
 
 
-async def test_what_exists_at_others_is_neither_created_nor_said_to_exist(both: ActionRepo) -> None:
+async def test_creating_in_a_run_of_others_does_not_reveal_whether_it_exists(both: ActionRepo) -> None:
     mine = view(both, "ours")
     for name in ("a0", "never"):
         with pytest.raises(Forbidden, match="^you may not write in theirs/d$"):
@@ -270,7 +266,7 @@ async def test_what_exists_at_others_is_neither_created_nor_said_to_exist(both: 
     assert created.identifier == action("a0", RunIdentifier("ours", "d", "r1"))
 
 
-async def test_whoever_is_written_with_at_a_time_hears_of_their_own_mistakes_alone(both: ActionRepo) -> None:
+async def test_callers_in_one_group_commit_get_only_their_own_errors(both: ActionRepo) -> None:
     good = (new(f"g{number}", "a0", OURS) for number in range(20))
     bad = (new(f"b{number}", f"missing{number}", THEIRS) for number in range(20))
     writes = [
@@ -285,7 +281,7 @@ async def test_whoever_is_written_with_at_a_time_hears_of_their_own_mistakes_alo
         assert str(result) == f"there is no action missing{number}, the parent of theirs/d/r0/b{number}"
 
 
-# All of it
+# Completeness
 
 ELSEWHERE = {
     # Each mutation with each role: tests/graph/auth/test_tenants.py.
@@ -293,14 +289,14 @@ ELSEWHERE = {
     *("abort_run", "abort_action", "mark_abort_attempt", "clear_abort_request"),
     *("aborts.abort_run", "aborts.abort_action", "aborts.mark_attempt", "aborts.confirm"),
     *("aborts.abort_runs", "aborts.retry"),
-    # Called by methods that are tried here.
+    # Called by methods that are tested here.
     *("aborts.list_pending", "actions.page", "events.insert", "events.list_since"),
-    # Changes while it is watched: there too.
+    # Tested there as well, since they change while watched.
     *("watches.watch_all_run_updates", "watches.watch_state_updates"),
     *("aborts.watch_requests", "aborts.watch_progress"),
 }
 OF_THE_SERVER = {
-    *("on_behalf_of", "check", "watches.metrics", "watches.stream_rows", "pruning.prune"),
+    *("on_behalf_of", "check", "watches.metrics", "watches.stream_rows", "pruning.prune", "pruning.remove"),
     *("aborts.metrics", "aborts.on_notification", "aborts.claim", "aborts.resend", "aborts.record_failure"),
     *("credentials.create", "credentials.find", "credentials.find_valid", "credentials.list_of_kind"),
     "credentials.revoke",
@@ -308,7 +304,7 @@ OF_THE_SERVER = {
 """Not reachable by callers: the server itself calls them."""
 
 
-async def test_every_method_is_tried(repository: ActionRepo) -> None:
+async def test_every_method_is_tested(repository: ActionRepo) -> None:
     def methods_of(of: object, prefix: str = "") -> set[str]:
         functions = inspect.getmembers(type(of), inspect.isfunction)
         return {prefix + name for name, _ in functions if not name.startswith("_")}

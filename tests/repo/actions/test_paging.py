@@ -1,4 +1,4 @@
-"""Keyset pages: a total order in both directions, and cursors that survive change."""
+"""Keyset pages: a total order in both directions, and cursors that stay valid under writes."""
 
 import base64
 import json
@@ -43,7 +43,7 @@ async def fill(repository: ActionRepo) -> list[str]:
 @pytest.mark.parametrize("field", OrderField)
 @pytest.mark.parametrize("descending", [True, False])
 @pytest.mark.parametrize("size", [1, 7, 1000])
-async def test_pages_hold_every_row_once_in_both_directions(
+async def test_pages_contain_every_row_once_in_both_directions(
     repository: ActionRepo, field: OrderField, descending: bool, size: int
 ) -> None:
     names = await fill(repository)
@@ -70,7 +70,7 @@ async def test_pages_hold_every_row_once_in_both_directions(
 
 @pytest.mark.parametrize("field", OrderField)
 @pytest.mark.parametrize("descending", [True, False])
-async def test_the_order_is_the_one_asked_for(
+async def test_pages_have_the_requested_order(
     repository: ActionRepo, field: OrderField, descending: bool
 ) -> None:
     await fill(repository)
@@ -92,7 +92,7 @@ async def test_a_page_between_two_cursors(repository: ActionRepo) -> None:
     assert (page.has_previous, page.has_next) == (True, False)
 
 
-async def test_rows_that_are_added_shift_no_page(repository: ActionRepo) -> None:
+async def test_inserted_rows_do_not_shift_later_pages(repository: ActionRepo) -> None:
     await fill(repository)
     first = await repository.list_actions(RUN, page=PageRequest(first=10))
     await repository.actions.create(
@@ -105,7 +105,7 @@ async def test_rows_that_are_added_shift_no_page(repository: ActionRepo) -> None
     assert not any(name.startswith("early") for name in seen)
 
 
-async def test_runs_with_the_same_time_come_once_each(repository: ActionRepo) -> None:
+async def test_runs_with_equal_times_appear_once_each(repository: ActionRepo) -> None:
     runs = [RunIdentifier(f"p{i % 3}", "d", f"run-{i}") for i in range(25)]
     await repository.actions.create([new(run=run, created_at=at(0)) for run in runs])
     for field in OrderField:
@@ -119,7 +119,7 @@ async def test_runs_with_the_same_time_come_once_each(repository: ActionRepo) ->
         assert sorted(map(str, found)) == sorted(map(str, runs))
 
 
-async def test_the_same_page_of_several_runs_is_one_statement_with_the_same_answer(
+async def test_a_page_of_several_runs_is_one_statement_with_the_same_result(
     repository: ActionRepo,
 ) -> None:
     runs = [RunIdentifier("p", "d", f"run-{i}") for i in range(4)]
@@ -127,24 +127,24 @@ async def test_the_same_page_of_several_runs_is_one_statement_with_the_same_answ
         await make_run(repository, run, **{f"t{i}": "a0" for i in range(count)})
     order = Order(OrderField.NAME)
     for request in (PageRequest(first=2), PageRequest(last=2), PageRequest(first=0)):
-        together = await repository.actions.page_of_runs([run.key for run in runs], None, order, request)
+        together = await repository.actions.pages("run_key", [run.key for run in runs], None, order, request)
         for run in runs:
             assert together[run.key] == await repository.list_actions(run, None, order, request)
 
 
-async def test_behind_the_last_row_there_is_a_page_with_nothing_but_what_precedes(
+async def test_the_page_after_the_last_row_is_empty_and_has_a_previous_page(
     repository: ActionRepo,
 ) -> None:
     await make_run(repository)
     (end,) = (await repository.list_actions(RUN)).cursors
     other = RunIdentifier("p", "d", "without-actions")
     for keys in ([RUN.key], [RUN.key, other.key]):
-        pages = await repository.actions.page_of_runs(keys, page=PageRequest(after=end))
+        pages = await repository.actions.pages("run_key", keys, page=PageRequest(after=end))
         assert pages[RUN.key] == await repository.list_actions(RUN, page=PageRequest(after=end))
         assert (pages[RUN.key].items, pages[RUN.key].has_previous) == ([], True)
 
 
-async def test_a_cursor_of_events_with_a_number_out_of_range_is_refused(repository: ActionRepo) -> None:
+async def test_an_event_cursor_with_a_number_out_of_range_is_rejected(repository: ActionRepo) -> None:
     await make_run(repository)
     for position in ((2**31, 10, 0), (1, 2**15, 0), (1, 10, 2**31), (1, 10, -(2**31) - 1)):
         request = PageRequest(after=forged("OCCURRED_AT", False, 0, *position))
@@ -161,14 +161,14 @@ async def test_names_are_ordered_by_code_point(repository: ActionRepo) -> None:
     assert [action.name for action in page.items] == sorted([*names, "a0"])
 
 
-async def test_a_cursor_by_name_with_text_that_cannot_be_stored_is_refused(repository: ActionRepo) -> None:
+async def test_a_name_cursor_with_unstorable_text_is_rejected(repository: ActionRepo) -> None:
     for name in ("\0", "\ud800", 5):
         request = PageRequest(after=forged("NAME", True, name))
         with pytest.raises(InvalidCursor):
             await repository.list_actions(RUN, order=Order(OrderField.NAME), page=request)
 
 
-async def test_an_empty_page_says_whether_there_is_more(repository: ActionRepo) -> None:
+async def test_an_empty_page_tells_whether_more_rows_exist(repository: ActionRepo) -> None:
     await make_run(repository)
     page = await repository.list_actions(RUN, page=PageRequest(first=0))
     assert (page.items, page.has_next) == ([], True)
@@ -202,7 +202,7 @@ def forged(*parts: object) -> str:
         base64.urlsafe_b64encode(b"\xff\xfe").decode(),
     ],
 )
-async def test_a_cursor_that_was_not_given_out_is_refused(repository: ActionRepo, cursor: str) -> None:
+async def test_an_invalid_cursor_is_rejected(repository: ActionRepo, cursor: str) -> None:
     await make_run(repository)
     with pytest.raises(InvalidCursor):
         await repository.list_actions(RUN, page=PageRequest(after=cursor))
@@ -210,14 +210,14 @@ async def test_a_cursor_that_was_not_given_out_is_refused(repository: ActionRepo
         await repository.list_actions(RUN, page=PageRequest(last=1, before=cursor))
 
 
-async def test_a_cursor_over_all_runs_is_refused_where_its_key_is_not_one(repository: ActionRepo) -> None:
+async def test_a_cursor_over_all_runs_with_an_invalid_key_is_rejected(repository: ActionRepo) -> None:
     for key in ("zz", "a0é", 1, None):
         with pytest.raises(InvalidCursor):
             await repository.list_actions(page=PageRequest(after=forged("CREATED_AT", True, 1, key)))
 
 
 @pytest.mark.parametrize("number", [-(2**63), 2**15, 2**63 - 1, 2**63])
-async def test_a_cursor_with_a_number_out_of_range_is_refused_or_harmless(
+async def test_a_cursor_with_a_number_out_of_range_is_rejected_or_harmless(
     repository: ActionRepo, number: int
 ) -> None:
     await make_run(repository)
@@ -230,7 +230,7 @@ async def test_a_cursor_with_a_number_out_of_range_is_refused_or_harmless(
         assert field is not OrderField.PHASE
 
 
-def test_the_size_of_a_page_has_bounds() -> None:
+def test_page_sizes_are_limited() -> None:
     for size in (-1, 1001):
         with pytest.raises(InvalidArgument, match="first must be between 0 and 1000"):
             PageRequest(first=size)

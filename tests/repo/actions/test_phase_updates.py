@@ -1,4 +1,4 @@
-"""Phase updates as they are stored."""
+"""Stored phase updates."""
 
 import asyncio
 
@@ -35,7 +35,7 @@ async def test_an_update_is_stored_with_its_times_and_duration(repository: Actio
     assert (run.phase, run.duration_ms) == (SUCCEEDED, 10001)
 
 
-async def test_an_older_update_changes_nothing_and_says_so(repository: ActionRepo) -> None:
+async def test_an_older_update_is_not_applied(repository: ActionRepo) -> None:
     await make_run(repository)
     await repository.update_action_phase(action(), FAILED, 2)
     before = await repository.get_action(action())
@@ -44,7 +44,7 @@ async def test_an_older_update_changes_nothing_and_says_so(repository: ActionRep
     assert await repository.get_action(action()) == before
 
 
-async def test_an_update_that_changes_nothing_does_not_touch_the_row(repository: ActionRepo) -> None:
+async def test_an_update_without_changes_does_not_write_the_row(repository: ActionRepo) -> None:
     await make_run(repository)
     await repository.update_action_phase(action(), RUNNING, 1)
     before = await repository.get_action(action())
@@ -82,7 +82,7 @@ async def test_updates_of_one_batch_apply_in_their_order(repository: ActionRepo)
     assert (b.phase, b.attempts, b.started_at, b.ended_at) == (RUNNING, 2, at(3), None)
 
 
-async def test_an_update_of_a_missing_action_changes_none_of_its_batch(repository: ActionRepo) -> None:
+async def test_an_update_of_a_missing_action_rolls_back_its_batch(repository: ActionRepo) -> None:
     await make_run(repository)
     with pytest.raises(ActionNotFound, match="there is no action etl/production/nightly-1/missing"):
         await repository.actions.update_phases([update("a0", RUNNING), update("missing", RUNNING)])
@@ -103,10 +103,10 @@ async def test_revisions_only_grow(repository: ActionRepo) -> None:
     assert seen == sorted(set(seen))
 
 
-async def test_a_revision_grows_also_where_a_transaction_comes_late_to_a_row(
+async def test_a_revision_grows_even_if_a_transaction_reaches_the_row_late(
     database_url: str, repository: ActionRepo
 ) -> None:
-    """On PostgreSQL a transaction gets its number with its first write, which may be of another row."""
+    """On PostgreSQL a transaction gets its id with its first write, which may be to another row."""
     await make_run(repository, b="a0")
     database = Database(database_url)
     begun, go_on = asyncio.Event(), asyncio.Event()
@@ -132,7 +132,7 @@ async def test_a_revision_grows_also_where_a_transaction_comes_late_to_a_row(
     assert after.revision > before.revision
 
 
-async def test_five_thousand_updates_are_one_call(repository: ActionRepo) -> None:
+async def test_a_batch_of_5000_updates_is_accepted(repository: ActionRepo) -> None:
     names = [f"t{i:04}" for i in range(4999)]
     await repository.actions.create([new("a0"), *(new(name, "a0") for name in names)])
     advanced = await repository.actions.update_phases([update(name, RUNNING) for name in names])

@@ -1,4 +1,4 @@
-"""Removing runs that ended long ago: whole ones, and those alone, whoever writes meanwhile."""
+"""Removing runs that ended long ago: only those, and atomically, under concurrent writes."""
 
 import asyncio
 import os
@@ -51,7 +51,7 @@ def named(name: str, project: str = "etl", domain: str = "production") -> RunIde
 async def make_ended(
     repository: ActionRepo, run: RunIdentifier = RUN, members: int = 1, ended_at: datetime = ENDED
 ) -> None:
-    """A run with so many actions below its root, each with an event, that has ended."""
+    """An ended run with this number of actions below its root, each with an event."""
     names = [f"m{number}" for number in range(members)]
     await repository.actions.create(
         [new(run=run, created_at=at(0)), *(new(name, "a0", run, created_at=at(0)) for name in names)]
@@ -62,8 +62,8 @@ async def make_ended(
 
 
 async def make_many(repository: ActionRepo, count: int, before: int = 0) -> None:
-    """So many runs with an action below the root, which have ended, each created before the next one. So many
-    were made before."""
+    """Creates ended runs with one action below the root, each created before the next, numbered from
+    `start`."""
     runs = [named(f"r{before + number}") for number in range(count)]
     made = [
         each
@@ -77,14 +77,14 @@ async def make_many(repository: ActionRepo, count: int, before: int = 0) -> None
 
 
 async def prune(repository: ActionRepo, older_than: timedelta = DAYS, **where: Any) -> Pruned:
-    """What was removed in the end."""
+    """The final totals."""
     async with asyncio.timeout(SECONDS):
         seen = [done async for done in repository.pruning.prune(older_than, **where)]
     return seen[-1] if seen else Pruned()
 
 
 async def stored(repository: ActionRepo) -> tuple[int, int, int]:
-    """How many actions, events and notes of removed runs there are."""
+    """The numbers of actions, events and tombstones."""
     async with repository.database.read() as connection:
         counts = [
             await connection.scalar(select(func.count()).select_from(table))
@@ -97,7 +97,7 @@ async def names(repository: ActionRepo) -> set[str]:
     return {run.name for run in (await repository.runs.page()).items}
 
 
-async def test_runs_that_ended_long_ago_go_with_all_that_belongs_to_them(repository: ActionRepo) -> None:
+async def test_runs_that_ended_long_ago_are_removed_with_all_their_rows(repository: ActionRepo) -> None:
     await make_ended(repository, named("old"), 3)
     await make_ended(repository, named("young"), 2, datetime.now(UTC) - timedelta(days=89))
     await repository.actions.create([new(run=named("still going"), created_at=at(0))])
@@ -117,7 +117,7 @@ async def test_a_dry_run_counts_and_removes_nothing(repository: ActionRepo) -> N
     assert await stored(repository) == (4, 3, 0)
 
 
-async def test_only_the_project_and_domain_that_are_named_are_pruned(repository: ActionRepo) -> None:
+async def test_only_the_named_project_and_domain_are_pruned(repository: ActionRepo) -> None:
     for project in ("a", "b"):
         for domain in ("x", "y"):
             await make_ended(repository, named(f"{project}{domain}", project, domain))
@@ -128,7 +128,7 @@ async def test_only_the_project_and_domain_that_are_named_are_pruned(repository:
     assert await prune(repository, project="b") == Pruned(1, 2)
 
 
-async def test_a_run_with_an_abort_that_waits_stays_until_it_is_confirmed_or_given_up(
+async def test_a_run_with_a_pending_abort_is_kept_until_it_is_confirmed_or_failed(
     repository: ActionRepo,
 ) -> None:
     for name in ("root", "member", "failed"):
@@ -147,11 +147,11 @@ async def test_a_run_with_an_abort_that_waits_stays_until_it_is_confirmed_or_giv
     assert await prune(repository, timedelta(0)) == Pruned(1, 2)
 
 
-async def test_many_runs_go_in_small_transactions(
+async def test_many_runs_are_removed_in_small_transactions(
     repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pruning_module, "MOST_RUNS", 4)
-    monkeypatch.setattr(pruning_module, "MOST_ACTIONS", 20)
+    monkeypatch.setattr(pruning_module, "MAX_RUNS", 4)
+    monkeypatch.setattr(pruning_module, "MAX_ACTIONS", 20)
     await make_many(repository, 6)
     await make_ended(repository, named("large"), 30)
     seen = [done async for done in repository.pruning.prune(DAYS)]
@@ -185,26 +185,26 @@ async def test_a_reader_never_sees_a_part_of_a_run(repository: ActionRepo) -> No
     assert seen == {3001, 0}
 
 
-async def test_a_run_that_is_reopened_meanwhile_stays(
+async def test_a_run_that_is_reopened_concurrently_is_kept(
     repository: ActionRepo, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is reopened between being found and being locked."""
+    """The run is reopened after it was found and before it is locked."""
     await make_ended(repository, named("other"))
     await repository.actions.create([new(run=RUN, created_at=at(0))])
     await repository.actions.update_phases([update("a0", ActionPhase.FAILED, end_time=at(1))])
-    remove = repository.pruning._remove
+    remove = repository.pruning.remove
     async with open_repository(database_url) as executor:
 
         async def reopen(keys: Any, before: Any) -> Pruned:
             assert await executor.update_action_phase(action(), ActionPhase.RUNNING, 2)
             return await remove(keys, before)
 
-        monkeypatch.setattr(repository.pruning, "_remove", reopen)
+        monkeypatch.setattr(repository.pruning, "remove", reopen)
         assert await prune(repository) == Pruned(1, 2)
     assert await names(repository) == {RUN.name}
 
 
-async def test_two_that_prune_at_once_remove_each_run_once(database_url: str) -> None:
+async def test_concurrent_prunings_remove_each_run_once(database_url: str) -> None:
     async with open_repository(database_url) as one, open_repository(database_url) as other:
         await make_many(one, 250)
         first, second = await asyncio.gather(prune(one), prune(other))
@@ -212,8 +212,8 @@ async def test_two_that_prune_at_once_remove_each_run_once(database_url: str) ->
         assert await stored(one) == (0, 0, 250)
 
 
-async def test_who_writes_while_runs_go_finds_a_whole_run_or_none(database_url: str) -> None:
-    """Executors that come late add actions and events, and reopen; nothing of a removed run is left."""
+async def test_concurrent_writers_find_a_whole_run_or_none(database_url: str) -> None:
+    """Late executors add actions and events and reopen runs; nothing of a removed run remains."""
     runs = [named(f"r{number}") for number in range(20)]
     async with open_repository(database_url) as repository, open_repository(database_url) as executor:
         for run in runs:
@@ -236,7 +236,7 @@ async def test_who_writes_while_runs_go_finds_a_whole_run_or_none(database_url: 
                 await asyncio.gather(*(write(run, number) for run in runs))
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(pruning_module, "MOST_RUNS", 3)
+            patch.setattr(pruning_module, "MAX_RUNS", 3)
             await asyncio.gather(keep_writing(), prune(repository))
         left = await names(repository)
         async with repository.database.read() as connection:
@@ -245,8 +245,8 @@ async def test_who_writes_while_runs_go_finds_a_whole_run_or_none(database_url: 
 
 
 @pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
-async def test_what_is_added_to_a_run_at_the_last_moment_goes_with_it(repository: ActionRepo) -> None:
-    """The executor's transaction is open when the run is removed, which waits for it."""
+async def test_actions_added_at_the_last_moment_are_removed_with_the_run(repository: ActionRepo) -> None:
+    """The removal waits for the executor's open transaction."""
     await make_ended(repository)
     added = asyncio.Event()
     commit = asyncio.Event()
@@ -270,20 +270,20 @@ async def test_what_is_added_to_a_run_at_the_last_moment_goes_with_it(repository
 
 
 @pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
-async def test_an_abort_that_comes_at_the_last_moment_keeps_its_run(repository: ActionRepo) -> None:
-    """Its transaction is open when the run is removed, which waits for it."""
+async def test_an_abort_requested_at_the_last_moment_keeps_its_run(repository: ActionRepo) -> None:
+    """The removal waits for its open transaction."""
     await make_ended(repository)
-    asked, commit = asyncio.Event(), asyncio.Event()
+    requested, commit = asyncio.Event(), asyncio.Event()
 
     async def ask(connection: AsyncConnection) -> None:
         assert await requests.request(
             connection, requests.is_action(action("m0")), None, ADA, datetime.now(UTC)
         )
-        asked.set()
+        requested.set()
         await commit.wait()
 
     asking = asyncio.create_task(repository.database.write(ask))
-    await asked.wait()
+    await requested.wait()
     removing = asyncio.create_task(prune(repository))
     try:
         await asyncio.sleep(0.2)
@@ -296,8 +296,8 @@ async def test_an_abort_that_comes_at_the_last_moment_keeps_its_run(repository: 
 
 
 @pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
-async def test_an_event_of_a_run_that_is_just_removed_is_refused(repository: ActionRepo) -> None:
-    """The action is found, and then is not there any more."""
+async def test_an_event_of_a_run_that_was_just_removed_is_rejected(repository: ActionRepo) -> None:
+    """The action is removed after it was found."""
     await make_ended(repository)
     insert = batches.insert_new
 
@@ -311,8 +311,8 @@ async def test_an_event_of_a_run_that_is_just_removed_is_refused(repository: Act
             await repository.insert_events([event("m0", version=5)])
 
 
-async def test_after_kill_minus_nine_the_same_command_goes_on(database_url: str) -> None:
-    """Whatever is there in between is whole."""
+async def test_pruning_continues_after_kill_9(database_url: str) -> None:
+    """Every intermediate state has whole runs only."""
     async with open_repository(database_url) as repository:
         environment = {**os.environ, "RUNGRAPH_DATABASE_URL": database_url}
         command = [str(Path(sys.executable).parent / "rungraph"), "prune", "--older-than", "90d"]
@@ -343,16 +343,16 @@ async def test_after_kill_minus_nine_the_same_command_goes_on(database_url: str)
 
 
 @pytest.mark.parametrize("value", ["90", "-1d", "1.5h", "3m", ""])
-def test_an_age_that_is_none_is_refused(value: str) -> None:
-    told = CliRunner().invoke(app, ["prune", "--older-than", value])
-    assert (told.exit_code, told.stderr) == (
+def test_an_invalid_age_is_rejected(value: str) -> None:
+    result = CliRunner().invoke(app, ["prune", "--older-than", value])
+    assert (result.exit_code, result.stderr) == (
         2,
         "rungraph: --older-than must be a number of hours, days or weeks, such as 12h, 90d or 26w\n",
     )
 
 
-def test_a_database_that_is_not_migrated_is_told_to_be(tmp_path: Path) -> None:
+def test_pruning_an_unmigrated_database_says_to_migrate(tmp_path: Path) -> None:
     environment = {"RUNGRAPH_DATABASE_URL": f"sqlite:///{tmp_path / 'new.db'}"}
-    told = CliRunner().invoke(app, ["prune", "--older-than", "90d"], env=environment)
-    assert told.exit_code == 1
-    assert told.stderr.endswith("run rungraph migrate\n")
+    result = CliRunner().invoke(app, ["prune", "--older-than", "90d"], env=environment)
+    assert result.exit_code == 1
+    assert result.stderr.endswith("run rungraph migrate\n")

@@ -1,5 +1,4 @@
-"""Those who watch are told of runs that are removed, there and on other replicas, at once and when they come
-back."""
+"""Subscribers get removed runs: on any replica, at once and when they resume."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -47,7 +46,7 @@ async def next_of(stream: AsyncGenerator[T, None]) -> T:
 
 
 async def begin(stream: AsyncGenerator[Frame[Any], None]) -> Frame[Any]:
-    """Its frames up to SYNCED, the last of which comes back."""
+    """Reads frames up to SYNCED and returns the last."""
     while (frame := await next_of(stream)).kind is not SYNCED:
         pass
     return frame
@@ -57,7 +56,7 @@ async def begin(stream: AsyncGenerator[Frame[Any], None]) -> Frame[Any]:
 async def pruner(
     request: pytest.FixtureRequest, repository: ActionRepo, database_url: str
 ) -> AsyncIterator[ActionRepo]:
-    """Who prunes: the replica that is watched, or one that it only hears of by looking."""
+    """The pruning repository: the watched replica itself, or one that it notices only by polling."""
     if request.param == "here":
         yield repository
     else:
@@ -78,15 +77,15 @@ async def test_watches_of_runs_get_the_ids_of_removed_ones_that_their_filter_may
         for stream in (everything, mine, others):
             await begin(stream)
         await prune(pruner)
-        told = await next_of(everything)
-        assert (told.kind, told.items) == (CHANGE, [])
-        assert {run.name for run in told.removed} == {RUN.name, "other"}
+        change = await next_of(everything)
+        assert (change.kind, change.items) == (CHANGE, [])
+        assert {run.name for run in change.removed} == {RUN.name, "other"}
         assert [run.name for run in (await next_of(mine)).removed] == [RUN.name]
         await repository.actions.create([new(run=named("n", domain="another"))])
         assert [run.name for run in (await next_of(others)).items] == ["n"]
 
 
-async def test_a_stream_about_a_run_that_is_removed_ends_as_a_new_one_would_begin(
+async def test_a_stream_of_a_removed_run_ends_with_not_found(
     repository: ActionRepo, pruner: ActionRepo
 ) -> None:
     await make_ended(repository)
@@ -117,7 +116,7 @@ async def test_a_stream_about_a_run_that_is_removed_ends_as_a_new_one_would_begi
         assert [each.name for each in (await next_of(staying)).items] == ["late"]
 
 
-async def test_who_comes_back_is_told_of_runs_that_were_removed_meanwhile(
+async def test_a_resumed_stream_gets_the_runs_that_were_removed_meanwhile(
     repository: ActionRepo, pruner: ActionRepo
 ) -> None:
     await make_ended(repository)
@@ -131,8 +130,8 @@ async def test_who_comes_back_is_told_of_runs_that_were_removed_meanwhile(
         states = (await begin(stream)).cursor
     await prune(pruner)
     async with aclosing(repository.watch_all_run_updates(after=runs)) as stream:
-        told = await next_of(stream)
-        assert (told.kind, [run.name for run in told.removed]) == (CHANGE, [RUN.name])
+        change = await next_of(stream)
+        assert (change.kind, [run.name for run in change.removed]) == (CHANGE, [RUN.name])
     for again in (
         repository.watch_state_updates(RUN),
         repository.watch_state_updates(RUN, after=states),
@@ -144,7 +143,7 @@ async def test_who_comes_back_is_told_of_runs_that_were_removed_meanwhile(
                 await next_of(ended)
 
 
-async def test_a_run_that_was_removed_and_is_there_again_comes_anew(
+async def test_a_run_that_was_removed_and_created_again_is_sent_as_new(
     repository: ActionRepo, pruner: ActionRepo
 ) -> None:
     await make_ended(repository, members=2)
@@ -158,8 +157,8 @@ async def test_a_run_that_was_removed_and_is_there_again_comes_anew(
     await repository.actions.create([new(), new("m1", "a0")])
     await repository.insert_events([event("m1")])
     async with aclosing(repository.watch_all_run_updates(after=runs)) as stream:
-        told = await next_of(stream)
-        assert ([run.phase for run in told.items], told.removed) == ([ActionPhase.QUEUED], [])
+        change = await next_of(stream)
+        assert ([run.phase for run in change.items], change.removed) == ([ActionPhase.QUEUED], [])
     again_and_wanted: list[tuple[Frames, list[str]]] = [
         (repository.watch_all_action_updates(RUN, after=members), ["a0", "m1"]),
         (repository.watches.watch_events(RUN, after=events), ["m1"]),
@@ -172,7 +171,7 @@ async def test_a_run_that_was_removed_and_is_there_again_comes_anew(
             assert (snapshot.kind, found) == (SNAPSHOT, wanted)
 
 
-async def test_a_cursor_from_before_what_is_still_known_leads_to_a_fresh_snapshot(
+async def test_a_cursor_before_the_removal_horizon_restarts_with_a_snapshot(
     repository: ActionRepo, pruner: ActionRepo
 ) -> None:
     await make_ended(repository)
@@ -203,7 +202,7 @@ async def test_a_cursor_from_before_what_is_still_known_leads_to_a_fresh_snapsho
         async with aclosing(watch(after=cursor)) as stream:
             assert (await next_of(stream)).kind is RESYNC
             again = await begin(stream)
-        # A cursor from behind it is honoured.
+        # A cursor after it is valid.
         async with aclosing(watch(after=again.cursor)) as stream:
             await repository.actions.create([new(again.cursor[-40:], "a0", named("stays"))])
             await repository.update_action_state(action(run=named("stays")), "x")
@@ -216,7 +215,7 @@ async def test_a_cursor_from_before_what_is_still_known_leads_to_a_fresh_snapsho
             assert kinds == {CHANGE}
 
 
-async def test_an_executor_that_comes_back_does_not_keep_an_abort_of_a_removed_run(
+async def test_a_resuming_executor_does_not_keep_an_abort_of_a_removed_run(
     repository: ActionRepo, pruner: ActionRepo
 ) -> None:
     await repository.actions.create([new(created_at=at(0))])
@@ -231,13 +230,13 @@ async def test_an_executor_that_comes_back_does_not_keep_an_abort_of_a_removed_r
         assert [frame.kind for frame in (await next_of(stream), await next_of(stream))] == [RESYNC, SYNCED]
 
 
-async def test_what_is_removed_while_a_snapshot_is_read_is_not_complete_with_a_part(
+async def test_a_snapshot_of_a_run_removed_while_reading_is_not_completed(
     repository: ActionRepo, pruner: ActionRepo
 ) -> None:
     await make_ended(repository, members=2000)
     streams: list[Frames] = [repository.watch_all_action_updates(RUN), repository.watches.watch_events(RUN)]
     for stream in streams:
-        if not await repository.runs.get_many([RUN]):
+        if not await repository.runs.find([RUN.key]):
             await make_ended(repository, members=2000)
         async with aclosing(stream) as frames:
             assert (await next_of(frames)).kind is SNAPSHOT
@@ -246,7 +245,7 @@ async def test_what_is_removed_while_a_snapshot_is_read_is_not_complete_with_a_p
                 await begin(frames)
 
 
-async def test_nobody_hears_of_a_removed_run_that_they_may_not_see(
+async def test_removed_runs_are_sent_only_to_callers_who_may_read_them(
     repository: ActionRepo, pruner: ActionRepo
 ) -> None:
     await make_ended(repository)

@@ -1,4 +1,4 @@
-"""Reports of executors as they really come: late, repeated, in any order, and each with only a part."""
+"""Realistic reports of executors: late, repeated, in any order, and incomplete."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -46,7 +46,7 @@ def times(of: Action) -> list[datetime | None]:
 
 
 @pytest.mark.parametrize("is_update_first", [True, False])
-async def test_a_later_report_of_a_failure_fills_in_what_the_first_one_lacks(
+async def test_a_later_report_of_a_failure_adds_missing_values(
     repository: ActionRepo, is_update_first: bool
 ) -> None:
     await make_run(repository)
@@ -68,7 +68,7 @@ async def test_a_later_report_of_a_failure_fills_in_what_the_first_one_lacks(
     assert attempt.ended_at == at(5)
 
 
-async def test_a_later_report_replaces_nothing_that_the_first_one_said(repository: ActionRepo) -> None:
+async def test_a_later_report_replaces_no_value_of_the_first(repository: ActionRepo) -> None:
     await make_run(repository)
     await repository.update_action_phase(action(), FAILED, 1)
     said: dict[str, Any] = {
@@ -87,7 +87,7 @@ async def test_a_later_report_replaces_nothing_that_the_first_one_said(repositor
     assert {name: getattr(attempt, name) for name in said} == said
 
 
-async def test_a_report_of_another_end_fills_in_nothing(repository: ActionRepo) -> None:
+async def test_a_report_of_another_terminal_phase_adds_nothing(repository: ActionRepo) -> None:
     await make_run(repository)
     await repository.update_action_phase(action(), FAILED, 1)
     late = event(phase=ActionPhase.TIMED_OUT, seconds=9, error=ERROR, outputs=[1])
@@ -97,7 +97,7 @@ async def test_a_report_of_another_end_fills_in_nothing(repository: ActionRepo) 
     assert (attempt.phase, attempt.error, attempt.outputs) == (FAILED, None, None)
 
 
-async def test_who_watches_gets_an_error_that_was_filled_in(repository: ActionRepo) -> None:
+async def test_subscribers_get_an_error_that_was_added_later(repository: ActionRepo) -> None:
     await make_run(repository)
     await repository.update_action_phase(action(), FAILED, 1)
     await repository.insert_events([event(phase=FAILED)])
@@ -111,7 +111,7 @@ async def test_who_watches_gets_an_error_that_was_filled_in(repository: ActionRe
 # Repeats
 
 
-async def test_a_report_that_leaves_out_the_cache_status_keeps_it_and_makes_no_revision(
+async def test_a_report_without_a_cache_status_keeps_it_and_the_revision(
     repository: ActionRepo,
 ) -> None:
     await make_run(repository)
@@ -180,7 +180,7 @@ async def test_times_do_not_depend_on_the_order_of_reports(repository: ActionRep
         assert found.duration_ms == 8000
 
 
-async def test_what_moved_back_is_found_there_by_lists_filters_and_watches(repository: ActionRepo) -> None:
+async def test_a_creation_moved_back_is_seen_by_lists_filters_and_watches(repository: ActionRepo) -> None:
     await make_run(repository)
     wanted = RunFilter(end_date=at(100), min_duration_ms=1)
     watch = repository.watch_all_run_updates(wanted)
@@ -200,7 +200,7 @@ async def test_what_moved_back_is_found_there_by_lists_filters_and_watches(repos
     assert (await repository.runs.page(RunFilter(start_date=at(100)))).items == []
 
 
-async def test_an_end_by_a_clock_that_is_behind_is_the_start(repository: ActionRepo) -> None:
+async def test_an_end_reported_before_the_start_becomes_the_start(repository: ActionRepo) -> None:
     await make_run(repository)
     await repository.update_action_phase(action(), RUNNING, 1)
     started = (await repository.get_action(action())).started_at
@@ -212,7 +212,7 @@ async def test_an_end_by_a_clock_that_is_behind_is_the_start(repository: ActionR
     assert found.duration_ms >= 0
 
 
-async def test_an_abort_ends_nothing_before_it_started(repository: ActionRepo) -> None:
+async def test_an_abort_ends_no_action_before_its_start(repository: ActionRepo) -> None:
     await make_run(repository, b="a0", c="a0")
     future = datetime.fromisoformat("2999-01-01T00:00:00Z")
     for name in ("b", "c"):
@@ -225,7 +225,7 @@ async def test_an_abort_ends_nothing_before_it_started(repository: ActionRepo) -
         assert (found.phase, found.started_at, found.ended_at) == (ActionPhase.ABORTED, future, future)
 
 
-async def test_an_action_that_was_created_in_its_last_phase_gets_the_times_that_are_reported(
+async def test_an_action_created_in_a_terminal_phase_takes_reported_times(
     repository: ActionRepo,
 ) -> None:
     await repository.actions.create([new(phase=SUCCEEDED, created_at=at(10))])
@@ -233,7 +233,7 @@ async def test_an_action_that_was_created_in_its_last_phase_gets_the_times_that_
     assert times(await repository.get_action(action())) == [at(10), at(20), at(30)]
 
 
-async def test_of_one_batch_the_earliest_creation_counts(repository: ActionRepo) -> None:
+async def test_the_earliest_creation_in_a_batch_counts(repository: ActionRepo) -> None:
     batch = [new(created_at=at(9)), new(created_at=at(4)), new()]
     assert await repository.actions.create(batch) == 1
     assert (await repository.get_action(action())).created_at == at(4)
@@ -242,7 +242,7 @@ async def test_of_one_batch_the_earliest_creation_counts(repository: ActionRepo)
 # Pauses
 
 
-async def test_a_paused_action_goes_on_in_the_same_attempt(repository: ActionRepo) -> None:
+async def test_a_paused_action_resumes_in_the_same_attempt(repository: ActionRepo) -> None:
     await make_run(repository)
     for seconds, phase in enumerate([RUNNING, PAUSED, RUNNING, PAUSED, RUNNING]):
         report = PhaseUpdate(phase, 1, occurred_at=at(seconds))
@@ -290,7 +290,7 @@ async def test_the_history_shows_each_pause_and_each_resume(
     ]
 
 
-async def test_a_report_of_running_from_before_a_pause_is_no_resume(repository: ActionRepo) -> None:
+async def test_a_report_of_running_before_a_pause_does_not_resume(repository: ActionRepo) -> None:
     await make_run(repository)
     late = event(phase=RUNNING, seconds=2, version=1, reported_at=at(50), logs=(LogLink("out", "x"),))
     await repository.insert_events([event(seconds=1), event(phase=PAUSED, seconds=3), late])
@@ -321,7 +321,7 @@ async def test_no_transition_ends_before_it_started(repository: ActionRepo) -> N
             assert step.ended_at is None or step.ended_at >= step.started_at
 
 
-async def test_attempts_are_paged_by_their_numbers(client: GraphQLClient, repository: ActionRepo) -> None:
+async def test_attempts_are_paged_by_number(client: GraphQLClient, repository: ActionRepo) -> None:
     await make_run(repository, b="a0")
     numbers = [*range(1, 121), 130, 131]
     await repository.insert_events([event(attempt=n, seconds=n, version=v) for n in numbers for v in (0, 1)])
@@ -336,7 +336,7 @@ async def test_attempts_are_paged_by_their_numbers(client: GraphQLClient, reposi
     async def page(**arguments: int) -> list[int]:
         answer = await client.execute(text, {"id": id, **arguments})
         attempts = answer["data"]["action"]["attemptHistory"]
-        # Each but the newest is closed where the next one began, be that on the page or not.
+        # Each but the newest ends where the next one starts, whether that is on the page or not.
         assert [each["attempt"] for each in attempts if each["endedAt"] is None] in ([], [131])
         assert not any(each["endedAt"] is None for each in attempts if each["attempt"] != 131)
         return [each["attempt"] for each in attempts]

@@ -1,4 +1,4 @@
-"""Any calls in any order: after each, the repository answers as the plain model in tests.support does."""
+"""Random calls: after each, the repository answers like the plain model in tests.support."""
 
 import asyncio
 import os
@@ -40,7 +40,7 @@ from repo import (
     RunNotFound,
     open_repository,
 )
-from tests.support.making import ADA, at
+from tests.support.making import ADA, at, get_actions
 from tests.support.model import (
     TERMINAL,
     Record,
@@ -51,11 +51,11 @@ from tests.support.model import (
 T = TypeVar("T")
 
 EXAMPLES = int(os.environ.get("RUNGRAPH_TEST_MACHINE_EXAMPLES", "25"))
-"""`make fuzz` tries more, and others each time."""
+"""`make fuzz` runs more examples with random seeds."""
 
 RUNS = st.sampled_from(["r1", "r2"])
 NAMES = st.sampled_from(["a", "b", "c", "d", "e"])
-# Mostly one that exists, so that calls are not refused again and again; the largest is one that does not.
+# Mostly existing actions, so that few calls are rejected; the largest number is one that does not exist.
 ACTIONS = st.integers(0, 30)
 PHASES = st.sampled_from(ActionPhase)
 ATTEMPTS = st.sampled_from([1, 1, 1, 2, 2, 3, 0])
@@ -92,7 +92,7 @@ class RepositoryMachine(RuleBasedStateMachine):
         return RunIdentifier(self.project, "d", run)
 
     def pick(self, number: int) -> tuple[str, str]:
-        """The run and the name of an action."""
+        """An action: its run and name."""
         keys = sorted(self.record.rows)
         return keys[number % len(keys)] if keys and number < 30 else ("r1", "missing")
 
@@ -233,12 +233,12 @@ class RepositoryMachine(RuleBasedStateMachine):
 
     @rule(most=st.integers(1, 2))
     def drive_aborts(self, most: int) -> None:
-        """Tell of everything that is due; what was told so often already is given up."""
+        """Send everything that is due again; aborts without attempts left fail."""
         due = [
             row for row in self.record.rows.values() if row.unconfirmed and row.abort is not AbortState.FAILED
         ]
-        told = self.wait(self.repository.aborts.resend([(self.project, None)], 100, most))
-        assert (len(told.aborts), told.exhausted) == tuple(map(len, self._drive(due, most)))
+        sent = self.wait(self.repository.aborts.resend([(self.project, None)], 100, most))
+        assert (len(sent.aborts), sent.exhausted) == tuple(map(len, self._drive(due, most)))
 
     def _drive(self, due: list[Row], most: int) -> tuple[list[Row], list[Row]]:
         over = [row for row in due if row.abort_count >= most]
@@ -318,7 +318,7 @@ class RepositoryMachine(RuleBasedStateMachine):
         repository = self.repository
         rows = self.record.rows
         ids = {key: self.id(*key) for key in rows}
-        actions = await repository.actions.get_many(ids.values())
+        actions = await get_actions(repository, ids.values())
         assert len(actions) == len(rows)
         for key, row in rows.items():
             row.check(actions[ids[key]])
@@ -328,7 +328,7 @@ class RepositoryMachine(RuleBasedStateMachine):
         assert [(run.name, run.root_name, run.phase, run.revision) for run in runs.items] == [
             (run, root.name, root.phase, root.seen and root.seen.revision) for run, root in roots.items()
         ]
-        lists = await repository.actions.page_of_runs(keys.values())
+        lists = await repository.actions.pages("run_key", keys.values())
         counts = await repository.runs.count_phases(keys.values())
         for run in roots:
             expected = sorted(
@@ -337,7 +337,7 @@ class RepositoryMachine(RuleBasedStateMachine):
             assert lists[keys[run]].items == [row.seen for row in expected]
             assert as_counter(counts[keys[run]]) == phases_of(expected)
         below = await repository.actions.count_phases_of_descendants([action.key for action in ids.values()])
-        children = await repository.actions.count_children([action.key for action in ids.values()])
+        children = await repository.actions.counts("parent_key", [action.key for action in ids.values()])
         for (run, name), action in ids.items():
             assert as_counter(below[action.key]) == phases_of(self.record.below(run, name))
             assert children[action.key] == sum(row.parent == name for row in self.record.run(run))
@@ -373,10 +373,10 @@ def phases_of(rows: Iterable[Row]) -> Counter[ActionPhase]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)  # the search for the shortest calls that fail takes its time
-def test_any_calls_in_any_order_leave_what_the_rules_say(
+def test_random_calls_leave_the_state_of_the_model(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # What was told is due again at once.
+    # Sent aborts are due again immediately.
     monkeypatch.setattr("repo.aborts.leases.retry_delay", lambda attempts: timedelta(0))
     with asyncio.Runner() as runner:
 

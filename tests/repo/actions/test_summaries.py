@@ -1,4 +1,4 @@
-"""Runs summed up by what they execute, and counted by when they began."""
+"""Aggregates of runs: by task, and by start time."""
 
 import math
 import random
@@ -49,14 +49,14 @@ def root(
     domain: str = "d",
     **rest: Any,
 ) -> NewAction:
-    """A run that was created so many seconds after T0."""
+    """A run created this many seconds after T0."""
     named = None if task is None else TaskIdentifier("p", "d", task, f"v{len(name)}")
     run = RunIdentifier(project, domain, name)
     return new(run=run, task=named, function_name=function, created_at=at(seconds), **rest)
 
 
 async def end(repository: ActionRepo, *runs: tuple[NewAction, ActionPhase, float]) -> None:
-    """Create runs and bring each to a phase; those that end do so many seconds after they were created."""
+    """Creates runs in these phases; ended ones last this many seconds."""
     await repository.actions.create([run for run, _, _ in runs])
     updates = []
     for run, phase, seconds in runs:
@@ -67,7 +67,7 @@ async def end(repository: ActionRepo, *runs: tuple[NewAction, ActionPhase, float
 
 
 async def tasks(repository: ActionRepo, wanted: RunFilter | None = None) -> dict[TaskKey, TaskSummary]:
-    """All summaries by what they are of."""
+    """All summaries by task."""
     page = await repository.summaries.list_tasks(wanted)
     assert not page.has_next
     assert await repository.summaries.count_tasks(wanted) == len(page.items)
@@ -86,7 +86,7 @@ async def error(client: GraphQLClient, query: str, **variables: Any) -> tuple[st
     return only["extensions"]["code"], only["message"]
 
 
-async def test_runs_belong_to_their_task_else_to_their_function_else_to_their_project_and_domain(
+async def test_runs_are_grouped_by_task_or_function_or_project_and_domain(
     repository: ActionRepo,
 ) -> None:
     await repository.actions.create(
@@ -123,7 +123,7 @@ async def test_runs_belong_to_their_task_else_to_their_function_else_to_their_pr
     ]
 
 
-async def test_a_summary_counts_what_ended_and_what_failed(repository: ActionRepo) -> None:
+async def test_a_summary_counts_ended_and_failed_runs(repository: ActionRepo) -> None:
     ends = [
         *(P.SUCCEEDED, P.SUCCEEDED, P.SUCCEEDED, P.FAILED, P.TIMED_OUT),
         *(P.ABORTED, P.RECOVERED, P.RUNNING, P.QUEUED, P.PAUSED),
@@ -156,7 +156,7 @@ async def test_a_summary_counts_what_ended_and_what_failed(repository: ActionRep
         ([0, 0], 0, 0),
     ],
 )
-async def test_durations_are_those_of_the_nearest_rank(
+async def test_duration_percentiles_use_the_nearest_rank(
     repository: ActionRepo, seconds: list[int], p50: int, p95: int
 ) -> None:
     shuffled = random.Random(1).sample(list(seconds), len(seconds))
@@ -171,7 +171,7 @@ async def test_durations_are_those_of_the_nearest_rank(
     assert found == {LOAD: Durations(p50 * 1000, p95 * 1000)}
 
 
-async def test_there_are_no_durations_where_none_succeeded(repository: ActionRepo) -> None:
+async def test_durations_are_null_if_no_run_succeeded(repository: ActionRepo) -> None:
     await end(repository, (root("r", "load"), P.FAILED, 5))
     nothing = TaskKey("p", "d", None, None)
     found = await repository.summaries.list_durations([LOAD, nothing, LOAD])
@@ -180,7 +180,7 @@ async def test_there_are_no_durations_where_none_succeeded(repository: ActionRep
     assert await repository.summaries.list_recent_runs([]) == {}
 
 
-async def test_a_filter_narrows_every_part_of_a_summary(repository: ActionRepo) -> None:
+async def test_a_filter_applies_to_every_part_of_a_summary(repository: ActionRepo) -> None:
     team = (Label("team", "data"),)
     await end(
         repository,
@@ -206,7 +206,7 @@ async def test_a_filter_narrows_every_part_of_a_summary(repository: ActionRepo) 
     assert await tasks(repository, RunFilter(project="nowhere")) == {}
 
 
-async def test_tasks_with_the_same_last_time_are_in_the_order_of_their_names(repository: ActionRepo) -> None:
+async def test_tasks_with_equal_times_are_ordered_by_name(repository: ActionRepo) -> None:
     await repository.actions.create(
         [
             root("newest", "z", seconds=2),
@@ -245,7 +245,7 @@ async def test_tasks_with_the_same_last_time_are_in_the_order_of_their_names(rep
         assert found == expected, f"in pages of {size}"
 
 
-async def test_a_page_of_tasks_goes_on_where_the_last_one_ended_though_runs_were_added(
+async def test_pages_of_tasks_continue_correctly_while_runs_are_added(
     repository: ActionRepo,
 ) -> None:
     await repository.actions.create([root(f"r{i}", f"t{i}", seconds=i) for i in range(6)])
@@ -257,7 +257,7 @@ async def test_a_page_of_tasks_goes_on_where_the_last_one_ended_though_runs_were
     assert (rest.has_next, rest.has_previous) == (False, True)
 
 
-async def test_a_page_of_tasks_takes_cursors_of_tasks_only(repository: ActionRepo) -> None:
+async def test_a_page_of_tasks_accepts_only_cursors_of_tasks(repository: ActionRepo) -> None:
     await repository.actions.create([root("r", "load")])
     of_runs = (await repository.runs.page()).cursors[0]
     for cursor in (of_runs, "nonsense", ""):
@@ -265,7 +265,7 @@ async def test_a_page_of_tasks_takes_cursors_of_tasks_only(repository: ActionRep
             await repository.summaries.list_tasks(page=PageRequest(after=cursor))
 
 
-async def test_recent_runs_are_the_newest_of_each_task_however_many_others_have(
+async def test_recent_runs_are_the_newest_of_each_task(
     repository: ActionRepo,
 ) -> None:
     await repository.actions.create(
@@ -286,7 +286,7 @@ async def test_recent_runs_are_the_newest_of_each_task_however_many_others_have(
             await repository.summaries.list_recent_runs([LOAD], None, first)
 
 
-async def test_a_thousand_tasks_are_one_page(repository: ActionRepo) -> None:
+async def test_a_page_can_have_a_thousand_tasks(repository: ActionRepo) -> None:
     await repository.actions.create(
         [root(f"r{i:04}", f"task-{i:04}", phase=P.SUCCEEDED) for i in range(1000)]
     )
@@ -299,7 +299,7 @@ async def test_a_thousand_tasks_are_one_page(repository: ActionRepo) -> None:
 
 
 def summed(runs: list[Run]) -> tuple[Any, ...]:
-    """What a summary says of these runs, counted one by one."""
+    """The expected summary of these runs, counted one by one."""
     counts = Counter(run.phase for run in runs)
     ended = sum(count for phase, count in counts.items() if phase.is_terminal)
     failed = counts[P.FAILED] + counts[P.TIMED_OUT]
@@ -318,7 +318,7 @@ def summed(runs: list[Run]) -> tuple[Any, ...]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_summaries_and_histograms_of_random_runs_agree_with_counting_them_one_by_one(
+async def test_summaries_and_histograms_of_random_runs_match_a_plain_count(
     repository: ActionRepo, seed: int
 ) -> None:
     rng = random.Random(seed)
@@ -380,7 +380,7 @@ async def test_summaries_and_histograms_of_random_runs_agree_with_counting_them_
             assert bucket.phase_counts == [PhaseCount(*each) for each in sorted(counts.items())]
 
 
-async def test_a_histogram_has_all_of_its_parts_and_each_run_once(repository: ActionRepo) -> None:
+async def test_a_histogram_has_all_buckets_and_counts_each_run_once(repository: ActionRepo) -> None:
     await end(
         repository,
         (root("before", seconds=-0.000001), P.SUCCEEDED, 1),
@@ -399,7 +399,7 @@ async def test_a_histogram_has_all_of_its_parts_and_each_run_once(repository: Ac
     ]
 
 
-async def test_microseconds_that_are_over_belong_to_the_last_part(repository: ActionRepo) -> None:
+async def test_the_last_bucket_gets_the_remaining_microseconds(repository: ActionRepo) -> None:
     def microseconds(count: int) -> datetime:
         return T0 + timedelta(microseconds=count)
 
@@ -413,7 +413,7 @@ async def test_microseconds_that_are_over_belong_to_the_last_part(repository: Ac
     assert [each.phase_counts for each in found] == [[PhaseCount(P.QUEUED, count)] for count in (3, 3, 5)]
 
 
-async def test_a_histogram_may_span_all_the_time_there_is(repository: ActionRepo) -> None:
+async def test_a_histogram_can_span_the_whole_range_of_times(repository: ActionRepo) -> None:
     await repository.actions.create([root("r")])
     first, last = T0.replace(year=2), T0.replace(year=9998)
     found = await repository.summaries.list_histogram(first, last, 500)
@@ -421,7 +421,7 @@ async def test_a_histogram_may_span_all_the_time_there_is(repository: ActionRepo
     assert (found[0].start_date, found[-1].end_date) == (first, last)
 
 
-async def test_a_run_of_a_histogram_began_when_it_was_triggered_and_matches_the_filter(
+async def test_a_histogram_counts_matching_runs_by_trigger_time(
     repository: ActionRepo,
 ) -> None:
     await repository.actions.create(
@@ -541,7 +541,7 @@ async def test_a_client_reads_a_histogram(client: GraphQLClient, repository: Act
         ("histogram 0001-01-01 2026-01-01 1", "a time must be after 0001-01-01T00:00:00+00:00 and before"),
     ],
 )
-async def test_what_is_wrong_with_a_summary_is_said_so(
+async def test_invalid_arguments_of_summaries_are_rejected_with_a_reason(
     client: GraphQLClient, repository: ActionRepo, query: str, message: str
 ) -> None:
     await make_run(repository)
@@ -554,14 +554,14 @@ async def test_what_is_wrong_with_a_summary_is_said_so(
     assert said.startswith(message)
 
 
-async def test_less_time_than_parts_is_refused(repository: ActionRepo) -> None:
+async def test_a_histogram_with_less_time_than_buckets_is_rejected(repository: ActionRepo) -> None:
     with pytest.raises(InvalidArgument, match="are not even 6 microseconds"):
         await repository.summaries.list_histogram(T0, T0 + timedelta(microseconds=5), 6)
     found = await repository.summaries.list_histogram(T0, T0 + timedelta(microseconds=6), 6)
     assert len(found) == 6
 
 
-async def test_only_what_is_selected_of_recent_runs_is_read(repository: ActionRepo) -> None:
+async def test_only_selected_attributes_of_recent_runs_are_read(repository: ActionRepo) -> None:
     await repository.actions.create([root("r", "load")])
     found = await repository.summaries.list_recent_runs([LOAD], attributes=frozenset({"name", "phase"}))
     (run,) = found[LOAD]

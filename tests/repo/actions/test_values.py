@@ -1,4 +1,4 @@
-"""Values at the edges: what is stored comes back as it was, and what cannot be stored is refused in words."""
+"""Extreme values: stored unchanged, or rejected with a reason."""
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta, timezone
@@ -37,19 +37,19 @@ MICROSECOND = timedelta(microseconds=1)
     [1.0, -0.0, 0, 2**70, 10**300, 12345678901234567890, 1e22, 5e-324, 0.1]
     + ["", "1.0", "null", "NaN", True, False, [], {}, {"b": 1, "a": [2.0, None, {"": -0.0}]}],
 )
-async def test_a_json_value_comes_back_as_it_was(repository: ActionRepo, value: object) -> None:
+async def test_json_values_are_stored_unchanged(repository: ActionRepo, value: object) -> None:
     await repository.create_action(new(spec=value))
     await repository.insert_events([event(outputs=value, info=value)])
     (stored,) = await repository.list_events(action())
     spec = (await repository.get_action(action())).spec
-    # repr tells 1 from 1.0 and from True, and shows the order of keys.
+    # repr distinguishes 1, 1.0 and True, and shows the order of keys.
     assert [repr(spec), repr(stored.outputs), repr(stored.info)] == [repr(value)] * 3
 
 
 @pytest.mark.parametrize(
     "moment", [FIRST + MICROSECOND, LAST - MICROSECOND, datetime(1969, 7, 20, tzinfo=UTC)]
 )
-async def test_a_time_far_away_is_a_time_like_any_other(repository: ActionRepo, moment: datetime) -> None:
+async def test_distant_times_are_stored_unchanged(repository: ActionRepo, moment: datetime) -> None:
     await repository.create_action(new(created_at=moment))
     await repository.insert_events([event(seconds=0)])
     end = LAST - MICROSECOND
@@ -66,7 +66,7 @@ async def test_a_time_far_away_is_a_time_like_any_other(repository: ActionRepo, 
     "moment",
     [FIRST, LAST, datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=9))), datetime(2026, 1, 1)],  # noqa: DTZ001
 )
-async def test_a_time_that_cannot_be_stored_is_refused(repository: ActionRepo, moment: datetime) -> None:
+async def test_unstorable_times_are_rejected(repository: ActionRepo, moment: datetime) -> None:
     await make_run(repository)
     calls: list[Callable[[], Awaitable[object]]] = [
         lambda: repository.create_action(new("child", "a0", created_at=moment)),
@@ -80,7 +80,7 @@ async def test_a_time_that_cannot_be_stored_is_refused(repository: ActionRepo, m
 
 
 @pytest.mark.parametrize("text", ["a\0b", "a\ud800b"])
-async def test_text_that_cannot_be_stored_is_refused(repository: ActionRepo, text: str) -> None:
+async def test_unstorable_text_is_rejected(repository: ActionRepo, text: str) -> None:
     await make_run(repository)
     calls: list[Callable[[], Awaitable[object]]] = [
         lambda: repository.update_action_state(action(), text),
@@ -118,7 +118,7 @@ async def test_long_text_is_stored_and_found(repository: ActionRepo) -> None:
 
 
 @pytest.mark.parametrize("attempt", [-1, 2**31, 2**40, 2**70])
-async def test_an_attempt_that_cannot_be_has_no_events(repository: ActionRepo, attempt: int) -> None:
+async def test_an_impossible_attempt_number_has_no_events(repository: ActionRepo, attempt: int) -> None:
     await make_run(repository)
     await repository.insert_events([event(seconds=1)])
     assert await repository.list_events_since(action(), attempt, T0) == []
@@ -128,7 +128,7 @@ async def test_an_attempt_that_cannot_be_has_no_events(repository: ActionRepo, a
         await repository.get_latest_event_by_attempt(action(), attempt)
 
 
-async def test_an_order_of_times_holds_before_and_after_1970(repository: ActionRepo) -> None:
+async def test_times_before_and_after_1970_are_ordered(repository: ActionRepo) -> None:
     moments = [FIRST + MICROSECOND, at(-(10**9) * 2), T0, at(0.000001), LAST - MICROSECOND]
     await repository.actions.create(
         [new(), *(new(f"t{i}", "a0", created_at=moment) for i, moment in enumerate(moments))]

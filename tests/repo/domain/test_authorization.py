@@ -1,4 +1,4 @@
-"""The policy by itself: which role may do what, and where."""
+"""Roles, grants and scopes."""
 
 from itertools import product
 
@@ -11,7 +11,7 @@ READ, ABORT, WRITE = Permission.READ, Permission.ABORT, Permission.WRITE
 
 
 def access(*grants: Grant) -> Access:
-    """What somebody with these grants may do."""
+    """An access with these grants."""
     return Access(frozenset(grants))
 
 
@@ -24,12 +24,12 @@ def access(*grants: Grant) -> Access:
         (Role.ADMIN, {READ, ABORT, WRITE}),
     ],
 )
-def test_a_role_allows_what_it_is_for(role: Role, allowed: set[Permission]) -> None:
+def test_each_role_has_its_permissions(role: Role, allowed: set[Permission]) -> None:
     granted = access(Grant(role, "etl", "production"))
     for permission in Permission:
-        assert granted.may(permission, "etl", "production") is (permission in allowed)
-        assert not granted.may(permission, "etl", "staging")
-        assert not granted.may(permission, "other", "production")
+        assert includes(granted.scopes(permission), "etl", "production") is (permission in allowed)
+        assert not includes(granted.scopes(permission), "etl", "staging")
+        assert not includes(granted.scopes(permission), "other", "production")
 
 
 @pytest.mark.parametrize(
@@ -41,19 +41,19 @@ def test_a_role_allows_what_it_is_for(role: Role, allowed: set[Permission]) -> N
         (Grant(Role.VIEWER, "a", "x"), {("a", "x")}),
     ],
 )
-def test_what_a_grant_does_not_name_it_means_all_of(grant: Grant, inside: set[tuple[str, str]]) -> None:
+def test_a_grant_without_a_project_or_domain_covers_all(grant: Grant, inside: set[tuple[str, str]]) -> None:
     granted = access(grant)
-    assert {place for place in product("ab", "xy") if granted.may(READ, *place)} == inside
+    assert {place for place in product("ab", "xy") if includes(granted.scopes(READ), *place)} == inside
 
 
-def test_grants_add_up_and_take_nothing_away() -> None:
+def test_grants_are_combined() -> None:
     granted = access(Grant(Role.VIEWER), Grant(Role.OPERATOR, "a"), Grant(Role.WRITER, "b", "x"))
     assert granted.scopes(READ) is None
     assert granted.scopes(ABORT) == frozenset({("a", None)})
     assert granted.scopes(WRITE) == frozenset({("b", "x")})
 
 
-def test_nobody_s_access_is_nowhere_and_everybody_s_is_everywhere() -> None:
+def test_no_grants_allow_nothing_and_full_access_allows_everything() -> None:
     for permission in Permission:
         assert access().scopes(permission) == frozenset()
         assert FULL_ACCESS.scopes(permission) is None
@@ -70,7 +70,7 @@ SCOPES: list[Scopes] = [
 
 
 @pytest.mark.parametrize("scopes", SCOPES)
-def test_what_is_narrowed_is_what_is_in_both(scopes: Scopes) -> None:
+def test_narrowed_scopes_are_the_intersection(scopes: Scopes) -> None:
     for project, domain in product((None, "a", "b", "c", ""), (None, "x", "y", "")):
         found = narrowed(scopes, project, domain)
         for place in product("abc", "xy"):

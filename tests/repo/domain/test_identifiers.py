@@ -1,4 +1,4 @@
-"""Names of runs and actions: what is allowed, and that all of it works everywhere."""
+"""Names of runs and actions: which are valid, and that valid ones work everywhere."""
 
 import pytest
 
@@ -74,13 +74,13 @@ async def test_any_printable_name_works_in_ids_and_cursors(client: GraphQLClient
         ("\ud800", r"U\+D800"),
     ],
 )
-def test_a_name_that_cannot_be_shown_is_refused(name: str, problem: str) -> None:
+def test_an_unprintable_name_is_rejected(name: str, problem: str) -> None:
     with pytest.raises(InvalidArgument, match=problem):
         RunIdentifier("p", "d", name)
     with pytest.raises(InvalidArgument, match=problem):
         ActionIdentifier("p", "d", "r", name)
 
 
-def test_names_that_join_to_the_same_text_have_keys_of_their_own() -> None:
+def test_names_that_join_to_the_same_text_have_different_keys() -> None:
     keys = {RunIdentifier(*names).key for names in [("a/b", "c", "d"), ("a", "b/c", "d"), ("a", "b", "c/d")]}
     assert len(keys) == 3

@@ -1,4 +1,4 @@
-"""The rules by which a phase moves, over every pair of stored phase and update."""
+"""The rules of phase updates, for every pair of stored phase and update."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -79,13 +79,13 @@ def test_a_lower_attempt_changes_nothing(before: ActionPhase, after: ActionPhase
 
 
 def after_all(progress: Lifecycle, *updates: PhaseUpdate, now: datetime = LATER) -> Lifecycle:
-    """The progress after these updates."""
+    """The lifecycle after these updates."""
     for update in updates:
         progress, _ = advance(progress, update, now)
     return progress
 
 
-def test_what_a_report_leaves_out_stays() -> None:
+def test_omitted_values_are_not_changed() -> None:
     ended = after_all(
         stored(RUNNING), PhaseUpdate(SUCCEEDED, 1, CacheStatus.HIT, end_time=at(70), start_time=at(1))
     )
@@ -96,13 +96,13 @@ def test_what_a_report_leaves_out_stays() -> None:
     assert cached == replace(ended, cache_status=CacheStatus.POPULATED)
 
 
-def test_the_cache_status_of_an_attempt_is_not_that_of_the_one_before() -> None:
+def test_a_new_attempt_resets_the_cache_status() -> None:
     failed = after_all(stored(QUEUED), PhaseUpdate(FAILED, 1, CacheStatus.LOOKUP_FAILURE))
     assert failed.cache_status is CacheStatus.LOOKUP_FAILURE
     assert after_all(failed, PhaseUpdate(RUNNING, 2)).cache_status is CacheStatus.DISABLED
 
 
-def test_the_start_is_the_first_running_of_the_attempt() -> None:
+def test_the_start_is_the_first_report_of_running() -> None:
     running, _ = advance(stored(QUEUED), PhaseUpdate(RUNNING, 1), at(5))
     assert running.started_at == at(5)
     again, _ = advance(running, PhaseUpdate(RUNNING, 1), at(9))
@@ -119,13 +119,13 @@ def test_a_reported_start_replaces_the_time_of_the_server() -> None:
 
 
 @pytest.mark.parametrize("phase", [RUNNING, PAUSED, SUCCEEDED])
-def test_the_earliest_reported_start_counts_from_whatever_report(phase: ActionPhase) -> None:
+def test_the_earliest_reported_start_counts(phase: ActionPhase) -> None:
     running = after_all(stored(QUEUED), PhaseUpdate(RUNNING, 1, start_time=at(5)))
     assert after_all(running, PhaseUpdate(phase, 1, start_time=at(9))).started_at == at(5)
     assert after_all(running, PhaseUpdate(phase, 1, start_time=at(2))).started_at == at(2)
 
 
-def test_a_report_that_is_too_late_for_its_phase_still_tells_the_start() -> None:
+def test_a_start_in_a_late_report_counts() -> None:
     ended = after_all(stored(QUEUED), PhaseUpdate(SUCCEEDED, 1, end_time=at(60)))
     assert (ended.started_at, ended.ended_at) == (None, at(60))
     late, applied = advance(ended, PhaseUpdate(RUNNING, 1, start_time=at(10)), at(1000))
@@ -133,7 +133,7 @@ def test_a_report_that_is_too_late_for_its_phase_still_tells_the_start() -> None
     assert late == replace(ended, started_at=at(10), start_time=at(10))
 
 
-def test_what_was_stored_too_late_is_repaired_by_the_times_that_are_reported() -> None:
+def test_reported_times_correct_times_that_were_stored_late() -> None:
     late = begin(QUEUED, 1, CacheStatus.DISABLED, at(500))
     ended = after_all(late, PhaseUpdate(SUCCEEDED, 1, end_time=at(60)))
     assert (ended.created_at, ended.ended_at) == (at(500), at(500)), "not before it was created"
@@ -155,14 +155,14 @@ def test_an_end_is_never_before_its_start(end: datetime) -> None:
     assert aborted(running, at(80)).ended_at == at(90)
 
 
-def test_an_end_that_was_reported_before_the_start_is_known_once_the_start_is_earlier() -> None:
+def test_an_end_reported_before_the_start_counts_once_the_start_is_earlier() -> None:
     running = after_all(stored(QUEUED), PhaseUpdate(RUNNING, 1, start_time=at(40)))
     done = after_all(running, PhaseUpdate(FAILED, 1, end_time=at(20)))
     assert done.ended_at == at(40)
     assert after_all(done, PhaseUpdate(RUNNING, 1, start_time=at(5))).ended_at == at(20)
 
 
-def test_a_pause_is_left_for_running() -> None:
+def test_a_paused_action_can_resume() -> None:
     paused = after_all(stored(QUEUED), PhaseUpdate(RUNNING, 1, start_time=at(1)), PhaseUpdate(PAUSED, 1))
     resumed, applied = advance(paused, PhaseUpdate(RUNNING, 1), at(2000))
     assert (resumed.phase, applied, resumed.started_at) == (RUNNING, True, at(1))
@@ -170,7 +170,7 @@ def test_a_pause_is_left_for_running() -> None:
 
 
 @pytest.mark.parametrize("phase", [QUEUED, ActionPhase.WAITING_FOR_RESOURCES, ActionPhase.INITIALIZING])
-def test_a_pause_is_left_for_no_earlier_phase(phase: ActionPhase) -> None:
+def test_a_paused_action_does_not_return_to_an_earlier_phase(phase: ActionPhase) -> None:
     assert after_all(stored(PAUSED), PhaseUpdate(phase, 1, occurred_at=at(2000))).phase is PAUSED
 
 
@@ -182,7 +182,7 @@ def test_a_pause_is_left_for_no_earlier_phase(phase: ActionPhase) -> None:
         PhaseUpdate(RUNNING, 1, start_time=at(5)),
     ],
 )
-def test_a_late_report_of_running_ends_no_pause(late: PhaseUpdate) -> None:
+def test_a_late_report_of_running_does_not_end_a_pause(late: PhaseUpdate) -> None:
     paused = after_all(stored(QUEUED), PhaseUpdate(PAUSED, 1, occurred_at=at(20)))
     same, applied = advance(paused, late, at(1000))
     assert (same.phase, applied) == (PAUSED, False)
@@ -190,7 +190,7 @@ def test_a_late_report_of_running_ends_no_pause(late: PhaseUpdate) -> None:
     assert after_all(paused, PhaseUpdate(RUNNING, 1, start_time=at(21))).phase is RUNNING
 
 
-def test_a_repeated_report_of_a_pause_does_not_pause_again_what_was_resumed() -> None:
+def test_a_repeated_report_of_a_pause_does_not_pause_again() -> None:
     pause = PhaseUpdate(PAUSED, 1, occurred_at=at(20))
     for resume in (PhaseUpdate(RUNNING, 1), PhaseUpdate(RUNNING, 1, occurred_at=at(30))):
         resumed = after_all(stored(RUNNING), pause, resume)
@@ -204,7 +204,7 @@ def test_a_resume_may_repeat_the_start_of_the_attempt(pause: PhaseUpdate) -> Non
     assert (resumed.phase, applied, resumed.started_at) == (RUNNING, True, at(5))
 
 
-def test_a_resume_is_not_measured_by_the_clock_of_the_server() -> None:
+def test_a_resume_is_not_compared_with_the_servers_clock() -> None:
     for paused in (
         after_all(stored(QUEUED), PhaseUpdate(RUNNING, 1), PhaseUpdate(PAUSED, 1), now=at(50)),
         after_all(stored(RUNNING), PhaseUpdate(PAUSED, 1), now=at(50)),
@@ -214,34 +214,34 @@ def test_a_resume_is_not_measured_by_the_clock_of_the_server() -> None:
         assert after_all(paused, PhaseUpdate(RUNNING, 1, occurred_at=at(48))).phase is RUNNING
 
 
-def test_a_pause_whose_time_nobody_said_comes_after_what_was_said_before() -> None:
+def test_a_pause_without_a_time_counts_as_the_latest() -> None:
     start = PhaseUpdate(RUNNING, 1, occurred_at=at(5))
     paused = after_all(stored(QUEUED), start, PhaseUpdate(PAUSED, 1))
     assert advance(paused, start, at(60)) == (paused, False)
     assert after_all(paused, PhaseUpdate(RUNNING, 1, occurred_at=at(6))).phase is RUNNING
 
 
-def test_times_that_an_older_server_left_behind_do_not_count() -> None:
+def test_stale_times_of_older_servers_are_ignored() -> None:
     done = after_all(stored(RUNNING), PhaseUpdate(FAILED, 1, end_time=at(20), start_time=at(10)))
-    # A server that does not know reported times reopens it, and ends it again.
+    # A server without reported times reopens it and ends it again.
     overwritten = replace(done, attempts=2, started_at=at(100), ended_at=at(200))
     assert after_all(overwritten, PhaseUpdate(FAILED, 2)) == replace(
         overwritten, start_time=None, phase_time=None
     )
 
 
-def test_an_end_without_a_terminal_phase_is_refused() -> None:
+def test_an_end_with_a_nonterminal_phase_is_rejected() -> None:
     with pytest.raises(InvalidArgument, match="endTime goes with a terminal phase"):
         PhaseUpdate(ActionPhase.RUNNING, 1, end_time=T0)
 
 
-def test_an_attempt_that_cannot_be_stored_is_refused() -> None:
+def test_an_unstorable_attempt_number_is_rejected() -> None:
     for attempts in (-1, 2**31):
         with pytest.raises(InvalidArgument, match="attempts must be between"):
             PhaseUpdate(ActionPhase.RUNNING, attempts)
 
 
-def test_an_action_that_is_created_running_started_then() -> None:
+def test_an_action_created_running_starts_at_its_creation() -> None:
     assert begin(ActionPhase.RUNNING, 1, CacheStatus.MISS, T0).started_at == T0
     assert begin(ActionPhase.RECOVERED, 1, CacheStatus.HIT, T0).ended_at == T0
     assert begin(ActionPhase.QUEUED, 1, CacheStatus.MISS, T0).ended_at is None
@@ -284,7 +284,7 @@ def test_no_order_of_updates_lowers_an_attempt_or_changes_a_final_phase(given: l
 
 @st.composite
 def reports(draw: st.DrawFn) -> list[PhaseUpdate]:
-    """What an executor may report of an action, with the times at which it happened."""
+    """Possible reports of an executor with their times."""
     times = st.integers(-50, 50).map(at)
     found = []
     for attempt in range(1, draw(st.integers(1, 2)) + 1):

@@ -1,4 +1,4 @@
-"""Which positions are still valid after failovers and restores, and what cursors carry of them."""
+"""Feed positions: which are valid after failovers and restores, and their cursors."""
 
 import pytest
 
@@ -33,14 +33,14 @@ def test_a_position_is_valid_if_everything_since_is_complete_until_there(
 
 
 @pytest.mark.parametrize(("next_transaction", "valid"), [(9, False), (10, True), (None, True)])
-def test_a_position_that_has_seen_later_transactions_than_there_were_is_not_valid(
+def test_a_position_beyond_the_last_transaction_is_not_valid(
     next_transaction: int | None, valid: bool
 ) -> None:
     history = [FIRST, Incarnation("later", 100, next_transaction)]
     assert is_valid(position("first", 100), history) is valid
 
 
-def test_a_position_of_an_incarnation_that_is_not_known_is_not_valid() -> None:
+def test_a_position_of_an_unknown_incarnation_is_not_valid() -> None:
     assert not is_valid(position("lost", 0), [FIRST, Incarnation("second", 100)])
     assert not is_valid(position("lost", 0), [])
 
@@ -53,5 +53,5 @@ def test_a_cursor_carries_the_incarnation_and_the_end_of_the_log() -> None:
     assert read.position.log_end == 100
 
 
-def test_a_cursor_of_a_version_that_knows_no_incarnations_is_none() -> None:
+def test_a_cursor_without_an_incarnation_is_invalid() -> None:
     assert parse_watch_cursor("WyJvbGQiLDEwLFs3XSxudWxsXQ") is None

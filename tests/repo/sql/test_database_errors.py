@@ -1,4 +1,4 @@
-"""Errors of the databases that are not the statement's fault are told from those that are."""
+"""Database errors: temporary ones are distinguished from errors of the statement."""
 
 import os
 import resource
@@ -55,9 +55,11 @@ MEANINGS: dict[type[Exception] | None, ErrorClass] = {
 
 @ONLY_POSTGRESQL
 @pytest.mark.parametrize(("state", "meant"), STATES.items())
-async def test_what_postgresql_raises(database_url: str, state: str, meant: type[Exception] | None) -> None:
-    """By both ways of a read, and by a write."""
-    raising = f"DO $$ BEGIN RAISE EXCEPTION 'told so' USING ERRCODE = '{state}'; END $$"
+async def test_errors_of_postgresql_are_classified(
+    database_url: str, state: str, meant: type[Exception] | None
+) -> None:
+    """For both kinds of reads, and for writes."""
+    raising = f"DO $$ BEGIN RAISE EXCEPTION 'test error' USING ERRCODE = '{state}'; END $$"
     database = Database(database_url)
     try:
         with pytest.raises(meant or DBAPIError) as read:
@@ -70,11 +72,11 @@ async def test_what_postgresql_raises(database_url: str, state: str, meant: type
     finally:
         await database.close()
     assert classify(caught.value) is MEANINGS.get(meant)
-    assert "told so" not in str(read.value) + str(written.value) or meant is None
+    assert "test error" not in str(read.value) + str(written.value) or meant is None
 
 
 @ONLY_POSTGRESQL
-async def test_a_value_that_the_driver_refuses_is_no_lost_connection(database_url: str) -> None:
+async def test_a_value_rejected_by_the_driver_is_not_a_lost_connection(database_url: str) -> None:
     database = Database(database_url)
     try:
         with pytest.raises(asyncpg.DataError) as caught:
@@ -85,7 +87,7 @@ async def test_a_value_that_the_driver_refuses_is_no_lost_connection(database_ur
 
 
 @ONLY_POSTGRESQL
-async def test_a_lock_that_is_not_to_be_had_in_time_may_be_waited_for_again(database_url: str) -> None:
+async def test_a_lock_timeout_is_temporary(database_url: str) -> None:
     holder = await asyncpg.connect(database_url)
     await holder.execute(f"ALTER DATABASE {make_url(database_url).database} SET lock_timeout = '50ms'")
     try:
@@ -103,7 +105,7 @@ async def test_a_lock_that_is_not_to_be_had_in_time_may_be_waited_for_again(data
 
 @contextmanager
 def files_no_larger_than(size: int) -> Iterator[None]:
-    """No file of this process grows beyond that."""
+    """Limits the file size of this process."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
@@ -113,9 +115,7 @@ def files_no_larger_than(size: int) -> Iterator[None]:
 
 
 @ONLY_SQLITE
-async def test_a_write_that_the_disk_refuses_may_be_repeated(
-    database_url: str, repository: ActionRepo
-) -> None:
+async def test_a_full_disk_is_temporary(database_url: str, repository: ActionRepo) -> None:
     await make_run(repository)
     log = f"{database_url.removeprefix('sqlite:///')}-wal"
     with files_no_larger_than(os.stat(log).st_size + 100):
@@ -150,10 +150,10 @@ CODES = {
 
 
 @pytest.mark.parametrize(("code", "meaning"), CODES.items())
-def test_an_extended_code_of_sqlite_means_what_its_lowest_byte_does(
+def test_extended_codes_of_sqlite_are_classified_by_their_lowest_byte(
     code: int, meaning: ErrorClass | None
 ) -> None:
-    error = sqlite3.OperationalError("told so")
+    error = sqlite3.OperationalError("test error")
     error.sqlite_errorcode = code
     assert classify(error) is meaning
     assert classify(DBAPIError("SELECT 1", None, error)) is meaning

@@ -1,4 +1,4 @@
-"""The URL of PostgreSQL: its options are the driver's, the same for the database and for the bus."""
+"""URLs of PostgreSQL: the driver's options, for the database and the bus."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ from repo import DatabaseUnavailable, migrate, open_repository, without_password
 SECONDS = 40
 
 
-async def test_one_url_with_options_of_tls_is_for_the_database_and_the_bus(postgres_server_url: str) -> None:
+async def test_a_url_with_tls_options_works_for_the_database_and_the_bus(postgres_server_url: str) -> None:
     url = f"{postgres_server_url}?sslmode=disable"
     await migrate(url)
     async with asyncio.timeout(SECONDS), open_repository(url, broadcast_url=url) as repository:
@@ -22,7 +22,7 @@ async def test_one_url_with_options_of_tls_is_for_the_database_and_the_bus(postg
 @pytest.mark.parametrize(
     ("option", "reason"), [("sslmode=require", "SSL"), ("no_such_option=secret", "no_such_option")]
 )
-async def test_what_a_server_cannot_honour_is_said_and_not_left_out(
+async def test_unsupported_options_of_a_url_raise_an_error(
     postgres_server_url: str, option: str, reason: str
 ) -> None:
     with pytest.raises(DatabaseUnavailable, match=reason) as caught:
@@ -30,6 +30,6 @@ async def test_what_a_server_cannot_honour_is_said_and_not_left_out(
     assert "secret" not in str(caught.value)
 
 
-def test_a_url_is_shown_without_what_may_be_secret() -> None:
+def test_a_url_is_printed_without_secrets() -> None:
     url = "postgresql://rungraph:secret@host/name?password=secret&sslmode=require"
     assert without_password(url) == "postgresql://rungraph:***@host/name"

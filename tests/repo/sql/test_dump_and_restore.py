@@ -1,4 +1,4 @@
-"""A dump that is restored holds everything, and nobody who watched before takes it for the same database."""
+"""A restored dump is complete, and streams do not mistake it for the same database."""
 
 import asyncio
 import os
@@ -31,7 +31,7 @@ from tests.support.postgres import find_binaries, running_postgres
 T = TypeVar("T")
 SECONDS = 40
 LONG_LIVED = 5_000_000
-"""Transactions that the first database has had before: its rows say so."""
+"""Earlier transactions of the first database, so that its ids are higher."""
 PAGE = Path("docs/upgrades-and-backup.md")
 
 
@@ -48,9 +48,9 @@ async def everything(repository: ActionRepo) -> Stored:
     runs = list((await repository.runs.page()).items)
     found = list((await repository.list_actions()).items)
     events = await repository.events.list_all([each.identifier for each in found])
-    # Which transaction wrote an event says nothing in another database.
-    told = [replace(one, transaction_id=0) for each in found for one in events[each.identifier]]
-    return Stored(runs, found, told)
+    # Transaction ids mean nothing in another database.
+    all_events = [replace(one, transaction_id=0) for each in found for one in events[each.identifier]]
+    return Stored(runs, found, all_events)
 
 
 async def next_of(stream: AsyncGenerator[Frame[T], None]) -> Frame[T]:
@@ -69,7 +69,7 @@ def watches(repository: ActionRepo, **after: Any) -> list[AsyncGenerator[Frame[A
 
 
 async def fill(url: str) -> Stored:
-    """What is in the database then."""
+    """The content of the database."""
     async with open_repository(url) as repository:
         await make_ended(repository, named("removed"))
         await prune(repository)
@@ -88,7 +88,7 @@ async def fill(url: str) -> Stored:
 
 
 async def write_after_the_backup(url: str) -> str:
-    """A cursor behind something that no backup has."""
+    """A cursor after changes that no backup has."""
     async with (
         open_repository(url) as repository,
         aclosing(repository.watch_state_updates()) as stream,
@@ -100,20 +100,20 @@ async def write_after_the_backup(url: str) -> str:
 
 @pytest.fixture(scope="module")
 def other_server() -> Iterator[str]:
-    """Another PostgreSQL, whose transactions are numbered from the beginning."""
+    """Another PostgreSQL server with low transaction ids."""
     with running_postgres() as server:
         yield server.url
 
 
 @dataclass(frozen=True)
 class Restored:
-    """A database that was made of the dump of another one."""
+    """A database restored from the dump of another one."""
 
     url: str
     before: Stored
-    """What was in the other one."""
+    """The content of the original."""
     cursor: str
-    """A position in the other one."""
+    """A cursor of the original."""
 
 
 @pytest.fixture
@@ -156,13 +156,13 @@ def run_program(name: str, *arguments: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-async def test_a_restored_database_has_everything(restored: Restored) -> None:
+async def test_a_restored_database_is_complete(restored: Restored) -> None:
     async with open_repository(restored.url) as repository:
         await repository.check()
         assert await everything(repository) == restored.before
 
 
-async def test_all_who_watched_begin_anew_on_a_restored_database(restored: Restored) -> None:
+async def test_all_streams_restart_on_a_restored_database(restored: Restored) -> None:
     async with open_repository(restored.url) as repository:
         pairs = zip(watches(repository, after=restored.cursor), watches(repository), strict=True)
         for again, first in pairs:
@@ -176,10 +176,10 @@ async def test_all_who_watched_begin_anew_on_a_restored_database(restored: Resto
                     synced = mine.kind is FrameKind.SYNCED
 
 
-async def test_on_a_restored_database_nothing_old_counts_as_new_and_what_is_new_comes(
+async def test_streams_of_a_restored_database_send_only_new_changes(
     restored: Restored,
 ) -> None:
-    """The numbers of the transactions that wrote its rows lie in the future of the new server."""
+    """The transaction ids in its rows are in the future of the new server."""
     async with (
         open_repository(restored.url) as repository,
         aclosing(repository.watch_all_action_updates(RUN)) as stream,
@@ -194,7 +194,7 @@ async def test_on_a_restored_database_nothing_old_counts_as_new_and_what_is_new_
         assert [each.name for each in (await next_of(stream)).items] == ["b"]
 
 
-def test_the_page_on_backups_names_what_was_done_here() -> None:
+def test_the_documentation_of_backups_has_the_tested_commands() -> None:
     said = PAGE.read_text()
     for part in ("pg_dump --format=custom", "--single-transaction", "VACUUM INTO", "rungraph restored"):
         assert part in said

@@ -1,4 +1,4 @@
-"""A failover or a restore that loses commits: whoever watches begins anew, and misses nothing after it."""
+"""Failovers and restores that lose commits: streams restart and then miss nothing."""
 
 import asyncio
 import os
@@ -37,22 +37,22 @@ from tests.support.proxy import Proxy, proxied
 
 SECONDS = 60
 LOST = 20
-"""Transactions that the failover takes back, after a replica has read them."""
+"""Transactions that the failover loses after a replica has read them."""
 AFTERWARDS = 3 * LOST
-"""Those that come before the late replica reads again: the ids of what it has read are all given again."""
+"""New transactions before the late replica reads again, so that all ids it has read are reused."""
 GONE = RunIdentifier(RUN.project, RUN.domain, "lost")
 KINDS = ("runs", "actions", "events", "states")
 
 
 @dataclass
 class Viewer:
-    """Somebody who watches, and what they hold since the last RESYNC."""
+    """A subscriber and what it has received since the last RESYNC."""
 
     kind: str
     frames: list[Frame[Any]] = field(default_factory=list)
     held: dict[Any, Any] = field(default_factory=dict)
     times: Counter[Any] = field(default_factory=Counter)
-    """How often each item came."""
+    """How often each item arrived."""
     resyncs: int = 0
     came: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -98,7 +98,7 @@ class Viewer:
                 await self.came.wait()
 
     async def holds(self, keys: set[Any]) -> None:
-        """Wait until it has these, and maybe others."""
+        """Waits until it has at least these."""
         await self.until(lambda viewer: keys <= set(viewer.held))
 
     @property
@@ -108,14 +108,14 @@ class Viewer:
 
 @dataclass
 class Replica:
-    """A server of ours, and those who watch through it."""
+    """A replica and its subscribers."""
 
     repository: ActionRepo
     proxy: Proxy
     viewers: dict[str, Viewer]
 
     def holds_once(self, kind: str, keys: set[Any]) -> bool:
-        """Whether the viewer holds exactly these, each of which came once."""
+        """Whether the viewer has exactly these, each once."""
         return self.viewers[kind].times == dict.fromkeys(keys, 1)
 
 
@@ -150,7 +150,7 @@ def standby(primary: Postgres) -> Iterator[Postgres]:
 
 
 async def write(repository: ActionRepo, start: int, count: int) -> set[tuple[str, int]]:
-    """So many transactions with an event each, and a state; the keys of the events."""
+    """Writes transactions with an event and a state each; returns the keys of the events."""
     for number in range(start, start + count):
         # Connections that were idle during a failover are lost.
         async with asyncio.timeout(SECONDS):
@@ -164,7 +164,7 @@ async def write(repository: ActionRepo, start: int, count: int) -> set[tuple[str
 
 
 async def write_what_is_lost(one: Replica, two: Replica) -> None:
-    """What both replicas have read."""
+    """Waits until both replicas have read everything."""
     await one.repository.actions.create([new("lost", "a0")])
     await make_run(one.repository, GONE)
     lost = await write(one.repository, 1_000, LOST)
@@ -188,7 +188,7 @@ async def check_that_all_began_anew(each: Replica, kept: set[Any], cursors: dict
 
 
 async def use(server: Postgres, transactions: int = 0) -> None:
-    """The log grows beyond all that has been read, by so many transactions of others; no replica sees it."""
+    """Advances the WAL beyond everything that was read, by this many transactions that no replica sees."""
     connection = await asyncpg.connect(server.url)
     for _ in range(transactions):
         await connection.execute("SELECT pg_current_xact_id()")
@@ -197,13 +197,13 @@ async def use(server: Postgres, transactions: int = 0) -> None:
 
 
 async def restart(server: Postgres) -> None:
-    """Stop it in order and start it: it does not know any more then until where it recovered the log."""
+    """Restarts it in order, after which it no longer knows the end of its recovery."""
     await asyncio.to_thread(server.stop)
     await asyncio.to_thread(server.start)
 
 
 @pytest.mark.parametrize("unseen", ["nothing", "a restart", "another failover"])
-async def test_a_failover_that_loses_commits_lets_all_begin_anew_and_a_late_replica_misses_nothing(
+async def test_all_streams_restart_after_a_failover_that_loses_commits(
     primary: Postgres, standby: Postgres, unseen: str
 ) -> None:
     await migrate(primary.url)
@@ -235,9 +235,7 @@ async def test_a_failover_that_loses_commits_lets_all_begin_anew_and_a_late_repl
             await check_that_all_began_anew(each, kept, cursors)
 
 
-async def test_after_a_switchover_that_loses_nothing_all_goes_on_and_each_event_comes_once(
-    primary: Postgres, standby: Postgres
-) -> None:
+async def test_streams_continue_after_a_switchover_without_loss(primary: Postgres, standby: Postgres) -> None:
     await migrate(primary.url)
     async with open_repository(primary.url) as repository:
         await make_run(repository, b="a0")
@@ -266,7 +264,7 @@ async def test_after_a_switchover_that_loses_nothing_all_goes_on_and_each_event_
 
 @pytest.mark.parametrize("restarted", [False, True])
 @pytest.mark.parametrize("how", ["copied while stopped", "backed up while running"])
-async def test_an_older_copy_of_the_data_lets_all_begin_anew_and_a_late_replica_misses_nothing(
+async def test_all_streams_restart_on_an_older_copy_of_the_data(
     primary: Postgres, how: str, restarted: bool
 ) -> None:
     await migrate(primary.url)
@@ -297,8 +295,8 @@ async def test_an_older_copy_of_the_data_lets_all_begin_anew_and_a_late_replica_
             await check_that_all_began_anew(each, kept, cursors)
 
 
-async def test_a_crash_of_one_connection_makes_no_event_come_twice_or_never(primary: Postgres) -> None:
-    """PostgreSQL then recovers without being started again."""
+async def test_each_event_arrives_once_after_a_crash_recovery(primary: Postgres) -> None:
+    """PostgreSQL then recovers without a restart."""
     await migrate(primary.url)
     async with open_repository(primary.url) as repository:
         await make_run(repository, b="a0")
@@ -312,7 +310,7 @@ async def test_a_crash_of_one_connection_makes_no_event_come_twice_or_never(prim
         connection.terminate()
 
 
-async def test_without_the_right_to_read_the_control_file_a_restart_lets_all_begin_anew(
+async def test_all_streams_restart_if_the_control_file_cannot_be_read(
     primary: Postgres,
 ) -> None:
     admin = await asyncpg.connect(primary.url)
@@ -337,7 +335,7 @@ async def test_without_the_right_to_read_the_control_file_a_restart_lets_all_beg
 
 
 async def check_that_a_stream_continues(repository: ActionRepo, viewer: Viewer) -> None:
-    """Behind the RESYNC, where nothing is lost again."""
+    """After the RESYNC, when nothing is lost again."""
     anew = next(each.cursor for each in viewer.frames if each.kind is FrameKind.RESYNC)
     await repository.notify_state_update(action("a0"))
     await repository.insert_events([event("a0", version=KINDS.index(viewer.kind))])
@@ -345,7 +343,7 @@ async def check_that_a_stream_continues(repository: ActionRepo, viewer: Viewer) 
         assert (await anext(again)).kind is FrameKind.CHANGE
 
 
-async def test_what_is_marked_as_restored_lets_all_begin_anew(database_url: str) -> None:
+async def test_all_streams_restart_after_mark_restored(database_url: str) -> None:
     async with open_repository(database_url) as repository:
         await make_run(repository, b="a0")
         viewers = [Viewer(kind) for kind in KINDS]
@@ -363,7 +361,7 @@ async def test_what_is_marked_as_restored_lets_all_begin_anew(database_url: str)
             task.cancel()
 
 
-async def test_a_file_that_is_restored_while_it_is_served_lets_all_begin_anew(tmp_path: Path) -> None:
+async def test_all_streams_restart_when_a_served_file_is_replaced(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'rungraph.db'}"
     await migrate(url)
     async with open_repository(url) as repository:

@@ -77,7 +77,7 @@ async def test_writes_go_to_the_host_that_accepts_them(servers: tuple[Postgres, 
             await make_run(repository, RunIdentifier("p", "d", "first"))
             while not repository.watches.metrics().bus_connected:  # noqa: ASYNC110 - in its own time
                 await asyncio.sleep(0.01)
-            # They change their parts.
+            # They swap roles.
             await set_read_only(one, "off")
             await set_read_only(two, "on")
             while True:
@@ -95,7 +95,7 @@ async def test_writes_go_to_the_host_that_accepts_them(servers: tuple[Postgres, 
     assert await runs_of(two) == {"first"}
 
 
-async def test_a_host_that_is_silent_or_gone_does_not_keep_from_the_others(
+async def test_an_unresponsive_host_does_not_block_the_others(
     servers: tuple[Postgres, Postgres],
 ) -> None:
     one, two = servers
@@ -106,7 +106,7 @@ async def test_a_host_that_is_silent_or_gone_does_not_keep_from_the_others(
     assert "third" in await runs_of(two)
 
 
-async def test_where_no_host_will_do_each_says_why(servers: tuple[Postgres, Postgres]) -> None:
+async def test_the_error_has_a_reason_for_each_host(servers: tuple[Postgres, Postgres]) -> None:
     one, _ = servers
     await set_read_only(one, "on")
     try:
@@ -118,7 +118,7 @@ async def test_where_no_host_will_do_each_says_why(servers: tuple[Postgres, Post
     assert "host 2: " in str(caught.value)
 
 
-async def test_one_who_names_another_kind_of_host_gets_that(servers: tuple[Postgres, Postgres]) -> None:
+async def test_an_explicit_target_session_attribute_is_used(servers: tuple[Postgres, Postgres]) -> None:
     one, two = servers
     await set_read_only(one, "on")
     try:
@@ -129,7 +129,7 @@ async def test_one_who_names_another_kind_of_host_gets_that(servers: tuple[Postg
         await set_read_only(one, "off")
 
 
-def test_a_url_of_several_hosts_is_shown_without_its_password() -> None:
+def test_a_url_of_several_hosts_is_printed_without_its_password() -> None:
     url = "postgresql://me:can,ary@one:1,two,three:3/name?password=canary"
     check_database_url(url)
     check_broadcast_url(url)
@@ -146,7 +146,7 @@ def test_a_url_of_several_hosts_is_shown_without_its_password() -> None:
         "postgresql://me:canary@one,two:x/name",
     ],
 )
-def test_hosts_that_cannot_be_read_are_refused_clearly(url: str) -> None:
+def test_invalid_hosts_are_rejected_with_a_reason(url: str) -> None:
     for check in (check_database_url, check_broadcast_url):
         with pytest.raises(InvalidArgument) as refused:
             check(url)

@@ -1,4 +1,4 @@
-"""Servers migrate when they start, while others write: none of that is taken for what came from elsewhere."""
+"""Servers migrate at startup while others write; those writes are not mistaken for rows of another server."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ STARTS = 15
 WRITERS = 6
 
 
-async def test_a_server_that_starts_leaves_alone_what_others_write_meanwhile(database_url: str) -> None:
+async def test_a_starting_server_does_not_renumber_concurrent_writes(database_url: str) -> None:
     async with asyncio.timeout(SECONDS), open_repository(database_url) as repository:
         runs = [RunIdentifier("p", "d", f"r{number}") for number in range(WRITERS)]
         for run in runs:

@@ -1,4 +1,4 @@
-"""Bringing a database to the newest schema."""
+"""Migrations to the newest schema."""
 
 import asyncio
 import subprocess
@@ -18,12 +18,12 @@ from repo.tables import actions, metadata
 from tests.support.making import RUN, action, make_run
 
 BEFORE = {column.name for column in actions.c} - {"dependencies", "duration_ms"}
-"""What the version before writes."""
+"""Writes of the previous version."""
 
 
 # SQLAlchemy cannot read the index over an expression back from SQLite.
 @pytest.mark.filterwarnings("ignore:.*expression-based index")
-async def test_a_migrated_database_has_the_tables_that_the_code_knows(database_url: str) -> None:
+async def test_a_migrated_database_matches_the_tables_of_the_code(database_url: str) -> None:
     database = Database(database_url)
     try:
         async with database.read() as connection:
@@ -35,7 +35,7 @@ async def test_a_migrated_database_has_the_tables_that_the_code_knows(database_u
             found = await connection.run_sync(differences)
     finally:
         await database.close()
-    # PostgreSQL numbers its own transactions and has no table for that.
+    # PostgreSQL has transaction ids of its own and needs no table.
     found = [x for x in found if "transaction_counter" not in str(x)]
     assert found == []
 
@@ -44,7 +44,7 @@ def test_the_newest_schema_is_that_of_the_last_migration() -> None:
     assert ScriptDirectory(str(MIGRATIONS)).get_current_head() == head()
 
 
-async def test_migrating_again_keeps_what_is_stored(database_url: str) -> None:
+async def test_migrating_again_keeps_the_data(database_url: str) -> None:
     async with open_repository(database_url) as repository:
         await make_run(repository)
     await migrate(database_url)
@@ -67,8 +67,8 @@ async def test_four_processes_may_migrate_at_once(empty_database_url: str) -> No
         await repository.check()
 
 
-async def test_a_server_of_the_version_before_may_still_write(database_url: str) -> None:
-    """It knows no dependencies, and leaves them out."""
+async def test_a_server_of_the_previous_version_can_still_write(database_url: str) -> None:
+    """It omits dependencies, which it does not know."""
     older = Table("actions", MetaData(), *(Column(c.name, c.type) for c in actions.c if c.name in BEFORE))
     async with open_repository(database_url) as repository:
         await make_run(repository, b="a0")
@@ -93,8 +93,8 @@ async def test_an_older_schema_is_not_ready(empty_database_url: str) -> None:
         await repository.check()
 
 
-async def test_a_migration_that_fails_leaves_nothing_behind(empty_database_url: str) -> None:
-    """The last of its statements finds a table of the same name in its way."""
+async def test_a_failed_migration_is_rolled_back(empty_database_url: str) -> None:
+    """Its last statement fails because a table of that name exists."""
     database = Database(empty_database_url)
     async with database.engine.begin() as connection:
         await connection.execute(text("CREATE TABLE action_events (id INTEGER)"))
@@ -109,7 +109,7 @@ async def test_a_migration_that_fails_leaves_nothing_behind(empty_database_url: 
 
 
 @pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
-async def test_pages_of_actions_have_room_for_updates(database_url: str) -> None:
+async def test_pages_of_actions_have_free_space_for_updates(database_url: str) -> None:
     database = Database(database_url)
     try:
         async with database.read() as connection:

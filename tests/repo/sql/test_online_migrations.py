@@ -1,4 +1,4 @@
-"""Servers of the version before go on reading and writing while the schema becomes that of the next one."""
+"""Servers of the previous version keep reading and writing during a migration."""
 
 import asyncio
 import sys
@@ -30,21 +30,21 @@ from repo.sql.database import Database
 from tests.support.making import RUN, make_run
 
 REVISIONS = sorted(each.revision for each in ScriptDirectory(str(MIGRATIONS)).walk_revisions())
-"""All of them, the first one first."""
+"""All revisions, oldest first."""
 OWN = {"alembic_version"}
 
 
 class Older:
-    """What a server of an older version does: it names the columns that it knows."""
+    """The statements of an older server, which name only the columns it knows."""
 
     def __init__(self, connection: Connection) -> None:
         self.metadata = MetaData()
-        # Indexes are none of its business.
+        # It does not depend on indexes.
         self.metadata.reflect(connection, resolve_fks=False)
         self.tables = [table for name, table in self.metadata.tables.items() if name not in OWN]
 
     def write_and_read(self, connection: Connection, number: int) -> None:
-        """Insert a row into each table, read it, update it and take it away again."""
+        """Inserts, reads, updates and deletes a row of each table."""
         written: list[tuple[Table, dict[str, Any]]] = []
         for table in sorted(self.tables, key=lambda each: each.name == "action_events"):
             values = self.values(table, number)
@@ -61,7 +61,7 @@ class Older:
 
     @staticmethod
     def values(table: Table, number: int) -> dict[str, Any]:
-        """A value for each column that is not made by the database."""
+        """A value for each column that is not generated."""
         return {c.name: _value(c.name, c.type, number) for c in table.c if c.computed is None}
 
 
@@ -82,7 +82,7 @@ def _value(name: str, kind: Any, number: int) -> Any:
 
 
 def check_all(connection: Connection, revisions: list[str]) -> None:
-    """Bring an empty database from one revision to the next; at each, all who know an earlier one work."""
+    """Migrates an empty database step by step; at each step all older versions work."""
     known: list[Older] = []
     for number, revision in enumerate(revisions, start=100):
         upgrade(connection, revision)
@@ -122,9 +122,7 @@ async def test_every_version_works_on_the_schema_of_every_later_one(empty_databa
     ],
 )
 @pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
-async def test_a_migration_that_an_older_version_does_not_survive_is_found(
-    empty_database_url: str, change: str
-) -> None:
+async def test_an_incompatible_migration_is_detected(empty_database_url: str, change: str) -> None:
     def work(connection: Connection) -> None:
         upgrade(connection, head())
         older = Older(connection)
@@ -150,21 +148,21 @@ async def test_an_older_server_is_ready_on_the_schema_of_a_later_version(databas
 
 
 @pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
-async def test_a_migration_waits_for_who_is_at_a_table_without_holding_up_others(
+async def test_a_migration_waits_for_a_table_without_blocking_others(
     empty_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another transaction has read a table and goes on; writers come to it all the time."""
+    """Another transaction has read a table and stays open, while writers keep writing to it."""
     await run_sync(empty_database_url, lambda connection: upgrade(connection, "0003"))
-    monkeypatch.setattr(sys.modules["repo.migration"], "_WAIT_FOR_A_TABLE", 0.2)
+    monkeypatch.setattr(sys.modules["repo.migration"], "LOCK_TIMEOUT", 0.2)
     database = Database(empty_database_url)
     waits: list[float] = []
     try:
-        # Who comes behind the migration waits for as long as that waits, and not for the other one, which
-        # stays until the writers are done.
+        # Writers queued behind the migration wait only for its lock timeout, not for the other transaction,
+        # which stays open until they are done.
         async with asyncio.timeout(30), database.engine.connect() as busy:
             await busy.execute(text("LOCK TABLE actions IN ROW EXCLUSIVE MODE"))
             migrating = asyncio.create_task(migrate(empty_database_url))
-            # One that waited behind the migration is among them.
+            # One of them was queued behind the migration.
             while len(waits) < 15 or max(waits) < 0.05:
                 begun = asyncio.get_running_loop().time()
                 async with database.engine.begin() as writer:
@@ -182,12 +180,12 @@ async def test_a_migration_waits_for_who_is_at_a_table_without_holding_up_others
 
 
 @pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
-async def test_a_migration_that_never_gets_its_turn_says_what_to_do(
+async def test_a_migration_that_gets_no_lock_says_what_to_do(
     empty_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await run_sync(empty_database_url, lambda connection: upgrade(connection, "0003"))
-    monkeypatch.setattr(sys.modules["repo.migration"], "_WAIT_FOR_A_TABLE", 0.05)
-    monkeypatch.setattr(sys.modules["repo.migration"], "_PATIENCE", 0.5)
+    monkeypatch.setattr(sys.modules["repo.migration"], "LOCK_TIMEOUT", 0.05)
+    monkeypatch.setattr(sys.modules["repo.migration"], "RETRY_TIMEOUT", 0.5)
     database = Database(empty_database_url)
     try:
         async with database.engine.connect() as busy:
@@ -200,7 +198,7 @@ async def test_a_migration_that_never_gets_its_turn_says_what_to_do(
 
 @pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
 async def test_no_later_migration_builds_an_index_on_a_table_that_is_in_use(empty_database_url: str) -> None:
-    """That would hold up writers for as long as it takes; from 0005 on it is built CONCURRENTLY, or not."""
+    """That would block writers; from 0005 on, indexes are built CONCURRENTLY or not at all."""
 
     def work(connection: Connection) -> None:
         upgrade(connection, "0004")

@@ -1,4 +1,4 @@
-"""The plans of the hot reads: an index gives the rows in their order, and nothing is sorted."""
+"""Query plans of hot reads: rows come from an index in order, without sorting."""
 
 import re
 from collections.abc import Awaitable, Callable, Iterator
@@ -27,7 +27,7 @@ EXPLAINED = ("SELECT", "WITH", "UPDATE actions", "DELETE", "INSERT INTO removed_
 
 @pytest.fixture(scope="module")
 def filled_url(databases: Databases, migrated_url: str) -> Iterator[str]:
-    """A database with enough in it for a planner to have a choice."""
+    """A database with enough rows for the planner to have a choice."""
     url = databases.copy(migrated_url)
     wait_for(fill(url))
     yield url
@@ -45,7 +45,7 @@ async def fill(url: str) -> None:
             if database.is_sqlite
             else ("decode(md5(CAST(n AS text)), 'hex')", "timestamptz '2026-01-01' + n * interval '1 second'")
         )
-        # Two of them together are text to SQLite.
+        # SQLite shows a combination of them as text.
         key = f"CAST({run_key} || {run_key} AS {'BLOB' if database.is_sqlite else 'bytea'})"
         statement = f"""
             WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {ROOTS})
@@ -106,7 +106,7 @@ PAGES: dict[str, Callable[[ActionRepo], Awaitable[object]]] = {
     "all actions": lambda r: r.list_actions(page=PAGE),
     "the actions of a run": lambda r: r.list_actions(RUN, page=PAGE),
     "the next actions of a run": next_actions,
-    "the actions under one run": lambda r: r.actions.page_of_runs([RUN.key], page=PAGE),
+    "the actions under one run": lambda r: r.actions.pages("run_key", [RUN.key], page=PAGE),
     "the waiting aborts": lambda r: r.aborts.page_pending(PAGE),
 }
 CALLS: dict[str, Callable[[ActionRepo], Awaitable[object]]] = {
@@ -139,12 +139,12 @@ async def test_a_batch_of_updates_finds_its_rows_by_the_primary_key(filled_url: 
 
 
 @pytest.mark.parametrize("call", ["the aborts that are due", "the figures of aborts"])
-async def test_aborts_that_wait_are_found_by_their_index(filled_url: str, call: str) -> None:
+async def test_pending_aborts_are_found_by_their_index(filled_url: str, call: str) -> None:
     assert "ix_actions_unconfirmed_abort" in await explained(filled_url, call)
 
 
 @pytest.mark.parametrize("where", [{}, {"project": "old"}, {"project": "old", "domain": "d"}])
-async def test_pruning_reads_the_runs_of_an_index_and_the_actions_of_these_alone(
+async def test_pruning_reads_candidates_by_index_and_only_their_actions(
     filled_url: str, where: dict[str, Any]
 ) -> None:
     runs = [RunIdentifier("old", "d", f"r{number}") for number in range(20)]
@@ -188,7 +188,7 @@ async def test_confirming_an_abort_reads_no_other_run(filled_url: str, name: str
         assert not re.search(r"^SCAN (actions|child)", plan, re.MULTILINE), plan
 
 
-async def test_what_is_below_and_above_many_actions_is_looked_up_row_by_row(filled_url: str) -> None:
+async def test_descendants_and_ancestors_are_looked_up_by_index(filled_url: str) -> None:
     run = RunIdentifier("deep", "d", "with many")
     names = [f"n{number}" for number in range(1000)]
     async with open_repository(filled_url) as repository:

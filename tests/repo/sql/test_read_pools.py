@@ -125,11 +125,11 @@ async def test_a_cancelled_snapshot_does_not_block_later_ones(database_url: str)
     try:
         async with asyncio.timeout(SECONDS):
             for turn in range(60):
-                looking = asyncio.create_task(look())
+                reading = asyncio.create_task(look())
                 for _ in range(turn // 2):
                     await asyncio.sleep(0 if turn % 2 else 0.0002)
-                looking.cancel()
-                await asyncio.gather(looking, return_exceptions=True)
+                reading.cancel()
+                await asyncio.gather(reading, return_exceptions=True)
             await look()
         assert database.connections_in_use == 0
     finally:

@@ -1,5 +1,4 @@
-"""A database whose host dies silently: connections that answer nothing are dropped, and others take their
-place."""
+"""A database whose host dies silently: unresponsive connections are dropped and replaced."""
 
 import asyncio
 import os
@@ -36,7 +35,7 @@ def answers_are_soon_missed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def through(url: str, limit: float = LIMIT, size: int = 3) -> AsyncIterator[tuple[ActionRepo, Proxy]]:
-    """A repository whose database is behind a proxy; a statement may take `limit` seconds."""
+    """A repository whose database is behind a proxy, with a statement timeout of `limit` seconds."""
     async with (
         asyncio.timeout(SECONDS),
         proxied(url) as proxy,
@@ -46,7 +45,7 @@ async def through(url: str, limit: float = LIMIT, size: int = 3) -> AsyncIterato
 
 
 async def at_last(call: Callable[[], Awaitable[object]]) -> None:
-    """Return when the call works: until then it may only say that the database is away."""
+    """Returns once the call works; until then it may only raise DatabaseUnavailable."""
     while True:
         with suppress(DatabaseUnavailable, DeadlineExceeded):
             await call()
@@ -54,7 +53,7 @@ async def at_last(call: Callable[[], Awaitable[object]]) -> None:
 
 
 async def every_kind_of_call(repository: ActionRepo, number: int) -> None:
-    """Each pool of connections has to work again."""
+    """Every connection pool has to recover."""
     await at_last(lambda: repository.update_action_phase(action(), ActionPhase.RUNNING, number))
     await at_last(lambda: repository.runs.page())
     await at_last(lambda: repository.runs.count())
@@ -62,8 +61,8 @@ async def every_kind_of_call(repository: ActionRepo, number: int) -> None:
 
 
 @ONLY_POSTGRESQL
-async def test_connections_that_died_while_nobody_used_them_are_replaced(database_url: str) -> None:
-    """No caller hears of it, however many there are."""
+async def test_connections_that_died_while_idle_are_replaced(database_url: str) -> None:
+    """No caller notices, however many there are."""
     async with through(database_url, limit=0) as (repository, proxy):
         await make_run(repository)
 
@@ -81,7 +80,7 @@ async def test_connections_that_died_while_nobody_used_them_are_replaced(databas
 
 
 @ONLY_POSTGRESQL
-async def test_statements_under_way_end_and_their_connections_are_dropped(database_url: str) -> None:
+async def test_running_statements_end_and_their_connections_are_dropped(database_url: str) -> None:
     async with (
         through(database_url) as (repository, proxy),
         aclosing(repository.watch_action_updates(action())),
@@ -110,7 +109,7 @@ async def test_statements_under_way_end_and_their_connections_are_dropped(databa
 
 
 @ONLY_POSTGRESQL
-async def test_a_read_that_is_cancelled_on_a_dead_connection_gives_its_place_back(database_url: str) -> None:
+async def test_a_cancelled_read_on_a_dead_connection_releases_its_slot(database_url: str) -> None:
     async with through(database_url, limit=0) as (repository, proxy):
         pool = repository.database.read_pool
         reads = [asyncio.create_task(pool.execute("SELECT pg_sleep(60)")) for _ in range(3)]
@@ -123,10 +122,10 @@ async def test_a_read_that_is_cancelled_on_a_dead_connection_gives_its_place_bac
 
 
 @ONLY_POSTGRESQL
-async def test_those_who_watch_see_what_is_written_on_new_connections(
+async def test_subscribers_get_changes_over_new_connections(
     database_url: str, bus_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("repo.watch.hub._POLL_TIMEOUT", 2.0)
+    monkeypatch.setattr("repo.watch.hub.POLL_TIMEOUT", 2.0)
     monkeypatch.setattr("repo.watch.bus.HEARTBEAT", 0.5)
     async with (
         asyncio.timeout(SECONDS),
@@ -146,7 +145,7 @@ async def test_those_who_watch_see_what_is_written_on_new_connections(
 
 
 @ONLY_POSTGRESQL
-async def test_a_server_is_not_ready_while_nothing_answers(database_url: str) -> None:
+async def test_a_server_is_not_ready_while_the_database_is_unresponsive(database_url: str) -> None:
     async with asyncio.timeout(SECONDS), proxied(database_url) as proxy:
         app = create_app(Settings(database_url=proxy.url(database_url), operation_timeout=LIMIT))
         async with (
@@ -167,8 +166,8 @@ async def test_a_server_is_not_ready_while_nothing_answers(database_url: str) ->
 
 
 @ONLY_POSTGRESQL
-async def test_a_database_is_closed_though_nothing_answers(database_url: str) -> None:
-    """Also one whose write would never end."""
+async def test_closing_does_not_wait_for_an_unresponsive_database(database_url: str) -> None:
+    """Even with a write that would never end."""
     async with asyncio.timeout(SECONDS), proxied(database_url) as proxy:
         database = Database(proxy.url(database_url))
         sleep = text("SELECT pg_sleep(0.2)")
@@ -187,7 +186,7 @@ async def test_a_database_is_closed_though_nothing_answers(database_url: str) ->
 
 
 def keepalive_timers(port: int) -> list[bool]:
-    """Of each connection of this process to a port of this machine, whether TCP asks if it lives."""
+    """For each connection of this process to a local port, whether TCP keepalive is on."""
     own = set()
     for name in os.listdir("/proc/self/fd"):
         with suppress(OSError):
@@ -202,8 +201,8 @@ def keepalive_timers(port: int) -> list[bool]:
 
 
 @ONLY_POSTGRESQL
-async def test_tcp_asks_of_every_connection_whether_it_lives(database_url: str, bus_url: str) -> None:
-    """In use or idle, to the database and to the bus."""
+async def test_every_connection_uses_tcp_keepalive(database_url: str, bus_url: str) -> None:
+    """Used and idle ones, of the database and the bus."""
     async with asyncio.timeout(SECONDS), open_repository(database_url, 3, bus_url) as repository:
         await make_run(repository)
         await asyncio.gather(*(repository.runs.page() for _ in range(5)))
@@ -215,7 +214,7 @@ async def test_tcp_asks_of_every_connection_whether_it_lives(database_url: str, 
             for url in {database_url, bus_url}:
                 port = make_url(url).port
                 assert port is not None
-                # While something is on its way TCP waits for that instead.
+                # While data is unacknowledged, TCP uses another timer.
                 while not all(timers := keepalive_timers(port)):  # noqa: ASYNC110 - in its own time
                     await asyncio.sleep(0.01)
                 assert timers

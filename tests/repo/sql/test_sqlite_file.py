@@ -1,4 +1,4 @@
-"""The file of SQLite: a file system without locks is refused at the start, and the log shrinks again."""
+"""The SQLite file: a file system without locks is rejected at startup, and the WAL shrinks again."""
 
 import errno
 import fcntl
@@ -20,10 +20,10 @@ from tests.support.making import make_run
 pytestmark = pytest.mark.parametrize("databases", ["sqlite"], indirect=True)
 
 
-async def test_a_file_system_without_locks_is_refused_at_the_start(
+async def test_a_file_system_without_locks_is_rejected_at_startup(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SQLite takes it for a file that others have locked, and waits for half a minute."""
+    """SQLite behaves as if others held the lock, and waits for half a minute."""
 
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
@@ -52,7 +52,7 @@ async def test_the_log_shrinks_after_a_long_read(database_url: str, monkeypatch:
         grown = os.stat(f"{path}-wal").st_size
         reader.close()
         assert grown > 5_000_000  # beyond what SQLite writes back at a time
-        # What is written next goes into the file first, and then the log begins anew.
+        # The next write first checkpoints the WAL, which then starts over.
         for name in ("one", "two", "three"):
             await make_run(repository, RunIdentifier("p", "d", name))
         assert os.stat(f"{path}-wal").st_size < 2 * limit  # it ends with a whole page

@@ -1,4 +1,4 @@
-"""The doorbell between replicas, on real servers: it may be late or lost, and never in the way."""
+"""The bus between replicas, on real servers: notifications may be late or lost, but never block."""
 
 import asyncio
 import os
@@ -25,17 +25,17 @@ from tests.support.serving import free_port
 from tests.support.waiting import until
 
 
-async def test_a_ring_of_one_replica_is_heard_by_another(bus_url: str) -> None:
+async def test_a_notification_reaches_another_replica(bus_url: str) -> None:
     async with open_bus(bus_url) as (here, _), open_bus(bus_url) as (_, there):
         await wait_for_notification(here, there)
 
 
-async def test_a_ring_is_heard_in_one_process_without_a_server() -> None:
+async def test_a_notification_in_one_process_needs_no_server() -> None:
     async with open_bus("memory://") as (bus, counter):
         await wait_for_notification(bus, counter)
 
 
-async def test_many_rings_become_few_messages(bus_url: str) -> None:
+async def test_many_notifications_become_few_messages(bus_url: str) -> None:
     async with open_bus(bus_url) as (here, _), open_bus(bus_url) as (_, there):
         await wait_for_notification(here, there)
         await asyncio.sleep(0.2)
@@ -46,21 +46,21 @@ async def test_many_rings_become_few_messages(bus_url: str) -> None:
         assert 1 <= there.received - before <= 10
 
 
-async def test_a_bus_whose_connection_is_cut_connects_again(bus_url: str) -> None:
+async def test_the_bus_reconnects(bus_url: str) -> None:
     async with open_bus(bus_url) as (here, _), open_bus(bus_url) as (bus, there):
         await wait_for_notification(here, there)
         with structlog.testing.capture_logs() as logs:
             for turn in range(1, 4):
                 await terminate_listeners(bus_url)
-                # Both, here and there.
+                # Connections on both sides.
                 await until(partial(logged, logs, "bus connection lost", 2 * turn))
                 await until(partial(logged, logs, "bus connection restored", 2 * turn))
                 assert (here.connected, bus.connected) == (True, True)
                 await wait_for_notification(here, there)
 
 
-async def test_rings_while_connections_are_cut_do_not_end_the_bus(bus_url: str) -> None:
-    """A ring that met a connection in its last moment once ended the task that rings."""
+async def test_notifications_on_cut_connections_do_not_end_the_bus(bus_url: str) -> None:
+    """Regression: a notification on a closing connection ended the sender task."""
     async with open_bus(bus_url) as (here, _), open_bus(bus_url) as (_, there):
         for _ in range(20):
             cutting = asyncio.create_task(terminate_listeners(bus_url))
@@ -72,7 +72,7 @@ async def test_rings_while_connections_are_cut_do_not_end_the_bus(bus_url: str) 
 
 
 @pytest.mark.usefixtures("short_heartbeat")
-async def test_a_dead_link_is_noticed_and_replaced(bus_url: str) -> None:
+async def test_a_dead_connection_is_detected_and_replaced(bus_url: str) -> None:
     async with proxied(bus_url) as proxy, open_bus(bus_url) as (here, _):
         async with open_bus(proxy.url(bus_url)) as (bus, there):
             await wait_for_notification(here, there)
@@ -87,13 +87,13 @@ async def test_a_dead_link_is_noticed_and_replaced(bus_url: str) -> None:
             await wait_for_notification(bus, there)
 
 
-async def test_a_dead_link_is_noticed_within_15_seconds() -> None:
-    """The link is asked when it was silent for a beat, and has a beat to answer."""
+async def test_a_dead_connection_is_detected_within_15_seconds() -> None:
+    """A connection is probed after a silent heartbeat and has one heartbeat to answer."""
     assert 2 * bus_module.HEARTBEAT + bus_module.RETRY[0] <= 15
 
 
 @pytest.mark.usefixtures("short_heartbeat")
-async def test_a_bus_that_is_away_at_first_is_found_later(bus_url: str) -> None:
+async def test_the_bus_connects_later_if_unavailable_at_startup(bus_url: str) -> None:
     async with proxied(bus_url) as proxy, open_bus(bus_url) as (here, _):
         proxy.refuse()
         counter = NotificationCounter()
@@ -107,7 +107,7 @@ async def test_a_bus_that_is_away_at_first_is_found_later(bus_url: str) -> None:
             await wait_for_notification(here, counter)
 
 
-async def test_redis_may_stop_and_start_again() -> None:
+async def test_the_bus_reconnects_after_a_restart_of_redis() -> None:
     with running_redis() as server:
         async with open_bus(server.url) as (here, _), open_bus(server.url) as (bus, there):
             await wait_for_notification(here, there)
@@ -119,7 +119,7 @@ async def test_redis_may_stop_and_start_again() -> None:
             await wait_for_notification(here, there)
 
 
-async def test_without_a_bus_a_watcher_on_another_replica_gets_the_change(database_url: str) -> None:
+async def test_changes_reach_another_replica_without_a_bus(database_url: str) -> None:
     nowhere = f"redis://127.0.0.1:{free_port()}"
     async with (
         asyncio.timeout(SECONDS),
@@ -135,7 +135,7 @@ async def test_without_a_bus_a_watcher_on_another_replica_gets_the_change(databa
 
 
 @pytest.mark.usefixtures("short_heartbeat")
-async def test_a_bus_holds_on_to_nothing_when_it_ends(bus_url: str) -> None:
+async def test_a_closed_bus_releases_everything(bus_url: str) -> None:
     async with open_bus(bus_url):
         await terminate_listeners(bus_url)
     await asyncio.sleep(0.1)
@@ -154,7 +154,7 @@ async def test_a_bus_holds_on_to_nothing_when_it_ends(bus_url: str) -> None:
     "url",
     ["redis://user:canary@127.0.0.1:{port}/0", "postgresql://postgres:canary@127.0.0.1:{port}/none"],
 )
-async def test_what_is_wrong_with_a_bus_is_logged_once_and_without_its_password(url: str) -> None:
+async def test_bus_errors_are_logged_once_and_without_the_password(url: str) -> None:
     with structlog.testing.capture_logs() as logs:
         bus = Bus(url.format(port=free_port()), lambda: None)
         async with bus.open():
@@ -167,7 +167,7 @@ async def test_what_is_wrong_with_a_bus_is_logged_once_and_without_its_password(
 
 
 @pytest.mark.parametrize("url", ["kafka://host", "", "mysql://user:canary@host/name"])
-def test_a_bus_that_there_is_not_is_refused_without_repeating_the_url(url: str) -> None:
+def test_an_unsupported_bus_url_is_rejected_without_repeating_it(url: str) -> None:
     with pytest.raises(InvalidArgument) as refused:
         Bus(url, lambda: None)
     assert "canary" not in str(refused.value)

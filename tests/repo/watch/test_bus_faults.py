@@ -1,4 +1,4 @@
-"""What is wrong with a bus is said, and a bus that does wrong costs a watcher no more than time."""
+"""Faults of the bus: they are logged, and cost subscribers nothing but time."""
 
 import asyncio
 import os
@@ -42,8 +42,8 @@ on_postgres = pytest.mark.parametrize("databases", ["postgresql"], indirect=True
 
 
 @pytest.mark.usefixtures("short_heartbeat")
-async def test_a_bus_ends_whatever_it_is_doing_at_the_moment(bus_url: str) -> None:
-    """It once went on when its connection was lost, or a notification sent, while it was cancelled."""
+async def test_the_bus_can_be_closed_at_any_moment(bus_url: str) -> None:
+    """Regression: it continued if its connection was lost, or a notification sent, during cancellation."""
     async with asyncio.timeout(SECONDS), proxied(bus_url) as proxy:
         for turns in range(40):
             async with open_bus(proxy.url(bus_url)) as (here, _):
@@ -53,7 +53,7 @@ async def test_a_bus_ends_whatever_it_is_doing_at_the_moment(bus_url: str) -> No
                     await asyncio.sleep(0)
 
 
-async def test_a_bus_on_postgresql_ends_in_the_turn_in_which_it_is_lost(postgres_server_url: str) -> None:
+async def test_a_postgresql_bus_can_be_closed_while_its_connection_is_lost(postgres_server_url: str) -> None:
     async with asyncio.timeout(SECONDS):
         for turns in range(8):
             backend = bus.PostgresBackend(postgres_server_url)
@@ -66,8 +66,8 @@ async def test_a_bus_on_postgresql_ends_in_the_turn_in_which_it_is_lost(postgres
 
 
 @pytest.mark.usefixtures("short_heartbeat")
-async def test_a_link_that_is_cut_and_answered_by_nobody_is_noticed(bus_url: str) -> None:
-    """As by a balancer with no server behind it: it connects, and then nothing comes."""
+async def test_an_unresponsive_connection_is_detected(bus_url: str) -> None:
+    """As with a load balancer without a server: it connects, but nothing answers."""
     async with proxied(bus_url) as proxy, open_bus(proxy.url(bus_url)) as (here, counter):
         await wait_for_notification(here, counter)
         proxy.stall()
@@ -80,7 +80,7 @@ async def test_a_link_that_is_cut_and_answered_by_nobody_is_noticed(bus_url: str
 
 
 @pytest.mark.usefixtures("short_heartbeat")
-async def test_nothing_is_left_of_links_that_went_dead(bus_url: str) -> None:
+async def test_dead_connections_leave_nothing_behind(bus_url: str) -> None:
     async def suffer() -> None:
         async with proxied(bus_url) as proxy, open_bus(proxy.url(bus_url)) as (here, counter):
             for _ in range(4):
@@ -90,7 +90,7 @@ async def test_nothing_is_left_of_links_that_went_dead(bus_url: str) -> None:
                 await until(lambda: not here.connected)
                 proxy.flow()
                 await until(lambda: here.connected)
-            # It ends while its link is dead and a counter is on its way.
+            # It is closed while its connection is dead and a notification is in flight.
             proxy.stall()
             here.notify()
             await asyncio.sleep(0.05)
@@ -105,13 +105,13 @@ async def test_nothing_is_left_of_links_that_went_dead(bus_url: str) -> None:
 
 
 @pytest.mark.usefixtures("short_heartbeat")
-async def test_a_bell_that_meets_the_end_of_its_link_leaves_nothing_open(
+async def test_a_notification_on_a_closing_connection_leaks_nothing(
     bus_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Redis's client opens a new connection after one is closed."""
+    """The Redis client opens a new connection after one is closed."""
     monkeypatch.setattr(bus, "MIN_INTERVAL", 0)
 
-    async def ring(here: Bus) -> None:
+    async def notify(here: Bus) -> None:
         while True:
             here.notify()
             await asyncio.sleep(0)
@@ -119,17 +119,17 @@ async def test_a_bell_that_meets_the_end_of_its_link_leaves_nothing_open(
     counts = []
     for _ in range(15):
         async with open_bus(bus_url) as (here, _):
-            ringing = asyncio.create_task(ring(here))
+            notifying = asyncio.create_task(notify(here))
             with structlog.testing.capture_logs() as logs:
                 await terminate_listeners(bus_url)
                 await until(partial(logged, logs, "bus connection restored", 1))
-            ringing.cancel()
+            notifying.cancel()
         await asyncio.sleep(0.05)
         counts.append(len(os.listdir("/dev/fd")))
     assert counts[-1] <= counts[0], counts
 
 
-async def test_who_may_not_ring_is_not_connected_and_told_why(redis_server: RedisServer) -> None:
+async def test_a_bus_without_permission_to_notify_is_not_connected(redis_server: RedisServer) -> None:
     url = redis_server.url.replace("redis://", "redis://listener:canary@")
     async with Redis.from_url(redis_server.url) as operator:
         rights = partial(operator.acl_setuser, "listener", channels=[bus.CHANNEL], passwords="+canary")
@@ -155,14 +155,14 @@ async def test_who_may_not_ring_is_not_connected_and_told_why(redis_server: Redi
     ],
     ids=["wrong password", "unknown database", "no TLS there", "unknown option"],
 )
-async def test_what_redis_refuses_is_logged_once(
+async def test_an_error_of_redis_is_logged_once(
     redis_server: RedisServer, change: Callable[[str], str], word: str
 ) -> None:
     await see_refused(change(redis_server.url), word)
 
 
 @pytest.mark.usefixtures("short_heartbeat")
-async def test_what_postgresql_refuses_is_logged_once(postgres_server_url: str) -> None:
+async def test_an_error_of_postgresql_is_logged_once(postgres_server_url: str) -> None:
     await see_refused(postgres_server_url.rpartition("/")[0] + "/there_is_none", "does not exist")
 
 
@@ -191,8 +191,8 @@ async def see_refused(url: str, word: str) -> None:
         "redis://host:123456",
     ],
 )
-def test_a_url_whose_password_is_not_encoded_is_refused_without_repeating_it(url: str) -> None:
-    """The libraries take a part of the password for the port, and say in the log that it is none."""
+def test_a_url_with_an_unencoded_password_is_rejected_without_repeating_it(url: str) -> None:
+    """Parsers take a part of the password for the port and quote it in their errors."""
     with pytest.raises(InvalidArgument) as refused:
         bus.check_broadcast_url(url)
     assert "can" not in str(refused.value)
@@ -200,7 +200,7 @@ def test_a_url_whose_password_is_not_encoded_is_refused_without_repeating_it(url
 
 @on_postgres
 @pytest.mark.usefixtures("short_heartbeat")
-async def test_watchers_get_changes_with_redis_absent_back_and_gone(
+async def test_subscribers_get_changes_while_redis_comes_and_goes(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with running_redis() as server:
@@ -218,21 +218,21 @@ async def test_watchers_get_changes_with_redis_absent_back_and_gone(
 
             async with aclosing(reader.watch_action_updates(action())) as updates:
                 assert (await anext(updates)).phase is ActionPhase.QUEUED
-                # Absent from the start: found by looking.
+                # Unavailable from the start: found by polling.
                 await writer.update_action_phase(action(), ActionPhase.INITIALIZING, 1)
                 assert (await anext(updates)).phase is ActionPhase.INITIALIZING
                 assert not reader.watches.metrics().bus_connected
-                # There: with nobody looking by himself any more, it is heard.
+                # Available: without periodic polls, the notification arrives.
                 monkeypatch.setattr(hub, "POLL_INTERVAL", 10 * SECONDS)
                 await asyncio.to_thread(server.start)
                 await both_connected()
                 for _ in range(4):  # until the last look by himself; a machine that stalls takes one of these
                     await asyncio.sleep(0.5)
-                before = reader.watches.metrics().polls_without_notification
+                before = reader.watches.metrics().counts.polls_without_notification
                 await writer.update_action_phase(action(), ActionPhase.RUNNING, 1)
                 assert (await anext(updates)).phase is ActionPhase.RUNNING
-                assert reader.watches.metrics().polls_without_notification == before
-                # Gone, and written to; back again, what nobody rang for is made up for.
+                assert reader.watches.metrics().counts.polls_without_notification == before
+                # Unavailable during a write: the missed notification is made up for after reconnecting.
                 await asyncio.to_thread(server.stop)
                 await until(lambda: not writer.watches.metrics().bus_connected)
                 await writer.update_action_phase(action(), ActionPhase.PAUSED, 1)
@@ -240,33 +240,33 @@ async def test_watchers_get_changes_with_redis_absent_back_and_gone(
                 assert (await anext(updates)).phase is ActionPhase.PAUSED
 
 
-class Mishearing:
-    """A backend's `_hear` that drops half of the bells, doubles some, and lets others overtake."""
+class Unreliable:
+    """A backend's receiver that drops, duplicates and reorders notifications."""
 
     def __init__(self) -> None:
         self._chance = random.Random(1)
-        self.misheard = 0
+        self.faults = 0
 
-    def hear(self, counter: Callable[[], None]) -> None:
-        """Hear a counter, or not, or twice, or late."""
+    def receive(self, notify: Callable[[], None]) -> None:
+        """Receives a notification, or drops, duplicates or delays it."""
         kind = self._chance.randrange(8)
-        self.misheard += kind > 1
+        self.faults += kind > 1
         if kind < 3:
-            counter()
+            notify()
         if kind == 2:
-            counter()
+            notify()
         if kind == 3:
-            asyncio.get_running_loop().call_later(self._chance.uniform(0, 0.5), counter)
+            asyncio.get_running_loop().call_later(self._chance.uniform(0, 0.5), notify)
 
 
 @on_postgres
-async def test_who_mishears_bells_ends_up_with_what_is_stored(
+async def test_lost_and_duplicate_notifications_lose_no_changes(
     database_url: str, bus_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mishearing = Mishearing()
-    hears = bus.ReconnectingBackend.receive
+    unreliable = Unreliable()
+    receive = bus.ReconnectingBackend.receive
     monkeypatch.setattr(
-        bus.ReconnectingBackend, "receive", lambda backend: mishearing.hear(partial(hears, backend))
+        bus.ReconnectingBackend, "receive", lambda backend: unreliable.receive(partial(receive, backend))
     )
     async with (
         asyncio.timeout(2 * SECONDS),
@@ -309,7 +309,7 @@ async def test_who_mishears_bells_ends_up_with_what_is_stored(
         assert {type(ended) for ended in await asyncio.gather(*watching, return_exceptions=True)} == {
             asyncio.CancelledError
         }
-    assert mishearing.misheard > 10
+    assert unreliable.faults > 10
     wanted = sorted((name, version) for name in "bcd" for version in range(30))
     for seen in events:
         assert sorted((found.action.name, found.version) for found in seen) == wanted

@@ -1,4 +1,4 @@
-"""Clocks that jump: what waits is bounded, nothing is done twice at once, and nothing expires later."""
+"""Jumping clocks: delays are bounded, nothing runs twice at once, and nothing expires later."""
 
 import asyncio
 import contextlib
@@ -67,7 +67,7 @@ def moved_url(databases: PostgresDatabases, database_clock: FakeClock) -> Iterat
 
 
 async def ahead(url: str) -> float:
-    """By how many seconds the clock of the database is ahead."""
+    """Seconds by which the database's clock is ahead."""
     connection = await asyncpg.connect(url)
     there: datetime = await connection.fetchval("SELECT clock_timestamp()")
     await connection.close()
@@ -76,7 +76,7 @@ async def ahead(url: str) -> float:
 
 @asynccontextmanager
 async def two_replicas(url: str) -> AsyncIterator[tuple[ActionRepo, ActionRepo]]:
-    """Two of them, and an abort that waits."""
+    """Two replicas and a pending abort."""
     async with open_repository(url) as one, open_repository(url) as other:
         await make_run(one)
         assert await one.abort_run(RUN, None, ADA)
@@ -84,13 +84,13 @@ async def two_replicas(url: str) -> AsyncIterator[tuple[ActionRepo, ActionRepo]]
 
 
 async def take(repository: ActionRepo, lease: str, duration: timedelta = MINUTE) -> int:
-    """How many aborts it takes."""
+    """Claims aborts and returns how many."""
     return len((await repository.aborts.claim(lease, duration, 10, 10)).aborts)
 
 
 @JUMPS
 @pytest.mark.parametrize("pause", [MAX_DELAY, MINUTE])
-async def test_a_pause_ends_at_last_though_the_databases_clock_jumps(
+async def test_a_retry_delay_ends_even_if_the_databases_clock_jumps(
     moved_url: str, database_clock: FakeClock, monkeypatch: pytest.MonkeyPatch, jump: int, pause: timedelta
 ) -> None:
     monkeypatch.setattr(leases_module, "retry_delay", lambda attempts: pause)
@@ -102,7 +102,7 @@ async def test_a_pause_ends_at_last_though_the_databases_clock_jumps(
         assert await take(other, "other") == 1
 
 
-async def test_a_pause_goes_on_where_the_databases_clock_moves_a_little(
+async def test_a_retry_delay_survives_small_moves_of_the_databases_clock(
     moved_url: str, database_clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(leases_module, "retry_delay", lambda attempts: MINUTE)
@@ -115,7 +115,7 @@ async def test_a_pause_goes_on_where_the_databases_clock_moves_a_little(
 
 @JUMPS
 @pytest.mark.parametrize("was_seen", [True, False])
-async def test_what_somebody_is_at_stays_theirs_though_the_databases_clock_jumps(
+async def test_a_claim_is_kept_even_if_the_databases_clock_jumps(
     moved_url: str, database_clock: FakeClock, jump: int, was_seen: bool
 ) -> None:
     async with two_replicas(moved_url) as (one, other):
@@ -129,7 +129,7 @@ async def test_what_somebody_is_at_stays_theirs_though_the_databases_clock_jumps
 
 
 @JUMPS
-async def test_what_a_dead_replica_was_at_is_taken_over_though_the_databases_clock_jumps(
+async def test_claims_of_dead_replicas_are_taken_over_even_if_the_databases_clock_jumps(
     moved_url: str, database_clock: FakeClock, jump: int
 ) -> None:
     async with two_replicas(moved_url) as (one, other):
@@ -137,11 +137,11 @@ async def test_what_a_dead_replica_was_at_is_taken_over_though_the_databases_clo
         assert await take(other, "other", SHORT) == 0
         database_clock.jump(jump)
         async with asyncio.timeout(SECONDS):
-            while not await take(other, "other", SHORT):  # noqa: ASYNC110 - asked from outside
+            while not await take(other, "other", SHORT):  # noqa: ASYNC110 - no event of it
                 await asyncio.sleep(0.05)
 
 
-async def test_the_limit_of_a_caller_ends_though_the_servers_clock_is_put_back(
+async def test_a_rate_limit_recovers_even_if_the_servers_clock_is_set_back(
     moved_url: str, server_clock: FakeClock
 ) -> None:
     async with open_repository(moved_url) as repository:
@@ -162,11 +162,11 @@ async def test_the_limit_of_a_caller_ends_though_the_servers_clock_is_put_back(
             server_clock.jump(-HOUR)
             refused = await ask()
             assert int(refused.headers.get("retry-after", "0")) <= 4
-            while (await ask()).status_code == 429:  # noqa: ASYNC110 - asked from outside
+            while (await ask()).status_code == 429:  # noqa: ASYNC110 - no event of it
                 await asyncio.sleep(0.1)
 
 
-async def test_what_is_signed_for_an_executor_has_the_time_of_the_database(
+async def test_signatures_for_executors_use_the_databases_time(
     moved_url: str, server_clock: FakeClock
 ) -> None:
     server_clock.jump(-HOUR)
@@ -187,7 +187,7 @@ async def test_what_is_signed_for_an_executor_has_the_time_of_the_database(
     assert abs(timestamp - time.time()) < 2 * SECONDS
 
 
-async def test_a_token_holds_no_longer_where_the_servers_clock_is_put_back(
+async def test_setting_back_the_servers_clock_does_not_prolong_a_token(
     moved_url: str, server_clock: FakeClock
 ) -> None:
     async with open_repository(moved_url) as repository:
@@ -211,7 +211,7 @@ async def expire(url: str) -> None:
 
 
 @JUMPS
-async def test_a_token_holds_no_longer_where_the_databases_clock_jumps(
+async def test_jumps_of_the_databases_clock_do_not_prolong_a_token(
     moved_url: str, database_clock: FakeClock, jump: int
 ) -> None:
     async with open_repository(moved_url) as repository:

@@ -1,4 +1,4 @@
-"""A filter means the same to a list and to a watch: random rows, random filters, fixed seeds."""
+"""Filters match the same rows in lists and watches: random rows, random filters, fixed seeds."""
 
 import asyncio
 import random
@@ -38,7 +38,7 @@ from repo import (
 )
 from repo.actions.criteria import criteria
 from repo.actions.rows import ActionRow
-from repo.watch.feed import Feed
+from repo.watch.feed import read_feed
 from repo.watch.matching import Match, action_matcher, run_matcher
 from tests.support.making import (
     RUN,
@@ -57,12 +57,12 @@ CODES = ["CUDA_OOM", "e.load", "É-straße", None]
 
 
 def some(chance: random.Random, make: Callable[[], T], often: float = 0.3) -> T | None:
-    """What it makes, or, more often, None."""
+    """A value of the strategy or, more often, None."""
     return make() if chance.random() < often else None
 
 
 def random_run(chance: random.Random, number: int) -> list[NewAction]:
-    """A run with a few actions, in any phases."""
+    """A run with a few actions in random phases."""
     project, domain = chance.choice(["etl", "ml"]), chance.choice(["dev", "prod"])
     run = RunIdentifier(project, domain, f"{chance.choice(NAMES)}-{number}")
     task, name = chance.choice(["t.A", "T.a"]), chance.choice(NAMES)
@@ -99,12 +99,12 @@ def random_child(chance: random.Random, name: str, run: RunIdentifier, parent: s
 
 
 def random_phases(chance: random.Random) -> tuple[ActionPhase, ...]:
-    """A few phases, or none."""
+    """A few phases or none."""
     return tuple(chance.sample(PHASES, chance.randrange(4)))
 
 
 def random_search(chance: random.Random) -> str:
-    """A piece of a name, in either case."""
+    """A part of a name in lower or upper case."""
     name = chance.choice(
         [*NAMES, *filter(None, CODES), "etl/dev/", "l/prod/straße-", "%", "_", "nowhere", ""]
     )
@@ -113,7 +113,7 @@ def random_search(chance: random.Random) -> str:
 
 
 def random_labels(chance: random.Random) -> tuple[LabelFilter, ...]:
-    """Up to two labels, with values or without."""
+    """Up to two labels with or without values."""
     count = chance.randrange(3)
     return tuple(LabelFilter(chance.choice("abc"), chance.choice([None, "1", "2"])) for _ in range(count))
 
@@ -161,11 +161,11 @@ VALUES: dict[type[Any], dict[str, Callable[[random.Random], Any]]] = {
         "parent_name": one_of("a0", "c0", "nobody"),
     },
 }
-"""For each field of the filters, what draws its values. Add a field here when you declare it."""
+"""The generator of values for each filter field. Add new fields here."""
 
 
 def random_run_filter(chance: random.Random) -> RunFilter:
-    """Any of the conditions, few of them at a time."""
+    """A random filter with few conditions."""
     often = {"phases": 0.3, "exclude_phases": 0.3, "search": 0.3}
     values = {
         name: draw(chance)
@@ -176,13 +176,13 @@ def random_run_filter(chance: random.Random) -> RunFilter:
 
 
 def random_action_filter(chance: random.Random) -> ActionFilter:
-    """Any of the conditions."""
+    """A random filter."""
     draws = VALUES[ActionFilter].items()
     return ActionFilter(**{name: draw(chance) for name, draw in draws if chance.random() < 0.3})
 
 
 async def change_something(repository: ActionRepo, chance: random.Random, of: NewAction) -> None:
-    """Move the action to some phase, or ask for its abort."""
+    """Moves the action to a random phase, or requests its abort."""
     identifier = of.id
     if chance.random() < 0.1:
         await repository.abort_action(identifier, "because", None)
@@ -199,7 +199,7 @@ async def change_something(repository: ActionRepo, chance: random.Random, of: Ne
 
 
 async def fill(repository: ActionRepo, chance: random.Random, runs: int) -> list[NewAction]:
-    """So many runs, which have come to somewhere."""
+    """Creates random runs in random phases."""
     made = [created for number in range(runs) for created in random_run(chance, number)]
     await repository.actions.create(made)
     for each in made:
@@ -208,14 +208,14 @@ async def fill(repository: ActionRepo, chance: random.Random, runs: int) -> list
 
 
 class Stored:
-    """What lists and watches find of the same rows."""
+    """The results of lists and watches over the same rows."""
 
     def __init__(self, repository: ActionRepo, rows: Sequence[ActionRow]) -> None:
         self._repository = repository
         self.rows = rows
 
     async def matching(self, wanted: RunFilter | ActionFilter) -> set[bytes]:
-        """The keys of the rows that match, to a list and to a watch alike."""
+        """The keys of the rows that match; asserts that lists and watches agree."""
         page = PageRequest(first=1000)
         listed: Page[Run] | Page[Action]
         if isinstance(wanted, RunFilter):
@@ -230,14 +230,14 @@ class Stored:
 
 
 async def store(repository: ActionRepo, chance: random.Random, runs: int = 40) -> Stored:
-    """Random runs, as lists and watches read them."""
+    """Random runs as read by lists and watches."""
     made = await fill(repository, chance, runs)
-    async with Feed(repository.database).snapshot() as look:
+    async with read_feed(repository.database) as look:
         return Stored(repository, await look.rows([each.id.key for each in made]))
 
 
 @pytest.mark.parametrize("kind", [RunFilter, ActionFilter])
-async def test_each_declared_field_alone_means_the_same_to_a_list_and_to_a_watch(
+async def test_each_filter_field_matches_the_same_rows_in_lists_and_watches(
     repository: ActionRepo, kind: type[Any]
 ) -> None:
     missing = criteria(kind).keys() - VALUES[kind].keys()
@@ -256,7 +256,7 @@ async def test_each_declared_field_alone_means_the_same_to_a_list_and_to_a_watch
 
 
 @pytest.mark.parametrize("kind", [RunFilter, ActionFilter])
-async def test_what_a_row_never_matched_cannot_be_changed_by_any_write(
+async def test_no_write_makes_a_row_match_that_could_never_match(
     repository: ActionRepo, kind: type[Any]
 ) -> None:
     chance = random.Random(11)
@@ -265,7 +265,7 @@ async def test_what_a_row_never_matched_cannot_be_changed_by_any_write(
     matchers = [run_matcher(each) if kind is RunFilter else action_matcher(each) for each in filters]
     never: set[tuple[int, bytes]] = set()
     for _ in range(6):
-        async with Feed(repository.database).snapshot() as look:
+        async with read_feed(repository.database) as look:
             rows = await look.rows([each.id.key for each in made])
         for number, match in enumerate(matchers):
             for row in rows:
@@ -282,7 +282,7 @@ async def test_what_a_row_never_matched_cannot_be_changed_by_any_write(
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_a_filter_means_the_same_to_a_list_and_to_a_watch(repository: ActionRepo, seed: int) -> None:
+async def test_filters_match_the_same_rows_in_lists_and_watches(repository: ActionRepo, seed: int) -> None:
     chance = random.Random(seed)
     stored = await store(repository, chance)
     matched = 0
@@ -293,7 +293,7 @@ async def test_a_filter_means_the_same_to_a_list_and_to_a_watch(repository: Acti
 
 
 class Client:
-    """Somebody who shows what a filtered watch says."""
+    """A subscriber of a filtered watch with its current rows."""
 
     def __init__(self) -> None:
         self.held: dict[bytes, int] = {}
@@ -309,13 +309,13 @@ class Client:
                     self.held.pop(item.key, None)
 
     async def shows(self, items: Sequence[Run | Action]) -> None:
-        """Return when it shows these."""
+        """Returns when it has these rows."""
         while self.held != {item.key: item.revision for item in items}:  # noqa: ASYNC110 - read elsewhere
             await asyncio.sleep(0.02)
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_a_filtered_watch_shows_what_the_filtered_list_holds(repository: ActionRepo, seed: int) -> None:
+async def test_a_filtered_watch_has_the_rows_of_the_filtered_list(repository: ActionRepo, seed: int) -> None:
     chance = random.Random(seed)
     made = await fill(repository, chance, 10)
     await repository.actions.create([new(run=RUN), *(random_child(chance, f"c{n}", RUN) for n in range(12))])

@@ -1,4 +1,4 @@
-"""Frames of subscriptions are bounded by their size, and the cursor of each takes the stream up behind it."""
+"""Frames are bounded by size, and a stream resumes after the cursor of each."""
 
 import asyncio
 import json
@@ -19,8 +19,8 @@ from repo import (
     FrameKind,
     RunIdentifier,
 )
-from repo.watch import frames
 from repo.watch import mailboxes as mailboxes_module
+from repo.watch import stream as stream_module
 from tests.support.making import (
     RUN,
     action,
@@ -41,11 +41,11 @@ Watch = Callable[..., AsyncGenerator[Frame[Any], None]]
 
 @pytest.fixture(autouse=True)
 def small_frames(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(frames, "MAX_BYTES", MOST)
+    monkeypatch.setattr(stream_module, "MAX_BYTES", MOST)
 
 
 async def take(stream: AsyncGenerator[Frame[Any], None], last: FrameKind, count: int = 0) -> list[Frame[Any]]:
-    """Frames up to one of this kind; those of changes up to so many rows."""
+    """Reads frames up to one of this kind, or changes up to this number of rows."""
     taken: list[Frame[Any]] = []
     async with asyncio.timeout(SECONDS):
         while not taken or taken[-1].kind is not last or sum(len(each.items) for each in taken) < count:
@@ -71,7 +71,7 @@ async def make_long_runs(repository: ActionRepo, count: int) -> None:
 
 
 async def check_snapshot(watch: Watch, names: list[Any]) -> None:
-    """The snapshot has these rows in small frames, and goes on behind each of them."""
+    """Asserts that the snapshot has these rows in small frames, and resumes after each."""
     async with aclosing(watch()) as stream:
         taken = await take(stream, FrameKind.SYNCED)
     assert names_of(taken) == names
@@ -90,7 +90,7 @@ async def test_a_snapshot_of_large_actions_comes_in_small_frames(repository: Act
     await check_snapshot(lambda **given: repository.watch_all_action_updates(RUN, **given), names)
 
 
-async def test_a_snapshot_of_runs_with_large_errors_has_as_many_as_were_asked_for(
+async def test_a_snapshot_of_runs_with_large_errors_has_the_requested_size(
     repository: ActionRepo,
 ) -> None:
     await make_long_runs(repository, 25)
@@ -120,7 +120,7 @@ async def test_changes_of_large_rows_come_in_small_frames(repository: ActionRepo
         for taken in (changed, happened):
             assert len(taken) >= 6
             assert all(size_of(frame) <= MOST + len(LONG) for frame in taken)
-            # Until all of a moment were sent, a cursor takes the stream up before that moment.
+            # Until all changes of a poll were sent, a cursor resumes before them.
             assert len({frame.cursor for frame in taken[:-1]}) == 1
         assert {frame.cursor for frame in happened[:-1]} == {synced.cursor}
     for cursor, expected in ((happened[0].cursor, list(range(1, 21))), (happened[-1].cursor, [99])):
@@ -132,7 +132,7 @@ async def test_changes_of_large_rows_come_in_small_frames(repository: ActionRepo
 async def test_many_states_come_in_frames_of_few_rows(
     repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("repo.watch.frames.MAX_ROWS", 3)
+    monkeypatch.setattr("repo.watch.stream.MAX_ROWS", 3)
     await make_run(repository, **{f"t{number}": "a0" for number in range(10)})
     async with aclosing(repository.watch_state_updates(RUN)) as stream:
         synced = (await take(stream, FrameKind.SYNCED))[-1]
@@ -174,7 +174,7 @@ async def test_a_mailbox_of_large_rows_overflows_by_its_size(
 async def test_no_message_of_a_websocket_or_a_stream_of_events_is_large(
     app: Starlette, repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(frames, "MAX_BYTES", 100_000)
+    monkeypatch.setattr(stream_module, "MAX_BYTES", 100_000)
     await repository.actions.create([new(), *(new(f"t{n:02}", "a0", spec="x" * 30_000) for n in range(60))])
     query = f"subscription {{ actions(run: {RUN_ID}) {{ kind actions {{ name spec }} }} }}"
     with serving(app) as url:

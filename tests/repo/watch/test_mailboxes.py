@@ -1,4 +1,4 @@
-"""What watching costs, and what is kept for those who are slow."""
+"""The costs of streams, and what is kept for slow readers."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -26,7 +26,7 @@ SECONDS = 40
 
 @asynccontextmanager
 async def synced(stream: AsyncGenerator[Frame[T], None]) -> AsyncIterator[AsyncGenerator[Frame[T], None]]:
-    """The stream behind its snapshot."""
+    """The stream after its snapshot."""
     async with aclosing(stream), asyncio.timeout(SECONDS):
         while (await anext(stream)).kind is not FrameKind.SYNCED:
             pass
@@ -34,17 +34,17 @@ async def synced(stream: AsyncGenerator[Frame[T], None]) -> AsyncIterator[AsyncG
 
 
 def pending(repository: ActionRepo) -> int:
-    """Entries that wait in all mailboxes."""
+    """Pending entries of all mailboxes."""
     return repository.watches.metrics().pending
 
 
 async def all_seen(repository: ActionRepo) -> None:
-    """Return when everything written so far is in the mailboxes."""
+    """Returns when everything written so far is in the mailboxes."""
     await repository.watches.hub.poll()
 
 
 async def cost_of_a_change(repository: ActionRepo, watchers: int, name: str) -> int:
-    """How many statements it takes to tell so many watchers of one change, the write excepted."""
+    """The number of statements for one change with this number of streams, without the write."""
     async with AsyncExitStack() as stack:
         streams = [
             await stack.enter_async_context(synced(repository.watch_all_action_updates(RUN)))
@@ -54,25 +54,25 @@ async def cost_of_a_change(repository: ActionRepo, watchers: int, name: str) -> 
         for stream in streams:
             assert (await anext(stream)).items[0].name == name
         await asyncio.sleep(0.1)
-        with recorded(repository.database, polling=True) as looking:
+        with recorded(repository.database, polling=True) as polls:
             await all_seen(repository)
         with recorded(repository.database, polling=True) as statements:
             await repository.update_action_phase(action(name), ActionPhase.RUNNING, 1)
             written = len(statements)
             await asyncio.gather(*(anext(stream) for stream in streams))
-        return (len(statements) - written) // len(looking)
+        return (len(statements) - written) // len(polls)
 
 
-async def test_a_change_costs_the_same_for_one_watcher_as_for_many(repository: ActionRepo) -> None:
+async def test_a_change_costs_the_same_for_one_stream_as_for_many(repository: ActionRepo) -> None:
     await make_run(repository)
     alone = await cost_of_a_change(repository, 1, "alone")
     crowded = await cost_of_a_change(repository, 50, "crowded")
-    # Looks: the counter's, and maybe the one of the sweep.
+    # Polls: for the notification, and perhaps a periodic one.
     assert alone <= 2
     assert crowded <= 2
 
 
-async def test_a_replica_that_nobody_watches_reads_nothing(repository: ActionRepo) -> None:
+async def test_a_replica_without_streams_reads_nothing(repository: ActionRepo) -> None:
     await make_run(repository)
     async with synced(repository.watch_all_action_updates(RUN)):
         pass
@@ -96,7 +96,7 @@ async def test_a_slow_reader_has_one_entry_per_row_and_gets_the_latest(repositor
         assert found.phase is ActionPhase.SUCCEEDED
 
 
-async def test_a_slow_reader_delays_nobody(repository: ActionRepo) -> None:
+async def test_a_slow_reader_does_not_delay_others(repository: ActionRepo) -> None:
     await make_run(repository, b="a0")
     watch = repository.watch_all_action_updates
     async with synced(watch(RUN)) as slow, synced(watch(RUN)) as quick:
@@ -107,7 +107,7 @@ async def test_a_slow_reader_delays_nobody(repository: ActionRepo) -> None:
         assert (await anext(slow)).items == [found]
 
 
-async def test_a_mailbox_that_overflows_begins_anew_and_misses_nothing(
+async def test_an_overflowed_mailbox_restarts_and_misses_nothing(
     repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mailboxes_module, "MAX_PENDING", 10)
@@ -123,10 +123,10 @@ async def test_a_mailbox_that_overflows_begins_anew_and_misses_nothing(
         assert (await anext(stream)).kind is FrameKind.SYNCED
         await repository.update_action_phase(action("t7"), ActionPhase.RUNNING, 1)
         assert [item.name for item in (await anext(stream)).items] == ["t7"]
-    assert repository.watches.metrics().resyncs == 1
+    assert repository.watches.metrics().counts.resyncs == 1
 
 
-async def test_events_that_overflow_are_read_from_the_database_each_once(
+async def test_overflowed_events_are_read_from_the_database_once(
     repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mailboxes_module, "MAX_PENDING", 10)
@@ -146,7 +146,7 @@ async def test_events_that_overflow_are_read_from_the_database_each_once(
     assert sorted(versions) == list(range(61))
 
 
-async def test_states_that_overflow_are_said_to_be_unknown(
+async def test_overflowed_states_cause_a_resync(
     repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mailboxes_module, "MAX_PENDING", 2)
@@ -163,7 +163,7 @@ async def test_states_that_overflow_are_said_to_be_unknown(
         assert [item.name for item in (await anext(stream)).items] == ["b"]
 
 
-async def test_more_changes_than_a_look_takes_lose_nothing(
+async def test_more_changes_than_one_poll_reads_are_not_lost(
     repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed_module, "MAX_CHANGES", 10)

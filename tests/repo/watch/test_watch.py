@@ -1,4 +1,4 @@
-"""Watching under writes: nothing is skipped, and nothing older follows what is newer."""
+"""Streams under writes: nothing is skipped, and nothing older follows something newer."""
 
 import asyncio
 import random
@@ -25,7 +25,7 @@ PHASES = [ActionPhase.QUEUED, ActionPhase.INITIALIZING, ActionPhase.RUNNING, Act
 
 
 class Client:
-    """What somebody who watches a run's actions knows of them."""
+    """A subscriber's view of a run's actions."""
 
     def __init__(self) -> None:
         self.held: dict[str, Action] = {}
@@ -57,13 +57,15 @@ async def write(repository: ActionRepo, writer: int) -> None:
     await asyncio.sleep(0)
 
 
-async def test_who_joins_in_a_storm_of_writes_ends_up_with_what_is_stored(repository: ActionRepo) -> None:
+async def test_a_stream_that_joins_under_heavy_writes_ends_with_the_stored_state(
+    repository: ActionRepo,
+) -> None:
     await make_run(repository)
     clients = [Client() for _ in range(8)]
 
     async def join_late(number: int, client: Client) -> None:
         await asyncio.sleep(number / 20)
-        # Every second one leaves after a few frames, and goes on behind its last cursor.
+        # Every second one leaves after a few frames and resumes after its last cursor.
         if number % 2:
             await client.read(repository.watch_all_action_updates(RUN, until_terminal=True), most=3 + number)
         await client.read(repository.watch_all_action_updates(RUN, after=client.cursor, until_terminal=True))
@@ -82,7 +84,7 @@ async def test_who_joins_in_a_storm_of_writes_ends_up_with_what_is_stored(reposi
 async def test_a_transaction_that_commits_late_is_not_skipped(
     database_url: str, repository: ActionRepo
 ) -> None:
-    """It wrote before others that commit before it, and that the watch has seen."""
+    """It wrote before others that committed earlier and were already read."""
     await make_run(repository, late="a0", b="a0")
     database = Database(database_url)
     written, commit = asyncio.Event(), asyncio.Event()
@@ -116,7 +118,7 @@ async def test_a_transaction_that_commits_late_is_not_skipped(
     await database.close()
 
 
-async def test_every_event_comes_once_while_others_are_inserted(repository: ActionRepo) -> None:
+async def test_every_event_arrives_once_during_inserts(repository: ActionRepo) -> None:
     await make_run(repository, b="a0")
     seen: list[ActionEvent] = []
 
@@ -139,10 +141,10 @@ async def test_every_event_comes_once_while_others_are_inserted(repository: Acti
 
 
 @pytest.mark.parametrize("bus", ["postgresql", "away"])
-async def test_a_write_on_one_replica_reaches_who_watches_on_another(
+async def test_a_write_on_one_replica_reaches_subscribers_of_another(
     postgres_server_url: str, database_url: str, bus: str
 ) -> None:
-    """By a counter, also after its connection was cut; without any, by looking once a second."""
+    """By a notification, even after its connection was cut; without a bus, by polling once a second."""
     url = postgres_server_url if bus == "postgresql" else "postgresql://nobody@127.0.0.1:1/none"
     async with (
         asyncio.timeout(SECONDS),
@@ -167,7 +169,7 @@ async def test_a_write_on_one_replica_reaches_who_watches_on_another(
         assert reader.watches.metrics().bus_connected is (bus == "postgresql")
 
 
-async def test_reading_ends_in_the_turn_in_which_a_bell_rings(database_url: str) -> None:
+async def test_the_hub_can_be_closed_while_it_is_notified(database_url: str) -> None:
     async with asyncio.timeout(SECONDS):
         for turns in range(8):
             async with open_repository(database_url) as repository:
