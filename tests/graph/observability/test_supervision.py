@@ -38,7 +38,7 @@ SECONDS = 30
 
 UNSUPERVISED = {
     "graph.observability.health": "one check of the database, for a probe that waits for it",
-    "graph.cli.main": "the server itself, and the demo beside it: where one ends, so does the other",
+    "graph.cli.demo": "the server itself, and the demo beside it: where one ends, so does the other",
     "graph.execution.row_completion": "ends with the operation",
     "graph.auth.authentication": "one question to the database, for those who wait for it",
     "graph.transport.shared_subscriptions": "ends with the stream, whose subscribers are told why",

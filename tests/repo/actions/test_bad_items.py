@@ -78,7 +78,7 @@ LONG = "x" * 256
         (CREATE, {"attempts": -1}, "BAD_USER_INPUT", "input[7]: attempts must be"),
         (INSERT, {"error": {"message": "\0"}}, "BAD_USER_INPUT", "U+0000 at [7].error.message"),
         (INSERT, {"occurredAt": "now"}, "BAD_USER_INPUT", "at [7].occurredAt"),
-        (INSERT, {"occurredAt": ZERO}, "BAD_USER_INPUT", "events[7]: occurredAt is needed"),
+        (INSERT, {"occurredAt": ZERO}, "BAD_USER_INPUT", "events[7]: occurredAt is required"),
         (INSERT, {"occurredAt": LATER}, "BAD_USER_INPUT", "events[7]: occurredAt is more than a day ahead"),
         (INSERT, {"reportedAt": LATER}, "BAD_USER_INPUT", "events[7]: reportedAt is more than a day ahead"),
         (
