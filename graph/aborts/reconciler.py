@@ -4,7 +4,7 @@ one. Each abort is claimed by one replica at a time; another takes over when tha
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 
 import structlog
@@ -85,11 +85,9 @@ class Reconciler:
 
     async def _wait(self) -> None:
         await asyncio.sleep(MIN_POLL_INTERVAL)
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(POLL_INTERVAL):
                 await self._wake_up.wait()
-        except TimeoutError:
-            pass
 
     async def _poll(self) -> bool:
         """Claims due aborts; returns whether there may be more."""

@@ -62,7 +62,7 @@ def _header(run: WatchedRun, width: int, now: datetime, trouble: str | None) -> 
         yield Text(printable(trouble), "yellow") if trouble else Text("waiting for the server …", "dim")
         return
     lasted = ((root.ended_at or now) - root.created_at).total_seconds()
-    end = Text.assemble("  ", _phase(root.phase, root.phase.name), "  ", (duration(lasted), "dim"))
+    end = Text.assemble("  ", (root.phase.name, STYLES[root.phase][1]), "  ", (duration(lasted), "dim"))
     name = Text(printable(run.name), "bold")
     name.truncate(max(8, width - end.cell_len), overflow="ellipsis")
     yield name + end
@@ -171,7 +171,7 @@ def _line(row: _Row, column: int, now: datetime) -> Text:
     name = Text(printable(action.name))
     name.truncate(max(8, column - line.cell_len), overflow="ellipsis", pad=True)
     line.append_text(name).append("  ")
-    line.append_text(_phase(action.phase, phase_text(action.phase)))
+    line.append(phase_text(action.phase), style)
     seconds = action.seconds(now)
     line.append(" " * max(1, 10 - len(phase_text(action.phase))))
     line.append(f"{duration(seconds) if seconds is not None else '':>8}", "dim")
@@ -183,10 +183,6 @@ def _line(row: _Row, column: int, now: datetime) -> Text:
         if text is not None:
             line.append(f"  {printable(text)}", colour)
     return line
-
-
-def _phase(phase: ActionPhase, text: str) -> Text:
-    return Text(text, STYLES[phase][1])
 
 
 def phase_text(phase: ActionPhase) -> str:

@@ -2,7 +2,6 @@
 
 import re
 from collections import OrderedDict
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,14 +84,13 @@ class Operation:
         self.type = node.operation.value
         """`query`, `mutation` or `subscription`."""
         self.name = None if node.name is None else node.name.value
-        self.is_plain = directives.names <= {"skip", "include"}
-        """Whether it has no directives but `@skip` and `@include`, and no fragment variables."""
         self.fragment_definitions = {
             each.name.value: each for each in document.definitions if isinstance(each, FragmentDefinitionNode)
         }
-        self.is_plain = self.is_plain and not any(
+        self.is_plain = directives.names <= {"skip", "include"} and not any(
             each.variable_definitions for each in self.fragment_definitions.values()
         )
+        """Whether it has no directives but `@skip` and `@include`, and no fragment variables."""
         self.fragments = {
             name: FragmentDetails(each, None) for name, each in self.fragment_definitions.items()
         }
@@ -194,9 +192,5 @@ class _Directives(Visitor):
 
     def enter_directive(self, node: DirectiveNode, *_: Any) -> None:
         self.names.add(node.name.value)
-        self.variables.update(_variables(node))
-
-
-def _variables(node: DirectiveNode) -> Iterable[str]:
-    values = (argument.value for argument in node.arguments or ())
-    return [value.name.value for value in values if isinstance(value, VariableNode)]
+        values = [argument.value for argument in node.arguments or ()]
+        self.variables.update(each.name.value for each in values if isinstance(each, VariableNode))

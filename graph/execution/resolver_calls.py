@@ -1,8 +1,8 @@
 """Calls resolvers from compiled code, with arguments that are made once per execution."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 from graphql import (
     FieldNode,
@@ -38,9 +38,10 @@ ListItemPath = tuple[Path, int, str, str]
 
 
 class Execution(Protocol):
-    """What a resolver call needs of the execution that it belongs to."""
+    """The execution that resolver calls and the completion of lists belong to."""
 
     context_value: Any
+    is_awaitable: Callable[[Any], TypeGuard[Awaitable[Any]]]
     inputs: dict[str, Any] | None
     """The variables as resolvers accept them; None if graphql-core coerced them."""
     arguments: dict["ResolverCall", dict[str, Any]]
@@ -54,6 +55,14 @@ class Execution(Protocol):
     def selected_attributes(
         self, kind: GraphQLOutputType, nodes: Sequence[FieldNode], name: str
     ) -> frozenset[str] | None: ...
+
+    def complete(self, call: "ResolverCall", result: Any, path: Path | ListItemPath) -> Any: ...
+
+    def handle_field_error(
+        self, error: Exception, kind: GraphQLOutputType, details: FieldDetailsList, path: Path
+    ) -> None: ...
+
+    def settle_in_background(self, awaitables: Any) -> None: ...
 
 
 MakeArguments = Callable[[Execution], dict[str, Any]]

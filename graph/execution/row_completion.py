@@ -2,9 +2,9 @@
 only waits for a loader."""
 
 from asyncio import Future, ensure_future, gather
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol, TypeGuard
+from typing import Any, NamedTuple
 
 from graphql import GraphQLObjectType, GraphQLOutputType
 from graphql.execution.collect_fields import FieldDetailsList
@@ -24,25 +24,11 @@ class ResolvedField(NamedTuple):
     complete: Complete
 
 
-class CompletingExecution(Execution, Protocol):
-    """What completing a list needs of the execution."""
-
-    is_awaitable: Callable[[Any], TypeGuard[Awaitable[Any]]]
-
-    def complete(self, call: ResolverCall, result: Any, path: Path | ListItemPath) -> Any: ...
-
-    def handle_field_error(
-        self, error: Exception, kind: GraphQLOutputType, details: FieldDetailsList, path: Path
-    ) -> None: ...
-
-    def settle_in_background(self, awaitables: Any) -> None: ...
-
-
 @dataclass(slots=True)
 class RowCompletion:
     """Resolves and completes the remaining fields of the structs of one list."""
 
-    execution: CompletingExecution
+    execution: Execution
     parent: GraphQLObjectType
     item_type: GraphQLOutputType
     details: FieldDetailsList

@@ -153,8 +153,9 @@ class OperationLimits(SchemaExtension):
                 )
         if cost is not None and (objects := cost.of(variables)) > self._limits.cost:
             size, name = cost.widest(variables)
+            most = f"more than {_MAX_REPORTED_COST:,}" if objects >= _MAX_REPORTED_COST else f"{objects:,}"
             return GraphQLError(
-                f"The operation may return {_number(objects)} objects; {self._limits.cost:,} are allowed. "
+                f"The operation may return {most} objects; {self._limits.cost:,} are allowed. "
                 f"Request smaller pages: `{name}` has {size:,} items.",
                 extensions={"code": "BAD_USER_INPUT"},
             )
@@ -180,10 +181,6 @@ class OperationLimits(SchemaExtension):
                     extensions={"code": "BAD_USER_INPUT", **path_extensions((name, *path))},
                 )
         return None
-
-
-def _number(objects: int) -> str:
-    return f"{objects:,}" if objects < _MAX_REPORTED_COST else f"more than {_MAX_REPORTED_COST:,}"
 
 
 class _MergingRule(OverlappingFieldsCanBeMergedRule):

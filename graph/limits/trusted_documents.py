@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -167,14 +167,10 @@ class _Canonical(Visitor):
             for name in _UNORDERED
             if (parts := getattr(node, name, None))
         }
-        return None if not sorted_parts else _with(node, sorted_parts)
+        kind: Any = type(node)
+        unchanged = {key: getattr(node, key, None) for key in node.keys}
+        return kind(**unchanged | sorted_parts) if sorted_parts else None
 
 
 _UNORDERED = ("definitions", "selections", "arguments", "variable_definitions", "fields")
 """Parts of a node whose order has no meaning; that of selections only orders the response."""
-
-
-def _with(node: Node, parts: Mapping[str, Iterable[Node]]) -> Node:
-    kind: Any = type(node)
-    changed: Node = kind(**{**{key: getattr(node, key, None) for key in node.keys}, **parts})
-    return changed

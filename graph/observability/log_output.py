@@ -10,15 +10,15 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import TextIO
 
-_MOST_WAITING = 5_000
+_MAX_QUEUED = 5_000
 """The queue length in lines; more are dropped."""
 
-_AT_ONCE = select.PIPE_BUF
+_MAX_WRITE = select.PIPE_BUF
 """Maximum bytes written at once: lines of several workers on one pipe are not interleaved."""
 
 _NEWLINE = 0x0A
 
-_REPORT_EVERY = 10.0
+_REPORT_INTERVAL = 10.0
 """Minimum seconds between two reports of dropped lines."""
 
 
@@ -31,10 +31,10 @@ class LogOutput:
         # A duplicate descriptor: closing the stream must not make this write into another file.
         self._descriptor = _duplicate(stream)
         # `put` is reentrant: a signal handler or finalizer may log too.
-        self._waiting: SimpleQueue[bytes | threading.Event] = SimpleQueue()
-        self._taken: bytes | threading.Event | None = None
+        self._queue: SimpleQueue[bytes | threading.Event] = SimpleQueue()
+        self._held_back: bytes | threading.Event | None = None
         self._thread: threading.Thread | None = None
-        self._is_torn = False
+        self._ends_within_line = False
         # Two counters, one for each thread.
         self._refused = self._failed = 0
         self._reported, self._report_at = 0, 0.0
@@ -46,10 +46,10 @@ class LogOutput:
 
     def write(self, line: bytes) -> None:
         """Queues the line. Never raises and never blocks."""
-        if self._descriptor is None or self._waiting.qsize() >= _MOST_WAITING:
+        if self._descriptor is None or self._queue.qsize() >= _MAX_QUEUED:
             self._refused += 1
             return
-        self._waiting.put(line)
+        self._queue.put(line)
         if self._thread is None:
             self._start()
 
@@ -61,10 +61,10 @@ class LogOutput:
         self._refused += 1
 
     def flush(self, seconds: float) -> None:
-        """Waits until everything queued so far is written or dropped, up to `timeout` seconds."""
+        """Waits until everything queued so far is written or dropped, up to `seconds`."""
         if self._thread is not None:
             written = threading.Event()
-            self._waiting.put(written)
+            self._queue.put(written)
             written.wait(seconds)
 
     def _start(self) -> None:
@@ -79,24 +79,24 @@ class LogOutput:
             first = self._next(wait=True)
             if isinstance(first, threading.Event):
                 first.set()
-            elif self._write(self._those_that_fit(first)):
+            elif self._write(self._batch(first)):
                 self._report_dropped()
 
     def _next(self, wait: bool) -> bytes | threading.Event:
         """The next queue entry. Raises Empty."""
-        if self._taken is not None:
-            item, self._taken = self._taken, None
+        if self._held_back is not None:
+            item, self._held_back = self._held_back, None
             return item
-        return self._waiting.get(block=wait)
+        return self._queue.get(block=wait)
 
-    def _those_that_fit(self, first: bytes) -> list[bytes]:
+    def _batch(self, first: bytes) -> list[bytes]:
         """The line, with the following lines that fit into the same write."""
         lines, size = [first], len(first) + 1
         with contextlib.suppress(Empty):
             while True:
                 item = self._next(wait=False)
-                if isinstance(item, threading.Event) or size + len(item) + 1 > _AT_ONCE:
-                    self._taken = item
+                if isinstance(item, threading.Event) or size + len(item) + 1 > _MAX_WRITE:
+                    self._held_back = item
                     return lines
                 lines.append(item)
                 size += len(item) + 1
@@ -106,8 +106,8 @@ class LogOutput:
         """Writes the lines; returns whether that succeeded."""
         assert self._descriptor is not None
         # The previous write may have ended within a line.
-        rest = memoryview(b"\n" * self._is_torn + b"\n".join(lines) + b"\n")
-        is_whole = not self._is_torn
+        rest = memoryview(b"\n" * self._ends_within_line + b"\n".join(lines) + b"\n")
+        ends_with_line = not self._ends_within_line
         while rest:
             try:
                 count = os.write(self._descriptor, rest)
@@ -116,18 +116,18 @@ class LogOutput:
                 _wait_until_writable(self._descriptor)
             except OSError:
                 self._failed += len(lines)
-                self._is_torn = not is_whole
+                self._ends_within_line = not ends_with_line
                 return False
             else:
-                is_whole = rest[count - 1] == _NEWLINE if count else is_whole
+                ends_with_line = rest[count - 1] == _NEWLINE if count else ends_with_line
                 rest = rest[count:]
-        self._is_torn = False
+        self._ends_within_line = False
         return True
 
     def _report_dropped(self) -> None:
-        if self.dropped == self._reported or self._waiting.qsize() or time.monotonic() < self._report_at:
+        if self.dropped == self._reported or self._queue.qsize() or time.monotonic() < self._report_at:
             return
-        self._report_at = time.monotonic() + _REPORT_EVERY
+        self._report_at = time.monotonic() + _REPORT_INTERVAL
         count, self._reported = self.dropped - self._reported, self.dropped
         with contextlib.suppress(Exception):
             self._report(count)

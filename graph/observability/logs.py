@@ -33,20 +33,20 @@ paired reliably."""
 _ARGUMENT = re.compile(r"(invalid input for query argument \$\d+):.*")
 """asyncpg's message about a value that it cannot encode, which contains the value's repr."""
 
-_OF_THE_SYSTEM = re.compile(r"(\w+: )?(Multiple exceptions: )?\[Errno -?\d+\]")
+_SYSTEM_ERROR = re.compile(r"(\w+: )?(Multiple exceptions: )?\[Errno -?\d+\]")
 """An error of the operating system: it quotes addresses and file names."""
 
 
 _output: LogOutput | None = None
 
 
-def configure_logs(level: str, format: LogFormat = "auto", **always: object) -> None:
+def configure_logs(level: str, format: LogFormat = "auto", **bound: object) -> None:
     """Configures logging from `level` on (debug, info, warning or error), as text or JSON; `auto` is text on
-    a terminal. `always` is added to every line."""
+    a terminal. `bound` is added to every line."""
     global _output
     flush_logs()
     _open_standard_streams()
-    _output = LogOutput(sys.stderr, _report_dropped)
+    output = _output = LogOutput(sys.stderr, _report_dropped)
     on_terminal = sys.stderr is not None and sys.stderr.isatty()
     as_text = format == "text" or (format == "auto" and on_terminal)
     structlog.configure(
@@ -54,20 +54,20 @@ def configure_logs(level: str, format: LogFormat = "auto", **always: object) -> 
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            _adding(always),
-            _keep_secrets,
+            lambda logger, method, entry: {**entry, **bound},
+            _remove_secrets,
             _text(on_terminal) if as_text else _json,
         ],
-        wrapper_class=_never_raising(logging.getLevelNamesMapping()[level.upper()], _output),
-        logger_factory=_factory(_output),
+        wrapper_class=_safe_logger(logging.getLevelNamesMapping()[level.upper()], output),
+        logger_factory=lambda *_: output,
     )
-    logging.basicConfig(handlers=[_OfLibraries()], level=logging.WARNING)
+    logging.basicConfig(handlers=[_LibraryHandler()], level=logging.WARNING)
     logging.captureWarnings(True)
-    sys.excepthook = _note_the_end
+    sys.excepthook = _log_uncaught
     if sys.unraisablehook is sys.__unraisablehook__:
-        sys.unraisablehook = _note_unraisable
+        sys.unraisablehook = _log_unraisable
     if threading.excepthook is threading.__excepthook__:
-        threading.excepthook = _note_end_of_thread
+        threading.excepthook = _log_uncaught_in_thread
 
 
 @atexit.register
@@ -95,7 +95,7 @@ def _report_dropped(count: int) -> None:
     structlog.get_logger("rungraph.logs").warning("log lines could not be written", count=count)
 
 
-def _never_raising(level: int, output: LogOutput) -> type[Any]:
+def _safe_logger(level: int, output: LogOutput) -> type[Any]:
     """A logger that never raises: values that cannot be formatted are left out."""
     filtering: type[Any] = structlog.make_filtering_bound_logger(level)
 
@@ -104,23 +104,12 @@ def _never_raising(level: int, output: LogOutput) -> type[Any]:
             try:
                 try:
                     return super()._proxy_to_logger(method, event, **values)
-                except Exception as error:  # of a value that has no text
+                except Exception as error:  # a value that cannot be formatted
                     return super()._proxy_to_logger(method, event, left_out=type(error).__name__)
-            except Exception:  # and nobody may fail of what could not be logged
+            except Exception:  # a failure to log must not affect the caller
                 output.drop()
 
     return Logger
-
-
-def _factory(output: LogOutput) -> Callable[..., LogOutput]:
-    return lambda *_: output
-
-
-def _adding(always: dict[str, object]) -> Processor:
-    def add(logger: WrappedLogger, method: str, entry: EventDict) -> EventDict:
-        return {**entry, **always}
-
-    return add
 
 
 def _text(colors: bool) -> Processor:
@@ -138,11 +127,11 @@ def _json(logger: WrappedLogger, method: str, entry: EventDict) -> bytes:
         return json.dumps(entry, default=str).encode()
 
 
-def _keep_secrets(logger: WrappedLogger, method: str, entry: EventDict) -> EventDict:
+def _remove_secrets(logger: WrappedLogger, method: str, entry: EventDict) -> EventDict:
     """Removes possible secrets from an entry."""
     for key, value in entry.items():
         if type(value) is str:
-            entry[key] = _of_exception(value) if key == "reason" else _printable(value)
+            entry[key] = _exception_message(value) if key == "reason" else _printable(value)
     if error := _error(entry.pop("exc_info", None)):
         entry["exception"] = _without_credentials("\n\n".join(_tracebacks(error)))
     return entry
@@ -159,22 +148,22 @@ def _without_credentials(text: str) -> str:
     return _QUERY.sub(r"\1?…", _CREDENTIALS.sub("://…@", text))
 
 
-def _of_exception(text: str) -> str:
+def _exception_message(text: str) -> str:
     """The part of an exception's message that may be logged: no values, and no detail lines of databases and
     libraries."""
     line = text.partition("\n")[0]
-    if not _OF_THE_SYSTEM.match(line):
+    if not _SYSTEM_ERROR.match(line):
         line = _QUOTED.sub("'…'", _ARGUMENT.sub(r"\1", line))
     return _printable(line)
 
 
-def _error(given: Any) -> BaseException | None:
+def _error(exc_info: Any) -> BaseException | None:
     """The exception of `exc_info`."""
-    if isinstance(given, BaseException):
-        return given
-    if isinstance(given, tuple):
-        return given[1] if isinstance(given[1], BaseException) else None
-    return sys.exception() if given else None
+    if isinstance(exc_info, BaseException):
+        return exc_info
+    if isinstance(exc_info, tuple):
+        return exc_info[1] if isinstance(exc_info[1], BaseException) else None
+    return sys.exception() if exc_info else None
 
 
 def _tracebacks(error: BaseException) -> Iterator[str]:
@@ -186,32 +175,32 @@ def _tracebacks(error: BaseException) -> Iterator[str]:
         for each in error.exceptions:
             yield from _tracebacks(each)
     frames = "".join(traceback.format_tb(error.__traceback__))
-    said = f"{type(error).__qualname__}: {_of_exception(str(error))}".removesuffix(": ")
-    yield f"Traceback (most recent call last):\n{frames}{said}"
+    message = f"{type(error).__qualname__}: {_exception_message(str(error))}".removesuffix(": ")
+    yield f"Traceback (most recent call last):\n{frames}{message}"
 
 
-class _OfLibraries(logging.Handler):
+class _LibraryHandler(logging.Handler):
     """Forwards log records of libraries."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             text = record.getMessage()
-        except Exception:  # its arguments do not fit
+        except Exception:  # arguments that do not match the format
             text = str(record.msg)
         log = structlog.get_logger(record.name)
         write: Callable[..., None] = log.error if record.levelno >= logging.ERROR else log.warning
-        write(_of_exception(text), logger=record.name, exc_info=record.exc_info)
+        write(_exception_message(text), logger=record.name, exc_info=record.exc_info)
 
     def handle(self, record: logging.LogRecord) -> bool:
         try:
             return bool(super().handle(record))
-        except Exception:  # of a message that has no text
+        except Exception:  # a message that cannot be formatted
             if _output is not None:
                 _output.drop()
             return False
 
 
-def _note_the_end(kind: type[BaseException], error: BaseException, frames: TracebackType | None) -> None:
+def _log_uncaught(kind: type[BaseException], error: BaseException, frames: TracebackType | None) -> None:
     """Logs the uncaught exception that ends the process."""
     if isinstance(error, KeyboardInterrupt):
         sys.__excepthook__(kind, error, frames)
@@ -219,11 +208,11 @@ def _note_the_end(kind: type[BaseException], error: BaseException, frames: Trace
         structlog.get_logger("rungraph").critical("ended by an error", exc_info=error)
 
 
-def _note_end_of_thread(ended: threading.ExceptHookArgs) -> None:
+def _log_uncaught_in_thread(ended: threading.ExceptHookArgs) -> None:
     if ended.exc_value is not None and not isinstance(ended.exc_value, SystemExit):
         structlog.get_logger("rungraph").error("a thread ended by an error", exc_info=ended.exc_value)
 
 
-def _note_unraisable(found: "sys.UnraisableHookArgs") -> None:
+def _log_unraisable(found: "sys.UnraisableHookArgs") -> None:
     if found.exc_value is not None:
         structlog.get_logger("rungraph").error("an error that cannot be raised", exc_info=found.exc_value)

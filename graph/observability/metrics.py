@@ -92,28 +92,24 @@ class Metrics:
         self._mailbox_entries = self._gauge("mailbox_entries", "Changes queued for slow subscribers.")
         self._lag = self._gauge("feed_lag_seconds", "Age of the oldest change that may be unread.", "livemax")
         self._websockets = self._gauge("websockets", "Open WebSockets.")
-        self._subscriptions = Gauge(
-            "rungraph_subscriptions",
-            "Open subscriptions, by field.",
-            ["field"],
-            registry=self._registry,
-            multiprocess_mode="livesum",
+        self._subscriptions = self._gauge(
+            "subscriptions", "Open subscriptions, by field.", "livesum", "field"
         )
         self._connections = self._gauge("database_connections_in_use", "Database connections in use.")
-        self._most_connections = self._gauge(
+        self._max_connections = self._gauge(
             "database_connections_max", "Size of the database connection pool."
         )
         self._waiting = self._gauge("database_waiting", "Calls that wait for a database connection.")
-        hits = self._of_caches("cache_hits", "Cache hits.")
-        misses = self._of_caches("cache_misses", "Cache misses.")
+        hits = self._counter("cache_hits", "Cache hits.", "cache")
+        misses = self._counter("cache_misses", "Cache misses.", "cache")
         self._caches = [(hits.labels(name), misses.labels(name)) for name in ("documents", "statements")]
         self._tasks = self._gauge("tasks", "Tasks in the event loop.")
         self._bus_connected = self._gauge(
             "bus_connected", "Whether notifications reach other replicas.", "livemin"
         )
-        self._looks = self._counter("feed_looks", "Polls for changes.")
+        self._polls = self._counter("feed_looks", "Polls for changes.")
         self._failures = self._counter("feed_failures", "Polls for changes that failed.")
-        self._sweeps_that_found = self._counter(
+        self._polls_without_notification = self._counter(
             "sweeps_that_found", "Periodic polls that found changes without a notification."
         )
         self._resyncs = self._counter("resyncs", "Streams that had to restart from a snapshot (RESYNC).")
@@ -124,26 +120,20 @@ class Metrics:
             "abort_oldest_age_seconds", "Age of the oldest pending abort.", "livemostrecent"
         )
         self._abort_attempts = self._counter("abort_attempts", "Attempts to notify executors of an abort.")
-        self._aborts_given_up = self._counter("aborts_given_up", "Aborts that failed after all attempts.")
+        self._aborts_failed = self._counter("aborts_given_up", "Aborts that failed after all attempts.")
         self._failed_loops = self._gauge(
             "background_loops_failed", "Background loops that failed and are not running again."
         )
-        self._restarts = Counter(
-            "rungraph_background_restarts",
-            "Restarts of background loops after a failure.",
-            ["loop"],
-            registry=self._registry,
+        self._restarts = self._counter(
+            "background_restarts", "Restarts of background loops after a failure.", "loop"
         )
         self._dropped_lines = self._counter("log_lines_dropped", "Log lines that could not be written.")
 
-    def _gauge(self, name: str, what: str, aggregation: _Aggregation = "livesum") -> Gauge:
-        return Gauge(f"rungraph_{name}", what, registry=self._registry, multiprocess_mode=aggregation)
+    def _gauge(self, name: str, text: str, aggregation: _Aggregation = "livesum", *labels: str) -> Gauge:
+        return Gauge(f"rungraph_{name}", text, labels, registry=self._registry, multiprocess_mode=aggregation)
 
-    def _counter(self, name: str, what: str) -> Counter:
-        return Counter(f"rungraph_{name}", what, registry=self._registry)
-
-    def _of_caches(self, name: str, what: str) -> Counter:
-        return Counter(f"rungraph_{name}", what, ["cache"], registry=self._registry)
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"rungraph_{name}", text, labels, registry=self._registry)
 
     def refresh(self) -> None:
         """Update the metrics from the counts that are kept elsewhere."""
@@ -158,7 +148,7 @@ class Metrics:
         self._mailbox_entries.set(watch.pending)
         self._lag.set(watch.lag_seconds)
         self._connections.set(database.in_use)
-        self._most_connections.set(database.most)
+        self._max_connections.set(database.most)
         self._waiting.set(database.waiting)
         self._tasks.set(len(asyncio.all_tasks()))
         self._bus_connected.set(watch.bus_connected)
@@ -167,12 +157,12 @@ class Metrics:
             if loop not in self._loop_restarts:
                 self._loop_restarts[loop] = self._restarts.labels(loop)
         for counter, count in (
-            (self._looks, watch.counts.polls),
+            (self._polls, watch.counts.polls),
             (self._failures, watch.counts.failures),
-            (self._sweeps_that_found, watch.counts.polls_without_notification),
+            (self._polls_without_notification, watch.counts.polls_without_notification),
             (self._resyncs, watch.counts.resyncs),
             (self._abort_attempts, counts.abort_attempts),
-            (self._aborts_given_up, counts.aborts_failed),
+            (self._aborts_failed, counts.aborts_failed),
             (self._dropped_lines, dropped_log_lines()),
             *((self._loop_restarts[loop], count) for loop, count in self._supervisor.restarts.items()),
             *zip(self._caches[0], (counts.document_cache_hits, counts.document_cache_misses), strict=True),

@@ -18,10 +18,10 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-_LONGEST_NAME = 100
+_MAX_NAME = 100
 """Maximum length of an operation's name in a span."""
 
-_SENT_WITHIN = 3.0
+_SHUTDOWN_TIMEOUT = 3.0
 """Seconds for sending the last spans when the server stops."""
 
 Headers = Iterable[tuple[bytes, bytes]]
@@ -36,14 +36,14 @@ class OperationSpan:
         """The trace id as 32 hexadecimal digits."""
 
     def end(
-        self, named: tuple[str, str] | None, caller: str | None, codes: Sequence[str], failed: bool
+        self, operation: tuple[str, str] | None, caller: str | None, codes: Sequence[str], failed: bool
     ) -> None:
         """Ends the span. Type and name are known for valid documents. `codes` are the client's error codes;
         a code that is not the client's fault marks the span as failed."""
         span = self._span
         if span.is_recording():
-            if named is not None:
-                type, name = named[0], named[1][:_LONGEST_NAME]
+            if operation is not None:
+                type, name = operation[0], operation[1][:_MAX_NAME]
                 span.update_name(f"{type} {name}")
                 span.set_attribute("graphql.operation.type", type)
                 span.set_attribute("graphql.operation.name", name)
@@ -61,8 +61,8 @@ class Tracing:
 
     def __init__(self) -> None:
         # The environment has precedence.
-        named = SERVICE_NAME in OTELResourceDetector().detect().attributes
-        resource = Resource.create({} if named else {SERVICE_NAME: "rungraph"})
+        is_named = SERVICE_NAME in OTELResourceDetector().detect().attributes
+        resource = Resource.create({} if is_named else {SERVICE_NAME: "rungraph"})
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._tracer = self._provider.get_tracer("rungraph")
         self._parents = TraceContextTextMapPropagator()
@@ -80,7 +80,7 @@ class Tracing:
         """Exports spans and instruments statements while the context is open."""
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         statements = AsyncPGInstrumentor()  # type: ignore[no-untyped-call]
-        statements.instrument(tracer_provider=_OfStatements(self._provider))
+        statements.instrument(tracer_provider=_StatementTracerProvider(self._provider))
         try:
             yield
         finally:
@@ -88,17 +88,17 @@ class Tracing:
             # Without a receiver the exporter retries for longer than the server's stop may take.
             sending = threading.Thread(target=self._provider.shutdown, daemon=True)
             sending.start()
-            await asyncio.to_thread(sending.join, _SENT_WITHIN)
+            await asyncio.to_thread(sending.join, _SHUTDOWN_TIMEOUT)
 
 
-class _OfStatements(trace.TracerProvider):
+class _StatementTracerProvider(trace.TracerProvider):
     """Provides the tracer for asyncpg."""
 
     def __init__(self, provider: TracerProvider) -> None:
         self._provider = provider
 
-    def get_tracer(self, *given: Any, **named: Any) -> Tracer:
-        return _StatementTracer(self._provider.get_tracer(*given, **named))
+    def get_tracer(self, *args: Any, **kwargs: Any) -> Tracer:
+        return _StatementTracer(self._provider.get_tracer(*args, **kwargs))
 
 
 class _StatementTracer(Tracer):
@@ -108,17 +108,17 @@ class _StatementTracer(Tracer):
     def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer
 
-    def start_span(self, *given: Any, **named: Any) -> Span:
+    def start_span(self, *args: Any, **kwargs: Any) -> Span:
         if not trace.get_current_span().get_span_context().is_valid:
             return trace.INVALID_SPAN
         return self._tracer.start_span(
-            *given, **{**named, "record_exception": False, "set_status_on_exception": False}
+            *args, **{**kwargs, "record_exception": False, "set_status_on_exception": False}
         )
 
     @contextmanager
-    def start_as_current_span(self, *given: Any, **named: Any) -> Iterator[Span]:  # type: ignore[override]
+    def start_as_current_span(self, *args: Any, **kwargs: Any) -> Iterator[Span]:  # type: ignore[override]
         with trace.use_span(
-            self.start_span(*given, **named),
+            self.start_span(*args, **kwargs),
             end_on_exit=True,
             record_exception=False,
             set_status_on_exception=False,

@@ -21,7 +21,7 @@ from strawberry.types.graphql import OperationType
 
 from graph.auth.caller import Caller
 from graph.errors import RequestRefused, breaks_a_stream, show
-from graph.execution import Answer, OperationRequest, encode
+from graph.execution import OperationRequest, encode
 from graph.limits.clients import Connection
 from graph.observability.telemetry import REQUEST_ID, OperationRecord
 from graph.state import state_of
@@ -150,17 +150,14 @@ class GraphQLEndpoint(GraphQL[object, None]):
                 return self._stream(request, record, caller, operation, context)
             message = f"Subscriptions require `Accept: {EVENT_STREAM}` or a WebSocket."
             raise RequestRefused(406, "NOT_ACCEPTABLE", message) from None
-        response = self._answer(answer, media_type)
+        # GraphQL over HTTP: application/json responds with 200 even if nothing was executed.
+        status = 400 if media_type == GRAPHQL_RESPONSE and not answer.has_data else 200
+        response = _response(answer.body, status, media_type)
         record.executed = answer.has_data
         if answer.errors:
             record.record_errors(answer.errors)
         self.pipeline.finish(record, operation.query, operation.operation_name, response.status_code)
         return response
-
-    def _answer(self, answer: Answer, media_type: str) -> Response:
-        # GraphQL over HTTP: application/json responds with 200 even if nothing was executed.
-        status = 400 if media_type == GRAPHQL_RESPONSE and not answer.has_data else 200
-        return _with_api_headers(Response(answer.body, status, media_type=f"{media_type}; charset=utf-8"))
 
     def _stream(
         self,
@@ -214,15 +211,10 @@ class GraphQLEndpoint(GraphQL[object, None]):
         status = 503 if breaks_a_stream([shown]) else 500
         record.record_errors([shown])
         record.finish(None, status)
-        body = encode({"errors": [shown.formatted]})
-        return _with_api_headers(Response(body, status, media_type=f"{JSON}; charset=utf-8"))
+        return _response(encode({"errors": [shown.formatted]}), status)
 
     def _refuse(self, refusal: RequestRefused) -> Response:
-        return _with_api_headers(
-            Response(
-                encode(_errors(refusal)), refusal.status, refusal.headers, media_type=f"{JSON}; charset=utf-8"
-            )
-        )
+        return _response(encode(_errors(refusal)), refusal.status, headers=refusal.headers)
 
     def decode_json(self, data: str | bytes) -> object:
         return orjson.loads(data)
@@ -232,7 +224,10 @@ class GraphQLEndpoint(GraphQL[object, None]):
         return encode(data).decode()
 
 
-def _with_api_headers(response: Response) -> Response:
+def _response(
+    body: bytes, status: int, media_type: str = JSON, headers: dict[str, str] | None = None
+) -> Response:
+    response = Response(body, status, headers, f"{media_type}; charset=utf-8")
     response.raw_headers.extend(API_HEADERS)
     return response
 

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NewType
 
@@ -56,17 +56,14 @@ def _parse_integer(value: object) -> int:
     return value
 
 
-def _parse_integer_literal(node: ValueNode, variables: Mapping[str, Any] | None = None) -> int:
-    return _parse_integer(_value_of(node, variables or {}))
-
-
 def _parse_json(value: object) -> object:
     check_json(value)
     return value
 
 
-def _parse_json_literal(node: ValueNode, variables: Mapping[str, Any] | None = None) -> object:
-    return _parse_json(_value_of(node, variables or {}))
+def _literal(parse: Callable[[object], Any]) -> Callable[..., Any]:
+    """Parses a literal as the value that it has."""
+    return lambda node, variables=None: parse(_value_of(node, variables or {}))
 
 
 def _value_of(node: ValueNode, variables: Mapping[str, Any]) -> Any:
@@ -164,7 +161,7 @@ scalars: dict[object, ScalarDefinition] = {
         "of keys is kept; of duplicate keys, the last value counts.",
         serialize=lambda value: value,
         parse_value=_parse_json,
-        parse_literal=_parse_json_literal,
+        parse_literal=_literal(_parse_json),
     ),
     BigInt: strawberry.scalar(
         name="BigInt",
@@ -172,7 +169,7 @@ scalars: dict[object, ScalarDefinition] = {
         "whose numbers have only 53 bits.",
         serialize=int,
         parse_value=_parse_integer,
-        parse_literal=_parse_integer_literal,
+        parse_literal=_literal(_parse_integer),
     ),
 }
 """The scalars of the schema by Python type."""
