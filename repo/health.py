@@ -50,23 +50,23 @@ class CheckResult:
     """The result of a check and what to do. Contains no secrets."""
 
     check: str
-    verdict: CheckStatus
-    said: str
+    status: CheckStatus
+    detail: str
 
 
-def ok(check: str, said: str) -> CheckResult:
+def ok(check: str, detail: str) -> CheckResult:
     """Passed."""
-    return CheckResult(check, CheckStatus.OK, said)
+    return CheckResult(check, CheckStatus.OK, detail)
 
 
-def warning(check: str, said: str) -> CheckResult:
+def warning(check: str, detail: str) -> CheckResult:
     """Works, but needs attention."""
-    return CheckResult(check, CheckStatus.WARNING, said)
+    return CheckResult(check, CheckStatus.WARNING, detail)
 
 
-def failure(check: str, said: str) -> CheckResult:
+def failure(check: str, detail: str) -> CheckResult:
     """Failed."""
-    return CheckResult(check, CheckStatus.FAILURE, said)
+    return CheckResult(check, CheckStatus.FAILURE, detail)
 
 
 async def check_bus(url: str) -> CheckResult:
@@ -118,7 +118,7 @@ async def check_database(url: str, connections: int) -> AsyncIterator[CheckResul
         yield await _run("clock", _clock(database))
         schema = await _run("schema", _schema(database))
         yield schema
-        if schema.verdict is not CheckStatus.FAILURE:
+        if schema.status is not CheckStatus.FAILURE:
             yield await _run("rights", _rights(database))
             yield await _run("aborts", _aborts(database))
     finally:
@@ -147,10 +147,10 @@ async def _round_trip(database: Database) -> CheckResult:
             await connection.scalar(select(literal(1)))
             times.append(time.monotonic() - begun)
     fastest = min(times)
-    said = f"answers in {fastest * 1000:.1f} ms"
+    detail = f"answers in {fastest * 1000:.1f} ms"
     if fastest > _SLOW:
-        return warning("database", f"{said}: servers should be nearer to it")
-    return ok("database", said)
+        return warning("database", f"{detail}: servers should be nearer to it")
+    return ok("database", detail)
 
 
 async def _clock(database: Database) -> CheckResult:
@@ -181,8 +181,8 @@ def _file_status(path: Path, mode: str | None) -> CheckResult:
     if mode != "wal":
         return failure("file", f"its journal is {mode}, not WAL: is it on a network file system?")
     free = shutil.disk_usage(path.parent).free
-    said = f"{path.stat().st_size / 2**20:,.0f} MB, {free / 2**30:,.1f} GB free"
-    return warning("file", f"{said}: make room") if free < MIN_FREE_SPACE else ok("file", said)
+    detail = f"{path.stat().st_size / 2**20:,.0f} MB, {free / 2**30:,.1f} GB free"
+    return warning("file", f"{detail}: make room") if free < MIN_FREE_SPACE else ok("file", detail)
 
 
 async def _server(database: Database) -> CheckResult:
@@ -234,12 +234,14 @@ async def _connections(database: Database, needed: int) -> CheckResult:
         most, used, of_user = (await connection.execute(text(query))).one()
     if of_user >= 0:
         most = min(most, of_user)
-    said = f"a server takes up to {needed}; {most} are allowed, {used} in use"
+    detail = f"a server takes up to {needed}; {most} are allowed, {used} in use"
     if needed > most:
-        return failure("connections", f"{said}: lower RUNGRAPH_DATABASE_POOL_SIZE, or raise max_connections")
+        return failure(
+            "connections", f"{detail}: lower RUNGRAPH_DATABASE_POOL_SIZE, or raise max_connections"
+        )
     if needed > most - used:
-        return warning("connections", f"{said}: another server may find none left")
-    return ok("connections", said)
+        return warning("connections", f"{detail}: another server may find none left")
+    return ok("connections", detail)
 
 
 async def _schema(database: Database) -> CheckResult:
@@ -248,8 +250,8 @@ async def _schema(database: Database) -> CheckResult:
     if current == head():
         return ok("schema", f"{current}, this version's")
     if is_newer(current):
-        said = f"{current}, a later version's, and this one's is {head()}: it works, but should be replaced"
-        return warning("schema", said)
+        detail = f"{current}, a later version's; this one's is {head()}. It works, but should be replaced"
+        return warning("schema", detail)
     return failure("schema", f"{current or 'none'}, and {head()} is needed: run rungraph migrate")
 
 

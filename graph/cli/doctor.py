@@ -91,8 +91,8 @@ async def run_doctor(console: Console) -> int:
     """Prints a line for each check; returns the exit code, 1 if any failed."""
     failed = False
     async for result in diagnose():
-        failed = failed or result.verdict is CheckStatus.FAILURE
-        line = Text(f"{result.verdict.value:<8}", style=_STYLE[result.verdict])
-        line.append(f"{result.check:<12}{result.said}", style="default")
+        failed = failed or result.status is CheckStatus.FAILURE
+        line = Text(f"{result.status.value:<8}", style=_STYLE[result.status])
+        line.append(f"{result.check:<12}{result.detail}", style="default")
         console.print(line, soft_wrap=True)
     return 1 if failed else 0

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import case, false, select
 from sqlalchemy.sql.elements import NamedColumn
 
-from repo.domain.models import SOURCE_FIELDS, Action, Run
+from repo.domain.models import Action, Run
 from repo.domain.phases import ActionPhase
 from repo.sql.functions import constant
 from repo.sql.rows import Entity
@@ -29,10 +29,8 @@ def _columns_of(kind: type[Any], **other_names: str) -> dict[str, NamedColumn[An
     return {each.name: c[names.get(each.name, each.name)] for each in fields(kind)}
 
 
-ACTIONS = Entity(Action, _columns_of(Action, dependencies_document="dependencies"), SOURCE_FIELDS)
-RUNS = Entity(
-    Run, _columns_of(Run, name="run_name", root_name="name", labels_document="labels"), SOURCE_FIELDS
-)
+ACTIONS = Entity(_columns_of(Action, dependencies_document="dependencies"))
+RUNS = Entity(_columns_of(Run, name="run_name", root_name="name", labels_document="labels"))
 ACTION_COLUMNS = tuple(ACTIONS.columns.values())
 """The columns that `Action(*row)` takes."""
 RUN_COLUMNS = tuple(RUNS.columns.values())

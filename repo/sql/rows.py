@@ -158,34 +158,22 @@ class ColumnView(Sequence[tuple[Any, ...]]):
     def __len__(self) -> int:
         return len(self._raw)
 
-    @overload
-    def __getitem__(self, index: int) -> tuple[Any, ...]: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[tuple[Any, ...]]: ...
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return [self._part(row) for row in self._raw[index]]
-        return self._part(self._raw[index])
+    def __getitem__(self, index: int) -> tuple[Any, ...]:  # type: ignore[override] # no slices
+        row = self._raw[index]
+        return tuple(column.value(row) for column in self._columns)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)
 
     __hash__ = None  # type: ignore[assignment]
 
-    def _part(self, row: Sequence[Any]) -> tuple[Any, ...]:
-        return tuple(column.value(row) for column in self._columns)
 
+class Entity:
+    """The columns of one table that the fields of a class are read from."""
 
-class Entity(Generic[T]):
-    """A class whose objects are read from columns of one table."""
-
-    def __init__(
-        self, kind: type[T], columns: Mapping[str, Any], sources: Mapping[str, Sequence[str]]
-    ) -> None:
-        """`columns` maps fields to columns; `sources` maps each property to its fields."""
-        self.kind = kind
+    def __init__(self, columns: Mapping[str, Any]) -> None:
+        """`columns` maps fields to columns."""
         self.columns = columns
-        self._sources = sources
         self._chosen: dict[frozenset[str] | None, tuple[str, ...]] = {None: tuple(self.columns)}
 
     def names(self, attributes: frozenset[str] | None) -> tuple[str, ...]:
@@ -193,7 +181,7 @@ class Entity(Generic[T]):
         found = self._chosen.get(attributes)
         if found is None:
             assert attributes is not None
-            needed = {name for each in attributes for name in self._sources.get(each, (each,))}
+            needed = {name for each in attributes for name in SOURCE_FIELDS.get(each, (each,))}
             found = tuple(name for name in self.columns if name in needed)
             self._chosen[attributes] = found
         return found

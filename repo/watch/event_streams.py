@@ -132,12 +132,12 @@ async def _pages(
         statement = statement.where(e.action_key.between(first, last))
     if mailbox.attempt is not None:
         statement = statement.where(e.attempt == mailbox.attempt)
-    names = {column.name for column in EVENT_COLUMNS}
+    names, start = {column.name for column in EVENT_COLUMNS}, len(EVENT_COLUMNS)
     query = SnapshotQuery(
         object(),
         lambda: statement,
         order,
-        lambda found: [_named_event(row) for row in found.decoded()],
+        lambda found: [event_of(row, ActionIdentifier(*row[start : start + 4])) for row in found.decoded()],
         names=names,
     )
     more, size = True, PageSize(names)
@@ -148,10 +148,6 @@ async def _pages(
         page = found.end_cursor if more else None
         for begin, end in parts_of(sizes):
             yield found.items[begin:end], page if end == len(sizes) else found.cursor(end - 1)
-
-
-def _named_event(row: Sequence[Any]) -> ActionEvent:
-    return event_of(row, ActionIdentifier(*row[len(EVENT_COLUMNS) : len(EVENT_COLUMNS) + 4]))
 
 
 async def state_frames(

@@ -45,7 +45,7 @@ def doctor(**settings: str) -> tuple[int, dict[str, list[tuple[str, str]]], str]
 async def found(url: str, connections: int = 10) -> dict[str, tuple[CheckStatus, str]]:
     """The results of the checks of a database."""
     async with asyncio.timeout(60):
-        return {each.check: (each.verdict, each.said) async for each in check_database(url, connections)}
+        return {each.check: (each.status, each.detail) async for each in check_database(url, connections)}
 
 
 def test_all_checks_pass_on_a_healthy_server(database_url: str) -> None:
@@ -195,14 +195,14 @@ async def test_a_bus_that_delivers_notifications_passes(
 ) -> None:
     monkeypatch.setattr(health, "RECEIVE_TIMEOUT", 10.0)
     async with asyncio.timeout(20):
-        assert (await check_bus(bus_url)).verdict is CheckStatus.OK
+        assert (await check_bus(bus_url)).status is CheckStatus.OK
 
 
 async def test_a_bus_that_loses_notifications_fails(bus_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Bus, "notify", lambda self: None)
     async with asyncio.timeout(20):
         finding = await check_bus(bus_url)
-    assert (finding.verdict, "receives no" in finding.said) == (CheckStatus.FAILURE, True)
+    assert (finding.status, "receives no" in finding.detail) == (CheckStatus.FAILURE, True)
 
 
 def test_the_keys_of_the_openid_provider_are_checked(tmp_path: Path) -> None:

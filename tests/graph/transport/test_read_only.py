@@ -157,9 +157,9 @@ async def test_a_read_only_sqlite_file_is_reported_until_it_is_writable(database
 async def test_the_doctor_reports_a_read_only_database(database_url: str) -> None:
     await set_read_only(database_url, "on")
     found = {each.check: each async for each in check_database(database_url, 10)}
-    assert found["server"].verdict is CheckStatus.FAILURE
-    assert "accepts no writes" in found["server"].said
-    assert found["rights"].verdict is CheckStatus.FAILURE
+    assert found["server"].status is CheckStatus.FAILURE
+    assert "accepts no writes" in found["server"].detail
+    assert found["rights"].status is CheckStatus.FAILURE
 
 
 @ONLY_POSTGRESQL
