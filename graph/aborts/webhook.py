@@ -23,7 +23,7 @@ TIMESTAMP = "Rungraph-Timestamp"
 KEY = "Idempotency-Key"
 """The same for each attempt of an abort."""
 
-_GONE = {404, 410}
+_STOPPED_STATUSES = {404, 410}
 """The status codes of an executor that does not have the work, or no longer has it."""
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -101,7 +101,7 @@ class Webhook:
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
             # The library's message may repeat the URL, which may contain a token.
             raise NotificationFailed(f"it cannot be reached: {type(error).__name__}") from None
-        if not (200 <= status < 300 or status in _GONE):
+        if not (200 <= status < 300 or status in _STOPPED_STATUSES):
             raise NotificationFailed(f"it answered {status}")
 
     async def _post(self, headers: dict[str, str], body: bytes) -> int:

@@ -21,7 +21,7 @@ from graph.errors import invalid_token
 MAX_LENGTH = 8192
 """Characters of a token. Header limits of servers and proxies are of this size too."""
 
-# With a shared secret (HS256), whoever can verify a signature can also forge one.
+# With a shared secret (HS256), everyone who can verify a signature can also forge one.
 _ALGORITHMS = {a.name: a for a in JWS_ALGORITHMS if not a.name.startswith(("HS", "none"))}
 ALGORITHMS = frozenset(_ALGORITHMS)
 """The supported signature algorithms, all of them asymmetric."""

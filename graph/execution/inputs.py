@@ -190,7 +190,7 @@ class _InputWriter(CodeWriter):
         return lines
 
     def _default(self, field: GraphQLInputField, own: StrawberryField) -> str | None:
-        """The statement for a field that is absent; None if its default is made anew each time."""
+        """The statement for a field that is absent; None if its default is created for each execution."""
         if is_required_input_field(field):
             return "raise UnexpectedValue"
         default = coerce_default_value(field)

@@ -176,10 +176,10 @@ class Cost:
         """The most objects that the operation may return with these variables."""
         if not self._steps:
             return self._sum.number
-        given = variables or {}
+        variables = variables or {}
         values: list[int] = []
         for step in self._steps:
-            values.append(step.size(given) * step.each.of(values))
+            values.append(step.size(variables) * step.each.of(values))
         return self._sum.of(values)
 
     def widest(self, variables: Variables | None) -> tuple[int, str]:

@@ -119,9 +119,9 @@ def test_graphql_core_collects_fields_into_the_shared_cache() -> None:
     class Noting(internals.ExecutionContext):
         cache: dict[Any, Any] = {}
 
-        def execute_operation(self, *given: Any) -> Any:
+        def execute_operation(self, *value: Any) -> Any:
             self.share_collected_fields(self.cache)
-            return super().execute_operation(*given)
+            return super().execute_operation(*value)
 
     @strawberry.type
     class Outer:

@@ -38,7 +38,7 @@ class ServerProcess:
             body = {"query": query, "variables": variables or {}}
             return await client.post(self.url, json=body, headers=self.headers)
 
-    async def figure(self, name: str) -> float:
+    async def metric(self, name: str) -> float:
         """A metric, summed over its labels."""
         lines = (await self.get("/metrics")).text.splitlines()
         return sum(

@@ -188,19 +188,19 @@ async def test_a_result_after_the_lease_does_not_affect_the_next_lease(
     """The lease is shorter than the call here, as after a pause of the replica."""
     monkeypatch.setattr(reconciler_module, "LEASE_MARGIN", timedelta(seconds=0.5 - SECONDS))
     noted_states: list[AbortState | None] = []
-    note, is_told_again, is_noted = repository.aborts.record_failure, threading.Event(), threading.Event()
+    note, is_notified_again, is_noted = repository.aborts.record_failure, threading.Event(), threading.Event()
 
-    async def noting(*given: Any) -> AbortState | None:
-        noted_states.append(state := await note(*given))
+    async def noting(*arguments: Any) -> AbortState | None:
+        noted_states.append(state := await note(*arguments))
         is_noted.set()
         return state
 
     async def again(notification: Notification) -> Any:
-        is_told_again.set()
+        is_notified_again.set()
         return await after(is_noted)(notification)
 
     monkeypatch.setattr(repository.aborts, "record_failure", noting)
-    executor.answer = each(after(is_told_again, status(500)), again)
+    executor.answer = each(after(is_notified_again, status(500)), again)
     await make_run(repository)
     async with reconciling(repository, executor, seconds=SECONDS):
         await repository.abort_run(RUN, None, ADA)
@@ -393,7 +393,7 @@ async def test_the_reconciler_survives_an_unavailable_database(
             both = {"cannot poll for aborts", "cannot store the result of an abort notification"}
             with structlog.testing.capture_logs() as logs:
 
-                def said() -> set[str]:
+                def logged_events() -> set[str]:
                     return {entry["event"] for entry in logs if "abort" in entry["event"]}
 
                 async with reconciling(repository, executor, seconds=6):
@@ -402,12 +402,12 @@ async def test_the_reconciler_survives_an_unavailable_database(
                     # It is notified, and the result cannot be stored.
                     await asyncio.to_thread(server.stop, True)
                     server_stopped.set()
-                    await until(lambda: said() == both)
+                    await until(lambda: logged_events() == both)
                     await asyncio.to_thread(server.start)
                     other = RunIdentifier("etl", "production", "other")
                     await make_run(repository, other)
                     await repository.abort_run(other, None, ADA)
                     await ends(repository, CONFIRMED, other)
                     await ends(repository, CONFIRMED)
-    assert said() == both
+    assert logged_events() == both
     assert [entry["event"] for entry in logs].count("cannot poll for aborts") <= 2

@@ -79,12 +79,12 @@ async def refusal(url: str, aborted: Action, **options: Any) -> str:
     async with webhook(url, **options) as one:
         with pytest.raises(NotificationFailed) as caught:
             await one.notify(aborted, datetime.now(UTC))
-    said = str(caught.value)
-    assert not [part for part in (SECRET, TOKEN, "127.0.0.1", "http", "secret") if part in said]
+    reason = str(caught.value)
+    assert not [part for part in (SECRET, TOKEN, "127.0.0.1", "http", "secret") if part in reason]
     # A traceback in the log shows causes too.
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
-    return said
+    return reason
 
 
 async def test_the_request_is_signed_and_names_the_action_to_abort(
@@ -192,8 +192,8 @@ async def test_a_malformed_response_is_a_failure(aborted: Action) -> None:
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
-        said = await refusal(f"http://127.0.0.1:{port}", aborted)
-        assert said == "it cannot be reached: RemoteProtocolError"
+        reason = await refusal(f"http://127.0.0.1:{port}", aborted)
+        assert reason == "it cannot be reached: RemoteProtocolError"
 
 
 @pytest.mark.parametrize("host", ["no-such-name.invalid", "a" * 70 + ".example.com"])
@@ -277,13 +277,13 @@ def resolving(*addresses: str, lookups: list[tuple[str, int]] | None = None) -> 
 
 @pytest.mark.parametrize("address", PRIVATE)
 async def test_a_private_address_is_refused(aborted: Action, address: str) -> None:
-    said = await refusal(
+    reason = await refusal(
         f"http://executor.example.com/?token={TOKEN}",
         aborted,
         allows_private=False,
         resolve=resolving(address),
     )
-    assert said == "its address is of a private network, and these are not allowed"
+    assert reason == "its address is of a private network, and these are not allowed"
 
 
 @pytest.mark.parametrize(
@@ -293,8 +293,8 @@ async def test_every_form_of_a_loopback_address_is_refused(
     executor: FakeExecutor, aborted: Action, host: str
 ) -> None:
     port = executor.url.rpartition(":")[2]
-    said = await refusal(f"http://{host}:{port}/", aborted, allows_private=False)
-    assert said == "its address is of a private network, and these are not allowed"
+    reason = await refusal(f"http://{host}:{port}/", aborted, allows_private=False)
+    assert reason == "its address is of a private network, and these are not allowed"
     assert executor.notifications == []
 
 
@@ -312,10 +312,10 @@ async def test_the_checked_address_is_the_one_connected_to(
     monkeypatch.setattr("httpcore2._backends.anyio.AnyIOBackend.connect_tcp", connect)
     # A second lookup of the same name would return another address.
     resolve = resolving("10.0.0.1", address, lookups=lookups)
-    said = await refusal(
+    reason = await refusal(
         "http://executor.example.com:8080/aborts", aborted, allows_private=False, resolve=resolve
     )
-    assert said == "it cannot be reached: OSError"
+    assert reason == "it cannot be reached: OSError"
     assert lookups == [("executor.example.com", 8080)]
     assert connected == [(address, 8080)]
 
@@ -332,14 +332,14 @@ async def test_the_next_address_is_tried_if_the_first_refuses_the_connection(
 
 
 async def test_a_host_name_without_an_address_is_a_failure(aborted: Action) -> None:
-    said = await refusal("http://executor.example.com", aborted, resolve=resolving())
-    assert said == "its name has no address"
+    reason = await refusal("http://executor.example.com", aborted, resolve=resolving())
+    assert reason == "its name has no address"
 
 
 async def test_an_invalid_answer_of_the_resolver_is_a_failure(aborted: Action) -> None:
     url = "http://executor.example.com"
-    said = await refusal(url, aborted, allows_private=False, resolve=resolving(f"no address, {TOKEN}"))
-    assert said == "it cannot be reached: ValueError"
+    reason = await refusal(url, aborted, allows_private=False, resolve=resolving(f"no address, {TOKEN}"))
+    assert reason == "it cannot be reached: ValueError"
 
 
 async def test_the_certificate_has_to_match_the_host_name(aborted: Action) -> None:
@@ -350,8 +350,8 @@ async def test_the_certificate_has_to_match_the_host_name(aborted: Action) -> No
     async with server:
         port = server.sockets[0].getsockname()[1]
         url = f"https://executor.example.com:{port}"
-        said = await refusal(url, aborted, resolve=resolving("127.0.0.1"))
-    assert said == "it cannot be reached: ConnectError"
+        reason = await refusal(url, aborted, resolve=resolving("127.0.0.1"))
+    assert reason == "it cannot be reached: ConnectError"
     assert names == ["executor.example.com"]
 
 
@@ -417,9 +417,9 @@ async def test_logs_and_the_api_report_failures_without_secrets(
 def test_an_invalid_url_is_refused_without_repeating_it(url: str) -> None:
     with pytest.raises(ValidationError) as caught:
         Settings(abort_webhook_url=url, abort_webhook_secret=SECRET)  # type: ignore[arg-type]
-    said = f"{explain(caught.value)} {caught.value}"
+    reason = f"{explain(caught.value)} {caught.value}"
     assert "RUNGRAPH_ABORT_WEBHOOK_URL: it must" in explain(caught.value)
-    assert "hunter2" not in said
+    assert "hunter2" not in reason
 
 
 @pytest.mark.parametrize("secret", ["", "short-hunter2"])

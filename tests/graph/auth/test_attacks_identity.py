@@ -122,7 +122,7 @@ async def test_ids_of_another_tenant_are_not_found(target: Target) -> None:
         assert [error.get("extensions") for error in answers[0].get("errors", ())] == [
             error.get("extensions") for error in answers[1].get("errors", ())
         ]
-    target.received.clear()  # what was asked for may be repeated
+    target.received.clear()  # errors may repeat requested names
 
 
 async def test_tampered_ids_are_not_found(target: Target) -> None:
@@ -159,7 +159,7 @@ async def test_a_cursor_of_another_tenant_or_list_reveals_nothing(target: Target
     theirs = (await target.execute(PAGE, target.tokens.theirs)).json()["data"]["runs"]["pageInfo"][
         "endCursor"
     ]
-    target.received.clear()  # what they are told themselves
+    target.received.clear()  # responses to the other tenant
     answer = await target.execute(PAGE, after=theirs)
     assert {node["name"] for node in answer.json()["data"]["runs"]["nodes"]} <= {OURS.name}
     query = """query ($after: String) { actions(first: 5, after: $after,

@@ -92,9 +92,9 @@ async def test_unknown_credentials_are_reported_and_not_cached(
     assert not invalid, "a request without a credential is not a guess"
 
 
-@pytest.mark.parametrize(("status", "is_told"), [(401, True), (503, False)])
+@pytest.mark.parametrize(("status", "is_notified"), [(401, True), (503, False)])
 async def test_other_bearer_tokens_are_verified_as_jwts(
-    repository: ActionRepo, status: int, is_told: bool
+    repository: ActionRepo, status: int, is_notified: bool
 ) -> None:
     """An unavailable provider (503) is not an invalid credential."""
     refused: list[HTTPConnection] = []
@@ -108,7 +108,7 @@ async def test_other_bearer_tokens_are_verified_as_jwts(
     assert await authenticator.authenticate(connection(authorization="Bearer good")) is ANONYMOUS
     with pytest.raises(RequestRefused):
         await authenticator.authenticate(connection(authorization="Bearer bad"))
-    assert bool(refused) == is_told
+    assert bool(refused) == is_notified
 
 
 async def test_the_cache_of_callers_is_bounded(

@@ -62,10 +62,10 @@ async def refusal(one: Provider, token: str, status: int = 401) -> str:
     with pytest.raises(RequestRefused) as caught:
         await one.caller_of(token)
     assert caught.value.status == status
-    said = str(caught.value)
+    message = str(caught.value)
     for part in (token, *token.split(".")):
-        assert len(part) < 8 or part not in said
-    return said
+        assert len(part) < 8 or part not in message
+    return message
 
 
 def fetches(fake: FakeProvider) -> int:
@@ -311,7 +311,7 @@ async def test_an_unusable_response_of_the_provider_is_a_503(
 
 
 @pytest.mark.parametrize(
-    "said",
+    "endpoints",
     [
         {"jwks_uri": None},
         {"jwks_uri": "http://keys.example.com/keys"},
@@ -321,8 +321,8 @@ async def test_an_unusable_response_of_the_provider_is_a_503(
         {"end_session_endpoint": "//example.com"},
     ],
 )
-async def test_unsafe_endpoint_urls_are_refused(fake: FakeProvider, said: dict[str, Any]) -> None:
-    fake.discovery = said
+async def test_unsafe_endpoint_urls_are_refused(fake: FakeProvider, endpoints: dict[str, Any]) -> None:
+    fake.discovery = endpoints
     async with provider(fake) as one:
         await refusal(one, fake.token(), 503)
     assert fetches(fake) == 0

@@ -107,7 +107,7 @@ async def batch(target: Target) -> str:
       abortRuns(input: {{filter: {{search: "{name}"}}, dryRun: false}}) {{ batch }}
     }}"""
     answer = (await target.execute(writes, target.tokens.theirs)).json()["data"]
-    target.received.clear()  # what they are told themselves
+    target.received.clear()  # responses to the other tenant
     assert answer["createAction"]["created"]
     return str(answer["abortRuns"]["batch"])
 
@@ -151,7 +151,7 @@ async def test_names_of_another_tenant_get_the_same_response_as_invented_names(
 
 # Cursors of streams
 
-HEARD = {
+RECEIVED = {
     "runs": "runs(after: $after) { kind cursor removed runs { project } }",
     "actionStates": "actionStates(after: $after) { kind cursor actions { project } }",
     "events": f"events(after: $after, run: {RUN}) {{ kind cursor events {{ action {{ project }} }} }}",
@@ -170,7 +170,7 @@ async def cursors_of_others(target: Target, query: str) -> list[str]:
         while frame["kind"] != "SYNCED":
             frame = await socket.data("a")
             cursors.append(frame["cursor"])
-    target.received.clear()  # what they are told themselves
+    target.received.clear()  # responses to the other tenant
     incarnation, log_end, upper, opened, _ = json.loads(base64.urlsafe_b64decode(cursors[-1] + "=="))
     for at, page in ((0, None), (upper, "AAAA"), (0, "AAAA")):
         forged = json.dumps([incarnation, min(at, log_end), at, opened, page]).encode()
@@ -178,12 +178,12 @@ async def cursors_of_others(target: Target, query: str) -> list[str]:
     return cursors
 
 
-@pytest.mark.parametrize("name", HEARD)
+@pytest.mark.parametrize("name", RECEIVED)
 async def test_a_stream_resumed_from_a_cursor_of_another_tenant_sends_only_one_s_own(
     target: Target, batch: str, name: str
 ) -> None:
     theirs, ours = (
-        f"subscription ($after: String) {{ {HEARD[name]} }}"
+        f"subscription ($after: String) {{ {RECEIVED[name]} }}"
         % {"project": run.project, "domain": run.domain, "run": run.name}
         for run in (THEIRS, OURS)
     )

@@ -128,13 +128,13 @@ async def test_refused_websockets_are_counted(url: str, repository: ActionRepo) 
     assert re.search(r'^rungraph_errors_total\{.*"UNAUTHENTICATED".*\} 1\.0$', metrics, re.MULTILINE)
 
 
-@pytest.mark.parametrize("given", [UNKNOWN, 7, ""])
+@pytest.mark.parametrize("value", [UNKNOWN, 7, ""])
 async def test_an_invalid_token_in_connection_init_does_not_fall_back_to_the_cookie(
-    url: str, repository: ActionRepo, given: object
+    url: str, repository: ActionRepo, value: object
 ) -> None:
     _, session = await token(repository, kind=CredentialKind.SESSION)
     async with opened(url, headers={"Cookie": f"{SESSION_COOKIE}={session}"}) as socket:
-        await socket.send({**INIT, "payload": {"authorization": given}})
+        await socket.send({**INIT, "payload": {"authorization": value}})
         assert await socket.close_code() == 4403
 
 
@@ -321,11 +321,11 @@ async def test_streams_continue_while_the_database_is_unavailable(
     async with proxied(database_url) as proxy:
         with serving(create_app(settings_of(proxy.url(database_url)))) as address:
             async with connected(f"{address}/graphql", authorization(secret)) as socket:
-                for go_away, come_back in (
+                for leave, come_back in (
                     (proxy.stall, proxy.flow),
                     (proxy.refuse, lambda: proxy.refuse(False)),
                 ):
-                    go_away()
+                    leave()
                     with pytest.raises(TimeoutError):
                         await asyncio.wait_for(socket.connection.recv(), 1)
                     come_back()

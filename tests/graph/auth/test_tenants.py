@@ -50,17 +50,17 @@ SCHEMA = build_schema(Limits(depth=30, aliases=1000, tokens=20000, cost=10**30, 
 CORE = core_schema(SCHEMA)
 ENGINE = Engine(SCHEMA)
 OURS, THEIRS = RunIdentifier("ours", "d", "r0"), RunIdentifier("theirs", "d", "r0")
-WHO = Identity(IdentityKind.APPLICATION, "ours")
+USERS = Identity(IdentityKind.APPLICATION, "ours")
 
 
 def caller(*grants: Grant, acts_for_others: bool = False) -> Caller:
     """A caller with these roles."""
-    return Caller(WHO, Access(frozenset(grants), acts_for_others), "token ours")
+    return Caller(USERS, Access(frozenset(grants), acts_for_others), "token ours")
 
 
-async def ask(repository: ActionRepo, who: Caller, query: str, **variables: Any) -> dict[str, Any]:
+async def ask(repository: ActionRepo, user: Caller, query: str, **variables: Any) -> dict[str, Any]:
     """The response to the caller."""
-    context = Context(repository.on_behalf_of(who.access), who, 1000)
+    context = Context(repository.on_behalf_of(user.access), user, 1000)
     answer = await ENGINE.answer(OperationRequest(query, variables), context)
     body: dict[str, Any] = orjson.loads(answer.body)
     return body
@@ -140,8 +140,8 @@ def hash_of(role: Role) -> int:
     return list(Role).index(role) + 1
 
 
-async def _answer(repository: ActionRepo, who: Caller, operation: Operation) -> dict[str, Any]:
-    context = Context(repository.on_behalf_of(who.access), who, 1000)
+async def _answer(repository: ActionRepo, user: Caller, operation: Operation) -> dict[str, Any]:
+    context = Context(repository.on_behalf_of(user.access), user, 1000)
     answer = await ENGINE.answer(
         OperationRequest(operation.query, operation.variables, operation.operation_name), context
     )
@@ -305,7 +305,7 @@ async def test_the_creator_is_the_caller(both: ActionRepo) -> None:
     writer = caller(Grant(Role.WRITER, "ours"))
     importer = caller(Grant(Role.WRITER, "ours"), acts_for_others=True)
     himself = {"kind": "APPLICATION", "subject": "ours"}
-    for name, who, said, recorded in (
+    for name, user, reported, recorded in (
         ("b1", writer, None, himself),
         ("b2", writer, other_person, himself),
         ("b3", importer, other_person, other_person),
@@ -313,7 +313,7 @@ async def test_the_creator_is_the_caller(both: ActionRepo) -> None:
         ("b5", ANONYMOUS, other_person, other_person),
         ("b6", ANONYMOUS, None, None),
     ):
-        body = await ask(both, who, create, name=name, by=said)
+        body = await ask(both, user, create, name=name, by=reported)
         assert body["data"]["createAction"]["action"]["createdBy"] == recorded, name
 
 
@@ -329,13 +329,13 @@ async def test_the_requester_of_an_abort_is_the_caller(both: ActionRepo) -> None
     for name, run in (("a0", OURS), ("a3", OURS), ("a0", others)):
         found = await both.get_action(action(name, run))
         assert found.abort is not None
-        assert found.abort.requested_by == WHO
+        assert found.abort.requested_by == USERS
 
 
 async def test_the_viewer_field_has_acts_for_others(both: ActionRepo) -> None:
     for acts in (True, False):
-        who = caller(Grant(Role.WRITER, "ours"), acts_for_others=acts)
-        assert (await ask(both, who, "{ viewer { actsForOthers } }"))["data"]["viewer"] == {
+        user = caller(Grant(Role.WRITER, "ours"), acts_for_others=acts)
+        assert (await ask(both, user, "{ viewer { actsForOthers } }"))["data"]["viewer"] == {
             "actsForOthers": acts
         }
 
@@ -367,19 +367,19 @@ def test_every_subscription_is_covered() -> None:
     assert set(subscriptions.fields) == set(WATCHES)
 
 
-async def _stream(repository: ActionRepo, who: Caller, query: str, **variables: Any) -> Any:
-    context = Context(repository.on_behalf_of(who.access), who, 1000)
+async def _stream(repository: ActionRepo, user: Caller, query: str, **variables: Any) -> Any:
+    context = Context(repository.on_behalf_of(user.access), user, 1000)
     return await ENGINE.stream(OperationRequest(query, variables or None), context)
 
 
 @pytest.mark.parametrize("name", sorted(set(WATCHES) - OF_ALL))
 async def test_subscriptions_to_things_of_another_tenant_are_not_found(both: ActionRepo, name: str) -> None:
     batch = (await both.aborts.abort_runs(RunFilter(project=THEIRS.project), None, None, dry_run=False)).batch
-    head, given = ("($batch: ID!)", {"batch": batch}) if name == "abortProgress" else ("", {})
+    head, arguments = ("($batch: ID!)", {"batch": batch}) if name == "abortProgress" else ("", {})
     reader = caller(Grant(Role.ADMIN, "ours"))
     async with asyncio.timeout(SECONDS):
         async with aclosing(
-            await _stream(both, reader, f"subscription{head} {{ {WATCHES[name]} }}", **given)
+            await _stream(both, reader, f"subscription{head} {{ {WATCHES[name]} }}", **arguments)
         ) as results:
             (result,) = [each async for each in results]
     assert result.data is None
@@ -428,8 +428,8 @@ async def test_abort_requests_need_the_permission_to_confirm(both: ActionRepo) -
 
 
 async def test_an_executor_subscribes_within_its_write_permissions(both: ActionRepo) -> None:
-    who = caller(Grant(Role.WRITER, "ours"), Grant(Role.VIEWER, "theirs"), Grant(Role.WRITER, "more", "d"))
-    view = both.on_behalf_of(who.access)
+    user = caller(Grant(Role.WRITER, "ours"), Grant(Role.VIEWER, "theirs"), Grant(Role.WRITER, "more", "d"))
+    view = both.on_behalf_of(user.access)
     for project, domain, scopes in (
         (None, None, {("ours", None), ("more", "d")}),
         (None, "d", {("ours", "d"), ("more", "d")}),

@@ -232,7 +232,7 @@ def test_untrusted_text_cannot_control_the_terminal() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "expected"),
     [
         (-3, "0.0 s"),
         (2.34, "2.3 s"),
@@ -242,5 +242,5 @@ def test_untrusted_text_cannot_control_the_terminal() -> None:
         (7500, "2 h 05 m"),
     ],
 )
-def test_durations_are_short(seconds: float, said: str) -> None:
-    assert duration(seconds) == said
+def test_durations_are_short(seconds: float, expected: str) -> None:
+    assert duration(seconds) == expected

@@ -29,7 +29,7 @@ RUNS = "subscription { runs(first: 5, after: %s) { kind cursor runs { name } } }
 
 # `rungraph`, except that workers are started with this program instead of Python.
 WITH_ANOTHER_PYTHON = "import sys; sys.executable = sys.argv.pop(1); from graph.cli.main import app; app()"
-FAILING_WHEN_TOLD = '#!/bin/sh\ntest ! -e "{flag}" || exit 7\nexec {python} "$@"\n'
+FAILING_ON_REQUEST = '#!/bin/sh\ntest ! -e "{flag}" || exit 7\nexec {python} "$@"\n'
 
 
 class Workers:
@@ -78,24 +78,24 @@ class Workers:
             socket = await self._stack.enter_async_context(connected(self.url))
         yield socket
 
-    async def figure(self, name: str) -> float:
+    async def metric(self, name: str) -> float:
         async with httpx2.AsyncClient(timeout=SECONDS) as client:
             page = (await client.get(f"{self.address}/metrics")).text
         (value,) = re.findall(rf"^rungraph_{name} (\S+)$", page, re.MULTILINE)
         return float(value)
 
-    async def figure_becomes(self, name: str, wanted: float) -> None:
+    async def metric_becomes(self, name: str, wanted: float) -> None:
         """Five times in a row, whichever worker responds."""
         in_a_row = 0
         async with asyncio.timeout(SECONDS):
             while in_a_row < 5:
-                in_a_row = in_a_row + 1 if await self.figure(name) == wanted else 0
+                in_a_row = in_a_row + 1 if await self.metric(name) == wanted else 0
                 await asyncio.sleep(0.05)
 
     async def exit_code(self) -> int:
         return await asyncio.wait_for(self.process.wait(), SECONDS)
 
-    async def all_are_gone(self) -> None:
+    async def all_have_ended(self) -> None:
         await until(lambda: not any(state_of(pid) for _, pid in self.started))
         with socket.socket() as client:
             assert client.connect_ex(("127.0.0.1", self.port)) != 0
@@ -154,7 +154,7 @@ async def serving(
             process.kill()  # the workers follow it
             await process.wait()
         try:
-            await workers.all_are_gone()
+            await workers.all_have_ended()
         except TimeoutError:
             for pid in workers.pids.values():
                 with contextlib.suppress(ProcessLookupError):
@@ -218,20 +218,20 @@ async def test_a_killed_worker_is_replaced_and_its_subscriber_resumes_at_another
 
 
 async def test_metrics_are_aggregated_over_all_living_workers(workers: Workers) -> None:
-    await workers.figure_becomes("workers", 2)
+    await workers.metric_becomes("workers", 2)
     async with workers.websocket_to(1) as one, workers.websocket_to(2) as other:
         await one.subscribe("watch", RUNS % "null")
         for number in range(2):
             await other.subscribe(f"watch-{number}", RUNS % f'"nonsense {number}"')
-        await workers.figure_becomes("subscribers", 3)
-        await workers.figure_becomes("bus_connected", 1)
-        await workers.figure_becomes("resyncs_total", 2)
+        await workers.metric_becomes("subscribers", 3)
+        await workers.metric_becomes("bus_connected", 1)
+        await workers.metric_becomes("resyncs_total", 2)
         os.kill(workers.pids[2], signal.SIGKILL)
-        await workers.figure_becomes("subscribers", 1)
+        await workers.metric_becomes("subscribers", 1)
     await until(lambda: len(workers.started) == 3)
-    await workers.figure_becomes("workers", 2)
+    await workers.metric_becomes("workers", 2)
     # Counters must not decrease, or rates over them would be wrong.
-    await workers.figure_becomes("resyncs_total", 2)
+    await workers.metric_becomes("resyncs_total", 2)
 
 
 async def test_every_worker_reports_the_current_number_of_pending_aborts(workers: Workers) -> None:
@@ -242,13 +242,13 @@ async def test_every_worker_reports_the_current_number_of_pending_aborts(workers
         assert (await socket.data("1"))["requested"]
         await socket.completes("1")
         async with workers.only(1):
-            assert await workers.figure("aborts_pending") == 1
+            assert await workers.metric("aborts_pending") == 1
         await socket.subscribe("2", f"mutation {{ clearAbortRequest(id: {id}) {{ action {{ name }} }} }}")
         assert (await socket.data("2"))["action"] == {"name": "a0"}
     # The count of the other worker is no longer used.
     async with workers.only(2):
-        assert await workers.figure("aborts_pending") == 0
-        assert await workers.figure("abort_oldest_age_seconds") == 0
+        assert await workers.metric("aborts_pending") == 0
+        assert await workers.metric("abort_oldest_age_seconds") == 0
 
 
 async def test_a_worker_signs_webhook_requests_with_the_secret_of_the_server(
@@ -270,8 +270,8 @@ async def test_a_worker_signs_webhook_requests_with_the_secret_of_the_server(
                     "1", f"mutation {{ abortAction(input: {{id: {id}}}) {{ requested }} }}"
                 )
                 assert await socket.data("1") == {"requested": True}
-            await workers.figure_becomes("aborts_pending", 0)
-            await workers.figure_becomes("abort_attempts_total", 1)
+            await workers.metric_becomes("aborts_pending", 0)
+            await workers.metric_becomes("abort_attempts_total", 1)
             assert secret not in workers.output
     (notification,) = executor.notifications
     timestamp = notification.headers["rungraph-timestamp"]
@@ -291,7 +291,7 @@ async def test_all_workers_stop_gracefully(workers: Workers, sent: signal.Signal
         assert await one.close_code() == 1012
         assert await other.close_code() == 1012
     assert await workers.exit_code() == 0
-    await workers.all_are_gone()
+    await workers.all_have_ended()
     assert workers.output.count("\n") == 2, workers.output  # that they started
 
 
@@ -302,7 +302,7 @@ async def test_a_hanging_worker_is_killed_at_the_stop(workers: Workers) -> None:
     assert f"did not stop and is killed        pid={workers.pids[1]} worker=1" in re.sub(
         " +pid", "        pid", workers.output
     )
-    await workers.all_are_gone()
+    await workers.all_have_ended()
 
 
 async def test_workers_keep_serving_during_the_stop_delay_unless_a_second_signal_arrives(
@@ -323,7 +323,7 @@ async def test_workers_keep_serving_during_the_stop_delay_unless_a_second_signal
         assert workers.process.returncode is None
         workers.process.terminate()
         assert await workers.exit_code() == 0
-        await workers.all_are_gone()
+        await workers.all_have_ended()
 
 
 async def test_workers_do_not_outlive_their_parent_process(workers: Workers) -> None:
@@ -332,7 +332,7 @@ async def test_workers_do_not_outlive_their_parent_process(workers: Workers) -> 
         workers.process.kill()
         assert await one.close_code() == 1012
         assert await other.close_code() == 1012
-    await workers.all_are_gone()
+    await workers.all_have_ended()
     assert shared - set(shared_folders()), "the folder with the figures is left over"
 
 
@@ -356,7 +356,7 @@ async def test_a_worker_that_dies_repeatedly_is_restarted_with_backoff(
     database_url: str, tmp_path: Path
 ) -> None:
     flag, python = tmp_path / "fail", tmp_path / "python"
-    python.write_text(FAILING_WHEN_TOLD.format(flag=flag, python=sys.executable))
+    python.write_text(FAILING_ON_REQUEST.format(flag=flag, python=sys.executable))
     python.chmod(0o755)
     start = (sys.executable, "-c", WITH_ANOTHER_PYTHON, str(python))
     async with serving(database_url, tmp_path, *start) as workers:
@@ -365,9 +365,9 @@ async def test_a_worker_that_dies_repeatedly_is_restarted_with_backoff(
         await until(lambda: workers.output.count("exit code 7") == 3)
         pauses = re.findall(r"again_in_seconds=(\S+)", workers.output)
         assert pauses[:4] == ["0.1", "0.2", "0.4", "0.8"]
-        await workers.figure_becomes("workers", 1)
+        await workers.metric_becomes("workers", 1)
         flag.unlink()
-        await workers.figure_becomes("workers", 2)
+        await workers.metric_becomes("workers", 2)
         workers.process.terminate()
         assert await workers.exit_code() == 0
 

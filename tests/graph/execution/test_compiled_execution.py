@@ -82,12 +82,10 @@ class Reads:
     def recorded(self, name: str, method: Any) -> Any:
         """A method that reads, with a record of its calls, and faults."""
 
-        async def read(*given: Any, attributes: Any = None) -> Any:
-            keys = (
-                given[0] if given and isinstance(given[0], list | tuple | set) else [given[0] if given else 0]
-            )
+        async def read(*args: Any, attributes: Any = None) -> Any:
+            keys = args[0] if args and isinstance(args[0], list | tuple | set) else [args[0] if args else 0]
             # Which keys are read together depends on timing; that each is read once does not.
-            self.calls.update(f"{name} {key!r} {given[1:]!r}" for key in keys)
+            self.calls.update(f"{name} {key!r} {args[1:]!r}" for key in keys)
             if self._faults is not None:
                 dice = random.Random(f"{self._faults} {name}").random()
                 if dice < 0.08:
@@ -97,7 +95,7 @@ class Reads:
             # Only compiled execution restricts the attributes. Faulty reads get all of them: the name
             # determines the fault.
             only = {} if attributes is None or self._faults is not None else {"attributes": attributes}
-            found = await method(*given, **only)
+            found = await method(*args, **only)
             if self._faults is not None:
                 self._mangle(found)
             return found

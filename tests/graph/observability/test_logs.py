@@ -32,7 +32,7 @@ from tests.support.toy import toy_app
 
 CANARY = "".join(("can", "ary"))  # a traceback shows lines of source text
 
-Said = Callable[[], list[dict[str, Any]]]
+LogLines = Callable[[], list[dict[str, Any]]]
 
 SAY = """
 import logging, sys, warnings
@@ -52,14 +52,14 @@ raise ValueError("the end")
 """
 
 
-def said_by(code: str, *how: str) -> list[str]:
+def lines_of(code: str, *how: str) -> list[str]:
     """The lines that a program logs."""
     command = [sys.executable, "-c", SAY + code, *how]
     return subprocess.run(command, capture_output=True, text=True, timeout=60).stderr.splitlines()
 
 
 def test_every_line_is_json_including_those_of_libraries() -> None:
-    lines = [json.loads(line) for line in said_by(EVERYTHING, "info", "json")]
+    lines = [json.loads(line) for line in lines_of(EVERYTHING, "info", "json")]
     assert [line["event"].partition(":")[0] for line in lines] == [
         "ours",
         "of a library",
@@ -75,12 +75,12 @@ def test_every_line_is_json_including_those_of_libraries() -> None:
 
 def test_bound_values_are_in_the_lines_of_libraries_too() -> None:
     code = "configure_logs('info', 'json', worker=7); log.info('a'); logging.error('b')"
-    lines = [json.loads(line) for line in said_by(code, "info", "json")]
+    lines = [json.loads(line) for line in lines_of(code, "info", "json")]
     assert [line["worker"] for line in lines] == [7, 7]
 
 
 def test_lines_are_text_on_a_terminal_and_json_otherwise() -> None:
-    (line,) = said_by("log.info('hello', who='you')", "info", "auto")
+    (line,) = lines_of("log.info('hello', who='you')", "info", "auto")
     assert json.loads(line)["who"] == "you"
     ours, theirs = pty.openpty()
     command = [sys.executable, "-c", SAY + "log.info('hello', who='you')", "info", "auto"]
@@ -95,13 +95,13 @@ def test_lines_are_text_on_a_terminal_and_json_otherwise() -> None:
 def test_no_value_breaks_a_line_or_controls_the_terminal() -> None:
     code = "log.info('a', b='c\\nd\\x1b[2J'); logging.error('e\\x1b[2J\\nf')"
     for how in ("text", "json"):
-        lines = said_by(code, "info", how)
+        lines = lines_of(code, "info", how)
         assert len(lines) == 2
         assert not any("\x1b[2J" in line for line in lines)
 
 
 @pytest.fixture
-def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Said]:
+def log_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LogLines]:
     """The lines since the last read, including those of servers in this process."""
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     with warnings.catch_warnings(), (tmp_path / "log").open("w") as log, (tmp_path / "log").open() as lines:
@@ -110,12 +110,12 @@ def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Said]:
         # Loggers of modules outlive the test, and must not keep this file.
         structlog.configure(cache_logger_on_first_use=False)
 
-        def said() -> list[dict[str, Any]]:
+        def log_lines() -> list[dict[str, Any]]:
             flush_logs()
             return [json.loads(line) for line in lines]
 
         try:
-            yield said
+            yield log_lines
         finally:
             structlog.reset_defaults()
             logging.captureWarnings(False)
@@ -132,7 +132,7 @@ def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Said]:
         "GET https://host.example/path?token=canary failed",
     ],
 )
-def test_messages_of_exceptions_are_logged_without_values(said: Said, text: str) -> None:
+def test_messages_of_exceptions_are_logged_without_values(log_lines: LogLines, text: str) -> None:
     log = structlog.get_logger()
     try:
         try:
@@ -142,22 +142,22 @@ def test_messages_of_exceptions_are_logged_without_values(said: Said, text: str)
     except ExceptionGroup as error:
         log.error("broken", exc_info=error)
         log.error("broken", reason=f"ValueError: {error.exceptions[0]}")
-    first, second = said()
+    first, second = log_lines()
     assert "ValueError: " in first["exception"]
     assert "test_logs.py" in first["exception"]
     assert second["reason"].startswith("ValueError: ")
     assert "canary" not in str([first, second])
 
 
-def test_errors_of_the_operating_system_are_logged_with_address_or_file(said: Said) -> None:
+def test_errors_of_the_operating_system_are_logged_with_address_or_file(log_lines: LogLines) -> None:
     reason = "ConnectionRefusedError: [Errno 111] Connect call failed ('192.0.2.1', 5432)"
     structlog.get_logger().warning("lost", reason=reason)
-    (line,) = said()
+    (line,) = log_lines()
     assert line["reason"] == reason
 
 
 async def test_database_errors_are_logged_without_stored_or_requested_values(
-    repository: ActionRepo, said: Said
+    repository: ActionRepo, log_lines: LogLines
 ) -> None:
     async def twice(connection: AsyncConnection) -> None:
         await connection.execute(sqlalchemy.text("CREATE TEMPORARY TABLE once (name TEXT PRIMARY KEY)"))
@@ -171,7 +171,7 @@ async def test_database_errors_are_logged_without_stored_or_requested_values(
         with pytest.raises(sqlalchemy.exc.DBAPIError) as caught:
             await repository.database.write(work)
         structlog.get_logger().error("broken", exc_info=caught.value)
-        (line,) = said()
+        (line,) = log_lines()
         assert "Error" in line["exception"]
         assert "canary" not in str(line)
 
@@ -198,11 +198,11 @@ SEARCH = 'query Search { runs(filter: {search: "canary"}) { nodes { name } } }'
 
 
 async def test_an_unexpected_error_and_its_operation_have_the_id_of_the_request(
-    broken: GraphQLClient, said: Said
+    broken: GraphQLClient, log_lines: LogLines
 ) -> None:
     response = await broken.post("/graphql", json={"query": SEARCH}, headers={"X-Request-ID": "abc-1"})
     assert response.headers["x-request-id"] == "abc-1"
-    unexpected, operation = said()
+    unexpected, operation = log_lines()
     assert unexpected["event"] == "unexpected error"
     assert unexpected["error_id"] == response.json()["errors"][0]["extensions"]["id"]
     assert "repo/sql/database.py" in unexpected["exception"]
@@ -226,9 +226,9 @@ async def test_an_unexpected_error_and_its_operation_have_the_id_of_the_request(
     assert "canary" not in str([unexpected, operation])
 
 
-@pytest.mark.parametrize("given", [None, "", "a b", "x" * 129, "a\u00e4", "<script>"])
-async def test_a_request_without_a_valid_id_gets_a_new_one(client: GraphQLClient, given: str | None) -> None:
-    headers = {} if given is None else {b"X-Request-ID": given.encode()}
+@pytest.mark.parametrize("id_", [None, "", "a b", "x" * 129, "a\u00e4", "<script>"])
+async def test_a_request_without_a_valid_id_gets_a_new_one(client: GraphQLClient, id_: str | None) -> None:
+    headers = {} if id_ is None else {b"X-Request-ID": id_.encode()}
     ids = set()
     for _ in range(2):
         response = await client.post("/graphql", json={"query": "{ __typename }"}, headers=headers)
@@ -244,7 +244,7 @@ async def test_a_refused_request_has_an_id(client: GraphQLClient) -> None:
 
 
 async def test_the_feed_does_not_log_with_the_id_of_the_request_that_started_it(
-    repository: ActionRepo, said: Said
+    repository: ActionRepo, log_lines: LogLines
 ) -> None:
     async def first() -> None:
         structlog.contextvars.bind_contextvars(request_id="first")
@@ -257,7 +257,7 @@ async def test_the_feed_does_not_log_with_the_id_of_the_request_that_started_it(
     async with asyncio.timeout(20):
         while not lines:
             await asyncio.sleep(0.05)
-            lines = [line for line in said() if line["event"] == "cannot read changes"]
+            lines = [line for line in log_lines() if line["event"] == "cannot read changes"]
     watching.cancel()
     assert "request_id" not in lines[0]
 
@@ -275,13 +275,13 @@ Toy = tuple[telemetry.Telemetry, str]
 EVENTS = {"Accept": "text/event-stream"}
 
 
-async def operations_of(said: Said, count: int) -> list[dict[str, Any]]:
+async def operations_of(log_lines: LogLines, count: int) -> list[dict[str, Any]]:
     """The lines of `count` operations, once they are written; the server runs in another thread."""
     lines: list[dict[str, Any]] = []
     async with asyncio.timeout(10):
         while len(lines) < count:
             await asyncio.sleep(0.02)
-            lines += [line for line in said() if line["event"] == "operation"]
+            lines += [line for line in log_lines() if line["event"] == "operation"]
     return lines
 
 
@@ -298,11 +298,11 @@ async def ask_for_everything(url: str) -> None:
         assert await socket.data("2") == 0
 
 
-async def test_with_all_every_operation_is_logged(toy: Toy, said: Said) -> None:
+async def test_with_all_every_operation_is_logged(toy: Toy, log_lines: LogLines) -> None:
     server_telemetry, url = toy
     server_telemetry.logged = "all"
     await ask_for_everything(url)
-    lines = await operations_of(said, 4)
+    lines = await operations_of(log_lines, 4)
     keys = ("transport", "type", "field", "name", "outcome", "status")
     assert [tuple(line.get(key) for key in keys) for line in lines] == [
         ("http", "query", "hello", "Greeting", "ok", 200),
@@ -316,7 +316,9 @@ async def test_with_all_every_operation_is_logged(toy: Toy, said: Said) -> None:
     assert len(set(ids)) == 3
 
 
-async def test_failed_operations_are_logged_but_not_mistakes_of_clients(toy: Toy, said: Said) -> None:
+async def test_failed_operations_are_logged_but_not_mistakes_of_clients(
+    toy: Toy, log_lines: LogLines
+) -> None:
     recorded, url = toy
     recorded.slow_after = 1000.0
     await ask_for_everything(url)
@@ -327,7 +329,7 @@ async def test_failed_operations_are_logged_but_not_mistakes_of_clients(toy: Toy
         await socket.subscribe("1", "{ missing }")
         assert (await socket.next())["payload"]["errors"]
         await socket.completes("1")
-    lines = await operations_of(said, 2)
+    lines = await operations_of(log_lines, 2)
     assert [(line["transport"], line["field"]) for line in lines] == [
         ("http", "missing"),
         ("websocket", "missing"),
@@ -335,24 +337,24 @@ async def test_failed_operations_are_logged_but_not_mistakes_of_clients(toy: Toy
     assert [line["level"] for line in lines] == ["warning", "warning"]
 
 
-async def test_slow_operations_are_logged_except_subscriptions(toy: Toy, said: Said) -> None:
+async def test_slow_operations_are_logged_except_subscriptions(toy: Toy, log_lines: LogLines) -> None:
     recorded, url = toy
     recorded.slow_after = 0.0
     await ask_for_everything(url)
-    lines = await operations_of(said, 2)
+    lines = await operations_of(log_lines, 2)
     assert [line["field"] for line in lines] == ["hello", "touch"]
 
 
-async def test_with_none_no_operation_is_logged(toy: Toy, said: Said) -> None:
+async def test_with_none_no_operation_is_logged(toy: Toy, log_lines: LogLines) -> None:
     server_telemetry, url = toy
     server_telemetry.logged = "none"
     async with httpx2.AsyncClient() as client:
         await client.post(url, json={"query": "{ missing }"})
-    assert [line["event"] for line in said()] == ["unexpected error"]
+    assert [line["event"] for line in log_lines()] == ["unexpected error"]
 
 
 async def test_a_line_has_the_name_of_the_operation_and_nothing_else_of_the_document(
-    toy: Toy, said: Said
+    toy: Toy, log_lines: LogLines
 ) -> None:
     server_telemetry, url = toy
     server_telemetry.logged = "all"
@@ -370,7 +372,7 @@ async def test_a_line_has_the_name_of_the_operation_and_nothing_else_of_the_docu
         await client.post(url, json={"query": "canary"})
         await client.get(url, params={"query": "{ canary }"})
         await client.post(url, content="canary")
-    lines = await operations_of(said, 6)
+    lines = await operations_of(log_lines, 6)
     assert [line.get("name") for line in lines] == ["N" * 100, "Greeting", None, None, None, None]
     assert "canary" not in str(lines)
 

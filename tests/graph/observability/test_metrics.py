@@ -16,7 +16,7 @@ from tests.support.serving import serving
 from tests.support.sockets import connected
 
 
-async def figures(client: GraphQLClient) -> dict[str, float]:
+async def metrics(client: GraphQLClient) -> dict[str, float]:
     response = await client.get("/metrics")
     assert response.status_code == 200
     assert response.headers["content-type"].startswith("text/plain")
@@ -26,22 +26,22 @@ async def figures(client: GraphQLClient) -> dict[str, float]:
 async def test_subscribers_and_their_queued_changes_are_counted(
     app: Starlette, client: GraphQLClient
 ) -> None:
-    before = await figures(client)
+    before = await metrics(client)
     assert (before["rungraph_watches"], before["rungraph_bus_connected"]) == (0, 1)
     repository: ActionRepo = app.state.repository
     stream = repository.watch_all_run_updates()
     async with asyncio.timeout(10):
         await anext(stream)
         await make_run(repository)
-        while (await figures(client))["rungraph_mailbox_entries"] == 0:  # noqa: ASYNC110 - asked from outside
+        while (await metrics(client))["rungraph_mailbox_entries"] == 0:  # noqa: ASYNC110 - asked from outside
             await asyncio.sleep(0.01)
-    seen = await figures(client)
+    seen = await metrics(client)
     assert seen["rungraph_watches"] == 1
     assert seen["rungraph_feed_looks_total"] > before["rungraph_feed_looks_total"]
     assert 0 <= seen["rungraph_feed_lag_seconds"] < 5
     assert seen["rungraph_tasks"] > before["rungraph_tasks"] > 0
     await stream.aclose()
-    assert (await figures(client))["rungraph_watches"] == 0
+    assert (await metrics(client))["rungraph_watches"] == 0
 
 
 async def test_an_unusable_cursor_is_counted_as_a_resync(app: Starlette, client: GraphQLClient) -> None:
@@ -50,15 +50,15 @@ async def test_an_unusable_cursor_is_counted_as_a_resync(app: Starlette, client:
     async with asyncio.timeout(10):
         await anext(stream)
     await stream.aclose()
-    assert (await figures(client))["rungraph_resyncs_total"] == 1
+    assert (await metrics(client))["rungraph_resyncs_total"] == 1
 
 
 async def test_connections_in_use_are_counted(app: Starlette, client: GraphQLClient) -> None:
-    assert (await figures(client))["rungraph_database_connections_in_use"] == 0
+    assert (await metrics(client))["rungraph_database_connections_in_use"] == 0
     repository: ActionRepo = app.state.repository
     async with repository.database.read():
-        assert (await figures(client))["rungraph_database_connections_in_use"] == 1
-    assert (await figures(client))["rungraph_database_connections_in_use"] == 0
+        assert (await metrics(client))["rungraph_database_connections_in_use"] == 1
+    assert (await metrics(client))["rungraph_database_connections_in_use"] == 0
 
 
 async def labelled(client: GraphQLClient) -> dict[str, float]:
@@ -111,19 +111,19 @@ async def test_repeated_operations_are_cache_hits(client: GraphQLClient) -> None
 
 async def test_calls_that_wait_for_a_connection_are_counted(app: Starlette, client: GraphQLClient) -> None:
     repository: ActionRepo = app.state.repository
-    most = (await figures(client))["rungraph_database_connections_max"]
+    most = (await metrics(client))["rungraph_database_connections_max"]
     async with contextlib.AsyncExitStack() as stack:
         for _ in range(10):
             await stack.enter_async_context(repository.database.read())
-        before = await figures(client)
+        before = await metrics(client)
         assert before["rungraph_database_connections_in_use"] == 10 < most
         assert before["rungraph_database_waiting"] == 0
         waiting = asyncio.create_task(repository.check())
         async with asyncio.timeout(10):
-            while (await figures(client))["rungraph_database_waiting"] != 1:  # noqa: ASYNC110
+            while (await metrics(client))["rungraph_database_waiting"] != 1:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
     await waiting
-    assert (await figures(client))["rungraph_database_waiting"] == 0
+    assert (await metrics(client))["rungraph_database_waiting"] == 0
 
 
 async def test_websockets_and_subscriptions_are_counted_by_field(database_url: str) -> None:

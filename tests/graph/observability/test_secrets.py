@@ -81,15 +81,17 @@ class Client:
         body = {"query": query, "variables": variables or {}, **more}
         return await self.send("POST", json=body, token=token)
 
-    async def send(self, method: str, token: str | None = None, path: str = "/graphql", **given: Any) -> str:
+    async def send(
+        self, method: str, token: str | None = None, path: str = "/graphql", **options: Any
+    ) -> str:
         """Sends any request."""
         headers = {
             **self._headers,
             "Authorization": f"Bearer {token or self.token}",
-            **given.pop("headers", {}),
+            **options.pop("headers", {}),
         }
         async with httpx2.AsyncClient(timeout=SECONDS) as client:
-            response = await client.request(method, self.address + path, headers=headers, **given)
+            response = await client.request(method, self.address + path, headers=headers, **options)
         self.responses.append(f"{response.headers} {response.text}")
         return response.text
 
@@ -172,13 +174,13 @@ async def running(environment: dict[str, str], *options: str) -> AsyncIterator[t
     """The address of a running server, and the file with its output."""
     port = free_port()
     log = Path(environment["HOME"]) / "log"
-    with log.open("wb") as said:
+    with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
             *(RUNGRAPH, "serve", "--port", str(port), *options),
             cwd=environment["HOME"],
             env=environment,
-            stdout=said,
-            stderr=said,
+            stdout=output,
+            stderr=output,
         )
     try:
         async with asyncio.timeout(SECONDS), httpx2.AsyncClient() as client:
@@ -222,14 +224,14 @@ async def test_the_log_has_no_secrets_and_no_client_input(
         async with running(environment, *options) as (address, log):
             client = Client(address, token)
             await do_everything(client, database)
-        said = log.read_text()
+        output = log.read_text()
 
     for expected in ("unexpected error", "CheckViolation", "the database is not available", "not ready"):
-        assert expected in said
-    figures = "".join(each for each in client.responses if "rungraph_operations_total" in each)
-    assert "rungraph_errors_total" in figures
+        assert expected in output
+    metrics = "".join(each for each in client.responses if "rungraph_operations_total" in each)
+    assert "rungraph_errors_total" in metrics
     for secret in {**SERVERS, **CLIENTS, "token": token}.values():
-        assert secret not in said
-        assert secret not in figures
+        assert secret not in output
+        assert secret not in metrics
     for secret in [*SERVERS.values(), token, CLIENTS["bearer"], CLIENTS["cookie"]]:
         assert secret not in "".join(client.responses)

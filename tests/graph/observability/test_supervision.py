@@ -138,13 +138,13 @@ class Failing:
         self.left = 0
         works: Callable[..., Any] = getattr(owner, name)
 
-        async def method(*given: Any, **named: Any) -> Any:
+        async def method(*arguments: Any, **named: Any) -> Any:
             self._fail()
-            return await works(*given, **named)
+            return await works(*arguments, **named)
 
-        def plain(*given: Any, **named: Any) -> Any:
+        def plain(*arguments: Any, **named: Any) -> Any:
             self._fail()
-            return works(*given, **named)
+            return works(*arguments, **named)
 
         monkeypatch.setattr(owner, name, method if asyncio.iscoroutinefunction(works) else plain)
 

@@ -66,9 +66,9 @@ def closed() -> Iterator[None]:
 async def create_token(database_url: str) -> tuple[str, str]:
     """The id and the secret of a token with full access."""
     access = Access(frozenset({Grant(Role.ADMIN, None, None)}), False)
-    who = Identity(IdentityKind.APPLICATION, "tester", None)
+    identity = Identity(IdentityKind.APPLICATION, "tester", None)
     async with open_repository(database_url) as repository:
-        credential, secret = await repository.credentials.create(CredentialKind.TOKEN, "t", who, access)
+        credential, secret = await repository.credentials.create(CredentialKind.TOKEN, "t", identity, access)
     return credential.id, secret
 
 
@@ -139,8 +139,8 @@ async def test_a_server_works_with_an_unwritable_log(postgres: Postgres, stream:
                     await repository.credentials.revoke(revoked)
                 assert await ending.close_code(SECONDS) == 4403
                 async with asyncio.timeout(SECONDS):
-                    while await server.figure("bus_connected") != 1:  # noqa: ASYNC110 - another process
+                    while await server.metric("bus_connected") != 1:  # noqa: ASYNC110 - another process
                         await asyncio.sleep(0.1)
             if stream is not reader_that_stopped:  # its lines wait
-                assert await server.figure("log_lines_dropped_total") > 3
+                assert await server.metric("log_lines_dropped_total") > 3
     databases.drop(database_url)

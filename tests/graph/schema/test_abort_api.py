@@ -13,7 +13,7 @@ from graph.app import create_app
 from graph.settings import Settings
 from repo import ActionRepo, RunIdentifier
 from repo.aborts import leases as leases_module
-from tests.graph.observability.test_metrics import figures
+from tests.graph.observability.test_metrics import metrics
 from tests.support.client import GraphQLClient
 from tests.support.executors import FakeExecutor, status, stopped
 from tests.support.making import (
@@ -237,7 +237,7 @@ async def test_metrics_count_pending_and_failed_aborts(
     async def becomes(**wanted: float) -> dict[str, float]:
         async with asyncio.timeout(SECONDS):
             while True:
-                seen = await figures(driven)
+                seen = await metrics(driven)
                 if {name: seen[f"rungraph_{name}"] for name in wanted} == wanted:
                     return seen
                 await asyncio.sleep(0.05)
@@ -252,7 +252,7 @@ async def test_metrics_count_pending_and_failed_aborts(
     seen = await becomes(aborts_pending=1, abort_attempts_total=1, aborts_given_up_total=0)
     assert 0 < seen["rungraph_abort_oldest_age_seconds"] < SECONDS
     await asyncio.sleep(0.1)
-    assert (await figures(driven))["rungraph_abort_oldest_age_seconds"] > seen[
+    assert (await metrics(driven))["rungraph_abort_oldest_age_seconds"] > seen[
         "rungraph_abort_oldest_age_seconds"
     ]
 

@@ -57,8 +57,8 @@ async def test_failures_before_the_execution_are_graphql_errors(
 
     app.state.authenticator.authenticate = fail
     response = await client.post("/graphql", json={"query": "{ __typename }"})
-    (said,) = response.json()["errors"]
-    assert (response.status_code, said["extensions"]["code"]) == (status, code)
+    (answer,) = response.json()["errors"]
+    assert (response.status_code, answer["extensions"]["code"]) == (status, code)
     assert "secret-host" not in response.text
 
 

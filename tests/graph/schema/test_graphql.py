@@ -441,8 +441,8 @@ async def test_pending_aborts_and_projects_are_listed(client: GraphQLClient, rep
 async def test_dependencies_are_validated_and_returned_as_written(client: GraphQLClient) -> None:
     create = """mutation ($id: ActionIdentifierInput!, $before: [String!]) {
                   createAction(input: {id: $id, dependencies: $before}) { action { dependencies } } }"""
-    given: list[list[str] | None] = [None, [], ["b", "a", "b"]]
-    for number, (before, found) in enumerate(zip(given, ([], [], ["b", "a"]), strict=True)):
+    inputs: list[list[str] | None] = [None, [], ["b", "a", "b"]]
+    for number, (before, found) in enumerate(zip(inputs, ([], [], ["b", "a"]), strict=True)):
         made = await data(client, create, id={**A0, "runName": f"r{number}"}, before=before)
         assert made["createAction"]["action"]["dependencies"] == found
     assert await error(client, create, id=A0, before=["a", ""]) == (

@@ -43,8 +43,8 @@ INEXACT = """0.1234567890123456789 3.14159265358979323846 4e-324 4.8e-324
 
 def body(query: str, **variables: str) -> bytes:
     """A request whose variables are texts of JSON."""
-    given = ", ".join(f"{json.dumps(name)}: {text}" for name, text in variables.items())
-    return f'{{"query": {json.dumps(query)}, "variables": {{{given}}}}}'.encode()
+    arguments = ", ".join(f"{json.dumps(name)}: {text}" for name, text in variables.items())
+    return f'{{"query": {json.dumps(query)}, "variables": {{{arguments}}}}}'.encode()
 
 
 async def post(client: GraphQLClient, content: bytes, accept: str = "application/json") -> str:

@@ -51,8 +51,8 @@ def test_everything_in_the_schema_is_described(schema: GraphQLSchema) -> None:
 
 
 def test_the_check_passes_against_the_schema_itself() -> None:
-    code, said = run("schema", "check", "--against", str(PRINTED))
-    assert (code, said) == (0, f"the schema keeps every promise of {PRINTED}\n")
+    code, message = run("schema", "check", "--against", str(PRINTED))
+    assert (code, message) == (0, f"the schema keeps every promise of {PRINTED}\n")
 
 
 @pytest.mark.parametrize(
@@ -68,9 +68,9 @@ def test_the_check_fails_for_a_breaking_change(tmp_path: Path, promise: str, bro
     printed = PRINTED.read_text()
     assert promise in printed
     earlier.write_text(printed.replace(promise, broken, 1))
-    code, said = run("schema", "check", "--against", str(earlier))
+    code, message = run("schema", "check", "--against", str(earlier))
     assert code == 1
-    assert "breaking: " in said
+    assert "breaking: " in message
 
 
 def test_an_addition_breaks_nothing(tmp_path: Path) -> None:
@@ -82,6 +82,6 @@ def test_an_addition_breaks_nothing(tmp_path: Path) -> None:
 
 
 def test_a_missing_schema_is_reported() -> None:
-    code, said = run("schema", "check", "--against", "no-such-commit")
+    code, message = run("schema", "check", "--against", "no-such-commit")
     assert code == 1
-    assert "there is no schema.graphql at no-such-commit" in said
+    assert "there is no schema.graphql at no-such-commit" in message

@@ -19,14 +19,14 @@ MUTATION = """mutation { createAction(input: {parentName: "a0", id: {project: "o
 
 def head(target: Target, *lines: str, method: str = "POST", path: str = "/graphql") -> bytes:
     """The head of a request by the admin of the attacked tenant."""
-    given = (
+    arguments = (
         f"{method} {path} HTTP/1.1",
         "Host: 127.0.0.1",
         "Content-Type: application/json",
         f"Authorization: Bearer {target.tokens.admin}",
         *lines,
     )
-    return "".join(f"{line}\r\n" for line in given).encode() + b"\r\n"
+    return "".join(f"{line}\r\n" for line in arguments).encode() + b"\r\n"
 
 
 async def names(target: Target) -> set[str]:

@@ -183,7 +183,7 @@ async def test_other_tenants_watch_nothing_of_ours(target: Target) -> None:
             await socket.subscribe(id, query % tuple(map(json.dumps, names)))
             message = json.dumps((await socket.next())["payload"])
             messages.append(message.replace(run.project, "…").replace(run.name, "…"))
-    target.received.clear()  # the names that were asked for are repeated
+    target.received.clear()  # requested names are repeated
     assert messages[0] == messages[1], "nobody is told whether there is such a run"
 
 

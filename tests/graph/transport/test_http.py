@@ -139,8 +139,10 @@ async def test_a_subscription_is_an_event_stream_if_the_client_accepts_it(
 ) -> None:
     toy.headers.pop("accept")
     query = {"query": "subscription { count(to: 1) }"}
-    given: dict[str, Any] = {"json": query} if method == "POST" else {"params": query}
-    response = await toy.request(method, "/graphql", headers={"accept": accept} if accept else {}, **given)
+    arguments: dict[str, Any] = {"json": query} if method == "POST" else {"params": query}
+    response = await toy.request(
+        method, "/graphql", headers={"accept": accept} if accept else {}, **arguments
+    )
     assert response.status_code == 200
     assert response.headers["content-type"].startswith("text/event-stream")
     assert '{"data":{"count":1}}' in response.text
@@ -179,8 +181,8 @@ async def test_a_query_has_the_preferred_media_type(
 @pytest.mark.parametrize("accept", [JSON, "text/event-stream"])
 async def test_an_empty_operation_name_is_ignored(toy: httpx2.AsyncClient, method: str, accept: str) -> None:
     body = {"query": "query Q { hello }", "operationName": ""}
-    given: dict[str, Any] = {"json": body} if method == "POST" else {"params": body}
-    response = await toy.request(method, "/graphql", headers={"accept": accept}, **given)
+    arguments: dict[str, Any] = {"json": body} if method == "POST" else {"params": body}
+    response = await toy.request(method, "/graphql", headers={"accept": accept}, **arguments)
     assert '{"data":{"hello":"Hello, world"}}' in response.text
 
 
@@ -209,8 +211,8 @@ async def test_a_hash_without_a_document_is_refused_with_the_apollo_code(
     in_url = {name: value if isinstance(value, str) else json.dumps(value) for name, value in body.items()}
     if in_url.get("query") == "null":
         del in_url["query"]
-    given: dict[str, Any] = {"json": body} if method == "POST" else {"params": in_url}
-    response = await toy.request(method, "/graphql", headers={"accept": accept}, **given)
+    arguments: dict[str, Any] = {"json": body} if method == "POST" else {"params": in_url}
+    response = await toy.request(method, "/graphql", headers={"accept": accept}, **arguments)
     assert error_of(response) == (200, "PERSISTED_QUERY_NOT_SUPPORTED")
     assert response.json()["errors"][0]["message"] == "PersistedQueryNotSupported"
 

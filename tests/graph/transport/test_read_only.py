@@ -26,7 +26,7 @@ from tests.support.serving import free_port
 
 RUNGRAPH = str(Path(sys.executable).with_name("rungraph"))
 SECONDS = 60
-NOBODY = 65534
+UNPRIVILEGED = 65534
 ONLY_POSTGRESQL = pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
 ONLY_SQLITE = pytest.mark.parametrize("databases", ["sqlite"], indirect=True)
 CREATE = """mutation ($name: String!) {
@@ -75,7 +75,7 @@ async def set_read_only(url: str, value: str) -> None:
 
 
 async def assert_refused(client: GraphQLClient, *mutations: str) -> None:
-    """Each caller is told to repeat the call, and the log has no unexpected error."""
+    """Each error says that the call can be repeated, and the log has no unexpected error."""
     with structlog.testing.capture_logs() as logs:
         for mutation in mutations:
             answer = await client.execute(mutation, {"name": "new" if mutation is CREATE else "one"})
@@ -129,8 +129,8 @@ def writable_by_others_only(url: str) -> Iterator[str]:
         privileged = os.geteuid() == 0
         if privileged:
             for path in (folder, file):
-                os.chown(path, NOBODY, NOBODY)
-            os.seteuid(NOBODY)
+                os.chown(path, UNPRIVILEGED, UNPRIVILEGED)
+            os.seteuid(UNPRIVILEGED)
         try:
             yield f"sqlite:///{file}"
         finally:
@@ -211,11 +211,11 @@ async def test_a_database_of_another_encoding_stops_the_start_with_one_line(
         url = make_url(empty_database_url).set(database=name).render_as_string(hide_password=False)
         done = await asyncio.to_thread(start, url, command)
         assert done.returncode == 1
-        said = f"its encoding is {encoding}: make a database with ENCODING 'UTF8'"
+        problem = f"its encoding is {encoding}: make a database with ENCODING 'UTF8'"
         if command == "doctor":
-            assert said in done.stdout
+            assert problem in done.stdout
         else:
-            assert done.stderr.endswith(f" cannot be used: {said}\n")
+            assert done.stderr.endswith(f" cannot be used: {problem}\n")
             assert done.stderr.count("\n") == 1
             with pytest.raises(Exception, match=encoding):
                 await migrate(url)

@@ -67,8 +67,8 @@ async def test_requests_within_bodies_are_not_executed(target: Target, upgrade: 
         # A response to it, and one to the last request.
         assert found.count(b"HTTP/1.1 ") <= 2, (method, path, found)
 
-    ways = itertools.product(("POST", "GET", "OPTIONS"), PATHS, (False, True))
-    await asyncio.gather(*(attack(*way) for way in ways))
+    forms = itertools.product(("POST", "GET", "OPTIONS"), PATHS, (False, True))
+    await asyncio.gather(*(attack(*way) for way in forms))
 
 
 @pytest.mark.parametrize("framing", FRAMINGS)

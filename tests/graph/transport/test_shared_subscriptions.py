@@ -77,9 +77,9 @@ async def test_equal_subscriptions_share_one_source_and_get_equal_frames(
     app: Starlette, address: str, repository: ActionRepo
 ) -> None:
     await make_run(repository)
-    live, figures = live_of(app), app.state.repository.watches.metrics
+    live, metrics = live_of(app), app.state.repository.watches.metrics
     async with subscribed(address, ACTIONS, 10) as sockets:
-        await until(lambda: (live.operations, live.sources, figures().watches) == (10, 1, 1))
+        await until(lambda: (live.operations, live.sources, metrics().watches) == (10, 1, 1))
         async with httpx2.AsyncClient() as client:
             metrics_text = (await client.get(address.replace("graphql", "metrics"))).text
         assert re.findall(r"^rungraph_(?:subscribers|watches) (\S+)$", metrics_text, re.M) == ["10.0", "1.0"]
@@ -88,7 +88,7 @@ async def test_equal_subscriptions_share_one_source_and_get_equal_frames(
             frames = [await socket.data(f"id-{number}") for number, socket in enumerate(sockets)]
             assert frames == [frames[0]] * 10
             assert frames[0]["actions"][0]["phase"] == phase.name
-    await until(lambda: (live.operations, live.sources, figures().watches) == (0, 0, 0))
+    await until(lambda: (live.operations, live.sources, metrics().watches) == (0, 0, 0))
 
 
 @pytest.mark.parametrize(
@@ -258,8 +258,8 @@ async def test_a_subscriber_that_leaves_at_any_moment_leaves_nothing_behind(repo
     async def context() -> Context:
         return Context(repository, ANONYMOUS, 100)
 
-    async def execute(given: object) -> Any:
-        return await SCHEMA.stream(request.query, variable_values=request.variables, context_value=given)
+    async def execute(context: object) -> Any:
+        return await SCHEMA.stream(request.query, variable_values=request.variables, context_value=context)
 
     async def read() -> None:
         async with aclosing(live.results(request, context, execute)) as results:

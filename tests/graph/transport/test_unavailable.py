@@ -191,6 +191,6 @@ async def test_a_traceback_in_the_log_shows_no_variables(capfd: pytest.CaptureFi
     finally:
         flush_logs()
         structlog.reset_defaults()
-    said = capfd.readouterr().err
-    assert "ValueError: broken" in said
-    assert "canary" not in said
+    output = capfd.readouterr().err
+    assert "ValueError: broken" in output
+    assert "canary" not in output

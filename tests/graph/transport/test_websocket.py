@@ -38,8 +38,8 @@ def nothing_is_logged(caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFi
         yield
     records = caplog.get_records("call")
     assert [record.getMessage() for record in records if record.levelno >= logging.WARNING] == []
-    said = capsys.readouterr().out.splitlines()
-    assert [line for line in said if "[debug" not in line] == []
+    output = capsys.readouterr().out.splitlines()
+    assert [line for line in output if "[debug" not in line] == []
 
 
 async def test_a_subscription_sends_its_results_and_completes(url: str) -> None:

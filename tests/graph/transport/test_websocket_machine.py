@@ -139,7 +139,7 @@ class WebSocketMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if self.is_acknowledged:
-            self.wait(self._all_is_said())
+            self.wait(self._all_is_sent())
         self.wait(self.stack.aclose())
 
     # Responses
@@ -174,7 +174,7 @@ class WebSocketMachine(RuleBasedStateMachine):
             del self.going[message["id"]]
         return message
 
-    async def hear(self) -> dict[str, Any]:
+    async def receive(self) -> dict[str, Any]:
         assert self.socket is not None
         return self.check_received(await self.socket.connection.recv())
 
@@ -184,7 +184,7 @@ class WebSocketMachine(RuleBasedStateMachine):
         self.pings += 1
         payload = {"number": self.pings}
         await self.socket.send({"type": "ping", "payload": payload})
-        while (message := await self.hear())["type"] != "pong":
+        while (message := await self.receive())["type"] != "pong":
             assert message["type"] != "connection_ack", "acknowledged twice"
         assert message.get("payload", payload) == payload
 
@@ -194,7 +194,7 @@ class WebSocketMachine(RuleBasedStateMachine):
         closed: Close | None = None
         while closed is None:
             try:
-                await self.hear()
+                await self.receive()
             except ConnectionClosed as error:
                 closed = error.rcvd or pytest.fail("the connection broke off without a close frame")
         assert closed.code == code, closed
@@ -204,13 +204,13 @@ class WebSocketMachine(RuleBasedStateMachine):
         self.socket, self.is_acknowledged, self.going = None, False, {}
         await self.stack.aclose()
 
-    async def _all_is_said(self) -> None:
+    async def _all_is_sent(self) -> None:
         """Every operation that ends has ended, and each watch has the latest state."""
         while any(
             going.kind != "watch" or any(going.seen.get(name) != n for name, n in self.attempts.items())
             for going in self.going.values()
         ):
-            await self.hear()
+            await self.receive()
 
     async def _open(self, **options: Any) -> Socket:
         return await self.stack.enter_async_context(opened(self.url, **options))
@@ -218,7 +218,7 @@ class WebSocketMachine(RuleBasedStateMachine):
     # Actions
 
     is_open = precondition(lambda self: self.socket is not None)
-    is_let_in = precondition(lambda self: self.is_acknowledged)
+    is_accepted = precondition(lambda self: self.is_acknowledged)
     is_waiting = precondition(lambda self: self.socket is not None and not self.is_acknowledged)
     is_closed = precondition(lambda self: self.socket is None)
 
@@ -261,7 +261,7 @@ class WebSocketMachine(RuleBasedStateMachine):
             )
             self.credential = made.id
             await self.socket.send({"type": "connection_init", "payload": {payload_name: f"Bearer {secret}"}})
-            assert await self.hear() == {"type": "connection_ack"}
+            assert await self.receive() == {"type": "connection_ack"}
             self.is_acknowledged = True
 
         self.wait(work())
@@ -271,7 +271,7 @@ class WebSocketMachine(RuleBasedStateMachine):
     def show_nothing_that_is_good(self, payload: object) -> None:
         self._send_and_close({"type": "connection_init", "payload": payload}, 4403)
 
-    @is_let_in
+    @is_accepted
     @rule(payload=BAD_SHOWN)
     def begin_again(self, payload: object) -> None:
         self._send_and_close({"type": "connection_init", "payload": payload}, 4429)
@@ -301,13 +301,13 @@ class WebSocketMachine(RuleBasedStateMachine):
             assert self.socket is not None
             await self.socket.send({"type": kind, "payload": payload})
             if kind == "ping":
-                while (await self.hear())["type"] != "pong":
+                while (await self.receive())["type"] != "pong":
                     pass
             await self.settle()
 
         self.wait(work())
 
-    @is_let_in
+    @is_accepted
     @rule(id=IDS, what=st.sampled_from(["watch", "watch", "read", "write"]), settles=st.booleans())
     def subscribe(self, id: str, what: str, settles: bool) -> None:
         if id in self.going:
@@ -326,7 +326,7 @@ class WebSocketMachine(RuleBasedStateMachine):
             id, Going("watch" if what == "watch" else "single"), payload, settles or what == "write"
         )
 
-    @is_let_in
+    @is_accepted
     @rule(id=IDS, payload=NOT_EXECUTED, settles=st.booleans())
     def subscribe_to_what_cannot_be_executed(self, id: str, payload: object, settles: bool) -> None:
         if id not in self.going:
@@ -363,18 +363,20 @@ class WebSocketMachine(RuleBasedStateMachine):
         run = RunIdentifier(self.project, "d", f"r{number}")
         if run.name in self.attempts:
             self.attempts[run.name] += 1
-            given = [update("a0", ActionPhase.RUNNING, self.attempts[run.name], run)]
-            assert self.wait(self.repository.actions.update_phases(given)) == [PhaseUpdateResult(True, True)]
+            arguments = [update("a0", ActionPhase.RUNNING, self.attempts[run.name], run)]
+            assert self.wait(self.repository.actions.update_phases(arguments)) == [
+                PhaseUpdateResult(True, True)
+            ]
         else:
             self.wait(make_run(self.repository, run))
             self.attempts[run.name] = 1
 
-    @is_let_in
+    @is_accepted
     @rule()
     def wait_for_all_that_is_due(self) -> None:
-        self.wait(self._all_is_said())
+        self.wait(self._all_is_sent())
 
-    @is_let_in
+    @is_accepted
     @rule(chance=st.integers(0, 9))
     def revoke(self, chance: int) -> None:
         if chance == 0:

@@ -188,10 +188,10 @@ async def test_a_cookie_is_accepted_from_the_same_origin_only(
     database_url: str, headers: dict[str, str], status: int
 ) -> None:
     async with open_repository(database_url) as repository:
-        who = Identity(IdentityKind.USER, "user-1")
+        identity = Identity(IdentityKind.USER, "user-1")
         access = Access(frozenset({Grant(Role.ADMIN)}))
         _, secret = await repository.credentials.create(
-            CredentialKind.SESSION, "a browser", who, access, None
+            CredentialKind.SESSION, "a browser", identity, access, None
         )
     async with client_of(database_url, auth="token") as client:
         with_cookie = {**headers, "Cookie": f"{SESSION_COOKIE}={secret}"}

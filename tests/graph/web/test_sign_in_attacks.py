@@ -41,13 +41,13 @@ async def test_an_attempt_without_a_secret_is_refused(database_url: str, fake: F
     nobodys = SignInAttempt("", "")
     async with running(database_url, **oidc_settings(fake)) as app, browser_for(app) as attacker:
         led = (await attacker.get("/login")).headers["location"]
-        asked = query_of(led)
+        query = query_of(led)
         for name, value in (
             ("state", nobodys.state),
             ("nonce", nobodys.nonce),
             ("code_challenge", nobodys.challenge),
         ):
-            led = led.replace(quote(asked[name]), quote(value))
+            led = led.replace(quote(query[name]), quote(value))
         address = await provider_redirect(led)
         async with browser_for(app) as victim:
             assert (await victim.get(address)).status_code == 400
