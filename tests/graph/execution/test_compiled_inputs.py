@@ -64,11 +64,11 @@ class Values:
         if is_list_type(kind):
             return [self.make(kind.of_type) for _ in range(dice.randrange(4))]
         if isinstance(kind, GraphQLInputObjectType):
-            default = {}
+            values = {}
             for name, field in kind.fields.items():
                 if is_non_null_type(field.type) or dice.random() < 0.6:
-                    default[name] = self.make(field.type)
-            return default
+                    values[name] = self.make(field.type)
+            return values
         if isinstance(kind, GraphQLEnumType):
             return dice.choice(list(kind.values))
         scalars: dict[str, list[Any]] = {
