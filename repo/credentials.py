@@ -154,10 +154,10 @@ _COLUMNS = (c.id, c.kind, c.name, c.identity, c.access, c.created_at, c.expires_
 
 
 def _credential(row: Any) -> Credential:
-    id, kind, name, identity, access, *times = row
-    who = identity_from_json(identity)
-    assert who is not None
-    return Credential(id, kind, name, who, _access_from_json(access), *times)
+    id, kind, name, document, access, *times = row
+    identity = identity_from_json(document)
+    assert identity is not None
+    return Credential(id, kind, name, identity, _access_from_json(access), *times)
 
 
 def _access_to_json(access: Access) -> dict[str, Any]:

@@ -332,7 +332,7 @@ class Database:
         await self.engine.dispose()
 
     async def _finish(self) -> None:
-        """Wait for reads and writes, including reads whose caller is gone: they hold connections."""
+        """Wait for reads and writes, including reads whose caller was cancelled: they hold connections."""
         while self._writing:
             await asyncio.wait(self._writing)
         while self._reads:

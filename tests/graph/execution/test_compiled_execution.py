@@ -225,8 +225,8 @@ async def test_a_list_is_encoded_from_rows_without_objects(world: World) -> None
 
     class Noting(Reads):
         def recorded(self, name: str, method: Any) -> Any:
-            async def read(*given: Any, **options: Any) -> Any:
-                seen.append(await method(*given, **options))
+            async def read(*args: Any, **options: Any) -> Any:
+                seen.append(await method(*args, **options))
                 return seen[-1]
 
             return read

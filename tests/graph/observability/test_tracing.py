@@ -193,8 +193,8 @@ async def test_background_work_has_no_spans(database_url: str, receiver: Receive
         async with asyncio.timeout(20):
             async for frame in repository.watch_all_run_updates():
                 if frame.kind is FrameKind.SYNCED:
-                    looks = repository.watches.metrics().counts.polls
-                    while repository.watches.metrics().counts.polls < looks + 2:  # noqa: ASYNC110 - it has no event
+                    polled = repository.watches.metrics().counts.polls
+                    while repository.watches.metrics().counts.polls < polled + 2:  # noqa: ASYNC110 - it has no event
                         await asyncio.sleep(0.05)
                     break
         await client.execute("{ __typename }")

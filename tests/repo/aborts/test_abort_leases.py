@@ -273,12 +273,12 @@ async def test_metrics_count_pending_aborts_and_the_oldest_request(repository: A
     assert await repository.aborts.metrics() == type(await repository.aborts.metrics())(0, None)
     made = await make_aborts(repository, 3)
     first = (await abort_of(repository, made[0])).requested_at
-    figures = await repository.aborts.metrics()
-    assert (figures.pending, figures.oldest_requested_at) == (3, first)
+    measurements = await repository.aborts.metrics()
+    assert (measurements.pending, measurements.oldest_requested_at) == (3, first)
     await repository.clear_abort_request(made[0])
-    figures = await repository.aborts.metrics()
-    assert figures.pending == 2
-    assert figures.oldest_requested_at == (await abort_of(repository, made[1])).requested_at
+    measurements = await repository.aborts.metrics()
+    assert measurements.pending == 2
+    assert measurements.oldest_requested_at == (await abort_of(repository, made[1])).requested_at
 
 
 @asynccontextmanager

@@ -68,8 +68,8 @@ async def test_an_executor_gets_pending_aborts_then_changes_and_removals(
         assert (change.kind, names(change.items)) == (CHANGE, [("etl", "c", 1)])
 
         await repository.clear_abort_request(action("c"))
-        gone = await frame(stream)
-        assert (gone.items, names(gone.removed)) == ([], [("etl", "c", 1)])
+        deleted = await frame(stream)
+        assert (deleted.items, names(deleted.removed)) == ([], [("etl", "c", 1)])
 
 
 async def test_a_failed_abort_leaves_the_stream_and_returns_on_retry(

@@ -213,7 +213,7 @@ async def test_confirming_aborts_unfinished_descendants_for_the_same_reason(
 
     found = await get_actions(repository, [action(name) for name in ("a0", *tree)])
     assert {id: found[id] for id in before} == before
-    for name, reason, who in (
+    for name, reason, identity in (
         ("b", "too expensive", ADA),
         ("own", "its own reason", OTHER),
         ("below_own", "too expensive", ADA),
@@ -221,7 +221,7 @@ async def test_confirming_aborts_unfinished_descendants_for_the_same_reason(
         one = found[action(name)]
         assert (one.phase, one.abort and one.abort.state) == (ABORTED, AbortState.CONFIRMED), name
         assert one.abort is not None
-        assert (one.abort.reason, one.abort.requested_by) == (reason, who)
+        assert (one.abort.reason, one.abort.requested_by) == (reason, identity)
         assert one.abort.confirmed_at is not None
         assert one.ended_at is not None
     mine, below = found[action("b")].abort, found[action("below_own")].abort

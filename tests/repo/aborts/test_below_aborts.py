@@ -214,7 +214,7 @@ async def test_actions_created_during_a_confirmation_are_aborted(
         writing = asyncio.create_task(database.write(hold))
         await has_written.wait()
         aborting = asyncio.create_task(abort())
-        while not aborting.done() and not await _somebody_waits(database_url):
+        while not aborting.done() and not await _is_blocked(database_url):
             pass
         may_commit.set()
         await asyncio.gather(writing, aborting)
@@ -222,7 +222,7 @@ async def test_actions_created_during_a_confirmation_are_aborted(
     check_aborted(await repository.get_action(action("late")), "too slow", AbortState.CONFIRMED)
 
 
-async def _somebody_waits(url: str) -> bool:
+async def _is_blocked(url: str) -> bool:
     """Whether a transaction waits for another's lock. On SQLite the second writer always waits."""
     if url.startswith("sqlite"):
         return True
@@ -281,13 +281,13 @@ NO_CONDITIONS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("dry_run", [True, False])
-@pytest.mark.parametrize("given", NO_CONDITIONS, ids=str)
+@pytest.mark.parametrize("arguments", NO_CONDITIONS, ids=str)
 async def test_aborting_all_runs_requires_confirmation(
-    client: GraphQLClient, repository: ActionRepo, given: dict[str, Any], dry_run: bool
+    client: GraphQLClient, repository: ActionRepo, arguments: dict[str, Any], dry_run: bool
 ) -> None:
     await make_run(repository)
     text = """mutation($input: AbortRunsInput!) { abortRuns(input: $input) { matched requested } }"""
-    answer = await client.execute(text, {"input": {"filter": given, "dryRun": dry_run}})
+    answer = await client.execute(text, {"input": {"filter": arguments, "dryRun": dry_run}})
     (error,) = answer["errors"]
     assert error["extensions"]["code"] == "BAD_USER_INPUT"
     assert "`all: true`" in error["message"]

@@ -70,9 +70,9 @@ async def test_all_fields_are_stored_and_read_back(repository: ActionRepo) -> No
 
 
 async def test_times_come_back_in_utc_with_their_microseconds(repository: ActionRepo) -> None:
-    given = datetime(2026, 3, 29, 1, 30, 0, 123457, tzinfo=timezone(timedelta(hours=-9, minutes=-30)))
-    root, _ = await repository.create_action(new(created_at=given))
-    assert root.created_at == given
+    arguments = datetime(2026, 3, 29, 1, 30, 0, 123457, tzinfo=timezone(timedelta(hours=-9, minutes=-30)))
+    root, _ = await repository.create_action(new(created_at=arguments))
+    assert root.created_at == arguments
     assert root.created_at.utcoffset() == timedelta(0)
 
 

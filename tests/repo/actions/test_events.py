@@ -34,7 +34,7 @@ SUCCEEDED, FAILED, PAUSED = ActionPhase.SUCCEEDED, ActionPhase.FAILED, ActionPha
 
 async def test_all_fields_are_stored_and_read_back(repository: ActionRepo) -> None:
     await make_run(repository)
-    given = event(
+    arguments = event(
         phase=FAILED,
         attempt=2,
         version=3,
@@ -48,10 +48,10 @@ async def test_all_fields_are_stored_and_read_back(repository: ActionRepo) -> No
         cluster_events=(ClusterEvent(at(0.5), "evicted", "Evicted", True),),
         info={"k": [1, {}]},
     )
-    assert await repository.insert_events([given]) == 1
+    assert await repository.insert_events([arguments]) == 1
     (stored,) = await repository.list_events(action())
-    for field in given.__dataclass_fields__:
-        assert getattr(stored, field) == getattr(given, field), field
+    for field in arguments.__dataclass_fields__:
+        assert getattr(stored, field) == getattr(arguments, field), field
     assert stored.occurred_at.utcoffset() == timedelta(0)
 
 

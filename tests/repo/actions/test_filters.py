@@ -158,8 +158,8 @@ async def test_each_field_of_a_run_filter(
     page = await repository.runs.page(RunFilter(**wanted))
     assert {run.identifier for run in page.items} == expected
     assert await repository.runs.count(RunFilter(**wanted)) == len(expected)
-    async with read_feed(repository.database) as look:
-        rows = await look.roots([run.key for run in (A, B, C)])
+    async with read_feed(repository.database) as snapshot:
+        rows = await snapshot.roots([run.key for run in (A, B, C)])
     assert len(rows) == 3
     match = run_matcher(RunFilter(**wanted))
     matched = {row.run.identifier for row in rows if row.run and match(row) is Match.NOW}
@@ -199,8 +199,8 @@ async def test_each_field_of_an_action_filter(
     assert await repository.actions.count(RUN, ActionFilter(**wanted)) == len(expected)
     assert await repository.actions.count(filter=ActionFilter(**wanted)) == len(expected)
     everything = (await repository.list_actions(RUN)).items
-    async with read_feed(repository.database) as look:
-        rows = await look.rows([action.key for action in everything])
+    async with read_feed(repository.database) as snapshot:
+        rows = await snapshot.rows([action.key for action in everything])
     match = action_matcher(ActionFilter(**wanted))
     matched = {row.action.name for row in rows if match(row) is Match.NOW}
     assert matched == expected, "as a watch sees it"

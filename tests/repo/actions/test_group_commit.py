@@ -50,8 +50,8 @@ async def test_concurrent_inserts_share_transactions_and_each_caller_gets_its_co
 ) -> None:
     repository, commits = counted
     one, two = event(version=1), event(version=2)
-    given = [[event(version=n)] for n in range(3, 100)] + [[one, two], [two, one], [one, one], []]
-    counts = await asyncio.gather(*(repository.insert_events(batch) for batch in given))
+    arguments = [[event(version=n)] for n in range(3, 100)] + [[one, two], [two, one], [one, one], []]
+    counts = await asyncio.gather(*(repository.insert_events(batch) for batch in arguments))
     assert counts[:97] == [1] * 97
     assert sorted(counts[97:]) == [0, 0, 0, 2], "who is first has them"
     assert len(await repository.list_events(action())) == 99

@@ -66,12 +66,12 @@ async def test_text_at_the_length_limit_is_stored_and_longer_text_is_rejected(
     client: GraphQLClient, repository: ActionRepo, number: int
 ) -> None:
     await make_run(repository)
-    query, given, name = (texts(1) + messages(1))[number]
-    (error,) = (await client.execute(query, {"x": given}))["errors"]
+    query, arguments, name = (texts(1) + messages(1))[number]
+    (error,) = (await client.execute(query, {"x": arguments}))["errors"]
     most = MAX_TEXT if number < len(texts(0)) else MAX_MESSAGE
     assert error["message"].endswith(f"{name} has {most + 1:,} characters; at most {most:,} are allowed")
     assert error["extensions"]["code"] == "BAD_USER_INPUT"
     assert await repository.list_events(action()) == []
     assert await repository.actions.count() == 1
-    query, given, _ = (texts(0) + messages(0))[number]
-    assert "errors" not in await client.execute(query, {"x": given})
+    query, arguments, _ = (texts(0) + messages(0))[number]
+    assert "errors" not in await client.execute(query, {"x": arguments})

@@ -336,9 +336,9 @@ async def test_pruning_continues_after_kill_9(database_url: str) -> None:
             *command, env=environment, stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
         )
         async with asyncio.timeout(SECONDS):
-            said, progress = await again.communicate()
-        assert (again.returncode, said.decode()) == (0, f"removed {left} runs with {2 * left:,} actions\n")
-        assert progress.decode().splitlines()[-1] == said.decode().strip()
+            output, progress = await again.communicate()
+        assert (again.returncode, output.decode()) == (0, f"removed {left} runs with {2 * left:,} actions\n")
+        assert progress.decode().splitlines()[-1] == output.decode().strip()
         assert await stored(repository) == (0, 0, 600 * turn)
 
 

@@ -71,20 +71,20 @@ async def test_a_later_report_of_a_failure_adds_missing_values(
 async def test_a_later_report_replaces_no_value_of_the_first(repository: ActionRepo) -> None:
     await make_run(repository)
     await repository.update_action_phase(action(), FAILED, 1)
-    said: dict[str, Any] = {
+    output: dict[str, Any] = {
         "error": ERROR,
         "outputs": [1],
         "cluster": "east",
         "cache_status": CacheStatus.MISS,
     }
-    await repository.insert_events([event(phase=FAILED, seconds=5, **said)])
+    await repository.insert_events([event(phase=FAILED, seconds=5, **output)])
     before = await repository.get_action(action())
     other: dict[str, Any] = {"outputs": [2], "cluster": "west", "cache_status": CacheStatus.HIT}
     error = ActionError(ErrorKind.SYSTEM, "another")
     await repository.insert_events([event(phase=FAILED, seconds=6, version=1, error=error, **other)])
     assert await repository.get_action(action()) == before, "not even its revision"
     (attempt,) = (await repository.events.list_attempts([action()]))[action()]
-    assert {name: getattr(attempt, name) for name in said} == said
+    assert {name: getattr(attempt, name) for name in output} == output
 
 
 async def test_a_report_of_another_terminal_phase_adds_nothing(repository: ActionRepo) -> None:
@@ -134,14 +134,14 @@ async def test_the_api_says_whether_a_report_changed_anything(
     b = {"project": "etl", "domain": "production", "runName": "nightly-1", "name": "b"}
     ended = {"id": b, "attempts": 1, "phase": "SUCCEEDED", "cacheStatus": "HIT"}
     late = {"id": b, "attempts": 1, "phase": "RUNNING"}
-    given = [
+    value = [
         ended,
         {"id": b, "attempts": 1, "phase": "SUCCEEDED"},
         {"id": b, "attempts": 1, "phase": "SUCCEEDED", "cacheStatus": None},
         late,
         late | {"startTime": at(1).isoformat()},
     ]
-    answer = (await client.execute(text, {"input": given}))["data"]["updateActionPhases"]
+    answer = (await client.execute(text, {"input": value}))["data"]["updateActionPhases"]
     assert [(each["applied"], each["changed"]) for each in answer["results"]] == [
         (True, True),
         (True, False),
@@ -358,10 +358,10 @@ async def test_attempts_are_paged_by_number(client: GraphQLClient, repository: A
         "a0": [131],
         "b": [7],
     }
-    for wrong, said in (
+    for wrong, output in (
         ({"first": 1, "last": 1}, "give first or last, not both"),
         ({"last": 1001}, "last must be at most 1000, not 1001"),
         ({"first": -1}, "first must be between 0 and 1000, not -1"),
     ):
         (error,) = (await client.execute(text, {"id": id, **wrong}))["errors"]
-        assert (error["extensions"]["code"], error["message"]) == ("BAD_USER_INPUT", said)
+        assert (error["extensions"]["code"], error["message"]) == ("BAD_USER_INPUT", output)

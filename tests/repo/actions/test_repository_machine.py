@@ -132,19 +132,19 @@ class RepositoryMachine(RuleBasedStateMachine):
         )
     )
     def update(self, updates: list[tuple[Any, ...]]) -> None:
-        given = [
+        arguments = [
             (
                 self.pick(number),
                 PhaseUpdate(phase, attempts, cache, end if phase in TERMINAL else None, start, occurred),
             )
             for number, phase, attempts, cache, end, start, occurred in updates
         ]
-        call = self.repository.actions.update_phases([(self.id(*key), update) for key, update in given])
-        if any(key not in self.record.rows for key, _ in given):
+        call = self.repository.actions.update_phases([(self.id(*key), update) for key, update in arguments])
+        if any(key not in self.record.rows for key, _ in arguments):
             return self.refused(call, ActionNotFound)
         now = Window(datetime.now(UTC))
         advanced = self.wait(call)
-        assert [each.applied for each in advanced] == self.record.advance(given, now)
+        assert [each.applied for each in advanced] == self.record.advance(arguments, now)
 
     @rule(
         events=st.lists(
@@ -255,9 +255,9 @@ class RepositoryMachine(RuleBasedStateMachine):
         call, row = self.repository.aborts.retry(self.id(*key)), self.record.rows.get(key)
         if row is None:
             return self.refused(call, ActionNotFound)
-        was_given_up = row.abort is AbortState.FAILED
-        assert self.wait(call) == was_given_up
-        if was_given_up:
+        had_failed = row.abort is AbortState.FAILED
+        assert self.wait(call) == had_failed
+        if had_failed:
             row.abort, row.abort_count, row.touched = AbortState.REQUESTED, 0, True
 
     @rule(number=ACTIONS, state=st.none() | st.sampled_from(["", "s1", "é\n"]))

@@ -549,9 +549,9 @@ async def test_invalid_arguments_of_summaries_are_rejected_with_a_reason(
         _, start, stop, buckets = query.split()
         dates = f'startDate: "{start}T00:00:00Z", endDate: "{stop}T00:00:00Z"'
         query = f"{{ runHistogram({dates}, buckets: {buckets}) {{ startDate }} }}"
-    code, said = await error(client, query)
+    code, output = await error(client, query)
     assert code == "BAD_USER_INPUT"
-    assert said.startswith(message)
+    assert output.startswith(message)
 
 
 async def test_a_histogram_with_less_time_than_buckets_is_rejected(repository: ActionRepo) -> None:

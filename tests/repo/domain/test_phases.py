@@ -258,9 +258,9 @@ updates = st.builds(
 
 
 @given(st.lists(updates, max_size=30))
-def test_no_order_of_updates_lowers_an_attempt_or_changes_a_final_phase(given: list[PhaseUpdate]) -> None:
+def test_no_order_of_updates_lowers_an_attempt_or_changes_a_final_phase(changes: list[PhaseUpdate]) -> None:
     now = stored(QUEUED, attempts=1)
-    for second, update in enumerate(given):
+    for second, update in enumerate(changes):
         progress, applied = advance(now, update, at(second))
         assert progress.attempts >= now.attempts
         if progress.attempts == now.attempts:
@@ -304,7 +304,9 @@ def reports(draw: st.DrawFn) -> list[PhaseUpdate]:
 
 
 @given(reports(), st.randoms(use_true_random=False))
-def test_any_order_of_the_same_reports_gives_the_same_times(given: list[PhaseUpdate], chance: Random) -> None:
-    shuffled = list(given)
+def test_any_order_of_the_same_reports_gives_the_same_times(
+    changes: list[PhaseUpdate], chance: Random
+) -> None:
+    shuffled = list(changes)
     chance.shuffle(shuffled)
-    assert after_all(stored(QUEUED), *given) == after_all(stored(QUEUED), *shuffled)
+    assert after_all(stored(QUEUED), *changes) == after_all(stored(QUEUED), *shuffled)

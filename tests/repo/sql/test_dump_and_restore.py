@@ -195,6 +195,6 @@ async def test_streams_of_a_restored_database_send_only_new_changes(
 
 
 def test_the_documentation_of_backups_has_the_tested_commands() -> None:
-    said = PAGE.read_text()
+    output = PAGE.read_text()
     for part in ("pg_dump --format=custom", "--single-transaction", "VACUUM INTO", "rungraph restored"):
-        assert part in said
+        assert part in output

@@ -40,7 +40,7 @@ LOST = 20
 """Transactions that the failover loses after a replica has read them."""
 AFTERWARDS = 3 * LOST
 """New transactions before the late replica reads again, so that all ids it has read are reused."""
-GONE = RunIdentifier(RUN.project, RUN.domain, "lost")
+LOST_RUN = RunIdentifier(RUN.project, RUN.domain, "lost")
 KINDS = ("runs", "actions", "events", "states")
 
 
@@ -166,7 +166,7 @@ async def write(repository: ActionRepo, start: int, count: int) -> set[tuple[str
 async def write_what_is_lost(one: Replica, two: Replica) -> None:
     """Waits until both replicas have read everything."""
     await one.repository.actions.create([new("lost", "a0")])
-    await make_run(one.repository, GONE)
+    await make_run(one.repository, LOST_RUN)
     lost = await write(one.repository, 1_000, LOST)
     for each in (one, two):
         await each.viewers["events"].holds(lost)
@@ -174,7 +174,7 @@ async def write_what_is_lost(one: Replica, two: Replica) -> None:
         await each.viewers["runs"].holds({"lost"})
 
 
-async def check_that_all_began_anew(each: Replica, kept: set[Any], cursors: dict[str, str]) -> None:
+async def check_that_all_restarted(each: Replica, kept: set[Any], cursors: dict[str, str]) -> None:
     viewers = each.viewers
     for viewer in viewers.values():
         await viewer.until(lambda viewer: viewer.resyncs > 0)
@@ -232,7 +232,7 @@ async def test_all_streams_restart_after_a_failover_that_loses_commits(
         kept |= await write(one.repository, 0, AFTERWARDS)
         two.proxy.forward(server.url)
         for each in (one, two):
-            await check_that_all_began_anew(each, kept, cursors)
+            await check_that_all_restarted(each, kept, cursors)
 
 
 async def test_streams_continue_after_a_switchover_without_loss(primary: Postgres, standby: Postgres) -> None:
@@ -292,7 +292,7 @@ async def test_all_streams_restart_on_an_older_copy_of_the_data(
         kept |= await write(one.repository, 0, AFTERWARDS)
         two.proxy.forward(primary.url)
         for each in (one, two):
-            await check_that_all_began_anew(each, kept, cursors)
+            await check_that_all_restarted(each, kept, cursors)
 
 
 async def test_each_event_arrives_once_after_a_crash_recovery(primary: Postgres) -> None:
@@ -336,10 +336,10 @@ async def test_all_streams_restart_if_the_control_file_cannot_be_read(
 
 async def check_that_a_stream_continues(repository: ActionRepo, viewer: Viewer) -> None:
     """After the RESYNC, when nothing is lost again."""
-    anew = next(each.cursor for each in viewer.frames if each.kind is FrameKind.RESYNC)
+    restart = next(each.cursor for each in viewer.frames if each.kind is FrameKind.RESYNC)
     await repository.notify_state_update(action("a0"))
     await repository.insert_events([event("a0", version=KINDS.index(viewer.kind))])
-    async with aclosing(viewer.stream(repository, anew)) as again:
+    async with aclosing(viewer.stream(repository, restart)) as again:
         assert (await anext(again)).kind is FrameKind.CHANGE
 
 

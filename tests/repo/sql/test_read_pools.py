@@ -118,19 +118,19 @@ async def test_a_snapshot_does_not_see_later_writes(database_url: str, repositor
 async def test_a_cancelled_snapshot_does_not_block_later_ones(database_url: str) -> None:
     database = Database(database_url)
 
-    async def look() -> None:
+    async def polled() -> None:
         async with database.snapshot() as snapshot:
             await phases(snapshot)
 
     try:
         async with asyncio.timeout(SECONDS):
             for turn in range(60):
-                reading = asyncio.create_task(look())
+                reading = asyncio.create_task(polled())
                 for _ in range(turn // 2):
                     await asyncio.sleep(0 if turn % 2 else 0.0002)
                 reading.cancel()
                 await asyncio.gather(reading, return_exceptions=True)
-            await look()
+            await polled()
         assert database.connections_in_use == 0
     finally:
         await database.close()

@@ -232,8 +232,8 @@ class Stored:
 async def store(repository: ActionRepo, chance: random.Random, runs: int = 40) -> Stored:
     """Random runs as read by lists and watches."""
     made = await fill(repository, chance, runs)
-    async with read_feed(repository.database) as look:
-        return Stored(repository, await look.rows([each.id.key for each in made]))
+    async with read_feed(repository.database) as snapshot:
+        return Stored(repository, await snapshot.rows([each.id.key for each in made]))
 
 
 @pytest.mark.parametrize("kind", [RunFilter, ActionFilter])
@@ -265,8 +265,8 @@ async def test_no_write_makes_a_row_match_that_could_never_match(
     matchers = [run_matcher(each) if kind is RunFilter else action_matcher(each) for each in filters]
     never: set[tuple[int, bytes]] = set()
     for _ in range(6):
-        async with read_feed(repository.database) as look:
-            rows = await look.rows([each.id.key for each in made])
+        async with read_feed(repository.database) as snapshot:
+            rows = await snapshot.rows([each.id.key for each in made])
         for number, match in enumerate(matchers):
             for row in rows:
                 result = match(row)

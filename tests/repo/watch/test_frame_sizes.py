@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 import httpx2
@@ -87,7 +88,7 @@ async def test_a_snapshot_of_large_actions_comes_in_small_frames(repository: Act
     children = [new(f"t{number:02}", "a0", spec={"text": LONG}) for number in range(60)]
     await repository.actions.create([new(), *children])
     names = ["a0", *(child.id.name for child in children)]
-    await check_snapshot(lambda **given: repository.watch_all_action_updates(RUN, **given), names)
+    await check_snapshot(lambda **arguments: repository.watch_all_action_updates(RUN, **arguments), names)
 
 
 async def test_a_snapshot_of_runs_with_large_errors_has_the_requested_size(
@@ -95,14 +96,14 @@ async def test_a_snapshot_of_runs_with_large_errors_has_the_requested_size(
 ) -> None:
     await make_long_runs(repository, 25)
     names = [f"r{number:02}" for number in range(24, 4, -1)]
-    await check_snapshot(lambda **given: repository.watch_all_run_updates(first=20, **given), names)
+    await check_snapshot(lambda **arguments: repository.watch_all_run_updates(first=20, **arguments), names)
 
 
 async def test_a_snapshot_of_large_events_comes_in_small_frames(repository: ActionRepo) -> None:
     await make_run(repository)
     made = [event(version=number, seconds=number, outputs=LONG) for number in range(1, 61)]
     await repository.insert_events(made)
-    await check_snapshot(lambda **given: repository.watches.watch_events(RUN, **given), list(range(1, 61)))
+    await check_snapshot(partial(repository.watches.watch_events, RUN), list(range(1, 61)))
 
 
 async def test_changes_of_large_rows_come_in_small_frames(repository: ActionRepo) -> None:
