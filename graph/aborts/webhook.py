@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
-import orjson
+import msgspec
 
 import repo
 
@@ -82,7 +82,7 @@ class Webhook:
         """Returns when the executor confirms that the work has stopped or does not exist. Raises
         NotificationFailed. `at` is the database's time, since executors check the timestamp and this
         server's clock may be wrong."""
-        body = orjson.dumps(_payload(action))
+        body = msgspec.json.encode(_payload(action))
         timestamp = str(int(at.timestamp()))
         headers = {
             "Content-Type": "application/json",

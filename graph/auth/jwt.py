@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
+import msgspec
 from joserfc.errors import JoseError
 from joserfc.jwa import JWS_ALGORITHMS
 from joserfc.jwk import Key
@@ -25,6 +25,9 @@ MAX_LENGTH = 8192
 _ALGORITHMS = {a.name: a for a in JWS_ALGORITHMS if not a.name.startswith(("HS", "none"))}
 ALGORITHMS = frozenset(_ALGORITHMS)
 """The supported signature algorithms, all of them asymmetric."""
+
+_MAX_TIME = 2**53
+"""Seconds since 1970 that a double represents exactly."""
 
 _FORM = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
 # Access tokens have a type of their own (RFC 9068), but many providers send JWT or nothing.
@@ -87,6 +90,9 @@ def _check_claims(claims: dict[str, Any], rules: TokenRules, now: float) -> None
         exp={"essential": True},
         sub={"essential": True},
     )
+    for name in ("exp", "nbf", "iat"):
+        if isinstance(claims.get(name), int) and abs(claims[name]) > _MAX_TIME:
+            raise invalid_token(f"`{name}` is out of range")
     checked = {name: claims.get(name) for name in ("iss", "aud", "exp", "nbf", "iat", "sub")}
     try:
         registry.validate({name: value for name, value in checked.items() if value is not None})
@@ -115,8 +121,8 @@ def verify(token: Token, key: Key) -> None:
 
 def _json_object(part: str, name: str) -> dict[str, Any]:
     try:
-        value = orjson.loads(_decode(part, name))
-    except ValueError:
+        value = msgspec.json.decode(_decode(part, name))
+    except (msgspec.DecodeError, ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
         raise invalid_token(f"the {name} is not a JSON object")

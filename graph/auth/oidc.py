@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote_plus
 
 import httpx2
-import orjson
+import msgspec
 import structlog
 from joserfc import jwk
 from joserfc.errors import SecurityWarning
@@ -238,8 +238,8 @@ class Provider:
             # The body is not repeated: it may contain a code or a secret.
             raise ProviderError(f"it responded with status {response.status_code}")
         try:
-            content = orjson.loads(bytes(body))
-        except ValueError:
+            content = msgspec.json.decode(body)
+        except (msgspec.DecodeError, ValueError, RecursionError):
             content = None
         if not isinstance(content, dict):
             raise ProviderError("its response is not a JSON object")

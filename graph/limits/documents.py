@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
+import msgspec
 from graphql import (
     DocumentNode,
     ExecutableDefinitionNode,
@@ -271,8 +271,8 @@ def _rule(limits: Limits) -> type[ValidationRule]:
 
 
 def _dumped(value: object) -> bytes | None:
-    """The value as JSON; None if orjson cannot encode it."""
+    """The value as JSON; None if it cannot be encoded."""
     try:
-        return orjson.dumps(value)
-    except (TypeError, ValueError):  # half of a surrogate pair, or a number of more than 64 bits
+        return msgspec.json.encode(value)
+    except (TypeError, ValueError):  # half of a surrogate pair, or an inexact number
         return None

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Literal
 
-import orjson
+import msgspec
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
@@ -122,8 +122,8 @@ def _text(colors: bool) -> Processor:
 def _json(logger: WrappedLogger, method: str, entry: EventDict) -> bytes:
     entry = {**{key: entry.pop(key) for key in ("timestamp", "level", "event")}, **entry}
     try:
-        return orjson.dumps(entry, default=str)
-    except TypeError:  # half of a surrogate pair, or a number of more than 64 bits
+        return msgspec.json.encode(entry, enc_hook=str)
+    except (TypeError, ValueError):  # half of a surrogate pair, or a key that is no text
         return json.dumps(entry, default=str).encode()
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-import orjson
+import msgspec
 from graphql import GraphQLError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
@@ -217,7 +217,7 @@ class GraphQLEndpoint(GraphQL[object, None]):
         return _response(encode(_errors(refusal)), refusal.status, headers=refusal.headers)
 
     def decode_json(self, data: str | bytes) -> object:
-        return orjson.loads(data)
+        return msgspec.json.decode(data)
 
     def encode_json(self, data: object) -> str:
         """Strict JSON as text, since Strawberry would send bytes as binary frames."""

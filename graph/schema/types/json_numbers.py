@@ -6,7 +6,6 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
-import orjson
 
 _DOUBLE_DIGITS = 17
 """Significant digits that distinguish all doubles."""
@@ -59,17 +58,17 @@ def float_of(text: str) -> float | Inexact:
     return Inexact(text)
 
 
-_decoder = msgspec.json.Decoder(float_hook=float_of)
+_decoder = msgspec.json.Decoder()
+_exact_decoder = msgspec.json.Decoder(float_hook=float_of)
 
 
 def loads(data: bytes) -> Any:
     """The value of a JSON text. Integers are exact; a number that no double represents is an `Inexact`.
     Raises ValueError."""
-    if not _may_be_inexact(data):
-        return orjson.loads(data)
-    # orjson reads integers beyond 64 bits as doubles, and rounds silently.
+    # The hook takes time for each number.
+    decoder = _exact_decoder if _may_be_inexact(data) else _decoder
     try:
-        return _decoder.decode(data)
+        return decoder.decode(data)
     except (msgspec.DecodeError, RecursionError) as error:
         raise ValueError(str(error)) from None
 

@@ -151,5 +151,5 @@ def test_a_key_of_another_type_does_not_verify() -> None:
 def test_times_that_are_not_finite_are_refused(number: str) -> None:
     head, _, signature = crafted(CLAIMS).split(".")
     claims = json.dumps(CLAIMS).encode().replace(str(CLAIMS["exp"]).encode(), number.encode())
-    with pytest.raises(RequestRefused, match="not a JSON object"):
+    with pytest.raises(RequestRefused, match="not a JSON object|out of range"):
         jwt.parse(".".join((head, encoded(claims), signature)), RULES, NOW)
