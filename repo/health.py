@@ -231,15 +231,15 @@ async def _connections(database: Database, needed: int) -> CheckResult:
             " (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),"
             " (SELECT rolconnlimit FROM pg_roles WHERE rolname = current_user)"
         )
-        most, used, of_user = (await connection.execute(text(query))).one()
+        limit, used, of_user = (await connection.execute(text(query))).one()
     if of_user >= 0:
-        most = min(most, of_user)
-    detail = f"a server takes up to {needed}; {most} are allowed, {used} in use"
-    if needed > most:
+        limit = min(limit, of_user)
+    detail = f"a server takes up to {needed}; {limit} are allowed, {used} in use"
+    if needed > limit:
         return failure(
             "connections", f"{detail}: lower RUNGRAPH_DATABASE_POOL_SIZE, or raise max_connections"
         )
-    if needed > most - used:
+    if needed > limit - used:
         return warning("connections", f"{detail}: another server may find none left")
     return ok("connections", detail)
 

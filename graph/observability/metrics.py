@@ -148,7 +148,7 @@ class Metrics:
         self._mailbox_entries.set(watch.pending)
         self._lag.set(watch.lag_seconds)
         self._connections.set(database.in_use)
-        self._max_connections.set(database.most)
+        self._max_connections.set(database.limit)
         self._waiting.set(database.waiting)
         self._tasks.set(len(asyncio.all_tasks()))
         self._bus_connected.set(watch.bus_connected)

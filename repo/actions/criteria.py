@@ -75,8 +75,8 @@ def has_value(column: ColumnElement[Any], path: str) -> Any:
     """A field that is true for rows with any value, and false for those without one."""
     read = attrgetter(path)
     return declare(
-        lambda wanted: [column.is_not(None) if wanted else column.is_(None)],
-        lambda wanted: lambda row: (read(row) is not None) is wanted,
+        lambda expected: [column.is_not(None) if expected else column.is_(None)],
+        lambda expected: lambda row: (read(row) is not None) is expected,
         False,
     )
 

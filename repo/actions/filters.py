@@ -67,8 +67,8 @@ def _name_search(*paths: Callable[[ActionRow], str | None]) -> Callable[[str], P
     """Matches rows of which one of the names contains the term."""
 
     def predicate(term: str) -> Predicate:
-        wanted = folded(term)
-        return lambda row: any(wanted in folded(name) for read in paths if (name := read(row)))
+        value = folded(term)
+        return lambda row: any(value in folded(name) for read in paths if (name := read(row)))
 
     return predicate
 
@@ -115,10 +115,10 @@ def _creator_subject(row: ActionRow) -> str | None:
     return creator.subject if creator else None
 
 
-def _created_by(wanted: str) -> Predicate:
+def _created_by(value: str) -> Predicate:
     def matches(row: ActionRow) -> bool:
         creator = _run(row).created_by
-        return creator is not None and wanted in (creator.subject, creator.name)
+        return creator is not None and value in (creator.subject, creator.name)
 
     return matches
 
@@ -132,24 +132,24 @@ def _label_condition(label: LabelFilter) -> ColumnElement[bool]:
     return has_label(c.labels, label.key, label.value)
 
 
-def _latest_creation(wanted: tuple[int, datetime | None]) -> datetime | None:
+def _latest_creation(value: tuple[int, datetime | None]) -> datetime | None:
     """The latest creation time of an unfinished run that has lasted that long at that time."""
-    shortest, as_of = wanted
+    shortest, as_of = value
     try:
         return None if as_of is None else as_of - timedelta(milliseconds=shortest)
     except OverflowError:
         return None
 
 
-def _min_duration_conditions(wanted: tuple[int, datetime | None]) -> list[ColumnElement[bool]]:
-    ended, latest = c.duration_ms >= wanted[0], _latest_creation(wanted)
+def _min_duration_conditions(value: tuple[int, datetime | None]) -> list[ColumnElement[bool]]:
+    ended, latest = c.duration_ms >= value[0], _latest_creation(value)
     if latest is None:
         return [ended]
     return [or_(ended, and_(c.ended_at.is_(None), c.created_at <= latest))]
 
 
-def _min_duration(wanted: tuple[int, datetime | None]) -> Predicate:
-    shortest, latest = wanted[0], _latest_creation(wanted)
+def _min_duration(value: tuple[int, datetime | None]) -> Predicate:
+    shortest, latest = value[0], _latest_creation(value)
 
     def matches(row: ActionRow) -> bool:
         run = _run(row)
@@ -160,7 +160,7 @@ def _min_duration(wanted: tuple[int, datetime | None]) -> Predicate:
     return matches
 
 
-def _paused_conditions(wanted: bool) -> list[ColumnElement[bool]]:
+def _paused_conditions(value: bool) -> list[ColumnElement[bool]]:
     member = actions.alias("member")
     paused = (
         member.select()
@@ -168,12 +168,12 @@ def _paused_conditions(wanted: bool) -> list[ColumnElement[bool]]:
         .where(member.c.run_key == c.run_key, constant(member.c.phase, ActionPhase.PAUSED))
         .exists()
     )
-    return [paused if wanted else ~paused]
+    return [paused if value else ~paused]
 
 
-def _abort_pending_conditions(wanted: bool) -> list[ColumnElement[bool]]:
+def _abort_pending_conditions(value: bool) -> list[ColumnElement[bool]]:
     pending = and_(c.abort_state.is_not(None), is_abort_pending)
-    return [pending if wanted else ~pending]
+    return [pending if value else ~pending]
 
 
 PENDING_ABORTS = (AbortState.REQUESTED, AbortState.RETRYING)
@@ -201,7 +201,7 @@ class RunFilter:
     created_by_subject: str | None = equal(c.created_by_subject, _creator_subject)
     search: str | None = declare(_run_search_conditions, _run_search, can_change=True, ignores_empty=True)
     created_by: str | None = declare(
-        lambda wanted: [or_(c.created_by_subject == wanted, _text_in(c.created_by, "name") == wanted)],
+        lambda value: [or_(c.created_by_subject == value, _text_in(c.created_by, "name") == value)],
         _created_by,
     )
     """The subject or the name of the creator."""
@@ -226,11 +226,11 @@ class RunFilter:
     """Unfinished runs match `min_duration_ms` too, if they have lasted that long at this time."""
     max_duration_ms: int | None = at_most(c.duration_ms, "run.duration_ms")
     has_paused_actions: bool | None = declare(
-        _paused_conditions, lambda wanted: lambda row: row.has_paused_actions is wanted, can_change=True
+        _paused_conditions, lambda value: lambda row: row.has_paused_actions is value, can_change=True
     )
     abort_pending: bool | None = declare(
         _abort_pending_conditions,
-        lambda wanted: lambda row: (_run(row).abort_state in PENDING_ABORTS) is wanted,
+        lambda value: lambda row: (_run(row).abort_state in PENDING_ABORTS) is value,
         can_change=True,
     )
 

@@ -69,7 +69,7 @@ class DatabaseMetrics:
 
     in_use: int
     """Connections in use."""
-    most: int
+    limit: int
     """Connections that there may be."""
     waiting: int
     """Calls that wait for a connection."""
@@ -149,7 +149,7 @@ class Database:
         assert isinstance(pool, QueuePool)
         return DatabaseMetrics(
             in_use=self.connections_in_use,
-            most=pool.size() + sum(each.size for each in read_pools),
+            limit=pool.size() + sum(each.size for each in read_pools),
             waiting=max(0, self._calls - pool.checkedout()) + sum(each.waiting for each in read_pools),
             hits=self._statements.hits,
             misses=self._statements.misses,
