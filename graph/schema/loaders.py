@@ -9,7 +9,6 @@ import repo
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
-R = TypeVar("R")
 
 _REQUIRED: Any = object()
 

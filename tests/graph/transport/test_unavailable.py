@@ -90,12 +90,13 @@ async def test_a_stream_that_has_begun_waits_for_the_database(
     server: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stream_module, "MAX_ROWS", 2)
-    monkeypatch.setattr(stream_module, "_rows_at_first", lambda names: 2)
     names = {f"c{number}": "a0" for number in range(5)}
     async with asyncio.timeout(SECONDS), open_repository(server.url) as repository:
         await make_run(repository, **names)
         await repository.insert_events([event(name) for name in names])
-        streams = (repository.watch_all_action_updates(RUN), repository.watches.watch_events(RUN))
+        watches = repository.watches
+        actions = watches.watch_all_action_updates(RUN, attributes=frozenset({"name"}))
+        streams = (actions, watches.watch_events(RUN))
         async with aclosing(streams[0]) as rows, aclosing(streams[1]) as events:
             found = {item.name for item in (await anext(rows)).items}
             happened = [item.action.name for item in (await anext(events)).items]
