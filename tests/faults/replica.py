@@ -28,13 +28,14 @@ DIES = "dies after every 25th commit"
 UNRELIABLE = "loses half of the notifications, and duplicates or delays others"
 _DEATH_PROBABILITY = 1 / 25
 ABORT_DEATHS = {
-    "dies after claiming aborts": 0.3,
-    "dies before notifying the executor": 0.05,
-    "dies while notifying the executor": 0.05,
-    "dies after notifying the executor": 0.05,
-    "dies after storing the result of an abort": 0.05,
+    "dies after claiming aborts": 2,
+    "dies before notifying the executor": 10,
+    "dies while notifying the executor": 10,
+    "dies after notifying the executor": 10,
+    "dies after storing the result of an abort": 10,
 }
-"""The points of an abort, and the probability of dying at each."""
+"""The points of an abort; a process dies at one of the first times that it reaches the point, so many at
+most."""
 _MAX_DELAY = 0.5
 """The maximum delay of a notification in seconds; others overtake it."""
 
@@ -62,8 +63,13 @@ def inject_faults(path: Path) -> None:
 def _die_during_aborts(path: Path, chance: random.Random) -> None:
     claimed, before, during, after, stored = ABORT_DEATHS
 
+    left = {phase: chance.randint(1, most) for phase, most in ABORT_DEATHS.items()}
+
     def may_die(phase: str, later: float = 0.0) -> None:
-        if path.read_text() == phase and chance.random() < ABORT_DEATHS[phase]:
+        if path.read_text() != phase:
+            return
+        left[phase] -= 1
+        if left[phase] == 0:
             if later:
                 asyncio.get_running_loop().call_later(later, os.kill, os.getpid(), signal.SIGKILL)
             else:
