@@ -14,7 +14,7 @@ PREFIX = "RUNGRAPH_"
 class Settings(BaseSettings):
     """Each field is an environment variable of the same name with the prefix RUNGRAPH_."""
 
-    model_config = SettingsConfigDict(validate_default=False, env_prefix=PREFIX, hide_input_in_errors=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, hide_input_in_errors=True)
 
     # The database and notifications between replicas
 
@@ -47,7 +47,6 @@ class Settings(BaseSettings):
     )
     allow_anybody: types.AllowAnybody = Field(
         default=False,
-        validate_default=True,
         description="Whether `RUNGRAPH_AUTH=none` is intended although other machines can reach the "
         "server: anyone there may then read, write and abort everything.",
     )
@@ -61,7 +60,6 @@ class Settings(BaseSettings):
     )
     oidc_issuer: types.OidcIssuer = Field(
         default="",
-        validate_default=True,
         description="The OpenID provider: the `issuer` in its tokens, such as "
         "`https://login.example.com/realms/main`.",
     )
@@ -81,6 +79,7 @@ class Settings(BaseSettings):
     )
     oidc_algorithms: types.OidcAlgorithms = Field(
         default="RS256 ES256 PS256 EdDSA Ed25519",
+        validate_default=False,  # which would import the algorithms
         description="The algorithms that may sign tokens, all of them asymmetric.",
     )
     oidc_leeway: float = Field(

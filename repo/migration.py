@@ -56,7 +56,9 @@ def revision(connection: Connection) -> str | None:
     """The revision of the database's schema; None without one."""
     if not inspect(connection).has_table("alembic_version"):
         return None
-    current: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    current: str | None = connection.execute(
+        text("SELECT version_num FROM alembic_version")
+    ).scalar_one_or_none()
     return current
 
 

@@ -256,12 +256,13 @@ def demo(
     token: Token = None,
 ) -> None:
     """Keep a few realistic runs going: nested, retried, failing, paused, large. Aborts are confirmed."""
-    from graph.cli.demo import serve_with_demo
     from ingest.client import ApiError
     from ingest.demo.executor import run_demo
 
     if url is not None:
         raise typer.Exit(run_demo(url, token=token, seed=seed))
+    from graph.cli.demo import serve_with_demo
+
     settings = read_settings()
     _announce(settings)
     announce("Stop it with Ctrl-C. The runs remain, and the next demo continues them.")

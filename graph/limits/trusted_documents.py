@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +28,9 @@ ONLY_UI = "page"
 UI_DOCUMENTS = Path(__file__).parents[1] / "web" / "static" / "page" / "documents.json"
 """The documents of the web UI by hash, written by its build."""
 
-MAX_CACHED = 500
-MAX_CACHED_LENGTH = 16 * 1024
-"""Documents that were checked, and their maximum length: others are parsed each time."""
+MAX_KNOWN = 500
+MAX_KNOWN_LENGTH = 16 * 1024
+"""Up to how many texts one that was parsed is remembered, and its maximum length."""
 
 _HASH = "sha256:"
 
@@ -81,8 +80,8 @@ class TrustedDocuments:
         self._by_hash = {hash.removeprefix(_HASH): text for hash, text in documents.items()}
         self._canonical = {canonical(parse(text)) for text in self._by_hash.values()}
         self._max_tokens = max_tokens
-        self.is_trusted = lru_cache(MAX_CACHED)(self._is_trusted)
-        """Whether the text is one of the documents."""
+        self.known = dict.fromkeys(self._by_hash.values())
+        """Texts that are trusted without being parsed: those given, and some that were parsed before."""
 
     def resolve(self, found: dict[str, Any]) -> None:
         """Set the text in the parameters of a request that has only a hash. Raises RequestRefused for a
@@ -91,11 +90,9 @@ class TrustedDocuments:
         if query is None or query == "":
             found["query"] = self._text_of(found)
             return
-        if isinstance(query, str):
-            is_trusted = self.is_trusted if len(query) <= MAX_CACHED_LENGTH else self._is_trusted
-            if not is_trusted(query):
-                text = "This server executes only trusted documents, and this is none of them."
-                raise RequestRefused(403, "QUERY_NOT_IN_SAFELIST", text)
+        if isinstance(query, str) and not self._is_trusted(query):
+            text = "This server executes only trusted documents, and this is none of them."
+            raise RequestRefused(403, "QUERY_NOT_IN_SAFELIST", text)
         # Clients add to the text that was hashed when they were built.
         check_hash(found, self._is_same_document)
 
@@ -114,10 +111,15 @@ class TrustedDocuments:
         return query
 
     def _is_trusted(self, query: str) -> bool:
+        if query in self.known:
+            return True
         try:
-            return canonical(parse(query, max_tokens=self._max_tokens)) in self._canonical
+            is_trusted = canonical(parse(query, max_tokens=self._max_tokens)) in self._canonical
         except (GraphQLError, RecursionError):
             return False
+        if is_trusted and len(query) <= MAX_KNOWN_LENGTH and len(self.known) < MAX_KNOWN:
+            self.known[query] = None
+        return is_trusted
 
 
 def read_documents(setting: str) -> dict[str, str]:

@@ -429,3 +429,5 @@ def test_a_webhook_needs_a_secret_that_is_long_enough(secret: str) -> None:
     assert "at least 16 characters" in explain(caught.value)
     assert not secret or secret not in f"{explain(caught.value)} {caught.value}"
     assert Settings(abort_webhook_secret=secret).abort_webhook_url == ""  # type: ignore[arg-type]
+    with pytest.raises(ValidationError, match="ABORT_WEBHOOK_SECRET|abort_webhook_secret"):
+        Settings(abort_webhook_url="https://executor.example.com")

@@ -197,10 +197,22 @@ def test_the_cache_of_trusted_texts_is_bounded() -> None:
     known = TrustedDocuments({"x": OURS})
     for number in range(1000):
         known.resolve({"query": f"#{number}\n{OURS}"})
-    assert known.is_trusted.cache_info().currsize <= trusted_documents.MAX_CACHED
-    known.is_trusted.cache_clear()
-    known.resolve({"query": "#" * trusted_documents.MAX_CACHED_LENGTH + f"\n{OURS}"})
-    assert known.is_trusted.cache_info().currsize == 0
+    known.resolve({"query": "#" * 50_000 + f"\n{OURS}"})
+    assert len(known.known) <= trusted_documents.MAX_KNOWN
+    assert sum(map(len, known.known)) < 1024 * 1024
+
+
+def test_a_trusted_text_is_executed_as_it_is_without_being_parsed_again() -> None:
+    # Longer than the limit of tokens, which is then reported as for any other document.
+    long = f"{OURS} {' '.join(f'fragment F{number} on Run {{ name }}' for number in range(300))}"
+    known = TrustedDocuments({"x": long}, max_tokens=100)
+    known.resolve({"query": long})
+    with pytest.raises(RequestRefused):
+        known.resolve({"query": f"{long} "})
+    for number in range(2 * trusted_documents.MAX_KNOWN):
+        with pytest.raises(RequestRefused):
+            known.resolve({"query": f"{{ a{number} }}"})
+    assert list(known.known) == [long]
 
 
 def test_the_canonical_form_ignores_order_but_no_content() -> None:
