@@ -260,7 +260,7 @@ def _routes(
 
 
 def _redirect(to: str) -> Callable[[Request], Awaitable[Response]]:
-    """Redirects to a path relative to the request's, which is right behind any prefix."""
+    """Redirects to a path relative to the request's, which works behind any proxy prefix."""
 
     async def redirect(request: Request) -> Response:
         query = request.url.query

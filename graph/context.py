@@ -36,8 +36,7 @@ class Context:
         self.loaders = Loaders(self.repository)
 
     def follow(self, stream: Stream[T]) -> Stream[T]:
-        """Make this the stream of the subscription; what is selected beside each item is read again for
-        it."""
+        """Make this the stream of the subscription; the loaders are reset before each item."""
         self.stream = stream
         stream.on_next, stream.on_waiting = self.reset_loaders, self.on_waiting
         return stream

@@ -74,7 +74,7 @@ def _check_origins(value: str) -> None:
     try:
         normalize_allowed_origins(split_commas(value))
     except ValueError:
-        raise ValueError("every item must be `*` or like https://example.com, without a path") from None
+        raise ValueError("each item must be `*` or an origin such as https://example.com") from None
 
 
 def _check_hosts(value: str) -> None:

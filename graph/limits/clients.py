@@ -78,7 +78,7 @@ class ConnectionLimit:
         self._open[key] = count + 1
 
     def close(self, key: str) -> None:
-        """A connection of this key has closed."""
+        """Count one connection of this key less."""
         count = self._open[key] - 1
         if count:
             self._open[key] = count

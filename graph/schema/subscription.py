@@ -87,8 +87,7 @@ class StatesFrame:
 
 
 @strawberry.type(
-    description="Subscriptions. Each field is the live form of the query of the same name: the current "
-    "state, then every change."
+    description="Subscriptions. Each field except `actionStates` sends the current state, then every change."
 )
 class Subscription:
     @strawberry.subscription(

@@ -116,7 +116,7 @@ def check_request(found: dict[str, Any], is_large: bool = False) -> OperationReq
     """The operation in a JSON object. Raises RequestRefused."""
     query = found.get("query")
     if not isinstance(query, str) or not query:
-        raise _bad_request("`query` is missing: it is the text of the operation, a string that is not empty.")
+        raise _bad_request("`query` is missing: it must be a non-empty string.")
     if len(query) > MAX_QUERY_LENGTH:
         text = f"`query` is longer than {MAX_QUERY_LENGTH} characters: send long values as variables."
         raise _bad_request(text)
@@ -201,7 +201,9 @@ def parse_json(text: bytes | str, what: str) -> Any:
     # Few enough even if all were outside strings.
     are_few = len(data) <= MAX_JSON_PARTS or brackets + data.count(b":") <= MAX_JSON_PARTS
     if not are_few and count_parts(data) > MAX_JSON_PARTS:
-        message = f"{what} has more than {MAX_JSON_PARTS:,} objects, lists and names: send less at once."
+        message = (
+            f"{what} has more than {MAX_JSON_PARTS:,} objects, lists and names: send it in smaller requests."
+        )
         raise _bad_request(message)
     try:
         value = json_numbers.loads(data)

@@ -85,7 +85,7 @@ class SharedStream:
                 self._task.cancel()
 
     def note_sent(self) -> None:
-        """A subscriber was sent one of its waiting results."""
+        """Continue, if the stream was waiting for a subscriber to be sent a result."""
         self._sent.set()
 
     def start(self) -> None:
@@ -291,7 +291,7 @@ class SharedSubscriptions:
             self._not_before.pop(start, None)
 
     def forget(self, key: Hashable, stream: SharedStream) -> None:
-        """The stream has ended."""
+        """Remove a stream that has ended."""
         primary = self.primary.get(key)
         if primary is stream:
             del self.primary[key]

@@ -46,7 +46,7 @@ class Source(Protocol):
         """Whether a subscriber that leaves can resume after its last cursor."""
 
     def note_sent(self) -> None:
-        """A subscriber was sent one of its waiting results."""
+        """Called after a subscriber was sent one of its waiting results."""
 
 
 @dataclass(slots=True, eq=False)
@@ -90,7 +90,7 @@ class Subscriber:
         return True
 
     def end(self, error: BaseException | None) -> None:
-        """The stream has ended, by this error if one is given."""
+        """End after the waiting results, with this error if one is given."""
         self._ended, self._error = True, error
         self._wake()
 

@@ -91,7 +91,7 @@ async def play_demo(
     not authenticated or not allowed."""
 
     def log(text: str) -> None:
-        with suppress(OSError):  # nobody can read it, and the runs go on
+        with suppress(OSError):  # output is closed; continue
             console.print(escape(printable(f"Demo: {text}")), highlight=False, soft_wrap=True)
 
     client = GraphQLClient(

@@ -23,7 +23,7 @@ from repo.domain.identifiers import MAX_LENGTH
 
 VERSIONS = ("1.5", "1.6")
 _MAX_SECONDS = 1_000_000_000
-"""In seconds, 31 years: a longer time is a mistake and could not be added to a date."""
+"""Seconds (31 years). Longer times are errors and would overflow a date."""
 
 _UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
 

@@ -118,7 +118,7 @@ class Aborts:
         return AbortRunsResult(requested, requested, batch if requested else None)
 
     async def retry(self, action_id: ActionIdentifier) -> bool:
-        """Request a failed abort again, with all its attempts, and return whether it was a failed one. Raises
+        """Restart a failed abort with its full number of attempts; False if it had not failed. Raises
         ActionNotFound."""
         self._access.check(Permission.ABORT, [action_id])
         return await self._database.write(lambda connection: requests.retry(connection, action_id, utc_now()))

@@ -1,4 +1,4 @@
-"""Abort requests in SQL: an action is requested to abort once, and a finished one is not changed."""
+"""Abort requests in SQL: each action gets at most one abort request, and a finished one is not changed."""
 
 from collections.abc import Collection
 from datetime import datetime

@@ -29,7 +29,8 @@ _MAX_CONCURRENT = 4
 """Transactions of one kind at a time."""
 
 Work = Callable[[Database, AsyncConnection, Sequence[R], datetime], Awaitable[Sequence[T]]]
-"""Executes the requests in order, with a result for each. Any of them may have caused an error."""
+"""Executes the requests in order, with a result for each. If it raises, any of the requests may be the
+cause."""
 
 
 @dataclass(frozen=True, slots=True)

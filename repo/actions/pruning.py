@@ -193,7 +193,7 @@ async def _remove(connection: AsyncConnection, keys: Sequence[bytes], before: da
         return Pruned()
     run_keys = [root.run_key for root in roots]
     await connection.execute(_tombstones([root.key for root in roots]))
-    # An action whose abort was requested since then is not deleted, which shows below that the run changed.
+    # An action whose abort was requested since then is not deleted; the lower row count below shows it.
     is_pending = c.abort_state.is_not(None) & is_abort_pending
     removed = await connection.execute(
         actions.delete().where(c.run_key.in_(run_keys), or_(c.abort_state.is_(None), ~is_pending))

@@ -16,7 +16,7 @@ from repo.sql.rows import Entity
 from repo.tables import actions, is_root
 
 Attributes = frozenset[str] | None
-"""The names of the attributes to read, without which objects have no others; None for all."""
+"""The names of the attributes to read: only these are set on the objects; None for all."""
 
 c = actions.c
 

@@ -257,7 +257,7 @@ class Action(ActionRecord):
 
     @property
     def identifier(self) -> ActionIdentifier:
-        """The name of this action."""
+        """Its identifier."""
         return ActionIdentifier(self.project, self.domain, self.run_name, self.name)
 
     @property
@@ -282,7 +282,7 @@ class Run(ActionRecord):
 
     @property
     def identifier(self) -> RunIdentifier:
-        """The name of this run."""
+        """Its identifier."""
         return RunIdentifier(self.project, self.domain, self.name)
 
     @property
@@ -303,12 +303,12 @@ class RemovedRun:
     """A removed run."""
 
     key: bytes
-    """The id of its root."""
+    """The key of its root action."""
     project: str
     domain: str
     name: str
     revision: int
-    """A revision above all that it had."""
+    """Higher than any revision that it had."""
     aborts_changed: bool
     """Whether a subscriber may still consider one of its aborts pending."""
 

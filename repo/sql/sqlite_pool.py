@@ -26,7 +26,7 @@ class _RunningStatement:
         self._is_stopped = False
 
     def begin(self, connection: sqlite3.Connection) -> None:
-        """It runs on this connection from now on. Raises StatementStopped."""
+        """The statement now runs on this connection. Raises StatementStopped."""
         with self._lock:
             if self._is_stopped:
                 raise StatementStopped

@@ -104,7 +104,7 @@ class Hub:
             self._mailboxes.add(mailbox)
 
     def leave(self, mailbox: Mailbox) -> None:
-        """The stream has ended."""
+        """Stop putting changes into this mailbox."""
         self._mailboxes.discard(mailbox)
 
     async def close(self) -> None:

@@ -67,7 +67,7 @@ class Mailbox:
         self.put_changed(changes)
 
     def put_removed(self, run: RemovedRun, changes: Changes) -> None:
-        """A run was removed. Called for mailboxes that are not about a single run."""
+        """Put in that a run was removed; only for mailboxes that are not about a single run."""
 
     def put_changed(self, changes: Changes) -> None:
         """Put in the rows or events that belong to it."""

@@ -81,7 +81,7 @@ async def _snapshot(
     begun: FeedPosition,
     page: str | None,
 ) -> AsyncGenerator[Frame[Any], None]:
-    """The rows that exist, in pages from `page` on, then SYNCED. Less if the mailbox overflows meanwhile."""
+    """The rows that exist, in pages from `page` on, then SYNCED. Stops early if the mailbox overflows."""
     size, is_one_page, left = PageSize(query.names), page is None, query.limit
     if left is not None and page is not None:
         try:

@@ -193,7 +193,7 @@ def main() -> int:
         asyncio.run(soak.run_silent_death(bus))
         asyncio.run(soak.run_clocks(bus))
         asyncio.run(soak.run_failovers(bus))
-        if bus == "postgresql":  # there is nothing about the bus in them
+        if bus == "postgresql":  # they do not involve the bus
             asyncio.run(soak.run_aborts())
     show(soak.measurements)
     if arguments.json is not None:

@@ -273,7 +273,7 @@ async def test_a_running_request_is_answered_when_the_server_stops(tmp_path: Pat
         url = f"http://127.0.0.1:{port}/graphql"
         asking = asyncio.create_task(client.post(url, json={"query": query}))
         async with asyncio.timeout(SECONDS):
-            while not begun.exists():  # noqa: ASYNC110 - another process makes it
+            while not begun.exists():  # noqa: ASYNC110 - created by another process
                 await asyncio.sleep(0.01)
         process.send_signal(signal.SIGTERM)
         assert (await asking).json() == {"data": {"slow": "at last"}}
