@@ -25,7 +25,7 @@ def test_a_server_listens_on_loopback_by_default() -> None:
         ("DATABASE_URL", "sqlite:///:memory:", "SQLite needs a file"),
         ("DATABASE_URL", "secret", "is not a URL"),
         ("BROADCAST_URL", "kafka://secret@host", "must be memory://, postgresql:// or redis://"),
-        ("ALLOWED_ORIGINS", "https://fine.example,secret", "without a path"),
+        ("ALLOWED_ORIGINS", "https://fine.example,secret", "or an origin"),
         ("MAX_SUBSCRIPTIONS", "0", "greater than or equal to 1"),
         ("WORKERS", "0", "greater than or equal to 1"),
         ("WORKERS", "2", "more than one need PostgreSQL"),

@@ -1,5 +1,5 @@
 import { Button, Checkbox, Group, NativeSelect, Popover, TagsInput, TextInput } from "@mantine/core";
-import { useState } from "react";
+import { Fragment, type ReactNode, useState } from "react";
 import { useNow } from "../ui/clock";
 import { parseDuration } from "../ui/durations";
 import { words } from "../ui/phases";
@@ -7,26 +7,10 @@ import { usePreference } from "../ui/preferences";
 import { timeMode } from "../ui/timeMode";
 import { formatForInput } from "../ui/times";
 import classes from "./RunsPage.module.css";
-import { type RunSearch, toApiTime } from "./runSearch";
+import { MORE, type RunSearch, toApiTime } from "./runSearch";
 
 const SOURCES = ["WEB", "CLI", "SCHEDULE_TRIGGER", "TRACKED", "ARTIFACT_TRIGGER"];
-const OTHERS = [
-  "task",
-  "version",
-  "function",
-  "trigger",
-  "label",
-  "source",
-  "by",
-  "from",
-  "to",
-  "longer",
-  "shorter",
-  "paused",
-  "aborting",
-  "noTask",
-  "noFunction",
-] as const satisfies readonly (keyof RunSearch)[];
+const NAMES = Object.keys(MORE) as (keyof typeof MORE)[];
 
 interface Props {
   search: RunSearch;
@@ -39,7 +23,7 @@ export function MoreFilters({ search, onChange }: Props) {
   /** The unapplied draft, kept until the filter changes. */
   const [draft, setDraft] = useState({ of: search, to: search });
   if (draft.of !== search) setDraft({ of: search, to: search });
-  const count = OTHERS.filter((name) => search[name] !== undefined).length;
+  const count = NAMES.filter((name) => search[name] !== undefined).length;
   return (
     <Popover opened={open} onChange={setOpen} position="bottom-start" withinPortal trapFocus>
       <Popover.Target>
@@ -114,6 +98,49 @@ function FilterForm({ search, draft, onDraft, onApply }: FormProps) {
       onChange={({ currentTarget: { value } }) => set({ [name]: value.trim() ? value.trim() : undefined })}
     />
   );
+  const flag = (name: "paused" | "aborting", label: string) => (
+    <Checkbox
+      size="xs"
+      label={label}
+      checked={draft[name] ?? false}
+      onChange={({ currentTarget: { checked } }) => set({ [name]: checked || undefined })}
+    />
+  );
+  const inputs: Record<keyof typeof MORE, ReactNode> = {
+    task: text("task", "Task"),
+    version: text("version", "Task version"),
+    function: text("function", "Function"),
+    trigger: text("trigger", "Trigger"),
+    label: (
+      <TagsInput
+        className={classes.full}
+        size="xs"
+        label="Labels: any of these"
+        placeholder="key=value, or key alone"
+        value={draft.label ?? []}
+        onChange={(label) => set({ label: label.length ? label : undefined })}
+      />
+    ),
+    by: text("by", "Created by (name or subject)"),
+    source: (
+      <NativeSelect
+        size="xs"
+        label="Source"
+        value={draft.source?.[0] ?? ""}
+        onChange={({ currentTarget: { value } }) => set({ source: value ? [value] : undefined })}
+        data={[{ value: "", label: "Any" }, ...SOURCES.map((value) => ({ value, label: words(value) }))]}
+      />
+    ),
+    from: checked("from", `Since (${zone})`, "24h or 2026-01-31", isTime),
+    to: checked("to", `Until (${zone})`, "1h or 2026-01-31 12:00", isTime),
+    longer: checked("longer", "Longer than", "5m", isDuration, "From creation to end, or to now"),
+    shorter: checked("shorter", "Shorter than", "2h30m", isDuration, "From creation to end"),
+    paused: flag("paused", "Has paused actions"),
+    aborting: flag("aborting", "Abort pending"),
+    // Set by the links of the page of tasks.
+    noTask: null,
+    noFunction: null,
+  };
   const valid =
     isTime(draft.from ?? "") &&
     isTime(draft.to ?? "") &&
@@ -127,48 +154,15 @@ function FilterForm({ search, draft, onDraft, onApply }: FormProps) {
         if (valid) onApply({ ...draft, from: fixed(draft.from), to: fixed(draft.to) });
       }}
     >
-      {text("task", "Task")}
-      {text("version", "Task version")}
-      {text("function", "Function")}
-      {text("trigger", "Trigger")}
-      <TagsInput
-        className={classes.full}
-        size="xs"
-        label="Labels: any of these"
-        placeholder="key=value, or key alone"
-        value={draft.label ?? []}
-        onChange={(label) => set({ label: label.length ? label : undefined })}
-      />
-      {text("by", "Created by (name or subject)")}
-      <NativeSelect
-        size="xs"
-        label="Source"
-        value={draft.source?.[0] ?? ""}
-        onChange={({ currentTarget: { value } }) => set({ source: value ? [value] : undefined })}
-        data={[{ value: "", label: "Any" }, ...SOURCES.map((value) => ({ value, label: words(value) }))]}
-      />
-      {checked("from", `Since (${zone})`, "24h or 2026-01-31", isTime)}
-      {checked("to", `Until (${zone})`, "1h or 2026-01-31 12:00", isTime)}
-      {checked("longer", "Longer than", "5m", isDuration, "From creation to end, or to now")}
-      {checked("shorter", "Shorter than", "2h30m", isDuration, "From creation to end")}
-      <Checkbox
-        size="xs"
-        label="Has paused actions"
-        checked={draft.paused ?? false}
-        onChange={({ currentTarget: { checked } }) => set({ paused: checked || undefined })}
-      />
-      <Checkbox
-        size="xs"
-        label="Abort unconfirmed"
-        checked={draft.aborting ?? false}
-        onChange={({ currentTarget: { checked } }) => set({ aborting: checked || undefined })}
-      />
+      {Object.entries(inputs).map(([name, input]) => (
+        <Fragment key={name}>{input}</Fragment>
+      ))}
       <Group className={classes.full} justify="flex-end" gap="xs">
         <Button
           size="xs"
           variant="default"
           onClick={() =>
-            onApply({ ...search, ...Object.fromEntries(OTHERS.map((name) => [name, undefined])) })
+            onApply({ ...search, ...Object.fromEntries(NAMES.map((name) => [name, undefined])) })
           }
         >
           Clear

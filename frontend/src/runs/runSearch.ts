@@ -4,57 +4,56 @@ import { searchTerm } from "../live/paths";
 import { parseDuration } from "../ui/durations";
 import { parseTime } from "../ui/times";
 
+/** A parameter of the URL: its name in chips, how to read it, and what of the API's filter it sets. */
+const field = <Value>(
+  label: string,
+  read: (value: unknown) => Value | undefined,
+  toApi: (value: Value, now: number, utc: boolean) => RunFilter,
+) => ({ label, read, toApi });
+
+/** The filters with a place of their own. */
+const COMMON = {
+  project: field("project", text, (project) => ({ project })),
+  domain: field("domain", text, (domain) => ({ domain })),
+  phase: field("phase", texts, (phases) => ({ phases: phases as RunFilter["phases"] })),
+  not: field("exclude", texts, (phases) => ({ excludePhases: phases as RunFilter["phases"] })),
+  q: field("search", text, (typed) => ({ search: searchTerm(typed) })),
+};
+
+/** The filters of `MoreFilters`. Times are RFC 3339 or an age such as `24h`, durations such as `5m`. */
+export const MORE = {
+  task: field("task", text, (taskName) => ({ taskName })),
+  version: field("version", text, (taskVersion) => ({ taskVersion })),
+  function: field("function", text, (functionName) => ({ functionName })),
+  trigger: field("trigger", text, (triggerName) => ({ triggerName })),
+  // `key` or `key=value`
+  label: field("label", texts, (labels) => ({ labels: labels.map(labelOf) })),
+  source: field("source", texts, (sources) => ({ sources: sources as RunFilter["sources"] })),
+  by: field("by", text, (createdBy) => ({ createdBy })),
+  from: field("since", text, (time, now, utc) => ({ startDate: toApiTime(time, now, utc) })),
+  to: field("until", text, (time, now, utc) => ({ endDate: toApiTime(time, now, utc) })),
+  // Unfinished runs count up to now.
+  longer: field("longer than", text, (duration, now) => {
+    const minDurationMs = parseDuration(duration);
+    return minDurationMs === null ? {} : { minDurationMs, minDurationAsOf: new Date(now).toISOString() };
+  }),
+  shorter: field("shorter than", text, (duration) => ({
+    maxDurationMs: parseDuration(duration) ?? undefined,
+  })),
+  paused: field("has paused actions", flag, (hasPausedActions) => ({ hasPausedActions })),
+  aborting: field("abort pending", flag, (abortPending) => ({ abortPending })),
+  noTask: field("no task", flag, () => ({ hasTask: false })),
+  noFunction: field("no function", flag, () => ({ hasFunction: false })),
+};
+
+const FIELDS = { ...COMMON, ...MORE };
+type Fields = typeof FIELDS;
+
 /** The filter of the list as URL parameters. */
-export interface RunSearch {
-  project?: string | undefined;
-  domain?: string | undefined;
-  phase?: string[] | undefined;
-  /** Excluded phases. */
-  not?: string[] | undefined;
-  q?: string | undefined;
-  task?: string | undefined;
-  version?: string | undefined;
-  function?: string | undefined;
-  trigger?: string | undefined;
-  /** `key` or `key=value`. */
-  label?: string[] | undefined;
-  source?: string[] | undefined;
-  by?: string | undefined;
-  /** RFC 3339, or an age such as `24h`. */
-  from?: string | undefined;
-  to?: string | undefined;
-  /** Durations such as `5m`. */
-  longer?: string | undefined;
-  shorter?: string | undefined;
-  paused?: true | undefined;
-  aborting?: true | undefined;
-  noTask?: true | undefined;
-  noFunction?: true | undefined;
-}
+export type RunSearch = { [Name in keyof Fields]?: ReturnType<Fields[Name]["read"]> };
 
 export function readRunSearch(query: Record<string, unknown>): RunSearch {
-  return {
-    project: text(query.project),
-    domain: text(query.domain),
-    phase: texts(query.phase),
-    not: texts(query.not),
-    q: text(query.q),
-    task: text(query.task),
-    version: text(query.version),
-    function: text(query.function),
-    trigger: text(query.trigger),
-    label: texts(query.label),
-    source: texts(query.source),
-    by: text(query.by),
-    from: text(query.from),
-    to: text(query.to),
-    longer: text(query.longer),
-    shorter: text(query.shorter),
-    paused: flag(query.paused),
-    aborting: flag(query.aborting),
-    noTask: flag(query.noTask),
-    noFunction: flag(query.noFunction),
-  };
+  return Object.fromEntries(Object.entries(FIELDS).map(([name, { read }]) => [name, read(query[name])]));
 }
 
 const FIRST_TIME = Date.parse("0001-01-01T00:00:00Z");
@@ -74,31 +73,11 @@ export function toApiTime(value: string | undefined, now: number, utc: boolean):
 /** The filter for the API. Invalid values are ignored. */
 export function filterOf(search: RunSearch, now: number, utc: boolean): RunFilter {
   const filter: RunFilter = {};
-  const set = <Name extends keyof RunFilter>(name: Name, value: RunFilter[Name] | undefined): void => {
-    if (value !== undefined) filter[name] = value;
-  };
-  set("project", search.project);
-  set("domain", search.domain);
-  set("phases", search.phase as RunFilter["phases"]);
-  set("excludePhases", search.not as RunFilter["excludePhases"]);
-  set("search", search.q && searchTerm(search.q));
-  set("taskName", search.task);
-  set("taskVersion", search.version);
-  set("functionName", search.function);
-  set("triggerName", search.trigger);
-  set("sources", search.source as RunFilter["sources"]);
-  set("createdBy", search.by);
-  set("labels", search.label?.map(labelOf));
-  set("startDate", toApiTime(search.from, now, utc));
-  set("endDate", toApiTime(search.to, now, utc));
-  set("minDurationMs", search.longer ? (parseDuration(search.longer) ?? undefined) : undefined);
-  // Unfinished runs count up to now.
-  if (filter.minDurationMs !== undefined) set("minDurationAsOf", new Date(now).toISOString());
-  set("maxDurationMs", search.shorter ? (parseDuration(search.shorter) ?? undefined) : undefined);
-  set("hasPausedActions", search.paused);
-  set("abortPending", search.aborting);
-  set("hasTask", search.noTask && false);
-  set("hasFunction", search.noFunction && false);
+  for (const [name, value] of Object.entries(search) as [keyof RunSearch, unknown][]) {
+    if (value === undefined) continue;
+    const toApi = FIELDS[name].toApi as (value: unknown, now: number, utc: boolean) => RunFilter;
+    Object.assign(filter, toApi(value, now, utc));
+  }
   return filter;
 }
 
@@ -109,7 +88,7 @@ function labelOf(label: string): { key: string; value?: string } {
 
 /** Whether any filter is set. */
 export function isFiltered(search: RunSearch): boolean {
-  return Object.values(search).some((value) => value !== undefined);
+  return Object.values(search).some((value: unknown) => value !== undefined);
 }
 
 /** One active filter as text, and the parameters without it. */
@@ -118,22 +97,6 @@ export interface Chip {
   label: string;
   without: RunSearch;
 }
-
-const NAMES: Partial<Record<keyof RunSearch, string>> = {
-  project: "project",
-  domain: "domain",
-  task: "task",
-  version: "version",
-  function: "function",
-  trigger: "trigger",
-  label: "label",
-  source: "source",
-  by: "by",
-  longer: "longer than",
-  shorter: "shorter than",
-  phase: "phase",
-  not: "exclude",
-};
 
 /** The active filters, each removable by itself. The search text has its own field. */
 export function chipsOf(search: RunSearch, show: (name: keyof RunSearch, value: string) => string): Chip[] {
@@ -144,17 +107,10 @@ export function chipsOf(search: RunSearch, show: (name: keyof RunSearch, value: 
       for (const item of value) {
         const rest = value.filter((other) => other !== item);
         const without = { ...search, [name]: rest.length ? rest : undefined };
-        chips.push({ key: `${name}:${item}`, label: `${NAMES[name] ?? name}: ${show(name, item)}`, without });
+        chips.push({ key: `${name}:${item}`, label: `${FIELDS[name].label}: ${show(name, item)}`, without });
       }
     } else {
-      const words: Record<string, string> = {
-        paused: "has paused actions",
-        aborting: "abort unconfirmed",
-        noTask: "no task",
-        noFunction: "no function",
-      };
-      const prefix = name === "from" ? "since" : name === "to" ? "until" : (NAMES[name] ?? name);
-      const label = value === true ? (words[name] ?? name) : `${prefix}: ${show(name, value)}`;
+      const label = value === true ? FIELDS[name].label : `${FIELDS[name].label}: ${show(name, value)}`;
       chips.push({ key: name, label, without: { ...search, [name]: undefined } });
     }
   }

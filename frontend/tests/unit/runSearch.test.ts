@@ -11,7 +11,8 @@ import {
 
 const NOW = Date.UTC(2026, 5, 15, 12);
 
-const FULL: RunSearch = {
+/** A value of each filter. */
+const FULL: { [Name in keyof RunSearch]-?: NonNullable<RunSearch[Name]> } = {
   project: "ml/prod",
   domain: "..",
   phase: ["RUNNING", "QUEUED"],
@@ -30,10 +31,12 @@ const FULL: RunSearch = {
   shorter: "1h30m",
   paused: true,
   aborting: true,
+  noTask: true,
+  noFunction: true,
 };
 
 const without = (search: RunSearch): RunSearch =>
-  Object.fromEntries(Object.entries(search).filter(([, value]) => value !== undefined));
+  Object.fromEntries(Object.entries(search).filter(([, value]: [string, unknown]) => value !== undefined));
 
 describe("the filter in the URL", () => {
   test("all of it is restored", () => {
@@ -42,11 +45,16 @@ describe("the filter in the URL", () => {
     expect(printQuery({ ...readRunSearch(parseQuery(url)) })).toBe(url);
   });
 
-  test.each(Object.entries(FULL))("%s alone is restored", (name, value: unknown) => {
-    const search = readRunSearch(parseQuery(printQuery({ [name]: value })));
-    expect(without(search)).toEqual({ [name]: value });
-    expect(isFiltered(search)).toBe(true);
-  });
+  test.each(Object.entries(FULL))(
+    "%s alone is restored, filters, and has a chip unless it is the text",
+    (name, value: unknown) => {
+      const search = readRunSearch(parseQuery(printQuery({ [name]: value })));
+      expect(without(search)).toEqual({ [name]: value });
+      expect(isFiltered(search)).toBe(true);
+      expect(filterOf(search, NOW, true)).not.toEqual({});
+      expect(chipsOf(search, String).length > 0).toBe(name !== "q");
+    },
+  );
 
   test("unknown and empty parameters are omitted", () => {
     const search = readRunSearch(parseQuery("?surprise=1&project=&phase=&paused=false"));
@@ -85,6 +93,8 @@ describe("the API's filter", () => {
       maxDurationMs: 5_400_000,
       hasPausedActions: true,
       abortPending: true,
+      hasTask: false,
+      hasFunction: false,
     });
   });
 
@@ -148,13 +158,13 @@ describe("chips", () => {
       "since: from/24h",
       "until: to/1h",
     ]);
-    expect(labels({ paused: true, aborting: true })).toEqual(["has paused actions", "abort unconfirmed"]);
+    expect(labels({ paused: true, aborting: true })).toEqual(["has paused actions", "abort pending"]);
     expect(labels({})).toEqual([]);
   });
 
-  test("every parameter except the text has a chip with a distinct key", () => {
+  test("the keys of chips are distinct", () => {
     const chips = chipsOf(FULL, show);
-    expect(chips).toHaveLength(21 - 1);
+    expect(chips).toHaveLength(23 - 1);
     expect(new Set(chips.map(({ key }) => key)).size).toBe(chips.length);
   });
 
