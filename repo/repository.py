@@ -1,26 +1,21 @@
 """`ActionRepo`: the interface of the repository, its parts for everything else, and how it is opened."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
-from typing import Any
-
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from datetime import datetime
 
 from repo.aborts.aborts import Aborts
 from repo.aborts.leases import Leases
 from repo.actions import creation, event_rows, phase_updates
 from repo.actions.actions import Actions
-from repo.actions.events import Events, check_limit
-from repo.actions.filters import ActionFilter, RunFilter, run_conditions
+from repo.actions.events import Events
+from repo.actions.filters import ActionFilter
 from repo.actions.group_commit import GroupCommit
-from repo.actions.lists import in_scopes
 from repo.actions.pruning import Pruning
-from repo.actions.rows import ACTION_COLUMNS, Attributes
+from repo.actions.rows import Attributes
 from repo.actions.runs import Runs
 from repo.credentials import Credentials
-from repo.domain.authorization import FULL_ACCESS, Access, Permission
+from repo.domain.authorization import FULL_ACCESS, Access
 from repo.domain.errors import ActionNotFound, EventNotFound, RunNotFound
 from repo.domain.identifiers import ActionIdentifier, RunIdentifier
 from repo.domain.models import Action, ActionEvent, Identity, NewAction, NewEvent, Run
@@ -28,15 +23,11 @@ from repo.domain.pages import Order, Page, PageRequest
 from repo.domain.phases import ActionPhase, CacheStatus, PhaseUpdate
 from repo.migration import is_at_head
 from repo.sql.database import Database
-from repo.sql.functions import this_transaction
 from repo.summaries.tasks import Summaries
 from repo.supervision import Supervisor
-from repo.tables import actions
 from repo.watch.bus import Bus
 from repo.watch.hub import Hub
 from repo.watch.watches import Watches
-
-c = actions.c
 
 
 class Backend:
@@ -69,7 +60,7 @@ class ActionRepo:
         self.actions = Actions(database, access, backend.creations, backend.phase_updates)
         self.events = Events(database, access, backend.insertions)
         self.watches = Watches(database, backend.hub, backend.bus, access)
-        self.aborts = Aborts(database, access, backend.leases, self.watches)
+        self.aborts = Aborts(database, access, backend.leases)
         self.summaries = Summaries(database, access)
         self.credentials = Credentials(database)
         self.pruning = Pruning(database)
@@ -109,12 +100,7 @@ class ActionRepo:
     ) -> list[Action]:
         """The root actions, newest first, that were triggered (or created, if never triggered) between the
         two dates, both inclusive."""
-        check_limit(limit)
-        filter = RunFilter(project=project, domain=domain, start_date=start_date, end_date=end_date)
-        statement = select(*ACTION_COLUMNS).where(*in_scopes(self.access.readable), *run_conditions(filter))
-        statement = statement.order_by(c.created_at.desc(), c.key.desc()).limit(limit)
-        async with self.database.read() as connection:
-            return [Action(*row) for row in await connection.execute(statement)]
+        return await self.runs.list_roots(project, domain, start_date, end_date, limit)
 
     # Actions
 
@@ -225,36 +211,16 @@ class ActionRepo:
 
     async def update_action_state(self, action_id: ActionIdentifier, state: str) -> None:
         """Store the executor's own text about an action and notify the watchers. Raises ActionNotFound."""
-        await self._touch_state(action_id, {"state": state})
+        await self.actions.set_state(action_id, state=state)
 
     async def get_action_state(self, action_id: ActionIdentifier) -> str | None:
         """The executor's own text about an action; None if it was never set. Raises ActionNotFound."""
-        statement = select(c.state).where(c.key == action_id.key, *in_scopes(self.access.readable))
-        async with self.database.read() as connection:
-            row = (await connection.execute(statement)).first()
-        if row is None:
-            raise ActionNotFound(f"there is no action {action_id}")
-        state: str | None = row.state
-        return state
+        return await self.actions.get_state(action_id)
 
     async def notify_state_update(self, action_id: ActionIdentifier) -> None:
         """Notify the watchers that the state of an action changed, which they then read where the executor
         keeps it. Raises ActionNotFound."""
-        await self._touch_state(action_id, {})
-
-    async def _touch_state(self, action_id: ActionIdentifier, values: Mapping[str, Any]) -> None:
-        self.access.check(Permission.WRITE, [action_id])
-
-        async def work(connection: AsyncConnection) -> None:
-            statement = (
-                actions.update()
-                .where(c.key == action_id.key)
-                .values(**values, state_transaction_id=this_transaction(), updated_at=datetime.now(UTC))
-            )
-            if not (await connection.execute(statement)).rowcount:
-                raise ActionNotFound(f"there is no action {action_id}")
-
-        await self.database.write(work)
+        await self.actions.set_state(action_id)
 
 
 @asynccontextmanager

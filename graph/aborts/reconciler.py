@@ -56,7 +56,7 @@ class Reconciler:
     async def running(self) -> AsyncIterator["Reconciler"]:
         """Runs while the context is open. A call that is interrupted at its end may be repeated by the next
         claimant."""
-        unsubscribe = self._repository.aborts.on_notification(self._wake_up.set)
+        unsubscribe = self._repository.watches.on_notification(self._wake_up.set)
         running = self._supervisor.start("abort reconciler", self._run)
         try:
             yield self
@@ -95,7 +95,7 @@ class Reconciler:
         if self._webhook is not None:
             capacity = MAX_CALLS - len(self._calls)
             return capacity > 0 and await self._claim(self._webhook, capacity)
-        if scopes := self._repository.aborts.watched_scopes:
+        if scopes := self._repository.watches.abort_scopes:
             sent = await self._repository.aborts.resend(scopes, _BATCH_SIZE, self._max_attempts)
             self.attempts += len(sent.aborts)
             self._count_failed(sent.exhausted)

@@ -1,8 +1,7 @@
-"""Aborts, for one caller: requests, retries until the executor confirms, and streams of both."""
+"""Aborts, for one caller: requests, and retries until the executor confirms."""
 
-import asyncio
 import uuid
-from collections.abc import AsyncGenerator, Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -13,26 +12,18 @@ from repo.aborts import leases, requests
 from repo.aborts.leases import DueAborts, Leases
 from repo.actions.filters import RunFilter, run_conditions
 from repo.actions.lists import in_scopes, order_of_aborts
-from repo.actions.rows import ACTION_COLUMNS, ACTIONS, ActionRow, Attributes
+from repo.actions.rows import ACTION_COLUMNS, ACTIONS
 from repo.domain.authorization import Access, Permission, Scope, narrowed
-from repo.domain.errors import Forbidden, InvalidArgument, NotFound, RunNotFound
+from repo.domain.errors import Forbidden, InvalidArgument, RunNotFound
 from repo.domain.identifiers import ActionIdentifier, RunIdentifier
-from repo.domain.models import AbortMetrics, AbortProgress, Action, Identity
+from repo.domain.models import AbortMetrics, Action, Identity
 from repo.domain.pages import Page, PageRequest
 from repo.domain.phases import AbortState
 from repo.sql.database import Database
 from repo.sql.paging import fetch_page
 from repo.tables import actions, is_abort_pending, is_root, is_unconfirmed
-from repo.watch.mailboxes import NOTHING_RELATED, Related, RowMailbox
-from repo.watch.matching import Match, match_pending_abort
-from repo.watch.snapshots import SnapshotQuery
-from repo.watch.stream import Frame, Stream
-from repo.watch.watches import Watches, with_revision
 
 c = actions.c
-
-_COUNT_INTERVAL = 0.2
-"""The minimum seconds between two counts of a batch: each reads all of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +39,10 @@ class AbortRunsResult:
 class Aborts:
     """The aborts that a caller may read, request and confirm. Each write is one transaction."""
 
-    def __init__(self, database: Database, access: Access, leases: Leases, watches: Watches) -> None:
+    def __init__(self, database: Database, access: Access, leases: Leases) -> None:
         self._database = database
         self._access = access
         self._leases = leases
-        self._watches = watches
 
     # Requests
 
@@ -214,98 +204,6 @@ class Aborts:
                 connection, action_id, lease, error, max_attempts, utc_now()
             )
         )
-
-    def on_notification(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call `callback` whenever anything may have been written, on any replica, until the returned
-        function is called. A notification may get lost."""
-        callbacks = self._watches.hub.on_notification
-        callbacks.add(callback)
-        return lambda: callbacks.discard(callback)
-
-    @property
-    def watched_scopes(self) -> frozenset[Scope]:
-        """The projects and domains whose abort requests are watched on this replica."""
-        watches = (watch for watch in self._watches.hub.mailboxes if isinstance(watch, RowMailbox))
-        return frozenset(scope for watch in watches for scope in watch.listens_to)
-
-    # Watches
-
-    def watch_requests(
-        self,
-        project: str | None = None,
-        domain: str | None = None,
-        after: str | None = None,
-        related: Related = NOTHING_RELATED,
-        attributes: Attributes = None,
-    ) -> Stream[Frame[Action]]:
-        """Actions with a pending abort, the oldest request first, then every one that is requested or
-        notified again, and those whose abort is no longer pending; only where the caller may confirm them.
-        `after` is the cursor of a frame. Raises Forbidden if the caller may not confirm any."""
-        scopes = narrowed(self._access.scopes(Permission.WRITE), project, domain)
-
-        async def check() -> None:
-            if not scopes:
-                raise Forbidden("you may not confirm aborts there, so you cannot watch their requests")
-
-        mailbox = RowMailbox(
-            match=lambda row: match_pending_abort(row.action),
-            of_runs=False,
-            related=related,
-            scopes=scopes,
-            listens_to=scopes,
-        )
-        names = ACTIONS.names(with_revision(attributes))
-
-        query = SnapshotQuery(
-            ("watched aborts", names, scopes),
-            lambda: select(*ACTIONS.select(names)).where(
-                is_unconfirmed, is_abort_pending, *in_scopes(scopes)
-            ),
-            order_of_aborts,
-            lambda found: found.rows(Action, names),
-            names=names,
-            check=check,
-        )
-        return self._watches.stream_rows(mailbox, query, after)
-
-    def watch_progress(self, batch: str) -> Stream[AbortProgress]:
-        """How far the aborts of a batch have come, until none of them is pending. Raises NotFound."""
-
-        async def count() -> AbortProgress:
-            statement = select(c.abort_state, func.count()).where(c.abort_batch == batch)
-            statement = statement.where(*in_scopes(self._access.readable)).group_by(c.abort_state)
-            async with self._database.read() as connection:
-                counts = {state: count for state, count in await connection.execute(statement)}
-            if not counts:
-                raise NotFound("there is no such batch of aborts")
-            confirmed, failed = (counts.get(each, 0) for each in (AbortState.CONFIRMED, AbortState.FAILED))
-            requested = sum(counts.values())
-            return AbortProgress(requested, requested - confirmed - failed, confirmed, failed)
-
-        def match(row: ActionRow) -> Match:
-            return Match.NOW if row.run and row.run.abort_batch == batch else Match.NEVER
-
-        hub, mailbox = self._watches.hub, RowMailbox(match=match, of_runs=True)
-
-        async def generate(stream: Stream[AbortProgress]) -> AsyncGenerator[AbortProgress, None]:
-            await hub.join(mailbox)
-            try:
-                last = None
-                while True:
-                    mailbox.begin()
-                    now = await count()
-                    if now != last:
-                        last = now
-                        yield now
-                    if not now.pending:
-                        return
-                    if mailbox.is_empty:
-                        await stream.wait()
-                    await asyncio.sleep(_COUNT_INTERVAL)
-            finally:
-                hub.leave(mailbox)
-
-        return Stream(hub, mailbox, generate)
 
 
 def utc_now() -> datetime:

@@ -2,9 +2,11 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from sqlalchemy import Select, bindparam, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from repo.actions.filters import ActionFilter, action_conditions
 from repo.actions.group_commit import GroupCommit, check_batch
@@ -12,13 +14,14 @@ from repo.actions.lists import in_scopes, order_of_actions
 from repo.actions.phase_updates import Updates
 from repo.actions.rows import ACTIONS, Attributes
 from repo.domain.authorization import Access, Permission
-from repo.domain.identifiers import RunIdentifier
+from repo.domain.errors import ActionNotFound
+from repo.domain.identifiers import ActionIdentifier, RunIdentifier
 from repo.domain.models import Action, NewAction, PhaseCount
 from repo.domain.pages import Order, Page, PageRequest
 from repo.domain.phases import ActionPhase, PhaseUpdateResult
 from repo.sql.database import Database
 from repo.sql.filters import having_keys, key_filter
-from repo.sql.functions import looked_up
+from repo.sql.functions import looked_up, this_transaction
 from repo.sql.paging import fetch_page, fetch_pages
 from repo.tables import actions
 
@@ -152,6 +155,29 @@ class Actions:
         check_batch(updates)
         self._access.check(Permission.WRITE, (action_id for action_id, _ in updates))
         return await self._phase_updates.write(updates, len(updates)) if updates else []
+
+    async def get_state(self, action_id: ActionIdentifier) -> str | None:
+        """See `ActionRepo.get_action_state`."""
+        statement = select(c.state).where(c.key == action_id.key, *in_scopes(self._access.readable))
+        async with self._database.read() as connection:
+            row = (await connection.execute(statement)).first()
+        if row is None:
+            raise ActionNotFound(f"there is no action {action_id}")
+        state: str | None = row.state
+        return state
+
+    async def set_state(self, action_id: ActionIdentifier, **values: str) -> None:
+        """Store the `state`, if given, and notify the watchers. Raises ActionNotFound."""
+        self._access.check(Permission.WRITE, [action_id])
+
+        async def work(connection: AsyncConnection) -> None:
+            now = datetime.now(UTC)
+            statement = actions.update().where(c.key == action_id.key)
+            statement = statement.values(**values, state_transaction_id=this_transaction(), updated_at=now)
+            if not (await connection.execute(statement)).rowcount:
+                raise ActionNotFound(f"there is no action {action_id}")
+
+        await self._database.write(work)
 
 
 def _sum_up(children: Iterable[Sequence[Any]]) -> dict[bytes, Counter[ActionPhase]]:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime
 from operator import attrgetter, itemgetter
 from typing import Any
@@ -33,7 +33,9 @@ from repo.tables import actions
 c = actions.c
 _REQUEST = ("abort_state", "abort_reason", "abort_requested_by", "abort_requested_at")
 """The columns of an abort request."""
-_SAME = "parent_name type group source task_type function_name environment_name spec".split()
+_CONVERTED = """id phase labels task trigger dependencies created_by created_at attempts cache_status
+    update_triggered_at""".split()
+_SAME = [each.name for each in fields(NewAction) if each.name not in _CONVERTED]
 """Fields of an action that are stored as they are, in columns of the same names."""
 _values_of = attrgetter(*_SAME)
 

@@ -1,7 +1,7 @@
 """Inserts events and reads them back, and derives the errors of their actions."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from operator import attrgetter, itemgetter
 from typing import Any
@@ -21,9 +21,15 @@ from repo.sql.paging import Keyset
 from repo.tables import action_events, actions
 
 e = action_events.c
-EVENT_COLUMNS = tuple(e)
+_DOCUMENTS = ("error", "logs", "cluster_events")
+_NEW = [each.name for each in fields(NewEvent)]
+EVENT_COLUMNS = (e.action_key, *(e[each.name] for each in fields(ActionEvent)[1:]))
+"""The key of the action, then the columns of the other fields of an event, in their order."""
+_places = {column.name: place for place, column in enumerate(EVENT_COLUMNS)}
+_documents = itemgetter(*(_places[name] for name in _DOCUMENTS))
+_stored_values = itemgetter(*(_places[name] for name in ("created_at", "updated_at", "transaction_id")))
 _key_of = itemgetter(*(column.name for column in action_events.primary_key))
-_SAME = "attempt phase version occurred_at reported_at outputs cluster cache_status info".split()
+_SAME = [name for name in _NEW if name not in ("action", *_DOCUMENTS)]
 """Fields that are stored as they are, in columns of the same names."""
 _values_of = attrgetter(*_SAME)
 oldest_first = Keyset("OCCURRED_AT", e.occurred_at, False, (e.attempt, e.phase, e.version))
@@ -32,26 +38,15 @@ oldest_first = Keyset("OCCURRED_AT", e.occurred_at, False, (e.attempt, e.phase, 
 
 def event_of(row: Sequence[Any], action: ActionIdentifier) -> ActionEvent:
     """The event of `action` in a row of EVENT_COLUMNS."""
-    (_, attempt, phase, version, occurred_at, reported_at, error, logs, outputs) = row[:9]
-    (cluster, cache_status, cluster_events, info, created_at, updated_at, transaction_id) = row[9:16]
-    return ActionEvent(
-        action=action,
-        attempt=attempt,
-        phase=phase,
-        version=version,
-        occurred_at=occurred_at,
-        reported_at=reported_at,
-        error=error_from_json(error),
-        logs=tuple([LogLink(log["name"], log["uri"]) for log in logs]) if logs else (),
-        outputs=outputs,
-        cluster=cluster,
-        cache_status=cache_status,
-        cluster_events=tuple(map(_cluster_event_from_json, cluster_events)) if cluster_events else (),
-        info=info,
-        created_at=created_at,
-        updated_at=updated_at,
-        transaction_id=transaction_id,
+    new, (created_at, updated_at, transaction_id) = row[1 : len(_NEW)], _stored_values(row)
+    event = ActionEvent(
+        action, *new, created_at=created_at, updated_at=updated_at, transaction_id=transaction_id
     )
+    error, logs, cluster_events = _documents(row)
+    event.error = error_from_json(error)
+    event.logs = tuple([LogLink(log["name"], log["uri"]) for log in logs]) if logs else ()
+    event.cluster_events = tuple(map(_cluster_event_from_json, cluster_events)) if cluster_events else ()
+    return event
 
 
 def _cluster_event_from_json(document: Mapping[str, Any]) -> ClusterEvent:

@@ -1,15 +1,17 @@
 """Reads of runs, for one caller: by key, in pages, and counted."""
 
 from collections.abc import Collection
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Select, func, select, tuple_
 
+from repo.actions.events import check_limit
 from repo.actions.filters import RunFilter, run_conditions
 from repo.actions.lists import in_scopes, order_of_runs
-from repo.actions.rows import RUNS, Attributes
+from repo.actions.rows import ACTION_COLUMNS, RUNS, Attributes
 from repo.domain.authorization import Access
-from repo.domain.models import PhaseCount, Run
+from repo.domain.models import Action, PhaseCount, Run
 from repo.domain.pages import Order, Page, PageRequest
 from repo.sql.database import Database
 from repo.sql.filters import key_filter
@@ -56,6 +58,22 @@ class Runs:
             page,
             lambda found: found.rows(Run, names),
         )
+
+    async def list_roots(
+        self,
+        project: str,
+        domain: str,
+        start_date: datetime | None,
+        end_date: datetime | None,
+        limit: int | None,
+    ) -> list[Action]:
+        """See `ActionRepo.list_root_actions`."""
+        check_limit(limit)
+        filter = RunFilter(project=project, domain=domain, start_date=start_date, end_date=end_date)
+        statement = select(*ACTION_COLUMNS).where(*in_scopes(self._access.readable), *run_conditions(filter))
+        statement = statement.order_by(c.created_at.desc(), c.key.desc()).limit(limit)
+        async with self._database.read() as connection:
+            return [Action(*row) for row in await connection.execute(statement)]
 
     async def count(self, filter: RunFilter | None = None) -> int:
         """The number of runs that match; reads all of them."""

@@ -5,6 +5,6 @@
 
 One hub per replica reads the change feed, each changed row once (`feed`, `hub`). It puts the row into the
 mailbox of each stream that matches it (`mailboxes`, `matching`). A stream joins the hub first, then reads a
-snapshot, then yields what its mailbox holds (`stream`, `row_streams`, `event_streams`, `watches`), in frames
-of bounded size. No stream holds a connection while its client is slow.
+snapshot, then yields what its mailbox holds (`stream`, `row_streams`, `event_streams`, `abort_streams`,
+`watches`), in frames of bounded size. No stream holds a connection while its client is slow.
 """

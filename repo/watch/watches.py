@@ -1,6 +1,6 @@
 """Watches, for one caller: what each stream is about."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -8,20 +8,21 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, bindparam, select
 
 from repo.actions.filters import ActionFilter, RunFilter, action_conditions, run_conditions
-from repo.actions.lists import in_scopes, order_of_runs, tree_order
-from repo.actions.rows import ACTION_COLUMNS, ACTIONS, RUN_COLUMNS, RUNS, Attributes
-from repo.domain.authorization import Access, narrowed
-from repo.domain.errors import ActionNotFound, InvalidArgument, RunNotFound
+from repo.actions.lists import in_scopes, order_of_aborts, order_of_runs, tree_order
+from repo.actions.rows import ACTION_COLUMNS, ACTIONS, RUN_COLUMNS, RUNS, ActionRow, Attributes
+from repo.domain.authorization import Access, Permission, Scope, narrowed
+from repo.domain.errors import ActionNotFound, Forbidden, InvalidArgument, RunNotFound
 from repo.domain.identifiers import ActionIdentifier, RunIdentifier
-from repo.domain.models import Action, ActionEvent, Run
+from repo.domain.models import AbortProgress, Action, ActionEvent, Run
 from repo.domain.pages import MAX_PAGE, Order
 from repo.sql.database import Database
-from repo.tables import actions, is_root
+from repo.tables import actions, is_abort_pending, is_root, is_unconfirmed
+from repo.watch.abort_streams import progress_updates
 from repo.watch.bus import Bus
 from repo.watch.event_streams import event_frames, state_frames
 from repo.watch.hub import Hub, HubMetrics
 from repo.watch.mailboxes import NOTHING_RELATED, EventMailbox, Related, RowMailbox, StateMailbox
-from repo.watch.matching import action_matcher, match_all, run_matcher
+from repo.watch.matching import Match, action_matcher, match_all, match_pending_abort, run_matcher
 from repo.watch.row_streams import row_frames
 from repo.watch.snapshots import SnapshotQuery
 from repo.watch.stream import Frame, Stream
@@ -114,7 +115,7 @@ class Watches:
             related=Related(related.descendants or by_members, related.events),
             scopes=scopes,
         )
-        names = RUNS.names(with_revision(attributes))
+        names = RUNS.names(_with_revision(attributes))
         query = SnapshotQuery(
             ("watched runs", names, filter, readable),
             lambda: select(*RUNS.select(names)).where(
@@ -126,7 +127,7 @@ class Watches:
             limit=first,
             check=check,
         )
-        return self.stream_rows(mailbox, query, after)
+        return self._row_stream(mailbox, query, after)
 
     def watch_all_action_updates(
         self,
@@ -146,7 +147,7 @@ class Watches:
             run_key=run_id.key,
             related=related,
         )
-        names = ACTIONS.names(with_revision(attributes))
+        names = ACTIONS.names(_with_revision(attributes))
         query = SnapshotQuery(
             ("watched actions", names, filter),
             lambda: select(*ACTIONS.select(names)).where(c.run_key == _run_key, *action_conditions(filter)),
@@ -156,7 +157,7 @@ class Watches:
             names,
             check=lambda: self._check_run(run_id),
         )
-        return self.stream_rows(mailbox, query, after, until_terminal)
+        return self._row_stream(mailbox, query, after, until_terminal)
 
     def watch_action_updates(
         self, action_id: ActionIdentifier, until_terminal: bool = False, related: Related = NOTHING_RELATED
@@ -224,7 +225,69 @@ class Watches:
 
         return Stream(self.hub, mailbox, lambda stream: state_frames(stream, mailbox, check, after))
 
-    def stream_rows(
+    def watch_abort_requests(
+        self,
+        project: str | None = None,
+        domain: str | None = None,
+        after: str | None = None,
+        related: Related = NOTHING_RELATED,
+        attributes: Attributes = None,
+    ) -> Stream[Frame[Action]]:
+        """Actions with a pending abort, the oldest request first, then every one that is requested or
+        notified again, and those whose abort is no longer pending; only where the caller may confirm them.
+        `after` is the cursor of a frame. Raises Forbidden if the caller may not confirm any."""
+        scopes = narrowed(self._access.scopes(Permission.WRITE), project, domain)
+
+        async def check() -> None:
+            if not scopes:
+                raise Forbidden("you may not confirm aborts there, so you cannot watch their requests")
+
+        mailbox = RowMailbox(
+            match=lambda row: match_pending_abort(row.action),
+            of_runs=False,
+            related=related,
+            scopes=scopes,
+            listens_to=scopes,
+        )
+        names = ACTIONS.names(_with_revision(attributes))
+        pending = (is_unconfirmed, is_abort_pending, *in_scopes(scopes))
+        query = SnapshotQuery(
+            ("watched aborts", names, scopes),
+            lambda: select(*ACTIONS.select(names)).where(*pending),
+            order_of_aborts,
+            lambda found: found.rows(Action, names),
+            names=names,
+            check=check,
+        )
+        return self._row_stream(mailbox, query, after)
+
+    def watch_abort_progress(self, batch: str) -> Stream[AbortProgress]:
+        """How far the aborts of a batch have come, until none of them is pending. Raises NotFound."""
+
+        def match(row: ActionRow) -> Match:
+            return Match.NOW if row.run and row.run.abort_batch == batch else Match.NEVER
+
+        mailbox, scopes = RowMailbox(match=match, of_runs=True), self._access.readable
+        return Stream(
+            self.hub,
+            mailbox,
+            lambda stream: progress_updates(stream, self._database, mailbox, batch, scopes),
+        )
+
+    @property
+    def abort_scopes(self) -> frozenset[Scope]:
+        """The projects and domains whose abort requests are watched on this replica."""
+        mailboxes = (each for each in self.hub.mailboxes if isinstance(each, RowMailbox))
+        return frozenset(scope for mailbox in mailboxes for scope in mailbox.listens_to)
+
+    def on_notification(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call `callback` whenever anything may have been written, on any replica, until the returned
+        function is called. A notification may get lost."""
+        callbacks = self.hub.on_notification
+        callbacks.add(callback)
+        return lambda: callbacks.discard(callback)
+
+    def _row_stream(
         self, mailbox: RowMailbox, query: SnapshotQuery[Any], after: str | None, until_terminal: bool = False
     ) -> Stream[Frame[Any]]:
         """A stream of rows: what the query reads, then what comes into the mailbox."""
@@ -265,6 +328,6 @@ async def _items(frames: AsyncGenerator[Frame[T], None]) -> AsyncGenerator[T, No
                 yield item
 
 
-def with_revision(attributes: Attributes) -> Attributes:
+def _with_revision(attributes: Attributes) -> Attributes:
     """The attributes with those that tell a newer row from an older one."""
     return None if attributes is None else attributes | {"key", "revision"}

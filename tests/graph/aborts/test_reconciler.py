@@ -262,7 +262,7 @@ async def test_a_notification_wakes_the_reconciler_before_its_next_poll(
 async def test_the_reconciler_polls_without_notifications(
     repository: ActionRepo, executor: FakeExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(repository.aborts, "on_notification", lambda received: lambda: None)
+    monkeypatch.setattr(repository.watches, "on_notification", lambda received: lambda: None)
     await make_run(repository)
     async with reconciling(repository, executor):
         await asyncio.sleep(0.2)
@@ -299,7 +299,7 @@ async def test_without_pending_aborts_a_webhook_causes_only_reads(
 
 async def listen(repository: ActionRepo, ignores: int, received: list[Action]) -> None:
     """An executor that subscribes, ignores each abort `ignores` times, and then confirms it."""
-    async with aclosing(repository.aborts.watch_requests("etl")) as frames:
+    async with aclosing(repository.watches.watch_abort_requests("etl")) as frames:
         async for frame in frames:
             if frame.kind is FrameKind.SYNCED:
                 continue

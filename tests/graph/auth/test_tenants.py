@@ -424,7 +424,7 @@ async def test_abort_requests_need_the_permission_to_confirm(both: ActionRepo) -
         ):
             (result,) = [each async for each in results]
         assert [error.extensions["code"] for error in result.errors] == ["FORBIDDEN"]
-    assert both.aborts.watched_scopes == frozenset()
+    assert both.watches.abort_scopes == frozenset()
 
 
 async def test_an_executor_subscribes_within_its_write_permissions(both: ActionRepo) -> None:
@@ -435,9 +435,9 @@ async def test_an_executor_subscribes_within_its_write_permissions(both: ActionR
         (None, "d", {("ours", "d"), ("more", "d")}),
         ("ours", None, {("ours", None)}),
     ):
-        async with aclosing(view.aborts.watch_requests(project, domain)) as frames:
+        async with aclosing(view.watches.watch_abort_requests(project, domain)) as frames:
             await anext(frames)
-            assert set(both.aborts.watched_scopes) == scopes
+            assert set(both.watches.abort_scopes) == scopes
 
 
 async def test_a_caller_with_all_permissions_reads_without_conditions(both: ActionRepo) -> None:

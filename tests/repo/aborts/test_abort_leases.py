@@ -219,7 +219,7 @@ async def test_nothing_is_written_if_no_abort_is_due(repository: ActionRepo) -> 
     await take(repository)
     for _ in range(3):  # a machine that stalls takes only one of these
         await asyncio.sleep(0.1)  # what was written so far has rung
-    stop = repository.aborts.on_notification(lambda: notifications.append(None))
+    stop = repository.watches.on_notification(lambda: notifications.append(None))
     with recorded(repository.database) as statements:
         assert await take(repository) == []
         assert not (await repository.aborts.resend([(None, None)], 10, 10)).aborts

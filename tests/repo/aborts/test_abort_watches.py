@@ -50,7 +50,7 @@ async def test_an_executor_gets_pending_aborts_then_changes_and_removals(
     await make_run(repository, b="a0", c="a0")
     await repository.abort_action(action("c"), "first", ADA)
     await repository.abort_action(action("b"), "second", ADA)
-    async with aclosing(repository.aborts.watch_requests()) as stream:
+    async with aclosing(repository.watches.watch_abort_requests()) as stream:
         first, second = await frame(stream), await frame(stream)
         assert (first.kind, names(first.items)) == (SNAPSHOT, [("etl", "c", 0), ("etl", "b", 0)])
         assert (first.items[0].abort_reason, first.items[0].abort and first.items[0].abort.requested_by) == (
@@ -78,7 +78,7 @@ async def test_a_failed_abort_leaves_the_stream_and_returns_on_retry(
     monkeypatch.setattr(leases_module, "retry_delay", lambda attempts: 0 * leases_module.FIRST_DELAY)
     await make_run(repository)
     await repository.abort_run(RUN, None, ADA)
-    async with aclosing(repository.aborts.watch_requests()) as stream:
+    async with aclosing(repository.watches.watch_abort_requests()) as stream:
         await frame(stream)
         await frame(stream)
         await repository.aborts.resend([(None, None)], 10, 1)
@@ -99,7 +99,7 @@ async def test_an_executor_gets_only_aborts_of_its_project_and_domain(
     for run in (RUN, OTHER):
         await make_run(repository, run, child="a0")
         await repository.abort_run(run, None, ADA)
-    async with aclosing(repository.aborts.watch_requests(project, domain)) as stream:
+    async with aclosing(repository.watches.watch_abort_requests(project, domain)) as stream:
         found: list[Action] = []
         while (part := await frame(stream)).kind is not SYNCED:
             found += part.items
@@ -120,12 +120,12 @@ async def test_an_executor_gets_only_aborts_of_its_project_and_domain(
 async def test_a_resuming_executor_continues_after_its_cursor(repository: ActionRepo) -> None:
     await make_run(repository, b="a0", c="a0")
     await repository.abort_action(action("b"), None, ADA)
-    async with aclosing(repository.aborts.watch_requests("etl")) as stream:
+    async with aclosing(repository.watches.watch_abort_requests("etl")) as stream:
         await frame(stream)
         cursor = (await frame(stream)).cursor
     await repository.abort_action(action("c"), None, ADA)
     await repository.clear_abort_request(action("b"))
-    async with aclosing(repository.aborts.watch_requests("etl", after=cursor)) as stream:
+    async with aclosing(repository.watches.watch_abort_requests("etl", after=cursor)) as stream:
         missed = await frame(stream)
         assert missed.kind is CHANGE
         assert names(missed.items) == [("etl", "c", 0)]
@@ -162,7 +162,7 @@ async def test_changes_match_the_same_aborts_as_the_statement(
         }
         matched = {key for key, match in matches.items() if match is Match.NOW}
         selected: set[bytes] = set()
-        async with aclosing(repository.aborts.watch_requests(project, domain)) as stream:
+        async with aclosing(repository.watches.watch_abort_requests(project, domain)) as stream:
             while (part := await frame(stream)).kind is not SYNCED:
                 selected |= {one.key for one in part.items}
         assert selected == matched
@@ -174,18 +174,19 @@ async def test_changes_match_the_same_aborts_as_the_statement(
 
 
 async def test_watched_scopes_are_those_of_open_streams(repository: ActionRepo) -> None:
-    assert repository.aborts.watched_scopes == frozenset()
+    watches = repository.watches
+    assert watches.abort_scopes == frozenset()
     runs = repository.watch_all_run_updates()
     await anext(runs)
-    one, two = repository.aborts.watch_requests("etl"), repository.aborts.watch_requests(None, "production")
+    one, two = watches.watch_abort_requests("etl"), watches.watch_abort_requests(None, "production")
     await frame(one)
     await frame(two)
-    assert repository.aborts.watched_scopes == {("etl", None), (None, "production")}
+    assert watches.abort_scopes == {("etl", None), (None, "production")}
     await one.aclose()
-    assert repository.aborts.watched_scopes == {(None, "production")}
+    assert watches.abort_scopes == {(None, "production")}
     await two.aclose()
     await runs.aclose()
-    assert repository.aborts.watched_scopes == frozenset()
+    assert watches.abort_scopes == frozenset()
 
 
 async def test_the_progress_of_a_batch_ends_when_none_is_pending(
@@ -203,7 +204,7 @@ async def test_the_progress_of_a_batch_ends_when_none_is_pending(
 
     async def watch(batch: str) -> None:
         async with asyncio.timeout(SECONDS):
-            async for progress in repository.aborts.watch_progress(batch):
+            async for progress in repository.watches.watch_abort_progress(batch):
                 seen.append(progress)
 
     async def saw(progress: AbortProgress) -> None:
@@ -232,12 +233,12 @@ async def test_the_progress_of_a_batch_ends_when_none_is_pending(
     assert seen == [AbortProgress(4, 0, 2, 2)]
     assert {one.abort_state for one in await repository.list_pending_aborts()} == {AbortState.FAILED}
     await repository.aborts.retry(action(run=runs[2]))
-    async with aclosing(repository.aborts.watch_progress(aborted.batch)) as stream:
+    async with aclosing(repository.watches.watch_abort_progress(aborted.batch)) as stream:
         assert await anext(stream) == AbortProgress(4, 1, 2, 1)
 
 
 async def test_an_unknown_batch_is_not_found(repository: ActionRepo) -> None:
-    stream = repository.aborts.watch_progress("no such batch")
+    stream = repository.watches.watch_abort_progress("no such batch")
     with pytest.raises(NotFound, match="there is no such batch"):
         await anext(stream)
     assert repository.watches.metrics().watches == 0

@@ -209,7 +209,8 @@ async def _begun(frames: AsyncGenerator[Any, None]) -> list[str]:
 
 async def test_watches_of_all_runs_begin_with_readable_ones(both: ActionRepo) -> None:
     for project, count in (("ours", 1), ("theirs", 2)):
-        for watch in (view(both, project).watch_all_run_updates, view(both, project).aborts.watch_requests):
+        watches = view(both, project).watches
+        for watch in (watches.watch_all_run_updates, watches.watch_abort_requests):
             async with aclosing(watch()) as frames:
                 assert await _begun(frames) == [project] * count
     async with aclosing(view(both, "ours").watch_all_run_updates(RunFilter(project="theirs"))) as frames:
@@ -223,7 +224,7 @@ async def test_the_progress_of_a_batch_counts_only_readable_runs(both: ActionRep
     batch = (await both.aborts.abort_runs(RunFilter(), None, None, False, True)).batch
     assert batch is not None
     for project, count in (("ours", 1), ("theirs", 2)):
-        async with aclosing(view(both, project).aborts.watch_progress(batch)) as updates:
+        async with aclosing(view(both, project).watches.watch_abort_progress(batch)) as updates:
             assert (await next_of(updates)).requested == count
 
 
@@ -291,13 +292,15 @@ ELSEWHERE = {
     *("aborts.abort_runs", "aborts.retry"),
     # Called by methods that are tested here.
     *("aborts.list_pending", "actions.page", "events.insert", "events.list_since"),
+    *("runs.list_roots", "actions.get_state", "actions.set_state"),
     # Tested there as well, since they change while watched.
     *("watches.watch_all_run_updates", "watches.watch_state_updates"),
-    *("aborts.watch_requests", "aborts.watch_progress"),
+    *("watches.watch_abort_requests", "watches.watch_abort_progress"),
 }
 OF_THE_SERVER = {
-    *("on_behalf_of", "check", "watches.metrics", "watches.stream_rows", "pruning.prune", "pruning.remove"),
-    *("aborts.metrics", "aborts.on_notification", "aborts.claim", "aborts.resend", "aborts.record_failure"),
+    *("on_behalf_of", "check", "watches.metrics", "watches.on_notification"),
+    *("pruning.prune", "pruning.remove"),
+    *("aborts.metrics", "aborts.claim", "aborts.resend", "aborts.record_failure"),
     *("credentials.create", "credentials.find", "credentials.find_valid", "credentials.list_of_kind"),
     "credentials.revoke",
 }

@@ -181,7 +181,7 @@ async def test_a_cursor_before_the_removal_horizon_restarts_with_a_snapshot(
         lambda **rest: repository.watch_all_action_updates(named("stays"), **rest),
         lambda **rest: repository.watches.watch_events(named("stays"), **rest),
         repository.watch_state_updates,
-        repository.aborts.watch_requests,
+        repository.watches.watch_abort_requests,
     ]
     cursors = []
     for watch in streams:
@@ -220,13 +220,13 @@ async def test_a_resuming_executor_does_not_keep_an_abort_of_a_removed_run(
 ) -> None:
     await repository.actions.create([new(created_at=at(0))])
     await repository.abort_run(RUN, None, ADA)
-    async with aclosing(repository.aborts.watch_requests()) as stream:
+    async with aclosing(repository.watches.watch_abort_requests()) as stream:
         first = await next_of(stream)
         assert [each.name for each in first.items] == ["a0"]
         cursor = (await begin(stream)).cursor
     await repository.clear_abort_request(action())
     await prune(pruner, timedelta(0))
-    async with aclosing(repository.aborts.watch_requests(after=cursor)) as stream:
+    async with aclosing(repository.watches.watch_abort_requests(after=cursor)) as stream:
         assert [frame.kind for frame in (await next_of(stream), await next_of(stream))] == [RESYNC, SYNCED]
 
 

@@ -64,7 +64,7 @@ def watches(repository: ActionRepo, **after: Any) -> list[AsyncGenerator[Frame[A
         repository.watch_all_action_updates(RUN, **after),
         repository.watches.watch_events(RUN, **after),
         repository.watch_state_updates(**after),
-        repository.aborts.watch_requests(**after),
+        repository.watches.watch_abort_requests(**after),
     ]
 
 
