@@ -11,7 +11,7 @@ from graphql import GraphQLError, GraphQLSyntaxError
 from strawberry.extensions import SchemaExtension
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 
-from graph.schema.item_errors import path_extensions
+from graph.item_errors import path_extensions
 from repo import DatabaseUnavailable, DeadlineExceeded, RepoError
 
 logger = structlog.get_logger("rungraph.graph")

@@ -28,9 +28,9 @@ from graphql.validation.validate import ValidationAbortedError
 from strawberry.extensions import SchemaExtension
 
 import repo
+from graph.item_errors import find_unstorable, path_extensions, path_text
 from graph.limits.cost import Cost
 from graph.limits.variables import SHORT_BYTES
-from graph.schema.item_errors import find_unstorable, path_extensions, path_text
 from graph.strawberry_internals import core_schema, requested_operation
 
 MAX_QUERY_LENGTH = 64 * 1024

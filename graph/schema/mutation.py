@@ -9,11 +9,11 @@ import strawberry
 import repo
 from graph.context import Call
 from graph.execution import selected
+from graph.item_errors import name_items_in_errors, read_items
 from graph.limits.cost import batch
 from graph.schema.aborts import AbortMutation
 from graph.schema.fields import described
 from graph.schema.inputs.records import ActionEventInput, CreateActionInput, UpdateActionPhaseInput
-from graph.schema.item_errors import name_items_in_errors, read_items
 from graph.schema.payloads import Id, WriteResult, action_field
 from graph.schema.types import values
 from graph.schema.types.records import Action

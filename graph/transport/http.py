@@ -22,6 +22,7 @@ from strawberry.types.graphql import OperationType
 from graph.auth.caller import Caller
 from graph.errors import RequestRefused, breaks_a_stream, show
 from graph.execution import OperationRequest, encode
+from graph.http_messages import API_HEADERS
 from graph.limits.clients import Connection
 from graph.observability.telemetry import REQUEST_ID, OperationRecord
 from graph.state import state_of
@@ -36,7 +37,6 @@ from graph.transport.request import (
     read_request,
 )
 from graph.transport.websocket import CONNECTION, Socket, WebSocketHandler
-from graph.web.security import API_HEADERS
 
 ANSWERS = (JSON, GRAPHQL_RESPONSE, EVENT_STREAM)
 """The media types of responses; the first is for clients without an Accept header."""

@@ -9,12 +9,13 @@ from email.message import Message
 from functools import lru_cache
 from typing import Any
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from graph.errors import RequestRefused
 from graph.execution import OperationRequest
+from graph.http_messages import read_body
+from graph.item_errors import find_unstorable, path_extensions, path_text
 from graph.limits.documents import MAX_QUERY_LENGTH
-from graph.schema.item_errors import find_unstorable, path_extensions, path_text
 from graph.schema.types import json_numbers
 
 JSON = "application/json"
@@ -156,23 +157,6 @@ def _check_type(content_type: str) -> None:
         raise _unsupported("The body must be UTF-8.")
 
 
-async def read_body(request: Request, limit: int) -> bytes:
-    """The whole body. Raises RequestRefused if it exceeds the limit."""
-    announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced[:20]) > limit:
-        raise _too_large(limit)
-    body, more = bytearray(), True
-    while more:
-        message = await request.receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-        if len(body) > limit:
-            raise _too_large(limit)
-    return bytes(body)
-
-
 def _parse_body(body: bytes) -> dict[str, Any]:
     found = parse_json(body, "The body")
     if isinstance(found, list):
@@ -271,8 +255,3 @@ def _bad_request(message: str) -> RequestRefused:
 
 def _unsupported(message: str, **headers: str) -> RequestRefused:
     return RequestRefused(415, "UNSUPPORTED_MEDIA_TYPE", message, **headers)
-
-
-def _too_large(limit: int) -> RequestRefused:
-    # The connection stays open: if it were closed while the client sends, the response would be lost.
-    return RequestRefused(413, "PAYLOAD_TOO_LARGE", f"The body is larger than {limit} bytes.")

@@ -20,12 +20,6 @@ _HEADERS = (
 )
 """Headers of every response."""
 
-API_HEADERS = (
-    (b"cache-control", b"no-store"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-)
-"""Further headers of the API's responses: not cached, and inert if displayed as a page."""
-
 _MAX_CACHED = 1000
 _WRONG_HOST = (
     "This server does not accept requests for this host name. To allow it, add it to "

@@ -1,6 +1,7 @@
 """The modules: their names and docstrings, and what importing them loads."""
 
 import ast
+import re
 import subprocess
 import sys
 
@@ -21,6 +22,22 @@ def test_every_module_has_a_specific_name_and_a_docstring(module: str) -> None:
     assert module.rpartition(".")[2] not in {"base", "common", "helpers", "manager", "misc", "utils"}
     source = MODULES[module].read_text()
     assert ast.get_docstring(ast.parse(source)) or not source
+
+
+def test_only_migrations_and_health_checks_distinguish_databases_outside_of_repo_sql() -> None:
+    paths = [*(ROOT / "repo").rglob("*.py")]
+    found = {
+        str(path.relative_to(ROOT / "repo"))
+        for path in paths
+        if {"is_sqlite", "dialect", "dialects"} & set(re.findall(r"\w+", path.read_text()))
+    }
+    assert {name for name in found if not name.startswith("sql/")} == {
+        "health.py",
+        "migration.py",
+        "migrations/env.py",
+        "migrations/versions/0001_record.py",
+        "migrations/versions/0002_room_for_updates.py",
+    }
 
 
 def loaded_by(code: str) -> set[str]:
