@@ -19,9 +19,9 @@ AUDIT_READY := .venv-audit/.ready
 
 help:
 	@echo "make run       start a server with demo runs on http://127.0.0.1:8000/"
-	@echo "make test      check everything: style, types, schema, web UI, tests on SQLite and PostgreSQL;"
+	@echo "make test      all checks of CI: style, types, schema, web UI, tests on SQLite and PostgreSQL;"
 	@echo "               make test PARTS='types page' runs only these parts (style, types, schema, page, ...)"
-	@echo "make quick     the inner loop, under a minute: style, types, and core tests on SQLite"
+	@echo "make quick     the inner loop of Python, under a minute: its style and types, core tests on SQLite"
 	@echo "make soak      long fault trials with measurements, and tests that make test leaves out (about an hour)"
 	@echo "make fuzz      20,000 random operations in compiled and stock execution, 100 per field, and 1,000 random sessions"
 	@echo "make bench     measure speed and memory, into bench/RESULTS.md (5 minutes)"
@@ -44,9 +44,10 @@ test: install $(NPM_TESTS_READY)
 	@$(BIN)/python tests/prepare.py
 	@$(BIN)/python tests/run.py $(PARTS)
 
-QUICK_TESTS := $(addprefix tests/,project/test_architecture.py repo/domain repo/actions graph/schema graph/limits)
+QUICK_TESTS := $(addprefix tests/,project/test_architecture.py project/test_docs.py::test_the_reference_is_current \
+	repo/domain repo/actions repo/watch/test_filtered_watches.py repo/sql/test_migrations.py graph/schema graph/limits)
 
-quick: install
+quick: $(PYTHON_READY)
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/lint-imports >/dev/null || $(BIN)/lint-imports

@@ -61,11 +61,15 @@ def test_the_command_line_imports_no_server_before_a_command_runs() -> None:
         "alembic",
         "asyncpg",
         "broadcaster",
+        "graphql",
         "httpx2",
         "pydantic",
         "redis",
         "rich",
         "sqlalchemy",
+        "starlette",
+        "strawberry",
+        "uvicorn",
     }
 
 

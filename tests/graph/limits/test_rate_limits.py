@@ -91,6 +91,7 @@ async def test_replicas_share_their_counts_in_redis(
         assert await refused(other, caller, 30) == 20
 
 
+@pytest.mark.slow
 async def test_a_window_ends_although_the_clock_of_redis_is_set_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rate_limits, "STORAGE_TIMEOUT", float(SECONDS))
     with running_redis() as server:
@@ -276,6 +277,7 @@ async def test_connections_over_the_limit_of_a_caller_are_refused(database_url: 
             await until(is_admitted)
 
 
+@pytest.mark.slow
 @ONLY_SQLITE
 @pytest.mark.parametrize("trusted", [(), ("127.0.0.1",)], ids=["no trusted proxy", "trusted proxy"])
 async def test_a_client_cannot_choose_its_address_by_a_header(

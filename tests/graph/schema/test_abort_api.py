@@ -125,6 +125,7 @@ async def test_a_failed_abort_has_its_error_and_can_be_retried(
     assert (again["requested"], again["action"]["abort"]["state"]) == (False, "CONFIRMED")
 
 
+@pytest.mark.slow
 async def test_between_two_attempts_the_next_one_and_the_error_are_visible(
     driven: GraphQLClient, executor: FakeExecutor, repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,6 +171,7 @@ async def test_only_an_abort_of_many_runs_that_is_no_dry_run_has_a_batch(
     assert await data(client, ABORT_RUNS, dry=False) == {"matched": 0, "requested": 0, "batch": None}
 
 
+@pytest.mark.slow
 async def test_an_executor_subscribes_confirms_and_resumes(
     app: Starlette, repository: ActionRepo, database_url: str
 ) -> None:
@@ -231,6 +233,7 @@ async def test_the_progress_of_a_batch_is_streamed_over_both_transports(
             assert errors[0]["extensions"]["code"] == "NOT_FOUND"
 
 
+@pytest.mark.slow
 async def test_metrics_count_pending_and_failed_aborts(
     driven: GraphQLClient, executor: FakeExecutor, repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -144,6 +144,7 @@ async def test_a_big_integer_is_exact_or_refused(client: GraphQLClient, text: st
     assert "BigInt needs a 64-bit integer" in error["message"]
 
 
+@pytest.mark.slow
 def test_every_double_is_read_from_its_common_representations() -> None:
     dice = random.Random(20261130)
     for _ in range(20_000):

@@ -252,6 +252,7 @@ async def disturb(url: str) -> None:
     await connection.close()
 
 
+@pytest.mark.slow
 async def test_calls_work_again_after_the_database_was_unavailable(
     database_url: str, repository: ActionRepo
 ) -> None:

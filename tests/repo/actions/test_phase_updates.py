@@ -132,6 +132,7 @@ async def test_a_revision_grows_even_if_a_transaction_reaches_the_row_late(
     assert after.revision > before.revision
 
 
+@pytest.mark.slow
 async def test_a_batch_of_5000_updates_is_accepted(repository: ActionRepo) -> None:
     names = [f"t{i:04}" for i in range(4999)]
     await repository.actions.create([new("a0"), *(new(name, "a0") for name in names)])

@@ -311,6 +311,7 @@ async def test_an_event_of_a_run_that_was_just_removed_is_rejected(repository: A
             await repository.insert_events([event("m0", version=5)])
 
 
+@pytest.mark.slow
 async def test_pruning_continues_after_kill_9(database_url: str) -> None:
     """Every intermediate state has whole runs only."""
     async with open_repository(database_url) as repository:

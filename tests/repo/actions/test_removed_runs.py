@@ -85,6 +85,7 @@ async def test_watches_of_runs_get_the_ids_of_removed_ones_that_their_filter_may
         assert [run.name for run in (await next_of(others)).items] == ["n"]
 
 
+@pytest.mark.slow
 async def test_a_stream_of_a_removed_run_ends_with_not_found(
     repository: ActionRepo, pruner: ActionRepo
 ) -> None:
@@ -230,6 +231,7 @@ async def test_a_resuming_executor_does_not_keep_an_abort_of_a_removed_run(
         assert [frame.kind for frame in (await next_of(stream), await next_of(stream))] == [RESYNC, SYNCED]
 
 
+@pytest.mark.slow
 async def test_a_snapshot_of_a_run_removed_while_reading_is_not_completed(
     repository: ActionRepo, pruner: ActionRepo
 ) -> None:

@@ -52,6 +52,7 @@ async def test_migrating_again_keeps_the_data(database_url: str) -> None:
         assert (await repository.get_run(RUN)).identifier == RUN
 
 
+@pytest.mark.slow
 async def test_four_processes_may_migrate_at_once(empty_database_url: str) -> None:
     code = "import asyncio, sys, repo; asyncio.run(repo.migrate(sys.argv[1]))"
     started = [

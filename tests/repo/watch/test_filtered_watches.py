@@ -281,6 +281,7 @@ async def test_no_write_makes_a_row_match_that_could_never_match(
     assert never
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 async def test_filters_match_the_same_rows_in_lists_and_watches(repository: ActionRepo, seed: int) -> None:
     chance = random.Random(seed)
@@ -314,6 +315,7 @@ class Client:
             await asyncio.sleep(0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 async def test_a_filtered_watch_has_the_rows_of_the_filtered_list(repository: ActionRepo, seed: int) -> None:
     chance = random.Random(seed)
