@@ -211,6 +211,13 @@ def test_every_named_function_and_class_exists(page: str) -> None:
     assert [code for code in named if not set(code.removesuffix("()").split(".")) <= NAMES] == []
 
 
+@pytest.mark.parametrize("page", ["docs/architecture.md", "CONTRIBUTING.md"])
+def test_every_function_and_class_is_in_the_file_named_with_it(page: str) -> None:
+    for name, file in re.findall(r"`([\w.]+)(?:\(\))?`\s+in\s+`([\w/]+\.py)`", PAGES[page]):
+        for part in name.split("."):
+            assert re.search(rf"^ *(async def|def|class) {part}\b", SOURCES[file], re.MULTILINE), (name, file)
+
+
 def test_the_reference_is_current() -> None:
     done = subprocess.run(
         [sys.executable, "docs/generate.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
