@@ -8,7 +8,7 @@ from strawberry.types.info import Info
 
 from graph.auth.caller import Caller
 from graph.schema.loaders import Loaders
-from repo import ActionRepo, Stream
+from repo import ActionRepo, Stream, Watches
 
 T = TypeVar("T")
 
@@ -30,6 +30,11 @@ class Context:
 
     def __post_init__(self) -> None:
         self.reset_loaders()
+
+    @property
+    def watches(self) -> Watches:
+        """What the caller may watch."""
+        return self.repository.watches
 
     def reset_loaders(self) -> None:
         """Resets the loaders after a write."""

@@ -112,7 +112,7 @@ if TYPE_CHECKING:
     from repo.watch.bus import check_broadcast_url as check_broadcast_url
     from repo.watch.stream import Frame as Frame, FrameKind as FrameKind, Stream as Stream
     from repo.watch.mailboxes import Related as Related
-    from repo.watch.watches import WatchMetrics as WatchMetrics
+    from repo.watch.watches import Watches as Watches, WatchMetrics as WatchMetrics
 
 _MODULES = {
     "repo.aborts.aborts": "AbortRunsResult",
@@ -135,7 +135,7 @@ _MODULES = {
     "repo.watch.bus": "check_broadcast_url",
     "repo.watch.stream": "Frame FrameKind Stream",
     "repo.watch.mailboxes": "Related",
-    "repo.watch.watches": "WatchMetrics",
+    "repo.watch.watches": "Watches WatchMetrics",
 }
 HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
 """The modules of the names that are imported on first use."""

@@ -9,7 +9,7 @@ from repo.aborts.leases import Leases
 from repo.actions import creation, event_rows, phase_updates
 from repo.actions.actions import Actions
 from repo.actions.events import Events
-from repo.actions.filters import ActionFilter
+from repo.actions.filters import ActionFilter, RunFilter
 from repo.actions.group_commit import GroupCommit
 from repo.actions.pruning import Pruning
 from repo.actions.rows import Attributes
@@ -100,7 +100,8 @@ class ActionRepo:
     ) -> list[Action]:
         """The root actions, newest first, that were triggered (or created, if never triggered) between the
         two dates, both inclusive."""
-        return await self.runs.list_roots(project, domain, start_date, end_date, limit)
+        filter = RunFilter(project=project, domain=domain, start_date=start_date, end_date=end_date)
+        return await self.runs.list_roots(filter, limit)
 
     # Actions
 

@@ -6,15 +6,12 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 import repo
 from graph.cli.commands import fail, parse_duration, read_settings
-
-if TYPE_CHECKING:
-    pass
 
 T = TypeVar("T")
 

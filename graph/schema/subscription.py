@@ -94,9 +94,7 @@ class Subscription:
         description="A run: as it is now, then each newer version of it.", graphql_type=Run
     )
     def run(self, info: Call, id: RunId, until_terminal: UntilTerminal = False) -> repo.Stream[repo.Run]:
-        updates = info.context.repository.watches.watch_run_updates(
-            id.to_repo(), until_terminal, related_by(info)
-        )
+        updates = info.context.watches.watch_run_updates(id.to_repo(), until_terminal, related_by(info))
         return info.context.follow(updates)
 
     @strawberry.subscription(
@@ -113,7 +111,7 @@ class Subscription:
         after: After = None,
     ) -> repo.Stream[repo.Frame[repo.Run]]:
         criteria = filter.to_repo() if filter else None
-        updates = info.context.repository.watches.watch_all_run_updates(
+        updates = info.context.watches.watch_all_run_updates(
             criteria, first, info.context.resume_after or after, related_by(info), selected(info, "Run")
         )
         return info.context.follow(updates)
@@ -126,9 +124,7 @@ class Subscription:
     def action(
         self, info: Call, id: ActionId, until_terminal: UntilTerminal = False
     ) -> repo.Stream[repo.Action]:
-        updates = info.context.repository.watches.watch_action_updates(
-            id.to_repo(), until_terminal, related_by(info)
-        )
+        updates = info.context.watches.watch_action_updates(id.to_repo(), until_terminal, related_by(info))
         return info.context.follow(updates)
 
     @strawberry.subscription(
@@ -145,7 +141,7 @@ class Subscription:
         after: After = None,
         until_terminal: UntilTerminal = False,
     ) -> repo.Stream[repo.Frame[repo.Action]]:
-        updates = info.context.repository.watches.watch_all_action_updates(
+        updates = info.context.watches.watch_all_action_updates(
             run.to_repo(),
             filter_of_actions(filter),
             info.context.resume_after or after,
@@ -168,7 +164,7 @@ class Subscription:
         attempt: Annotated[int | None, strawberry.argument("Only events of this attempt.")] = None,
         after: After = None,
     ) -> repo.Stream[repo.Frame[repo.ActionEvent]]:
-        updates = info.context.repository.watches.watch_events(
+        updates = info.context.watches.watch_events(
             run.to_repo(), action_name, attempt, info.context.resume_after or after
         )
         return info.context.follow(updates)
@@ -186,9 +182,7 @@ class Subscription:
         after: After = None,
     ) -> repo.Stream[repo.Frame[repo.ActionIdentifier]]:
         run_id = run.to_repo() if run else None
-        updates = info.context.repository.watches.watch_state_updates(
-            run_id, info.context.resume_after or after
-        )
+        updates = info.context.watches.watch_state_updates(run_id, info.context.resume_after or after)
         return info.context.follow(updates)
 
     @strawberry.subscription(
@@ -205,7 +199,7 @@ class Subscription:
         domain: Annotated[str | None, strawberry.argument("Only of runs in this domain.")] = None,
         after: After = None,
     ) -> repo.Stream[repo.Frame[repo.Action]]:
-        updates = info.context.repository.watches.watch_abort_requests(
+        updates = info.context.watches.watch_abort_requests(
             project, domain, info.context.resume_after or after, related_by(info), selected(info, "Action")
         )
         return info.context.follow(updates)
@@ -219,4 +213,4 @@ class Subscription:
         info: Call,
         batch: Annotated[strawberry.ID, strawberry.argument("The batch that `abortRuns` returned.")],
     ) -> repo.Stream[repo.AbortProgress]:
-        return info.context.follow(info.context.repository.watches.watch_abort_progress(batch))
+        return info.context.follow(info.context.watches.watch_abort_progress(batch))

@@ -22,7 +22,6 @@ from strawberry.types.graphql import OperationType
 from graph.auth.caller import Caller
 from graph.errors import RequestRefused, breaks_a_stream, show
 from graph.execution import OperationRequest, encode
-from graph.http_messages import API_HEADERS
 from graph.limits.clients import Connection
 from graph.observability.telemetry import REQUEST_ID, OperationRecord
 from graph.state import state_of
@@ -46,6 +45,12 @@ ALLOWED = {"GET": {OperationType.QUERY}, "POST": {OperationType.QUERY, Operation
 
 _PING = ": ping\n\n"
 """A comment in an event stream that keeps the connection alive."""
+
+_HEADERS = (
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+)
+"""Headers of all responses of the API: not cached, and inert if displayed as a page."""
 
 _VARY = (b"vary", b"Accept")
 
@@ -228,7 +233,7 @@ def _response(
     body: bytes, status: int, media_type: str = JSON, headers: dict[str, str] | None = None
 ) -> Response:
     response = Response(body, status, headers, f"{media_type}; charset=utf-8")
-    response.raw_headers.extend(API_HEADERS)
+    response.raw_headers.extend(_HEADERS)
     return response
 
 

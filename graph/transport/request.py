@@ -13,9 +13,9 @@ from starlette.requests import Request
 
 from graph.errors import RequestRefused
 from graph.execution import OperationRequest
-from graph.http_messages import read_body
 from graph.item_errors import find_unstorable, path_extensions, path_text
 from graph.limits.documents import MAX_QUERY_LENGTH
+from graph.request_bodies import read_body
 from graph.schema.types import json_numbers
 
 JSON = "application/json"

@@ -14,7 +14,7 @@ import repo
 from graph.auth.cookies import Cookies
 from graph.auth.origins import is_cross_origin
 from graph.errors import RequestRefused
-from graph.http_messages import read_body
+from graph.request_bodies import read_body
 from graph.state import state_of
 from graph.web.sign_in_pages import message_page, token_form
 from graph.web.static_assets import StaticAssets

@@ -13,12 +13,7 @@ from rich.markup import escape
 
 from ingest.aborts import AbortRequests, SubscribedAborts
 from ingest.client import PERMANENT_ERRORS, ApiError, GraphQLClient
-from ingest.demo.scenarios import (
-    EXECUTOR,
-    PROJECT,
-    SCENARIOS,
-    plan_scenario,
-)
+from ingest.demo.scenarios import EXECUTOR, PROJECT, SCENARIOS, plan_scenario
 from ingest.executor import Executor
 from ingest.history import write_history
 from ingest.plan import Json, Plan
@@ -59,13 +54,7 @@ def run_demo(
     try:
         asyncio.run(
             play_demo(
-                url,
-                token=token,
-                history=history,
-                live=live,
-                max_runs=max_runs,
-                seed=seed,
-                console=console,
+                url, token=token, history=history, live=live, max_runs=max_runs, seed=seed, console=console
             )
         )
     except (ApiError, ValueError) as error:

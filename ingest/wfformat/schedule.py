@@ -170,12 +170,7 @@ def _fields(engine: RuntimeSystem | None) -> Json:
 
 def _task(recording: Recording, run: RunIdentifier, name: str) -> Json:
     # A recording has no version of its workflow; its digest at least is distinct.
-    return {
-        "project": run.project,
-        "domain": run.domain,
-        "name": name,
-        "version": recording.digest[:10],
-    }
+    return {"project": run.project, "domain": run.domain, "name": name, "version": recording.digest[:10]}
 
 
 def _group(task: Task) -> str:

@@ -74,10 +74,12 @@ async def create(
             if root != action.id.name:
                 raise _second_root(action.id, root)
     depths, aborts = await _place(database, connection, new, roots)
-    rows = [
-        _row_of(action, depths[key], creations.get(key, now), aborts.get(key), now)
-        for key, action in sorted(new.items(), key=itemgetter(0))
-    ]
+    rows = []
+    for key, action in sorted(new.items(), key=itemgetter(0)):
+        try:
+            rows.append(_row_of(action, depths[key], creations.get(key, now), aborts.get(key), now))
+        except InvalidArgument as error:
+            raise error.of(action.id)  # noqa: B904 - it is the same error
     if aborts:
         requests = dict.fromkeys(_REQUEST)
         rows = [{**requests, **row} for row in rows]
@@ -158,15 +160,6 @@ async def _place(
 
 
 def _row_of(
-    action: NewAction, depth: int, created_at: datetime, abort: AbortAbove | None, now: datetime
-) -> dict[str, Any]:
-    try:
-        return _checked_row_of(action, depth, created_at, abort, now)
-    except InvalidArgument as error:
-        raise error.of(action.id)  # noqa: B904 - it is the same error
-
-
-def _checked_row_of(
     action: NewAction, depth: int, created_at: datetime, abort: AbortAbove | None, now: datetime
 ) -> dict[str, Any]:
     lifecycle = begin(action.phase, action.attempts, action.cache_status, created_at)

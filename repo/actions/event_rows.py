@@ -50,12 +50,8 @@ def event_of(row: Sequence[Any], action: ActionIdentifier) -> ActionEvent:
 
 
 def _cluster_event_from_json(document: Mapping[str, Any]) -> ClusterEvent:
-    return ClusterEvent(
-        datetime.fromisoformat(document["occurred_at"]),
-        document["message"],
-        document["reason"],
-        document["warning"],
-    )
+    occurred_at = datetime.fromisoformat(document["occurred_at"])
+    return ClusterEvent(occurred_at, document["message"], document["reason"], document["warning"])
 
 
 def _row_of(event: NewEvent, now: datetime) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Reads of runs, for one caller: by key, in pages, and counted."""
 
 from collections.abc import Collection
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Select, func, select, tuple_
@@ -59,17 +58,9 @@ class Runs:
             lambda found: found.rows(Run, names),
         )
 
-    async def list_roots(
-        self,
-        project: str,
-        domain: str,
-        start_date: datetime | None,
-        end_date: datetime | None,
-        limit: int | None,
-    ) -> list[Action]:
-        """See `ActionRepo.list_root_actions`."""
+    async def list_roots(self, filter: RunFilter, limit: int | None) -> list[Action]:
+        """The root actions of the runs that match, newest first."""
         check_limit(limit)
-        filter = RunFilter(project=project, domain=domain, start_date=start_date, end_date=end_date)
         statement = select(*ACTION_COLUMNS).where(*in_scopes(self._access.readable), *run_conditions(filter))
         statement = statement.order_by(c.created_at.desc(), c.key.desc()).limit(limit)
         async with self._database.read() as connection:

@@ -74,12 +74,7 @@ class Watches:
     ) -> Stream[Run]:
         """The run now, then each newer version of it; with `until_terminal`, until it has ended.
         Raises RunNotFound."""
-        mailbox = RowMailbox(
-            match=match_all,
-            of_runs=True,
-            run_key=run_id.key,
-            related=related,
-        )
+        mailbox = RowMailbox(match=match_all, of_runs=True, run_key=run_id.key, related=related)
         query = SnapshotQuery(
             "watched run",
             lambda: select(*RUN_COLUMNS).where(c.run_key == _run_key, is_root),
@@ -118,9 +113,7 @@ class Watches:
         names = RUNS.names(_with_revision(attributes))
         query = SnapshotQuery(
             ("watched runs", names, filter, readable),
-            lambda: select(*RUNS.select(names)).where(
-                *in_scopes(self._access.readable), *run_conditions(filter)
-            ),
+            lambda: select(*RUNS.select(names)).where(*in_scopes(readable), *run_conditions(filter)),
             order_of_runs(Order()),
             lambda found: found.rows(Run, names),
             names=names,
@@ -141,12 +134,7 @@ class Watches:
         """The actions of a run that match, parents before their children, then every one that is created,
         changes, or leaves the filter; with `until_terminal`, until the run has ended. `after` is the
         cursor of a frame. The snapshot has only these attributes, or all. Raises RunNotFound."""
-        mailbox = RowMailbox(
-            match=action_matcher(filter),
-            of_runs=False,
-            run_key=run_id.key,
-            related=related,
-        )
+        mailbox = RowMailbox(match=action_matcher(filter), of_runs=False, run_key=run_id.key, related=related)
         names = ACTIONS.names(_with_revision(attributes))
         query = SnapshotQuery(
             ("watched actions", names, filter),
@@ -269,9 +257,7 @@ class Watches:
 
         mailbox, scopes = RowMailbox(match=match, of_runs=True), self._access.readable
         return Stream(
-            self.hub,
-            mailbox,
-            lambda stream: progress_updates(stream, self._database, mailbox, batch, scopes),
+            self.hub, mailbox, lambda stream: progress_updates(stream, self._database, mailbox, batch, scopes)
         )
 
     @property

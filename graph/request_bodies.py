@@ -1,14 +1,8 @@
-"""What the HTTP endpoints share: they read bodies up to a limit, and their answers have the same headers."""
+"""Reads bodies of requests up to a limit."""
 
 from starlette.requests import ClientDisconnect, Request
 
 from graph.errors import RequestRefused
-
-API_HEADERS = (
-    (b"cache-control", b"no-store"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-)
-"""Further headers of the API's responses: not cached, and inert if displayed as a page."""
 
 
 async def read_body(request: Request, limit: int) -> bytes:
