@@ -52,7 +52,7 @@ quick: $(PYTHON_READY)
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/lint-imports >/dev/null || $(BIN)/lint-imports
 	@$(BIN)/mypy
-	@$(BIN)/pytest -q -n auto --dist loadfile -m "not slow and not soak" -k "not postgresql" $(QUICK_TESTS)
+	@$(BIN)/pytest -q -n auto --dist loadfile -m "not slow" -k "not postgresql" $(QUICK_TESTS)
 
 soak: install
 	@$(BIN)/python tests/prepare.py
