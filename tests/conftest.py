@@ -70,11 +70,12 @@ ON_BOTH_DATABASES = {
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """The number of processes of `-n auto`: one per core. Each has its own servers, since some tests empty
-    them or terminate all connections; a server named by the user is not shared."""
+    """The number of processes of `-n auto`: two per core, as many tests wait for other processes. Each has
+    its own servers, since some tests empty them or terminate all connections; a server named by the user is
+    not shared."""
     if "RUNGRAPH_TEST_POSTGRES_URL" in os.environ:
         return 1
-    return min(len(os.sched_getaffinity(0)), 16) if hasattr(os, "sched_getaffinity") else 4
+    return min(2 * len(os.sched_getaffinity(0)), 16) if hasattr(os, "sched_getaffinity") else 4
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -106,10 +107,11 @@ settings.load_profile("patient")
 
 @pytest.fixture(autouse=True, scope="session")
 def servers_inherit_no_ignored_signals() -> None:
-    """`nohup make test` ignores SIGHUP; the servers that the tests stop by it would inherit that."""
-    for number in (signal.SIGHUP, signal.SIGQUIT):
+    """`nohup make test` ignores SIGHUP, and `make test &` in a script SIGINT; the processes that the tests
+    stop by it would inherit that."""
+    for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGINT):
         if signal.getsignal(number) is signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)
