@@ -73,6 +73,15 @@ def test_the_command_line_imports_no_server_before_a_command_runs() -> None:
     }
 
 
+def test_a_demo_on_a_running_server_loads_no_server() -> None:
+    code = """import contextlib
+from graph.cli.main import app
+with contextlib.suppress(SystemExit, Exception): app(["demo", "--url", "ftp://nowhere"])
+assert "ingest.demo.executor" in __import__("sys").modules
+pass"""
+    assert not loaded_by(code) & {"sqlalchemy", "strawberry", "uvicorn"}
+
+
 def test_a_server_loads_only_what_its_settings_need() -> None:
     loaded = loaded_by("from graph.app import create_app, Settings; create_app(Settings())")
     assert not loaded & {"alembic", "cryptography", "joserfc", "opentelemetry", "redis"}

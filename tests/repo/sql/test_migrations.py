@@ -9,6 +9,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Column, Connection, MetaData, Table, select, text
+from sqlalchemy.exc import MultipleResultsFound
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from repo import migrate, open_repository
@@ -42,6 +43,17 @@ async def test_a_migrated_database_matches_the_tables_of_the_code(database_url: 
 
 def test_the_newest_schema_is_that_of_the_last_migration() -> None:
     assert ScriptDirectory(str(MIGRATIONS)).get_current_head() == head()
+
+
+async def test_a_database_with_two_revisions_is_refused(database_url: str) -> None:
+    database = Database(database_url)
+    try:
+        async with database.engine.begin() as connection:
+            await connection.execute(text("INSERT INTO alembic_version VALUES ('0001')"))
+    finally:
+        await database.close()
+    with pytest.raises(MultipleResultsFound):
+        await migrate(database_url)
 
 
 async def test_migrating_again_keeps_the_data(database_url: str) -> None:
