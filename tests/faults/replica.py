@@ -1,7 +1,7 @@
 """A server process with injected faults: it dies between a commit and its notification or during an abort,
 or receives notifications unreliably.
 
-`python -m tests.faults.replica serve` is `rungraph serve`. The current fault is in a file, so that it can
+`app` is `rungraph`. The current fault is in a file, so that it can
 change without a restart.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 
 from graph.aborts import reconciler
 from graph.aborts.webhook import Webhook
-from graph.cli.main import app
+from graph.cli import main
 from repo import AbortState, Action, DueAborts
 from repo.aborts.aborts import Aborts
 from repo.watch.bus import Bus, PostgresBackend, RedisBackend
@@ -130,6 +130,7 @@ def _make_unreliable(
     setattr(backend, "receive", receive_unreliably)  # noqa: B010
 
 
-if __name__ == "__main__":
+def app() -> None:
+    """`rungraph` with the faults of the environment."""
     inject_faults(Path(os.environ[FAULT_FILE]))
-    app()
+    main.app()

@@ -5,7 +5,6 @@ import contextlib
 import os
 import resource
 import signal
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -18,9 +17,9 @@ import httpx2
 from prometheus_client.parser import text_string_to_metric_families
 
 from repo import migrate
-from tests import ROOT
 from tests.faults.network import DATABASE_PORT, REDIS_PORT, SERVED, Network, as_unix_socket
 from tests.faults.replica import FAULT_FILE
+from tests.support import forking
 from tests.support.fake_clock import FakeClock, fake_clock
 from tests.support.pgbouncer import running_pgbouncer
 from tests.support.postgres import Postgres, running_postgres
@@ -60,7 +59,7 @@ class Replica:
             "RUNGRAPH_LOG_LEVEL": "warning",
             FAULT_FILE: str(self._fault_file),
         }
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: asyncio.subprocess.Process | forking.Process | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -83,16 +82,19 @@ class Replica:
 
     async def _keep(self) -> None:
         while True:
-            with self._log.open("ab") as log:
-                self._process = await asyncio.create_subprocess_exec(
-                    *(*self._prefix, sys.executable, "-m", "tests.faults.replica", "serve"),
-                    cwd=ROOT,
-                    env=self._environment,
-                    stdout=log,
-                    stderr=log,
-                )
+            self._process = await self._start()
             await self._process.wait()
             self.deaths += 1
+
+    async def _start(self) -> asyncio.subprocess.Process | forking.Process:
+        with self._log.open("ab") as log:
+            return await forking.start(
+                *(forking.REPLICA, "serve"),
+                environment=self._environment,
+                stdout=log.fileno(),
+                stderr=log.fileno(),
+                prefix=self._prefix,
+            )
 
     async def wait_until_ready(self) -> None:
         """Waits until it is ready."""

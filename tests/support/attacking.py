@@ -8,8 +8,6 @@ import json
 import os
 import re
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -32,6 +30,7 @@ from repo import (
     open_repository,
 )
 from repo.tables import credentials
+from tests.support import forking
 from tests.support.databases import wait_for
 from tests.support.making import make_run
 from tests.support.serving import free_port
@@ -94,7 +93,7 @@ class Answer:
 class Target:
     """A server process with two tenants, and everything that it has sent."""
 
-    process: subprocess.Popen[bytes]
+    process: forking.Process
     port: int
     log: Path
     tokens: Tokens
@@ -218,7 +217,6 @@ def attacked(url: str, folder: Path, **settings: str) -> Iterator[Target]:
     """Starts a server on a migrated database with two tenants."""
     tokens = wait_for(_fill(url))
     port, log = free_port(), folder / "log"
-    program = Path(sys.executable).parent / "rungraph"
     environment = {
         **os.environ,
         "RUNGRAPH_DATABASE_URL": url,
@@ -228,15 +226,15 @@ def attacked(url: str, folder: Path, **settings: str) -> Iterator[Target]:
         **settings,
     }
     with log.open("wb") as errors:
-        process = subprocess.Popen(
-            [program, "serve"], env=environment, stdout=subprocess.DEVNULL, stderr=errors, cwd=folder
+        process = forking.Process(
+            *(forking.RUNGRAPH, "serve"), environment=environment, folder=folder, stderr=errors.fileno()
         )
     try:
         wait_until(lambda: _is_ready(port), "the server is ready")
         yield Target(process, port, log, tokens)
     finally:
         process.terminate()
-        code = process.wait(SECONDS)
+        code = process.wait_in_thread(SECONDS)
     assert code == 0, log.read_text()
 
 
@@ -362,7 +360,7 @@ def checked(target: Target, may_fail_with: tuple[int, ...] = ()) -> Iterator[Tar
     memory, files, connections = target.memory(), target.files(), target.connections()
     with HonestClient(target):
         yield target
-        assert target.process.poll() is None, "the server died"
+        assert target.process.returncode is None, "the server died"
     assert all(status < 500 or status in may_fail_with for status in target.statuses), target.statuses
     secrets = [token.encode() for token in target.tokens]
     for text in target.received:

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +12,7 @@ from typing import Any
 
 import httpx2
 
+from tests.support import forking
 from tests.support.serving import free_port
 
 SECONDS = 60
@@ -22,7 +22,9 @@ RUNGRAPH = str(Path(sys.executable).with_name("rungraph"))
 class ServerProcess:
     """A running server and a client of it."""
 
-    def __init__(self, process: asyncio.subprocess.Process, port: int, token: str | None) -> None:
+    def __init__(
+        self, process: asyncio.subprocess.Process | forking.Process, port: int, token: str | None
+    ) -> None:
         self.process = process
         self.port = port
         self.address = f"http://127.0.0.1:{port}"
@@ -73,12 +75,12 @@ async def server_process(
 ) -> AsyncIterator[ServerProcess]:
     """Starts a server and waits until it is ready; `prefix` is a command that wraps it."""
     port = free_port()
-    process = await asyncio.create_subprocess_exec(
-        *(*prefix, RUNGRAPH, "serve", "--port", str(port), *options),
-        env={**os.environ, **environment},
-        stdin=subprocess.DEVNULL,
+    process = await forking.start(
+        *(forking.RUNGRAPH, "serve", "--port", str(port), *options),
+        environment={**os.environ, **environment},
         stdout=stdout,
         stderr=stderr,
+        prefix=prefix,
     )
     try:
         server = ServerProcess(process, port, token)

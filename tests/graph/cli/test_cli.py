@@ -12,19 +12,13 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from tests.support import forking
+
 RUNGRAPH = [str(Path(sys.executable).with_name("rungraph"))]
 
 
 def run(*arguments: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*RUNGRAPH, *arguments],
-        cwd=folder,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return forking.run(*arguments, folder=folder, environment={**os.environ, **environment})
 
 
 def free_port() -> int:

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +11,7 @@ from sqlalchemy import make_url, text
 
 from repo import ActionPhase, CheckStatus, check_bus, check_database, health, open_repository
 from repo.watch.bus import Bus
+from tests.support import forking
 from tests.support.making import (
     ADA,
     RUN,
@@ -28,13 +28,8 @@ SECRET = "canary-of-a-password"
 def doctor(**settings: str) -> tuple[int, dict[str, list[tuple[str, str]]], str]:
     """The exit code, the results of each check, and the whole output."""
     environment = {f"RUNGRAPH_{name.upper()}": value for name, value in settings.items()}
-    done = subprocess.run(
-        [RUNGRAPH, "doctor"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env={name: value for name, value in os.environ.items() if name[:9] != "RUNGRAPH_"} | environment,
-    )
+    others = {name: value for name, value in os.environ.items() if name[:9] != "RUNGRAPH_"}
+    done = forking.run("doctor", environment=others | environment)
     found: dict[str, list[tuple[str, str]]] = {}
     for line in done.stdout.splitlines():
         verdict, check, detail = line.split(maxsplit=2)

@@ -32,6 +32,7 @@ from repo import migrate, open_repository
 from repo.domain.identifiers import RunIdentifier
 from tests.graph.cli.test_cli import RUNGRAPH
 from tests.graph.cli.test_watch_tree import frame, node
+from tests.support import forking
 from tests.support.databases import wait_for
 from tests.support.making import make_run
 from tests.support.serving import free_port, serving
@@ -225,14 +226,13 @@ class Servers:
     def __init__(self, folder: Path) -> None:
         self._environment = {**os.environ, "RUNGRAPH_DATABASE_URL": f"sqlite:///{folder / 'watched.db'}"}
         self._port = free_port()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: forking.Process | None = None
         self.url = f"http://127.0.0.1:{self._port}"
         wait_for(prepare(self._environment["RUNGRAPH_DATABASE_URL"]))
 
     def start(self) -> None:
-        command = [*RUNGRAPH, "serve", "--port", str(self._port)]
-        self._process = subprocess.Popen(
-            command, env=self._environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        self._process = forking.Process(
+            *(forking.RUNGRAPH, "serve", "--port", str(self._port)), environment=self._environment
         )
         until(self._answers, "the server did not start")
 
@@ -245,7 +245,7 @@ class Servers:
     def kill(self) -> None:
         if self._process is not None:
             self._process.kill()
-            self._process.wait(SECONDS)
+            self._process.wait_in_thread(SECONDS)
             self._process = None
 
     def report(self, name: str, phase: str) -> None:

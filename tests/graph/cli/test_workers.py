@@ -18,6 +18,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from graph.aborts.webhook import sign
+from tests.support import forking
 from tests.support.databases import PostgresDatabases
 from tests.support.executors import FakeExecutor
 from tests.support.serving import free_port
@@ -35,7 +36,7 @@ FAILING_ON_REQUEST = '#!/bin/sh\ntest ! -e "{flag}" || exit 7\nexec {python} "$@
 class Workers:
     """`rungraph serve --workers 2`, observed from outside."""
 
-    def __init__(self, process: asyncio.subprocess.Process, port: int, log: Path) -> None:
+    def __init__(self, process: forking.Process | asyncio.subprocess.Process, port: int, log: Path) -> None:
         self.process = process
         self.port = port
         self.address = f"http://127.0.0.1:{port}"
@@ -128,22 +129,34 @@ async def serving(
     """Two workers, once `ready` of them serve."""
     port = free_port()
     log = folder / "log"
+    arguments = ("serve", "--workers", "2", "--port", str(port))
+    environment = {
+        **os.environ,
+        "RUNGRAPH_DATABASE_URL": database_url,
+        "RUNGRAPH_BROADCAST_URL": database_url,
+        "RUNGRAPH_LOG_FORMAT": "text",
+        **{f"RUNGRAPH_{name.upper()}": value for name, value in settings.items()},
+    }
+    process: forking.Process | asyncio.subprocess.Process
+    # In a session of its own, as a terminal's shell gives each command a group of its own.
     with log.open("wb") as file:
-        process = await asyncio.create_subprocess_exec(
-            *(start or [str(Path(sys.executable).with_name("rungraph"))]),
-            *("serve", "--workers", "2", "--port", str(port)),
-            cwd=folder,
-            env={
-                **os.environ,
-                "RUNGRAPH_DATABASE_URL": database_url,
-                "RUNGRAPH_BROADCAST_URL": database_url,
-                "RUNGRAPH_LOG_FORMAT": "text",
-                **{f"RUNGRAPH_{name.upper()}": value for name, value in settings.items()},
-            },
-            stdout=subprocess.DEVNULL,
-            stderr=file,
-            start_new_session=True,  # as a terminal's shell gives each command a group of its own
-        )
+        if start:
+            process = await asyncio.create_subprocess_exec(
+                *(*start, *arguments),
+                cwd=folder,
+                env=environment,
+                stdout=subprocess.DEVNULL,
+                stderr=file,
+                start_new_session=True,
+            )
+        else:
+            process = forking.Process(
+                *(forking.RUNGRAPH, *arguments),
+                folder=folder,
+                environment=environment,
+                stderr=file.fileno(),
+                in_own_session=True,
+            )
     workers = Workers(process, port, log)
     try:
         await until(lambda: len(workers.started) >= ready or process.returncode is not None)
@@ -410,12 +423,6 @@ def test_workers_do_not_start_at_a_port_that_is_taken(database_url: str, tmp_pat
 
 
 def run(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [Path(sys.executable).with_name("rungraph"), "serve"],
-        cwd=folder,
-        env={**os.environ, "RUNGRAPH_WORKERS": "2", **environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
+    return forking.run(
+        "serve", folder=folder, environment={**os.environ, "RUNGRAPH_WORKERS": "2", **environment}
     )

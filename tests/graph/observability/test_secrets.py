@@ -17,6 +17,7 @@ import httpx2
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from tests.support import forking
 from tests.support.postgres import Postgres, running_postgres
 from tests.support.serving import free_port
 from tests.support.sockets import opened
@@ -175,12 +176,12 @@ async def running(environment: dict[str, str], *options: str) -> AsyncIterator[t
     port = free_port()
     log = Path(environment["HOME"]) / "log"
     with log.open("wb") as output:
-        process = await asyncio.create_subprocess_exec(
-            *(RUNGRAPH, "serve", "--port", str(port), *options),
-            cwd=environment["HOME"],
-            env=environment,
-            stdout=output,
-            stderr=output,
+        process = forking.Process(
+            *(forking.RUNGRAPH, "serve", "--port", str(port), *options),
+            folder=Path(environment["HOME"]),
+            environment=environment,
+            stdout=output.fileno(),
+            stderr=output.fileno(),
         )
     try:
         async with asyncio.timeout(SECONDS), httpx2.AsyncClient() as client:

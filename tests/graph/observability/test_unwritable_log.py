@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -112,7 +111,7 @@ async def test_a_server_works_with_an_unwritable_log(postgres: Postgres, stream:
     }
     with stream() as descriptor:
         # The output before it serves does block without a reader.
-        stdout = subprocess.DEVNULL if stream is reader_that_stopped else descriptor
+        stdout = None if stream is reader_that_stopped else descriptor
         prefix = ("sh", "-c", 'exec "$@" >&- 2>&-', "sh") if descriptor is None else ()
         async with server_process(
             environment, stdout=stdout, stderr=descriptor, token=token, prefix=prefix

@@ -21,6 +21,7 @@ from sqlalchemy import make_url
 from graph.app import create_app
 from graph.settings import Settings
 from repo import CheckStatus, DatabaseUnavailable, check_database, migrate
+from tests.support import forking
 from tests.support.client import GraphQLClient
 from tests.support.serving import free_port
 
@@ -173,14 +174,8 @@ async def test_a_migrated_database_may_be_read_only_at_start(database_url: str) 
 
 
 def start(url: str, command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [RUNGRAPH, command],
-        env={**os.environ, "RUNGRAPH_DATABASE_URL": url, "RUNGRAPH_PORT": str(free_port())},
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
+    settings = {"RUNGRAPH_DATABASE_URL": url, "RUNGRAPH_PORT": str(free_port())}
+    return forking.run(command, environment=os.environ | settings)
 
 
 @ONLY_POSTGRESQL

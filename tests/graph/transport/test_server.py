@@ -19,7 +19,7 @@ import pytest
 from starlette.applications import Starlette
 
 from graph.transport.server import Server
-from tests.support import toy
+from tests.support import forking, toy
 from tests.support.serving import free_port, serving
 from tests.support.sockets import connected
 from tests.support.toy import toy_app
@@ -204,18 +204,11 @@ async def test_a_server_stops_in_time_despite_open_connections(sent: signal.Sign
 
 
 @asynccontextmanager
-async def running_for_a_while(
-    folder: Path, delay: str
-) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+async def running_for_a_while(folder: Path, delay: str) -> AsyncIterator[tuple[forking.Process, str]]:
     """`rungraph serve` with a stop delay in seconds, and its address."""
     port = free_port()
-    process = await asyncio.create_subprocess_exec(
-        Path(sys.executable).with_name("rungraph"),
-        "serve",
-        cwd=folder,
-        env={**os.environ, "RUNGRAPH_PORT": str(port), "RUNGRAPH_STOP_DELAY": delay},
-        stdout=subprocess.DEVNULL,
-    )
+    settings = {"RUNGRAPH_PORT": str(port), "RUNGRAPH_STOP_DELAY": delay}
+    process = forking.Process(forking.RUNGRAPH, "serve", folder=folder, environment=os.environ | settings)
     try:
         async with asyncio.timeout(SECONDS):
             while not accepts(port):  # noqa: ASYNC110 - it is another process
