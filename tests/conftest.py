@@ -174,20 +174,50 @@ def short_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bus_module, "RETRY", (0.05, 0.1))
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
-def databases(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Databases:
-    """Creates databases; the PostgreSQL server starts with the first test that needs it."""
-    if request.param == "sqlite":
-        return SqliteDatabases(tmp_path_factory.mktemp("databases"))
-    return PostgresDatabases(request.getfixturevalue("postgres_server_url"))
+@pytest.fixture(scope="session")
+def sqlite_databases(tmp_path_factory: pytest.TempPathFactory) -> Databases:
+    """Creates SQLite databases."""
+    return SqliteDatabases(tmp_path_factory.mktemp("databases"))
 
 
 @pytest.fixture(scope="session")
-def migrated_url(databases: Databases) -> Iterator[str]:
-    """A migrated database that is copied for every test."""
-    url = create_migrated(databases)
+def postgresql_databases(postgres_server_url: str) -> Iterator[Databases]:
+    """Creates PostgreSQL databases; the server starts with the first test that needs it."""
+    databases = PostgresDatabases(postgres_server_url)
+    with databases.staying_connected():
+        yield databases
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def databases(request: pytest.FixtureRequest) -> Databases:
+    """Creates databases."""
+    made: Databases = request.getfixturevalue(f"{request.param}_databases")
+    return made
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite_url(sqlite_databases: Databases) -> Iterator[str]:
+    """As `migrated_url`."""
+    url = create_migrated(sqlite_databases)
     yield url
-    databases.drop(url)
+    sqlite_databases.drop(url)
+
+
+@pytest.fixture(scope="session")
+def migrated_postgresql_url(postgresql_databases: Databases) -> Iterator[str]:
+    """As `migrated_url`."""
+    url = create_migrated(postgresql_databases)
+    yield url
+    postgresql_databases.drop(url)
+
+
+@pytest.fixture(scope="session")
+def migrated_url(request: pytest.FixtureRequest, databases: Databases) -> str:
+    """A migrated database that is copied for every test. Made once, though each file of tests switches
+    between SQLite and PostgreSQL."""
+    kind = "sqlite" if isinstance(databases, SqliteDatabases) else "postgresql"
+    url: str = request.getfixturevalue(f"migrated_{kind}_url")
+    return url
 
 
 @pytest.fixture

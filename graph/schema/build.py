@@ -1,6 +1,8 @@
 """Builds the schema from its types, with validation rules and extensions."""
 
+from copy import copy
 from dataclasses import fields
+from functools import cache
 from typing import Any
 
 import strawberry
@@ -30,13 +32,21 @@ class Schema(strawberry.Schema):
 def build_schema(limits: Limits) -> Schema:
     """The schema, with limits on what it executes."""
     refused = InvalidDocuments()
+    schema = copy(_types())
+    schema.extensions = (ClientErrors, lambda: OperationLimits(limits, refused))
+    return schema
+
+
+@cache
+def _types() -> Schema:
+    """The schema without extensions, the same for all limits: building it takes most of the time that
+    creating an application does."""
     schema = Schema(
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
         types=[Run, Action, ActionEvent, RunIdentifier],
         config=StrawberryConfig(scalar_map=scalars),
-        extensions=[ClientErrors, lambda: OperationLimits(limits, refused)],
     )
     for name, entity in (("Run", repo.Run), ("Action", repo.Action)):
         columns = {field.name for field in fields(entity)}

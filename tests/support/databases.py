@@ -2,9 +2,9 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from uuid import uuid4
@@ -66,9 +66,26 @@ class PostgresDatabases:
     def __init__(self, server_url: str) -> None:
         """`server_url` has a database of the server and a user who may create others."""
         self._server = make_url(server_url).set(drivername="postgresql")
+        self._kept: asyncpg.Connection | None = None
+        self._wait_for: Callable[[Coroutine[Any, Any, Any]], Any] = wait_for
         # From version 15 on, copying files must be requested explicitly; it takes half as long as through the
         # log.
         self._copying = "STRATEGY file_copy" if wait_for(self._version()) >= 15 else ""
+
+    @contextmanager
+    def staying_connected(self) -> Iterator[None]:
+        """Keeps one connection in the meantime: a new one for each statement costs as much as a copy."""
+        loop = asyncio.new_event_loop()
+        with closing(loop), ThreadPoolExecutor(1) as thread:
+            self._wait_for = lambda work: thread.submit(
+                loop.run_until_complete, asyncio.wait_for(work, _SECONDS)
+            ).result()
+            self._kept = self._wait_for(self._connect())
+            try:
+                yield
+            finally:
+                self._wait_for(self._kept.close())
+                self._kept, self._wait_for = None, wait_for
 
     def create(self) -> str:
         return self._create("")
@@ -77,14 +94,17 @@ class PostgresDatabases:
         return self._create(f"TEMPLATE {make_url(url).database} {self._copying}")
 
     def drop(self, url: str) -> None:
-        wait_for(self._execute(f"DROP DATABASE {make_url(url).database} WITH (FORCE)"))
+        self._wait_for(self._execute(f"DROP DATABASE {make_url(url).database} WITH (FORCE)"))
 
     def _create(self, how: str) -> str:
         name = f"rungraph_test_{uuid4().hex}"
-        wait_for(self._execute(f"CREATE DATABASE {name} {how}"))
+        self._wait_for(self._execute(f"CREATE DATABASE {name} {how}"))
         return self._server.set(database=name).render_as_string(hide_password=False)
 
     async def _execute(self, statement: str) -> None:
+        if self._kept is not None:
+            await self._kept.execute(statement)
+            return
         async with self._connection() as connection:
             await connection.execute(statement)
 
@@ -92,9 +112,12 @@ class PostgresDatabases:
         async with self._connection() as connection:
             return int(connection.get_server_version().major)
 
+    async def _connect(self) -> asyncpg.Connection:
+        return await asyncpg.connect(self._server.render_as_string(hide_password=False))
+
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
-        connection = await asyncpg.connect(self._server.render_as_string(hide_password=False))
+        connection = await self._connect()
         try:
             yield connection
         finally:
