@@ -140,6 +140,7 @@ def toy_app(graphiql: bool = True, allowed_origins: Sequence[str] = ()) -> Starl
         max_subscriptions=SUBSCRIPTIONS,
         allowed_origins=allowed_origins,
     )
+    endpoint.pipeline.telemetry.slow_after = 60.0  # operations are not logged because a machine stalls
     app = Starlette(
         routes=[
             Route("/graphql", endpoint),
