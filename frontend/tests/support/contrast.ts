@@ -85,10 +85,7 @@ function measure(within: Element): string[] {
   };
 
   for (const element of [within, ...within.querySelectorAll("*")]) {
-    if (["SCRIPT", "STYLE", "NOSCRIPT", "TITLE", "OPTION"].includes(element.tagName) || !isDrawn(element)) {
-      continue;
-    }
-    const style = getComputedStyle(element);
+    if (["SCRIPT", "STYLE", "NOSCRIPT", "TITLE", "OPTION"].includes(element.tagName)) continue;
     const isField = element instanceof HTMLInputElement || element instanceof HTMLTextAreaElement;
     const own = [...element.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE);
     const text =
@@ -97,13 +94,21 @@ function measure(within: Element): string[] {
         : isField
           ? element.value
           : own.map((node) => node.textContent).join("");
+    const found: [text: string, pseudo?: CSSStyleDeclaration][] = [];
     if (text.trim() && !["checkbox", "radio"].includes(element.getAttribute("type") ?? "")) {
-      check(element, style, text.trim(), element instanceof SVGElement ? style.fill : style.color);
+      found.push([text.trim()]);
     }
     for (const pseudo of isField && !element.value ? ["::placeholder"] : ["::before", "::after"]) {
       const made = getComputedStyle(element, pseudo);
       const said = isField ? element.placeholder : (/^"(.+?)"/.exec(made.content)?.[1] ?? "");
-      if (said.trim()) check(element, made, said.trim(), made.color);
+      if (said.trim()) found.push([said.trim(), made]);
+    }
+    // Last, since it takes longest and most elements have no text.
+    if (found.length === 0 || !isDrawn(element)) continue;
+    const style = getComputedStyle(element);
+    for (const [text, made] of found) {
+      const color = element instanceof SVGElement ? style.fill : style.color;
+      check(element, made ?? style, text, made?.color ?? color);
     }
   }
   return [...problems].sort();
