@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -198,6 +199,7 @@ class _MergingRule(OverlappingFieldsCanBeMergedRule):
             raise ValidationAbortedError(text) from None
 
 
+@lru_cache(8)
 def _rule(limits: Limits) -> type[ValidationRule]:
     class DocumentLimits(ValidationRule):
         def __init__(self, context: ValidationContext) -> None:
