@@ -45,7 +45,11 @@ export default ts.config(
   globalIgnores(["graphiql/**", "src/gql/**", "node_modules/**", "public/**"]),
   js.configs.recommended,
   ...ts.configs.strictTypeChecked,
-  reactHooks.configs.flat.recommended,
+  {
+    // Not where there are no components: its rules compile each file.
+    files: ["src/**", "**/*.tsx"],
+    ...reactHooks.configs.flat.recommended,
+  },
   {
     languageOptions: { parserOptions: { projectService: { allowDefaultProject: ["*.js"] } } },
     rules: {
