@@ -8,6 +8,8 @@ export default defineConfig({
     globalSetup: ["tests/support/sharedBrowser.ts"],
     // One browser at a time: each test has the machine for itself.
     fileParallelism: false,
+    // Each file closes what it opens: Playwright is loaded once, not for each file.
+    isolate: false,
     testTimeout: 180_000,
     hookTimeout: 120_000,
   },

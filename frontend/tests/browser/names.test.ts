@@ -1,11 +1,8 @@
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { type Opened, launch, open } from "../support/browser";
+import { INSECURE_HOST, type Opened, launch, open } from "../support/browser";
 import { createActions, createRun, runId } from "../support/record";
 import { TestServer, until } from "../support/server";
-
-/** A name of this machine that is not a secure context, unlike localhost. */
-const HOST = "runs.example.test";
 
 const LONG = `customer-lifetime-value-${"europe-west-".repeat(12)}2026-03-15`;
 const NAMES = {
@@ -22,8 +19,8 @@ let opened: Opened;
 
 beforeAll(async () => {
   [server, browser] = await Promise.all([
-    TestServer.start({ RUNGRAPH_ALLOWED_HOSTS: HOST }),
-    launch(`--host-resolver-rules=MAP ${HOST} 127.0.0.1`),
+    TestServer.start({ RUNGRAPH_ALLOWED_HOSTS: INSECURE_HOST }),
+    launch(),
   ]);
   for (const name of Object.values(NAMES)) await createRun(server, runId(name));
   await createActions(server, runId(NAMES.quoted), [{ name: LONG, parent: "root", phase: "RUNNING" }]);
@@ -108,7 +105,7 @@ test("the command to watch a run is safe for any run name", async () => {
 
 test("copying works on plain http and is announced", async () => {
   const path = `/runs/tests/development/${encodeURIComponent(NAMES.quoted)}`;
-  opened = await open(browser, `http://${HOST}:${server.port}${path}?action=${LONG}`);
+  opened = await open(browser, `http://${INSECURE_HOST}:${server.port}${path}?action=${LONG}`);
   const { page } = opened;
   expect(await page.evaluate(() => window.isSecureContext)).toBe(false);
   await page.getByTestId("action").getByRole("button", { name: "Copy action name" }).click();

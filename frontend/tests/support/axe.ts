@@ -21,7 +21,7 @@ interface Results {
  * dialog.
  */
 export async function findings(page: Page, within = "body"): Promise<string[]> {
-  await page.evaluate(AXE);
+  if (!(await page.evaluate(() => "axe" in window))) await page.evaluate(AXE);
   const { violations, incomplete } = await page.evaluate(
     (selector) => (window as unknown as { axe: { run: (on: string) => Promise<Results> } }).axe.run(selector),
     within,
@@ -38,6 +38,17 @@ export async function findings(page: Page, within = "body"): Promise<string[]> {
       [id, html, failureSummary, ...any.map(({ data }) => data?.messageKey ?? "")].join("\n"),
     ),
   );
+}
+
+/** The findings in light and in dark colours. */
+export async function findingsInBothSchemes(page: Page, within?: string): Promise<string[]> {
+  const all: string[] = [];
+  for (const colorScheme of ["light", "dark"] as const) {
+    await page.emulateMedia({ colorScheme });
+    await faded(page);
+    for (const finding of await findings(page, within)) all.push(`${colorScheme}: ${finding}`);
+  }
+  return all;
 }
 
 /** Waits for fade-ins, which have low contrast, but not for endless animations such as a pulse. */

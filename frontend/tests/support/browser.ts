@@ -36,7 +36,10 @@ function findChromium(): string {
   throw new Error("Chromium is not installed: run `python tests/prepare.py`");
 }
 
-const options = (...args: string[]): LaunchOptions => ({
+/** A name of this machine that is not a secure context, unlike localhost. */
+export const INSECURE_HOST = "runs.example.test";
+
+const options = (): LaunchOptions => ({
   executablePath: findChromium(),
   args: [
     "--no-sandbox",
@@ -46,7 +49,7 @@ const options = (...args: string[]): LaunchOptions => ({
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    ...args,
+    `--host-resolver-rules=MAP ${INSECURE_HOST} 127.0.0.1`,
   ],
 });
 
@@ -55,10 +58,10 @@ export async function launchServer(): Promise<BrowserServer> {
   return chromium.launchServer(options());
 }
 
-/** The shared browser of all test files; a separate one if `args` are given or none is shared. */
-export async function launch(...args: string[]): Promise<Browser> {
+/** The shared browser of all test files; a separate one if none is shared. */
+export async function launch(): Promise<Browser> {
   const endpoint = inject("browserEndpoint") as string | undefined;
-  return endpoint && args.length === 0 ? chromium.connect(endpoint) : chromium.launch(options(...args));
+  return endpoint ? chromium.connect(endpoint) : chromium.launch(options());
 }
 
 export interface Opened {
