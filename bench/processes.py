@@ -13,7 +13,7 @@ import httpx2
 import uvicorn
 from starlette.applications import Starlette
 
-from tests.support.serving import free_port
+from tests.support.ports import free_port
 
 _READY_SECONDS = 30
 _TICKS = os.sysconf("SC_CLK_TCK")

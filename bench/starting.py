@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx2
 
 from bench.report import Result
-from tests.support.serving import free_port
+from tests.support.ports import free_port
 
 _RUNGRAPH = str(Path(sys.executable).with_name("rungraph"))
 _PACKAGES = "import sqlalchemy.ext.asyncio, strawberry.asgi, starlette.applications, uvicorn, asyncpg"

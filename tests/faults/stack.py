@@ -22,10 +22,10 @@ from tests.faults.replica import FAULT_FILE
 from tests.support import forking
 from tests.support.fake_clock import FakeClock, fake_clock
 from tests.support.pgbouncer import running_pgbouncer
+from tests.support.ports import free_port
 from tests.support.postgres import Postgres, running_postgres
 from tests.support.proxy import Proxy, proxied
 from tests.support.redis_server import RedisServer, running_redis
-from tests.support.serving import free_port
 
 BusKind = Literal["postgresql", "redis"]
 Way = Literal["direct", "proxy", "pgbouncer", "network"]

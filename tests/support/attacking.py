@@ -33,7 +33,7 @@ from repo.tables import credentials
 from tests.support import forking
 from tests.support.databases import wait_for
 from tests.support.making import make_run
-from tests.support.serving import free_port
+from tests.support.ports import free_port
 from tests.support.sockets import Socket, opened
 
 SECONDS = 30

@@ -104,7 +104,7 @@ class Process:
         assert self.returncode is not None
         return self.returncode
 
-    def wait_in_thread(self, seconds: float = SECONDS) -> int:
+    def wait_in_thread(self, seconds: float | None = SECONDS) -> int:
         """`wait` without an event loop. Raises TimeoutError."""
         if self.returncode is None and not select.select([self._link], [], [], seconds)[0]:
             raise TimeoutError

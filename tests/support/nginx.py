@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests import ROOT
-from tests.support.serving import free_port
+from tests.support.ports import free_port
 
 CONFIGURATION = ROOT / "deploy" / "nginx.conf"
 NAME = "rungraph.example.com"

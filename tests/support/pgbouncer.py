@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sqlalchemy import make_url
 
-from tests.support.serving import free_port
+from tests.support.ports import free_port
 
 _START_SECONDS = 30
 _STOP_SECONDS = 15

@@ -5,13 +5,14 @@ import pwd
 import re
 import select
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+from tests.support.ports import free_port
 
 _START_SECONDS = 30
 _STOP_SECONDS = 20
@@ -234,7 +235,7 @@ def _start(
     if made.returncode != 0:
         raise ServerFailed(f"{command[0]} failed:\n{made.stdout}{made.stderr}")
 
-    port = _free_port()
+    port = free_port()
     arguments = [f"--{name}={value}" for name, value in settings.items()]
     server = [str(binaries / "postgres"), "-D", str(data), "-p", str(port), *arguments]
     keeper = subprocess.Popen(
@@ -253,13 +254,6 @@ def _start(
         _stop(keeper)
         raise
     return keeper, port
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _wait_until_ready(folder: Path, skip: int = 0) -> None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from redis import Redis
 from redis.exceptions import RedisError
 
-from tests.support.serving import free_port
+from tests.support.ports import free_port
 
 _SECONDS = 20
 

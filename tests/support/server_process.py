@@ -13,7 +13,7 @@ from typing import Any
 import httpx2
 
 from tests.support import forking
-from tests.support.serving import free_port
+from tests.support.ports import free_port
 
 SECONDS = 60
 RUNGRAPH = str(Path(sys.executable).with_name("rungraph"))

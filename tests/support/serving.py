@@ -38,14 +38,6 @@ def serving(app: ASGIApp, port: int = 0, **options: Any) -> Iterator[str]:
             assert not thread.is_alive(), "the server did not stop"
 
 
-def free_port() -> int:
-    """A free port."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
-
-
 def _wait_until_started(server: Server, thread: threading.Thread) -> None:
     deadline = time.monotonic() + _SECONDS
     while not server.started:

@@ -1,24 +1,22 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Program } from "./program";
 
-const ROOT = join(import.meta.dirname, "..", "..", "..");
-const COMMAND = join(ROOT, ".venv", "bin", "rungraph");
-
+/**
+ * A free port, below those that the system gives to outgoing connections: one of these could otherwise take the
+ * port of a server that restarts.
+ */
 async function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
+  const port = randomInt(20_000, 32_000);
+  const isFree = await new Promise<boolean>((resolve) => {
     const probe = createServer();
-    probe.once("error", reject);
-    probe.listen(0, "127.0.0.1", () => {
-      const address = probe.address();
-      probe.close(() => {
-        if (address && typeof address === "object") resolve(address.port);
-        else reject(new Error("there is no free port"));
-      });
-    });
+    probe.once("error", () => resolve(false));
+    probe.listen(port, "127.0.0.1", () => probe.close(() => resolve(true)));
   });
+  return isFree ? port : freePort();
 }
 
 /** Polls a condition; after a timeout fails with its description. */
@@ -39,11 +37,10 @@ export class TestServer {
   /** The API token of operations. */
   token: string | undefined;
   private readonly folder = mkdtempSync(join(tmpdir(), "rungraph-page-"));
-  private process: ChildProcess | null = null;
+  private process: Program | null = null;
   /** The ids of API tokens by name. */
   private readonly tokens = new Map<string, string>();
-  private readonly beside = new Set<ChildProcess>();
-  private said = "";
+  private readonly beside = new Set<Program>();
 
   private constructor(
     readonly port: number,
@@ -71,9 +68,10 @@ export class TestServer {
   }
 
   async begin(): Promise<void> {
-    this.process = this.spawn(["serve"]);
-    await until(`the server to start:\n${this.said}`, async () => {
-      if (this.process?.exitCode != null) throw new Error(`the server ended at its start:\n${this.said}`);
+    const process = this.start(["serve"]);
+    this.process = process;
+    await until("the server to start", async () => {
+      if (process.exitCode != null) throw new Error(`the server ended at its start:\n${process.errors()}`);
       return fetch(`http://127.0.0.1:${this.port}/readyz`).then(
         ({ ok }) => ok,
         () => false,
@@ -83,25 +81,18 @@ export class TestServer {
 
   /** Kills the server. */
   async kill(): Promise<void> {
-    await end(this.process, "SIGKILL");
+    await this.process?.end("SIGKILL");
     this.process = null;
   }
 
   /** Runs a command until the server stops. */
   beginBeside(...args: string[]): void {
-    this.beside.add(this.spawn(args));
+    this.beside.add(this.start(args));
   }
 
   /** Runs a command and returns its output; fails with its errors. */
   async run(...args: string[]): Promise<string> {
-    const child = this.spawn(args);
-    let printed = "";
-    child.stdout?.on("data", (chunk: Buffer) => {
-      printed += chunk.toString();
-    });
-    const code = await new Promise((resolve) => child.once("close", resolve));
-    if (code !== 0) throw new Error(`rungraph ${args.join(" ")} ended with ${String(code)}:\n${this.said}`);
-    return printed;
+    return (await this.finished(args)).output();
   }
 
   /** Runs a function with another API token. */
@@ -117,12 +108,12 @@ export class TestServer {
 
   /** Creates an API token with a unique name. */
   async createToken(name: string, role: string, ...options: string[]): Promise<string> {
-    const printed = await this.run("token", "create", "--name", name, "--role", role, ...options);
+    const command = await this.finished(["token", "create", "--name", name, "--role", role, ...options]);
     // On standard error; the token is on standard output.
-    const id = new RegExp(`^token (\\S+): ${name},`, "m").exec(this.said)?.[1];
-    if (!id) throw new Error(`it is not said which token that is:\n${this.said}`);
+    const id = new RegExp(`^token (\\S+): ${name},`, "m").exec(command.errors())?.[1];
+    if (!id) throw new Error(`it is not said which token that is:\n${command.errors()}`);
     this.tokens.set(name, id);
-    return printed.trim();
+    return command.output().trim();
   }
 
   /** Revokes the API token with this name. */
@@ -131,8 +122,8 @@ export class TestServer {
   }
 
   async stop(): Promise<void> {
-    for (const child of this.beside) await end(child, "SIGKILL");
-    await end(this.process, "SIGTERM");
+    for (const each of this.beside) await each.end("SIGKILL");
+    await this.process?.end("SIGTERM");
     rmSync(this.folder, { recursive: true, force: true });
   }
 
@@ -186,32 +177,21 @@ export class TestServer {
     });
   }
 
-  private spawn(args: string[]): ChildProcess {
-    const child = spawn(COMMAND, args, {
-      cwd: this.folder,
-      env: {
-        PATH: process.env.PATH,
-        HOME: process.env.HOME,
-        RUNGRAPH_DATABASE_URL: `sqlite:///${join(this.folder, "runs.db")}`,
-        RUNGRAPH_PORT: String(this.port),
-        ...this.settings,
-      },
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    const note = (chunk: Buffer): void => {
-      this.said = (this.said + chunk.toString()).slice(-4_000);
-    };
-    child.stdout.on("data", note);
-    child.stderr.on("data", note);
-    return child;
+  /** A command that has run to its successful end. */
+  private async finished(args: string[]): Promise<Program> {
+    const command = this.start(args);
+    const code = await command.ended;
+    if (code !== 0) throw new Error(`rungraph ${args.join(" ")} ended with ${code}:\n${command.errors()}`);
+    return command;
   }
-}
 
-async function end(child: ChildProcess | null, signal: "SIGKILL" | "SIGTERM"): Promise<void> {
-  if (!child || child.exitCode != null || child.signalCode != null) return;
-  const exited = new Promise((resolve) => child.once("exit", resolve));
-  child.kill(signal);
-  const force = setTimeout(() => child.kill("SIGKILL"), 15_000);
-  await exited;
-  clearTimeout(force);
+  private start(args: string[]): Program {
+    return new Program(args, this.folder, {
+      PATH: process.env.PATH,
+      HOME: process.env.HOME,
+      RUNGRAPH_DATABASE_URL: `sqlite:///${join(this.folder, "runs.db")}`,
+      RUNGRAPH_PORT: String(this.port),
+      ...this.settings,
+    });
+  }
 }

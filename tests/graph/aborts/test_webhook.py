@@ -34,7 +34,7 @@ from tests.support.making import (
     action,
     make_run,
 )
-from tests.support.serving import free_port
+from tests.support.ports import free_port
 
 SECRET = "hunter2-hunter2-hunter2"
 TOKEN = "t0ken-in-the-url"

@@ -22,6 +22,7 @@ from graph.auth.oidc import Provider
 from graph.errors import RequestRefused
 from repo import Grant, Identity, IdentityKind, Role
 from tests.support.clock import HOUR, Clock
+from tests.support.ports import free_port
 from tests.support.provider import (
     AUDIENCE,
     FakeProvider,
@@ -30,7 +31,6 @@ from tests.support.provider import (
     new_key,
     signed,
 )
-from tests.support.serving import free_port
 
 SECONDS = 40
 ALGORITHMS = frozenset({"RS256", "PS256", "ES256", "EdDSA", "Ed25519"})

@@ -13,19 +13,13 @@ import httpx2
 import pytest
 
 from tests.support import forking
+from tests.support.ports import free_port
 
 RUNGRAPH = [str(Path(sys.executable).with_name("rungraph"))]
 
 
 def run(*arguments: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     return forking.run(*arguments, folder=folder, environment={**os.environ, **environment})
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def test_help_names_every_command(tmp_path: Path) -> None:

@@ -33,7 +33,8 @@ from repo import (
 )
 from tests import DATA
 from tests.support.databases import wait_for
-from tests.support.serving import free_port, serving
+from tests.support.ports import free_port
+from tests.support.serving import serving
 
 RUNGRAPH = str(Path(sys.executable).with_name("rungraph"))
 SECONDS = 60

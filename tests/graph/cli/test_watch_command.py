@@ -35,7 +35,8 @@ from tests.graph.cli.test_watch_tree import frame, node
 from tests.support import forking
 from tests.support.databases import wait_for
 from tests.support.making import make_run
-from tests.support.serving import free_port, serving
+from tests.support.ports import free_port
+from tests.support.serving import serving
 
 SECONDS = 40
 RUN = RunIdentifier("etl", "production", "nightly/1")

@@ -21,7 +21,7 @@ from graph.aborts.webhook import sign
 from tests.support import forking
 from tests.support.databases import PostgresDatabases
 from tests.support.executors import FakeExecutor
-from tests.support.serving import free_port
+from tests.support.ports import free_port
 from tests.support.sockets import Socket, connected
 from tests.support.waiting import until
 

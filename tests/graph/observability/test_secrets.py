@@ -18,8 +18,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from tests.support import forking
+from tests.support.ports import free_port
 from tests.support.postgres import Postgres, running_postgres
-from tests.support.serving import free_port
 from tests.support.sockets import opened
 
 SECONDS = 60

@@ -24,7 +24,7 @@ from repo import ActionRepo, FrameKind
 from tests.support.client import GraphQLClient
 from tests.support.databases import PostgresDatabases, create_migrated
 from tests.support.making import make_run
-from tests.support.serving import free_port
+from tests.support.ports import free_port
 
 SERVER, CLIENT = 2, 3
 """Kinds of spans, by their numbers in OTLP."""

@@ -23,7 +23,7 @@ from graph.settings import Settings
 from repo import CheckStatus, DatabaseUnavailable, check_database, migrate
 from tests.support import forking
 from tests.support.client import GraphQLClient
-from tests.support.serving import free_port
+from tests.support.ports import free_port
 
 RUNGRAPH = str(Path(sys.executable).with_name("rungraph"))
 SECONDS = 60

@@ -20,7 +20,8 @@ from starlette.applications import Starlette
 
 from graph.transport.server import Server
 from tests.support import forking, toy
-from tests.support.serving import free_port, serving
+from tests.support.ports import free_port
+from tests.support.serving import serving
 from tests.support.sockets import connected
 from tests.support.toy import toy_app
 

@@ -18,9 +18,9 @@ from graph.app import create_app
 from graph.settings import Settings
 from repo import Access, CredentialKind, Grant, Identity, IdentityKind, Role, migrate, open_repository
 from tests.support.browser import find_chromium
+from tests.support.ports import free_port
 from tests.support.serving import (
     NODE_FOLDER,
-    free_port,
     run_node,
     serving,
 )

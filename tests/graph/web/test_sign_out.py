@@ -14,8 +14,9 @@ from graph.app import create_app
 from graph.settings import Settings
 from repo import FULL_ACCESS, Credential, CredentialKind, Identity, IdentityKind
 from tests.support.clock import HOUR, Clock
+from tests.support.ports import free_port
 from tests.support.provider import FakeProvider
-from tests.support.serving import free_port, serving
+from tests.support.serving import serving
 from tests.support.signing_in import (
     HERE,
     browser_for,

@@ -20,9 +20,9 @@ from repo import (
 )
 from tests.support.databases import wait_for
 from tests.support.making import make_run
+from tests.support.ports import free_port
 from tests.support.postgres import Postgres, running_postgres
 from tests.support.proxy import proxied
-from tests.support.serving import free_port
 
 SECONDS = 60
 

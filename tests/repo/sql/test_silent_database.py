@@ -185,24 +185,30 @@ async def test_closing_does_not_wait_for_an_unresponsive_database(database_url: 
     assert took < 9, "a stop takes 9 s at the most, however many connections there are"
 
 
-def keepalive_timers(port: int) -> list[bool]:
+def keepalive_timers(port: int) -> dict[str, bool]:
     """For each connection of this process to a local port, whether TCP keepalive is on."""
     own = set()
     for name in os.listdir("/proc/self/fd"):
         with suppress(OSError):
             own.add(os.readlink(f"/proc/self/fd/{name}"))
-    found = []
+    found = {}
     with open("/proc/self/net/tcp") as table:
         for line in table.read().splitlines()[1:]:
             _, _, there, state, _, timer, _, _, _, inode, *_ = line.split()
             if state == "01" and int(there.rpartition(":")[2], 16) == port and f"socket:[{inode}]" in own:
-                found.append(timer.startswith("02:"))
+                found[inode] = timer.startswith("02:")
     return found
+
+
+def opened_since(earlier: set[str], port: int) -> list[bool]:
+    return [is_on for inode, is_on in keepalive_timers(port).items() if inode not in earlier]
 
 
 @ONLY_POSTGRESQL
 async def test_every_connection_uses_tcp_keepalive(database_url: str, bus_url: str) -> None:
     """Used and idle ones, of the database and the bus."""
+    ports = {make_url(url).port or 0 for url in (database_url, bus_url)}
+    of_the_tests = {inode for port in ports for inode in keepalive_timers(port)}
     async with asyncio.timeout(SECONDS), open_repository(database_url, 3, bus_url) as repository:
         await make_run(repository)
         await asyncio.gather(*(repository.runs.page() for _ in range(5)))
@@ -211,10 +217,8 @@ async def test_every_connection_uses_tcp_keepalive(database_url: str, bus_url: s
             await anext(updates)
             while not repository.watches.metrics().bus_connected:  # noqa: ASYNC110 - in its own time
                 await asyncio.sleep(0.01)
-            for url in {database_url, bus_url}:
-                port = make_url(url).port
-                assert port is not None
+            for port in ports:
                 # While data is unacknowledged, TCP uses another timer.
-                while not all(timers := keepalive_timers(port)):  # noqa: ASYNC110 - in its own time
+                while not all(timers := opened_since(of_the_tests, port)):  # noqa: ASYNC110 - in its own time
                     await asyncio.sleep(0.01)
                 assert timers

@@ -19,9 +19,9 @@ from tests.support.notifications import (
     terminate_listeners,
     wait_for_notification,
 )
+from tests.support.ports import free_port
 from tests.support.proxy import proxied
 from tests.support.redis_server import running_redis
-from tests.support.serving import free_port
 from tests.support.waiting import until
 
 
