@@ -62,9 +62,10 @@ soak: install
 fuzz: install
 	@seed=$${SEED:-$$RANDOM$$$$}; echo "SEED=$$seed"; \
 		RUNGRAPH_TEST_OPERATIONS=20000 RUNGRAPH_TEST_FUZZ_EXAMPLES=100 RUNGRAPH_TEST_MACHINE_EXAMPLES=1000 \
-		RUNGRAPH_TEST_SEED=$$seed $(BIN)/pytest -q -n auto --dist worksteal --timeout 7200 \
+		RUNGRAPH_TEST_TENANT_OPERATIONS=3000 RUNGRAPH_TEST_SEED=$$seed $(BIN)/pytest -q -n auto --dist worksteal --timeout 7200 \
 		tests/graph/execution/test_compiled_execution.py tests/graph/schema/test_fuzz_api.py \
-		tests/graph/transport/test_websocket_machine.py tests/repo/actions/test_repository_machine.py
+		tests/graph/transport/test_websocket_machine.py tests/repo/actions/test_repository_machine.py \
+		tests/graph/auth/test_tenants.py
 
 bench bench-quick: install
 	@$(BIN)/python tests/prepare.py

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import json
+import os
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
@@ -45,7 +46,7 @@ pytestmark = [
 ]
 
 SECONDS = 40
-COUNT = 600
+COUNT = int(os.environ.get("RUNGRAPH_TEST_TENANT_OPERATIONS", "300"))
 SCHEMA = build_schema(Limits(depth=30, aliases=1000, tokens=20000, cost=10**30, page=1000))
 CORE = core_schema(SCHEMA)
 ENGINE = Engine(SCHEMA)

@@ -38,7 +38,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
-COUNT = int(os.environ.get("RUNGRAPH_TEST_OPERATIONS", "1000"))
+COUNT = int(os.environ.get("RUNGRAPH_TEST_OPERATIONS", "500"))
 SEED = int(os.environ.get("RUNGRAPH_TEST_SEED", "20261124"))
 CHUNKS = 10
 

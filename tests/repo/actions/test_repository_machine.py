@@ -50,7 +50,7 @@ from tests.support.model import (
 
 T = TypeVar("T")
 
-EXAMPLES = int(os.environ.get("RUNGRAPH_TEST_MACHINE_EXAMPLES", "25"))
+EXAMPLES = int(os.environ.get("RUNGRAPH_TEST_MACHINE_EXAMPLES", "15"))
 """`make fuzz` runs more examples with random seeds."""
 
 RUNS = st.sampled_from(["r1", "r2"])
