@@ -152,7 +152,8 @@ class Subscription:
         return info.context.follow(updates)
 
     @strawberry.subscription(
-        description="The events of a run, of one of its actions, or of one attempt; none is skipped.",
+        description="The events of a run, of one of its actions, or of one attempt; none is skipped. Those "
+        "that exist come action by action, by attempt, phase and version; then each that is inserted.",
         graphql_type=EventsFrame,
         metadata=frames() | _RESUMABLE,
     )

@@ -2,19 +2,30 @@
 
 import re
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import aclosing
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
-from repo import ActionPhase, ActionRepo, PageRequest, Pruned, RunFilter, RunIdentifier, open_repository
+from repo import (
+    ActionPhase,
+    ActionRepo,
+    FrameKind,
+    PageRequest,
+    Pruned,
+    RunFilter,
+    RunIdentifier,
+    open_repository,
+)
 from tests.support.databases import Databases, wait_for
 from tests.support.making import (
     RUN,
     T0,
     action,
     at,
+    event,
     make_run,
     new,
     update,
@@ -131,6 +142,36 @@ async def test_a_page_is_read_from_an_index_in_its_order(filled_url: str, call: 
     assert "Sort" not in plan, plan
     assert "TEMP B-TREE" not in plan, plan
     assert "Seq Scan" not in plan, plan
+
+
+EVENTS: dict[str, dict[str, Any]] = {
+    "a run": {},
+    "an action": {"action_name": "t0001"},
+    "an attempt": {"action_name": "t0001", "attempt": 1},
+}
+
+
+@pytest.mark.parametrize("of", EVENTS)
+async def test_a_stream_of_events_reads_each_page_from_the_primary_key(filled_url: str, of: str) -> None:
+    async with open_repository(filled_url) as repository:
+        made = [event(f"t{i % 4:04}", attempt=1 + i // 400, version=i % 400) for i in range(4000)]
+        await repository.insert_events(made)
+        if not repository.database.is_sqlite:  # as autovacuum does; SQLite never has statistics
+            async with repository.database.engine.begin() as connection:
+                await connection.execute(text("ANALYZE action_events"))
+
+        async def read(repository: ActionRepo) -> None:
+            async with aclosing(repository.watches.watch_events(RUN, **EVENTS[of])) as frames:
+                async for frame in frames:
+                    if frame.kind is FrameKind.SYNCED:
+                        return
+
+        pages = [plan for plan in await plans(repository, read) if "action_events" in plan]
+    assert len(pages) >= 2
+    for plan in pages:
+        assert "pk_action_events" in plan or "sqlite_autoindex_action_events_1" in plan, plan
+        assert "Sort" not in plan, plan
+        assert "TEMP B-TREE" not in plan, plan
 
 
 async def test_a_batch_of_updates_finds_its_rows_by_the_primary_key(filled_url: str) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -20,11 +21,15 @@ from repo import (
     FrameKind,
     RunIdentifier,
 )
+from repo.domain.cursors import parse_watch_cursor
+from repo.sql.paging import Keyset
+from repo.tables import action_events
 from repo.watch import mailboxes as mailboxes_module
 from repo.watch import stream as stream_module
 from tests.support.making import (
     RUN,
     action,
+    at,
     event,
     make_run,
     new,
@@ -104,6 +109,21 @@ async def test_a_snapshot_of_large_events_comes_in_small_frames(repository: Acti
     made = [event(version=number, seconds=number, outputs=LONG) for number in range(1, 61)]
     await repository.insert_events(made)
     await check_snapshot(partial(repository.watches.watch_events, RUN), list(range(1, 61)))
+
+
+async def test_a_snapshot_of_events_starts_again_if_another_version_began_it(repository: ActionRepo) -> None:
+    await make_run(repository)
+    await repository.insert_events([event(version=number, outputs=LONG) for number in range(1, 61)])
+    async with aclosing(repository.watches.watch_events(RUN)) as stream:
+        cursor = parse_watch_cursor((await anext(stream)).cursor)
+    assert cursor is not None
+    assert cursor.page is not None
+    of_another = Keyset("EVENT_TIME", action_events.c.occurred_at, False, ()).cursor([at(1)])
+    resumed = repository.watches.watch_events(RUN, after=str(replace(cursor, page=of_another)))
+    async with aclosing(resumed):
+        frames = await take(resumed, FrameKind.SYNCED)
+    assert frames[0].kind is FrameKind.RESYNC
+    assert names_of(frames) == list(range(1, 61))
 
 
 async def test_changes_of_large_rows_come_in_small_frames(repository: ActionRepo) -> None:

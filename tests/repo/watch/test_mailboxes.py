@@ -8,8 +8,10 @@ from typing import TypeVar
 import pytest
 
 from repo import ActionPhase, ActionRepo, Frame, FrameKind
+from repo.watch import event_streams as event_streams_module
 from repo.watch import feed as feed_module
 from repo.watch import mailboxes as mailboxes_module
+from repo.watch import stream as stream_module
 from tests.support.making import (
     RUN,
     action,
@@ -144,6 +146,39 @@ async def test_overflowed_events_are_read_from_the_database_once(
         await repository.insert_events([event(version=60)])
         versions += [item.version for item in (await anext(stream)).items]
     assert sorted(versions) == list(range(61))
+
+
+async def test_missed_events_are_read_in_slices_each_once(
+    repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slices end between transactions, pages anywhere; only the last frame of all moves the cursor."""
+    monkeypatch.setattr(event_streams_module, "SLICE", 7)
+    monkeypatch.setattr(stream_module, "MAX_ROWS", 4)
+    await make_run(repository, b="a0")
+    watch = repository.watches.watch_events(RUN)
+    async with synced(watch):
+        before = watch.cursor
+    transactions = (1, 3, 20, 1, 8, 7, 7, 2)
+    seen: list[tuple[int, int]] = []
+    cursors: list[str] = []
+    for number, count in enumerate(transactions):
+        name = "b" if number % 2 else "a0"
+        await repository.insert_events([event(name, attempt=number, version=v) for v in range(count)])
+    async with aclosing(repository.watches.watch_events(RUN, after=before)) as stream:
+        while len(seen) < sum(transactions):
+            frame = await anext(stream)
+            assert frame.kind is FrameKind.CHANGE
+            seen += [(item.attempt, item.version) for item in frame.items]
+            cursors.append(frame.cursor)
+    assert seen == [(number, v) for number, count in enumerate(transactions) for v in range(count)]
+    assert set(cursors[:-1]) == {before}
+    assert cursors[-1] != before
+    of_one = repository.watches.watch_events(RUN, "b", 1, after=before)
+    async with aclosing(of_one):
+        assert [item.version for item in (await anext(of_one)).items] == [0, 1, 2]
+    async with aclosing(repository.watches.watch_events(RUN, after=cursors[-1])) as stream:
+        await repository.insert_events([event("b", version=99)])
+        assert [item.version for item in (await anext(stream)).items] == [99]
 
 
 async def test_overflowed_states_cause_a_resync(
