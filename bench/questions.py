@@ -1,0 +1,221 @@
+"""Every query of the API and of the web UI, and every subscription, as they are asked of a large record."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from bench.data import DOMAIN, PROJECT
+from bench.record import BUSY_ACTION, LARGE_RUN, RARE_LABEL, Size, project, run_name
+
+_RUN_FIELDS = """project domain name phase attempts cacheStatus source task { name version } taskType
+  functionName environmentName trigger { name } revision durationMs createdAt updatedAt startedAt endedAt
+  triggeredAt labels { key value }"""
+_ACTION_FIELDS = (
+    "id name phase attempts taskType functionName createdAt updatedAt startedAt endedAt durationMs"
+)
+_RUNS = f"""query ($filter: RunFilter, $orderBy: ActionOrder, $after: String, $last: Int) {{
+  runs(filter: $filter, orderBy: $orderBy, first: %s, after: $after, last: $last) {{
+    nodes {{ {_RUN_FIELDS} }} pageInfo {{ endCursor hasNextPage }} }} }}"""
+RUNS = _RUNS.replace("%s", "50")
+RUNS_BACKWARD = _RUNS.replace("%s", "null")
+COUNT = "query ($filter: RunFilter) { runs(filter: $filter, first: 1) { totalCount } }"
+_ACTIONS = f"""query ($run: RunIdentifierInput, $filter: ActionFilter, $orderBy: ActionOrder) {{
+  actions(run: $run, filter: $filter, orderBy: $orderBy, first: 50) {{ nodes {{ {_ACTION_FIELDS} }} }} }}"""
+_COUNT_ACTIONS = """query ($run: RunIdentifierInput, $filter: ActionFilter) {
+  actions(run: $run, filter: $filter, first: 1) { totalCount } }"""
+_TASKS = """query ($filter: RunFilter) { tasks(filter: $filter, first: 50) { nodes {
+  project domain taskName functionName runs failed failureRate phaseCounts { phase count } lastCreatedAt
+  durationP50Ms durationP95Ms recentRuns { name phase durationMs } } } }"""
+
+
+@dataclass(frozen=True)
+class Question:
+    """An operation whose time is measured."""
+
+    name: str
+    query: str
+    variables: dict[str, Any] = field(default_factory=dict)
+    is_subscription: bool = False
+    """Measured until the frame SYNCED, or else until the first result."""
+
+
+FILTERS: dict[str, dict[str, Any]] = {
+    "all": {},
+    "project": {"project": project(3)},
+    "project without runs": {"project": "project-none"},
+    "phase FAILED": {"phases": ["FAILED"]},
+    "phase of 0.1 %": {"phases": ["TIMED_OUT"]},
+    "phase of no run": {"phases": ["PAUSED"]},
+    "not SUCCEEDED": {"excludePhases": ["SUCCEEDED"]},
+    "search, common": {"search": "task_7"},
+    "search, one run": {"search": "0012345"},
+    "search, nothing": {"search": "qqzzxx"},
+    "search, two characters": {"search": "qz"},
+    "search, error code": {"search": "Error7"},
+    "search, path": {"search": f"{project(5)}/{DOMAIN}/{run_name(12349)}"},
+    "label, common": {"labels": [{"key": "team", "value": "team-3"}]},
+    "label, rare": {"labels": [{"key": RARE_LABEL}]},
+    "label, nothing": {"labels": [{"key": "team", "value": "nobody"}]},
+    "all labels": {"allLabels": [{"key": "team", "value": "team-5"}, {"key": RARE_LABEL}]},
+    "task": {"taskName": "pipelines.task_42"},
+    "task, nothing": {"taskName": "none"},
+    "task version, nothing": {"taskVersion": "none"},
+    "function": {"functionName": "function_42"},
+    "function, nothing": {"functionName": "none"},
+    "trigger, nothing": {"triggerName": "none"},
+    "trigger of task, nothing": {"triggerTaskName": "none"},
+    "creator": {"createdBy": "User 7"},
+    "creator, nothing": {"createdBy": "nobody"},
+    "creator's subject, nothing": {"createdBySubject": "nobody"},
+    "source": {"sources": ["TRACKED"]},
+    "without a task": {"hasTask": False},
+    "without a function": {"hasFunction": False},
+    "long": {"minDurationMs": 600_000},
+    "longer than any": {"minDurationMs": 10**9},
+    "shorter than any": {"maxDurationMs": 0},
+    "with paused actions": {"hasPausedActions": True},
+    "abort pending": {"abortPending": True},
+    "project and phase": {"project": project(3), "phases": ["TIMED_OUT"]},
+    "project and search, nothing": {"project": project(3), "search": "qqzzxx"},
+}
+"""Filters of runs by name."""
+
+
+def questions(size: Size) -> list[Question]:
+    """All of them, for a record of this size."""
+    now = datetime.now(UTC)
+    dates = {"startDate": (now - timedelta(days=7)).isoformat(), "endDate": now.isoformat()}
+    filters = FILTERS | {"a week": dates, "before all": {"endDate": "2000-01-01T00:00:00Z"}}
+    large = {"project": PROJECT, "domain": DOMAIN, "name": LARGE_RUN}
+    middle = size.runs // 2
+    ordinary = {"project": project(middle), "domain": DOMAIN, "name": run_name(middle)}
+    action = {"project": PROJECT, "domain": DOMAIN, "runName": LARGE_RUN, "name": BUSY_ACTION}
+    root = {**action, "name": "a0"}
+    found = [Question(f"runs: {name}", RUNS, {"filter": filter}) for name, filter in filters.items()]
+    found += [
+        Question(f"totalCount of runs: {name}", COUNT, {"filter": filter}) for name, filter in filters.items()
+    ]
+    for order in ("UPDATED_AT", "ENDED_AT", "DURATION", "PHASE", "NAME"):
+        for direction in ("ASC", "DESC"):
+            by = {"field": order, "direction": direction}
+            found.append(Question(f"runs by {order} {direction}", RUNS, {"orderBy": by}))
+            found.append(
+                Question(
+                    f"runs of a project by {order} {direction}",
+                    RUNS,
+                    {"orderBy": by, "filter": {"project": project(3)}},
+                )
+            )
+    found.append(Question("runs: last page", RUNS_BACKWARD, {"last": 50}))
+    for name, filter in {
+        "all": {},
+        "phase FAILED": {"phases": ["FAILED"]},
+        "phase of none": {"phases": ["PAUSED"]},
+        "search, nothing": {"search": "qqzzxx"},
+        "group": {"group": "trials"},
+        "group of none": {"group": "none"},
+        "type of none": {"types": ["CONDITION"]},
+        "parent of none": {"parentName": "none"},
+    }.items():
+        found.append(Question(f"actions: {name}", _ACTIONS, {"filter": filter}))
+        found.append(
+            Question(f"actions of the large run: {name}", _ACTIONS, {"run": large, "filter": filter})
+        )
+        found.append(
+            Question(f"totalCount of the large run: {name}", _COUNT_ACTIONS, {"run": large, "filter": filter})
+        )
+    for order in ("CREATED_AT", "UPDATED_AT", "ENDED_AT", "DURATION", "PHASE", "NAME"):
+        by = {"field": order, "direction": "DESC"}
+        found.append(Question(f"actions by {order}", _ACTIONS, {"orderBy": by}))
+        found.append(
+            Question(f"actions of the large run by {order}", _ACTIONS, {"run": large, "orderBy": by})
+        )
+    run_query = f"query ($id: RunIdentifierInput!) {{ run(id: $id) {{ {_RUN_FIELDS} %s }} }}"
+    action_query = f"query ($id: ActionIdentifierInput!) {{ action(id: $id) {{ {_ACTION_FIELDS} %s }} }}"
+    found += [
+        Question("run", run_query % "", {"id": ordinary}),
+        Question(
+            "run: phaseCounts", run_query % "rootAction { phaseCounts { phase count } }", {"id": ordinary}
+        ),
+        Question(
+            "large run: phaseCounts", run_query % "rootAction { phaseCounts { phase count } }", {"id": large}
+        ),
+        Question(
+            "large run: children",
+            run_query % f"rootAction {{ children(first: 100) {{ nodes {{ {_ACTION_FIELDS} }} }} }}",
+            {"id": large},
+        ),
+        Question(
+            "large run: children counted",
+            run_query % "rootAction { children(first: 1) { totalCount } }",
+            {"id": large},
+        ),
+        Question("action", action_query % "", {"id": root}),
+        Question(
+            "busy action: attempts",
+            action_query % "attemptHistory { nodes { attempt phase } }",
+            {"id": action},
+        ),
+        Question(
+            "busy action: events",
+            action_query % "events(last: 50) { nodes { attempt phase version } }",
+            {"id": action},
+        ),
+        Question("tasks of a week", _TASKS, {"filter": dates}),
+        Question("tasks", _TASKS),
+        Question("pendingAborts", "{ pendingAborts(first: 50) { nodes { name } } }"),
+        Question("projects", "{ projects { name domains } }"),
+    ]
+    for days in (1, 7, 174):
+        began = {**dates, "startDate": (now - timedelta(days=days)).isoformat()}
+        query = """query ($startDate: DateTime!, $endDate: DateTime!) {
+          runHistogram(startDate: $startDate, endDate: $endDate) { startDate phaseCounts { phase count } } }"""
+        found.append(Question(f"runHistogram of {days} days", query, began))
+    frame = "kind cursor"
+    found += [
+        Question(
+            "subscription: run",
+            f"subscription ($id: RunIdentifierInput!) {{ run(id: $id) {{ {_RUN_FIELDS} }} }}",
+            {"id": large},
+            True,
+        ),
+        Question(
+            "subscription: runs", f"subscription {{ runs {{ {frame} runs {{ {_RUN_FIELDS} }} }} }}", {}, True
+        ),
+        *(
+            Question(
+                f"subscription: runs, {name}",
+                f"subscription ($filter: RunFilter) {{ runs(filter: $filter) {{ {frame} runs {{ {_RUN_FIELDS} }} }} }}",
+                {"filter": FILTERS[name]},
+                True,
+            )
+            for name in ("search, nothing", "phase of no run", "label, nothing", "task, nothing")
+        ),
+        Question(
+            "subscription: action",
+            f"subscription ($id: ActionIdentifierInput!) {{ action(id: $id) {{ {_ACTION_FIELDS} }} }}",
+            {"id": action},
+            True,
+        ),
+        Question(
+            "subscription: actions of the large run",
+            f"subscription ($run: RunIdentifierInput!) {{ actions(run: $run) {{ {frame} actions {{ {_ACTION_FIELDS} }} }} }}",
+            {"run": large},
+            True,
+        ),
+        Question(
+            "subscription: events of the large run",
+            f"subscription ($run: RunIdentifierInput!) {{ events(run: $run) {{ {frame} events {{ attempt phase version occurredAt }} }} }}",
+            {"run": large},
+            True,
+        ),
+        Question(
+            "subscription: events of an attempt",
+            f'subscription ($run: RunIdentifierInput!) {{ events(run: $run, actionName: "{BUSY_ACTION}", attempt: 50) {{ {frame} events {{ attempt phase version occurredAt }} }} }}',
+            {"run": large},
+            True,
+        ),
+        Question("subscription: actionStates", f"subscription {{ actionStates {{ {frame} }} }}", {}, True),
+        Question("subscription: abortRequests", f"subscription {{ abortRequests {{ {frame} }} }}", {}, True),
+    ]
+    return found
