@@ -14,9 +14,10 @@ from rich.console import Console
 
 from bench import report
 from bench.attacks import bombs
-from bench.growth import growth
+from bench.large import large
 from bench.lists import lists
 from bench.page import page
+from bench.record import RUNS
 from bench.report import Result
 from bench.snapshots import snapshot
 from bench.starting import starting
@@ -34,10 +35,10 @@ _ALSO_ON_SQLITE = ("lists", "writes")
 console = Console(soft_wrap=True)
 
 
-def trials(quick: bool) -> dict[str, Trial]:
-    """A trial: its name, and a function that takes the URL of a migrated database of its own."""
+def trials(quick: bool, restart: Callable[[], None] | None = None) -> dict[str, Trial]:
+    """A trial: its name, and a function that takes the URL of a migrated database of its own. `restart`
+    restarts the server of PostgreSQL."""
     seconds = 3.0 if quick else 15.0
-    few, many = (20_000, 200_000) if quick else (200_000, 2_000_000)
     return {
         "starting": partial(starting, rounds=3 if quick else 10),
         "lists": partial(lists, seconds=seconds),
@@ -51,22 +52,35 @@ def trials(quick: bool) -> dict[str, Trial]:
         "page": partial(
             page,
             actions=10_000 if quick else 50_000,
-            runs=100_000 if quick else 1_000_000,
+            runs=10_000 if quick else 100_000,
             rate=200,
             seconds=seconds,
         ),
         "attacks": partial(bombs, seconds=seconds),
-        "growth": partial(growth, few=few, many=many),
+        "large": partial(
+            large,
+            runs=10_000 if quick else RUNS,
+            rounds=1 if quick else 5,
+            restart=None if quick else restart,
+        ),
     }
 
 
 async def measure(quick: bool, filters: list[str]) -> list[Result]:
     """All results, or those of the named trials."""
     results: list[Result] = []
-    with running_postgres(shared_buffers="256MB") as server, tempfile.TemporaryDirectory() as folder:
+    with (
+        running_postgres(durable=True, shared_buffers="256MB", max_wal_size="4GB") as server,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+
+        def restart() -> None:
+            server.stop()
+            server.start()
+
         postgres = await asyncio.to_thread(PostgresDatabases, server.url)
         sqlite = SqliteDatabases(Path(folder))
-        for name, trial in trials(quick).items():
+        for name, trial in trials(quick, restart).items():
             if filters and name not in filters:
                 continue
             url = await asyncio.to_thread(postgres.create)

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from bench.data import DOMAIN, PROJECT, action_id, make_actions, make_runs, update_phases
-from bench.growth import insert_runs
 from bench.load import connected
 from bench.processes import Process, rungraph
+from bench.record import record
 from bench.report import Result
 
 _FRONTEND = Path(__file__).parent.parent / "frontend"
-_LARGE, _SMALL = "large", "small"
+_LARGE, _SMALL = "wide", "small"
 _FEW = 10
 _BUSY = 50
 """The number of runs at the top of the list that keep changing."""
@@ -25,7 +25,7 @@ _BUSY = 50
 
 async def page(database_url: str, actions: int, runs: int, rate: int, seconds: float) -> list[Result]:
     """A run of many actions beside a small one, and a list of many runs with `rate` updates a second."""
-    await insert_runs(database_url, 1, runs)
+    await record(database_url, 1, runs)
     async with rungraph(database_url) as process:
         await make_actions(process, _SMALL, _FEW)
         await make_actions(process, _LARGE, actions)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bench.data import DOMAIN, PROJECT
-from bench.record import BUSY_ACTION, LARGE_RUN, RARE_LABEL, Size, project, run_name
+from bench.record import BUSY_ACTION, LARGE_RUN, RARE_LABEL, project, run_name
 
 _RUN_FIELDS = """project domain name phase attempts cacheStatus source task { name version } taskType
   functionName environmentName trigger { name } revision durationMs createdAt updatedAt startedAt endedAt
@@ -26,6 +26,9 @@ _COUNT_ACTIONS = """query ($run: RunIdentifierInput, $filter: ActionFilter) {
 _TASKS = """query ($filter: RunFilter) { tasks(filter: $filter, first: 50) { nodes {
   project domain taskName functionName runs failed failureRate phaseCounts { phase count } lastCreatedAt
   durationP50Ms durationP95Ms recentRuns { name phase durationMs } } } }"""
+
+_HISTOGRAM = """query ($startDate: DateTime!, $endDate: DateTime!) {
+  runHistogram(startDate: $startDate, endDate: $endDate) { startDate phaseCounts { phase count } } }"""
 
 
 @dataclass(frozen=True)
@@ -48,11 +51,11 @@ FILTERS: dict[str, dict[str, Any]] = {
     "phase of no run": {"phases": ["PAUSED"]},
     "not SUCCEEDED": {"excludePhases": ["SUCCEEDED"]},
     "search, common": {"search": "task_7"},
-    "search, one run": {"search": "0012345"},
+    "search, one run": {"search": "0001234"},
     "search, nothing": {"search": "qqzzxx"},
     "search, two characters": {"search": "qz"},
     "search, error code": {"search": "Error7"},
-    "search, path": {"search": f"{project(5)}/{DOMAIN}/{run_name(12349)}"},
+    "search, path": {"search": f"{project(5)}/{DOMAIN}/{run_name(1349)}"},
     "label, common": {"labels": [{"key": "team", "value": "team-3"}]},
     "label, rare": {"labels": [{"key": RARE_LABEL}]},
     "label, nothing": {"labels": [{"key": "team", "value": "nobody"}]},
@@ -81,13 +84,13 @@ FILTERS: dict[str, dict[str, Any]] = {
 """Filters of runs by name."""
 
 
-def questions(size: Size) -> list[Question]:
-    """All of them, for a record of this size."""
+def questions() -> list[Question]:
+    """All of them. What they ask for by name is among the newest runs."""
     now = datetime.now(UTC)
     dates = {"startDate": (now - timedelta(days=7)).isoformat(), "endDate": now.isoformat()}
     filters = FILTERS | {"a week": dates, "before all": {"endDate": "2000-01-01T00:00:00Z"}}
     large = {"project": PROJECT, "domain": DOMAIN, "name": LARGE_RUN}
-    middle = size.runs // 2
+    middle = 1_500
     ordinary = {"project": project(middle), "domain": DOMAIN, "name": run_name(middle)}
     action = {"project": PROJECT, "domain": DOMAIN, "runName": LARGE_RUN, "name": BUSY_ACTION}
     root = {**action, "name": "a0"}
@@ -153,7 +156,7 @@ def questions(size: Size) -> list[Question]:
         Question("action", action_query % "", {"id": root}),
         Question(
             "busy action: attempts",
-            action_query % "attemptHistory { nodes { attempt phase } }",
+            action_query % "attemptHistory { attempt phase }",
             {"id": action},
         ),
         Question(
@@ -168,54 +171,31 @@ def questions(size: Size) -> list[Question]:
     ]
     for days in (1, 7, 174):
         began = {**dates, "startDate": (now - timedelta(days=days)).isoformat()}
-        query = """query ($startDate: DateTime!, $endDate: DateTime!) {
-          runHistogram(startDate: $startDate, endDate: $endDate) { startDate phaseCounts { phase count } } }"""
-        found.append(Question(f"runHistogram of {days} days", query, began))
-    frame = "kind cursor"
+        found.append(Question(f"runHistogram of {days} days", _HISTOGRAM, began))
+    in_run = "$run: RunIdentifierInput!"
+    of_attempt = f'run: $run, actionName: "{BUSY_ACTION}", attempt: 50'
+    event = "attempt phase version occurredAt"
     found += [
-        Question(
-            "subscription: run",
-            f"subscription ($id: RunIdentifierInput!) {{ run(id: $id) {{ {_RUN_FIELDS} }} }}",
-            {"id": large},
-            True,
-        ),
-        Question(
-            "subscription: runs", f"subscription {{ runs {{ {frame} runs {{ {_RUN_FIELDS} }} }} }}", {}, True
-        ),
-        *(
-            Question(
-                f"subscription: runs, {name}",
-                f"subscription ($filter: RunFilter) {{ runs(filter: $filter) {{ {frame} runs {{ {_RUN_FIELDS} }} }} }}",
-                {"filter": FILTERS[name]},
-                True,
-            )
-            for name in ("search, nothing", "phase of no run", "label, nothing", "task, nothing")
-        ),
-        Question(
-            "subscription: action",
-            f"subscription ($id: ActionIdentifierInput!) {{ action(id: $id) {{ {_ACTION_FIELDS} }} }}",
-            {"id": action},
-            True,
-        ),
-        Question(
-            "subscription: actions of the large run",
-            f"subscription ($run: RunIdentifierInput!) {{ actions(run: $run) {{ {frame} actions {{ {_ACTION_FIELDS} }} }} }}",
-            {"run": large},
-            True,
-        ),
-        Question(
-            "subscription: events of the large run",
-            f"subscription ($run: RunIdentifierInput!) {{ events(run: $run) {{ {frame} events {{ attempt phase version occurredAt }} }} }}",
-            {"run": large},
-            True,
-        ),
-        Question(
-            "subscription: events of an attempt",
-            f'subscription ($run: RunIdentifierInput!) {{ events(run: $run, actionName: "{BUSY_ACTION}", attempt: 50) {{ {frame} events {{ attempt phase version occurredAt }} }} }}',
-            {"run": large},
-            True,
-        ),
-        Question("subscription: actionStates", f"subscription {{ actionStates {{ {frame} }} }}", {}, True),
-        Question("subscription: abortRequests", f"subscription {{ abortRequests {{ {frame} }} }}", {}, True),
+        _watch("run", f"{_RUN_FIELDS}", "$id: RunIdentifierInput!", "id: $id", id=large),
+        _watch("action", f"{_ACTION_FIELDS}", "$id: ActionIdentifierInput!", "id: $id", id=action),
+        _watch("actions", f"kind actions {{ {_ACTION_FIELDS} }}", in_run, "run: $run", run=large),
+        _watch("events", f"kind events {{ {event} }}", in_run, "run: $run", run=large),
+        _watch("events", f"kind events {{ {event} }}", in_run, of_attempt, "of an attempt", run=large),
+        _watch("actionStates", "kind actions { name }"),
+        _watch("abortRequests", "kind actions { name }"),
     ]
+    for name in ("all", "search, nothing", "phase of no run", "label, nothing", "task, nothing"):
+        runs = f"kind runs {{ {_RUN_FIELDS} }}"
+        found.append(
+            _watch("runs", runs, "$filter: RunFilter", "filter: $filter", name, filter=FILTERS[name])
+        )
     return found
+
+
+def _watch(
+    field: str, fields: str, parameters: str = "", arguments: str = "", name: str = "", **variables: Any
+) -> Question:
+    """A subscription."""
+    parameters, arguments = (f"({each})" if each else "" for each in (parameters, arguments))
+    text = f"subscription {parameters} {{ {field}{arguments} {{ {fields} }} }}"
+    return Question(f"subscription: {field} {name}".strip(), text, variables, True)

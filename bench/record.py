@@ -1,9 +1,9 @@
-"""A record as years of use leave it: runs of nine actions with their events, inserted by SQL, since the API
+"""A record as a year of use leaves it: runs of nine actions with their events, inserted by SQL, since the API
 would take hours. Each run's actions follow each other, so that roots lie scattered in the table."""
 
 import time
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import replace
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
@@ -14,8 +14,9 @@ from repo.sql.urls import parse_url
 
 MEMBERS = [f"a{number}" for number in range(9)]
 """The actions of a run; the first one is the root."""
+RUNS = 300_000
 RUN_SECONDS = 105
-"""Seconds between two runs: 300,000 are a year."""
+"""Seconds between two runs: these are a year."""
 LARGE_RUN, BUSY_ACTION = "large", "a1"
 """A run with many actions, and one of its actions, which has many events."""
 RARE_LABEL = "incident"
@@ -23,23 +24,14 @@ RARE_LABEL = "incident"
 _RUNS_PER_STATEMENT = 10_000
 
 
-@dataclass(frozen=True)
-class Size:
-    """How much is recorded."""
-
-    runs: int
-    events: int
-    """Besides those of the busy action."""
-    large_run: int
-    busy_action: int
-
-
-FULL = Size(runs=300_000, events=1_000_000, large_run=50_000, busy_action=100_000)
-TENTH = Size(runs=30_000, events=100_000, large_run=50_000, busy_action=100_000)
+LARGE_RUN_ACTIONS = 50_000
+BUSY_ACTION_EVENTS = 100_000
+_RUNS_WITH_EVENTS = 5
+"""Every so many runs have events."""
 
 
 def run_name(number: int) -> str:
-    """The name of a run, by its number from 1."""
+    """The name of a run, by its number: 1 is the newest run."""
     return f"run-{number:07d}"
 
 
@@ -101,13 +93,13 @@ FROM (
   SELECT r.n, r.digest AS run_key, m.n AS m, m.digest, m.name, root.digest AS root_digest, r.name AS run_name,
     'project-' || (r.n % 8) AS project, 'pipelines.task_' || ((r.n + m.n) % 100) AS task,
     'function_' || ((r.n + m.n) % 60) AS function,
-    CASE WHEN r.n > :runs - 50 AND m.n % 3 = 0 THEN 40 WHEN r.n % 1000 = 7 THEN 90
+    CASE WHEN r.n <= 50 AND m.n % 3 = 0 THEN 40 WHEN r.n % 1000 = 7 THEN 90
       WHEN r.n % 100 = 3 THEN 80 WHEN r.n % 12 = 5 AND m.n % 8 = 0 THEN 70 ELSE 60 END AS phase,
-    :newest - (:runs - r.n) * :step AS at
+    :newest - r.n * :step AS at
   FROM bench_runs r CROSS JOIN bench_members m JOIN bench_members root ON root.n = 0
   WHERE r.n BETWEEN :first AND :last
 ) AS made
-ORDER BY n, m
+ORDER BY n DESC, m
 """
 """The runs with these numbers. A few of the newest run, most have succeeded."""
 
@@ -124,9 +116,10 @@ _LARGE = """
 INSERT INTO actions (key, run_key, parent_key, depth, name, parent_name, project, domain, run_name, type,
   "group", phase, attempts, cache_status, labels, task_name, function_name, search_text, abort_attempt_count,
   created_at, started_at, ended_at, updated_at, revision, transaction_id)
-SELECT CAST(root.run_key || m.digest AS {bytes}), root.run_key, root.key, 1, m.name, root.name, root.project, root.domain,
-  root.run_name, 1, 'trials', CASE WHEN m.n % 50 = 7 THEN 70 ELSE 60 END, 1, 0, CAST('{{}}' AS {jsonb}),
-  'pipelines.trial', 'trial', m.name || {char1} || 'pipelines.trial' || {char1} || 'trial', 0,
+SELECT CAST(root.run_key || m.digest AS {bytes}), root.run_key, root.key, 1, m.name, root.name,
+  root.project, root.domain, root.run_name, 1, 'trials', CASE WHEN m.n % 50 = 7 THEN 70 ELSE 60 END, 1, 0,
+  CAST('{{}}' AS {jsonb}), 'pipelines.trial', 'trial',
+  m.name || {char1} || 'pipelines.trial' || {char1} || 'trial', 0,
   {time}(:newest + m.n / 100), {time}(:newest + m.n / 100 + 1), {time}(:newest + m.n / 100 + 60),
   {time}(:newest + m.n / 100 + 60), 1, 1
 FROM bench_large m CROSS JOIN actions root WHERE root.key = CAST(:large_root AS {bytes}) ORDER BY m.n
@@ -135,10 +128,10 @@ FROM bench_large m CROSS JOIN actions root WHERE root.key = CAST(:large_root AS 
 _EVENTS = """
 INSERT INTO action_events (action_key, attempt, phase, version, occurred_at, cluster, error, created_at,
   updated_at, transaction_id)
-SELECT a.key, 1, CASE WHEN p.n = 0 THEN 40 ELSE 60 END, 0, {time}(:newest - (:runs - r.n) * :step + p.n * 30),
+SELECT a.key, 1, CASE WHEN p.n = 0 THEN 40 ELSE 60 END, 0, {time}(:newest - r.n * :step + p.n * 30),
   'cluster-west', CAST(NULL AS {json}), {time}(:newest), {time}(:newest), 1
 FROM bench_runs r JOIN actions a ON a.run_key = r.digest CROSS JOIN bench_members p
-WHERE r.n % :every = 0 AND p.n < 2
+WHERE r.n BETWEEN :first AND :last AND r.n % :every = 0 AND p.n < 2
 """
 
 _BUSY = """
@@ -153,60 +146,57 @@ FROM {series}
 """
 
 
-async def record(database_url: str, size: Size) -> None:
-    """Fills a migrated database. The newest run began an hour ago."""
+async def record(database_url: str, first: int, last: int) -> None:
+    """Adds the runs with these numbers to a migrated database, and with the first one the large run. The
+    newest run began an hour ago."""
     engine = create_async_engine(parse_url(database_url))
     async with engine.begin() as connection:
-        await _record(connection, size)
-    # Statistics and visibility as autovacuum leaves them. SQLite never has any: production does not ANALYZE.
+        await _record(connection, first, last)
+    # As autovacuum leaves it. SQLite has no statistics: nothing calculates them in production.
     if engine.dialect.name == "postgresql":
         async with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
             await connection.execute(text("VACUUM (ANALYZE)"))
     await engine.dispose()
 
 
-async def _record(connection: AsyncConnection, size: Size) -> None:
+async def _record(connection: AsyncConnection, first: int, last: int) -> None:
     words = _DIALECTS[connection.dialect.name]
     root = ActionIdentifier(PROJECT, DOMAIN, LARGE_RUN, MEMBERS[0])
-    busy = ActionIdentifier(PROJECT, DOMAIN, LARGE_RUN, BUSY_ACTION)
-    large = [ActionIdentifier(PROJECT, DOMAIN, LARGE_RUN, f"a{n}") for n in range(1, size.large_run)]
-    member_digests = [ActionIdentifier("p", "d", "r", name).key[16:] for name in MEMBERS]
     values = {
-        "runs": size.runs,
         "step": RUN_SECONDS,
         "newest": int(time.time()) - 3600,
+        "every": _RUNS_WITH_EVENTS,
         "large_key": root.run.key,
         "large_root": root.key,
-        "busy": busy.key,
+        "busy": replace(root, name=BUSY_ACTION).key,
     }
 
     async def execute(template: str, first: int, last: int) -> None:
         statement = text(template.format(**words))
-        given = values | {"first": first, "last": last}
-        await connection.execute(statement, {name: given[name] for name in statement.compile().params})
+        parameters = values | {"first": first, "last": last}
+        await connection.execute(statement, {name: parameters[name] for name in statement.compile().params})
 
-    async def store(table: str, rows: list[dict[str, Any]]) -> None:
+    async def store(table: str, rows: Iterable[tuple[int, str, bytes]]) -> None:
         column = words["bytes"]
         await connection.execute(text(f"CREATE TEMPORARY TABLE {table} (n int, name text, digest {column})"))
-        await connection.execute(text(f"INSERT INTO {table} VALUES (:n, :name, :digest)"), rows)
+        named = [{"n": n, "name": name, "digest": digest} for n, name, digest in rows]
+        await connection.execute(text(f"INSERT INTO {table} VALUES (:n, :name, :digest)"), named)
 
-    runs = ((n, RunIdentifier(project(n), DOMAIN, run_name(n))) for n in range(1, size.runs + 1))
-    await store("bench_runs", [{"n": n, "name": run.name, "digest": run.key} for n, run in runs])
+    def digest(name: str) -> bytes:
+        return replace(root, name=name).key[16:]
+
+    numbers = range(first, last + 1)
     await store(
-        "bench_members",
-        [
-            {"n": n, "name": name, "digest": digest}
-            for n, (name, digest) in enumerate(zip(MEMBERS, member_digests, strict=True))
-        ],
+        "bench_runs",
+        ((n, run_name(n), RunIdentifier(project(n), DOMAIN, run_name(n)).key) for n in numbers),
     )
-    await store(
-        "bench_large", [{"n": n, "name": each.name, "digest": each.key[16:]} for n, each in enumerate(large)]
-    )
-    for first in range(1, size.runs + 1, _RUNS_PER_STATEMENT):
-        await execute(_ACTIONS, first, min(first + _RUNS_PER_STATEMENT - 1, size.runs))
-    await execute(_LARGE_ROOT, 0, 0)
-    await execute(_LARGE, 0, 0)
-    # Two events of each action of every so many runs, over the whole time.
-    with_events = size.events // (2 * len(MEMBERS))
-    await execute(_EVENTS.replace(":every", str(max(1, size.runs // with_events))), 1, size.runs)
-    await execute(_BUSY, 0, size.busy_action - 1)
+    await store("bench_members", ((n, name, digest(name)) for n, name in enumerate(MEMBERS)))
+    for start in reversed(range(first, last + 1, _RUNS_PER_STATEMENT)):
+        await execute(_ACTIONS, start, min(start + _RUNS_PER_STATEMENT - 1, last))
+    await execute(_EVENTS, first, last)
+    if first == 1:
+        large = range(1, LARGE_RUN_ACTIONS)
+        await store("bench_large", ((n, f"a{n}", digest(f"a{n}")) for n in large))
+        await execute(_LARGE_ROOT, 0, 0)
+        await execute(_LARGE, 0, 0)
+        await execute(_BUSY, 0, BUSY_ACTION_EVENTS - 1)

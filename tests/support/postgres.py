@@ -36,9 +36,8 @@ wait $server
 rm -rf "$folder"
 """
 
+_NOT_DURABLE = {"fsync": "off", "full_page_writes": "off"}
 _SETTINGS = {
-    "fsync": "off",
-    "full_page_writes": "off",
     "max_connections": "200",
     "shared_buffers": "64MB",
     "unix_socket_directories": "",
@@ -166,18 +165,24 @@ def base_backup(url: str, data: Path) -> list[str]:
 
 @contextmanager
 def running_postgres(
-    standby_of: Postgres | None = None, *, environment: Mapping[str, str] | None = None, **settings: str
+    standby_of: Postgres | None = None,
+    *,
+    durable: bool = False,
+    environment: Mapping[str, str] | None = None,
+    **settings: str,
 ) -> Iterator[Postgres]:
     """Runs an empty server, or a standby of another one, with additional settings and environment variables.
-    Raises ServerFailed."""
+    A durable one is on disk and syncs each commit. Raises ServerFailed."""
     binaries = find_binaries()
     if binaries is None:
         raise ServerFailed("PostgreSQL's server is not installed: run `python tests/prepare.py`")
     user = _unprivileged_user()
+    settings = _SETTINGS | ({} if durable else _NOT_DURABLE) | settings
     for attempt in range(1, _TRIES + 1):
-        folder = Path(tempfile.mkdtemp(prefix="rungraph-postgres-", dir=_memory_folder()))
+        parent = None if durable else _memory_folder()
+        folder = Path(tempfile.mkdtemp(prefix="rungraph-postgres-", dir=parent))
         try:
-            keeper, port = _start(binaries, folder, user, _SETTINGS | settings, standby_of, environment or {})
+            keeper, port = _start(binaries, folder, user, settings, standby_of, environment or {})
             break
         except ServerFailed:
             # Another process may have taken the port in the meantime.
