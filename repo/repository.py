@@ -6,7 +6,7 @@ from datetime import datetime
 
 from repo.aborts.aborts import Aborts
 from repo.aborts.leases import Leases
-from repo.actions import creation, event_rows, phase_updates
+from repo.actions import creation, event_rows, phase_updates, states
 from repo.actions.actions import Actions
 from repo.actions.events import Events
 from repo.actions.filters import ActionFilter, RunFilter
@@ -40,6 +40,7 @@ class Backend:
         self.leases = Leases()
         self.creations = GroupCommit(database, creation.create)
         self.phase_updates = GroupCommit(database, phase_updates.advance_all)
+        self.states = GroupCommit(database, states.set_states)
         self.insertions = GroupCommit(database, event_rows.insert)
 
 
@@ -57,7 +58,7 @@ class ActionRepo:
         self.access = access
         self.database = database
         self.runs = Runs(database, access)
-        self.actions = Actions(database, access, backend.creations, backend.phase_updates)
+        self.actions = Actions(database, access, backend.creations, backend.phase_updates, backend.states)
         self.events = Events(database, access, backend.insertions)
         self.watches = Watches(database, backend.hub, backend.bus, access)
         self.aborts = Aborts(database, access, backend.leases)

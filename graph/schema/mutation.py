@@ -141,9 +141,10 @@ class Mutation(AbortMutation):
     async def create_action(
         self, info: Call, input: Annotated[CreateActionInput, strawberry.argument("The action.")]
     ) -> WriteResult:
-        action, created = await info.context.repository.create_action(input.to_repo(info.context.caller))
+        new = input.to_repo(info.context.caller)
+        created = await info.context.repository.actions.create([new])
         info.context.reset_loaders()
-        return WriteResult(action.identifier, created=created)
+        return WriteResult(new.id, created=created == 1)
 
     @strawberry.mutation(
         description="Creates up to 5000 actions in one transaction, parents and children in any order.",

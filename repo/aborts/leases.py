@@ -21,7 +21,6 @@ from repo.domain.authorization import Scope
 from repo.domain.identifiers import ActionIdentifier
 from repo.domain.models import Action
 from repo.domain.phases import AbortState
-from repo.sql.batches import update_rows
 from repo.sql.functions import database_now
 from repo.tables import actions, is_abort_pending, is_unconfirmed
 
@@ -121,21 +120,15 @@ async def resend(
     """Change at most `limit` due aborts in these scopes, so that watchers of requests get them again. Each is
     due again after a delay unless it is confirmed by then."""
     rows, exhausted, at = await _due(connection, scopes, limit, max_attempts, now, expired)
-    await update_rows(
-        connection,
-        actions,
-        [
-            {
-                "key": row.key,
-                "abort_state": AbortState.RETRYING,
-                "abort_attempt_count": row.abort_attempt_count + 1,
-                "abort_next_attempt_at": at + retry_delay(row.abort_attempt_count + 1),
-                "abort_last_error": _UNCONFIRMED if row.abort_attempt_count else None,
-                "updated_at": now,
-            }
-            for row in rows
-        ],
-    )
+    for row in rows:
+        values = {
+            "abort_state": AbortState.RETRYING,
+            "abort_attempt_count": row.abort_attempt_count + 1,
+            "abort_next_attempt_at": at + retry_delay(row.abort_attempt_count + 1),
+            "abort_last_error": _UNCONFIRMED if row.abort_attempt_count else None,
+            "updated_at": now,
+        }
+        await connection.execute(actions.update().where(c.key == row.key).values(**values))
     return DueAborts(await _read(connection, [row.key for row in rows]), exhausted, at)
 
 

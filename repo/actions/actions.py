@@ -2,17 +2,16 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 from sqlalchemy import Select, bindparam, func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from repo.actions.filters import ActionFilter, action_conditions
 from repo.actions.group_commit import GroupCommit, check_batch
 from repo.actions.lists import in_scopes, order_of_actions
 from repo.actions.phase_updates import Updates
 from repo.actions.rows import ACTIONS, Attributes
+from repo.actions.states import StateUpdate
 from repo.domain.authorization import Access, Permission
 from repo.domain.errors import ActionNotFound
 from repo.domain.identifiers import ActionIdentifier, RunIdentifier
@@ -21,12 +20,13 @@ from repo.domain.pages import Order, Page, PageRequest
 from repo.domain.phases import ActionPhase, PhaseUpdateResult
 from repo.sql.database import Database
 from repo.sql.filters import having_keys, key_filter
-from repo.sql.functions import looked_up, this_transaction
+from repo.sql.functions import looked_up
 from repo.sql.paging import fetch_page, fetch_pages
 from repo.tables import actions
 
 Creations = GroupCommit[Sequence[NewAction], int]
 PhaseUpdates = GroupCommit[Updates, list[PhaseUpdateResult]]
+States = GroupCommit[StateUpdate, None]
 
 c = actions.c
 
@@ -35,12 +35,18 @@ class Actions:
     """The actions that a caller may read and write."""
 
     def __init__(
-        self, database: Database, access: Access, creations: Creations, phase_updates: PhaseUpdates
+        self,
+        database: Database,
+        access: Access,
+        creations: Creations,
+        phase_updates: PhaseUpdates,
+        states: States,
     ) -> None:
         self._database = database
         self._access = access
         self._creations = creations
         self._phase_updates = phase_updates
+        self._states = states
 
     async def find(self, keys: Collection[bytes], attributes: Attributes = None) -> dict[bytes, Action]:
         """Those of the actions that exist, by their keys, with these attributes or all."""
@@ -169,15 +175,7 @@ class Actions:
     async def set_state(self, action_id: ActionIdentifier, **values: str) -> None:
         """Store the `state`, if given, and notify the watchers. Raises ActionNotFound."""
         self._access.check(Permission.WRITE, [action_id])
-
-        async def work(connection: AsyncConnection) -> None:
-            now = datetime.now(UTC)
-            statement = actions.update().where(c.key == action_id.key)
-            statement = statement.values(**values, state_transaction_id=this_transaction(), updated_at=now)
-            if not (await connection.execute(statement)).rowcount:
-                raise ActionNotFound(f"there is no action {action_id}")
-
-        await self._database.write(work)
+        await self._states.write((action_id, values), 1)
 
 
 def _sum_up(children: Iterable[Sequence[Any]]) -> dict[bytes, Counter[ActionPhase]]:

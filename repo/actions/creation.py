@@ -7,10 +7,6 @@ from datetime import datetime
 from operator import attrgetter, itemgetter
 from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from repo.actions.ancestors import AbortAbove, Ancestry, lock_runs, read_ancestry
 from repo.actions.phase_updates import lifecycle_values, lock_lifecycles, store_lifecycles
 from repo.domain.errors import ActionNotFound, Conflict, InvalidArgument, RunNotFound
@@ -24,13 +20,12 @@ from repo.domain.identifiers import (
 )
 from repo.domain.models import Label, NewAction, identity_to_json
 from repo.domain.phases import aborted, begin, created_by
-from repo.sql.batches import insert_new, insert_new_keys
-from repo.sql.database import Database
-from repo.sql.filters import having_keys
+from repo.sql.batches import insert_new
+from repo.sql.errors import CONSTRAINT_VIOLATED
+from repo.sql.transactions import Transaction
 from repo.sql.types import check_text
 from repo.tables import actions
 
-c = actions.c
 _REQUEST = ("abort_state", "abort_reason", "abort_requested_by", "abort_requested_at")
 """The columns of an abort request."""
 _CONVERTED = """id phase labels task trigger dependencies created_by created_at attempts cache_status
@@ -41,7 +36,7 @@ _values_of = attrgetter(*_SAME)
 
 
 async def create(
-    database: Database, connection: AsyncConnection, batches: Sequence[Sequence[NewAction]], now: datetime
+    transaction: Transaction, batches: Sequence[Sequence[NewAction]], now: datetime
 ) -> list[int]:
     """Create the actions and return how many of each batch were new. Existing ones only take over an earlier
     `created_at`. A new action below an aborted one is aborted too. Raises before anything is written:
@@ -59,21 +54,23 @@ async def create(
                 creations[key] = min(action.created_at, creations.get(key, action.created_at))
     if not requested:
         return [0] * len(batches)
-    statement = having_keys(database, select(c.key, c.created_at), c.key, requested)
-    existing = {key: created_at for key, created_at in await connection.execute(statement)}
+    roots = await lock_runs(transaction, {action.id.run for action in requested.values()})
+    parents = {key: _parent_of(action) for key, action in requested.items()}
+    above = {parent.key for parent in parents.values() if parent is not None}
+    stored = await read_ancestry(transaction, requested.keys() | above)
+    existing = {key: stored.created_at[key] for key in requested.keys() & stored.created_at.keys()}
     moved = {key for key, created_at in existing.items() if creations.get(key, created_at) < created_at}
     if moved:
-        await _move_creations(database, connection, {key: creations[key] for key in moved}, now)
+        await _move_creations(transaction, {key: creations[key] for key in moved}, now)
     new = {key: action for key, action in requested.items() if key not in existing}
     if not new:
         return [0] * len(batches)
-    roots = await lock_runs(database, connection, {action.id.run for action in new.values()})
     for action in new.values():
         if action.parent_name is None:
             root = roots.setdefault(action.id.run, action.id.name)
             if root != action.id.name:
                 raise _second_root(action.id, root)
-    depths, aborts = await _place(database, connection, new, roots)
+    depths, aborts = _place(new, parents, stored, roots)
     rows = []
     for key, action in sorted(new.items(), key=itemgetter(0)):
         try:
@@ -84,11 +81,9 @@ async def create(
         requests = dict.fromkeys(_REQUEST)
         rows = [{**requests, **row} for row in rows]
     try:
-        if len(batches) == 1:
-            return [await insert_new(connection, actions, rows)]
-        created = Counter(batch_numbers[key] for (key,) in await insert_new_keys(connection, actions, rows))
+        created = Counter(batch_numbers[key] for (key,) in await insert_new(transaction, actions, rows))
         return [created[number] for number in range(len(batches))]
-    except IntegrityError:
+    except CONSTRAINT_VIOLATED:
         # Only one constraint can be violated: another root was committed since the check above.
         action = next(action for action in new.values() if action.parent_name is None)
         raise _second_root(action.id, "just created") from None
@@ -100,12 +95,12 @@ def _second_root(action: ActionIdentifier, root: str) -> Conflict:
 
 
 async def _move_creations(
-    database: Database, connection: AsyncConnection, creations: Mapping[bytes, datetime], now: datetime
+    transaction: Transaction, creations: Mapping[bytes, datetime], now: datetime
 ) -> None:
     """Move the creation of these actions to no later than these times."""
-    before = await lock_lifecycles(database, connection, creations)
+    before = await lock_lifecycles(transaction, creations)
     after = {key: created_by(lifecycle, creations[key]) for key, lifecycle in before.items()}
-    await store_lifecycles(database, connection, before, after, now)
+    await store_lifecycles(transaction, before, after, now)
 
 
 def _parent_of(action: NewAction) -> ActionIdentifier | None:
@@ -118,20 +113,18 @@ def _parent_of(action: NewAction) -> ActionIdentifier | None:
     return replace(action.id, name=action.parent_name)
 
 
-async def _place(
-    database: Database,
-    connection: AsyncConnection,
+def _place(
     new: Mapping[bytes, NewAction],
+    parents: Mapping[bytes, ActionIdentifier | None],
+    stored: Ancestry,
     roots: Mapping[RunIdentifier, str],
 ) -> tuple[dict[bytes, int], dict[bytes, AbortAbove]]:
     """The depth of each new action, and the abort request above it, if any. A chain of new parents ends at a
     new root or at a stored action. Raises as `create` does."""
-    parents = {key: _parent_of(action) for key, action in new.items()}
-    outside = {parent.key: new[key] for key, parent in parents.items() if parent and parent.key not in new}
-    above = await read_ancestry(database, connection, outside) if outside else Ancestry({}, {})
-    depths, aborts = dict(above.depths), dict(above.aborts)
-    for key, action in outside.items():
-        if key not in depths:
+    depths, aborts = dict(stored.depths), dict(stored.aborts)
+    for key, action in new.items():
+        parent = parents[key]
+        if parent is not None and parent.key not in new and parent.key not in depths:
             if action.id.run not in roots:
                 text = f"there is no run {action.id.run} to create {action.id.name} in"
                 raise RunNotFound(text).of(action.id)

@@ -1,23 +1,21 @@
 """Inserts events and reads them back, and derives the errors of their actions."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from operator import attrgetter, itemgetter
 from typing import Any
 
-from sqlalchemy import func, select
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Select, func, select
 
 from repo.domain.errors import ActionNotFound, InvalidArgument
 from repo.domain.identifiers import ActionIdentifier
 from repo.domain.models import ActionEvent, ClusterEvent, LogLink, NewEvent, error_from_json, error_to_json
 from repo.domain.phases import FIRST_TERMINAL, check_attempts
-from repo.sql.batches import insert_new, insert_new_keys, update_rows
-from repo.sql.database import Database
-from repo.sql.filters import having_keys
+from repo.sql.batches import fetch_having, insert_new, update_rows
+from repo.sql.errors import CONSTRAINT_VIOLATED
 from repo.sql.paging import Keyset
+from repo.sql.transactions import Transaction
 from repo.tables import action_events, actions
 
 e = action_events.c
@@ -99,9 +97,7 @@ def batch_of(events: Sequence[NewEvent], now: datetime) -> Batch:
     return Batch(rows, named)
 
 
-async def insert(
-    database: Database, connection: AsyncConnection, batches: Sequence[Batch], now: datetime
-) -> list[int]:
+async def insert(transaction: Transaction, batches: Sequence[Batch], now: datetime) -> list[int]:
     """Insert the events and return how many of each batch were new. Raises ActionNotFound for the first
     action that does not exist, before anything is written."""
     # All writers insert rows in one order, so that two with the same events do not deadlock.
@@ -110,29 +106,41 @@ async def insert(
     if not rows:
         return [0] * len(batches)
     ending = {row["action_key"] for row in rows if row["phase"].is_terminal}
-    if ending:
-        # Two transactions that derive an error at once would each miss the other's events.
-        locked = having_keys(database, select(actions.c.key), actions.c.key, ending).order_by(actions.c.key)
-        await connection.execute(locked.with_for_update(key_share=True, of=actions))
-    known = having_keys(database, select(actions.c.key, actions.c.error_attempt), actions.c.key, named)
-    stored = {key: attempt for key, attempt in await connection.execute(known)}
+    # Two transactions that derive an error at once would each miss the other's events.
+    locked = await fetch_having(transaction, "lock ended", actions.c.key, ending, _locked)
+    known = await fetch_having(transaction, "error attempts", actions.c.key, named.keys() - ending, _known)
+    stored = {key: attempt for key, attempt in (*locked, *known)}
     for key, action in named.items():
         if key not in stored:
             raise ActionNotFound(f"there is no action {action}; none of the events was stored").of(action)
     try:
-        if len(batches) == 1:
-            inserted = [await insert_new(connection, action_events, rows)]
-        else:
-            new = set(await insert_new_keys(connection, action_events, rows))
-            inserted = [_count(batch, new) for batch in batches]
-    except IntegrityError:
+        new = set(await insert_new(transaction, action_events, rows))
+    except CONSTRAINT_VIOLATED:
         # Only one constraint can be violated: the run of an action was removed since the check above.
         raise ActionNotFound("an action was just removed; none of the events was stored") from None
+    inserted = [_count(batch, new) for batch in batches]
     failed = {row["action_key"] for row in rows if row["error"] is not None}
     ended = {key for key in ending if key in failed or stored[key] is not None}
     if any(inserted) and ended:
-        await _decide_errors(database, connection, ended, now)
+        await _decide_errors(transaction, ended, now)
     return inserted
+
+
+def _known(restricted: Callable[[Select[Any]], Select[Any]]) -> Select[Any]:
+    return restricted(select(actions.c.key, actions.c.error_attempt))
+
+
+def _locked(restricted: Callable[[Select[Any]], Select[Any]]) -> Select[Any]:
+    return _known(restricted).order_by(actions.c.key).with_for_update(key_share=True, of=actions)
+
+
+def _ends(restricted: Callable[[Select[Any]], Select[Any]]) -> Select[Any]:
+    """The terminal events of some actions, and their errors."""
+    seen_at = func.coalesce(e.reported_at, e.occurred_at)
+    columns = (e.action_key, e.attempt, e.phase, e.error, actions.c.error_attempt, actions.c.error)
+    ends = select(*columns).join_from(action_events, actions, e.action_key == actions.c.key)
+    statement = restricted(ends.where(e.phase >= FIRST_TERMINAL))
+    return statement.order_by(e.attempt.desc(), seen_at, e.phase, e.version)
 
 
 def _count(batch: Batch, new: set[tuple[Any, ...]]) -> int:
@@ -142,20 +150,15 @@ def _count(batch: Batch, new: set[tuple[Any, ...]]) -> int:
     return len(mine)
 
 
-async def _decide_errors(
-    database: Database, connection: AsyncConnection, keys: Iterable[bytes], now: datetime
-) -> None:
+async def _decide_errors(transaction: Transaction, keys: Iterable[bytes], now: datetime) -> None:
     """Store the error of the latest ended attempt of each action: the terminal event that was seen first
     decides the phase, and the first event of that phase with an error decides the error."""
-    seen_at = func.coalesce(e.reported_at, e.occurred_at)
-    columns = (e.action_key, e.attempt, e.phase, e.error, actions.c.error_attempt, actions.c.error)
-    ends = select(*columns).join_from(action_events, actions, e.action_key == actions.c.key)
-    statement = having_keys(database, ends.where(e.phase >= FIRST_TERMINAL), e.action_key, keys)
-    statement = statement.order_by(e.attempt.desc(), seen_at, e.phase, e.version)
     decided: dict[bytes, tuple[int, int]] = {}
     errors: dict[bytes, Any] = {}
     stored: dict[bytes, tuple[int | None, Any]] = {}
-    for key, attempt, phase, error, *before in await connection.execute(statement):
+    for key, attempt, phase, error, *before in await fetch_having(
+        transaction, "ends", e.action_key, keys, _ends
+    ):
         if decided.setdefault(key, (attempt, phase)) == (attempt, phase) and errors.get(key) is None:
             errors[key] = error
         stored[key] = tuple(before)
@@ -164,4 +167,4 @@ async def _decide_errors(
         for key, (attempt, _) in sorted(decided.items())
         if (attempt, errors[key]) != stored[key]
     ]
-    await update_rows(connection, actions, rows)
+    await update_rows(transaction, actions, rows)

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from repo.domain.errors import DatabaseUnavailable, DeadlineExceeded, InvalidArgument
 from repo.sql.database import Database
+from repo.sql.transactions import Transaction
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -28,7 +27,7 @@ _STALL = 0.1
 _MAX_CONCURRENT = 4
 """Transactions of one kind at a time."""
 
-Work = Callable[[Database, AsyncConnection, Sequence[R], datetime], Awaitable[Sequence[T]]]
+Work = Callable[[Transaction, Sequence[R], datetime], Awaitable[Sequence[T]]]
 """Executes the requests in order, with a result for each. If it raises, any of the requests may be the
 cause."""
 
@@ -54,7 +53,7 @@ class GroupCommit(Generic[R, T]):
         """The result of a request for `size` rows, once it is committed. Raises what `work` raises for this
         request alone."""
         if size > _MAX_SHARED:
-            (result,) = await self._transact([request])
+            (result,) = await self._database.transact(self._working([request]))
             return result
         write: _Write[R, T] = _Write(request, size, asyncio.get_running_loop().create_future())
         self._waiting.append(write)
@@ -64,10 +63,8 @@ class GroupCommit(Generic[R, T]):
             self._start_timer()
         return await write.result
 
-    async def _transact(self, requests: Sequence[R]) -> Sequence[T]:
-        return await self._database.write(
-            lambda connection: self._work(self._database, connection, requests, datetime.now(UTC))
-        )
+    def _working(self, requests: Sequence[R]) -> Callable[[Transaction], Awaitable[Sequence[T]]]:
+        return lambda transaction: self._work(transaction, requests, datetime.now(UTC))
 
     def _start(self) -> None:
         self._running += 1
@@ -104,7 +101,7 @@ class GroupCommit(Generic[R, T]):
 
     async def _commit(self, batch: Sequence[_Write[R, T]]) -> None:
         try:
-            results = await self._transact([write.request for write in batch])
+            results = await self._database.commit(self._working([write.request for write in batch]))
         except Exception as error:
             if len(batch) == 1 or isinstance(error, DatabaseUnavailable | DeadlineExceeded):
                 for write in batch:

@@ -1,22 +1,20 @@
 """Phase updates of actions: applies the rules of `repo.domain.phases` to locked rows."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from itertools import chain
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Select, select
 
 from repo.actions.ancestors import lock_runs, read_ancestry
 from repo.domain.errors import ActionNotFound
 from repo.domain.identifiers import ActionIdentifier
 from repo.domain.phases import Lifecycle, PhaseUpdate, PhaseUpdateResult, aborted, advance
-from repo.sql.batches import update_rows
-from repo.sql.database import Database
-from repo.sql.filters import having_keys
+from repo.sql.batches import fetch_having, update_rows
+from repo.sql.transactions import Transaction
 from repo.tables import actions
 
 Updates = Sequence[tuple[ActionIdentifier, PhaseUpdate]]
@@ -32,19 +30,20 @@ def lifecycle_values(lifecycle: Lifecycle) -> dict[str, Any]:
     return dict(zip(_FIELDS, _values_of(lifecycle), strict=True))
 
 
-async def lock_lifecycles(
-    database: Database, connection: AsyncConnection, keys: Iterable[bytes]
-) -> dict[bytes, Lifecycle]:
+async def lock_lifecycles(transaction: Transaction, keys: Iterable[bytes]) -> dict[bytes, Lifecycle]:
     """Lock those of the actions that exist and return their lifecycles."""
-    statement = having_keys(database, select(c.key, *_COLUMNS), c.key, keys)
+    rows = await fetch_having(transaction, "lock lifecycles", c.key, keys, _locked)
+    return {row[0]: Lifecycle(*row[1:]) for row in rows}
+
+
+def _locked(restricted: Callable[[Select[Any]], Select[Any]]) -> Select[Any]:
     # Locked in one order everywhere, and without blocking the events that refer to them.
-    locked = statement.order_by(c.key).with_for_update(key_share=True, of=actions)
-    return {row.key: Lifecycle(*row[1:]) for row in await connection.execute(locked)}
+    found = restricted(select(c.key, *_COLUMNS)).order_by(c.key)
+    return found.with_for_update(key_share=True, of=actions)
 
 
 async def store_lifecycles(
-    database: Database,
-    connection: AsyncConnection,
+    transaction: Transaction,
     before: Mapping[bytes, Lifecycle],
     after: Mapping[bytes, Lifecycle],
     now: datetime,
@@ -55,16 +54,16 @@ async def store_lifecycles(
         for key, lifecycle in after.items()
         if lifecycle != before[key]
     ]
-    await update_rows(connection, actions, rows)
+    await update_rows(transaction, actions, rows)
 
 
 async def advance_all(
-    database: Database, connection: AsyncConnection, batches: Sequence[Updates], now: datetime
+    transaction: Transaction, batches: Sequence[Updates], now: datetime
 ) -> list[list[PhaseUpdateResult]]:
     """Apply the updates of each batch in order and return their results. Raises ActionNotFound before
     anything is written."""
     keys = [[action_id.key for action_id, _ in batch] for batch in batches]
-    before = await lock_lifecycles(database, connection, chain.from_iterable(keys))
+    before = await lock_lifecycles(transaction, chain.from_iterable(keys))
     after, results = dict(before), []
     for batch, batch_keys in zip(batches, keys, strict=True):
         advanced = []
@@ -79,11 +78,11 @@ async def advance_all(
     reopened = {
         key for key, was in before.items() if was.phase.is_terminal and not after[key].phase.is_terminal
     }
-    stopped = await _abort_below_aborts(database, connection, batches, reopened, after, now)
-    await store_lifecycles(database, connection, before, after, now)
+    stopped = await _abort_below_aborts(transaction, batches, reopened, after, now)
+    await store_lifecycles(transaction, before, after, now)
     if not stopped:
         return results
-    await update_rows(connection, actions, stopped)
+    await update_rows(transaction, actions, stopped)
     not_applied = {row["key"] for row in stopped}
     return [
         [
@@ -95,8 +94,7 @@ async def advance_all(
 
 
 async def _abort_below_aborts(
-    database: Database,
-    connection: AsyncConnection,
+    transaction: Transaction,
     batches: Sequence[Updates],
     reopened: Collection[bytes],
     after: dict[bytes, Lifecycle],
@@ -107,8 +105,8 @@ async def _abort_below_aborts(
     if not reopened:
         return []
     runs = {action_id.run for batch in batches for action_id, _ in batch if action_id.key in reopened}
-    await lock_runs(database, connection, runs)
-    aborts = (await read_ancestry(database, connection, reopened)).aborts
+    await lock_runs(transaction, runs)
+    aborts = (await read_ancestry(transaction, reopened)).aborts
     for key in aborts:
         after[key] = aborted(after[key], now)
     return [{"key": key, **abort.columns()} for key, abort in sorted(aborts.items())]

@@ -1,81 +1,134 @@
 """Inserts and updates of many rows at once, in the form that each database executes fast."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import ARRAY, String, Table, Text, bindparam, column, func, select
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Insert,
+    Select,
+    String,
+    Table,
+    Text,
+    Update,
+    bindparam,
+    column,
+    func,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.elements import NamedColumn
 
+from repo.sql.transactions import Transaction
+
 Row = Mapping[str, Any]
+Computed = Mapping[str, ColumnElement[Any]]
 
 _ROWS_PER_STATEMENT = 1000
 """Small enough to be encoded in a moment: other tasks of the event loop run between two statements."""
 
 
-async def insert_new(connection: AsyncConnection, table: Table, rows: Iterable[Row]) -> int:
-    """Insert the rows whose primary key is not stored yet; returns how many. All rows have the same
+async def insert_new(transaction: Transaction, table: Table, rows: Iterable[Row]) -> list[tuple[Any, ...]]:
+    """Insert the rows whose primary key is not stored yet, and return these keys. All rows have the same
     columns."""
-    inserted = 0
-    for part in _parts(rows):
-        insert, parameters = _insert_new(connection, table, part)
-        inserted += (await connection.execute(insert, parameters)).rowcount
-    return inserted
-
-
-async def insert_new_keys(
-    connection: AsyncConnection, table: Table, rows: Iterable[Row]
-) -> list[tuple[Any, ...]]:
-    """As `insert_new`, but returns the primary keys of the inserted rows."""
     inserted: list[tuple[Any, ...]] = []
     for part in _parts(rows):
-        insert, parameters = _insert_new(connection, table, part)
-        inserted += map(tuple, await connection.execute(insert.returning(*table.primary_key), parameters))
+        names = tuple(part[0])
+        inserted += map(tuple, await _for_all("insert", transaction, table, names, part, {}))
     return inserted
 
 
-def _insert_new(connection: AsyncConnection, table: Table, rows: Sequence[Row]) -> tuple[Any, Any]:
-    key = list(table.primary_key)
-    if connection.dialect.name == "sqlite":
-        insert = sqlite.insert(table).on_conflict_do_nothing(index_elements=key)
-        return insert, [dict(row) for row in rows]
-    columns = [table.c[name] for name in rows[0]]
-    source = unnest(columns, rows)
-    selected = postgresql.insert(table).from_select([c.name for c in columns], select(*source.c))
-    return selected.on_conflict_do_nothing(index_elements=key), None
-
-
-async def update_rows(connection: AsyncConnection, table: Table, rows: Sequence[Row]) -> None:
-    """Set the other columns of the rows with these primary keys. All rows have the same columns."""
+async def update_rows(
+    transaction: Transaction, table: Table, rows: Sequence[Row], **computed: ColumnElement[Any]
+) -> None:
+    """Set the other columns of the rows with these primary keys, and those that SQL computes. All rows have
+    the same columns."""
     for part in _parts(rows):
-        await _update_rows(connection, table, part)
+        await _for_all("update", transaction, table, tuple(part[0]), part, computed)
 
 
-async def _update_rows(connection: AsyncConnection, table: Table, rows: Sequence[Row]) -> None:
-    keys = [c.name for c in table.primary_key]
-    names = [name for name in rows[0] if name not in keys]
-    if connection.dialect.name == "sqlite":
-        statement = (
-            table.update()
-            .where(*(table.c[key] == bindparam(f"of_{key}") for key in keys))
-            .values({name: bindparam(f"new_{name}") for name in names})
-        )
-        await connection.execute(
-            statement,
-            [
-                {f"of_{key}": row[key] for key in keys} | {f"new_{name}": row[name] for name in names}
-                for row in rows
-            ],
-        )
-        return
-    source = unnest([table.c[name] for name in rows[0]], rows)
-    await connection.execute(
-        table.update()
-        .where(*(table.c[key] == source.c[key] for key in keys))
-        .values({name: source.c[name] for name in names})
+async def fetch_having(
+    transaction: Transaction,
+    name: str,
+    column: NamedColumn[Any],
+    keys: Iterable[bytes],
+    make: Callable[[Callable[[Select[Any]], Select[Any]]], Select[Any]],
+) -> list[list[Any]]:
+    """The rows of the statement that `make` returns; it gets a function that restricts a statement to rows
+    whose `column` is one of the keys. `name` identifies the statement. SQLite executes it for each key, and
+    so orders the rows of one key only."""
+    distinct = list(dict.fromkeys(keys))
+    if not distinct:
+        return []
+    if transaction.is_sqlite:
+        one = column == bindparam("key_0", type_=column.type)
+        statement = partial(make, lambda found: found.where(one))
+        return await transaction.fetch_each(name, statement, [{"key_0": key} for key in distinct])
+    source = listed([column])
+    return await transaction.fetch(
+        name,
+        partial(make, lambda found: found.join(source, column == source.c[column.name])),
+        {f"all_{column.name}": distinct},
     )
+
+
+async def _for_all(
+    what: str,
+    transaction: Transaction,
+    table: Table,
+    names: tuple[str, ...],
+    rows: Sequence[Row],
+    computed: Computed,
+) -> list[list[Any]]:
+    make = partial(_STATEMENTS[what, transaction.is_sqlite], table, names, computed)
+    key = (what, table.name, names, *computed)
+    if transaction.is_sqlite:
+        each = [{f"of_{name}": row[name] for name in names} for row in rows]
+        return await transaction.fetch_each(key, make, each)
+    return await transaction.fetch(key, make, {f"all_{name}": [row[name] for row in rows] for name in names})
+
+
+def _insert_listed(table: Table, names: Sequence[str], _: Computed) -> Insert:
+    insert = postgresql.insert(table).from_select(names, select(*listed(_columns(table, names)).c))
+    return insert.on_conflict_do_nothing(index_elements=list(table.primary_key)).returning(*table.primary_key)
+
+
+def _insert_one(table: Table, names: Sequence[str], _: Computed) -> Insert:
+    insert = sqlite.insert(table).values({name: _value(table, name) for name in names})
+    return insert.on_conflict_do_nothing(index_elements=list(table.primary_key)).returning(*table.primary_key)
+
+
+def _update_listed(table: Table, names: Sequence[str], computed: Computed) -> Update:
+    return _update(table, names, listed(_columns(table, names)).c, computed)
+
+
+def _update_one(table: Table, names: Sequence[str], computed: Computed) -> Update:
+    return _update(table, names, {name: _value(table, name) for name in names}, computed)
+
+
+def _update(table: Table, names: Sequence[str], new: Any, computed: Computed) -> Update:
+    keys = table.primary_key.columns.keys()
+    statement = table.update().where(*(table.c[key] == new[key] for key in keys))
+    return statement.values({name: new[name] for name in names if name not in keys} | dict(computed))
+
+
+_STATEMENTS: Mapping[tuple[str, bool], Callable[[Table, Sequence[str], Computed], Insert | Update]] = {
+    ("insert", False): _insert_listed,
+    ("insert", True): _insert_one,
+    ("update", False): _update_listed,
+    ("update", True): _update_one,
+}
+
+
+def _columns(table: Table, names: Iterable[str]) -> list[NamedColumn[Any]]:
+    return [table.c[name] for name in names]
+
+
+def _value(table: Table, name: str) -> Any:
+    return bindparam(f"of_{name}", type_=table.c[name].type)
 
 
 def _parts(rows: Iterable[Row]) -> Iterator[Sequence[Row]]:
@@ -84,13 +137,12 @@ def _parts(rows: Iterable[Row]) -> Iterator[Sequence[Row]]:
         yield part
 
 
-def unnest(columns: Sequence[NamedColumn[Any]], rows: Sequence[Row]) -> Any:
-    """The rows as a table that is sent as one array per column: one statement for any number of rows."""
+def listed(columns: Sequence[NamedColumn[Any]]) -> Any:
+    """Rows as a table that is sent as one array per column, the parameters `all_…`: one statement for any
+    number of rows."""
     arrays = []
     for c in columns:
         item = Text() if isinstance(c.type, String) else c.type
-        arrays.append(
-            bindparam(f"all_{c.name}", [row[c.name] for row in rows], type_=ARRAY(item, dimensions=1))
-        )
+        arrays.append(bindparam(f"all_{c.name}", type_=ARRAY(item, dimensions=1)))
     named = [column(c.name, c.type) for c in columns]
     return func.unnest(*arrays).table_valued(*named, name="listed").render_derived()

@@ -1,9 +1,18 @@
 """The database: reads, snapshots and writes, and their connections. Prepared statements and snapshots use
-read pools; everything else uses SQLAlchemy's pool."""
+pools of the driver's connections; everything else uses SQLAlchemy's pool."""
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator, Mapping
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Hashable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -23,7 +32,9 @@ from repo.sql.postgres import Connector, replace_lost
 from repo.sql.postgres_pool import PostgresPool
 from repo.sql.read_pool import Execute, ReadPool
 from repo.sql.sqlite_pool import SqlitePool
+from repo.sql.sqlite_writer import SqliteWriter
 from repo.sql.statements import ResultSet, StatementCache
+from repo.sql.transactions import Transaction, WritePool
 from repo.sql.types import dump_json
 from repo.sql.urls import parse_url
 
@@ -39,6 +50,7 @@ _DISPOSE_TIMEOUT = 0.5
 """Seconds that the write connections get to close in order."""
 _SQLITE_READERS = 4
 _SNAPSHOT_CONNECTIONS = 2
+_WRITE_CONNECTIONS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +134,7 @@ class Database:
         self.read_pool = self._make_pool(parsed, pool_size)
         # Of their own, so that watches do not queue behind queries.
         self.snapshot_pool = self._make_pool(parsed, _SNAPSHOT_CONNECTIONS)
+        self.write_pool = self._make_write_pool(parsed, pool_size)
         self._last_write_failed = False
         self._statements = StatementCache(self.engine.dialect)
         self._incarnations = Incarnations(self.is_sqlite)
@@ -140,17 +153,21 @@ class Database:
         """Connections that calls hold at the moment."""
         pool = self.engine.pool
         used = pool.checkedout() if isinstance(pool, QueuePool) else 0
-        return used + self.read_pool.in_use + self.snapshot_pool.in_use
+        return used + sum(each.in_use for each in self._pools)
+
+    @property
+    def _pools(self) -> tuple[ReadPool | WritePool, ...]:
+        return self.read_pool, self.snapshot_pool, self.write_pool
 
     @property
     def metrics(self) -> DatabaseMetrics:
         """The current metrics."""
-        pool, read_pools = self.engine.pool, (self.read_pool, self.snapshot_pool)
+        pool, pools = self.engine.pool, self._pools
         assert isinstance(pool, QueuePool)
         return DatabaseMetrics(
             in_use=self.connections_in_use,
-            limit=pool.size() + sum(each.size for each in read_pools),
-            waiting=max(0, self._calls - pool.checkedout()) + sum(each.waiting for each in read_pools),
+            limit=pool.size() + sum(each.size for each in pools),
+            waiting=max(0, self._calls - pool.checkedout()) + sum(each.waiting for each in pools),
             hits=self._statements.hits,
             misses=self._statements.misses,
         )
@@ -165,9 +182,19 @@ class Database:
     def _make_pool(self, parsed: URL, size: int) -> ReadPool:
         if self._connector is not None:
             return PostgresPool(size, self._connection_timeout, self._connector)
+        path, options = self._file(parsed)
+        return SqlitePool(path, options, min(size, _SQLITE_READERS), self._statement_timeout)
+
+    def _make_write_pool(self, parsed: URL, size: int) -> WritePool:
+        if self._connector is not None:
+            connections = min(size, _WRITE_CONNECTIONS)
+            return PostgresPool(connections, self._connection_timeout, self._connector)
+        return SqliteWriter(*self._file(parsed))
+
+    def _file(self, parsed: URL) -> tuple[str, dict[str, Any]]:
+        """The file of SQLite, and how it is opened."""
         positional, options = self.engine.dialect.create_connect_args(parsed)
-        own = {"timeout": _SQLITE_LOCK_TIMEOUT, "uri": options.get("uri", False)}
-        return SqlitePool(positional[0], own, min(size, _SQLITE_READERS), self._statement_timeout)
+        return positional[0], {"timeout": _SQLITE_LOCK_TIMEOUT, "uri": options.get("uri", False)}
 
     async def fetch(
         self, key: Hashable, make: Callable[[], Select[Any]], values: Mapping[str, Any]
@@ -236,15 +263,26 @@ class Database:
         await self._begin_incarnation(newest)
 
     async def _begin_incarnation(self, lost_after: str | None = None) -> None:
-        async with self._write_lock, self._writer.begin() as connection:
-            await self._incarnations.begin(connection, lost_after)
+        async with self._write_lock, self.write_pool.transaction() as session:
+            await self._incarnations.begin(session.execute, lost_after)
 
     async def write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Commit `work` as one transaction and return its result; if it raises, everything is rolled back. A
         transaction that PostgreSQL rolled back for a deadlock is retried. If the caller is cancelled, a
         begun transaction still finishes and calls `on_commit`: interrupted during a commit, its outcome
         would be unknown, and SQLite would keep its lock."""
-        writing = asyncio.create_task(self._transact(work))
+        return await self._to_its_end(self._commit(lambda: self._with_connection(work)))
+
+    async def transact(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        """As `write`, by prepared statements of the driver."""
+        return await self._to_its_end(self.commit(work))
+
+    async def commit(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        """As `transact`, for a task that nobody cancels."""
+        return await self._commit(lambda: self._with_transaction(work))
+
+    async def _to_its_end(self, committing: Coroutine[Any, Any, T]) -> T:
+        writing = asyncio.create_task(committing)
         self.finish(writing)
         return await asyncio.shield(writing)
 
@@ -258,22 +296,16 @@ class Database:
         if not writing.cancelled():
             writing.exception()  # retrieved here in case the caller was cancelled
 
-    async def _transact(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        result = await self._commit(work)
+    async def _commit(self, run: Callable[[], Awaitable[T]]) -> T:
+        result = await self._retried(run)
         self.on_commit()
         return result
 
-    async def _commit(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    async def _retried(self, run: Callable[[], Awaitable[T]]) -> T:
         for attempt in range(1, _WRITE_ATTEMPTS + 1):
             try:
-                with translated(), self._note_call():
-                    async with self._write_lock, self._writer.connect() as connection:
-                        if not self._incarnations.is_checked(connection):
-                            async with connection.begin():
-                                await self._incarnations.begin(connection)
-                            self._incarnations.note_checked(connection)
-                        async with connection.begin():
-                            result = await work(connection)
+                with translated():
+                    result = await run()
             except Exception as error:
                 cause = error.__cause__ or error
                 self._last_write_failed = isinstance(error, DatabaseUnavailable)
@@ -287,14 +319,28 @@ class Database:
                 return result
         raise AssertionError("the last attempt returns or raises")
 
+    async def _with_transaction(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        async with self._write_lock, self.write_pool.transaction(self._incarnations.begin) as session:
+            return await work(Transaction(session, self._statements, self.is_sqlite))
+
+    async def _with_connection(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        with self._note_call():
+            async with self._write_lock, self._writer.connect() as connection:
+                if "incarnation" not in connection.info:
+                    async with connection.begin():
+                        await self._incarnations.begin(_executing(connection))
+                    connection.info["incarnation"] = True
+                async with connection.begin():
+                    return await work(connection)
+
     def _may_be_writable(self) -> bool:
         return not self.is_sqlite or sqlite_file.can_write(str(self.engine.url.database))
 
     async def _renew(self) -> None:
         """Reuse no connection: after a failover they lead to the former primary, or to a SQLite file that
         was read-only when it was opened."""
-        self.read_pool.renew()
-        self.snapshot_pool.renew()
+        for pool in self._pools:
+            pool.renew()
         if self.is_sqlite:
             await self.engine.dispose()
 
@@ -306,7 +352,7 @@ class Database:
         if not self._may_be_writable():
             raise DatabaseReadOnly("this user cannot write the SQLite file")
         if self._last_write_failed or not self.is_sqlite:
-            await self._commit(self._try_to_write)
+            await self._retried(lambda: self._with_connection(self._try_to_write))
 
     async def _try_to_write(self, connection: AsyncConnection) -> None:
         # Changes no row, but is refused where writes are.
@@ -321,8 +367,8 @@ class Database:
         ending = asyncio.create_task(self._finish())
         await asyncio.wait({ending}, timeout=None if self.is_sqlite else _FINISH_TIMEOUT)
         ending.cancel()
-        await self.read_pool.close()
-        await self.snapshot_pool.close()
+        for pool in self._pools:
+            await pool.close()
         if self._connector is not None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_DISPOSE_TIMEOUT):
@@ -338,3 +384,11 @@ class Database:
         while self._reads:
             self._no_reads.clear()
             await self._no_reads.wait()
+
+
+def _executing(connection: AsyncConnection) -> Execute:
+    async def execute(text: str, arguments: tuple[Any, ...] = ()) -> Sequence[Sequence[Any]]:
+        result = await connection.exec_driver_sql(text, arguments)
+        return result.all() if result.returns_rows else []
+
+    return execute

@@ -49,6 +49,8 @@ _UNAVAILABLE_CODES = {
     sqlite3.SQLITE_PROTOCOL,
 }
 
+CONSTRAINT_VIOLATED = (sqlite3.IntegrityError, asyncpg.IntegrityConstraintViolationError)
+"""What the drivers raise for a row that violates a constraint."""
 
 _TRANSLATED = (
     *(OSError, sqlite3.Error, PoolTimeout, DBAPIError, StatementStopped, asyncpg.PostgresError),

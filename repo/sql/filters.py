@@ -8,7 +8,6 @@ from sqlalchemy import ARRAY, BigInteger, ColumnElement, Select, bindparam, colu
 from sqlalchemy.sql.elements import NamedColumn
 
 from repo.domain.cursors import FeedPosition
-from repo.sql.batches import unnest
 from repo.sql.database import Database
 
 
@@ -27,8 +26,7 @@ def key_filter(database: Database, column: NamedColumn[Any], keys: Iterable[Any]
     """A filter for rows whose `column` is one of `keys`."""
     distinct = list(dict.fromkeys(keys))
     if not database.is_sqlite and len(distinct) != 1:
-        source = func.unnest(bindparam("keys", type_=ARRAY(column.type, dimensions=1)))
-        listed = source.table_valued(_same(column), name="listed").render_derived()
+        listed = _listed(column)
         return KeyFilter(
             "keys",
             lambda statement: statement.join(listed, column == listed.c[column.name]),
@@ -51,7 +49,7 @@ def having_keys(
         return statement.where(column == distinct[0])
     if database.is_sqlite:
         return statement.where(column.in_(distinct))
-    listed = unnest([column], [{column.name: key} for key in distinct])
+    listed = _listed(column, value=distinct)
     return statement.join(listed, column == listed.c[column.name])
 
 
@@ -71,6 +69,12 @@ def written_after_filter(column: ColumnElement[int], position: FeedPosition) -> 
         lambda statement: statement.where(or_(late, column.in_(named)) if named else late),
         {"upper": position.upper, **opened},
     )
+
+
+def _listed(column: NamedColumn[Any], **values: Any) -> Any:
+    """The values of the array parameter `keys` as a table."""
+    source = func.unnest(bindparam("keys", **values, type_=ARRAY(column.type, dimensions=1)))
+    return source.table_valued(_same(column), name="listed").render_derived()
 
 
 def _same(original: NamedColumn[Any]) -> NamedColumn[Any]:

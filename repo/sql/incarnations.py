@@ -9,8 +9,6 @@ previous one. A reader whose position is later than that has seen lost commits a
 from uuid import uuid4
 
 import structlog
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from repo.domain.cursors import FeedPosition, Incarnation
 from repo.domain.errors import DatabaseUnavailable
@@ -40,7 +38,7 @@ _POSITION_ON_POSTGRES = (
     f" FROM (SELECT 1) AS one LEFT JOIN {_NEWEST} ON true"
 )
 _POSITION_ON_SQLITE = f"SELECT value, newest.id FROM transaction_counter LEFT JOIN {_NEWEST} ON true"
-_MAY_READ_CONTROL = text(
+_MAY_READ_CONTROL = (
     "SELECT has_function_privilege('pg_control_system()', 'EXECUTE')"
     " AND has_function_privilege('pg_control_checkpoint()', 'EXECUTE')"
     " AND has_function_privilege('pg_walfile_name(pg_lsn)', 'EXECUTE')"
@@ -48,7 +46,7 @@ _MAY_READ_CONTROL = text(
 # Where the WAL ended before this start. After a recovery the server knows it while it runs. Otherwise it
 # was shut down in order, and the last checkpoint has it, if that is still the shutdown checkpoint. The name
 # of the WAL file begins with the timeline.
-_END_ON_POSTGRES = text(
+_END_ON_POSTGRES = (
     "SELECT concat_ws(' ', system_identifier,"
     " (SELECT oid FROM pg_database WHERE datname = current_database()),"
     " CAST(CAST('incarnations' AS regclass) AS oid)),"
@@ -57,7 +55,7 @@ _END_ON_POSTGRES = text(
     " pg_last_wal_replay_lsn() IS NOT NULL, left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)"
     " FROM pg_control_system(), pg_control_checkpoint()"
 )
-_NEXT_TRANSACTION = text("SELECT CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS TEXT) AS BIGINT)")
+_NEXT_TRANSACTION = "SELECT CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS TEXT) AS BIGINT)"
 
 
 class Incarnations:
@@ -68,7 +66,6 @@ class Incarnations:
         # SQLite has no server: each process that writes to the file begins an incarnation, which shows
         # whether the file was replaced before.
         self._process = uuid4().hex
-        self._has_begun = False
 
     async def position(self, execute: Execute) -> FeedPosition | None:
         """What is visible now; None if the current incarnation has not begun. Raises DatabaseUnavailable on
@@ -89,60 +86,46 @@ class Incarnations:
         rows = await execute("SELECT id, complete_until, next_transaction FROM incarnations ORDER BY number")
         return [Incarnation(*row) for row in rows]
 
-    def is_checked(self, connection: AsyncConnection) -> bool:
-        """Whether the incarnation of the server at the other end of the connection has begun."""
-        return self._has_begun if self._is_sqlite else "incarnation" in connection.info
-
-    def note_checked(self, connection: AsyncConnection) -> None:
-        """Remember that it has begun."""
-        self._has_begun = True
-        connection.info["incarnation"] = True
-
-    async def begin(self, connection: AsyncConnection, lost_after: str | None = None) -> None:
+    async def begin(self, execute: Execute, lost_after: str | None = None) -> None:
         """Begin an incarnation in this transaction, unless the running server has one. With `lost_after`, the
         id of the newest one, after which commits were lost: begin one that continues no other, unless another
         process did."""
         if not self._is_sqlite:
-            await connection.execute(text("LOCK TABLE incarnations IN EXCLUSIVE MODE"))
-        newest = await connection.execute(
-            text("SELECT number, id, place, run FROM incarnations ORDER BY number DESC LIMIT 1")
-        )
-        number, id, last_place, last_run = newest.one_or_none() or (0, None, None, None)
-        running = self._process if self._is_sqlite else await connection.scalar(text(f"SELECT {_RUN}"))
+            await execute("LOCK TABLE incarnations IN EXCLUSIVE MODE")
+        newest = await execute("SELECT number, id, place, run FROM incarnations ORDER BY number DESC LIMIT 1")
+        number, id, last_place, last_run = newest[0] if newest else (0, None, None, None)
+        running = self._process
+        if not self._is_sqlite:
+            ((running,),) = await execute(f"SELECT {_RUN}")
         if (last_run == running) if lost_after is None else (id != lost_after):
             return
-        place, end = await self._end(connection, last_place)
+        place, end = await self._end(execute, last_place)
         complete_until = end if lost_after is None else None
-        next_transaction = None if self._is_sqlite else await connection.scalar(_NEXT_TRANSACTION)
-        await connection.execute(
-            text(
-                "INSERT INTO incarnations (number, id, place, run, complete_until, next_transaction)"
-                " VALUES (:number, :id, :place, :run, :complete_until, :next_transaction)"
-            ),
-            {
-                "number": number + 1,
-                "id": uuid4().hex,
-                "place": place,
-                "run": running,
-                "complete_until": complete_until,
-                "next_transaction": next_transaction,
-            },
+        next_transaction = None
+        if not self._is_sqlite:
+            ((next_transaction,),) = await execute(_NEXT_TRANSACTION)
+        await execute(
+            "INSERT INTO incarnations (number, id, place, run, complete_until, next_transaction)"
+            f" VALUES ({', '.join(self._parameter(each) for each in range(1, 7))})",
+            (number + 1, uuid4().hex, place, running, complete_until, next_transaction),
         )
-        await connection.execute(
-            text("DELETE FROM incarnations WHERE number <= :last"), {"last": number + 1 - _KEPT}
-        )
+        await execute(f"DELETE FROM incarnations WHERE number <= {self._parameter(1)}", (number + 1 - _KEPT,))
         if id is not None and not self._is_sqlite:
             logger.info("the database was started, promoted or restored", complete_until=complete_until)
 
-    async def _end(self, connection: AsyncConnection, last_place: str | None) -> tuple[str, int | None]:
+    def _parameter(self, number: int) -> str:
+        return f"?{number}" if self._is_sqlite else f"${number}"
+
+    async def _end(self, execute: Execute, last_place: str | None) -> tuple[str, int | None]:
         """Which database this is, and up to which WAL position it contains everything of the newest
         incarnation, which was at `last_place`; None if unknown."""
         if self._is_sqlite:
-            end = await connection.scalar(text("SELECT value FROM transaction_counter"))
+            ((end,),) = await execute("SELECT value FROM transaction_counter")
             return "", end if last_place is not None else None
-        if not await connection.scalar(_MAY_READ_CONTROL):
+        ((may_read,),) = await execute(_MAY_READ_CONTROL)
+        if not may_read:
             return "", None
-        database, end, has_recovered, name = (await connection.execute(_END_ON_POSTGRES)).one()
+        ((database, end, has_recovered, name),) = await execute(_END_ON_POSTGRES)
         timeline = int(name, 16)
         # A promotion begins a timeline. If it did not end the recovery of this start, the end of the previous
         # timeline is unknown.

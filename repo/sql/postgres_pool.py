@@ -1,10 +1,12 @@
-"""Read connections of asyncpg: no state is left in a session, so returning one costs nothing.
+"""Connections of asyncpg for reads, and others for writes: no state is left in a session, so returning one
+costs nothing.
 
 asyncpg's own pool costs as much per read as a small read itself.
 """
 
 import asyncio
 import time
+import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -15,14 +17,32 @@ import asyncpg
 from repo.sql import postgres
 from repo.sql.postgres import CONNECTION_LOST, PING, Connector
 from repo.sql.read_pool import Execute
+from repo.sql.transactions import Prepare
 
 _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _CLOSE_TIMEOUT = 1.0
 """Seconds that connections get to close in order."""
 
 
+class PostgresSession:
+    """A connection that writes."""
+
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self._connection = connection
+
+    async def execute(self, text: str, arguments: tuple[Any, ...] = ()) -> Sequence[Sequence[Any]]:
+        rows: Sequence[Any] = await self._connection.fetch(text, *arguments)
+        return rows
+
+    async def execute_each(self, text: str, rows: Sequence[tuple[Any, ...]]) -> Sequence[Sequence[Any]]:
+        returned: list[Any] = []
+        for arguments in rows:
+            returned += await self._connection.fetch(text, *arguments)
+        return returned
+
+
 class PostgresPool:
-    """A pool of read connections to PostgreSQL."""
+    """A pool of connections to PostgreSQL, either for reads or for writes."""
 
     def __init__(self, size: int, wait_timeout: float, connector: Connector) -> None:
         """`wait_timeout` is how many seconds a read waits for a connection."""
@@ -35,6 +55,7 @@ class PostgresPool:
         self._cancelled: set[asyncio.Task[None]] = set()
         self._connecting = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self._prepared: weakref.WeakSet[asyncpg.Connection] = weakref.WeakSet()
 
     @property
     def in_use(self) -> int:
@@ -84,6 +105,25 @@ class PostgresPool:
             await connection.execute("COMMIT")
         except BaseException:
             # A read has nothing to roll back, and a cancelled caller must not wait for it.
+            self._drop(connection)
+            raise
+        finally:
+            self._release(connection)
+
+    @asynccontextmanager
+    async def transaction(self, prepare: Prepare | None = None) -> AsyncIterator[PostgresSession]:
+        """A write transaction. It is not repeated here when the connection is lost: it may have been
+        committed. `prepare` is called before the first one over each connection."""
+        connection = self._take_recent() or await self._take()
+        try:
+            session = PostgresSession(connection)
+            if prepare is not None and connection not in self._prepared:
+                async with _transaction(connection):
+                    await prepare(session.execute)
+                self._prepared.add(connection)
+            async with _transaction(connection):
+                yield session
+        except TimeoutError:
             self._drop(connection)
             raise
         finally:
@@ -220,3 +260,18 @@ class PostgresPool:
         await asyncio.gather(*closing, return_exceptions=True)
         self._open.clear()
         self._idle.clear()
+
+
+@asynccontextmanager
+async def _transaction(connection: asyncpg.Connection) -> AsyncIterator[None]:
+    try:
+        await connection.execute("BEGIN", timeout=postgres.ANSWER_TIMEOUT)
+        yield
+        await connection.execute("COMMIT")
+    except BaseException:
+        if connection.is_in_transaction():
+            try:
+                await connection.execute("ROLLBACK", timeout=postgres.ANSWER_TIMEOUT)
+            except Exception:  # the error of the statement counts
+                connection.terminate()
+        raise

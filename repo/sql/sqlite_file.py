@@ -10,12 +10,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from sqlalchemy import text
 from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 IS_WRITER = "rungraph_writes"
 """The execution option of connections that write."""
+BEGIN_WRITE = ("BEGIN IMMEDIATE", "UPDATE transaction_counter SET value = value + 1")
+"""The statements that begin a write transaction, and give it a number."""
 WAL_SIZE_LIMIT = 16 << 20
 """Bytes to which the WAL is truncated after a checkpoint; a long read makes it grow."""
 
@@ -39,8 +40,8 @@ def begin(connection: Connection) -> None:
     """Begin a transaction. Writers lock the database at once: a reader cannot upgrade its lock while another
     process writes."""
     if connection.get_execution_options().get(IS_WRITER):
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-        connection.execute(text("UPDATE transaction_counter SET value = value + 1"))
+        for statement in BEGIN_WRITE:
+            connection.exec_driver_sql(statement)
 
 
 @asynccontextmanager

@@ -9,7 +9,19 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import JSON, BigInteger, ColumnElement, Dialect, Float, Integer, Select, String
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    ColumnElement,
+    Delete,
+    Dialect,
+    Float,
+    Insert,
+    Integer,
+    Select,
+    String,
+    Update,
+)
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
 
@@ -17,6 +29,9 @@ from repo.sql.rows import Column, ColumnKind, Decode, Layout, Rows
 from repo.sql.types import EnumNumber, FreeText, UtcDateTime, from_microseconds
 
 T = TypeVar("T")
+
+Returning = Select[Any] | Insert | Update | Delete
+"""A statement with its result: what is selected, or RETURNING."""
 
 _CACHE_SIZE = 500
 _KINDS: tuple[tuple[type[TypeEngine[Any]], ColumnKind], ...] = (
@@ -33,7 +48,7 @@ class PreparedStatement:
     """The text of a statement, with encoders for its arguments and decoders for its columns."""
 
     def __init__(
-        self, statement: Select[Any], values: Mapping[str, Any], dialect: Dialect, columns: Sequence[Column]
+        self, statement: Returning, values: Mapping[str, Any], dialect: Dialect, columns: Sequence[Column]
     ) -> None:
         """`columns` are those of the result."""
         compiled = statement.compile(dialect=dialect)
@@ -50,7 +65,7 @@ class PreparedStatement:
         self._defaults = dict(state.parameters)
         self.columns = columns
         self.decode = [(each.index, each.decode) for each in columns if each.decode is not None]
-        self.columns_by_name = dict(zip(statement.selected_columns.keys(), columns, strict=True))
+        self.columns_by_name = dict(zip(statement.exported_columns.keys(), columns, strict=True))
         self.long = [
             column.index
             for name, column in self.columns_by_name.items()
@@ -117,14 +132,14 @@ class StatementCache:
         self.hits = self.misses = 0
 
     def prepare(
-        self, key: Hashable, make: Callable[[], Select[Any]], values: Mapping[str, Any]
+        self, key: Hashable, make: Callable[[], Returning], values: Mapping[str, Any]
     ) -> PreparedStatement:
         """The statement of this key, which `make` returns if it is not prepared yet."""
         prepared = self._prepared.get(key)
         if prepared is None:
             self.misses += 1
             statement = make()
-            columns = [self._column(index, c) for index, c in enumerate(statement.selected_columns)]
+            columns = [self._column(index, c) for index, c in enumerate(statement.exported_columns)]
             prepared = self._prepared[key] = PreparedStatement(statement, values, self._dialect, columns)
             if len(self._prepared) > _CACHE_SIZE:
                 self._prepared.popitem(last=False)

@@ -8,6 +8,7 @@ from unittest.mock import patch
 from sqlalchemy import event as hooks
 
 from repo.sql.database import Database
+from repo.sql.transactions import Session
 
 
 @contextmanager
@@ -40,13 +41,35 @@ def recorded(database: Database, polling: bool = False) -> Iterator[list[tuple[s
 
             yield recording_in_snapshot
 
+    transaction = database.write_pool.transaction
+
+    @asynccontextmanager
+    async def recording_transaction(*arguments: Any) -> AsyncIterator[Session]:
+        async with transaction(*arguments) as session:
+            yield _RecordingSession(session, seen)
+
     engine = database.engine.sync_engine
     hooks.listen(engine, "before_cursor_execute", record)
     try:
         with (
             patch.object(database.read_pool, "execute", recording),
             patch.object(database.snapshot_pool, "snapshot", recording_snapshot),
+            patch.object(database.write_pool, "transaction", recording_transaction),
         ):
             yield seen
     finally:
         hooks.remove(engine, "before_cursor_execute", record)
+
+
+class _RecordingSession:
+    def __init__(self, session: Session, seen: list[tuple[str, Any]]) -> None:
+        self._session = session
+        self._seen = seen
+
+    async def execute(self, text: str, arguments: tuple[Any, ...] = ()) -> Sequence[Sequence[Any]]:
+        self._seen.append((text, arguments))
+        return await self._session.execute(text, arguments)
+
+    async def execute_each(self, text: str, rows: Sequence[tuple[Any, ...]]) -> Sequence[Sequence[Any]]:
+        self._seen.append((text, rows[0]))
+        return await self._session.execute_each(text, rows)

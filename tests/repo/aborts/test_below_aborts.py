@@ -7,7 +7,6 @@ from typing import Any
 
 import asyncpg
 import pytest
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from repo import (
     AbortState,
@@ -21,6 +20,7 @@ from repo import (
 from repo.actions.creation import create
 from repo.actions.phase_updates import advance_all
 from repo.sql.database import Database
+from repo.sql.transactions import Transaction
 from tests.support.client import GraphQLClient
 from tests.support.making import (
     ADA,
@@ -180,16 +180,16 @@ async def test_the_deepest_action_below_a_finished_one_can_be_aborted(repository
     check_aborted(await repository.get_action(action("deeper")), "deep")
 
 
-Work = Callable[[Database, AsyncConnection], Awaitable[object]]
+Work = Callable[[Transaction], Awaitable[object]]
 
 
-async def _create_late(database: Database, connection: AsyncConnection) -> object:
-    return await create(database, connection, [[new("late", "b")]], datetime.now(UTC))
+async def _create_late(transaction: Transaction) -> object:
+    return await create(transaction, [[new("late", "b")]], datetime.now(UTC))
 
 
-async def _reopen_late(database: Database, connection: AsyncConnection) -> object:
+async def _reopen_late(transaction: Transaction) -> object:
     reports = [(action("late"), PhaseUpdate(RUNNING, 2))]
-    return await advance_all(database, connection, [reports], datetime.now(UTC))
+    return await advance_all(transaction, [reports], datetime.now(UTC))
 
 
 @pytest.mark.parametrize("work", [_create_late, _reopen_late])
@@ -201,8 +201,8 @@ async def test_actions_created_during_a_confirmation_are_aborted(
         await repository.actions.create([new("late", "b", phase=FAILED)])
     database, has_written, may_commit = Database(database_url), asyncio.Event(), asyncio.Event()
 
-    async def hold(connection: AsyncConnection) -> None:
-        await work(database, connection)
+    async def hold(transaction: Transaction) -> None:
+        await work(transaction)
         has_written.set()
         await may_commit.wait()
 
@@ -211,7 +211,7 @@ async def test_actions_created_during_a_confirmation_are_aborted(
         await repository.clear_abort_request(action("b"))
 
     async with asyncio.timeout(SECONDS):
-        writing = asyncio.create_task(database.write(hold))
+        writing = asyncio.create_task(database.transact(hold))
         await has_written.wait()
         aborting = asyncio.create_task(abort())
         while not aborting.done() and not await _is_blocked(database_url):

@@ -25,6 +25,7 @@ from repo import (
 )
 from repo.actions import event_rows
 from repo.sql.database import Database
+from repo.sql.transactions import Transaction
 from repo.tables import actions
 from tests.support.making import (
     RUN,
@@ -155,14 +156,14 @@ async def test_the_error_of_the_latest_attempt_stays_when_an_earlier_one_is_repo
     inside, leave = asyncio.Event(), asyncio.Event()
     database = Database(database_url)
 
-    async def work(connection: AsyncConnection) -> None:
-        await event_rows.insert(database, connection, [event_rows.batch_of([second], at(0))], at(0))
+    async def work(transaction: Transaction) -> None:
+        await event_rows.insert(transaction, [event_rows.batch_of([second], at(0))], at(0))
         inside.set()
         await leave.wait()
 
     try:
         async with asyncio.timeout(20):
-            slow = asyncio.create_task(database.write(work))
+            slow = asyncio.create_task(database.transact(work))
             await inside.wait()
             quick = asyncio.create_task(repository.insert_events([first]))
             await asyncio.wait([quick], timeout=0.3)
@@ -183,15 +184,15 @@ async def test_batches_of_the_same_events_in_opposite_order_do_not_block_each_ot
     inside, leave = asyncio.Event(), asyncio.Event()
     database = Database(database_url)
 
-    async def stop_both_in_the_middle(connection: AsyncConnection) -> None:
-        await event_rows.insert(database, connection, [event_rows.batch_of([batch[4]], at(0))], at(0))
+    async def stop_both_in_the_middle(transaction: Transaction) -> None:
+        await event_rows.insert(transaction, [event_rows.batch_of([batch[4]], at(0))], at(0))
         inside.set()
         await leave.wait()
         raise Conflict("nothing of this stays")
 
     try:
         async with asyncio.timeout(20):
-            middle = asyncio.create_task(database.write(stop_both_in_the_middle))
+            middle = asyncio.create_task(database.transact(stop_both_in_the_middle))
             await inside.wait()
             both = [asyncio.create_task(repository.insert_events(x)) for x in (batch, batch[::-1])]
             await asyncio.wait(both, timeout=0.5)

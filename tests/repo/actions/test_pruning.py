@@ -28,6 +28,7 @@ from repo.aborts import requests
 from repo.actions import creation, event_rows
 from repo.actions import pruning as pruning_module
 from repo.sql import batches
+from repo.sql.transactions import Transaction
 from repo.tables import action_events, actions, removed_runs
 from tests.support.making import (
     ADA,
@@ -251,12 +252,12 @@ async def test_actions_added_at_the_last_moment_are_removed_with_the_run(reposit
     added = asyncio.Event()
     commit = asyncio.Event()
 
-    async def add(connection: AsyncConnection) -> None:
-        await creation.create(repository.database, connection, [[new("late", "m0")]], datetime.now(UTC))
+    async def add(transaction: Transaction) -> None:
+        await creation.create(transaction, [[new("late", "m0")]], datetime.now(UTC))
         added.set()
         await commit.wait()
 
-    adding = asyncio.create_task(repository.database.write(add))
+    adding = asyncio.create_task(repository.database.transact(add))
     await added.wait()
     pruning = asyncio.create_task(prune(repository))
     try:
@@ -301,7 +302,7 @@ async def test_an_event_of_a_run_that_was_just_removed_is_rejected(repository: A
     await make_ended(repository)
     insert = batches.insert_new
 
-    async def insert_late(*arguments: Any) -> int:
+    async def insert_late(*arguments: Any) -> list[tuple[Any, ...]]:
         await prune(repository)
         return await insert(*arguments)
 

@@ -122,9 +122,8 @@ async def test_a_full_disk_is_temporary(database_url: str, repository: ActionRep
         with pytest.raises(DatabaseUnavailable) as caught:
             await make_run(repository, **{f"c{number}": "a0" for number in range(100)})
         cause = caught.value.__cause__
-        assert isinstance(cause, DBAPIError)
-        assert isinstance(cause.orig, sqlite3.Error)
-        assert cause.orig.sqlite_errorcode == sqlite3.SQLITE_IOERR_WRITE
+        assert isinstance(cause, sqlite3.Error)
+        assert cause.sqlite_errorcode == sqlite3.SQLITE_IOERR_WRITE
         with pytest.raises(DatabaseUnavailable):  # it is not ready, as long as it would be refused again
             await repository.check()
     await repository.check()

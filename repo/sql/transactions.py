@@ -1,0 +1,73 @@
+"""Write transactions whose statements SQLAlchemy compiles once and the driver itself runs, as prepared
+statements: through SQLAlchemy's connections a small write costs several times as much."""
+
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+
+from repo.sql.read_pool import Execute
+from repo.sql.statements import ResultSet, Returning, StatementCache
+
+Prepare = Callable[[Execute], Awaitable[None]]
+
+
+class Session(Protocol):
+    """A connection of the driver that writes."""
+
+    async def execute(self, text: str, arguments: tuple[Any, ...] = ()) -> Sequence[Sequence[Any]]:
+        """The rows that a statement returns."""
+
+    async def execute_each(self, text: str, rows: Sequence[tuple[Any, ...]]) -> Sequence[Sequence[Any]]:
+        """The rows that a statement returns for each of these arguments."""
+
+
+class WritePool(Protocol):
+    """Connections for writes; `postgres_pool` and `sqlite_writer` implement it."""
+
+    def transaction(self, prepare: Prepare | None = None) -> AbstractAsyncContextManager[Session]:
+        """A transaction. `prepare` is called before the first one over a new connection, in a transaction of
+        its own."""
+
+    @property
+    def in_use(self) -> int:
+        """How many connections are in use."""
+
+    @property
+    def size(self) -> int:
+        """How many connections there may be."""
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for a connection."""
+
+    def renew(self) -> None:
+        """Replace the connections before they are used again."""
+
+    async def close(self) -> None:
+        """Close every connection."""
+
+
+class Transaction:
+    """A write transaction."""
+
+    def __init__(self, session: Session, statements: StatementCache, is_sqlite: bool) -> None:
+        self.is_sqlite = is_sqlite
+        self._session = session
+        self._statements = statements
+
+    async def fetch(
+        self, key: Hashable, make: Callable[[], Returning], values: Mapping[str, Any]
+    ) -> list[list[Any]]:
+        """The rows that the statement returns, with the values of its parameters. `key` identifies the
+        statement, which `make` returns and which is prepared only once."""
+        prepared = self._statements.prepare(key, make, values)
+        raw = await self._session.execute(prepared.text, prepared.arguments(values))
+        return ResultSet(prepared, raw).decoded()
+
+    async def fetch_each(
+        self, key: Hashable, make: Callable[[], Returning], rows: Sequence[Mapping[str, Any]]
+    ) -> list[list[Any]]:
+        """As `fetch`, for each of the rows of values. For SQLite; PostgreSQL takes them all in one."""
+        prepared = self._statements.prepare(key, make, rows[0])
+        raw = await self._session.execute_each(prepared.text, [prepared.arguments(row) for row in rows])
+        return ResultSet(prepared, raw).decoded()
