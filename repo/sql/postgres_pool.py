@@ -19,7 +19,7 @@ from repo.sql.postgres import CONNECTION_LOST, PING, Connector
 from repo.sql.read_pool import Execute
 from repo.sql.transactions import Prepare
 
-_BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_BEGIN_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _CLOSE_TIMEOUT = 1.0
 """Seconds that connections get to close in order."""
 
@@ -94,7 +94,7 @@ class PostgresPool:
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Execute]:
-        connection = await self._begin()
+        connection = await self._begin(_BEGIN_SNAPSHOT)
 
         async def execute(text: str, arguments: tuple[Any, ...] = ()) -> Sequence[Sequence[Any]]:
             rows: Sequence[Any] = await connection.fetch(text, *arguments)
@@ -114,27 +114,30 @@ class PostgresPool:
     async def transaction(self, prepare: Prepare | None = None) -> AsyncIterator[PostgresSession]:
         """A write transaction. It is not repeated here when the connection is lost: it may have been
         committed. `prepare` is called before the first one over each connection."""
-        connection = self._take_recent() or await self._take()
+        connection = await self._begin("BEGIN")
         try:
             session = PostgresSession(connection)
             if prepare is not None and connection not in self._prepared:
-                async with _transaction(connection):
-                    await prepare(session.execute)
+                await prepare(session.execute)
+                await connection.execute("COMMIT; BEGIN")
                 self._prepared.add(connection)
-            async with _transaction(connection):
-                yield session
+            yield session
+            await connection.execute("COMMIT")
         except TimeoutError:
             self._drop(connection)
+            raise
+        except BaseException:
+            await _roll_back(connection)
             raise
         finally:
             self._release(connection)
 
-    async def _begin(self) -> asyncpg.Connection:
+    async def _begin(self, begin: str) -> asyncpg.Connection:
         """A connection in a transaction."""
         for is_last in (False, True):
             connection = self._idle.pop()[0] if self._idle else await self._take()
             try:
-                await connection.execute(_BEGIN, timeout=postgres.ANSWER_TIMEOUT)
+                await connection.execute(begin, timeout=postgres.ANSWER_TIMEOUT)
             except BaseException as error:
                 self._drop(connection)
                 self._wake()
@@ -262,16 +265,9 @@ class PostgresPool:
         self._idle.clear()
 
 
-@asynccontextmanager
-async def _transaction(connection: asyncpg.Connection) -> AsyncIterator[None]:
-    try:
-        await connection.execute("BEGIN", timeout=postgres.ANSWER_TIMEOUT)
-        yield
-        await connection.execute("COMMIT")
-    except BaseException:
-        if connection.is_in_transaction():
-            try:
-                await connection.execute("ROLLBACK", timeout=postgres.ANSWER_TIMEOUT)
-            except Exception:  # the error of the statement counts
-                connection.terminate()
-        raise
+async def _roll_back(connection: asyncpg.Connection) -> None:
+    if connection.is_in_transaction():
+        try:
+            await connection.execute("ROLLBACK", timeout=postgres.ANSWER_TIMEOUT)
+        except Exception:  # the error of the statement before counts
+            connection.terminate()
