@@ -17,6 +17,7 @@ from bench.attacks import bombs
 from bench.large import large
 from bench.lists import lists
 from bench.page import page
+from bench.peers import peers
 from bench.record import RUNS
 from bench.report import Result
 from bench.snapshots import snapshot
@@ -42,6 +43,7 @@ def trials(quick: bool, restart: Callable[[], None] | None = None) -> dict[str, 
     return {
         "starting": partial(starting, rounds=3 if quick else 10),
         "lists": partial(lists, seconds=seconds),
+        "peers": partial(peers, seconds=seconds),
         "fan-out": partial(fan_out, subscribers=200 if quick else 1000, rate=1000, seconds=seconds),
         "frames": partial(frames, subscribers=2000, seconds=seconds),
         "distinct": partial(distinct, subscribers=300, seconds=seconds),

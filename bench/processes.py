@@ -55,12 +55,16 @@ def serve(application: Starlette) -> None:
 
 
 @asynccontextmanager
-async def running(*command: str, ready: str = "/readyz", **environment: str) -> AsyncIterator[Process]:
-    """Starts `python -m COMMAND` and waits until it is ready; RUNGRAPH_PORT is its port."""
+async def running(
+    *command: str, program: str = "", ready: str = "/readyz", **environment: str
+) -> AsyncIterator[Process]:
+    """Starts `python -m COMMAND`, or another program, and waits until it is ready; RUNGRAPH_PORT is its
+    port."""
     port = free_port()
     settings = {"RUNGRAPH_PORT": str(port), "RUNGRAPH_LOG_LEVEL": "warning", **environment}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", *command),
+        *([program] if program else [sys.executable, "-m"]),
+        *command,
         env={**os.environ, **settings},
         stdout=asyncio.subprocess.DEVNULL,
     )
