@@ -41,6 +41,7 @@ from repo.domain.models import (
     ActionAttempt as ActionAttempt,
     ActionError as ActionError,
     ActionEvent as ActionEvent,
+    EventKey as EventKey,
     ClusterEvent as ClusterEvent,
     Identity as Identity,
     Label as Label,

@@ -178,16 +178,18 @@ class Loaders:
         return _by_arguments(self._repository.events.page)
 
     @cached_property
-    def all_events(self) -> Loader[tuple[repo.ActionIdentifier, tuple[()]], list[repo.ActionEvent] | None]:
-        """All events of actions."""
-        return _by_arguments(self._repository.events.list_all, None)
+    def event(self) -> Loader[tuple[repo.EventKey, tuple[()]], repo.ActionEvent | None]:
+        """Single events."""
+        return _by_arguments(self._repository.events.find, None)
 
     @cached_property
     def attempts(
         self,
-    ) -> Loader[tuple[repo.ActionIdentifier, tuple[repo.AttemptRange]], list[repo.ActionAttempt]]:
+    ) -> Loader[
+        tuple[repo.ActionIdentifier, tuple[repo.AttemptRange, repo.Attributes]], list[repo.ActionAttempt]
+    ]:
         """The attempts of actions."""
-        return _by_arguments(self._repository.events.list_attempts)
+        return _by_listing(self._repository.events.list_attempts)
 
     @cached_property
     def latest_event(self) -> Loader[tuple[AttemptKey, tuple[()]], repo.ActionEvent | None]:

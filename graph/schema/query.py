@@ -15,7 +15,7 @@ from graph.schema.inputs.records import ActionId, OrderBy, RunId, RunIdentifierI
 from graph.schema.summaries import RunHistogramBucket, TaskSummaryConnection
 from graph.schema.types import values
 from graph.schema.types.connections import After, Before, Connection, First, Last, page_request
-from graph.schema.types.node_ids import EventKey, parse_id
+from graph.schema.types.node_ids import parse_id
 from graph.schema.types.records import Action, ActionConnection, Node, Run, RunConnection
 from graph.schema.viewer import Viewer
 
@@ -39,10 +39,8 @@ class Query:
                 return await loaders.run.load((run.key, (selected(info, "Run"),)))
             case repo.ActionIdentifier() as action:
                 return await loaders.action.load((action.key, (selected(info, "Action"),)))
-            case EventKey(action, attempt, phase, version):
-                events = await loaders.all_events.load((action, ())) or []
-                criteria = attempt, phase, version
-                return next((x for x in events if (x.attempt, x.phase, x.version) == criteria), None)
+            case repo.EventKey() as event:
+                return await loaders.event.load((event, ()))
 
     @strawberry.field(description="A run by its name. Null if it does not exist.", graphql_type=Run | None)
     async def run(self, info: Call, id: RunId) -> repo.Run | None:

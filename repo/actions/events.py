@@ -1,23 +1,27 @@
 """Reads and writes of events, for one caller, and the attempts that they make."""
 
+import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, false, func, select
+from sqlalchemy import Integer, Select, and_, bindparam, false, func, null, select
 
 from repo.actions.event_rows import EVENT_COLUMNS, Batch, batch_of, event_of, oldest_first
 from repo.actions.group_commit import GroupCommit, check_batch
-from repo.domain.attempts import merge_attempts
+from repo.actions.rows import Attributes
+from repo.domain.attempts import close_superseded, merge_attempt
 from repo.domain.authorization import Access, Permission, includes
 from repo.domain.errors import InvalidArgument
 from repo.domain.identifiers import ActionIdentifier
-from repo.domain.models import ActionAttempt, ActionEvent, NewEvent
+from repo.domain.models import ActionAttempt, ActionEvent, EventKey, NewEvent
 from repo.domain.pages import AttemptRange, Page, PageRequest
 from repo.domain.phases import MAX_ATTEMPTS, is_count
 from repo.sql.database import Database
-from repo.sql.filters import having_keys
+from repo.sql.filters import KeyFilter, having_keys, key_filter, listed_rows
+from repo.sql.functions import looked_up
 from repo.sql.paging import fetch_pages
+from repo.sql.statements import ResultSet
 from repo.tables import action_events
 
 NEWEST_ATTEMPTS = AttemptRange()
@@ -25,6 +29,12 @@ NEWEST_ATTEMPTS = AttemptRange()
 Insertions = GroupCommit[Batch, int]
 
 e = action_events.c
+
+_COMPLEMENTS = frozenset({"error", "logs", "outputs", "cluster", "cache_status", "cluster_events", "info"})
+"""Columns of events that only the values of the same names in an attempt are merged from."""
+_LIMIT = bindparam("limit", type_=Integer)
+_MERGED_AT_ONCE = 1_000
+"""Events that are merged in a few milliseconds."""
 
 
 class Events:
@@ -89,34 +99,69 @@ class Events:
         return await self._by_action(statement, by_key, action_ids)
 
     async def list_attempts(
-        self, action_ids: Collection[ActionIdentifier], range: AttemptRange = NEWEST_ATTEMPTS
+        self,
+        action_ids: Collection[ActionIdentifier],
+        range: AttemptRange = NEWEST_ATTEMPTS,
+        attributes: Attributes = None,
     ) -> dict[ActionIdentifier, list[ActionAttempt]]:
-        """The attempts of each action in the range, merged from their events, oldest first."""
+        """The attempts of each action in the range, merged from their events, oldest first; with all values,
+        or at least these attributes."""
         by_key = self._readable(action_ids)
-        numbers = _numbers(self._database, by_key, range)
-        same = and_(e.action_key == numbers.c.action_key, e.attempt == numbers.c.attempt)
-        statement = select(*EVENT_COLUMNS).join_from(numbers, action_events, same)
-        statement = statement.where(numbers.c.rank <= range.size + 1)
-        events = await self._by_action(statement, by_key, action_ids)
-        return {action_id: range.of(merge_attempts(of_it)) for action_id, of_it in events.items()}
+        in_keys = key_filter(self._database, e.action_key, by_key)
+        shape = range.first is None, range.after is None, range.before is None
+        omitted = tuple(name for name in _COMPLEMENTS if attributes is not None and name not in attributes)
+
+        def statement() -> Select[Any]:
+            numbers = _numbers(in_keys, range)
+            same = and_(*(e[name] == looked_up(numbers.c[name]) for name in ("action_key", "attempt")))
+            columns = (null().label(each.name) if each.name in omitted else each for each in EVENT_COLUMNS)
+            return select(*columns).join_from(numbers, action_events, same).where(numbers.c.rank <= _LIMIT)
+
+        values = {**in_keys.values, "limit": range.size + 1}
+        values |= {
+            name: _number(n) for name in ("after", "before") if (n := getattr(range, name)) is not None
+        }
+        found = await self._database.fetch(("attempts", in_keys.key, shape, omitted), statement, values)
+        if len(found.raw) <= _MERGED_AT_ONCE:
+            merged = _merged(found, by_key)
+        else:  # in a thread, beside which the event loop goes on
+            merged = await asyncio.to_thread(_merged, found, by_key)
+        return {action_id: range.of(merged.get(action_id.key, [])) for action_id in action_ids}
 
     async def get_latest(
         self, attempts: Iterable[tuple[ActionIdentifier, int]]
     ) -> dict[tuple[ActionIdentifier, int], ActionEvent]:
         """The event with the highest phase, then the highest version, of each of these attempts that has
-        events, in one statement."""
-        requested = {(action_id, attempt) for action_id, attempt in attempts if is_count(attempt)}
+        events, in one statement. Each is found by the primary key, however many events an attempt has."""
+        requested = [(action_id, attempt) for action_id, attempt in attempts if is_count(attempt)]
         by_key = self._readable(action_id for action_id, _ in requested)
-        rank = func.row_number().over(
-            partition_by=(e.action_key, e.attempt), order_by=(e.phase.desc(), e.version.desc())
-        )
-        ranked = select(*EVENT_COLUMNS, rank.label("rank")).where(
-            e.attempt.in_({attempt for _, attempt in requested})
-        )
-        found = having_keys(self._database, ranked, e.action_key, by_key).subquery()
-        rows = await self._rows(select(*found.c).where(found.c.rank == 1))
+        pairs = [(action_id.key, number) for action_id, number in requested if action_id.key in by_key]
+        if not pairs:
+            return {}
+        listed, other = listed_rows(self._database, (e.action_key, e.attempt), pairs), action_events.alias()
+        of = (other.c.action_key == listed.c.action_key, other.c.attempt == listed.c.attempt)
+        phase = select(func.max(other.c.phase)).where(*of).correlate(listed).scalar_subquery()
+        top = select(listed.c.action_key, listed.c.attempt, phase.label("phase")).subquery("top")
+        of = (other.c.action_key == top.c.action_key, other.c.attempt == top.c.attempt)
+        version = select(func.max(other.c.version)).where(*of, other.c.phase == top.c.phase)
+        newest = select(*top.c, version.correlate(top).scalar_subquery().label("version")).subquery("newest")
+        same = (e[name] == looked_up(newest.c[name]) for name in newest.c.keys())
+        rows = await self._rows(select(*EVENT_COLUMNS).join_from(newest, action_events, and_(*same)))
         events = (event_of(row, by_key[row[0]]) for row in rows)
-        return {key: event for event in events if (key := (event.action, event.attempt)) in requested}
+        return {(event.action, event.attempt): event for event in events}
+
+    async def find(self, keys: Collection[EventKey]) -> dict[EventKey, ActionEvent]:
+        """Those of the events that exist."""
+        by_key = self._readable(key.action for key in keys)
+        possible = (key for key in keys if is_count(key.attempt) and is_count(key.version))
+        rows = [(key.action.key, *key[1:]) for key in possible if key.action.key in by_key]
+        if not rows:
+            return {}
+        listed = listed_rows(self._database, (e.action_key, e.attempt, e.phase, e.version), rows)
+        same = (e[name] == looked_up(listed.c[name]) for name in listed.c.keys())
+        found = await self._rows(select(*EVENT_COLUMNS).join_from(listed, action_events, and_(*same)))
+        events = (event_of(row, by_key[row[0]]) for row in found)
+        return {EventKey(each.action, each.attempt, each.phase, each.version): each for each in events}
 
     def _readable(self, action_ids: Iterable[ActionIdentifier]) -> dict[bytes, ActionIdentifier]:
         """Those of the actions that the caller may read, by their keys."""
@@ -149,23 +194,36 @@ def _select(attempt: int | None, since: datetime | None) -> Select[Any]:
     return statement if since is None else statement.where(e.occurred_at > since)
 
 
-def _numbers(database: Database, by_key: Mapping[bytes, ActionIdentifier], range: AttemptRange) -> Any:
+def _numbers(in_keys: KeyFilter, range: AttemptRange) -> Any:
     """The numbers of each action's attempts in the range, ranked from its start. One more is read, since its
     start may be the end of the one before."""
     later = action_events.alias("later")
-    numbers: Select[Any] = select(e.action_key, e.attempt).group_by(e.action_key, e.attempt)
-    numbers = having_keys(database, numbers, e.action_key, by_key)
+    numbers = in_keys.apply(select(e.action_key, e.attempt).group_by(e.action_key, e.attempt))
     if range.after is not None:
-        numbers = numbers.where(e.attempt > _number(range.after))
+        numbers = numbers.where(e.attempt > bindparam("after", type_=Integer))
     if range.before is not None:
         following = select(func.min(later.c.attempt)).where(
-            later.c.action_key == e.action_key, later.c.attempt >= _number(range.before)
+            later.c.action_key == e.action_key, later.c.attempt >= bindparam("before", type_=Integer)
         )
         numbers = numbers.where(e.attempt <= func.coalesce(following.scalar_subquery(), MAX_ATTEMPTS))
     found = numbers.subquery()
     order = found.c.attempt.asc() if range.first is not None else found.c.attempt.desc()
     rank = func.row_number().over(partition_by=found.c.action_key, order_by=order)
     return select(*found.c, rank.label("rank")).subquery("numbers")
+
+
+def _merged(found: ResultSet, by_key: Mapping[bytes, ActionIdentifier]) -> dict[bytes, list[ActionAttempt]]:
+    """The attempts of each action, oldest first, from rows of EVENT_COLUMNS in any order."""
+    rows: dict[tuple[bytes, int], list[Sequence[Any]]] = {}
+    for row in found.raw:
+        rows.setdefault((row[0], row[1]), []).append(row)
+    attempts: dict[bytes, list[ActionAttempt]] = {}
+    for key, number in sorted(rows):
+        # One at a time: their events need not be in memory together.
+        of_one = ResultSet(found.prepared, rows.pop((key, number))).decoded()
+        events = [event_of(row, by_key[key]) for row in of_one]
+        attempts.setdefault(key, []).append(merge_attempt(events))
+    return {key: close_superseded(of_it) for key, of_it in attempts.items()}
 
 
 def _number(value: int) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import TypeVar
 
 from repo.domain.models import ActionAttempt, ActionEvent, ClusterEvent, LogLink, PhaseTransition
@@ -13,14 +13,19 @@ T = TypeVar("T")
 
 
 def merge_attempts(events: Iterable[ActionEvent]) -> list[ActionAttempt]:
-    """The attempts of an action, oldest first, from all its events in any order. An attempt without an end
-    that was superseded ends at the start of the next one."""
+    """The attempts of an action, oldest first, from all its events in any order."""
     ordered = sorted(events, key=lambda event: event.attempt)
-    attempts = [_merge(list(group)) for _, group in groupby(ordered, key=lambda event: event.attempt)]
-    for index, (attempt, later) in enumerate(zip(attempts, attempts[1:], strict=False)):
+    by_attempt = groupby(ordered, key=lambda event: event.attempt)
+    return close_superseded([merge_attempt(list(group)) for _, group in by_attempt])
+
+
+def close_superseded(attempts: Iterable[ActionAttempt]) -> list[ActionAttempt]:
+    """The attempts, oldest first: one without an end that was superseded ends at the start of the next."""
+    closed = list(attempts)
+    for index, (attempt, later) in enumerate(pairwise(closed)):
         if attempt.ended_at is None:
-            attempts[index] = _close(attempt, later.started_at)
-    return attempts
+            closed[index] = _close(attempt, later.started_at)
+    return closed
 
 
 def _seen_at(event: ActionEvent) -> tuple[datetime, int, int]:
@@ -31,7 +36,7 @@ def _happened_at(event: ActionEvent) -> tuple[datetime, int, int]:
     return event.occurred_at, event.phase, event.version
 
 
-def _merge(events: Sequence[ActionEvent]) -> ActionAttempt:
+def merge_attempt(events: Sequence[ActionEvent]) -> ActionAttempt:
     """Merges one attempt. The terminal event that arrived first determines its final phase; without one its
     last transition does. Events of that phase complement each other: for a terminal phase the first with
     a value counts, otherwise the latest. Later events add their logs and cluster events."""

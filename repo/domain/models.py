@@ -6,7 +6,7 @@ All times are aware and in UTC. All durations are milliseconds.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from repo.domain.identifiers import ActionIdentifier, RunIdentifier
 from repo.domain.phases import (
@@ -401,6 +401,15 @@ class ActionEvent(NewEvent):
     created_at: datetime = field(kw_only=True)
     updated_at: datetime = field(kw_only=True)
     transaction_id: int = field(kw_only=True)
+
+
+class EventKey(NamedTuple):
+    """What identifies an event."""
+
+    action: ActionIdentifier
+    attempt: int
+    phase: ActionPhase
+    version: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,10 @@
 """Conditions on keys and positions, for statements that are executed once and for prepared ones."""
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, ColumnElement, Select, bindparam, column, func, or_
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, Select, bindparam, column, func, or_, values
 from sqlalchemy.sql.elements import NamedColumn
 
 from repo.domain.cursors import FeedPosition
@@ -51,6 +51,20 @@ def having_keys(
         return statement.where(column.in_(distinct))
     listed = _listed(column, value=distinct)
     return statement.join(listed, column == listed.c[column.name])
+
+
+def listed_rows(
+    database: Database, columns: Sequence[NamedColumn[Any]], rows: Iterable[Sequence[Any]]
+) -> Any:
+    """A table of these rows, each once, with columns of these names. There is at least one."""
+    distinct = list(dict.fromkeys(map(tuple, rows)))
+    if database.is_sqlite:
+        return values(*map(_same, columns), name="listed").data(distinct).cte("listed")
+    arrays = [
+        bindparam(f"all_{column.name}", list(of_it), type_=ARRAY(column.type, dimensions=1))
+        for column, of_it in zip(columns, zip(*distinct, strict=True), strict=True)
+    ]
+    return func.unnest(*arrays).table_valued(*map(_same, columns), name="listed").render_derived()
 
 
 def written_after(column: ColumnElement[int], position: FeedPosition) -> ColumnElement[bool]:

@@ -3,7 +3,6 @@
 import base64
 import binascii
 import json
-from typing import NamedTuple
 
 import msgspec
 import strawberry
@@ -11,15 +10,6 @@ import strawberry
 import repo
 
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
-
-
-class EventKey(NamedTuple):
-    """The key of an event."""
-
-    action: repo.ActionIdentifier
-    attempt: int
-    phase: repo.ActionPhase
-    version: int
 
 
 def _encode(*parts: str | int) -> strawberry.ID:
@@ -49,7 +39,7 @@ def id_of(node: repo.Run | repo.RemovedRun | repo.Action | repo.ActionEvent) -> 
     return _encode("ActionEvent", *names, node.attempt, int(node.phase), node.version)
 
 
-def parse_id(value: str) -> repo.RunIdentifier | repo.ActionIdentifier | EventKey:
+def parse_id(value: str) -> repo.RunIdentifier | repo.ActionIdentifier | repo.EventKey:
     """The object that an id names, whether it exists or not. Raises InvalidArgument."""
     try:
         text = base64.b64decode(value + "=" * (-len(value) % 4), b"-_", validate=True)
@@ -60,7 +50,7 @@ def parse_id(value: str) -> repo.RunIdentifier | repo.ActionIdentifier | EventKe
                 return repo.ActionIdentifier(project, domain, run_name, name)
             case ["ActionEvent", str(project), str(domain), str(run), str(name), int(a), int(p), int(v)]:
                 action = repo.ActionIdentifier(project, domain, run, name)
-                return EventKey(action, a, repo.ActionPhase(p), v)
+                return repo.EventKey(action, a, repo.ActionPhase(p), v)
     except (binascii.Error, ValueError, RecursionError):
         pass
     raise repo.InvalidArgument("the id is not one that this server gave out")

@@ -272,7 +272,8 @@ class Action(Node):
     ) -> Awaitable[list[repo.ActionAttempt]]:
         check_page_size(info, first, last)
         criteria = repo.AttemptRange(first, after, last, before)
-        return info.context.loaders.attempts.load((root.identifier, (criteria,)))
+        attributes = selected(info, "ActionAttempt")
+        return info.context.loaders.attempts.load((root.identifier, (criteria, attributes)))
 
 
 @strawberry.type(description="A report of an executor about an attempt of an action.")

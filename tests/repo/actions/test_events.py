@@ -1,22 +1,29 @@
 """Events: stored atomically, once each, and merged into attempts."""
 
+from dataclasses import replace
 from datetime import timedelta
+from random import Random
 from typing import Any
 
 import pytest
 
 from repo import (
+    ActionAttempt,
     ActionError,
     ActionEvent,
+    ActionIdentifier,
     ActionNotFound,
     ActionPhase,
     ActionRepo,
+    AttemptRange,
     CacheStatus,
     ClusterEvent,
     ErrorKind,
+    EventKey,
     EventNotFound,
     InvalidArgument,
     LogLink,
+    NewEvent,
     PageRequest,
     merge_attempts,
 )
@@ -226,3 +233,61 @@ async def test_all_events_of_a_long_history_are_merged(repository: ActionRepo) -
     await repository.insert_events(logs)
     (merged,) = merge_attempts((await repository.events.list_all([action()]))[action()])
     assert len(merged.logs) == 1200
+
+
+def random_events(name: str, count: int, random: Random) -> list[NewEvent]:
+    return [
+        NewEvent(
+            action(name),
+            random.choice([0, 1, 1, 2, 5, 9]),
+            random.choice([QUEUED, RUNNING, RUNNING, PAUSED, SUCCEEDED, FAILED]),
+            at(random.randrange(60)),
+            version=version,
+            reported_at=random.choice([None, at(random.randrange(60))]),
+            error=random.choice([None, ActionError(ErrorKind.USER, str(version))]),
+            logs=(LogLink(f"log-{version % 3}", str(version)),) if version % 2 else (),
+            outputs=random.choice([None, {"n": version}]),
+            cluster=random.choice([None, f"c{version}"]),
+            cache_status=random.choice([None, *CacheStatus]),
+            cluster_events=(ClusterEvent(at(version % 60), f"m{version}"),) if version % 3 else (),
+        )
+        for version in range(count)
+    ]
+
+
+def only_with_logs(attempt: ActionAttempt) -> ActionAttempt:
+    return replace(attempt, error=None, outputs=None, cluster=None, cache_status=None, cluster_events=[])
+
+
+async def test_attempts_latest_and_single_events_agree_with_all_events(
+    repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Few are merged at once, many in a thread; values that are not requested may be missing."""
+    monkeypatch.setattr("repo.actions.events._MERGED_AT_ONCE", 100)
+    await make_run(repository, few="a0", many="a0", none="a0")
+    random = Random(7)
+    for name, count in (("few", 40), ("many", 1000)):
+        await repository.insert_events(random_events(name, count, random))
+    ids = [action(name) for name in ("few", "many", "none")]
+    everything = await repository.events.list_all(ids)
+    merged = {each: merge_attempts(events) for each, events in everything.items()}
+    assert [len(merged[each]) for each in ids] == [5, 5, 0]
+    for some in (ids, ids[:1], ids[1:2], ids[2:]):
+        assert await repository.events.list_attempts(some) == {each: merged[each] for each in some}
+        narrow = await repository.events.list_attempts(some, attributes=frozenset({"attempt", "logs"}))
+        assert narrow == {each: [only_with_logs(x) for x in merged[each]] for each in some}
+        last = await repository.events.list_attempts(some, AttemptRange(last=2, before=9))
+        assert last == {each: merged[each][-3:-1] for each in some}
+    keys = [(each, attempt) for each in ids for attempt in (-1, 0, 1, 2, 3, 5, 9, 2**40)]
+    newest: dict[tuple[ActionIdentifier, int], ActionEvent] = {}
+    for each in (x for events in everything.values() for x in events):
+        key = each.action, each.attempt
+        newest[key] = max(newest.get(key, each), each, key=lambda x: (x.phase, x.version))
+    assert await repository.events.get_latest(keys) == newest
+    assert await repository.events.get_latest([]) == {}
+    chosen = random.sample([x for events in everything.values() for x in events], 50)
+    by_key = {EventKey(x.action, x.attempt, x.phase, x.version): x for x in chosen}
+    one = next(iter(by_key))
+    missing = [one._replace(attempt=3), one._replace(version=2**40)]
+    assert await repository.events.find([*by_key, *missing]) == by_key
+    assert await repository.events.find(missing[1:]) == {}

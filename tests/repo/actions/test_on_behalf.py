@@ -14,6 +14,7 @@ from repo import (
     Access,
     ActionPhase,
     ActionRepo,
+    EventKey,
     Forbidden,
     FrameKind,
     Grant,
@@ -91,6 +92,9 @@ BY_NAME: dict[str, Read] = {
     "events.list_all": lambda repo, run: repo.events.list_all([action("a0", run)]),
     "get_latest_event_by_attempt": lambda repo, run: repo.get_latest_event_by_attempt(action("a0", run), 1),
     "events.get_latest": lambda repo, run: repo.events.get_latest([(action("a0", run), 1)]),
+    "events.find": lambda repo, run: repo.events.find(
+        [EventKey(action("a0", run), 1, ActionPhase.RUNNING, 0)]
+    ),
     "get_action_state": lambda repo, run: repo.get_action_state(action("a0", run)),
     "summaries.list_durations": lambda repo, run: repo.summaries.list_durations([_task_of(run)]),
     "summaries.list_recent_runs": lambda repo, run: repo.summaries.list_recent_runs([_task_of(run)]),

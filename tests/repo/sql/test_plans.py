@@ -12,6 +12,7 @@ from sqlalchemy import text
 from repo import (
     ActionPhase,
     ActionRepo,
+    EventKey,
     FrameKind,
     PageRequest,
     Pruned,
@@ -50,6 +51,8 @@ async def fill(url: str) -> None:
     async with open_repository(url) as repository:
         await make_run(repository)
         await repository.actions.create([new(f"t{i:04}", "a0") for i in range(4000)])
+        made = [event(f"t{i % 4:04}", attempt=1 + i // 400, version=i % 400) for i in range(4000)]
+        await repository.insert_events(made)
         database = repository.database
         run_key, created_at = (
             ("CAST(printf('%016d', n) AS BLOB)", "1767225600000000 + n * 1000000")
@@ -144,6 +147,26 @@ async def test_a_page_is_read_from_an_index_in_its_order(filled_url: str, call: 
     assert "Seq Scan" not in plan, plan
 
 
+ONE = action("t0001")
+BY_KEY: dict[str, Callable[[ActionRepo], Awaitable[object]]] = {
+    "the attempts of an action": lambda r: r.events.list_attempts([ONE]),
+    "the attempts of many": lambda r: r.events.list_attempts([action(f"t{i:04}") for i in range(100)]),
+    "the latest event": lambda r: r.events.get_latest([(ONE, 1)]),
+    "the latest events of many": lambda r: r.events.get_latest([(action(f"t{i:04}"), 1) for i in range(100)]),
+    "an event": lambda r: r.events.find([EventKey(ONE, 1, ActionPhase.RUNNING, 0)]),
+}
+
+
+@pytest.mark.parametrize("call", BY_KEY)
+async def test_attempts_and_single_events_are_read_by_the_primary_key(filled_url: str, call: str) -> None:
+    async with open_repository(filled_url) as repository:
+        (plan,) = await plans(repository, BY_KEY[call])
+    by_key = (
+        r"Index Scan using pk_action_events on action_events |SEARCH action_events USING INDEX sqlite_auto"
+    )
+    assert re.search(by_key, plan), plan
+
+
 EVENTS: dict[str, dict[str, Any]] = {
     "a run": {},
     "an action": {"action_name": "t0001"},
@@ -154,11 +177,6 @@ EVENTS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("of", EVENTS)
 async def test_a_stream_of_events_reads_each_page_from_the_primary_key(filled_url: str, of: str) -> None:
     async with open_repository(filled_url) as repository:
-        made = [event(f"t{i % 4:04}", attempt=1 + i // 400, version=i % 400) for i in range(4000)]
-        await repository.insert_events(made)
-        if not repository.database.is_sqlite:  # as autovacuum does; SQLite never has statistics
-            async with repository.database.engine.begin() as connection:
-                await connection.execute(text("ANALYZE action_events"))
 
         async def read(repository: ActionRepo) -> None:
             async with aclosing(repository.watches.watch_events(RUN, **EVENTS[of])) as frames:
