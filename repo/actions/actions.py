@@ -1,10 +1,11 @@
 """Reads and writes of actions, for one caller: by key, in pages, counted, created and updated in batches."""
 
+from asyncio import gather
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Literal
 
-from sqlalchemy import Select, bindparam, func, select
+from sqlalchemy import Select, and_, bindparam, func, select
 
 from repo.actions.filters import ActionFilter, action_conditions
 from repo.actions.group_commit import GroupCommit, check_batch
@@ -22,7 +23,7 @@ from repo.sql.database import Database
 from repo.sql.filters import having_keys, key_filter
 from repo.sql.functions import looked_up
 from repo.sql.paging import fetch_page, fetch_pages
-from repo.tables import actions
+from repo.tables import actions, is_root
 
 Creations = GroupCommit[Sequence[NewAction], int]
 PhaseUpdates = GroupCommit[Updates, list[PhaseUpdateResult]]
@@ -129,15 +130,49 @@ class Actions:
         return dict.fromkeys(keys, 0) | {key: count for key, count in rows}
 
     async def count_phases_of_descendants(self, keys: Collection[bytes]) -> dict[bytes, list[PhaseCount]]:
-        """All descendants of each action by phase; phases without any are left out. Each descendant is read
-        once, even if it is below several of the actions."""
-        scopes, by_key = self._access.readable, key_filter(self._database, c.parent_key, keys)
+        """All descendants of each action by phase; phases without any are left out. Those of a root are the
+        other actions of its run. Any other descendant is read once, even if it is below several of the
+        actions."""
+        of_roots, of_others = await gather(self._count_members(keys), self._count_below(keys))
+        counts = of_others | of_roots
+        return {key: [PhaseCount(*each) for each in sorted(counts.get(key, {}).items())] for key in keys}
+
+    async def _count_members(self, keys: Collection[bytes]) -> dict[bytes, dict[ActionPhase, int]]:
+        """The other actions of the run by phase, for those of these actions that are roots."""
+        root = actions.alias("root")
+        by_key, run_keys = key_filter(self._database, root.c.key, keys), {key[:16] for key in keys}
+        scopes, one_run = self._access.readable, len(run_keys) == 1
 
         def statement() -> Select[Any]:
-            parent, below = actions.alias("parent"), actions.alias("below")
-            columns = (c.parent_key, parent.c.parent_key.label("above_key"), c.key, c.depth, c.phase)
-            children = select(*columns).join_from(actions, parent, parent.c.key == looked_up(c.parent_key))
-            tree = by_key.apply(children).where(*in_scopes(scopes)).cte("tree", recursive=True)
+            members = (~is_root, *in_scopes(scopes))
+            if not one_run:
+                of_run = and_(c.run_key == root.c.run_key, root.c.parent_key.is_(None))
+                counted = select(root.c.key, c.phase, func.count()).join_from(root, actions, of_run)
+                return by_key.apply(counted).where(*members).group_by(root.c.key, c.phase)
+            # Not joined: a planner would expect few actions, and sort them.
+            of_run = c.run_key == bindparam("run_key", type_=c.run_key.type)
+            named = by_key.apply(select(root.c.key)).where(root.c.parent_key.is_(None)).scalar_subquery()
+            counted = select(named.label("root"), c.phase, func.count()).where(of_run, *members)
+            return counted.where(named.is_not(None)).group_by(c.phase)
+
+        key = ("phases of members", by_key.key, one_run, scopes)
+        values = by_key.values | ({"run_key": run_keys.pop()} if one_run else {})
+        counts: dict[bytes, dict[ActionPhase, int]] = {}
+        for root_key, phase, count in (await self._database.fetch(key, statement, values)).decoded():
+            counts.setdefault(root_key, {})[phase] = count
+        return counts
+
+    async def _count_below(self, keys: Collection[bytes]) -> dict[bytes, Counter[ActionPhase]]:
+        """The descendants by phase, for those of these actions that are not roots."""
+        parent, below = actions.alias("parent"), actions.alias("below")
+        scopes, by_key = self._access.readable, key_filter(self._database, parent.c.key, keys)
+
+        def statement() -> Select[Any]:
+            tops = by_key.apply(select(parent.c.key, parent.c.parent_key))
+            top = tops.where(parent.c.parent_key.is_not(None)).cte("top")
+            columns = (c.parent_key, top.c.parent_key.label("above_key"), c.key, c.depth, c.phase)
+            children = select(*columns).join_from(top, actions, c.parent_key == looked_up(top.c.key))
+            tree = children.where(*in_scopes(scopes)).cte("tree", recursive=True)
             step = (tree.c.key, tree.c.parent_key, below.c.key, below.c.depth, below.c.phase)
             # Not UNION ALL: what is below several of the actions is the same row each time.
             tree = tree.union(select(*step).join(below, below.c.parent_key == looked_up(tree.c.key)))
@@ -145,8 +180,7 @@ class Actions:
             return select(*by, func.count()).group_by(*by).order_by(tree.c.depth.desc())
 
         key = ("phases of descendants", by_key.key, scopes)
-        counts = _sum_up((await self._database.fetch(key, statement, by_key.values)).decoded())
-        return {key: [PhaseCount(*each) for each in sorted(counts.get(key, {}).items())] for key in keys}
+        return _sum_up((await self._database.fetch(key, statement, by_key.values)).decoded())
 
     async def create(self, new: Sequence[NewAction]) -> int:
         """Create the actions in one transaction and return how many were new. A parent may be among them, in

@@ -31,6 +31,23 @@ async def test_phase_counts_include_the_root_of_a_run_but_not_the_action_itself(
     assert below[action(run=other).key] == [PhaseCount(QUEUED, 1)]
 
 
+async def test_the_descendants_of_a_root_are_counted_without_following_the_tree(
+    repository: ActionRepo,
+) -> None:
+    await make_run(repository, a="a0", b="a", c="b")
+    alone = RunIdentifier("etl", "production", "alone")
+    await make_run(repository, alone)
+    with recorded(repository.database) as seen:
+        below = await repository.actions.count_phases_of_descendants([action().key, action(run=alone).key])
+    assert below == {action().key: [PhaseCount(QUEUED, 3)], action(run=alone).key: []}
+    ((recursion, arguments),) = [each for each in seen if "RECURSIVE" in each[0]]
+    async with repository.database.read() as connection:
+        tree, _, _ = recursion.rpartition("SELECT")
+        rows = await connection.exec_driver_sql(tree + "SELECT count(*) FROM tree", arguments)
+        assert rows.scalar() == 0
+    assert await repository.actions.count_phases_of_descendants([]) == {}
+
+
 async def test_children_are_paged_and_counted_for_each_parent(repository: ActionRepo) -> None:
     await make_run(repository, a="a0", b="a0", a1="a", a2="a", a3="a")
     keys = [action(name).key for name in ("a0", "a", "b")]
@@ -52,7 +69,7 @@ async def test_in_a_deep_chain_each_descendant_is_read_once(repository: ActionRe
     keys = [action(name).key for name in names[:1000]]
     with recorded(repository.database) as seen:
         below = await repository.actions.count_phases_of_descendants(keys)
-    ((statement, arguments),) = seen
+    ((statement, arguments),) = [each for each in seen if "RECURSIVE" in each[0]]
     recursion, _, _ = statement.rpartition("SELECT")
     async with repository.database.read() as connection:
         rows = await connection.exec_driver_sql(recursion + "SELECT count(*) FROM tree", arguments)
