@@ -1,5 +1,6 @@
 """`ActionRepo`: the interface of the repository, its parts for everything else, and how it is opened."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -249,11 +250,15 @@ async def open_repository(
         on_commit()
 
     database = Database(url, pool_size, committed, statement_timeout, connection_timeout)
+    supervisor = supervisor or Supervisor()
     hub = Hub(database, supervisor)
     bus = Bus(broadcast_url, hub.notify, supervisor)
+    expiring = supervisor.start("expiry", Pruning(database).keep_expiring)
     try:
         async with bus.open():
             yield ActionRepo(Backend(database, hub, bus))
     finally:
+        expiring.cancel()
+        await asyncio.gather(expiring, return_exceptions=True)
         await hub.close()
         await database.close()

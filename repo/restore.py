@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, case, literal_column
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from repo.sql.database import Database
-from repo.tables import action_events, actions, removal_horizon, removed_runs
+from repo.tables import action_changes, action_events, actions, removal_horizon, removed_runs
 
 logger = structlog.get_logger("rungraph.restored")
 
@@ -23,17 +23,21 @@ _FUTURE = literal_column(
 
 async def renumber(connection: AsyncConnection) -> None:
     """Marks all rows with future transaction ids as seen. Subscribers from before restart, since their
-    cursors name another incarnation. Two indexes show at once whether there are any."""
-    state = actions.c.state_transaction_id
-    changed = await connection.execute(
-        actions.update()
-        .where(actions.c.transaction_id >= _FUTURE)
-        .values(
-            transaction_id=_SEEN_BY_ALL,
-            state_transaction_id=case((state.is_not(None), _SEEN_BY_ALL)),
-            revision=actions.c.revision,
+    cursors name another incarnation. The log of changes has the newest ids and shows at once whether there
+    are any; only then all actions are read."""
+    log = action_changes.c.transaction_id
+    logged = await connection.execute(action_changes.delete().where(log >= _FUTURE))
+    if logged.rowcount:
+        state = actions.c.state_transaction_id
+        await connection.execute(
+            actions.update()
+            .where(actions.c.transaction_id >= _FUTURE)
+            .values(
+                transaction_id=_SEEN_BY_ALL,
+                state_transaction_id=case((state.is_not(None), _SEEN_BY_ALL)),
+                revision=actions.c.revision,
+            )
         )
-    )
     events = await connection.execute(
         action_events.update()
         .where(action_events.c.transaction_id >= _FUTURE)
@@ -42,8 +46,8 @@ async def renumber(connection: AsyncConnection) -> None:
     await connection.execute(removed_runs.delete().where(removed_runs.c.transaction_id >= _FUTURE))
     horizon = removal_horizon.c.transaction_id
     await connection.execute(removal_horizon.update().where(horizon >= _FUTURE).values(transaction_id=0))
-    if changed.rowcount or events.rowcount:
-        logger.info("the database was restored", actions=changed.rowcount, events=events.rowcount)
+    if logged.rowcount or events.rowcount:
+        logger.info("the database was restored", changes=logged.rowcount, events=events.rowcount)
 
 
 async def mark_restored(url: str) -> None:

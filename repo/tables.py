@@ -129,7 +129,6 @@ def _index(name: str, *columns: Any, where: ColumnElement[bool] | None = None, u
 
 
 _index("uq_actions_root", actions.c.run_key, where=is_root, unique=True)
-_index("ix_actions_transaction", actions.c.transaction_id)
 _index("ix_actions_parent", actions.c.parent_key)
 _index("ix_actions_created", actions.c.created_at, actions.c.key)
 _index("ix_actions_tree", actions.c.run_key, actions.c.depth, actions.c.created_at, actions.c.name)
@@ -171,6 +170,18 @@ action_events = Table(
 )
 Index("ix_action_events_transaction", action_events.c.transaction_id)
 
+# Which actions each transaction wrote, for the change feed. Triggers insert the rows, which are kept as long
+# as tombstones.
+action_changes = Table(
+    "action_changes",
+    metadata,
+    Column("transaction_id", BigInteger, nullable=False, autoincrement=False),
+    Column("key", LargeBinary(32), nullable=False),
+    Column("written_at", UtcDateTime, nullable=False),
+    PrimaryKeyConstraint("transaction_id", "key"),
+    sqlite_with_rowid=False,
+)
+
 # Tombstones of removed runs for subscribers, kept for days; then the horizon is moved past them.
 removed_runs = Table(
     "removed_runs",
@@ -190,7 +201,7 @@ removed_runs = Table(
 )
 Index("ix_removed_runs_removed_at", removed_runs.c.removed_at)
 
-# Tombstones of transactions below this one may be gone.
+# Logged changes and tombstones of transactions below this one may be gone.
 removal_horizon = Table(
     "removal_horizon",
     metadata,

@@ -3,20 +3,31 @@ run is removed in one transaction with all its actions and events, however many 
 sees a part of it."""
 
 import asyncio
+import random
 import time
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, case, func, literal, or_, select, tuple_
+from sqlalchemy import ColumnElement, Row, Select, Table, and_, case, func, literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from repo.domain.errors import DatabaseUnavailable, DeadlineExceeded
 from repo.sql.database import Database
 from repo.sql.functions import database_now, next_revision, this_transaction
 from repo.sql.types import UtcDateTime
-from repo.tables import actions, is_abort_pending, is_root, is_unconfirmed, removal_horizon, removed_runs
+from repo.tables import (
+    action_changes,
+    actions,
+    is_abort_pending,
+    is_root,
+    is_unconfirmed,
+    removal_horizon,
+    removed_runs,
+)
 
 MAX_RUNS = 100
 """Runs in one transaction."""
@@ -25,16 +36,19 @@ MAX_ACTIONS = 5_000
 _MAX_CANDIDATES = 1_000
 """Candidates that are read at a time."""
 KEEP_REMOVED = timedelta(days=7)
-"""How long tombstones of removed runs are kept, for streams that resume."""
+"""How long tombstones of removed runs and the log of changes are kept, for streams that resume."""
 _MIN_PAUSE = 0.02
 """The minimum pause between two transactions in seconds; otherwise as long as the last one took."""
+_EXPIRE_EVERY = 3600.0
+"""Seconds between two expiries of a replica."""
 _ATTEMPTS = 5
 """Attempts to remove runs that are written to concurrently; afterwards they are left to the next call."""
-_MAX_TOMBSTONES = 5_000
-"""Tombstones that are deleted in one transaction."""
+_MAX_EXPIRED = 5_000
+"""Tombstones or logged changes that are deleted in one transaction."""
 
 c = actions.c
 r = removed_runs.c
+log = action_changes.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +82,9 @@ class Pruning:
         """Remove the runs that ended longer ago, except those with a pending abort, and yield the totals
         after each transaction. After an interruption the next call continues; calls may run concurrently.
         A dry run only counts. Ages are by the database's clock."""
-        async with self._database.read() as connection:
-            now = await connection.scalar(select(database_now()))
-        assert now is not None
+        now = await self._now()
         if not dry_run:
-            await self._delete_tombstones(now - KEEP_REMOVED)
+            await self.expire(now)
         before, total = now - older_than, Pruned()
         async with aclosing(self._candidates(before, project, domain)) as parts:
             async for part in parts:
@@ -84,6 +96,12 @@ class Pruning:
                 yield total
                 if not dry_run:
                     await asyncio.sleep(max(_MIN_PAUSE, time.monotonic() - began))
+
+    async def _now(self) -> datetime:
+        async with self._database.read() as connection:
+            now: datetime | None = await connection.scalar(select(database_now()))
+        assert now is not None
+        return now
 
     async def _candidates(
         self, before: datetime, project: str | None, domain: str | None
@@ -126,31 +144,47 @@ class Pruning:
                 await asyncio.sleep(_MIN_PAUSE)
         return Pruned()
 
-    async def _delete_tombstones(self, before: datetime) -> None:
-        """Delete the tombstones from before a time: streams that resume from before it restart."""
-        oldest = (
-            select(r.transaction_id)
-            .where(r.removed_at < literal(before, UtcDateTime()))
-            .order_by(r.removed_at)
-            .limit(_MAX_TOMBSTONES)
-            .subquery()
-        )
+    async def keep_expiring(self) -> None:
+        """Expire now and then, until cancelled."""
+        while True:
+            await asyncio.sleep(random.uniform(0.5, 1.5) * _EXPIRE_EVERY)
+            with suppress(DatabaseUnavailable, DeadlineExceeded):
+                await self.expire(await self._now())
 
-        async def work(connection: AsyncConnection) -> bool:
-            last = await connection.scalar(select(func.max(oldest.c.transaction_id)))
-            if last is None:
-                return False
-            horizon = removal_horizon.c.transaction_id
-            await connection.execute(
-                removal_horizon.update().where(horizon <= last).values(transaction_id=last + 1)
-            )
-            await connection.execute(removed_runs.delete().where(r.transaction_id <= last))
-            return True
+    async def expire(self, now: datetime) -> None:
+        """Delete the tombstones and the log of changes from KEEP_REMOVED ago: streams that resume from before
+        restart."""
+        before = literal(now - KEEP_REMOVED, UtcDateTime())
+        oldest = select(r.transaction_id).where(r.removed_at < before).order_by(r.removed_at)
+        tombstones = oldest.limit(_MAX_EXPIRED).subquery().c.transaction_id
+        oldest = select(log.transaction_id, log.written_at).order_by(log.transaction_id)
+        # The newest change stays, whatever its age: it shows whether the database was restored.
+        newer = select(func.max(log.transaction_id)).scalar_subquery()
+        changes = oldest.offset(_MAX_EXPIRED).limit(1).subquery().c
+        for table, last in (
+            (removed_runs, select(func.max(tombstones))),
+            (
+                action_changes,
+                select(changes.transaction_id).where(
+                    changes.written_at < before, changes.transaction_id < newer
+                ),
+            ),
+        ):
+            has_more = True
+            while has_more:
+                has_more = await self._database.write(partial(_expire, table, last))
+                await asyncio.sleep(_MIN_PAUSE)
 
-        has_more = True
-        while has_more:
-            has_more = await self._database.write(work)
-            await asyncio.sleep(_MIN_PAUSE)
+
+async def _expire(table: Table, newest: Select[Any], connection: AsyncConnection) -> bool:
+    """Delete the rows of a table up to a transaction; whether there were any."""
+    last = await connection.scalar(newest)
+    if last is None:
+        return False
+    horizon = removal_horizon.c.transaction_id
+    await connection.execute(removal_horizon.update().where(horizon <= last).values(transaction_id=last + 1))
+    await connection.execute(table.delete().where(table.c.transaction_id <= last))
+    return True
 
 
 def _is_removable(

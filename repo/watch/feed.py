@@ -17,12 +17,13 @@ from repo.domain.identifiers import ActionIdentifier
 from repo.domain.models import ActionEvent, RemovedRun
 from repo.sql.database import Database, Snapshot
 from repo.sql.filters import KeyFilter, key_filter, written_after_filter
-from repo.tables import action_events, actions, is_root, removal_horizon, removed_runs
+from repo.tables import action_changes, action_events, actions, is_root, removal_horizon, removed_runs
 
 T = TypeVar("T")
 
 c = actions.c
 e = action_events.c
+log = action_changes.c
 r = removed_runs.c
 
 MAX_KEYS = 5_000
@@ -122,15 +123,20 @@ class FeedSnapshot:
         self._snapshot = snapshot
 
     async def changed_rows(self, since: FeedPosition) -> list[ActionRow] | None:
-        """The actions written since; None if there are more than MAX_CHANGES."""
-        filter = written_after_filter(c.transaction_id, since)
+        """The actions written since, oldest transaction first; None if they were written more than
+        MAX_CHANGES times."""
+        filter = written_after_filter(log.transaction_id, since)
 
         def statement() -> Select[Any]:
-            ordered = filter.apply(select(*ROW_COLUMNS)).order_by(c.transaction_id, c.created_at)
+            ordered = filter.apply(select(log.key, log.transaction_id)).order_by(log.transaction_id)
             return ordered.limit(MAX_CHANGES + 1)
 
-        found = await self._snapshot.fetch(("changed rows", filter.key), statement, filter.values)
-        return None if len(found.raw) > MAX_CHANGES else list(map(action_row, found.decoded(), found.sizes()))
+        found = await self._snapshot.fetch(("changes", filter.key), statement, filter.values)
+        if len(found.raw) > MAX_CHANGES:
+            return None
+        written = {key: transaction_id for key, transaction_id in found.raw}
+        rows = await self.rows(written) if written else []
+        return sorted(rows, key=lambda row: (written[row.action.key], row.action.created_at))
 
     async def rows(self, keys: Collection[bytes]) -> list[ActionRow]:
         """The actions with these keys."""

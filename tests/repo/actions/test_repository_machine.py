@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from sqlalchemy import text
 
 from repo import (
     AbortState,
@@ -313,6 +314,16 @@ class RepositoryMachine(RuleBasedStateMachine):
     @invariant()
     def the_answers_are_those_of_the_model(self) -> None:
         self.wait(self._compare())
+
+    @invariant()
+    def the_log_has_the_newest_change_of_each_action(self) -> None:
+        async def missing() -> Any:
+            statement = """SELECT count(*) FROM actions a WHERE NOT EXISTS (SELECT 1 FROM action_changes l
+                WHERE l.key = a.key AND l.transaction_id = a.transaction_id)"""
+            async with self.repository.database.read() as connection:
+                return await connection.scalar(text(statement))
+
+        assert self.wait(missing()) == 0
 
     async def _compare(self) -> None:
         repository = self.repository

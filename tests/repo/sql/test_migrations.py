@@ -131,4 +131,4 @@ async def test_pages_of_actions_have_free_space_for_updates(database_url: str) -
             )
     finally:
         await database.close()
-    assert options == ["fillfactor=80"]
+    assert options == ["fillfactor=70"]

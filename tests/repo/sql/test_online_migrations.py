@@ -31,7 +31,10 @@ from tests.support.making import RUN, make_run
 
 REVISIONS = sorted(each.revision for each in ScriptDirectory(str(MIGRATIONS)).walk_revisions())
 """All revisions, oldest first."""
-OWN = {"alembic_version"}
+OWN = {"alembic_version", "action_changes"}
+"""Tables that no server writes: a migration does, and triggers do."""
+DROPPED = {"ix_actions_transaction"}
+"""Indexes that a later migration dropped."""
 
 
 class Older:
@@ -205,7 +208,7 @@ async def test_no_later_migration_builds_an_index_on_a_table_that_is_in_use(empt
         before = indexes(connection)
         upgrade(connection, head())
         after = indexes(connection)
-        assert {name: after[name] for name in before} == before
+        assert {name: after[name] for name in before} == {name: before[name] - DROPPED for name in before}
 
     await run_sync(empty_database_url, work)
 

@@ -81,10 +81,12 @@ async def explained(url: str, call: str) -> str:
         return (await plans(repository, CALLS[call]))[-1]
 
 
-async def plans(repository: ActionRepo, call: Callable[[ActionRepo], Awaitable[object]]) -> list[str]:
-    """The plans of all statements of a call."""
+async def plans(
+    repository: ActionRepo, call: Callable[[ActionRepo], Awaitable[object]], polling: bool = False
+) -> list[str]:
+    """The plans of all statements of a call; with `polling`, including those of polls."""
     database, found = repository.database, []
-    with recorded(database) as seen:
+    with recorded(database, polling) as seen:
         await call(repository)
     explain = "EXPLAIN QUERY PLAN " if database.is_sqlite else "EXPLAIN "
     async with database.read() as connection:
@@ -195,6 +197,26 @@ async def test_a_stream_of_events_reads_each_page_from_the_primary_key(filled_ur
 async def test_a_batch_of_updates_finds_its_rows_by_the_primary_key(filled_url: str) -> None:
     plan = await explained(filled_url, "a batch of updates")
     assert "pk_actions" in plan or "sqlite_autoindex_actions_1" in plan, plan
+
+
+async def test_a_poll_reads_changes_and_their_actions_by_index(filled_url: str) -> None:
+    async with (
+        open_repository(filled_url) as repository,
+        aclosing(repository.watch_all_action_updates(RUN)) as stream,
+    ):
+        while (await anext(stream)).kind is not FrameKind.SYNCED:
+            pass
+
+        async def change(repository: ActionRepo) -> None:
+            await repository.actions.update_phases([update("t0001", ActionPhase.RUNNING, 7)])
+            await anext(stream)
+
+        found = await plans(repository, change, polling=True)
+    changes = [plan for plan in found if "action_changes" in plan]
+    assert changes
+    for plan in changes:
+        assert "pk_action_changes" in plan or "USING PRIMARY KEY" in plan, plan
+    assert not [plan for plan in found if "Seq Scan on actions" in plan or "SCAN actions" in plan], found
 
 
 @pytest.mark.parametrize("call", ["the aborts that are due", "the figures of aborts"])
