@@ -75,8 +75,10 @@ class Query:
         return await info.context.loaders.action.load((id.to_repo().key, (selected(info, "Action"),)))
 
     @strawberry.field(
-        description="The actions of one run, by default parents before their children, or of all runs, "
-        "by default newest first; at most 1000 a page.",
+        description="The actions of one run, by default parents before their children, or of all runs by "
+        "creation, newest first by default; at most 1000 a page. With a filter but without a run, a page "
+        "searches 10,000 actions: it may have fewer items than requested, even none, while `hasNextPage` is "
+        "true; `endCursor` continues the search. `totalCount` searches all actions.",
         graphql_type=ActionConnection,
         metadata=paged("first", "last"),
     )

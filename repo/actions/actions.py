@@ -14,20 +14,24 @@ from repo.actions.phase_updates import Updates
 from repo.actions.rows import ACTIONS, Attributes
 from repo.actions.states import StateUpdate
 from repo.domain.authorization import Access, Permission
-from repo.domain.errors import ActionNotFound
+from repo.domain.errors import ActionNotFound, InvalidArgument
 from repo.domain.identifiers import ActionIdentifier, RunIdentifier
 from repo.domain.models import Action, NewAction, PhaseCount
-from repo.domain.pages import Order, Page, PageRequest
+from repo.domain.pages import Order, OrderField, Page, PageRequest
 from repo.domain.phases import ActionPhase, PhaseUpdateResult
 from repo.sql.database import Database
 from repo.sql.filters import having_keys, key_filter
 from repo.sql.functions import looked_up
-from repo.sql.paging import fetch_page, fetch_pages
+from repo.sql.paging import fetch_page, fetch_pages, fetch_scanned_page
+from repo.sql.statements import ResultSet
 from repo.tables import actions, is_root
 
 Creations = GroupCommit[Sequence[NewAction], int]
 PhaseUpdates = GroupCommit[Updates, list[PhaseUpdateResult]]
 States = GroupCommit[StateUpdate, None]
+
+SEARCHED_ACTIONS = 10_000
+"""How many of the actions of all runs a page with a filter searches."""
 
 c = actions.c
 
@@ -69,21 +73,29 @@ class Actions:
         attributes: Attributes = None,
     ) -> Page[Action]:
         """A page of the actions of one run, parents before their children, or of all runs, newest first;
-        with these attributes or all. Raises InvalidCursor."""
+        with these attributes or all. With a filter, a page of all runs may have fewer items than requested,
+        even none, although more follow: each searches a limited number of actions. Raises InvalidCursor, and
+        InvalidArgument for another order of all runs."""
         in_a_run, names, scopes = run_id is not None, ACTIONS.names(attributes), self._access.readable
+        if not in_a_run and order is not None and order.field is not OrderField.CREATED_AT:
+            raise InvalidArgument(f"actions of all runs have no order by {order.field.name}: name a run")
+        key, keyset = ("list of actions", in_a_run, names, filter, scopes), order_of_actions(order, in_a_run)
+        matching = action_conditions(filter)
+
+        def read(found: ResultSet) -> Sequence[Action]:
+            return found.rows(Action, names)
 
         def statement() -> Select[Any]:
-            found = select(*ACTIONS.select(names)).where(*in_scopes(scopes), *action_conditions(filter))
+            found = select(*ACTIONS.select(names)).where(*in_scopes(scopes))
             return found.where(c.run_key == bindparam("run_key", type_=c.run_key.type)) if in_a_run else found
 
+        if matching and not in_a_run:
+            return await fetch_scanned_page(
+                self._database, key, statement, lambda: and_(*matching), keyset, page, read, SEARCHED_ACTIONS
+            )
+        values = {} if run_id is None else {"run_key": run_id.key}
         return await fetch_page(
-            self._database,
-            ("list of actions", in_a_run, names, filter, scopes),
-            statement,
-            order_of_actions(order, in_a_run),
-            page,
-            lambda found: found.rows(Action, names),
-            {} if run_id is None else {"run_key": run_id.key},
+            self._database, key, lambda: statement().where(*matching), keyset, page, read, values
         )
 
     async def pages(

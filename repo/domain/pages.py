@@ -93,6 +93,11 @@ class Page(Generic[T]):
     positions: Sequence[Sequence[Any]]
     """The values in the cursor of each item."""
 
+    searched_to: Sequence[Any] | None = None
+    """The values in the cursor at which the search for items ended before the page was full."""
+    searched_backward: bool = False
+    """The search ended before the first item, not behind the last."""
+
     @property
     def cursors(self) -> list[str]:
         """The cursors of the items."""
@@ -104,10 +109,15 @@ class Page(Generic[T]):
 
     @property
     def start_cursor(self) -> str | None:
-        """The cursor of the first item."""
-        return self.cursor(0) if self.positions else None
+        """The cursor of the first item, or at which the search for earlier ones ended."""
+        return self._cursor_at(0, self.searched_backward)
 
     @property
     def end_cursor(self) -> str | None:
-        """The cursor of the last item."""
-        return self.cursor(-1) if self.positions else None
+        """The cursor of the last item, or at which the search for more ended."""
+        return self._cursor_at(-1, not self.searched_backward)
+
+    def _cursor_at(self, index: int, is_searched: bool) -> str | None:
+        if is_searched and self.searched_to is not None:
+            return self.encode_cursor(self.searched_to)
+        return self.cursor(index) if self.positions else None

@@ -4,12 +4,13 @@ import base64
 import binascii
 import json
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import BigInteger, ColumnElement, Integer, Select, and_, bindparam, func, or_, select, tuple_
 from sqlalchemy.sql.elements import NamedColumn
+from sqlalchemy.sql.selectable import Subquery
 
 from repo.domain.errors import InvalidCursor
 from repo.domain.pages import Page, PageRequest
@@ -88,6 +89,15 @@ class Keyset:
         if not self.nullable or before:
             return beyond
         return or_(self.column.is_(None), beyond)
+
+    def within(self, subquery: Subquery) -> "Keyset":
+        """The same order of the columns of an extended statement."""
+        columns = subquery.c
+        named: Any = [
+            columns[f"cursor_{i}"] if f"cursor_{i}" in columns else columns[c.name]
+            for i, c in enumerate(self.columns)
+        ]
+        return replace(self, column=named[0], ties=tuple(named[1:]))
 
     def parameters(self, position: Sequence[Any], before: bool) -> dict[str, Any]:
         """The parameters of `beyond` for a cursor's values."""
@@ -196,6 +206,44 @@ async def fetch_pages(
     for row in found.raw:
         groups.setdefault(row[-1], []).append(row)
     return {key: _page(ResultSet(found.prepared, groups.get(key, ())), keyset, request, read) for key in keys}
+
+
+async def fetch_scanned_page(
+    database: Database,
+    key: Hashable,
+    make: Callable[[], Select[Any]],
+    matches: Callable[[], ColumnElement[bool]],
+    keyset: Keyset,
+    request: PageRequest,
+    read: Callable[[ResultSet], Sequence[T]],
+    scan: int,
+) -> Page[T]:
+    """As `fetch_page`, with the rows that match among the next `scan` rows of the list: a page that is not
+    full may end where the search ended, and others follow it."""
+    bounds = _Bounds(keyset, request)
+
+    def statement() -> Select[Any]:
+        order = keyset.order(request.backward)
+        rows = bounds.apply(keyset.extend(make())).add_columns(matches().label("matches"))
+        scanned = rows.order_by(*order).limit(bindparam("scan", type_=Integer)).subquery()
+        ordered = keyset.within(scanned).order(request.backward)
+        number = func.row_number().over(order_by=ordered).label("number")
+        numbered = select(*scanned.c, number).subquery()
+        found = select(*numbered.c).where(or_(numbered.c.matches, numbered.c.number == scan))
+        return found.order_by(*keyset.within(numbered).order(request.backward)).limit(_PAGE_SIZE)
+
+    values = {**bounds.values, "page_size": request.size + 2, "scan": scan}
+    found = await database.fetch((key, bounds.shape, scan), statement, values)
+    raw, ends_at = found.raw, None
+    matching = [row for row in raw if row[-2]]
+    if len(matching) <= request.size and raw and raw[-1][-1] == scan:
+        (ends_at,) = ColumnView(raw[-1:], keyset.columns_of(found.prepared))
+    page = _page(ResultSet(found.prepared, matching[: request.size + 1]), keyset, request, read)
+    if ends_at is None:
+        return page
+    if request.backward:
+        return replace(page, has_previous=True, searched_to=ends_at, searched_backward=True)
+    return replace(page, has_next=True, searched_to=ends_at)
 
 
 class _Bounds:

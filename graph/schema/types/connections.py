@@ -95,8 +95,12 @@ class PageInfo:
     has_previous_page: bool = described(
         "Whether there is a previous page: request it with `before: startCursor`."
     )
-    start_cursor: str | None = described("The cursor of the first item on the page.")
-    end_cursor: str | None = described("The cursor of the last item on the page.")
+    start_cursor: str | None = described(
+        "The cursor of the first item on the page, or at which the search for earlier ones ended."
+    )
+    end_cursor: str | None = described(
+        "The cursor of the last item on the page, or at which the search for more ended."
+    )
 
 
 def total_count() -> Any:

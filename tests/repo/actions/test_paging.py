@@ -2,11 +2,14 @@
 
 import base64
 import json
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
 
 from repo import (
+    Action,
+    ActionFilter,
     ActionPhase,
     ActionRepo,
     InvalidArgument,
@@ -238,3 +241,48 @@ def test_page_sizes_are_limited() -> None:
             PageRequest(last=size)
     with pytest.raises(InvalidArgument, match="first or last, not both"):
         PageRequest(first=1, last=1)
+
+
+@pytest.mark.parametrize("descending", [True, False])
+@pytest.mark.parametrize("backward", [False, True])
+@pytest.mark.parametrize("size", [0, 1, 5, 100])
+async def test_pages_of_all_runs_with_a_filter_search_a_part_each(
+    repository: ActionRepo, monkeypatch: pytest.MonkeyPatch, descending: bool, backward: bool, size: int
+) -> None:
+    """The cursors of a page continue the search where it ended, also if nothing was found."""
+    monkeypatch.setattr("repo.actions.actions.SEARCHED_ACTIONS", 7)
+    await fill(repository)
+    other = RunIdentifier("etl", "production", "other")
+    children = [new(f"x{i}", "a0", run=other, group="g", created_at=at(i)) for i in range(4)]
+    await repository.actions.create([new(run=other, created_at=at(2)), *children])
+    order = Order(OrderField.CREATED_AT, descending)
+    everything = (await repository.list_actions(order=order)).items
+    cases: list[tuple[ActionFilter, Callable[[Action], bool]]] = [
+        (ActionFilter(phases=(ActionPhase.FAILED,)), lambda each: each.phase is ActionPhase.FAILED),
+        (ActionFilter(group="g"), lambda each: each.group == "g"),
+        (ActionFilter(search="nothing"), lambda each: False),
+        (ActionFilter(parent_name="a0"), lambda each: each.parent_name == "a0"),
+    ]
+    for filter, matches in cases:
+        found: list[Action] = []
+        request, pages = PageRequest(last=size) if backward else PageRequest(first=size), 0
+        while True:
+            page = await repository.list_actions(filter=filter, order=order, page=request)
+            assert len(page.items) <= size
+            found = [*page.items, *found] if backward else [*found, *page.items]
+            pages += 1
+            if not (page.has_previous if backward else page.has_next) or (size == 0 and pages == 10):
+                break
+            if backward:
+                request = PageRequest(last=size, before=page.start_cursor)
+            else:
+                request = PageRequest(first=size, after=page.end_cursor)
+        if size:
+            assert found == [each for each in everything if matches(each)], filter
+            assert pages <= len(found) // size + len(everything) // 7 + 2
+
+
+@pytest.mark.parametrize("field", [each for each in OrderField if each is not OrderField.CREATED_AT])
+async def test_actions_of_all_runs_have_no_other_order(repository: ActionRepo, field: OrderField) -> None:
+    with pytest.raises(InvalidArgument, match=f"no order by {field.name}: name a run"):
+        await repository.list_actions(order=Order(field))
