@@ -12,7 +12,7 @@ from repo.domain.errors import ActionNotFound, InvalidArgument
 from repo.domain.identifiers import ActionIdentifier
 from repo.domain.models import ActionEvent, ClusterEvent, LogLink, NewEvent, error_from_json, error_to_json
 from repo.domain.phases import FIRST_TERMINAL, check_attempts
-from repo.sql.batches import fetch_having, insert_new, update_rows
+from repo.sql.batches import fetch_having, insert_all_or_none, insert_new, update_rows
 from repo.sql.errors import CONSTRAINT_VIOLATED
 from repo.sql.paging import Keyset
 from repo.sql.transactions import Transaction
@@ -30,6 +30,8 @@ _key_of = itemgetter(*(column.name for column in action_events.primary_key))
 _SAME = [name for name in _NEW if name not in ("action", *_DOCUMENTS)]
 """Fields that are stored as they are, in columns of the same names."""
 _values_of = attrgetter(*_SAME)
+_AT_ONCE = 1_000
+"""Events in a single statement."""
 oldest_first = Keyset("OCCURRED_AT", e.occurred_at, False, (e.attempt, e.phase, e.version))
 """The order of one action's events."""
 
@@ -105,6 +107,8 @@ async def insert(transaction: Transaction, batches: Sequence[Batch], now: dateti
     named = {key: action for batch in batches for key, action in batch.actions.items()}
     if not rows:
         return [0] * len(batches)
+    if len(rows) <= _AT_ONCE and not any(row["phase"].is_terminal for row in rows):
+        return await _insert_at_once(transaction, batches, rows, named)
     ending = {row["action_key"] for row in rows if row["phase"].is_terminal}
     # Two transactions that derive an error at once would each miss the other's events.
     locked = await fetch_having(transaction, "lock ended", actions.c.key, ending, _locked)
@@ -112,18 +116,46 @@ async def insert(transaction: Transaction, batches: Sequence[Batch], now: dateti
     stored = {key: attempt for key, attempt in (*locked, *known)}
     for key, action in named.items():
         if key not in stored:
-            raise ActionNotFound(f"there is no action {action}; none of the events was stored").of(action)
+            raise _not_found(action)
     try:
         new = set(await insert_new(transaction, action_events, rows))
     except CONSTRAINT_VIOLATED:
         # Only one constraint can be violated: the run of an action was removed since the check above.
-        raise ActionNotFound("an action was just removed; none of the events was stored") from None
+        raise _just_removed() from None
     inserted = [_count(batch, new) for batch in batches]
     failed = {row["action_key"] for row in rows if row["error"] is not None}
     ended = {key for key in ending if key in failed or stored[key] is not None}
     if any(inserted) and ended:
         await _decide_errors(transaction, ended, now)
     return inserted
+
+
+async def _insert_at_once(
+    transaction: Transaction,
+    batches: Sequence[Batch],
+    rows: Sequence[dict[str, Any]],
+    named: Mapping[bytes, ActionIdentifier],
+) -> list[int]:
+    """As `insert`, for events that end no attempt and so derive no errors."""
+    try:
+        new, missing = await insert_all_or_none(
+            transaction, action_events, rows, actions.c.key, by="action_key"
+        )
+    except CONSTRAINT_VIOLATED:
+        raise _just_removed() from None
+    for key, action in named.items():
+        if key in missing:
+            raise _not_found(action)
+    left = set(new)
+    return [_count(batch, left) for batch in batches]
+
+
+def _not_found(action: ActionIdentifier) -> ActionNotFound:
+    return ActionNotFound(f"there is no action {action}; none of the events was stored").of(action)
+
+
+def _just_removed() -> ActionNotFound:
+    return ActionNotFound("an action was just removed; none of the events was stored")
 
 
 def _known(restricted: Callable[[Select[Any]], Select[Any]]) -> Select[Any]:

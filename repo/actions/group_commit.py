@@ -22,7 +22,7 @@ _MAX_SHARED = 200
 """Rows of a write that may share a transaction; a larger one gets its own at once."""
 _MAX_TRANSACTION = 1000
 """Rows of a shared transaction."""
-_STALL = 0.1
+_STALL = 0.003
 """Seconds after which waiting writes start beside the running one."""
 _MAX_CONCURRENT = 4
 """Transactions of one kind at a time."""
@@ -74,7 +74,7 @@ class GroupCommit(Generic[R, T]):
         self._stall_timer = asyncio.get_running_loop().call_later(_STALL, self._on_stall)
 
     def _on_stall(self) -> None:
-        """The running transaction may be waiting for the locks of another: start the next beside it."""
+        """The running transaction may be waiting for a lock or for the disk: start the next beside it."""
         self._stall_timer = None
         if self._waiting:
             if self._running < _MAX_CONCURRENT:

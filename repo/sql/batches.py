@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
+    CompoundSelect,
     Insert,
     Select,
     String,
@@ -16,8 +17,12 @@ from sqlalchemy import (
     Update,
     bindparam,
     column,
+    false,
     func,
+    null,
     select,
+    true,
+    union_all,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.elements import NamedColumn
@@ -39,6 +44,44 @@ async def insert_new(transaction: Transaction, table: Table, rows: Iterable[Row]
         names = tuple(part[0])
         inserted += map(tuple, await _for_all("insert", transaction, table, names, part, {}))
     return inserted
+
+
+async def insert_all_or_none(
+    transaction: Transaction, table: Table, rows: Sequence[Row], referenced: NamedColumn[Any], by: str
+) -> tuple[list[tuple[Any, ...]], set[Any]]:
+    """Insert the rows whose primary key is not stored yet, and return these keys, unless what a column refers
+    to is missing: then nothing is inserted, and the missing values are returned too. On PostgreSQL it is the
+    only statement of its transaction; at most 1,000 rows."""
+    names = tuple(rows[0])
+    if transaction.is_sqlite:
+        values = {row[by] for row in rows}
+        found = await fetch_having(
+            transaction, f"{by} found", referenced, values, lambda restricted: restricted(select(referenced))
+        )
+        missing = values - {value for (value,) in found}
+        return ([] if missing else await insert_new(transaction, table, rows)), missing
+    answer = await transaction.fetch_alone(
+        ("insert all", table.name, names),
+        partial(_insert_all_or_none, table, names, referenced, by),
+        {f"all_{name}": [row[name] for row in rows] for name in names},
+    )
+    inserted = [tuple(row[:-1]) for row in answer if not row[-1]]
+    return inserted, {row[0] for row in answer if row[-1]}
+
+
+def _insert_all_or_none(
+    table: Table, names: Sequence[str], referenced: NamedColumn[Any], by: str
+) -> CompoundSelect[Any]:
+    """The primary key must begin with the column `by`."""
+    rows = select(*listed(_columns(table, names)).c).cte("listed_rows")
+    is_found = select(referenced).where(referenced == rows.c[by]).exists()
+    missing = select(rows.c[by]).where(~is_found).distinct().cte("missing")
+    new = select(*rows.c).where(~select(missing).exists())
+    insert = postgresql.insert(table).from_select(names, new)
+    insert = insert.on_conflict_do_nothing(index_elements=list(table.primary_key))
+    inserted = insert.returning(*table.primary_key).cte("inserted")
+    others = [null() for _ in list(table.primary_key)[1:]]
+    return union_all(select(*inserted.c, false()), select(missing.c[by], *others, true()))
 
 
 async def update_rows(

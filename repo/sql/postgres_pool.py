@@ -25,19 +25,31 @@ _CLOSE_TIMEOUT = 1.0
 
 
 class PostgresSession:
-    """A connection that writes."""
+    """A transaction that writes, begun by its first statement."""
 
-    def __init__(self, connection: asyncpg.Connection) -> None:
-        self._connection = connection
+    def __init__(self, pool: "PostgresPool", prepare: Prepare | None) -> None:
+        self._pool = pool
+        self._prepare = prepare
+        self.connection: asyncpg.Connection | None = None
 
     async def execute(self, text: str, arguments: tuple[Any, ...] = ()) -> Sequence[Sequence[Any]]:
-        rows: Sequence[Any] = await self._connection.fetch(text, *arguments)
+        connection = self.connection
+        if connection is None or not connection.is_in_transaction():
+            connection = await self._pool.begin_write(self, self._prepare)
+        rows: Sequence[Any] = await connection.fetch(text, *arguments)
+        return rows
+
+    async def execute_alone(self, text: str, arguments: tuple[Any, ...] = ()) -> Sequence[Sequence[Any]]:
+        if self.connection is None:
+            await self._pool.take_for_write(self, self._prepare)
+        assert self.connection is not None
+        rows: Sequence[Any] = await self.connection.fetch(text, *arguments)
         return rows
 
     async def execute_each(self, text: str, rows: Sequence[tuple[Any, ...]]) -> Sequence[Sequence[Any]]:
         returned: list[Any] = []
         for arguments in rows:
-            returned += await self._connection.fetch(text, *arguments)
+            returned += await self.execute(text, arguments)
         return returned
 
 
@@ -114,23 +126,43 @@ class PostgresPool:
     async def transaction(self, prepare: Prepare | None = None) -> AsyncIterator[PostgresSession]:
         """A write transaction. It is not repeated here when the connection is lost: it may have been
         committed. `prepare` is called before the first one over each connection."""
-        connection = await self._begin("BEGIN")
+        session = PostgresSession(self, prepare)
         try:
-            session = PostgresSession(connection)
-            if prepare is not None and connection not in self._prepared:
-                await prepare(session.execute)
-                await connection.execute("COMMIT; BEGIN")
-                self._prepared.add(connection)
             yield session
-            await connection.execute("COMMIT")
+            if session.connection is not None and session.connection.is_in_transaction():
+                await session.connection.execute("COMMIT")
         except TimeoutError:
-            self._drop(connection)
+            if session.connection is not None:
+                self._drop(session.connection)
             raise
         except BaseException:
-            await _roll_back(connection)
+            if session.connection is not None:
+                await _roll_back(session.connection)
             raise
         finally:
-            self._release(connection)
+            if session.connection is not None:
+                self._release(session.connection)
+
+    async def begin_write(self, session: PostgresSession, prepare: Prepare | None) -> asyncpg.Connection:
+        """Begin the transaction of a session, on a connection of its own."""
+        if session.connection is not None:
+            await session.connection.execute("BEGIN")
+            return session.connection
+        connection = session.connection = await self._begin("BEGIN")
+        if prepare is not None and connection not in self._prepared:
+            await prepare(session.execute)
+            await connection.execute("COMMIT; BEGIN")
+            self._prepared.add(connection)
+        return connection
+
+    async def take_for_write(self, session: PostgresSession, prepare: Prepare | None) -> None:
+        """Give a session a connection without a transaction."""
+        connection = session.connection = self._take_recent() or await self._take()
+        if prepare is not None and connection not in self._prepared:
+            await connection.execute("BEGIN")
+            await prepare(session.execute)
+            await connection.execute("COMMIT")
+            self._prepared.add(connection)
 
     async def _begin(self, begin: str) -> asyncpg.Connection:
         """A connection in a transaction."""
@@ -187,7 +219,7 @@ class PostgresPool:
         """An idle connection that answered recently and needs no ping."""
         if not self._idle or time.monotonic() - self._idle[-1][1] > postgres.PING_AFTER:
             return None
-        return self._idle.pop()[0]
+        return None if self._idle[-1][0].is_closed() else self._idle.pop()[0]
 
     async def _take(self) -> asyncpg.Connection:
         """A connection that answers. Raises TimeoutError when none becomes free in time."""

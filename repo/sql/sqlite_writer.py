@@ -56,6 +56,8 @@ class SqliteWriter:
     async def execute(self, text: str, arguments: tuple[Any, ...] = ()) -> Rows:
         return await self._in_thread(lambda: self._begun().execute(text, arguments).fetchall())
 
+    execute_alone = execute
+
     async def execute_each(self, text: str, rows: Sequence[tuple[Any, ...]]) -> Rows:
         def run() -> Rows:
             connection, returned = self._begun(), []

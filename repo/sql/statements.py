@@ -13,6 +13,7 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     ColumnElement,
+    CompoundSelect,
     Delete,
     Dialect,
     Float,
@@ -30,7 +31,7 @@ from repo.sql.types import EnumNumber, FreeText, UtcDateTime, from_microseconds
 
 T = TypeVar("T")
 
-Returning = Select[Any] | Insert | Update | Delete
+Returning = Select[Any] | CompoundSelect[Any] | Insert | Update | Delete
 """A statement with its result: what is selected, or RETURNING."""
 
 _CACHE_SIZE = 500

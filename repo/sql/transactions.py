@@ -17,6 +17,9 @@ class Session(Protocol):
     async def execute(self, text: str, arguments: tuple[Any, ...] = ()) -> Sequence[Sequence[Any]]:
         """The rows that a statement returns."""
 
+    async def execute_alone(self, text: str, arguments: tuple[Any, ...] = ()) -> Sequence[Sequence[Any]]:
+        """As `execute`, for the only statement of a transaction: PostgreSQL needs no BEGIN for it."""
+
     async def execute_each(self, text: str, rows: Sequence[tuple[Any, ...]]) -> Sequence[Sequence[Any]]:
         """The rows that a statement returns for each of these arguments."""
 
@@ -62,6 +65,14 @@ class Transaction:
         statement, which `make` returns and which is prepared only once."""
         prepared = self._statements.prepare(key, make, values)
         raw = await self._session.execute(prepared.text, prepared.arguments(values))
+        return ResultSet(prepared, raw).decoded()
+
+    async def fetch_alone(
+        self, key: Hashable, make: Callable[[], Returning], values: Mapping[str, Any]
+    ) -> list[list[Any]]:
+        """As `fetch`, for the only statement of the transaction."""
+        prepared = self._statements.prepare(key, make, values)
+        raw = await self._session.execute_alone(prepared.text, prepared.arguments(values))
         return ResultSet(prepared, raw).decoded()
 
     async def fetch_each(

@@ -70,6 +70,10 @@ class _RecordingSession:
         self._seen.append((text, arguments))
         return await self._session.execute(text, arguments)
 
+    async def execute_alone(self, text: str, arguments: tuple[Any, ...] = ()) -> Sequence[Sequence[Any]]:
+        self._seen.append((text, arguments))
+        return await self._session.execute_alone(text, arguments)
+
     async def execute_each(self, text: str, rows: Sequence[tuple[Any, ...]]) -> Sequence[Sequence[Any]]:
         self._seen.append((text, rows[0]))
         return await self._session.execute_each(text, rows)

@@ -10,6 +10,7 @@ from contextlib import closing
 import asyncpg
 import pytest
 from sqlalchemy import event as hooks
+from sqlalchemy import literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from repo import (
@@ -185,6 +186,7 @@ async def test_batches_of_the_same_events_in_opposite_order_do_not_block_each_ot
     database = Database(database_url)
 
     async def stop_both_in_the_middle(transaction: Transaction) -> None:
+        await transaction.fetch("begin", lambda: select(literal(1)), {})
         await event_rows.insert(transaction, [event_rows.batch_of([batch[4]], at(0))], at(0))
         inside.set()
         await leave.wait()
