@@ -309,7 +309,7 @@ async def test_an_event_of_a_run_that_was_just_removed_is_rejected(repository: A
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(event_rows, "insert_new", insert_late)
         with pytest.raises(ActionNotFound, match="just removed"):
-            await repository.insert_events([event("m0", version=5)])
+            await repository.insert_events([event("m0", version=version) for version in range(5, 1500)])
 
 
 @pytest.mark.slow
