@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Literal
 
 from sqlalchemy import Select, and_, bindparam, func, select
+from sqlalchemy.sql.selectable import Subquery
 
 from repo.actions.filters import ActionFilter, action_conditions
 from repo.actions.group_commit import GroupCommit, check_batch
@@ -22,7 +23,8 @@ from repo.domain.phases import ActionPhase, PhaseUpdateResult
 from repo.sql.database import Database
 from repo.sql.filters import having_keys, key_filter
 from repo.sql.functions import looked_up
-from repo.sql.paging import fetch_page, fetch_pages, fetch_scanned_page
+from repo.sql.long_lists import fetch_scanned_page, fetch_sorted_page
+from repo.sql.paging import fetch_page, fetch_pages
 from repo.sql.statements import ResultSet
 from repo.tables import actions, is_root
 
@@ -94,6 +96,17 @@ class Actions:
                 self._database, key, statement, lambda: and_(*matching), keyset, page, read, SEARCHED_ACTIONS
             )
         values = {} if run_id is None else {"run_key": run_id.key}
+        if in_a_run and order is not None:
+
+            def keys() -> Select[Any]:
+                return statement().with_only_columns(c.key).where(*matching)
+
+            def rows(found: Subquery) -> Select[Any]:
+                page_row = actions.alias("page_row")
+                columns = (page_row.c[column.name] for column in ACTIONS.select(names))
+                return select(*columns).join_from(found, page_row, page_row.c.key == looked_up(found.c.key))
+
+            return await fetch_sorted_page(self._database, key, keys, rows, keyset, page, read, values)
         return await fetch_page(
             self._database, key, lambda: statement().where(*matching), keyset, page, read, values
         )

@@ -24,7 +24,7 @@ K = TypeVar("K")
 T = TypeVar("T")
 
 _NONE: Mapping[str, Any] = {}
-_PAGE_SIZE = bindparam("page_size", type_=Integer)
+PAGE_SIZE = bindparam("page_size", type_=Integer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,13 +165,13 @@ async def fetch_page(
 ) -> Page[T]:
     """One page of the statement that `make` returns, converted by `read`. `key` identifies the statement, and
     `values` are those of its parameters. Raises InvalidCursor."""
-    bounds = _Bounds(keyset, request)
+    bounds = Bounds(keyset, request)
 
     def ordered() -> Select[Any]:
-        return bounds.apply(keyset.extend(make())).order_by(*keyset.order(request.backward)).limit(_PAGE_SIZE)
+        return bounds.apply(keyset.extend(make())).order_by(*keyset.order(request.backward)).limit(PAGE_SIZE)
 
     found = await database.fetch((key, bounds.shape), ordered, {**values, **bounds.values})
-    return _page(found, keyset, request, read)
+    return page_of(found, keyset, request, read)
 
 
 async def fetch_pages(
@@ -186,7 +186,7 @@ async def fetch_pages(
 ) -> dict[K, Page[T]]:
     """For each key the page of the rows with that key in `scope`, all in one statement; otherwise as
     `fetch_page`."""
-    bounds, in_keys = _Bounds(keyset, request), key_filter(database, scope, keys)
+    bounds, in_keys = Bounds(keyset, request), key_filter(database, scope, keys)
     values = {**in_keys.values, **bounds.values}
     if len(keys) == 1:
         # For one key, an index returns the rows in order, and only those of the page are read.
@@ -199,54 +199,18 @@ async def fetch_pages(
         rank = func.row_number().over(partition_by=scope, order_by=keyset.order(request.backward))
         scoped = keyset.extend(in_keys.apply(make())).add_columns(scope.label("scope"), rank.label("rank"))
         *columns, rank_column = bounds.apply(scoped).subquery().c
-        return select(*columns).where(rank_column <= _PAGE_SIZE).order_by(rank_column)
+        return select(*columns).where(rank_column <= PAGE_SIZE).order_by(rank_column)
 
     found = await database.fetch((key, in_keys.key, bounds.shape, "each"), ranked, values)
     groups: dict[Any, list[Sequence[Any]]] = {}
     for row in found.raw:
         groups.setdefault(row[-1], []).append(row)
-    return {key: _page(ResultSet(found.prepared, groups.get(key, ())), keyset, request, read) for key in keys}
+    return {
+        key: page_of(ResultSet(found.prepared, groups.get(key, ())), keyset, request, read) for key in keys
+    }
 
 
-async def fetch_scanned_page(
-    database: Database,
-    key: Hashable,
-    make: Callable[[], Select[Any]],
-    matches: Callable[[], ColumnElement[bool]],
-    keyset: Keyset,
-    request: PageRequest,
-    read: Callable[[ResultSet], Sequence[T]],
-    scan: int,
-) -> Page[T]:
-    """As `fetch_page`, with the rows that match among the next `scan` rows of the list: a page that is not
-    full may end where the search ended, and others follow it."""
-    bounds = _Bounds(keyset, request)
-
-    def statement() -> Select[Any]:
-        order = keyset.order(request.backward)
-        rows = bounds.apply(keyset.extend(make())).add_columns(matches().label("matches"))
-        scanned = rows.order_by(*order).limit(bindparam("scan", type_=Integer)).subquery()
-        ordered = keyset.within(scanned).order(request.backward)
-        number = func.row_number().over(order_by=ordered).label("number")
-        numbered = select(*scanned.c, number).subquery()
-        found = select(*numbered.c).where(or_(numbered.c.matches, numbered.c.number == scan))
-        return found.order_by(*keyset.within(numbered).order(request.backward)).limit(_PAGE_SIZE)
-
-    values = {**bounds.values, "page_size": request.size + 2, "scan": scan}
-    found = await database.fetch((key, bounds.shape, scan), statement, values)
-    raw, ends_at = found.raw, None
-    matching = [row for row in raw if row[-2]]
-    if len(matching) <= request.size and raw and raw[-1][-1] == scan:
-        (ends_at,) = ColumnView(raw[-1:], keyset.columns_of(found.prepared))
-    page = _page(ResultSet(found.prepared, matching[: request.size + 1]), keyset, request, read)
-    if ends_at is None:
-        return page
-    if request.backward:
-        return replace(page, has_previous=True, searched_to=ends_at, searched_backward=True)
-    return replace(page, has_next=True, searched_to=ends_at)
-
-
-class _Bounds:
+class Bounds:
     """The cursors around a page. One more row than its size is read, which shows whether more follow."""
 
     def __init__(self, keyset: Keyset, request: PageRequest) -> None:
@@ -277,9 +241,10 @@ def _shape(position: Sequence[Any] | None) -> bool | None:
     return None if position is None else position[0] is None
 
 
-def _page(
+def page_of(
     found: ResultSet, keyset: Keyset, request: PageRequest, read: Callable[[ResultSet], Sequence[T]]
 ) -> Page[T]:
+    """The page of these rows, of which there is one more than its size if others follow."""
     raw = found.raw
     more = len(raw) > request.size
     if more:
