@@ -65,11 +65,11 @@ class Keyset:
     def order(self, backward: bool) -> list[ColumnElement[Any]]:
         """The ORDER BY clause, reversed for a page from the end."""
         descending, ties = self.descending != backward, self._are_ties_descending != backward
-        ordered: list[ColumnElement[Any]] = [self.column.desc() if descending else self.column.asc()]
-        ordered += [c.desc() if ties else c.asc() for c in self.ties]
+        first = self.column.desc() if descending else self.column.asc()
         if self.nullable:
-            missing = self.column.is_(None)
-            ordered.insert(0, missing.desc() if backward else missing.asc())
+            first = first.nulls_first() if backward else first.nulls_last()
+        ordered: list[ColumnElement[Any]] = [first]
+        ordered += [c.desc() if ties else c.asc() for c in self.ties]
         return ordered
 
     def beyond(self, position: Sequence[Any], before: bool) -> ColumnElement[bool]:

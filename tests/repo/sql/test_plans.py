@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from repo import (
+    ActionFilter,
     ActionPhase,
     ActionRepo,
     EventKey,
@@ -147,6 +148,14 @@ async def test_a_page_is_read_from_an_index_in_its_order(filled_url: str, call: 
     assert "Sort" not in plan, plan
     assert "TEMP B-TREE" not in plan, plan
     assert "Seq Scan" not in plan, plan
+
+
+async def test_a_filter_over_all_runs_searches_the_newest_actions_by_index(filled_url: str) -> None:
+    nothing = ActionFilter(search="nothing")
+    async with open_repository(filled_url) as repository:
+        (plan,) = await plans(repository, lambda r: r.list_actions(filter=nothing, page=PAGE))
+    assert "ix_actions_created" in plan, plan
+    assert not re.search(r"Seq Scan|Sort|SCAN actions$", plan), plan
 
 
 ONE = action("t0001")
