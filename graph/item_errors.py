@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import repo
+from repo.domain.slices import in_slices
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -26,11 +27,11 @@ def path_extensions(path: ValuePath) -> dict[str, Any]:
     return {"path": list(path)} | ({} if index is None else {"index": index})
 
 
-def read_items(argument: str, items: Sequence[T], read: Callable[[T], R]) -> list[R]:
+async def read_items(argument: str, items: Sequence[T], read: Callable[[T], R]) -> list[R]:
     """The result of `read` for each item. An error that it raises names the item."""
     results = []
     try:
-        for item in items:
+        async for item in in_slices(items):
             results.append(read(item))
     except repo.RepoError as error:
         raise _with_path(error, (argument, len(results))) from None

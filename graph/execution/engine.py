@@ -187,7 +187,7 @@ class Engine:
         if read is None:
             return None
         inputs, values, conditions = read
-        return CompiledExecutor(
+        executor = CompiledExecutor(
             operation.variant(conditions),
             inputs,
             request.variables,
@@ -204,6 +204,10 @@ class Engine:
             is_awaitable=optimized_is_awaitable,
             operation_extensions=request.extensions,
         )
+        if request.is_large and executor.is_first:
+            async with self._reading_variables:
+                await asyncio.to_thread(getattr, executor, "variable_values")
+        return executor
 
     def _read(
         self, operation: Operation, request: OperationRequest

@@ -50,6 +50,11 @@ class CompiledExecutor(ExecutionContext):
         self.arguments: dict[ResolverCall, dict[str, Any]] = {}
 
     @property
+    def is_first(self) -> bool:
+        """Whether it is the first of its operation, which collects fields and so needs `variable_values`."""
+        return self._variant.root is None
+
+    @property
     def variable_values(self) -> Any:
         """The variables as graphql-core coerces them."""
         if self._values is None:

@@ -154,7 +154,7 @@ class Mutation(AbortMutation):
     async def create_actions(
         self, info: Call, input: Annotated[list[CreateActionInput], strawberry.argument("The actions.")]
     ) -> CreatedBatch:
-        new = read_items("input", input, lambda item: item.to_repo(info.context.caller))
+        new = await read_items("input", input, lambda item: item.to_repo(info.context.caller))
         with name_items_in_errors("input", new, lambda action: action.id):
             created = await info.context.repository.actions.create(new)
         info.context.reset_loaders()
@@ -168,7 +168,7 @@ class Mutation(AbortMutation):
     async def insert_events(
         self, info: Call, events: Annotated[list[ActionEventInput], strawberry.argument("The events.")]
     ) -> InsertEventsPayload:
-        new = read_items("events", events, lambda event: event.to_repo())
+        new = await read_items("events", events, lambda event: event.to_repo())
         with name_items_in_errors("events", new, lambda event: event.action):
             inserted = await info.context.repository.insert_events(new)
         info.context.reset_loaders()
@@ -197,7 +197,7 @@ class Mutation(AbortMutation):
     async def update_action_phases(
         self, info: Call, input: Annotated[list[UpdateActionPhaseInput], strawberry.argument("The updates.")]
     ) -> UpdatedBatch:
-        updates = read_items("input", input, lambda item: item.to_repo())
+        updates = await read_items("input", input, lambda item: item.to_repo())
         with name_items_in_errors("input", updates, lambda update: update[0]):
             advanced = await info.context.repository.actions.update_phases(updates)
         info.context.reset_loaders()

@@ -20,6 +20,7 @@ from repo.domain.identifiers import (
 )
 from repo.domain.models import Label, NewAction, identity_to_json
 from repo.domain.phases import aborted, begin, created_by
+from repo.domain.slices import in_slices
 from repo.sql.batches import insert_new
 from repo.sql.errors import CONSTRAINT_VIOLATED
 from repo.sql.transactions import Transaction
@@ -46,7 +47,7 @@ async def create(
     batch_numbers: dict[bytes, int] = {}
     creations: dict[bytes, datetime] = {}
     for number, batch in enumerate(batches):
-        for action in batch:
+        async for action in in_slices(batch):
             key = action.id.key
             requested.setdefault(key, action)
             batch_numbers.setdefault(key, number)
@@ -55,7 +56,7 @@ async def create(
     if not requested:
         return [0] * len(batches)
     roots = await lock_runs(transaction, {action.id.run for action in requested.values()})
-    parents = {key: _parent_of(action) for key, action in requested.items()}
+    parents = {key: _parent_of(action) async for key, action in in_slices(requested.items())}
     above = {parent.key for parent in parents.values() if parent is not None}
     stored = await read_ancestry(transaction, requested.keys() | above)
     existing = {key: stored.created_at[key] for key in requested.keys() & stored.created_at.keys()}
@@ -70,11 +71,13 @@ async def create(
             root = roots.setdefault(action.id.run, action.id.name)
             if root != action.id.name:
                 raise _second_root(action.id, root)
-    depths, aborts = _place(new, parents, stored, roots)
+    depths, aborts = await _place(new, parents, stored, roots)
     rows = []
-    for key, action in sorted(new.items(), key=itemgetter(0)):
+    async for key, action in in_slices(sorted(new.items(), key=itemgetter(0))):
         try:
-            rows.append(_row_of(action, depths[key], creations.get(key, now), aborts.get(key), now))
+            rows.append(
+                _row_of(action, parents[key], depths[key], creations.get(key, now), aborts.get(key), now)
+            )
         except InvalidArgument as error:
             raise error.of(action.id)  # noqa: B904 - it is the same error
     if aborts:
@@ -113,7 +116,7 @@ def _parent_of(action: NewAction) -> ActionIdentifier | None:
     return replace(action.id, name=action.parent_name)
 
 
-def _place(
+async def _place(
     new: Mapping[bytes, NewAction],
     parents: Mapping[bytes, ActionIdentifier | None],
     stored: Ancestry,
@@ -122,7 +125,7 @@ def _place(
     """The depth of each new action, and the abort request above it, if any. A chain of new parents ends at a
     new root or at a stored action. Raises as `create` does."""
     depths, aborts = dict(stored.depths), dict(stored.aborts)
-    for key, action in new.items():
+    async for key, action in in_slices(new.items()):
         parent = parents[key]
         if parent is not None and parent.key not in new and parent.key not in depths:
             if action.id.run not in roots:
@@ -130,7 +133,7 @@ def _place(
                 raise RunNotFound(text).of(action.id)
             text = f"there is no action {action.parent_name}, the parent of {action.id}"
             raise ActionNotFound(text).of(action.id)
-    for key in new:
+    async for key in in_slices(new):
         chain: dict[bytes, None] = {}
         depth = -1
         while key not in depths:
@@ -153,13 +156,17 @@ def _place(
 
 
 def _row_of(
-    action: NewAction, depth: int, created_at: datetime, abort: AbortAbove | None, now: datetime
+    action: NewAction,
+    parent: ActionIdentifier | None,
+    depth: int,
+    created_at: datetime,
+    abort: AbortAbove | None,
+    now: datetime,
 ) -> dict[str, Any]:
     lifecycle = begin(action.phase, action.attempts, action.cache_status, created_at)
     request = {}
     if abort is not None and not lifecycle.phase.is_terminal:
         lifecycle, request = aborted(lifecycle, now), abort.columns()
-    parent = _parent_of(action)
     task, trigger = action.task, action.trigger
     named = (task.name if task else None, action.function_name)
     return {

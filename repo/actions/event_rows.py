@@ -12,6 +12,7 @@ from repo.domain.errors import ActionNotFound, InvalidArgument
 from repo.domain.identifiers import ActionIdentifier
 from repo.domain.models import ActionEvent, ClusterEvent, LogLink, NewEvent, error_from_json, error_to_json
 from repo.domain.phases import FIRST_TERMINAL, check_attempts
+from repo.domain.slices import in_slices
 from repo.sql.batches import fetch_having, insert_all_or_none, insert_new, update_rows
 from repo.sql.errors import CONSTRAINT_VIOLATED
 from repo.sql.paging import Keyset
@@ -86,10 +87,10 @@ class Batch:
     """The actions that they are about."""
 
 
-def batch_of(events: Sequence[NewEvent], now: datetime) -> Batch:
+async def batch_of(events: Sequence[NewEvent], now: datetime) -> Batch:
     """The events as rows. Raises InvalidArgument for a number that is out of range."""
     rows, named = [], {}
-    for event in events:
+    async for event in in_slices(events):
         try:
             row = _row_of(event, now)
         except InvalidArgument as error:

@@ -50,7 +50,7 @@ class Events:
         action, attempt, phase and version. Raises ActionNotFound, and then nothing is inserted."""
         check_batch(new)
         self._access.check(Permission.WRITE, (event.action for event in new))
-        return await self._insertions.write(batch_of(new, datetime.now(UTC)), len(new))
+        return await self._insertions.write(await batch_of(new, datetime.now(UTC)), len(new))
 
     async def list_since(
         self,

@@ -13,6 +13,7 @@ from repo.actions.ancestors import lock_runs, read_ancestry
 from repo.domain.errors import ActionNotFound
 from repo.domain.identifiers import ActionIdentifier
 from repo.domain.phases import Lifecycle, PhaseUpdate, PhaseUpdateResult, aborted, advance
+from repo.domain.slices import in_slices
 from repo.sql.batches import fetch_having, update_rows
 from repo.sql.transactions import Transaction
 from repo.tables import actions
@@ -33,7 +34,7 @@ def lifecycle_values(lifecycle: Lifecycle) -> dict[str, Any]:
 async def lock_lifecycles(transaction: Transaction, keys: Iterable[bytes]) -> dict[bytes, Lifecycle]:
     """Lock those of the actions that exist and return their lifecycles."""
     rows = await fetch_having(transaction, "lock lifecycles", c.key, keys, _locked)
-    return {row[0]: Lifecycle(*row[1:]) for row in rows}
+    return {row[0]: Lifecycle(*row[1:]) async for row in in_slices(rows)}
 
 
 def _locked(restricted: Callable[[Select[Any]], Select[Any]]) -> Select[Any]:
@@ -51,7 +52,7 @@ async def store_lifecycles(
     """Store the lifecycles that changed."""
     rows = [
         {"key": key, **lifecycle_values(lifecycle), "updated_at": now}
-        for key, lifecycle in after.items()
+        async for key, lifecycle in in_slices(after.items())
         if lifecycle != before[key]
     ]
     await update_rows(transaction, actions, rows)
@@ -62,12 +63,12 @@ async def advance_all(
 ) -> list[list[PhaseUpdateResult]]:
     """Apply the updates of each batch in order and return their results. Raises ActionNotFound before
     anything is written."""
-    keys = [[action_id.key for action_id, _ in batch] for batch in batches]
+    keys = [[action_id.key async for action_id, _ in in_slices(batch)] for batch in batches]
     before = await lock_lifecycles(transaction, chain.from_iterable(keys))
     after, results = dict(before), []
     for batch, batch_keys in zip(batches, keys, strict=True):
         advanced = []
-        for (action_id, update), key in zip(batch, batch_keys, strict=True):
+        async for (action_id, update), key in in_slices(zip(batch, batch_keys, strict=True)):
             if key not in after:
                 text = f"there is no action {action_id}; no phase was updated"
                 raise ActionNotFound(text).of(action_id)
@@ -76,7 +77,9 @@ async def advance_all(
             advanced.append(PhaseUpdateResult(applied, after[key] != stored))
         results.append(advanced)
     reopened = {
-        key for key, was in before.items() if was.phase.is_terminal and not after[key].phase.is_terminal
+        key
+        async for key, was in in_slices(before.items())
+        if was.phase.is_terminal and not after[key].phase.is_terminal
     }
     stopped = await _abort_below_aborts(transaction, batches, reopened, after, now)
     await store_lifecycles(transaction, before, after, now)

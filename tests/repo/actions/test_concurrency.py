@@ -158,7 +158,7 @@ async def test_the_error_of_the_latest_attempt_stays_when_an_earlier_one_is_repo
     database = Database(database_url)
 
     async def work(transaction: Transaction) -> None:
-        await event_rows.insert(transaction, [event_rows.batch_of([second], at(0))], at(0))
+        await event_rows.insert(transaction, [await event_rows.batch_of([second], at(0))], at(0))
         inside.set()
         await leave.wait()
 
@@ -187,7 +187,7 @@ async def test_batches_of_the_same_events_in_opposite_order_do_not_block_each_ot
 
     async def stop_both_in_the_middle(transaction: Transaction) -> None:
         await transaction.fetch("begin", lambda: select(literal(1)), {})
-        await event_rows.insert(transaction, [event_rows.batch_of([batch[4]], at(0))], at(0))
+        await event_rows.insert(transaction, [await event_rows.batch_of([batch[4]], at(0))], at(0))
         inside.set()
         await leave.wait()
         raise Conflict("nothing of this stays")
