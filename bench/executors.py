@@ -194,7 +194,7 @@ async def _hot_share(process: Process, url: str) -> Result:
         await asyncio.gather(*map(run, range(_EXECUTORS)))
         # Connections report what they have counted once a second, at the end of a transaction.
         async with asyncio.timeout(60):
-            while (after := await connection.fetchrow(_UPDATES))[0] - before[0] < len(phases) * _ACTIONS:
+            while (after := await connection.fetchrow(_UPDATES))[0] - before[0] < len(phases) * _ACTIONS:  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
     finally:
         await connection.close()
