@@ -5,9 +5,11 @@ import asyncio
 import random
 import sqlite3
 import time
+from collections.abc import Callable
 from contextlib import aclosing
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy import Connection, inspect, text
@@ -19,6 +21,8 @@ from repo.domain.errors import DatabaseUnavailable
 from repo.sql.database import Database
 from repo.sql.errors import ErrorClass, classify
 from repo.sql.urls import without_password
+
+T = TypeVar("T")
 
 logger = structlog.get_logger("rungraph.migrate")
 
@@ -33,6 +37,10 @@ _MAX_PAUSE = 5.0
 """Maximum pause between retries in seconds."""
 _LOCK_NOT_AVAILABLE = "55P03"
 
+
+Prepare = Callable[[Connection, Any], Any]
+"""One part of the work that a migration does beforehand: from where it begins, None at first, to where the
+next part begins, None at the end. Each is a transaction of its own, and may be done again."""
 
 OLDEST = 14
 """The oldest supported major version of PostgreSQL."""
@@ -87,6 +95,28 @@ def upgrade(connection: Connection, to: str = "head") -> None:
     command.upgrade(config, to)
 
 
+def _preparations(connection: Connection) -> list[tuple[str, Prepare]]:
+    """The preparations of the migrations after the schema's revision, each with the revision that it needs.
+    An empty database needs none."""
+    current = revision(connection)
+    if current is None or is_newer(current) or current == head():
+        return []
+    from alembic.script import ScriptDirectory
+
+    newer = reversed(list(ScriptDirectory(str(MIGRATIONS)).iterate_revisions("head", current)))
+    prepared = (each for each in newer if hasattr(each.module, "prepare"))
+    return [(str(each.down_revision), each.module.prepare) for each in prepared]
+
+
+def _go_on(prepare: Prepare, after: Any, connection: Connection) -> Any:
+    return prepare(connection, after)
+
+
+def _upgrade_to(connection: Connection, to: str) -> None:
+    if (revision(connection) or "") < to:
+        upgrade(connection, to)
+
+
 def _upgrade_older(connection: Connection) -> None:
     current = revision(connection)
     if is_newer(current):
@@ -96,9 +126,9 @@ def _upgrade_older(connection: Connection) -> None:
 
 
 async def migrate(url: str) -> None:
-    """Migrates the database to the newest schema in one transaction. A newer schema is left alone, as is a
-    current one that cannot be written. Safe to call concurrently: one process works, the others wait.
-    Raises DatabaseUnavailable and UnsuitableDatabase."""
+    """Migrates the database to the newest schema: what takes long in many transactions, then all changes in
+    one. A newer schema is left alone, as is a current one that cannot be written. Safe to call concurrently:
+    one process works, the others wait. Raises DatabaseUnavailable and UnsuitableDatabase."""
     database, name = Database(url, pool_size=1), without_password(url)
     try:
         try:
@@ -111,7 +141,7 @@ async def migrate(url: str) -> None:
             if not database.is_sqlite and (why := await unsuitable(connection)):
                 raise UnsuitableDatabase(f"the database {name} cannot be used: {why}")
             try:
-                await _migrate_with_retries(database, connection)
+                await _upgrade_in_steps(database, connection)
             except (DBAPIError, sqlite3.Error) as error:
                 if classify(error) is None:
                     raise
@@ -135,17 +165,39 @@ async def unsuitable(connection: AsyncConnection) -> str | None:
     return None
 
 
-async def _migrate_with_retries(database: Database, connection: AsyncConnection) -> None:
+async def _upgrade_in_steps(database: Database, connection: AsyncConnection) -> None:
+    async with connection.begin():
+        preparations = await connection.run_sync(_preparations)
+    for before, prepare in preparations:
+        await _transact(database, connection, partial(_upgrade_to, to=before))
+        after = await _transact(database, connection, partial(_go_on, prepare, None))
+        while after is not None:
+            after = await _transact(database, connection, partial(_go_on, prepare, after))
+    await _transact(database, connection, _upgrade_older, is_last=True)
+
+
+async def _transact(
+    database: Database, connection: AsyncConnection, work: Callable[[Connection], T], is_last: bool = False
+) -> T | None:
+    """Does the work in a transaction under the lock, and again if others hold locks that it needs; nothing on
+    a database that accepts no writes."""
     deadline, pause = time.monotonic() + RETRY_TIMEOUT, 0.5
     while True:
         try:
             async with connection.begin():
-                await _migrate(database, connection)
-            return
+                if database.is_sqlite:
+                    await connection.execute(text("BEGIN IMMEDIATE"))
+                else:
+                    await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+                    await connection.execute(text(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT * 1000:.0f}"))
+                result = await connection.run_sync(work)
+                if is_last and not database.is_sqlite:
+                    await restore.renumber(connection)
+                return result
         except DBAPIError as error:
             if classify(error) is ErrorClass.READ_ONLY:
                 await _check_read_only(connection, error)
-                return
+                return None
             if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
                 raise
             if time.monotonic() > deadline:
@@ -169,14 +221,3 @@ async def _check_read_only(connection: AsyncConnection, error: DBAPIError) -> No
             f"the database accepts no writes ({reason}), and {outdated}, once it accepts them"
         ) from error
     logger.warning("the database accepts no writes: the server is not ready until it does", reason=reason)
-
-
-async def _migrate(database: Database, connection: AsyncConnection) -> None:
-    if database.is_sqlite:
-        await connection.execute(text("BEGIN IMMEDIATE"))
-    else:
-        await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        await connection.execute(text(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT * 1000:.0f}"))
-    await connection.run_sync(_upgrade_older)
-    if not database.is_sqlite:
-        await restore.renumber(connection)

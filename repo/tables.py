@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     UniqueConstraint,
     func,
+    text,
 )
 
 from repo.domain.phases import AbortState, ActionPhase, ActionType, CacheStatus, CredentialKind, RunSource
@@ -110,14 +111,9 @@ actions = Table(
     CheckConstraint("parent_key <> key", name="parent_is_another"),
 )
 
-run_time = func.coalesce(actions.c.triggered_at, actions.c.created_at)
-"""When a run began: triggered, or created if it was never triggered."""
-
 # A partial index is used only if the query has the same condition with the same constants.
 is_root = actions.c.parent_key.is_(None)
 """The action is the root of its run."""
-is_paused = constant(actions.c.phase, ActionPhase.PAUSED)
-"""The action is PAUSED."""
 is_unconfirmed = constant(actions.c.abort_state, AbortState.REQUESTED, AbortState.RETRYING, AbortState.FAILED)
 """The abort is unconfirmed: it waits for the executor or has failed."""
 is_abort_pending = constant(actions.c.abort_state, AbortState.REQUESTED, AbortState.RETRYING)
@@ -132,19 +128,59 @@ _index("uq_actions_root", actions.c.run_key, where=is_root, unique=True)
 _index("ix_actions_parent", actions.c.parent_key)
 _index("ix_actions_created", actions.c.created_at, actions.c.key)
 _index("ix_actions_tree", actions.c.run_key, actions.c.depth, actions.c.created_at, actions.c.name)
-_index("ix_runs_created", actions.c.created_at, actions.c.key, where=is_root)
-_index(
-    "ix_runs_of_project_created",
-    actions.c.project,
-    actions.c.domain,
-    actions.c.created_at,
-    actions.c.key,
-    where=is_root,
-)
-_index("ix_runs_time", run_time, where=is_root)
 _index("ix_actions_unconfirmed_abort", actions.c.abort_requested_at, actions.c.key, where=is_unconfirmed)
 _index("ix_runs_abort_batch", actions.c.abort_batch, where=actions.c.abort_batch.is_not(None))
-_index("ix_actions_paused", actions.c.run_key, where=is_paused)
+
+MAX_CODE_PREFIX = 100
+
+# A row for each root, with what lists of runs filter, search and order by. Triggers maintain it.
+runs = Table(
+    "runs",
+    metadata,
+    Column("number", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True),
+    Column("run_key", LargeBinary(16), nullable=False),
+    Column("key", LargeBinary(32), nullable=False),
+    Column("project", Name, nullable=False),
+    Column("domain", Name, nullable=False),
+    Column("run_name", Name, nullable=False),
+    Column("source", EnumNumber(RunSource)),
+    Column("labels", Labels, nullable=False),
+    Column("task_name", FreeText),
+    Column("task_version", FreeText),
+    Column("function_name", FreeText),
+    Column("trigger_task_name", FreeText),
+    Column("trigger_name", FreeText),
+    Column("created_by_subject", FreeText),
+    Column("created_by_name", FreeText),
+    Column("search_text", FreeText, nullable=False),
+    Column("phase", EnumNumber(ActionPhase), nullable=False),
+    # Null unless the run ended with an error.
+    Column("error_code", FreeText),
+    Column("abort_state", EnumNumber(AbortState)),
+    Column("created_at", UtcDateTime, nullable=False),
+    # When it was triggered, or created if it was never triggered.
+    Column("run_time", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Column("duration_ms", BigInteger),
+    Column("paused_actions", Integer, nullable=False, server_default=text("0")),
+    UniqueConstraint("run_key"),
+)
+is_waiting = constant(runs.c.abort_state, AbortState.REQUESTED, AbortState.RETRYING)
+"""The abort of the run waits for the executor."""
+_index("ix_runs_by_created", runs.c.created_at, runs.c.key)
+_index("ix_runs_by_updated", runs.c.updated_at, runs.c.key)
+_index("ix_runs_by_ended", runs.c.ended_at, runs.c.key)
+_index("ix_runs_by_duration", runs.c.duration_ms, runs.c.key)
+_index("ix_runs_by_phase", runs.c.phase, runs.c.key)
+_index("ix_runs_by_name", runs.c.run_name, runs.c.key)
+_index("ix_runs_by_time", runs.c.run_time)
+_index("ix_runs_by_project", runs.c.project, runs.c.domain, runs.c.created_at, runs.c.key)
+error_code_prefix = func.substr(runs.c.error_code, text("1"), text(str(MAX_CODE_PREFIX)))
+"""The beginning of the code of a run's error: an index entry is limited."""
+_index("ix_runs_by_error", error_code_prefix, where=runs.c.error_code.is_not(None))
+_index("ix_runs_by_paused", runs.c.paused_actions, where=runs.c.paused_actions > text("0"))
+_index("ix_runs_by_abort", runs.c.abort_state, where=is_waiting)
 
 action_events = Table(
     "action_events",

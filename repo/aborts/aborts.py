@@ -10,9 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from repo.aborts import leases, requests
 from repo.aborts.leases import DueAborts, Leases
-from repo.actions.filters import RunFilter, run_conditions
+from repo.actions.filters import RunFilter
 from repo.actions.lists import in_scopes, order_of_aborts
 from repo.actions.rows import ACTION_COLUMNS, ACTIONS
+from repo.actions.run_pages import matching_runs
 from repo.domain.authorization import Access, Permission, Scope, narrowed
 from repo.domain.errors import Forbidden, InvalidArgument, RunNotFound
 from repo.domain.identifiers import ActionIdentifier, RunIdentifier
@@ -21,7 +22,7 @@ from repo.domain.pages import Page, PageRequest
 from repo.domain.phases import AbortState
 from repo.sql.database import Database
 from repo.sql.paging import fetch_page
-from repo.tables import actions, is_abort_pending, is_root, is_unconfirmed
+from repo.tables import actions, is_abort_pending, is_root, is_unconfirmed, runs
 
 c = actions.c
 
@@ -96,14 +97,18 @@ class Aborts:
                 "the filter has no condition and matches every run: set a field of it that is not empty, "
                 "or say `all: true`; no run was aborted"
             )
-        which = (*in_scopes(allowed), *run_conditions(filter))
+        matching = matching_runs(self._database, filter, allowed, runs.c.key, runs.c.phase).subquery()
+        which = select(matching.c.key).where(requests.is_unfinished(matching.c.phase))
         if dry_run:
             async with self._database.read() as connection:
-                return AbortRunsResult(await requests.count_unfinished(connection, which), 0, None)
+                count = await connection.scalar(select(func.count()).select_from(which.subquery()))
+                return AbortRunsResult(count or 0, 0, None)
         batch = uuid.uuid4().hex
 
         requested = await self._database.write(
-            lambda connection: requests.request_all(connection, which, reason, aborted_by, utc_now(), batch)
+            lambda connection: requests.request_all(
+                connection, c.key.in_(which), reason, aborted_by, utc_now(), batch
+            )
         )
         return AbortRunsResult(requested, requested, batch if requested else None)
 

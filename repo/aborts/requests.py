@@ -1,6 +1,5 @@
 """Abort requests in SQL: each action gets at most one abort request, and a finished one is not changed."""
 
-from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +20,11 @@ NO_LEASE: dict[str, None] = {"abort_lease": None, "abort_leased_until": None}
 c = actions.c
 _is_unfinished = c.phase < FIRST_TERMINAL
 _is_open = or_(_is_unfinished, is_unconfirmed)
+
+
+def is_unfinished(phase: ColumnElement[ActionPhase]) -> ColumnElement[bool]:
+    """The condition for an unfinished phase."""
+    return phase < FIRST_TERMINAL
 
 
 def is_action(action: ActionIdentifier) -> ColumnElement[bool]:
@@ -69,14 +73,13 @@ def _aborted(now: datetime) -> dict[str, Any]:
 
 async def request_all(
     connection: AsyncConnection,
-    conditions: Collection[ColumnElement[bool]],
+    which: ColumnElement[bool],
     reason: str | None,
     requested_by: Identity | None,
     now: datetime,
     batch: str,
 ) -> int:
-    """Abort the unfinished runs that meet the conditions and return how many."""
-    which = and_(*conditions)
+    """Abort the unfinished actions among `which` and return how many."""
     await _lock_unfinished(connection, which)
     return await request(connection, which, reason, requested_by, now, batch)
 
@@ -86,12 +89,6 @@ async def _lock_unfinished(connection: AsyncConnection, which: ColumnElement[boo
     updates lock their rows, which the update alone would not do."""
     rows = select(c.key).where(which, _is_unfinished).order_by(c.key).with_for_update(key_share=True)
     return await connection.scalar(select(func.count()).select_from(rows.subquery())) or 0
-
-
-async def count_unfinished(connection: AsyncConnection, conditions: Collection[ColumnElement[bool]]) -> int:
-    """The number of unfinished runs that meet the conditions."""
-    counted = select(func.count()).select_from(actions).where(*conditions, _is_unfinished)
-    return await connection.scalar(counted) or 0
 
 
 async def mark_attempt(

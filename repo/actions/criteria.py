@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement
 
 from repo.actions.rows import ActionRow
+from repo.sql.terms import AllOf, AnyOf, Terms
 
 Conditions = Callable[[Any], Iterable[ColumnElement[bool]]]
 """The SQL conditions for a value of the filter, all of which must hold."""
@@ -30,6 +31,8 @@ class Criterion:
     """Whether a row that does not match now may match, or have matched, at another time."""
     ignores_empty: bool
     """Whether an empty value matches every row, as None does."""
+    terms: Callable[[Any], Terms | None]
+    """The terms of the index that runs with a value of the filter have; None if they have none in common."""
     companion: str | None
     """Another field of the filter, whose value is passed along as the second of a pair."""
 
@@ -39,24 +42,33 @@ def declare(
     predicate: Callable[[Any], Predicate],
     can_change: bool = False,
     ignores_empty: bool = False,
+    terms: Callable[[Any], Terms | None] = lambda value: None,
     companion: str | None = None,
 ) -> Any:
     """An optional field of a filter; the arguments are those of Criterion."""
-    criterion = Criterion(conditions, predicate, can_change, ignores_empty, companion)
+    criterion = Criterion(conditions, predicate, can_change, ignores_empty, terms, companion)
     return field(default=None, metadata={"criterion": criterion})
 
 
-def equal(column: ColumnElement[Any], path: str | Callable[[ActionRow], Any]) -> Any:
-    """A field for rows that have its value in `column`, and at `path` in memory."""
+def equal(column: ColumnElement[Any], path: str | Callable[[ActionRow], Any], term: str | None = None) -> Any:
+    """A field for rows that have its value in `column`, and at `path` in memory. `term` is the name of its
+    terms in the index, if it has any."""
     read = _reader(path)
-    return declare(lambda value: [column == value], lambda value: lambda row: read(row) == value, False)
+    return declare(
+        lambda value: [column == value],
+        lambda value: lambda row: read(row) == value,
+        terms=lambda value: term and f"{term}={value}",
+    )
 
 
-def any_of(column: ColumnElement[Any], path: str, can_change: bool = False) -> Any:
+def any_of(column: ColumnElement[Any], path: str, can_change: bool = False, term: str | None = None) -> Any:
     """A field for rows that have one of its values; none have one of an empty list."""
     read = attrgetter(path)
     return declare(
-        lambda values: [column.in_(values)], lambda values: lambda row: read(row) in values, can_change
+        lambda values: [column.in_(values)],
+        lambda values: lambda row: read(row) in values,
+        can_change,
+        terms=lambda values: AnyOf(f"{term}={int(value)}" for value in values) if term and values else None,
     )
 
 
@@ -71,13 +83,13 @@ def none_of(column: ColumnElement[Any], path: str, can_change: bool = False) -> 
     )
 
 
-def has_value(column: ColumnElement[Any], path: str) -> Any:
+def has_value(column: ColumnElement[Any], path: str, term: str) -> Any:
     """A field that is true for rows with any value, and false for those without one."""
     read = attrgetter(path)
     return declare(
         lambda expected: [column.is_not(None) if expected else column.is_(None)],
         lambda expected: lambda row: (read(row) is not None) is expected,
-        False,
+        terms=lambda expected: None if expected else f"{term}-",
     )
 
 
@@ -128,6 +140,14 @@ def conditions(filter: Any) -> list[ColumnElement[bool]]:
     if filter is None:
         return []
     return [each for criterion, value in _applied(filter) for each in criterion.conditions(value)]
+
+
+def terms(filter: Any) -> Terms | None:
+    """The terms of the index that all matching rows have; None if they have none in common."""
+    if filter is None:
+        return None
+    found = [each for criterion, value in _applied(filter) if (each := criterion.terms(value)) is not None]
+    return AllOf(found) if found else None
 
 
 def predicates(filter: Any, can_change: bool) -> tuple[Predicate, ...]:

@@ -9,7 +9,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, false, literal_column, or_
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    SelectBase,
+    and_,
+    false,
+    func,
+    literal_column,
+    or_,
+    select,
+    union,
+)
 
 from repo.actions.criteria import (
     Predicate,
@@ -22,20 +33,23 @@ from repo.actions.criteria import (
     equal,
     has_value,
     none_of,
+    terms,
 )
 from repo.actions.rows import ActionRow
 from repo.domain.errors import InvalidArgument
 from repo.domain.identifiers import compositions, folded, stored_foldings
-from repo.domain.models import UNSUCCESSFUL, Run
+from repo.domain.models import Run
 from repo.domain.phases import AbortState, ActionPhase, ActionType, RunSource
-from repo.sql.functions import constant, contains_text, has_label
-from repo.sql.types import FreeText
-from repo.tables import actions, is_abort_pending, is_root, run_time
+from repo.sql.database import Database
+from repo.sql.functions import contains_text, has_label
+from repo.sql.terms import AllOf, AnyOf, Terms, numbers
+from repo.tables import MAX_CODE_PREFIX, actions, error_code_prefix, is_waiting, runs
 
 MAX_LABELS_IN_FILTER = 100
 """Each label makes the statement longer."""
 
 c = actions.c
+r = runs.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +58,6 @@ class LabelFilter:
 
     key: str
     value: str | None = None
-
-
-def _text_in(document: ColumnElement[Any], key: str) -> ColumnElement[str]:
-    """The text at this key of a JSON object, or null."""
-    return document.op("->>", return_type=FreeText())(literal_column(f"'{key}'"))
 
 
 def _run(row: ActionRow) -> Run:
@@ -79,14 +88,32 @@ def _cases(term: str) -> list[str]:
 
 
 def _run_search_conditions(term: str) -> list[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = [_contains(c.run_search_text, term)]
+    found: list[ColumnElement[bool]] = [_contains(r.search_text, term), _has_code(term)]
     if "/" in term:
-        path = c.project + "/" + c.domain + "/" + c.run_name
+        path = r.project + "/" + r.domain + "/" + r.run_name
         found += [contains_text(path, each) for each in compositions(term)]
-    code = _text_in(c.error, "code")
-    has_error = and_(constant(c.phase, *sorted(UNSUCCESSFUL)), c.error_attempt == c.attempts)
-    found.append(and_(has_error, or_(*(contains_text(code, each) for each in _cases(term)))))
     return [or_(*found)]
+
+
+def _has_code(term: str) -> ColumnElement[bool]:
+    return and_(r.error_code.is_not(None), or_(*(contains_text(r.error_code, each) for each in _cases(term))))
+
+
+def _run_search_terms(term: str) -> Terms | None:
+    """The single characters and pairs of characters of the names, and of the path. Names that are too long
+    to be taken apart have a term of their own."""
+    found: list[Terms] = ["long", *(AllOf(_parts("n", each)) for each in stored_foldings(term))]
+    if term == "/":
+        return None
+    if "/" in term:
+        found += [AllOf(_parts("p", each)) for each in compositions(term)]
+    return AnyOf(found)
+
+
+def _parts(kind: str, text: str) -> list[str]:
+    """Every second pair of characters in the text and the last one, or its only character."""
+    starts = {*range(0, len(text) - 1, 2), max(0, len(text) - 2)}
+    return [kind + text[start : start + 2] for start in sorted(starts)]
 
 
 def _run_search(term: str) -> Predicate:
@@ -129,7 +156,11 @@ def _has_label(row: ActionRow, label: LabelFilter) -> bool:
 
 
 def _label_condition(label: LabelFilter) -> ColumnElement[bool]:
-    return has_label(c.labels, label.key, label.value)
+    return has_label(r.labels, label.key, label.value)
+
+
+def _label_term(label: LabelFilter) -> str:
+    return f"label={label.key}" if label.value is None else f"value={label.key}={label.value}"
 
 
 def _latest_creation(value: tuple[int, datetime | None]) -> datetime | None:
@@ -142,10 +173,10 @@ def _latest_creation(value: tuple[int, datetime | None]) -> datetime | None:
 
 
 def _min_duration_conditions(value: tuple[int, datetime | None]) -> list[ColumnElement[bool]]:
-    ended, latest = c.duration_ms >= value[0], _latest_creation(value)
+    ended, latest = r.duration_ms >= value[0], _latest_creation(value)
     if latest is None:
         return [ended]
-    return [or_(ended, and_(c.ended_at.is_(None), c.created_at <= latest))]
+    return [or_(ended, and_(r.ended_at.is_(None), r.created_at <= latest))]
 
 
 def _min_duration(value: tuple[int, datetime | None]) -> Predicate:
@@ -161,23 +192,17 @@ def _min_duration(value: tuple[int, datetime | None]) -> Predicate:
 
 
 def _paused_conditions(value: bool) -> list[ColumnElement[bool]]:
-    member = actions.alias("member")
-    paused = (
-        member.select()
-        .with_only_columns(member.c.name)
-        .where(member.c.run_key == c.run_key, constant(member.c.phase, ActionPhase.PAUSED))
-        .exists()
-    )
-    return [paused if value else ~paused]
+    zero: ColumnElement[int] = literal_column("0")
+    return [r.paused_actions > zero if value else r.paused_actions <= zero]
 
 
 def _abort_pending_conditions(value: bool) -> list[ColumnElement[bool]]:
-    pending = and_(c.abort_state.is_not(None), is_abort_pending)
-    return [pending if value else ~pending]
+    pending = and_(r.abort_state.is_not(None), is_waiting)
+    return [is_waiting if value else ~pending]
 
 
 PENDING_ABORTS = (AbortState.REQUESTED, AbortState.RETRYING)
-"""The states of an abort that waits for its executor, as in `is_abort_pending`."""
+"""The states of an abort that waits for its executor, as in `is_waiting`."""
 
 
 def _run_time(row: ActionRow) -> datetime:
@@ -189,42 +214,47 @@ class RunFilter:
     """All fields that are set must match; a list matches any of its members. Times are UTC and inclusive,
     durations are milliseconds. Raises InvalidArgument for too many labels."""
 
-    phases: tuple[ActionPhase, ...] | None = any_of(c.phase, "run.phase", can_change=True)
-    exclude_phases: tuple[ActionPhase, ...] | None = none_of(c.phase, "run.phase", can_change=True)
-    project: str | None = equal(c.project, "run.project")
-    domain: str | None = equal(c.domain, "run.domain")
-    task_name: str | None = equal(c.task_name, "run.task_name")
-    task_version: str | None = equal(c.task_version, "run.task_version")
-    function_name: str | None = equal(c.function_name, "run.function_name")
-    trigger_task_name: str | None = equal(c.trigger_task_name, "run.trigger_task_name")
-    trigger_name: str | None = equal(c.trigger_name, "run.trigger_name")
-    created_by_subject: str | None = equal(c.created_by_subject, _creator_subject)
-    search: str | None = declare(_run_search_conditions, _run_search, can_change=True, ignores_empty=True)
+    phases: tuple[ActionPhase, ...] | None = any_of(r.phase, "run.phase", can_change=True)
+    exclude_phases: tuple[ActionPhase, ...] | None = none_of(r.phase, "run.phase", can_change=True)
+    project: str | None = equal(r.project, "run.project", "project")
+    domain: str | None = equal(r.domain, "run.domain")
+    task_name: str | None = equal(r.task_name, "run.task_name", "task")
+    task_version: str | None = equal(r.task_version, "run.task_version", "version")
+    function_name: str | None = equal(r.function_name, "run.function_name", "function")
+    trigger_task_name: str | None = equal(r.trigger_task_name, "run.trigger_task_name", "trigger task")
+    trigger_name: str | None = equal(r.trigger_name, "run.trigger_name", "trigger")
+    created_by_subject: str | None = equal(r.created_by_subject, _creator_subject, "subject")
+    search: str | None = declare(
+        _run_search_conditions, _run_search, can_change=True, ignores_empty=True, terms=_run_search_terms
+    )
     created_by: str | None = declare(
-        lambda value: [or_(c.created_by_subject == value, _text_in(c.created_by, "name") == value)],
+        lambda value: [or_(r.created_by_subject == value, r.created_by_name == value)],
         _created_by,
+        terms=lambda value: f"creator={value}",
     )
     """The subject or the name of the creator."""
-    has_task: bool | None = has_value(c.task_name, "run.task_name")
-    has_function: bool | None = has_value(c.function_name, "run.function_name")
-    sources: tuple[RunSource, ...] | None = any_of(c.source, "run.source")
+    has_task: bool | None = has_value(r.task_name, "run.task_name", "task")
+    has_function: bool | None = has_value(r.function_name, "run.function_name", "function")
+    sources: tuple[RunSource, ...] | None = any_of(r.source, "run.source", term="source")
     labels: tuple[LabelFilter, ...] | None = declare(
         lambda labels: [or_(false(), *map(_label_condition, labels))],
         lambda labels: lambda row: any(_has_label(row, each) for each in labels),
+        terms=lambda labels: AnyOf(map(_label_term, labels)) if labels else None,
     )
     all_labels: tuple[LabelFilter, ...] | None = declare(
         lambda labels: map(_label_condition, labels),
         lambda labels: lambda row: all(_has_label(row, each) for each in labels),
+        terms=lambda labels: AllOf(map(_label_term, labels)) if labels else None,
     )
     # A report of an earlier creation moves the time.
-    start_date: datetime | None = at_least(run_time, _run_time)
-    end_date: datetime | None = at_most(run_time, _run_time)
+    start_date: datetime | None = at_least(r.run_time, _run_time)
+    end_date: datetime | None = at_most(r.run_time, _run_time)
     min_duration_ms: int | None = declare(
         _min_duration_conditions, _min_duration, can_change=True, companion="min_duration_as_of"
     )
     min_duration_as_of: datetime | None = None
     """Unfinished runs match `min_duration_ms` too, if they have lasted that long at this time."""
-    max_duration_ms: int | None = at_most(c.duration_ms, "run.duration_ms")
+    max_duration_ms: int | None = at_most(r.duration_ms, "run.duration_ms")
     has_paused_actions: bool | None = declare(
         _paused_conditions, lambda value: lambda row: row.has_paused_actions is value, can_change=True
     )
@@ -268,8 +298,42 @@ class ActionFilter:
 
 
 def run_conditions(filter: RunFilter | None) -> list[ColumnElement[bool]]:
-    """The filter as SQL, with the condition that an action is a run."""
-    return [is_root, *conditions(filter)]
+    """The filter as SQL, of `runs`."""
+    return conditions(filter)
+
+
+def candidates(database: Database, filter: RunFilter | None) -> SelectBase | None:
+    """The numbers of the runs that may match, by the index of terms; None if it does not know them."""
+    wanted = terms(filter)
+    if wanted is None:
+        return None
+    found = numbers(database, wanted)
+    if filter is not None and filter.search:
+        return union(found, _runs_with_code(filter.search))
+    return found
+
+
+def has_indexes(filter: RunFilter | None) -> bool:
+    """Whether indexes of their own may serve conditions of the filter better than the index of terms."""
+    if filter is None or filter.search:
+        return False
+    own = """phases exclude_phases min_duration_ms max_duration_ms start_date end_date has_paused_actions
+        abort_pending"""
+    return any(getattr(filter, name) is not None for name in own.split())
+
+
+def _runs_with_code(term: str) -> Select[Any]:
+    """The numbers of the runs whose error may have a code that contains the term. Each code is read once, by
+    a lookup in the index, however many runs have it."""
+    has_code = r.error_code.is_not(None)
+    code = error_code_prefix.label("code")
+    first = select(code).where(has_code).order_by(code).limit(literal_column("1"))
+    codes = select(first.scalar_subquery().label("code")).cte("codes", recursive=True)
+    following = first.where(error_code_prefix > codes.c.code).scalar_subquery()
+    codes = codes.union_all(select(following).where(codes.c.code.is_not(None)))
+    found = [contains_text(codes.c.code, each) for each in _cases(term)]
+    matching = select(codes.c.code).where(or_(func.length(codes.c.code) == MAX_CODE_PREFIX, *found))
+    return select(r.number).where(has_code, error_code_prefix.in_(matching))
 
 
 def action_conditions(filter: ActionFilter | None) -> list[ColumnElement[bool]]:

@@ -23,10 +23,10 @@ from repo.tables import (
     action_changes,
     actions,
     is_abort_pending,
-    is_root,
     is_unconfirmed,
     removal_horizon,
     removed_runs,
+    runs,
 )
 
 MAX_RUNS = 100
@@ -47,6 +47,7 @@ _MAX_EXPIRED = 5_000
 """Tombstones or logged changes that are deleted in one transaction."""
 
 c = actions.c
+q = runs.c
 r = removed_runs.c
 log = action_changes.c
 
@@ -110,10 +111,10 @@ class Pruning:
         # A run that ended before a time was also created before it, and an index orders runs by creation.
         # Whether they may be removed is checked per page: in one condition, a planner that expects few
         # matches would read all runs.
-        page = select(c.key, c.run_key, c.created_at, c.ended_at).where(
-            is_root, c.created_at < literal(before, UtcDateTime())
+        page = select(q.key, q.run_key, q.created_at, q.ended_at).where(
+            q.created_at < literal(before, UtcDateTime())
         )
-        for column, value in ((c.project, project), (c.domain, domain)):
+        for column, value in ((q.project, project), (q.domain, domain)):
             if value is not None:
                 page = page.where(column == value)
         last: Row[Any] | None = None
@@ -121,9 +122,9 @@ class Pruning:
             following = page
             if last is not None:
                 position = literal(last.created_at, UtcDateTime()), literal(last.key, c.key.type)
-                following = page.where(tuple_(c.created_at, c.key) > tuple_(*position))
+                following = page.where(tuple_(q.created_at, q.key) > tuple_(*position))
             async with self._database.read() as connection:
-                found = following.order_by(c.created_at, c.key).limit(_MAX_CANDIDATES)
+                found = following.order_by(q.created_at, q.key).limit(_MAX_CANDIDATES)
                 runs = (await connection.execute(_with_sizes(found, before))).all()
             for part in _parts([run for run in runs if run.actions]):
                 yield part

@@ -10,10 +10,8 @@ from sqlalchemy import case, false, select
 from sqlalchemy.sql.elements import NamedColumn
 
 from repo.domain.models import Action, Run
-from repo.domain.phases import ActionPhase
-from repo.sql.functions import constant
 from repo.sql.rows import Entity
-from repo.tables import actions, is_root
+from repo.tables import actions, is_root, runs
 
 Attributes = frozenset[str] | None
 """The names of the attributes to read: only these are set on the objects; None for all."""
@@ -52,16 +50,14 @@ class ActionRow:
     """Characters of its long text."""
 
 
-_member = actions.alias("member")
-_is_paused_member = constant(_member.c.phase, ActionPhase.PAUSED)
-_paused = select(_member.c.key).where(_member.c.run_key == c.run_key, _is_paused_member).exists()
+_paused_actions = select(runs.c.paused_actions).where(runs.c.run_key == c.run_key).scalar_subquery()
 _ONLY_RUNS = [column for column in RUN_COLUMNS if column not in set(ACTION_COLUMNS)]
 ROW_COLUMNS = (
     *ACTION_COLUMNS,
     *_ONLY_RUNS,
     c.parent_key,
     c.state_transaction_id,
-    case((is_root, _paused), else_=false()).label("has_paused_actions"),
+    case((is_root, _paused_actions > 0), else_=false()).label("has_paused_actions"),
 )
 """The columns that `action_row` takes."""
 _places = {column.name: place for place, column in enumerate((*ACTION_COLUMNS, *_ONLY_RUNS))}

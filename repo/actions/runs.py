@@ -6,20 +6,21 @@ from typing import Any
 from sqlalchemy import Select, func, select, tuple_
 
 from repo.actions.events import check_limit
-from repo.actions.filters import RunFilter, run_conditions
-from repo.actions.lists import in_scopes, order_of_runs
+from repo.actions.filters import RunFilter
+from repo.actions.lists import in_scopes, runs_in_scopes
 from repo.actions.rows import ACTION_COLUMNS, RUNS, Attributes
+from repo.actions.run_pages import count_runs, fetch_run_page, matching_runs
 from repo.domain.authorization import Access
 from repo.domain.models import Action, PhaseCount, Run
 from repo.domain.pages import Order, Page, PageRequest
 from repo.sql.database import Database
 from repo.sql.filters import key_filter
-from repo.sql.paging import fetch_page
-from repo.tables import actions, is_root
+from repo.tables import actions, is_root, runs
 
 NEWEST_FIRST = Order()
 
 c = actions.c
+r = runs.c
 
 
 class Runs:
@@ -48,12 +49,13 @@ class Runs:
         attributes: Attributes = None,
     ) -> Page[Run]:
         """A page of the runs that match, with these attributes or all. Raises InvalidCursor."""
-        names, scopes = RUNS.names(attributes), self._access.readable
-        return await fetch_page(
+        names = RUNS.names(attributes)
+        return await fetch_run_page(
             self._database,
-            ("list of runs", names, filter, scopes),
-            lambda: select(*RUNS.select(names)).where(*in_scopes(scopes), *run_conditions(filter)),
-            order_of_runs(order),
+            names,
+            filter,
+            self._access.readable,
+            order,
             page,
             lambda found: found.rows(Run, names),
         )
@@ -61,16 +63,17 @@ class Runs:
     async def list_roots(self, filter: RunFilter, limit: int | None) -> list[Action]:
         """The root actions of the runs that match, newest first."""
         check_limit(limit)
-        statement = select(*ACTION_COLUMNS).where(*in_scopes(self._access.readable), *run_conditions(filter))
-        statement = statement.order_by(c.created_at.desc(), c.key.desc()).limit(limit)
+        scopes = self._access.readable
+        found = matching_runs(self._database, filter, scopes, r.key, r.created_at).subquery()
+        newest = select(found).order_by(found.c.created_at.desc(), found.c.key.desc()).limit(limit).subquery()
+        statement = select(*ACTION_COLUMNS).join_from(newest, actions, c.key == newest.c.key)
+        statement = statement.order_by(newest.c.created_at.desc(), newest.c.key.desc())
         async with self._database.read() as connection:
             return [Action(*row) for row in await connection.execute(statement)]
 
     async def count(self, filter: RunFilter | None = None) -> int:
         """The number of runs that match; reads all of them."""
-        matching = (*in_scopes(self._access.readable), *run_conditions(filter))
-        async with self._database.read() as connection:
-            return await connection.scalar(select(func.count()).select_from(actions).where(*matching)) or 0
+        return await count_runs(self._database, filter, self._access.readable)
 
     async def count_phases(self, run_keys: Collection[bytes]) -> dict[bytes, list[PhaseCount]]:
         """All actions of each run by phase, the root included; phases without any are left out."""
@@ -89,13 +92,13 @@ class Runs:
     async def list_projects(self) -> dict[str, list[str]]:
         """The projects that have runs, each with its domains, by name. Each pair is one index lookup, however
         many runs it has."""
-        pair = select(c.project, c.domain).where(is_root, *in_scopes(self._access.readable))
-        pair = pair.order_by(c.project, c.domain).limit(1)
+        pair = select(r.project, r.domain).where(*runs_in_scopes(self._access.readable))
+        pair = pair.order_by(r.project, r.domain).limit(1)
         domains: dict[str, list[str]] = {}
         async with self._database.read() as connection:
             row: Any = (await connection.execute(pair)).first()
             while row is not None:
                 domains.setdefault(row.project, []).append(row.domain)
                 last = tuple_(row.project, row.domain)
-                row = (await connection.execute(pair.where(tuple_(c.project, c.domain) > last))).first()
+                row = (await connection.execute(pair.where(tuple_(r.project, r.domain) > last))).first()
         return domains

@@ -8,7 +8,21 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import BigInteger, ColumnElement, Integer, Select, and_, bindparam, func, or_, select, tuple_
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    FromClause,
+    Integer,
+    Select,
+    and_,
+    bindparam,
+    false,
+    func,
+    or_,
+    select,
+    true,
+    tuple_,
+)
 from sqlalchemy.sql.elements import NamedColumn
 from sqlalchemy.sql.selectable import Subquery
 
@@ -98,6 +112,32 @@ class Keyset:
             for i, c in enumerate(self.columns)
         ]
         return replace(self, column=named[0], ties=tuple(named[1:]))
+
+    def beyond_within(self, missing: bool, position: Sequence[Any], before: bool) -> ColumnElement[bool]:
+        """`beyond` among the rows without a value in the first column (the last ones), or the others."""
+        is_missing = position[0] is None
+        if missing and is_missing:
+            named = zip(self.parameters(position, before), self.columns, strict=True)
+            _, *ties = (bindparam(name, None, column.type) for name, column in named)
+            return _compare(self.ties, ties, self._are_ties_descending != before)
+        if missing or is_missing:
+            return true() if missing is not before else false()
+        return replace(self, nullable=False).beyond(position, before)
+
+    def order_within(self, missing: bool, backward: bool) -> list[ColumnElement[Any]]:
+        """`order` among the rows without a value in the first column, or among the others."""
+        # The first column, although it has one value, so that PostgreSQL sees that an index has this order.
+        descending = self._are_ties_descending if missing else self.descending
+        within = replace(
+            self, nullable=False, descending=descending, ties_descending=self._are_ties_descending
+        )
+        return within.order(backward)
+
+    def of(self, table: FromClause) -> "Keyset":
+        """The same order of the columns of the same names in another table."""
+        columns: Any = table.c
+        column, *ties = (columns[each.name] for each in self.columns)
+        return replace(self, column=column, ties=tuple(ties))
 
     def parameters(self, position: Sequence[Any], before: bool) -> dict[str, Any]:
         """The parameters of `beyond` for a cursor's values."""
@@ -217,6 +257,7 @@ class Bounds:
         after = None if request.after is None else keyset.read(request.after)
         before = None if request.before is None else keyset.read(request.before)
         self._keyset = keyset
+        self._backward = request.backward
         self._after = after
         self._before = before
         self.shape = keyset.name, keyset.descending, request.backward, _shape(after), _shape(before)
@@ -226,6 +267,23 @@ class Bounds:
         for position, is_before in ((after, False), (before, True)):
             if position is not None:
                 self.values.update(keyset.parameters(position, is_before))
+
+    def scans(self, statement: Select[Any], limit: ColumnElement[int]) -> Select[Any]:
+        """At most `limit` rows of a statement between the cursors, as an index of the order's columns returns
+        them: those without a value in the first column are read apart."""
+        keyset, backward = self._keyset, self._backward
+        if not keyset.nullable:
+            return self.apply(statement).order_by(*keyset.order(backward)).limit(limit)
+        parts = []
+        for missing in (False, True):
+            part = statement.where(keyset.column.is_(None) if missing else keyset.column.is_not(None))
+            for position, before in ((self._after, False), (self._before, True)):
+                if position is not None:
+                    part = part.where(keyset.beyond_within(missing, position, before))
+            order = keyset.order_within(missing, backward)
+            parts.append(select(part.order_by(*order).limit(limit).subquery()))
+        both = parts[0].union_all(parts[1]).subquery()
+        return select(both).order_by(*keyset.of(both).order(backward)).limit(limit)
 
     def apply(self, statement: Select[Any]) -> Select[Any]:
         """The statement, restricted to rows between the cursors."""

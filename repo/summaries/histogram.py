@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Select, bindparam, func, select
 
 from repo.actions.filters import RunFilter, run_conditions
-from repo.actions.lists import in_scopes
+from repo.actions.lists import runs_in_scopes
 from repo.domain.authorization import Scopes
 from repo.domain.errors import InvalidArgument
 from repo.domain.models import PhaseCount
@@ -15,7 +15,7 @@ from repo.domain.phases import ActionPhase
 from repo.sql.database import Database
 from repo.sql.functions import time_bucket
 from repo.sql.types import Duration, UtcDateTime
-from repo.tables import actions, run_time
+from repo.tables import runs
 
 MAX_BUCKETS = 500
 """The maximum number of buckets."""
@@ -50,10 +50,10 @@ async def count_runs(
 
     def statement() -> Select[Any]:
         start, end = (bindparam(name, type_=UtcDateTime) for name in ("start", "end"))
-        part = time_bucket(run_time, start, bindparam("length", type_=Duration))
-        within = (run_time >= start, run_time < end)
-        began = select(part.label("part"), actions.c.phase)
-        began_in = began.where(*in_scopes(scopes), *run_conditions(filter), *within).subquery()
+        part = time_bucket(runs.c.run_time, start, bindparam("length", type_=Duration))
+        within = (runs.c.run_time >= start, runs.c.run_time < end)
+        began = select(part.label("part"), runs.c.phase)
+        began_in = began.where(*runs_in_scopes(scopes), *run_conditions(filter), *within).subquery()
         # Without ORDER BY: the rows are counted by hash, not sorted.
         return select(began_in.c.part, began_in.c.phase, func.count()).group_by(*began_in.c)
 

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 from repo.actions.filters import RunFilter, run_conditions
-from repo.actions.lists import in_scopes
+from repo.actions.lists import runs_in_scopes
 from repo.actions.rows import RUNS, Attributes
 from repo.domain.authorization import Access
 from repo.domain.errors import InvalidArgument
@@ -38,7 +38,7 @@ from repo.sql.statements import ResultSet
 from repo.sql.types import CodePoints, FreeText, Name, UtcDateTime
 from repo.summaries import histogram
 from repo.summaries.histogram import RunHistogramBucket
-from repo.tables import actions
+from repo.tables import actions, runs
 
 MAX_RECENT_RUNS = 50
 """The maximum number of recent runs per task."""
@@ -46,7 +46,7 @@ MAX_RECENT_RUNS = 50
 _PHASES = sorted(ActionPhase)
 _FAILED = frozenset({ActionPhase.FAILED, ActionPhase.TIMED_OUT})
 
-c = actions.c
+r = runs.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class TaskSummary(TaskKey):
 
 
 # A run that names a task counts only for the task, whatever function it names.
-_function_name = case((c.task_name.is_(None), c.function_name)).label("function_name")
+_function_name = case((r.task_name.is_(None), r.function_name)).label("function_name")
 
 _task = table(
     "task",
@@ -150,7 +150,7 @@ class Summaries:
         """The number of summaries in `list_tasks`."""
 
         def statement() -> Select[Any]:
-            named = select(c.project, c.domain, c.task_name, _function_name).distinct()
+            named = select(r.project, r.domain, r.task_name, _function_name).distinct()
             return select(func.count()).select_from(named.where(*self._matching(filter)).subquery())
 
         found = await self._database.fetch(("count of tasks", filter, self._access.readable), statement, {})
@@ -167,12 +167,12 @@ class Summaries:
 
         def statement() -> Select[Any]:
             listed = _task_table(len(tasks))
-            rank = func.row_number().over(partition_by=listed.c.number, order_by=c.duration_ms)
-            runs = func.count().over(partition_by=listed.c.number)
-            matching = (*self._matching(filter), constant(c.phase, ActionPhase.SUCCEEDED))
+            rank = func.row_number().over(partition_by=listed.c.number, order_by=r.duration_ms)
+            of_task = func.count().over(partition_by=listed.c.number)
+            matching = (*self._matching(filter), constant(r.phase, ActionPhase.SUCCEEDED))
             ranked = (
-                select(listed.c.number, c.duration_ms, rank.label("rank"), runs.label("runs"))
-                .join_from(listed, actions, _is_of(listed))
+                select(listed.c.number, r.duration_ms, rank.label("rank"), of_task.label("runs"))
+                .join_from(listed, runs, _is_of(listed))
                 .where(*matching)
                 .subquery()
             )
@@ -205,17 +205,17 @@ class Summaries:
 
         def statement() -> Select[Any]:
             listed = _task_table(len(tasks))
-            newest_first = (c.created_at.desc(), c.key.desc())
+            newest_first = (r.created_at.desc(), r.key.desc())
             rank = func.row_number().over(partition_by=listed.c.number, order_by=newest_first)
             # Sorts keys instead of whole rows.
             ranked = (
-                select(c.key, listed.c.number, rank.label("rank"))
-                .join_from(listed, actions, _is_of(listed))
+                select(r.key, listed.c.number, rank.label("rank"))
+                .join_from(listed, runs, _is_of(listed))
                 .where(*self._matching(filter))
                 .subquery()
             )
             found = select(*RUNS.select(names), ranked.c.number).join_from(
-                ranked, actions, c.key == ranked.c.key
+                ranked, actions, actions.c.key == ranked.c.key
             )
             return found.where(ranked.c.rank <= bindparam("first", type_=BigInteger)).order_by(ranked.c.rank)
 
@@ -240,15 +240,15 @@ class Summaries:
 
     def _matching(self, filter: RunFilter | None) -> list[ColumnElement[bool]]:
         """The filter as SQL, for runs that the caller may read."""
-        return [*in_scopes(self._access.readable), *run_conditions(filter)]
+        return [*runs_in_scopes(self._access.readable), *run_conditions(filter)]
 
 
 def _tasks(matching: Sequence[ColumnElement[bool]]) -> CTE:
     """The table `_task` of the matching runs. Grouped twice: first many rows by few columns, then the result
     by task."""
-    by = (c.project, c.domain, c.task_name, _function_name, c.phase)
-    runs, last = func.count().label("runs"), func.max(c.created_at).label("last_created_at")
-    counted = select(*by, runs, last).where(*matching).group_by(*by).subquery().c
+    by = (r.project, r.domain, r.task_name, _function_name, r.phase)
+    count, last = func.count().label("runs"), func.max(r.created_at).label("last_created_at")
+    counted = select(*by, count, last).where(*matching).group_by(*by).subquery().c
     kind = case(
         (counted.task_name.is_not(None), literal_column("0")),
         (counted.function_name.is_not(None), literal_column("1")),
@@ -304,8 +304,8 @@ def _is_of(listed: CTE) -> ColumnElement[bool]:
     """Whether a run belongs to a task of the table. Task and function are one expression: for two conditions
     a planner would expect almost no matches."""
     executed = func.coalesce(
-        literal_column("'task '", FreeText) + c.task_name,
-        literal_column("'function '", FreeText) + c.function_name,
+        literal_column("'task '", FreeText) + r.task_name,
+        literal_column("'function '", FreeText) + r.function_name,
         literal_column("''", FreeText),
     )
-    return and_(c.project == listed.c.project, c.domain == listed.c.domain, executed == listed.c.executed)
+    return and_(r.project == listed.c.project, r.domain == listed.c.domain, executed == listed.c.executed)

@@ -35,6 +35,8 @@ class SnapshotQuery(Generic[T]):
     """The fields that are read."""
     limit: int | None = None
     """Rows in the whole snapshot, if limited."""
+    pages: Callable[[PageRequest, Callable[[ResultSet], Sequence[T]]], Awaitable[Page[T]]] | None = None
+    """Reads a page, if one statement does not."""
     check: Callable[[], Awaitable[None]] | None = None
     """Raises if the subject of the stream does not exist, or the request is invalid."""
 
@@ -51,6 +53,8 @@ class SnapshotQuery(Generic[T]):
                 sizes[:] = found.sizes()
                 return self.read(found)
 
+            if self.pages is not None:
+                return await self.pages(request, read), sizes
             page = await fetch_page(
                 database, self.key, self.statement, self.order, request, read, self.values
             )

@@ -7,9 +7,10 @@ from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, bindparam, select
 
-from repo.actions.filters import ActionFilter, RunFilter, action_conditions, run_conditions
+from repo.actions.filters import ActionFilter, RunFilter, action_conditions
 from repo.actions.lists import in_scopes, order_of_aborts, order_of_runs, tree_order
 from repo.actions.rows import ACTION_COLUMNS, ACTIONS, RUN_COLUMNS, RUNS, ActionRow, Attributes
+from repo.actions.run_pages import fetch_run_page
 from repo.domain.authorization import Access, Permission, Scope, narrowed
 from repo.domain.errors import ActionNotFound, Forbidden, InvalidArgument, RunNotFound
 from repo.domain.identifiers import ActionIdentifier, RunIdentifier
@@ -78,7 +79,7 @@ class Watches:
         query = SnapshotQuery(
             "watched run",
             lambda: select(*RUN_COLUMNS).where(c.run_key == _run_key, is_root),
-            order_of_runs(Order()),
+            tree_order,
             lambda found: found.rows(Run, RUNS.names(None)),
             {"run_key": run_id.key},
             check=lambda: self._check_run(run_id),
@@ -113,10 +114,13 @@ class Watches:
         names = RUNS.names(_with_revision(attributes))
         query = SnapshotQuery(
             ("watched runs", names, filter, readable),
-            lambda: select(*RUNS.select(names)).where(*in_scopes(readable), *run_conditions(filter)),
+            lambda: select(*RUNS.select(names)),
             order_of_runs(Order()),
             lambda found: found.rows(Run, names),
             names=names,
+            pages=lambda request, read: fetch_run_page(
+                self._database, names, filter, readable, Order(), request, read
+            ),
             limit=first,
             check=check,
         )

@@ -48,6 +48,7 @@ from tests.support.model import (
     Row,
     Window,
 )
+from tests.support.runs_table import read_runs
 
 T = TypeVar("T")
 
@@ -357,6 +358,15 @@ class RepositoryMachine(RuleBasedStateMachine):
         assert sorted(map(str, waiting)) == sorted(
             str(ids[key]) for key, row in rows.items() if row.unconfirmed
         )
+
+    @invariant()
+    def the_table_of_runs_has_what_a_scan_of_all_actions_finds(self) -> None:
+        self.wait(self._compare_runs())
+
+    async def _compare_runs(self) -> None:
+        async with self.repository.database.read() as connection:
+            stored, expected = await read_runs(connection)
+        assert stored == expected
 
     async def _compare_events(self, ids: dict[tuple[str, str], ActionIdentifier]) -> None:
         events = await self.repository.events.list_all(ids.values())

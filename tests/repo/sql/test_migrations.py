@@ -36,8 +36,9 @@ async def test_a_migrated_database_matches_the_tables_of_the_code(database_url: 
             found = await connection.run_sync(differences)
     finally:
         await database.close()
-    # PostgreSQL has transaction ids of its own and needs no table.
-    found = [x for x in found if "transaction_counter" not in str(x)]
+    # PostgreSQL has transaction ids of its own and needs no table. The index of terms is not in the code.
+    apart = ("transaction_counter", "run_terms", "run_positions")
+    found = [x for x in found if not any(name in str(x) for name in apart)]
     assert found == []
 
 

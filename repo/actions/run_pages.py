@@ -1,0 +1,110 @@
+"""Pages of runs: found in `runs`, then read from `actions`.
+
+The first statement looks at the next runs in the order of the page. If too few of them match, the second one
+finds all that match by the indexes of the filter. So a page is fast whether nearly all match or none, and
+no statistics of the planner are needed."""
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, Select, func, literal_column, select
+
+from repo.actions.filters import RunFilter, candidates, has_indexes, run_conditions
+from repo.actions.lists import order_of_runs, runs_in_scopes
+from repo.actions.rows import RUNS
+from repo.domain.authorization import Scopes
+from repo.domain.pages import Order, OrderField, Page, PageRequest
+from repo.sql.database import Database
+from repo.sql.paging import PAGE_SIZE, Bounds, Keyset, page_of
+from repo.sql.statements import ResultSet
+from repo.sql.terms import about, begin_with
+from repo.tables import actions, runs
+
+T = TypeVar("T")
+
+WINDOW = 2000
+"""Runs that the first statement looks at: enough for a page of what at least one run in 40 matches."""
+
+r = runs.c
+
+
+def matching_runs(
+    database: Database, filter: RunFilter | None, scopes: Scopes, *columns: ColumnElement[Any]
+) -> Select[Any]:
+    """The columns of all runs that match, found by the indexes of the filter."""
+    matching = select(*columns).where(*runs_in_scopes(scopes), *run_conditions(filter))
+    found = candidates(database, filter)
+    return matching if found is None else begin_with(database, found, r.number, matching, has_indexes(filter))
+
+
+async def fetch_run_page(
+    database: Database,
+    names: Sequence[str],
+    filter: RunFilter | None,
+    scopes: Scopes,
+    order: Order,
+    request: PageRequest,
+    read: Callable[[ResultSet], Sequence[T]],
+) -> Page[T]:
+    """A page of the runs that match, with these fields. Raises InvalidCursor."""
+    keyset = order_of_runs(order)
+    bounds = Bounds(keyset, request)
+    conditions = [*runs_in_scopes(scopes), *run_conditions(filter)]
+
+    async def fetch(kind: str, keys: Callable[[], Select[Any]]) -> Page[T]:
+        key: Hashable = "runs", kind, names, filter, scopes, bounds.shape
+        found = await database.fetch(key, lambda: _rows(keys(), names, keyset, request), bounds.values)
+        return page_of(found, keyset, request, read)
+
+    if not conditions or _has_index(filter, scopes, order):
+        return await fetch(
+            "in order", lambda: bounds.scans(select(*keyset.columns).where(*conditions), PAGE_SIZE)
+        )
+
+    def in_window() -> Select[Any]:
+        window = bounds.scans(select(runs), literal_column(str(WINDOW))).subquery()
+        return _first(about(window, select(*keyset.columns).where(*conditions)), keyset.of(window), request)
+
+    page = await fetch("in window", in_window)
+    if page.has_previous if request.backward else page.has_next:
+        return page
+
+    def all_matching() -> Select[Any]:
+        # OFFSET keeps the planner from an index of the order, by which it would read all runs.
+        found = bounds.apply(matching_runs(database, filter, scopes, *keyset.columns))
+        listed = found.offset(literal_column("0")).subquery()
+        return _first(select(listed), keyset.of(listed), request)
+
+    return await fetch("matching", all_matching)
+
+
+def _has_index(filter: RunFilter | None, scopes: Scopes, order: Order) -> bool:
+    """Whether an index has the matching runs in this order: those of a project and domain."""
+    if filter is None or scopes is not None or order.field is not OrderField.CREATED_AT:
+        return False
+    only = RunFilter(project=filter.project, domain=filter.domain)
+    return None not in (filter.project, filter.domain) and filter == only
+
+
+def _first(statement: Select[Any], keyset: Keyset, request: PageRequest) -> Select[Any]:
+    return statement.order_by(*keyset.order(request.backward)).limit(PAGE_SIZE)
+
+
+def _rows(keys: Select[Any], names: Sequence[str], keyset: Keyset, request: PageRequest) -> Select[Any]:
+    """The fields of the runs with these keys, and the columns of their cursors."""
+    page = keys.subquery("page")
+    ordered = keyset.of(page)
+    cursor = [column.label(f"cursor_{number}") for number, column in enumerate(ordered.columns)]
+    found = select(*RUNS.select(names), *cursor).join_from(page, actions, actions.c.key == page.c.key)
+    return found.order_by(*ordered.order(request.backward))
+
+
+async def count_runs(database: Database, filter: RunFilter | None, scopes: Scopes) -> int:
+    """The number of runs that match; reads all of them."""
+    found = await database.fetch(
+        ("count of runs", filter, scopes),
+        lambda: matching_runs(database, filter, scopes, func.count(r.number)),
+        {},
+    )
+    ((count,),) = found.decoded()
+    return int(count)
