@@ -28,14 +28,17 @@ async def fetch_sorted_page(
 ) -> Page[T]:
     """As `fetch_page`, for an order that no index has: the few columns of what `make` returns are sorted, and
     `rows` returns the rows of those that are on the page."""
-    bounds = Bounds(keyset, request)
+    bounds, backward = Bounds(keyset, request), request.backward
 
     def statement() -> Select[Any]:
-        rows_found = bounds.apply(keyset.extend(make())).order_by(*keyset.order(request.backward))
-        found = rows_found.limit(PAGE_SIZE).subquery("found")
+        # OFFSET 0: else PostgreSQL may search an index of all rows in this order for the few that match.
+        candidates = keyset.extend(make()).offset(0).subquery("candidates")
+        inside = keyset.within(candidates)
+        between = Bounds(inside, request).apply(select(*candidates.c))
+        found = between.order_by(*inside.order(backward)).limit(PAGE_SIZE).subquery("found")
         within = keyset.within(found)
         position = (column.label(f"cursor_{i}") for i, column in enumerate(within.columns))
-        return rows(found).add_columns(*position).order_by(*within.order(request.backward))
+        return rows(found).add_columns(*position).order_by(*within.order(backward))
 
     result = await database.fetch((key, bounds.shape, "sorted"), statement, {**values, **bounds.values})
     return page_of(result, keyset, request, read)

@@ -164,6 +164,15 @@ async def test_a_filter_over_all_runs_searches_the_newest_actions_by_index(fille
     assert not re.search(r"Seq Scan|Sort|SCAN actions$", plan), plan
 
 
+@pytest.mark.parametrize("field", OrderField)
+async def test_an_order_within_a_run_reads_no_other_run(filled_url: str, field: OrderField) -> None:
+    async with open_repository(filled_url) as repository:
+        order = Order(field)
+        (plan,) = await plans(repository, lambda r: r.list_actions(RUN, order=order, page=PAGE))
+    assert "ix_actions_created" not in plan, plan
+    assert "ix_actions_tree" in plan, plan
+
+
 ONE = action("t0001")
 BY_KEY: dict[str, Callable[[ActionRepo], Awaitable[object]]] = {
     "the attempts of an action": lambda r: r.events.list_attempts([ONE]),
