@@ -12,7 +12,6 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Select,
-    SelectBase,
     and_,
     false,
     func,
@@ -21,6 +20,7 @@ from sqlalchemy import (
     select,
     union,
 )
+from sqlalchemy.sql.selectable import GenerativeSelect
 
 from repo.actions.criteria import (
     Predicate,
@@ -216,7 +216,7 @@ class RunFilter:
 
     phases: tuple[ActionPhase, ...] | None = any_of(r.phase, "run.phase", can_change=True)
     exclude_phases: tuple[ActionPhase, ...] | None = none_of(r.phase, "run.phase", can_change=True)
-    project: str | None = equal(r.project, "run.project", "project")
+    project: str | None = equal(r.project, "run.project")
     domain: str | None = equal(r.domain, "run.domain")
     task_name: str | None = equal(r.task_name, "run.task_name", "task")
     task_version: str | None = equal(r.task_version, "run.task_version", "version")
@@ -302,7 +302,7 @@ def run_conditions(filter: RunFilter | None) -> list[ColumnElement[bool]]:
     return conditions(filter)
 
 
-def candidates(database: Database, filter: RunFilter | None) -> SelectBase | None:
+def candidates(database: Database, filter: RunFilter | None) -> GenerativeSelect | None:
     """The numbers of the runs that may match, by the index of terms; None if it does not know them."""
     wanted = terms(filter)
     if wanted is None:

@@ -12,7 +12,6 @@ from sqlalchemy import (
     FromClause,
     Integer,
     Select,
-    SelectBase,
     and_,
     column,
     func,
@@ -24,6 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql.elements import NamedColumn
+from sqlalchemy.sql.selectable import GenerativeSelect
 from sqlalchemy.sql.util import ClauseAdapter
 
 from repo.sql.database import Database
@@ -65,7 +65,7 @@ def numbers(database: Database, terms: Terms) -> Select[Any]:
 
 def begin_with(
     database: Database,
-    found: SelectBase,
+    found: GenerativeSelect,
     number: NamedColumn[int],
     statement: Select[Any],
     may_choose: bool,

@@ -171,7 +171,6 @@ def differ(row: str, other: str, is_not: str, error: str) -> str:
 ASSIGNED = ", ".join(f"{each} = {selected([each], 'NEW')}" for each in CHANGING)
 WORDS = ", ".join(
     (
-        "'project=' || {row}.project",
         "'source=' || {row}.source",
         "'task=' || {row}.task_name",
         "CASE WHEN {row}.task_name IS NULL THEN 'task-' END",
