@@ -174,7 +174,7 @@ _index("ix_runs_by_ended", runs.c.ended_at, runs.c.key)
 _index("ix_runs_by_duration", runs.c.duration_ms, runs.c.key)
 _index("ix_runs_by_phase", runs.c.phase, runs.c.key)
 _index("ix_runs_by_name", runs.c.run_name, runs.c.key)
-_index("ix_runs_by_time", runs.c.run_time)
+_index("ix_runs_by_time", runs.c.run_time, runs.c.phase)
 _index("ix_runs_by_project", runs.c.project, runs.c.domain, runs.c.created_at, runs.c.key)
 error_code_prefix = func.substr(runs.c.error_code, text("1"), text(str(MAX_CODE_PREFIX)))
 """The beginning of the code of a run's error: an index entry is limited."""

@@ -41,7 +41,7 @@ INDEXES = {
     "ix_runs_by_duration": "duration_ms, key",
     "ix_runs_by_phase": "phase, key",
     "ix_runs_by_name": "run_name, key",
-    "ix_runs_by_time": "run_time",
+    "ix_runs_by_time": "run_time, phase",
     "ix_runs_by_project": "project, domain, created_at, key",
     "ix_runs_by_error": "substr(error_code, 1, 100)) WHERE (error_code IS NOT NULL",
     "ix_runs_by_paused": "paused_actions) WHERE (paused_actions > 0",
