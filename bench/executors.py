@@ -185,7 +185,7 @@ async def _hot_share(process: Process, url: str) -> Result:
                 new = _creation(executor + 2 * _EXECUTORS, number)
                 await connection.post(request({"query": _CREATE, "variables": {"input": new}}))
                 for phase in phases:
-                    update = {"id": new["id"], "phase": phase, "attempts": 0}
+                    update = {"id": new["id"], "phase": phase, "attempts": 1}
                     await connection.post(request({"query": _UPDATE, "variables": {"input": update}}))
 
     connection = await asyncpg.connect(url)
