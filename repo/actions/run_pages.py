@@ -22,8 +22,8 @@ from repo.tables import actions, runs
 
 T = TypeVar("T")
 
-WINDOW = 2000
-"""Runs that the first statement looks at: enough for a page of what at least one run in 40 matches."""
+WINDOW = 4000
+"""Runs that the first statement looks at: enough for a page of what at least one in 80 matches."""
 
 _MAX_LOOKED_UP = 5_000
 """Runs that are counted by the index of terms."""
