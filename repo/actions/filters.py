@@ -45,6 +45,8 @@ from repo.sql.functions import contains_text, has_label
 from repo.sql.terms import AllOf, AnyOf, Terms, numbers
 from repo.tables import MAX_CODE_PREFIX, actions, error_code_prefix, is_waiting, runs
 
+_MAX_SEARCHED = 100
+"""Characters of a search term that the index is asked for."""
 MAX_LABELS_IN_FILTER = 100
 """Each label makes the statement longer."""
 
@@ -111,7 +113,9 @@ def _run_search_terms(term: str) -> Terms | None:
 
 
 def _parts(kind: str, text: str) -> list[str]:
-    """Every second pair of characters in the text and the last one, or its only character."""
+    """Every second pair of characters in the text, or its only character; of a long text, those of its
+    beginning."""
+    text = text[:_MAX_SEARCHED]
     starts = {*range(0, len(text) - 1, 2), max(0, len(text) - 2)}
     return [kind + text[start : start + 2] for start in sorted(starts)]
 
