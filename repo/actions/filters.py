@@ -46,7 +46,7 @@ from repo.sql.terms import AllOf, AnyOf, Terms, numbers
 from repo.tables import MAX_CODE_PREFIX, actions, error_code_prefix, is_waiting, runs
 
 _MAX_SEARCHED = 100
-"""Characters of a search term that the index is asked for."""
+"""Characters of a search term for which the index is read."""
 MAX_LABELS_IN_FILTER = 100
 """Each label makes the statement longer."""
 

@@ -104,17 +104,15 @@ def _rows(keys: Select[Any], names: Sequence[str], keyset: Keyset, request: Page
 
 async def count_runs(database: Database, filter: RunFilter | None, scopes: Scopes) -> int:
     """The number of runs that match; reads all of them."""
-
-    async def count(kind: str, statement: Callable[[], Select[Any]]) -> int:
-        found = await database.fetch((kind, filter, scopes), statement, {})
-        ((number,),) = found.decoded()
-        return int(number)
-
-    listed = candidates(database, filter)
-    if listed is not None:
-        some = listed.limit(_MAX_LOOKED_UP).subquery()
-        if await count("some runs", lambda: select(func.count()).select_from(some)) == _MAX_LOOKED_UP:
-            # So many rows are read faster one after the other than by their numbers.
-            conditions = [*runs_in_scopes(scopes), *run_conditions(filter)]
-            return await count("all runs", lambda: select(func.count(r.number)).where(*conditions))
-    return await count("count of runs", lambda: matching_runs(database, filter, scopes, func.count(r.number)))
+    counted, listed = (
+        matching_runs(database, filter, scopes, func.count(r.number)),
+        candidates(database, filter),
+    )
+    async with database.read() as connection:
+        if listed is not None:
+            some = listed.limit(_MAX_LOOKED_UP).subquery()
+            if await connection.scalar(select(func.count()).select_from(some)) == _MAX_LOOKED_UP:
+                # So many rows are read faster one after the other than by their numbers.
+                conditions = [*runs_in_scopes(scopes), *run_conditions(filter)]
+                counted = select(func.count(r.number)).where(*conditions)
+        return await connection.scalar(counted) or 0
