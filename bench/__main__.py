@@ -14,6 +14,7 @@ from rich.console import Console
 
 from bench import report
 from bench.attacks import bombs
+from bench.executors import executors
 from bench.large import large
 from bench.lists import lists
 from bench.page import page
@@ -50,6 +51,7 @@ def trials(quick: bool, restart: Callable[[], None] | None = None) -> dict[str, 
         "stuck": partial(stuck, seconds=seconds),
         "snapshot": partial(snapshot, actions=10_000 if quick else 50_000),
         "writes": partial(writes, rounds=3 if quick else 10),
+        "executors": partial(executors, seconds=seconds),
         "watched-writes": partial(watched_writes, rounds=5 if quick else 20),
         "page": partial(
             page,
