@@ -129,7 +129,6 @@ def questions() -> list[Question]:
         )
     for order in ("CREATED_AT", "UPDATED_AT", "ENDED_AT", "DURATION", "PHASE", "NAME"):
         by = {"field": order, "direction": "DESC"}
-        found.append(Question(f"actions by {order}", _ACTIONS, {"orderBy": by}))
         found.append(
             Question(f"actions of the large run by {order}", _ACTIONS, {"run": large, "orderBy": by})
         )
