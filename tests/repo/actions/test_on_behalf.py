@@ -303,7 +303,7 @@ ELSEWHERE = {
 }
 OF_THE_SERVER = {
     *("on_behalf_of", "check", "watches.metrics", "watches.on_notification"),
-    *("pruning.prune", "pruning.remove"),
+    *("pruning.prune", "pruning.remove", "pruning.expire", "pruning.keep_expiring"),
     *("aborts.metrics", "aborts.claim", "aborts.resend", "aborts.record_failure"),
     *("credentials.create", "credentials.find", "credentials.find_valid", "credentials.list_of_kind"),
     "credentials.revoke",
