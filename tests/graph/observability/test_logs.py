@@ -187,9 +187,9 @@ async def broken(app: Starlette) -> AsyncIterator[GraphQLClient]:
         yield client
 
 
-async def lose_a_table(repository: ActionRepo) -> None:
+async def lose_a_table(repository: ActionRepo, name: str = "actions") -> None:
     async def rename(connection: AsyncConnection) -> None:
-        await connection.execute(sqlalchemy.text("ALTER TABLE actions RENAME TO elsewhere"))
+        await connection.execute(sqlalchemy.text(f"ALTER TABLE {name} RENAME TO elsewhere"))
 
     await repository.database.write(rename)
 
@@ -250,7 +250,7 @@ async def test_the_feed_does_not_log_with_the_id_of_the_request_that_started_it(
         structlog.contextvars.bind_contextvars(request_id="first")
         async for frame in repository.watch_all_run_updates():
             if frame.kind is repo.FrameKind.SYNCED:
-                await lose_a_table(repository)
+                await lose_a_table(repository, "action_changes")
 
     watching = asyncio.create_task(first())
     lines: list[dict[str, Any]] = []
