@@ -26,7 +26,9 @@ COLUMNS = (
 ).split()
 """The columns that `bench.data.LIST` selects."""
 _STATEMENT = f"""
-SELECT {", ".join(COLUMNS)} FROM actions WHERE parent_key IS NULL ORDER BY created_at DESC, key DESC LIMIT $1
+SELECT {", ".join(f"a.{name}" for name in COLUMNS)}
+FROM (SELECT key FROM runs ORDER BY created_at DESC, key DESC LIMIT $1) AS newest
+JOIN actions AS a ON a.key = newest.key ORDER BY a.created_at DESC, a.key DESC
 """
 _ACTIONS = """
 SELECT encode(key, 'hex') AS id, name, phase, attempts, updated_at FROM actions

@@ -34,10 +34,11 @@ export const typeDefs = `
   type Query { runs(first: Int, after: String): RunConnection! }
 `;
 
-const TEXT = `SELECT project, domain, run_name, phase, attempts, cache_status, source, task_name, task_version,
-  task_type, function_name, environment_name, trigger_name, revision, duration_ms, created_at, updated_at,
-  started_at, ended_at, triggered_at
-FROM actions WHERE parent_key IS NULL ORDER BY created_at DESC, key DESC LIMIT $1`;
+const TEXT = `SELECT a.project, a.domain, a.run_name, a.phase, a.attempts, a.cache_status, a.source, a.task_name,
+  a.task_version, a.task_type, a.function_name, a.environment_name, a.trigger_name, a.revision, a.duration_ms,
+  a.created_at, a.updated_at, a.started_at, a.ended_at, a.triggered_at
+FROM (SELECT key FROM runs ORDER BY created_at DESC, key DESC LIMIT $1) AS newest
+JOIN actions AS a ON a.key = newest.key ORDER BY a.created_at DESC, a.key DESC`;
 
 const pool = new pg.Pool({ connectionString: process.env.RUNGRAPH_DATABASE_URL, max: 10 });
 
