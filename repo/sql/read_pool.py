@@ -15,14 +15,8 @@ class StatementStopped(Exception):
     """The statement exceeded its time limit, or its caller was cancelled."""
 
 
-class ReadPool(Protocol):
-    """A pool of connections for reads."""
-
-    async def execute(self, text: str, arguments: tuple[Any, ...] = ()) -> Sequence[Sequence[Any]]:
-        """The rows of a statement, which sees what was committed when it begins."""
-
-    def snapshot(self) -> AbstractAsyncContextManager[Execute]:
-        """Runs statements that all see the database as of the first of them."""
+class Pool(Protocol):
+    """A pool of connections, for reads or for writes."""
 
     @property
     def in_use(self) -> int:
@@ -41,3 +35,13 @@ class ReadPool(Protocol):
 
     async def close(self) -> None:
         """Close every connection."""
+
+
+class ReadPool(Pool, Protocol):
+    """A pool of connections for reads."""
+
+    async def execute(self, text: str, arguments: tuple[Any, ...] = ()) -> Sequence[Sequence[Any]]:
+        """The rows of a statement, which sees what was committed when it begins."""
+
+    def snapshot(self) -> AbstractAsyncContextManager[Execute]:
+        """Runs statements that all see the database as of the first of them."""

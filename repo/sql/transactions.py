@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
-from repo.sql.read_pool import Execute
+from repo.sql.read_pool import Execute, Pool
 from repo.sql.statements import ResultSet, Returning, StatementCache
 
 Prepare = Callable[[Execute], Awaitable[None]]
@@ -24,30 +24,12 @@ class Session(Protocol):
         """The rows that a statement returns for each of these arguments."""
 
 
-class WritePool(Protocol):
+class WritePool(Pool, Protocol):
     """Connections for writes; `postgres_pool` and `sqlite_writer` implement it."""
 
     def transaction(self, prepare: Prepare | None = None) -> AbstractAsyncContextManager[Session]:
         """A transaction. `prepare` is called before the first one over a new connection, in a transaction of
         its own."""
-
-    @property
-    def in_use(self) -> int:
-        """How many connections are in use."""
-
-    @property
-    def size(self) -> int:
-        """How many connections there may be."""
-
-    @property
-    def waiting(self) -> int:
-        """How many calls wait for a connection."""
-
-    def renew(self) -> None:
-        """Replace the connections before they are used again."""
-
-    async def close(self) -> None:
-        """Close every connection."""
 
 
 class Transaction:
