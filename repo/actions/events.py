@@ -5,8 +5,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Integer, Select, and_, bindparam, false, func, null, select
+from sqlalchemy import Select, and_, false, func, select
 
+from repo.actions.attempt_rows import VALUES, events_of_attempts
 from repo.actions.event_rows import EVENT_COLUMNS, Batch, batch_of, event_of, oldest_first
 from repo.actions.group_commit import GroupCommit, check_batch
 from repo.actions.rows import Attributes
@@ -18,11 +19,11 @@ from repo.domain.models import ActionAttempt, ActionEvent, EventKey, NewEvent
 from repo.domain.pages import AttemptRange, Page, PageRequest
 from repo.domain.phases import MAX_ATTEMPTS, is_count
 from repo.sql.database import Database
-from repo.sql.filters import KeyFilter, having_keys, key_filter, listed_rows
+from repo.sql.filters import having_keys, key_filter, listed_rows
 from repo.sql.functions import looked_up
 from repo.sql.paging import fetch_pages
 from repo.sql.statements import ResultSet
-from repo.tables import action_events
+from repo.tables import action_events, actions
 
 NEWEST_ATTEMPTS = AttemptRange()
 
@@ -30,9 +31,6 @@ Insertions = GroupCommit[Batch, int]
 
 e = action_events.c
 
-_COMPLEMENTS = frozenset({"error", "logs", "outputs", "cluster", "cache_status", "cluster_events", "info"})
-"""Columns of events that only the values of the same names in an attempt are merged from."""
-_LIMIT = bindparam("limit", type_=Integer)
 _MERGED_AT_ONCE = 1_000
 """Events that are merged in a few milliseconds."""
 
@@ -107,26 +105,23 @@ class Events:
         """The attempts of each action in the range, merged from their events, oldest first; with all values,
         or at least these attributes."""
         by_key = self._readable(action_ids)
-        in_keys = key_filter(self._database, e.action_key, by_key)
+        in_keys = key_filter(self._database, actions.c.key, by_key)
         shape = range.first is None, range.after is None, range.before is None
-        omitted = tuple(name for name in _COMPLEMENTS if attributes is not None and name not in attributes)
+        merged = VALUES if attributes is None else VALUES & attributes
 
         def statement() -> Select[Any]:
-            numbers = _numbers(in_keys, range)
-            same = and_(*(e[name] == looked_up(numbers.c[name]) for name in ("action_key", "attempt")))
-            columns = (null().label(each.name) if each.name in omitted else each for each in EVENT_COLUMNS)
-            return select(*columns).join_from(numbers, action_events, same).where(numbers.c.rank <= _LIMIT)
+            return events_of_attempts(in_keys, range, merged)
 
         values = {**in_keys.values, "limit": range.size + 1}
         values |= {
             name: _number(n) for name in ("after", "before") if (n := getattr(range, name)) is not None
         }
-        found = await self._database.fetch(("attempts", in_keys.key, shape, omitted), statement, values)
+        found = await self._database.fetch(("attempts", in_keys.key, shape, merged), statement, values)
         if len(found.raw) <= _MERGED_AT_ONCE:
-            merged = _merged(found, by_key)
+            attempts = _merged(found, by_key)
         else:  # in a thread, beside which the event loop goes on
-            merged = await asyncio.to_thread(_merged, found, by_key)
-        return {action_id: range.of(merged.get(action_id.key, [])) for action_id in action_ids}
+            attempts = await asyncio.to_thread(_merged, found, by_key)
+        return {action_id: range.of(attempts.get(action_id.key, [])) for action_id in action_ids}
 
     async def get_latest(
         self, attempts: Iterable[tuple[ActionIdentifier, int]]
@@ -192,24 +187,6 @@ def _select(attempt: int | None, since: datetime | None) -> Select[Any]:
     if attempt is not None:
         statement = statement.where(e.attempt == attempt if is_count(attempt) else false())
     return statement if since is None else statement.where(e.occurred_at > since)
-
-
-def _numbers(in_keys: KeyFilter, range: AttemptRange) -> Any:
-    """The numbers of each action's attempts in the range, ranked from its start. One more is read, since its
-    start may be the end of the one before."""
-    later = action_events.alias("later")
-    numbers = in_keys.apply(select(e.action_key, e.attempt).group_by(e.action_key, e.attempt))
-    if range.after is not None:
-        numbers = numbers.where(e.attempt > bindparam("after", type_=Integer))
-    if range.before is not None:
-        following = select(func.min(later.c.attempt)).where(
-            later.c.action_key == e.action_key, later.c.attempt >= bindparam("before", type_=Integer)
-        )
-        numbers = numbers.where(e.attempt <= func.coalesce(following.scalar_subquery(), MAX_ATTEMPTS))
-    found = numbers.subquery()
-    order = found.c.attempt.asc() if range.first is not None else found.c.attempt.desc()
-    rank = func.row_number().over(partition_by=found.c.action_key, order_by=order)
-    return select(*found.c, rank.label("rank")).subquery("numbers")
 
 
 def _merged(found: ResultSet, by_key: Mapping[bytes, ActionIdentifier]) -> dict[bytes, list[ActionAttempt]]:

@@ -1,5 +1,6 @@
 """Events: stored atomically, once each, and merged into attempts."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from random import Random
@@ -37,6 +38,8 @@ from tests.support.making import (
 
 QUEUED, RUNNING = ActionPhase.QUEUED, ActionPhase.RUNNING
 SUCCEEDED, FAILED, PAUSED = ActionPhase.SUCCEEDED, ActionPhase.FAILED, ActionPhase.PAUSED
+INITIALIZING = ActionPhase.INITIALIZING
+PHASES = [QUEUED, RUNNING, RUNNING, PAUSED, SUCCEEDED, FAILED]
 
 
 async def test_all_fields_are_stored_and_read_back(repository: ActionRepo) -> None:
@@ -235,12 +238,14 @@ async def test_all_events_of_a_long_history_are_merged(repository: ActionRepo) -
     assert len(merged.logs) == 1200
 
 
-def random_events(name: str, count: int, random: Random) -> list[NewEvent]:
+def random_events(
+    name: str, count: int, random: Random, phases: Sequence[ActionPhase] = PHASES
+) -> list[NewEvent]:
     return [
         NewEvent(
             action(name),
             random.choice([0, 1, 1, 2, 5, 9]),
-            random.choice([QUEUED, RUNNING, RUNNING, PAUSED, SUCCEEDED, FAILED]),
+            random.choice(phases),
             at(random.randrange(60)),
             version=version,
             reported_at=random.choice([None, at(random.randrange(60))]),
@@ -253,6 +258,65 @@ def random_events(name: str, count: int, random: Random) -> list[NewEvent]:
         )
         for version in range(count)
     ]
+
+
+LIVES: list[list[ActionPhase]] = [
+    [QUEUED, INITIALIZING, RUNNING],
+    [QUEUED, INITIALIZING, RUNNING, PAUSED],
+    [*[QUEUED, INITIALIZING, RUNNING] * 20, SUCCEEDED, FAILED],
+    [*[QUEUED, RUNNING, PAUSED] * 20, FAILED],
+    [SUCCEEDED, FAILED],
+]
+"""The phases of an attempt: ended ones, paused ones, and others."""
+NOTHING: dict[str, Any] = {
+    "error": None,
+    "outputs": None,
+    "cluster": None,
+    "cache_status": None,
+    "logs": [],
+    "cluster_events": [],
+}
+
+
+@pytest.mark.parametrize("phases", LIVES, ids=lambda phases: " ".join(dict.fromkeys(p.name for p in phases)))
+async def test_attempts_are_merged_as_from_all_their_events(
+    repository: ActionRepo, phases: list[ActionPhase]
+) -> None:
+    """The database leaves out events that nothing but their time matters of."""
+    names = [f"n{number}" for number in range(6)]
+    await make_run(repository, **dict.fromkeys(names, "a0"))
+    random = Random(11)
+    for number, name in enumerate(names):
+        await repository.insert_events(random_events(name, 5 * 3**number // 3, random, phases))
+    ids = [action(name) for name in names]
+    merged = {key: merge_attempts(events) for key, events in (await repository.events.list_all(ids)).items()}
+    for kept in ((), ("cluster",), ("error", "outputs"), ("logs", "cluster_events"), (*NOTHING,)):
+        found = await repository.events.list_attempts(ids, attributes=frozenset({"attempt", "phase", *kept}))
+        omitted = {each: value for each, value in NOTHING.items() if each not in kept}
+        assert found == {key: [replace(x, **omitted) for x in of_it] for key, of_it in merged.items()}
+
+
+PARTS = [
+    AttemptRange(first=2),
+    AttemptRange(first=2, after=1),
+    AttemptRange(first=9, after=0, before=5),
+    AttemptRange(last=2),
+    AttemptRange(last=2, before=5),
+    AttemptRange(last=2, before=4),
+    AttemptRange(last=9, after=1, before=9),
+    AttemptRange(last=2, before=0),
+    AttemptRange(first=2, after=9),
+]
+
+
+async def test_a_range_of_attempts_is_that_part_of_all(repository: ActionRepo) -> None:
+    await make_run(repository, n="a0")
+    await repository.insert_events(random_events("n", 300, Random(3)))
+    everything = merge_attempts((await repository.events.list_all([action("n")]))[action("n")])
+    for part in PARTS:
+        assert await repository.events.list_attempts([action("n")], part) == {
+            action("n"): part.of(everything)
+        }
 
 
 def only_with_logs(attempt: ActionAttempt) -> ActionAttempt:
