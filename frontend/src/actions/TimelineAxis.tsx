@@ -14,7 +14,8 @@ export function TimelineAxis({ timeline: { zoom, mode, start, until, isLive } }:
   const grip = useRef<{ x: number } | null>(null);
   const { from, to } = zoom.span;
   const position = scaleLinear().domain([from, to]).range([0, 100]);
-  const ticks = timeTicks(from, to, Math.max(1, Math.floor(width / LABEL)), mode, start);
+  // Without ticks until the width is measured: a single one would be shown for a frame.
+  const ticks = timeTicks(from, to, width && Math.max(1, Math.floor(width / LABEL)), mode, start);
   return (
     <div
       ref={ref}

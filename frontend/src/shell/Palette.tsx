@@ -1,7 +1,7 @@
 import { Spotlight, createSpotlight } from "@mantine/spotlight";
 import { useDebouncedValue } from "@mantine/hooks";
 import { useNavigate } from "@tanstack/react-router";
-import { useEffect, useLayoutEffect, useRef, useState } from "react";
+import { useCallback, useEffect, useState } from "react";
 import { useQuery } from "urql";
 import { graphql } from "../gql";
 import { runParams } from "../live/paths";
@@ -71,16 +71,19 @@ export function Palette({ onHelp }: { onHelp: () => void }) {
     [colors.isDark ? "Light theme" : "Dark theme", colors.toggle],
     ["Show all keys", onHelp],
   ];
-  const first = useRef<HTMLButtonElement>(null);
   const answer = data?.runs.nodes;
-  useLayoutEffect(() => {
-    // Mantine selects the first entry on typing, before the runs arrive. Before the paint: Enter opens what is seen.
-    if (!answer?.length || !first.current) return;
-    const list = first.current.closest("[role=dialog]");
-    list?.querySelector("[data-selected]")?.removeAttribute("data-selected");
-    first.current.setAttribute("data-selected", "true");
-    store.updateState((state) => ({ ...state, selected: 0 }));
-  }, [answer]);
+  // Mantine selects the first entry on typing, before the runs arrive. Called before the paint, for each answer
+  // and when the dialog appears after it: Enter opens what is seen.
+  const selectFirst = useCallback(
+    (first: HTMLButtonElement | null) => {
+      if (!first || !answer) return;
+      const list = first.closest("[role=dialog]");
+      list?.querySelector("[data-selected]")?.removeAttribute("data-selected");
+      first.setAttribute("data-selected", "true");
+      store.updateState((state) => ({ ...state, selected: 0 }));
+    },
+    [answer],
+  );
   const wanted = typed.trim().toLowerCase();
   const shown = commands.filter(([name]) => name.toLowerCase().includes(wanted));
   const runs = search && typed.trim() ? (answer ?? []) : [];
@@ -100,7 +103,7 @@ export function Palette({ onHelp }: { onHelp: () => void }) {
             {runs.map((run, index) => (
               <Spotlight.Action
                 key={run.id}
-                ref={index ? undefined : first}
+                ref={index ? undefined : selectFirst}
                 onClick={() =>
                   void navigate({ to: "/runs/$project/$domain/$name", params: runParams(run), search: {} })
                 }

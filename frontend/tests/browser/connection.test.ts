@@ -30,6 +30,7 @@ test("shows a lost connection and recovers after the server restarts", async () 
   await page.getByTestId("action").getByRole("tab", { name: "Attempts" }).waitFor();
   const connection = page.getByTestId("connection");
   await connection.and(page.locator("[data-state=live]")).waitFor();
+  await page.locator('[data-action="step"]').waitFor();
   await mark(page);
 
   await server.kill();

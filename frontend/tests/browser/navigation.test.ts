@@ -137,6 +137,29 @@ test("letters typed right after Ctrl K go into the palette", async () => {
   expect(new URL(page.url()).pathname).toBe("/runs");
 });
 
+test("runs found before the palette is drawn are selected in it", async () => {
+  await createRun(server, runId("found-early"));
+  const page = await show("/runs");
+  await page.locator("[data-run]").first().waitFor();
+  await page.evaluate(() => {
+    const held: FrameRequestCallback[] = [];
+    const draw = window.requestAnimationFrame.bind(window);
+    window.requestAnimationFrame = (callback) => held.push(callback);
+    window.addEventListener("frames", () => {
+      window.requestAnimationFrame = draw;
+      for (const callback of held) draw(callback);
+    });
+  });
+  const found = page.waitForResponse((sent) => !!sent.request().postData()?.includes("found-early"));
+  await page.keyboard.press("Control+k");
+  await page.keyboard.type("found-early");
+  await (await found).finished();
+  await page.evaluate(() => window.dispatchEvent(new Event("frames")));
+  await page.locator("[role=dialog] [data-selected]").getByText("found-early", { exact: true }).waitFor();
+  await page.keyboard.press("Enter");
+  await page.waitForURL("**/runs/tests/development/found-early");
+});
+
 test("shortcuts use the key names of the system", async () => {
   const page = await show("/runs");
   await page.getByRole("button", { name: "Find… Ctrl K" }).waitFor();
