@@ -32,10 +32,17 @@ r = runs.c
 
 
 def matching_runs(
-    database: Database, filter: RunFilter | None, scopes: Scopes, *columns: ColumnElement[Any]
+    database: Database,
+    filter: RunFilter | None,
+    scopes: Scopes,
+    *columns: ColumnElement[Any],
+    bounds: Bounds | None = None,
 ) -> Select[Any]:
-    """The columns of all runs that match, found by the indexes of the filter."""
+    """The columns of all runs that match, between the cursors if there are any, found by the indexes of the
+    filter. More conditions need a subquery: the statement need not read the table `runs` itself."""
     matching = select(*columns).where(*runs_in_scopes(scopes), *run_conditions(filter))
+    if bounds is not None:
+        matching = bounds.apply(matching)
     found = candidates(database, filter)
     return matching if found is None else begin_with(database, found, r.number, matching, has_indexes(filter))
 
@@ -74,7 +81,7 @@ async def fetch_run_page(
 
     def all_matching() -> Select[Any]:
         # OFFSET keeps the planner from an index of the order, by which it would read all runs.
-        found = bounds.apply(matching_runs(database, filter, scopes, *keyset.columns))
+        found = matching_runs(database, filter, scopes, *keyset.columns, bounds=bounds)
         listed = found.offset(literal_column("0")).subquery()
         return _first(select(listed), keyset.of(listed), request)
 
