@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from repo import restore
 from repo.domain.errors import DatabaseUnavailable
 from repo.sql.database import Database
-from repo.sql.errors import ErrorClass, classify
+from repo.sql.errors import ErrorClass, classify, is_retryable
 from repo.sql.urls import without_password
 
 T = TypeVar("T")
@@ -179,8 +179,8 @@ async def _upgrade_in_steps(database: Database, connection: AsyncConnection) -> 
 async def _transact(
     database: Database, connection: AsyncConnection, work: Callable[[Connection], T], is_last: bool = False
 ) -> T | None:
-    """Does the work in a transaction under the lock, and again if others hold locks that it needs; nothing on
-    a database that accepts no writes."""
+    """Does the work in a transaction under the lock, and again if others hold locks that it needs, or after a
+    deadlock with them; nothing on a database that accepts no writes."""
     deadline, pause = time.monotonic() + RETRY_TIMEOUT, 0.5
     while True:
         try:
@@ -198,7 +198,7 @@ async def _transact(
             if classify(error) is ErrorClass.READ_ONLY:
                 await _check_read_only(connection, error)
                 return None
-            if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
+            if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE and not is_retryable(error):
                 raise
             if time.monotonic() > deadline:
                 raise DatabaseUnavailable(

@@ -138,12 +138,13 @@ def create(connection: sa.Connection) -> None:
 
 def fill(connection: sa.Connection, which: str, by: str = "", **values: Any) -> None:
     """Copies runs that are not in the table yet. Their rows are locked, so that none is removed meanwhile; a
-    concurrent change of one is in the table already."""
+    concurrent change of one is in the table already. In the order in which writers change rows, so that they
+    do not deadlock."""
     lock = "" if connection.dialect.name == "sqlite" else " FOR KEY SHARE OF a"
     copied = selected(FIXED + CHANGING, "a")
     statement = (
         f"INSERT INTO runs ({', '.join(FIXED + CHANGING)}) SELECT {copied} FROM actions a{by} "
-        f"WHERE a.parent_key IS NULL AND {which}{lock} ON CONFLICT (run_key) DO NOTHING"
+        f"WHERE a.parent_key IS NULL AND {which} ORDER BY a.key{lock} ON CONFLICT (run_key) DO NOTHING"
     )
     connection.execute(sa.text(statement), values)
 

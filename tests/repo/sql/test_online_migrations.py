@@ -210,6 +210,38 @@ async def test_a_migration_that_gets_no_lock_says_what_to_do(
 
 
 @pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
+async def test_a_migration_goes_on_after_a_deadlock(empty_database_url: str) -> None:
+    database, lock = Database(empty_database_url), text("SELECT pg_advisory_xact_lock(:number)")
+    try:
+        async with asyncio.timeout(30), database.engine.connect() as connection:
+            async with database.engine.connect() as other:
+                # So the migration is the one that is rolled back.
+                await other.execute(text("SET LOCAL deadlock_timeout = '1h'"))
+                await other.execute(lock, {"number": 1})
+                others: list[asyncio.Task[Any]] = []
+                attempts = 0
+
+                async def wait_for_the_migration() -> None:
+                    await other.execute(lock, {"number": 2})
+                    await other.commit()
+
+                def work(sync: Connection) -> int:
+                    nonlocal attempts
+                    attempts += 1
+                    sync.execute(lock, {"number": 2})
+                    if not others:
+                        others.append(asyncio.create_task(wait_for_the_migration()))
+                    sync.execute(lock, {"number": 1})
+                    return attempts
+
+                transact = sys.modules["repo.migration"]._transact
+                assert await transact(database, connection, work) == 2
+                await others[0]
+    finally:
+        await database.close()
+
+
+@pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
 async def test_no_later_migration_builds_an_index_on_a_table_that_is_in_use(empty_database_url: str) -> None:
     """That would block writers; from 0005 on, indexes are built CONCURRENTLY or not at all."""
 

@@ -23,6 +23,7 @@ from repo.migration import upgrade
 from repo.sql.database import Database
 from tests.support.making import event, new, update
 from tests.support.runs_table import read_runs
+from tests.support.waiting import until
 
 BEFORE = "0009"
 RUNS = [RunIdentifier("p", "d", f"Straße-{number}") for number in range(30)]
@@ -95,6 +96,42 @@ async def test_runs_are_copied_while_others_write(
         migrated.set()
         await asyncio.gather(*writing)
         await check(repository)
+
+
+@pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
+async def test_copying_runs_and_a_batch_do_not_deadlock(empty_database_url: str) -> None:
+    """The batch changes two runs in the order of all writers, while both are being copied."""
+    await to_previous(empty_database_url)
+    first, second = sorted(RUNS[:2], key=lambda run: run.key)
+    migration, database = import_module("repo.migrations.versions.0011_runs"), Database(empty_database_url)
+    change = text("UPDATE actions SET updated_at = now() WHERE run_key = :key")
+    waits = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    try:
+        async with open_repository(empty_database_url) as repository:
+            for run in (second, first):  # a scan finds them in this order
+                await make(repository, run)
+            async with database.engine.begin() as connection:
+                await connection.run_sync(migration.create)
+
+            async def copy() -> None:
+                async with database.engine.begin() as connection:
+                    await connection.run_sync(lambda sync: migration.fill(sync, "true"))
+
+            async with asyncio.timeout(30), database.engine.connect() as batch:
+
+                async def is_waiting() -> bool:
+                    return bool(await batch.scalar(waits))
+
+                await batch.execute(change, {"key": first.key})
+                copying = asyncio.create_task(copy())
+                await until(is_waiting)
+                await batch.execute(change, {"key": second.key})
+                await batch.commit()
+                await copying
+            await migrate(empty_database_url)
+            await check(repository)
+    finally:
+        await database.close()
 
 
 async def test_a_migration_at_once_copies_all_runs(empty_database_url: str) -> None:
