@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from repo.domain.errors import DatabaseUnavailable, DeadlineExceeded
 from repo.sql.database import Database
-from repo.sql.functions import database_now, next_revision, this_transaction
+from repo.sql.functions import database_now, next_revision, oldest_open_transaction, this_transaction
 from repo.sql.types import UtcDateTime
 from repo.tables import (
     action_changes,
@@ -180,7 +180,8 @@ class Pruning:
 async def _expire(table: Table, newest: Select[Any], connection: AsyncConnection) -> bool:
     """Delete the rows of a table up to a transaction; whether there were any."""
     last = await connection.scalar(newest)
-    if last is None:
+    # The horizon stays below open transactions: while it passes one, streams would restart with each poll.
+    if last is None or last >= (await connection.scalar(select(oldest_open_transaction())) or 0):
         return False
     horizon = removal_horizon.c.transaction_id
     await connection.execute(removal_horizon.update().where(horizon <= last).values(transaction_id=last + 1))

@@ -50,6 +50,14 @@ this_transaction = _function(
 )
 """The number of the current write transaction."""
 
+oldest_open_transaction = _function(
+    BigInteger(),
+    postgresql=lambda: "CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS TEXT) AS BIGINT)",
+    sqlite=lambda: "(SELECT value FROM transaction_counter)",
+)
+"""All transactions below this number have ended, those of other databases of the server included. For write
+transactions: on SQLite it is their own number."""
+
 database_now = _function(
     UtcDateTime(),
     postgresql=lambda: "clock_timestamp()",

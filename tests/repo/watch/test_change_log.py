@@ -68,6 +68,33 @@ async def test_the_log_is_kept_for_a_week_and_the_newest_change_for_ever(
             assert (await next_of(again)).kind is FrameKind.RESYNC
 
 
+@pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
+async def test_streams_go_on_beside_a_transaction_that_stays_open(
+    repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as one that was prepared and forgotten, in any database of the server."""
+    monkeypatch.setattr(pruning, "_MAX_EXPIRED", 2)
+    await make_run(repository, b="a0")
+    async with (
+        aclosing(repository.watch_all_run_updates()) as live,
+        repository.database.engine.connect() as other,
+    ):
+        await begin(live)
+        await other.execute(text("SELECT pg_current_xact_id()"))
+        for attempt in range(2, 9):
+            await run_again(repository, "a0", attempt=attempt)
+        await repository.pruning.expire(datetime.now(UTC) + timedelta(days=8))
+        await run_again(repository, "a0", attempt=30)
+        latest = 0
+        while latest < 30:
+            frame = await next_of(live)
+            assert frame.kind is FrameKind.CHANGE
+            latest = frame.items[-1].attempts
+        await other.rollback()
+        await repository.pruning.expire(datetime.now(UTC) + timedelta(days=8))
+        assert len(await logged(repository)) <= 2
+
+
 # SQLAlchemy cannot read the index over an expression back from SQLite.
 @pytest.mark.filterwarnings("ignore:.*(expression-based index|Did not recognize type)")
 async def test_a_migration_logs_what_was_written_in_the_last_week(empty_database_url: str) -> None:
