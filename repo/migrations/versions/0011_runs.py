@@ -4,6 +4,7 @@ database maintain both, so that servers of the previous version maintain them to
 
 `prepare` runs first, in transactions of its own: writers wait for none of them for long."""
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -132,7 +133,7 @@ def create(connection: sa.Connection) -> None:
     runs.create(connection)
     for index, columns in INDEXES.items():
         connection.exec_driver_sql(f"CREATE INDEX {index} ON runs ({columns})")
-    for statement in SQLITE if is_sqlite else POSTGRESQL:
+    for statement in map(for_sqlite, SQLITE) if is_sqlite else POSTGRESQL:
         connection.exec_driver_sql(statement)
 
 
@@ -146,7 +147,14 @@ def fill(connection: sa.Connection, which: str, by: str = "", **values: Any) -> 
         f"INSERT INTO runs ({', '.join(FIXED + CHANGING)}) SELECT {copied} FROM actions a{by} "
         f"WHERE a.parent_key IS NULL AND {which} ORDER BY a.key{lock} ON CONFLICT (run_key) DO NOTHING"
     )
+    if connection.dialect.name == "sqlite":
+        statement = for_sqlite(statement)
     connection.execute(sa.text(statement), values)
+
+
+def for_sqlite(statement: str) -> str:
+    """SQLite has the operator `->>` since version 3.38; the rest needs 3.35."""
+    return re.sub(r"(\S+) ->> '(\w+)'", r"json_extract(\1, '$.\2')", statement)
 
 
 def count_paused(connection: sa.Connection) -> None:
