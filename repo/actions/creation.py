@@ -18,7 +18,7 @@ from repo.domain.identifiers import (
     check_name,
     folded,
 )
-from repo.domain.models import Label, NewAction, identity_to_json
+from repo.domain.models import Identity, Label, NewAction, identity_to_json
 from repo.domain.phases import aborted, begin, created_by
 from repo.domain.slices import in_slices
 from repo.sql.batches import insert_new
@@ -187,7 +187,7 @@ def _row_of(
         "trigger_task_name": trigger and trigger.task_name,
         "trigger_name": trigger and trigger.name,
         "trigger_revision": trigger and trigger.revision,
-        "created_by": identity_to_json(action.created_by),
+        "created_by": _creator(action.created_by),
         "created_by_subject": action.created_by and action.created_by.subject,
         "search_text": _search_text(action.id.name, *named),
         "run_search_text": None if parent else _search_text(action.id.run_name, *named),
@@ -198,6 +198,12 @@ def _row_of(
         "updated_at": now,
         **request,
     }
+
+
+def _creator(creator: Identity | None) -> dict[str, Any] | None:
+    for text in (creator.name, creator.email) if creator else ():
+        check_text(text or "")
+    return identity_to_json(creator)
 
 
 def _search_text(*names: str | None) -> str:

@@ -17,6 +17,7 @@ from repo.sql.batches import fetch_having, insert_all_or_none, insert_new, updat
 from repo.sql.errors import CONSTRAINT_VIOLATED
 from repo.sql.paging import Keyset
 from repo.sql.transactions import Transaction
+from repo.sql.types import check_text
 from repo.tables import action_events, actions
 
 e = action_events.c
@@ -58,6 +59,9 @@ def _cluster_event_from_json(document: Mapping[str, Any]) -> ClusterEvent:
 def _row_of(event: NewEvent, now: datetime) -> dict[str, Any]:
     check_attempts(event.attempt, "attempt")
     check_attempts(event.version, "version")
+    if event.error is not None:  # the database reads its code: each part of the document must be text
+        check_text(event.error.message)
+        check_text(event.error.code or "")
     return {
         "action_key": event.action.key,
         **dict(zip(_SAME, _values_of(event), strict=True)),

@@ -1,15 +1,18 @@
 """Extreme values: stored unchanged, or rejected with a reason."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
 from repo import (
+    ActionError,
     ActionFilter,
     ActionPhase,
     ActionRepo,
+    ErrorKind,
     InvalidArgument,
     Label,
     LabelFilter,
@@ -18,6 +21,7 @@ from repo import (
     TaskIdentifier,
 )
 from tests.support.making import (
+    ADA,
     RUN,
     T0,
     action,
@@ -87,7 +91,11 @@ async def test_unstorable_text_is_rejected(repository: ActionRepo, text: str) ->
         lambda: repository.create_action(new("b", "a0", group=text)),
         lambda: repository.create_action(new("b", "a0", labels=(Label("k", text),))),
         lambda: repository.create_action(new("b", "a0", task=TaskIdentifier("p", "d", "t", text))),
+        lambda: repository.create_action(new("b", "a0", created_by=replace(ADA, name=text))),
+        lambda: repository.create_action(new("b", "a0", created_by=replace(ADA, email=text))),
         lambda: repository.insert_events([event(cluster=text)]),
+        lambda: repository.insert_events([event(error=ActionError(ErrorKind.USER, text))]),
+        lambda: repository.insert_events([event(error=ActionError(ErrorKind.USER, "why", text))]),
         lambda: repository.runs.page(RunFilter(search=text)),
         lambda: repository.runs.page(RunFilter(task_name=text)),
         lambda: repository.runs.page(RunFilter(labels=(LabelFilter(text),))),
