@@ -76,8 +76,9 @@ def create(connection: sa.Connection) -> None:
 
 
 def fill(connection: sa.Connection) -> None:
-    """Logs the newest write of each action that was written in the last days; what was written before is
-    below the horizon. Each change from now on is logged by the triggers."""
+    """Logs the newest write of each action that was written in the last days, and the newest of all, which
+    shows whether the database was restored; the others are below the horizon. Each change from now on is
+    logged by the triggers."""
     is_sqlite = connection.dialect.name == "sqlite"
     since = (
         f"CAST((julianday('now') - 2440587.5 - {KEPT_DAYS}) * 86400000000 AS INTEGER)"
@@ -86,7 +87,8 @@ def fill(connection: sa.Connection) -> None:
     )
     connection.exec_driver_sql(
         "INSERT INTO action_changes (transaction_id, key, written_at) SELECT transaction_id, key, updated_at"
-        f" FROM actions WHERE updated_at >= {since} AND transaction_id > 0 ON CONFLICT DO NOTHING"
+        f" FROM actions WHERE transaction_id > 0 AND (updated_at >= {since} OR transaction_id ="
+        " (SELECT max(transaction_id) FROM actions)) ON CONFLICT DO NOTHING"
     )
     connection.exec_driver_sql(
         "UPDATE removal_horizon SET transaction_id = below.id FROM (SELECT coalesce(max(transaction_id), 0)"
