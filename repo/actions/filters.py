@@ -332,7 +332,8 @@ def _runs_with_code(term: str) -> Select[Any]:
     has_code = r.error_code.is_not(None)
     code = error_code_prefix.label("code")
     first = select(code).where(has_code).order_by(code).limit(literal_column("1"))
-    codes = select(first.scalar_subquery().label("code")).cte("codes", recursive=True)
+    # Not at the beginning of a statement: SQLite's driver would not count the rows of an update.
+    codes = select(first.scalar_subquery().label("code")).cte("codes", recursive=True, nesting=True)
     following = first.where(error_code_prefix > codes.c.code).scalar_subquery()
     codes = codes.union_all(select(following).where(codes.c.code.is_not(None)))
     found = [contains_text(codes.c.code, each) for each in _cases(term)]

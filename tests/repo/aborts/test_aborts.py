@@ -14,6 +14,8 @@ from repo import (
     Conflict,
     Identity,
     IdentityKind,
+    Label,
+    LabelFilter,
     PageRequest,
     RunFilter,
     RunIdentifier,
@@ -150,6 +152,30 @@ async def test_aborting_an_unknown_run_or_action_raises_not_found(repository: Ac
     ):
         with pytest.raises(ActionNotFound):
             await call
+
+
+@pytest.mark.parametrize(
+    ("wanted", "names"),
+    [
+        (RunFilter(search="n-1"), {"n-1"}),
+        (RunFilter(search="p/d/n"), {"n-0", "n-1", "n-2"}),
+        (RunFilter(labels=(LabelFilter("odd"),)), {"n-1"}),
+        (RunFilter(search="none"), set()),
+    ],
+)
+async def test_bulk_aborts_of_a_search_are_counted(
+    repository: ActionRepo, wanted: RunFilter, names: set[str]
+) -> None:
+    runs = [RunIdentifier("p", "d", f"n-{number}") for number in range(4)]
+    for number, run in enumerate(runs):
+        await repository.create_action(new(run=run, labels=(Label("odd", "x"),) if number % 2 else ()))
+    await repository.actions.update_phases([update("a0", SUCCEEDED, run=runs[3])])
+    assert await repository.aborts.abort_runs(wanted, None, ADA) == AbortRunsResult(len(names), 0, None)
+    aborted = await repository.aborts.abort_runs(wanted, None, ADA, dry_run=False)
+    assert (aborted.matched, aborted.requested) == (len(names), len(names))
+    assert (aborted.batch is not None) == bool(names)
+    found = await repository.runs.page(RunFilter(phases=(ActionPhase.ABORTED,)))
+    assert {run.name for run in found.items} == names
 
 
 async def test_runs_are_aborted_by_filter(repository: ActionRepo) -> None:
