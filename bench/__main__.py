@@ -15,6 +15,7 @@ from rich.console import Console
 from bench import report
 from bench.attacks import bombs
 from bench.executors import executors
+from bench.growth import growth
 from bench.large import large
 from bench.lists import lists
 from bench.page import page
@@ -67,6 +68,7 @@ def trials(quick: bool, restart: Callable[[], None] | None = None) -> dict[str, 
             rounds=1 if quick else 5,
             restart=None if quick else restart,
         ),
+        "growth": partial(growth, runs=3_000 if quick else 30_000, seconds=5 if quick else 120),
     }
 
 

@@ -156,37 +156,40 @@ class Pruning:
         """Delete the tombstones and the log of changes from KEEP_REMOVED ago: streams that resume from before
         restart."""
         before = literal(now - KEEP_REMOVED, UtcDateTime())
-        oldest = select(r.transaction_id).where(r.removed_at < before).order_by(r.removed_at)
-        tombstones = oldest.limit(_MAX_EXPIRED).subquery().c.transaction_id
-        oldest = select(log.transaction_id, log.written_at).order_by(log.transaction_id)
-        # The newest change stays, whatever its age: it shows whether the database was restored.
-        newer = select(func.max(log.transaction_id)).scalar_subquery()
-        changes = oldest.offset(_MAX_EXPIRED).limit(1).subquery().c
-        for table, last in (
-            (removed_runs, select(func.max(tombstones))),
-            (
-                action_changes,
-                select(changes.transaction_id).where(
-                    changes.written_at < before, changes.transaction_id < newer
-                ),
-            ),
-        ):
-            has_more = True
-            while has_more:
-                has_more = await self._database.write(partial(_expire, table, last))
+        for table, oldest in ((removed_runs, _expired_tombstones), (action_changes, _expired_changes)):
+            last: int | None = 0
+            while last is not None:
+                last = await self._database.write(partial(_expire, table, last, oldest(before, last)))
                 await asyncio.sleep(_MIN_PAUSE)
 
 
-async def _expire(table: Table, newest: Select[Any], connection: AsyncConnection) -> bool:
-    """Delete the rows of a table up to a transaction; whether there were any."""
-    last = await connection.scalar(newest)
+def _expired_tombstones(before: ColumnElement[datetime], after: int) -> Select[Any]:
+    """The last transaction of the next tombstones from before a moment."""
+    # Without `after`, each part would pass over the deleted rows of all before it.
+    oldest = select(r.transaction_id).where(r.removed_at < before, r.transaction_id > after)
+    return select(func.max(oldest.order_by(r.removed_at).limit(_MAX_EXPIRED).subquery().c.transaction_id))
+
+
+def _expired_changes(before: ColumnElement[datetime], after: int) -> Select[Any]:
+    """The last transaction of the next changes from before a moment."""
+    # The newest change stays, whatever its age: it shows whether the database was restored.
+    newer = select(func.max(log.transaction_id)).scalar_subquery()
+    oldest = select(log.transaction_id, log.written_at).where(log.transaction_id > after)
+    last = oldest.order_by(log.transaction_id).offset(_MAX_EXPIRED).limit(1).subquery().c
+    return select(last.transaction_id).where(last.written_at < before, last.transaction_id < newer)
+
+
+async def _expire(table: Table, after: int, newest: Select[Any], connection: AsyncConnection) -> int | None:
+    """Delete the rows of a table after a transaction and up to another; which one, if there were any."""
+    last: int | None = await connection.scalar(newest)
     # The horizon stays below open transactions: while it passes one, streams would restart with each poll.
     if last is None or last >= (await connection.scalar(select(oldest_open_transaction())) or 0):
-        return False
+        return None
     horizon = removal_horizon.c.transaction_id
     await connection.execute(removal_horizon.update().where(horizon <= last).values(transaction_id=last + 1))
-    await connection.execute(table.delete().where(table.c.transaction_id <= last))
-    return True
+    expired = table.c.transaction_id.between(after, last)
+    await connection.execute(table.delete().where(expired))
+    return last
 
 
 def _is_removable(

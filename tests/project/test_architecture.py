@@ -39,6 +39,7 @@ def test_only_migrations_and_health_checks_distinguish_databases_outside_of_repo
         "migrations/versions/0002_room_for_updates.py",
         "migrations/versions/0010_change_log.py",
         "migrations/versions/0011_runs.py",
+        "migrations/versions/0012_vacuum_of_runs.py",
     }
 
 

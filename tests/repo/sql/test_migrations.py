@@ -122,14 +122,26 @@ async def test_a_failed_migration_is_rolled_back(empty_database_url: str) -> Non
         await repository.check()
 
 
-@pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
-async def test_pages_of_actions_have_free_space_for_updates(database_url: str) -> None:
+async def options_of(table: str, database_url: str) -> list[str] | None:
+    """The storage options of a table of PostgreSQL."""
     database = Database(database_url)
     try:
         async with database.read() as connection:
-            options = await connection.scalar(
-                text("SELECT reloptions FROM pg_class WHERE relname = 'actions' AND relkind = 'r'")
-            )
+            found = text("SELECT reloptions FROM pg_class WHERE relname = :name AND relkind = 'r'")
+            options: list[str] | None = await connection.scalar(found, {"name": table})
+            return options
     finally:
         await database.close()
-    assert options == ["fillfactor=70"]
+
+
+@pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
+async def test_pages_of_actions_have_free_space_for_updates(database_url: str) -> None:
+    assert await options_of("actions", database_url) == ["fillfactor=70"]
+
+
+@pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
+async def test_runs_are_vacuumed_after_few_changes(database_url: str) -> None:
+    assert await options_of("runs", database_url) == [
+        "autovacuum_vacuum_scale_factor=0.02",
+        "autovacuum_vacuum_insert_scale_factor=0.02",
+    ]
