@@ -47,6 +47,8 @@ from repo.tables import MAX_CODE_PREFIX, actions, error_code_prefix, is_waiting,
 
 _MAX_SEARCHED = 100
 """Characters of a search term for which the index is read."""
+_MAX_PARTS, _LONG_NAME = 8, 12
+"""Pairs of characters by which a path is found, and characters that have enough of them."""
 MAX_LABELS_IN_FILTER = 100
 """Each label makes the statement longer."""
 
@@ -108,7 +110,7 @@ def _run_search_terms(term: str) -> Terms | None:
     if term == "/":
         return None
     if "/" in term:
-        found += [AllOf(_parts("p", each)) for each in compositions(term)]
+        found += [AllOf(_parts_of_path(each)) for each in compositions(term)]
     return AnyOf(found)
 
 
@@ -118,6 +120,14 @@ def _parts(kind: str, text: str) -> list[str]:
     text = text[:_MAX_SEARCHED]
     starts = {*range(0, len(text) - 1, 2), max(0, len(text) - 2)}
     return [kind + text[start : start + 2] for start in sorted(starts)]
+
+
+def _parts_of_path(path: str) -> list[str]:
+    """At most eight pairs of characters, of the name rather than of the project and domain, which many runs
+    share: each is a list of runs to read."""
+    name = path[path.rindex("/") :]
+    parts = _parts("p", name if len(name) >= _LONG_NAME else path[-_LONG_NAME:])
+    return parts[:: -(-len(parts) // _MAX_PARTS)]
 
 
 def _run_search(term: str) -> Predicate:

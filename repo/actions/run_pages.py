@@ -1,13 +1,15 @@
 """Pages of runs: found in `runs`, then read from `actions`.
 
-The first statement looks at the next runs in the order of the page. If too few of them match, the second one
-finds all that match by the indexes of the filter. So a page is fast whether nearly all match or none, and
-no statistics of the planner are needed."""
+The first statements look at some of the next runs in the order of the page, then at more. If too few of them
+match, the last one finds all that match by the indexes of the filter. So a page is fast whether nearly all
+match or none, and no statistics of the planner are needed."""
 
 from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Select, func, literal_column, select
+from sqlalchemy.sql import visitors
 
 from repo.actions.filters import RunFilter, candidates, has_indexes, run_conditions
 from repo.actions.lists import order_of_runs, runs_in_scopes
@@ -22,8 +24,12 @@ from repo.tables import actions, runs
 
 T = TypeVar("T")
 
-WINDOW = 4000
-"""Runs that the first statement looks at: enough for a page of what at least one in 80 matches."""
+WINDOWS = (500, 4_000, 16_000)
+"""Runs that the first statements look at: enough for a page of 50 if one in 10, 80 or 320 matches. The third
+one follows only if the second found enough that the page is likely to be in it."""
+
+_ENOUGH = 4_000
+"""Runs of which the number that matches tells how many of the next do."""
 
 _MAX_LOOKED_UP = 5_000
 """Runs that are counted by the index of terms."""
@@ -71,13 +77,21 @@ async def fetch_run_page(
             "in order", lambda: bounds.scans(select(*keyset.columns).where(*conditions), PAGE_SIZE)
         )
 
-    def in_window() -> Select[Any]:
-        window = bounds.scans(select(runs), literal_column(str(WINDOW))).subquery()
+    def in_window(size: int) -> Select[Any]:
+        # Only the columns that are looked at: SQLite reads all of a subquery's.
+        used = {*keyset.columns, *(part for each in conditions for part in visitors.iterate(each))}
+        columns = [column for column in runs.c if column in used]
+        window = bounds.scans(select(*columns), literal_column(str(size))).subquery()
         return _first(about(window, select(*keyset.columns).where(*conditions)), keyset.of(window), request)
 
-    page = await fetch("in window", in_window)
-    if page.has_previous if request.backward else page.has_next:
-        return page
+    found, looked_at = 0, 0
+    for size in WINDOWS:
+        if looked_at >= _ENOUGH and found * size <= request.size * looked_at:
+            break
+        page = await fetch(f"in {size}", partial(in_window, size))
+        if page.has_previous if request.backward else page.has_next:
+            return page
+        found, looked_at = len(page.items), size
 
     def all_matching() -> Select[Any]:
         # OFFSET keeps the planner from an index of the order, by which it would read all runs.

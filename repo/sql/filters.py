@@ -4,7 +4,19 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, ColumnElement, Select, bindparam, column, func, or_, values
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    FromClause,
+    Select,
+    bindparam,
+    column,
+    func,
+    literal_column,
+    or_,
+    values,
+)
 from sqlalchemy.sql.elements import NamedColumn
 
 from repo.domain.cursors import FeedPosition
@@ -65,6 +77,23 @@ def listed_rows(
         for column, of_it in zip(columns, zip(*distinct, strict=True), strict=True)
     ]
     return func.unnest(*arrays).table_valued(*map(_same, columns), name="listed").render_derived()
+
+
+def join_list(
+    database: Database,
+    statement: Select[Any],
+    table: FromClause,
+    listed: FromClause,
+    same: ColumnElement[bool],
+    number: ColumnElement[int],
+) -> Select[Any]:
+    """The statement about the rows of a table that are listed, by a condition without an index; `number` is a
+    column of the list. SQLite would read the table once for each row of the list, but not in an outer join.
+    """
+    if not database.is_sqlite:
+        return statement.join_from(table, listed, same)
+    none: ColumnElement[int] = literal_column("-1")
+    return statement.join_from(table, listed, same, isouter=True).where(func.coalesce(number, none) > none)
 
 
 def written_after(column: ColumnElement[int], position: FeedPosition) -> ColumnElement[bool]:

@@ -32,6 +32,7 @@ from repo.domain.models import PhaseCount, Run
 from repo.domain.pages import Page, PageRequest
 from repo.domain.phases import ActionPhase
 from repo.sql.database import Database
+from repo.sql.filters import join_list
 from repo.sql.functions import constant
 from repo.sql.paging import Keyset, fetch_page
 from repo.sql.statements import ResultSet
@@ -169,11 +170,13 @@ class Summaries:
             listed = _task_table(len(tasks))
             rank = func.row_number().over(partition_by=listed.c.number, order_by=r.duration_ms)
             of_task = func.count().over(partition_by=listed.c.number)
-            matching = (*self._matching(filter), constant(r.phase, ActionPhase.SUCCEEDED))
+            # Not a condition on the phase: SQLite would read by its index, and all runs.
+            duration = case((constant(r.phase, ActionPhase.SUCCEEDED), r.duration_ms))
             ranked = (
-                select(listed.c.number, r.duration_ms, rank.label("rank"), of_task.label("runs"))
-                .join_from(listed, runs, _is_of(listed))
-                .where(*matching)
+                self._of_tasks(
+                    listed, listed.c.number, r.duration_ms, rank.label("rank"), of_task.label("runs")
+                )
+                .where(*self._matching(filter), duration.is_not(None))
                 .subquery()
             )
             # The nearest rank is the first that is at least that percentage of the runs.
@@ -209,8 +212,7 @@ class Summaries:
             rank = func.row_number().over(partition_by=listed.c.number, order_by=newest_first)
             # Sorts keys instead of whole rows.
             ranked = (
-                select(r.key, listed.c.number, rank.label("rank"))
-                .join_from(listed, runs, _is_of(listed))
+                self._of_tasks(listed, r.key, listed.c.number, rank.label("rank"))
                 .where(*self._matching(filter))
                 .subquery()
             )
@@ -242,13 +244,27 @@ class Summaries:
         """The filter as SQL, for runs that the caller may read."""
         return [*runs_in_scopes(self._access.readable), *run_conditions(filter)]
 
+    def _of_tasks(self, listed: CTE, *columns: ColumnElement[Any]) -> Select[Any]:
+        """The runs of the tasks in the table. Task and function are one expression: for two conditions a
+        planner would expect almost no matches."""
+        executed = func.coalesce(
+            literal_column("'task '", FreeText) + r.task_name,
+            literal_column("'function '", FreeText) + r.function_name,
+            literal_column("''", FreeText),
+        )
+        same = and_(r.project == listed.c.project, r.domain == listed.c.domain, executed == listed.c.executed)
+        return join_list(self._database, select(*columns), runs, listed, same, listed.c.number)
+
 
 def _tasks(matching: Sequence[ColumnElement[bool]]) -> CTE:
     """The table `_task` of the matching runs. Grouped twice: first many rows by few columns, then the result
     by task."""
     by = (r.project, r.domain, r.task_name, _function_name, r.phase)
-    count, last = func.count().label("runs"), func.max(r.created_at).label("last_created_at")
-    counted = select(*by, count, last).where(*matching).group_by(*by).subquery().c
+    # OFFSET keeps SQLite from an index of the groups, by which it would read all runs.
+    found = select(*by, r.created_at).where(*matching).offset(literal_column("0")).subquery()
+    *by_found, created_at = found.c
+    count, last = func.count().label("runs"), func.max(created_at).label("last_created_at")
+    counted = select(*by_found, count, last).group_by(*by_found).subquery().c
     kind = case(
         (counted.task_name.is_not(None), literal_column("0")),
         (counted.function_name.is_not(None), literal_column("1")),
@@ -298,14 +314,3 @@ def _task_values(tasks: Sequence[TaskKey]) -> dict[str, Any]:
         listed = {"number": number, "project": task.project, "domain": task.domain, "executed": executed}
         found |= {f"{name}_of_{number}": value for name, value in listed.items()}
     return found
-
-
-def _is_of(listed: CTE) -> ColumnElement[bool]:
-    """Whether a run belongs to a task of the table. Task and function are one expression: for two conditions
-    a planner would expect almost no matches."""
-    executed = func.coalesce(
-        literal_column("'task '", FreeText) + r.task_name,
-        literal_column("'function '", FreeText) + r.function_name,
-        literal_column("''", FreeText),
-    )
-    return and_(r.project == listed.c.project, r.domain == listed.c.domain, executed == listed.c.executed)

@@ -103,6 +103,8 @@ async def fill(repository: ActionRepo) -> None:
         ({"search": unicodedata.normalize("NFC", "production/Nightly-É1")}, {A}),
         ({"search": unicodedata.normalize("NFD", "production/Nightly-É1")}, {A}),
         ({"search": "ML/prod"}, set()),
+        ({"search": "/"}, {A, B, C}),
+        ({"search": "n/"}, {A, C}),
         ({"search": ""}, {A, B, C}),
         ({"created_by": "user-1"}, {B}),
         ({"created_by": "Ada \u00dc"}, {B}),

@@ -17,6 +17,7 @@ from repo import (
     Order,
     OrderField,
     PageRequest,
+    RunFilter,
     RunIdentifier,
 )
 from tests.support.making import (
@@ -69,6 +70,42 @@ async def test_pages_contain_every_row_once_in_both_directions(
         page = await repository.list_actions(RUN, order=order, page=request)
         backward = [action.name for action in page.items] + backward
     assert backward == forward
+
+
+@pytest.mark.parametrize(
+    "order", [Order(), Order(OrderField.DURATION, False), Order(OrderField.NAME)], ids=str
+)
+@pytest.mark.parametrize("search", ["-0", "-1", "7", "-33", "p/d/r-2", "zz"])
+async def test_pages_of_runs_are_the_same_whichever_statement_finds_them(
+    repository: ActionRepo, monkeypatch: pytest.MonkeyPatch, order: Order, search: str
+) -> None:
+    monkeypatch.setattr("repo.actions.run_pages.WINDOWS", (4, 8, 24))
+    monkeypatch.setattr("repo.actions.run_pages._ENOUGH", 8)
+    runs = [RunIdentifier("p", "d", f"r-{number:02}") for number in range(60)]
+    made = [new(run=run, created_at=at(number // 7)) for number, run in enumerate(runs)]
+    await repository.actions.create(made)
+    ended = [
+        update("a0", ActionPhase.SUCCEEDED, run=run, end_time=at(50 + number * 17 % 10))
+        for number, run in enumerate(runs)
+        if number % 4
+    ]
+    await repository.actions.update_phases(ended)
+    everything = (await repository.runs.page(None, order, PageRequest(first=60))).items
+    matching = [run.name for run in everything if search in f"p/d/{run.name}"]
+    filter = RunFilter(search=search)
+    forward: list[str] = []
+    page = await repository.runs.page(filter, order, PageRequest(first=3))
+    forward += [run.name for run in page.items]
+    while page.has_next:
+        page = await repository.runs.page(filter, order, PageRequest(first=3, after=page.cursors[-1]))
+        forward += [run.name for run in page.items]
+    assert forward == matching
+    page = await repository.runs.page(filter, order, PageRequest(last=3))
+    backward = [run.name for run in page.items]
+    while page.has_previous:
+        page = await repository.runs.page(filter, order, PageRequest(last=3, before=page.cursors[0]))
+        backward = [run.name for run in page.items] + backward
+    assert backward == matching
 
 
 @pytest.mark.parametrize("field", OrderField)

@@ -23,6 +23,7 @@ from repo import (
     RunFilter,
     RunIdentifier,
     RunSource,
+    TaskKey,
     open_repository,
 )
 from tests.support.databases import Databases, wait_for
@@ -146,6 +147,25 @@ async def test_a_histogram_of_a_short_time_reads_no_other_runs(filled_url: str) 
     assert "ix_runs_by_time" in await explained(filled_url, "a histogram of ten minutes")
 
 
+TASK = TaskKey("p", "d", None, None)
+OF_TASKS: dict[str, Callable[[ActionRepo, RunFilter | None], Awaitable[object]]] = {
+    "counts": lambda r, filter: r.summaries.list_tasks(filter, PAGE),
+    "durations": lambda r, filter: r.summaries.list_durations([TASK] * 50, filter),
+    "recent runs": lambda r, filter: r.summaries.list_recent_runs([TASK], filter),
+}
+
+
+@pytest.mark.parametrize("call", OF_TASKS)
+async def test_tasks_of_a_short_time_are_found_by_its_index(filled_url: str, call: str) -> None:
+    newest = RunFilter(start_date=at(ROOTS - 100))
+    async with open_repository(filled_url) as repository:
+        (plan,) = await plans(repository, lambda r: OF_TASKS[call](r, newest))
+        (of_all,) = await plans(repository, lambda r: OF_TASKS[call](r, None))
+    assert "ix_runs_by_time" in plan, plan
+    for each in (plan, of_all):  # never all runs for each task
+        assert not re.search(r"SCAN listed\n.*runs", each), each
+
+
 @pytest.mark.parametrize("call", PAGES)
 async def test_a_page_is_read_from_an_index_in_its_order(filled_url: str, call: str) -> None:
     plan = await explained(filled_url, call)
@@ -258,12 +278,12 @@ NONE: dict[str, Any] = {
 async def test_a_filter_that_no_run_matches_reads_no_more_than_some_newest_runs(
     filled_url: str, field: str
 ) -> None:
-    """One statement looks at a limited number of runs, the other one finds those that match by an index."""
+    """Two statements look at a limited number of runs, the last one finds those that match by an index."""
     async with open_repository(filled_url) as repository:
         filter = RunFilter(**{field: NONE[field]})
         found = await plans(repository, lambda r: r.runs.page(filter, page=PAGE))
         counted = await plans(repository, lambda r: r.runs.count(filter))
-    assert len(found) == 2
+    assert len(found) == 3
     for plan in (*found, *counted):
         check_index(plan)
 
