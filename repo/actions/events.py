@@ -19,7 +19,7 @@ from repo.domain.models import ActionAttempt, ActionEvent, EventKey, NewEvent
 from repo.domain.pages import AttemptRange, Page, PageRequest
 from repo.domain.phases import MAX_ATTEMPTS, is_count
 from repo.sql.database import Database
-from repo.sql.filters import having_keys, key_filter, listed_rows
+from repo.sql.filters import key_filter, listed_rows
 from repo.sql.functions import looked_up
 from repo.sql.paging import fetch_pages
 from repo.sql.statements import ResultSet
@@ -88,14 +88,6 @@ class Events:
         )
         return {action_id: pages[key] for key, action_id in by_key.items()}
 
-    async def list_all(
-        self, action_ids: Collection[ActionIdentifier]
-    ) -> dict[ActionIdentifier, list[ActionEvent]]:
-        """Every event of each action, oldest first, in one statement."""
-        by_key = self._readable(action_ids)
-        statement = having_keys(self._database, select(*EVENT_COLUMNS), e.action_key, by_key)
-        return await self._by_action(statement, by_key, action_ids)
-
     async def list_attempts(
         self,
         action_ids: Collection[ActionIdentifier],
@@ -162,19 +154,6 @@ class Events:
         """Those of the actions that the caller may read, by their keys."""
         scopes = self._access.readable
         return {each.key: each for each in action_ids if includes(scopes, each.project, each.domain)}
-
-    async def _by_action(
-        self,
-        statement: Select[Any],
-        by_key: Mapping[bytes, ActionIdentifier],
-        action_ids: Iterable[ActionIdentifier],
-    ) -> dict[ActionIdentifier, list[ActionEvent]]:
-        """The events of each action that the statement reads, oldest first."""
-        events: dict[ActionIdentifier, list[ActionEvent]] = {action_id: [] for action_id in action_ids}
-        for row in await self._rows(statement.order_by(*oldest_first.order(backward=False))):
-            action_id = by_key[row[0]]
-            events[action_id].append(event_of(row, action_id))
-        return events
 
     async def _rows(self, statement: Select[Any]) -> Sequence[Any]:
         async with self._database.read() as connection:

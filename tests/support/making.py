@@ -6,6 +6,7 @@ from typing import Any
 
 from repo import (
     Action,
+    ActionEvent,
     ActionIdentifier,
     ActionPhase,
     ActionRepo,
@@ -68,3 +69,10 @@ async def get_actions(
     """Those of the actions that exist."""
     found = await repository.actions.find([each.key for each in ids])
     return {each.identifier: each for each in found.values()}
+
+
+async def all_events(
+    repository: ActionRepo, ids: Iterable[ActionIdentifier]
+) -> dict[ActionIdentifier, list[ActionEvent]]:
+    """Every event of each action, oldest first."""
+    return {each: await repository.list_events(each) for each in ids}

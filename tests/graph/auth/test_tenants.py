@@ -35,7 +35,7 @@ from repo import (
     open_repository,
 )
 from tests.support.databases import Databases
-from tests.support.making import action, make_run, new
+from tests.support.making import action, all_events, make_run, new
 from tests.support.operations import Operation, Operations
 from tests.support.world import fill, words
 
@@ -343,7 +343,7 @@ async def test_the_viewer_field_has_acts_for_others(both: ActionRepo) -> None:
 
 async def _everything(repository: ActionRepo) -> list[Any]:
     actions = (await repository.list_actions()).items
-    events = await repository.events.list_all([each.identifier for each in actions])
+    events = await all_events(repository, [each.identifier for each in actions])
     return [*((each.key, each.revision, each.phase, each.state) for each in actions), events]
 
 

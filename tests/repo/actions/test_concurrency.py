@@ -31,6 +31,7 @@ from repo.tables import actions
 from tests.support.making import (
     RUN,
     action,
+    all_events,
     at,
     event,
     make_run,
@@ -79,7 +80,7 @@ async def test_three_processes_with_eight_writers_each_lose_no_writes(
         ActionPhase.SUCCEEDED: 120,
     }
     page = await repository.list_actions(RUN)
-    events = await repository.events.list_all([x.identifier for x in page.items])
+    events = await all_events(repository, [x.identifier for x in page.items])
     assert sum(len(found) for found in events.values()) == 2 * (len(page.items) - 1)
 
 

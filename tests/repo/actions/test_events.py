@@ -31,6 +31,7 @@ from repo import (
 from tests.support.making import (
     T0,
     action,
+    all_events,
     at,
     event,
     make_run,
@@ -234,7 +235,7 @@ async def test_all_events_of_a_long_history_are_merged(repository: ActionRepo) -
     await make_run(repository)
     logs = [event(version=v, seconds=v, logs=(LogLink(f"log-{v}", "x"),)) for v in range(1200)]
     await repository.insert_events(logs)
-    (merged,) = merge_attempts((await repository.events.list_all([action()]))[action()])
+    (merged,) = merge_attempts((await all_events(repository, [action()]))[action()])
     assert len(merged.logs) == 1200
 
 
@@ -289,7 +290,7 @@ async def test_attempts_are_merged_as_from_all_their_events(
     for number, name in enumerate(names):
         await repository.insert_events(random_events(name, 5 * 3**number // 3, random, phases))
     ids = [action(name) for name in names]
-    merged = {key: merge_attempts(events) for key, events in (await repository.events.list_all(ids)).items()}
+    merged = {key: merge_attempts(events) for key, events in (await all_events(repository, ids)).items()}
     for kept in ((), ("cluster",), ("error", "outputs"), ("logs", "cluster_events"), (*NOTHING,)):
         found = await repository.events.list_attempts(ids, attributes=frozenset({"attempt", "phase", *kept}))
         omitted = {each: value for each, value in NOTHING.items() if each not in kept}
@@ -312,7 +313,7 @@ PARTS = [
 async def test_a_range_of_attempts_is_that_part_of_all(repository: ActionRepo) -> None:
     await make_run(repository, n="a0")
     await repository.insert_events(random_events("n", 300, Random(3)))
-    everything = merge_attempts((await repository.events.list_all([action("n")]))[action("n")])
+    everything = merge_attempts((await all_events(repository, [action("n")]))[action("n")])
     for part in PARTS:
         assert await repository.events.list_attempts([action("n")], part) == {
             action("n"): part.of(everything)
@@ -333,7 +334,7 @@ async def test_attempts_latest_and_single_events_agree_with_all_events(
     for name, count in (("few", 40), ("many", 1000)):
         await repository.insert_events(random_events(name, count, random))
     ids = [action(name) for name in ("few", "many", "none")]
-    everything = await repository.events.list_all(ids)
+    everything = await all_events(repository, ids)
     merged = {each: merge_attempts(events) for each, events in everything.items()}
     assert [len(merged[each]) for each in ids] == [5, 5, 0]
     for some in (ids, ids[:1], ids[1:2], ids[2:]):

@@ -29,6 +29,7 @@ from repo import (
 from tests.support.making import (
     T0,
     action,
+    all_events,
     at,
     event,
     make_run,
@@ -89,7 +90,6 @@ BY_NAME: dict[str, Read] = {
     "list_events_since": lambda repo, run: repo.list_events_since(action("a0", run), 1, at(-1)),
     "events.page": lambda repo, run: repo.events.page([action("a0", run)]),
     "events.list_attempts": lambda repo, run: repo.events.list_attempts([action("a0", run)]),
-    "events.list_all": lambda repo, run: repo.events.list_all([action("a0", run)]),
     "get_latest_event_by_attempt": lambda repo, run: repo.get_latest_event_by_attempt(action("a0", run), 1),
     "events.get_latest": lambda repo, run: repo.events.get_latest([(action("a0", run), 1)]),
     "events.find": lambda repo, run: repo.events.find(
@@ -257,7 +257,7 @@ async def test_a_batch_with_one_item_of_others_is_rejected_at_any_position(
         assert str(error.value) == f"you may not write in {other.project}/d"
     assert await both.actions.count() == 9
     assert {each.attempts for each in (await both.list_actions()).items} <= {0, 1}
-    written = await both.events.list_all([action("a2", run) for run in (OURS, THEIRS)])
+    written = await all_events(both, [action("a2", run) for run in (OURS, THEIRS)])
     assert [*written.values()] == [[], []]
 
 

@@ -41,7 +41,7 @@ from repo import (
     RunNotFound,
     open_repository,
 )
-from tests.support.making import ADA, at, get_actions
+from tests.support.making import ADA, all_events, at, get_actions
 from tests.support.model import (
     TERMINAL,
     Record,
@@ -369,7 +369,7 @@ class RepositoryMachine(RuleBasedStateMachine):
         assert stored == expected
 
     async def _compare_events(self, ids: dict[tuple[str, str], ActionIdentifier]) -> None:
-        events = await self.repository.events.list_all(ids.values())
+        events = await all_events(self.repository, ids.values())
         attempts = [(action, attempt) for action in ids.values() for attempt in range(5)]
         latest = await self.repository.events.get_latest(attempts)
         for key, action in ids.items():

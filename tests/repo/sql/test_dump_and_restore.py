@@ -21,6 +21,7 @@ from tests.support.making import (
     ADA,
     RUN,
     action,
+    all_events,
     event,
     make_run,
     new,
@@ -47,10 +48,10 @@ class Stored:
 async def everything(repository: ActionRepo) -> Stored:
     runs = list((await repository.runs.page()).items)
     found = list((await repository.list_actions()).items)
-    events = await repository.events.list_all([each.identifier for each in found])
+    events = await all_events(repository, [each.identifier for each in found])
     # Transaction ids mean nothing in another database.
-    all_events = [replace(one, transaction_id=0) for each in found for one in events[each.identifier]]
-    return Stored(runs, found, all_events)
+    every_event = [replace(one, transaction_id=0) for each in found for one in events[each.identifier]]
+    return Stored(runs, found, every_event)
 
 
 async def next_of(stream: AsyncGenerator[Frame[T], None]) -> Frame[T]:
