@@ -98,6 +98,21 @@ async def test_runs_are_copied_while_others_write(
         await check(repository)
 
 
+async def test_servers_that_start_together_migrate_once(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of them is done while others have parts left."""
+    monkeypatch.setattr(
+        import_module("repo.migration"), "_preparations", in_small_parts(import_module("repo.migration"))
+    )
+    await to_previous(empty_database_url)
+    async with asyncio.timeout(120), open_repository(empty_database_url) as repository:
+        for run in RUNS[:20]:
+            await make(repository, run)
+        await asyncio.gather(*(migrate(empty_database_url) for _ in range(3)))
+        await check(repository)
+
+
 @pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
 async def test_copying_runs_and_a_batch_do_not_deadlock(empty_database_url: str) -> None:
     """The batch changes two runs in the order of all writers, while both are being copied."""
