@@ -19,6 +19,7 @@ _RUNS = f"""query ($filter: RunFilter, $orderBy: ActionOrder, $after: String, $l
 RUNS = _RUNS.replace("%s", "50")
 RUNS_BACKWARD = _RUNS.replace("%s", "null")
 COUNT = "query ($filter: RunFilter) { runs(filter: $filter, first: 1) { totalCount } }"
+COUNT_SOME = COUNT.replace("totalCount", "totalCount(atMost: 1000)")
 _ACTIONS = f"""query ($run: RunIdentifierInput, $filter: ActionFilter, $orderBy: ActionOrder) {{
   actions(run: $run, filter: $filter, orderBy: $orderBy, first: 50) {{ nodes {{ {_ACTION_FIELDS} }} }} }}"""
 _COUNT_ACTIONS = """query ($run: RunIdentifierInput, $filter: ActionFilter) {
@@ -96,7 +97,9 @@ def questions() -> list[Question]:
     root = {**action, "name": "a0"}
     found = [Question(f"runs: {name}", RUNS, {"filter": filter}) for name, filter in filters.items()]
     found += [
-        Question(f"totalCount of runs: {name}", COUNT, {"filter": filter}) for name, filter in filters.items()
+        Question(f"totalCount of runs{up_to}: {name}", query, {"filter": filter})
+        for up_to, query in (("", COUNT), (", at most 1,000", COUNT_SOME))
+        for name, filter in filters.items()
     ]
     for order in ("UPDATED_AT", "ENDED_AT", "DURATION", "PHASE", "NAME"):
         for direction in ("ASC", "DESC"):

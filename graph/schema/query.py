@@ -1,6 +1,7 @@
 """The fields of Query."""
 
 from datetime import datetime
+from functools import partial
 from typing import Annotated
 
 import strawberry
@@ -66,7 +67,7 @@ class Query:
         request = page_request(info, first, after, last, before)
         order = order_of(order_by) or NEWEST_FIRST
         page = await repository.runs.page(criteria, order, request, attributes=selected(info, "Run"))
-        return Connection(page, lambda: repository.runs.count(criteria))
+        return Connection(page, count_at_most=partial(repository.runs.count, criteria))
 
     @strawberry.field(
         description="An action by its name. Null if it does not exist.", graphql_type=Action | None

@@ -18,7 +18,7 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
-    union,
+    union_all,
 )
 from sqlalchemy.sql.selectable import GenerativeSelect
 
@@ -317,13 +317,14 @@ def run_conditions(filter: RunFilter | None) -> list[ColumnElement[bool]]:
 
 
 def candidates(database: Database, filter: RunFilter | None) -> GenerativeSelect | None:
-    """The numbers of the runs that may match, by the index of terms; None if it does not know them."""
+    """The numbers of the runs that may match, by the index of terms, some perhaps twice; None if it does not
+    know them."""
     wanted = terms(filter)
     if wanted is None:
         return None
     found = numbers(database, wanted)
     if filter is not None and filter.search:
-        return union(found, _runs_with_code(filter.search))
+        return union_all(found, _runs_with_code(filter.search))
     return found
 
 

@@ -123,17 +123,16 @@ def _rows(keys: Select[Any], names: Sequence[str], keyset: Keyset, request: Page
     return found.order_by(*ordered.order(request.backward))
 
 
-async def count_runs(database: Database, filter: RunFilter | None, scopes: Scopes) -> int:
-    """The number of runs that match; reads all of them."""
-    counted, listed = (
-        matching_runs(database, filter, scopes, func.count(r.number)),
-        candidates(database, filter),
-    )
+async def count_runs(
+    database: Database, filter: RunFilter | None, scopes: Scopes, at_most: int | None = None
+) -> int:
+    """The number of runs that match, or `at_most` if there are more: then no others are read."""
+    matching, listed = matching_runs(database, filter, scopes, r.number), candidates(database, filter)
     async with database.read() as connection:
         if listed is not None:
             some = listed.limit(_MAX_LOOKED_UP).subquery()
             if await connection.scalar(select(func.count()).select_from(some)) == _MAX_LOOKED_UP:
                 # So many rows are read faster one after the other than by their numbers.
-                conditions = [*runs_in_scopes(scopes), *run_conditions(filter)]
-                counted = select(func.count(r.number)).where(*conditions)
+                matching = select(r.number).where(*runs_in_scopes(scopes), *run_conditions(filter))
+        counted = select(func.count()).select_from(matching.limit(at_most).subquery())
         return await connection.scalar(counted) or 0

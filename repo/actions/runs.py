@@ -71,9 +71,11 @@ class Runs:
         async with self._database.read() as connection:
             return [Action(*row) for row in await connection.execute(statement)]
 
-    async def count(self, filter: RunFilter | None = None) -> int:
-        """The number of runs that match; reads all of them."""
-        return await count_runs(self._database, filter, self._access.readable)
+    async def count(self, filter: RunFilter | None = None, at_most: int | None = None) -> int:
+        """The number of runs that match, or `at_most` if there are more; reads all that it counts. Raises
+        InvalidArgument."""
+        check_limit(at_most, "atMost")
+        return await count_runs(self._database, filter, self._access.readable, at_most)
 
     async def count_phases(self, run_keys: Collection[bytes]) -> dict[bytes, list[PhaseCount]]:
         """All actions of each run by phase, the root included; phases without any are left out."""

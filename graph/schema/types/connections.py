@@ -51,6 +51,8 @@ class Connection(Generic[T]):
 
     page: Page[T]
     count: Callable[[], Awaitable[int]] | None = None
+    count_at_most: Callable[[int | None], Awaitable[int]] | None = None
+    """Instead of `count`, if counting can end at a number."""
 
     @property
     def nodes(self) -> Sequence[T]:
@@ -114,4 +116,24 @@ def total_count() -> Any:
         resolver=resolve,
         description="The number of items in the whole list. Computed only when selected, since it reads "
         "them all.",
+    )
+
+
+def total_count_at_most() -> Any:
+    """As `total_count`, for lists of which counting can end at a number."""
+
+    async def resolve(
+        root: strawberry.Parent[Connection[Any]],
+        at_most: Annotated[
+            int | None, strawberry.argument("Counting ends at this number: there may be more.")
+        ] = None,
+    ) -> int:
+        assert root.count_at_most is not None
+        return await root.count_at_most(at_most)
+
+    return strawberry.field(
+        resolver=resolve,
+        description="The number of items in the whole list, or `atMost` if there are more. Computed only "
+        "when selected, since it reads all that it counts: give `atMost` where the exact number does not "
+        "matter.",
     )

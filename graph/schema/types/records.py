@@ -28,6 +28,7 @@ from graph.schema.types.connections import (
     check_page_size,
     page_request,
     total_count,
+    total_count_at_most,
 )
 from graph.schema.types.node_ids import id_of, id_of_action, id_of_run
 from graph.schema.types.scalars import JSON, BigInt
@@ -315,7 +316,7 @@ class RunConnection:
     edges: list[RunEdge] = described("The runs with their cursors.")
     nodes: list[Run] = described("The runs.")
     page_info: PageInfo = described("Whether there are items before and after the page.")
-    total_count: int = total_count()
+    total_count: int = total_count_at_most()
 
 
 @strawberry.type(description="An action and its cursor.")

@@ -107,6 +107,8 @@ async def test_a_workflow_from_its_creation_to_its_end(client: GraphQLClient) ->
            }""",
         id=RUN_ID,
     )
+    counted = await data(client, "{ runs { none: totalCount(atMost: 0) totalCount(atMost: 9) } }")
+    assert counted["runs"] == {"none": 0, "totalCount": 1}
     run = found["run"]
     assert run["phase"] == "RUNNING"
     assert run["labels"] == [{"key": "team", "value": "data"}]
@@ -235,6 +237,7 @@ async def test_the_id_of_a_removed_object_returns_null(client: GraphQLClient) ->
         ("{ nope }", "GRAPHQL_VALIDATION_FAILED", "Cannot query field 'nope'"),
         ("{", "GRAPHQL_PARSE_FAILED", "Syntax Error"),
         ("{ runs(first: 1001) { nodes { id } } }", "BAD_USER_INPUT", "first must be at most 1000"),
+        ("{ runs { totalCount(atMost: -1) } }", "BAD_USER_INPUT", "atMost must not be negative"),
         ("{ runs(first: -1) { nodes { id } } }", "BAD_USER_INPUT", "between 0 and 1000"),
         ("{ runs(first: 1, last: 1) { nodes { id } } }", "BAD_USER_INPUT", "not both"),
         ('{ runs(after: "x") { nodes { id } } }', "BAD_USER_INPUT", "cursor"),

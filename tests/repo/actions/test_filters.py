@@ -160,6 +160,8 @@ async def test_each_field_of_a_run_filter(
     page = await repository.runs.page(RunFilter(**wanted))
     assert {run.identifier for run in page.items} == expected
     assert await repository.runs.count(RunFilter(**wanted)) == len(expected)
+    for limit in range(4):
+        assert await repository.runs.count(RunFilter(**wanted), limit) == min(limit, len(expected))
     async with read_feed(repository.database) as snapshot:
         rows = await snapshot.roots([run.key for run in (A, B, C)])
     assert len(rows) == 3
