@@ -33,6 +33,10 @@ MAX_RUNS = 100
 """Runs in one transaction."""
 MAX_ACTIONS = 5_000
 """Actions in one transaction, unless a single run has more."""
+_MIN_RUNS = 10
+"""Runs in one transaction, however long it takes."""
+_LONG = 0.1
+"""After a transaction of more seconds the next ones have fewer runs: SQLite's writers wait for each other."""
 _MAX_CANDIDATES = 1_000
 """Candidates that are read at a time."""
 KEEP_REMOVED = timedelta(days=7)
@@ -63,6 +67,20 @@ class Pruned:
         return Pruned(self.runs + other.runs, self.actions + other.actions)
 
 
+class _Pace:
+    """How many runs the next transaction removes."""
+
+    def __init__(self) -> None:
+        self.runs = MAX_RUNS
+
+    def note(self, seconds: float) -> None:
+        """Adapt to the time that a transaction took."""
+        if seconds > _LONG:
+            self.runs = max(min(_MIN_RUNS, MAX_RUNS), self.runs // 2)
+        elif seconds < _LONG / 4:
+            self.runs = min(MAX_RUNS, self.runs * 2)
+
+
 class _ConcurrentWrite(Exception):
     """The runs were written to while they were being removed."""
 
@@ -86,17 +104,19 @@ class Pruning:
         now = await self._now()
         if not dry_run:
             await self.expire(now)
-        before, total = now - older_than, Pruned()
-        async with aclosing(self._candidates(before, project, domain)) as parts:
+        before, total, pace = now - older_than, Pruned(), _Pace()
+        async with aclosing(self._candidates(before, project, domain, pace)) as parts:
             async for part in parts:
                 began = time.monotonic()
                 if dry_run:
                     total += Pruned(len(part), sum(run.actions for run in part))
                 else:
                     total += await self.remove([run.key for run in part], before)
+                took = time.monotonic() - began
                 yield total
                 if not dry_run:
-                    await asyncio.sleep(max(_MIN_PAUSE, time.monotonic() - began))
+                    pace.note(took)
+                    await asyncio.sleep(max(_MIN_PAUSE, took))
 
     async def _now(self) -> datetime:
         async with self._database.read() as connection:
@@ -105,7 +125,7 @@ class Pruning:
         return now
 
     async def _candidates(
-        self, before: datetime, project: str | None, domain: str | None
+        self, before: datetime, project: str | None, domain: str | None, pace: _Pace
     ) -> AsyncGenerator[Sequence[Row[Any]], None]:
         """The runs that may be removed, oldest creation first, in parts that fit a transaction."""
         # A run that ended before a time was also created before it, and an index orders runs by creation.
@@ -126,7 +146,7 @@ class Pruning:
             async with self._database.read() as connection:
                 found = following.order_by(q.created_at, q.key).limit(_MAX_CANDIDATES)
                 runs = (await connection.execute(_with_sizes(found, before))).all()
-            for part in _parts([run for run in runs if run.actions]):
+            for part in _parts([run for run in runs if run.actions], pace):
                 yield part
             if len(runs) < _MAX_CANDIDATES:
                 return
@@ -210,11 +230,11 @@ def _with_sizes(page: Select[Any], before: datetime) -> Select[Any]:
     return sized.order_by(runs.c.created_at, runs.c.key)
 
 
-def _parts(runs: Iterable[Row[Any]]) -> Iterator[list[Row[Any]]]:
-    """The runs in parts of at most MAX_RUNS and MAX_ACTIONS, or of a single run."""
+def _parts(runs: Iterable[Row[Any]], pace: _Pace) -> Iterator[list[Row[Any]]]:
+    """The runs in parts of at most MAX_ACTIONS and so many runs, or of a single run."""
     part: list[Row[Any]] = []
     for run in runs:
-        is_enough = len(part) == MAX_RUNS or sum(each.actions for each in part) + run.actions > MAX_ACTIONS
+        is_enough = len(part) >= pace.runs or sum(each.actions for each in part) + run.actions > MAX_ACTIONS
         if part and is_enough:
             yield part
             part = []

@@ -167,6 +167,30 @@ async def test_many_runs_are_removed_in_small_transactions(
     assert list(per_transaction) == [1, 2, 4]
 
 
+async def test_long_transactions_are_followed_by_smaller_ones(
+    repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pruning_module, "MAX_RUNS", 40)
+    monkeypatch.setattr(pruning_module, "_LONG", 0)
+    await make_many(repository, 105)
+    seen = [done.runs async for done in repository.pruning.prune(DAYS)]
+    assert seen == [40, 60, 70, 80, 90, 100, 105]
+
+
+async def test_short_transactions_are_followed_by_larger_ones(
+    repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pruning_module, "MAX_RUNS", 40)
+    monkeypatch.setattr(pruning_module, "_LONG", 0)
+    await make_many(repository, 150)
+    seen = []
+    async for done in repository.pruning.prune(DAYS):
+        seen.append(done.runs)
+        if done.runs == 70:
+            monkeypatch.setattr(pruning_module, "_LONG", 4 * SECONDS)
+    assert seen == [40, 60, 70, 90, 130, 150]
+
+
 async def test_a_reader_never_sees_a_part_of_a_run(repository: ActionRepo) -> None:
     await make_ended(repository, members=3000)
     seen = set()
