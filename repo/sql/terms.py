@@ -70,19 +70,20 @@ def begin_with(
     statement: Select[Any],
     may_choose: bool,
 ) -> Select[Any]:
-    """The statement about the table of `number`, restricted to what was found, with which it begins. If
-    PostgreSQL `may_choose`, it may begin with another index by its statistics, which SQLite lacks."""
+    """The statement, restricted to rows whose `number` was found, which are looked up by it. If `may_choose`,
+    PostgreSQL may use another index instead, by its statistics; SQLite has none. Conditions that are added
+    later would be about the table itself, which the statement no longer reads on SQLite."""
     if database.is_sqlite:
         table: Any = number.table
         known = select(table).where(number.in_(found)).offset(literal_column("0")).subquery()
         return about(known, statement)
-    # An array has the planner begin with it, whatever it expects of the conditions.
+    # The planner looks an array's members up, however many rows it expects to meet the conditions.
     as_array = func.any(func.array(found.scalar_subquery()))
     return statement.where(number.in_(found) if may_choose else number == as_array)
 
 
 def about(table: FromClause, statement: Select[Any]) -> Select[Any]:
-    """The statement, about a subquery with all columns of its table."""
+    """The statement, reading a subquery with the same columns in place of its table."""
     adapted: Select[Any] = ClauseAdapter(table).traverse(statement)
     return adapted
 
