@@ -115,11 +115,11 @@ def _first(statement: Select[Any], keyset: Keyset, request: PageRequest) -> Sele
 
 
 def _rows(keys: Select[Any], names: Sequence[str], keyset: Keyset, request: PageRequest) -> Select[Any]:
-    """The fields of the runs with these keys, and the columns of their cursors."""
-    page = keys.subquery("page")
-    ordered = keyset.of(page)
-    cursor = [column.label(f"cursor_{number}") for number, column in enumerate(ordered.columns)]
-    found = select(*RUNS.select(names), *cursor).join_from(page, actions, actions.c.key == page.c.key)
+    """The fields of the runs with these keys, and the columns of their cursors that are not among them."""
+    page, fields = keys.subquery("page"), RUNS.select(names)
+    ordered, read = keyset.of(page), {column.name for column in fields}
+    cursor = [c.label(f"cursor_{i}") for i, c in enumerate(ordered.columns) if c.name not in read]
+    found = select(*fields, *cursor).join_from(page, actions, actions.c.key == page.c.key)
     return found.order_by(*ordered.order(request.backward))
 
 
