@@ -81,6 +81,8 @@ class _RowWriter(OutputWriter):
         self._layout = layout
         self._attributes: set[str] = set()
         """Those that are read from an object made of the row."""
+        self._decoded: dict[Column, str] = {}
+        """The variables of columns whose values are decoded all at once."""
 
     def compile_rows(self, parent: GraphQLObjectType, grouped: GroupedFieldSet) -> Build | None:
         """The function; None if something has to be resolved, or was not read."""
@@ -98,8 +100,9 @@ class _RowWriter(OutputWriter):
                 return None
             values.append(value)
         struct = f"{self.struct(list(grouped))}({', '.join(values)})"
+        each = self._each_row()
         if not body:
-            self.lines += ["def rows(raw):", f"    return [{struct} for row in raw]"]
+            self.lines += ["def rows(raw):", f"    return [{struct} for {each}]"]
         else:
             builder = self._layout.builder_of(self._attributes)
             if builder is None:
@@ -109,11 +112,21 @@ class _RowWriter(OutputWriter):
                 "def rows(raw):",
                 "    structs = []",
                 "    append = structs.append",
-                "    for row in raw:",
+                f"    for {each}:",
             ]
             self.lines += [*(f"        {line}" for line in body), "    return structs"]
         function: Build = self.compile()["rows"]
         return function
+
+    def _each_row(self) -> str:
+        """A loop over the rows, with the values of the columns that are decoded all at once."""
+        if not self._decoded:
+            return "row in raw"
+        columns = [
+            f"{self.constant('decode', column.decode_all)}([{column.cell} for row in raw])"
+            for column in self._decoded
+        ]
+        return f"row, {', '.join(self._decoded.values())} in zip(raw, {', '.join(columns)})"
 
     def _defined(
         self, parent: GraphQLObjectType, name: str
@@ -193,6 +206,10 @@ class _RowWriter(OutputWriter):
         is_present = is_present or column.is_required
         if required and not is_present:
             return None
+        if column.decode_all is not None:
+            if column not in self._decoded:
+                self._decoded[column] = self.unique_name("decoded")
+            return self._decoded[column]
         convert = _finite if is_finite else column.decode
         if convert is None:
             return cell

@@ -32,7 +32,8 @@ from repo.sql.database import Database
 from repo.sql.filters import key_filter
 from repo.sql.rows import Column, ColumnView
 from repo.sql.statements import PreparedStatement, ResultSet
-from repo.sql.types import EnumNumber, from_microseconds, to_microseconds
+from repo.sql.times import SQLITE_TIMES, to_microseconds
+from repo.sql.types import EnumNumber
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -182,7 +183,7 @@ def _compare(
 def _parse(column: NamedColumn[Any], value: Any) -> Any:
     expected = column.type.python_type
     if expected is datetime and type(value) is int:
-        return from_microseconds(value)
+        return SQLITE_TIMES.one(value)
     if expected is bytes and type(value) is str:
         return bytes.fromhex(value)
     if expected is str and type(value) is str and "\0" not in value:

@@ -9,7 +9,8 @@ import re
 import socket
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -118,16 +119,9 @@ class Connector:
         raise CannotConnect("; ".join(f"host {number + 1}: {reasons[number]}" for number in sorted(reasons)))
 
     async def _connect(self, number: int) -> asyncpg.Connection:
-        try:
-            async with asyncio.timeout(CONNECT_TIMEOUT):
-                connection = await asyncpg.connect(self._urls[number], **self._options)
-                _keep_alive(connection._transport.get_extra_info("socket"))
-        except TimeoutError:
-            raise CannotConnect(f"no answer within {CONNECT_TIMEOUT:g} s") from None
-        except asyncpg.TargetServerAttributeNotMatched as error:
-            raise CannotConnect("it accepts no writes: it is a standby or read-only") from error
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
-            raise CannotConnect(str(error)) from error
+        async with connecting():
+            connection = await asyncpg.connect(self._urls[number], **self._options)
+            _keep_alive(connection._transport.get_extra_info("socket"))
         return connection
 
     def close(self) -> None:
@@ -135,6 +129,20 @@ class Connector:
         self._closed = True
         for connection in list(self._connections):
             connection.terminate()
+
+
+@asynccontextmanager
+async def connecting() -> AsyncIterator[None]:
+    """Within it a connection is opened. Raises CannotConnect or another OSError."""
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT):
+            yield
+    except TimeoutError:
+        raise CannotConnect(f"no answer within {CONNECT_TIMEOUT:g} s") from None
+    except asyncpg.TargetServerAttributeNotMatched as error:
+        raise CannotConnect("it accepts no writes: it is a standby or read-only") from error
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+        raise CannotConnect(str(error)) from error
 
 
 def _terminate(attempt: "asyncio.Task[asyncpg.Connection]") -> None:

@@ -17,6 +17,7 @@ import asyncpg
 from repo.sql import postgres
 from repo.sql.postgres import CONNECTION_LOST, PING, Connector
 from repo.sql.read_pool import Execute
+from repo.sql.times import return_numbers
 from repo.sql.transactions import Prepare
 
 _BEGIN_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -237,11 +238,21 @@ class PostgresPool:
         self._connecting += 1
         try:
             connection = await self._connector.connect()
+            await self._set_up(connection)
             self._open.add(connection)
         finally:
             self._connecting -= 1
             self._wake()
         return connection
+
+    async def _set_up(self, connection: asyncpg.Connection) -> None:
+        """Configure a new connection. Raises CannotConnect."""
+        try:
+            async with postgres.connecting():
+                await return_numbers(connection)
+        except BaseException:
+            connection.terminate()
+            raise
 
     async def _take_idle(self) -> asyncpg.Connection | None:
         """The most recently used idle connection, if it answers. Else all idle ones are dropped."""

@@ -37,6 +37,8 @@ class Column:
     """Converts a value of the driver; None if none is needed."""
     members: Mapping[int, Any] | None = None
     """The members of an enumeration by number."""
+    decode_all: Callable[[list[Any]], Sequence[Any]] | None = None
+    """Converts many values of the driver, null included, faster than one by one; may raise."""
 
     @property
     def cell(self) -> str:

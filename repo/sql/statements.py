@@ -27,7 +27,8 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
 
 from repo.sql.rows import Column, ColumnKind, Decode, Layout, Rows
-from repo.sql.types import EnumNumber, FreeText, UtcDateTime, from_microseconds
+from repo.sql.times import POSTGRES_TIMES, SQLITE_TIMES
+from repo.sql.types import EnumNumber, FreeText, UtcDateTime
 
 T = TypeVar("T")
 
@@ -156,7 +157,8 @@ class StatementCache:
         if isinstance(type_, EnumNumber):
             return Column(index, ColumnKind.MEMBER, is_required, type_.members.__getitem__, type_.members)
         if isinstance(type_, UtcDateTime):
-            return Column(index, ColumnKind.TIME, is_required, from_microseconds if is_sqlite else None)
+            times = SQLITE_TIMES if is_sqlite else POSTGRES_TIMES
+            return Column(index, ColumnKind.TIME, is_required, times.one, decode_all=times.all)
         kind = next((kind for of, kind in _KINDS if isinstance(type_, of)), ColumnKind.OTHER)
         decode: Any = type_.dialect_impl(self._dialect).result_processor(self._dialect, None)
         if kind is ColumnKind.DOCUMENT and not is_sqlite:

@@ -21,8 +21,8 @@ from sqlalchemy.exc import DontWrapMixin
 from sqlalchemy.types import TypeEngine
 
 from repo.domain.errors import InvalidArgument
+from repo.sql.times import SQLITE_TIMES, to_microseconds
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 # asyncpg encodes the minimum and maximum datetime as minus and plus infinity.
 _MIN_TIME = datetime.min.replace(tzinfo=UTC)
@@ -39,16 +39,6 @@ def check_text(value: str) -> None:
         raise Unstorable("text must not contain the character U+0000")
     if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
         raise Unstorable("text must not contain an unpaired surrogate")
-
-
-def to_microseconds(value: datetime) -> int:
-    """Microseconds since 1970 of an aware time, exactly."""
-    return (value - EPOCH) // _MICROSECOND
-
-
-def from_microseconds(value: int) -> datetime:
-    """The UTC time `value` microseconds after 1970."""
-    return EPOCH + value * _MICROSECOND
 
 
 def dump_json(value: Any) -> str:
@@ -120,7 +110,7 @@ class UtcDateTime(TypeDecorator[datetime]):
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         if value is None or dialect.name != "sqlite":
             return value  # type: ignore[no-any-return]
-        return from_microseconds(value)
+        return SQLITE_TIMES.one(value)
 
 
 class Duration(TypeDecorator[timedelta]):

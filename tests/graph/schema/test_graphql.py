@@ -301,6 +301,17 @@ async def test_a_value_that_cannot_be_stored_is_refused(
     assert (await data(client, "{ runs { totalCount } }"))["runs"]["totalCount"] == 0
 
 
+async def test_times_are_exact_however_distant(client: GraphQLClient) -> None:
+    times = ["0002-01-01T00:00:00.000001Z", "1600-02-29T23:59:59.999999Z", "2026-01-01T00:00:00Z"]
+    create = "mutation ($i: [CreateActionInput!]!) { createActions(input: $i) { created } }"
+    runs = [{"id": {**A0, "runName": f"r{n}"}, "createdAt": time} for n, time in enumerate(times)]
+    query = "{ runs(orderBy: {field: CREATED_AT, direction: ASC}) { nodes { createdAt endedAt } } }"
+    for count in range(1, 4):  # with distant times only, and beside another
+        await data(client, create, i=runs[count - 1 : count])
+        listed = (await data(client, query))["runs"]["nodes"]
+        assert listed == [{"createdAt": time, "endedAt": None} for time in times[:count]]
+
+
 async def test_the_error_of_a_batch_names_what_is_missing(
     client: GraphQLClient, repository: ActionRepo
 ) -> None:
