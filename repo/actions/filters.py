@@ -4,20 +4,15 @@ To add a filter, declare a field here and the input field in `graph.schema.input
 the two forms of every field, and the fields with the input.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    Select,
     and_,
     false,
-    func,
     literal_column,
     or_,
-    select,
     union_all,
 )
 from sqlalchemy.sql.selectable import GenerativeSelect
@@ -35,20 +30,22 @@ from repo.actions.criteria import (
     none_of,
     terms,
 )
-from repo.actions.rows import ActionRow
+from repo.actions.rows import ActionRow, run_of
+from repo.actions.search import (
+    contains,
+    name_search,
+    run_search,
+    run_search_conditions,
+    run_search_terms,
+    runs_with_code,
+)
 from repo.domain.errors import InvalidArgument
-from repo.domain.identifiers import compositions, folded, stored_foldings
-from repo.domain.models import Run
 from repo.domain.phases import AbortState, ActionPhase, ActionType, RunSource
 from repo.sql.database import Database
-from repo.sql.functions import contains_text, has_label
-from repo.sql.terms import AllOf, AnyOf, Terms, numbers
-from repo.tables import MAX_CODE_PREFIX, actions, error_code_prefix, is_waiting, runs
+from repo.sql.functions import has_label
+from repo.sql.terms import AllOf, AnyOf, numbers
+from repo.tables import actions, is_waiting, runs
 
-_MAX_SEARCHED = 100
-"""Characters of a search term for which the index is read."""
-_MAX_PARTS, _LONG_NAME = 8, 12
-"""Pairs of characters by which a path is found, and characters that have enough of them."""
 MAX_LABELS_IN_FILTER = 100
 """Each label makes the statement longer."""
 
@@ -64,108 +61,24 @@ class LabelFilter:
     value: str | None = None
 
 
-def _run(row: ActionRow) -> Run:
-    assert row.run is not None
-    return row.run
-
-
-# Search
-
-
-def _contains(column: ColumnElement[str], term: str) -> ColumnElement[bool]:
-    return or_(*(contains_text(column, each) for each in stored_foldings(term)))
-
-
-def _name_search(*paths: Callable[[ActionRow], str | None]) -> Callable[[str], Predicate]:
-    """Matches rows of which one of the names contains the term."""
-
-    def predicate(term: str) -> Predicate:
-        value = folded(term)
-        return lambda row: any(value in folded(name) for read in paths if (name := read(row)))
-
-    return predicate
-
-
-def _cases(term: str) -> list[str]:
-    """The spellings of an error code that a search for the term finds."""
-    return list(dict.fromkeys((term, term.upper(), term.lower())))
-
-
-def _run_search_conditions(term: str) -> list[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = [_contains(r.search_text, term), _has_code(term)]
-    if "/" in term:
-        path = r.project + "/" + r.domain + "/" + r.run_name
-        found += [contains_text(path, each) for each in compositions(term)]
-    return [or_(*found)]
-
-
-def _has_code(term: str) -> ColumnElement[bool]:
-    return and_(r.error_code.is_not(None), or_(*(contains_text(r.error_code, each) for each in _cases(term))))
-
-
-def _run_search_terms(term: str) -> Terms | None:
-    """The single characters and pairs of characters of the names, and of the path. Names that are too long
-    to be taken apart have a term of their own."""
-    found: list[Terms] = ["long", *(AllOf(_parts("n", each)) for each in stored_foldings(term))]
-    if term == "/":
-        return None
-    if "/" in term:
-        found += [AllOf(_parts_of_path(each)) for each in compositions(term)]
-    return AnyOf(found)
-
-
-def _parts(kind: str, text: str) -> list[str]:
-    """Every second pair of characters in the text, or its only character; of a long text, those of its
-    beginning."""
-    text = text[:_MAX_SEARCHED]
-    starts = {*range(0, len(text) - 1, 2), max(0, len(text) - 2)}
-    return [kind + text[start : start + 2] for start in sorted(starts)]
-
-
-def _parts_of_path(path: str) -> list[str]:
-    """At most eight pairs of characters, of the name rather than of the project and domain, which many runs
-    share: each is a list of runs to read."""
-    name = path[path.rindex("/") :]
-    parts = _parts("p", name if len(name) >= _LONG_NAME else path[-_LONG_NAME:])
-    return parts[:: -(-len(parts) // _MAX_PARTS)]
-
-
-def _run_search(term: str) -> Predicate:
-    names = _name_search(
-        lambda row: _run(row).name, lambda row: _run(row).task_name, lambda row: _run(row).function_name
-    )
-    by_name, paths, codes = names(term), compositions(term) if "/" in term else [], _cases(term)
-
-    def matches(row: ActionRow) -> bool:
-        if by_name(row):
-            return True
-        run = _run(row)
-        if paths and any(each in f"{run.project}/{run.domain}/{run.name}" for each in paths):
-            return True
-        code = run.error.code if run.error else None
-        return code is not None and any(each in code for each in codes)
-
-    return matches
-
-
 # Creator, labels, durations, members
 
 
 def _creator_subject(row: ActionRow) -> str | None:
-    creator = _run(row).created_by
+    creator = run_of(row).created_by
     return creator.subject if creator else None
 
 
 def _created_by(value: str) -> Predicate:
     def matches(row: ActionRow) -> bool:
-        creator = _run(row).created_by
+        creator = run_of(row).created_by
         return creator is not None and value in (creator.subject, creator.name)
 
     return matches
 
 
 def _has_label(row: ActionRow, label: LabelFilter) -> bool:
-    labels = _run(row).labels_document
+    labels = run_of(row).labels_document
     return label.key in labels and label.value in (None, labels[label.key])
 
 
@@ -197,7 +110,7 @@ def _min_duration(value: tuple[int, datetime | None]) -> Predicate:
     shortest, latest = value[0], _latest_creation(value)
 
     def matches(row: ActionRow) -> bool:
-        run = _run(row)
+        run = run_of(row)
         if run.duration_ms is not None:
             return run.duration_ms >= shortest
         return latest is not None and run.created_at <= latest
@@ -220,7 +133,7 @@ PENDING_ABORTS = (AbortState.REQUESTED, AbortState.RETRYING)
 
 
 def _run_time(row: ActionRow) -> datetime:
-    return _run(row).triggered_at or _run(row).created_at
+    return run_of(row).triggered_at or run_of(row).created_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +152,7 @@ class RunFilter:
     trigger_name: str | None = equal(r.trigger_name, "run.trigger_name", "trigger")
     created_by_subject: str | None = equal(r.created_by_subject, _creator_subject, "subject")
     search: str | None = declare(
-        _run_search_conditions, _run_search, can_change=True, ignores_empty=True, terms=_run_search_terms
+        run_search_conditions, run_search, can_change=True, ignores_empty=True, terms=run_search_terms
     )
     created_by: str | None = declare(
         lambda value: [or_(r.created_by_subject == value, r.created_by_name == value)],
@@ -274,7 +187,7 @@ class RunFilter:
     )
     abort_pending: bool | None = declare(
         _abort_pending_conditions,
-        lambda value: lambda row: (_run(row).abort_state in PENDING_ABORTS) is value,
+        lambda value: lambda row: (run_of(row).abort_state in PENDING_ABORTS) is value,
         can_change=True,
     )
 
@@ -298,8 +211,8 @@ class ActionFilter:
     phases: tuple[ActionPhase, ...] | None = any_of(c.phase, "action.phase", can_change=True)
     exclude_phases: tuple[ActionPhase, ...] | None = none_of(c.phase, "action.phase", can_change=True)
     search: str | None = declare(
-        lambda term: [_contains(c.search_text, term)],
-        _name_search(
+        lambda term: [contains(c.search_text, term)],
+        name_search(
             lambda row: row.action.name,
             lambda row: row.action.task_name,
             lambda row: row.action.function_name,
@@ -324,7 +237,7 @@ def candidates(database: Database, filter: RunFilter | None) -> GenerativeSelect
         return None
     found = numbers(database, wanted)
     if filter is not None and filter.search:
-        return union_all(found, _runs_with_code(filter.search))
+        return union_all(found, runs_with_code(filter.search))
     return found
 
 
@@ -335,21 +248,6 @@ def has_indexes(filter: RunFilter | None) -> bool:
     own = """phases exclude_phases min_duration_ms max_duration_ms start_date end_date has_paused_actions
         abort_pending"""
     return any(getattr(filter, name) is not None for name in own.split())
-
-
-def _runs_with_code(term: str) -> Select[Any]:
-    """The numbers of the runs whose error may have a code that contains the term. Each code is read once, by
-    a lookup in the index, however many runs have it."""
-    has_code = r.error_code.is_not(None)
-    code = error_code_prefix.label("code")
-    first = select(code).where(has_code).order_by(code).limit(literal_column("1"))
-    # Not at the beginning of a statement: SQLite's driver would not count the rows of an update.
-    codes = select(first.scalar_subquery().label("code")).cte("codes", recursive=True, nesting=True)
-    following = first.where(error_code_prefix > codes.c.code).scalar_subquery()
-    codes = codes.union_all(select(following).where(codes.c.code.is_not(None)))
-    found = [contains_text(codes.c.code, each) for each in _cases(term)]
-    matching = select(codes.c.code).where(or_(func.length(codes.c.code) == MAX_CODE_PREFIX, *found))
-    return select(r.number).where(has_code, error_code_prefix.in_(matching))
 
 
 def action_conditions(filter: ActionFilter | None) -> list[ColumnElement[bool]]:

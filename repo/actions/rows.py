@@ -50,6 +50,12 @@ class ActionRow:
     """Characters of its long text."""
 
 
+def run_of(row: ActionRow) -> Run:
+    """The run of a row that is a root."""
+    assert row.run is not None
+    return row.run
+
+
 _paused_actions = select(runs.c.paused_actions).where(runs.c.run_key == c.run_key).scalar_subquery()
 _ONLY_RUNS = [column for column in RUN_COLUMNS if column not in set(ACTION_COLUMNS)]
 ROW_COLUMNS = (
