@@ -25,6 +25,7 @@ from bench.report import Result
 from bench.snapshots import snapshot
 from bench.starting import starting
 from bench.stuck import stuck
+from bench.tokens import tokens
 from bench.watching import distinct, fan_out, frames
 from bench.writing import watched_writes, writes
 from repo import migrate
@@ -45,6 +46,7 @@ def trials(quick: bool, restart: Callable[[], None] | None = None) -> dict[str, 
     return {
         "starting": partial(starting, rounds=3 if quick else 10),
         "lists": partial(lists, seconds=seconds),
+        "tokens": partial(tokens, seconds=seconds),
         "peers": partial(peers, seconds=seconds),
         "fan-out": partial(fan_out, subscribers=200 if quick else 1000, rate=1000, seconds=seconds),
         "frames": partial(frames, subscribers=2000, seconds=seconds),

@@ -76,19 +76,22 @@ async def connected(process: Process) -> AsyncIterator[Connection]:
         writer.close()
 
 
-def request(body: dict[str, Any], path: str = "/graphql") -> bytes:
-    """The raw bytes of the request."""
+def request(body: dict[str, Any], path: str = "/graphql", token: str | None = None) -> bytes:
+    """The raw bytes of the request, with an API token if there is one."""
     content = json.dumps(body).encode()
+    credentials = f"Authorization: Bearer {token}\r\n" if token else ""
     head = (
-        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n{credentials}"
         f"Accept: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
     )
     return head.encode() + content
 
 
-async def run_load(process: Process, body: dict[str, Any], seconds: float, clients: int = 8) -> Load:
+async def run_load(
+    process: Process, body: dict[str, Any], seconds: float, clients: int = 8, token: str | None = None
+) -> Load:
     """Runs this many clients that repeat the same request."""
-    sent = request(body)
+    sent = request(body, token=token)
     deadline, counts = time.monotonic() + seconds, [0] * clients
 
     async def send(number: int) -> None:
