@@ -77,7 +77,7 @@ class _Pace:
         """Adapt to the time that a transaction took."""
         if seconds > _LONG:
             self.runs = max(min(_MIN_RUNS, MAX_RUNS), self.runs // 2)
-        elif seconds < _LONG / 4:
+        elif seconds < _LONG / 2:
             self.runs = min(MAX_RUNS, self.runs * 2)
 
 

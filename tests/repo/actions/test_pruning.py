@@ -187,7 +187,7 @@ async def test_short_transactions_are_followed_by_larger_ones(
     async for done in repository.pruning.prune(DAYS):
         seen.append(done.runs)
         if done.runs == 70:
-            monkeypatch.setattr(pruning_module, "_LONG", 4 * SECONDS)
+            monkeypatch.setattr(pruning_module, "_LONG", 2 * SECONDS)
     assert seen == [40, 60, 70, 90, 130, 150]
 
 
