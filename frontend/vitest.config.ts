@@ -9,7 +9,7 @@ export default defineConfig({
     env: { TZ: "America/St_Johns" },
     // Each file cleans up after itself: a process for each would take longer than all of the tests.
     isolate: false,
-    testTimeout: 10_000,
+    testTimeout: 60_000,
     restoreMocks: true,
   },
 });

@@ -30,19 +30,22 @@ const HOSTILE = [
   "قياس 🙂 ‘curly’ “quotes”",
 ];
 
-/** The arguments of the command as parsed by a shell. */
-function argumentsIn(shell: string, folder: string, command: string): string[] {
-  const printed = execFileSync(shell, ["-c", command], { cwd: folder, encoding: "utf8" });
-  return printed.split("\0").slice(0, -1);
+/** The arguments of each command as parsed by a shell. One process: starting one may take half a second. */
+function argumentsIn(shell: string, folder: string, commands: string[]): string[][] {
+  const script = commands.join("\nprintf '\\0'\n");
+  const printed = execFileSync(shell, ["-c", script], { cwd: folder, encoding: "utf8" });
+  return printed
+    .slice(0, -1)
+    .split("\0\0")
+    .map((each) => each.split("\0"));
 }
 
 describe("quoting commands", () => {
   test.each(["sh", "bash"])("%s parses any names correctly", (shell) => {
     const folder = mkdtempSync(join(tmpdir(), "rungraph-shell-"));
-    for (const name of HOSTILE) {
-      const command = shellCommand("printf '%s\\0'", { project: name, run: name });
-      expect(argumentsIn(shell, folder, command)).toEqual([`--project=${name}`, `--run=${name}`]);
-    }
+    const commands = HOSTILE.map((name) => shellCommand("printf '%s\\0'", { project: name, run: name }));
+    const parsed = HOSTILE.map((name) => [`--project=${name}`, `--run=${name}`]);
+    expect(argumentsIn(shell, folder, commands)).toEqual(parsed);
     expect(readdirSync(folder)).toEqual([]);
     expect(existsSync("pwned")).toBe(false);
   });
