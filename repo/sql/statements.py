@@ -159,6 +159,8 @@ class StatementCache:
         if isinstance(type_, UtcDateTime):
             times = SQLITE_TIMES if is_sqlite else POSTGRES_TIMES
             return Column(index, ColumnKind.TIME, is_required, times.one, decode_all=times.all)
+        if isinstance(type_, Float):  # SQLAlchemy's conversion takes the driver's description of the column
+            return Column(index, ColumnKind.FLOAT, is_required, None)
         kind = next((kind for of, kind in _KINDS if isinstance(type_, of)), ColumnKind.OTHER)
         decode: Any = type_.dialect_impl(self._dialect).result_processor(self._dialect, None)
         if kind is ColumnKind.DOCUMENT and not is_sqlite:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Float, literal_column, select
 
 from repo import ActionPhase, ActionRepo
 from repo.sql.database import Database, Snapshot
@@ -132,5 +132,14 @@ async def test_a_cancelled_snapshot_does_not_block_later_ones(database_url: str)
                 await asyncio.gather(reading, return_exceptions=True)
             await polled()
         assert database.connections_in_use == 0
+    finally:
+        await database.close()
+
+
+async def test_numbers_with_fractions_are_returned_as_they_are(database_url: str) -> None:
+    database = Database(database_url)
+    try:
+        found = await database.fetch("fraction", lambda: select(literal_column("1.5e0", Float)), {})
+        assert found.decoded() == [[1.5]]
     finally:
         await database.close()
