@@ -126,8 +126,8 @@ async def test_every_version_works_on_the_schema_of_every_later_one(empty_databa
 @pytest.mark.parametrize(
     "change",
     [
-        "ALTER TABLE actions ADD COLUMN cost INTEGER NOT NULL DEFAULT 0; "
-        "ALTER TABLE actions ALTER COLUMN cost DROP DEFAULT",
+        "ALTER TABLE actions ADD COLUMN made_up INTEGER NOT NULL DEFAULT 0; "
+        "ALTER TABLE actions ALTER COLUMN made_up DROP DEFAULT",
         "ALTER TABLE actions DROP COLUMN state",
         "ALTER TABLE actions RENAME COLUMN state TO text",
         "DROP TABLE action_events",
