@@ -35,6 +35,8 @@ class Criterion:
     """The terms of the index that runs with a value of the filter have; None if they have none in common."""
     companion: str | None
     """Another field of the filter, whose value is passed along as the second of a pair."""
+    has_index: bool
+    """Whether an index of `runs` itself finds the rows, perhaps better than terms do."""
 
 
 def declare(
@@ -44,9 +46,10 @@ def declare(
     ignores_empty: bool = False,
     terms: Callable[[Any], Terms | None] = lambda value: None,
     companion: str | None = None,
+    has_index: bool = False,
 ) -> Any:
     """An optional field of a filter; the arguments are those of Criterion."""
-    criterion = Criterion(conditions, predicate, can_change, ignores_empty, terms, companion)
+    criterion = Criterion(conditions, predicate, can_change, ignores_empty, terms, companion, has_index)
     return field(default=None, metadata={"criterion": criterion})
 
 
@@ -61,7 +64,13 @@ def equal(column: ColumnElement[Any], path: str | Callable[[ActionRow], Any], te
     )
 
 
-def any_of(column: ColumnElement[Any], path: str, can_change: bool = False, term: str | None = None) -> Any:
+def any_of(
+    column: ColumnElement[Any],
+    path: str,
+    can_change: bool = False,
+    term: str | None = None,
+    has_index: bool = False,
+) -> Any:
     """A field for rows that have one of its values; none have one of an empty list."""
     read = attrgetter(path)
     return declare(
@@ -69,10 +78,11 @@ def any_of(column: ColumnElement[Any], path: str, can_change: bool = False, term
         lambda values: lambda row: read(row) in values,
         can_change,
         terms=lambda values: AnyOf(f"{term}={int(value)}" for value in values) if term and values else None,
+        has_index=has_index,
     )
 
 
-def none_of(column: ColumnElement[Any], path: str, can_change: bool = False) -> Any:
+def none_of(column: ColumnElement[Any], path: str, can_change: bool = False, has_index: bool = False) -> Any:
     """A field for rows that have none of its values."""
     read = attrgetter(path)
     return declare(
@@ -80,6 +90,7 @@ def none_of(column: ColumnElement[Any], path: str, can_change: bool = False) -> 
         lambda values: lambda row: read(row) not in values,
         can_change,
         ignores_empty=True,
+        has_index=has_index,
     )
 
 
@@ -93,25 +104,32 @@ def has_value(column: ColumnElement[Any], path: str, term: str) -> Any:
     )
 
 
-def at_least(column: ColumnElement[Any], path: str | Callable[[ActionRow], Any]) -> Any:
+def at_least(
+    column: ColumnElement[Any], path: str | Callable[[ActionRow], Any], has_index: bool = False
+) -> Any:
     """A field for rows with its value or a greater one, which can change."""
-    return _compared(column, path, operator.ge)
+    return _compared(column, path, operator.ge, has_index)
 
 
-def at_most(column: ColumnElement[Any], path: str | Callable[[ActionRow], Any]) -> Any:
+def at_most(
+    column: ColumnElement[Any], path: str | Callable[[ActionRow], Any], has_index: bool = False
+) -> Any:
     """A field for rows with its value or a lesser one, which can change."""
-    return _compared(column, path, operator.le)
+    return _compared(column, path, operator.le, has_index)
 
 
 def _compared(
-    column: ColumnElement[Any], path: str | Callable[[ActionRow], Any], compare: Callable[[Any, Any], Any]
+    column: ColumnElement[Any],
+    path: str | Callable[[ActionRow], Any],
+    compare: Callable[[Any, Any], Any],
+    has_index: bool,
 ) -> Any:
     read = _reader(path)
 
     def predicate(bound: Any) -> Predicate:
         return lambda row: (value := read(row)) is not None and bool(compare(value, bound))
 
-    return declare(lambda bound: [compare(column, bound)], predicate, True)
+    return declare(lambda bound: [compare(column, bound)], predicate, True, has_index=has_index)
 
 
 def _reader(path: str | Callable[[ActionRow], Any]) -> Callable[[ActionRow], Any]:
@@ -148,6 +166,11 @@ def terms(filter: Any) -> Terms | None:
         return None
     found = [each for criterion, value in _applied(filter) if (each := criterion.terms(value)) is not None]
     return AllOf(found) if found else None
+
+
+def has_indexes(filter: Any) -> bool:
+    """Whether an index of `runs` itself may find what matches, better than terms do."""
+    return filter is not None and any(criterion.has_index for criterion, _ in _applied(filter))
 
 
 def predicates(filter: Any, can_change: bool) -> tuple[Predicate, ...]:

@@ -1,7 +1,7 @@
 """The filters of runs and of actions. Each field is declared once, with its SQL and its Python form.
 
-To add a filter, declare a field here and the input field in `graph.schema.inputs.filters`. The tests compare
-the two forms of every field, and the fields with the input.
+CONTRIBUTING.md has the recipe for another one. The tests compare the two forms of every field, and the fields
+with the input of `graph.schema.inputs.filters`.
 """
 
 from dataclasses import dataclass
@@ -141,8 +141,10 @@ class RunFilter:
     """All fields that are set must match; a list matches any of its members. Times are UTC and inclusive,
     durations are milliseconds. Raises InvalidArgument for too many labels."""
 
-    phases: tuple[ActionPhase, ...] | None = any_of(r.phase, "run.phase", can_change=True)
-    exclude_phases: tuple[ActionPhase, ...] | None = none_of(r.phase, "run.phase", can_change=True)
+    phases: tuple[ActionPhase, ...] | None = any_of(r.phase, "run.phase", can_change=True, has_index=True)
+    exclude_phases: tuple[ActionPhase, ...] | None = none_of(
+        r.phase, "run.phase", can_change=True, has_index=True
+    )
     project: str | None = equal(r.project, "run.project")
     domain: str | None = equal(r.domain, "run.domain")
     task_name: str | None = equal(r.task_name, "run.task_name", "task")
@@ -174,21 +176,29 @@ class RunFilter:
         terms=lambda labels: AllOf(map(_label_term, labels)) if labels else None,
     )
     # A report of an earlier creation moves the time.
-    start_date: datetime | None = at_least(r.run_time, _run_time)
-    end_date: datetime | None = at_most(r.run_time, _run_time)
+    start_date: datetime | None = at_least(r.run_time, _run_time, has_index=True)
+    end_date: datetime | None = at_most(r.run_time, _run_time, has_index=True)
     min_duration_ms: int | None = declare(
-        _min_duration_conditions, _min_duration, can_change=True, companion="min_duration_as_of"
+        _min_duration_conditions,
+        _min_duration,
+        can_change=True,
+        companion="min_duration_as_of",
+        has_index=True,
     )
     min_duration_as_of: datetime | None = None
     """Unfinished runs match `min_duration_ms` too, if they have lasted that long at this time."""
-    max_duration_ms: int | None = at_most(r.duration_ms, "run.duration_ms")
+    max_duration_ms: int | None = at_most(r.duration_ms, "run.duration_ms", has_index=True)
     has_paused_actions: bool | None = declare(
-        _paused_conditions, lambda value: lambda row: row.has_paused_actions is value, can_change=True
+        _paused_conditions,
+        lambda value: lambda row: row.has_paused_actions is value,
+        can_change=True,
+        has_index=True,
     )
     abort_pending: bool | None = declare(
         _abort_pending_conditions,
         lambda value: lambda row: (run_of(row).abort_state in PENDING_ABORTS) is value,
         can_change=True,
+        has_index=True,
     )
 
     def __post_init__(self) -> None:
@@ -239,15 +249,6 @@ def candidates(database: Database, filter: RunFilter | None) -> GenerativeSelect
     if filter is not None and filter.search:
         return union_all(found, runs_with_code(filter.search))
     return found
-
-
-def has_indexes(filter: RunFilter | None) -> bool:
-    """Whether indexes of their own may serve conditions of the filter better than the index of terms."""
-    if filter is None or filter.search:
-        return False
-    own = """phases exclude_phases min_duration_ms max_duration_ms start_date end_date has_paused_actions
-        abort_pending"""
-    return any(getattr(filter, name) is not None for name in own.split())
 
 
 def action_conditions(filter: ActionFilter | None) -> list[ColumnElement[bool]]:

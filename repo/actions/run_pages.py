@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, Select, func, literal_column, select
 from sqlalchemy.sql import visitors
 
-from repo.actions.filters import RunFilter, candidates, has_indexes, run_conditions
+from repo.actions.criteria import has_indexes
+from repo.actions.filters import RunFilter, candidates, run_conditions
 from repo.actions.lists import order_of_runs, runs_in_scopes
 from repo.actions.rows import RUNS
 from repo.domain.authorization import Scopes
@@ -50,7 +51,10 @@ def matching_runs(
     if bounds is not None:
         matching = bounds.apply(matching)
     found = candidates(database, filter)
-    return matching if found is None else begin_with(database, found, r.number, matching, has_indexes(filter))
+    if found is None:
+        return matching
+    has_others = has_indexes(filter) and not (filter and filter.search)
+    return begin_with(database, found, r.number, matching, has_others)
 
 
 async def fetch_run_page(

@@ -26,6 +26,7 @@ from repo import (
     TaskKey,
     open_repository,
 )
+from repo.actions.criteria import criteria
 from tests.support.databases import Databases, wait_for
 from tests.support.making import (
     RUN,
@@ -272,6 +273,12 @@ NONE: dict[str, Any] = {
     "end_date": at(-(10**9)),
 }
 """Filters that no run matches."""
+UNSELECTIVE = {"domain", "exclude_phases", "has_task", "has_function"}
+"""Filters that cannot match few runs of many, or that only narrow others."""
+
+
+def test_every_filter_of_runs_has_a_value_that_no_run_has() -> None:
+    assert criteria(RunFilter).keys() == NONE.keys() | UNSELECTIVE
 
 
 @pytest.mark.parametrize("field", NONE)
