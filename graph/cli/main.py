@@ -253,6 +253,8 @@ def demo(
         str | None, typer.Option(help="A running server; by default one is started in this process.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="A seed for reproducible runs.")] = None,
+    host: Host = None,
+    port: Port = None,
     token: Token = None,
 ) -> None:
     """Keep a few realistic runs going: nested, retried, failing, paused, large. Aborts are confirmed."""
@@ -263,7 +265,7 @@ def demo(
         raise typer.Exit(run_demo(url, token=token, seed=seed))
     from graph.cli.demo import serve_with_demo
 
-    settings = read_settings()
+    settings = read_settings(host=host, port=port)
     _announce(settings)
     announce("Stop it with Ctrl-C. The runs remain, and the next demo continues them.")
     _migrate(settings)
