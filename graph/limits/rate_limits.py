@@ -110,7 +110,7 @@ class RateLimit:
 
     def _refusal(self, counter: Counter) -> RequestRefused:
         seconds = max(1, round(counter.refused_until - time.monotonic() + 0.5))
-        text = f"Too many {self._subject}: {self._item} are allowed. Try again in {seconds} s."
+        text = f"Too many {self._subject}: the limit is {self._item}. Try again in {seconds} s."
         return RequestRefused(429, "RATE_LIMITED", text, retry_after=str(seconds))
 
 

@@ -80,7 +80,9 @@ class Actions:
         InvalidArgument for another order of all runs."""
         in_a_run, names, scopes = run_id is not None, ACTIONS.names(attributes), self._access.readable
         if not in_a_run and order is not None and order.field is not OrderField.CREATED_AT:
-            raise InvalidArgument(f"actions of all runs have no order by {order.field.name}: name a run")
+            raise InvalidArgument(
+                f"actions of all runs are ordered by CREATED_AT; for {order.field.name}, name a run"
+            )
         key, keyset = ("list of actions", in_a_run, names, filter, scopes), order_of_actions(order, in_a_run)
         matching = action_conditions(filter)
 

@@ -121,4 +121,4 @@ class GroupCommit(Generic[R, T]):
 def check_batch(batch: Sequence[object]) -> None:
     """Raise InvalidArgument for a batch of more than MAX_BATCH."""
     if len(batch) > MAX_BATCH:
-        raise InvalidArgument(f"a call takes at most {MAX_BATCH} at once, not {len(batch)}")
+        raise InvalidArgument(f"a call takes at most {MAX_BATCH} items, not {len(batch)}")

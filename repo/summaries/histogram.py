@@ -46,7 +46,9 @@ async def count_runs(
         raise InvalidArgument("endDate must be after startDate")
     length = (end_date - start_date) // buckets
     if not length:
-        raise InvalidArgument(f"from startDate to endDate are not even {buckets} microseconds")
+        raise InvalidArgument(
+            f"from startDate to endDate must be at least {buckets} microseconds, one a bucket"
+        )
 
     def statement() -> Select[Any]:
         start, end = (bindparam(name, type_=UtcDateTime) for name in ("start", "end"))

@@ -67,7 +67,7 @@ class Connection(Generic[T]):
 
     @property
     def page_info(self) -> "Connection[T]":
-        "Whether there are items before and after the page."
+        """Whether there are items before and after the page."""
         return self
 
     @property

@@ -321,5 +321,5 @@ async def test_pages_of_all_runs_with_a_filter_search_a_part_each(
 
 @pytest.mark.parametrize("field", [each for each in OrderField if each is not OrderField.CREATED_AT])
 async def test_actions_of_all_runs_have_no_other_order(repository: ActionRepo, field: OrderField) -> None:
-    with pytest.raises(InvalidArgument, match=f"no order by {field.name}: name a run"):
+    with pytest.raises(InvalidArgument, match=f"for {field.name}, name a run"):
         await repository.list_actions(order=Order(field))

@@ -555,7 +555,7 @@ async def test_invalid_arguments_of_summaries_are_rejected_with_a_reason(
 
 
 async def test_a_histogram_with_less_time_than_buckets_is_rejected(repository: ActionRepo) -> None:
-    with pytest.raises(InvalidArgument, match="are not even 6 microseconds"):
+    with pytest.raises(InvalidArgument, match="must be at least 6 microseconds"):
         await repository.summaries.list_histogram(T0, T0 + timedelta(microseconds=5), 6)
     found = await repository.summaries.list_histogram(T0, T0 + timedelta(microseconds=6), 6)
     assert len(found) == 6
