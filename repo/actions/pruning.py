@@ -51,8 +51,8 @@ _MAX_EXPIRED = 5_000
 """Tombstones or logged changes that are deleted in one transaction."""
 
 c = actions.c
-q = runs.c
-r = removed_runs.c
+r = runs.c
+removed = removed_runs.c
 log = action_changes.c
 
 
@@ -131,10 +131,10 @@ class Pruning:
         # A run that ended before a time was also created before it, and an index orders runs by creation.
         # Whether they may be removed is checked per page: in one condition, a planner that expects few
         # matches would read all runs.
-        page = select(q.key, q.run_key, q.created_at, q.ended_at).where(
-            q.created_at < literal(before, UtcDateTime())
+        page = select(r.key, r.run_key, r.created_at, r.ended_at).where(
+            r.created_at < literal(before, UtcDateTime())
         )
-        for column, value in ((q.project, project), (q.domain, domain)):
+        for column, value in ((r.project, project), (r.domain, domain)):
             if value is not None:
                 page = page.where(column == value)
         last: Row[Any] | None = None
@@ -142,9 +142,9 @@ class Pruning:
             following = page
             if last is not None:
                 position = literal(last.created_at, UtcDateTime()), literal(last.key, c.key.type)
-                following = page.where(tuple_(q.created_at, q.key) > tuple_(*position))
+                following = page.where(tuple_(r.created_at, r.key) > tuple_(*position))
             async with self._database.read() as connection:
-                found = following.order_by(q.created_at, q.key).limit(_MAX_CANDIDATES)
+                found = following.order_by(r.created_at, r.key).limit(_MAX_CANDIDATES)
                 runs = (await connection.execute(_with_sizes(found, before))).all()
             for part in _parts([run for run in runs if run.actions], pace):
                 yield part
@@ -186,8 +186,10 @@ class Pruning:
 def _expired_tombstones(before: ColumnElement[datetime], after: int) -> Select[Any]:
     """The last transaction of the next tombstones from before a moment."""
     # Without `after`, each part would pass over the deleted rows of all before it.
-    oldest = select(r.transaction_id).where(r.removed_at < before, r.transaction_id > after)
-    return select(func.max(oldest.order_by(r.removed_at).limit(_MAX_EXPIRED).subquery().c.transaction_id))
+    oldest = select(removed.transaction_id).where(removed.removed_at < before, removed.transaction_id > after)
+    return select(
+        func.max(oldest.order_by(removed.removed_at).limit(_MAX_EXPIRED).subquery().c.transaction_id)
+    )
 
 
 def _expired_changes(before: ColumnElement[datetime], after: int) -> Select[Any]:
@@ -254,12 +256,12 @@ async def _remove(connection: AsyncConnection, keys: Sequence[bytes], before: da
     await connection.execute(_tombstones([root.key for root in roots]))
     # An action whose abort was requested since then is not deleted; the lower row count below shows it.
     is_pending = c.abort_state.is_not(None) & is_abort_pending
-    removed = await connection.execute(
+    deleted = await connection.execute(
         actions.delete().where(c.run_key.in_(run_keys), or_(c.abort_state.is_(None), ~is_pending))
     )
     if await connection.scalar(select(c.key).where(c.run_key.in_(run_keys)).limit(1)) is not None:
         raise _ConcurrentWrite
-    return Pruned(len(roots), removed.rowcount)
+    return Pruned(len(roots), deleted.rowcount)
 
 
 def _tombstones(keys: Sequence[bytes]) -> Any:

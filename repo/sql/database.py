@@ -47,7 +47,7 @@ _SQLITE_LOCK_TIMEOUT = 30.0
 _FINISH_TIMEOUT = 2.5
 """Seconds that reads and writes get to finish before their connections are closed."""
 _DISPOSE_TIMEOUT = 0.5
-"""Seconds that the write connections get to close in order."""
+"""Seconds that SQLAlchemy's connections get to close in order."""
 _SQLITE_READERS = 4
 _SNAPSHOT_CONNECTIONS = 2
 _WRITE_CONNECTIONS = 6

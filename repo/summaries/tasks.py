@@ -1,4 +1,4 @@
-"""Aggregates of runs: by task, and by start time."""
+"""Aggregates of runs by task."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
