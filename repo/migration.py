@@ -108,7 +108,7 @@ def _preparations(connection: Connection) -> list[tuple[str, Prepare]]:
     return [(str(each.down_revision), each.module.prepare) for each in prepared]
 
 
-def _go_on(prepare: Prepare, before: str, after: Any, connection: Connection) -> Any:
+def _prepare_part(prepare: Prepare, before: str, after: Any, connection: Connection) -> Any:
     """The next part of a preparation; None if another process has migrated the database meanwhile."""
     return prepare(connection, after) if revision(connection) == before else None
 
@@ -171,9 +171,9 @@ async def _upgrade_in_steps(database: Database, connection: AsyncConnection) -> 
         preparations = await connection.run_sync(_preparations)
     for before, prepare in preparations:
         await _transact(database, connection, partial(_upgrade_to, to=before))
-        after = await _transact(database, connection, partial(_go_on, prepare, before, None))
+        after = await _transact(database, connection, partial(_prepare_part, prepare, before, None))
         while after is not None:
-            after = await _transact(database, connection, partial(_go_on, prepare, before, after))
+            after = await _transact(database, connection, partial(_prepare_part, prepare, before, after))
     await _transact(database, connection, _upgrade_older, is_last=True)
 
 

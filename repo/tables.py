@@ -166,7 +166,7 @@ runs = Table(
     Column("paused_actions", Integer, nullable=False, server_default=text("0")),
     UniqueConstraint("run_key"),
 )
-is_waiting = constant(runs.c.abort_state, AbortState.REQUESTED, AbortState.RETRYING)
+is_run_abort_pending = constant(runs.c.abort_state, AbortState.REQUESTED, AbortState.RETRYING)
 """The abort of the run waits for the executor."""
 _index("ix_runs_by_created", runs.c.created_at, runs.c.key)
 _index("ix_runs_by_updated", runs.c.updated_at, runs.c.key)
@@ -180,7 +180,7 @@ error_code_prefix = func.substr(runs.c.error_code, text("1"), text(str(MAX_CODE_
 """The beginning of the code of a run's error: an index entry is limited."""
 _index("ix_runs_by_error", error_code_prefix, where=runs.c.error_code.is_not(None))
 _index("ix_runs_by_paused", runs.c.paused_actions, where=runs.c.paused_actions > text("0"))
-_index("ix_runs_by_abort", runs.c.abort_state, where=is_waiting)
+_index("ix_runs_by_abort", runs.c.abort_state, where=is_run_abort_pending)
 
 action_events = Table(
     "action_events",

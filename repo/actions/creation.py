@@ -71,7 +71,7 @@ async def create(
             root = roots.setdefault(action.id.run, action.id.name)
             if root != action.id.name:
                 raise _second_root(action.id, root)
-    depths, aborts = await _place(new, parents, stored, roots)
+    depths, aborts = await _depths_and_aborts(new, parents, stored, roots)
     rows = []
     async for key, action in in_slices(sorted(new.items(), key=itemgetter(0))):
         try:
@@ -116,7 +116,7 @@ def _parent_of(action: NewAction) -> ActionIdentifier | None:
     return replace(action.id, name=action.parent_name)
 
 
-async def _place(
+async def _depths_and_aborts(
     new: Mapping[bytes, NewAction],
     parents: Mapping[bytes, ActionIdentifier | None],
     stored: Ancestry,

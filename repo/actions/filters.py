@@ -44,7 +44,7 @@ from repo.domain.phases import AbortState, ActionPhase, ActionType, RunSource
 from repo.sql.database import Database
 from repo.sql.functions import has_label
 from repo.sql.terms import AllOf, AnyOf, numbers
-from repo.tables import actions, is_waiting, runs
+from repo.tables import actions, is_run_abort_pending, runs
 
 MAX_LABELS_IN_FILTER = 100
 """Each label makes the statement longer."""
@@ -124,12 +124,12 @@ def _paused_conditions(value: bool) -> list[ColumnElement[bool]]:
 
 
 def _abort_pending_conditions(value: bool) -> list[ColumnElement[bool]]:
-    pending = and_(r.abort_state.is_not(None), is_waiting)
-    return [is_waiting if value else ~pending]
+    pending = and_(r.abort_state.is_not(None), is_run_abort_pending)
+    return [is_run_abort_pending if value else ~pending]
 
 
 PENDING_ABORTS = (AbortState.REQUESTED, AbortState.RETRYING)
-"""The states of an abort that waits for its executor, as in `is_waiting`."""
+"""The states of an abort that waits for its executor, as in `is_run_abort_pending`."""
 
 
 def _run_time(row: ActionRow) -> datetime:

@@ -20,7 +20,7 @@ from repo.domain.pages import Order, OrderField, Page, PageRequest
 from repo.sql.database import Database
 from repo.sql.paging import PAGE_SIZE, Bounds, Keyset, page_of
 from repo.sql.statements import ResultSet
-from repo.sql.terms import about, begin_with
+from repo.sql.terms import reading_from, restricted_to
 from repo.tables import actions, runs
 
 T = TypeVar("T")
@@ -54,7 +54,7 @@ def matching_runs(
     if found is None:
         return matching
     has_others = has_indexes(filter) and not (filter and filter.search)
-    return begin_with(database, found, r.number, matching, has_others)
+    return restricted_to(database, found, r.number, matching, has_others)
 
 
 async def fetch_run_page(
@@ -86,7 +86,9 @@ async def fetch_run_page(
         used = {*keyset.columns, *(part for each in conditions for part in visitors.iterate(each))}
         columns = [column for column in runs.c if column in used]
         window = bounds.scans(select(*columns), literal_column(str(size))).subquery()
-        return _first(about(window, select(*keyset.columns).where(*conditions)), keyset.of(window), request)
+        return _first(
+            reading_from(window, select(*keyset.columns).where(*conditions)), keyset.of(window), request
+        )
 
     found, looked_at = 0, 0
     for size in WINDOWS:

@@ -28,9 +28,9 @@ from repo.sql import postgres, sqlite_file
 from repo.sql.errors import invalidate_unusable, is_retryable, translated
 from repo.sql.functions import this_transaction
 from repo.sql.incarnations import Incarnations
+from repo.sql.pools import Execute, ReadPool
 from repo.sql.postgres import Connector, replace_lost
 from repo.sql.postgres_pool import PostgresPool
-from repo.sql.read_pool import Execute, ReadPool
 from repo.sql.sqlite_pool import SqlitePool
 from repo.sql.sqlite_writer import SqliteWriter
 from repo.sql.statements import ResultSet, StatementCache

@@ -12,8 +12,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from repo.domain.errors import DatabaseReadOnly, DatabaseUnavailable, DeadlineExceeded
+from repo.sql.pools import StatementStopped
 from repo.sql.postgres import CONNECTION_LOST
-from repo.sql.read_pool import StatementStopped
 
 _UNAVAILABLE = "the database is not available at the moment; retry the call"
 _READ_ONLY = "the database accepts no writes at the moment; retry the call"

@@ -12,7 +12,7 @@ import structlog
 
 from repo.domain.cursors import FeedPosition, Incarnation
 from repo.domain.errors import DatabaseUnavailable
-from repo.sql.read_pool import Execute
+from repo.sql.pools import Execute
 
 logger = structlog.get_logger("rungraph.incarnations")
 

@@ -15,10 +15,10 @@ from typing import Any
 import asyncpg
 
 from repo.sql import postgres
+from repo.sql.pools import Execute
 from repo.sql.postgres import CONNECTION_LOST, PING, Connector
-from repo.sql.read_pool import Execute
 from repo.sql.times import return_numbers
-from repo.sql.transactions import Prepare
+from repo.sql.transactions import Initialize
 
 _BEGIN_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _CLOSE_TIMEOUT = 1.0
@@ -28,21 +28,21 @@ _CLOSE_TIMEOUT = 1.0
 class PostgresSession:
     """A transaction that writes, begun by its first statement."""
 
-    def __init__(self, pool: "PostgresPool", prepare: Prepare | None) -> None:
+    def __init__(self, pool: "PostgresPool", initialize: Initialize | None) -> None:
         self._pool = pool
-        self._prepare = prepare
+        self._initialize = initialize
         self.connection: asyncpg.Connection | None = None
 
     async def execute(self, text: str, arguments: tuple[Any, ...] = ()) -> Sequence[Sequence[Any]]:
         connection = self.connection
         if connection is None or not connection.is_in_transaction():
-            connection = await self._pool.begin_write(self, self._prepare)
+            connection = await self._pool.begin_write(self, self._initialize)
         rows: Sequence[Any] = await connection.fetch(text, *arguments)
         return rows
 
     async def execute_alone(self, text: str, arguments: tuple[Any, ...] = ()) -> Sequence[Sequence[Any]]:
         if self.connection is None:
-            await self._pool.take_for_write(self, self._prepare)
+            await self._pool.take_for_write(self, self._initialize)
         assert self.connection is not None
         rows: Sequence[Any] = await self.connection.fetch(text, *arguments)
         return rows
@@ -58,7 +58,7 @@ class PostgresPool:
     """A pool of connections to PostgreSQL, either for reads or for writes."""
 
     def __init__(self, size: int, wait_timeout: float, connector: Connector) -> None:
-        """`wait_timeout` is how many seconds a read waits for a connection."""
+        """`wait_timeout` is how many seconds a call waits for a connection."""
         self.size = size
         self._wait_timeout = wait_timeout
         self._connector = connector
@@ -68,7 +68,7 @@ class PostgresPool:
         self._cancelled: set[asyncio.Task[None]] = set()
         self._connecting = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
-        self._prepared: weakref.WeakSet[asyncpg.Connection] = weakref.WeakSet()
+        self._initialized: weakref.WeakSet[asyncpg.Connection] = weakref.WeakSet()
 
     @property
     def in_use(self) -> int:
@@ -124,10 +124,10 @@ class PostgresPool:
             self._release(connection)
 
     @asynccontextmanager
-    async def transaction(self, prepare: Prepare | None = None) -> AsyncIterator[PostgresSession]:
+    async def transaction(self, initialize: Initialize | None = None) -> AsyncIterator[PostgresSession]:
         """A write transaction. It is not repeated here when the connection is lost: it may have been
-        committed. `prepare` is called before the first one over each connection."""
-        session = PostgresSession(self, prepare)
+        committed. `initialize` is called before the first one over each connection."""
+        session = PostgresSession(self, initialize)
         try:
             yield session
             if session.connection is not None and session.connection.is_in_transaction():
@@ -144,26 +144,28 @@ class PostgresPool:
             if session.connection is not None:
                 self._release(session.connection)
 
-    async def begin_write(self, session: PostgresSession, prepare: Prepare | None) -> asyncpg.Connection:
+    async def begin_write(
+        self, session: PostgresSession, initialize: Initialize | None
+    ) -> asyncpg.Connection:
         """Begin the transaction of a session, on a connection of its own."""
         if session.connection is not None:
             await session.connection.execute("BEGIN")
             return session.connection
         connection = session.connection = await self._begin("BEGIN")
-        if prepare is not None and connection not in self._prepared:
-            await prepare(session.execute)
+        if initialize is not None and connection not in self._initialized:
+            await initialize(session.execute)
             await connection.execute("COMMIT; BEGIN")
-            self._prepared.add(connection)
+            self._initialized.add(connection)
         return connection
 
-    async def take_for_write(self, session: PostgresSession, prepare: Prepare | None) -> None:
+    async def take_for_write(self, session: PostgresSession, initialize: Initialize | None) -> None:
         """Give a session a connection without a transaction."""
         connection = session.connection = self._take_recent() or await self._take()
-        if prepare is not None and connection not in self._prepared:
+        if initialize is not None and connection not in self._initialized:
             await connection.execute("BEGIN")
-            await prepare(session.execute)
+            await initialize(session.execute)
             await connection.execute("COMMIT")
-            self._prepared.add(connection)
+            self._initialized.add(connection)
 
     async def _begin(self, begin: str) -> asyncpg.Connection:
         """A connection in a transaction."""

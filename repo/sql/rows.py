@@ -9,7 +9,7 @@ from repo.domain.models import COMPOSITES, SOURCE_FIELDS
 
 T = TypeVar("T")
 
-Decode = Callable[[Any], Any]
+Convert = Callable[[Any], Any]
 
 
 class ColumnKind(Enum):
@@ -33,7 +33,7 @@ class Column:
     kind: ColumnKind
     is_required: bool
     """Its values are never null."""
-    decode: Decode | None
+    decode: Convert | None
     """Converts a value of the driver; None if none is needed."""
     members: Mapping[int, Any] | None = None
     """The members of an enumeration by number."""

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
-from repo.sql.read_pool import Execute, StatementStopped
+from repo.sql.pools import Execute, StatementStopped
 
 _INTERRUPT_AGAIN_AFTER = 0.05
 """Seconds after which a statement that did not stop is interrupted again."""

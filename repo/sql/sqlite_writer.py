@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 from repo.sql import sqlite_file
-from repo.sql.transactions import Prepare
+from repo.sql.transactions import Initialize
 
 T = TypeVar("T")
 
@@ -27,17 +27,17 @@ class SqliteWriter:
         self._thread = ThreadPoolExecutor(1, "rungraph-write")
         self._connection: sqlite3.Connection | None = None
         self._has_begun = False
-        self._is_prepared = False
+        self._is_initialized = False
         self.in_use = 0
 
     @asynccontextmanager
-    async def transaction(self, prepare: Prepare | None = None) -> AsyncIterator["SqliteWriter"]:
+    async def transaction(self, initialize: Initialize | None = None) -> AsyncIterator["SqliteWriter"]:
         self.in_use = 1
         try:
-            if prepare is not None and not self._is_prepared:
+            if initialize is not None and not self._is_initialized:
                 async with self._transaction():
-                    await prepare(self.execute)
-                self._is_prepared = True
+                    await initialize(self.execute)
+                self._is_initialized = True
             async with self._transaction():
                 yield self
         finally:

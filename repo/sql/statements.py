@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
 
-from repo.sql.rows import Column, ColumnKind, Decode, Layout, Rows
+from repo.sql.rows import Column, ColumnKind, Convert, Layout, Rows
 from repo.sql.times import POSTGRES_TIMES, SQLITE_TIMES
 from repo.sql.types import EnumNumber, FreeText, UtcDateTime
 
@@ -59,7 +59,7 @@ class PreparedStatement:
         self.text = state.statement
         self._names = list(state.positiontup or ())
         # The processors of list members are in the state, those of all other parameters in their types.
-        self._encode: dict[str, Decode] = dict(state.processors)
+        self._encode: dict[str, Convert] = dict(state.processors)
         for name, parameter in compiled.binds.items():
             process = parameter.type.dialect_impl(dialect).bind_processor(dialect)
             if process is not None:

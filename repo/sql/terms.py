@@ -63,7 +63,7 @@ def numbers(database: Database, terms: Terms) -> Select[Any]:
     return select(_run_terms.c.number).where(_condition(terms))
 
 
-def begin_with(
+def restricted_to(
     database: Database,
     found: GenerativeSelect,
     number: NamedColumn[int],
@@ -71,18 +71,18 @@ def begin_with(
     may_choose: bool,
 ) -> Select[Any]:
     """The statement, restricted to rows whose `number` was found, which are looked up by it. If `may_choose`,
-    PostgreSQL may use another index instead, by its statistics; SQLite has none. Conditions that are added
-    later would be about the table itself, which the statement no longer reads on SQLite."""
+    PostgreSQL may use another index instead, by its statistics; SQLite has none. Add all conditions before:
+    afterwards, on SQLite, the statement reads a subquery in place of the table."""
     if database.is_sqlite:
         table: Any = number.table
         known = select(table).where(number.in_(found)).offset(literal_column("0")).subquery()
-        return about(known, statement)
+        return reading_from(known, statement)
     # The planner looks an array's members up, however many rows it expects to meet the conditions.
     as_array = func.any(func.array(found.scalar_subquery()))
     return statement.where(number.in_(found) if may_choose else number == as_array)
 
 
-def about(table: FromClause, statement: Select[Any]) -> Select[Any]:
+def reading_from(table: FromClause, statement: Select[Any]) -> Select[Any]:
     """The statement, reading a subquery with the same columns in place of its table."""
     adapted: Select[Any] = ClauseAdapter(table).traverse(statement)
     return adapted

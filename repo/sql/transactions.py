@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
-from repo.sql.read_pool import Execute, Pool
+from repo.sql.pools import Execute, Pool
 from repo.sql.statements import ResultSet, Returning, StatementCache
 
-Prepare = Callable[[Execute], Awaitable[None]]
+Initialize = Callable[[Execute], Awaitable[None]]
 
 
 class Session(Protocol):
@@ -27,9 +27,9 @@ class Session(Protocol):
 class WritePool(Pool, Protocol):
     """Connections for writes; `postgres_pool` and `sqlite_writer` implement it."""
 
-    def transaction(self, prepare: Prepare | None = None) -> AbstractAsyncContextManager[Session]:
-        """A transaction. `prepare` is called before the first one over a new connection, in a transaction of
-        its own."""
+    def transaction(self, initialize: Initialize | None = None) -> AbstractAsyncContextManager[Session]:
+        """A transaction. `initialize` is called before the first one over a new connection, in one of its
+        own."""
 
 
 class Transaction:

@@ -30,7 +30,7 @@ class RunHistogramBucket:
     phase_counts: list[PhaseCount]
 
 
-async def count_runs(
+async def fetch_histogram(
     database: Database,
     start_date: datetime,
     end_date: datetime,

@@ -236,7 +236,7 @@ class Summaries:
     ) -> list[RunHistogramBucket]:
         """The histogram of the matching runs between two dates, the end exclusive, oldest bucket first.
         Raises InvalidArgument."""
-        return await histogram.count_runs(
+        return await histogram.fetch_histogram(
             self._database, start_date, end_date, buckets, filter, self._access.readable
         )
 

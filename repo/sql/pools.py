@@ -1,4 +1,4 @@
-"""What a pool of connections for reads offers; `postgres_pool` and `sqlite_pool` implement it."""
+"""What pools of connections offer; `postgres_pool` and `sqlite_pool` implement it."""
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
