@@ -79,6 +79,8 @@ def listen(host: str, port: int) -> list[socket.socket]:
             each.close()
         # Python appends the address, which this message contains already.
         reason = (error.strerror or str(error)).partition(" (")[0].lower()
+        if error.errno == errno.EADDRINUSE:
+            reason += "; choose another port by --port or RUNGRAPH_PORT"
         raise CannotListen(f"cannot listen at {host}, port {port}: {reason}") from None
     return listening
 

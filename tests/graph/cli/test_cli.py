@@ -71,7 +71,8 @@ def test_a_port_that_is_taken_stops_the_start_with_one_line(tmp_path: Path, comm
         port = str(taken.getsockname()[1])
         done = run(command, folder=tmp_path, RUNGRAPH_PORT=port)
     assert done.returncode == 1
-    assert done.stderr == f"rungraph: cannot listen at 127.0.0.1, port {port}: address already in use\n"
+    in_use = f"rungraph: cannot listen at 127.0.0.1, port {port}: address already in use"
+    assert done.stderr == f"{in_use}; choose another port by --port or RUNGRAPH_PORT\n"
 
 
 def test_an_address_of_another_machine_stops_the_start_with_one_line(tmp_path: Path) -> None:

@@ -419,7 +419,8 @@ def test_workers_do_not_start_at_a_port_that_is_taken(database_url: str, tmp_pat
             tmp_path, RUNGRAPH_DATABASE_URL=database_url, RUNGRAPH_BROADCAST_URL=bus, RUNGRAPH_PORT=port
         )
     assert done.returncode == 1
-    assert done.stderr == f"rungraph: cannot listen at 127.0.0.1, port {port}: address already in use\n"
+    in_use = f"rungraph: cannot listen at 127.0.0.1, port {port}: address already in use"
+    assert done.stderr == f"{in_use}; choose another port by --port or RUNGRAPH_PORT\n"
 
 
 def run(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
