@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import AsyncIterator
 from importlib import import_module
 from typing import Any
 
@@ -67,17 +68,21 @@ async def check(repository: ActionRepo) -> None:
         assert await repository.runs.count(RunFilter(search=f"{row[4]}".casefold())) >= 1
 
 
-@pytest.mark.slow
-async def test_runs_are_copied_while_others_write(
-    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        import_module("repo.migration"), "_preparations", in_small_parts(import_module("repo.migration"))
-    )
+@pytest.fixture
+async def before(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ActionRepo]:
+    """A database of the previous version with 20 runs, which will be migrated in small parts."""
+    migration = import_module("repo.migration")
+    monkeypatch.setattr(migration, "_preparations", in_small_parts(migration))
     await to_previous(empty_database_url)
-    async with asyncio.timeout(120), open_repository(empty_database_url) as repository:
+    async with open_repository(empty_database_url) as repository:
         for run in RUNS[:20]:
             await make(repository, run)
+        yield repository
+
+
+@pytest.mark.slow
+async def test_runs_are_copied_while_others_write(empty_database_url: str, before: ActionRepo) -> None:
+    async with asyncio.timeout(120):
         migrated = asyncio.Event()
 
         async def write(seed: int) -> None:
@@ -87,30 +92,22 @@ async def test_runs_are_copied_while_others_write(
                 attempt += 1
                 phase = chance.choice([ActionPhase.PAUSED, ActionPhase.RUNNING, ActionPhase.FAILED])
                 of = [update(name, phase, attempt, chance.choice(RUNS[:20])) for name in ("a0", "a", "b")]
-                await repository.actions.update_phases(of)
+                await before.actions.update_phases(of)
                 if more:
-                    await make(repository, more.pop())
+                    await make(before, more.pop())
 
         writing = [asyncio.create_task(write(seed)) for seed in range(2)]
         await migrate(empty_database_url)
         migrated.set()
         await asyncio.gather(*writing)
-        await check(repository)
+        await check(before)
 
 
-async def test_servers_that_start_together_migrate_once(
-    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_servers_that_start_together_migrate_once(empty_database_url: str, before: ActionRepo) -> None:
     """One of them is done while others have parts left."""
-    monkeypatch.setattr(
-        import_module("repo.migration"), "_preparations", in_small_parts(import_module("repo.migration"))
-    )
-    await to_previous(empty_database_url)
-    async with asyncio.timeout(120), open_repository(empty_database_url) as repository:
-        for run in RUNS[:20]:
-            await make(repository, run)
+    async with asyncio.timeout(120):
         await asyncio.gather(*(migrate(empty_database_url) for _ in range(3)))
-        await check(repository)
+        await check(before)
 
 
 @pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
