@@ -24,7 +24,7 @@ help:
 	@echo "make quick     the inner loop of Python, under a minute: its style and types, core tests on SQLite"
 	@echo "make soak      long fault trials with measurements, and tests that make test leaves out (about an hour)"
 	@echo "make fuzz      20,000 random operations in compiled and stock execution, 100 per field, and 1,000 random sessions"
-	@echo "make bench     measure speed and memory, into bench/RESULTS.md (15 minutes)"
+	@echo "make bench     measure speed and memory, into bench/RESULTS.md (under an hour)"
 	@echo "make bench-quick   a short form of it, under two minutes"
 	@echo "make install   only install dependencies, into .venv and node_modules"
 	@echo "make lint      format the code, then check style and types"
