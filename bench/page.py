@@ -84,7 +84,8 @@ async def _run_browser(process: Process, seconds: float) -> dict[str, Any]:
     """The browser's results."""
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "results.json"
-        paths = {size: f"/runs/{PROJECT}/{DOMAIN}/{size}" for size in (_LARGE, _SMALL)}
+        runs = {"large": _LARGE, "small": _SMALL}
+        paths = {size: f"/runs/{PROJECT}/{DOMAIN}/{run}" for size, run in runs.items()}
         parameters = {"url": process.url, **paths, "seconds": seconds, "output": str(output)}
         running = await asyncio.create_subprocess_exec(
             *("npm", "run", "--silent", "bench"),
