@@ -25,6 +25,7 @@ STYLES = {
     ActionPhase.ABORTED: ("■", "magenta"),
     ActionPhase.TIMED_OUT: ("✗", "red"),
     ActionPhase.RECOVERED: ("✓", "green"),
+    ActionPhase.SKIPPED: ("⇥", "bright_black"),
 }
 MANY = 20
 """Of a parent with more children, only running and failed ones are shown, and a count of the others."""

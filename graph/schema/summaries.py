@@ -44,7 +44,7 @@ class TaskSummary:
         "The function that their roots execute; only where they name no task."
     )
     runs: int = described("The number of runs.")
-    ended: int = described("How many of them have ended, including aborted ones.")
+    ended: int = described("How many of them have ended, including aborted and skipped ones.")
     failed: int = described("How many of them are FAILED or TIMED_OUT.")
     failure_rate: float | None = described(
         "`failed` divided by `ended`, from 0 to 1; null if none has ended."

@@ -21,6 +21,7 @@ class ActionPhase(IntEnum):
     ABORTED = 80
     TIMED_OUT = 90
     RECOVERED = 100
+    SKIPPED = 110
 
     @property
     def is_terminal(self) -> bool:
@@ -200,6 +201,8 @@ def advance(stored: Lifecycle, update: PhaseUpdate, now: datetime) -> tuple[Life
       time counts as the last, unless it is the first with a start, and that is before the pause.
     - The earliest report of an attempt's start counts, and the earliest of its end in the stored phase, even
       if it arrives too late for its phase. Reported times replace those of the server's clock.
+    - A report that is too late for its phase still counts for the cache status, if no other report of the
+      attempt named one (or DISABLED).
     - Creation, start and end stay in order: an earlier start moves the creation, and an end that was reported
       before the start becomes the start.
     """
@@ -214,7 +217,7 @@ def advance(stored: Lifecycle, update: PhaseUpdate, now: datetime) -> tuple[Life
     if update.phase is stored.phase:
         return _repeat(stored, update), True
     if _is_late(stored, update):
-        return _started_by(stored, update.start), False
+        return _started_by(_cached_by(stored, update), update.start), False
     return _enter(stored, update, now), True
 
 
@@ -251,6 +254,14 @@ def _is_late(stored: Lifecycle, update: PhaseUpdate) -> bool:
             return start is not None and start < stored.phase_time
         return (update.time, update.phase) < (stored.phase_time, stored.phase)
     return stored.phase.is_terminal or update.phase < stored.phase
+
+
+def _cached_by(stored: Lifecycle, update: PhaseUpdate) -> Lifecycle:
+    """The lifecycle with the cache status of a late update of an earlier phase, unless it has one."""
+    is_known = stored.cache_status is not CacheStatus.DISABLED
+    if is_known or update.cache_status is None or update.phase.is_terminal:
+        return stored
+    return replace(stored, cache_status=update.cache_status)
 
 
 def _enter(stored: Lifecycle, update: PhaseUpdate, now: datetime) -> Lifecycle:

@@ -89,7 +89,7 @@ class TaskSummary(TaskKey):
 
     @property
     def ended(self) -> int:
-        """The number of ended runs, aborted ones included."""
+        """The number of ended runs, aborted and skipped ones included."""
         return sum(each.count for each in self.phase_counts if each.phase.is_terminal)
 
     @property

@@ -19,7 +19,7 @@ from repo import (
 
 P = ActionPhase
 LADDER = [P.QUEUED, P.WAITING_FOR_RESOURCES, P.INITIALIZING, P.RUNNING, P.PAUSED]
-TERMINAL = {P.SUCCEEDED, P.FAILED, P.ABORTED, P.TIMED_OUT, P.RECOVERED}
+TERMINAL = {P.SUCCEEDED, P.FAILED, P.ABORTED, P.TIMED_OUT, P.RECOVERED, P.SKIPPED}
 FINAL = {P.SUCCEEDED, P.ABORTED, P.RECOVERED}
 
 
@@ -115,6 +115,8 @@ class Row:
         moves = self._moves(update)
         if moves:
             self._move(update, now)
+        elif update.phase not in TERMINAL and self.cache_status is CacheStatus.DISABLED:
+            self.cache_status = update.cache_status or CacheStatus.DISABLED
         if started:
             self.started_at = self.reported_start = min(started, self.reported_start or started)
         self.was_created_by(started)

@@ -55,7 +55,7 @@ export type ActionIdentifierInput = {
   runName: string;
 };
 
-/** The phase of an action or a run. Within an attempt it only moves forward, in the order queued, waiting, initializing, running, paused, and then one of the terminal phases; only PAUSED may go back to RUNNING. Only a higher attempt reopens FAILED or TIMED_OUT; SUCCEEDED, ABORTED and RECOVERED are final. */
+/** The phase of an action or a run. Within an attempt it only moves forward, in the order queued, waiting, initializing, running, paused, and then one of the terminal phases; only PAUSED may go back to RUNNING. Only a higher attempt reopens FAILED, TIMED_OUT or SKIPPED; SUCCEEDED, ABORTED and RECOVERED are final. */
 export type ActionPhase =
   /** Stopped on request. Final. */
   | 'ABORTED'
@@ -71,6 +71,8 @@ export type ActionPhase =
   | 'RECOVERED'
   /** Running. */
   | 'RUNNING'
+  /** Not executed: the executor left it out, for example since a step before it failed or a condition did not hold. A higher attempt can reopen it. */
+  | 'SKIPPED'
   /** Completed successfully. Final. */
   | 'SUCCEEDED'
   /** Exceeded its time limit. A higher attempt can reopen it. */

@@ -21,7 +21,10 @@ const savedViews = new Preference<SavedView[]>(
 
 /** Predefined views. */
 const COMMON: SavedView[] = [
-  { name: "In progress", search: { not: ["SUCCEEDED", "RECOVERED", "FAILED", "TIMED_OUT", "ABORTED"] } },
+  {
+    name: "In progress",
+    search: { not: ["SUCCEEDED", "RECOVERED", "SKIPPED", "FAILED", "TIMED_OUT", "ABORTED"] },
+  },
   { name: "Failed in the last day", search: { phase: ["FAILED", "TIMED_OUT"], from: "24h" } },
   { name: "Waiting for input", search: { paused: true } },
 ];

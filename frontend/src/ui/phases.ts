@@ -23,6 +23,7 @@ const STYLES: Record<string, PhaseStyle> = {
   PAUSED: style("Paused", "paused", "‖"),
   SUCCEEDED: style("Succeeded", "succeeded", "✓", true),
   RECOVERED: style("Recovered", "recovered", "↺", true),
+  SKIPPED: style("Skipped", "skipped", "⇥", true),
   FAILED: style("Failed", "failed", "✕", true),
   TIMED_OUT: style("Timed out", "timed-out", "!", true),
   ABORTED: style("Aborted", "aborted", "■", true),
@@ -35,6 +36,7 @@ export const PHASES: readonly string[] = Object.keys(STYLES);
 export const BAR_ORDER: readonly string[] = [
   "SUCCEEDED",
   "RECOVERED",
+  "SKIPPED",
   "FAILED",
   "TIMED_OUT",
   "ABORTED",

@@ -9,6 +9,7 @@ const PHASES = [
   "PAUSED",
   "SUCCEEDED",
   "RECOVERED",
+  "SKIPPED",
   "FAILED",
   "TIMED_OUT",
   "ABORTED",

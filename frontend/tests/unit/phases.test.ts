@@ -32,8 +32,10 @@ describe("known phases", () => {
     for (const { color } of looks) expect(theme).toContain(`${color.slice(4, -1)}:`);
   });
 
-  test("five of them are terminal", () => {
-    expect(PHASES.filter(hasEnded)).toEqual(["SUCCEEDED", "RECOVERED", "FAILED", "TIMED_OUT", "ABORTED"]);
+  test("six of them are terminal", () => {
+    expect(PHASES.filter(hasEnded)).toEqual([
+      ...["SUCCEEDED", "RECOVERED", "SKIPPED", "FAILED", "TIMED_OUT", "ABORTED"],
+    ]);
   });
 });
 

@@ -22,7 +22,7 @@ _describe(
     repo.ActionPhase,
     "The phase of an action or a run. Within an attempt it only moves forward, in the order queued, waiting, "
     "initializing, running, paused, and then one of the terminal phases; only PAUSED may go back to RUNNING. "
-    "Only a higher attempt reopens FAILED or TIMED_OUT; SUCCEEDED, ABORTED and RECOVERED are final.",
+    "Only a higher attempt reopens FAILED, TIMED_OUT or SKIPPED; SUCCEEDED, ABORTED and RECOVERED are final.",
     QUEUED="Accepted, not started.",
     WAITING_FOR_RESOURCES="Waiting for machines, quota or a slot.",
     INITIALIZING="Has its resources and is being set up.",
@@ -33,6 +33,8 @@ _describe(
     TIMED_OUT="Exceeded its time limit. A higher attempt can reopen it.",
     PAUSED="Waiting for an external decision or signal.",
     RECOVERED="Not executed: the result of an earlier run was reused. Final.",
+    SKIPPED="Not executed: the executor left it out, for example since a step before it failed or a "
+    "condition did not hold. A higher attempt can reopen it.",
 )
 _describe(
     repo.CacheStatus,

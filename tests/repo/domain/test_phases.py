@@ -35,7 +35,7 @@ def stored(phase: ActionPhase, attempts: int = 1, started: datetime | None = Non
     return Lifecycle(phase, attempts, CacheStatus.DISABLED, T0, started, ended)
 
 
-def test_terminal_phases_are_the_five_that_end_an_attempt() -> None:
+def test_terminal_phases_are_those_that_end_an_attempt_and_three_of_them_are_final() -> None:
     assert {phase for phase in ActionPhase if not phase.is_terminal} == set(ORDER)
     assert {phase for phase in ActionPhase if phase.is_final} == FINAL
 
@@ -94,6 +94,40 @@ def test_omitted_values_are_not_changed() -> None:
     assert missed.cache_status is CacheStatus.MISS
     cached = after_all(ended, PhaseUpdate(SUCCEEDED, 1, CacheStatus.POPULATED))
     assert cached == replace(ended, cache_status=CacheStatus.POPULATED)
+
+
+def test_a_late_report_still_says_the_cache_status_if_no_other_does() -> None:
+    ended = after_all(stored(QUEUED), PhaseUpdate(SUCCEEDED, 1, end_time=at(60)))
+    late, applied = advance(ended, PhaseUpdate(RUNNING, 1, CacheStatus.MISS), LATER)
+    assert (late, applied) == (replace(ended, cache_status=CacheStatus.MISS), False)
+    assert after_all(late, PhaseUpdate(QUEUED, 1, CacheStatus.HIT)) == late
+    assert after_all(ended, PhaseUpdate(FAILED, 1, CacheStatus.HIT)) == ended, (
+        "another end is no earlier phase"
+    )
+    assert after_all(stored(RUNNING, attempts=2), PhaseUpdate(RUNNING, 1, CacheStatus.HIT)).cache_status == 0
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_the_order_of_reports_has_no_effect_on_the_cache_status(seed: int) -> None:
+    chance = Random(seed)
+    end = chance.choice([phase for phase in ActionPhase if phase.is_terminal])
+    phases = [*ORDER, end]
+    reporting = chance.choice(phases)
+    updates = [
+        PhaseUpdate(
+            phase,
+            1,
+            CacheStatus.MISS if phase is reporting else None,
+            start_time=at(2),
+            occurred_at=at(second),
+        )
+        for second, phase in enumerate(phases)
+    ]
+    in_order = after_all(stored(QUEUED), *updates)
+    assert in_order.cache_status is CacheStatus.MISS
+    for _ in range(10):
+        chance.shuffle(updates)
+        assert after_all(stored(QUEUED), *updates) == in_order
 
 
 def test_a_new_attempt_resets_the_cache_status() -> None:

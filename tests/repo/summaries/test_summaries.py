@@ -126,7 +126,7 @@ async def test_runs_are_grouped_by_task_or_function_or_project_and_domain(
 async def test_a_summary_counts_ended_and_failed_runs(repository: ActionRepo) -> None:
     ends = [
         *(P.SUCCEEDED, P.SUCCEEDED, P.SUCCEEDED, P.FAILED, P.TIMED_OUT),
-        *(P.ABORTED, P.RECOVERED, P.RUNNING, P.QUEUED, P.PAUSED),
+        *(P.ABORTED, P.RECOVERED, P.SKIPPED, P.RUNNING, P.QUEUED, P.PAUSED),
     ]
     await repository.actions.create(
         [root(f"r{i}", "load", seconds=i, phase=phase) for i, phase in enumerate(ends)]
@@ -134,9 +134,9 @@ async def test_a_summary_counts_ended_and_failed_runs(repository: ActionRepo) ->
     )
     found = await tasks(repository)
     load = found[LOAD]
-    assert (load.runs, load.ended, load.failed, load.failure_rate) == (10, 7, 2, 2 / 7)
+    assert (load.runs, load.ended, load.failed, load.failure_rate) == (11, 8, 2, 2 / 8)
     assert load.phase_counts == [PhaseCount(phase, ends.count(phase)) for phase in sorted(set(ends))]
-    assert load.last_created_at == at(9)
+    assert load.last_created_at == at(10)
     assert load.last_created_at.utcoffset() == timedelta(0)
     waits = found[TaskKey("p", "d", "waits", None)]
     assert (waits.runs, waits.ended, waits.failed, waits.failure_rate) == (1, 0, 0, None)
