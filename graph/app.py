@@ -67,6 +67,7 @@ def create_app(settings: Settings, is_stopping: Callable[[], bool] = lambda: Fal
                 settings.broadcast_url,
                 statement_timeout=settings.operation_timeout,
                 supervisor=supervisor,
+                log_quota=settings.log_quota,
             ) as repository,
             _reconciler(settings, repository, supervisor).running() as reconciler,
             measuring(

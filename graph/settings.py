@@ -240,6 +240,13 @@ class Settings(BaseSettings):
     max_subscriptions: int = Field(
         default=100, ge=1, description="How many concurrent operations a websocket may have."
     )
+    log_quota: int = Field(
+        default=repo.DEFAULT_LOG_QUOTA,
+        ge=1024 * 1024,
+        le=2**40,
+        description="Bytes of lines that are kept of the log of an attempt, before compression. In a longer "
+        "log the middle is removed: the first half of these bytes and the newest lines stay.",
+    )
     # Observability
 
     log_level: Literal["debug", "info", "warning", "error"] = Field(

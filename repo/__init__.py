@@ -33,6 +33,19 @@ from repo.domain.errors import (
     RunNotFound as RunNotFound,
 )
 from repo.domain.identifiers import ActionIdentifier as ActionIdentifier, RunIdentifier as RunIdentifier
+from repo.domain.logs import (
+    DEFAULT_LOG_QUOTA as DEFAULT_LOG_QUOTA,
+    AppendResult as AppendResult,
+    LogGap as LogGap,
+    LogGapReason as LogGapReason,
+    LogLevel as LogLevel,
+    LogLine as LogLine,
+    LogPage as LogPage,
+    LogQuery as LogQuery,
+    LogStream as LogStream,
+    LogSummary as LogSummary,
+    NewLogLine as NewLogLine,
+)
 from repo.domain.models import (
     Abort as Abort,
     AbortMetrics as AbortMetrics,

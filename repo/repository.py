@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import partial
 
 from repo.aborts.aborts import Aborts
 from repo.aborts.leases import Leases
@@ -19,9 +20,12 @@ from repo.credentials import Credentials
 from repo.domain.authorization import FULL_ACCESS, Access
 from repo.domain.errors import ActionNotFound, EventNotFound, RunNotFound
 from repo.domain.identifiers import ActionIdentifier, RunIdentifier
+from repo.domain.logs import DEFAULT_LOG_QUOTA
 from repo.domain.models import Action, ActionEvent, Identity, NewAction, NewEvent, Run
 from repo.domain.pages import Order, Page, PageRequest
 from repo.domain.phases import ActionPhase, CacheStatus, PhaseUpdate
+from repo.logs import writer
+from repo.logs.logs import LogCounts, Logs
 from repo.migration import is_at_head
 from repo.sql.database import Database
 from repo.summaries.tasks import Summaries
@@ -34,7 +38,7 @@ from repo.watch.watches import Watches
 class Backend:
     """What the repositories of all callers share."""
 
-    def __init__(self, database: Database, hub: Hub, bus: Bus) -> None:
+    def __init__(self, database: Database, hub: Hub, bus: Bus, log_quota: int = DEFAULT_LOG_QUOTA) -> None:
         self.database = database
         self.hub = hub
         self.bus = bus
@@ -43,6 +47,8 @@ class Backend:
         self.phase_updates = GroupCommit(database, phase_updates.advance_all)
         self.states = GroupCommit(database, states.set_states)
         self.insertions = GroupCommit(database, event_rows.insert)
+        self.log_appends = GroupCommit(database, partial(writer.append, log_quota))
+        self.log_counts = LogCounts()
 
 
 class ActionRepo:
@@ -61,6 +67,7 @@ class ActionRepo:
         self.runs = Runs(database, access)
         self.actions = Actions(database, access, backend.creations, backend.phase_updates, backend.states)
         self.events = Events(database, access, backend.insertions)
+        self.logs = Logs(database, access, backend.log_appends, backend.log_counts)
         self.watches = Watches(database, backend.hub, backend.bus, access)
         self.aborts = Aborts(database, access, backend.leases)
         self.summaries = Summaries(database, access)
@@ -235,13 +242,15 @@ async def open_repository(
     statement_timeout: float = 0,
     connection_timeout: float = 10,
     supervisor: Supervisor | None = None,
+    log_quota: int = DEFAULT_LOG_QUOTA,
 ) -> AsyncIterator[ActionRepo]:
     """The repository over a database that `migrate` has brought to this version's schema.
 
     Over `broadcast_url` replicas notify each other of writes. `on_commit` is called after every committed
     write. A statement that takes longer than `statement_timeout` seconds is cancelled, and its call raises
     DeadlineExceeded; 0 means no limit. A call waits at most `connection_timeout` seconds for a connection.
-    `supervisor` runs the background loops. Raises InvalidArgument for a URL that is not supported.
+    `supervisor` runs the background loops. Of the log of an attempt `log_quota` bytes are kept. Raises
+    InvalidArgument for a URL that is not supported.
     """
 
     def committed() -> None:
@@ -256,7 +265,7 @@ async def open_repository(
     expiring = supervisor.start("expiry", Pruning(database).keep_expiring)
     try:
         async with bus.open():
-            yield ActionRepo(Backend(database, hub, bus))
+            yield ActionRepo(Backend(database, hub, bus, log_quota))
     finally:
         expiring.cancel()
         await asyncio.gather(expiring, return_exceptions=True)

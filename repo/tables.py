@@ -206,6 +206,52 @@ action_events = Table(
 )
 Index("ix_action_events_transaction", action_events.c.transaction_id)
 
+# The log of an attempt, with chunks of its lines.
+log_heads = Table(
+    "log_heads",
+    metadata,
+    Column("action_key", LargeBinary(32), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    # The number of the last line.
+    Column("line_count", BigInteger, nullable=False),
+    # Of all lines that were received, and of those that are stored.
+    Column("byte_count", BigInteger, nullable=False),
+    Column("stored_bytes", BigInteger, nullable=False),
+    Column("first_error", BigInteger),
+    # The lines that were removed from the middle, if any.
+    Column("omitted_first", BigInteger),
+    Column("omitted_last", BigInteger),
+    # The next offset of each stream.
+    Column("streams", Document, nullable=False),
+    # The first number, the bytes and the last number of the newest chunks, which may be merged.
+    Column("tail", Document, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    PrimaryKeyConstraint("action_key", "attempt"),
+    ForeignKeyConstraint(["action_key"], ["actions.key"], ondelete="CASCADE"),
+)
+log_chunks = Table(
+    "log_chunks",
+    metadata,
+    Column("action_key", LargeBinary(32), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    # The numbers that it covers.
+    Column("first", BigInteger, nullable=False),
+    Column("last", BigInteger, nullable=False),
+    # Bytes of the lines before compression.
+    Column("size", Integer, nullable=False),
+    # The levels that occur, as bits.
+    Column("levels", SmallInteger, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("action_key", "attempt", "first"),
+    ForeignKeyConstraint(
+        ["action_key", "attempt"],
+        ["log_heads.action_key", "log_heads.attempt"],
+        name="fk_log_chunks_log_heads",
+        ondelete="CASCADE",
+    ),
+)
+
 # Which actions each transaction wrote, for the change feed. Triggers insert the rows, which are kept as long
 # as tombstones.
 action_changes = Table(

@@ -197,6 +197,11 @@ class Loaders:
         return _by_arguments(self._repository.events.get_latest, None)
 
     @cached_property
+    def log_summary(self) -> Loader[tuple[AttemptKey, tuple[()]], repo.LogSummary | None]:
+        """The summaries of the logs of attempts."""
+        return _by_arguments(self._repository.logs.summaries, None)
+
+    @cached_property
     def durations_of_task(self) -> Loader[tuple[repo.TaskKey, tuple[repo.RunFilter | None]], repo.Durations]:
         """The durations of runs by task, of those that match a filter."""
         return _by_arguments(self._repository.summaries.list_durations)

@@ -13,6 +13,7 @@ from graph.execution import selected
 from graph.limits.cost import SHORT_LIST, paged
 from graph.schema.inputs.filters import Filter, RunFilter, filter_of_actions
 from graph.schema.inputs.records import ActionId, OrderBy, RunId, RunIdentifierInput, order_of
+from graph.schema.logs import LogQueries
 from graph.schema.summaries import RunHistogramBucket, TaskSummaryConnection
 from graph.schema.types import values
 from graph.schema.types.connections import After, Before, Connection, First, Last, page_request
@@ -26,7 +27,7 @@ RunFilterArgument = Annotated[RunFilter | None, strawberry.argument("Only runs t
 
 
 @strawberry.type(description="Queries.")
-class Query:
+class Query(LogQueries):
     @strawberry.field(
         description="A run, an action or an event by its id. Null if it does not exist.",
         graphql_type=Node | None,

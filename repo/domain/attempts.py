@@ -69,6 +69,7 @@ def merge_attempt(events: Sequence[ActionEvent]) -> ActionAttempt:
         cache_status=_first(event.cache_status for event in placed),
         cluster_events=sorted(cluster_events, key=lambda event: event.occurred_at),
         phase_transitions=transitions,
+        action=events[0].action,
     )
 
 

@@ -436,3 +436,4 @@ class ActionAttempt:
     cache_status: CacheStatus | None
     cluster_events: list[ClusterEvent]
     phase_transitions: list[PhaseTransition]
+    action: ActionIdentifier

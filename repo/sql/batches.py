@@ -27,6 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.elements import NamedColumn
 
+from repo.sql.statements import Returning
 from repo.sql.transactions import Transaction
 
 Row = Mapping[str, Any]
@@ -116,6 +117,41 @@ async def fetch_having(
         partial(make, lambda found: found.join(source, column == source.c[column.name])),
         {f"all_{column.name}": distinct},
     )
+
+
+async def fetch_for_rows(
+    transaction: Transaction,
+    name: str,
+    columns: Sequence[NamedColumn[Any]],
+    rows: Iterable[Sequence[Any]],
+    make: Callable[[Callable[[Any], Any]], Returning],
+    at_least: bool = False,
+) -> list[list[Any]]:
+    """As `fetch_having`, for rows whose `columns` are equal to those of one of these rows; with `at_least`,
+    the last column is not below. The statement may also be an update or a deletion that returns rows."""
+    distinct = list(dict.fromkeys(map(tuple, rows)))
+    if not distinct:
+        return []
+
+    def restrict(statement: Any, others: Sequence[Any]) -> Any:
+        *same, last = [(column, other) for column, other in zip(columns, others, strict=True)]
+        conditions = [column == other for column, other in same]
+        return statement.where(*conditions, last[0] >= last[1] if at_least else last[0] == last[1])
+
+    if transaction.is_sqlite:
+        one = [_value_of_key(column) for column in columns]
+        named = [{f"key_{c.name}": value for c, value in zip(columns, row, strict=True)} for row in distinct]
+        return await transaction.fetch_each(name, partial(make, lambda found: restrict(found, one)), named)
+    source = listed(columns)
+    return await transaction.fetch(
+        name,
+        partial(make, lambda found: restrict(found, [source.c[column.name] for column in columns])),
+        {f"all_{c.name}": list(of_it) for c, of_it in zip(columns, zip(*distinct, strict=True), strict=True)},
+    )
+
+
+def _value_of_key(column: NamedColumn[Any]) -> Any:
+    return bindparam(f"key_{column.name}", type_=column.type)
 
 
 async def _for_all(

@@ -94,6 +94,21 @@ _describe(
 
 
 _describe(
+    repo.LogLevel,
+    "How severe a line of a log is.",
+    DEBUG="Details for the author of the code.",
+    INFO="What happens.",
+    WARNING="Something unexpected that needs no action yet.",
+    ERROR="Something failed.",
+    CRITICAL="The program cannot go on.",
+)
+_describe(
+    repo.LogGapReason,
+    "Why lines of a log are missing.",
+    QUOTA="The log was longer than the quota: its middle was removed.",
+    NOT_RECEIVED="The server never received them.",
+)
+_describe(
     repo.FrameKind,
     "The kind of a frame.",
     SNAPSHOT="A page of the current items.",

@@ -10,6 +10,7 @@ import repo
 from graph.execution import PURE
 from graph.limits.cost import SHORT_LIST
 from graph.schema.fields import described
+from graph.schema.types.logs import log_summary_field
 from graph.schema.types.scalars import JSON, BigInt
 
 SUMMARY_LENGTH = 300
@@ -215,6 +216,7 @@ class ActionAttempt:
     phase_transitions: list[PhaseTransition] = described(
         "Each phase, from when it was first seen.", metadata=SHORT_LIST
     )
+    log_summary = log_summary_field
 
 
 @strawberry.type(description="A project that has runs.")

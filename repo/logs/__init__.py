@@ -1,0 +1,1 @@
+"""Logs of attempts: compressed chunks of lines, and a head for each log."""
