@@ -33,6 +33,8 @@ REVISIONS = sorted(each.revision for each in ScriptDirectory(str(MIGRATIONS)).wa
 """All revisions, oldest first."""
 OWN = {"alembic_version", "action_changes", "runs"}
 """Tables that no server writes: a migration does, and triggers do."""
+REFERRING = {"action_events": 1, "log_heads": 1, "log_chunks": 2}
+"""Tables that refer to rows of others, which are inserted before."""
 DROPPED = {
     "ix_actions_transaction",
     "ix_actions_paused",
@@ -59,7 +61,7 @@ class Older:
     def write_and_read(self, connection: Connection, number: int) -> None:
         """Inserts, reads, updates and deletes a row of each table."""
         written: list[tuple[Table, dict[str, Any]]] = []
-        for table in sorted(self.tables, key=lambda each: each.name == "action_events"):
+        for table in sorted(self.tables, key=lambda each: REFERRING.get(each.name, 0)):
             values = self.values(table, number)
             connection.execute(table.insert().values(values))
             written.append((table, values))
