@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
 from graph.aborts.reconciler import Reconciler
 from graph.aborts.webhook import Webhook
+from graph.auth.artifact_urls import ArtifactUrls
 from graph.auth.authentication import Authenticator
 from graph.auth.caller import Caller
 from graph.auth.claims import parse_grant_rules
@@ -36,10 +37,11 @@ from graph.transport.http import GraphQLEndpoint
 from graph.transport.pipeline import Pipeline
 from graph.transport.request import Resolve
 from graph.transport.server import Server
+from graph.web.artifacts import ArtifactEndpoint
 from graph.web.security import AllowedHosts, SecurityMiddleware
 from graph.web.sign_in import SignIn
 from graph.web.ui import Handler, graphiql, graphiql_routes, ui_not_found, ui_routes
-from repo import ActionRepo, Permission, Supervisor, open_repository
+from repo import ActionRepo, ArtifactLimits, Permission, Supervisor, open_repository
 
 # What few installations use, and takes long to import, is imported by the function that needs it.
 if TYPE_CHECKING:
@@ -68,6 +70,7 @@ def create_app(settings: Settings, is_stopping: Callable[[], bool] = lambda: Fal
                 statement_timeout=settings.operation_timeout,
                 supervisor=supervisor,
                 log_quota=settings.log_quota,
+                artifact_limits=_artifact_limits(settings),
             ) as repository,
             _reconciler(settings, repository, supervisor).running() as reconciler,
             measuring(
@@ -79,12 +82,14 @@ def create_app(settings: Settings, is_stopping: Callable[[], bool] = lambda: Fal
                 settings, repository, provider, client_limits, supervisor
             ).running() as authenticator,
         ):
-            app.state = State(repository, authenticator, metrics, supervisor)  # type: ignore[assignment]
+            urls = _artifact_urls(settings, repository)
+            app.state = State(repository, authenticator, metrics, supervisor, urls)  # type: ignore[assignment]
             yield
 
     async def new_context(connection: HTTPConnection, caller: Caller) -> Context:
-        repository = state_of(connection).repository.on_behalf_of(caller.access)
-        return Context(repository, caller, settings.max_page_size)
+        state = state_of(connection)
+        repository = state.repository.on_behalf_of(caller.access)
+        return Context(repository, caller, settings.max_page_size, state.artifact_urls)
 
     limits = Limits(
         settings.max_query_depth,
@@ -118,7 +123,7 @@ def create_app(settings: Settings, is_stopping: Callable[[], bool] = lambda: Fal
     # Prometheus scrapes each replica by its address, with a token that no page of another origin has.
     any_host_paths = PROBES | {"/metrics"} if settings.auth != "none" else PROBES
     app = Starlette(
-        routes=_routes(settings, endpoint, sign_in, for_machines),
+        routes=_routes(settings, endpoint, ArtifactEndpoint(client_limits), sign_in, for_machines),
         middleware=[Middleware(SecurityMiddleware, hosts=_hosts(settings), any_host_paths=any_host_paths)],
         lifespan=lifespan,
         exception_handlers={404: ui_not_found(settings.base_path, _protect(sign_in))}
@@ -214,6 +219,16 @@ def _sign_in(settings: Settings, provider: "Provider | None") -> SignIn:
     return SignIn(cookies, session_lifetime, code_flow)
 
 
+def _artifact_limits(settings: Settings) -> ArtifactLimits:
+    return ArtifactLimits(
+        settings.max_artifact_bytes, settings.max_artifacts_per_attempt, settings.max_artifact_bytes_per_run
+    )
+
+
+def _artifact_urls(settings: Settings, repository: ActionRepo) -> ArtifactUrls:
+    return ArtifactUrls(repository.artifacts.signing_key, settings.artifact_url_minutes * 60)
+
+
 def _protect(sign_in: SignIn | None) -> Callable[[Handler], Handler]:
     return sign_in.require_sign_in if sign_in is not None else lambda handler: handler
 
@@ -237,7 +252,11 @@ def _reconciler(settings: Settings, repository: ActionRepo, supervisor: Supervis
 
 
 def _routes(
-    settings: Settings, endpoint: GraphQLEndpoint, sign_in: SignIn | None, for_machines: list[Route]
+    settings: Settings,
+    endpoint: GraphQLEndpoint,
+    artifacts: ArtifactEndpoint,
+    sign_in: SignIn | None,
+    for_machines: list[Route],
 ) -> list[BaseRoute]:
     """All routes; the first match is taken. Routes for machines are outside of the base path, since probes
     and scrapers connect to the server directly, without a proxy."""
@@ -245,6 +264,7 @@ def _routes(
         Route("/graphql", endpoint),
         WebSocketRoute("/graphql", endpoint),
         *graphiql_routes(),
+        *artifacts.routes(),
         *(sign_in.routes() if sign_in is not None else []),
         *(ui_routes(_protect(sign_in)) if settings.page else [Route("/", _redirect("graphql"))]),
     ]

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from strawberry.types.info import Info
 
+from graph.auth.artifact_urls import ArtifactUrls
 from graph.auth.caller import Caller
 from graph.schema.loaders import Loaders
 from repo import ActionRepo, Stream, Watches
@@ -20,6 +21,8 @@ class Context:
     repository: ActionRepo
     caller: Caller
     max_page_size: int
+    artifact_urls: ArtifactUrls | None = None
+    """Signs addresses of artifacts."""
     loaders: Loaders = field(init=False)
     resume_after: str | None = None
     """The cursor after which a subscription begins, in place of the one in the request."""

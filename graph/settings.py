@@ -146,6 +146,27 @@ class Settings(BaseSettings):
         le=1000,
         description="How often an executor is notified of an abort before the request is marked as failed.",
     )
+    # Artifacts
+
+    artifact_url_minutes: float = Field(
+        default=60,
+        ge=1,
+        le=7 * 24 * 60,
+        description="Minutes that the signed address of an artifact is valid; that of a download up to twice "
+        "as long.",
+    )
+    max_artifact_bytes: int = Field(
+        default=1024**3, ge=1024, le=1024**5, description="The maximum size of an artifact, in bytes."
+    )
+    max_artifacts_per_attempt: int = Field(
+        default=1000, ge=1, le=1000, description="How many artifacts an attempt of an action may have."
+    )
+    max_artifact_bytes_per_run: int = Field(
+        default=20 * 1024**3,
+        ge=1024,
+        le=2**62,
+        description="How many bytes the artifacts of a run may have together.",
+    )
     # What is served
 
     compiled_execution: bool = Field(

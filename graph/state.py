@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from starlette.requests import HTTPConnection
 
+from graph.auth.artifact_urls import ArtifactUrls
 from graph.auth.authentication import Authenticator
 from graph.observability.metrics import Metrics
 from repo import ActionRepo, Supervisor
@@ -17,6 +18,7 @@ class State:
     authenticator: Authenticator
     metrics: Metrics
     supervisor: Supervisor
+    artifact_urls: ArtifactUrls
 
 
 def state_of(connection: HTTPConnection) -> State:

@@ -9,6 +9,12 @@ Names outside `repo.domain` are imported on first use, so that `import repo` loa
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from repo.domain.artifacts import (
+    Artifact as Artifact,
+    ArtifactKind as ArtifactKind,
+    ArtifactLimits as ArtifactLimits,
+    NewArtifact as NewArtifact,
+)
 from repo.domain.attempts import merge_attempts as merge_attempts
 from repo.domain.authorization import (
     Access as Access,
@@ -29,6 +35,7 @@ from repo.domain.errors import (
     InvalidArgument as InvalidArgument,
     InvalidCursor as InvalidCursor,
     NotFound as NotFound,
+    QuotaExceeded as QuotaExceeded,
     RepoError as RepoError,
     RunNotFound as RunNotFound,
 )

@@ -16,7 +16,10 @@ from repo.actions.group_commit import GroupCommit
 from repo.actions.pruning import Pruning
 from repo.actions.rows import Attributes
 from repo.actions.runs import Runs
+from repo.artifacts import writes
+from repo.artifacts.artifacts import Artifacts
 from repo.credentials import Credentials
+from repo.domain.artifacts import DEFAULT_LIMITS, ArtifactLimits
 from repo.domain.authorization import FULL_ACCESS, Access
 from repo.domain.errors import ActionNotFound, EventNotFound, RunNotFound
 from repo.domain.identifiers import ActionIdentifier, RunIdentifier
@@ -38,7 +41,14 @@ from repo.watch.watches import Watches
 class Backend:
     """What the repositories of all callers share."""
 
-    def __init__(self, database: Database, hub: Hub, bus: Bus, log_quota: int = DEFAULT_LOG_QUOTA) -> None:
+    def __init__(
+        self,
+        database: Database,
+        hub: Hub,
+        bus: Bus,
+        log_quota: int = DEFAULT_LOG_QUOTA,
+        artifact_limits: ArtifactLimits = DEFAULT_LIMITS,
+    ) -> None:
         self.database = database
         self.hub = hub
         self.bus = bus
@@ -49,6 +59,7 @@ class Backend:
         self.insertions = GroupCommit(database, event_rows.insert)
         self.log_appends = GroupCommit(database, partial(writer.append, log_quota))
         self.log_counts = LogCounts()
+        self.storing = GroupCommit(database, partial(writes.store_all, artifact_limits))
 
 
 class ActionRepo:
@@ -68,6 +79,7 @@ class ActionRepo:
         self.actions = Actions(database, access, backend.creations, backend.phase_updates, backend.states)
         self.events = Events(database, access, backend.insertions)
         self.logs = Logs(database, access, backend.log_appends, backend.log_counts)
+        self.artifacts = Artifacts(database, access, backend.storing)
         self.watches = Watches(database, backend.hub, backend.bus, access)
         self.aborts = Aborts(database, access, backend.leases)
         self.summaries = Summaries(database, access)
@@ -243,6 +255,7 @@ async def open_repository(
     connection_timeout: float = 10,
     supervisor: Supervisor | None = None,
     log_quota: int = DEFAULT_LOG_QUOTA,
+    artifact_limits: ArtifactLimits = DEFAULT_LIMITS,
 ) -> AsyncIterator[ActionRepo]:
     """The repository over a database that `migrate` has brought to this version's schema.
 
@@ -265,7 +278,7 @@ async def open_repository(
     expiring = supervisor.start("expiry", Pruning(database).keep_expiring)
     try:
         async with bus.open():
-            yield ActionRepo(Backend(database, hub, bus, log_quota))
+            yield ActionRepo(Backend(database, hub, bus, log_quota, artifact_limits))
     finally:
         expiring.cancel()
         await asyncio.gather(expiring, return_exceptions=True)

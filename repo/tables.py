@@ -22,6 +22,7 @@ from sqlalchemy import (
     text,
 )
 
+from repo.domain.artifacts import ArtifactKind
 from repo.domain.phases import AbortState, ActionPhase, ActionType, CacheStatus, CredentialKind, RunSource
 from repo.sql.functions import constant, elapsed_ms, next_revision, this_transaction
 from repo.sql.types import Document, EnumNumber, FreeText, Labels, Name, UtcDateTime
@@ -289,6 +290,69 @@ removal_horizon = Table(
     metadata,
     Column("id", SmallInteger, primary_key=True),
     Column("transaction_id", BigInteger, nullable=False),
+)
+
+# What attempts of actions take in and leave behind. Of small ones the bytes are in `artifact_bytes`.
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("id", LargeBinary(16), nullable=False),
+    Column("action_key", LargeBinary(32), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("kind", EnumNumber(ArtifactKind), nullable=False),
+    Column("name", Name, nullable=False),
+    Column("media_type", Name, nullable=False),
+    Column("sha256", LargeBinary(32), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("in_store", Boolean, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    PrimaryKeyConstraint("id"),
+    UniqueConstraint("action_key", "attempt", "kind", "name"),
+    ForeignKeyConstraint(["action_key"], ["actions.key"], ondelete="CASCADE"),
+)
+
+artifact_bytes = Table(
+    "artifact_bytes",
+    metadata,
+    Column("artifact_id", LargeBinary(16), nullable=False),
+    Column("bytes", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("artifact_id"),
+    ForeignKeyConstraint(["artifact_id"], ["artifacts.id"], ondelete="CASCADE"),
+)
+
+# A row for each object in the store, inserted before the object is written. `delete_after` is null for those
+# of artifacts, in the future for uploads, and in the past for those to delete: a trigger sets it when an
+# artifact is deleted.
+artifact_objects = Table(
+    "artifact_objects",
+    metadata,
+    Column("id", LargeBinary(16), nullable=False),
+    Column("delete_after", UtcDateTime),
+    PrimaryKeyConstraint("id"),
+)
+_index(
+    "ix_artifact_objects_unused",
+    artifact_objects.c.delete_after,
+    where=artifact_objects.c.delete_after.is_not(None),
+)
+
+# How many bytes the artifacts of each run have.
+artifact_usage = Table(
+    "artifact_usage",
+    metadata,
+    Column("run_key", LargeBinary(16), nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    PrimaryKeyConstraint("run_key"),
+    ForeignKeyConstraint(["run_key"], ["runs.run_key"], ondelete="CASCADE"),
+)
+
+# Keys that all servers sign with; migrations insert them.
+signing_keys = Table(
+    "signing_keys",
+    metadata,
+    Column("name", Name, nullable=False),
+    Column("secret", LargeBinary(32), nullable=False),
+    PrimaryKeyConstraint("name"),
 )
 
 credentials = Table(

@@ -15,6 +15,7 @@ _REQUIRED: Any = object()
 Listing = tuple[repo.ActionFilter | None, repo.Order | None, repo.PageRequest, repo.Attributes]
 RunListing = tuple[repo.RunFilter | None, int, repo.Attributes]
 EventListing = tuple[int | None, Any, repo.PageRequest]
+ArtifactListing = tuple[int | None, tuple[repo.ArtifactKind, ...] | None, int]
 AttemptKey = tuple[repo.ActionIdentifier, int]
 
 
@@ -200,6 +201,16 @@ class Loaders:
     def log_summary(self) -> Loader[tuple[AttemptKey, tuple[()]], repo.LogSummary | None]:
         """The summaries of the logs of attempts."""
         return _by_arguments(self._repository.logs.summaries, None)
+
+    @cached_property
+    def artifacts(self) -> Loader[tuple[repo.ActionIdentifier, ArtifactListing], list[repo.Artifact]]:
+        """The artifacts of actions."""
+        return _by_arguments(self._repository.artifacts.list_of)
+
+    @cached_property
+    def artifact_content(self) -> Loader[tuple[bytes, tuple[()]], bytes | None]:
+        """The bytes of small artifacts, by id."""
+        return _by_arguments(self._repository.artifacts.read, None)
 
     @cached_property
     def durations_of_task(self) -> Loader[tuple[repo.TaskKey, tuple[repo.RunFilter | None]], repo.Durations]:

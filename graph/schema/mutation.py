@@ -12,6 +12,7 @@ from graph.execution import selected
 from graph.item_errors import name_items_in_errors, read_items
 from graph.limits.cost import batch
 from graph.schema.aborts import AbortMutation
+from graph.schema.artifacts import ArtifactMutation
 from graph.schema.fields import described
 from graph.schema.inputs.records import ActionEventInput, CreateActionInput, UpdateActionPhaseInput
 from graph.schema.logs import LogMutation
@@ -132,7 +133,7 @@ class NotifyStateUpdatePayload:
 
 
 @strawberry.type(description="Mutations. Each field is one transaction.")
-class Mutation(AbortMutation, LogMutation):
+class Mutation(AbortMutation, ArtifactMutation, LogMutation):
     @strawberry.mutation(
         description="Creates an action; without a parent, a run. Idempotent: an existing action is "
         "returned with created false, and only an earlier createdAt is stored. An action below "

@@ -18,7 +18,7 @@ _HEADERS = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
 )
-"""Headers of every response."""
+"""Headers of every response that does not set them itself."""
 
 _MAX_CACHED = 1000
 _WRONG_HOST = (
@@ -79,7 +79,8 @@ class SecurityMiddleware:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *_HEADERS]
+                own = {name for name, _ in message["headers"]}
+                message["headers"] = [*message["headers"], *(each for each in _HEADERS if each[0] not in own)]
             await send(message)
 
         if self._hosts.allow(scope) or scope["path"] in self._any_host_paths:

@@ -7,6 +7,7 @@ RepoError                 INTERNAL_SERVER_ERROR
 │ └ EventNotFound
 ├ Conflict                CONFLICT
 ├ Forbidden               FORBIDDEN
+├ QuotaExceeded           QUOTA_EXCEEDED
 ├ DeadlineExceeded        TIMEOUT
 ├ DatabaseUnavailable     SERVICE_UNAVAILABLE
 │ └ DatabaseReadOnly
@@ -60,6 +61,12 @@ class Forbidden(RepoError):
     """The caller may read the object but not do this."""
 
     code = "FORBIDDEN"
+
+
+class QuotaExceeded(RepoError):
+    """More would be stored than a setting of the server allows."""
+
+    code = "QUOTA_EXCEEDED"
 
 
 class DeadlineExceeded(RepoError):

@@ -94,6 +94,56 @@ async def update_rows(
         await _for_all("update", transaction, table, tuple(part[0]), part, computed)
 
 
+async def delete_rows(transaction: Transaction, table: Table, keys: Iterable[bytes]) -> None:
+    """Delete the rows with these values of the primary key, which is one column."""
+    (column,) = table.primary_key
+    one = bindparam("key_0", type_=column.type)
+    statement = table.delete().where(column == one).returning(column)
+    if rows := [{"key_0": key} for key in keys]:
+        await transaction.fetch_each(("delete", table.name), lambda: statement, rows)
+
+
+async def add_to_rows(transaction: Transaction, table: Table, rows: Sequence[Row]) -> list[list[Any]]:
+    """Insert the rows, or add to those that are stored, and return them: a table of one key and a number."""
+    key, amount = table.c
+
+    def statement() -> Insert:
+        insert: Any = (sqlite if transaction.is_sqlite else postgresql).insert(table)
+        insert = insert.values({name: _value(table, name) for name in table.c.keys()})
+        added = {amount.name: amount + insert.excluded[amount.name]}
+        inserted: Insert = insert.on_conflict_do_update(index_elements=[key], set_=added)
+        return inserted.returning(key, amount)
+
+    each = [{f"of_{name}": value for name, value in row.items()} for row in rows]
+    return await transaction.fetch_each(("add", table.name), statement, each) if each else []
+
+
+async def fetch_listed(
+    transaction: Transaction,
+    name: str,
+    columns: Sequence[NamedColumn[Any]],
+    rows: Iterable[Sequence[Any]],
+    make: Callable[[Any], Select[Any]],
+) -> list[list[Any]]:
+    """The rows of the statement that `make` returns for a table of these rows, each once, with columns of
+    these names. `name` identifies the statement. SQLite executes it for each row."""
+    distinct = list(dict.fromkeys(map(tuple, rows)))
+    if not distinct:
+        return []
+    if transaction.is_sqlite:
+
+        def of_one() -> Select[Any]:
+            parameters = (bindparam(f"of_{c.name}", type_=c.type).label(c.name) for c in columns)
+            return make(select(*parameters).subquery("listed"))
+
+        each = [{f"of_{c.name}": value for c, value in zip(columns, row, strict=True)} for row in distinct]
+        return await transaction.fetch_each(name, of_one, each)
+    arrays = {
+        f"all_{c.name}": list(of_it) for c, of_it in zip(columns, zip(*distinct, strict=True), strict=True)
+    }
+    return await transaction.fetch(name, lambda: make(listed(columns)), arrays)
+
+
 async def fetch_having(
     transaction: Transaction,
     name: str,

@@ -56,6 +56,14 @@ _describe(
     CONDITION="A point that waits for a condition, such as an approval.",
 )
 _describe(
+    repo.ArtifactKind,
+    "What an artifact is of an attempt.",
+    INPUTS="What the attempt got.",
+    OUTPUTS="What the attempt returned.",
+    REPORT="A report about it for people, such as an HTML page.",
+    FILE="Any other file.",
+)
+_describe(
     repo.RunSource,
     "Who or what started a run.",
     WEB="A person in a web UI.",

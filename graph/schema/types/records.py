@@ -13,6 +13,7 @@ import repo
 from graph.context import Call
 from graph.execution import PURE, from_columns, selected
 from graph.limits.cost import SHORT_LIST, SHORT_LIST_ITEMS, paged
+from graph.schema.artifacts import Artifact
 from graph.schema.fields import described
 from graph.schema.inputs.checks import optional_time
 from graph.schema.inputs.filters import Filter, filter_of_actions
@@ -275,6 +276,23 @@ class Action(Node):
         criteria = repo.AttemptRange(first, after, last, before)
         attributes = selected(info, "ActionAttempt")
         return info.context.loaders.attempts.load((root.identifier, (criteria, attributes)))
+
+    @strawberry.field(
+        description="Its artifacts, by attempt, kind and name; the last 100 unless `last` is given, at most "
+        "1000.",
+        graphql_type=list[Artifact],
+        metadata=paged("last", default=SHORT_LIST_ITEMS),
+    )
+    def artifacts(
+        root: strawberry.Parent[repo.Action],
+        info: Call,
+        attempt: Annotated[int | None, strawberry.argument("Only of this attempt.")] = None,
+        kinds: Annotated[list[repo.ArtifactKind] | None, strawberry.argument("Only of these kinds.")] = None,
+        last: Last = None,
+    ) -> Awaitable[list[repo.Artifact]]:
+        check_page_size(info, None, last)
+        criteria = attempt, None if kinds is None else tuple(kinds), 100 if last is None else last
+        return info.context.loaders.artifacts.load((root.identifier, criteria))
 
 
 @strawberry.type(description="A report of an executor about an attempt of an action.")
