@@ -70,6 +70,7 @@ from repo.domain.models import (
     NewEvent as NewEvent,
     PhaseCount as PhaseCount,
     PhaseTransition as PhaseTransition,
+    Progress as Progress,
     RemovedRun as RemovedRun,
     Run as Run,
     SOURCE_FIELDS as SOURCE_FIELDS,
@@ -96,6 +97,15 @@ from repo.domain.phases import (
     PhaseUpdate as PhaseUpdate,
     PhaseUpdateResult as PhaseUpdateResult,
     RunSource as RunSource,
+)
+from repo.domain.reports import (
+    MAX_METRICS as MAX_METRICS,
+    MAX_POINTS as MAX_POINTS,
+    Metric as Metric,
+    MetricPoint as MetricPoint,
+    NewMetric as NewMetric,
+    Report as Report,
+    ReportResult as ReportResult,
 )
 
 if TYPE_CHECKING:

@@ -8,12 +8,13 @@ from functools import partial
 
 from repo.aborts.aborts import Aborts
 from repo.aborts.leases import Leases
-from repo.actions import creation, event_rows, phase_updates, states
+from repo.actions import creation, event_rows, phase_updates, reports, states
 from repo.actions.actions import Actions
 from repo.actions.events import Events
 from repo.actions.filters import ActionFilter, RunFilter
 from repo.actions.group_commit import GroupCommit
 from repo.actions.pruning import Pruning
+from repo.actions.reports import Reports
 from repo.actions.rows import Attributes
 from repo.actions.runs import Runs
 from repo.artifacts import writes
@@ -60,6 +61,7 @@ class Backend:
         self.log_appends = GroupCommit(database, partial(writer.append, log_quota))
         self.log_counts = LogCounts()
         self.storing = GroupCommit(database, partial(writes.store_all, artifact_limits))
+        self.reports = GroupCommit(database, reports.write_reports)
 
 
 class ActionRepo:
@@ -80,6 +82,7 @@ class ActionRepo:
         self.events = Events(database, access, backend.insertions)
         self.logs = Logs(database, access, backend.log_appends, backend.log_counts)
         self.artifacts = Artifacts(database, access, backend.storing)
+        self.reports = Reports(access, backend.reports)
         self.watches = Watches(database, backend.hub, backend.bus, access)
         self.aborts = Aborts(database, access, backend.leases)
         self.summaries = Summaries(database, access)

@@ -9,6 +9,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Computed,
+    Float,
     ForeignKeyConstraint,
     Index,
     Integer,
@@ -108,6 +109,10 @@ actions = Table(
         "transaction_id", BigInteger, nullable=False, default=this_transaction(), onupdate=this_transaction()
     ),
     Column("state_transaction_id", BigInteger),
+    # When others named the action first; null once it is described.
+    Column("placeholder_since", UtcDateTime),
+    # The latest reported progress; see repo.domain.reports.
+    Column("progress", Document),
     PrimaryKeyConstraint("key"),
     CheckConstraint("parent_key <> key", name="parent_is_another"),
 )
@@ -251,6 +256,22 @@ log_chunks = Table(
         name="fk_log_chunks_log_heads",
         ondelete="CASCADE",
     ),
+)
+# The reported numbers of each action, by name; see repo.domain.reports.
+action_metrics = Table(
+    "action_metrics",
+    metadata,
+    Column("action_key", LargeBinary(32), nullable=False),
+    Column("name", Name, nullable=False),
+    Column("unit", FreeText),
+    Column("last", Float(53), nullable=False),
+    Column("last_at", UtcDateTime, nullable=False),
+    Column("minimum", Float(53), nullable=False),
+    Column("maximum", Float(53), nullable=False),
+    # A level, and a sample of the values: pairs of microseconds since 1970 and a value.
+    Column("series", Document, nullable=False),
+    PrimaryKeyConstraint("action_key", "name"),
+    ForeignKeyConstraint(["action_key"], ["actions.key"], ondelete="CASCADE"),
 )
 
 # Which actions each transaction wrote, for the change feed. Triggers insert the rows, which are kept as long

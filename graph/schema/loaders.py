@@ -174,6 +174,11 @@ class Loaders:
         return _by_arguments(self._repository.actions.count_phases_of_descendants)
 
     @cached_property
+    def metrics(self) -> Loader[tuple[bytes, tuple[()]], list[repo.Metric]]:
+        """The metrics of actions, by the key of the action."""
+        return _by_arguments(self._repository.actions.list_metrics)
+
+    @cached_property
     def events(self) -> Loader[tuple[repo.ActionIdentifier, EventListing], repo.Page[repo.ActionEvent]]:
         """Pages of the events of actions."""
         return _by_arguments(self._repository.events.page)

@@ -11,6 +11,7 @@ from sqlalchemy.sql.selectable import Subquery
 from repo.actions.filters import ActionFilter, action_conditions
 from repo.actions.group_commit import GroupCommit, check_batch
 from repo.actions.lists import in_scopes, order_of_actions
+from repo.actions.metrics import read_metrics
 from repo.actions.phase_updates import Updates
 from repo.actions.rows import ACTIONS, Attributes
 from repo.actions.states import StateUpdate
@@ -20,6 +21,7 @@ from repo.domain.identifiers import ActionIdentifier, RunIdentifier
 from repo.domain.models import Action, NewAction, PhaseCount
 from repo.domain.pages import Order, OrderField, Page, PageRequest
 from repo.domain.phases import ActionPhase, PhaseUpdateResult
+from repo.domain.reports import Metric
 from repo.sql.database import Database
 from repo.sql.filters import having_keys, key_filter
 from repo.sql.functions import looked_up
@@ -208,6 +210,10 @@ class Actions:
 
         key = ("phases of descendants", by_key.key, scopes)
         return _sum_up((await self._database.fetch(key, statement, by_key.values)).decoded())
+
+    async def list_metrics(self, keys: Collection[bytes]) -> dict[bytes, list[Metric]]:
+        """The metrics of each action, by name."""
+        return await read_metrics(self._database, self._access.readable, keys)
 
     async def create(self, new: Sequence[NewAction]) -> int:
         """Create the actions in one transaction and return how many were new. A parent may be among them, in

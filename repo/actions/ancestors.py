@@ -1,15 +1,18 @@
-"""Ancestors of actions: their depths, and whether one of them was aborted."""
+"""Ancestors of actions: their places in the tree of a run, and whether one of them was aborted."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, literal, select
+from sqlalchemy import ColumnElement, FromClause, Select, select
 
 from repo.domain.identifiers import RunIdentifier
+from repo.domain.models import Abort, identity_from_json
 from repo.domain.phases import AbortState
+from repo.domain.slices import in_slices
 from repo.sql.batches import fetch_having
+from repo.sql.functions import looked_up
 from repo.sql.transactions import Transaction
 from repo.tables import actions, is_root
 
@@ -20,9 +23,14 @@ c = actions.c
 class AbortAbove:
     """The abort request of an action, which also applies to its descendants."""
 
+    state: AbortState
     reason: str | None
     requested_by: Mapping[str, Any] | None
     requested_at: datetime
+    attempt_count: int
+    next_attempt_at: datetime | None
+    last_error: str | None
+    confirmed_at: datetime | None
 
     def columns(self) -> dict[str, Any]:
         """The columns of a descendant's own request, which waits for the executor."""
@@ -33,68 +41,85 @@ class AbortAbove:
             "abort_requested_at": self.requested_at,
         }
 
+    @property
+    def abort(self) -> Abort:
+        """The request as readers see it."""
+        requested_by = identity_from_json(self.requested_by)
+        values = {each.name: getattr(self, each.name) for each in fields(Abort)}
+        return Abort(**{**values, "requested_by": requested_by})
+
+
+_REQUEST = [c[f"abort_{each.name}"] for each in fields(AbortAbove)]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A stored action in the tree of its run."""
+
+    key: bytes
+    parent_key: bytes | None
+    name: str
+    depth: int
+    created_at: datetime
+    placeholder_since: datetime | None
+    is_aborted: bool
+
 
 @dataclass(frozen=True, slots=True)
 class Ancestry:
-    """The depths of some stored actions, and the aborts above them."""
+    """Some actions with all above them, and the aborts of these."""
 
-    depths: Mapping[bytes, int]
-    """The depth of each action that exists."""
-    created_at: Mapping[bytes, datetime]
-    """When each action that exists was created."""
+    nodes: Mapping[bytes, Node]
+    """Those that exist, by key."""
     aborts: Mapping[bytes, AbortAbove]
-    """The nearest abort of each action, itself included, if there is one."""
+    """The abort requests of those that have one, by key."""
+
+    def nearest_abort(self, key: bytes) -> AbortAbove | None:
+        """The request of the action, or of the nearest one above it that has one."""
+        node = self.nodes.get(key)
+        while node is not None:
+            if node.is_aborted:
+                return self.aborts[node.key]
+            node = self.nodes[node.parent_key] if node.parent_key else None
+        return None
 
 
-async def lock_runs(transaction: Transaction, runs: Iterable[RunIdentifier]) -> dict[RunIdentifier, str]:
-    """Lock the runs that exist and return the names of their roots. Until this transaction ends, none of
-    them is removed, and no abort in them is confirmed: both would miss what this transaction adds."""
+async def lock_runs(transaction: Transaction, runs: Iterable[RunIdentifier]) -> dict[RunIdentifier, bytes]:
+    """Lock the runs that exist and return the keys of their roots. Until this transaction ends, none of them
+    is removed, and no abort in them is confirmed: both would miss what this transaction adds."""
     by_key = {run.key: run for run in runs}
     found = await fetch_having(transaction, "lock runs", c.run_key, by_key, _roots)
-    return {by_key[run_key]: name for run_key, name in found}
+    return {by_key[run_key]: key for run_key, key in found}
 
 
 def _roots(restricted: Callable[[Select[Any]], Select[Any]]) -> Select[Any]:
-    statement = restricted(select(c.run_key, c.name)).where(is_root).order_by(c.key)
+    statement = restricted(select(c.run_key, c.key)).where(is_root).order_by(c.key)
     return statement.with_for_update(read=True, key_share=True, of=actions)
 
 
 async def read_ancestry(transaction: Transaction, keys: Iterable[bytes]) -> Ancestry:
     """The ancestry of those of the actions that exist."""
-    distinct = set(keys)
-    rows = await fetch_having(transaction, "ancestry", c.key, distinct, _upwards)
-    found = {row[0]: row for row in rows}
-    nearest: dict[bytes | None, AbortAbove | None] = {None: None}
-    if aborted := [key for key, _, _, abort_state, _ in found.values() if abort_state]:
-        requests = await fetch_having(transaction, "aborts above", c.key, aborted, _requests)
-        nearest.update((key, AbortAbove(*values)) for key, *values in requests)
-    for each in distinct & found.keys():
-        path, key = [], each
-        while key not in nearest:
-            path.append(key)
-            key = found[key][1]
-        nearest.update(dict.fromkeys(path, nearest[key]))
-    return Ancestry(
-        {key: found[key][2] for key in distinct & found.keys()},
-        {key: found[key][4] for key in distinct & found.keys()},
-        {key: abort for key in distinct if (abort := nearest.get(key)) is not None},
-    )
+    rows = await fetch_having(transaction, "ancestry", c.key, set(keys), _upwards)
+    nodes = {row[0]: Node(*row) async for row in in_slices(rows)}
+    aborted = [node.key for node in nodes.values() if node.is_aborted]
+    requests = await fetch_having(transaction, "aborts above", c.key, aborted, _requests)
+    return Ancestry(nodes, {key: AbortAbove(*values) for key, *values in requests})
 
 
 def _upwards(restricted: Callable[[Select[Any]], Select[Any]]) -> Select[Any]:
-    """Some actions and all above them, up to the nearest abort. Each step up is lookups by primary key, even
-    if the planner expects many actions."""
-    columns = (c.key, c.parent_key, c.depth, c.abort_state, c.created_at)
-    up = restricted(select(*columns)).cte("up", recursive=True)
+    """Some actions and all above them. Each step up is a lookup by primary key, even if the planner expects
+    many actions."""
+    up = restricted(select(*_columns(actions))).cte("up", recursive=True)
     above = actions.alias("above")
-    parent_key, abort_state, created_at = (
-        select(column).where(above.c.key == up.c.parent_key).scalar_subquery()
-        for column in (above.c.parent_key, above.c.abort_state, above.c.created_at)
-    )
-    step = select(up.c.parent_key, parent_key, up.c.depth - literal(1), abort_state, created_at)
-    up = up.union(step.where(up.c.parent_key.is_not(None), up.c.abort_state.is_(None)))
-    return select(up)
+    step = select(*_columns(above)).join_from(up, above, above.c.key == looked_up(up.c.parent_key))
+    return select(up.union(step))
+
+
+def _columns(table: FromClause) -> list[ColumnElement[Any]]:
+    of = table.c
+    is_aborted = of.abort_state.is_not(None).label("is_aborted")
+    return [of.key, of.parent_key, of.name, of.depth, of.created_at, of.placeholder_since, is_aborted]
 
 
 def _requests(restricted: Callable[[Select[Any]], Select[Any]]) -> Select[Any]:
-    return restricted(select(c.key, c.abort_reason, c.abort_requested_by, c.abort_requested_at))
+    return restricted(select(c.key, *_REQUEST))

@@ -1,48 +1,44 @@
-"""Creates actions idempotently, each below an existing parent, with one root per run."""
+"""Creates actions idempotently, and stores what describes them."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from datetime import datetime
 from operator import attrgetter, itemgetter
 from typing import Any
 
-from repo.actions.ancestors import AbortAbove, Ancestry, lock_runs, read_ancestry
+from repo.actions.ancestors import AbortAbove
 from repo.actions.phase_updates import lifecycle_values, lock_lifecycles, store_lifecycles
-from repo.domain.errors import ActionNotFound, Conflict, InvalidArgument, RunNotFound
-from repo.domain.identifiers import (
-    MAX_DEPENDENCIES,
-    MAX_LABELS,
-    ActionIdentifier,
-    RunIdentifier,
-    check_name,
-    folded,
-)
+from repo.actions.placement import Placement, check_parents, place, read_below
+from repo.domain.errors import InvalidArgument
+from repo.domain.identifiers import MAX_DEPENDENCIES, MAX_LABELS, check_name, folded
 from repo.domain.models import Identity, Label, NewAction, identity_to_json
-from repo.domain.phases import aborted, begin, created_by
+from repo.domain.phases import Lifecycle, PhaseUpdate, aborted, advance, begin, created_by, described_at
 from repo.domain.slices import in_slices
-from repo.sql.batches import insert_new
-from repo.sql.errors import CONSTRAINT_VIOLATED
+from repo.sql.batches import insert_new, update_rows
+from repo.sql.errors import CONSTRAINT_VIOLATED, OutdatedRead
 from repo.sql.transactions import Transaction
 from repo.sql.types import check_text
 from repo.tables import actions
 
-_REQUEST = ("abort_state", "abort_reason", "abort_requested_by", "abort_requested_at")
-"""The columns of an abort request."""
+_OUTDATED = "the same actions are being created by others; retry the call"
 _CONVERTED = """id phase labels task trigger dependencies created_by created_at attempts cache_status
     update_triggered_at""".split()
 _SAME = [each.name for each in fields(NewAction) if each.name not in _CONVERTED]
 """Fields of an action that are stored as they are, in columns of the same names."""
 _values_of = attrgetter(*_SAME)
 
+Changes = dict[bytes, dict[str, Any]]
+"""The columns to set, by the key of the action."""
+
 
 async def create(
     transaction: Transaction, batches: Sequence[Sequence[NewAction]], now: datetime
 ) -> list[int]:
     """Create the actions and return how many of each batch were new. Existing ones only take over an earlier
-    `created_at`. A new action below an aborted one is aborted too. Raises before anything is written:
-    Conflict for a second root of a run, RunNotFound or ActionNotFound for a parent that is neither stored
-    nor among the new actions."""
+    `created_at`, and placeholders become what is described. A new action below an aborted one is aborted
+    too. Raises before anything is written: Conflict for a second root of a run, RunNotFound or ActionNotFound
+    for a parent that is neither stored nor among the new actions."""
     requested: dict[bytes, NewAction] = {}
     batch_numbers: dict[bytes, int] = {}
     creations: dict[bytes, datetime] = {}
@@ -53,131 +49,176 @@ async def create(
             batch_numbers.setdefault(key, number)
             if action.created_at is not None:
                 creations[key] = min(action.created_at, creations.get(key, action.created_at))
+            check_of(action, check_description, action)
     if not requested:
         return [0] * len(batches)
-    roots = await lock_runs(transaction, {action.id.run for action in requested.values()})
-    parents = {key: _parent_of(action) async for key, action in in_slices(requested.items())}
-    above = {parent.key for parent in parents.values() if parent is not None}
-    stored = await read_ancestry(transaction, requested.keys() | above)
-    existing = {key: stored.created_at[key] for key in requested.keys() & stored.created_at.keys()}
-    moved = {key for key, created_at in existing.items() if creations.get(key, created_at) < created_at}
-    if moved:
-        await _move_creations(transaction, {key: creations[key] for key in moved}, now)
-    new = {key: action for key, action in requested.items() if key not in existing}
-    if not new:
-        return [0] * len(batches)
-    for action in new.values():
-        if action.parent_name is None:
-            root = roots.setdefault(action.id.run, action.id.name)
-            if root != action.id.name:
-                raise _second_root(action.id, root)
-    depths, aborts = await _depths_and_aborts(new, parents, stored, roots)
-    rows = []
-    async for key, action in in_slices(sorted(new.items(), key=itemgetter(0))):
-        try:
-            rows.append(
-                _row_of(action, parents[key], depths[key], creations.get(key, now), aborts.get(key), now)
-            )
-        except InvalidArgument as error:
-            raise error.of(action.id)  # noqa: B904 - it is the same error
-    if aborts:
-        requests = dict.fromkeys(_REQUEST)
-        rows = [{**requests, **row} for row in rows]
+    placement = await place(transaction, requested, ())
+    check_parents(placement, requested)
+    nodes = placement.stored.nodes
+    changing = {
+        key
+        for key in requested.keys() & nodes.keys()
+        if key in placement.described or creations.get(key, now) < nodes[key].created_at
+    }
+    before = await lock_lifecycles(transaction, changing) if changing else {}
+    after = {}
+    for key, lifecycle in before.items():
+        if key in placement.described:
+            action, since = requested[key], nodes[key].placeholder_since
+            update = PhaseUpdate(action.phase, action.attempts, action.cache_status)
+            lifecycle, _ = advance(lifecycle, update, now)
+            after[key] = described_at(lifecycle, creations.get(key), since)
+        else:
+            after[key] = created_by(lifecycle, creations[key])
+    async for key in in_slices(placement.new):
+        action = requested[key]
+        after[key] = check_of(
+            action, begin, action.phase, action.attempts, action.cache_status, creations.get(key, now)
+        )
+    changes = {
+        key: {**lifecycle_values(after[key]), "updated_at": now}
+        for key in before
+        if after[key] != before[key]
+    }
+    await store(transaction, placement, requested, after, changes, now)
+    created = Counter(batch_numbers[key] for key in placement.new)
+    return [created[number] for number in range(len(batches))]
+
+
+def check_of(action: NewAction, call: Any, *arguments: Any) -> Any:
+    """The result of the call, whose errors name the action."""
     try:
-        created = Counter(batch_numbers[key] for (key,) in await insert_new(transaction, actions, rows))
-        return [created[number] for number in range(len(batches))]
-    except CONSTRAINT_VIOLATED:
-        # Only one constraint can be violated: another root was committed since the check above.
-        action = next(action for action in new.values() if action.parent_name is None)
-        raise _second_root(action.id, "just created") from None
-
-
-def _second_root(action: ActionIdentifier, root: str) -> Conflict:
-    text = f"run {action.run} has a root action already ({root}); {action.name} needs a parentName"
-    return Conflict(text).of(action)
-
-
-async def _move_creations(
-    transaction: Transaction, creations: Mapping[bytes, datetime], now: datetime
-) -> None:
-    """Move the creation of these actions to no later than these times."""
-    before = await lock_lifecycles(transaction, creations)
-    after = {key: created_by(lifecycle, creations[key]) for key, lifecycle in before.items()}
-    await store_lifecycles(transaction, before, after, now)
-
-
-def _parent_of(action: NewAction) -> ActionIdentifier | None:
-    if action.parent_name is None:
-        return None
-    try:
-        check_name(action.parent_name, "parentName")
+        return call(*arguments)
     except InvalidArgument as error:
         raise error.of(action.id)  # noqa: B904 - it is the same error
-    return replace(action.id, name=action.parent_name)
 
 
-async def _depths_and_aborts(
-    new: Mapping[bytes, NewAction],
-    parents: Mapping[bytes, ActionIdentifier | None],
-    stored: Ancestry,
-    roots: Mapping[RunIdentifier, str],
-) -> tuple[dict[bytes, int], dict[bytes, AbortAbove]]:
-    """The depth of each new action, and the abort request above it, if any. A chain of new parents ends at a
-    new root or at a stored action. Raises as `create` does."""
-    depths, aborts = dict(stored.depths), dict(stored.aborts)
-    async for key, action in in_slices(new.items()):
-        parent = parents[key]
-        if parent is not None and parent.key not in new and parent.key not in depths:
-            if action.id.run not in roots:
-                text = f"there is no run {action.id.run} to create {action.id.name} in"
-                raise RunNotFound(text).of(action.id)
-            text = f"there is no action {action.parent_name}, the parent of {action.id}"
-            raise ActionNotFound(text).of(action.id)
-    async for key in in_slices(new):
-        chain: dict[bytes, None] = {}
-        depth = -1
-        while key not in depths:
-            chain[key] = None
-            parent = parents[key]
-            if parent is None:
-                break
-            if parent.key in chain:
-                raise InvalidArgument(f"action {new[key].id} is its own ancestor").of(new[key].id)
-            key = parent.key
-        else:
-            depth = depths[key]
-        abort = aborts.get(key)
-        for member in reversed(chain):
-            depth += 1
-            depths[member] = depth
-            if abort is not None:
-                aborts[member] = abort
-    return depths, {key: abort for key, abort in aborts.items() if key in new}
+async def store(
+    transaction: Transaction,
+    placement: Placement,
+    described: Mapping[bytes, NewAction],
+    lifecycles: Mapping[bytes, Lifecycle],
+    changes: Changes,
+    now: datetime,
+) -> set[bytes]:
+    """Insert the new actions with these lifecycles, store all changes and those of the tree, and return the
+    keys of stored actions that became ABORTED, since they are below an aborted one now. New ones below an
+    aborted one are aborted too."""
+    moved = placement.moved
+    for key in moved.keys() | placement.described:
+        columns = _place_of(placement, key)
+        if key in placement.described:
+            columns |= _description(described[key])
+            columns |= {"run_search_text": None if placement.parents[key] else _run_text(described[key])}
+            columns["placeholder_since"] = None
+        changes[key] = {**columns, **changes.get(key, {}), "updated_at": now}
+    rows = []
+    async for key, id in in_slices(sorted(placement.new.items(), key=itemgetter(0))):
+        parent = placement.parents[key]
+        action = described.get(key) or NewAction(id, placement.name(parent) if parent else None)
+        lifecycle, abort = lifecycles[key], placement.aborts[key]
+        row = _row_of(action, placement, lifecycle, abort, now)
+        rows.append(row | changes.pop(key, {}))
+    if any("abort_state" in row for row in rows):
+        requests = dict.fromkeys(("abort_state", *_REQUEST))
+        rows = [{**requests, **row} for row in rows]
+    # A run has one root at each moment: the former one is moved first.
+    roots = {key for key in changes if key in moved and moved[key] is None}
+    await update_in_groups(transaction, (changes[key] | {"key": key} for key in changes.keys() - roots))
+    try:
+        inserted = await insert_new(transaction, actions, rows)
+    except CONSTRAINT_VIOLATED:
+        # Only one constraint can be violated: another root was committed meanwhile.
+        raise OutdatedRead(_OUTDATED) from None
+    if len(inserted) < len(rows):
+        raise OutdatedRead(_OUTDATED)
+    await update_in_groups(transaction, (changes[key] | {"key": key} for key in roots))
+    return await _settle_below(transaction, placement, now) if changes else set()
+
+
+async def update_in_groups(transaction: Transaction, rows: Iterable[dict[str, Any]]) -> None:
+    """Set the columns of rows that may have different ones."""
+    groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(tuple(sorted(row)), []).append(row)
+    for _, group in sorted(groups.items()):
+        await update_rows(transaction, actions, sorted(group, key=itemgetter("key")))
+
+
+async def _settle_below(transaction: Transaction, placement: Placement, now: datetime) -> set[bytes]:
+    """Correct the depths of what is below moved actions, and abort what is below an aborted one now. Returns
+    the keys of aborted actions."""
+    nodes, changed = placement.stored.nodes, placement.moved.keys() | placement.described
+    tops = [key for key in changed if placement.depths[key] != nodes[key].depth]
+    depths = [
+        {"key": key, "depth": depth, "updated_at": now}
+        for key, depth, stored_depth in (await read_below(transaction, tops) if tops else ())
+        if depth != stored_depth
+    ]
+    await update_rows(transaction, actions, depths)
+    stopped: set[bytes] = set()
+    for top in sorted(changed):
+        abort = placement.aborts[top]
+        if abort is None:
+            continue
+        keys = [row[0] for row in await read_below(transaction, [top])]
+        before = await lock_lifecycles(transaction, keys)
+        after = {key: each if each.phase.is_terminal else aborted(each, now) for key, each in before.items()}
+        await store_lifecycles(transaction, before, after, now)
+        new = sorted(key for key in before if after[key] != before[key])
+        await update_rows(transaction, actions, [{"key": key, **abort.columns()} for key in new])
+        stopped |= set(new)
+    return stopped
+
+
+_REQUEST = ("abort_reason", "abort_requested_by", "abort_requested_at")
+
+
+def _place_of(placement: Placement, key: bytes) -> dict[str, Any]:
+    """The columns that say where an action is in the tree of its run."""
+    parent = placement.parents[key]
+    run = placement.runs[key[:16]]
+    return {
+        "parent_key": parent,
+        "parent_name": parent and placement.name(parent),
+        "depth": placement.depths[key],
+        "run_search_text": None if parent else _search_text(run.name),
+    }
 
 
 def _row_of(
-    action: NewAction,
-    parent: ActionIdentifier | None,
-    depth: int,
-    created_at: datetime,
-    abort: AbortAbove | None,
-    now: datetime,
+    action: NewAction, placement: Placement, lifecycle: Lifecycle, abort: AbortAbove | None, now: datetime
 ) -> dict[str, Any]:
-    lifecycle = begin(action.phase, action.attempts, action.cache_status, created_at)
+    key = action.id.key
     request = {}
     if abort is not None and not lifecycle.phase.is_terminal:
         lifecycle, request = aborted(lifecycle, now), abort.columns()
-    task, trigger = action.task, action.trigger
-    named = (task.name if task else None, action.function_name)
+    parent = placement.parents[key]
     return {
-        "key": action.id.key,
-        "run_key": action.id.run.key,
-        "parent_key": parent.key if parent else None,
-        "depth": depth,
+        "key": key,
+        "run_key": key[:16],
+        "parent_key": parent,
+        "depth": placement.depths[key],
         "name": action.id.name,
         "project": action.id.project,
         "domain": action.id.domain,
         "run_name": action.id.run_name,
+        **_description(action),
+        "run_search_text": None if parent else _run_text(action),
+        "placeholder_since": now if key in placement.placeholders else None,
+        "abort_attempt_count": 0,
+        "progress": None,
+        **lifecycle_values(lifecycle),
+        "triggered_at": now if action.update_triggered_at else None,
+        "updated_at": now,
+        **request,
+    }
+
+
+def _description(action: NewAction) -> dict[str, Any]:
+    """The columns that describe an action, whatever becomes of it."""
+    task, trigger = action.task, action.trigger
+    return {
         **dict(zip(_SAME, _values_of(action), strict=True)),
         "labels": _labels(action.labels),
         "task_project": task and task.project,
@@ -189,15 +230,26 @@ def _row_of(
         "trigger_revision": trigger and trigger.revision,
         "created_by": _creator(action.created_by),
         "created_by_subject": action.created_by and action.created_by.subject,
-        "search_text": _search_text(action.id.name, *named),
-        "run_search_text": None if parent else _search_text(action.id.run_name, *named),
+        "search_text": _search_text(action.id.name, *_task_names(action)),
         "dependencies": _dependencies(action.dependencies) or None,
-        "abort_attempt_count": 0,
-        **lifecycle_values(lifecycle),
-        "triggered_at": now if action.update_triggered_at else None,
-        "updated_at": now,
-        **request,
     }
+
+
+def check_description(action: NewAction) -> None:
+    """Raise InvalidArgument for an action that cannot be stored."""
+    if action.parent_name is not None:
+        check_name(action.parent_name, "parentName")
+    _labels(action.labels)
+    _dependencies(action.dependencies)
+    _creator(action.created_by)
+
+
+def _task_names(action: NewAction) -> tuple[str | None, str | None]:
+    return (action.task.name if action.task else None, action.function_name)
+
+
+def _run_text(action: NewAction) -> str:
+    return _search_text(action.id.run_name, *_task_names(action))
 
 
 def _creator(creator: Identity | None) -> dict[str, Any] | None:

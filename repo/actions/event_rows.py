@@ -28,7 +28,7 @@ EVENT_COLUMNS = (e.action_key, *(e[each.name] for each in fields(ActionEvent)[1:
 _places = {column.name: place for place, column in enumerate(EVENT_COLUMNS)}
 _documents = itemgetter(*(_places[name] for name in _DOCUMENTS))
 _stored_values = itemgetter(*(_places[name] for name in ("created_at", "updated_at", "transaction_id")))
-_key_of = itemgetter(*(column.name for column in action_events.primary_key))
+key_of = itemgetter(*(column.name for column in action_events.primary_key))
 _SAME = [name for name in _NEW if name not in ("action", *_DOCUMENTS)]
 """Fields that are stored as they are, in columns of the same names."""
 _values_of = attrgetter(*_SAME)
@@ -56,7 +56,7 @@ def _cluster_event_from_json(document: Mapping[str, Any]) -> ClusterEvent:
     return ClusterEvent(occurred_at, document["message"], document["reason"], document["warning"])
 
 
-def _row_of(event: NewEvent, now: datetime) -> dict[str, Any]:
+def row_of(event: NewEvent, now: datetime) -> dict[str, Any]:
     check_attempts(event.attempt, "attempt")
     check_attempts(event.version, "version")
     if event.error is not None:  # the database reads its code: each part of the document must be text
@@ -96,7 +96,7 @@ async def batch_of(events: Sequence[NewEvent], now: datetime) -> Batch:
     rows, named = [], {}
     async for event in in_slices(events):
         try:
-            row = _row_of(event, now)
+            row = row_of(event, now)
         except InvalidArgument as error:
             raise error.of(event)  # noqa: B904 - it is the same error
         rows.append(row)
@@ -108,7 +108,7 @@ async def insert(transaction: Transaction, batches: Sequence[Batch], now: dateti
     """Insert the events and return how many of each batch were new. Raises ActionNotFound for the first
     action that does not exist, before anything is written."""
     # All writers insert rows in one order, so that two with the same events do not deadlock.
-    rows = sorted((row for batch in batches for row in batch.rows), key=_key_of)
+    rows = sorted((row for batch in batches for row in batch.rows), key=key_of)
     named = {key: action for batch in batches for key, action in batch.actions.items()}
     if not rows:
         return [0] * len(batches)
@@ -131,7 +131,7 @@ async def insert(transaction: Transaction, batches: Sequence[Batch], now: dateti
     failed = {row["action_key"] for row in rows if row["error"] is not None}
     ended = {key for key in ending if key in failed or stored[key] is not None}
     if any(inserted) and ended:
-        await _decide_errors(transaction, ended, now)
+        await decide_errors(transaction, ended, now)
     return inserted
 
 
@@ -182,12 +182,12 @@ def _ends(restricted: Callable[[Select[Any]], Select[Any]]) -> Select[Any]:
 
 def _count(batch: Batch, new: set[tuple[Any, ...]]) -> int:
     """How many of its events are new. An event in several batches counts for the first."""
-    mine = new.intersection(map(_key_of, batch.rows))
+    mine = new.intersection(map(key_of, batch.rows))
     new -= mine
     return len(mine)
 
 
-async def _decide_errors(transaction: Transaction, keys: Iterable[bytes], now: datetime) -> None:
+async def decide_errors(transaction: Transaction, keys: Iterable[bytes], now: datetime) -> None:
     """Store the error of the latest ended attempt of each action: the terminal event that was seen first
     decides the phase, and the first event of that phase with an error decides the error."""
     decided: dict[bytes, tuple[int, int]] = {}

@@ -11,7 +11,7 @@ from sqlalchemy import Select, select
 
 from repo.actions.ancestors import lock_runs, read_ancestry
 from repo.domain.errors import ActionNotFound
-from repo.domain.identifiers import ActionIdentifier
+from repo.domain.identifiers import ActionIdentifier, RunIdentifier
 from repo.domain.phases import Lifecycle, PhaseUpdate, PhaseUpdateResult, aborted, advance
 from repo.domain.slices import in_slices
 from repo.sql.batches import fetch_having, update_rows
@@ -22,7 +22,7 @@ Updates = Sequence[tuple[ActionIdentifier, PhaseUpdate]]
 
 c = actions.c
 _FIELDS = [field.name for field in fields(Lifecycle)]
-_COLUMNS = [c[name] for name in _FIELDS]
+LIFECYCLE_COLUMNS = [c[name] for name in _FIELDS]
 _values_of = attrgetter(*_FIELDS)
 
 
@@ -39,7 +39,7 @@ async def lock_lifecycles(transaction: Transaction, keys: Iterable[bytes]) -> di
 
 def _locked(restricted: Callable[[Select[Any]], Select[Any]]) -> Select[Any]:
     # Locked in one order everywhere, and without blocking the events that refer to them.
-    found = restricted(select(c.key, *_COLUMNS)).order_by(c.key)
+    found = restricted(select(c.key, *LIFECYCLE_COLUMNS)).order_by(c.key)
     return found.with_for_update(key_share=True, of=actions)
 
 
@@ -81,7 +81,8 @@ async def advance_all(
         async for key, was in in_slices(before.items())
         if was.phase.is_terminal and not after[key].phase.is_terminal
     }
-    stopped = await _abort_below_aborts(transaction, batches, reopened, after, now)
+    runs = {action_id.run for batch in batches for action_id, _ in batch if action_id.key in reopened}
+    stopped = await abort_below_aborts(transaction, runs, reopened, after, now)
     await store_lifecycles(transaction, before, after, now)
     if not stopped:
         return results
@@ -96,20 +97,20 @@ async def advance_all(
     ]
 
 
-async def _abort_below_aborts(
+async def abort_below_aborts(
     transaction: Transaction,
-    batches: Sequence[Updates],
+    runs: Collection[RunIdentifier],
     reopened: Collection[bytes],
     after: dict[bytes, Lifecycle],
     now: datetime,
-) -> list[dict[str, object]]:
-    """Abort those of the reopened actions that are below an aborted one, and return the columns of their
-    requests."""
+) -> list[dict[str, Any]]:
+    """Abort those of the reopened actions of these runs that are below an aborted one, and return the columns
+    of their requests."""
     if not reopened:
         return []
-    runs = {action_id.run for batch in batches for action_id, _ in batch if action_id.key in reopened}
     await lock_runs(transaction, runs)
-    aborts = (await read_ancestry(transaction, reopened)).aborts
+    ancestry = await read_ancestry(transaction, reopened)
+    aborts = {key: abort for key in reopened if (abort := ancestry.nearest_abort(key)) is not None}
     for key in aborts:
         after[key] = aborted(after[key], now)
     return [{"key": key, **abort.columns()} for key, abort in sorted(aborts.items())]

@@ -27,7 +27,7 @@ def _columns_of(kind: type[Any], **other_names: str) -> dict[str, NamedColumn[An
     return {each.name: c[names.get(each.name, each.name)] for each in fields(kind)}
 
 
-ACTIONS = Entity(_columns_of(Action, dependencies_document="dependencies"))
+ACTIONS = Entity(_columns_of(Action, dependencies_document="dependencies", progress_document="progress"))
 RUNS = Entity(_columns_of(Run, name="run_name", root_name="name", labels_document="labels"))
 ACTION_COLUMNS = tuple(ACTIONS.columns.values())
 """The columns that `Action(*row)` takes."""

@@ -6,8 +6,10 @@ All times are aware and in UTC. All durations are milliseconds.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
+from math import isfinite
 from typing import Any, NamedTuple
 
+from repo.domain.errors import InvalidArgument
 from repo.domain.identifiers import ActionIdentifier, RunIdentifier
 from repo.domain.phases import (
     AbortState,
@@ -161,6 +163,44 @@ def error_to_json(error: ActionError | None) -> dict[str, Any] | None:
     return {"kind": error.kind.name, "message": error.message, "code": error.code}
 
 
+def check_number(value: float | None, what: str) -> None:
+    """Raises InvalidArgument for a number that is not finite."""
+    if value is not None and not isfinite(value):
+        raise InvalidArgument(f"{what} must be a finite number, not {value}")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How much of an action is done."""
+
+    done: float
+    total: float | None
+    message: str | None
+    reported_at: datetime
+
+    def __post_init__(self) -> None:
+        check_number(self.done, "progress.done")
+        check_number(self.total, "progress.total")
+
+
+def progress_from_json(document: Mapping[str, Any] | None) -> Progress | None:
+    """Parses a progress from JSON."""
+    if document is None:
+        return None
+    reported_at = datetime.fromisoformat(document["reported_at"])
+    return Progress(document["done"], document["total"], document["message"], reported_at)
+
+
+def progress_to_json(progress: Progress) -> dict[str, Any]:
+    """The JSON that `progress_from_json` parses."""
+    return {
+        "done": progress.done,
+        "total": progress.total,
+        "message": progress.message,
+        "reported_at": progress.reported_at.isoformat(),
+    }
+
+
 @dataclass(slots=True)
 class ActionRecord:
     """Fields of runs and actions: a row of the table `actions`."""
@@ -254,6 +294,18 @@ class Action(ActionRecord):
     spec: Any
     state: str | None
     dependencies_document: Sequence[str] | None
+    placeholder_since: datetime | None
+    progress_document: Mapping[str, Any] | None
+
+    @property
+    def is_placeholder(self) -> bool:
+        """Whether nobody has described it yet."""
+        return self.placeholder_since is not None
+
+    @property
+    def progress(self) -> Progress | None:
+        """The latest reported progress."""
+        return progress_from_json(self.progress_document)
 
     @property
     def identifier(self) -> ActionIdentifier:
@@ -346,6 +398,8 @@ SOURCE_FIELDS: Mapping[str, tuple[str, ...]] = {
     "error": ("phase", "attempts", "error_attempt", "error_document"),
     "labels": ("labels_document",),
     "dependencies": ("dependencies_document",),
+    "is_placeholder": ("placeholder_since",),
+    "progress": ("progress_document",),
 }
 """The fields that each property of runs and actions is computed from."""
 

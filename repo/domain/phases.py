@@ -228,6 +228,19 @@ def created_by(stored: Lifecycle, time: datetime | None) -> Lifecycle:
     return _in_order(replace(stored, created_at=time))
 
 
+def described_at(
+    stored: Lifecycle, created_at: datetime | None, placeholder_since: datetime | None
+) -> Lifecycle:
+    """The lifecycle of a placeholder once it is described: a reported creation replaces the server's time,
+    but not an earlier start."""
+    if created_at is None:
+        return stored
+    if stored.created_at != placeholder_since:
+        return created_by(stored, created_at)
+    start = stored.start_time
+    return _in_order(replace(stored, created_at=min(created_at, start) if start else created_at))
+
+
 def aborted(stored: Lifecycle, now: datetime) -> Lifecycle:
     """The lifecycle of an unfinished action after its abort."""
     ended = replace(stored, phase=ActionPhase.ABORTED, ended_at=now, phase_time=now)

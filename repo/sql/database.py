@@ -41,7 +41,7 @@ from repo.sql.urls import parse_url
 T = TypeVar("T")
 _Lock = AbstractAsyncContextManager[Any]
 
-_WRITE_ATTEMPTS = 3
+_WRITE_ATTEMPTS = 5
 _SQLITE_LOCK_TIMEOUT = 30.0
 """Seconds that SQLite waits for a lock of another process."""
 _FINISH_TIMEOUT = 2.5

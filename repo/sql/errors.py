@@ -58,6 +58,10 @@ _TRANSLATED = (
 )
 
 
+class OutdatedRead(DatabaseUnavailable):
+    """Another transaction changed what this one had read, before it wrote: it is repeated."""
+
+
 class ErrorClass(Enum):
     """The temporary conditions that an error may report."""
 
@@ -101,7 +105,9 @@ def _of_code(code: int | None) -> ErrorClass | None:
 
 
 def is_retryable(error: BaseException) -> bool:
-    """Whether PostgreSQL rolled the transaction back for a conflict with others."""
+    """Whether the transaction was rolled back for a conflict with others."""
+    if isinstance(error, OutdatedRead):
+        return True
     cause = error.orig if isinstance(error, DBAPIError) else error
     return getattr(cause, "sqlstate", None) in _RETRYABLE_STATES
 

@@ -1,12 +1,15 @@
 """Write transactions whose statements SQLAlchemy compiles once and the driver itself runs, as prepared
 statements: through SQLAlchemy's connections a small write costs several times as much."""
 
-from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 from repo.sql.pools import Execute, Pool
 from repo.sql.statements import ResultSet, Returning, StatementCache
+
+_LOCK = "SELECT pg_advisory_xact_lock(1198682738, number) FROM unnest($1::integer[]) AS number"
+"""Locks numbers between 0 and 255; the first argument keeps them apart from the locks of others."""
 
 Initialize = Callable[[Execute], Awaitable[None]]
 
@@ -39,6 +42,14 @@ class Transaction:
         self.is_sqlite = is_sqlite
         self._session = session
         self._statements = statements
+
+    async def lock(self, keys: Iterable[bytes]) -> None:
+        """Until the transaction ends, no other one gets past this call with one of the keys. SQLite has one
+        write transaction at a time anyway."""
+        if not self.is_sqlite:
+            # Few numbers: PostgreSQL keeps a lock for each in a table of limited size.
+            numbers = sorted({key[0] for key in keys})
+            await self._session.execute(_LOCK, (numbers,))
 
     async def fetch(
         self, key: Hashable, make: Callable[[], Returning], values: Mapping[str, Any]

@@ -46,6 +46,21 @@ def dump_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
+def check_value(value: object) -> None:
+    """Raise Unstorable for text or a time that one of the databases cannot store."""
+    if isinstance(value, str):
+        check_text(value)
+    elif isinstance(value, datetime):
+        _check_time(value)
+
+
+def _check_time(value: datetime) -> None:
+    if value.tzinfo is None:
+        raise Unstorable("a time needs an offset from UTC")
+    if not _MIN_TIME < value < _MAX_TIME:
+        raise Unstorable(f"a time must be after {_MIN_TIME.isoformat()} and before {_MAX_TIME.isoformat()}")
+
+
 class FreeText(TypeDecorator[str]):
     """Text of any length that both databases can store."""
 
@@ -99,12 +114,7 @@ class UtcDateTime(TypeDecorator[datetime]):
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
         if value is None:
             return None
-        if value.tzinfo is None:
-            raise Unstorable("a time needs an offset from UTC")
-        if not _MIN_TIME < value < _MAX_TIME:
-            raise Unstorable(
-                f"a time must be after {_MIN_TIME.isoformat()} and before {_MAX_TIME.isoformat()}"
-            )
+        _check_time(value)
         return to_microseconds(value) if dialect.name == "sqlite" else value
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:

@@ -1,5 +1,6 @@
 """GraphQL inputs and their conversion to the repository's types."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated
 
@@ -134,20 +135,14 @@ class ClusterEventInput:
     warning: bool = described("Whether it is a warning.", default=False)
 
 
-@strawberry.input(description="An action to create.")
-class CreateActionInput:
-    id: ActionIdentifierInput = described("The name of the action.")
+@strawberry.input(description="What describes an action; the first description of an action counts.")
+class ActionDetailsInput:
     parent_name: str | None = optional(
-        "Its parent, which exists or is created by the same call. Null creates the root "
-        "action, which is the run itself. A run has one root."
+        "Its parent, which need not be reported before. Null: it is the root action, which is the run "
+        "itself. A run has one root."
     )
     type: repo.ActionType = described("What kind of step it is.", default=repo.ActionType.TASK)
     group: str | None = optional("The group under which it is shown.")
-    phase: repo.ActionPhase = described(
-        "Its initial phase. RUNNING starts, and a terminal phase ends, at the time of creation "
-        "until a phase update reports the time.",
-        default=repo.ActionPhase.QUEUED,
-    )
     source: repo.RunSource | None = optional("Who or what started the run. Set it on the root action.")
     labels: list[LabelInput] | None = optional("The labels of the run. Set them on the root action.")
     task: TaskIdentifierInput | None = optional("The task that it executes.")
@@ -170,21 +165,16 @@ class CreateActionInput:
         "When it was created; by default now. If the action exists, an earlier time than the "
         "stored one replaces it."
     )
-    attempts: int = described("The number of its latest attempt.", default=1)
-    cache_status: repo.CacheStatus = described("The result of the cache.", default=repo.CacheStatus.DISABLED)
-    update_triggered_at: bool = described(
-        "Also sets triggeredAt to now, in the same transaction.", default=False
-    )
 
-    def to_repo(self, caller: Caller) -> repo.NewAction:
-        """The same action for the repository, created by this caller. Raises InvalidArgument."""
+    def details_of(self, id: repo.ActionIdentifier, caller: Caller) -> repo.NewAction:
+        """The description of this action for the repository, created by this caller. Raises
+        InvalidArgument."""
         task = self.task
         return repo.NewAction(
-            id=self.id.to_repo(),
+            id=id,
             parent_name=self.parent_name,
             type=self.type,
             group=optional_short(self.group, "group"),
-            phase=self.phase,
             source=self.source,
             labels=tuple(
                 repo.Label(each.key, short(each.value, "labels.value")) for each in self.labels or ()
@@ -198,6 +188,32 @@ class CreateActionInput:
             dependencies=tuple(self.dependencies or ()),
             created_by=caller.creator(self.created_by.to_repo() if self.created_by else None),
             created_at=optional_moment(self.created_at, "createdAt"),
+        )
+
+
+@strawberry.input(description="An action to create.")
+class CreateActionInput(ActionDetailsInput):
+    id: ActionIdentifierInput = described("The name of the action.")
+    parent_name: str | None = optional(
+        "Its parent, which exists or is created by the same call. Null creates the root "
+        "action, which is the run itself. A run has one root."
+    )
+    phase: repo.ActionPhase = described(
+        "Its initial phase. RUNNING starts, and a terminal phase ends, at the time of creation "
+        "until a phase update reports the time.",
+        default=repo.ActionPhase.QUEUED,
+    )
+    attempts: int = described("The number of its latest attempt.", default=1)
+    cache_status: repo.CacheStatus = described("The result of the cache.", default=repo.CacheStatus.DISABLED)
+    update_triggered_at: bool = described(
+        "Also sets triggeredAt to now, in the same transaction.", default=False
+    )
+
+    def to_repo(self, caller: Caller) -> repo.NewAction:
+        """The same action for the repository, created by this caller. Raises InvalidArgument."""
+        return replace(
+            self.details_of(self.id.to_repo(), caller),
+            phase=self.phase,
             attempts=self.attempts,
             cache_status=self.cache_status,
             update_triggered_at=self.update_triggered_at,

@@ -156,6 +156,11 @@ class Action(Node):
         "Names of the actions of its run that must end before it can start, as reported by the "
         "executor; they need not exist."
     )
+    is_placeholder: bool = described(
+        "Whether it is only known by name: a report named it, as a parent or for its phase, but none has "
+        "described it yet. Its parent is the root until then."
+    )
+    progress: values.Progress | None = described("How much of it is done, as last reported.")
     abort: values.Abort | None = described("Its abort request, if there is one.")
     error: values.ActionError | None = described(
         "The error that ended its latest attempt, if it did not succeed."
@@ -223,6 +228,14 @@ class Action(Node):
     )
     def phase_counts(root: strawberry.Parent[repo.Action], info: Call) -> Awaitable[list[repo.PhaseCount]]:
         return info.context.loaders.descendant_phases.load((root.key, ()))
+
+    @strawberry.field(
+        description=f"The numbers that were reported about it, by name; at most {repo.MAX_METRICS}.",
+        graphql_type=list[values.Metric],
+        metadata=SHORT_LIST,
+    )
+    def metrics(root: strawberry.Parent[repo.Action], info: Call) -> Awaitable[list[repo.Metric]]:
+        return info.context.loaders.metrics.load((root.key, ()))
 
     @strawberry.field(
         description="The events reported about it, oldest first; `last` and `before` page from the newest.",

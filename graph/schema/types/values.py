@@ -219,6 +219,34 @@ class ActionAttempt:
     log_summary = log_summary_field
 
 
+@strawberry.type(description="How much of an action is done.")
+class Progress:
+    done: float = described("How much is done.")
+    total: float | None = described("How much there is to do, in the same unit; null if it is not known.")
+    message: str | None = described("What is being done.")
+    reported_at: datetime = described("When it was reported, by the clock of the executor.")
+
+
+@strawberry.type(description="A value of a metric at a time.")
+class MetricPoint:
+    at: datetime = described("The time, by the clock of the executor.")
+    value: float = described("The value.")
+
+
+@strawberry.type(description="The values of a metric that an executor reported about an action.")
+class Metric:
+    name: str = described("The name, such as `rows` or `loss`.")
+    unit: str | None = described("The unit, such as `1`, `s` or `By`.")
+    last: float = described("The value with the latest time.")
+    last_at: datetime = described("The time of that value.")
+    minimum: float = described("The least of all values.")
+    maximum: float = described("The greatest of all values.")
+    series: list[MetricPoint] = described(
+        f"All values, oldest first, or a sample of {repo.MAX_POINTS} that is spread over time, and the last.",
+        metadata=SHORT_LIST,
+    )
+
+
 @strawberry.type(description="A project that has runs.")
 class Project:
     name: str = described("The name of the project.")

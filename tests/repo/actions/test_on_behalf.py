@@ -18,9 +18,11 @@ from repo import (
     Forbidden,
     FrameKind,
     Grant,
+    NewMetric,
     NotFound,
     Page,
     PhaseUpdate,
+    Report,
     Role,
     RunFilter,
     RunIdentifier,
@@ -58,6 +60,8 @@ async def both(repository: ActionRepo) -> ActionRepo:
     for run in (OURS, THEIRS, THEIRS_TOO):
         await make_run(repository, run, a1="a0", a2="a1")
         await repository.insert_events([event(run=run), event("a1", run=run)])
+        metrics = (NewMetric("rows", 1, T0),)
+        await repository.reports.store([Report(action("a0", run), metrics=metrics)])
         await repository.update_action_state(action("a0", run), f"of {run.project}")
         await repository.abort_action(action("a1", run), "why", None)
         await repository.update_action_phase(action("a0", run), ActionPhase.SUCCEEDED, 1)
@@ -86,6 +90,7 @@ BY_NAME: dict[str, Read] = {
     "actions.count_phases_of_descendants": lambda repo, run: repo.actions.count_phases_of_descendants(
         [action("a0", run).key]
     ),
+    "actions.list_metrics": lambda repo, run: repo.actions.list_metrics([action("a0", run).key]),
     "list_events": lambda repo, run: repo.list_events(action("a0", run)),
     "list_events_since": lambda repo, run: repo.list_events_since(action("a0", run), 1, at(-1)),
     "events.page": lambda repo, run: repo.events.page([action("a0", run)]),
@@ -261,6 +266,18 @@ async def test_a_batch_with_one_item_of_others_is_rejected_at_any_position(
     assert [*written.values()] == [[], []]
 
 
+async def test_reports_about_runs_of_others_are_refused_one_by_one(both: ActionRepo) -> None:
+    runs = [OURS, THEIRS, NOWHERE, OURS]
+    reports = [
+        Report(action(name, run), details=new(name, "a0", run))
+        for name, run in zip("wxyz", runs, strict=True)
+    ]
+    results = await view(both, "ours").reports.store(reports)
+    errors = [str(result.error) if result.error else None for result in results]
+    assert errors == [None, "you may not write in theirs/d", "you may not write in nowhere/d", None]
+    assert await both.actions.count() == 11
+
+
 async def test_creating_in_a_run_of_others_does_not_reveal_whether_it_exists(both: ActionRepo) -> None:
     mine = view(both, "ours")
     for name in ("a0", "never"):
@@ -294,6 +311,8 @@ ELSEWHERE = {
     *("abort_run", "abort_action", "mark_abort_attempt", "clear_abort_request"),
     *("aborts.abort_run", "aborts.abort_action", "aborts.mark_attempt", "aborts.confirm"),
     *("aborts.abort_runs", "aborts.retry"),
+    # Item by item: see test_reports_about_runs_of_others_are_refused_one_by_one.
+    "reports.store",
     # Called by methods that are tested here.
     *("aborts.list_pending", "actions.page", "events.insert", "events.list_since"),
     *("runs.list_roots", "actions.get_state", "actions.set_state"),
@@ -311,12 +330,15 @@ OF_THE_SERVER = {
 """Not reachable by callers: the server itself calls them."""
 
 
+PARTS = "runs actions events reports watches aborts summaries credentials pruning".split()
+
+
 async def test_every_method_is_tested(repository: ActionRepo) -> None:
     def methods_of(of: object, prefix: str = "") -> set[str]:
         functions = inspect.getmembers(type(of), inspect.isfunction)
         return {prefix + name for name, _ in functions if not name.startswith("_")}
 
     methods = methods_of(repository)
-    for name in ("runs", "actions", "events", "watches", "aborts", "summaries", "credentials", "pruning"):
+    for name in PARTS:
         methods |= methods_of(getattr(repository, name), f"{name}.")
     assert methods == {*BY_NAME, *WATCHED, *OF_ALL, *BATCHES, *ELSEWHERE, *OF_THE_SERVER}
