@@ -257,6 +257,7 @@ log_chunks = Table(
         ondelete="CASCADE",
     ),
 )
+
 # The reported numbers of each action, by name; see repo.domain.reports.
 action_metrics = Table(
     "action_metrics",

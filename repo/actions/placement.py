@@ -1,7 +1,7 @@
 """Places actions in the trees of their runs, whatever the order in which they are reported.
 
-An action that others name before anybody described it is a placeholder, directly below the root. If nobody
-described the root either, a placeholder takes its place until then.
+An action that others name before a report describes it is a placeholder, directly below the root. If no
+report describes the root either, a placeholder takes its place until then.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -32,7 +32,7 @@ class Placement:
     parents: dict[bytes, bytes | None]
     """The key of the parent of each, stored or new."""
     placeholders: set[bytes]
-    """Those that nobody has described."""
+    """Those that no report has described."""
     runs: Mapping[bytes, RunIdentifier] = field(default_factory=dict)
     """The runs by key."""
     new: dict[bytes, ActionIdentifier] = field(default_factory=dict)
@@ -73,7 +73,7 @@ class _Arrangement:
                 self._hanging.setdefault(key[:16], set()).add(key)
 
     def hang(self, id: ActionIdentifier) -> None:
-        """Make a placeholder of an action that nobody has described, unless it is known."""
+        """Make a placeholder of an action that is only named, unless it is known."""
         key, result = id.key, self.result
         if key in result.parents:
             return
@@ -163,7 +163,7 @@ async def place(
 
 
 def _unsettled(placement: Placement) -> set[bytes]:
-    """The actions whose place others may change, since nobody has described them or one above them, and
+    """The actions whose place others may change, since they or one above them are not described yet, and
     those whose place changes here."""
     return placement.placeholders | placement.described
 

@@ -299,7 +299,7 @@ class Action(ActionRecord):
 
     @property
     def is_placeholder(self) -> bool:
-        """Whether nobody has described it yet."""
+        """Whether no report has described it yet."""
         return self.placeholder_since is not None
 
     @property

@@ -1,4 +1,4 @@
-"""Adds what executors report in one call: placeholders of actions that nobody has described, progress, and
+"""Adds what executors report in one call: placeholders of actions that are only named, progress, and
 metrics. The triggers that keep the table of runs also follow a root that is described later, or replaced.
 
 Servers of the previous version read and write beside it: they make no placeholders."""

@@ -1,0 +1,124 @@
+"""The mutation `report` as a client uses it: a result for each report, errors with their places."""
+
+from typing import Any
+
+from tests.support.client import GraphQLClient
+
+A0 = {"project": "etl", "domain": "production", "runName": "nightly-1", "name": "a0"}
+REPORT = """
+mutation ($reports: [ReportInput!]!) {
+  report(reports: $reports) {
+    created applied failed
+    results {
+      id { name } created applied changed error { code message path } abort { reason state }
+      action { phase attempts isPlaceholder progress { done total message reportedAt } error { code }
+        metrics { name unit last lastAt minimum maximum series { at value } } events { nodes { phase } } }
+    }
+  }
+}"""
+
+
+async def report(client: GraphQLClient, *reports: dict[str, Any]) -> dict[str, Any]:
+    body = await client.execute(REPORT, {"reports": list(reports)})
+    assert "errors" not in body, body["errors"]
+    stored: dict[str, Any] = body["data"]["report"]
+    return stored
+
+
+async def test_a_report_says_everything_about_an_attempt_at_once(client: GraphQLClient) -> None:
+    stored = await report(
+        client,
+        {
+            "id": A0,
+            "details": {"createdAt": "2026-01-01T12:00:00Z", "functionName": "main"},
+            "phase": "FAILED",
+            "startTime": "2026-01-01T12:00:01Z",
+            "endTime": "2026-01-01T12:00:05Z",
+            "error": {"kind": "USER", "message": "no such table", "code": "SQL"},
+            "progress": {"done": 3, "total": 4, "message": "loading"},
+            "metrics": [{"name": "rows", "value": 17, "unit": "1", "at": "2026-01-01T12:00:04Z"}],
+        },
+        {"id": {**A0, "name": "child"}, "phase": "RUNNING", "occurredAt": "2026-01-01T12:00:02Z"},
+    )
+    assert (stored["created"], stored["applied"], stored["failed"]) == (2, 2, 0)
+    root, child = stored["results"]
+    reported_at = root["action"]["progress"].pop("reportedAt")
+    assert reported_at.endswith("Z")
+    assert root == {
+        "id": {"name": "a0"},
+        "created": True,
+        "applied": True,
+        "changed": True,
+        "error": None,
+        "abort": None,
+        "action": {
+            "phase": "FAILED",
+            "attempts": 1,
+            "isPlaceholder": False,
+            "progress": {"done": 3.0, "total": 4.0, "message": "loading"},
+            "error": {"code": "SQL"},
+            "metrics": [
+                {
+                    "name": "rows",
+                    "unit": "1",
+                    "last": 17.0,
+                    "lastAt": "2026-01-01T12:00:04Z",
+                    "minimum": 17.0,
+                    "maximum": 17.0,
+                    "series": [{"at": "2026-01-01T12:00:04Z", "value": 17.0}],
+                }
+            ],
+            "events": {"nodes": [{"phase": "FAILED"}]},
+        },
+    }
+    assert (child["action"]["isPlaceholder"], child["action"]["phase"]) == (True, "RUNNING")
+
+
+async def test_each_refused_report_says_why_and_where(client: GraphQLClient) -> None:
+    run = {"id": A0, "details": {}}
+    stored = await report(
+        client,
+        run,
+        {"id": {**A0, "name": ""}, "details": {}},
+        {"id": A0, "outputs": {"rows": 3}},
+        {"id": {**A0, "name": "b"}, "details": {}},
+        {"id": {**A0, "name": "c"}, "details": {"parentName": "a0", "group": "g" * 5000}},
+        {"id": A0, "phase": "RUNNING", "endTime": "2026-01-01T12:00:05Z"},
+        {"id": {**A0, "name": "d"}, "details": {"parentName": "a0"}},
+    )
+    assert (stored["created"], stored["applied"], stored["failed"]) == (2, 2, 5)
+    errors = [each["error"] for each in stored["results"]]
+    assert [error and error["code"] for error in errors] == [
+        None,
+        "BAD_USER_INPUT",
+        "BAD_USER_INPUT",
+        "CONFLICT",
+        "BAD_USER_INPUT",
+        "BAD_USER_INPUT",
+        None,
+    ]
+    assert errors[1] == {
+        "code": "BAD_USER_INPUT",
+        "message": "reports[1]: action name must not be empty",
+        "path": ["reports", "1"],
+    }
+    assert errors[2]["message"] == (
+        "reports[2]: outputs needs a phase: it is stored with the event of the phase"
+    )
+    assert errors[3]["message"].startswith("reports[3]: run etl/production/nightly-1 has a root action")
+    assert stored["results"][1]["id"] is None
+    assert stored["results"][3]["action"] is None
+
+
+async def test_a_report_returns_the_abort_of_its_run(client: GraphQLClient) -> None:
+    await report(client, {"id": A0, "details": {}, "phase": "RUNNING"})
+    abort = """mutation ($id: RunIdentifierInput!) {
+      abortRun(input: {id: $id, reason: "too late"}) { requested } }"""
+    run = {"project": "etl", "domain": "production", "name": "nightly-1"}
+    await client.execute(abort, {"id": run})
+    stored = await report(
+        client, {"id": {**A0, "name": "b"}, "phase": "RUNNING"}, {"id": A0, "progress": {"done": 1}}
+    )
+    for result in stored["results"]:
+        assert result["abort"] == {"reason": "too late", "state": "REQUESTED"}
+    assert stored["results"][0]["action"]["phase"] == "ABORTED"
