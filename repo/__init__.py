@@ -141,6 +141,7 @@ if TYPE_CHECKING:
     from repo.summaries.tasks import Durations as Durations, TaskKey as TaskKey, TaskSummary as TaskSummary
     from repo.supervision import Supervisor as Supervisor
     from repo.watch.bus import check_broadcast_url as check_broadcast_url
+    from repo.watch.log_streams import LogFrame as LogFrame
     from repo.watch.stream import Frame as Frame, FrameKind as FrameKind, Stream as Stream
     from repo.watch.mailboxes import Related as Related
     from repo.watch.watches import Watches as Watches, WatchMetrics as WatchMetrics
@@ -164,6 +165,7 @@ _MODULES = {
     "repo.summaries.tasks": "Durations TaskKey TaskSummary",
     "repo.supervision": "Supervisor",
     "repo.watch.bus": "check_broadcast_url",
+    "repo.watch.log_streams": "LogFrame",
     "repo.watch.stream": "Frame FrameKind Stream",
     "repo.watch.mailboxes": "Related",
     "repo.watch.watches": "Watches WatchMetrics",

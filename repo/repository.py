@@ -36,6 +36,7 @@ from repo.summaries.tasks import Summaries
 from repo.supervision import Supervisor
 from repo.watch.bus import Bus
 from repo.watch.hub import Hub
+from repo.watch.log_tails import LogTails
 from repo.watch.watches import Watches
 
 
@@ -47,12 +48,14 @@ class Backend:
         database: Database,
         hub: Hub,
         bus: Bus,
+        tails: LogTails,
         log_quota: int = DEFAULT_LOG_QUOTA,
         artifact_limits: ArtifactLimits = DEFAULT_LIMITS,
     ) -> None:
         self.database = database
         self.hub = hub
         self.bus = bus
+        self.tails = tails
         self.leases = Leases()
         self.creations = GroupCommit(database, creation.create)
         self.phase_updates = GroupCommit(database, phase_updates.advance_all)
@@ -83,7 +86,7 @@ class ActionRepo:
         self.logs = Logs(database, access, backend.log_appends, backend.log_counts)
         self.artifacts = Artifacts(database, access, backend.storing)
         self.reports = Reports(access, backend.reports)
-        self.watches = Watches(database, backend.hub, backend.bus, access)
+        self.watches = Watches(database, backend.hub, backend.bus, backend.tails, access)
         self.aborts = Aborts(database, access, backend.leases)
         self.summaries = Summaries(database, access)
         self.credentials = Credentials(database)
@@ -277,13 +280,15 @@ async def open_repository(
     database = Database(url, pool_size, committed, statement_timeout, connection_timeout)
     supervisor = supervisor or Supervisor()
     hub = Hub(database, supervisor)
+    tails = LogTails(database, hub, supervisor)
     bus = Bus(broadcast_url, hub.notify, supervisor)
     expiring = supervisor.start("expiry", Pruning(database).keep_expiring)
     try:
         async with bus.open():
-            yield ActionRepo(Backend(database, hub, bus, log_quota, artifact_limits))
+            yield ActionRepo(Backend(database, hub, bus, tails, log_quota, artifact_limits))
     finally:
         expiring.cancel()
         await asyncio.gather(expiring, return_exceptions=True)
+        await tails.close()
         await hub.close()
         await database.close()

@@ -1,5 +1,6 @@
 """Logs of attempts: the mutation that appends lines, and the query of their pages."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Annotated
 
@@ -105,9 +106,7 @@ class LogQueries:
             raise repo.InvalidArgument("first and last exclude each other")
         default = min(repo.DEFAULT_PAGE, info.context.max_page_size)
         limit = first if first is not None else last if last is not None else default
-        query = repo.LogQuery(
-            stream, frozenset(levels) if levels is not None else None, checked_search(search)
-        )
+        query = log_query(stream, levels, search)
         backward = last is not None or (first is None and after is None and before is not None)
         return await info.context.repository.logs.page(
             action.to_repo(), attempt, query, after, before, limit, backward
@@ -130,8 +129,10 @@ class LogMutation:
         )
 
 
-def checked_search(search: str | None) -> str | None:
-    """The text to search for; None for an empty one. Raises InvalidArgument."""
+def log_query(
+    stream: str | None, levels: Collection[repo.LogLevel] | None, search: str | None
+) -> repo.LogQuery:
+    """Which lines to read. Raises InvalidArgument."""
     if search is not None and len(search) > MAX_SEARCH:
         raise repo.InvalidArgument(f"search has {len(search)} characters; at most {MAX_SEARCH} are allowed")
-    return search or None
+    return repo.LogQuery(stream, None if levels is None else frozenset(levels), search or None)

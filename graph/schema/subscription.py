@@ -12,9 +12,13 @@ from graph.limits.cost import frames
 from graph.schema.fields import described
 from graph.schema.inputs.filters import Filter, RunFilter, filter_of_actions
 from graph.schema.inputs.records import ActionId, RunId, RunIdentifierInput
+from graph.schema.logs import Attempt, Levels, Search, log_query
 from graph.schema.types import values
+from graph.schema.types.connections import check_page_size
+from graph.schema.types.logs import LogGap, LogLine, byte_count, first_error, line_count
 from graph.schema.types.node_ids import id_of
 from graph.schema.types.records import CHANGES_WITH, Action, ActionEvent, Run
+from graph.schema.types.scalars import BigInt
 
 UntilTerminal = Annotated[
     bool, strawberry.argument("Complete the stream after its terminal phase has been sent.")
@@ -84,6 +88,17 @@ class StatesFrame:
         "The actions whose state was set or notified.", list[values.ActionIdentifier]
     )
     cursor: str = described(_CURSOR)
+
+
+@strawberry.type(description="A frame of the stream of a log.")
+class LogFrame:
+    kind: repo.FrameKind = described(_KIND)
+    lines: list[LogLine] = described("The lines, each once in a stream, in order.")
+    omitted: list[LogGap] = described("Missing lines between these, and since the frame before.")
+    end: BigInt = described("Pass it as `after` to resume the stream after this frame, on any replica.")
+    line_count = line_count
+    byte_count = byte_count
+    first_error = first_error
 
 
 @strawberry.type(
@@ -167,6 +182,38 @@ class Subscription:
     ) -> repo.Stream[repo.Frame[repo.ActionEvent]]:
         updates = info.context.watches.watch_events(
             run.to_repo(), action_name, attempt, info.context.resume_after or after
+        )
+        return info.context.follow(updates)
+
+    @strawberry.subscription(
+        description="The lines of the log of an attempt: those after a number, or else the `last` ones, or "
+        "all; then every new one, each once and in order. A frame has at most 500 lines.",
+        graphql_type=LogFrame,
+        metadata=frames() | _RESUMABLE,
+    )
+    def log_lines(
+        self,
+        info: Call,
+        action: ActionId,
+        attempt: Attempt,
+        after: Annotated[
+            BigInt | None, strawberry.argument("Only lines after this number, the `end` of a frame or page.")
+        ] = None,
+        last: Annotated[
+            int | None, strawberry.argument("How many lines to begin with, without `after`; at most 1000.")
+        ] = None,
+        search: Search = None,
+        stream: Annotated[str | None, strawberry.argument("Only lines of this stream.")] = None,
+        levels: Levels = None,
+    ) -> repo.Stream[repo.LogFrame]:
+        check_page_size(info, None, last)
+        start = info.context.resume_after or after
+        updates = info.context.watches.watch_log(
+            action.to_repo(),
+            attempt,
+            log_query(stream, levels, search),
+            None if start is None else int(start),
+            last,
         )
         return info.context.follow(updates)
 

@@ -4,9 +4,6 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
-
-from sqlalchemy import Select, and_, select
 
 from repo.actions.group_commit import GroupCommit, check_batch
 from repo.domain.authorization import Access, Permission, includes
@@ -24,14 +21,12 @@ from repo.domain.logs import (
 )
 from repo.domain.phases import check_attempts, is_count
 from repo.domain.slices import in_slices
-from repo.logs.reader import SUMMARY, read_summary, scan_log, summary_of
+from repo.logs.reader import read_summaries, read_summary, scan_log
 from repo.logs.scanning import Scan
 from repo.logs.writer import Append
 from repo.sql.database import Database
-from repo.sql.filters import listed_rows
 from repo.sql.times import to_microseconds
 from repo.sql.types import check_text
-from repo.tables import log_heads
 
 Appends = GroupCommit[Append, AppendResult]
 
@@ -39,8 +34,6 @@ MAX_SEARCHED = 32 * 1024 * 1024
 """Bytes of lines that a page searches."""
 ALL_LINES = LogQuery()
 _STREAM_NAME = re.compile(rf"[ -~]{{1,{MAX_STREAM_NAME}}}")
-
-h = log_heads.c
 
 
 @dataclass
@@ -134,14 +127,8 @@ class Logs:
             for action_id, attempt in attempts
             if includes(scopes, action_id.project, action_id.domain) and is_count(attempt)
         }
-        if not by_key:
-            return {}
-        listed = listed_rows(self._database, (h.action_key, h.attempt), by_key)
-        same = and_(h.action_key == listed.c.action_key, h.attempt == listed.c.attempt)
-        statement: Select[Any] = select(h.action_key, h.attempt, *SUMMARY).join_from(listed, log_heads, same)
-        async with self._database.read() as connection:
-            rows = (await connection.execute(statement)).all()
-        return {by_key[row[0], row[1]]: summary_of(row[2:]) for row in rows}
+        found = await read_summaries(self._database, list(by_key))
+        return {by_key[key]: summary for key, summary in found.items()}
 
 
 async def _rows(lines: Sequence[NewLogLine]) -> tuple[list[tuple[str, int, int, int]], int]:

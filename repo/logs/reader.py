@@ -15,6 +15,7 @@ from repo.domain.logs import NO_LOG, LogGap, LogGapReason, LogStream, LogSummary
 from repo.logs.chunks import level_bit
 from repo.logs.scanning import ChunkRow, Scan
 from repo.sql.database import Database
+from repo.sql.filters import KeyFilter, rows_filter
 from repo.tables import actions, log_chunks, log_heads
 
 h = log_heads.c
@@ -24,6 +25,8 @@ LogKey = tuple[bytes, int]
 
 SUMMARY = (h.line_count, h.byte_count, h.first_error, h.streams, h.omitted_first, h.omitted_last)
 """The columns of `summary_of`."""
+_SUMMARIES = 200
+"""Logs in a statement."""
 _IN_THREAD = 16 * 1024
 """Bytes of lines from which on they are searched in a thread."""
 _SIZES = (4, 32)
@@ -77,6 +80,20 @@ async def read_summary(
     if not rows:
         raise ActionNotFound(f"there is no action {action_id}")
     return NO_LOG if rows[0][1] is None else summary_of(rows[0][1:])
+
+
+async def read_summaries(database: Database, logs: Sequence[LogKey]) -> dict[LogKey, LogSummary]:
+    """The summaries of those of the logs that exist."""
+    found: dict[LogKey, LogSummary] = {}
+    for start in range(0, len(logs), _SUMMARIES):
+        of_logs = rows_filter(database, (h.action_key, h.attempt), logs[start : start + _SUMMARIES])
+
+        def statement(of_logs: KeyFilter = of_logs) -> Select[Any]:
+            return of_logs.apply(select(h.action_key, h.attempt, *SUMMARY))
+
+        rows = (await database.fetch(("log summaries", of_logs.key), statement, of_logs.values)).decoded()
+        found |= {(row[0], row[1]): summary_of(row[2:]) for row in rows}
+    return found
 
 
 async def read_chunks(

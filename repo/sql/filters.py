@@ -10,6 +10,7 @@ from sqlalchemy import (
     ColumnElement,
     FromClause,
     Select,
+    and_,
     bindparam,
     column,
     func,
@@ -47,6 +48,31 @@ def key_filter(database: Database, column: NamedColumn[Any], keys: Iterable[Any]
     values = {f"key_{number}": value for number, value in enumerate(distinct)}
     named = [bindparam(name, type_=column.type) for name in values]
     return KeyFilter(len(named), lambda statement: statement.where(column.in_(named)), values)
+
+
+def rows_filter(
+    database: Database, columns: Sequence[NamedColumn[Any]], rows: Sequence[Sequence[Any]]
+) -> KeyFilter:
+    """As `key_filter`, for rows whose `columns` are those of one of these rows, each of which is given once;
+    on SQLite at most a few hundred."""
+    if not database.is_sqlite:
+        arrays = [bindparam(f"all_{c.name}", type_=ARRAY(c.type, dimensions=1)) for c in columns]
+        table = func.unnest(*arrays).table_valued(*map(_same, columns), name="listed").render_derived()
+        same = and_(*(c == table.c[c.name] for c in columns))
+        values = {
+            f"all_{c.name}": list(of_it) for c, of_it in zip(columns, zip(*rows, strict=True), strict=True)
+        }
+        return KeyFilter("rows", lambda statement: statement.join(table, same), values)
+    named = {
+        f"{c.name}_{n}": value for n, row in enumerate(rows) for c, value in zip(columns, row, strict=True)
+    }
+    one_of = or_(
+        *(
+            and_(*(c == bindparam(f"{c.name}_{number}", type_=c.type) for c in columns))
+            for number in range(len(rows))
+        )
+    )
+    return KeyFilter(len(rows), lambda statement: statement.where(one_of), named)
 
 
 def having_keys(

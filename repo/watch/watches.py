@@ -1,6 +1,6 @@
 """Watches, for one caller: what each stream is about."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -14,14 +14,20 @@ from repo.actions.run_pages import fetch_run_page
 from repo.domain.authorization import Access, Permission, Scope, narrowed
 from repo.domain.errors import ActionNotFound, Forbidden, InvalidArgument, RunNotFound
 from repo.domain.identifiers import ActionIdentifier, RunIdentifier
+from repo.domain.logs import LogQuery, LogSummary
 from repo.domain.models import AbortProgress, Action, ActionEvent, Run
 from repo.domain.pages import MAX_PAGE, Order
+from repo.domain.phases import is_count
+from repo.logs.logs import ALL_LINES
+from repo.logs.reader import read_summary
 from repo.sql.database import Database
 from repo.tables import actions, is_abort_pending, is_root, is_unconfirmed
 from repo.watch.abort_streams import progress_updates
 from repo.watch.bus import Bus
 from repo.watch.event_streams import event_frames, state_frames
 from repo.watch.hub import Hub, HubMetrics
+from repo.watch.log_streams import LogFrame, log_frames
+from repo.watch.log_tails import LogMailbox, LogTails
 from repo.watch.mailboxes import NOTHING_RELATED, EventMailbox, Related, RowMailbox, StateMailbox
 from repo.watch.matching import Match, action_matcher, match_all, match_pending_abort, run_matcher
 from repo.watch.row_streams import row_frames
@@ -59,8 +65,9 @@ class Watches:
     removed raises RunNotFound or ActionNotFound, as a new one would.
     """
 
-    def __init__(self, database: Database, hub: Hub, bus: Bus, access: Access) -> None:
+    def __init__(self, database: Database, hub: Hub, bus: Bus, tails: LogTails, access: Access) -> None:
         self._database = database
+        self.tails = tails
         self.hub = hub
         self._bus = bus
         self._access = access
@@ -200,6 +207,31 @@ class Watches:
             mailbox,
             lambda stream: event_frames(
                 stream, self._database, mailbox, check, lambda: self._check_run(run_id), after
+            ),
+        )
+
+    def watch_log(
+        self,
+        action_id: ActionIdentifier,
+        attempt: int,
+        query: LogQuery = ALL_LINES,
+        after: int | None = None,
+        last: int | None = None,
+    ) -> Stream[LogFrame]:
+        """The lines of the log of an attempt that match: those after a number, or else the `last` ones or
+        all, then every new one, each once and in order. A frame's `end` resumes it. Raises ActionNotFound."""
+        attempt = attempt if is_count(attempt) else -1
+        mailbox = LogMailbox(run_key=action_id.run.key, log=(action_id.key, attempt))
+        scopes = self._access.readable
+
+        def summary() -> Awaitable[LogSummary]:
+            return read_summary(self._database, action_id, attempt, scopes)
+
+        return Stream(
+            self.hub,
+            mailbox,
+            lambda stream: log_frames(
+                stream, self._database, self.tails, mailbox, query, summary, after, last
             ),
         )
 

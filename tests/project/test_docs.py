@@ -17,9 +17,10 @@ from graphql import build_schema, parse, validate
 from graph.cli.main import app
 from graph.errors import CODES
 from graph.settings import PREFIX, Settings
-from repo import migrate
+from repo import migrate, open_repository
 from tests import ROOT
 from tests.support.client import GraphQLClient
+from tests.support.making import make_run
 from tests.support.server_process import RUNGRAPH, server_process
 from tests.support.sockets import connected
 
@@ -121,6 +122,8 @@ async def run(*command: str, **environment: str) -> str:
 async def test_subscriptions_and_commands_for_curl_work_on_a_server(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/rungraph.db"
     await migrate(url)
+    async with open_repository(url) as repository:
+        await make_run(repository)
     settings = {"RUNGRAPH_DATABASE_URL": url, "RUNGRAPH_AUTH": "token"}
     token = await run(RUNGRAPH, "token", "create", "--name", "test", "--role", "admin", **settings)
     documents = [each for page in PAGES for each in graphql_in(page) if each.startswith("subscription")]

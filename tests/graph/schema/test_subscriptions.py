@@ -17,7 +17,7 @@ from graph.execution import CURSOR
 from graph.limits.documents import Limits
 from graph.schema.build import Schema, build_schema
 from graph.schema.subscription import Subscription
-from repo import ActionPhase, ActionRepo, Pruned, RunIdentifier
+from repo import ActionPhase, ActionRepo, LogLevel, NewLogLine, Pruned, RunIdentifier
 from repo.watch.stream import MAX_ROWS
 from tests.support.making import (
     ADA,
@@ -282,6 +282,7 @@ async def test_the_actions_of_a_large_run_are_sent_in_pages_parents_first(
         f"subscription {{ action(id: {A0_ID}) {{ name }} }}",
         f"subscription {{ actions(run: {RUN_ID}) {{ kind }} }}",
         f"subscription {{ events(run: {RUN_ID}) {{ kind }} }}",
+        f"subscription {{ logLines(action: {A0_ID}, attempt: 1) {{ kind }} }}",
     ],
 )
 async def test_watching_a_missing_object_is_an_error(
@@ -298,6 +299,38 @@ async def test_watching_the_events_of_a_missing_action_is_an_error(
     query = f'subscription {{ events(run: {RUN_ID}, actionName: "nope") {{ kind }} }}'
     async with watching(schema, repository, query) as stream:
         assert (await stream.error())["code"] == "NOT_FOUND"
+
+
+async def test_a_log_is_followed_and_resumed_after_a_number(schema: Schema, repository: ActionRepo) -> None:
+    await make_run(repository)
+    await repository.logs.append(action(), [NewLogLine(f"line {n}") for n in (1, 2, 3)])
+    fields = (
+        "kind lines { number text level stream } omitted { first last } end lineCount byteCount firstError"
+    )
+    query = f"subscription {{ logLines(action: {A0_ID}, attempt: 1, last: 2) {{ {fields} }} }}"
+    async with watching(schema, repository, query) as stream:
+        first = await stream.next()
+        assert (first["kind"], [line["text"] for line in first["lines"]]) == (
+            "SNAPSHOT",
+            ["line 2", "line 3"],
+        )
+        assert (await stream.next())["kind"] == "SYNCED"
+        await repository.logs.append(action(), [NewLogLine("bad", None, LogLevel.ERROR)], stream="stderr")
+        assert await stream.next() == {
+            "kind": "CHANGE",
+            "lines": [{"number": 4, "text": "bad", "level": "ERROR", "stream": "stderr"}],
+            "omitted": [],
+            "end": 4,
+            "lineCount": 4,
+            "byteCount": 25,
+            "firstError": 4,
+        }
+    resumed = query.replace("last: 2", 'after: 3, search: "BAD"')
+    async with watching(schema, repository, resumed) as stream:
+        frame = await stream.next()
+        assert (frame["kind"], [line["number"] for line in frame["lines"]]) == ("CHANGE", [4])
+    async with watching(schema, repository, query.replace("last: 2", "last: 1001")) as stream:
+        assert (await stream.error())["code"] == "BAD_USER_INPUT"
 
 
 async def test_a_stream_that_is_closed_leaves_nothing_behind(schema: Schema, repository: ActionRepo) -> None:
