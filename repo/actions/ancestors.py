@@ -5,14 +5,13 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Select, select
+from sqlalchemy import ColumnElement, FromClause, Select, case, cast, literal, null, select
 
 from repo.domain.identifiers import RunIdentifier
 from repo.domain.models import Abort, identity_from_json
 from repo.domain.phases import AbortState
 from repo.domain.slices import in_slices
 from repo.sql.batches import fetch_having
-from repo.sql.functions import looked_up
 from repo.sql.transactions import Transaction
 from repo.tables import actions, is_root
 
@@ -58,11 +57,26 @@ class Node:
 
     key: bytes
     parent_key: bytes | None
-    name: str
     depth: int
-    created_at: datetime
+    flags: int
+    """The sum of ABORTED and PLACEHOLDER, as far as they hold."""
+    name: str | None
+    created_at: datetime | None
     placeholder_since: datetime | None
-    is_aborted: bool
+    """These three are None for an action that was only read as an ancestor."""
+
+    @property
+    def is_aborted(self) -> bool:
+        """Whether an abort of this action was requested."""
+        return bool(self.flags & ABORTED)
+
+    @property
+    def is_placeholder(self) -> bool:
+        """Whether no report has described it."""
+        return bool(self.flags & PLACEHOLDER)
+
+
+ABORTED, PLACEHOLDER = 1, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,25 +114,35 @@ def _roots(restricted: Callable[[Select[Any]], Select[Any]]) -> Select[Any]:
 async def read_ancestry(transaction: Transaction, keys: Iterable[bytes]) -> Ancestry:
     """The ancestry of those of the actions that exist."""
     rows = await fetch_having(transaction, "ancestry", c.key, set(keys), _upwards)
-    nodes = {row[0]: Node(*row) async for row in in_slices(rows)}
+    nodes: dict[bytes, Node] = {}
+    async for row in in_slices(rows):
+        if row[0] not in nodes or row[4] is not None:
+            nodes[row[0]] = Node(*row)
     aborted = [node.key for node in nodes.values() if node.is_aborted]
     requests = await fetch_having(transaction, "aborts above", c.key, aborted, _requests)
     return Ancestry(nodes, {key: AbortAbove(*values) for key, *values in requests})
 
 
 def _upwards(restricted: Callable[[Select[Any]], Select[Any]]) -> Select[Any]:
-    """Some actions and all above them. Each step up is a lookup by primary key, even if the planner expects
-    many actions."""
-    up = restricted(select(*_columns(actions))).cte("up", recursive=True)
+    """Some actions and all above them. Each step up is lookups by primary key, whatever a planner expects:
+    with a join, one that knew the table when it was small read all of it for each action."""
+    rest = (c.name, c.created_at, c.placeholder_since)
+    up = restricted(select(c.key, c.parent_key, c.depth, _flags(actions), *rest)).cte("up", recursive=True)
     above = actions.alias("above")
-    step = select(*_columns(above)).join_from(up, above, above.c.key == looked_up(up.c.parent_key))
-    return select(up.union(step))
+    of_parent = [
+        select(column).where(above.c.key == up.c.parent_key).scalar_subquery()
+        for column in (above.c.parent_key, _flags(above))
+    ]
+    parent_key, flags = of_parent
+    unread = (cast(null(), column.type) for column in rest)
+    step = select(up.c.parent_key, parent_key, up.c.depth - literal(1), flags, *unread)
+    return select(up.union(step.where(up.c.parent_key.is_not(None))))
 
 
-def _columns(table: FromClause) -> list[ColumnElement[Any]]:
-    of = table.c
-    is_aborted = of.abort_state.is_not(None).label("is_aborted")
-    return [of.key, of.parent_key, of.name, of.depth, of.created_at, of.placeholder_since, is_aborted]
+def _flags(table: FromClause) -> ColumnElement[int]:
+    is_aborted = case((table.c.abort_state.is_not(None), ABORTED), else_=0)
+    is_placeholder = case((table.c.placeholder_since.is_not(None), PLACEHOLDER), else_=0)
+    return (is_aborted + is_placeholder).label("flags")
 
 
 def _requests(restricted: Callable[[Select[Any]], Select[Any]]) -> Select[Any]:

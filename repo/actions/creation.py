@@ -58,7 +58,7 @@ async def create(
     changing = {
         key
         for key in requested.keys() & nodes.keys()
-        if key in placement.described or creations.get(key, now) < nodes[key].created_at
+        if key in placement.described or creations.get(key, now) < (nodes[key].created_at or now)
     }
     before = await lock_lifecycles(transaction, changing) if changing else {}
     after = {}

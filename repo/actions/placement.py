@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Select, literal, select
 
-from repo.actions.ancestors import AbortAbove, Ancestry, Node, lock_runs, read_ancestry
+from repo.actions.ancestors import PLACEHOLDER, AbortAbove, Ancestry, Node, lock_runs, read_ancestry
 from repo.domain.errors import ActionNotFound, Conflict, InvalidArgument, RepoError, RunNotFound
 from repo.domain.identifiers import ActionIdentifier, RunIdentifier
 from repo.domain.models import NewAction
@@ -55,7 +55,9 @@ class Placement:
 
     def name(self, key: bytes) -> str:
         """The name of an action."""
-        return self.new[key].name if key in self.new else self.stored.nodes[key].name
+        name = self.new[key].name if key in self.new else self.stored.nodes[key].name
+        assert name is not None
+        return name
 
 
 class _Arrangement:
@@ -63,7 +65,7 @@ class _Arrangement:
 
     def __init__(self, roots: Mapping[bytes, bytes], stored: Ancestry) -> None:
         nodes = stored.nodes
-        placeholders = {node.key for node in nodes.values() if node.placeholder_since is not None}
+        placeholders = {node.key for node in nodes.values() if node.is_placeholder}
         parents = {node.key: node.parent_key for node in nodes.values()}
         self.result = Placement(stored, parents, placeholders, roots=dict(roots))
         self._hanging: dict[bytes, set[bytes]] = {}
@@ -96,7 +98,7 @@ class _Arrangement:
         root = result.roots.get(key[:16])
         if parent is None:
             if root is not None and root not in result.placeholders:
-                raise second_root(id, result.name(root) if root in result.parents else "just created")
+                raise second_root(id, result.name(root))
             self._make_root(key)
         else:
             self.hang(parent)
@@ -218,7 +220,10 @@ async def _move_with_the_root(
 ) -> None:
     """Let all stored placeholders follow when another action becomes the root of their run."""
     replaced = {root: placement.roots[run] for run, root in roots.items() if placement.roots[run] != root}
-    nodes = dict(placement.stored.nodes)
+    if not replaced:
+        return
+    stored = (await read_ancestry(transaction, replaced.values())).nodes
+    nodes = {**placement.stored.nodes, **{key: stored[key] for key in replaced.values() if key in stored}}
     for row in await fetch_having(transaction, "placeholders below", c.parent_key, replaced, _placeholders):
         if row[0] not in nodes:
             node = Node(*row)
@@ -229,9 +234,9 @@ async def _move_with_the_root(
 
 
 def _placeholders(restricted: Callable[[Select[Any]], Select[Any]]) -> Select[Any]:
-    columns = (c.key, c.parent_key, c.name, c.depth, c.created_at, c.placeholder_since)
-    # An abort of such a placeholder is read when it is named itself.
-    return restricted(select(*columns, literal(0))).where(c.placeholder_since.is_not(None))
+    # Whether such a placeholder is aborted is read when it is named itself.
+    columns = (c.key, c.parent_key, c.depth, literal(PLACEHOLDER), c.name, c.created_at, c.placeholder_since)
+    return restricted(select(*columns)).where(c.placeholder_since.is_not(None))
 
 
 async def _read_upwards(placement: Placement) -> None:
