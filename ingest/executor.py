@@ -14,14 +14,8 @@ BATCH = 1000
 BATCH_BYTES = 4 * 1024 * 1024
 """Half of the server's default limit."""
 
-_CREATE = (
-    """mutation CreateActions($input: [CreateActionInput!]!) { createActions(input: $input) { created } }"""
-)
-_EVENTS = (
-    """mutation InsertEvents($events: [ActionEventInput!]!) { insertEvents(events: $events) { inserted } }"""
-)
-_PHASES = """mutation UpdateActionPhases($input: [UpdateActionPhaseInput!]!) {
-  updateActionPhases(input: $input) { applied }
+_REPORT = """mutation Report($reports: [ReportInput!]!) {
+  report(reports: $reports) { results { error { code message } } }
 }"""
 _STATE = """mutation UpdateActionState($id: ActionIdentifierInput!, $state: String!) {
   updateActionState(id: $id, state: $state) { action { id } }
@@ -97,16 +91,13 @@ class Executor:
     async def report(
         self, created: Sequence[Json] = (), events: Sequence[Json] = (), phases: Sequence[Json] = ()
     ) -> None:
-        """Creates actions, inserts events and updates phases, in this order: when a phase is visible, its
-        event exists, and for an action in a terminal phase nothing is left to report."""
-        for query, variable, items in (
-            (_CREATE, "input", created),
-            (_EVENTS, "events", events),
-            (_PHASES, "input", phases),
-        ):
-            for batch in batches(items):
-                await self.client.execute(query, {variable: batch})
-                self.writes += 1
+        """Reports new actions, and events with the phase updates of the same attempts and phases."""
+        for batch in batches(_reports(created, events, phases)):
+            stored = await self.client.execute(_REPORT, {"reports": batch})
+            self.writes += 1
+            for result in stored["report"]["results"]:
+                if (error := result["error"]) is not None:
+                    raise ApiError(error["message"], error["code"])
 
     async def update_state(self, action: Json, state: str) -> None:
         """Sets the state text of an action."""
@@ -177,3 +168,31 @@ class Executor:
         """The number of matching runs."""
         data = await self.client.execute(_COUNT, {"filter": filter_})
         return int(data["runs"]["totalCount"])
+
+
+def _reports(created: Sequence[Json], events: Sequence[Json], phases: Sequence[Json]) -> list[Json]:
+    """Each new action, event and phase update as a report; an event and the update to its phase as one."""
+    updates = {_step(item["id"], item["attempts"], item["phase"]): item for item in phases}
+    reports: list[Json] = []
+    for item in created:
+        details = {name: value for name, value in item.items() if name not in _OF_ATTEMPT}
+        report = {"id": item["id"], "details": details, "attempt": item.get("attempts", 1)}
+        if item["phase"] != "QUEUED":
+            report |= {"phase": item["phase"], "cacheStatus": item["cacheStatus"]}
+        reports.append(report)
+    for item in events:
+        step = {name: value for name, value in item.items() if name != "action"}
+        update = updates.pop(_step(item["action"], item["attempt"], item["phase"]), {})
+        times = {name: value for name in ("startTime", "endTime") if (value := update.get(name)) is not None}
+        reports.append({"id": item["action"], **step, **times})
+    for item in updates.values():
+        update = {name: value for name, value in item.items() if name != "attempts"}
+        reports.append({**update, "attempt": item["attempts"]})
+    return reports
+
+
+_OF_ATTEMPT = ("id", "phase", "attempts", "cacheStatus")
+
+
+def _step(id: Json, attempt: int, phase: str) -> tuple[str, ...]:
+    return (*id.values(), str(attempt), phase)

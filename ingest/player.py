@@ -111,7 +111,7 @@ class Player:
             if action.name not in self._reached:
                 created.append(self._plan.create_input(action, at))
                 if action.parent_name is None:
-                    created[-1]["updateTriggeredAt"] = True
+                    created[-1]["triggeredAt"] = at.isoformat()
             events.append(self._plan.event_input(action, step, at) | {"reportedAt": reported_at})
             started_at = at if step.phase is ActionPhase.RUNNING else None
             phases.append(self._plan.phase_input(action, step, started_at, at))

@@ -23,7 +23,7 @@ from repo.tables import actions
 
 _OUTDATED = "the same actions are being created by others; retry the call"
 _CONVERTED = """id phase labels task trigger dependencies created_by created_at attempts cache_status
-    update_triggered_at""".split()
+    update_triggered_at triggered_at""".split()
 _SAME = [each.name for each in fields(NewAction) if each.name not in _CONVERTED]
 """Fields of an action that are stored as they are, in columns of the same names."""
 _values_of = attrgetter(*_SAME)
@@ -110,7 +110,7 @@ async def store(
         if key in placement.described:
             columns |= _description(described[key])
             columns |= {"run_search_text": None if placement.parents[key] else _run_text(described[key])}
-            columns["placeholder_since"] = None
+            columns |= {"triggered_at": described[key].triggered_at, "placeholder_since": None}
         changes[key] = {**columns, **changes.get(key, {}), "updated_at": now}
     rows = []
     async for key, id in in_slices(sorted(placement.new.items(), key=itemgetter(0))):
@@ -209,7 +209,7 @@ def _row_of(
         "abort_attempt_count": 0,
         "progress": None,
         **lifecycle_values(lifecycle),
-        "triggered_at": now if action.update_triggered_at else None,
+        "triggered_at": now if action.update_triggered_at else action.triggered_at,
         "updated_at": now,
         **request,
     }

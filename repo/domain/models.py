@@ -427,6 +427,7 @@ class NewAction:
     attempts: int = 1
     cache_status: CacheStatus = CacheStatus.DISABLED
     update_triggered_at: bool = False
+    triggered_at: datetime | None = None
 
 
 @dataclass(slots=True)

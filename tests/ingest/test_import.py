@@ -173,7 +173,7 @@ async def test_a_repeated_import_writes_nothing(run_import: Import, transport: F
 async def test_an_import_interrupted_at_any_request_resumes_to_the_same_result(
     client: GraphQLClient, run_import: Import, transport: FlakyTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ingest.history.BATCH", 15)  # five tasks at a time
+    monkeypatch.setattr("ingest.history.BATCH", 6)  # two tasks at a time
     await run_import(name="whole")
     total = len(transport.requests)
     assert total > 12
@@ -283,7 +283,7 @@ async def test_a_live_import_goes_through_the_phases_at_its_speed(
     assert age < SECONDS * 1000
 
 
-@pytest.mark.parametrize("request_number", [4, 5, 6, 7, 8, 9])
+@pytest.mark.parametrize("request_number", [4, 5, 6, 7, 8])
 async def test_an_interrupted_live_import_resumes_without_a_gap(
     client: GraphQLClient, run_import: Import, transport: FlakyTransport, request_number: int
 ) -> None:

@@ -166,6 +166,8 @@ class ActionDetailsInput:
         "stored one replaces it."
     )
 
+    triggered_at: datetime | None = optional("When its trigger fired. Set it on the root action.")
+
     def details_of(self, id: repo.ActionIdentifier, caller: Caller) -> repo.NewAction:
         """The description of this action for the repository, created by this caller. Raises
         InvalidArgument."""
@@ -188,6 +190,7 @@ class ActionDetailsInput:
             dependencies=tuple(self.dependencies or ()),
             created_by=caller.creator(self.created_by.to_repo() if self.created_by else None),
             created_at=optional_moment(self.created_at, "createdAt"),
+            triggered_at=optional_moment(self.triggered_at, "triggeredAt"),
         )
 
 
@@ -205,9 +208,7 @@ class CreateActionInput(ActionDetailsInput):
     )
     attempts: int = described("The number of its latest attempt.", default=1)
     cache_status: repo.CacheStatus = described("The result of the cache.", default=repo.CacheStatus.DISABLED)
-    update_triggered_at: bool = described(
-        "Also sets triggeredAt to now, in the same transaction.", default=False
-    )
+    update_triggered_at: bool = described("Sets triggeredAt to now.", default=False)
 
     def to_repo(self, caller: Caller) -> repo.NewAction:
         """The same action for the repository, created by this caller. Raises InvalidArgument."""

@@ -35,6 +35,7 @@ CREATION: dict[str, Any] = {
     "attempts": 2,
     "cache_status": repo.CacheStatus.HIT,
     "update_triggered_at": True,
+    "triggered_at": NOW,
 }
 EVENT: dict[str, Any] = {
     "action": ACTION,
