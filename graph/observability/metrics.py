@@ -127,6 +127,8 @@ class Metrics:
         self._restarts = self._counter(
             "background_restarts", "Restarts of background loops after a failure.", "loop"
         )
+        self._appended_lines = self._counter("appended_log_lines", "Lines appended to logs of attempts.")
+        self._appended_bytes = self._counter("appended_log_bytes", "Bytes of these lines, in UTF-8.")
         self._dropped_lines = self._counter("log_lines_dropped", "Log lines that could not be written.")
 
     def _gauge(self, name: str, text: str, aggregation: _Aggregation = "livesum", *labels: str) -> Gauge:
@@ -163,6 +165,8 @@ class Metrics:
             (self._resyncs, watch.counts.resyncs),
             (self._abort_attempts, counts.abort_attempts),
             (self._aborts_failed, counts.aborts_failed),
+            (self._appended_lines, self._repository.logs.counts.lines),
+            (self._appended_bytes, self._repository.logs.counts.bytes),
             (self._dropped_lines, dropped_log_lines()),
             *((self._loop_restarts[loop], count) for loop, count in self._supervisor.restarts.items()),
             *zip(self._caches[0], (counts.document_cache_hits, counts.document_cache_misses), strict=True),

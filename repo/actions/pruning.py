@@ -1,6 +1,6 @@
 """Removes runs that ended long ago, a few per transaction, and records tombstones for their subscribers. A
 run is removed in one transaction with all its actions and events, however many it has, so that nobody
-sees a part of it."""
+sees a part of it. Only large logs are removed before."""
 
 import asyncio
 import random
@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, Select, Table, and_, case, func, literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from repo.actions.log_removal import remove_large_logs
 from repo.domain.errors import DatabaseUnavailable, DeadlineExceeded
 from repo.sql.database import Database
 from repo.sql.functions import database_now, next_revision, oldest_open_transaction, this_transaction
@@ -158,6 +159,8 @@ class Pruning:
         async def work(connection: AsyncConnection) -> Pruned:
             return await _remove(connection, keys, before)
 
+        removable = _locked_roots(keys, before).with_only_columns(c.run_key)
+        await remove_large_logs(self._database, [key[:16] for key in keys], removable)
         for _ in range(_ATTEMPTS):
             try:
                 return await self._database.write(work)
@@ -245,11 +248,16 @@ def _parts(runs: Iterable[Row[Any]], pace: _Pace) -> Iterator[list[Row[Any]]]:
         yield part
 
 
+def _locked_roots(keys: Sequence[bytes], before: datetime) -> Select[Any]:
+    """The keys of those of these roots whose runs may be removed, locked in the order of all writers."""
+    removable = select(c.key, c.run_key).where(c.key.in_(keys), _is_removable(c.ended_at, c.run_key, before))
+    return removable.order_by(c.key).with_for_update(of=actions)
+
+
 async def _remove(connection: AsyncConnection, keys: Sequence[bytes], before: datetime) -> Pruned:
     # Roots are locked first, in the order of all writers. Transactions that add to a run or reopen it lock
     # its root, so it does not change from here on.
-    removable = select(c.key, c.run_key).where(c.key.in_(keys), _is_removable(c.ended_at, c.run_key, before))
-    roots = (await connection.execute(removable.order_by(c.key).with_for_update(of=actions))).all()
+    roots = (await connection.execute(_locked_roots(keys, before))).all()
     if not roots:
         return Pruned()
     run_keys = [root.run_key for root in roots]

@@ -164,7 +164,10 @@ async def append(
     """Append the lines of the requests, in order. `quota` is the bytes that are kept of a log. Raises
     ActionNotFound before anything is written, and InvalidArgument."""
     heads = await _lock(transaction, requests, now)
-    results = [heads[request.key].append(request) for request in requests]
+    results: list[AppendResult] = []
+    for request in requests:
+        work = partial(heads[request.key].append, request)
+        results.append(await _off_loop(sum(size for *_, size in request.lines), work))
     written = [head for head in heads.values() if head.added]
     for head in written:
         head.choose_merge()

@@ -22,6 +22,7 @@ from sqlalchemy.sql.elements import NamedColumn
 
 from repo.domain.cursors import FeedPosition
 from repo.sql.database import Database
+from repo.sql.functions import looked_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def rows_filter(
     if not database.is_sqlite:
         arrays = [bindparam(f"all_{c.name}", type_=ARRAY(c.type, dimensions=1)) for c in columns]
         table = func.unnest(*arrays).table_valued(*map(_same, columns), name="listed").render_derived()
-        same = and_(*(c == table.c[c.name] for c in columns))
+        same = and_(*(c == looked_up(table.c[c.name]) for c in columns))
         values = {
             f"all_{c.name}": list(of_it) for c, of_it in zip(columns, zip(*rows, strict=True), strict=True)
         }

@@ -9,9 +9,9 @@ from starlette.applications import Starlette
 
 from graph.app import create_app
 from graph.settings import Settings
-from repo import ActionRepo
+from repo import ActionRepo, NewLogLine
 from tests.support.client import GraphQLClient
-from tests.support.making import make_run
+from tests.support.making import action, make_run
 from tests.support.serving import serving
 from tests.support.sockets import connected
 
@@ -51,6 +51,16 @@ async def test_an_unusable_cursor_is_counted_as_a_resync(app: Starlette, client:
         await anext(stream)
     await stream.aclose()
     assert (await metrics(client))["rungraph_resyncs_total"] == 1
+
+
+async def test_appended_lines_are_counted(app: Starlette, client: GraphQLClient) -> None:
+    repository: ActionRepo = app.state.repository
+    await make_run(repository)
+    for _ in range(2):
+        await repository.logs.append(action(), [NewLogLine("one"), NewLogLine("ü")], offset=0)
+    seen = await metrics(client)
+    assert seen["rungraph_appended_log_lines_total"] == 2
+    assert seen["rungraph_appended_log_bytes_total"] == 7
 
 
 async def test_connections_in_use_are_counted(app: Starlette, client: GraphQLClient) -> None:

@@ -23,13 +23,16 @@ from repo import (
     LogLine,
     LogQuery,
     NewLogLine,
+    Pruned,
     Role,
     open_repository,
 )
+from repo.actions import log_removal
 from repo.domain.logs import MAX_LINE
 from repo.logs import chunks
 from repo.tables import log_chunks, log_heads
 from tests.support.making import T0, action, at, make_run, update
+from tests.support.statements import recorded
 
 KIB = 1024
 ALL_LINES = LogQuery()
@@ -311,6 +314,27 @@ async def test_tenants_see_nothing_of_each_other(logged: ActionRepo) -> None:
     with pytest.raises(ActionNotFound):
         await other.logs.page(action(), 1)
     assert await other.logs.summaries([(action(), 1)]) == {}
+
+
+async def test_large_logs_are_pruned_in_parts(logged: ActionRepo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_removal, "MAX_BYTES", 10 * KIB)
+    for attempt in range(5):
+        await logged.logs.append(action("b"), numbered(0, 1000), attempt)
+    await logged.actions.update_phases([update("a0", ActionPhase.SUCCEEDED, end_time=T0)])
+    with recorded(logged.database) as seen:
+        assert [done async for done in logged.pruning.prune(timedelta(0))] == [Pruned(1, 2)]
+    assert sum(text.startswith("DELETE FROM log_heads") for text, _ in seen) == 2
+    assert await stored(logged, func.count(log_chunks.c.first)) == 0
+
+
+async def test_no_log_is_removed_of_a_run_that_stays(
+    logged: ActionRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_removal, "MAX_BYTES", 1)
+    await logged.logs.append(action("b"), numbered(0, 1000))
+    assert await logged.pruning.remove([action().key], at(0)) == Pruned()
+    assert len(await read_all(logged)) == 0
+    assert (await logged.logs.page(action("b"), 1)).summary.line_count == 1000
 
 
 async def test_logs_are_pruned_with_their_run(logged: ActionRepo) -> None:

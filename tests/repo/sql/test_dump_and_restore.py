@@ -14,7 +14,19 @@ from typing import Any, TypeVar
 import pytest
 from sqlalchemy import make_url, text
 
-from repo import Action, ActionEvent, ActionPhase, ActionRepo, Frame, FrameKind, Run, migrate, open_repository
+from repo import (
+    Action,
+    ActionEvent,
+    ActionPhase,
+    ActionRepo,
+    Frame,
+    FrameKind,
+    LogPage,
+    NewLogLine,
+    Run,
+    migrate,
+    open_repository,
+)
 from tests.repo.actions.test_pruning import make_ended, named, prune
 from tests.support.databases import wait_for
 from tests.support.making import (
@@ -38,11 +50,12 @@ PAGE = Path("docs/upgrades-and-backup.md")
 
 @dataclass(frozen=True)
 class Stored:
-    """All runs, actions and events of a database."""
+    """All runs, actions, events and logs of a database."""
 
     runs: list[Run]
     actions: list[Action]
     events: list[ActionEvent]
+    logs: list[LogPage]
 
 
 async def everything(repository: ActionRepo) -> Stored:
@@ -51,7 +64,8 @@ async def everything(repository: ActionRepo) -> Stored:
     events = await all_events(repository, [each.identifier for each in found])
     # Transaction ids mean nothing in another database.
     every_event = [replace(one, transaction_id=0) for each in found for one in events[each.identifier]]
-    return Stored(runs, found, every_event)
+    logs = [await repository.logs.page(each.identifier, 1) for each in found]
+    return Stored(runs, found, every_event, logs)
 
 
 async def next_of(stream: AsyncGenerator[Frame[T], None]) -> Frame[T]:
@@ -79,6 +93,7 @@ async def fill(url: str) -> Stored:
         await repository.actions.update_phases([update("b", ActionPhase.RUNNING)])
         await repository.insert_events([event("b"), event("b", ActionPhase.FAILED, outputs={"x": 1})])
         await repository.update_action_state(action("c"), "state of ✓")
+        await repository.logs.append(action("c"), [NewLogLine(f"line {n} ✓") for n in range(50)])
         await repository.abort_action(action("d"), "wrong", ADA)
         if not repository.database.is_sqlite:
             async with repository.database.engine.begin() as connection:

@@ -16,6 +16,9 @@ from repo import (
     EventKey,
     FrameKind,
     LabelFilter,
+    LogLevel,
+    LogQuery,
+    NewLogLine,
     Order,
     OrderField,
     PageRequest,
@@ -212,6 +215,31 @@ async def test_attempts_and_single_events_are_read_by_the_primary_key(filled_url
         r"Index Scan using pk_action_events on action_events |SEARCH action_events USING INDEX sqlite_auto"
     )
     assert re.search(by_key, plan), plan
+
+
+LOGS: dict[str, Callable[[ActionRepo], Awaitable[object]]] = {
+    "the first lines": lambda r: r.logs.page(ONE, 1),
+    "the last lines": lambda r: r.logs.page(ONE, 1, backward=True),
+    "lines of a level": lambda r: r.logs.page(ONE, 1, LogQuery(levels=frozenset({LogLevel.ERROR}))),
+    "the summaries of many": lambda r: r.logs.summaries([(action(f"t{i:04}"), 1) for i in range(100)]),
+    "an append": lambda r: r.logs.append(ONE, [NewLogLine("x")]),
+}
+
+
+@pytest.mark.parametrize("call", LOGS)
+async def test_logs_are_read_by_the_primary_key(filled_url: str, call: str) -> None:
+    async with open_repository(filled_url) as repository:
+        for number in range(300):
+            await repository.logs.append(action(f"t{number:04}"), [NewLogLine("x")] * 3)
+        await repository.logs.append(ONE, [NewLogLine("x" * 1000)] * 5000)
+        if not repository.database.is_sqlite:
+            async with repository.database.engine.begin() as connection:
+                await connection.execute(text("ANALYZE log_heads, log_chunks"))
+        found = [plan for plan in await plans(repository, LOGS[call]) if "log_" in plan]
+    assert found
+    for plan in found:
+        assert not re.search("Seq Scan on (log_|actions)|Sort Key: log_chunks", plan), plan
+        assert not re.search(r"SCAN (log_|actions)|TEMP B-TREE", plan), plan
 
 
 EVENTS: dict[str, dict[str, Any]] = {
