@@ -2,6 +2,8 @@ import { createRootRoute, createRoute, createRouter, redirect } from "@tanstack/
 import { AbortsPage } from "./aborts/AbortsPage";
 import { BrokenPage, NoSuchPage, Shell } from "./shell/Shell";
 import { onlyKnown, parseQuery, printQuery, text, texts } from "./live/search";
+import { LogPage } from "./logs/LogPage";
+import { readLogSearch } from "./logs/address";
 import { RunPage } from "./runs/RunPage";
 import { RunsPage } from "./runs/RunsPage";
 import { readRunSearch } from "./runs/runSearch";
@@ -51,6 +53,13 @@ const run = createRoute({
   component: RunPage,
 });
 
+const logs = createRoute({
+  getParentRoute: () => root,
+  path: "/runs/$project/$domain/$name/logs",
+  validateSearch: onlyKnown(readLogSearch),
+  component: LogPage,
+});
+
 const tasks = createRoute({
   getParentRoute: () => root,
   path: "/tasks",
@@ -60,7 +69,7 @@ const tasks = createRoute({
 
 const aborts = createRoute({ getParentRoute: () => root, path: "/aborts", component: AbortsPage });
 
-const routeTree = root.addChildren([home, runs, run, tasks, aborts]);
+const routeTree = root.addChildren([home, runs, run, logs, tasks, aborts]);
 
 /** The router, for any base URL. */
 export function createPageRouter(base: string) {

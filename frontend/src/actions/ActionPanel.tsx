@@ -1,5 +1,5 @@
 import { Button, CloseButton, Tabs } from "@mantine/core";
-import { useCallback, useState } from "react";
+import { lazy, Suspense, useCallback, useState } from "react";
 import { useQuery, useSubscription } from "urql";
 import { AbortDialog } from "../aborts/AbortDialog";
 import { AbortNotice } from "../aborts/AbortNotice";
@@ -19,6 +19,10 @@ import { ActionSpec, ActionState } from "./ActionTexts";
 import { Attempts } from "./Attempts";
 import { EventList } from "./EventList";
 import { RunTime } from "./RunTime";
+
+// Loaded when they are opened.
+const PanelLogs = lazy(() => import("./PanelLogs"));
+const ActionArtifacts = lazy(() => import("../artifacts/ActionArtifacts"));
 
 /**
  * Large fields (spec, attempts, events, state) are read by the tab that shows them and are not sent with each
@@ -69,7 +73,7 @@ const LiveActionOf = graphql(`
   }
 `);
 
-export type ActionTab = "attempts" | "events" | "details" | "spec" | "state";
+export type ActionTab = "attempts" | "logs" | "files" | "events" | "details" | "spec" | "state";
 
 interface Shown {
   /** When the run ended; null while it is in progress. */
@@ -150,7 +154,7 @@ function ActionView({ action: masked, runEnd, tab, onTab, onClose, onSelect, cha
         ) : null}
         <CloseButton aria-label="Close the action" onClick={onClose} />
       </header>
-      <div className={classes.body}>
+      <div className={classes.body} data-tab={tab}>
         <div className={classes.summary}>
           <PhaseBadge phase={action.phase} />
           <RunTime action={action} runEnd={runEnd} />
@@ -171,6 +175,8 @@ function ActionView({ action: masked, runEnd, tab, onTab, onClose, onSelect, cha
         >
           <Tabs.List>
             <Tabs.Tab value="attempts">Attempts</Tabs.Tab>
+            <Tabs.Tab value="logs">Logs</Tabs.Tab>
+            <Tabs.Tab value="files">Files</Tabs.Tab>
             <Tabs.Tab value="events">Events</Tabs.Tab>
             <Tabs.Tab value="details">Details</Tabs.Tab>
             <Tabs.Tab value="spec">Spec</Tabs.Tab>
@@ -178,6 +184,16 @@ function ActionView({ action: masked, runEnd, tab, onTab, onClose, onSelect, cha
           </Tabs.List>
           <Tabs.Panel value="attempts" className={classes.tab}>
             <Attempts id={id} changes={changes} runEnd={runEnd} />
+          </Tabs.Panel>
+          <Tabs.Panel value="logs" className={classes.logTab}>
+            <Suspense fallback={<LoadingNotice what="the logs" />}>
+              <PanelLogs id={id} changes={changes} />
+            </Suspense>
+          </Tabs.Panel>
+          <Tabs.Panel value="files" className={classes.tab}>
+            <Suspense fallback={<LoadingNotice what="the files" />}>
+              <ActionArtifacts id={id} changes={changes} />
+            </Suspense>
           </Tabs.Panel>
           <Tabs.Panel value="events" className={classes.tab}>
             <EventList id={id} changes={changes} />

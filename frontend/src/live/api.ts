@@ -3,6 +3,7 @@ import { createContext, use } from "react";
 import { type Client, stringifyDocument } from "urql";
 import { createClient } from "./client";
 import { Socket } from "./connection";
+import { ProblemError } from "./errors";
 import { RateLimitPause } from "./rateLimitPause";
 import { Session, readViewer } from "./session";
 import { type Watcher, watch } from "./watch";
@@ -71,4 +72,19 @@ export function watchDocument<Data, Variables extends Record<string, unknown>>(
 ): () => void {
   const query = stringifyDocument(document);
   return watch<Data>(api.socket, () => ({ query, variables: variables() }), watcher);
+}
+
+/** Reads data with many rows, bypassing urql's cache; waits for the connection. Rejects with a `ProblemError`. */
+export function readDocument<Data, Variables extends Record<string, unknown>>(
+  api: Api,
+  document: TypedDocumentNode<Data, Variables>,
+  variables: Variables,
+): Promise<Data> {
+  return new Promise((resolve, reject) => {
+    watchDocument(api, document, () => variables, {
+      next: resolve,
+      failed: (problem) => reject(new ProblemError(problem)),
+      ended: () => reject(new ProblemError({ code: "NO_ANSWER", message: "The server did not answer." })),
+    });
+  });
 }

@@ -11,6 +11,13 @@ export interface Problem {
   retryAfter?: number | undefined;
 }
 
+/** A problem that is thrown. */
+export class ProblemError extends Error {
+  constructor(readonly problem: Problem) {
+    super(problem.message);
+  }
+}
+
 interface GraphQLErrorLike {
   message: string;
   extensions?: Record<string, unknown> | undefined;
@@ -39,6 +46,7 @@ const sentence = (text: string): string => (text.endsWith(".") ? text : `${text}
 
 /** Converts an error of urql or graphql-ws. */
 export function problemOf(reason: unknown): Problem {
+  if (reason instanceof ProblemError) return reason.problem;
   if (Array.isArray(reason) && reason.length > 0) return fromGraphQL(reason[0] as GraphQLErrorLike);
   if (reason && typeof reason === "object") {
     const { networkError, graphQLErrors, response } = reason as {

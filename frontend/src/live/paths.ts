@@ -20,7 +20,7 @@ export interface RunName {
 /** The search text; for the URL of a run its project, domain and name. */
 export function searchTerm(typed: string): string {
   if (!/^https?:\/\/\S+$/.test(typed) || !URL.canParse(typed)) return typed;
-  const [, path] = /\/runs\/([^/]+\/[^/]+\/[^/]+)\/?$/.exec(new URL(typed).pathname) ?? [];
+  const [, path] = /\/runs\/([^/]+\/[^/]+\/[^/]+)(?:\/logs)?\/?$/.exec(new URL(typed).pathname) ?? [];
   return path ? path.split("/").map(decodeURIComponent).map(fromSegment).join("/") : typed;
 }
 

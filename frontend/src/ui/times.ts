@@ -66,6 +66,12 @@ export function formatTime(ms: number, mode: TimeMode, now: number): string {
   return `${then.date === today.date ? clock : `${date} ${clock}`}${utc ? " UTC" : ""}`;
 }
 
+/** The time of day to the millisecond, local or UTC. */
+export function formatClock(ms: number, utc: boolean): string {
+  const { time, seconds } = parts(ms, utc);
+  return `${time}:${seconds}.${String(((ms % 1_000) + 1_000) % 1_000).padStart(3, "0")}`;
+}
+
 /** A time in all formats, for a tooltip. */
 export function describeTime(ms: number, now: number): string {
   const local = parts(ms, false);

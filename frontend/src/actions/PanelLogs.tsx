@@ -1,0 +1,34 @@
+import { Link } from "@tanstack/react-router";
+import { useCallback, useState } from "react";
+import type { ActionIdentifierInput } from "../gql/graphql";
+import { runParams } from "../live/paths";
+import ActionLogs from "../logs/ActionLogs";
+import type { LogView } from "../logs/LogToolbar";
+
+interface Props {
+  id: ActionIdentifierInput;
+  /** The number of changes of the action. */
+  changes: number;
+}
+
+/** The logs of an action within its panel. */
+export default function PanelLogs({ id, changes }: Props) {
+  const [view, setView] = useState<LogView>({});
+  const onView = useCallback(
+    (change: Partial<LogView>) => setView((before) => ({ ...before, ...change })),
+    [],
+  );
+  const { project, domain, runName, name } = id;
+  return (
+    <ActionLogs id={id} changes={changes} view={view} onView={onView}>
+      <Link
+        to="/runs/$project/$domain/$name/logs"
+        params={runParams({ project, domain, name: runName })}
+        search={{ action: name, ...view }}
+        title="The log on a page of its own"
+      >
+        Full page
+      </Link>
+    </ActionLogs>
+  );
+}
