@@ -18,7 +18,12 @@ GRAPHIQL = Path(__file__).parent / "static" / "graphiql"
 
 Handler = Callable[[Request], Awaitable[Response]]
 
-_POLICY = {"base-uri": "'self'", "manifest-src": "'self'"}
+_POLICY = {
+    "base-uri": "'self'",
+    "manifest-src": "'self'",
+    # HTML artifacts, which are sandboxed.
+    "frame-src": "'self'",
+}
 
 
 def ui_routes(protect: Callable[[Handler], Handler]) -> list[BaseRoute]:

@@ -16,7 +16,11 @@ export function TableView({ table, name }: { table: Table; name: string }) {
   const looks = useMemo(() => {
     const widths = columnWidths(table);
     return {
-      grid: widths.map((width) => `minmax(${width}ch, 1fr)`).join(" "),
+      grid: {
+        gridTemplateColumns: widths.map((width) => `minmax(calc(${width}ch + 16px), 1fr)`).join(" "),
+        // Equal for all rows, so that their columns are aligned.
+        width: `calc(${widths.reduce((sum, width) => sum + width, 0)}ch + ${widths.length * 16}px)`,
+      },
       numeric: table.columns.map((_, at) => isNumeric(table, at)),
     };
   }, [table]);
@@ -35,7 +39,6 @@ export function TableView({ table, name }: { table: Table; name: string }) {
           ? null
           : { column, isDescending: true },
     );
-  const grid = { gridTemplateColumns: looks.grid };
   return (
     <>
       <div
@@ -47,7 +50,7 @@ export function TableView({ table, name }: { table: Table; name: string }) {
         tabIndex={0}
       >
         <div role="rowgroup" className={classes.tableHead}>
-          <div role="row" aria-rowindex={1} className={classes.row} style={grid}>
+          <div role="row" aria-rowindex={1} className={classes.row} style={looks.grid}>
             {table.columns.map((column, at) => (
               <span
                 key={at}
@@ -70,7 +73,7 @@ export function TableView({ table, name }: { table: Table; name: string }) {
               role="row"
               aria-rowindex={index + 2}
               className={`${classes.row} ${classes.body}`}
-              style={{ ...grid, transform: `translateY(${start - ROW}px)` }}
+              style={{ ...looks.grid, transform: `translateY(${start - ROW}px)` }}
             >
               {table.columns.map((_, at) => (
                 <span key={at} role="cell" title={rows[index]?.[at]} data-numeric={looks.numeric[at]}>

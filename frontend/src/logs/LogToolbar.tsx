@@ -108,7 +108,7 @@ function Search({ initial, onFind, found, hasKeys }: SearchProps) {
         ref={input}
         type="search"
         aria-label="Search the log"
-        placeholder="Search, then ↵"
+        placeholder="Search the log"
         value={typed}
         onChange={({ currentTarget: { value } }) => {
           setTyped(value);

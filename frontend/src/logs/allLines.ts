@@ -55,6 +55,10 @@ export class AllLines implements LogLines {
     this.changed();
   }
 
+  get end(): number {
+    return this.lineCount;
+  }
+
   linesOf(block: Block): readonly Line[] | null {
     return this.loaded.get(block.first) ?? null;
   }

@@ -55,7 +55,9 @@ export const WatchLogLines = graphql(`
       lines {
         ...LogLine
       }
+      end
       lineCount
+      firstError
       omitted {
         first
         last

@@ -83,6 +83,8 @@ export interface LogLines {
   /** Whether earlier, or later, lines are not in `blocks` yet. */
   readonly hasBefore: boolean;
   readonly hasAfter: boolean;
+  /** The number up to which lines need not be followed. */
+  readonly end: number;
 }
 
 /** The index of the block with a number, by bisection; the next block if none has it, or -1. */

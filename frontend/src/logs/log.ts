@@ -9,6 +9,7 @@ export interface Added {
   lines: readonly Line[];
   /** The number of the last line. */
   lineCount: number;
+  firstError: number | null;
   omitted: readonly Gap[];
 }
 
@@ -58,7 +59,7 @@ export class Log {
     void this.reveal(at).then(() => {
       if (isOver || this.lineCount === null) return;
       ready();
-      this.stop = this.source.follow(this.lineCount, {
+      this.stop = this.source.follow(this.lines.hasAfter ? this.lineCount : this.lines.end, {
         next: (added) => this.add(added),
         failed: (problem) => {
           this.problem = problem;
@@ -133,9 +134,9 @@ export class Log {
     return page;
   };
 
-  private add({ lines, lineCount, omitted }: Added): void {
+  private add({ lines, lineCount, firstError, omitted }: Added): void {
     this.lineCount = Math.max(this.lineCount ?? 0, lineCount);
-    this.firstError ??= lines.find(({ level }) => level === "ERROR" || level === "CRITICAL")?.number ?? null;
+    this.firstError = firstError;
     if (this.lines instanceof AllLines) this.lines.resize(lineCount, omitted);
     this.lines.append(lines);
     this.change();

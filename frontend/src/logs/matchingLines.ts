@@ -25,7 +25,7 @@ export class MatchingLines implements LogLines {
   private isLoaded = false;
   /** The numbers within which all lines that match are loaded. */
   private start = 1;
-  private end = 0;
+  end = 0;
   private readonly loaded = new Map<string, Line[]>();
   private reading: Promise<void> | null = null;
 

@@ -28,9 +28,9 @@ export function storedLog(api: Api, action: ActionIdentifierInput, attempt: numb
     follow: (after, watcher) => {
       let newest = after;
       return watchDocument(api, WatchLogLines, () => ({ action, attempt, after: newest }), {
-        next: ({ logLines: { lines, lineCount, omitted } }) => {
-          newest = Math.max(newest, lineCount);
-          watcher.next({ lines: linesOf(lines), lineCount, omitted });
+        next: ({ logLines: { lines, end, lineCount, firstError, omitted } }) => {
+          newest = end;
+          watcher.next({ lines: linesOf(lines), lineCount, firstError: firstError ?? null, omitted });
         },
         failed: watcher.failed,
       });

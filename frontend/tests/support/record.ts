@@ -78,6 +78,44 @@ export async function insertEvents(
   });
 }
 
+const APPEND = `mutation ($input: AppendLogInput!) { appendLog(input: $input) { lastNumber } }`;
+const STORE = `mutation ($input: StoreArtifactInput!) { storeArtifact(input: $input) { url } }`;
+
+export interface NewLine {
+  text: string;
+  at?: string;
+  level?: string;
+}
+
+/** Appends lines to the log of an attempt. */
+export async function appendLog(
+  server: TestServer,
+  run: RunId,
+  action: string,
+  lines: NewLine[],
+  { attempt = 1, stream = "stdout" } = {},
+): Promise<void> {
+  for (let at = 0; at < lines.length; at += 5_000) {
+    const input = { action: actionId(run, action), attempt, stream, lines: lines.slice(at, at + 5_000) };
+    await server.execute(APPEND, { input });
+  }
+}
+
+/** Stores an artifact of an attempt; `content` has one of json, text and base64. */
+export async function storeArtifact(
+  server: TestServer,
+  run: RunId,
+  action: string,
+  kind: "INPUTS" | "OUTPUTS" | "REPORT" | "FILE",
+  name: string,
+  content: { json?: unknown; text?: string; base64?: string; mediaType?: string },
+  attempt = 1,
+): Promise<void> {
+  await server.execute(STORE, {
+    input: { action: actionId(run, action), attempt, kind, name, ...content },
+  });
+}
+
 /** A WfFormat recording of a workflow that fans out twice, like those of Montage. */
 export function makeRecording(tasks: number): object {
   const wide = Math.floor((tasks - 4) / 3);
