@@ -35,6 +35,7 @@ export function addressOfLine(
 ): string {
   const { project, domain, name: run } = runParams({ ...id, name: runName });
   const path = [project, domain, run].map(encodeURIComponent).join("/");
-  const query = { action: name, ...view, level: view.level?.toLowerCase() };
+  const { attempt, stream, level, term, line } = view;
+  const query = { action: name, attempt, stream, level: level?.toLowerCase(), term, line };
   return new URL(`runs/${path}/logs${printQuery(query)}`, base).href;
 }

@@ -180,6 +180,7 @@ async def test_the_web_ui_may_load_nothing_from_other_hosts(browser: httpx2.Asyn
         "font-src": "'self' data:",
         "connect-src": "'self'",
         "manifest-src": "'self'",
+        "frame-src": "'self'",
         "base-uri": "'self'",
         "form-action": "'none'",
         "frame-ancestors": "'none'",
