@@ -4,7 +4,15 @@ import { globalIgnores } from "eslint/config";
 import ts from "typescript-eslint";
 
 /** The folders from top to bottom: a folder imports only from folders below it. */
-const FLOORS = [["shell"], ["runs", "tasks"], ["actions"], ["logs", "artifacts"], ["aborts"], ["live"], ["ui"]];
+const FLOORS = [
+  ["shell"],
+  ["runs", "tasks"],
+  ["actions"],
+  ["logs", "artifacts"],
+  ["aborts"],
+  ["live"],
+  ["ui"],
+];
 
 const floorRules = FLOORS.flatMap((floor, height) =>
   floor.map((folder) => ({
