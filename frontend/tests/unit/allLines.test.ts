@@ -132,7 +132,7 @@ test("an error is reported once, and the next look reads again", async () => {
   expect(numbers(0)).toEqual([1, 100, 100]);
 });
 
-test("a server that has fewer lines than it said is not asked for ever", async () => {
+test("a server that has fewer lines than it said is not read from for ever", async () => {
   const server = new LogServer(100);
   const { log } = open(server);
   log.resize(500, []);
