@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ _UPDATE_ALL = """mutation ($input: [UpdateActionPhaseInput!]!) {
   updateActionPhases(input: $input) { applied }
 }"""
 _INSERT = "mutation ($events: [ActionEventInput!]!) { insertEvents(events: $events) { inserted } }"
+
+_REPORT = "mutation ($reports: [ReportInput!]!) { report(reports: $reports) { applied } }"
 
 # What the server sends, with rows of the numbers from :n to :n + rows - 1.
 _CREATING = """
@@ -147,6 +150,27 @@ _KINDS = (
 )
 
 
+def _report(executor: int, number: int) -> dict[str, Any]:
+    """A new action that runs."""
+    creation = _creation(executor + 3 * _EXECUTORS, number)
+    details = {name: value for name, value in creation.items() if name != "id"}
+    now = datetime.now(UTC).isoformat()
+    return {"id": creation["id"], "details": details, "phase": "RUNNING", "occurredAt": now}
+
+
+def _three_calls(executor: int, number: int, size: int) -> list[dict[str, Any]]:
+    """The same as `_report`, for this many actions, without it."""
+    created = [_creation(executor + 4 * _EXECUTORS, number * size + each) for each in range(size)]
+    now = datetime.now(UTC).isoformat()
+    events = [{"action": each["id"], "attempt": 1, "phase": "RUNNING", "occurredAt": now} for each in created]
+    updates = [{"id": each["id"], "attempts": 1, "phase": "RUNNING", "occurredAt": now} for each in created]
+    return [
+        {"query": _CREATE_ALL, "variables": {"input": created}},
+        {"query": _INSERT, "variables": {"events": events}},
+        {"query": _UPDATE_ALL, "variables": {"input": updates}},
+    ]
+
+
 async def executors(database_url: str, seconds: float) -> list[Result]:
     """Single writes and writes of 100 by 16 executors."""
     results = []
@@ -158,7 +182,33 @@ async def executors(database_url: str, seconds: float) -> list[Result]:
         results.append(await _hot_share(process, database_url))
         for kind in _KINDS:
             results += await _beside_pgbench(process, database_url, kind, kind.hundred, _HUNDRED, seconds)
+        for size in (1, _HUNDRED):
+            results += await _beside_three_calls(process, size, seconds)
     return results
+
+
+async def _beside_three_calls(process: Process, size: int, seconds: float) -> list[Result]:
+    """New actions that run, reported in one call and in three, in turns."""
+    one, three = Load(0, 0, 0, 0), Load(0, 0, 0, 0)
+    report = _many(_REPORT, "reports", _report, size)
+    numbers = [iter(range(size * 10**9, 10**12)) for _ in range(_EXECUTORS)]
+    await _write(process, report, numbers, seconds / 5)
+    for _ in range(_TURNS):
+        one += await _write(process, report, numbers, seconds)
+        calls = [_calls_in_turn(executor, size, next(numbers[executor])) for executor in range(_EXECUTORS)]
+        three += await _write(process, lambda executor, _: next(calls[executor]), numbers, seconds)  # noqa: B023
+    ratio, cpu = one.rate / (three.rate / 3), one.cpu_each / (three.cpu_each * 3)
+    what = f"report by {size}, {_EXECUTORS} executors" if size > 1 else f"report, {_EXECUTORS} executors"
+    note = f"{one.rate * size:,.0f} actions/s, three calls {three.rate / 3 * size:,.0f}"
+    return [
+        Result(what, ratio, "× three calls", "≥ 1", ratio >= 1, note, one.client),
+        Result(f"{what}, CPU", cpu, "× three calls", "≤ 1", cpu <= 1),
+    ]
+
+
+def _calls_in_turn(executor: int, size: int, first: int) -> Iterator[dict[str, Any]]:
+    for number in count(first):
+        yield from _three_calls(executor, number, size)
 
 
 async def _list_keys(url: str) -> None:
