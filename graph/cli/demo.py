@@ -25,7 +25,10 @@ async def serve_with_demo(
         serving = asyncio.create_task(server.serve(listening))
         while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event for it
             await asyncio.sleep(0.01)
-        playing = asyncio.create_task(play_demo(url, token=token, seed=seed, console=Console()))
+        # Silent once the server stops, which the demo would report as a lost connection.
+        console = Console()
+        server.on_stop = lambda: setattr(console, "quiet", True)
+        playing = asyncio.create_task(play_demo(url, token=token, seed=seed, console=console))
         await asyncio.wait({serving, playing}, return_when=asyncio.FIRST_COMPLETED)
         server.should_exit = True
         playing.cancel()

@@ -60,7 +60,6 @@ def _announce(settings: "Settings") -> None:
     else:
         where = f"{_address(settings)}/graphql ({api} there)"
     announce(f"Rungraph   {where}")
-    announce(f"Database   {repo.without_password(settings.database_url)}")
 
 
 @app.command()
@@ -71,9 +70,10 @@ def serve(host: Host = None, port: Port = None, workers: Workers = None) -> None
     from graph.cli.workers import serve_with_workers
 
     settings = read_settings(host=host, port=port, workers=workers)
-    _announce(settings)
+    announce(f"Database   {repo.without_password(settings.database_url)}")
     _migrate(settings)
     listening = _listen(settings)
+    _announce(settings)
     if settings.workers == 1:
         create_server(settings).run(listening)
     else:
@@ -266,12 +266,13 @@ def demo(
     from graph.cli.demo import serve_with_demo
 
     settings = read_settings(host=host, port=port)
+    announce(f"Database   {repo.without_password(settings.database_url)}")
+    _migrate(settings)
+    listening = _listen(settings)
     _announce(settings)
     announce("Stop it with Ctrl-C. The runs remain, and the next demo continues them.")
-    _migrate(settings)
-    url = f"{_address(settings)}/graphql"
     try:
-        asyncio.run(serve_with_demo(settings, _listen(settings), url, seed))
+        asyncio.run(serve_with_demo(settings, listening, f"{_address(settings)}/graphql", seed))
     except KeyboardInterrupt:
         pass
     except ApiError as error:
@@ -292,8 +293,8 @@ def watch(
 ) -> None:
     """Watch a run until it ends: as a live tree in a terminal, otherwise as a line per change.
 
-    Resumes after a lost connection. Exits with 0 if the run succeeded, 1 if it did not, 2 if it does not
-    exist, and 130 after Ctrl-C.
+    Resumes after a lost connection. Exits with 0 if the run succeeded,
+    1 if it did not, 2 if it does not exist, and 130 after Ctrl-C.
     """
     from graph.cli.watch import run_identifier, run_watch
 

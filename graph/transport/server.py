@@ -98,7 +98,8 @@ class Server(uvicorn.Server):
     set, then stops listening and closes its connections, within `stop_timeout` seconds. A second signal skips
     the delay. Requests have to arrive within `request_timeout` seconds, and connections are aborted whose
     client receives nothing for `send_timeout` seconds. Proxy headers count from the addresses and networks
-    `trusted_proxies`. `on_start` is called when the server has started.
+    `trusted_proxies`. `on_start` is called when the server has started, and
+    `on_stop` before it stops listening.
     """
 
     config: Config
@@ -119,6 +120,7 @@ class Server(uvicorn.Server):
         self.stop_delay = stop_delay
         self._stop_timeout = stop_timeout
         self._on_start = on_start
+        self.on_stop: Callable[[], None] = lambda: None
         super().__init__(
             Config(
                 app,
@@ -184,6 +186,7 @@ class Server(uvicorn.Server):
         while time.monotonic() - began < self.stop_delay:  # noqa: ASYNC110 - a signal cannot set an event
             await asyncio.sleep(0.1)
         self.stop_delay = 0
+        self.on_stop()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self.config.descriptors = Descriptors()

@@ -73,6 +73,7 @@ def test_a_port_that_is_taken_stops_the_start_with_one_line(tmp_path: Path, comm
     assert done.returncode == 1
     in_use = f"rungraph: cannot listen at 127.0.0.1, port {port}: address already in use"
     assert done.stderr == f"{in_use}; choose another port by --port or RUNGRAPH_PORT\n"
+    assert "http://" not in done.stdout
 
 
 def test_an_address_of_another_machine_stops_the_start_with_one_line(tmp_path: Path) -> None:
@@ -126,12 +127,14 @@ async def test_a_server_starts_answers_and_stops(
         if process.returncode is None:
             process.kill()
     assert process.returncode == 0
-    first = output.decode().splitlines()[0]
-    assert first == (
+    database, where = output.decode().splitlines()[:2]
+    assert database == "Database   sqlite:///rungraph.db"
+    assert where == (
         f"Rungraph   http://127.0.0.1:{port}{base}/ "
         f"(open it in a browser; the API and GraphiQL are at {base}/graphql)"
     )
     assert "Traceback" not in errors.decode()
+    assert "does not respond" not in output.decode()
 
 
 @pytest.mark.parametrize(
@@ -142,10 +145,26 @@ async def test_a_server_starts_answers_and_stops(
         ({"PAGE": "false", "GRAPHIQL": "false"}, "/x/graphql (the API is there)"),
     ],
 )
-def test_a_server_prints_its_addresses(tmp_path: Path, environment: dict[str, str], addresses: str) -> None:
-    settings = {**environment, "BASE_PATH": "/x", "PORT": "8001", "DATABASE_URL": "sqlite:///no/such/x.db"}
-    done = run("serve", folder=tmp_path, **{f"RUNGRAPH_{name}": value for name, value in settings.items()})
-    assert done.stdout.splitlines()[0] == f"Rungraph   http://127.0.0.1:8001{addresses}"
+async def test_a_server_prints_its_addresses(
+    tmp_path: Path, environment: dict[str, str], addresses: str
+) -> None:
+    port = free_port()
+    settings = {**environment, "BASE_PATH": "/x", "PORT": str(port)}
+    process = await asyncio.create_subprocess_exec(
+        *RUNGRAPH,
+        "serve",
+        cwd=tmp_path,
+        env={**os.environ, **{f"RUNGRAPH_{name}": value for name, value in settings.items()}},
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(60):
+            lines = [await process.stdout.readline() for _ in range(2)]
+    finally:
+        process.kill()
+        await process.wait()
+    assert lines[1].decode() == f"Rungraph   http://127.0.0.1:{port}{addresses}\n"
 
 
 def test_speed_and_instant_exclude_each_other(tmp_path: Path) -> None:
