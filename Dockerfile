@@ -14,9 +14,9 @@ RUN npm run build && npm --prefix graphiql run build
 FROM python:3.11-slim AS python
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
-COPY requirements.lock requirements-otel.lock requirements-dev.lock ./
+COPY requirements.lock requirements-otel.lock requirements-obstore.lock requirements-dev.lock ./
 RUN python -m venv /build && /build/bin/pip install --quiet --require-hashes -r requirements-dev.lock
-# With tracing: --build-arg REQUIREMENTS=requirements-otel.lock
+# With tracing: --build-arg REQUIREMENTS=requirements-otel.lock; with buckets: requirements-obstore.lock
 ARG REQUIREMENTS=requirements.lock
 RUN python -m venv /opt/rungraph && /opt/rungraph/bin/pip install --quiet --require-hashes -r "$REQUIREMENTS"
 COPY pyproject.toml README.md LICENSE ./

@@ -98,13 +98,15 @@ UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generat
 lock:
 	@$(UV_COMPILE) --output-file requirements.lock
 	@$(UV_COMPILE) --output-file requirements-otel.lock --extra otel --constraint requirements.lock
-	@$(UV_COMPILE) --output-file requirements-dev.lock --extra otel --group dev --constraint requirements-otel.lock
+	@$(UV_COMPILE) --output-file requirements-obstore.lock --extra obstore --constraint requirements.lock
+	@$(UV_COMPILE) --output-file requirements-dev.lock --extra otel --extra obstore --group dev \
+		--constraint requirements-otel.lock --constraint requirements-obstore.lock
 	@$(filter-out pyproject.toml,$(UV_COMPILE)) --output-file requirements-audit.lock --group audit
 
 sbom: $(AUDIT_READY)
 	@$(CHECK_NODE)
 	@mkdir -p build/sbom
-	@for lock in requirements requirements-otel; do \
+	@for lock in requirements requirements-otel requirements-obstore; do \
 		.venv-audit/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible \
 			--output-file build/sbom/$$lock.cdx.json $$lock.lock 2>/dev/null || exit 1; done
 	@# The peer dependencies of GraphiQL's explorer on React are outdated.
@@ -116,7 +118,7 @@ sbom: $(AUDIT_READY)
 audit: $(AUDIT_READY)
 	@$(CHECK_NODE)
 	@failed=; \
-	for lock in requirements-otel requirements-dev requirements-audit; do \
+	for lock in requirements-otel requirements-obstore requirements-dev requirements-audit; do \
 		echo "Checking $$lock.lock"; \
 		.venv-audit/bin/pip-audit --strict --require-hashes --disable-pip --progress-spinner=off \
 			--requirement $$lock.lock || failed="$$failed $$lock.lock"; done; \

@@ -70,6 +70,7 @@ def create_app(settings: Settings, is_stopping: Callable[[], bool] = lambda: Fal
                 statement_timeout=settings.operation_timeout,
                 supervisor=supervisor,
                 log_quota=settings.log_quota,
+                artifact_store=settings.artifact_store,
                 artifact_limits=_artifact_limits(settings),
             ) as repository,
             _reconciler(settings, repository, supervisor).running() as reconciler,

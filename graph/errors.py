@@ -30,6 +30,7 @@ CODES = {
     "UNAUTHENTICATED": "The request has no valid credential (401; a websocket closes with 4403).",
     "FORBIDDEN": "The caller's roles do not allow this, or a cross-origin request was refused (403).",
     "QUOTA_EXCEEDED": "A setting of the server does not allow to store more; the message names it.",
+    "DIGEST_MISMATCH": "The bytes of an upload are not those that were announced (422); none were stored.",
     "SIGNATURE_INVALID": "A signed address was changed, or is of another server (403).",
     "SIGNATURE_EXPIRED": "A signed address is too old (403); request a new one.",
     "RATE_LIMITED": "Too many operations, connections or invalid tokens (429). `retryAfter` is in seconds.",
@@ -44,7 +45,7 @@ CODES = {
     "BAD_REQUEST": "The HTTP request is malformed (400).",
     "NOT_ACCEPTABLE": "The server offers none of the accepted media types (406).",
     "METHOD_NOT_ALLOWED": "The operation cannot be sent by this HTTP method (405).",
-    "PAYLOAD_TOO_LARGE": "The body is larger than `RUNGRAPH_MAX_BODY_BYTES` (413).",
+    "PAYLOAD_TOO_LARGE": "The body is larger than `RUNGRAPH_MAX_BODY_BYTES`, or than announced (413).",
     "UNSUPPORTED_MEDIA_TYPE": "The body is not JSON (415).",
     "INTERNAL_SERVER_ERROR": "Unexpected. `id` in the extensions is the `error_id` of the server's log.",
 }

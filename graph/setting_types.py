@@ -172,6 +172,7 @@ def _check_tracing(value: bool) -> bool:
     return value
 
 
+ArtifactStore = Annotated[str, _check(repo.check_store_url)]
 AllowAnybody = Annotated[bool, AfterValidator(_check_allow_anybody)]
 BasePath = Annotated[str, _check(_check_base_path)]
 BroadcastUrl = Annotated[str, _check(repo.check_broadcast_url)]

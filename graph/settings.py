@@ -148,6 +148,13 @@ class Settings(BaseSettings):
     )
     # Artifacts
 
+    artifact_store: types.ArtifactStore = Field(
+        default="",
+        description="Where artifacts of more than 1 MiB are: a directory that all servers share, "
+        "`file:///DIRECTORY`, or a bucket, `s3://BUCKET/PREFIX`, `gs://…` or `az://…` ([how]"
+        "(artifacts.md#large-artifacts)). By default a directory beside the SQLite file; with PostgreSQL "
+        "none, so that larger ones are refused. `none` for none.",
+    )
     artifact_url_minutes: float = Field(
         default=60,
         ge=1,
@@ -156,7 +163,7 @@ class Settings(BaseSettings):
         "as long.",
     )
     max_artifact_bytes: int = Field(
-        default=1024**3, ge=1024, le=1024**5, description="The maximum size of an artifact, in bytes."
+        default=1024**3, ge=1024, le=48 * 1024**3, description="The maximum size of an artifact, in bytes."
     )
     max_artifacts_per_attempt: int = Field(
         default=1000, ge=1, le=1000, description="How many artifacts an attempt of an action may have."

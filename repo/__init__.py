@@ -14,6 +14,7 @@ from repo.domain.artifacts import (
     ArtifactKind as ArtifactKind,
     ArtifactLimits as ArtifactLimits,
     NewArtifact as NewArtifact,
+    Upload as Upload,
 )
 from repo.domain.attempts import merge_attempts as merge_attempts
 from repo.domain.authorization import (
@@ -30,6 +31,7 @@ from repo.domain.errors import (
     DatabaseReadOnly as DatabaseReadOnly,
     DatabaseUnavailable as DatabaseUnavailable,
     DeadlineExceeded as DeadlineExceeded,
+    DigestMismatch as DigestMismatch,
     EventNotFound as EventNotFound,
     Forbidden as Forbidden,
     InvalidArgument as InvalidArgument,
@@ -38,6 +40,7 @@ from repo.domain.errors import (
     QuotaExceeded as QuotaExceeded,
     RepoError as RepoError,
     RunNotFound as RunNotFound,
+    StoreUnavailable as StoreUnavailable,
 )
 from repo.domain.identifiers import ActionIdentifier as ActionIdentifier, RunIdentifier as RunIdentifier
 from repo.domain.logs import (
@@ -119,12 +122,14 @@ if TYPE_CHECKING:
     from repo.actions.group_commit import MAX_BATCH as MAX_BATCH
     from repo.actions.pruning import Pruned as Pruned
     from repo.actions.rows import Attributes as Attributes
+    from repo.artifacts.stores import check_store_url as check_store_url
     from repo.credentials import Credential as Credential
     from repo.health import (
         CheckResult as CheckResult,
         CheckStatus as CheckStatus,
         check_bus as check_bus,
         check_database as check_database,
+        check_store as check_store,
     )
     from repo.migration import (
         SchemaOutdated as SchemaOutdated,
@@ -153,8 +158,9 @@ _MODULES = {
     "repo.actions.group_commit": "MAX_BATCH",
     "repo.actions.pruning": "Pruned",
     "repo.actions.rows": "Attributes",
+    "repo.artifacts.stores": "check_store_url",
     "repo.credentials": "Credential",
-    "repo.health": "CheckResult CheckStatus check_bus check_database",
+    "repo.health": "CheckResult CheckStatus check_bus check_database check_store",
     "repo.migration": "SchemaOutdated UnsuitableDatabase migrate",
     "repo.repository": "ActionRepo open_repository",
     "repo.restore": "mark_restored",

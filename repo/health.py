@@ -14,6 +14,8 @@ from pathlib import Path
 from sqlalchemy import false, func, literal, select, text
 from sqlalchemy.exc import DBAPIError
 
+from repo.artifacts.stores import Store, open_store
+from repo.domain.artifacts import new_id
 from repo.domain.phases import AbortState
 from repo.migration import head, is_newer, revision, unsuitable
 from repo.sql.database import Database
@@ -95,6 +97,32 @@ async def check_bus(url: str) -> CheckResult:
         except TimeoutError:
             return failure("bus", "receives no notification: behind PgBouncer, use PostgreSQL's own address")
     return ok("bus", f"a notification takes {(time.monotonic() - begun) * 1000:.0f} ms")
+
+
+async def check_store(url: str, database_url: str) -> CheckResult:
+    """Checks that the store of large artifacts can be written and read."""
+    store = open_store(url, database_url)
+    if store is None:
+        detail = "none: artifacts of more than 1 MiB are refused (RUNGRAPH_ARTIFACT_STORE)"
+        return ok("artifacts", detail)
+    return await _run("artifacts", _store(store))
+
+
+async def _store(store: Store) -> CheckResult:
+    id, content, begun = new_id(), b"rungraph doctor", time.monotonic()
+
+    async def parts() -> AsyncIterator[bytes]:
+        yield content
+
+    await store.write(id, parts())
+    try:
+        found = b"".join([part async for part in store.read(id, 0, len(content))])
+    finally:
+        await store.delete([id])
+    if found != content:
+        return failure("artifacts", "the store returns other bytes than were written")
+    took = (time.monotonic() - begun) * 1000
+    return ok("artifacts", f"the store is readable and writable, {took:.0f} ms")
 
 
 async def check_database(url: str, connections: int) -> AsyncIterator[CheckResult]:

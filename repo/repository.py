@@ -19,6 +19,8 @@ from repo.actions.rows import Attributes
 from repo.actions.runs import Runs
 from repo.artifacts import writes
 from repo.artifacts.artifacts import Artifacts
+from repo.artifacts.objects import Objects
+from repo.artifacts.stores import Store, open_store
 from repo.credentials import Credentials
 from repo.domain.artifacts import DEFAULT_LIMITS, ArtifactLimits
 from repo.domain.authorization import FULL_ACCESS, Access
@@ -51,6 +53,7 @@ class Backend:
         tails: LogTails,
         log_quota: int = DEFAULT_LOG_QUOTA,
         artifact_limits: ArtifactLimits = DEFAULT_LIMITS,
+        artifact_store: Store | None = None,
     ) -> None:
         self.database = database
         self.hub = hub
@@ -63,6 +66,8 @@ class Backend:
         self.insertions = GroupCommit(database, event_rows.insert)
         self.log_appends = GroupCommit(database, partial(writer.append, log_quota))
         self.log_counts = LogCounts()
+        self.artifact_limits = artifact_limits
+        self.objects = Objects(database, artifact_store)
         self.storing = GroupCommit(database, partial(writes.store_all, artifact_limits))
         self.reports = GroupCommit(database, reports.write_reports)
 
@@ -84,13 +89,15 @@ class ActionRepo:
         self.actions = Actions(database, access, backend.creations, backend.phase_updates, backend.states)
         self.events = Events(database, access, backend.insertions)
         self.logs = Logs(database, access, backend.log_appends, backend.log_counts)
-        self.artifacts = Artifacts(database, access, backend.storing)
+        self.artifacts = Artifacts(
+            database, access, backend.storing, backend.objects, backend.artifact_limits
+        )
         self.reports = Reports(access, backend.reports)
         self.watches = Watches(database, backend.hub, backend.bus, backend.tails, access)
         self.aborts = Aborts(database, access, backend.leases)
         self.summaries = Summaries(database, access)
         self.credentials = Credentials(database)
-        self.pruning = Pruning(database)
+        self.pruning = Pruning(database, backend.objects.clean_up)
         self.watch_run_updates = self.watches.watch_run_updates
         self.watch_all_run_updates = self.watches.watch_all_run_updates
         self.watch_all_action_updates = self.watches.watch_all_action_updates
@@ -262,14 +269,16 @@ async def open_repository(
     supervisor: Supervisor | None = None,
     log_quota: int = DEFAULT_LOG_QUOTA,
     artifact_limits: ArtifactLimits = DEFAULT_LIMITS,
+    artifact_store: str = "",
 ) -> AsyncIterator[ActionRepo]:
     """The repository over a database that `migrate` has brought to this version's schema.
 
     Over `broadcast_url` replicas notify each other of writes. `on_commit` is called after every committed
     write. A statement that takes longer than `statement_timeout` seconds is cancelled, and its call raises
     DeadlineExceeded; 0 means no limit. A call waits at most `connection_timeout` seconds for a connection.
-    `supervisor` runs the background loops. Of the log of an attempt `log_quota` bytes are kept. Raises
-    InvalidArgument for a URL that is not supported.
+    `supervisor` runs the background loops. Of the log of an attempt `log_quota` bytes are kept. Large
+    artifacts are in `artifact_store` (`repo.artifacts.stores.open_store`). Raises InvalidArgument for a URL
+    that is not supported.
     """
 
     def committed() -> None:
@@ -277,18 +286,23 @@ async def open_repository(
         bus.notify()
         on_commit()
 
+    store = open_store(artifact_store, url)
     database = Database(url, pool_size, committed, statement_timeout, connection_timeout)
     supervisor = supervisor or Supervisor()
     hub = Hub(database, supervisor)
     tails = LogTails(database, hub, supervisor)
     bus = Bus(broadcast_url, hub.notify, supervisor)
-    expiring = supervisor.start("expiry", Pruning(database).keep_expiring)
+    backend = Backend(database, hub, bus, tails, log_quota, artifact_limits, store)
+    loops = [supervisor.start("expiry", Pruning(database).keep_expiring)]
+    if store is not None:
+        loops.append(supervisor.start("artifact cleanup", backend.objects.keep_cleaning_up))
     try:
         async with bus.open():
-            yield ActionRepo(Backend(database, hub, bus, tails, log_quota, artifact_limits))
+            yield ActionRepo(backend)
     finally:
-        expiring.cancel()
-        await asyncio.gather(expiring, return_exceptions=True)
+        for loop in loops:
+            loop.cancel()
+        await asyncio.gather(*loops, return_exceptions=True)
         await tails.close()
         await hub.close()
         await database.close()

@@ -10,13 +10,20 @@ import hashlib
 import hmac
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import astuple
+from datetime import UTC, datetime
+from typing import Any, get_type_hints
 from urllib.parse import quote
 
+import msgspec
+
 from graph.errors import RequestRefused
-from repo import Artifact
+from repo import Artifact, Upload
 
 _MAC_BYTES = 16
 _DOWNLOAD = b"download"
+_UPLOAD = b"upload"
+_UPLOAD_TYPE: Any = tuple.__class_getitem__((int, *get_type_hints(Upload).values()))
 _TIME_BYTES = 5
 _MAX_TOKEN = 4096
 
@@ -44,6 +51,21 @@ class ArtifactUrls:
         if time.time() >= expires_at:
             raise _expired("Query the artifact's `url` again.")
         return id
+
+    async def upload(self, upload: Upload) -> tuple[str, datetime]:
+        """The address to which the bytes of an artifact may be sent, and when it expires."""
+        expires_at = int(time.time() + self._lifetime)
+        payload = msgspec.msgpack.encode((expires_at, *astuple(upload)))
+        token = await self._sign(_UPLOAD, payload)
+        return f"artifacts/uploads/{token}", datetime.fromtimestamp(expires_at, UTC)
+
+    async def announced(self, token: str) -> Upload:
+        """The upload that an address was signed for. Raises RequestRefused."""
+        payload = await self._verify(_UPLOAD, token)
+        expires_at, *values = msgspec.msgpack.decode(payload, type=_UPLOAD_TYPE)
+        if time.time() >= expires_at:
+            raise _expired("Call createArtifactUpload again.")
+        return Upload(*values)
 
     async def _sign(self, purpose: bytes, payload: bytes) -> str:
         return _encode(payload + await self._mac(purpose, payload))

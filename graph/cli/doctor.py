@@ -38,6 +38,7 @@ async def diagnose() -> AsyncIterator[CheckResult]:
     async for result in repo.check_database(settings.database_url, settings.workers * per_process):
         yield result
     yield await repo.check_bus(settings.broadcast_url)
+    yield await repo.check_store(settings.artifact_store, settings.database_url)
     if settings.auth == "oidc":
         yield await _check_provider(settings)
 

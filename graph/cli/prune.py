@@ -16,7 +16,10 @@ async def prune_runs(
     SchemaOutdated if the database must be migrated first."""
     console, done = Console(stderr=True, highlight=False), repo.Pruned()
     status = console.status("searching for runs") if console.is_terminal else nullcontext()
-    async with repo.open_repository(settings.database_url, 2, settings.broadcast_url) as repository:
+    opened = repo.open_repository(
+        settings.database_url, 2, settings.broadcast_url, artifact_store=settings.artifact_store
+    )
+    async with opened as repository:
         await repository.check()
         with status as shown:
             async for done in repository.pruning.prune(older_than, project, domain, dry_run):

@@ -129,6 +129,14 @@ class Metrics:
         )
         self._appended_lines = self._counter("appended_log_lines", "Lines appended to logs of attempts.")
         self._appended_bytes = self._counter("appended_log_bytes", "Bytes of these lines, in UTF-8.")
+        self._uploads = self._gauge("artifact_uploads", "Uploads of artifacts in progress.")
+        self._artifacts = (
+            self._counter("artifacts_stored", "Artifacts that were stored, by calls and uploads."),
+            self._counter("artifact_bytes_stored", "Bytes of artifacts that were stored."),
+            self._counter("artifact_uploads_failed", "Uploads that were refused or interrupted."),
+            self._counter("artifact_objects_deleted", "Objects of removed artifacts that were deleted."),
+            self._counter("artifact_cleanups_failed", "Attempts to delete such objects that failed."),
+        )
         self._dropped_lines = self._counter("log_lines_dropped", "Log lines that could not be written.")
 
     def _gauge(self, name: str, text: str, aggregation: _Aggregation = "livesum", *labels: str) -> Gauge:
@@ -158,7 +166,17 @@ class Metrics:
         for loop in self._supervisor.restarts:
             if loop not in self._loop_restarts:
                 self._loop_restarts[loop] = self._restarts.labels(loop)
+        stored = self._repository.artifacts.objects.counts
+        self._uploads.set(stored.uploading)
+        of_artifacts = (
+            stored.stored,
+            stored.bytes,
+            stored.uploads_failed,
+            stored.objects_deleted,
+            stored.cleanups_failed,
+        )
         for counter, count in (
+            *zip(self._artifacts, of_artifacts, strict=True),
             (self._polls, watch.counts.polls),
             (self._failures, watch.counts.failures),
             (self._polls_without_notification, watch.counts.polls_without_notification),

@@ -13,6 +13,7 @@ from graphql import GraphQLError
 
 import repo
 from graph.context import Call
+from graph.limits.cost import SHORT_LIST
 from graph.schema.fields import described, optional
 from graph.schema.inputs.checks import optional_moment
 from graph.schema.inputs.records import ActionIdentifierInput
@@ -152,8 +153,78 @@ def type_of(name: str) -> str | None:
     return _KNOWN_TYPES.guess_type(name, strict=False)[0]
 
 
+@strawberry.input(description="An artifact whose bytes are sent by a PUT request.")
+class ArtifactUploadInput:
+    action: ActionIdentifierInput = described("The action.")
+    attempt: int = described("The number of the attempt.", default=1)
+    kind: repo.ArtifactKind = described("What it is of the attempt.")
+    name: str = described(
+        "Its name, 1 to 255 printable characters, unique within the attempt and the kind; with slashes."
+    )
+    media_type: str | None = optional(
+        "Its media type, such as text/html. By default that of the name's ending, such as .csv, and else "
+        "application/octet-stream."
+    )
+    size: BigInt = described("How many bytes it has.")
+    digest: str = described(
+        "The digest of its bytes: `sha256:` and 64 hexadecimal digits, or `md5:` and 32 for clients that "
+        "compute no other."
+    )
+    created_at: datetime | None = optional(
+        "When it was made; by default when its bytes arrive. If another one has the same name in the attempt "
+        "and the kind, the one made later stays, whichever arrives first."
+    )
+
+    def to_repo(self) -> repo.NewArtifact:
+        """The artifact without its content. Raises InvalidArgument."""
+        return repo.NewArtifact(
+            self.action.to_repo(),
+            self.attempt,
+            self.kind,
+            self.name,
+            self.media_type or type_of(self.name) or "application/octet-stream",
+            optional_moment(self.created_at, "createdAt"),
+        )
+
+
+@strawberry.type(description="A header of an HTTP request.")
+class HttpHeader:
+    name: str = described("The name of the header.")
+    value: str = described("Its value.")
+
+
+@strawberry.type(description="Where the bytes of an artifact are to be sent.")
+class ArtifactUpload:
+    url: str = described(
+        "Where to send the bytes by a PUT request: an address relative to that of the API (`…/graphql`). It "
+        "is signed for this artifact, size and digest, and needs no credential."
+    )
+    headers: list[HttpHeader] = described(
+        "Headers to send, beside Content-Length. None of them is required.", metadata=SHORT_LIST
+    )
+    expires_at: datetime = described("Until when the request has to begin.")
+
+
 @strawberry.type(description="The artifacts among what can be written.")
 class ArtifactMutation:
+    @strawberry.mutation(
+        description="Announces an artifact of any size, and returns a signed address to send its bytes to. "
+        "When all of them have arrived as announced, it is stored as by storeArtifact; an interrupted one "
+        "stores nothing, and may be repeated. QUOTA_EXCEEDED if it is larger than the server allows."
+    )
+    async def create_artifact_upload(
+        self, info: Call, input: Annotated[ArtifactUploadInput, strawberry.argument("The artifact.")]
+    ) -> ArtifactUpload:
+        context = info.context
+        upload = await context.repository.artifacts.announce(input.to_repo(), input.size, input.digest)
+        assert context.artifact_urls is not None
+        url, expires_at = await context.artifact_urls.upload(upload)
+        headers = [HttpHeader(name="Content-Type", value=upload.media_type)]
+        if upload.algorithm == "md5":
+            value = base64.b64encode(upload.digest).decode()
+            headers.append(HttpHeader(name="Content-MD5", value=value))
+        return ArtifactUpload(url=url, headers=headers, expires_at=expires_at)
+
     @strawberry.mutation(
         description="Stores an artifact of at most 1 MiB, and returns the one that now has its name in the "
         "attempt and the kind. Idempotent: the same content again changes nothing. Of different contents the "

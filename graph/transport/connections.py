@@ -14,6 +14,7 @@ from websockets.protocol import State
 
 from graph.transport.descriptors import REFUSAL, RESERVE_TIMEOUT, Descriptors, only_probes
 from graph.transport.frames import WRITE_FRAME
+from graph.web.artifacts import LONG_BODY
 
 MAX_MESSAGE_BYTES = 64 * 1024
 """The largest WebSocket message that is accepted."""
@@ -119,6 +120,10 @@ class HttpConnection(_SendTimeout, HttpToolsProtocol):
 
     config: Config
     _request_timer: asyncio.TimerHandle | None = None
+    _is_long = False
+    """Whether the body of the current request may take longer, while it arrives."""
+    _has_arrived = False
+    """Whether some of it has arrived since the timer was started."""
     _probes_only = False
     """Whether file descriptors are so scarce that this connection may only send health probes."""
 
@@ -136,6 +141,7 @@ class HttpConnection(_SendTimeout, HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
+        self._has_arrived = True
         try:
             self._parse(data)
         except httptools.HttpParserError:
@@ -192,6 +198,8 @@ class HttpConnection(_SendTimeout, HttpToolsProtocol):
             # For `_parse`, which decides whether to upgrade.
             self.scope["method"] = self.parser.get_method().decode()
         else:
+            self._is_long = False
+            self.scope["extensions"] = {LONG_BODY: self.allow_long_body}  # type: ignore[dict-item]
             super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -211,6 +219,11 @@ class HttpConnection(_SendTimeout, HttpToolsProtocol):
         self._cancel_request_timer()
         super().connection_lost(exc)
 
+    def allow_long_body(self) -> None:
+        """Let the body of the current request take longer than the request timeout, as long as some of it
+        arrives within each such time."""
+        self._is_long = True
+
     def _start_request_timer(self) -> None:
         seconds = RESERVE_TIMEOUT if self._probes_only else self.config.request_timeout
         self._request_timer = self.loop.call_later(seconds, self._time_out)
@@ -222,6 +235,10 @@ class HttpConnection(_SendTimeout, HttpToolsProtocol):
 
     def _time_out(self) -> None:
         self._request_timer = None
+        if self._is_long and (self._has_arrived or self.flow.read_paused):
+            self._has_arrived = False
+            self._start_request_timer()
+            return
         cycle: Any = self.cycle
         scope: Any = self.scope
         if cycle is None or cycle.scope is not scope:

@@ -1,11 +1,12 @@
-"""Downloads of artifacts, by signed addresses."""
+"""Uploads and downloads of artifacts, by signed addresses."""
 
+import base64
 import re
 from collections.abc import Callable
 from urllib.parse import quote
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
@@ -40,6 +41,10 @@ _HEADERS = {
     "Accept-Ranges": "bytes",
 }
 _MAX_AGE = 3600
+MAX_UPLOADS = 16
+"""Uploads that a process receives at a time; each may hold some MiB in memory."""
+LONG_BODY = "rungraph.long_body"
+"""The ASGI extension that lets the body of a request take long, as long as it arrives."""
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 
 
@@ -50,8 +55,26 @@ class ArtifactEndpoint:
         self._client_limits = client_limits
 
     def routes(self) -> list[BaseRoute]:
-        """The routes of downloads."""
-        return [Route("/artifacts/{token}/{name}", self._serving("GET, HEAD", _download))]
+        """The routes of uploads and downloads."""
+        return [
+            Route("/artifacts/uploads/{token}", self._serving("PUT", self._upload)),
+            Route("/artifacts/{token}/{name}", self._serving("GET, HEAD", _download)),
+        ]
+
+    async def _upload(self, request: Request) -> Response:
+        """PUT: the bytes of an artifact."""
+        state = state_of(request)
+        upload = await state.artifact_urls.announced(request.path_params["token"])
+        _check_headers(request, upload)
+        if state.repository.artifacts.objects.counts.uploading >= MAX_UPLOADS:
+            text = f"The server receives {MAX_UPLOADS} uploads already; try again."
+            raise RequestRefused(503, "SERVICE_UNAVAILABLE", text, retry_after="5")
+        if (allow_long_body := request.scope.get("extensions", {}).get(LONG_BODY)) is not None:
+            allow_long_body()
+        stored = await state.repository.artifacts.receive(upload, request.stream())
+        headers = {"Cache-Control": "no-store", "Content-Security-Policy": _INERT}
+        body = msgspec.json.encode({"digest": stored.digest, "size": stored.size})
+        return Response(body, 200, headers, "application/json")
 
     def _serving(self, methods: str, handle: Callable[..., object]) -> "_Handler":
         return _Handler(self._client_limits, methods, handle)
@@ -76,19 +99,45 @@ class _Handler:
                 response = await self._handle(request)  # type: ignore[misc]
             except RequestRefused as refusal:
                 response = _refused(refusal)
+            except ClientDisconnect:
+                return
             except repo.RepoError as error:
                 response = _refused(RequestRefused(_STATUS.get(error.code, 500), error.code, str(error)))
             await response(scope, receive, send)
 
 
-_STATUS = {"NOT_FOUND": 404, "CONFLICT": 409, "BAD_USER_INPUT": 422, "QUOTA_EXCEEDED": 403, "TIMEOUT": 503}
-_STATUS["SERVICE_UNAVAILABLE"] = 503
+_STATUS = {
+    "NOT_FOUND": 404,
+    "CONFLICT": 409,
+    "DIGEST_MISMATCH": 422,
+    "QUOTA_EXCEEDED": 403,
+    "TIMEOUT": 503,
+    "SERVICE_UNAVAILABLE": 503,
+}
 
 
 def _refused(refusal: RequestRefused) -> Response:
     body = msgspec.json.encode({"errors": [{"message": str(refusal), "extensions": refusal.extensions}]})
     headers = {"Cache-Control": "no-store", "Content-Security-Policy": _INERT, **refusal.headers}
     return Response(body, refusal.status, headers, "application/json")
+
+
+def _check_headers(request: Request, upload: repo.Upload) -> None:
+    """Raise RequestRefused, before the body is read, if it cannot be as announced."""
+    headers = request.headers
+    if headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise RequestRefused(415, "UNSUPPORTED_MEDIA_TYPE", "The bytes must not be compressed for the way.")
+    length = headers.get("content-length")
+    if length is not None and length != str(upload.size):
+        is_larger = length.isdecimal() and int(length[:20]) > upload.size
+        text = f"{length} bytes were announced now, and {upload.size} when the address was requested."
+        status, code = (413, "PAYLOAD_TOO_LARGE") if is_larger else (422, "DIGEST_MISMATCH")
+        raise RequestRefused(status, code, text)
+    digest = headers.get("content-md5")
+    if digest is not None and upload.algorithm == "md5":
+        if digest.strip() != base64.b64encode(upload.digest).decode():
+            text = "Content-MD5 is not the digest with which the address was requested."
+            raise RequestRefused(422, "DIGEST_MISMATCH", text)
 
 
 async def _download(request: Request) -> Response:

@@ -5,7 +5,7 @@ sees a part of it. Only large logs are removed before."""
 import asyncio
 import random
 import time
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -89,8 +89,10 @@ class _ConcurrentWrite(Exception):
 class Pruning:
     """The removal of runs."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, on_removed: Callable[[], Awaitable[None]] | None = None) -> None:
+        """`on_removed` is called after each transaction that removed runs."""
         self._database = database
+        self._on_removed = on_removed
 
     async def prune(
         self,
@@ -163,7 +165,10 @@ class Pruning:
         await remove_large_logs(self._database, [key[:16] for key in keys], removable)
         for _ in range(_ATTEMPTS):
             try:
-                return await self._database.write(work)
+                removed = await self._database.write(work)
+                if removed.runs and self._on_removed is not None:
+                    await self._on_removed()
+                return removed
             except _ConcurrentWrite:
                 await asyncio.sleep(_MIN_PAUSE)
         return Pruned()

@@ -1,17 +1,28 @@
 """Reads and writes of artifacts, for one caller."""
 
 import hashlib
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterable, AsyncIterator, Collection
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Select, bindparam, select
 
-from repo.actions.group_commit import GroupCommit
-from repo.artifacts.writes import COLUMNS, StoreRequest
-from repo.domain.artifacts import MAX_INLINE, Artifact, ArtifactKind, NewArtifact, new_id
+from repo.artifacts.objects import Objects
+from repo.artifacts.uploads import Storing, receive
+from repo.artifacts.writes import COLUMNS, StoreRequest, run_is_full
+from repo.domain.artifacts import (
+    MAX_INLINE,
+    Artifact,
+    ArtifactKind,
+    ArtifactLimits,
+    NewArtifact,
+    Upload,
+    new_id,
+    parse_digest,
+    rows_of,
+)
 from repo.domain.authorization import Access, Permission, includes
-from repo.domain.errors import InvalidArgument, NotFound
+from repo.domain.errors import ActionNotFound, InvalidArgument, NotFound, QuotaExceeded, StoreUnavailable
 from repo.domain.identifiers import ActionIdentifier
 from repo.domain.pages import PageRequest
 from repo.domain.phases import is_count
@@ -19,15 +30,11 @@ from repo.sql.database import Database
 from repo.sql.filters import key_filter
 from repo.sql.paging import Keyset, fetch_pages
 from repo.sql.statements import ResultSet
-from repo.tables import artifact_bytes, artifacts, signing_keys
-
-Storing = GroupCommit[StoreRequest, Artifact]
+from repo.tables import actions, artifact_bytes, artifact_usage, artifacts, signing_keys
 
 a = artifacts.c
 b = artifact_bytes.c
 
-_BYTES_PER_ROW = 16 * 1024
-"""Bytes that count as a row, of which the transactions of group commit have a limited number."""
 _PART = 64 * 1024
 _ORDER = Keyset("ATTEMPT", a.attempt, False, (a.kind, a.name))
 
@@ -35,10 +42,19 @@ _ORDER = Keyset("ATTEMPT", a.attempt, False, (a.kind, a.name))
 class Artifacts:
     """The artifacts that a caller may read and write."""
 
-    def __init__(self, database: Database, access: Access, storing: Storing) -> None:
+    def __init__(
+        self,
+        database: Database,
+        access: Access,
+        storing: Storing,
+        objects: Objects,
+        limits: ArtifactLimits,
+    ) -> None:
         self._database = database
         self._access = access
         self._storing = storing
+        self.objects = objects
+        self._limits = limits
 
     async def store(self, new: NewArtifact, content: bytes) -> Artifact:
         """Store a small artifact, and return the one that stays at its place. The same content again changes
@@ -62,8 +78,63 @@ class Artifacts:
             in_store=False,
             created_at=new.created_at or datetime.now(UTC),
         )
-        request = StoreRequest(new.action, artifact, new.created_at is not None, content)
-        return await self._storing.write(request, 1 + len(content) // _BYTES_PER_ROW)
+        request = StoreRequest(str(new.action), artifact, new.created_at is not None, content)
+        stored = await self._storing.write(request, rows_of(len(content)))
+        self._count(len(content))
+        return stored
+
+    async def announce(self, new: NewArtifact, size: int, digest: str) -> Upload:
+        """An upload of `size` bytes with a digest, which the caller may do; to send its bytes needs no
+        further permission. Raises ActionNotFound, InvalidArgument and QuotaExceeded."""
+        self._access.check(Permission.WRITE, [new.action])
+        algorithm, expected = parse_digest(digest)
+        if size < 0:
+            raise InvalidArgument("size must not be negative")
+        if size > self._limits.bytes:
+            text = f"the artifact has {size:,} bytes; at most {self._limits.bytes:,} are allowed"
+            raise QuotaExceeded(f"{text} (RUNGRAPH_MAX_ARTIFACT_BYTES)")
+        if size > MAX_INLINE and self.objects.store is None:
+            raise QuotaExceeded(
+                f"the artifact has {size:,} bytes; at most {MAX_INLINE:,} are allowed, since this server has "
+                "no store for larger ones (RUNGRAPH_ARTIFACT_STORE)"
+            )
+        used = select(artifact_usage.c.bytes).where(artifact_usage.c.run_key == actions.c.run_key)
+        found = select(used.scalar_subquery()).select_from(actions).where(actions.c.key == new.action.key)
+        async with self._database.read() as connection:
+            row = (await connection.execute(found)).first()
+        if row is None:
+            raise ActionNotFound(f"there is no action {new.action}")
+        if (row[0] or 0) + size > self._limits.bytes_per_run:
+            raise run_is_full(self._limits)
+        return Upload(
+            new.action.key,
+            new.attempt,
+            new.kind,
+            new.name,
+            new.media_type,
+            new.created_at,
+            size,
+            algorithm,
+            expected,
+        )
+
+    async def receive(self, upload: Upload, content: AsyncIterable[bytes]) -> Artifact:
+        """See `repo.artifacts.uploads.receive`. Permissions were checked when it was announced."""
+        counts = self.objects.counts
+        counts.uploading += 1
+        try:
+            stored = await receive(self._storing, self.objects, upload, content)
+        except BaseException:
+            counts.uploads_failed += 1
+            raise
+        finally:
+            counts.uploading -= 1
+        self._count(upload.size)
+        return stored
+
+    def _count(self, size: int) -> None:
+        self.objects.counts.stored += 1
+        self.objects.counts.bytes += size
 
     async def list_of(
         self,
@@ -109,7 +180,12 @@ class Artifacts:
         return {id: bytes(content) for id, content in found.decoded()}
 
     async def open(self, artifact: Artifact, start: int, end: int) -> AsyncIterator[bytes]:
-        """The bytes of an artifact from `start` up to `end`. Raises NotFound."""
+        """The bytes of an artifact from `start` up to `end`. Raises NotFound and StoreUnavailable, before
+        the first bytes or while they are read."""
+        if artifact.in_store:
+            if self.objects.store is None:
+                raise StoreUnavailable("this server has no store of artifacts (RUNGRAPH_ARTIFACT_STORE)")
+            return await _begun(self.objects.store.read(artifact.id, start, end))
         content = (await self.read([artifact.id])).get(artifact.id)
         if content is None:
             raise NotFound("the artifact was just removed")
@@ -125,6 +201,18 @@ class Artifacts:
 async def _parts(content: bytes) -> AsyncIterator[bytes]:
     for start in range(0, len(content), _PART):
         yield content[start : start + _PART]
+
+
+async def _begun(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same parts, of which the first has been read."""
+    first = await anext(parts, b"")
+
+    async def all_parts() -> AsyncIterator[bytes]:
+        yield first
+        async for part in parts:
+            yield part
+
+    return all_parts()
 
 
 def _select(attempt: int | None, kinds: tuple[ArtifactKind, ...] | None) -> Select[Any]:

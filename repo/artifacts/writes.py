@@ -6,11 +6,10 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, func, select
+from sqlalchemy import Select, and_, bindparam, func, select
 
 from repo.domain.artifacts import Artifact, ArtifactLimits
-from repo.domain.errors import ActionNotFound, QuotaExceeded
-from repo.domain.identifiers import ActionIdentifier
+from repo.domain.errors import ActionNotFound, Conflict, QuotaExceeded
 from repo.sql.batches import (
     add_to_rows,
     delete_rows,
@@ -19,8 +18,9 @@ from repo.sql.batches import (
     insert_new,
     update_rows,
 )
+from repo.sql.functions import database_now
 from repo.sql.transactions import Transaction
-from repo.tables import actions, artifact_bytes, artifact_usage, artifacts
+from repo.tables import actions, artifact_bytes, artifact_objects, artifact_usage, artifacts
 
 c = actions.c
 a = artifacts.c
@@ -35,7 +35,8 @@ _ATTEMPT = _PLACE[:2]
 class StoreRequest:
     """An artifact to store."""
 
-    action: ActionIdentifier
+    action: str
+    """Names its action in messages."""
     artifact: Artifact
     """Made now, unless `has_time`."""
     has_time: bool
@@ -104,7 +105,7 @@ async def store_all(
     found = {key for (key,) in await fetch_having(transaction, "lock for artifacts", c.key, keys, _locked)}
     for request in requests:
         if request.artifact.action_key not in found:
-            raise ActionNotFound(f"there is no action {request.action}").of(request.action)
+            raise ActionNotFound(f"there is no action {request.action}")
     places = [each.artifact.place for each in requests]
     same = [Artifact(*row) for row in await fetch_listed(transaction, "artifacts", _PLACE, places, _at)]
     stored = {each.place: each for each in same}
@@ -114,6 +115,14 @@ async def store_all(
     results = [batch.store(request) for request in requests]
     await _write(transaction, batch, now)
     return [batch.stored[each.place] for each in results]
+
+
+def run_is_full(limits: ArtifactLimits) -> QuotaExceeded:
+    """The error for an artifact that exceeds the limit of its run."""
+    return QuotaExceeded(
+        f"the artifacts of a run may have {limits.bytes_per_run:,} bytes; with this one they would have more "
+        "(RUNGRAPH_MAX_ARTIFACT_BYTES_PER_RUN)"
+    )
 
 
 def _locked(restricted: Callable[[Select[Any]], Select[Any]]) -> Select[Any]:
@@ -132,8 +141,21 @@ def _count(listed: Any) -> Select[Any]:
     return select(listed.c.action_key, listed.c.attempt, count.label("count"))
 
 
+async def _keep_objects(transaction: Transaction, ids: Sequence[bytes]) -> None:
+    """Have the objects of these artifacts stay. Raises Conflict if one may be deleted already."""
+    if not ids:
+        return
+    o = artifact_objects.c
+    mine = o.id == bindparam("key_0", type_=o.id.type), o.delete_after > database_now()
+    statement = artifact_objects.update().where(*mine).values(delete_after=None).returning(o.id)
+    kept = await transaction.fetch_each("keep objects", lambda: statement, [{"key_0": id} for id in ids])
+    if len(kept) < len(ids):
+        raise Conflict("the upload took too long; nothing was stored")
+
+
 async def _write(transaction: Transaction, batch: _Batch, now: datetime) -> None:
     new = [request.artifact for request in batch.new.values()]
+    await _keep_objects(transaction, [each.id for each in new if each.in_store])
     await delete_rows(transaction, artifacts, [each.id for each in batch.replaced])
     await insert_new(transaction, artifacts, map(asdict, new))
     contents = [
@@ -147,10 +169,7 @@ async def _write(transaction: Transaction, batch: _Batch, now: datetime) -> None
     added = [{"run_key": key, "bytes": count} for key, count in sorted(batch.added.items()) if count]
     for key, total in await add_to_rows(transaction, artifact_usage, added):
         if total > batch.limits.bytes_per_run and batch.added[key] > 0:
-            raise QuotaExceeded(
-                f"the artifacts of a run may have {batch.limits.bytes_per_run:,} bytes together; this one "
-                "would exceed that (RUNGRAPH_MAX_ARTIFACT_BYTES_PER_RUN)"
-            )
+            raise run_is_full(batch.limits)
     # Watchers are notified as of any change of an action.
     await update_rows(
         transaction, actions, [{"key": key, "updated_at": now} for key in sorted(batch.changed)]

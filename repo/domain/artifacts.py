@@ -89,6 +89,46 @@ class Artifact:
         return replace(self, created_at=created_at)
 
 
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An artifact whose bytes are to be sent, as a caller that may write announced it."""
+
+    action_key: bytes
+    attempt: int
+    kind: ArtifactKind
+    name: str
+    media_type: str
+    created_at: datetime | None
+    size: int
+    algorithm: str
+    """One of ALGORITHMS."""
+    digest: bytes
+
+    @property
+    def rows(self) -> int:
+        """How many rows it counts as in the transactions of group commit, whose number is limited."""
+        return rows_of(self.size)
+
+
+ALGORITHMS = {"sha256": 32, "md5": 16}
+"""The digests of uploads, with their lengths in bytes. MD5 only detects errors of the network."""
+
+
+def parse_digest(text: str) -> tuple[str, bytes]:
+    """The algorithm and the bytes of a digest such as `sha256:` and hexadecimal digits. Raises
+    InvalidArgument."""
+    algorithm, _, digits = text.partition(":")
+    length = ALGORITHMS.get(algorithm.lower())
+    if length is None or not re.fullmatch(rf"[0-9a-fA-F]{{{2 * length}}}", digits):
+        raise InvalidArgument("digest must be sha256: and 64 hexadecimal digits, or md5: and 32")
+    return algorithm.lower(), bytes.fromhex(digits)
+
+
+def rows_of(size: int) -> int:
+    """See `Upload.rows`."""
+    return 1 + size // (16 * 1024)
+
+
 def new_id() -> bytes:
     """The id of a new artifact."""
     return secrets.token_bytes(16)

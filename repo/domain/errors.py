@@ -7,8 +7,10 @@ RepoError                 INTERNAL_SERVER_ERROR
 │ └ EventNotFound
 ├ Conflict                CONFLICT
 ├ Forbidden               FORBIDDEN
+├ DigestMismatch          DIGEST_MISMATCH
 ├ QuotaExceeded           QUOTA_EXCEEDED
 ├ DeadlineExceeded        TIMEOUT
+├ StoreUnavailable        SERVICE_UNAVAILABLE
 ├ DatabaseUnavailable     SERVICE_UNAVAILABLE
 │ └ DatabaseReadOnly
 └ InvalidArgument         BAD_USER_INPUT
@@ -63,6 +65,12 @@ class Forbidden(RepoError):
     code = "FORBIDDEN"
 
 
+class DigestMismatch(RepoError):
+    """What was sent is not what was announced; nothing was stored."""
+
+    code = "DIGEST_MISMATCH"
+
+
 class QuotaExceeded(RepoError):
     """More would be stored than a setting of the server allows."""
 
@@ -74,6 +82,12 @@ class DeadlineExceeded(RepoError):
     can be repeated."""
 
     code = "TIMEOUT"
+
+
+class StoreUnavailable(RepoError):
+    """The store of large artifacts is unreachable, or refuses."""
+
+    code = "SERVICE_UNAVAILABLE"
 
 
 class DatabaseUnavailable(RepoError):

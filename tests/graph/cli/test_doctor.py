@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url, text
 
-from repo import ActionPhase, CheckStatus, check_bus, check_database, health, open_repository
+from repo import ActionPhase, CheckStatus, check_bus, check_database, check_store, health, open_repository
 from repo.watch.bus import Bus
 from tests.support import forking
 from tests.support.making import (
@@ -51,8 +51,25 @@ def test_all_checks_pass_on_a_healthy_server(database_url: str) -> None:
     assert (code, {verdict for each in findings.values() for verdict, _ in each}) == (0, {"ok"})
     of_the_server = {"file"} if database_url.startswith("sqlite") else {"server", "pooler", "connections"}
     assert set(findings) == of_the_server | {
-        *("settings", "database", "clock", "schema", "rights", "aborts", "bus"),
+        *("settings", "database", "clock", "schema", "rights", "aborts", "bus", "artifacts"),
     }
+
+
+async def test_a_store_that_cannot_be_written_is_a_failure(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    database_url = f"sqlite:///{tmp_path}/rungraph.db"
+    expected = {
+        f"file://{tmp_path}/store": (CheckStatus.OK, "readable and writable"),
+        f"file://{tmp_path}/file": (CheckStatus.FAILURE, "not a directory"),
+        "": (CheckStatus.OK, "readable and writable"),
+        "none": (CheckStatus.OK, "are refused"),
+    }
+    for url, (status, part) in expected.items():
+        result = await check_store(url, database_url)
+        assert (result.check, result.status) == ("artifacts", status), result
+        assert part in result.detail.lower()
+    assert not [each for each in (tmp_path / "store").rglob("*") if each.is_file()]
+    assert (tmp_path / "rungraph.db.artifacts").is_dir()
 
 
 def test_invalid_settings_are_the_only_result() -> None:
