@@ -29,6 +29,7 @@ from graph.limits.trusted_documents import TrustedDocuments, read_documents, ref
 from graph.observability.health import PROBES, health_routes
 from graph.observability.metrics import CONTENT_TYPE, ServerCounts, measuring
 from graph.observability.telemetry import Telemetry
+from graph.outbound import AllowedAddresses
 from graph.schema.build import build_schema
 from graph.setting_types import split_commas, split_words
 from graph.settings import Settings
@@ -38,6 +39,7 @@ from graph.transport.pipeline import Pipeline
 from graph.transport.request import Resolve
 from graph.transport.server import Server
 from graph.web.artifacts import ArtifactEndpoint
+from graph.web.log_links import LinkLimits, LogLinkEndpoint
 from graph.web.security import AllowedHosts, SecurityMiddleware
 from graph.web.sign_in import SignIn
 from graph.web.ui import Handler, graphiql, graphiql_routes, ui_not_found, ui_routes
@@ -124,7 +126,13 @@ def create_app(settings: Settings, is_stopping: Callable[[], bool] = lambda: Fal
     # Prometheus scrapes each replica by its address, with a token that no page of another origin has.
     any_host_paths = PROBES | {"/metrics"} if settings.auth != "none" else PROBES
     app = Starlette(
-        routes=_routes(settings, endpoint, ArtifactEndpoint(client_limits), sign_in, for_machines),
+        routes=_routes(
+            settings,
+            endpoint,
+            [*ArtifactEndpoint(client_limits).routes(), *_log_links(settings, client_limits).routes()],
+            sign_in,
+            for_machines,
+        ),
         middleware=[Middleware(SecurityMiddleware, hosts=_hosts(settings), any_host_paths=any_host_paths)],
         lifespan=lifespan,
         exception_handlers={404: ui_not_found(settings.base_path, _protect(sign_in))}
@@ -255,7 +263,7 @@ def _reconciler(settings: Settings, repository: ActionRepo, supervisor: Supervis
 def _routes(
     settings: Settings,
     endpoint: GraphQLEndpoint,
-    artifacts: ArtifactEndpoint,
+    downloads: list[BaseRoute],
     sign_in: SignIn | None,
     for_machines: list[Route],
 ) -> list[BaseRoute]:
@@ -265,7 +273,7 @@ def _routes(
         Route("/graphql", endpoint),
         WebSocketRoute("/graphql", endpoint),
         *graphiql_routes(),
-        *artifacts.routes(),
+        *downloads,
         *(sign_in.routes() if sign_in is not None else []),
         *(ui_routes(_protect(sign_in)) if settings.page else [Route("/", _redirect("graphql"))]),
     ]
@@ -279,6 +287,15 @@ def _routes(
         Route(base, _redirect(f"{base.rpartition('/')[2]}/")),
         Mount(base, routes=for_clients),
     ]
+
+
+def _log_links(settings: Settings, client_limits: ClientLimits) -> LogLinkEndpoint:
+    return LogLinkEndpoint(
+        client_limits,
+        AllowedAddresses(split_commas(settings.log_link_hosts)),
+        LinkLimits(settings.log_link_timeout, settings.log_link_max_bytes),
+        allows_private=settings.log_link_allow_private,
+    )
 
 
 def _redirect(to: str) -> Callable[[Request], Awaitable[Response]]:

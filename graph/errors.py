@@ -36,6 +36,8 @@ CODES = {
     "RATE_LIMITED": "Too many operations, connections or invalid tokens (429). `retryAfter` is in seconds.",
     "TIMEOUT": "The operation took too long and was stopped. A mutation may have been stored; repeat it.",
     "SERVICE_UNAVAILABLE": "The database or the OpenID provider is unavailable; repeat the call.",
+    "LOG_LINK_REFUSED": "The server does not read logs at this address (403).",
+    "LOG_LINK_FAILED": "The server of a linked log did not answer as expected (502); the message says why.",
     "GRAPHQL_PARSE_FAILED": "The document is not GraphQL.",
     "GRAPHQL_VALIDATION_FAILED": "The document does not match the schema, or the variables their types.",
     "OPERATION_RESOLUTION_FAILURE": "The document has no operation with this name.",

@@ -7,6 +7,7 @@ Redirects are not followed, and the checked network address is the one connected
 import asyncio
 import contextlib
 import ipaddress
+import re
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import urlsplit
@@ -65,14 +66,59 @@ class Outbound:
 
     async def _look_up(self, url: httpx2.URL) -> list[str]:
         """The allowed addresses, at least one."""
-        port = url.port or (443 if url.scheme == "https" else 80)
-        found = await self._resolve(url.raw_host.decode("ascii"), port)
+        found = await self._resolve(url.raw_host.decode("ascii"), _port(url))
         if not found:
             raise AddressRefused("its name has no address")
         allowed = [address for address in found if self._allows_private or _is_public(address)]
         if not allowed:
             raise AddressRefused("its address is of a private network, and these are not allowed")
         return allowed
+
+
+_PORTS = {"http": 80, "https": 443}
+_HOST = re.compile(r"(\*\.)?([\w.-]+|\[[\da-fA-F:]+\])(:\d+)?", re.ASCII)
+
+
+class AllowedAddresses:
+    """Hosts such as `logs.example.com`, `*.example.com` or `localhost:8080`, and beginnings of addresses such
+    as `https://example.com/logs/`."""
+
+    def __init__(self, items: Sequence[str]) -> None:
+        """Raises ValueError for an item that is neither."""
+        self._prefixes: list[httpx2.URL] = []
+        self._hosts: list[tuple[str, int | None]] = []
+        for item in items:
+            url = parse_address(item if "://" in item else f"http://{item.removeprefix('*.')}/")
+            is_host = _HOST.fullmatch(item) is not None
+            if url is None or url.userinfo or url.query or not ("://" in item or is_host):
+                raise ValueError(
+                    "every item must be a host such as logs.example.com, or the beginning of an address such "
+                    "as https://example.com/logs/"
+                )
+            if is_host:
+                self._hosts.append((f".{url.host}" if item.startswith("*.") else url.host, url.port))
+            else:
+                self._prefixes.append(url)
+
+    def allow(self, url: httpx2.URL) -> bool:
+        """Whether one of the items stands for the address, a usual port being meant if an item has none."""
+        if url.userinfo or not {".", ".."}.isdisjoint(url.path.replace("\\", "/").split("/")):
+            return False
+        return any(_begins_with(url, prefix) for prefix in self._prefixes) or any(
+            (url.host.endswith(host) if host.startswith(".") else url.host == host)
+            and _port(url) == (port or _PORTS[url.scheme])
+            for host, port in self._hosts
+        )
+
+
+def _begins_with(url: httpx2.URL, prefix: httpx2.URL) -> bool:
+    if (url.scheme, url.host, _port(url)) != (prefix.scheme, prefix.host, _port(prefix)):
+        return False
+    return url.path == prefix.path or url.path.startswith(prefix.path.removesuffix("/") + "/")
+
+
+def _port(url: httpx2.URL) -> int:
+    return url.port or _PORTS[url.scheme]
 
 
 def parse_address(url: str) -> httpx2.URL | None:

@@ -19,6 +19,7 @@ from graph.auth.claims import parse_grant_rules
 from graph.auth.origins import check_safe_url, is_loopback
 from graph.limits.rate_limits import check_rate
 from graph.limits.trusted_documents import read_documents
+from graph.outbound import AllowedAddresses
 
 _MIN_SECRET_LENGTH = 16
 _TRACING_MODULES = (
@@ -80,6 +81,10 @@ def _check_origins(value: str) -> None:
 def _check_hosts(value: str) -> None:
     if not all(re.fullmatch(r"\*|(\*\.)?[\w.-]+|\[[\da-fA-F:]+\]", item) for item in split_commas(value)):
         raise ValueError("every item must be `*` or a name like runs.example.com, without a port")
+
+
+def _check_log_link_hosts(value: str) -> None:
+    AllowedAddresses(split_commas(value))
 
 
 def _check_networks(value: str) -> None:
@@ -178,6 +183,7 @@ BasePath = Annotated[str, _check(_check_base_path)]
 BroadcastUrl = Annotated[str, _check(repo.check_broadcast_url)]
 DatabaseUrl = Annotated[str, _check(repo.check_database_url)]
 Hosts = Annotated[str, _check(_check_hosts)]
+LogLinkHosts = Annotated[str, _check(_check_log_link_hosts)]
 Networks = Annotated[str, _check(_check_networks)]
 OidcAlgorithms = Annotated[str, _check(_check_algorithms)]
 OidcAudience = Annotated[str, AfterValidator(_check_audience)]

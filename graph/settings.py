@@ -275,6 +275,25 @@ class Settings(BaseSettings):
         description="Bytes of lines that are kept of the log of an attempt, before compression. In a longer "
         "log the middle is removed: the first half of these bytes and the newest lines stay.",
     )
+    # Links to logs
+
+    log_link_hosts: types.LogLinkHosts = Field(
+        default="",
+        description="Where this server reads logs that executors linked, for the web UI: hosts such as "
+        "`logs.example.com`, `*.example.com` or `example.com:8443`, and beginnings of addresses such as "
+        "`https://example.com/logs/`, separated by commas. Empty for none.",
+    )
+    log_link_allow_private: bool = Field(
+        default=False, description="Whether these hosts may have addresses in a private network."
+    )
+    log_link_timeout: float = Field(
+        default=30, gt=0, le=600, description="Seconds to read a linked log, or a range of it."
+    )
+    log_link_max_bytes: int = Field(
+        default=64 * 1024 * 1024,
+        ge=1024,
+        description="The most bytes of a linked log in a response; longer ones are read in ranges.",
+    )
     # Observability
 
     log_level: Literal["debug", "info", "warning", "error"] = Field(
