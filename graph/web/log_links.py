@@ -164,19 +164,21 @@ class LogLinkEndpoint:
 
 async def _stored_link(request: Request, repository: repo.ActionRepo) -> str:
     """The address of the link that the request names. Raises NotFound, or InvalidArgument."""
-    given = request.query_params
+    parameters = request.query_params
     names = ("project", "domain", "runName", "name", "attempt", "link")
-    if missing := [name for name in names if name not in given]:
+    if missing := [name for name in names if name not in parameters]:
         raise repo.InvalidArgument(f"the address lacks parameters: {', '.join(missing)}")
-    action_id = repo.ActionIdentifier(given["project"], given["domain"], given["runName"], given["name"])
-    if not re.fullmatch(r"[0-9]{1,9}", given["attempt"]):
+    action_id = repo.ActionIdentifier(
+        parameters["project"], parameters["domain"], parameters["runName"], parameters["name"]
+    )
+    if not re.fullmatch(r"[0-9]{1,9}", parameters["attempt"]):
         raise repo.InvalidArgument("attempt must be the number of an attempt")
-    attempt = int(given["attempt"])
+    attempt = int(parameters["attempt"])
     only = repo.AttemptRange(first=1, after=attempt - 1)
     found = await repository.events.list_attempts([action_id], only, frozenset({"attempt", "logs"}))
     for each in found[action_id]:
         for log in each.logs if each.attempt == attempt else ():
-            if log.name == given["link"]:
+            if log.name == parameters["link"]:
                 return log.uri
     raise repo.NotFound("the attempt has no such link to a log")
 
