@@ -13,6 +13,7 @@ import uvloop
 from rich.console import Console
 
 from bench import report
+from bench.artifacts import artifacts
 from bench.attacks import bombs
 from bench.executors import executors
 from bench.growth import growth
@@ -55,6 +56,7 @@ def trials(quick: bool, restart: Callable[[], None] | None = None) -> dict[str, 
         "snapshot": partial(snapshot, actions=10_000 if quick else 50_000),
         "writes": partial(writes, rounds=3 if quick else 10),
         "executors": partial(executors, seconds=seconds),
+        "artifacts": partial(artifacts, seconds=seconds, size=10**8),
         "watched-writes": partial(watched_writes, rounds=5 if quick else 20),
         "page": partial(
             page,

@@ -21,8 +21,8 @@ class Context:
     repository: ActionRepo
     caller: Caller
     max_page_size: int
-    artifact_urls: ArtifactUrls | None = None
-    """Signs addresses of artifacts."""
+    artifact_urls: ArtifactUrls = None  # type: ignore[assignment]
+    """Signs addresses of artifacts; by default with the key of the repository."""
     loaders: Loaders = field(init=False)
     resume_after: str | None = None
     """The cursor after which a subscription begins, in place of the one in the request."""
@@ -32,6 +32,8 @@ class Context:
     """Called when the stream has nothing to yield."""
 
     def __post_init__(self) -> None:
+        if self.artifact_urls is None:
+            self.artifact_urls = ArtifactUrls(self.repository.artifacts.signing_key)  # type: ignore[unreachable]
         self.reset_loaders()
 
     @property

@@ -31,7 +31,7 @@ _MAX_TOKEN = 4096
 class ArtifactUrls:
     """Signs and verifies addresses."""
 
-    def __init__(self, read_key: Callable[[], Awaitable[bytes]], lifetime: float) -> None:
+    def __init__(self, read_key: Callable[[], Awaitable[bytes]], lifetime: float = 3600.0) -> None:
         """`lifetime` is how many seconds addresses are valid at least; downloads up to twice as long."""
         self._read_key = read_key
         self._lifetime = lifetime

@@ -36,7 +36,7 @@ _REPORT = (
 """A page may run its scripts, but load and send nothing."""
 _HEADERS = {
     "X-Frame-Options": "SAMEORIGIN",
-    # With another one, browsers refuse to show a sandboxed document as a page of its own.
+    # By the HTML standard, a sandboxed document with another one is not shown as a page of its own.
     "Cross-Origin-Opener-Policy": "unsafe-none",
     "Accept-Ranges": "bytes",
 }

@@ -9,6 +9,7 @@ from repo import (
     ActionError,
     ActionPhase,
     ActionRepo,
+    ArtifactKind,
     CacheStatus,
     ClusterEvent,
     ErrorKind,
@@ -17,6 +18,7 @@ from repo import (
     Label,
     LogLink,
     NewAction,
+    NewArtifact,
     NewEvent,
     RunIdentifier,
     RunSource,
@@ -84,6 +86,8 @@ async def fill(repository: ActionRepo, project: str = "p", domain: str = "d") ->
             )
         ]
         await repository.insert_events(events)
+        outputs = NewArtifact(action("a1", run), 1, ArtifactKind.OUTPUTS, "out", "application/json", now)
+        await repository.artifacts.store(outputs, b'{"k": [1, null]}')
     await repository.update_action_phase(
         action("a2", RunIdentifier(project, domain, "r0")), ActionPhase.SUCCEEDED, 1
     )

@@ -205,6 +205,12 @@ WRITES = {
     "insertEvents": "insertEvents(events: [{"
     + ID.replace("id:", "action:")
     + ', attempt: 9, phase: RUNNING, occurredAt: "2026-01-01T00:00:00Z"}]) { inserted }',
+    "storeArtifact": "storeArtifact(input: {"
+    + ID.replace("id:", "action:")
+    + ', kind: FILE, name: "x", text: "x"}) { digest }',
+    "createArtifactUpload": "createArtifactUpload(input: {"
+    + ID.replace("id:", "action:")
+    + f', kind: FILE, name: "x", size: 1, digest: "md5:{"0" * 32}"}}) {{ expiresAt }}',
     "updateActionState": "updateActionState(" + ID + ', state: "new") { action { state } }',
     "notifyStateUpdate": "notifyStateUpdate(" + ID + ") { id { name } }",
     "markAbortAttempt": "markAbortAttempt(" + ID + ") { attemptCount }",
