@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.faults import aborts, crowds
+from tests.faults import aborts, crowds, logs
 from tests.faults.checks import percentile
 from tests.faults.crowds import Measurements
 from tests.faults.failover import FAILOVERS, try_failover
@@ -56,6 +56,8 @@ class Soak:
                 await self._try(bus, "50 of 200 do not read", partial(self._measure, stalled))
                 large = partial(crowds.try_large_run, stack, 50_000, self.seed)
                 await self._try(bus, "50,000 actions", partial(self._measure, large))
+            log = partial(logs.try_log, stack, 200, 1_000, seconds, self.seed)
+            await self._try(bus, "a log watched by 200, replicas killed", partial(self._crowd, log))
             if self.violations:
                 for replica in stack.replicas:
                     console.print(f"{replica.name}:\n{replica.log_tail()}", markup=False)

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.faults import crowds
+from tests.faults import crowds, logs
 from tests.faults.failover import FAILOVERS, Failover, try_failover
 from tests.faults.faults import CLOCKS, FAULTS, SILENT_DEATH, Fault
 from tests.faults.network import can_make_namespaces
@@ -95,6 +95,12 @@ async def test_clients_that_do_not_read_delay_no_others(on_postgres: Stack) -> N
 async def test_a_large_run_arrives_completely(on_postgres: Stack) -> None:
     measurements = await crowds.try_large_run(on_postgres, 6000, SEED)
     assert measurements["actions"] == 6000
+
+
+async def test_a_log_arrives_whole_and_in_order_while_replicas_are_killed(on_postgres: Stack) -> None:
+    outcome = await logs.try_log(on_postgres, 20, 500, 3.0, SEED)
+    assert outcome.violations() == []
+    assert outcome.writes > 500
 
 
 def failovers() -> list[Failover]:

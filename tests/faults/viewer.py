@@ -5,7 +5,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,8 @@ class Seen:
 
 class Viewer:
     """A viewer. After a lost stream it resumes at the next replica from its last cursor."""
+
+    parse: Callable[[str | bytes], Any] = staticmethod(json.loads)
 
     def __init__(self, name: str, urls: list[str], query: Query) -> None:
         self.name = name
@@ -82,7 +84,7 @@ class Viewer:
             }
             await socket.send(json.dumps({"type": "subscribe", "id": "1", "payload": payload}))
             async for text in socket:
-                message = json.loads(text)
+                message = self.parse(text)
                 if message["type"] == "next" and not message["payload"].get("errors"):
                     yield message["payload"]["data"][self._query.field]
                 elif message["type"] == "ping":
