@@ -2,10 +2,12 @@ import { memo } from "react";
 import { CutMiddle } from "../ui/CutMiddle";
 import { PhaseBadge } from "../ui/PhaseBadge";
 import { PhaseBar } from "../ui/PhaseBar";
+import { hasEnded } from "../ui/phases";
 import { keepFromScrolling, openTab, wantsTab } from "../ui/tabs";
 import { Time } from "../ui/Time";
 import classes from "./ActionTree.module.css";
 import { countsOf } from "./forest";
+import { ProgressLine } from "./ProgressLine";
 import { RunTime } from "./RunTime";
 import { TimelineBars } from "./TimelineBars";
 import { type Action, type ActionForest, useNode } from "./useForest";
@@ -93,6 +95,11 @@ export const ActionLine = memo(function ActionLine(props: Props) {
           <span className={classes.tag}>{action.type.toLowerCase()}</span>
         ) : null}
         {action ? null : <span className={classes.count}>{node.children.length.toLocaleString("en")}</span>}
+        {action?.isPlaceholder ? (
+          <span className={classes.tag} title="Known by name only so far">
+            not described
+          </span>
+        ) : null}
         {action && action.attempts > 1 ? (
           <span className={classes.attempts} title={`Attempt ${action.attempts}`}>
             ×{action.attempts}
@@ -157,6 +164,9 @@ function What({ action }: { action: Action }) {
   }
   if (action.abort && action.abort.state !== "CONFIRMED") {
     return <span className={classes.warn}>abort unconfirmed</span>;
+  }
+  if (action.progress && !hasEnded(action.phase)) {
+    return <ProgressLine progress={action.progress} hasEnded={false} small />;
   }
   if (action.cacheStatus === "HIT") return <span className="faint">from the cache</span>;
   return action.functionName && action.functionName !== action.name ? (

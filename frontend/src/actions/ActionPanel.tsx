@@ -18,6 +18,9 @@ import { ActionError } from "./ActionError";
 import { ActionSpec, ActionState } from "./ActionTexts";
 import { Attempts } from "./Attempts";
 import { EventList } from "./EventList";
+import { LostNotice, PlaceholderNotice } from "./LostNotice";
+import { Metrics } from "./Metrics";
+import { ProgressLine } from "./ProgressLine";
 import { RunTime } from "./RunTime";
 
 // Loaded when they are opened.
@@ -38,9 +41,18 @@ const ActionViewFragment = graphql(`
     phase
     attempts
     cacheStatus
+    isPlaceholder
+    isLost
     createdAt
     startedAt
     endedAt
+    progress {
+      ...ProgressLine
+    }
+    metrics {
+      name
+      lastAt
+    }
     error {
       ...ErrorBox
     }
@@ -73,7 +85,7 @@ const LiveActionOf = graphql(`
   }
 `);
 
-export type ActionTab = "attempts" | "logs" | "files" | "events" | "details" | "spec" | "state";
+export type ActionTab = "attempts" | "logs" | "files" | "metrics" | "events" | "details" | "spec" | "state";
 
 interface Shown {
   /** When the run ended; null while it is in progress. */
@@ -137,6 +149,7 @@ function ActionView({ action: masked, runEnd, tab, onTab, onClose, onSelect, cha
   const [aborting, setAborting] = useState(false);
   const { project, domain, runName, name } = action;
   const id = { project, domain, runName, name };
+  const hasMetrics = action.metrics.length > 0;
   const isAbortable = useMayAbort(project, domain) && !hasEnded(action.phase);
   return (
     <>
@@ -163,12 +176,17 @@ function ActionView({ action: masked, runEnd, tab, onTab, onClose, onSelect, cha
             <span className="faint">cache {words(action.cacheStatus).toLowerCase()}</span>
           ) : null}
         </div>
+        {action.progress ? (
+          <ProgressLine progress={action.progress} hasEnded={hasEnded(action.phase)} />
+        ) : null}
+        {action.isPlaceholder ? <PlaceholderNotice /> : null}
+        {action.isLost ? <LostNotice /> : null}
         {action.error ? (
           <ActionError id={id} error={action.error} attempts={action.attempts} label="Error" />
         ) : null}
         {action.abort ? <AbortNotice abort={action.abort} id={id} /> : null}
         <Tabs
-          value={tab}
+          value={tab === "metrics" && !hasMetrics ? "attempts" : tab}
           onChange={(value) => onTab((value ?? "attempts") as ActionTab)}
           keepMounted={false}
           variant="default"
@@ -177,6 +195,7 @@ function ActionView({ action: masked, runEnd, tab, onTab, onClose, onSelect, cha
             <Tabs.Tab value="attempts">Attempts</Tabs.Tab>
             <Tabs.Tab value="logs">Logs</Tabs.Tab>
             <Tabs.Tab value="files">Files</Tabs.Tab>
+            {hasMetrics ? <Tabs.Tab value="metrics">Metrics</Tabs.Tab> : null}
             <Tabs.Tab value="events">Events</Tabs.Tab>
             <Tabs.Tab value="details">Details</Tabs.Tab>
             <Tabs.Tab value="spec">Spec</Tabs.Tab>
@@ -194,6 +213,9 @@ function ActionView({ action: masked, runEnd, tab, onTab, onClose, onSelect, cha
             <Suspense fallback={<LoadingNotice what="the files" />}>
               <ActionArtifacts id={id} changes={changes} />
             </Suspense>
+          </Tabs.Panel>
+          <Tabs.Panel value="metrics" className={classes.tab}>
+            <Metrics id={id} changes={changes} />
           </Tabs.Panel>
           <Tabs.Panel value="events" className={classes.tab}>
             <EventList id={id} changes={changes} />

@@ -11,6 +11,11 @@ export const ActionRowFragment = graphql(`
     phase
     attempts
     cacheStatus
+    isPlaceholder
+    isLost
+    progress {
+      ...ProgressLine
+    }
     functionName
     dependencies
     createdAt

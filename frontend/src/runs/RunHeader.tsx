@@ -4,6 +4,8 @@ import { useState } from "react";
 import { AbortDialog } from "../aborts/AbortDialog";
 import { AbortNotice } from "../aborts/AbortNotice";
 import { ActionError } from "../actions/ActionError";
+import { LostNotice, PlaceholderNotice } from "../actions/LostNotice";
+import { ProgressLine } from "../actions/ProgressLine";
 import { type FragmentType, graphql, readFragment } from "../gql";
 import { useMayAbort } from "../live/access";
 import type { RunHeaderFragment as Run } from "../gql/graphql";
@@ -15,6 +17,7 @@ import { describeCounts, PhaseBar } from "../ui/PhaseBar";
 import { hasEnded, words } from "../ui/phases";
 import { shellCommand } from "../ui/command";
 import { Time } from "../ui/Time";
+import { ExecutorFact, useHasExecutorFact } from "./ExecutorFact";
 import classes from "./RunHeader.module.css";
 
 const RunHeaderFragment = graphql(`
@@ -52,9 +55,17 @@ const RunHeaderFragment = graphql(`
     abort {
       ...AbortNotice
     }
+    executor
+    leaseExpiresAt
+    lastReportedAt
     rootAction {
       id
       name
+      isLost
+      isPlaceholder
+      progress {
+        ...ProgressLine
+      }
     }
     createdAt
     triggeredAt
@@ -104,6 +115,16 @@ export function RunHeader({ run: masked }: { run: FragmentType<typeof RunHeaderF
           ) : null}
         </div>
       </div>
+      {run.rootAction.isLost ? (
+        <div className={classes.notice}>
+          <LostNotice executor={run.executor} />
+        </div>
+      ) : null}
+      {run.rootAction.isPlaceholder ? (
+        <div className={classes.notice}>
+          <PlaceholderNotice />
+        </div>
+      ) : null}
       {run.error ? (
         <div className={classes.notice}>
           <ActionError id={rootId} error={run.error} attempts={run.attempts} label="What went wrong" />
@@ -118,6 +139,11 @@ export function RunHeader({ run: masked }: { run: FragmentType<typeof RunHeaderF
         <PhaseBar counts={run.phaseCounts} label="All actions" />
         <span className="faint small">{describeCounts(run.phaseCounts)}</span>
       </div>
+      {run.rootAction.progress ? (
+        <div className={classes.rootProgress}>
+          <ProgressLine progress={run.rootAction.progress} hasEnded={hasEnded(run.phase)} />
+        </div>
+      ) : null}
       <Facts run={run} />
       {aborting ? (
         <AbortDialog
@@ -131,6 +157,7 @@ export function RunHeader({ run: masked }: { run: FragmentType<typeof RunHeaderF
 
 function Facts({ run }: { run: Run }) {
   const { task, trigger, createdBy, labels } = run;
+  const hasExecutor = useHasExecutorFact(run, hasEnded(run.phase));
   const facts: [string, React.ReactNode][] = [
     [
       "Duration",
@@ -170,6 +197,7 @@ function Facts({ run }: { run: Run }) {
         </Link>
       ) : null,
     ],
+    ["Executor", hasExecutor ? <ExecutorFact key="x" run={run} hasEnded={hasEnded(run.phase)} /> : null],
     ["Source", run.source ? words(run.source) : null],
     [
       "Trigger",

@@ -1,0 +1,21 @@
+import classes from "./LostNotice.module.css";
+
+/** Says that an action was ended since its executor is gone. */
+export function LostNotice({ executor }: { executor?: string | null | undefined }) {
+  return (
+    <p className={classes.notice} role="note" data-lost>
+      <strong>Executor lost.</strong> {executor ? <code>{executor}</code> : "The executor"} did not renew its
+      lease, so the server ended this as failed. If the executor reports again, it continues.
+    </p>
+  );
+}
+
+/** Says that nothing but its name is known of an action. */
+export function PlaceholderNotice() {
+  return (
+    <p className={classes.plain} role="note" data-placeholder>
+      <strong>Known by name only so far.</strong> Other actions name it, but its executor has not described it
+      yet.
+    </p>
+  );
+}
