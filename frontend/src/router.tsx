@@ -1,8 +1,13 @@
-import { createRootRoute, createRoute, createRouter, redirect } from "@tanstack/react-router";
+import {
+  createRootRoute,
+  createRoute,
+  createRouter,
+  lazyRouteComponent,
+  redirect,
+} from "@tanstack/react-router";
 import { AbortsPage } from "./aborts/AbortsPage";
 import { BrokenPage, NoSuchPage, Shell } from "./shell/Shell";
 import { onlyKnown, parseQuery, printQuery, text, texts } from "./live/search";
-import { LogPage } from "./logs/LogPage";
 import { readLogSearch } from "./logs/address";
 import { RunPage } from "./runs/RunPage";
 import { RunsPage } from "./runs/RunsPage";
@@ -57,7 +62,7 @@ const logs = createRoute({
   getParentRoute: () => root,
   path: "/runs/$project/$domain/$name/logs",
   validateSearch: onlyKnown(readLogSearch),
-  component: LogPage,
+  component: lazyRouteComponent(() => import("./logs/LogPage"), "LogPage"),
 });
 
 const tasks = createRoute({

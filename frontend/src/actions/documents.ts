@@ -12,7 +12,6 @@ export const ActionRowFragment = graphql(`
     attempts
     cacheStatus
     isPlaceholder
-    isLost
     progress {
       ...ProgressLine
     }

@@ -1,15 +1,14 @@
 import { Link, getRouteApi } from "@tanstack/react-router";
-import { lazy, Suspense, useCallback, useMemo } from "react";
+import { useCallback, useMemo } from "react";
 import { useQuery, useSubscription } from "urql";
 import { graphql } from "../gql";
 import { fromSegment } from "../live/paths";
-import { EmptyNotice, LoadingNotice } from "../ui/notices";
+import { EmptyNotice } from "../ui/notices";
 import { PhaseBadge } from "../ui/PhaseBadge";
 import { useTitle } from "../ui/title";
+import ActionLogs from "./ActionLogs";
 import classes from "./LogPage.module.css";
 import type { LogView } from "./LogToolbar";
-
-const ActionLogs = lazy(() => import("./ActionLogs"));
 
 const LoggedActionOf = graphql(`
   query LoggedActionOf($id: ActionIdentifierInput!) {
@@ -92,9 +91,7 @@ export function LogPage() {
         </h1>
         {data?.action ? <PhaseBadge phase={data.action.phase} /> : null}
       </header>
-      <Suspense fallback={<LoadingNotice what="the log" />}>
-        <ActionLogs id={id} changes={changes} view={view} onView={onView} hasKeys />
-      </Suspense>
+      <ActionLogs id={id} changes={changes} view={view} onView={onView} hasKeys />
     </main>
   );
 }

@@ -1,23 +1,21 @@
-import { Button, Menu } from "@mantine/core";
+import { Button } from "@mantine/core";
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
 import { AbortDialog } from "../aborts/AbortDialog";
 import { AbortNotice } from "../aborts/AbortNotice";
 import { ActionError } from "../actions/ActionError";
-import { LostNotice, PlaceholderNotice } from "../actions/LostNotice";
+import { PlaceholderNotice } from "../actions/LostNotice";
 import { ProgressLine } from "../actions/ProgressLine";
 import { type FragmentType, graphql, readFragment } from "../gql";
 import { useMayAbort } from "../live/access";
 import type { RunHeaderFragment as Run } from "../gql/graphql";
-import { copyText } from "../ui/copy";
 import { CopyButton } from "../ui/CopyButton";
 import { Duration } from "../ui/Duration";
 import { PhaseBadge } from "../ui/PhaseBadge";
 import { describeCounts, PhaseBar } from "../ui/PhaseBar";
 import { hasEnded, words } from "../ui/phases";
-import { shellCommand } from "../ui/command";
 import { Time } from "../ui/Time";
-import { ExecutorFact, useHasExecutorFact } from "./ExecutorFact";
+import { CopyMenu } from "./CopyMenu";
 import classes from "./RunHeader.module.css";
 
 const RunHeaderFragment = graphql(`
@@ -55,13 +53,9 @@ const RunHeaderFragment = graphql(`
     abort {
       ...AbortNotice
     }
-    executor
-    leaseExpiresAt
-    lastReportedAt
     rootAction {
       id
       name
-      isLost
       isPlaceholder
       progress {
         ...ProgressLine
@@ -115,11 +109,6 @@ export function RunHeader({ run: masked }: { run: FragmentType<typeof RunHeaderF
           ) : null}
         </div>
       </div>
-      {run.rootAction.isLost ? (
-        <div className={classes.notice}>
-          <LostNotice executor={run.executor} />
-        </div>
-      ) : null}
       {run.rootAction.isPlaceholder ? (
         <div className={classes.notice}>
           <PlaceholderNotice />
@@ -157,7 +146,6 @@ export function RunHeader({ run: masked }: { run: FragmentType<typeof RunHeaderF
 
 function Facts({ run }: { run: Run }) {
   const { task, trigger, createdBy, labels } = run;
-  const hasExecutor = useHasExecutorFact(run, hasEnded(run.phase));
   const facts: [string, React.ReactNode][] = [
     [
       "Duration",
@@ -197,7 +185,6 @@ function Facts({ run }: { run: Run }) {
         </Link>
       ) : null,
     ],
-    ["Executor", hasExecutor ? <ExecutorFact key="x" run={run} hasEnded={hasEnded(run.phase)} /> : null],
     ["Source", run.source ? words(run.source) : null],
     [
       "Trigger",
@@ -236,29 +223,5 @@ function Facts({ run }: { run: Run }) {
         </dd>
       </div>
     </dl>
-  );
-}
-
-function CopyMenu({ run }: { run: Run }) {
-  const { project, domain, name, id } = run;
-  const watch = shellCommand("rungraph watch", { project, domain, run: name });
-  return (
-    <Menu position="bottom-end" withinPortal>
-      <Menu.Target>
-        <Button size="compact-sm" variant="default">
-          Copy…
-        </Button>
-      </Menu.Target>
-      <Menu.Dropdown>
-        <Menu.Item onClick={() => void copyText(window.location.href, "link")}>Link to this page</Menu.Item>
-        <Menu.Item onClick={() => void copyText(`${project}/${domain}/${name}`, "name")}>
-          Project/domain/name
-        </Menu.Item>
-        <Menu.Item onClick={() => void copyText(id, "id")}>Id for the API</Menu.Item>
-        <Menu.Item onClick={() => void copyText(watch, "command")}>
-          Command to watch it in a terminal
-        </Menu.Item>
-      </Menu.Dropdown>
-    </Menu>
   );
 }

@@ -1,7 +1,7 @@
 import { getRouteApi } from "@tanstack/react-router";
-import { useCallback, useMemo, useState } from "react";
+import { lazy, Suspense, useCallback, useMemo, useState } from "react";
 import { useQuery, useSubscription } from "urql";
-import { ActionPanel, type ActionTab } from "../actions/ActionPanel";
+import type { ActionTab } from "../actions/ActionPanel";
 import { ActionTree } from "../actions/ActionTree";
 import { useForest } from "../actions/useForest";
 import { useLines } from "../actions/useLines";
@@ -18,6 +18,11 @@ import { useTitle } from "../ui/title";
 import { RunHeader } from "./RunHeader";
 import classes from "./RunPage.module.css";
 import { RunToolbar } from "./RunToolbar";
+
+// Loaded when an action is opened.
+const ActionPanel = lazy(() =>
+  import("../actions/ActionPanel").then((module) => ({ default: module.ActionPanel })),
+);
 
 const RunOf = graphql(`
   query RunOf($id: RunIdentifierInput!) {
@@ -174,16 +179,18 @@ function Actions({ run, runEnd, actions: { forest, problem, retry } }: ActionsPr
       </div>
       {search.action ? (
         <aside className={classes.panel}>
-          <ActionPanel
-            key={search.action}
-            run={run}
-            name={search.action}
-            runEnd={runEnd}
-            tab={tab}
-            onTab={setTab}
-            onClose={() => select(undefined)}
-            onSelect={select}
-          />
+          <Suspense fallback={<LoadingNotice what="the action" />}>
+            <ActionPanel
+              key={search.action}
+              run={run}
+              name={search.action}
+              runEnd={runEnd}
+              tab={tab}
+              onTab={setTab}
+              onClose={() => select(undefined)}
+              onSelect={select}
+            />
+          </Suspense>
         </aside>
       ) : null}
     </div>
