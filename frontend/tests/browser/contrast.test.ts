@@ -123,7 +123,17 @@ test.each(STATES)("every text has enough contrast in light and dark: $name", (st
   unreadable(state, "wide"),
 );
 
-const ON_A_PHONE = ["runs", "filters that are set", "a tree", "a timeline", "an action", "tasks", "aborts"];
+const ON_A_PHONE = [
+  "runs",
+  "logs",
+  "files",
+  "filters that are set",
+  "a tree",
+  "a timeline",
+  "an action",
+  "tasks",
+  "aborts",
+];
 
 test.each(STATES.filter(({ name }) => ON_A_PHONE.includes(name)))(
   "every text has enough contrast on a phone: $name",

@@ -1,4 +1,13 @@
-import { actionId, createActions, createRun, insertEvents, runId, setPhases } from "./record";
+import {
+  actionId,
+  appendLog,
+  createActions,
+  createRun,
+  insertEvents,
+  runId,
+  setPhases,
+  storeArtifact,
+} from "./record";
 import type { TestServer } from "./server";
 
 const PHASES = [
@@ -75,6 +84,7 @@ export async function recordEverything(server: TestServer): Promise<void> {
     { action: "root", attempt: 1, phase: "RUNNING", occurredAt: ago(80), error },
   ]);
   await setPhases(server, EVERYTHING, { step: "FAILED" }, 2);
+  await recordMore(server);
   for (const [name, tries] of [
     ["abort-requested", 0],
     ["abort-retrying", 1],
@@ -87,4 +97,43 @@ export async function recordEverything(server: TestServer): Promise<void> {
     for (let n = 0; n < tries; n += 1) await server.execute(MARK, { id: actionId(run, "root") });
   }
   await server.execute(CLEAR, { id: actionId(runId("abort-confirmed"), "root") });
+}
+
+const REPORT = `mutation ($reports: [ReportInput!]!) { report(reports: $reports) { failed } }`;
+const ESC = "\x1b";
+
+/** A log in all colours, a file of each kind, progress, metrics, and an action that nobody has described. */
+async function recordMore(server: TestServer): Promise<void> {
+  const colors = [...Array(8).keys()].flatMap((n) => [30 + n, 90 + n, 40 + n, 100 + n]);
+  await appendLog(server, EVERYTHING, "step", [
+    { text: colors.map((code) => `${ESC}[${code}mcolour ${code}${ESC}[0m`).join(" ") },
+    {
+      text: `${ESC}[38;5;226mof 256${ESC}[0m ${ESC}[38;2;250;250;200mtrue${ESC}[0m ${ESC}[7minverse${ESC}[0m`,
+    },
+    { text: `${ESC}[1mbold${ESC}[0m ${ESC}[2mdim${ESC}[0m ${ESC}[4munderlined${ESC}[0m needle` },
+    ...["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"].map((level) => ({ text: `needle ${level}`, level })),
+  ]);
+  await appendLog(server, EVERYTHING, "step", [{ text: "second" }], { attempt: 2, stream: "stderr" });
+  const text =
+    "# Report\n\n[link](https://example.com) `code`\n\n> quoted\n\n|a|b|\n|-|-|\n|1|2|\n\n    block\n";
+  await storeArtifact(server, EVERYTHING, "step", "REPORT", "report.md", { text }, 2);
+  await storeArtifact(server, EVERYTHING, "step", "OUTPUTS", "outputs.json", { json: { ok: true } }, 2);
+  await storeArtifact(server, EVERYTHING, "step", "INPUTS", "rows.csv", { text: "id,name\n1,one\n" }, 2);
+  await storeArtifact(server, EVERYTHING, "step", "FILE", "weights.bin", { base64: "AAEC" }, 2);
+  const of = (name: string, rest: object) => ({ id: actionId(EVERYTHING, name), ...rest });
+  const loss = (value: number, minute: number) => ({
+    name: "loss",
+    value,
+    at: `2026-01-01T00:0${minute}:00Z`,
+  });
+  await server.execute(REPORT, {
+    reports: [
+      of("of-running", {
+        progress: { done: 3, total: 12, message: "epoch 3" },
+        metrics: [loss(2.5, 1), loss(0.5, 2), { name: "memory", value: 2 ** 30, unit: "By" }],
+      }),
+      of("of-initializing", { progress: { done: 3 } }),
+      of("not-described", {}),
+    ],
+  });
 }

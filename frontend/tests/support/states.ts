@@ -22,7 +22,10 @@ const menu = (name: string | RegExp) => async (page: Page) => {
 };
 const tab = (name: string, then?: (page: Page) => Promise<void>) => async (page: Page) => {
   await page.getByRole("tab", { name }).click();
-  await page.locator("[role=tabpanel] :is(pre, li, dl, section, p, [role=region])").first().waitFor();
+  await page
+    .locator("[role=tabpanel] :is(pre, li, [role=list], dl, section, p, [role=region])")
+    .first()
+    .waitFor();
   await then?.(page);
 };
 /** Replaces the response to an operation. */
@@ -166,6 +169,44 @@ export const STATES: State[] = [
     }),
   },
   { name: "a raw spec", ...ACTION, act: tab("Spec", (page) => button(page, "Raw").click()) },
+  { name: "logs", ...ACTION, act: tab("Logs", (page) => page.locator("[data-line]").first().waitFor()) },
+  {
+    name: "a search in a log",
+    path: `${TREE}/logs?action=step&attempt=1&line=2`,
+    there: "[data-line='8']",
+    act: async (page) => {
+      await button(page, "Times").click();
+      await page.getByRole("searchbox").fill("needle");
+      await press(page, "Enter");
+      await page.locator("mark").first().waitFor();
+    },
+  },
+  {
+    name: "no line of a level",
+    path: `${TREE}/logs?action=step&level=critical`,
+    there: "text=No line matches",
+  },
+  { name: "no log", path: `${TREE}/logs?action=after`, there: "text=No log lines yet" },
+  { name: "files", ...ACTION, act: tab("Files", (page) => page.getByText("quoted").waitFor()) },
+  {
+    name: "a table",
+    ...ACTION,
+    act: tab("Files", async (page) => {
+      await button(page, "rows.csv").click();
+      await page.getByRole("cell", { name: "one" }).waitFor();
+    }),
+  },
+  { name: "no files", path: `${TREE}?action=after`, there: "[data-testid=action] h2", act: tab("Files") },
+  {
+    name: "metrics",
+    path: `${TREE}?action=of-running`,
+    there: "[data-testid=action] h2",
+    act: async (page) => {
+      await page.getByRole("tab", { name: "Metrics" }).click();
+      await page.locator("[data-metric=loss]").waitFor();
+    },
+  },
+  { name: "known by name only", path: `${TREE}?action=not-described`, there: "[data-placeholder]" },
   { name: "no state", ...ACTION, act: tab("State") },
   { name: "every phase", path: `${TREE}?action=of-timed_out`, there: "[data-testid=action] h2" },
   ...["requested", "retrying", "failed", "confirmed"].map((state) => ({
