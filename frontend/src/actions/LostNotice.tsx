@@ -1,6 +1,6 @@
 import classes from "./LostNotice.module.css";
 
-/** Says that an action was ended since its executor is gone. */
+/** Says that an action was ended since its executor stopped renewing its lease. */
 export function LostNotice({ executor }: { executor?: string | null | undefined }) {
   return (
     <p className={classes.notice} role="note" data-lost>
