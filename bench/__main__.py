@@ -19,6 +19,7 @@ from bench.executors import executors
 from bench.growth import growth
 from bench.large import large
 from bench.lists import lists
+from bench.logs import logs
 from bench.page import page
 from bench.peers import peers
 from bench.record import RUNS
@@ -57,6 +58,7 @@ def trials(quick: bool, restart: Callable[[], None] | None = None) -> dict[str, 
         "writes": partial(writes, rounds=3 if quick else 10),
         "executors": partial(executors, seconds=seconds),
         "artifacts": partial(artifacts, seconds=seconds, size=10**8),
+        "logs": partial(logs, megabytes=10 if quick else 100, subscribers=200, rate=1000, seconds=seconds),
         "watched-writes": partial(watched_writes, rounds=5 if quick else 20),
         "page": partial(
             page,

@@ -14,8 +14,9 @@ from typing import Any, cast
 
 from bench.processes import Process
 
-_NUMBERS = re.compile(rb'"(?:attempts|version)":(\d+)')
-"""A marker that appears once per row: the attempts of an action, or the version of an event."""
+_NUMBERS = re.compile(rb'"(?:attempts|version|number)":(\d+)')
+"""A marker that appears once per row: the attempts of an action, the version of an event, or the number of a
+line."""
 
 
 @dataclass
