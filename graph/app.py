@@ -1,5 +1,6 @@
 """Wires the application together: settings, repository, schema, endpoints and routes."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext
 from datetime import timedelta
@@ -81,6 +82,7 @@ def create_app(settings: Settings, is_stopping: Callable[[], bool] = lambda: Fal
             ) as metrics,
             provider.running() if provider is not None else nullcontext(),
             client_limits.running(),
+            _expiring_leases(repository, supervisor),
             _authenticator(
                 settings, repository, provider, client_limits, supervisor
             ).running() as authenticator,
@@ -258,6 +260,17 @@ def _reconciler(settings: Settings, repository: ActionRepo, supervisor: Supervis
         timeout=settings.abort_webhook_timeout,
         supervisor=supervisor,
     )
+
+
+@asynccontextmanager
+async def _expiring_leases(repository: ActionRepo, supervisor: Supervisor) -> AsyncIterator[None]:
+    """Ends what is open in runs whose executors are lost, while the context is open."""
+    expiring = supervisor.start("lease expiry", repository.leases.expiry.run)
+    try:
+        yield
+    finally:
+        expiring.cancel()
+        await asyncio.gather(expiring, return_exceptions=True)
 
 
 def _routes(

@@ -113,7 +113,7 @@ from repo.domain.reports import (
 
 if TYPE_CHECKING:
     from repo.aborts.aborts import AbortRunsResult as AbortRunsResult
-    from repo.aborts.leases import DueAborts as DueAborts
+    from repo.aborts.claims import DueAborts as DueAborts
     from repo.actions.filters import (
         ActionFilter as ActionFilter,
         LabelFilter as LabelFilter,
@@ -124,6 +124,7 @@ if TYPE_CHECKING:
     from repo.actions.rows import Attributes as Attributes
     from repo.artifacts.stores import check_store_url as check_store_url
     from repo.credentials import Credential as Credential
+    from repo.leases.leases import LeaseResult as LeaseResult, RunActivity as RunActivity
     from repo.health import (
         CheckResult as CheckResult,
         CheckStatus as CheckStatus,
@@ -153,7 +154,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "repo.aborts.aborts": "AbortRunsResult",
-    "repo.aborts.leases": "DueAborts",
+    "repo.aborts.claims": "DueAborts",
     "repo.actions.filters": "ActionFilter LabelFilter RunFilter",
     "repo.actions.group_commit": "MAX_BATCH",
     "repo.actions.pruning": "Pruned",
@@ -161,6 +162,7 @@ _MODULES = {
     "repo.artifacts.stores": "check_store_url",
     "repo.credentials": "Credential",
     "repo.health": "CheckResult CheckStatus check_bus check_database check_store",
+    "repo.leases.leases": "LeaseResult RunActivity",
     "repo.migration": "SchemaOutdated UnsuitableDatabase migrate",
     "repo.repository": "ActionRepo open_repository",
     "repo.restore": "mark_restored",

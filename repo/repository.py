@@ -7,9 +7,10 @@ from datetime import datetime
 from functools import partial
 
 from repo.aborts.aborts import Aborts
-from repo.aborts.leases import Leases
+from repo.aborts.claims import Claims
 from repo.actions import creation, event_rows, phase_updates, reports, states
 from repo.actions.actions import Actions
+from repo.actions.activity import Activity
 from repo.actions.events import Events
 from repo.actions.filters import ActionFilter, RunFilter
 from repo.actions.group_commit import GroupCommit
@@ -30,6 +31,9 @@ from repo.domain.logs import DEFAULT_LOG_QUOTA
 from repo.domain.models import Action, ActionEvent, Identity, NewAction, NewEvent, Run
 from repo.domain.pages import Order, Page, PageRequest
 from repo.domain.phases import ActionPhase, CacheStatus, PhaseUpdate
+from repo.leases import renewal
+from repo.leases.expiry import LeaseExpiry
+from repo.leases.leases import Leases
 from repo.logs import writer
 from repo.logs.logs import LogCounts, Logs
 from repo.migration import is_at_head
@@ -59,7 +63,9 @@ class Backend:
         self.hub = hub
         self.bus = bus
         self.tails = tails
-        self.leases = Leases()
+        self.claims = Claims()
+        self.activity = Activity(database)
+        self.lease_expiry = LeaseExpiry(database)
         self.creations = GroupCommit(database, creation.create)
         self.phase_updates = GroupCommit(database, phase_updates.advance_all)
         self.states = GroupCommit(database, states.set_states)
@@ -70,6 +76,7 @@ class Backend:
         self.objects = Objects(database, artifact_store)
         self.storing = GroupCommit(database, partial(writes.store_all, artifact_limits))
         self.reports = GroupCommit(database, reports.write_reports)
+        self.renewals = GroupCommit(database, renewal.renew, lambda renewed: renewed.is_visible)
 
 
 class ActionRepo:
@@ -86,15 +93,23 @@ class ActionRepo:
         self.access = access
         self.database = database
         self.runs = Runs(database, access)
-        self.actions = Actions(database, access, backend.creations, backend.phase_updates, backend.states)
-        self.events = Events(database, access, backend.insertions)
-        self.logs = Logs(database, access, backend.log_appends, backend.log_counts)
-        self.artifacts = Artifacts(
-            database, access, backend.storing, backend.objects, backend.artifact_limits
+        self.actions = Actions(
+            database, access, backend.creations, backend.phase_updates, backend.states, backend.activity
         )
-        self.reports = Reports(access, backend.reports)
+        self.events = Events(database, access, backend.insertions, backend.activity)
+        self.logs = Logs(database, access, backend.log_appends, backend.log_counts, backend.activity)
+        self.artifacts = Artifacts(
+            database,
+            access,
+            backend.storing,
+            backend.objects,
+            backend.artifact_limits,
+            backend.activity,
+        )
+        self.reports = Reports(access, backend.reports, backend.activity)
         self.watches = Watches(database, backend.hub, backend.bus, backend.tails, access)
-        self.aborts = Aborts(database, access, backend.leases)
+        self.aborts = Aborts(database, access, backend.claims)
+        self.leases = Leases(database, access, backend.renewals, backend.lease_expiry, backend.activity)
         self.summaries = Summaries(database, access)
         self.credentials = Credentials(database)
         self.pruning = Pruning(database, backend.objects.clean_up)
@@ -300,6 +315,7 @@ async def open_repository(
         async with bus.open():
             yield ActionRepo(backend)
     finally:
+        await backend.activity.close()
         for loop in loops:
             loop.cancel()
         await asyncio.gather(*loops, return_exceptions=True)

@@ -24,7 +24,15 @@ from sqlalchemy import (
 )
 
 from repo.domain.artifacts import ArtifactKind
-from repo.domain.phases import AbortState, ActionPhase, ActionType, CacheStatus, CredentialKind, RunSource
+from repo.domain.phases import (
+    AbortState,
+    ActionPhase,
+    ActionType,
+    CacheStatus,
+    CredentialKind,
+    LeaseState,
+    RunSource,
+)
 from repo.sql.functions import constant, elapsed_ms, next_revision, this_transaction
 from repo.sql.types import Document, EnumNumber, FreeText, Labels, Name, UtcDateTime
 
@@ -93,6 +101,10 @@ actions = Table(
     # The error that ended `error_attempt`; events may arrive before the phase update.
     Column("error", Document),
     Column("error_attempt", Integer),
+    # The phase in which its executor was lost; it is FAILED until that reports again.
+    Column("lost_phase", EnumNumber(ActionPhase)),
+    # Of roots: what renewed the run's lease last.
+    Column("executor", FreeText),
     Column("created_at", UtcDateTime, nullable=False),
     Column("triggered_at", UtcDateTime),
     Column("started_at", UtcDateTime),
@@ -170,6 +182,9 @@ runs = Table(
     Column("updated_at", UtcDateTime, nullable=False),
     Column("duration_ms", BigInteger),
     Column("paused_actions", Integer, nullable=False, server_default=text("0")),
+    Column("executor", FreeText),
+    # When anything of the run was last reported, to about 10 s; see repo.actions.activity.
+    Column("last_reported_at", UtcDateTime),
     UniqueConstraint("run_key"),
 )
 is_run_abort_pending = constant(runs.c.abort_state, AbortState.REQUESTED, AbortState.RETRYING)
@@ -187,6 +202,25 @@ error_code_prefix = func.substr(runs.c.error_code, text("1"), text(str(MAX_CODE_
 _index("ix_runs_by_error", error_code_prefix, where=runs.c.error_code.is_not(None))
 _index("ix_runs_by_paused", runs.c.paused_actions, where=runs.c.paused_actions > text("0"))
 _index("ix_runs_by_abort", runs.c.abort_state, where=is_run_abort_pending)
+_index("ix_runs_by_executor", runs.c.executor, runs.c.key, where=runs.c.executor.is_not(None))
+_index("ix_runs_by_reported", runs.c.last_reported_at, runs.c.key, where=runs.c.ended_at.is_(None))
+
+# A row for each run whose executor renews a lease, or did until it was lost.
+run_leases = Table(
+    "run_leases",
+    metadata,
+    Column("run_key", LargeBinary(16), nullable=False),
+    Column("executor", FreeText, nullable=False),
+    Column("ttl_seconds", Integer, nullable=False),
+    # By the clock of the database.
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("state", EnumNumber(LeaseState), nullable=False),
+    PrimaryKeyConstraint("run_key"),
+    ForeignKeyConstraint(["run_key"], ["runs.run_key"], ondelete="CASCADE"),
+)
+is_lease_open = run_leases.c.state < text(str(int(LeaseState.EXPIRED)))
+"""The lease may still end actions of its run."""
+_index("ix_run_leases_expires_at", run_leases.c.expires_at, where=is_lease_open)
 
 action_events = Table(
     "action_events",

@@ -121,6 +121,10 @@ class Metrics:
         )
         self._abort_attempts = self._counter("abort_attempts", "Attempts to notify executors of an abort.")
         self._aborts_failed = self._counter("aborts_given_up", "Aborts that failed after all attempts.")
+        self._leases_held = self._gauge(
+            "leases_held", "Leases of executors that have not expired, of all replicas.", "livemostrecent"
+        )
+        self._leases_expired = self._counter("leases_expired", "Leases that expired: lost executors.")
         self._failed_loops = self._gauge(
             "background_loops_failed", "Background loops that failed and are not running again."
         )
@@ -185,6 +189,7 @@ class Metrics:
             (self._aborts_failed, counts.aborts_failed),
             (self._appended_lines, self._repository.logs.counts.lines),
             (self._appended_bytes, self._repository.logs.counts.bytes),
+            (self._leases_expired, self._repository.leases.expiry.expired),
             (self._dropped_lines, dropped_log_lines()),
             *((self._loop_restarts[loop], count) for loop, count in self._supervisor.restarts.items()),
             *zip(self._caches[0], (counts.document_cache_hits, counts.document_cache_misses), strict=True),
@@ -199,6 +204,7 @@ class Metrics:
         with contextlib.suppress(DatabaseUnavailable, TimeoutError):
             async with asyncio.timeout(_DATABASE_TIMEOUT):
                 aborts = await self._repository.aborts.metrics()
+                self._leases_held.set(await self._repository.leases.count_held())
             oldest = aborts.oldest_requested_at
             age = 0.0 if oldest is None else (datetime.now(UTC) - oldest).total_seconds()
             self._aborts_pending.set(aborts.pending)

@@ -179,6 +179,16 @@ class Loaders:
         return _by_arguments(self._repository.actions.list_metrics)
 
     @cached_property
+    def activity(self) -> Loader[tuple[bytes, tuple[()]], repo.RunActivity | None]:
+        """When runs were last reported, and their leases, by the key of the run."""
+        return _by_arguments(self._repository.leases.list_activity, None)
+
+    @cached_property
+    def aborts(self) -> Loader[tuple[bytes, tuple[repo.Attributes]], list[repo.Action]]:
+        """The actions of runs whose abort is not confirmed, by the key of the run."""
+        return _by_listing(self._repository.leases.list_aborts)
+
+    @cached_property
     def events(self) -> Loader[tuple[repo.ActionIdentifier, EventListing], repo.Page[repo.ActionEvent]]:
         """Pages of the events of actions."""
         return _by_arguments(self._repository.events.page)

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from repo.aborts import leases, requests
-from repo.aborts.leases import DueAborts, Leases
+from repo.aborts import claims, requests
+from repo.aborts.claims import Claims, DueAborts
 from repo.actions.filters import RunFilter
 from repo.actions.lists import in_scopes, order_of_aborts
 from repo.actions.rows import ACTION_COLUMNS, ACTIONS
@@ -40,10 +40,10 @@ class AbortRunsResult:
 class Aborts:
     """The aborts that a caller may read, request and confirm. Each write is one transaction."""
 
-    def __init__(self, database: Database, access: Access, leases: Leases) -> None:
+    def __init__(self, database: Database, access: Access, claims_seen: Claims) -> None:
         self._database = database
         self._access = access
-        self._leases = leases
+        self._claims_seen = claims_seen
 
     # Requests
 
@@ -174,11 +174,11 @@ class Aborts:
         Times are the database's, whatever the clocks of replicas say. A claim of another replica is taken
         over once this process has seen it for `duration`.
         """
-        expired = await self._find_due(leases.EVERYWHERE, duration)
+        expired = await self._find_due(claims.EVERYWHERE, duration)
         if expired is None:
-            return leases.NOTHING_DUE
+            return claims.NOTHING_DUE
         return await self._database.write(
-            lambda connection: leases.claim(
+            lambda connection: claims.claim(
                 connection, lease, duration, limit, max_attempts, utc_now(), expired
             )
         )
@@ -188,14 +188,14 @@ class Aborts:
         after a delay, as after `record_failure`."""
         expired = await self._find_due(scopes, timedelta(0))
         if expired is None:
-            return leases.NOTHING_DUE
+            return claims.NOTHING_DUE
         return await self._database.write(
-            lambda connection: leases.resend(connection, scopes, limit, max_attempts, utc_now(), expired)
+            lambda connection: claims.resend(connection, scopes, limit, max_attempts, utc_now(), expired)
         )
 
     async def _find_due(self, scopes: Collection[Scope], duration: timedelta) -> list[str] | None:
         async with self._database.read() as connection:
-            return await leases.find_due(connection, scopes, self._leases, duration)
+            return await claims.find_due(connection, scopes, self._claims_seen, duration)
 
     async def record_failure(
         self, action_id: ActionIdentifier, lease: str, error: str, max_attempts: int
@@ -205,7 +205,7 @@ class Aborts:
         to 5 min. FAILED: no attempts are left. None: the lease is lost or the abort is confirmed, and
         nothing changed."""
         return await self._database.write(
-            lambda connection: leases.record_failure(
+            lambda connection: claims.record_failure(
                 connection, action_id, lease, error, max_attempts, utc_now()
             )
         )

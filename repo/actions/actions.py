@@ -8,6 +8,7 @@ from typing import Any, Literal
 from sqlalchemy import Select, and_, bindparam, func, select
 from sqlalchemy.sql.selectable import Subquery
 
+from repo.actions.activity import Activity
 from repo.actions.filters import ActionFilter, action_conditions
 from repo.actions.group_commit import GroupCommit, check_batch
 from repo.actions.lists import in_scopes, order_of_actions
@@ -50,12 +51,14 @@ class Actions:
         creations: Creations,
         phase_updates: PhaseUpdates,
         states: States,
+        activity: Activity,
     ) -> None:
         self._database = database
         self._access = access
         self._creations = creations
         self._phase_updates = phase_updates
         self._states = states
+        self._activity = activity
 
     async def find(self, keys: Collection[bytes], attributes: Attributes = None) -> dict[bytes, Action]:
         """Those of the actions that exist, by their keys, with these attributes or all."""
@@ -220,14 +223,18 @@ class Actions:
         any order. Raises as `ActionRepo.create_action` does, and then nothing is created."""
         check_batch(new)
         self._access.check(Permission.WRITE, (action.id for action in new))
-        return await self._creations.write(new, len(new))
+        created = await self._creations.write(new, len(new))
+        self._activity.note(action.id.key for action in new)
+        return created
 
     async def update_phases(self, updates: Updates) -> list[PhaseUpdateResult]:
         """Apply the updates in their order, in one transaction. An action below an aborted one is aborted
         instead of reopened. Raises ActionNotFound, and then nothing changes."""
         check_batch(updates)
         self._access.check(Permission.WRITE, (action_id for action_id, _ in updates))
-        return await self._phase_updates.write(updates, len(updates)) if updates else []
+        results = await self._phase_updates.write(updates, len(updates)) if updates else []
+        self._activity.note(action_id.key for action_id, _ in updates)
+        return results
 
     async def get_state(self, action_id: ActionIdentifier) -> str | None:
         """See `ActionRepo.get_action_state`."""
@@ -243,6 +250,7 @@ class Actions:
         """Store the `state`, if given, and notify the watchers. Raises ActionNotFound."""
         self._access.check(Permission.WRITE, [action_id])
         await self._states.write((action_id, values), 1)
+        self._activity.note([action_id.key])
 
 
 def _sum_up(children: Iterable[Sequence[Any]]) -> dict[bytes, Counter[ActionPhase]]:

@@ -102,8 +102,12 @@ async def lock_runs(transaction: Transaction, runs: Iterable[RunIdentifier]) -> 
     """Lock the runs that exist and return the keys of their roots. Until this transaction ends, none of them
     is removed, and no abort in them is confirmed: both would miss what this transaction adds."""
     by_key = {run.key: run for run in runs}
-    found = await fetch_having(transaction, "lock runs", c.run_key, by_key, _roots)
-    return {by_key[run_key]: key for run_key, key in found}
+    return {by_key[run_key]: key for run_key, key in await lock_runs_by_key(transaction, by_key)}
+
+
+async def lock_runs_by_key(transaction: Transaction, run_keys: Iterable[bytes]) -> list[list[Any]]:
+    """As `lock_runs`: the keys of the runs, and those of their roots."""
+    return await fetch_having(transaction, "lock runs", c.run_key, run_keys, _roots)
 
 
 def _roots(restricted: Callable[[Select[Any]], Select[Any]]) -> Select[Any]:

@@ -32,6 +32,8 @@ from repo.tables import action_events, actions
 
 e = action_events.c
 a = actions.c
+is_reported = e.version >= literal_column("0")
+"""An executor reported the event; the others are losses of executors, and that these were taken back."""
 
 VALUES = frozenset({"error", "logs", "outputs", "cluster", "cache_status", "cluster_events"})
 """Columns of events from which only the values of the same names in an attempt are merged."""
@@ -54,6 +56,7 @@ def events_of_attempts(in_keys: KeyFilter, range: AttemptRange, merged: Collecti
     without = [e[name].is_(None) for name in sorted(merged)]
     is_simple = and_(
         e.phase < FIRST_TERMINAL,
+        is_reported,
         not_(and_(of.was_paused, constant(e.phase, *_PAUSING))),
         or_(of.first_end.is_(None), e.occurred_at <= of.first_end),
         *without,
@@ -74,7 +77,7 @@ def _firsts(numbers: CTE, without: Sequence[ColumnElement[bool]]) -> Select[Any]
     phase = phases.c.phase
     first = (
         select(func.min(e.occurred_at))
-        .where(e.action_key == of.action_key, e.attempt == of.attempt, e.phase == phase)
+        .where(e.action_key == of.action_key, e.attempt == of.attempt, e.phase == phase, is_reported)
         .where(or_(of.first_end.is_(None), e.occurred_at <= of.first_end), *without)
         .scalar_subquery()
     )

@@ -1,12 +1,12 @@
 """Inserts events and reads them back, and derives the errors of their actions."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from operator import attrgetter, itemgetter
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, exists, func, literal_column, not_, or_, select
 
 from repo.domain.errors import ActionNotFound, InvalidArgument
 from repo.domain.identifiers import ActionIdentifier
@@ -176,7 +176,13 @@ def _ends(restricted: Callable[[Select[Any]], Select[Any]]) -> Select[Any]:
     seen_at = func.coalesce(e.reported_at, e.occurred_at)
     columns = (e.action_key, e.attempt, e.phase, e.error, actions.c.error_attempt, actions.c.error)
     ends = select(*columns).join_from(action_events, actions, e.action_key == actions.c.key)
-    statement = restricted(ends.where(e.phase >= FIRST_TERMINAL))
+    # Not the losses of executors that were taken back; see repo.actions.losses.
+    x = action_events.alias("x").c
+    returned = exists().where(
+        x.action_key == e.action_key, x.attempt == e.attempt, x.version == e.version, x.phase < FIRST_TERMINAL
+    )
+    counts = or_(e.version >= literal_column("0"), not_(returned))
+    statement = restricted(ends.where(e.phase >= FIRST_TERMINAL, counts))
     return statement.order_by(e.attempt.desc(), seen_at, e.phase, e.version)
 
 
@@ -187,9 +193,10 @@ def _count(batch: Batch, new: set[tuple[Any, ...]]) -> int:
     return len(mine)
 
 
-async def decide_errors(transaction: Transaction, keys: Iterable[bytes], now: datetime) -> None:
-    """Store the error of the latest ended attempt of each action: the terminal event that was seen first
-    decides the phase, and the first event of that phase with an error decides the error."""
+async def decide_errors(transaction: Transaction, keys: Collection[bytes], now: datetime) -> None:
+    """Store the error of the latest ended attempt of each action, none if no attempt has ended: the terminal
+    event that was seen first decides the phase, and the first event of that phase with an error decides the
+    error."""
     decided: dict[bytes, tuple[int, int]] = {}
     errors: dict[bytes, Any] = {}
     stored: dict[bytes, tuple[int | None, Any]] = {}
@@ -204,4 +211,6 @@ async def decide_errors(transaction: Transaction, keys: Iterable[bytes], now: da
         for key, (attempt, _) in sorted(decided.items())
         if (attempt, errors[key]) != stored[key]
     ]
+    unended = sorted(set(keys) - decided.keys())
+    rows += [{"key": key, "error": None, "error_attempt": None, "updated_at": now} for key in unended]
     await update_rows(transaction, actions, rows)

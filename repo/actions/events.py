@@ -5,8 +5,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, false, func, select
+from sqlalchemy import Select, and_, false, func, literal_column, select
 
+from repo.actions.activity import Activity
 from repo.actions.attempt_rows import VALUES, events_of_attempts
 from repo.actions.event_rows import EVENT_COLUMNS, Batch, batch_of, event_of, oldest_first
 from repo.actions.group_commit import GroupCommit, check_batch
@@ -38,17 +39,22 @@ _MERGED_AT_ONCE = 1_000
 class Events:
     """The events that a caller may read and write."""
 
-    def __init__(self, database: Database, access: Access, insertions: Insertions) -> None:
+    def __init__(
+        self, database: Database, access: Access, insertions: Insertions, activity: Activity
+    ) -> None:
         self._database = database
         self._access = access
         self._insertions = insertions
+        self._activity = activity
 
     async def insert(self, new: Sequence[NewEvent]) -> int:
         """Insert the events in one transaction and return how many were new: an event is identified by its
         action, attempt, phase and version. Raises ActionNotFound, and then nothing is inserted."""
         check_batch(new)
         self._access.check(Permission.WRITE, (event.action for event in new))
-        return await self._insertions.write(await batch_of(new, datetime.now(UTC)), len(new))
+        inserted = await self._insertions.write(await batch_of(new, datetime.now(UTC)), len(new))
+        self._activity.note(event.action.key for event in new)
+        return inserted
 
     async def list_since(
         self,
@@ -119,7 +125,7 @@ class Events:
         self, attempts: Iterable[tuple[ActionIdentifier, int]]
     ) -> dict[tuple[ActionIdentifier, int], ActionEvent]:
         """The event with the highest phase, then the highest version, of each of these attempts that has
-        events, in one statement. Each is found by the primary key, however many events an attempt has."""
+        reported events, in one statement. Each is found by the primary key, however many there are."""
         requested = [(action_id, attempt) for action_id, attempt in attempts if is_count(attempt)]
         by_key = self._readable(action_id for action_id, _ in requested)
         pairs = [(action_id.key, number) for action_id, number in requested if action_id.key in by_key]
@@ -127,7 +133,9 @@ class Events:
             return {}
         listed, other = listed_rows(self._database, (e.action_key, e.attempt), pairs), action_events.alias()
         of = (other.c.action_key == listed.c.action_key, other.c.attempt == listed.c.attempt)
-        phase = select(func.max(other.c.phase)).where(*of).correlate(listed).scalar_subquery()
+        # Not the losses of executors, which may be taken back.
+        is_reported = other.c.version >= literal_column("0")
+        phase = select(func.max(other.c.phase)).where(*of, is_reported).correlate(listed).scalar_subquery()
         top = select(listed.c.action_key, listed.c.attempt, phase.label("phase")).subquery("top")
         of = (other.c.action_key == top.c.action_key, other.c.attempt == top.c.attempt)
         version = select(func.max(other.c.version)).where(*of, other.c.phase == top.c.phase)
@@ -140,7 +148,7 @@ class Events:
     async def find(self, keys: Collection[EventKey]) -> dict[EventKey, ActionEvent]:
         """Those of the events that exist."""
         by_key = self._readable(key.action for key in keys)
-        possible = (key for key in keys if is_count(key.attempt) and is_count(key.version))
+        possible = (key for key in keys if is_count(key.attempt) and is_count(abs(key.version)))
         rows = [(key.action.key, *key[1:]) for key in possible if key.action.key in by_key]
         if not rows:
             return {}
@@ -177,8 +185,9 @@ def _merged(found: ResultSet, by_key: Mapping[bytes, ActionIdentifier]) -> dict[
     for key, number in sorted(rows):
         # One at a time: their events need not be in memory together.
         of_one = ResultSet(found.prepared, rows.pop((key, number))).decoded()
-        events = [event_of(row, by_key[key]) for row in of_one]
-        attempts.setdefault(key, []).append(merge_attempt(events))
+        merged = merge_attempt([event_of(row, by_key[key]) for row in of_one])
+        if merged is not None:
+            attempts.setdefault(key, []).append(merged)
     return {key: close_superseded(of_it) for key, of_it in attempts.items()}
 
 

@@ -136,6 +136,14 @@ def _run_time(row: ActionRow) -> datetime:
     return run_of(row).triggered_at or run_of(row).created_at
 
 
+def _silent_since(value: datetime) -> Predicate:
+    def matches(row: ActionRow) -> bool:
+        reported_at = row.last_reported_at
+        return run_of(row).ended_at is None and reported_at is not None and reported_at < value
+
+    return matches
+
+
 @dataclass(frozen=True, slots=True)
 class RunFilter:
     """All fields that are set must match; a list matches any of its members. Times are UTC and inclusive,
@@ -200,6 +208,21 @@ class RunFilter:
         can_change=True,
         has_index=True,
     )
+
+    executor: str | None = declare(
+        lambda value: [r.executor == value],
+        lambda value: lambda row: run_of(row).executor == value,
+        can_change=True,
+        has_index=True,
+    )
+    """The executor that renewed the run's lease last."""
+    silent_since: datetime | None = declare(
+        lambda value: [r.ended_at.is_(None), r.last_reported_at < value],
+        _silent_since,
+        can_change=True,
+        has_index=True,
+    )
+    """Unfinished runs of which nothing was reported since this time."""
 
     def __post_init__(self) -> None:
         count = len(self.labels or ()) + len(self.all_labels or ())

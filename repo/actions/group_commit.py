@@ -42,9 +42,13 @@ class _Write(Generic[R, T]):
 class GroupCommit(Generic[R, T]):
     """The writes of one kind."""
 
-    def __init__(self, database: Database, work: Work[R, T]) -> None:
+    def __init__(
+        self, database: Database, work: Work[R, T], is_visible: Callable[[T], bool] = lambda result: True
+    ) -> None:
+        """`is_visible` says by a result whether its write changed anything that subscribers may see."""
         self._database = database
         self._work = work
+        self._is_visible = is_visible
         self._waiting: deque[_Write[R, T]] = deque()
         self._running = 0
         self._stall_timer: asyncio.TimerHandle | None = None
@@ -53,7 +57,7 @@ class GroupCommit(Generic[R, T]):
         """The result of a request for `size` rows, once it is committed. Raises what `work` raises for this
         request alone."""
         if size > _MAX_SHARED:
-            (result,) = await self._database.transact(self._working([request]))
+            (result,) = await self._database.transact(self._working([request]), self._is_any_visible)
             return result
         write: _Write[R, T] = _Write(request, size, asyncio.get_running_loop().create_future())
         self._waiting.append(write)
@@ -65,6 +69,9 @@ class GroupCommit(Generic[R, T]):
 
     def _working(self, requests: Sequence[R]) -> Callable[[Transaction], Awaitable[Sequence[T]]]:
         return lambda transaction: self._work(transaction, requests, datetime.now(UTC))
+
+    def _is_any_visible(self, results: Sequence[T]) -> bool:
+        return any(map(self._is_visible, results))
 
     def _start(self) -> None:
         self._running += 1
@@ -101,7 +108,9 @@ class GroupCommit(Generic[R, T]):
 
     async def _commit(self, batch: Sequence[_Write[R, T]]) -> None:
         try:
-            results = await self._database.commit(self._working([write.request for write in batch]))
+            results = await self._database.commit(
+                self._working([write.request for write in batch]), self._is_any_visible
+            )
         except Exception as error:
             if len(batch) == 1 or isinstance(error, DatabaseUnavailable | DeadlineExceeded):
                 for write in batch:

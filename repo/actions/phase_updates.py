@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Select, select
 
 from repo.actions.ancestors import lock_runs, read_ancestry
+from repo.actions.losses import REPORTED_AGAIN, renew_by_report, take_back
 from repo.domain.errors import ActionNotFound
 from repo.domain.identifiers import ActionIdentifier, RunIdentifier
 from repo.domain.phases import Lifecycle, PhaseUpdate, PhaseUpdateResult, aborted, advance
@@ -66,6 +67,7 @@ async def advance_all(
     keys = [[action_id.key async for action_id, _ in in_slices(batch)] for batch in batches]
     before = await lock_lifecycles(transaction, chain.from_iterable(keys))
     after, results = dict(before), []
+    returned: dict[bytes, Lifecycle] = {}
     for batch, batch_keys in zip(batches, keys, strict=True):
         advanced = []
         async for (action_id, update), key in in_slices(zip(batch, batch_keys, strict=True)):
@@ -73,6 +75,8 @@ async def advance_all(
                 text = f"there is no action {action_id}; no phase was updated"
                 raise ActionNotFound(text).of(action_id)
             stored = after[key]
+            if stored.lost_phase is not None and update.attempts == stored.attempts:
+                returned[key] = stored
             after[key], applied = advance(stored, update, now)
             advanced.append(PhaseUpdateResult(applied, after[key] != stored))
         results.append(advanced)
@@ -84,6 +88,9 @@ async def advance_all(
     runs = {action_id.run for batch in batches for action_id, _ in batch if action_id.key in reopened}
     stopped = await abort_below_aborts(transaction, runs, reopened, after, now)
     await store_lifecycles(transaction, before, after, now)
+    if returned:
+        await take_back(transaction, returned, REPORTED_AGAIN, now)
+        await renew_by_report(transaction, (key[:16] for key in returned))
     if not stopped:
         return results
     await update_rows(transaction, actions, stopped)

@@ -8,9 +8,11 @@ from typing import Any
 
 from sqlalchemy import Select, select
 
+from repo.actions.activity import Activity
 from repo.actions.creation import Changes, check_description, store
 from repo.actions.event_rows import decide_errors, key_of, row_of
 from repo.actions.group_commit import GroupCommit, check_batch
+from repo.actions.losses import REPORTED_AGAIN, renew_by_report, take_back
 from repo.actions.metrics import Metrics, store_metrics, stored_metrics, with_values
 from repo.actions.phase_updates import LIFECYCLE_COLUMNS, abort_below_aborts, lifecycle_values
 from repo.actions.placement import Placement, place
@@ -27,6 +29,7 @@ from repo.domain.phases import (
     begin,
     created_by,
     described_at,
+    taken_back,
 )
 from repo.domain.reports import (
     MAX_METRICS,
@@ -72,9 +75,10 @@ ReportWrites = GroupCommit[Batch, list[ReportResult]]
 class Reports:
     """What a caller may report."""
 
-    def __init__(self, access: Access, writes: ReportWrites) -> None:
+    def __init__(self, access: Access, writes: ReportWrites, activity: Activity) -> None:
         self._access = access
         self._writes = writes
+        self._activity = activity
 
     async def store(self, reports: Sequence[Report]) -> list[ReportResult]:
         """Store the reports in one transaction and return a result for each. One with an error is left out;
@@ -107,6 +111,7 @@ class Reports:
     async def _write(self, entries: Batch) -> None:
         if entries:
             results = await self._writes.write(entries, len(entries))
+            self._activity.note(entry.key for entry in entries)
             for entry, result in zip(entries, results, strict=True):
                 entry.result = result
 
@@ -149,6 +154,8 @@ class _Writing:
         self._details: dict[bytes, NewAction] = {}
         self._creations: dict[bytes, datetime] = {}
         self._stored: dict[bytes, _Stored] = {}
+        self._returned: dict[bytes, Lifecycle] = {}
+        """Lost actions whose executor reported again, as they were."""
 
     async def run(self) -> None:
         """Store the reports; their results are set."""
@@ -226,6 +233,9 @@ class _Writing:
             if update is None and report.details is not None:
                 update = PhaseUpdate(ActionPhase.QUEUED, report.attempt)
             result.applied = True
+            if stored.after.lost_phase is not None and report.attempt == stored.after.attempts:
+                self._returned[entry.key] = stored.after
+                stored.after = taken_back(stored.after)
             if update is not None:
                 stored.after, applied = advance(stored.after, update, self._now)
                 result.applied = applied or report.update is None
@@ -264,6 +274,9 @@ class _Writing:
                 entry.result.applied = False
         await store_metrics(transaction, metrics_before, metrics_after)
         await self._insert_events()
+        if self._returned:
+            await take_back(transaction, self._returned, REPORTED_AGAIN, now)
+            await renew_by_report(transaction, (key[:16] for key in self._returned))
 
     async def _stop_reopened(self) -> Changes:
         """Abort what is reopened below an aborted action."""

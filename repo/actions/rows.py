@@ -3,6 +3,7 @@ from the column of the same name, except for those named here."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from datetime import datetime
 from operator import itemgetter
 from typing import Any
 
@@ -46,6 +47,8 @@ class ActionRow:
     state_transaction_id: int | None
     has_paused_actions: bool
     """Whether any action of the run is PAUSED; false unless the action is a root."""
+    last_reported_at: datetime | None
+    """When anything of the run was last reported; None unless the action is a root."""
     size: int
     """Characters of its long text."""
 
@@ -57,6 +60,7 @@ def run_of(row: ActionRow) -> Run:
 
 
 _paused_actions = select(runs.c.paused_actions).where(runs.c.run_key == c.run_key).scalar_subquery()
+_last_reported = select(runs.c.last_reported_at).where(runs.c.run_key == c.run_key).scalar_subquery()
 _ONLY_RUNS = [column for column in RUN_COLUMNS if column not in set(ACTION_COLUMNS)]
 ROW_COLUMNS = (
     *ACTION_COLUMNS,
@@ -64,6 +68,7 @@ ROW_COLUMNS = (
     c.parent_key,
     c.state_transaction_id,
     case((is_root, _paused_actions > 0), else_=false()).label("has_paused_actions"),
+    case((is_root, _last_reported)).label("last_reported_at"),
 )
 """The columns that `action_row` takes."""
 _places = {column.name: place for place, column in enumerate((*ACTION_COLUMNS, *_ONLY_RUNS))}
@@ -72,7 +77,7 @@ _run_values = itemgetter(*(_places[column.name] for column in RUN_COLUMNS))
 
 def action_row(values: Sequence[Any], size: int) -> ActionRow:
     """The row of these values of ROW_COLUMNS."""
-    *_, parent_key, state_transaction_id, has_paused = values
+    *_, parent_key, state_transaction_id, has_paused, last_reported_at = values
     action = Action(*values[: len(ACTION_COLUMNS)])
     run = Run(*_run_values(values)) if parent_key is None else None
-    return ActionRow(action, run, parent_key, state_transaction_id, bool(has_paused), size)
+    return ActionRow(action, run, parent_key, state_transaction_id, bool(has_paused), last_reported_at, size)

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Select, bindparam, select
 
+from repo.actions.activity import Activity
 from repo.artifacts.objects import Objects
 from repo.artifacts.uploads import Storing, receive
 from repo.artifacts.writes import COLUMNS, StoreRequest, run_is_full
@@ -49,12 +50,14 @@ class Artifacts:
         storing: Storing,
         objects: Objects,
         limits: ArtifactLimits,
+        activity: Activity,
     ) -> None:
         self._database = database
         self._access = access
         self._storing = storing
         self.objects = objects
         self._limits = limits
+        self._activity = activity
 
     async def store(self, new: NewArtifact, content: bytes) -> Artifact:
         """Store a small artifact, and return the one that stays at its place. The same content again changes
@@ -80,6 +83,7 @@ class Artifacts:
         )
         request = StoreRequest(str(new.action), artifact, new.created_at is not None, content)
         stored = await self._storing.write(request, rows_of(len(content)))
+        self._activity.note([new.action.key])
         self._count(len(content))
         return stored
 
@@ -129,6 +133,7 @@ class Artifacts:
             raise
         finally:
             counts.uploading -= 1
+        self._activity.note([upload.action_key])
         self._count(upload.size)
         return stored
 

@@ -16,7 +16,8 @@ def merge_attempts(events: Iterable[ActionEvent]) -> list[ActionAttempt]:
     """The attempts of an action, oldest first, from all its events in any order."""
     ordered = sorted(events, key=lambda event: event.attempt)
     by_attempt = groupby(ordered, key=lambda event: event.attempt)
-    return close_superseded([merge_attempt(list(group)) for _, group in by_attempt])
+    merged = (merge_attempt(list(group)) for _, group in by_attempt)
+    return close_superseded([attempt for attempt in merged if attempt is not None])
 
 
 def close_superseded(attempts: Iterable[ActionAttempt]) -> list[ActionAttempt]:
@@ -36,11 +37,21 @@ def _happened_at(event: ActionEvent) -> tuple[datetime, int, int]:
     return event.occurred_at, event.phase, event.version
 
 
-def merge_attempt(events: Sequence[ActionEvent]) -> ActionAttempt:
-    """Merges one attempt. The terminal event that arrived first determines its final phase; without one its
-    last transition does. Events of that phase complement each other: for a terminal phase the first with
-    a value counts, otherwise the latest. Later events add their logs and cluster events."""
-    events = sorted(events, key=_seen_at)
+def without_returns(events: Sequence[ActionEvent]) -> list[ActionEvent]:
+    """The events of an attempt without the losses of its executor that were taken back. A loss has a negative
+    version, which no executor uses; the event that takes it back has the same one."""
+    returned = {event.version for event in events if event.version < 0 and not event.phase.is_terminal}
+    return [event for event in events if event.version not in returned]
+
+
+def merge_attempt(events: Sequence[ActionEvent]) -> ActionAttempt | None:
+    """Merges one attempt; None if nothing was reported. The terminal event that arrived first determines
+    its final phase; without one its last transition does. Events of that phase complement each other: for a
+    terminal phase the first with a value counts, otherwise the latest. Later events add their logs and
+    cluster events."""
+    events = sorted(without_returns(events), key=_seen_at)
+    if not events:
+        return None
     end = next((event for event in events if event.phase.is_terminal), None)
     lived = [event for event in events if _belongs(event, end)]
     transitions = _transitions(sorted(lived, key=_happened_at))

@@ -230,6 +230,7 @@ class ActionRecord:
     abort_confirmed_at: datetime | None
     error_document: Mapping[str, Any] | None
     error_attempt: int | None
+    lost_phase: ActionPhase | None
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
@@ -269,6 +270,11 @@ class ActionRecord:
             last_error=self.abort_last_error,
             confirmed_at=self.abort_confirmed_at,
         )
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it is FAILED since its executor was lost, until that reports again."""
+        return self.lost_phase is not None
 
     @property
     def error(self) -> ActionError | None:
@@ -331,6 +337,7 @@ class Run(ActionRecord):
     trigger_revision: int | None
     triggered_at: datetime | None
     abort_batch: str | None
+    executor: str | None
 
     @property
     def identifier(self) -> RunIdentifier:
@@ -395,6 +402,7 @@ SOURCE_FIELDS: Mapping[str, tuple[str, ...]] = {
     "trigger": (*COMPOSITES["trigger"].needed, "trigger_revision"),
     "created_by": ("created_by_document",),
     "abort": tuple(f"abort_{each.name}" for each in fields(Abort)),
+    "is_lost": ("lost_phase",),
     "error": ("phase", "attempts", "error_attempt", "error_document"),
     "labels": ("labels_document",),
     "dependencies": ("dependencies_document",),

@@ -102,6 +102,17 @@ class AbortState(IntEnum):
     FAILED = 4
 
 
+class LeaseState(IntEnum):
+    """The state of a run's lease."""
+
+    HELD = 1
+    """Its executor renews it, or is not known to be silent."""
+    EXPIRING = 2
+    """It expired; some of the run's open actions have ended."""
+    EXPIRED = 3
+    """It expired; all of them have ended."""
+
+
 MAX_ATTEMPTS = 2**31 - 1
 _AFTER = timedelta(microseconds=1)
 """The resolution of stored times."""
@@ -132,7 +143,9 @@ class Lifecycle:
     """The earliest reported start of the attempt; None if `started_at` is the server's time."""
     phase_time: datetime | None = None
     """When `phase` began. For a terminal phase the earliest reported end, as reported (`ended_at` is never
-    before the start); for RUNNING and PAUSED the latest report."""
+    before the start); for RUNNING and PAUSED the latest report. Of a lost action that of `lost_phase`."""
+    lost_phase: ActionPhase | None = None
+    """The phase in which its executor was lost; it is FAILED until the executor reports again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,8 +218,11 @@ def advance(stored: Lifecycle, update: PhaseUpdate, now: datetime) -> tuple[Life
       attempt named one (or DISABLED).
     - Creation, start and end stay in order: an earlier start moves the creation, and an end that was reported
       before the start becomes the start.
+    - The loss of its executor is provisional: a report of the same attempt takes it back before it applies.
     """
     stored = _without_stale_times(stored)
+    if stored.lost_phase is not None and update.attempts == stored.attempts:
+        stored = taken_back(stored)
     if update.attempts > stored.attempts and not stored.phase.is_final:
         fresh = Lifecycle(stored.phase, update.attempts, CacheStatus.DISABLED, stored.created_at)
         return _enter(fresh, update, now), True
@@ -247,8 +263,21 @@ def aborted(stored: Lifecycle, now: datetime) -> Lifecycle:
     return _in_order(ended)
 
 
+def lost(stored: Lifecycle, at: datetime) -> Lifecycle:
+    """The lifecycle of an unfinished action whose executor has been silent since this time."""
+    return replace(stored, phase=ActionPhase.FAILED, ended_at=_bounded(stored, at), lost_phase=stored.phase)
+
+
+def taken_back(stored: Lifecycle) -> Lifecycle:
+    """The lifecycle of a lost action whose executor lives."""
+    assert stored.lost_phase is not None
+    return replace(stored, phase=stored.lost_phase, ended_at=None, lost_phase=None)
+
+
 def _without_stale_times(stored: Lifecycle) -> Lifecycle:
     """The lifecycle without outdated reported times, which servers of older versions do not maintain."""
+    if stored.lost_phase is not None:
+        return stored
     start_time, phase_time = stored.start_time, stored.phase_time
     if start_time is not None and start_time != stored.started_at:
         stored = replace(stored, start_time=None)
@@ -325,7 +354,8 @@ def _in_order(progress: Lifecycle) -> Lifecycle:
     if not progress.phase.is_terminal:
         return progress
     assert progress.ended_at is not None
-    ended_at = _bounded(progress, progress.phase_time or progress.ended_at)
+    reported = None if progress.lost_phase is not None else progress.phase_time
+    ended_at = _bounded(progress, reported or progress.ended_at)
     return progress if ended_at == progress.ended_at else replace(progress, ended_at=ended_at)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from repo.actions.activity import Activity
 from repo.actions.group_commit import GroupCommit, check_batch
 from repo.domain.authorization import Access, Permission, includes
 from repo.domain.errors import InvalidArgument
@@ -47,10 +48,13 @@ class LogCounts:
 class Logs:
     """The logs that a caller may read and append to."""
 
-    def __init__(self, database: Database, access: Access, appends: Appends, counts: LogCounts) -> None:
+    def __init__(
+        self, database: Database, access: Access, appends: Appends, counts: LogCounts, activity: Activity
+    ) -> None:
         self._database = database
         self._access = access
         self._appends = appends
+        self._activity = activity
         self.counts = counts
 
     async def append(
@@ -73,6 +77,7 @@ class Logs:
         rows, cut = await _rows(lines)
         request = Append(action_id, attempt, stream, rows, cut, offset)
         result = await self._appends.write(request, len(lines))
+        self._activity.note([action_id.key])
         self.counts.lines += result.appended
         self.counts.bytes += sum(row[3] for row in rows[len(rows) - result.appended :])
         return result

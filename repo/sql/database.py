@@ -53,6 +53,10 @@ _SNAPSHOT_CONNECTIONS = 2
 _WRITE_CONNECTIONS = 6
 
 
+def _always(result: object) -> bool:
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """A consistent snapshot of the database."""
@@ -271,15 +275,20 @@ class Database:
         transaction that PostgreSQL rolled back for a deadlock is retried. If the caller is cancelled, a
         begun transaction still finishes and calls `on_commit`: interrupted during a commit, its outcome
         would be unknown, and SQLite would keep its lock."""
-        return await self._to_its_end(self._commit(lambda: self._with_connection(work)))
+        return await self._to_its_end(self._commit(lambda: self._with_connection(work), _always))
 
-    async def transact(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
-        """As `write`, by prepared statements of the driver."""
-        return await self._to_its_end(self.commit(work))
+    async def transact(
+        self, work: Callable[[Transaction], Awaitable[T]], is_visible: Callable[[T], bool] = _always
+    ) -> T:
+        """As `write`, by prepared statements of the driver. `on_commit` is not called if the result says that
+        nothing changed that anyone watches."""
+        return await self._to_its_end(self.commit(work, is_visible))
 
-    async def commit(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+    async def commit(
+        self, work: Callable[[Transaction], Awaitable[T]], is_visible: Callable[[T], bool] = _always
+    ) -> T:
         """As `transact`, for a task that nobody cancels."""
-        return await self._commit(lambda: self._with_transaction(work))
+        return await self._commit(lambda: self._with_transaction(work), is_visible)
 
     async def _to_its_end(self, committing: Coroutine[Any, Any, T]) -> T:
         writing = asyncio.create_task(committing)
@@ -296,9 +305,10 @@ class Database:
         if not writing.cancelled():
             writing.exception()  # retrieved here in case the caller was cancelled
 
-    async def _commit(self, run: Callable[[], Awaitable[T]]) -> T:
+    async def _commit(self, run: Callable[[], Awaitable[T]], is_visible: Callable[[T], bool]) -> T:
         result = await self._retried(run)
-        self.on_commit()
+        if is_visible(result):
+            self.on_commit()
         return result
 
     async def _retried(self, run: Callable[[], Awaitable[T]]) -> T:

@@ -84,6 +84,13 @@ def next_revision() -> ColumnElement[int]:
     return _greatest(column("revision") + 1, this_transaction())
 
 
+seconds_after = _function(
+    UtcDateTime(),
+    postgresql=lambda time, seconds: f"({time} + {seconds} * interval '1 second')",
+    sqlite=lambda time, seconds: f"({time} + {seconds} * 1000000)",
+)
+"""So many seconds after a time."""
+
 _contains_text = _function(
     Boolean(),
     postgresql=lambda text, term: f"strpos({text}, {term}) > 0",

@@ -20,7 +20,7 @@ from ingest.demo.executor import Demo, play_demo
 from ingest.demo.scenarios import ROOT, SCENARIOS, plan_scenario
 from ingest.executor import Executor
 from repo import ActionRepo
-from repo.aborts.leases import MAX_DELAY
+from repo.aborts.claims import MAX_DELAY
 from repo.domain.phases import ActionPhase
 from repo.tables import actions
 from tests.support.client import GraphQLClient
@@ -107,7 +107,7 @@ async def executor(url: str, transport: RecordingTransport) -> AsyncIterator[Exe
 def single_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
     """The server does not notify the executor a second time, even on a stalled machine."""
     # No longer than that: a later time counts as due, because only a clock that went back explains it.
-    monkeypatch.setattr("repo.aborts.leases.retry_delay", lambda attempts: MAX_DELAY)
+    monkeypatch.setattr("repo.aborts.claims.retry_delay", lambda attempts: MAX_DELAY)
 
 
 async def _runs(client: GraphQLClient, **filter_: Any) -> list[dict[str, Any]]:

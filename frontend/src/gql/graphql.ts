@@ -194,6 +194,8 @@ export type RunFilter = {
   endDate?: string | null | undefined;
   /** Runs in none of these phases. */
   excludePhases?: Array<ActionPhase> | null | undefined;
+  /** Runs whose lease was last renewed by this executor. */
+  executor?: string | null | undefined;
   /** Runs of this function. */
   functionName?: string | null | undefined;
   /** True: only runs that name a function. False: only runs that do not. */
@@ -216,6 +218,8 @@ export type RunFilter = {
   project?: string | null | undefined;
   /** Case-insensitive substring of the run's name, task name or function name. Also matches a substring of an error code, as written or in upper or lower case, and `project/domain/name` as written. */
   search?: string | null | undefined;
+  /** Unfinished runs of which nothing was reported since this time: see lastReportedAt. In subscriptions use a time at least a minute ago. */
+  silentSince?: string | null | undefined;
   /** Runs started by one of these sources. */
   sources?: Array<RunSource> | null | undefined;
   /** Inclusive. Compared with triggeredAt, or with createdAt if the run was never triggered. */

@@ -69,6 +69,12 @@ class RunFilter:
         "True: only runs with an abort that is neither CONFIRMED nor FAILED. False: only runs without."
     )
 
+    executor: str | None = optional("Runs whose lease was last renewed by this executor.")
+    silent_since: datetime | None = optional(
+        "Unfinished runs of which nothing was reported since this time: see lastReportedAt. In subscriptions "
+        "use a time at least a minute ago."
+    )
+
     def to_repo(self) -> repo.RunFilter:
         """The same filter for the repository. Raises InvalidArgument."""
         return _to_repo(self, repo.RunFilter)

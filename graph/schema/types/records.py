@@ -88,10 +88,32 @@ class Run(Node):
     revision: BigInt = described(
         "Increases with every change of this row; of two versions, the higher revision is newer."
     )
+    executor: str | None = described("The executor that renewed its lease last; null without one.")
 
     @classmethod
     def is_type_of(cls, value: object, info: object) -> bool:
         return isinstance(value, repo.Run)
+
+    @strawberry.field(
+        description="When the lease of its executor ends, or ended; null if none was ever renewed. Renewals "
+        "are no changes for subscribers: query it.",
+        graphql_type=datetime | None,
+    )
+    def lease_expires_at(root: strawberry.Parent[repo.Run], info: Call) -> Awaitable[datetime | None]:
+        return info.context.loaders.activity.load_as(
+            (root.run_key, ()), lambda found: found and found.lease_expires_at
+        )
+
+    @strawberry.field(
+        description="When anything of it was last reported: a creation, an event, a phase, a state, a log, "
+        "an artifact or a lease; exact to about 10 s. A report is a change for subscribers only if it ends a "
+        "silence of more than a minute: query it.",
+        graphql_type=datetime | None,
+    )
+    def last_reported_at(root: strawberry.Parent[repo.Run], info: Call) -> Awaitable[datetime | None]:
+        return info.context.loaders.activity.load_as(
+            (root.run_key, ()), lambda found: found and found.last_reported_at
+        )
 
     @strawberry.field(
         description="The action without a parent.",
@@ -144,6 +166,10 @@ class Action(Node):
     type: repo.ActionType = described("What kind of step it is.")
     group: str | None = described("The group under which it is shown among its siblings.")
     phase: repo.ActionPhase = described("Its current phase.")
+    is_lost: bool = described(
+        "Whether it is FAILED because its executor did not renew its lease (EXECUTOR_LOST). It returns to "
+        "the phase before when the executor renews the lease or reports about the same attempt."
+    )
     attempts: int = described("The number of its latest attempt.")
     cache_status: repo.CacheStatus = described("The result of the cache.")
     task: values.TaskIdentifier | None = described("The task that it executes.")

@@ -62,8 +62,10 @@ _SQLITE = [
 def upgrade() -> None:
     connection = op.get_bind()
     is_sqlite = connection.dialect.name == "sqlite"
-    op.add_column("actions", sa.Column("placeholder_since", time))
-    op.add_column("actions", sa.Column("progress", document))
+    known = {column["name"] for column in sa.inspect(connection).get_columns("actions")}
+    for column in (sa.Column("placeholder_since", time), sa.Column("progress", document)):
+        if column.name not in known:
+            op.add_column("actions", column)
     op.create_table(
         "action_metrics",
         sa.Column("action_key", sa.LargeBinary(32), nullable=False),

@@ -25,7 +25,7 @@ from repo import (
     migrate,
     open_repository,
 )
-from repo.aborts import leases as leases_module
+from repo.aborts import claims as claims_module
 from tests.support.databases import wait_for
 from tests.support.executors import (
     FakeExecutor,
@@ -60,7 +60,7 @@ def executor() -> Iterator[FakeExecutor]:
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shortens the backoff."""
-    monkeypatch.setattr(leases_module, "retry_delay", lambda attempts: timedelta(seconds=0.1))
+    monkeypatch.setattr(claims_module, "retry_delay", lambda attempts: timedelta(seconds=0.1))
     monkeypatch.setattr(reconciler_module, "MIN_POLL_INTERVAL", 0.05)
 
 
@@ -315,9 +315,9 @@ async def test_a_subscribed_executor_is_notified_again_until_it_confirms(
     # However long it takes to confirm then, it is not notified once more. A longer pause would end at once:
     # only a clock that went back explains it.
     monkeypatch.setattr(
-        leases_module,
+        claims_module,
         "retry_delay",
-        lambda attempts: timedelta(seconds=0.1) if attempts < 3 else leases_module.MAX_DELAY,
+        lambda attempts: timedelta(seconds=0.1) if attempts < 3 else claims_module.MAX_DELAY,
     )
     other = RunIdentifier("ml", "production", "nobody-listens")
     await make_run(repository)

@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from graph.app import create_app
 from graph.settings import Settings
 from repo import ActionRepo, RunIdentifier
-from repo.aborts import leases as leases_module
+from repo.aborts import claims as claims_module
 from tests.graph.observability.test_metrics import metrics
 from tests.support.client import GraphQLClient
 from tests.support.executors import FakeExecutor, status, stopped
@@ -48,7 +48,7 @@ PROGRESS = """subscription ($batch: ID!) {
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shortens the backoff."""
-    monkeypatch.setattr(leases_module, "retry_delay", lambda attempts: 0.1 * leases_module.FIRST_DELAY)
+    monkeypatch.setattr(claims_module, "retry_delay", lambda attempts: 0.1 * claims_module.FIRST_DELAY)
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ async def test_a_failed_abort_has_its_error_and_can_be_retried(
 async def test_between_two_attempts_the_next_one_and_the_error_are_visible(
     driven: GraphQLClient, executor: FakeExecutor, repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leases_module, "retry_delay", lambda attempts: 60 * leases_module.FIRST_DELAY)
+    monkeypatch.setattr(claims_module, "retry_delay", lambda attempts: 60 * claims_module.FIRST_DELAY)
     executor.answer = status(500)
     await make_run(repository)
     await repository.abort_run(RUN, None, ADA)
@@ -248,7 +248,7 @@ async def test_metrics_count_pending_and_failed_aborts(
     await becomes(
         aborts_pending=0, abort_oldest_age_seconds=0, abort_attempts_total=0, aborts_given_up_total=0
     )
-    monkeypatch.setattr(leases_module, "retry_delay", lambda attempts: 60 * leases_module.FIRST_DELAY)
+    monkeypatch.setattr(claims_module, "retry_delay", lambda attempts: 60 * claims_module.FIRST_DELAY)
     executor.answer = status(500)
     await make_run(repository)
     await repository.abort_run(RUN, None, ADA)
@@ -260,7 +260,7 @@ async def test_metrics_count_pending_and_failed_aborts(
     ]
 
     other = RunIdentifier("etl", "production", "other")
-    monkeypatch.setattr(leases_module, "retry_delay", lambda attempts: 0 * leases_module.FIRST_DELAY)
+    monkeypatch.setattr(claims_module, "retry_delay", lambda attempts: 0 * claims_module.FIRST_DELAY)
     await make_run(repository, other)
     await repository.abort_run(other, None, ADA)
     await becomes(aborts_pending=1, abort_attempts_total=3, aborts_given_up_total=1)

@@ -19,7 +19,7 @@ from repo import (
     RunFilter,
     RunIdentifier,
 )
-from repo.aborts import leases as leases_module
+from repo.aborts import claims as claims_module
 from repo.domain.authorization import includes
 from repo.watch.matching import Match, match_pending_abort
 from tests.support.making import (
@@ -75,7 +75,7 @@ async def test_an_executor_gets_pending_aborts_then_changes_and_removals(
 async def test_a_failed_abort_leaves_the_stream_and_returns_on_retry(
     repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leases_module, "retry_delay", lambda attempts: 0 * leases_module.FIRST_DELAY)
+    monkeypatch.setattr(claims_module, "retry_delay", lambda attempts: 0 * claims_module.FIRST_DELAY)
     await make_run(repository)
     await repository.abort_run(RUN, None, ADA)
     async with aclosing(repository.watches.watch_abort_requests()) as stream:
@@ -135,7 +135,7 @@ async def test_a_resuming_executor_continues_after_its_cursor(repository: Action
 async def test_changes_match_the_same_aborts_as_the_statement(
     repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leases_module, "retry_delay", lambda attempts: 0 * leases_module.FIRST_DELAY)
+    monkeypatch.setattr(claims_module, "retry_delay", lambda attempts: 0 * claims_module.FIRST_DELAY)
     runs = [RunIdentifier(project, domain, "r") for project in ("a", "A") for domain in ("x", "y")]
     states = ["none", "requested", "sent", "confirmed", "failed"]
     await repository.actions.create(
@@ -192,7 +192,7 @@ async def test_watched_scopes_are_those_of_open_streams(repository: ActionRepo) 
 async def test_the_progress_of_a_batch_ends_when_none_is_pending(
     repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leases_module, "retry_delay", lambda attempts: 0 * leases_module.FIRST_DELAY)
+    monkeypatch.setattr(claims_module, "retry_delay", lambda attempts: 0 * claims_module.FIRST_DELAY)
     runs = [RunIdentifier("etl", "production", f"run-{number}") for number in range(4)]
     await repository.actions.create([*(new(run=run) for run in runs), new("child", "a0", runs[0])])
     await make_run(repository, OTHER)
@@ -220,7 +220,7 @@ async def test_the_progress_of_a_batch_ends_when_none_is_pending(
     await repository.clear_abort_request(action(run=OTHER))
     await repository.clear_abort_request(action(run=runs[1]))
     for _ in range(2):
-        await repository.aborts.claim("x", 0 * leases_module.FIRST_DELAY, 10, 1)
+        await repository.aborts.claim("x", 0 * claims_module.FIRST_DELAY, 10, 1)
     async with asyncio.timeout(SECONDS):
         await watching
     assert seen[-1] == AbortProgress(4, 0, 2, 2)

@@ -100,6 +100,8 @@ BY_NAME: dict[str, Read] = {
     "events.find": lambda repo, run: repo.events.find(
         [EventKey(action("a0", run), 1, ActionPhase.RUNNING, 0)]
     ),
+    "leases.list_aborts": lambda repo, run: repo.leases.list_aborts([run.key]),
+    "leases.list_activity": lambda repo, run: repo.leases.list_activity([run.key]),
     "get_action_state": lambda repo, run: repo.get_action_state(action("a0", run)),
     "summaries.list_durations": lambda repo, run: repo.summaries.list_durations([_task_of(run)]),
     "summaries.list_recent_runs": lambda repo, run: repo.summaries.list_recent_runs([_task_of(run)]),
@@ -313,6 +315,8 @@ ELSEWHERE = {
     *("aborts.abort_runs", "aborts.retry"),
     # Item by item: see test_reports_about_runs_of_others_are_refused_one_by_one.
     "reports.store",
+    # Run by run: see test_each_run_of_a_renewal_has_its_own_error of tests/repo/leases.
+    "leases.renew",
     # Called by methods that are tested here.
     *("aborts.list_pending", "actions.page", "events.insert", "events.list_since"),
     *("runs.list_roots", "actions.get_state", "actions.set_state"),
@@ -325,12 +329,12 @@ OF_THE_SERVER = {
     *("pruning.prune", "pruning.remove", "pruning.expire", "pruning.keep_expiring"),
     *("aborts.metrics", "aborts.claim", "aborts.resend", "aborts.record_failure"),
     *("credentials.create", "credentials.find", "credentials.find_valid", "credentials.list_of_kind"),
-    "credentials.revoke",
+    *("credentials.revoke", "leases.count_held"),
 }
 """Not reachable by callers: the server itself calls them."""
 
 
-PARTS = "runs actions events reports watches aborts summaries credentials pruning".split()
+PARTS = "runs actions events reports watches aborts leases summaries credentials pruning".split()
 
 
 async def test_every_method_is_tested(repository: ActionRepo) -> None:

@@ -398,7 +398,7 @@ def test_random_calls_leave_the_state_of_the_model(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Sent aborts are due again immediately.
-    monkeypatch.setattr("repo.aborts.leases.retry_delay", lambda attempts: timedelta(0))
+    monkeypatch.setattr("repo.aborts.claims.retry_delay", lambda attempts: timedelta(0))
     with asyncio.Runner() as runner:
 
         class Machine(RepositoryMachine):

@@ -299,6 +299,8 @@ NONE: dict[str, Any] = {
     "abort_pending": True,
     "start_date": at(10**9),
     "end_date": at(-(10**9)),
+    "executor": "none",
+    "silent_since": at(-(10**9)),
 }
 """Filters that no run matches."""
 UNSELECTIVE = {"domain", "exclude_phases", "has_task", "has_function"}

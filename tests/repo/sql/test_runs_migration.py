@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 
 from repo import (
     ActionError,
@@ -22,6 +22,7 @@ from repo import (
 )
 from repo.migration import upgrade
 from repo.sql.database import Database
+from repo.tables import actions
 from tests.support.making import event, new, update
 from tests.support.runs_table import read_runs
 from tests.support.waiting import until
@@ -31,11 +32,15 @@ RUNS = [RunIdentifier("p", "d", f"Straße-{number}") for number in range(30)]
 
 
 async def to_previous(url: str) -> None:
-    """Migrates to the schema before the table."""
+    """Migrates to the schema before the table, with the columns of actions that this version writes."""
     database = Database(url)
     try:
         async with database.engine.begin() as connection:
             await connection.run_sync(lambda sync: upgrade(sync, BEFORE))
+            known = await connection.run_sync(lambda sync: inspect(sync).get_columns("actions"))
+            for name in set(actions.c.keys()) - {column["name"] for column in known}:
+                kind = actions.c[name].type.compile(database.engine.dialect)
+                await connection.execute(text(f"ALTER TABLE actions ADD COLUMN {name} {kind}"))
     finally:
         await database.close()
 

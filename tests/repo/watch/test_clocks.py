@@ -12,8 +12,8 @@ import httpx2
 import pytest
 
 from repo import FULL_ACCESS, AbortState, ActionRepo, CredentialKind, open_repository
-from repo.aborts import leases as leases_module
-from repo.aborts.leases import MAX_DELAY
+from repo.aborts import claims as claims_module
+from repo.aborts.claims import MAX_DELAY
 from tests.support.databases import PostgresDatabases, create_migrated, wait_for
 from tests.support.executors import FakeExecutor
 from tests.support.fake_clock import HOUR, FakeClock, fake_clock
@@ -93,7 +93,7 @@ async def take(repository: ActionRepo, lease: str, duration: timedelta = MINUTE)
 async def test_a_retry_delay_ends_even_if_the_databases_clock_jumps(
     moved_url: str, database_clock: FakeClock, monkeypatch: pytest.MonkeyPatch, jump: int, pause: timedelta
 ) -> None:
-    monkeypatch.setattr(leases_module, "retry_delay", lambda attempts: pause)
+    monkeypatch.setattr(claims_module, "retry_delay", lambda attempts: pause)
     async with two_replicas(moved_url) as (one, other):
         assert await take(one, "one") == 1
         assert await one.aborts.record_failure(action(), "one", "no", 10) is AbortState.RETRYING
@@ -105,7 +105,7 @@ async def test_a_retry_delay_ends_even_if_the_databases_clock_jumps(
 async def test_a_retry_delay_survives_small_moves_of_the_databases_clock(
     moved_url: str, database_clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leases_module, "retry_delay", lambda attempts: MINUTE)
+    monkeypatch.setattr(claims_module, "retry_delay", lambda attempts: MINUTE)
     async with two_replicas(moved_url) as (one, other):
         assert await take(one, "one") == 1
         await one.aborts.record_failure(action(), "one", "no", 10)

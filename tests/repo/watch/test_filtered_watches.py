@@ -5,7 +5,7 @@ import random
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import fields, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import Any, TypeVar
 
@@ -151,6 +151,8 @@ VALUES: dict[type[Any], dict[str, Callable[[random.Random], Any]]] = {
         "max_duration_ms": one_of(*DURATIONS),
         "has_paused_actions": one_of(True, False),
         "abort_pending": one_of(True, False),
+        "executor": one_of("one", "two"),
+        "silent_since": lambda chance: datetime.now(UTC) + chance.choice([-1, 1]) * timedelta(hours=1),
     },
     ActionFilter: {
         "phases": random_phases,
@@ -187,6 +189,9 @@ async def change_something(repository: ActionRepo, chance: random.Random, of: Ne
     if chance.random() < 0.1:
         await repository.abort_action(identifier, "because", None)
         return
+    if chance.random() < 0.2:
+        lease = chance.choice(["one", "two"])
+        await repository.leases.renew([identifier.run], lease, timedelta(seconds=20))
     if chance.random() < 0.2:
         error = ActionError(ErrorKind.USER, "it failed", chance.choice(CODES))
         run = RunIdentifier(identifier.project, identifier.domain, identifier.run_name)

@@ -52,8 +52,8 @@ NOTHING_DUE = DueAborts([], 0, datetime.min.replace(tzinfo=UTC))
 EVERYWHERE: Collection[Scope] = [(None, None)]
 
 
-class Leases:
-    """The leases that this process has seen, and when each expires by its monotonic clock."""
+class Claims:
+    """The claims that this process has seen, and when each expires by its monotonic clock."""
 
     def __init__(self) -> None:
         self._expire: dict[str, float] = {}
@@ -74,12 +74,12 @@ class Leases:
 
 
 async def find_due(
-    connection: AsyncConnection, scopes: Collection[Scope], leases: Leases, duration: timedelta
+    connection: AsyncConnection, scopes: Collection[Scope], seen: Claims, duration: timedelta
 ) -> list[str] | None:
     """The expired leases if any abort is due, else None. A read before the write, since every write wakes
     all subscribers."""
     at = await _time(connection)
-    expired = await leases.expired(connection, at, duration)
+    expired = await seen.expired(connection, at, duration)
     is_due = await connection.scalar(select(c.key).where(*_is_due(at, scopes, expired)).limit(1)) is not None
     return expired if is_due else None
 

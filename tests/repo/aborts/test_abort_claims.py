@@ -19,8 +19,8 @@ from repo import (
     RunIdentifier,
     open_repository,
 )
-from repo.aborts import leases as leases_module
-from repo.aborts.leases import MAX_DELAY, retry_delay
+from repo.aborts import claims as claims_module
+from repo.aborts.claims import MAX_DELAY, retry_delay
 from repo.tables import actions
 from tests.support.making import (
     ADA,
@@ -40,7 +40,7 @@ FAILED, REQUESTED, RETRYING = AbortState.FAILED, AbortState.REQUESTED, AbortStat
 @pytest.fixture
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Failed attempts are due again immediately."""
-    monkeypatch.setattr(leases_module, "retry_delay", lambda attempts: NO_TIME)
+    monkeypatch.setattr(claims_module, "retry_delay", lambda attempts: NO_TIME)
 
 
 async def make_aborts(repository: ActionRepo, count: int, project: str = "etl") -> list[ActionIdentifier]:
@@ -114,7 +114,7 @@ async def test_a_replica_with_a_wrong_clock_claims_by_the_databases_clock(
     repository: ActionRepo, monkeypatch: pytest.MonkeyPatch, hours: int
 ) -> None:
     monkeypatch.setattr("repo.aborts.aborts.utc_now", lambda: datetime.now(UTC) + timedelta(hours=hours))
-    monkeypatch.setattr(leases_module, "retry_delay", lambda attempts: MINUTE)
+    monkeypatch.setattr(claims_module, "retry_delay", lambda attempts: MINUTE)
     held, failed, sent_abort = await make_aborts(repository, 3)
     assert ids(await take(repository, limit=1)) == [held]
     assert ids(await take(repository, limit=1)) == [failed]
@@ -142,7 +142,7 @@ def test_retry_delays_are_random_and_grow_up_to_five_minutes() -> None:
 async def test_a_failure_is_stored_with_the_time_of_the_next_attempt(
     repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leases_module, "retry_delay", lambda attempts: attempts * MINUTE)
+    monkeypatch.setattr(claims_module, "retry_delay", lambda attempts: attempts * MINUTE)
     (made,) = await make_aborts(repository, 1)
     assert ids(await take(repository)) == [made]
     assert await repository.aborts.record_failure(made, FIRST, "it answered 500", 10) is RETRYING
@@ -252,7 +252,7 @@ async def test_a_sent_abort_is_due_again_after_a_delay_until_it_fails(
 ) -> None:
     (made,) = await make_aborts(repository, 1)
     pause = MINUTE
-    monkeypatch.setattr(leases_module, "retry_delay", lambda attempts: pause)
+    monkeypatch.setattr(claims_module, "retry_delay", lambda attempts: pause)
     everywhere = [(None, None)]
     assert ids((await repository.aborts.resend(everywhere, 10, 2)).aborts) == [made]
     assert (await abort_of(repository, made)).last_error is None
