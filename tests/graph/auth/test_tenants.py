@@ -222,6 +222,11 @@ ABORTS = {
     "abortRuns": 'abortRuns(input: {filter: {project: "%(project)s"}, dryRun: false}) { requested }',
     "retryAbort": "retryAbort(" + ID + ") { requested }",
 }
+ITEM_BY_ITEM = {
+    "renewLease": 'renewLease(runs: [{project: "%(project)s", domain: "d", name: "r0"}], executor: "e", '
+    "ttlSeconds: 60) { results { error { code } } }",
+}
+"""Mutations that answer for each item: what is forbidden is an error of that item."""
 MAY = {
     Role.VIEWER: set[str](),
     Role.OPERATOR: set(ABORTS),
@@ -233,7 +238,7 @@ MAY = {
 def test_every_mutation_is_covered() -> None:
     mutations = CORE.mutation_type
     assert mutations is not None
-    assert set(mutations.fields) == {*WRITES, *ABORTS}
+    assert set(mutations.fields) == {*WRITES, *ABORTS, *ITEM_BY_ITEM}
 
 
 def cases() -> Iterator[tuple[str, Role, str, bool]]:
@@ -264,6 +269,21 @@ async def test_each_role_permits_its_mutations_in_its_project_only(both: ActionR
         else:
             assert codes(body) == {"FORBIDDEN"}, (case, body)
             assert await _everything(both) == before, case
+
+
+@pytest.mark.parametrize("name", ITEM_BY_ITEM)
+@pytest.mark.parametrize("role", Role)
+async def test_each_item_has_its_own_permission(both: ActionRepo, name: str, role: Role) -> None:
+    for project in ("ours", "theirs", "nowhere"):
+        query = ITEM_BY_ITEM[name] % {"project": project}
+        before = await _everything(both)
+        body = await ask(both, caller(Grant(role, "ours", "d")), f"mutation {{ {query} }}")
+        (result,) = body["data"][name]["results"]
+        if project == "ours" and role in (Role.WRITER, Role.ADMIN):
+            assert result["error"] is None
+        else:
+            assert result["error"] == {"code": "FORBIDDEN"}
+            assert await _everything(both) == before
 
 
 async def test_forbidden_does_not_reveal_whether_something_exists(both: ActionRepo) -> None:
