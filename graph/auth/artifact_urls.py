@@ -4,6 +4,7 @@ An address is relative to that of the API, `…/graphql`, and so holds behind an
 and its HMAC, by a key that all servers share.
 """
 
+import asyncio
 import base64
 import binascii
 import hashlib
@@ -36,6 +37,7 @@ class ArtifactUrls:
         self._read_key = read_key
         self._lifetime = lifetime
         self._key: bytes | None = None
+        self._reading = asyncio.Lock()
 
     async def download(self, artifact: Artifact) -> str:
         """The address of a download. It stays the same for a while, so that browsers find their copy."""
@@ -79,8 +81,9 @@ class ArtifactUrls:
         return payload
 
     async def _mac(self, purpose: bytes, payload: bytes) -> bytes:
-        if self._key is None:
-            self._key = await self._read_key()
+        async with self._reading:
+            if self._key is None:
+                self._key = await self._read_key()
         return hmac.digest(self._key, purpose + b"\0" + payload, hashlib.sha256)[:_MAC_BYTES]
 
 

@@ -1,6 +1,7 @@
 """The configuration of nginx that we recommend, in front of a real server."""
 
 import asyncio
+import hashlib
 import json
 import re
 import socket
@@ -146,6 +147,25 @@ def test_bodies_may_be_as_large_as_the_server_accepts(nginx: Nginx) -> None:
         headers = {"Content-Type": "application/json"}
         assert client.post("graphql", content=padded, headers=headers).status_code == 200
         assert client.post("graphql", content=padded + " ", headers=headers).status_code == 413
+
+
+def test_uploads_may_be_larger_and_are_not_buffered(nginx: Nginx) -> None:
+    content = bytes(20 * 1024 * 1024)
+    action = {"project": "etl", "domain": "production", "runName": "uploads", "name": "a0"}
+    create = "mutation ($id: ActionIdentifierInput!) { createAction(input: {id: $id}) { created } }"
+    announce = "mutation ($input: ArtifactUploadInput!) { createArtifactUpload(input: $input) { url } }"
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    with asking(nginx) as client:
+        client.post("graphql", json={"query": create, "variables": {"id": action}})
+        input = {"action": action, "kind": "FILE", "name": "x", "size": len(content), "digest": digest}
+        body = client.post("graphql", json={"query": announce, "variables": {"input": input}}).json()
+        url = body["data"]["createArtifactUpload"]["url"]
+        response = client.put(url, content=content)
+        assert (response.status_code, response.json()["digest"]) == (200, digest)
+        # Refused by the server before the body has arrived.
+        response = client.put(url, content=content + b"x")
+        assert response.status_code == 413
+        assert response.json()["errors"]
 
 
 def test_probes_and_metrics_are_not_public(nginx: Nginx) -> None:

@@ -2,8 +2,11 @@
 
 import asyncio
 import hashlib
+import os
+import sys
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -309,3 +312,42 @@ async def test_replicas_read_and_replace_what_others_stored(
     assert objects() == [second.id.hex()]
     assert await rows(repository) == 1
     assert RUN == action().run
+
+
+async def test_the_command_prune_deletes_the_bytes(
+    repository: ActionRepo, objects: Objects, database_url: str, store_url: str
+) -> None:
+    old = RunIdentifier("etl", "production", "old")
+    await repository.actions.create([new(run=old, created_at=at(0))])
+    await send(repository, artifact(run=old))
+    kept = await send(repository, artifact())
+    await repository.actions.update_phases([update("a0", ActionPhase.SUCCEEDED, run=old, end_time=at(1))])
+    environment = {**os.environ, "RUNGRAPH_DATABASE_URL": database_url, "RUNGRAPH_ARTIFACT_STORE": store_url}
+    pruning = await asyncio.create_subprocess_exec(
+        str(Path(sys.executable).parent / "rungraph"), "prune", "--older-than", "1d", env=environment
+    )
+    async with asyncio.timeout(60):
+        assert await pruning.wait() == 0
+    assert (objects(), await rows(repository)) == ([kept.id.hex()], 1)
+
+
+async def test_an_unavailable_store_does_not_stop_pruning(database_url: str, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    async with open_repository(database_url, artifact_store=f"file://{store}") as repository:
+        old = RunIdentifier("etl", "production", "old")
+        await repository.actions.create([new(run=old, created_at=at(0))])
+        stored = await send(repository, artifact(run=old))
+        await repository.actions.update_phases([update("a0", ActionPhase.SUCCEEDED, run=old, end_time=at(1))])
+        path = store / stored.id.hex()[:2] / stored.id.hex()
+        moved = tmp_path / "moved"
+        path.rename(moved)
+        path.mkdir()  # cannot be unlinked
+        assert [done async for done in repository.pruning.prune(timedelta(days=1))]
+        assert await repository.artifacts.find(stored.id) is None
+        assert await rows(repository) == 1
+        assert repository.artifacts.objects.counts.cleanups_failed == 1
+        path.rmdir()
+        moved.rename(path)
+        await repository.artifacts.objects.clean_up()
+        assert await rows(repository) == 0
+        assert not path.exists()

@@ -19,9 +19,12 @@ from repo import (
     ActionEvent,
     ActionPhase,
     ActionRepo,
+    Artifact,
+    ArtifactKind,
     Frame,
     FrameKind,
     LogPage,
+    NewArtifact,
     NewLogLine,
     Run,
     migrate,
@@ -50,12 +53,14 @@ PAGE = Path("docs/upgrades-and-backup.md")
 
 @dataclass(frozen=True)
 class Stored:
-    """All runs, actions, events and logs of a database."""
+    """All runs, actions, events, logs and artifacts of a database."""
 
     runs: list[Run]
     actions: list[Action]
     events: list[ActionEvent]
     logs: list[LogPage]
+    artifacts: list[tuple[Artifact, bytes]]
+    signing_key: bytes
 
 
 async def everything(repository: ActionRepo) -> Stored:
@@ -65,7 +70,11 @@ async def everything(repository: ActionRepo) -> Stored:
     # Transaction ids mean nothing in another database.
     every_event = [replace(one, transaction_id=0) for each in found for one in events[each.identifier]]
     logs = [await repository.logs.page(each.identifier, 1) for each in found]
-    return Stored(runs, found, every_event, logs)
+    listed = await repository.artifacts.list_of([each.identifier for each in found])
+    stored = [each for some in listed.values() for each in some]
+    contents = await repository.artifacts.read([each.id for each in stored])
+    artifacts = [(each, contents[each.id]) for each in stored]
+    return Stored(runs, found, every_event, logs, artifacts, await repository.artifacts.signing_key())
 
 
 async def next_of(stream: AsyncGenerator[Frame[T], None]) -> Frame[T]:
@@ -94,6 +103,9 @@ async def fill(url: str) -> Stored:
         await repository.insert_events([event("b"), event("b", ActionPhase.FAILED, outputs={"x": 1})])
         await repository.update_action_state(action("c"), "state of ✓")
         await repository.logs.append(action("c"), [NewLogLine(f"line {n} ✓") for n in range(50)])
+        for number in range(3):
+            made = NewArtifact(action("c"), number, ArtifactKind.FILE, "x", "text/plain")
+            await repository.artifacts.store(made, bytes(range(256)) * number)
         await repository.abort_action(action("d"), "wrong", ADA)
         if not repository.database.is_sqlite:
             async with repository.database.engine.begin() as connection:
