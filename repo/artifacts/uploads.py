@@ -21,7 +21,9 @@ class Receipt:
         self._upload = upload
         self._content = content
         self.sha256 = hashlib.sha256()
-        self._announced = self.sha256 if upload.algorithm == "sha256" else hashlib.new(upload.algorithm)
+        self._announced = self.sha256
+        if upload.algorithm != "sha256":
+            self._announced = hashlib.new(upload.algorithm, usedforsecurity=False)
         self._size = 0
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
