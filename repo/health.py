@@ -21,7 +21,15 @@ from repo.migration import head, is_newer, revision, unsuitable
 from repo.sql.database import Database
 from repo.sql.functions import constant, database_now
 from repo.sql.urls import without_password
-from repo.tables import action_events, actions, incarnations, is_unconfirmed, removal_horizon
+from repo.tables import (
+    action_events,
+    actions,
+    incarnations,
+    is_unconfirmed,
+    log_chunks,
+    log_heads,
+    removal_horizon,
+)
 from repo.watch.bus import Bus
 
 _TIMEOUT = 10.0
@@ -291,6 +299,8 @@ async def _rights(database: Database) -> CheckResult:
                 removal_horizon.update().values(transaction_id=removal_horizon.c.transaction_id),
                 actions.update().where(false()).values(state=None),
                 action_events.delete().where(false()),
+                log_heads.delete().where(false()),
+                log_chunks.update().where(false()).values(size=0),
                 incarnations.delete().where(false()),
                 incarnations.insert().from_select(list(incarnations.c), select(incarnations).where(false())),
             ):

@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 import repo
 from graph.errors import RequestRefused
-from graph.limits.clients import ClientLimits
+from graph.limits.clients import ClientLimits, Connection
 from graph.outbound import AddressRefused, AllowedAddresses, Outbound, Resolve, parse_address
 from graph.state import state_of
 
@@ -71,7 +71,7 @@ class LogLinkEndpoint:
         with self._client_limits.connection() as connection:
             try:
                 connection.comes_from(request)
-                url = await self._address(request)
+                url = await self._address(request, connection)
                 await self._read(request, url, send)
             except RequestRefused as refusal:
                 await _refused(refusal)(scope, receive, send)
@@ -79,13 +79,14 @@ class LogLinkEndpoint:
                 status = _STATUS.get(error.code, 500)
                 await _refused(RequestRefused(status, error.code, str(error)))(scope, receive, send)
 
-    async def _address(self, request: Request) -> httpx2.URL:
+    async def _address(self, request: Request, connection: Connection) -> httpx2.URL:
         """The address of the link that is requested. Raises RequestRefused or a RepoError."""
         if request.method != "GET":
             text = "Send GET requests to this address."
             raise RequestRefused(405, "METHOD_NOT_ALLOWED", text, allow="GET")
         state = state_of(request)
         caller = await state.authenticator.authenticate(request)
+        connection.belongs_to(caller)
         await self._client_limits.admit(caller)
         url = parse_address(await _stored_link(request, state.repository.on_behalf_of(caller.access)))
         if url is None or not self._allowed.allow(url):
