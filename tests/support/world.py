@@ -16,10 +16,12 @@ from repo import (
     Identity,
     IdentityKind,
     Label,
+    LogLevel,
     LogLink,
     NewAction,
     NewArtifact,
     NewEvent,
+    NewLogLine,
     RunIdentifier,
     RunSource,
     TaskIdentifier,
@@ -86,6 +88,8 @@ async def fill(repository: ActionRepo, project: str = "p", domain: str = "d") ->
             )
         ]
         await repository.insert_events(events)
+        lines = [NewLogLine(f"{project} line {n}", now, LogLevel.ERROR if n == 2 else None) for n in range(4)]
+        await repository.logs.append(action("a1", run), lines, offset=1)
         outputs = NewArtifact(action("a1", run), 1, ArtifactKind.OUTPUTS, "out", "application/json", now)
         await repository.artifacts.store(outputs, b'{"k": [1, null]}')
     await repository.update_action_phase(

@@ -205,6 +205,9 @@ WRITES = {
     "insertEvents": "insertEvents(events: [{"
     + ID.replace("id:", "action:")
     + ', attempt: 9, phase: RUNNING, occurredAt: "2026-01-01T00:00:00Z"}]) { inserted }',
+    "appendLog": "appendLog(input: {"
+    + ID.replace("id:", "action:")
+    + ', lines: [{text: "x"}]}) { appended }',
     "storeArtifact": "storeArtifact(input: {"
     + ID.replace("id:", "action:")
     + ', kind: FILE, name: "x", text: "x"}) { digest }',
@@ -381,6 +384,8 @@ WATCHES = {
     "action": 'action(id: {project: "theirs", domain: "d", runName: "r0", name: "a0"}) { name }',
     "actions": 'actions(run: {project: "theirs", domain: "d", name: "r0"}) { kind actions { name } }',
     "events": 'events(run: {project: "theirs", domain: "d", name: "r0"}) { kind events { attempt } }',
+    "logLines": 'logLines(action: {project: "theirs", domain: "d", runName: "r0", name: "a1"}, attempt: 1) '
+    "{ kind lines { text } }",
     "actionStates": "actionStates { kind actions { project } }",
     "abortRequests": "abortRequests { kind removed actions { project } }",
     "abortProgress": "abortProgress(batch: $batch) { requested }",
