@@ -112,7 +112,7 @@ class ActionRepo:
         self.leases = Leases(database, access, backend.renewals, backend.lease_expiry, backend.activity)
         self.summaries = Summaries(database, access)
         self.credentials = Credentials(database)
-        self.pruning = Pruning(database, backend.objects.clean_up)
+        self.pruning = Pruning(database, backend.objects.clean_up_after_removal)
         self.watch_run_updates = self.watches.watch_run_updates
         self.watch_all_run_updates = self.watches.watch_all_run_updates
         self.watch_all_action_updates = self.watches.watch_all_action_updates

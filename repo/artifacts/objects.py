@@ -3,8 +3,9 @@ artifact leaves is found in the database, and deleted. The store itself is never
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -29,8 +30,13 @@ _AT_ONCE = 100
 """Objects that are deleted together."""
 CLEANUP_INTERVAL = 600.0
 """Seconds between two cleanups of a replica."""
+_MIN_PAUSE = 1.0
+"""Seconds between two cleanups at least."""
+_BACKOFF = 60.0
+"""Seconds after a failure during which the removal of runs does not try again."""
 
 o = artifact_objects.c
+_is_unused = o.delete_after <= database_now()
 
 
 @dataclass
@@ -55,6 +61,8 @@ class Objects:
         self._database = database
         self.store = store
         self.counts = ArtifactCounts()
+        self._replaced = asyncio.Event()
+        self._failed_at = -_BACKOFF
 
     @asynccontextmanager
     async def writing(self, id: bytes) -> AsyncIterator[Store]:
@@ -75,48 +83,67 @@ class Objects:
             await asyncio.shield(asyncio.ensure_future(self._discard(id)))
 
     async def _discard(self, id: bytes) -> None:
-        """Delete the object if no artifact has it."""
+        """Delete the object if no artifact has it; else it may have replaced another one."""
 
-        async def end(connection: AsyncConnection) -> None:
+        async def end(connection: AsyncConnection) -> int:
             unused = artifact_objects.update().where(o.id == id, o.delete_after.is_not(None))
-            await connection.execute(unused.values(delete_after=database_now()))
+            return (await connection.execute(unused.values(delete_after=database_now()))).rowcount
 
-        with suppress(DatabaseUnavailable, DeadlineExceeded):  # the next cleanup does it
-            await self._database.write(end)
-            await self.clean_up()
+        with self._failing():
+            if await self._database.write(end):
+                await self._delete([id])
+            else:
+                self._replaced.set()
 
     async def clean_up(self) -> None:
         """Delete the objects that no artifact has any more. Failures are logged: the next call goes on."""
-        if self.store is None:
-            return
-        try:
-            while await self._clean_up_some(self.store):
+        with self._failing():
+            while await self._clean_up_some():
                 pass
+
+    async def clean_up_after_removal(self) -> None:
+        """As `clean_up`; nothing soon after a failure, which would delay the removal of runs."""
+        if time.monotonic() >= self._failed_at + _BACKOFF:
+            await self.clean_up()
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """Log what makes a cleanup fail."""
+        try:
+            yield
         except (StoreUnavailable, DatabaseUnavailable, DeadlineExceeded) as error:
+            self._failed_at = time.monotonic()
             self.counts.cleanups_failed += 1
             logger.warning("cannot delete objects of removed artifacts yet", reason=str(error))
 
-    async def _clean_up_some(self, store: Store) -> bool:
+    async def _clean_up_some(self) -> bool:
         """Whether there may be more."""
-        unused = o.delete_after <= database_now()
-        async with self._database.read() as connection:
-            oldest = select(o.id).where(unused).order_by(o.delete_after).limit(_AT_ONCE)
-            ids = [bytes(id) for id in await connection.scalars(oldest)]
-        if not ids:
+        if self.store is None:
             return False
-        await store.delete(ids)
-
-        async def forget(connection: AsyncConnection) -> None:
-            await connection.execute(artifact_objects.delete().where(o.id.in_(ids), unused))
-
-        await self._database.write(forget)
-        self.counts.objects_deleted += len(ids)
+        async with self._database.read() as connection:
+            oldest = select(o.id).where(_is_unused).order_by(o.delete_after).limit(_AT_ONCE)
+            ids = [bytes(id) for id in await connection.scalars(oldest)]
+        if ids:
+            await self._delete(ids)
         return len(ids) == _AT_ONCE
 
+    async def _delete(self, ids: Sequence[bytes]) -> None:
+        async def forget(connection: AsyncConnection) -> None:
+            await connection.execute(artifact_objects.delete().where(o.id.in_(ids), _is_unused))
+
+        assert self.store is not None
+        await self.store.delete(ids)
+        await self._database.write(forget)
+        self.counts.objects_deleted += len(ids)
+
     async def keep_cleaning_up(self) -> None:
-        """Clean up soon, and then now and then, until cancelled."""
+        """Clean up soon, after replacements, and now and then, until cancelled."""
         pause = random.uniform(0, CLEANUP_INTERVAL / 10)
         while True:
-            await asyncio.sleep(pause)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._replaced.wait()
+            self._replaced.clear()
             await self.clean_up()
+            await asyncio.sleep(_MIN_PAUSE)
             pause = random.uniform(0.5, 1.5) * CLEANUP_INTERVAL
