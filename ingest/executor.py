@@ -99,6 +99,27 @@ class Executor:
                 if (error := result["error"]) is not None:
                     raise ApiError(error["message"], error["code"])
 
+    async def append_logs(self, inputs: Sequence[Json]) -> None:
+        """Appends lines to logs: AppendLogInputs, with their offsets."""
+        await self._each("AppendLogs", "appendLog", "AppendLogInput", "nextOffset", inputs)
+
+    async def store_artifacts(self, inputs: Sequence[Json]) -> None:
+        """Stores artifacts: StoreArtifactInputs."""
+        await self._each("StoreArtifacts", "storeArtifact", "StoreArtifactInput", "digest", inputs)
+
+    async def report_progress(self, reports: Sequence[Json]) -> None:
+        """Reports progress and metrics: ReportInputs without a phase."""
+        await self.client.execute(_REPORT, {"reports": list(reports)})
+        self.writes += 1
+
+    async def _each(self, name: str, field: str, type_: str, result: str, inputs: Sequence[Json]) -> None:
+        """One mutation for each input, in one request."""
+        declared = ", ".join(f"$i{number}: {type_}!" for number in range(len(inputs)))
+        fields = " ".join(f"r{n}: {field}(input: $i{n}) {{ {result} }}" for n in range(len(inputs)))
+        variables = {f"i{number}": item for number, item in enumerate(inputs)}
+        await self.client.execute(f"mutation {name}({declared}) {{ {fields} }}", variables)
+        self.writes += 1
+
     async def update_state(self, action: Json, state: str) -> None:
         """Sets the state text of an action."""
         await self.client.execute(_STATE, {"id": action, "state": state})

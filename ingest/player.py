@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -49,6 +49,11 @@ class Player:
         """Whether the run has been created."""
         self._position = 0
         self._resumed_at = datetime.now(UTC)
+
+    @property
+    def reached(self) -> Mapping[str, tuple[int, ActionPhase]]:
+        """The attempts and phases that were reported, by action."""
+        return self._reached
 
     async def play(self) -> ActionPhase:
         """Plays until the run ends; returns its phase. Raises ApiError."""

@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from ingest.aborts import AbortRequests, SubscribedAborts
 from ingest.client import PERMANENT_ERRORS, ApiError, GraphQLClient
+from ingest.demo.narrator import Narrator
 from ingest.demo.scenarios import EXECUTOR, PROJECT, SCENARIOS, plan_scenario
 from ingest.executor import Executor
 from ingest.history import write_history
@@ -117,6 +118,8 @@ class Demo:
         self._requests = AbortRequests(executor.client, PROJECT, self._report_interruption)
         self._failed: set[RunIdentifier] = set()
         """Runs whose aborts could not be handled, until the next poll."""
+        self._silent: list[Plan] = []
+        """Finished runs without logs and files."""
 
     async def fill_history(self, total: int) -> None:
         """Writes finished runs of the last day until the demo has this many runs."""
@@ -132,6 +135,12 @@ class Demo:
             began_at = now - timedelta(hours=hours_ago, seconds=rng.randrange(600))
             plan = plan_scenario(scenario, seed, rng.uniform(1, 6), began_at)
             await write_history(self.executor, plan, lambda done, total: None)
+            self._silent.append(plan)
+
+    async def narrate_history(self) -> None:
+        """Writes the logs and files of the finished runs, the newest first."""
+        while self._silent:
+            await Narrator(self.executor, self._silent.pop()).write_history()
 
     async def unfinished_runs(self) -> list[Plan]:
         """The demo's runs that are unfinished or have pending aborts and are not played here. Players of
@@ -200,12 +209,14 @@ class Demo:
 
     @asynccontextmanager
     async def _following_aborts(self) -> AsyncIterator[asyncio.Task[None]]:
-        """Follows abort requests while the context is open; at its end all players stop."""
+        """Follows abort requests while the context is open, and completes the history; at its end all
+        players stop."""
         following = asyncio.create_task(self._requests.follow())
+        narrating = asyncio.create_task(self.narrate_history())
         try:
             yield following
         finally:
-            tasks = [following, *self._playing.values()]
+            tasks = [following, narrating, *self._playing.values()]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -226,7 +237,15 @@ class Demo:
             aborts = SubscribedAborts(self._requests, plan.run)
             player = Player(self.executor, plan, aborts, speed=self._speed, tick_s=_TICK_S / self._speed)
             self._players[plan.run] = player, aborts
-            phase = await player.play()
+            narrator = Narrator(self.executor, plan, speed=self._speed)
+            narrating = asyncio.create_task(narrator.follow(lambda: player.reached))
+            try:
+                phase = await player.play()
+            except BaseException:
+                narrating.cancel()
+                raise
+            narrator.end()
+            await narrating
             self._log(f"ended {plan.run}: {phase.name}")
         except ApiError as error:
             self._log(f"stopped playing {plan.run}: {error}")
