@@ -17,6 +17,9 @@ BATCH_BYTES = 4 * 1024 * 1024
 _REPORT = """mutation Report($reports: [ReportInput!]!) {
   report(reports: $reports) { results { error { code message } } }
 }"""
+_LEASE = """mutation RenewLease($runs: [RunIdentifierInput!]!, $executor: String!, $ttl: Int!) {
+  renewLease(runs: $runs, executor: $executor, ttlSeconds: $ttl) { results { error { message } } }
+}"""
 _STATE = """mutation UpdateActionState($id: ActionIdentifierInput!, $state: String!) {
   updateActionState(id: $id, state: $state) { action { id } }
 }"""
@@ -92,7 +95,11 @@ class Executor:
         self, created: Sequence[Json] = (), events: Sequence[Json] = (), phases: Sequence[Json] = ()
     ) -> None:
         """Reports new actions, and events with the phase updates of the same attempts and phases."""
-        for batch in batches(_reports(created, events, phases)):
+        await self.report_items(_reports(created, events, phases))
+
+    async def report_items(self, reports: Sequence[Json]) -> None:
+        """Sends ReportInputs."""
+        for batch in batches(reports):
             stored = await self.client.execute(_REPORT, {"reports": batch})
             self.writes += 1
             for result in stored["report"]["results"]:
@@ -107,9 +114,9 @@ class Executor:
         """Stores artifacts: StoreArtifactInputs."""
         await self._each("StoreArtifacts", "storeArtifact", "StoreArtifactInput", "digest", inputs)
 
-    async def report_progress(self, reports: Sequence[Json]) -> None:
-        """Reports progress and metrics: ReportInputs without a phase."""
-        await self.client.execute(_REPORT, {"reports": list(reports)})
+    async def renew_lease(self, run: Json, executor: str, ttl_s: int) -> None:
+        """Renews the lease of a run."""
+        await self.client.execute(_LEASE, {"runs": [run], "executor": executor, "ttl": ttl_s})
         self.writes += 1
 
     async def _each(self, name: str, field: str, type_: str, result: str, inputs: Sequence[Json]) -> None:

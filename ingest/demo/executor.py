@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from ingest.aborts import AbortRequests, SubscribedAborts
 from ingest.client import PERMANENT_ERRORS, ApiError, GraphQLClient
+from ingest.demo.lost import LEASE_S, start_lost_run
 from ingest.demo.narrator import Narrator
 from ingest.demo.scenarios import EXECUTOR, PROJECT, SCENARIOS, plan_scenario
 from ingest.executor import Executor
@@ -93,7 +94,8 @@ async def play_demo(
             try:
                 await demo.executor.check()
                 log(f"playing at {client.url}, in project '{PROJECT}'")
-                await demo.fill_history(history)
+                if await demo.fill_history(history):
+                    await demo.lose_executor()
                 await demo.play(live, max_runs)
             except Exception as error:  # whatever it is, the runs go on
                 if isinstance(error, ApiError) and error.code in PERMANENT_ERRORS:
@@ -118,14 +120,19 @@ class Demo:
         self._requests = AbortRequests(executor.client, PROJECT, self._report_interruption)
         self._failed: set[RunIdentifier] = set()
         """Runs whose aborts could not be handled, until the next poll."""
-        self._silent: list[Plan] = []
+        self.silent: list[Plan] = []
         """Finished runs without logs and files."""
 
-    async def fill_history(self, total: int) -> None:
-        """Writes finished runs of the last day until the demo has this many runs."""
+    async def lose_executor(self) -> None:
+        """Starts a run whose executor never reports again."""
+        run = await start_lost_run(self.executor, self._seed)
+        self._log(f"started {run}, whose executor will be lost in {LEASE_S} s")
+
+    async def fill_history(self, total: int) -> bool:
+        """Writes finished runs of the last day until the demo has this many runs; whether any was missing."""
         count = await self.executor.count_runs(_DEMO_FILTER)
         if count >= total:
-            return
+            return False
         self._log(f"writing {total - count} finished runs of the last day")
         now = datetime.now(UTC)
         for number in range(count, total):
@@ -135,12 +142,13 @@ class Demo:
             began_at = now - timedelta(hours=hours_ago, seconds=rng.randrange(600))
             plan = plan_scenario(scenario, seed, rng.uniform(1, 6), began_at)
             await write_history(self.executor, plan, lambda done, total: None)
-            self._silent.append(plan)
+            self.silent.append(plan)
+        return True
 
     async def narrate_history(self) -> None:
         """Writes the logs and files of the finished runs, the newest first."""
-        while self._silent:
-            await Narrator(self.executor, self._silent.pop()).write_history()
+        while self.silent:
+            await Narrator(self.executor, self.silent.pop()).write_history()
 
     async def unfinished_runs(self) -> list[Plan]:
         """The demo's runs that are unfinished or have pending aborts and are not played here. Players of

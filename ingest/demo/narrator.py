@@ -127,7 +127,6 @@ class Narrator:
     async def _send(self, logs: Sequence[Json], reports: Sequence[Json], files: Sequence[Json]) -> None:
         for at in range(0, len(logs), _AT_ONCE):
             await self._executor.append_logs(logs[at : at + _AT_ONCE])
-        if reports:
-            await self._executor.report_progress(reports)
+        await self._executor.report_items(reports)
         for at in range(0, len(files), _AT_ONCE):
             await self._executor.store_artifacts(files[at : at + _AT_ONCE])

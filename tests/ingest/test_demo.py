@@ -17,6 +17,7 @@ from graph.app import create_app
 from graph.settings import Settings
 from ingest.client import GraphQLClient as IngestClient
 from ingest.demo.executor import Demo, play_demo
+from ingest.demo.narrator import Narrator
 from ingest.demo.scenarios import ROOT, SCENARIOS, plan_scenario
 from ingest.executor import Executor
 from repo import ActionRepo
@@ -268,6 +269,87 @@ def _running(run: dict[str, Any]) -> int:
 
 def _identifier(run: dict[str, Any]) -> dict[str, str]:
     return {part: run[part] for part in ("project", "domain", "name")}
+
+
+OUTPUT = """query ($filter: RunFilter) {
+  runs(first: 100, filter: $filter) {
+    nodes {
+      project domain name functionName executor phase
+      actions(first: 1000) {
+        nodes {
+          project domain runName name phase progress { done total } metrics { name last }
+          artifacts { name mediaType size }
+          attemptHistory { attempt phase logSummary { lineCount firstError } }
+        }
+      }
+    }
+  }
+}"""
+
+
+async def _outputs(client: GraphQLClient, **filter_: Any) -> dict[str, dict[str, Any]]:
+    """The actions that have put anything out, by name."""
+    body = await client.execute(OUTPUT, {"filter": filter_})
+    assert "errors" not in body, body
+    return {
+        action["name"]: action
+        for run in body["data"]["runs"]["nodes"]
+        for action in run["actions"]["nodes"]
+        if any(attempt["logSummary"] for attempt in action["attemptHistory"])
+    }
+
+
+async def test_played_runs_have_logs_progress_metrics_and_files(
+    client: GraphQLClient, executor: Executor
+) -> None:
+    demo = Demo(executor, lambda text: None, seed=1, speed=60)
+    async with asyncio.timeout(SECONDS):
+        await demo.play(live=4, max_runs=len(SCENARIOS), forever=False)
+    found = await _outputs(client)
+    failed = found["check-schema"]
+    assert [attempt["logSummary"]["firstError"] is not None for attempt in failed["attemptHistory"]] == [
+        True
+    ] * 3
+    assert {artifact["name"] for artifact in failed["artifacts"]} == {"bad-rows.csv"}
+    assert {
+        artifact["mediaType"].partition(";")[0] for each in found.values() for artifact in each["artifacts"]
+    } >= {
+        "application/json",
+        "image/png",
+        "text/csv",
+        "text/html",
+        "text/markdown",
+    }
+    trials = [each for name, each in found.items() if name.startswith("trial-")]
+    assert len(trials) > 100
+    assert {metric["name"] for trial in trials for metric in trial["metrics"]} == {"loss", "memory"}
+    assert all(trial["progress"] == {"done": 12, "total": 12} for trial in trials)
+
+
+async def test_what_the_history_has_put_out_follows_without_delaying_it(
+    client: GraphQLClient, executor: Executor, transport: RecordingTransport
+) -> None:
+    demo = Demo(executor, lambda text: None, seed=1)
+    assert await demo.fill_history(len(SCENARIOS))
+    assert transport.count("AppendLogs") == 0
+    plans = list(demo.silent)
+    await demo.narrate_history()
+    found = await _outputs(client)
+    assert {"check-schema", "aggregate", "build-dataset", "reconcile"} <= found.keys()
+    assert not any(name.startswith("trial-") for name in found)
+    before = {name: each["attemptHistory"] for name, each in found.items()}
+    for plan in plans:
+        await Narrator(executor, plan).write_history()
+    assert {name: each["attemptHistory"] for name, each in (await _outputs(client)).items()} == before
+    assert not await demo.fill_history(len(SCENARIOS))
+
+
+async def test_an_executor_is_lost(client: GraphQLClient, executor: Executor) -> None:
+    demo = Demo(executor, lambda text: None, seed=1)
+    await demo.lose_executor()
+    [run] = await _runs(client, executor="export-worker-7")
+    assert run["phase"] == "RUNNING"
+    assert await demo.unfinished_runs() == []
 
 
 async def test_an_approval_is_paused_until_it_is_granted(

@@ -18,7 +18,7 @@ import { ActionError } from "./ActionError";
 import { ActionSpec, ActionState } from "./ActionTexts";
 import { Attempts } from "./Attempts";
 import { EventList } from "./EventList";
-import { PlaceholderNotice } from "./LostNotice";
+import { LostNotice, PlaceholderNotice } from "./LostNotice";
 import { Metrics } from "./Metrics";
 import { ProgressLine } from "./ProgressLine";
 import { RunTime } from "./RunTime";
@@ -42,6 +42,7 @@ const ActionViewFragment = graphql(`
     attempts
     cacheStatus
     isPlaceholder
+    isLost
     createdAt
     startedAt
     endedAt
@@ -179,6 +180,7 @@ function ActionView({ action: masked, runEnd, tab, onTab, onClose, onSelect, cha
           <ProgressLine progress={action.progress} hasEnded={hasEnded(action.phase)} />
         ) : null}
         {action.isPlaceholder ? <PlaceholderNotice /> : null}
+        {action.isLost ? <LostNotice /> : null}
         {action.error ? (
           <ActionError id={id} error={action.error} attempts={action.attempts} label="Error" />
         ) : null}

@@ -12,6 +12,7 @@ export const ActionRowFragment = graphql(`
     attempts
     cacheStatus
     isPlaceholder
+    isLost
     progress {
       ...ProgressLine
     }

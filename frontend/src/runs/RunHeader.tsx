@@ -4,7 +4,7 @@ import { useState } from "react";
 import { AbortDialog } from "../aborts/AbortDialog";
 import { AbortNotice } from "../aborts/AbortNotice";
 import { ActionError } from "../actions/ActionError";
-import { PlaceholderNotice } from "../actions/LostNotice";
+import { LostNotice, PlaceholderNotice } from "../actions/LostNotice";
 import { ProgressLine } from "../actions/ProgressLine";
 import { type FragmentType, graphql, readFragment } from "../gql";
 import { useMayAbort } from "../live/access";
@@ -15,6 +15,7 @@ import { PhaseBadge } from "../ui/PhaseBadge";
 import { describeCounts, PhaseBar } from "../ui/PhaseBar";
 import { hasEnded, words } from "../ui/phases";
 import { Time } from "../ui/Time";
+import { ExecutorFact } from "./ExecutorFact";
 import { CopyMenu } from "./CopyMenu";
 import classes from "./RunHeader.module.css";
 
@@ -53,9 +54,11 @@ const RunHeaderFragment = graphql(`
     abort {
       ...AbortNotice
     }
+    executor
     rootAction {
       id
       name
+      isLost
       isPlaceholder
       progress {
         ...ProgressLine
@@ -109,6 +112,11 @@ export function RunHeader({ run: masked }: { run: FragmentType<typeof RunHeaderF
           ) : null}
         </div>
       </div>
+      {run.rootAction.isLost ? (
+        <div className={classes.notice}>
+          <LostNotice executor={run.executor} />
+        </div>
+      ) : null}
       {run.rootAction.isPlaceholder ? (
         <div className={classes.notice}>
           <PlaceholderNotice />
@@ -214,6 +222,10 @@ function Facts({ run }: { run: Run }) {
           </div>
         ) : null,
       )}
+      <ExecutorFact
+        id={{ project: run.project, domain: run.domain, name: run.name }}
+        hasEnded={hasEnded(run.phase)}
+      />
       <div className={classes.more}>
         <dt className="only-read">More</dt>
         <dd>
