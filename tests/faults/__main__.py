@@ -58,6 +58,9 @@ class Soak:
                 await self._try(bus, "50,000 actions", partial(self._measure, large))
             log = partial(logs.try_log, stack, 200, 1_000, seconds, self.seed)
             await self._try(bus, "a log watched by 200, replicas killed", partial(self._crowd, log))
+            for act in logs.FAULTS:
+                log = partial(logs.try_log, stack, 50, 500, seconds / 2, self.seed, act)
+                await self._try(bus, f"a log, {act.__name__.replace('_', ' ')}", partial(self._crowd, log))
             if self.violations:
                 for replica in stack.replicas:
                     console.print(f"{replica.name}:\n{replica.log_tail()}", markup=False)

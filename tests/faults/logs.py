@@ -11,7 +11,9 @@ from typing import Any
 
 import httpx2
 
-from repo import RunIdentifier
+from repo import ActionIdentifier, RunIdentifier
+from tests.faults import faults
+from tests.faults.faults import Act
 from tests.faults.stack import Stack
 from tests.faults.trial import Outcome
 from tests.faults.viewer import Query, Viewer
@@ -31,6 +33,14 @@ _LINES = """subscription ($action: ActionIdentifierInput!, $after: BigInt) {
 _PAGE = """query ($action: ActionIdentifierInput!, $after: BigInt!) {
   logLines(action: $action, attempt: 1, after: $after, first: 1000) {
     lines { number stream text } end hasMore } }"""
+
+
+FAULTS: tuple[Act, ...] = (
+    faults.writer_dies_before_notifying,
+    faults.connections_are_terminated,
+    faults.notifications_are_unreliable,
+)
+"""Faults during which no stream has to restart."""
 
 
 class LogViewer(Viewer):
@@ -119,10 +129,19 @@ async def post(client: httpx2.AsyncClient, url: str, query: str, **variables: An
     return value
 
 
-async def try_log(stack: Stack, viewers: int, rate: int, seconds: float, seed: int) -> Outcome:
-    """Watch a log of so many lines a second; each replica is killed once. The lags are those of all
-    viewers."""
-    run = RunIdentifier(f"logs, {seed}", "faults", f"{viewers}")
+async def each_replica_dies(stack: Stack, seconds: float, own: ActionIdentifier) -> None:
+    """Kills one replica after another."""
+    for replica in stack.replicas:
+        await asyncio.sleep(seconds / (len(stack.replicas) + 1))
+        replica.kill()
+        await replica.wait_until_ready()
+
+
+async def try_log(
+    stack: Stack, viewers: int, rate: int, seconds: float, seed: int, act: Act = each_replica_dies
+) -> Outcome:
+    """Watch a log of so many lines a second during a fault. The lags are those of all viewers."""
+    run = RunIdentifier(f"logs, {seed}", "faults", f"{act.__name__}, {viewers}")
     action = {"project": run.project, "domain": run.domain, "runName": run.name, "name": "a0"}
     texts: dict[int, tuple[str, str]] = {}
     query = Query("logLines", _LINES, {"action": action})
@@ -135,10 +154,7 @@ async def try_log(stack: Stack, viewers: int, rate: int, seconds: float, seed: i
         end = time.monotonic() + seconds
         appenders = [_Appender(client, stack.urls, action, number) for number in range(_APPENDERS)]
         working = [asyncio.create_task(one.work(rate / _APPENDERS, end)) for one in appenders]
-        for replica in stack.replicas:
-            await asyncio.sleep(seconds / (len(stack.replicas) + 1))
-            replica.kill()
-            await replica.wait_until_ready()
+        await act(stack, seconds, ActionIdentifier(run.project, run.domain, run.name, "a0"))
         await asyncio.gather(*working)
         total = sum(len(one.texts) for one in appenders)
         with suppress(TimeoutError):  # a viewer that has not received everything is broken
