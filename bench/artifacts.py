@@ -16,6 +16,7 @@ from bench.report import Result
 _RUN = "artifacts"
 _EXECUTORS = 16
 _TURNS = 3
+_UPLOADS = 6
 _CHUNK = 256 * 1024
 _STORE = "mutation ($input: StoreArtifactInput!) { storeArtifact(input: $input) { digest } }"
 _INSERT = "mutation ($events: [ActionEventInput!]!) { insertEvents(events: $events) { inserted } }"
@@ -30,7 +31,7 @@ async def artifacts(database_url: str, seconds: float, size: int) -> list[Result
             rungraph(database_url, RUNGRAPH_ARTIFACT_STORE=f"file://{folder}") as process,
             running("bench.stored_files") as floor,
         ):
-            await make_actions(process, _RUN, 2_000)
+            await make_actions(process, _RUN, 2_001)
             return [*await _small(process, seconds), *await _large(process, floor, size)]
 
 
@@ -83,7 +84,7 @@ async def _large(process: Process, floor: Process, size: int) -> list[Result]:
     content = content[:size]
     times: dict[str, list[float]] = {"up": [], "up floor": [], "down": [], "down floor": []}
     most = before = process.memory()
-    for turn in range(_TURNS):
+    for turn in range(_UPLOADS):
         digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
         announced = {"action": action_id(_RUN, "a0"), "kind": "FILE", "name": f"large {turn}"}
         input = announced | {"size": size, "digest": digest}
