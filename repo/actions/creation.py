@@ -52,8 +52,8 @@ async def create(
             check_of(action, check_description, action)
     if not requested:
         return [0] * len(batches)
-    placement = await place(transaction, requested, ())
-    check_parents(placement, requested)
+    placement = await place(transaction, list(requested.values()), ())
+    check_parents(placement)
     nodes = placement.stored.nodes
     changing = {
         key
@@ -80,7 +80,7 @@ async def create(
         for key in before
         if after[key] != before[key]
     }
-    await store(transaction, placement, requested, after, changes, now)
+    await store(transaction, placement, after, changes, now)
     created = Counter(batch_numbers[key] for key in placement.new)
     return [created[number] for number in range(len(batches))]
 
@@ -96,7 +96,6 @@ def check_of(action: NewAction, call: Any, *arguments: Any) -> Any:
 async def store(
     transaction: Transaction,
     placement: Placement,
-    described: Mapping[bytes, NewAction],
     lifecycles: Mapping[bytes, Lifecycle],
     changes: Changes,
     now: datetime,
@@ -104,7 +103,7 @@ async def store(
     """Insert the new actions with these lifecycles, store all changes and those of the tree, and return the
     keys of stored actions that became ABORTED, since they are below an aborted one now. New ones below an
     aborted one are aborted too."""
-    moved = placement.moved
+    moved, described = placement.moved, placement.details
     for key in moved.keys() | placement.described:
         columns = _place_of(placement, key)
         if key in placement.described:

@@ -4,7 +4,7 @@ An action that others name before a report describes it is a placeholder, direct
 report describes the root either, a placeholder takes its place until then.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -39,8 +39,10 @@ class Placement:
     """Those to insert."""
     described: set[bytes] = field(default_factory=set)
     """Stored placeholders that are described now."""
-    errors: dict[bytes, RepoError] = field(default_factory=dict)
-    """Why some descriptions cannot be stored."""
+    details: dict[bytes, NewAction] = field(default_factory=dict)
+    """What describes them: of several descriptions of an action the first that can be stored."""
+    errors: dict[int, RepoError] = field(default_factory=dict)
+    """Why some descriptions cannot be stored, by their number."""
     roots: dict[bytes, bytes] = field(default_factory=dict)
     """The root of each run, by the key of the run."""
     depths: dict[bytes, int] = field(default_factory=dict)
@@ -138,15 +140,16 @@ class _Arrangement:
 
 
 async def place(
-    transaction: Transaction, described: Mapping[bytes, NewAction], named: Collection[ActionIdentifier]
+    transaction: Transaction, described: Sequence[NewAction], named: Collection[ActionIdentifier]
 ) -> Placement:
     """The places of described actions and of those that are only named. Errors are in the result."""
-    runs = {action.id.run for action in described.values()} | {id.run for id in named}
-    parents: dict[bytes, ActionIdentifier | None] = {}
-    async for key, action in in_slices(described.items()):
+    runs = {action.id.run for action in described} | {id.run for id in named}
+    parents: list[ActionIdentifier | None] = []
+    async for action in in_slices(described):
         name = action.parent_name
-        parents[key] = None if name is None else replace(action.id, name=name)
-    keys = {*described, *(id.key for id in named), *(parent.key for parent in parents.values() if parent)}
+        parents.append(None if name is None else replace(action.id, name=name))
+    of_all = (*(action.id for action in described), *named, *parents)
+    keys = {id.key for id in of_all if id is not None}
     is_locked = False
     while True:
         roots = {run.key: root for run, root in (await lock_runs(transaction, runs)).items()}
@@ -173,16 +176,17 @@ def _unsettled(placement: Placement) -> set[bytes]:
 async def _arrange(
     roots: Mapping[bytes, bytes],
     stored: Ancestry,
-    described: Mapping[bytes, NewAction],
-    parents: Mapping[bytes, ActionIdentifier | None],
+    described: Sequence[NewAction],
+    parents: Sequence[ActionIdentifier | None],
     named: Collection[ActionIdentifier],
 ) -> Placement:
     arrangement = _Arrangement(roots, stored)
-    async for key, action in in_slices(described.items()):
+    async for number, action in in_slices(enumerate(described)):
         try:
-            arrangement.describe(action.id, parents[key])
+            arrangement.describe(action.id, parents[number])
+            arrangement.result.details.setdefault(action.id.key, action)
         except RepoError as error:
-            arrangement.result.errors[key] = error
+            arrangement.result.errors[number] = error
     async for id in in_slices(named):
         arrangement.hang(id)
     return arrangement.result
@@ -198,14 +202,14 @@ def _own_ancestor(action: ActionIdentifier) -> InvalidArgument:
     return InvalidArgument(f"action {action} is its own ancestor").of(action)
 
 
-def check_parents(placement: Placement, described: Mapping[bytes, NewAction]) -> None:
+def check_parents(placement: Placement) -> None:
     """Raise the first error, or RunNotFound or ActionNotFound for the first action whose parent is neither
     stored nor among the others."""
     runs = {key[:16] for key in placement.stored.nodes}
     unknown = placement.placeholders & placement.new.keys()
     for error in placement.errors.values():
         raise error
-    for key, action in described.items():
+    for key, action in placement.details.items():
         is_placed = key in placement.new or key in placement.described
         if is_placed and placement.parents[key] in unknown:
             if key[:16] not in runs:

@@ -151,7 +151,6 @@ class _Writing:
         self._transaction = transaction
         self._entries = entries
         self._now = now
-        self._details: dict[bytes, NewAction] = {}
         self._creations: dict[bytes, datetime] = {}
         self._stored: dict[bytes, _Stored] = {}
         self._returned: dict[bytes, Lifecycle] = {}
@@ -159,45 +158,60 @@ class _Writing:
 
     async def run(self) -> None:
         """Store the reports; their results are set."""
-        named: dict[bytes, ActionIdentifier] = {}
-        async for entry in in_slices(self._entries):
-            details = entry.report.details
-            if details is None:
-                named[entry.key] = entry.report.id
-                continue
-            self._details.setdefault(entry.key, details)
-            if (created_at := details.created_at) is not None:
-                known = self._creations.get(entry.key, created_at)
-                self._creations[entry.key] = min(created_at, known)
-        placement = await place(self._transaction, self._details, named.values())
-        for entry in self._entries:
-            if entry.report.details is not None:
-                entry.result.error = placement.errors.get(entry.key)
+        placement = await self._place()
         await self._read(placement)
-        metrics_before, metrics_after = await self._merge_metrics()
+        metrics_before, metrics_after, are_refused = await self._merge_metrics()
+        if are_refused:  # nothing of these is stored, not their actions either
+            placement = await self._place()
+            await self._read(placement)
+            metrics_before, metrics_after, _ = await self._merge_metrics()
         await self._advance(placement)
         await self._write(placement, metrics_before, metrics_after)
         for entry in self._accepted():
             if (abort := placement.aborts.get(entry.key)) is not None:
                 entry.result.abort = abort.abort
 
+    async def _place(self) -> Placement:
+        """Place the actions of the accepted reports; those that cannot be placed are refused."""
+        named: dict[bytes, ActionIdentifier] = {}
+        entries: list[_Entry] = []
+        described: list[NewAction] = []
+        async for entry in in_slices(self._accepted()):
+            if entry.report.details is None:
+                named[entry.key] = entry.report.id
+            else:
+                entries.append(entry)
+                described.append(entry.report.details)
+        placement = await place(self._transaction, described, named.values())
+        for number, error in placement.errors.items():
+            entries[number].result.error = error
+        self._creations = {}
+        for entry, action in zip(entries, described, strict=True):
+            if entry.result.error is None and (created_at := action.created_at) is not None:
+                known = self._creations.get(entry.key, created_at)
+                self._creations[entry.key] = min(created_at, known)
+        return placement
+
     def _accepted(self) -> Iterable[_Entry]:
         return (entry for entry in self._entries if entry.result.error is None)
 
     async def _read(self, placement: Placement) -> None:
         """Lock the actions that are stored, and begin the lifecycles of new ones."""
+        self._stored = {}
         keys = {entry.key for entry in self._accepted()} & placement.stored.nodes.keys()
         rows = await fetch_having(self._transaction, "lock reported", c.key, keys, _locked)
         async for key, error_attempt, progress, *values in in_slices(rows):
             lifecycle = Lifecycle(*values)
             self._stored[key] = _Stored(lifecycle, lifecycle, error_attempt, progress_from_json(progress))
         for key in placement.new:
-            created_at = self._creations.get(key, self._now) if key in self._details else self._now
+            created_at = self._creations.get(key, self._now) if key in placement.details else self._now
             # No attempt was reported yet: any number is a later one.
             lifecycle = begin(ActionPhase.QUEUED, 0, CacheStatus.DISABLED, created_at)
             self._stored[key] = _Stored(None, lifecycle)
 
-    async def _merge_metrics(self) -> tuple[Metrics, Metrics]:
+    async def _merge_metrics(self) -> tuple[Metrics, Metrics, bool]:
+        """The metrics before and after, and whether reports were refused for theirs."""
+        are_refused = False
         keys = {entry.key for entry in self._accepted() if entry.report.metrics}
         before = await stored_metrics(self._transaction, keys) if keys else {}
         after = {key: dict(before.get(key, {})) for key in keys}
@@ -206,11 +220,11 @@ class _Writing:
                 merged = with_values(after[entry.key], entry.report.metrics)
                 if len(merged) > MAX_METRICS:
                     text = f"an action has at most {MAX_METRICS} metrics, not {len(merged)}"
-                    entry.result = ReportResult(error=InvalidArgument(text))
+                    entry.result, are_refused = ReportResult(error=InvalidArgument(text)), True
                     continue
                 entry.result.changed = merged != after[entry.key]
                 after[entry.key] = merged
-        return before, after
+        return before, after, are_refused
 
     async def _advance(self, placement: Placement) -> None:
         """Apply the phases and the progress to the lifecycles in memory."""
@@ -266,7 +280,7 @@ class _Writing:
             if metrics_after[key] != metrics_before.get(key, {}):
                 changes.setdefault(key, {"updated_at": now})
         lifecycles = {key: stored.after for key, stored in self._stored.items()}
-        aborted = await store(transaction, placement, self._details, lifecycles, changes, now)
+        aborted = await store(transaction, placement, lifecycles, changes, now)
         for entry in self._accepted():
             is_stopped = entry.key in aborted or entry.key in stopped
             is_new, is_open = entry.key in placement.new, not lifecycles[entry.key].phase.is_terminal

@@ -229,6 +229,41 @@ async def test_each_report_has_its_own_error_and_the_others_are_stored(repositor
     assert [result for result in results if result.error and result.changed] == []
 
 
+async def test_an_invalid_description_refuses_no_other_report_of_its_action(repository: ActionRepo) -> None:
+    results = await repository.reports.store(
+        [
+            described("root", None),
+            described("n", "n", created_at=at(-500)),
+            described("n", "root", created_at=at(3)),
+            phase("n", RUNNING, 5),
+        ]
+    )
+    assert [str(each.error or "") for each in results] == [
+        "",
+        f"action {action('n')} is its own ancestor",
+        "",
+        "",
+    ]
+    found = await repository.get_action(action("n"))
+    assert (found.parent_name, found.created_at, found.phase) == ("root", at(3), RUNNING)
+
+
+async def test_nothing_of_a_report_with_too_many_metrics_is_stored(repository: ActionRepo) -> None:
+    many = tuple(NewMetric(f"m{number}", 1, at(1)) for number in range(65))
+    results = await repository.reports.store(
+        [
+            described("root", None),
+            replace(described("n", "unknown", function_name="first"), metrics=many),
+            replace(described("root", None, created_at=at(-500)), metrics=many),
+            Report(action("other"), metrics=many[:64]),
+        ]
+    )
+    assert [each.error is None for each in results] == [True, False, False, True]
+    names = {each.name for each in (await repository.list_actions(RUN)).items}
+    assert names == {"root", "other"}
+    assert (await repository.get_action(action("root"))).created_at > at(-500)
+
+
 async def test_an_event_and_its_phase_are_stored_together_and_once(repository: ActionRepo) -> None:
     await make_run(repository)
     error = ActionError(ErrorKind.USER, "no", "E1")
