@@ -117,24 +117,26 @@ class LeaseExpiry:
                 self._continuity.interrupt()
             ((at,),) = (await snapshot.fetch("time", lambda: select(database_now()), {})).decoded()
             watched = self._continuity.note(at)
-            found = (await snapshot.fetch("expired leases", _expired, {"at": at})).decoded()
-        due = [run_key for run_key, ttl_seconds in found if ttl_seconds <= watched]
-        more = len(found) == _MAX_POLLED
+            values = {"at": at, "watched": int(watched)}
+            found = (await snapshot.fetch("expired leases", _expired, values)).decoded()
+        due, more = [run_key for (run_key,) in found], False
         for start in range(0, len(due), MAX_LEASES):
             part = due[start : start + MAX_LEASES]
             ended, is_whole = await self._database.transact(partial(_end_now, part))
             self.expired += ended
-            more = more or not is_whole
+            more = more or not is_whole or (ended > 0 and len(due) == _MAX_POLLED)
             if ended:
                 logger.warning("leases expired: their executors count as lost", runs=ended)
-        return more and bool(due)
+        return more
 
 
 def _expired() -> Select[Any]:
     at = bindparam("at", type_=x.expires_at.type)
+    # Long leases that this replica has not watched long enough must not hide shorter ones.
+    is_watched = x.ttl_seconds <= bindparam("watched", type_=x.ttl_seconds.type)
     return (
-        select(x.run_key, x.ttl_seconds)
-        .where(is_lease_open, x.expires_at <= at)
+        select(x.run_key)
+        .where(is_lease_open, x.expires_at <= at, is_watched)
         .order_by(x.expires_at)
         .limit(_MAX_POLLED)
     )

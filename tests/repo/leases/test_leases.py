@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from random import Random
 from typing import Any
 
 import pytest
 from sqlalchemy import func, select
 from sqlalchemy import update as sql_update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from repo import (
     ActionError,
@@ -369,6 +371,29 @@ async def test_a_replica_waits_for_the_length_of_a_lease_before_it_ends_one(
         await expiry.poll()
     assert (await repository.get_run(RUN)).is_lost
     assert expiry.expired == 1
+
+
+async def test_long_leases_that_must_wait_do_not_hide_short_ones(
+    repository: ActionRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("repo.leases.expiry.time.monotonic", lambda: now)
+    monkeypatch.setattr(expiry_module, "MAX_GAP", 5.0)
+    monkeypatch.setattr(expiry_module, "_MAX_POLLED", 2)
+    long = [RunIdentifier("p", "d", f"long{number}") for number in range(2)]
+    await repository.actions.create([new(run=run) for run in (RUN, *long)])
+    for runs, ttl, ago in ((long, timedelta(days=1), 2), ([RUN], timedelta(seconds=1), 1)):
+        await repository.leases.renew(runs, "one", ttl)
+        mine = run_leases.c.run_key.in_([run.key for run in runs])
+        past = datetime.now(UTC) - timedelta(hours=ago)
+        change = sql_update(run_leases).where(mine).values(expires_at=past)
+        await repository.database.write(partial(AsyncConnection.execute, statement=change))
+    expiry = LeaseExpiry(repository.database)
+    await expiry.poll()
+    now += 1
+    await expiry.poll()
+    assert (await repository.get_run(RUN)).is_lost
+    assert not (await repository.get_run(long[0])).is_lost
 
 
 async def test_two_replicas_expire_a_lease_once(database_url: str) -> None:
