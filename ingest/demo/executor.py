@@ -207,8 +207,10 @@ class Demo:
                     elif not many or not self._playing:
                         scenario, seed, rng = self._choose(count)
                         plan = plan_scenario(scenario, seed, rng.uniform(1, 2))
-                        self._log(f"started {plan.run}, {len(plan.actions)} actions")
-                        self._start(plan)
+                        # The one before may not be stored, and so not be counted, yet.
+                        if plan.run not in self._playing:
+                            self._log(f"started {plan.run}, {len(plan.actions)} actions")
+                            self._start(plan)
                     next_start = clock.time() + (
                         _MAX_RUNS_INTERVAL_S if many and forever else _START_INTERVAL_S / self._speed
                     )

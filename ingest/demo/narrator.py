@@ -33,6 +33,11 @@ class Narrator:
         self._written: dict[tuple[str, int], int] = {}
         self._ended: set[tuple[str, int]] = set()
         self._over = asyncio.Event()
+        self._children: dict[str, list[str]] = {}
+        for action in plan.actions:
+            if action.parent_name not in (None, plan.root.name):
+                self._children.setdefault(str(action.parent_name), []).append(action.name)
+        self._counts: dict[str, int] = {}
         self._attempts: dict[str, dict[int, Attempt]] = {
             action.name: attempts_of(plan, action) for action in plan.actions
         }
@@ -76,6 +81,7 @@ class Narrator:
                     self._ended.add(key)
                     if not is_current or phase is attempt.last.phase:
                         files += [self._of(attempt) | file for file in artifacts(attempt)]
+        reports += self._parents(reached)
         try:
             await self._send(logs, reports, files)
         except ApiError:
@@ -120,6 +126,19 @@ class Narrator:
             "progress": progress(attempt, elapsed),
             "metrics": metrics(attempt, elapsed),
         }
+
+    def _parents(self, reached: Reached) -> list[Json]:
+        """How many children of an action have ended, where that has changed."""
+        found: list[Json] = []
+        for name, children in self._children.items():
+            if reached.get(name, (0, ActionPhase.QUEUED))[1] is not ActionPhase.RUNNING:
+                continue
+            done = sum(child in reached and reached[child][1].is_terminal for child in children)
+            if self._counts.get(name) != done:
+                self._counts[name] = done
+                steps = {"done": done, "total": len(children), "message": "steps"}
+                found.append({"id": self._plan.id_input(name), "progress": steps})
+        return found
 
     def _of(self, attempt: Attempt) -> Json:
         return {"action": self._plan.id_input(attempt.action.name), "attempt": attempt.number}

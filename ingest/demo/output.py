@@ -51,8 +51,9 @@ class Attempt:
         return EPOCHS if self.is_trial else self.random("total").randrange(40, 90) * 1000
 
     def done(self, seconds: float) -> int:
-        """How much of it is done after that time."""
-        return int(self.total * min(1.0, seconds / max(self.seconds, 0.1)))
+        """How much of it is done after that time. What fails does not get to the end."""
+        whole = self.total if self.last.phase is ActionPhase.SUCCEEDED else self.total * 0.7
+        return int(whole * min(1.0, seconds / max(self.seconds, 0.1)))
 
 
 def attempts_of(plan: Plan, action: PlannedAction) -> dict[int, Attempt]:

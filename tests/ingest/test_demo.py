@@ -320,6 +320,7 @@ async def test_played_runs_have_logs_progress_metrics_and_files(
         "text/html",
         "text/markdown",
     }
+    assert failed["progress"]["done"] < failed["progress"]["total"]
     trials = [each for name, each in found.items() if name.startswith("trial-")]
     assert len(trials) > 100
     assert {metric["name"] for trial in trials for metric in trial["metrics"]} == {"loss", "memory"}
