@@ -226,6 +226,7 @@ ABORTS = {
     "retryAbort": "retryAbort(" + ID + ") { requested }",
 }
 ITEM_BY_ITEM = {
+    "report": "report(reports: [{" + ID + ", attempt: 2, phase: RUNNING}]) { results { error { code } } }",
     "renewLease": 'renewLease(runs: [{project: "%(project)s", domain: "d", name: "r0"}], executor: "e", '
     "ttlSeconds: 60) { results { error { code } } }",
 }
