@@ -224,7 +224,7 @@ class Actions:
         check_batch(new)
         self._access.check(Permission.WRITE, (action.id for action in new))
         created = await self._creations.write(new, len(new))
-        self._activity.note(action.id.key for action in new)
+        self._activity.note(action.id for action in new)
         return created
 
     async def update_phases(self, updates: Updates) -> list[PhaseUpdateResult]:
@@ -233,7 +233,7 @@ class Actions:
         check_batch(updates)
         self._access.check(Permission.WRITE, (action_id for action_id, _ in updates))
         results = await self._phase_updates.write(updates, len(updates)) if updates else []
-        self._activity.note(action_id.key for action_id, _ in updates)
+        self._activity.note(action_id for action_id, _ in updates)
         return results
 
     async def get_state(self, action_id: ActionIdentifier) -> str | None:
@@ -250,7 +250,7 @@ class Actions:
         """Store the `state`, if given, and notify the watchers. Raises ActionNotFound."""
         self._access.check(Permission.WRITE, [action_id])
         await self._states.write((action_id, values), 1)
-        self._activity.note([action_id.key])
+        self._activity.note([action_id])
 
 
 def _sum_up(children: Iterable[Sequence[Any]]) -> dict[bytes, Counter[ActionPhase]]:

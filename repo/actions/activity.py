@@ -3,7 +3,7 @@ per second stores it for all runs. A crash loses what was noted in the last seco
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Select, select
 
 from repo.domain.errors import DatabaseUnavailable, DeadlineExceeded
+from repo.domain.identifiers import ActionIdentifier
 from repo.sql.batches import fetch_having, update_rows
 from repo.sql.database import Database
 from repo.sql.functions import database_now, this_transaction
@@ -34,21 +35,38 @@ class Activity:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._noted: dict[bytes, float] = {}
+        self._noted: dict[Hashable, float] = {}
         """When each run was last noted, by the monotonic clock."""
         self._pending: set[bytes] = set()
         self._timer: asyncio.TimerHandle | None = None
 
-    def note(self, action_keys: Iterable[bytes]) -> None:
-        """Something was reported about these actions or runs; a key of an action begins with the run's."""
+    def note(self, actions: Iterable[ActionIdentifier]) -> None:
+        """Something was reported about these actions."""
+        # By their names: a key costs a microsecond, and most actions of a batch are of one run.
+        by_run = {(each.project, each.domain, each.run_name): each for each in actions}
         now = time.monotonic()
-        for key in {key[:16] for key in action_keys}:
-            if now - self._noted.get(key, -INTERVAL) >= INTERVAL:
-                self._noted[key] = now
-                self._pending.add(key)
+        for names, each in by_run.items():
+            self._note(names, now, each)
+        self._start_timer(now)
+
+    def note_keys(self, keys: Iterable[bytes]) -> None:
+        """Something was reported about these runs, or actions: their keys begin with the run's."""
+        now = time.monotonic()
+        for key in {key[:16] for key in keys}:
+            self._note(key, now, None)
+        self._start_timer(now)
+
+    def _note(self, run: Hashable, now: float, action: ActionIdentifier | None) -> None:
+        if now - self._noted.get(run, -INTERVAL) >= INTERVAL:
+            self._noted[run] = now
+            key = action.key if action else run
+            assert isinstance(key, bytes)
+            self._pending.add(key[:16])
+
+    def _start_timer(self, now: float) -> None:
         if self._pending and self._timer is None:
             if len(self._noted) > _MAX_KNOWN:
-                self._noted = {key: at for key, at in self._noted.items() if now - at < INTERVAL}
+                self._noted = {run: at for run, at in self._noted.items() if now - at < INTERVAL}
             self._timer = asyncio.get_running_loop().call_later(DELAY, self._start)
 
     def _start(self) -> None:

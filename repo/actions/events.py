@@ -53,7 +53,7 @@ class Events:
         check_batch(new)
         self._access.check(Permission.WRITE, (event.action for event in new))
         inserted = await self._insertions.write(await batch_of(new, datetime.now(UTC)), len(new))
-        self._activity.note(event.action.key for event in new)
+        self._activity.note(event.action for event in new)
         return inserted
 
     async def list_since(

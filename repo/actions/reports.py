@@ -111,7 +111,7 @@ class Reports:
     async def _write(self, entries: Batch) -> None:
         if entries:
             results = await self._writes.write(entries, len(entries))
-            self._activity.note(entry.key for entry in entries)
+            self._activity.note(entry.report.id for entry in entries)
             for entry, result in zip(entries, results, strict=True):
                 entry.result = result
 

@@ -83,7 +83,7 @@ class Artifacts:
         )
         request = StoreRequest(str(new.action), artifact, new.created_at is not None, content)
         stored = await self._storing.write(request, rows_of(len(content)))
-        self._activity.note([new.action.key])
+        self._activity.note([new.action])
         self._count(len(content))
         return stored
 
@@ -133,7 +133,7 @@ class Artifacts:
             raise
         finally:
             counts.uploading -= 1
-        self._activity.note([upload.action_key])
+        self._activity.note_keys([upload.action_key])
         self._count(upload.size)
         return stored
 

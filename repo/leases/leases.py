@@ -85,7 +85,7 @@ class Leases:
         if allowed:
             request = RenewalRequest(sorted(allowed), executor, ttl)
             renewed = await self._renewals.write(request, len(allowed))
-            self._activity.note(renewed.expires_at)
+            self._activity.note_keys(renewed.expires_at)
         for key in renewed.returned:
             await self._take_back(key, executor)
         return [self._result(each, allowed, renewed) for each in run_ids]

@@ -77,7 +77,7 @@ class Logs:
         rows, cut = await _rows(lines)
         request = Append(action_id, attempt, stream, rows, cut, offset)
         result = await self._appends.write(request, len(lines))
-        self._activity.note([action_id.key])
+        self._activity.note([action_id])
         self.counts.lines += result.appended
         self.counts.bytes += sum(row[3] for row in rows[len(rows) - result.appended :])
         return result

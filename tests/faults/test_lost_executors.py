@@ -123,8 +123,7 @@ async def test_a_server_that_is_stopped_for_longer_than_the_lease_loses_nothing(
             server.process.send_signal(signal.SIGCONT)
             await stays_open(server)
         else:
-            async with server_process(environment, options=("--port", str(server.port))) as next_server:
-                next_server.url = server.url
+            async with server_process(environment, port=server.port) as next_server:
                 await stays_open(next_server)
 
 

@@ -30,7 +30,7 @@ def main(url: str, name: str, ttl: int) -> None:
     print("ready", flush=True)
     while not ended.wait(ttl / 3):
         send(url, RENEW, renewal)
-    send(url, UPDATE, {"input": [{"id": each, "phase": "SUCCEEDED"} for each in ids[::-1]]})
+    send(url, UPDATE, {"input": [{"id": each, "attempts": 1, "phase": "SUCCEEDED"} for each in ids[::-1]]})
 
 
 def send(url: str, query: str, variables: dict[str, Any]) -> None:

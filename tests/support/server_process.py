@@ -72,9 +72,10 @@ async def server_process(
     token: str | None = None,
     prefix: tuple[str, ...] = (),
     options: tuple[str, ...] = (),
+    port: int | None = None,
 ) -> AsyncIterator[ServerProcess]:
     """Starts a server and waits until it is ready; `prefix` is a command that wraps it."""
-    port = free_port()
+    port = port or free_port()
     process = await forking.start(
         *(forking.RUNGRAPH, "serve", "--port", str(port), *options),
         environment={**os.environ, **environment},
