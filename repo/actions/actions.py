@@ -224,6 +224,7 @@ class Actions:
         check_batch(new)
         self._access.check(Permission.WRITE, (action.id for action in new))
         created = await self._creations.write(new, len(new))
+        self._activity.note_created(action.id for action in new if action.parent_name is None)
         self._activity.note(action.id for action in new)
         return created
 

@@ -49,6 +49,12 @@ class Activity:
             self._note(names, now, each)
         self._start_timer(now)
 
+    def note_created(self, roots: Iterable[ActionIdentifier]) -> None:
+        """These runs were created, which sets when they were last reported."""
+        now = time.monotonic()
+        for root in roots:
+            self._noted.setdefault((root.project, root.domain, root.run_name), now)
+
     def note_keys(self, keys: Iterable[bytes]) -> None:
         """Something was reported about these runs, or actions: their keys begin with the run's."""
         now = time.monotonic()
@@ -64,9 +70,9 @@ class Activity:
             self._pending.add(key[:16])
 
     def _start_timer(self, now: float) -> None:
+        if len(self._noted) > _MAX_KNOWN:
+            self._noted = {run: at for run, at in self._noted.items() if now - at < INTERVAL}
         if self._pending and self._timer is None:
-            if len(self._noted) > _MAX_KNOWN:
-                self._noted = {run: at for run, at in self._noted.items() if now - at < INTERVAL}
             self._timer = asyncio.get_running_loop().call_later(DELAY, self._start)
 
     def _start(self) -> None:
