@@ -65,7 +65,9 @@ async def test_reports_within_ten_seconds_are_noted_once(repository: ActionRepo)
 
 async def test_what_was_noted_is_stored_without_further_reports(repository: ActionRepo) -> None:
     await make_run(repository)
+    repository._backend.activity._noted.clear()
     await be_silent(repository, LONG_AGO)
+    await repository.actions.update_phases([update("a0", ActionPhase.RUNNING)])
     async with asyncio.timeout(20):
         while await last_reported(repository) == LONG_AGO:  # noqa: ASYNC110 - stored by a timer
             await asyncio.sleep(0.05)
