@@ -54,6 +54,7 @@ UNSUPERVISED = {
     "repo.sql.database": "one transaction",
     "repo.sql.postgres_pool": "one connection, dropped if it does not answer",
     "repo.actions.group_commit": "the transactions of those who wait for them",
+    "repo.actions.activity": "one transaction; the next report starts another",
     "repo.sql.postgres": "one attempt to connect",
     "repo.supervision": "all others",
     "repo.watch.row_streams": "the next page of a snapshot",
