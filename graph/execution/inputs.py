@@ -12,6 +12,7 @@ from typing import Any
 
 from graphql import (
     GraphQLEnumType,
+    GraphQLFloat,
     GraphQLInputField,
     GraphQLInputObjectType,
     GraphQLInputType,
@@ -155,6 +156,13 @@ class _InputWriter(CodeWriter):
         if isinstance(kind, GraphQLEnumType):
             names = {name: kind.coerce_input_value(name) for name in kind.values}
             return [f"return {self.constant('names', names)}[value]"]
+        if kind is GraphQLFloat:
+            unexpected = UNEXPECTED_IF[kind].format("value")
+            return [
+                "if type(value) is int: value = float(value)",
+                f"if {unexpected}: raise UnexpectedValue",
+                "return value",
+            ]
         if kind in UNEXPECTED_IF:
             return [f"if {UNEXPECTED_IF[kind].format('value')}: raise UnexpectedValue", "return value"]
         if isinstance(kind, GraphQLScalarType):

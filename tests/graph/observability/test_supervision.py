@@ -53,6 +53,8 @@ UNSUPERVISED = {
     "ingest.demo.executor": "part of an executor; prints its errors and restarts",
     "repo.sql.database": "one transaction",
     "repo.sql.postgres_pool": "one connection, dropped if it does not answer",
+    "repo.actions.activity": "one transaction; the next reports of a run note it again",
+    "repo.artifacts.objects": "one transaction, to its end though the upload was cancelled",
     "repo.actions.group_commit": "the transactions of those who wait for them",
     "repo.actions.activity": "one transaction; the next report starts another",
     "repo.sql.postgres": "one attempt to connect",

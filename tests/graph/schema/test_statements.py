@@ -50,7 +50,10 @@ def counted(database: Database) -> Iterator[list[str]]:
 
 
 @pytest.fixture
-async def opened(database_url: str) -> AsyncIterator[tuple[ActionRepo, Database]]:
+async def opened(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[ActionRepo, Database]]:
+    monkeypatch.setattr("repo.actions.activity.DELAY", 3600)  # no statements of its own meanwhile
     async with open_repository(database_url) as repository:
         yield repository, repository.database
 
