@@ -56,7 +56,6 @@ UNSUPERVISED = {
     "repo.actions.activity": "one transaction; the next reports of a run note it again",
     "repo.artifacts.objects": "one transaction, to its end though the upload was cancelled",
     "repo.actions.group_commit": "the transactions of those who wait for them",
-    "repo.actions.activity": "one transaction; the next report starts another",
     "repo.sql.postgres": "one attempt to connect",
     "repo.supervision": "all others",
     "repo.watch.row_streams": "the next page of a snapshot",
