@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, literal_column, select
+from sqlalchemy import Select, case, func, literal_column, select
 
 from repo.actions.event_rows import decide_errors
 from repo.domain.models import ActionError, error_to_json
@@ -65,10 +65,14 @@ async def take_back(
 
 async def renew_by_report(transaction: Transaction, run_keys: Iterable[bytes]) -> None:
     """Give the executors that reported in these runs another term of their leases, if they had one: otherwise
-    an action that a late report took back would never be lost again."""
-    rows = [{"run_key": key, "state": LeaseState.HELD} for key in sorted(set(run_keys))]
-    expires_at = seconds_after(database_now(), run_leases.c.ttl_seconds)
-    await update_rows(transaction, run_leases, rows, expires_at=expires_at)
+    an action that a late report took back would never be lost again. The next renewal takes back the
+    others."""
+    rows = [{"run_key": key} for key in sorted(set(run_keys))]
+    x = run_leases.c
+    expiring = literal_column(str(int(LeaseState.EXPIRING)), x.state.type)
+    state = case((constant(x.state, LeaseState.HELD), x.state), else_=expiring)
+    expires_at = seconds_after(database_now(), x.ttl_seconds)
+    await update_rows(transaction, run_leases, rows, expires_at=expires_at, state=state)
 
 
 def _event(

@@ -108,7 +108,8 @@ class LeaseState(IntEnum):
     HELD = 1
     """Its executor renews it, or is not known to be silent."""
     EXPIRING = 2
-    """It expired; some of the run's open actions have ended."""
+    """It expired, and only some of the run's open actions have ended: the others are still to be ended, or
+    were taken back by reports."""
     EXPIRED = 3
     """It expired; all of them have ended."""
 

@@ -92,7 +92,7 @@ async def _renew(
         if lease is None and key not in roots:
             continue
         if lease is not None and lease.executor != request.executor:
-            if lease.state is LeaseState.HELD and lease.expires_at > at:
+            if lease.expires_at > at:
                 result.holders[key] = lease.executor, lease.expires_at
                 continue
             lease.state = LeaseState.HELD  # what was lost with the other executor stays lost

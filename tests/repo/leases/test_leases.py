@@ -214,7 +214,7 @@ async def test_a_report_of_the_same_attempt_takes_a_loss_back(repository: Action
     assert (loss.phase, loss.version) == (P.FAILED, -1)
     assert (returned.phase, returned.version, returned.attempt) == (P.RUNNING, -1, 2)
     assert returned.info == {"message": "the executor reported again"}
-    assert await state_of(repository) is LeaseState.HELD, "it has another term"
+    assert await state_of(repository) is LeaseState.EXPIRING, "it has another term"
 
 
 @pytest.mark.parametrize("what", ["phase", "progress"])
@@ -255,6 +255,36 @@ async def test_a_renewal_takes_all_losses_back(
     assert [each.phase for each in after.items] == [each.phase for each in before.items]
     assert not any(each.is_lost or each.error for each in after.items)
     assert (await repository.events.list_attempts([action("b")]))[action("b")] == []
+
+
+@pytest.mark.parametrize("is_mutation_of_phases", [True, False])
+async def test_a_renewal_after_a_report_takes_back_what_is_still_lost(
+    repository: ActionRepo, is_mutation_of_phases: bool
+) -> None:
+    await make_run(repository, a="a0", b="a0")
+    await renew(repository)
+    await expire(repository)
+    if is_mutation_of_phases:
+        await repository.actions.update_phases([update("a", P.RUNNING)])
+    else:
+        await repository.reports.store([Report(action("a"), 1, PhaseUpdate(P.RUNNING, 1))])
+    assert await phases(repository, "a0", "a", "b") == [P.FAILED, P.RUNNING, P.FAILED]
+    assert await renew(repository, executor="two") == [Conflict], "the report gave another term"
+    await renew(repository)
+    assert await phases(repository, "a0", "a", "b") == [P.QUEUED, P.RUNNING, P.QUEUED]
+    assert await state_of(repository) is LeaseState.HELD
+    assert await expire(repository) == 1
+    assert await phases(repository, "a0", "a", "b") == [P.FAILED] * 3
+
+
+async def test_a_late_report_to_another_executor_takes_back_nothing_else(repository: ActionRepo) -> None:
+    await make_run(repository, a="a0", b="a0")
+    await renew(repository)
+    await expire(repository)
+    await renew(repository, executor="two")
+    await repository.reports.store([Report(action("a"), 1, PhaseUpdate(P.RUNNING, 1))])
+    await renew(repository, executor="two")
+    assert await phases(repository, "a0", "a", "b") == [P.FAILED, P.RUNNING, P.FAILED]
 
 
 async def test_an_executor_can_be_lost_many_times(repository: ActionRepo) -> None:
