@@ -13,11 +13,11 @@ from functools import partial
 from typing import Any
 
 import structlog
-from sqlalchemy import Select, bindparam, select
+from sqlalchemy import Select, bindparam, not_, select
 from sqlalchemy.types import BigInteger
 
 from repo.actions.event_rows import decide_errors
-from repo.actions.losses import EXECUTOR_LOST, lose
+from repo.actions.losses import EXECUTOR_LOST, is_lost, lose
 from repo.actions.phase_updates import lock_lifecycles, store_lifecycles
 from repo.domain.cursors import FeedPosition
 from repo.domain.models import ActionError
@@ -26,7 +26,7 @@ from repo.sql.batches import fetch_having, update_rows
 from repo.sql.database import Database
 from repo.sql.functions import database_now
 from repo.sql.transactions import Transaction
-from repo.tables import actions, is_lease_open, run_leases
+from repo.tables import actions, is_lease_open, is_root, run_leases
 
 logger = structlog.get_logger("rungraph.leases")
 
@@ -90,7 +90,7 @@ class LeaseExpiry:
         self._continuity = _Continuity()
         self._position: FeedPosition | None = None
         self.expired = 0
-        """The leases that this replica ended."""
+        """The leases of lost executors that this replica ended."""
 
     async def run(self) -> None:
         """Poll until cancelled."""
@@ -147,14 +147,21 @@ async def _end_now(keys: Sequence[bytes], transaction: Transaction) -> tuple[int
 
 
 async def end_leases(transaction: Transaction, keys: Sequence[bytes], now: datetime) -> tuple[int, bool]:
-    """End those of the leases that are still expired and that no other replica works on. Returns how many are
-    over, and whether all of them are."""
+    """End those of the leases that are still expired and that no other replica works on. One whose run has
+    ended, by a report about its root, has no effect. Returns how many executors were lost, and whether all of
+    the leases are over."""
     rows = await fetch_having(transaction, "claim leases", x.run_key, keys, _claimed)
     leases = {key: _Expired(executor, timedelta(seconds=ttl), at) for key, executor, ttl, at in rows}
     if not leases:
         return 0, True
+    roots = await fetch_having(transaction, "ended roots", c.run_key, leases, _ended_roots)
+    finished = sorted(run_key for (run_key,) in roots)
+    await _store_states(transaction, finished, LeaseState.EXPIRED)
+    for run_key in finished:
+        del leases[run_key]
     open_keys: list[bytes] = []
     claimed: list[bytes] = []
+    lost_count = 0
     for run_key in sorted(leases):
         found = await transaction.fetch(
             "open actions", _open_actions, {"run_key": run_key, "limit": MAX_ACTIONS + 1}
@@ -163,6 +170,7 @@ async def end_leases(transaction: Transaction, keys: Sequence[bytes], now: datet
             break
         open_keys += [key for key, _ in found]
         claimed.append(run_key)
+        lost_count += bool(found)
         if len(found) > MAX_ACTIONS:
             parents = {key: parent for key, parent in found}
             open_keys = [key for key in open_keys if parents[key] is not None][:MAX_ACTIONS]
@@ -171,7 +179,7 @@ async def end_leases(transaction: Transaction, keys: Sequence[bytes], now: datet
             return 0, False
     await _end_actions(transaction, open_keys, leases, now)
     await _store_states(transaction, claimed, LeaseState.EXPIRED)
-    return len(claimed), len(claimed) == len(leases)
+    return lost_count, len(claimed) == len(leases)
 
 
 async def _end_actions(
@@ -197,6 +205,12 @@ def _claimed(restricted: Callable[[Select[Any]], Select[Any]]) -> Select[Any]:
     found = restricted(select(x.run_key, x.executor, x.ttl_seconds, x.expires_at))
     found = found.where(is_lease_open, x.expires_at <= database_now()).order_by(x.run_key)
     return found.with_for_update(skip_locked=True, of=run_leases)
+
+
+def _ended_roots(restricted: Callable[[Select[Any]], Select[Any]]) -> Select[Any]:
+    return restricted(select(c.run_key)).where(
+        is_root, c.phase >= FIRST_TERMINAL, not_(is_lost()), c.abort_state.is_(None)
+    )
 
 
 def _open_actions() -> Select[Any]:

@@ -175,6 +175,17 @@ async def test_an_expired_lease_ends_what_is_open_and_keeps_the_rest(repository:
     assert not (await repository.get_action(action("a"))).is_lost
 
 
+async def test_a_lease_of_a_run_that_ended_has_no_effect(repository: ActionRepo) -> None:
+    await make_run(repository, a="a0")
+    await make_run(repository, OTHER)
+    await renew(repository, RUN, OTHER)
+    await repository.actions.update_phases([update("a0", P.SUCCEEDED)])
+    assert await expire(repository, RUN, OTHER) == 1, "only the other executor is lost"
+    assert await phases(repository, "a0", "a") == [P.SUCCEEDED, P.QUEUED]
+    assert await state_of(repository) is LeaseState.EXPIRED
+    assert (await repository.get_run(OTHER)).is_lost
+
+
 REPORTS: dict[str, Callable[[], tuple[Any, PhaseUpdate]]] = {
     "the same phase": lambda: update("b", P.RUNNING, 2),
     "its end": lambda: update("b", P.SUCCEEDED, 2, end_time=at(30)),
