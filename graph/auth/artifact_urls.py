@@ -88,8 +88,9 @@ class ArtifactUrls:
 
 
 def file_name(name: str) -> str:
-    """The last part of an artifact's name."""
-    return name.rstrip("/").rpartition("/")[2] or "artifact"
+    """The last part of an artifact's name; of dots alone none, since clients remove it from an address."""
+    last = name.rstrip("/").rpartition("/")[2]
+    return last if last.strip(".") else "artifact"
 
 
 def _expired(what_to_do: str) -> RequestRefused:

@@ -167,6 +167,13 @@ async def refused(client: GraphQLClient, url: str, **rest: Any) -> tuple[int, st
 
 
 @pytest.mark.usefixtures("action")
+@pytest.mark.parametrize("name", ["..", ".", "a/..", "/", "../../x"])
+async def test_an_artifact_of_any_name_can_be_downloaded(client: GraphQLClient, name: str) -> None:
+    url = (await store(client, name=name, text="content"))["url"]
+    assert (await client.get(f"/{url}")).text == "content"
+
+
+@pytest.mark.usefixtures("action")
 async def test_altered_addresses_are_refused(client: GraphQLClient) -> None:
     url = (await store(client, text="a"))["url"]
     _, token, name = url.split("/")
