@@ -24,4 +24,5 @@ async def read_body(request: Request, limit: int) -> bytes:
 
 def _too_large(limit: int) -> RequestRefused:
     # The connection stays open: if it were closed while the client sends, the response would be lost.
-    return RequestRefused(413, "PAYLOAD_TOO_LARGE", f"The body is larger than {limit} bytes.")
+    text = f"The body is larger than {limit:,} bytes: send less in a call."
+    return RequestRefused(413, "PAYLOAD_TOO_LARGE", text)

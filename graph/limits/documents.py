@@ -166,7 +166,7 @@ class OperationLimits(SchemaExtension):
         if cost is not None and (text is None or len(text) > SHORT_BYTES):
             length, name = cost.variable_lengths.longest(variables)
             if length > repo.MAX_BATCH:
-                most = f"{repo.MAX_BATCH:,} are allowed"
+                most = f"{repo.MAX_BATCH:,} are allowed: use several calls"
                 return GraphQLError(
                     f"Variable '${name}' has {length:,} items in one list or object; {most}.",
                     extensions={"code": "BAD_USER_INPUT"},

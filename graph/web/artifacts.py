@@ -130,7 +130,7 @@ def _check_headers(request: Request, upload: repo.Upload) -> None:
     length = headers.get("content-length")
     if length is not None and length != str(upload.size):
         is_larger = length.isdecimal() and int(length[:20]) > upload.size
-        text = f"{length} bytes were announced now, and {upload.size} when the address was requested."
+        text = f"The body has {length} bytes, but the address was requested for {upload.size}."
         status, code = (413, "PAYLOAD_TOO_LARGE") if is_larger else (422, "DIGEST_MISMATCH")
         raise RequestRefused(status, code, text)
     digest = headers.get("content-md5")

@@ -143,6 +143,30 @@ async def test_subscriptions_and_commands_for_curl_work_on_a_server(tmp_path: Pa
             assert "errors" not in json.loads(answer), answer
 
 
+async def test_the_script_of_the_docs_reports_itself(tmp_path: Path) -> None:
+    (script,) = re.findall(r"```python\n(.*?)```", PAGES["docs/executors.md"], re.DOTALL)
+    async with server_process({"RUNGRAPH_DATABASE_URL": f"sqlite:///{tmp_path}/rungraph.db"}) as server:
+        quick = script.replace("http://127.0.0.1:8000", server.address).replace("time.sleep(1)", "pass")
+        await run(sys.executable, "-c", quick)
+        answer = await server.ask(
+            """{ runs(first: 1) { nodes { phase executor rootAction { children { nodes {
+                 phase progress { done } metrics { last } artifacts { json }
+                 attemptHistory { logSummary { lineCount } } } } } } } }"""
+        )
+    (found,) = answer.json()["data"]["runs"]["nodes"]
+    assert found["phase"] == "SUCCEEDED"
+    assert found["executor"]
+    assert found["rootAction"]["children"]["nodes"] == [
+        {
+            "phase": "SUCCEEDED",
+            "progress": {"done": 5},
+            "metrics": [{"last": 1000}],
+            "artifacts": [{"json": {"rows": 1000}}],
+            "attemptHistory": [{"logSummary": {"lineCount": 5}}],
+        }
+    ]
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if graphql_in(page)])
 def test_every_operation_is_valid(page: str) -> None:
     schema = build_schema((ROOT / "schema.graphql").read_text())

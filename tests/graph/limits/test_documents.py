@@ -170,7 +170,8 @@ async def test_a_list_in_a_variable_may_be_as_long_as_a_batch(
 
     query = "query ($phases: [ActionPhase!]) { runs(filter: {phases: $phases}) { totalCount } }"
     assert await messages(query, phases=["RUNNING"] * MAX_BATCH) == []
-    expected = ["Variable '$phases' has 5,001 items in one list or object; 5,000 are allowed."]
+    text = "has 5,001 items in one list or object; 5,000 are allowed: use several calls."
+    expected = [f"Variable '$phases' {text}"]
     assert await messages(query, phases=["RUNNING"] * (MAX_BATCH + 1)) == expected
     assert await messages(query, phases=[None] * (MAX_BATCH + 1)) == expected
     query = "query ($filter: RunFilter) { runs(filter: $filter) { totalCount } }"
