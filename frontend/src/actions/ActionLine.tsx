@@ -96,7 +96,7 @@ export const ActionLine = memo(function ActionLine(props: Props) {
         ) : null}
         {action ? null : <span className={classes.count}>{node.children.length.toLocaleString("en")}</span>}
         {action?.isPlaceholder ? (
-          <span className={classes.tag} title="Known by name only so far">
+          <span className={classes.tag} title="No report had its details, such as its parent">
             not described
           </span>
         ) : null}

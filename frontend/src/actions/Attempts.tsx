@@ -121,7 +121,9 @@ function AttemptView({ attempt, name, runEnd, isShownAbove }: ViewProps) {
       <div className={classes.attemptHead}>
         <h3>Attempt {attempt.attempt}</h3>
         <PhaseBadge phase={attempt.phase} />
-        <Duration from={attempt.startedAt} to={attempt.endedAt ?? runEnd} />
+        {attempt.phase === "SKIPPED" ? null : (
+          <Duration from={attempt.startedAt} to={attempt.endedAt ?? runEnd} />
+        )}
         {attempt.cluster ? <span className="faint">on {attempt.cluster}</span> : null}
         {attempt.cacheStatus && attempt.cacheStatus !== "DISABLED" ? (
           <span className="faint">cache {words(attempt.cacheStatus).toLowerCase()}</span>

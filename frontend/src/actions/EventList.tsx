@@ -51,7 +51,7 @@ interface Props {
   changes: number;
 }
 
-/** The events reported by the executor, newest first. */
+/** The events, newest first. Those with a negative version are of the server, which lost the executor. */
 export function EventList({ id, changes }: Props) {
   const [last, setLast] = useState(FIRST);
   const [query, reload] = useQuery({ query: EventsOf, variables: { id, last } });
@@ -74,7 +74,11 @@ export function EventList({ id, changes }: Props) {
               <PhaseBadge phase={event.phase} />
               <span className="faint small">
                 attempt {event.attempt}
-                {event.version ? `, version ${event.version}` : ""}
+                {event.version > 0
+                  ? `, version ${event.version}`
+                  : event.version < 0
+                    ? ", by the server"
+                    : ""}
               </span>
               <span
                 className="faint small"

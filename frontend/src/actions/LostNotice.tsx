@@ -10,12 +10,12 @@ export function LostNotice({ executor }: { executor?: string | null | undefined 
   );
 }
 
-/** Says that nothing but its name is known of an action. */
+/** Says that an action was named or reported, but not described. */
 export function PlaceholderNotice() {
   return (
     <p className={classes.plain} role="note" data-placeholder>
-      <strong>Known by name only so far.</strong> Other actions name it, but its executor has not described it
-      yet.
+      <strong>Not described yet.</strong> No report had its details, such as its parent, so it is shown
+      directly below the root.
     </p>
   );
 }

@@ -51,38 +51,40 @@ export function Metrics({ id, changes }: Props) {
   const { metrics = [] } = data.action ?? {};
   if (!metrics.length) return <EmptyNotice title="No metrics">The executor has reported none.</EmptyNotice>;
   return (
-    <table className={classes.metrics}>
-      <thead>
-        <tr>
-          <th scope="col">Metric</th>
-          <th scope="col" className={classes.value}>
-            Last
-          </th>
-          <th scope="col" className={classes.value}>
-            Min
-          </th>
-          <th scope="col" className={classes.value}>
-            Max
-          </th>
-          <th scope="col">Over time</th>
-        </tr>
-      </thead>
-      <tbody>
-        {metrics.map((metric) => (
-          <tr key={metric.name} data-metric={metric.name}>
-            <td>{metric.name}</td>
-            <td className={classes.value}>
-              <strong>{formatMeasured(metric.last, metric.unit)}</strong>
-            </td>
-            <td className={classes.value}>{formatMeasured(metric.minimum, metric.unit)}</td>
-            <td className={classes.value}>{formatMeasured(metric.maximum, metric.unit)}</td>
-            <td>
-              <Course metric={metric} />
-            </td>
+    <div className={classes.scroll} role="group" aria-label="Metrics" tabIndex={0}>
+      <table className={classes.metrics}>
+        <thead>
+          <tr>
+            <th scope="col">Metric</th>
+            <th scope="col" className={classes.value}>
+              Last
+            </th>
+            <th scope="col">Over time</th>
+            <th scope="col" className={classes.value}>
+              Min
+            </th>
+            <th scope="col" className={classes.value}>
+              Max
+            </th>
           </tr>
-        ))}
-      </tbody>
-    </table>
+        </thead>
+        <tbody>
+          {metrics.map((metric) => (
+            <tr key={metric.name} data-metric={metric.name}>
+              <td>{metric.name}</td>
+              <td className={classes.value}>
+                <strong>{formatMeasured(metric.last, metric.unit)}</strong>
+              </td>
+              <td>
+                <Course metric={metric} />
+              </td>
+              <td className={classes.value}>{formatMeasured(metric.minimum, metric.unit)}</td>
+              <td className={classes.value}>{formatMeasured(metric.maximum, metric.unit)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
   );
 }
 

@@ -9,6 +9,7 @@ interface Props {
 
 /** How long an action ran, or has been waiting; never beyond the end of the run. */
 export function RunTime({ action: { phase, createdAt, startedAt, endedAt }, runEnd }: Props) {
+  if (phase === "SKIPPED" && !startedAt) return <span className="faint">never ran</span>;
   if (endedAt || hasEnded(phase))
     return <Duration from={startedAt ?? createdAt} to={endedAt} ticks={false} />;
   if (runEnd === null) return <Duration from={startedAt ?? createdAt} />;

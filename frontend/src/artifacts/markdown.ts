@@ -27,6 +27,8 @@ export function toHtml(text: string): string {
   const html = purify.sanitize(marked.parse(text, { async: false }), {
     ALLOWED_TAGS: TAGS.split(" "),
     ALLOWED_ATTR: ["href", "src", "alt", "title", "align", "start"],
+    // All others have to match the expression for addresses.
+    ADD_URI_SAFE_ATTR: ["align", "start"],
     ALLOWED_URI_REGEXP: /^(?:https?:|mailto:|data:image\/)/i,
     ALLOW_DATA_ATTR: false,
     RETURN_DOM_FRAGMENT: true,

@@ -10,7 +10,7 @@ interface Props {
   small?: boolean;
 }
 
-/** How much is done: of a whole, or without one. */
+/** How much is done: of a whole, or without one; a bar of an unknown whole only while it moves. */
 export function ProgressBar({ done, total, message, hasEnded, small = false }: Props) {
   const percent = percentOf(done, total);
   const count =
@@ -22,20 +22,22 @@ export function ProgressBar({ done, total, message, hasEnded, small = false }: P
       title={message ? `${count}: ${message}` : count}
       data-progress
     >
-      <span
-        className={classes.track}
-        role="progressbar"
-        aria-label="Progress"
-        aria-valuenow={percent ?? undefined}
-        aria-valuemin={0}
-        aria-valuemax={100}
-        aria-valuetext={count}
-      >
+      {percent === null && hasEnded ? null : (
         <span
-          className={percent === null && !hasEnded ? classes.moving : classes.done}
-          style={{ width: percent === null ? undefined : `${percent}%` }}
-        />
-      </span>
+          className={classes.track}
+          role="progressbar"
+          aria-label="Progress"
+          aria-valuenow={percent ?? undefined}
+          aria-valuemin={0}
+          aria-valuemax={100}
+          aria-valuetext={count}
+        >
+          <span
+            className={percent === null ? classes.moving : classes.done}
+            style={{ width: percent === null ? undefined : `${percent}%` }}
+          />
+        </span>
+      )}
       <span className={classes.text}>
         <span className="number nowrap">{text}</span>
         {message ? <span className={classes.message}>{message}</span> : null}

@@ -13,6 +13,7 @@ export function formatNumber(value: number): string {
 /** A measured value with its unit, which is written as in UCUM: `By`, `s`, `1`. */
 export function formatMeasured(value: number, unit: string | null | undefined): string {
   if (unit === "By" && value >= 0) return formatBytes(value);
+  if (unit === "By/s" && value >= 0) return `${formatBytes(value)}/s`;
   if (unit === "s" && value >= 1) return formatExactly(Math.round(value * 1_000));
   if (unit === "%") return `${formatNumber(value)} %`;
   return !unit || unit === "1" ? formatNumber(value) : `${formatNumber(value)} ${unit}`;

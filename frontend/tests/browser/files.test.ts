@@ -121,7 +121,9 @@ test("Markdown is formatted, and markup in it is text", async () => {
   const page = await show();
   const file = await unfold(page, "report.md");
   await file.getByRole("heading", { name: "Result of training" }).waitFor();
-  await file.getByRole("cell", { name: "0.043" }).waitFor();
+  const number = file.getByRole("cell", { name: "0.043" });
+  await number.waitFor();
+  expect(await number.evaluate((cell) => getComputedStyle(cell).textAlign)).toBe("right");
   await file.getByText("<img src=x onerror=").waitFor();
   expect(await file.locator("img, script").count()).toBe(0);
   expect(await file.getByRole("link", { name: "good" }).getAttribute("rel")).toContain("noreferrer");

@@ -102,8 +102,22 @@ test("what is known by name only is marked until it is described", async () => {
   const page = await show("?action=not-yet");
   const row = page.locator("[data-action=not-yet]");
   await row.getByText("not described").waitFor();
-  await page.getByTestId("action").getByText("Known by name only so far.").waitFor();
+  await page.getByTestId("action").getByText("Not described yet.").waitFor();
   await report({ name: "not-yet", details: { parentName: "root" }, phase: "RUNNING" });
   await row.getByText("not described").waitFor({ state: "detached" });
   await page.locator("[data-placeholder]").waitFor({ state: "detached" });
+});
+
+test("what was skipped never ran, and a bar of an unknown whole goes when its action ends", async () => {
+  const page = await show("?action=count");
+  const panel = page.getByTestId("action");
+  await panel.getByRole("progressbar").waitFor();
+  await report(
+    { name: "count", phase: "SUCCEEDED" },
+    { name: "later", details: { parentName: "root" }, phase: "QUEUED" },
+    { name: "later", phase: "SKIPPED" },
+  );
+  await panel.getByRole("progressbar").waitFor({ state: "detached" });
+  await panel.getByText("1,200 done").waitFor();
+  await page.locator("[data-action=later]").getByText("never ran").waitFor();
 });
