@@ -2,8 +2,11 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, TypeVar
+
+import msgspec
+from strawberry.utils.str_converters import to_camel_case
 
 import repo
 from repo.domain.slices import in_slices
@@ -61,6 +64,18 @@ def _with_path(error: repo.RepoError, path: ValuePath) -> repo.RepoError:
     return located
 
 
+def check_texts(value: object) -> None:
+    """Raise InvalidArgument, with its place in the input, for text that cannot be stored."""
+    try:
+        if b"\\u0000" not in msgspec.json.encode(value):
+            return
+    except (TypeError, ValueError, OverflowError):  # such as an integer of many digits
+        pass
+    if (found := find_unstorable(value)) is not None:
+        place = f"{path_text(found.path)}: " if found.path else ""
+        raise repo.InvalidArgument(f"{place}text must not contain {found.reason}")
+
+
 @dataclass(frozen=True, slots=True)
 class Unstorable:
     """Text that cannot be stored: the reason, and its path in a value."""
@@ -70,7 +85,7 @@ class Unstorable:
 
 
 def find_unstorable(value: object) -> Unstorable | None:
-    """The first text in a JSON value that cannot be stored; None if all of it can."""
+    """The first text in a JSON value or an input that cannot be stored; None if all of it can."""
     if isinstance(value, str):
         if "\0" in value:
             return Unstorable("the character U+0000")
@@ -82,6 +97,8 @@ def find_unstorable(value: object) -> Unstorable | None:
         items = value.items()
     elif isinstance(value, list):
         items = enumerate(value)
+    elif is_dataclass(value):
+        items = ((to_camel_case(each.name), getattr(value, each.name)) for each in fields(value))
     else:
         return None
     for step, item in items:

@@ -173,8 +173,9 @@ class OperationLimits(SchemaExtension):
                 )
         if text is not None and b"\\u0000" not in text:
             return None
+        by_item = frozenset() if cost is None else cost.variable_lengths.checked_by_item
         for name, value in variables.items():
-            if (found := find_unstorable(value)) is not None:
+            if name not in by_item and (found := find_unstorable(value)) is not None:
                 path = found.path
                 where = f" at {path_text(path)}" if path else ""
                 return GraphQLError(

@@ -6,6 +6,7 @@ from typing import Any
 from graphql import (
     GraphQLSchema,
     OperationDefinitionNode,
+    get_named_type,
     get_nullable_type,
     is_input_object_type,
     is_list_type,
@@ -18,6 +19,10 @@ SHORT_BYTES = 2 * repo.MAX_BATCH
 """Size of JSON in which no list can be too long: an item takes at least two bytes."""
 
 
+_CHECKED_BY_ITEM = frozenset({"ReportInput"})
+"""Types of items that have errors of their own."""
+
+
 class VariableLengths:
     """Measures the variables of an operation that are lists or input objects; JSON scalars are neither."""
 
@@ -28,6 +33,10 @@ class VariableLengths:
             for each in operation.variable_definitions or ()
         )
         self._kinds = {name: kind for name, kind in kinds if _has_length(kind)}
+        self.checked_by_item = frozenset(
+            name for name, kind in self._kinds.items() if str(get_named_type(kind)) in _CHECKED_BY_ITEM
+        )
+        """The variables whose texts the mutation checks itself, for an error of each item."""
 
     def longest(self, variables: Mapping[str, Any]) -> tuple[int, str]:
         """The length of the longest list or object, and its variable."""

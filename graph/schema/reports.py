@@ -9,6 +9,7 @@ import strawberry
 import repo
 from graph.context import Call
 from graph.execution import selected
+from graph.item_errors import check_texts
 from graph.limits.cost import batch
 from graph.schema.fields import described
 from graph.schema.inputs.reports import ReportInput
@@ -102,6 +103,7 @@ class ReportMutation:
         valid: dict[int, repo.Report] = {}
         async for index, each in in_slices(enumerate(reports)):
             try:
+                check_texts(each)
                 valid[index] = each.to_repo(info.context.caller)
             except repo.RepoError as error:
                 errors[index] = error

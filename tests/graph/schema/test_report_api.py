@@ -122,3 +122,38 @@ async def test_a_report_returns_the_abort_of_its_run(client: GraphQLClient) -> N
     for result in stored["results"]:
         assert result["abort"] == {"reason": "too late", "state": "REQUESTED"}
     assert stored["results"][0]["action"]["phase"] == "ABORTED"
+
+
+BAD: list[dict[str, Any]] = [
+    {"id": {**A0, "name": "b\0"}},
+    {"id": {**A0, "project": "\0"}},
+    {"id": A0, "details": {"parentName": "\0"}},
+    {"id": A0, "details": {"spec": {"list": [1, {"\0": 2**80}]}}},
+    {"id": A0, "details": {"labels": [{"key": "k", "value": "\0"}]}},
+    {"id": A0, "phase": "FAILED", "error": {"kind": "USER", "message": "bytes: \0"}},
+    {"id": A0, "phase": "RUNNING", "outputs": {"rows": "\0"}},
+    {"id": A0, "phase": "RUNNING", "info": "\0"},
+    {"id": A0, "phase": "RUNNING", "cluster": "\0"},
+    {"id": A0, "phase": "RUNNING", "logs": [{"name": "\0", "uri": "https://example.com"}]},
+    {
+        "id": A0,
+        "phase": "RUNNING",
+        "clusterEvents": [{"occurredAt": "2026-01-01T12:00:00Z", "message": "\0"}],
+    },
+    {"id": A0, "progress": {"done": 1, "message": "\0"}},
+    {"id": A0, "metrics": [{"name": "rows", "value": 1, "unit": "\0"}]},
+]
+
+
+async def test_text_that_cannot_be_stored_refuses_only_its_report(client: GraphQLClient) -> None:
+    good = {"id": A0, "details": {"spec": r"\u0000"}, "phase": "RUNNING", "info": {"n": 2**80}}
+    stored = await report(client, good, *BAD)
+    assert (stored["created"], stored["applied"], stored["failed"]) == (1, 1, len(BAD))
+    for index, result in enumerate(stored["results"][1:], 1):
+        error = result["error"]
+        assert (error["code"], error["path"]) == ("BAD_USER_INPUT", ["reports", str(index)])
+        assert "U+0000" in error["message"]
+    assert "reports[7]: outputs.rows: text must not" in stored["results"][7]["error"]["message"]
+    action = stored["results"][0]["action"]
+    assert (action["metrics"], action["progress"]) == ([], None)
+    assert action["events"]["nodes"] == [{"phase": "RUNNING"}]
