@@ -102,7 +102,9 @@ class AllowedAddresses:
 
     def allow(self, url: httpx2.URL) -> bool:
         """Whether one of the items stands for the address, a usual port being meant if an item has none."""
-        if url.userinfo or not {".", ".."}.isdisjoint(url.path.replace("\\", "/").split("/")):
+        # Some servers take what follows a semicolon for a parameter of the segment.
+        segments = {each.partition(";")[0] for each in url.path.replace("\\", "/").split("/")}
+        if url.userinfo or not segments.isdisjoint((".", "..")):
             return False
         return any(_begins_with(url, prefix) for prefix in self._prefixes) or any(
             (url.host.endswith(host) if host.startswith(".") else url.host == host)
@@ -139,7 +141,7 @@ def _is_public(address: str) -> bool:
         return False
     if isinstance(ip, ipaddress.IPv4Address):
         return True
-    # Addresses that embed IPv4 (mapped, 6to4, Teredo, NAT64), and deprecated ranges.
+    # Addresses that embed IPv4 (mapped, translated, 6to4, Teredo, NAT64), and deprecated ranges.
     return not (
         ip.ipv4_mapped
         or ip.sixtofour
@@ -149,7 +151,9 @@ def _is_public(address: str) -> bool:
     )
 
 
-_LEADS_TO_IPV4 = [ipaddress.IPv6Network(text) for text in ("64:ff9b::/96", "64:ff9b:1::/48", "::/96")]
+_LEADS_TO_IPV4 = [
+    ipaddress.IPv6Network(text) for text in ("64:ff9b::/96", "64:ff9b:1::/48", "::/96", "::ffff:0:0:0/96")
+]
 
 
 async def _addresses(host: str, port: int) -> list[str]:

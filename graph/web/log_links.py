@@ -154,7 +154,10 @@ class LogLinkEndpoint:
             text = f"The log has more than {limit} bytes. Request ranges of it, such as bytes=-65536."
             raise RequestRefused(413, "PAYLOAD_TOO_LARGE", text)
         if status == 206 and found is not None and found[1] is not None:
-            passed_on = {"Content-Length": str(int(found[2]) - int(found[1]) + 1)}
+            count = int(found[2]) - int(found[1]) + 1
+            if not 0 < count <= limit or int(found[2]) >= int(found[3]):
+                raise _failed("its range is not one of the log")
+            passed_on = {"Content-Length": str(count)}
             if not is_range:
                 return 200, passed_on
             return 206, passed_on | {"Content-Range": headers["content-range"]}

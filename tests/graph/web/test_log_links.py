@@ -78,6 +78,10 @@ class LogServer:
                 return Response(gzip.compress(LOG), headers={"Content-Encoding": "gzip"})
             case "large":
                 return Response(LOG * 2)
+            case "no-range":
+                return Response(b"abc", 206, {"Content-Range": "bytes 5-3/100"})
+            case "huge-range":
+                return Response(b"abc", 206, {"Content-Range": "bytes 0-9999999/99999999"})
         return PlainTextResponse("a secret of the server", 404)
 
     def app(self) -> Starlette:
@@ -195,6 +199,14 @@ async def test_what_other_servers_answer_is_not_repeated(database_url: str, logs
             assert not [each for each in ("secret", "127.0.0.1", "http://") if each in response.text]
 
 
+async def test_a_range_that_cannot_be_is_a_failure(database_url: str, logs: LogServer) -> None:
+    links = {name: f"{logs.url}/logs/{name}" for name in ("no-range", "huge-range")}
+    async with reading(database_url, logs, links) as client:
+        for name in links:
+            response = await client.get(address(name), headers={"Range": "bytes=0-9"})
+            assert code_of(response) == (502, "LOG_LINK_FAILED")
+
+
 async def test_only_stored_links_to_allowed_hosts_are_read(database_url: str, logs: LogServer) -> None:
     links = {
         "ok": f"{logs.url}/logs/plain",
@@ -278,6 +290,7 @@ async def test_the_checked_address_is_the_one_that_is_connected_to(logs: LogServ
         ("https://example.com/logs/", "https://example.com/other/../logs/1", True),
         ("https://example.com/logs/", "https://example.com/logs/../other", False),
         ("https://example.com/logs/", "https://example.com/logs%2f..%2fother", False),
+        ("https://example.com/logs/", "https://example.com/logs/..;a=b/other", False),
         ("example.com", "https://user@example.com/x", False),
         ("", "https://example.com/x", False),
     ],
