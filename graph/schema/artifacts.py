@@ -51,7 +51,7 @@ def _is_text(media_type: str) -> bool:
 )
 class Artifact:
     attempt: int = described("The number of the attempt.")
-    kind: repo.ArtifactKind = described("What it is of the attempt.")
+    kind: repo.ArtifactKind = described("Inputs, outputs, a report or a file.")
     name: str = described("Its name, unique within the attempt and the kind.")
     media_type: str = described("Its media type, such as text/html.")
     digest: str = described("The SHA-256 digest of its bytes, as `sha256:` and 64 hexadecimal digits.")
@@ -103,9 +103,9 @@ async def _text(artifact: repo.Artifact, info: Call) -> str | None:
 class StoreArtifactInput:
     action: ActionIdentifierInput = described("The action.")
     attempt: int = described("The number of the attempt.", default=1)
-    kind: repo.ArtifactKind = described("What it is of the attempt.")
+    kind: repo.ArtifactKind = described("Inputs, outputs, a report or a file.")
     name: str = described(
-        "Its name, 1 to 255 printable characters, unique within the attempt and the kind; with slashes."
+        "Its name, 1 to 255 printable characters, also slashes; unique within the attempt and the kind."
     )
     media_type: str | None = optional(
         "Its media type, such as text/html. By default that of the name's ending, such as .csv, and else "
@@ -156,9 +156,9 @@ def type_of(name: str) -> str | None:
 class ArtifactUploadInput:
     action: ActionIdentifierInput = described("The action.")
     attempt: int = described("The number of the attempt.", default=1)
-    kind: repo.ArtifactKind = described("What it is of the attempt.")
+    kind: repo.ArtifactKind = described("Inputs, outputs, a report or a file.")
     name: str = described(
-        "Its name, 1 to 255 printable characters, unique within the attempt and the kind; with slashes."
+        "Its name, 1 to 255 printable characters, also slashes; unique within the attempt and the kind."
     )
     media_type: str | None = optional(
         "Its media type, such as text/html. By default that of the name's ending, such as .csv, and else "

@@ -68,7 +68,7 @@ class RenewLeasePayload:
 @strawberry.type(description="The mutation of leases.")
 class LeaseMutation:
     @strawberry.mutation(
-        description="Renews the leases of up to 1000 runs, the first time too. An executor that renews none "
+        description="Takes or renews the leases of up to 1000 runs that exist. An executor that renews none "
         "for `ttlSeconds` counts as lost: what is open in the run becomes FAILED with error EXECUTOR_LOST, "
         "until the executor renews the lease or reports about the action again. Renew after a third of the "
         "time. Leases are optional. Subscribers get no change by a renewal.",

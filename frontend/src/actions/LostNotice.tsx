@@ -4,8 +4,8 @@ import classes from "./LostNotice.module.css";
 export function LostNotice({ executor }: { executor?: string | null | undefined }) {
   return (
     <p className={classes.notice} role="note" data-lost>
-      <strong>Executor lost.</strong> {executor ? <code>{executor}</code> : "The executor"} did not renew its
-      lease, so the server ended this as failed. If the executor reports again, it continues.
+      <strong>Executor lost.</strong> The server ended this as failed. If the executor{" "}
+      {executor ? <code>{executor}</code> : null} reports again, it continues.
     </p>
   );
 }
