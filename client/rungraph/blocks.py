@@ -1,0 +1,75 @@
+"""Blocks: `with track("load"):`, which may also decorate functions."""
+
+from __future__ import annotations
+
+import contextvars
+from types import TracebackType
+from typing import Any, Optional, TypeVar
+
+from .steps import NO_STEP, Spec, Step, current
+
+F = TypeVar("F")
+
+
+class Block:
+    """Each entry is a step. The object may be entered again, also from other threads."""
+
+    def __init__(self, name: str, spec: Spec) -> None:
+        self._name, self._spec = name, spec
+        self._entered: contextvars.ContextVar[Any] = contextvars.ContextVar("rungraph_block", default=None)
+
+    def __call__(self, function: F) -> F:
+        from .tracking import track
+
+        spec = self._spec
+        retry = spec.retry or None
+        decorated: F = track(name=self._name, retry=retry, outputs=spec.outputs, run=spec.is_run)(function)  # type: ignore[type-var]
+        return decorated
+
+    def __enter__(self) -> Step:
+        from .tracking import begin
+
+        step = begin(self._spec, None, (), {})
+        token = current.set(step) if step is not None else None
+        self._entered.set((step, token, self._entered.get()))
+        return step or NO_STEP
+
+    def __exit__(
+        self,
+        kind: Optional[type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        from .tracking import end
+
+        step, token, before = self._entered.get()
+        self._entered.set(before)
+        if step is not None:
+            current.reset(token)
+            end(step, error, (), {})
+
+    async def __aenter__(self) -> Step:
+        from .generators import current_task
+
+        step = self.__enter__()
+        if step is not NO_STEP:
+            step.task = current_task()
+        return step
+
+    async def __aexit__(
+        self,
+        kind: Optional[type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        from .errors import Aborted
+        from .generators import as_abort
+
+        (step, _, _) = self._entered.get()
+        if step is not None and error is not None:
+            error = as_abort(step, error)
+        if step is not None:
+            step.task = None
+        self.__exit__(None if error is None else type(error), error, trace)
+        if isinstance(error, Aborted):
+            raise error

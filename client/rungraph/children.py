@@ -1,0 +1,56 @@
+"""Child processes: forked ones know their parent step, others learn of it from RUNGRAPH_PARENT."""
+
+from __future__ import annotations
+
+import functools
+import os
+import subprocess
+from typing import Any
+
+from .process import process
+from .steps import current
+
+_ENV_POSITION = 10
+"""Of `env` among the positional arguments of Popen."""
+_is_installed = False
+
+
+def install() -> None:
+    """Runs once a process; forked children inherit it."""
+    global _is_installed
+    if _is_installed:
+        return
+    _is_installed = True
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_after_fork)
+    subprocess.Popen.__init__ = _with_parent(subprocess.Popen.__init__)  # type: ignore[method-assign]
+
+
+def _after_fork() -> None:
+    try:
+        process.after_fork()
+    except Exception as error:
+        process.failed(error)
+
+
+def _with_parent(original: Any) -> Any:
+    @functools.wraps(original)
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        try:
+            if (step := current.get()) is not None and step.parent is not None:
+                parent = process.parent_variable(step)
+                if len(args) > _ENV_POSITION:
+                    if args[_ENV_POSITION] is not None:
+                        changed = {**args[_ENV_POSITION], "RUNGRAPH_PARENT": parent}
+                        args = (*args[:_ENV_POSITION], changed, *args[_ENV_POSITION + 1 :])
+                else:
+                    environment = kwargs.get("env")
+                    kwargs["env"] = {
+                        **(os.environ if environment is None else environment),
+                        "RUNGRAPH_PARENT": parent,
+                    }
+        except Exception as error:
+            process.failed(error)
+        original(self, *args, **kwargs)
+
+    return init

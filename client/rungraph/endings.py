@@ -1,0 +1,59 @@
+"""How a process ends: normally, by SIGTERM, or as a child of multiprocessing."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import sys
+import threading
+from typing import Any
+
+from .errors import hide_own_frames
+from .process import process
+
+_finalized_pid = 0
+
+
+def install() -> None:
+    """What happens at the end of the process. Signals that the script handles itself stay as they are."""
+    atexit.register(_at_exit)
+    hide_own_frames()
+    if threading.current_thread() is threading.main_thread():
+        try:
+            if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+                signal.signal(signal.SIGTERM, _on_sigterm)
+        except ValueError:
+            pass  # not the main thread of the main interpreter
+
+
+def finalize_child() -> None:
+    """Children of multiprocessing end without `atexit`."""
+    global _finalized_pid
+    if _finalized_pid != os.getpid() and "multiprocessing.util" in sys.modules:
+        _finalized_pid = os.getpid()
+        from multiprocessing import util
+
+        util.Finalize(None, _at_exit, exitpriority=10)
+
+
+def _at_exit() -> None:
+    try:
+        process.close_open_steps("FAILED", "PROCESS_ENDED", "the process ended before the step did")
+        process.sender.close()
+    except Exception as error:
+        process.failed(error)
+
+
+def _on_sigterm(number: int, frame: Any) -> None:
+    """Reports what is open as ABORTED, and ends the process by the signal, as it would have without the client."""
+    try:
+        process.close_open_steps("ABORTED", "SIGTERM", "the process was terminated")
+        if process.is_child:
+            process.recorder.move_to_disk()
+        else:
+            process.sender.close()
+    except Exception:
+        pass
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -1,0 +1,309 @@
+"""What this process records: its runs, where steps begin and end, and aborts."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import sys
+import time
+from collections import deque
+from typing import Any
+
+from . import steps
+from .errors import Aborted, described, phase_of
+from .recorder import Recorder, identifier
+from .sender import Sender
+from .settings import Settings
+from .spool import Spool
+from .steps import FOREIGN, QUEUED, Run, Spec, Step, current, identity, name_of
+
+logger = logging.getLogger("rungraph")
+_MAX_WARNINGS = 100
+
+
+class Process:
+    """The state of the client in this process."""
+
+    def __init__(self) -> None:
+        self.is_enabled = True
+        self.is_started = False
+        self.is_child = False
+        """Whether it was forked, or started by a tracked process."""
+        self.open: Step | None = None
+        """The parent of steps that begin where no step is current."""
+        self.runs: list[Run] = []
+        self.ended: deque[Run] = deque(maxlen=20)
+        """Runs whose last report may be answered with an abort."""
+        self.executor = ""
+        self._warned: set[str] = set()
+        self.recorder: Recorder
+        self.sender: Sender
+        self.settings: Settings
+
+    def start(self) -> None:
+        """Reads the settings, and prepares everything but the thread of the sender."""
+        self.is_started = True
+        self.settings = Settings()
+        self.is_enabled = not self.settings.is_disabled
+        if not self.is_enabled:
+            return
+        self._connect()
+        from . import children, endings, logs
+
+        self.executor = self._new_executor()
+        if self.settings.parent:
+            self._join(self.settings.parent)
+        endings.install()
+        children.install()
+        logs.install(self.settings.records_logging, self.settings.records_prints)
+
+    def _connect(self) -> None:
+        self.recorder = Recorder(Spool(self.settings.spool_folder, self.settings.spool_bytes), self.warn)
+        self.sender = Sender(self, self.recorder, self.settings)
+        steps.connect(self.recorder.put, self.failed)
+
+    @staticmethod
+    def _new_executor() -> str:
+        return f"{name_of(socket.gethostname())}:{os.getpid()}:{os.urandom(3).hex()}"
+
+    def _join(self, parent: str) -> None:
+        """Makes the step that RUNGRAPH_PARENT describes the parent of the first steps."""
+        try:
+            value = json.loads(parent)
+            self.executor = str(value["executor"])
+            run = Run(
+                str(value["project"]), str(value["domain"]), str(value["run"]), self.executor, suffix()
+            )
+            step: Step | None = None
+            for name in value["path"]:
+                step = Step(run, step, str(name), 1, _FOREIGN_SPEC)
+                step.sent = FOREIGN
+        except (ValueError, TypeError, KeyError):
+            self.warn("RUNGRAPH_PARENT is not valid: this process records runs of its own")
+            return
+        self.is_child = True
+        self.runs.append(run)
+        self.open = step
+
+    def after_fork(self) -> None:
+        """In a forked child: what the parent process has open is foreign, and nothing of its queue is ours."""
+        if not self.is_started or not self.is_enabled:
+            return
+        import threading
+
+        self.is_child = True
+        own = suffix()
+        for run in self.runs:
+            for step in run.open:
+                step.sent = FOREIGN
+            run.open = {}
+            run.lock = threading.Lock()
+            run.is_owner, run.suffix = False, own
+            run.mine = set()
+        self._connect()
+
+    def begin(self, spec: Spec, name: str, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Step:
+        """A new step, which is not current yet. Raises Aborted if it must not begin."""
+        parent = current.get()
+        if parent is None or parent.run.has_ended:
+            parent = self.open
+        if parent is None or spec.is_run:
+            return self._begin_run(spec, name)
+        run = parent.run
+        if run.aborts:
+            self.check(parent)
+        attempt = 1
+        if parent.failed and spec.retry is not False:
+            key = (spec, name) if spec.retry else (spec, identity(args, kwargs or {})[0])
+            if (failed := parent.failed.pop(key, None)) is not None:
+                name, attempt = failed[0], failed[1] + 1
+        if attempt == 1:
+            name = run.unique_name(name)
+        step = Step(run, parent, name, attempt, spec)
+        run.open[step] = None
+        self.recorder.put(step)
+        if not self.sender.is_running:
+            self._start_sender()
+        return step
+
+    def _start_sender(self) -> None:
+        self.sender.start()
+        if self.is_child:
+            from .endings import finalize_child
+
+            finalize_child()
+
+    def _begin_run(self, spec: Spec, name: str) -> Step:
+        moment = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+        run_name = self.settings.run_name if not self.runs else None
+        self.settings.run_name = None
+        run = Run(
+            self.settings.project,
+            self.settings.domain,
+            name_of(run_name or f"{name}-{moment}-{os.urandom(2).hex()}"),
+            self.executor,
+        )
+        step = Step(run, None, run.unique_name(name), 1, spec)
+        run.open[step] = None
+        self.runs.append(run)
+        self.open = step
+        os.environ["RUNGRAPH_PARENT"] = self.parent_variable(step)
+        self.recorder.put(step)
+        self._start_sender()
+        return step
+
+    def parent_variable(self, step: Step) -> str:
+        """RUNGRAPH_PARENT for child processes whose steps belong below this one."""
+        run = step.run
+        value = {
+            "project": run.project,
+            "domain": run.domain,
+            "run": run.name,
+            "path": [each.name for each in step.chain()][::-1],
+            "executor": run.executor,
+        }
+        return json.dumps(value, separators=(",", ":"))
+
+    def end(self, step: Step, error: BaseException | None = None, key: tuple[Any, object] | None = None) -> None:
+        """Ends the step. `key` identifies a retry of it."""
+        if step.sent == FOREIGN or step.phase != "RUNNING":
+            return
+        step.ended = time.time()
+        phase = "SUCCEEDED"
+        if error is not None:
+            phase = phase_of(error)
+            if phase != "SUCCEEDED" and not isinstance(error, Aborted):
+                step.error = described(error)
+            if phase == "FAILED" and step.parent is not None:
+                step.key = key
+                step.parent.remember_failure(step)
+        step.phase = phase
+        run = step.run
+        run.open.pop(step, None)
+        self.recorder.put(step)
+        if step.parent is None:
+            self._end_run(run)
+        elif self.is_child and step.parent.sent == FOREIGN:
+            # A pool may kill this process once it has the result.
+            self.recorder.move_to_disk()
+        if run.aborts:
+            self.settle(run)
+
+    def next_attempt(self, step: Step, error: BaseException) -> None:
+        """Ends the attempt of the step as failed; the same step is its next attempt from now on."""
+        if step.sent == FOREIGN or step.phase != "RUNNING":
+            return
+        with self.recorder.lock:
+            last = Step(step.run, step.parent, step.name, step.attempt, step.spec)
+            last.started, last.sent, last.offsets = step.started, step.sent, step.offsets
+            last.ended, last.error, last.phase = time.time(), described(error), "FAILED"
+            step.attempt, step.started, step.offsets = step.attempt + 1, time.time(), None
+            step.sent = QUEUED
+        self.recorder.put(last)
+        self.recorder.put(step)
+
+    def _end_run(self, run: Run) -> None:
+        run.has_ended = True
+        if run in self.runs:
+            self.runs.remove(run)
+        self.ended.append(run)
+        self.open = None
+        for other in reversed(self.runs):
+            if other.open:
+                self.open = next(iter(other.open))
+                break
+        if self.open is None:
+            os.environ.pop("RUNGRAPH_PARENT", None)
+        else:
+            os.environ["RUNGRAPH_PARENT"] = self.parent_variable(self.open)
+
+    def check(self, step: Step) -> None:
+        """Raises Aborted if the step or one above it is aborted."""
+        for each in step.chain():
+            if (reason := step.run.aborts.get(each.name)) is not None:
+                raise Aborted(reason)
+
+    def note_abort(self, run: Run, name: str, reason: str) -> None:
+        """Called by the sender: an abort of the action is requested."""
+        if name in run.aborts:
+            return
+        opened = list(run.open)
+        if any(step.name == name for step in opened):
+            run.mine.add(name)
+        run.aborts[name] = reason
+        self._cancel_tasks(opened, name)
+        self.settle(run)
+
+    @staticmethod
+    def _cancel_tasks(opened: list[Step], name: str) -> None:
+        """Cancels the outermost tasks of asyncio whose steps are aborted."""
+        for step in opened:
+            chain = list(step.chain())
+            names = [each.name for each in chain]
+            if step.task is None or name not in names:
+                continue
+            above = chain[1 : names.index(name) + 1]
+            if not any(each.task is not None for each in above):
+                step.aborted_task = True
+                try:
+                    step.task.get_loop().call_soon_threadsafe(step.task.cancel)
+                except RuntimeError:
+                    pass  # the loop is closed
+
+    def settle(self, run: Run) -> None:
+        """Confirms the aborts whose work has stopped."""
+        opened = list(run.open)
+        for name in list(run.aborts):
+            is_known = name in run.mine or (run.is_owner and run.has_ended)
+            if is_known and not any(each.name == name for step in opened for each in step.chain()):
+                run.mine.discard(name)
+                step = Step(run, None, name, 1, _FOREIGN_SPEC)
+                self.recorder.put(("confirm", identifier(step).encode()))
+                if not run.has_ended:
+                    continue
+                run.aborts.pop(name, None)
+
+    def close_open_steps(self, phase: str, code: str, message: str) -> None:
+        """Ends all steps of this process, since it ends."""
+        for run in list(self.runs):
+            for step in reversed(list(run.open)):
+                if step.sent != FOREIGN and step.phase == "RUNNING":
+                    step.ended, step.error, step.phase = time.time(), (code, message), phase
+                    run.open.pop(step, None)
+                    self.recorder.put(step)
+            if run.is_owner:
+                run.has_ended = True
+            if run.aborts:
+                self.settle(run)
+
+    def warn(self, message: str) -> None:
+        """Logs each message once."""
+        if message not in self._warned and len(self._warned) < _MAX_WARNINGS:
+            self._warned.add(message)
+            logger.warning("%s", message)
+
+    def failed(self, error: BaseException) -> None:
+        """An error of the client itself, which must not reach the script."""
+        try:
+            self.warn(f"the client failed: {type(error).__name__}: {error}")
+        except Exception:
+            pass
+
+
+def suffix() -> str:
+    return "-" + os.urandom(3).hex()
+
+
+_FOREIGN_SPEC = Spec("", None, False, False, False)
+
+process = Process()
+
+
+def script_name() -> str:
+    """The name of the running script, for functions of `__main__`."""
+    main = sys.modules.get("__main__")
+    file = getattr(main, "__file__", None)
+    return os.path.splitext(os.path.basename(file))[0] if file else "__main__"
+

@@ -1,0 +1,71 @@
+"""The configuration of the client, read from the environment when the first step begins."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+_OFF = {"", "0", "false", "no", "off"}
+
+
+class Settings:
+    """What the variables `RUNGRAPH_…` say."""
+
+    def __init__(self) -> None:
+        value = os.environ.get
+        url = (value("RUNGRAPH_URL") or DEFAULT_URL).rstrip("/")
+        self.url = url if url.endswith("/graphql") else url + "/graphql"
+        self.is_disabled = value("RUNGRAPH_DISABLED", "").lower() not in _OFF or not _is_http(self.url)
+        self.project = value("RUNGRAPH_PROJECT") or "default"
+        self.domain = value("RUNGRAPH_DOMAIN") or "development"
+        self.run_name = value("RUNGRAPH_RUN")
+        self.parent = value("RUNGRAPH_PARENT")
+        logs = value("RUNGRAPH_LOGS", "logging").lower()
+        self.records_logging = logs in {"logging", "all"}
+        self.records_prints = logs == "all"
+        self.lease_seconds = _integer("RUNGRAPH_LEASE_SECONDS", 30)
+        self.exit_seconds = _integer("RUNGRAPH_EXIT_SECONDS", 10)
+        self.spool_bytes = _integer("RUNGRAPH_SPOOL_BYTES", 256 * 1024 * 1024)
+        digest = hashlib.sha256(self.url.encode()).hexdigest()[:16]
+        self.spool_folder = _spool_root() / digest
+
+    @property
+    def token(self) -> str | None:
+        """The token, or None. A file is read each time, so that it may be replaced."""
+        if token := os.environ.get("RUNGRAPH_TOKEN", "").strip():
+            return token
+        named = os.environ.get("RUNGRAPH_TOKEN_FILE")
+        try:
+            path = Path(named) if named else Path.home() / ".config" / "rungraph" / "token"
+            return path.read_text(encoding="utf-8").strip() or None
+        except (OSError, UnicodeError, RuntimeError):
+            return None
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname)
+
+
+def _spool_root() -> Path:
+    if named := os.environ.get("RUNGRAPH_SPOOL"):
+        return Path(named)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or os.path.expanduser("~")) / "rungraph" / "spool"
+    state = os.environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
+    return Path(state) / "rungraph" / "spool"
+
+
+def _integer(name: str, default: int) -> int:
+    try:
+        return max(1, int(os.environ.get(name) or default))
+    except ValueError:
+        return default
