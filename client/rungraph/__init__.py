@@ -1,8 +1,8 @@
 """Records the runs of Python scripts in Rungraph.
 
-    from rungraph import track
+from rungraph import track
 
-    main = track(main)      # the outermost call is the run, inner ones are its actions
+main = track(main)      # the outermost call is the run, inner ones are its actions
 """
 
 from .errors import Aborted

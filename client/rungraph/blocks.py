@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import contextvars
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Optional, TypeVar
+from typing import Any, TypeVar
 
 from .steps import NO_STEP, Spec, Step, current
 
-F = TypeVar("F")
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Block:
     """Each entry is a step. The object may be entered again, also from other threads."""
 
-    def __init__(self, name: str, spec: Spec) -> None:
-        self._name, self._spec = name, spec
+    def __init__(self, spec: Spec, retry: bool | None) -> None:
+        self._spec, self._retry = spec, retry
         self._entered: contextvars.ContextVar[Any] = contextvars.ContextVar("rungraph_block", default=None)
 
     def __call__(self, function: F) -> F:
         from .tracking import track
 
         spec = self._spec
-        retry = spec.retry or None
-        decorated: F = track(name=self._name, retry=retry, outputs=spec.outputs, run=spec.is_run)(function)  # type: ignore[type-var]
-        return decorated
+        return track(name=spec.name, retry=self._retry, outputs=spec.outputs, run=spec.is_run)(function)
 
     def __enter__(self) -> Step:
         from .tracking import begin
@@ -36,9 +35,9 @@ class Block:
 
     def __exit__(
         self,
-        kind: Optional[type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         from .tracking import end
 
@@ -58,9 +57,9 @@ class Block:
 
     async def __aexit__(
         self,
-        kind: Optional[type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         from .errors import Aborted
         from .generators import as_abort

@@ -1,5 +1,4 @@
-"""HTTP to the server, over one connection that stays open. Imports what it needs with the first request, since
-that takes longer than all else of the client."""
+"""HTTP to the server, over one connection that stays open."""
 
 from __future__ import annotations
 
@@ -43,7 +42,11 @@ class Connection:
     def graphql(self, query: str, variables: bytes, seconds: float = _RESPONSE_SECONDS) -> dict[str, Any]:
         """The data of the response. Raises Unavailable or Refused."""
         body = b'{"query":%s,"variables":%s}' % (json.dumps(query).encode(), variables)
-        headers = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "rungraph-client"}
+        headers = {
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+            "User-Agent": "rungraph-client",
+        }
         if token := self._token():
             headers["Authorization"] = f"Bearer {token}"
         status, data = self._exchange("POST", self.url, body, headers, seconds)
@@ -90,7 +93,9 @@ class Connection:
             is_reused = self._http is not None
             try:
                 if self._http is None:
-                    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+                    kind = (
+                        http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+                    )
                     self._http = kind(parts.hostname or "", parts.port, timeout=_CONNECT_SECONDS)
                     self._http.connect()
                     self._http.sock.settimeout(5.0)

@@ -18,7 +18,9 @@ _PENDING = {"REQUESTED", "RETRYING", "FAILED"}
 class Delivery:
     """Delivers records. What the server refuses is logged and dropped; Unavailable is raised."""
 
-    def __init__(self, connection: Connection, warn: Callable[[str], None], pause: Callable[[], None]) -> None:
+    def __init__(
+        self, connection: Connection, warn: Callable[[str], None], pause: Callable[[], None]
+    ) -> None:
         self.connection = connection
         self._warn, self._pause = warn, pause
         self.saw_abort = False

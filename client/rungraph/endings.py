@@ -46,7 +46,7 @@ def _at_exit() -> None:
 
 
 def _on_sigterm(number: int, frame: Any) -> None:
-    """Reports what is open as ABORTED, and ends the process by the signal, as it would have without the client."""
+    """Reports what is open as ABORTED, and ends the process by the signal, as without the client."""
     try:
         process.close_open_steps("ABORTED", "SIGTERM", "the process was terminated")
         if process.is_child:

@@ -1,25 +1,25 @@
-"""What this process records: its runs, where steps begin and end, and aborts."""
+"""What this process records: its runs, where steps begin and end, and aborts.
+
+Most modules are imported with the first step, so that importing the client takes little time."""
 
 from __future__ import annotations
 
 import json
-import logging
 import os
-import socket
 import sys
 import time
 from collections import deque
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import steps
 from .errors import Aborted, described, phase_of
-from .recorder import Recorder, identifier
-from .sender import Sender
-from .settings import Settings
-from .spool import Spool
 from .steps import FOREIGN, QUEUED, Run, Spec, Step, current, identity, name_of
 
-logger = logging.getLogger("rungraph")
+if TYPE_CHECKING:
+    from .recorder import Recorder
+    from .sender import Sender
+    from .settings import Settings
+
 _MAX_WARNINGS = 100
 
 
@@ -44,6 +44,8 @@ class Process:
 
     def start(self) -> None:
         """Reads the settings, and prepares everything but the thread of the sender."""
+        from .settings import Settings
+
         self.is_started = True
         self.settings = Settings()
         self.is_enabled = not self.settings.is_disabled
@@ -60,12 +62,18 @@ class Process:
         logs.install(self.settings.records_logging, self.settings.records_prints)
 
     def _connect(self) -> None:
+        from .recorder import Recorder
+        from .sender import Sender
+        from .spool import Spool
+
         self.recorder = Recorder(Spool(self.settings.spool_folder, self.settings.spool_bytes), self.warn)
         self.sender = Sender(self, self.recorder, self.settings)
         steps.connect(self.recorder.put, self.failed)
 
     @staticmethod
     def _new_executor() -> str:
+        import socket
+
         return f"{name_of(socket.gethostname())}:{os.getpid()}:{os.urandom(3).hex()}"
 
     def _join(self, parent: str) -> None:
@@ -73,9 +81,7 @@ class Process:
         try:
             value = json.loads(parent)
             self.executor = str(value["executor"])
-            run = Run(
-                str(value["project"]), str(value["domain"]), str(value["run"]), self.executor, suffix()
-            )
+            run = Run(str(value["project"]), str(value["domain"]), str(value["run"]), self.executor, suffix())
             step: Step | None = None
             for name in value["path"]:
                 step = Step(run, step, str(name), 1, _FOREIGN_SPEC)
@@ -88,7 +94,7 @@ class Process:
         self.open = step
 
     def after_fork(self) -> None:
-        """In a forked child: what the parent process has open is foreign, and nothing of its queue is ours."""
+        """In a forked child: what the parent process has open is foreign."""
         if not self.is_started or not self.is_enabled:
             return
         import threading
@@ -104,7 +110,9 @@ class Process:
             run.mine = set()
         self._connect()
 
-    def begin(self, spec: Spec, name: str, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Step:
+    def begin(
+        self, spec: Spec, name: str, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Step:
         """A new step, which is not current yet. Raises Aborted if it must not begin."""
         parent = current.get()
         if parent is None or parent.run.has_ended:
@@ -116,7 +124,7 @@ class Process:
             self.check(parent)
         attempt = 1
         if parent.failed and spec.retry is not False:
-            key = (spec, name) if spec.retry else (spec, identity(args, kwargs or {})[0])
+            key = (None, spec.name) if spec.retry else (spec, identity(args, kwargs or {})[0])
             if (failed := parent.failed.pop(key, None)) is not None:
                 name, attempt = failed[0], failed[1] + 1
         if attempt == 1:
@@ -166,7 +174,9 @@ class Process:
         }
         return json.dumps(value, separators=(",", ":"))
 
-    def end(self, step: Step, error: BaseException | None = None, key: tuple[Any, object] | None = None) -> None:
+    def end(
+        self, step: Step, error: BaseException | None = None, key: tuple[Any, object] | None = None
+    ) -> None:
         """Ends the step. `key` identifies a retry of it."""
         if step.sent == FOREIGN or step.phase != "RUNNING":
             return
@@ -254,6 +264,8 @@ class Process:
 
     def settle(self, run: Run) -> None:
         """Confirms the aborts whose work has stopped."""
+        from .recorder import identifier
+
         opened = list(run.open)
         for name in list(run.aborts):
             is_known = name in run.mine or (run.is_owner and run.has_ended)
@@ -282,7 +294,9 @@ class Process:
         """Logs each message once."""
         if message not in self._warned and len(self._warned) < _MAX_WARNINGS:
             self._warned.add(message)
-            logger.warning("%s", message)
+            import logging
+
+            logging.getLogger("rungraph").warning("%s", message)
 
     def failed(self, error: BaseException) -> None:
         """An error of the client itself, which must not reach the script."""
@@ -306,4 +320,3 @@ def script_name() -> str:
     main = sys.modules.get("__main__")
     file = getattr(main, "__file__", None)
     return os.path.splitext(os.path.basename(file))[0] if file else "__main__"
-

@@ -76,20 +76,16 @@ class Sender:
         now = time.monotonic()
         if now < self._retry_at:
             recorder.move_to_disk()
-            if self._is_closing:
-                self._is_done.set()
-                return
-            self._sleep(self._retry_at - now)
+            if not self._finish():
+                self._sleep(self._retry_at - now)
             return
         try:
             self._keep_leases()
             sent = recorder.send(_BATCH, self._deliver)
             if not sent and not recorder.queue and recorder.spool.is_empty():
                 self._send_orphans()
-                if self._is_closing:
-                    self._is_done.set()
-                    return
-                self._sleep(max(self._renew_at - time.monotonic(), 0.01) if self._open_runs() else 60.0)
+                if not self._finish():
+                    self._sleep(max(self._renew_at - time.monotonic(), 0.01) if self._open_runs() else 60.0)
             elif not self._is_closing and len(recorder.queue) < 500 and recorder.spool.is_empty():
                 time.sleep(_GATHER_SECONDS)
         except Unavailable as error:
@@ -99,6 +95,12 @@ class Sender:
                 self._process.warn(f"{error}; reports are kept in {folder} until it is available")
             self._retry_at = time.monotonic() + self._retry_pause
             self._retry_pause = min(self._retry_pause * 2, _RETRY[1])
+
+    def _finish(self) -> bool:
+        """Whether the process ends, so that nothing is left to do."""
+        if self._is_closing:
+            self._is_done.set()
+        return self._is_closing
 
     def _sleep(self, seconds: float) -> None:
         """Waits for entries, or so long. Those that come while the server is unavailable wait too."""
@@ -159,8 +161,9 @@ class Sender:
             return
         self._answered()
         for run, result in zip(runs, data["renewLease"]["results"]):
-            if (error := result["error"]) is not None and error["code"] != "NOT_FOUND":
-                self._process.warn(f"no lease: {error['code']}: {error['message']}")
+            problem = result["error"]
+            if problem is not None and problem["code"] != "NOT_FOUND":
+                self._process.warn(f"no lease: {problem['code']}: {problem['message']}")
             for action in result["aborts"]:
                 reason = (action["abort"] or {}).get("reason") or ""
                 self._process.note_abort(run, action["name"], reason)

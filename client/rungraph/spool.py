@@ -5,15 +5,14 @@ A file is locked as long as its process lives; the files of processes that have 
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from io import FileIO
+from pathlib import Path
 
-try:
+if sys.platform != "win32":
     import fcntl
-except ImportError:  # Windows has no such locks: files are taken over once they are old
-    fcntl = None  # type: ignore[assignment]
 
 Record = tuple[str, bytes]
 """A kind, and JSON without line ends."""
@@ -65,7 +64,9 @@ class Spool:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         name = f"{time.time_ns()}-{os.getpid()}-{os.urandom(3).hex()}"
         self.path = self._folder / (name + SUFFIX)
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+        descriptor = os.open(
+            self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600
+        )
         file = FileIO(descriptor, "r+")
         _lock(file, self.path)
         return file
@@ -124,7 +125,7 @@ def orphans(folder: Path) -> Iterator[Spool]:
 
 
 def _lock(file: FileIO, path: Path) -> bool:
-    if fcntl is None:
+    if sys.platform == "win32":  # has no such locks: files are taken over once they are old
         try:
             return time.time() - path.stat().st_mtime > _STALE_SECONDS
         except OSError:

@@ -9,7 +9,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Optional
+from typing import Any
 
 QUEUED, REPORTED, ENDED, FOREIGN = range(4)
 """What was reported of a step. A foreign one belongs to another process, which reports it."""
@@ -93,7 +93,13 @@ class Spec:
         outputs: bool,
         is_run: bool,
     ) -> None:
-        self.name, self.function, self.retry, self.outputs, self.is_run = name, function, retry, outputs, is_run
+        self.name, self.function, self.retry, self.outputs, self.is_run = (
+            name,
+            function,
+            retry,
+            outputs,
+            is_run,
+        )
 
 
 class Step:
@@ -144,8 +150,8 @@ class Step:
             _failed(error)
 
     def artifact(self, name: str, value: object, kind: str = "FILE", media_type: str | None = None) -> None:
-        """Stores text, bytes, a JSON value, or the file of an `os.PathLike`. Kinds: INPUTS, OUTPUTS, REPORT, FILE.
-        A file has to stay as it is until it is sent."""
+        """Stores text, bytes, a JSON value, or the file of an `os.PathLike`, which has to stay as it is until it
+        is sent. Kinds: INPUTS, OUTPUTS, REPORT, FILE."""
         try:
             from .artifacts import artifact_record
 
@@ -191,7 +197,7 @@ class NoStep(Step):
 
 NO_STEP = NoStep()
 
-current: contextvars.ContextVar[Optional[Step]] = contextvars.ContextVar("rungraph_step", default=None)
+current: contextvars.ContextVar[Step | None] = contextvars.ContextVar("rungraph_step", default=None)
 
 _changed: Callable[[Any], None] = lambda _: None  # noqa: E731
 _failed: Callable[[Exception], None] = lambda _: None  # noqa: E731
@@ -229,7 +235,7 @@ def _identity(value: object, keeping: list[object]) -> object:
 
 
 class _Kept:
-    """Keeps small containers alive, so that no other object gets their address. Others are referenced weakly."""
+    """Keeps containers alive, so that no other object gets their address. Others are referenced weakly."""
 
     __slots__ = ("value",)
 

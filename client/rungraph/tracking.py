@@ -19,11 +19,25 @@ _GENERATOR, _COROUTINE, _ASYNC_GENERATOR = 0x20, 0x80, 0x200
 
 
 @overload
-def track(target: F, /, **options: Any) -> F: ...
+def track(
+    target: str,
+    /,
+    *,
+    retry: bool | None = None,
+    run: bool = False,
+) -> Block: ...
 
 
 @overload
-def track(target: str, /, **options: Any) -> Block: ...
+def track(
+    target: F,
+    /,
+    *,
+    name: Name | None = None,
+    retry: bool | None = None,
+    outputs: bool = False,
+    run: bool = False,
+) -> F: ...
 
 
 @overload
@@ -47,12 +61,12 @@ def track(
 ) -> Any:
     """Tracks a function (`track(main)`, `@track`, `@track(name=…)`), or a block (`with track("load"):`).
 
-    The outermost call is a run, and calls within it are its actions. `name` is the name of the action, or a function
-    that returns it for the arguments. `retry` says whether a call after a failed one is its next attempt: by default
-    if the arguments are the same, True always, False never. `outputs` stores what the function returns. `run` begins
-    a run of its own, also within another one."""
+    The outermost call is a run, and calls within it are its actions. `name` is the name of the action, or a
+    function that returns it for the arguments. `retry` says whether a call after a failed one is its next
+    attempt: by default if the arguments are the same, True always, False never. `outputs` stores what the
+    function returns. `run` begins a run of its own, also within another one."""
     if isinstance(target, str):
-        return Block(target, Spec(name_of(target), None, bool(retry), outputs, run))
+        return Block(Spec(name_of(target), None, bool(retry), outputs, run), retry)
     if target is None:
         return lambda function: _wrapped(function, name, retry, outputs, run)
     return _wrapped(target, name, retry, outputs, run)
@@ -74,11 +88,13 @@ def _wrapped(function: Any, name: Name | None, retry: bool | None, outputs: bool
     qualified = getattr(inner, "__qualname__", own_name).replace("<locals>.", "")
     if module == "__main__":
         module = script_name()
-    spec = Spec(name_of(label), name_of(f"{module}.{qualified}" if module else qualified), retry, outputs, run)
+    spec = Spec(
+        name_of(label), name_of(f"{module}.{qualified}" if module else qualified), retry, outputs, run
+    )
     naming = name if callable(name) else None
     code = getattr(getattr(inner, "__func__", inner), "__code__", None)
-    if code is None and not isinstance(inner, type):
-        code = getattr(getattr(type(inner), "__call__", None), "__code__", None)
+    if code is None:
+        code = getattr(type(inner).__call__, "__code__", None)
     flags = getattr(code, "co_flags", 0)
     if flags & _COROUTINE:
         wrapper: Any = _async_wrapper(function, spec, naming)
@@ -110,7 +126,11 @@ def begin(spec: Spec, naming: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 
 
 def end(
-    step: Step, error: BaseException | None, args: tuple[Any, ...], kwargs: dict[str, Any], result: object = None
+    step: Step,
+    error: BaseException | None,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    result: object = None,
 ) -> None:
     """Ends the step. Raises only Aborted, if the step above was aborted meanwhile."""
     try:
@@ -132,7 +152,7 @@ def _key(step: Step, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any
     if spec.retry is False:
         return None
     if spec.retry:
-        return (spec, spec.name), None
+        return (None, spec.name), None
     key, keeping = identity(args, kwargs)
     return (spec, key), keeping
 
@@ -182,13 +202,13 @@ def _async_wrapper(function: Any, spec: Spec, naming: Any) -> Any:
 
 
 def current_step() -> Step:
-    """The current step: of the tracked function or block that runs. Where there is none, one that does nothing."""
+    """The step of the tracked function or block that runs. Where there is none, one that does nothing."""
     return current.get() or process.open or NO_STEP
 
 
 def next_attempt(failure: object = None) -> None:
-    """Ends the attempt of the current step as failed, and begins its next one. `failure` is an exception, or the
-    state that tenacity passes to a hook: `@retry(before_sleep=next_attempt)` below `@track`."""
+    """Ends the attempt of the current step as failed, and begins its next one. `failure` is an exception, or
+    the state that tenacity passes to a hook: `@retry(before_sleep=next_attempt)` below `@track`."""
     try:
         outcome = getattr(failure, "outcome", None)
         error = outcome.exception() if outcome is not None else failure
