@@ -19,8 +19,8 @@ def install(logging_too: bool, prints_too: bool) -> None:
     if logging_too and not hasattr(logging.Logger.callHandlers, "__rungraph__"):
         logging.Logger.callHandlers = _recording(logging.Logger.callHandlers)  # type: ignore[method-assign]
     if prints_too:
-        sys.stdout = _Tee(sys.stdout, "stdout")  # type: ignore[assignment]
-        sys.stderr = _Tee(sys.stderr, "stderr")  # type: ignore[assignment]
+        sys.stdout = _Tee(sys.stdout, "stdout")
+        sys.stderr = _Tee(sys.stderr, "stderr")
 
 
 def _step() -> Step | None:

@@ -7,13 +7,14 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from . import steps
+from . import aborts, steps
 from .errors import Aborted, described, phase_of
-from .steps import FOREIGN, QUEUED, Run, Spec, Step, current, identity, name_of
+from .steps import FOREIGN, NO_SPEC, QUEUED, Run, Spec, Step, current, identity, name_of
 
 if TYPE_CHECKING:
     from .recorder import Recorder
@@ -38,19 +39,30 @@ class Process:
         """Runs whose last report may be answered with an abort."""
         self.executor = ""
         self._warned: set[str] = set()
+        self._start_lock = threading.Lock()
         self.recorder: Recorder
         self.sender: Sender
         self.settings: Settings
 
-    def start(self) -> None:
-        """Reads the settings, and prepares everything but the thread of the sender."""
+    def start(self) -> bool:
+        """Reads the settings, and prepares everything but the thread of the sender; whether it is enabled."""
+        with self._start_lock:
+            if not self.is_started:
+                self._start()
+                self.is_started = True
+            return self.is_enabled
+
+    def _start(self) -> None:
         from .settings import Settings
 
-        self.is_started = True
         self.settings = Settings()
-        self.is_enabled = not self.settings.is_disabled
-        if not self.is_enabled:
+        if self.settings.is_disabled:
+            self.is_enabled = False
             return
+        # In a thread they would be incomplete in a child that is forked meanwhile.
+        import encodings.idna  # noqa: F401
+        import http.client  # noqa: F401
+
         self._connect()
         from . import children, endings, logs
 
@@ -84,7 +96,7 @@ class Process:
             run = Run(str(value["project"]), str(value["domain"]), str(value["run"]), self.executor, suffix())
             step: Step | None = None
             for name in value["path"]:
-                step = Step(run, step, str(name), 1, _FOREIGN_SPEC)
+                step = Step(run, step, str(name), 1, NO_SPEC)
                 step.sent = FOREIGN
         except (ValueError, TypeError, KeyError):
             self.warn("RUNGRAPH_PARENT is not valid: this process records runs of its own")
@@ -97,8 +109,6 @@ class Process:
         """In a forked child: what the parent process has open is foreign."""
         if not self.is_started or not self.is_enabled:
             return
-        import threading
-
         self.is_child = True
         own = suffix()
         for run in self.runs:
@@ -121,7 +131,7 @@ class Process:
             return self._begin_run(spec, name)
         run = parent.run
         if run.aborts:
-            self.check(parent)
+            aborts.check(parent)
         attempt = 1
         if parent.failed and spec.retry is not False:
             key = (None, spec.name) if spec.retry else (spec, identity(args, kwargs or {})[0])
@@ -199,7 +209,7 @@ class Process:
             # A pool may kill this process once it has the result.
             self.recorder.move_to_disk()
         if run.aborts:
-            self.settle(run)
+            aborts.settle(run, self.recorder.put)
 
     def next_attempt(self, step: Step, error: BaseException) -> None:
         """Ends the attempt of the step as failed; the same step is its next attempt from now on."""
@@ -229,57 +239,9 @@ class Process:
         else:
             os.environ["RUNGRAPH_PARENT"] = self.parent_variable(self.open)
 
-    def check(self, step: Step) -> None:
-        """Raises Aborted if the step or one above it is aborted."""
-        for each in step.chain():
-            if (reason := step.run.aborts.get(each.name)) is not None:
-                raise Aborted(reason)
-
-    def note_abort(self, run: Run, name: str, reason: str) -> None:
-        """Called by the sender: an abort of the action is requested."""
-        if name in run.aborts:
-            return
-        opened = list(run.open)
-        if any(step.name == name for step in opened):
-            run.mine.add(name)
-        run.aborts[name] = reason
-        self._cancel_tasks(opened, name)
-        self.settle(run)
-
-    @staticmethod
-    def _cancel_tasks(opened: list[Step], name: str) -> None:
-        """Cancels the outermost tasks of asyncio whose steps are aborted."""
-        for step in opened:
-            chain = list(step.chain())
-            names = [each.name for each in chain]
-            if step.task is None or name not in names:
-                continue
-            above = chain[1 : names.index(name) + 1]
-            if not any(each.task is not None for each in above):
-                step.aborted_task = True
-                try:
-                    step.task.get_loop().call_soon_threadsafe(step.task.cancel)
-                except RuntimeError:
-                    pass  # the loop is closed
-
-    def settle(self, run: Run) -> None:
-        """Confirms the aborts whose work has stopped."""
-        from .recorder import identifier
-
-        opened = list(run.open)
-        for name in list(run.aborts):
-            is_known = name in run.mine or (run.is_owner and run.has_ended)
-            if is_known and not any(each.name == name for step in opened for each in step.chain()):
-                run.mine.discard(name)
-                step = Step(run, None, name, 1, _FOREIGN_SPEC)
-                self.recorder.put(("confirm", identifier(step).encode()))
-                if not run.has_ended:
-                    continue
-                run.aborts.pop(name, None)
-
     def close_open_steps(self, phase: str, code: str, message: str) -> None:
         """Ends all steps of this process, since it ends."""
-        for run in list(self.runs):
+        for run in [*self.runs, *self.ended]:
             for step in reversed(list(run.open)):
                 if step.sent != FOREIGN and step.phase == "RUNNING":
                     step.ended, step.error, step.phase = time.time(), (code, message), phase
@@ -288,7 +250,7 @@ class Process:
             if run.is_owner:
                 run.has_ended = True
             if run.aborts:
-                self.settle(run)
+                aborts.settle(run, self.recorder.put)
 
     def warn(self, message: str) -> None:
         """Logs each message once."""
@@ -309,8 +271,6 @@ class Process:
 def suffix() -> str:
     return "-" + os.urandom(3).hex()
 
-
-_FOREIGN_SPEC = Spec("", None, False, False, False)
 
 process = Process()
 

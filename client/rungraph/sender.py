@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from . import documents
+from .aborts import note_abort
 from .connection import Connection, Refused, Unavailable
 from .delivery import Delivery
 from .recorder import Recorder
@@ -26,7 +27,7 @@ _ORPHANS_SECONDS = 20.0
 _BATCH = 2000
 _RETRY = (0.5, 15.0)
 _SILENT_AFTER = 1.0
-_EXIT_WAIT, _EXIT_WAIT_ONLINE = 0.35, 2.0
+_EXIT_WAIT, _EXIT_WAIT_ONLINE = 0.45, 2.0
 """How long the end of the process waits for a response of a server that did not respond, or did."""
 
 
@@ -86,8 +87,8 @@ class Sender:
                 self._send_orphans()
                 if not self._finish():
                     self._sleep(max(self._renew_at - time.monotonic(), 0.01) if self._open_runs() else 60.0)
-            elif not self._is_closing and len(recorder.queue) < 500 and recorder.spool.is_empty():
-                time.sleep(_GATHER_SECONDS)
+            elif len(recorder.queue) < 500 and recorder.spool.is_empty():
+                self._gather()
         except Unavailable as error:
             self._is_online = False
             if not error.is_silent or self._retry_pause >= 4:
@@ -107,12 +108,13 @@ class Sender:
         recorder = self._recorder
         recorder.wake.clear()
         recorder.is_idle = True
-        if not recorder.queue and not self._is_closing:
-            if recorder.wake.wait(min(seconds, 60.0)):
-                time.sleep(0 if self._is_closing else _GATHER_SECONDS)
-        elif not self._is_closing:
-            time.sleep(_GATHER_SECONDS)
+        if recorder.queue or recorder.wake.wait(0 if self._is_closing else min(seconds, 60.0)):
+            self._gather()
         recorder.is_idle = False
+
+    def _gather(self) -> None:
+        if not self._is_closing:
+            time.sleep(_GATHER_SECONDS)
 
     def _deliver(self, records: list[tuple[str, bytes]]) -> None:
         self.delivery.deliver(records)
@@ -166,7 +168,7 @@ class Sender:
                 self._process.warn(f"no lease: {problem['code']}: {problem['message']}")
             for action in result["aborts"]:
                 reason = (action["abort"] or {}).get("reason") or ""
-                self._process.note_abort(run, action["name"], reason)
+                note_abort(run, action["name"], reason, self._recorder.put)
 
     def _send_orphans(self) -> None:
         now = time.monotonic()

@@ -102,6 +102,10 @@ class Spec:
         )
 
 
+NO_SPEC = Spec("", None, False, False, False)
+"""Of steps that this process does not report."""
+
+
 class Step:
     """An attempt of an action: a call of a tracked function, or a block. Its methods never raise."""
 
@@ -150,8 +154,8 @@ class Step:
             _failed(error)
 
     def artifact(self, name: str, value: object, kind: str = "FILE", media_type: str | None = None) -> None:
-        """Stores text, bytes, a JSON value, or the file of an `os.PathLike`, which has to stay as it is until it
-        is sent. Kinds: INPUTS, OUTPUTS, REPORT, FILE."""
+        """Stores text, bytes, a JSON value, or the file of an `os.PathLike`, which must stay as it is until
+        it is sent. Kinds: INPUTS, OUTPUTS, REPORT, FILE."""
         try:
             from .artifacts import artifact_record
 

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, TypeVar, Union, overload
 
-from . import generators
+from . import aborts, generators
 from .blocks import Block
 from .errors import Aborted
 from .process import process, script_name
@@ -114,10 +114,8 @@ def begin(spec: Spec, naming: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     if not process.is_enabled:
         return None
     try:
-        if not process.is_started:
-            process.start()
-            if not process.is_enabled:
-                return None
+        if not process.is_started and not process.start():
+            return None
         name = spec.name if naming is None else name_of(naming(*args, **kwargs))
         return process.begin(spec, name, args, kwargs)
     except Exception as error:
@@ -139,7 +137,7 @@ def end(
                 step.artifact("return", result, "OUTPUTS")
             process.end(step)
             if step.run.aborts and step.parent is not None:
-                process.check(step)
+                aborts.check(step)
         else:
             process.end(step, error, _key(step, args, kwargs) if step.parent is not None else None)
     except Exception as problem:

@@ -1,0 +1,185 @@
+"""The server is unavailable, silent, or killed and restarted: the script goes on, and nothing is lost."""
+
+import asyncio
+import os
+import signal
+from contextlib import AsyncExitStack
+from datetime import datetime
+
+import pytest
+
+from tests.client.conftest import SECONDS, Reader, ServerStarter, Workspace
+
+STEPS = """
+import logging, sys, time
+from rungraph import track
+
+@track
+def step(n):
+    logging.getLogger("x").error("line %d", n)
+    return n
+
+@track
+def main():
+    for n in range(int(sys.argv[1])):
+        step(n)
+        if len(sys.argv) > 2 and n == 10:
+            print("begun", flush=True)
+            sys.stdin.readline()
+
+logging.basicConfig(handlers=[logging.NullHandler()])
+began = time.time()
+main()
+print(began, time.time())
+"""
+PUSH = ("-m", "rungraph", "push")
+
+
+async def times_and_logs_are_those_of_the_script(reader: Reader, stdout: str, count: int) -> None:
+    run = await reader.run()
+    assert (run["phase"], len(run["actions"])) == ("SUCCEEDED", count + 1)
+    assert {each["phase"] for each in run["actions"]} == {"SUCCEEDED"}
+    assert [each["attemptHistory"][0]["logSummary"] for each in run["actions"] if each["parentName"]] == [
+        {"lineCount": 1}
+    ] * count
+    began, ended = (float(each) for each in stdout.split()[-2:])
+    first, last = (datetime.fromisoformat(run[each]).timestamp() for each in ("startedAt", "endedAt"))
+    assert began - 0.001 <= first <= last <= ended + 0.001
+    lasts = await reader.lines(run["name"], f"step-{count}")
+    assert lasts == [("logging", "ERROR", f"line {count - 1}")]
+
+
+async def test_what_was_recorded_without_a_server_is_sent_later(
+    workspace: Workspace, start_server: ServerStarter
+) -> None:
+    workspace.write(STEPS)
+    done = await workspace.run("script.py", "100")
+    assert done.code == 0
+    assert len(workspace.spooled()) == 1
+    failed = await workspace.run(*PUSH)
+    assert failed.code == 1
+    assert "unreachable" in failed.stderr
+    async with start_server() as server:
+        pushed = await workspace.run(*PUSH)
+        assert (pushed.code, pushed.stderr) == (0, "")
+        assert not workspace.spooled()
+        await times_and_logs_are_those_of_the_script(Reader(server, workspace), done.stdout, 100)
+
+
+async def test_the_next_run_sends_what_is_left_of_others(
+    workspace: Workspace, start_server: ServerStarter
+) -> None:
+    workspace.write(STEPS)
+    first = await workspace.run("script.py", "20")
+    (path,) = workspace.spooled()
+    with path.open("ab") as file:
+        file.write(b'report\t{"id"')  # killed while it wrote
+    async with start_server() as server:
+        second = await workspace.run("script.py", "5")
+        assert (first.code, second.code, second.stderr) == (0, 0, "")
+        await workspace.push()
+        runs = await Reader(server, workspace).runs()
+        assert sorted(len(each["actions"]) for each in runs) == [6, 21]
+        assert not workspace.spooled()
+
+
+async def test_a_silent_server_delays_nothing(workspace: Workspace, start_server: ServerStarter) -> None:
+    """It accepts connections and never responds."""
+    workspace.write(STEPS)
+    accepted = asyncio.Event()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accepted.set()
+        await reader.read()
+        writer.close()
+
+    port = int(workspace.environment["RUNGRAPH_URL"].rpartition(":")[2])
+    async with await asyncio.start_server(accept, "127.0.0.1", port):
+        done = await workspace.run("script.py", "3000")
+        assert accepted.is_set()
+    assert done.code == 0
+    assert len(workspace.spooled()) == 1
+    async with start_server() as server:
+        assert (await workspace.run(*PUSH)).code == 0
+        query = (
+            "query ($p: String!) { runs(filter: {project: $p}) { nodes { phase phaseCounts { count } } } }"
+        )
+        data = await Reader(server, workspace).ask(query, p=workspace.project)
+        assert data["runs"]["nodes"] == [{"phase": "SUCCEEDED", "phaseCounts": [{"count": 3001}]}]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+async def test_a_server_that_is_killed_and_comes_back_gets_everything(
+    workspace: Workspace, start_server: ServerStarter, number: int
+) -> None:
+    workspace.write(STEPS)
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(start_server())
+        process = await asyncio.create_subprocess_exec(
+            *("python3", "script.py", "150", "wait"),
+            cwd=workspace.folder,
+            env=workspace.environment,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert await asyncio.wait_for(process.stdout.readline(), SECONDS) == b"begun\n"
+        await Reader(server, workspace).until(lambda runs: runs and len(runs[0]["actions"]) > 5)
+        server.process.send_signal(number)
+        process.stdin.write(b"go on\n")
+        if number == signal.SIGKILL:
+            await server.process.wait()
+            server = await stack.enter_async_context(start_server())
+            stdout = await process.stdout.read()
+        else:
+            stdout = await asyncio.wait_for(process.stdout.read(), SECONDS)
+            server.process.send_signal(signal.SIGCONT)
+        assert await asyncio.wait_for(process.wait(), SECONDS) == 0
+        reader = Reader(server, workspace)
+        await times_and_logs_are_those_of_the_script(reader, stdout.decode(), 150)
+
+
+async def test_a_refusal_is_logged_once_and_all_else_is_stored(workspace: Workspace, reader: Reader) -> None:
+    workspace.write(
+        """
+        from rungraph import current_step, track
+        @track
+        def main():
+            for n in range(70):
+                current_step().metric(f"metric {n}", n)
+            for n in range(3):
+                with track("step"): pass
+        main()
+        """
+    )
+    done = await workspace.run("script.py")
+    assert done.code == 0
+    assert done.stderr.count("a report was refused") == 1
+    await workspace.push()
+    (run,) = await reader.runs()
+    assert sorted(each["name"] for each in run["actions"]) == ["main", "step", "step-2", "step-3"]
+
+
+async def test_a_page_of_another_server_is_no_answer(workspace: Workspace) -> None:
+    async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello")
+        await writer.drain()
+        writer.close()
+
+    workspace.write(STEPS)
+    port = int(workspace.environment["RUNGRAPH_URL"].rpartition(":")[2])
+    async with await asyncio.start_server(respond, "127.0.0.1", port):
+        done = await workspace.run("script.py", "3")
+    assert done.code == 0
+    assert len(workspace.spooled()) == 1
+
+
+async def test_a_full_or_unwritable_disk_stops_nothing(workspace: Workspace) -> None:
+    workspace.write(STEPS)
+    full = await workspace.run("script.py", "500", RUNGRAPH_SPOOL_BYTES="10000")
+    assert full.code == 0
+    assert all(path.stat().st_size <= 10_000 for path in workspace.spooled())
+    unwritable = await workspace.run("script.py", "500", RUNGRAPH_SPOOL=os.devnull)
+    assert unwritable.code == 0

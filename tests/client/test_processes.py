@@ -1,0 +1,126 @@
+"""Threads, tasks and child processes belong to the tree of the script."""
+
+import pytest
+
+from tests.client.conftest import Reader, Workspace
+
+SCRIPT = """
+import asyncio, multiprocessing, subprocess, sys
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from rungraph import track
+
+@track
+def work(n):
+    leaf(n)
+    return n
+
+@track
+def leaf(n): pass
+
+@track
+async def fetch(n):
+    await asyncio.sleep(0)
+    return work(n)
+
+NUMBERS = range(6)
+
+def threads():
+    with ThreadPoolExecutor(3) as pool:
+        return list(pool.map(work, NUMBERS))
+
+def tasks():
+    async def all_of_them():
+        loop = asyncio.get_running_loop()
+        return await asyncio.gather(*(asyncio.to_thread(work, n) for n in NUMBERS))
+    return asyncio.run(all_of_them())
+
+def executor(method):
+    with ProcessPoolExecutor(3, mp_context=multiprocessing.get_context(method)) as pool:
+        return list(pool.map(work, NUMBERS))
+
+def pool(method):
+    with multiprocessing.get_context(method).Pool(3) as pool:
+        return pool.map(work, NUMBERS)
+
+def subprocesses():
+    children = [subprocess.Popen([sys.executable, __file__, str(n)]) for n in NUMBERS]
+    return [child.wait() or n for child, n in zip(children, NUMBERS)]
+
+WAYS = {"threads": threads, "tasks": tasks, "subprocess": subprocesses,
+        **{f"executor-{m}": (lambda m=m: executor(m)) for m in ("fork", "spawn")},
+        **{f"pool-{m}": (lambda m=m: pool(m)) for m in ("fork", "spawn")}}
+
+@track
+def main(how):
+    assert WAYS[how]() == list(NUMBERS)
+
+if __name__ == "__main__":
+    if sys.argv[1].isdigit():
+        work(int(sys.argv[1]))
+    else:
+        main(sys.argv[1])
+"""
+KINDS = ["threads", "tasks", "executor-fork", "executor-spawn", "pool-fork", "pool-spawn", "subprocess"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_threads_tasks_and_processes_give_the_same_tree(
+    workspace: Workspace, reader: Reader, kind: str
+) -> None:
+    workspace.write(SCRIPT)
+    done = await workspace.run("script.py", kind)
+    assert (done.code, done.stderr) == (0, "")
+    (run,) = await reader.until(lambda runs: runs and len(runs[0]["actions"]) >= 13)
+    assert run["actions"].tree() == sorted(
+        [("main", "", 1)] + [("work", "main", 1)] * 6 + [("leaf", "work", 1)] * 6
+    )
+    assert {each["phase"] for each in run["actions"]} == {"SUCCEEDED"}
+    assert not any(each["isPlaceholder"] for each in run["actions"])
+    parents = [each["parentName"] for each in run["actions"] if each["functionName"].endswith(".leaf")]
+    assert len(set(parents)) == 6
+
+
+async def test_a_step_is_the_parent_of_the_subprocess_that_it_starts(
+    workspace: Workspace, reader: Reader
+) -> None:
+    workspace.write("from rungraph import track\nwith track('child'): pass", "child.py")
+    await workspace.run_source(
+        """
+        import os, subprocess, sys
+        from rungraph import track
+        @track
+        def main():
+            with track("step"):
+                subprocess.run([sys.executable, "child.py"], check=True, env={**os.environ, "X": "y"})
+            subprocess.run([sys.executable, "child.py"], check=True)
+        main()
+        """
+    )
+    run = await reader.run()
+    parents = sorted(str(each["parentName"]) for each in run["actions"])
+    assert parents == ["None", "main", "main", "step"]
+
+
+async def test_the_parent_goes_on_after_a_fork_inside_of_a_step(workspace: Workspace, reader: Reader) -> None:
+    await workspace.run_source(
+        """
+        import os
+        from rungraph import track
+        @track
+        def main():
+            with track("step"):
+                if not (child := os.fork()):
+                    with track("in child"):
+                        pass
+                    os._exit(0)
+                os.waitpid(child, 0)
+        main()
+        """
+    )
+    run = await reader.run()
+    phases = {each["name"].split("-")[0]: (each["parentName"], each["phase"]) for each in run["actions"]}
+    assert phases == {
+        "main": (None, "SUCCEEDED"),
+        "step": ("main", "SUCCEEDED"),
+        "in child": ("step", "SUCCEEDED"),
+    }
