@@ -15,6 +15,7 @@ from rich.console import Console
 from bench import report
 from bench.artifacts import artifacts
 from bench.attacks import bombs
+from bench.client import client
 from bench.executors import executors
 from bench.growth import growth
 from bench.large import large
@@ -59,6 +60,7 @@ def trials(quick: bool, restart: Callable[[], None] | None = None) -> dict[str, 
         "executors": partial(executors, seconds=seconds),
         "artifacts": partial(artifacts, seconds=seconds, size=10**8),
         "logs": partial(logs, megabytes=10 if quick else 100, subscribers=200, rate=1000, seconds=seconds),
+        "client": partial(client, rounds=2 if quick else 7),
         "watched-writes": partial(watched_writes, rounds=5 if quick else 20),
         "page": partial(
             page,

@@ -38,7 +38,7 @@ def generator_wrapper(function: Any, spec: Spec, naming: Any, begin: Begin, end:
                 value = yield item
                 resume = generator.send
             except BaseException as error:
-                resume, value = generator.throw, error  # type: ignore[assignment]
+                resume, value = generator.throw, error
 
     return wrapper
 

@@ -27,7 +27,7 @@ _ORPHANS_SECONDS = 20.0
 _BATCH = 2000
 _RETRY = (0.5, 15.0)
 _SILENT_AFTER = 1.0
-_EXIT_WAIT, _EXIT_WAIT_ONLINE = 0.45, 2.0
+_EXIT_WAIT, _EXIT_WAIT_ONLINE = 0.35, 2.0
 """How long the end of the process waits for a response of a server that did not respond, or did."""
 
 

@@ -12,7 +12,7 @@ from tests import ROOT
 
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
-    for package in ("graph", "ingest", "repo")
+    for package in ("graph", "ingest", "repo", "client")
     for path in sorted((ROOT / package).rglob("*.py"))
 }
 

@@ -34,7 +34,7 @@ CURRENT = {name: text for name, text in PAGES.items() if name != "CHANGELOG.md"}
 COMMAND = typer.main.get_command(app)
 SOURCES = {
     str(path.relative_to(ROOT)): path.read_text()
-    for package in ("graph", "repo", "ingest", "bench", "tests")
+    for package in ("graph", "repo", "ingest", "client", "bench", "tests")
     for path in (ROOT / package).rglob("*.py")
 }
 DEFINED = set(

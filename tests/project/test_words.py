@@ -45,7 +45,7 @@ TEXTS = {
 }
 """Matched against docstrings, comments, messages, and all other files."""
 
-FOLDERS = ("graph", "repo", "ingest", "bench", "tests", "docs", "decisions", "deploy", "frontend")
+FOLDERS = ("graph", "repo", "ingest", "client", "bench", "tests", "docs", "decisions", "deploy", "frontend")
 SUFFIXES = {".md", ".graphql", ".ts", ".tsx", ".py", ".yaml", ".conf"}
 
 
