@@ -17,6 +17,8 @@ class Block:
 
     def __init__(self, spec: Spec, retry: bool | None) -> None:
         self._spec, self._retry = spec, retry
+        self._all: list[Any] = []
+        """Entries that were not left yet: one may be left in another context than it was entered in."""
         self._entered: contextvars.ContextVar[Any] = contextvars.ContextVar("rungraph_block", default=None)
 
     def __call__(self, function: F) -> F:
@@ -30,7 +32,9 @@ class Block:
 
         step = begin(self._spec, None, (), {})
         token = current.set(step) if step is not None else None
-        self._entered.set((step, token, self._entered.get()))
+        entry = (step, token, self._entered.get())
+        self._all.append(entry)
+        self._entered.set(entry)
         return step or NO_STEP
 
     def __exit__(
@@ -41,10 +45,15 @@ class Block:
     ) -> None:
         from .tracking import end
 
-        step, token, before = self._entered.get()
+        entry = self._entered.get() or self._all[-1]
+        self._all.remove(entry)
+        step, token, before = entry
         self._entered.set(before)
         if step is not None:
-            current.reset(token)
+            try:
+                current.reset(token)
+            except ValueError:
+                pass  # of another context
             end(step, error, (), {})
 
     async def __aenter__(self) -> Step:
@@ -64,7 +73,7 @@ class Block:
         from .errors import Aborted
         from .generators import as_abort
 
-        (step, _, _) = self._entered.get()
+        (step, _, _) = self._entered.get() or self._all[-1]
         if step is not None and error is not None:
             error = as_abort(step, error)
         if step is not None:

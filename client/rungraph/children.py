@@ -7,6 +7,7 @@ import os
 import subprocess
 from typing import Any
 
+from . import endings
 from .process import process
 from .steps import current
 
@@ -28,6 +29,7 @@ def install() -> None:
 
 def _after_fork() -> None:
     try:
+        endings.after_fork()
         process.after_fork()
     except Exception as error:
         process.failed(error)

@@ -14,6 +14,7 @@ _RESPONSE_SECONDS = 15.0
 _POLL_SECONDS = 0.05
 _PERSISTED_AFTER = 0.3
 _TRANSIENT = {"TIMEOUT", "SERVICE_UNAVAILABLE", "RATE_LIMITED", "INTERNAL_SERVER_ERROR"}
+_MAX_INTERNAL_ERRORS = 4
 _NOT_ALLOWED = {"UNAUTHENTICATED"}
 
 
@@ -37,7 +38,8 @@ class Connection:
         self.url = url
         self._token, self._waiting = token, waiting
         self._http: Any = None
-        self._was_used = False
+        self.internal_errors = 0
+        """Consecutive errors of the server itself: of several, the call counts as their cause."""
 
     def graphql(self, query: str, variables: bytes, seconds: float = _RESPONSE_SECONDS) -> dict[str, Any]:
         """The data of the response. Raises Unavailable or Refused."""
@@ -60,6 +62,10 @@ class Connection:
             code = str((errors[0].get("extensions") or {}).get("code"))
             if status in (401, 403) or code in _NOT_ALLOWED:
                 raise Unavailable(f"{code}: {message}")
+            if code == "INTERNAL_SERVER_ERROR":
+                self.internal_errors += 1
+                if self.internal_errors > _MAX_INTERNAL_ERRORS:
+                    raise Refused(f"{code}: {message}")
             if status == 429 or status >= 500 or code in _TRANSIENT:
                 raise Unavailable(f"{code}: {message}", is_silent=True)
             raise Refused(f"{code}: {message}")

@@ -13,6 +13,20 @@ from .spool import Record
 
 _BATCHES = {"report": 1000, "log": 8}
 _PENDING = {"REQUESTED", "RETRYING", "FAILED"}
+_MAX_BYTES = 2_000_000
+"""Of a request, unless one record has more."""
+
+
+def _batches(bodies: list[bytes], count: int) -> Iterator[list[bytes]]:
+    batch: list[bytes] = []
+    size = 0
+    for body in bodies:
+        if batch and (len(batch) == count or size + len(body) > _MAX_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(body)
+        size += len(body)
+    yield batch
 
 
 class Delivery:
@@ -29,16 +43,16 @@ class Delivery:
     def deliver(self, records: list[Record]) -> None:
         for kind, group in groupby(records, key=lambda each: each[0]):
             bodies = [body for _, body in group]
-            size = _BATCHES.get(kind, 1)
-            for first in range(0, len(bodies), size):
-                self._attempt(kind, bodies[first : first + size])
+            for batch in _batches(bodies, _BATCHES.get(kind, 1)):
+                self._attempt(kind, batch)
+                self.connection.internal_errors = 0
                 self._pause()
 
     def _attempt(self, kind: str, bodies: list[bytes]) -> None:
         """Delivers records of a kind; of refused ones those that are at fault are found by halving."""
         try:
             self._send(kind, bodies)
-        except Refused as error:
+        except (Refused, ValueError, KeyError, TypeError) as error:
             if len(bodies) == 1:
                 self._warn(f"a {kind} was refused: {error}")
                 return

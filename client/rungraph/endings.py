@@ -19,12 +19,24 @@ def install() -> None:
     """What happens at the end of the process. Signals that the script handles itself stay as they are."""
     atexit.register(_at_exit)
     hide_own_frames()
-    if threading.current_thread() is threading.main_thread():
+    if threading.current_thread() is threading.main_thread() and not _is_multiprocessing_child():
         try:
             if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
                 signal.signal(signal.SIGTERM, _on_sigterm)
         except ValueError:
             pass  # not the main thread of the main interpreter
+
+
+def _is_multiprocessing_child() -> bool:
+    module = sys.modules.get("multiprocessing.process")
+    return module is not None and module.parent_process() is not None
+
+
+def after_fork() -> None:
+    """Forked children end by SIGTERM at once. Handlers in Python run late: a worker of a pool could wait
+    for ever for a lock that another one held when it was terminated."""
+    if signal.getsignal(signal.SIGTERM) is _on_sigterm:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def finalize_child() -> None:
@@ -49,10 +61,7 @@ def _on_sigterm(number: int, frame: Any) -> None:
     """Reports what is open as ABORTED, and ends the process by the signal, as without the client."""
     try:
         process.close_open_steps("ABORTED", "SIGTERM", "the process was terminated")
-        if process.is_child:
-            process.recorder.move_to_disk()
-        else:
-            process.sender.close()
+        process.sender.close()
     except Exception:
         pass
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -118,6 +118,7 @@ class Process:
             run.lock = threading.Lock()
             run.is_owner, run.suffix = False, own
             run.mine = set()
+        self.recorder.spool.abandon()
         self._connect()
 
     def begin(

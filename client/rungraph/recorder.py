@@ -15,7 +15,8 @@ from .steps import ENDED, FOREIGN, QUEUED, REPORTED, Step, clean, name_of, quote
 LIMIT = 20_000
 """Entries of the queue. Beyond it the script's threads move entries to the disk."""
 _SPILLED = 256
-_MAX_LINES = 1000
+_MAX_LINES = 250
+"""Of a call: together they have at most half of the bytes that a server takes by default."""
 _MAX_LINE = 16_000
 
 LogEntry = tuple[Step, str, float, "str | None", str]

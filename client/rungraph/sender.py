@@ -208,6 +208,8 @@ class Sender:
             recorder.move_to_disk()
             if recorder.in_flight is None:
                 recorder.spool.close()
+                self._connection.close()
+                self._lease_connection.close()
 
 
 def send_orphans(settings: Settings, delivery: Delivery) -> int:

@@ -112,6 +112,12 @@ class Spool:
             self._file = None
         self.start = self.end = 0
 
+    def abandon(self) -> None:
+        """In a forked child: leaves the file, and its lock, to the parent process."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
 
 def orphans(folder: Path) -> Iterator[Spool]:
     """The spools of processes that have ended, oldest first; each is to be closed."""

@@ -77,7 +77,7 @@ def _wrapped(function: Any, name: Name | None, retry: bool | None, outputs: bool
         return type(function)(_wrapped(function.__func__, name, retry, outputs, run))
     if isinstance(function, type) or not callable(function):
         raise TypeError(f"track() takes a function or the name of a block, not {function!r}")
-    if hasattr(function, "__rungraph__"):
+    if getattr(function, "__rungraph__", None) == id(function):
         return function
     inner = function
     while isinstance(inner, functools.partial):
@@ -105,7 +105,7 @@ def _wrapped(function: Any, name: Name | None, retry: bool | None, outputs: bool
     else:
         wrapper = _sync_wrapper(function, spec, naming)
     functools.update_wrapper(wrapper, function)
-    wrapper.__rungraph__ = spec
+    wrapper.__rungraph__ = id(wrapper)  # copies of its attributes do not count as tracked
     return wrapper
 
 

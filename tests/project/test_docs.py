@@ -42,6 +42,12 @@ DEFINED = set(
         r"^\s*(?:async def|def|class) (\w+)|^(\w+)(?:: [^=]+)? = ", "\n".join(SOURCES.values()), re.MULTILINE
     )
 )
+CLIENT_SETTINGS = {
+    name
+    for path, source in SOURCES.items()
+    if path.startswith("client/")
+    for name in re.findall(rf"\"{PREFIX}([A-Z_]+)\"", source)
+}
 NAMES = {name for pair in DEFINED for name in pair}
 
 
@@ -211,9 +217,13 @@ def test_every_link_has_a_target(page: str) -> None:
             assert anchor in anchors(str(path.relative_to(ROOT))), link
 
 
+def test_every_setting_of_the_client_is_in_its_guide() -> None:
+    assert set(re.findall(rf"{PREFIX}([A-Z_]+)", PAGES["docs/python.md"])) == CLIENT_SETTINGS
+
+
 @pytest.mark.parametrize("page", CURRENT)
 def test_every_named_file_module_and_setting_exists(page: str) -> None:
-    settings = {name.upper() for name in Settings.model_fields} | {"TOKEN", "URL"}
+    settings = {name.upper() for name in Settings.model_fields} | {"TOKEN", "URL"} | CLIENT_SETTINGS
     named = re.findall(rf"\b{PREFIX}(?!TEST_)([A-Z_]*[A-Z])\b", PAGES[page])
     missing = [name for name in named if name not in settings]
     for code in code_in(page):
