@@ -27,8 +27,8 @@ class Criterion:
 
     conditions: Conditions
     predicate: Callable[[Any], Predicate]
-    can_change: bool
-    """Whether a row that does not match now may match, or have matched, at another time."""
+    can_change: bool | Callable[[Any], bool]
+    """Whether a row that does not match a value now may have matched before."""
     ignores_empty: bool
     """Whether an empty value matches every row, as None does."""
     terms: Callable[[Any], Terms | None]
@@ -42,7 +42,7 @@ class Criterion:
 def declare(
     conditions: Conditions,
     predicate: Callable[[Any], Predicate],
-    can_change: bool = False,
+    can_change: bool | Callable[[Any], bool] = False,
     ignores_empty: bool = False,
     terms: Callable[[Any], Terms | None] = lambda value: None,
     companion: str | None = None,
@@ -53,13 +53,19 @@ def declare(
     return field(default=None, metadata={"criterion": criterion})
 
 
-def equal(column: ColumnElement[Any], path: str | Callable[[ActionRow], Any], term: str | None = None) -> Any:
+def equal(
+    column: ColumnElement[Any],
+    path: str | Callable[[ActionRow], Any],
+    term: str | None = None,
+    can_change: bool = False,
+) -> Any:
     """A field for rows that have its value in `column`, and at `path` in memory. `term` is the name of its
     terms in the index, if it has any."""
     read = _reader(path)
     return declare(
         lambda value: [column == value],
         lambda value: lambda row: read(row) == value,
+        can_change,
         terms=lambda value: term and f"{term}={value}",
     )
 
@@ -67,7 +73,7 @@ def equal(column: ColumnElement[Any], path: str | Callable[[ActionRow], Any], te
 def any_of(
     column: ColumnElement[Any],
     path: str,
-    can_change: bool = False,
+    can_change: bool | Callable[[Any], bool] = False,
     term: str | None = None,
     has_index: bool = False,
 ) -> Any:
@@ -95,11 +101,12 @@ def none_of(column: ColumnElement[Any], path: str, can_change: bool = False, has
 
 
 def has_value(column: ColumnElement[Any], path: str, term: str) -> Any:
-    """A field that is true for rows with any value, and false for those without one."""
+    """A field that is true for rows with any value, and false for those without one, such as placeholders."""
     read = attrgetter(path)
     return declare(
         lambda expected: [column.is_not(None) if expected else column.is_(None)],
         lambda expected: lambda row: (read(row) is not None) is expected,
+        lambda expected: not expected,
         terms=lambda expected: None if expected else f"{term}-",
     )
 
@@ -178,5 +185,10 @@ def predicates(filter: Any, can_change: bool) -> tuple[Predicate, ...]:
     return tuple(
         criterion.predicate(value)
         for criterion, value in _applied(filter)
-        if criterion.can_change is can_change
+        if _can_change(criterion, value) is can_change
     )
+
+
+def _can_change(criterion: Criterion, value: Any) -> bool:
+    can_change = criterion.can_change
+    return can_change if isinstance(can_change, bool) else can_change(value)

@@ -252,9 +252,12 @@ class ActionFilter:
         ),
         ignores_empty=True,
     )
-    types: tuple[ActionType, ...] | None = any_of(c.type, "action.type")
+    # What describes an action may end that it matches as a placeholder.
+    types: tuple[ActionType, ...] | None = any_of(
+        c.type, "action.type", can_change=lambda types: ActionType.TASK in types
+    )
     group: str | None = equal(c.group, "action.group")
-    parent_name: str | None = equal(c.parent_name, "action.parent_name")
+    parent_name: str | None = equal(c.parent_name, "action.parent_name", can_change=True)
 
 
 def run_conditions(filter: RunFilter | None) -> list[ColumnElement[bool]]:

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,11 +13,14 @@ from sqlalchemy import select, text
 
 from repo import (
     ActionError,
+    ActionFilter,
     ActionPhase,
     ActionRepo,
+    ActionType,
     CacheStatus,
     Conflict,
     ErrorKind,
+    FrameKind,
     InvalidArgument,
     Label,
     NewMetric,
@@ -379,6 +383,43 @@ async def test_a_run_whose_root_is_replaced_stays_one_run_for_watchers(repositor
             if seen.get(RUN.key) == "a0":
                 break
     assert seen == {RUN.key: "a0"}
+
+
+@pytest.mark.parametrize(
+    "filter",
+    [ActionFilter(parent_name="root"), ActionFilter(types=(ActionType.TASK,))],
+    ids=["parent", "type"],
+)
+async def test_a_placeholder_leaves_a_filter_that_its_description_does_not_match(
+    repository: ActionRepo, filter: ActionFilter
+) -> None:
+    await store(repository, described("root", None), described("n", "root"), phase("late", RUNNING, 5))
+    stream = repository.watches.watch_all_action_updates(RUN, filter)
+    async with asyncio.timeout(30), aclosing(stream):
+        async for frame in stream:
+            if frame.kind is FrameKind.SYNCED:
+                await store(repository, described("late", "n", type=ActionType.TRACE))
+            if frame.kind is FrameKind.CHANGE:
+                assert [each.key for each in frame.removed] == [action("late").key]
+                break
+
+
+@pytest.mark.parametrize(
+    "filter", [RunFilter(has_task=False), RunFilter(has_function=False)], ids=["task", "f"]
+)
+async def test_a_run_leaves_a_filter_that_its_description_does_not_match(
+    repository: ActionRepo, filter: RunFilter
+) -> None:
+    await store(repository, phase("root", RUNNING, 5))
+    stream = repository.watches.watch_all_run_updates(filter, 100)
+    async with asyncio.timeout(30), aclosing(stream):
+        async for frame in stream:
+            if frame.kind is FrameKind.SYNCED:
+                task = TaskIdentifier("p", "d", "t", "1")
+                await store(repository, described("root", None, task=task, function_name="main"))
+            if frame.kind is FrameKind.CHANGE:
+                assert (list(frame.items), len(frame.removed)) == ([], 1)
+                break
 
 
 async def test_5000_reports_fit_into_one_call(repository: ActionRepo) -> None:
