@@ -104,7 +104,7 @@ class Credentials:
             )
             await connection.execute(credentials.insert(), row)
 
-        await self._database.write(work)
+        await self._database.transact_on_connection(work)
         return created, secret
 
     async def find(self, secret: str) -> Credential | None:
@@ -147,7 +147,7 @@ class Credentials:
                 raise NotFound(f"there is no credential {id}")
             return _credential(row)
 
-        return await self._database.write(work)
+        return await self._database.transact_on_connection(work)
 
 
 _COLUMNS = (c.id, c.kind, c.name, c.identity, c.access, c.created_at, c.expires_at, c.revoked_at)

@@ -61,7 +61,7 @@ class Aborts:
             action_id = ActionIdentifier(run_id.project, run_id.domain, run_id.name, root)
             return await requests.request_below(connection, action_id, reason, aborted_by, utc_now()) > 0
 
-        return await self._database.write(work)
+        return await self._database.transact_on_connection(work)
 
     async def abort_action(
         self, action_id: ActionIdentifier, reason: str | None, aborted_by: Identity | None
@@ -76,7 +76,7 @@ class Aborts:
             await requests.check_exists(connection, action_id)
             return await requests.request_below(connection, action_id, reason, aborted_by, utc_now()) > 0
 
-        return await self._database.write(work)
+        return await self._database.transact_on_connection(work)
 
     async def abort_runs(
         self,
@@ -105,7 +105,7 @@ class Aborts:
                 return AbortRunsResult(count or 0, 0, None)
         batch = uuid.uuid4().hex
 
-        requested = await self._database.write(
+        requested = await self._database.transact_on_connection(
             lambda connection: requests.request_all(
                 connection, c.key.in_(which), reason, aborted_by, utc_now(), batch
             )
@@ -116,7 +116,9 @@ class Aborts:
         """Restart a failed abort with its full number of attempts; False if it had not failed. Raises
         ActionNotFound."""
         self._access.check(Permission.ABORT, [action_id])
-        return await self._database.write(lambda connection: requests.retry(connection, action_id, utc_now()))
+        return await self._database.transact_on_connection(
+            lambda connection: requests.retry(connection, action_id, utc_now())
+        )
 
     # Unconfirmed aborts
 
@@ -158,14 +160,16 @@ class Aborts:
     async def mark_attempt(self, action_id: ActionIdentifier, error: str | None = None) -> int:
         """See `ActionRepo.mark_abort_attempt`."""
         self._access.check(Permission.WRITE, [action_id])
-        return await self._database.write(
+        return await self._database.transact_on_connection(
             lambda connection: requests.mark_attempt(connection, action_id, error, utc_now())
         )
 
     async def confirm(self, action_id: ActionIdentifier) -> None:
         """See `ActionRepo.clear_abort_request`."""
         self._access.check(Permission.WRITE, [action_id])
-        await self._database.write(lambda connection: requests.confirm(connection, action_id, utc_now()))
+        await self._database.transact_on_connection(
+            lambda connection: requests.confirm(connection, action_id, utc_now())
+        )
 
     async def claim(self, lease: str, duration: timedelta, limit: int, max_attempts: int) -> DueAborts:
         """Claim aborts that are due, the oldest request first. Each counts one more attempt, and for
@@ -177,7 +181,7 @@ class Aborts:
         expired = await self._find_due(claims.EVERYWHERE, duration)
         if expired is None:
             return claims.NOTHING_DUE
-        return await self._database.write(
+        return await self._database.transact_on_connection(
             lambda connection: claims.claim(
                 connection, lease, duration, limit, max_attempts, utc_now(), expired
             )
@@ -189,7 +193,7 @@ class Aborts:
         expired = await self._find_due(scopes, timedelta(0))
         if expired is None:
             return claims.NOTHING_DUE
-        return await self._database.write(
+        return await self._database.transact_on_connection(
             lambda connection: claims.resend(connection, scopes, limit, max_attempts, utc_now(), expired)
         )
 
@@ -204,7 +208,7 @@ class Aborts:
         it is due again after a random delay, at most 1 s after the first attempt, twice that after each, up
         to 5 min. FAILED: no attempts are left. None: the lease is lost or the abort is confirmed, and
         nothing changed."""
-        return await self._database.write(
+        return await self._database.transact_on_connection(
             lambda connection: claims.record_failure(
                 connection, action_id, lease, error, max_attempts, utc_now()
             )

@@ -108,9 +108,8 @@ class GroupCommit(Generic[R, T]):
 
     async def _commit(self, batch: Sequence[_Write[R, T]]) -> None:
         try:
-            results = await self._database.commit(
-                self._working([write.request for write in batch]), self._is_any_visible
-            )
+            working = self._working([write.request for write in batch])
+            results = await self._database.transact(working, self._is_any_visible, is_shielded=False)
         except Exception as error:
             if len(batch) == 1 or isinstance(error, DatabaseUnavailable | DeadlineExceeded):
                 for write in batch:

@@ -31,7 +31,7 @@ async def remove_large_logs(database: Database, run_keys: Sequence[bytes], remov
     while True:
         async with database.read() as connection:
             size = await connection.scalar(total) or 0
-        if size <= MAX_BYTES or not await database.write(partial(_remove_some, removable)):
+        if size <= MAX_BYTES or not await database.transact_on_connection(partial(_remove_some, removable)):
             return
         await asyncio.sleep(_PAUSE)
 

@@ -165,7 +165,7 @@ class Pruning:
         await remove_large_logs(self._database, [key[:16] for key in keys], removable)
         for _ in range(_ATTEMPTS):
             try:
-                removed = await self._database.write(work)
+                removed = await self._database.transact_on_connection(work)
                 if removed.runs and self._on_removed is not None:
                     await self._on_removed()
                 return removed
@@ -187,7 +187,9 @@ class Pruning:
         for table, oldest in ((removed_runs, _expired_tombstones), (action_changes, _expired_changes)):
             last: int | None = 0
             while last is not None:
-                last = await self._database.write(partial(_expire, table, last, oldest(before, last)))
+                last = await self._database.transact_on_connection(
+                    partial(_expire, table, last, oldest(before, last))
+                )
                 await asyncio.sleep(_MIN_PAUSE)
 
 

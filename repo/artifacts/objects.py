@@ -75,7 +75,7 @@ class Objects:
             now: Any = await connection.scalar(select(database_now()))
             await connection.execute(artifact_objects.insert(), {"id": id, "delete_after": now + _KEPT})
 
-        await self._database.write(begin)
+        await self._database.transact_on_connection(begin)
         try:
             yield self.store
         finally:
@@ -90,7 +90,7 @@ class Objects:
             return (await connection.execute(unused.values(delete_after=database_now()))).rowcount
 
         with self._failing():
-            if await self._database.write(end):
+            if await self._database.transact_on_connection(end):
                 await self._delete([id])
             else:
                 self._replaced.set()
@@ -133,7 +133,7 @@ class Objects:
 
         assert self.store is not None
         await self.store.delete(ids)
-        await self._database.write(forget)
+        await self._database.transact_on_connection(forget)
         self.counts.objects_deleted += len(ids)
 
     async def keep_cleaning_up(self) -> None:

@@ -270,25 +270,25 @@ class Database:
         async with self._write_lock, self.write_pool.transaction() as session:
             await self._incarnations.begin(session.execute, lost_after)
 
-    async def write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        """Commit `work` as one transaction and return its result; if it raises, everything is rolled back. A
-        transaction that PostgreSQL rolled back for a deadlock is retried. If the caller is cancelled, a
-        begun transaction still finishes and calls `on_commit`: interrupted during a commit, its outcome
-        would be unknown, and SQLite would keep its lock."""
-        return await self._to_its_end(self._commit(lambda: self._with_connection(work), _always))
-
     async def transact(
-        self, work: Callable[[Transaction], Awaitable[T]], is_visible: Callable[[T], bool] = _always
+        self,
+        work: Callable[[Transaction], Awaitable[T]],
+        is_visible: Callable[[T], bool] = _always,
+        is_shielded: bool = True,
     ) -> T:
-        """As `write`, by prepared statements of the driver. `on_commit` is not called if the result says that
-        nothing changed that anyone watches."""
-        return await self._to_its_end(self.commit(work, is_visible))
+        """Commit `work` as one transaction, by prepared statements of the driver, and return its result; if
+        it raises, everything is rolled back. A transaction that PostgreSQL rolled back for a deadlock is
+        retried. `on_commit` is not called if the result says that nothing changed that anyone watches.
 
-    async def commit(
-        self, work: Callable[[Transaction], Awaitable[T]], is_visible: Callable[[T], bool] = _always
-    ) -> T:
-        """As `transact`, for a task that nobody cancels."""
-        return await self._commit(lambda: self._with_transaction(work), is_visible)
+        If the caller is cancelled, a begun transaction still finishes and calls `on_commit`: interrupted
+        during a commit, its outcome would be unknown, and SQLite would keep its lock. A task that is never
+        cancelled needs no such shield."""
+        committing = self._commit(lambda: self._with_transaction(work), is_visible)
+        return await (self._to_its_end(committing) if is_shielded else committing)
+
+    async def transact_on_connection(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """As `transact`, by a connection of SQLAlchemy's."""
+        return await self._to_its_end(self._commit(lambda: self._with_connection(work), _always))
 
     async def _to_its_end(self, committing: Coroutine[Any, Any, T]) -> T:
         writing = asyncio.create_task(committing)

@@ -171,7 +171,7 @@ async def a_transaction_stays_open(stack: Stack, seconds: float, own: ActionIden
         await asyncio.sleep(seconds)
 
     try:
-        await database.write(write_late)
+        await database.transact_on_connection(write_late)
     finally:
         await database.close()
 

@@ -456,7 +456,7 @@ async def _abort_history(
             if abort not in seen:
                 seen.append(abort)
                 if abort["state"] == "RETRYING" and abort["attemptCount"] < 3:
-                    await repository.database.write(make_due)
+                    await repository.database.transact_on_connection(make_due)
             await asyncio.sleep(0.05)
     return seen
 

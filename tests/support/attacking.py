@@ -274,7 +274,9 @@ async def _fill(url: str) -> Tokens:
             credentials.update().where(credentials.c.id == expired_id).values(expires_at=datetime.now(UTC))
         )
         now = datetime.now(UTC)
-        await repository.database.write(lambda connection: connection.execute(expire.values(expires_at=now)))
+        await repository.database.transact_on_connection(
+            lambda connection: connection.execute(expire.values(expires_at=now))
+        )
         return Tokens(
             viewer=(await make("viewer", Grant(Role.VIEWER, ours)))[1],
             writer=(await make("writer", Grant(Role.WRITER, ours)))[1],

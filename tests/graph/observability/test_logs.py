@@ -169,7 +169,7 @@ async def test_database_errors_are_logged_without_stored_or_requested_values(
 
     for work in (twice, misplaced):
         with pytest.raises(sqlalchemy.exc.DBAPIError) as caught:
-            await repository.database.write(work)
+            await repository.database.transact_on_connection(work)
         structlog.get_logger().error("broken", exc_info=caught.value)
         (line,) = log_lines()
         assert "Error" in line["exception"]
@@ -191,7 +191,7 @@ async def lose_a_table(repository: ActionRepo, name: str = "actions") -> None:
     async def rename(connection: AsyncConnection) -> None:
         await connection.execute(sqlalchemy.text(f"ALTER TABLE {name} RENAME TO elsewhere"))
 
-    await repository.database.write(rename)
+    await repository.database.transact_on_connection(rename)
 
 
 SEARCH = 'query Search { runs(filter: {search: "canary"}) { nodes { name } } }'

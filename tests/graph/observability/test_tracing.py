@@ -179,7 +179,7 @@ async def test_the_span_of_a_failed_statement_has_no_values(postgres_url: str, r
 
     async with traced(postgres_url) as (client, repository):
         await make_run(repository)
-        await repository.database.write(refuse_states)
+        await repository.database.transact_on_connection(refuse_states)
         body = (await client.post("/graphql", json={"query": STATE})).json()
     assert body["errors"][0]["extensions"]["code"] == "INTERNAL_SERVER_ERROR"
     (operation,) = receiver.of_kind(SERVER)

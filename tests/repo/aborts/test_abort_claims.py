@@ -258,7 +258,7 @@ async def test_a_sent_abort_is_due_again_after_a_delay_until_it_fails(
     assert (await abort_of(repository, made)).last_error is None
     assert not (await repository.aborts.resend(everywhere, 10, 2)).aborts
 
-    await repository.database.write(
+    await repository.database.transact_on_connection(
         lambda connection: connection.execute(actions.update().values(abort_next_attempt_at=None))
     )
     pause = NO_TIME

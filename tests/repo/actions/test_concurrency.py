@@ -93,7 +93,7 @@ async def test_readers_do_not_wait_for_a_writer(database_url: str, repository: A
         inside.set()
         await leave.wait()
 
-    writer = asyncio.create_task(database.write(hold))
+    writer = asyncio.create_task(database.transact_on_connection(hold))
     try:
         async with asyncio.timeout(20):
             await inside.wait()
@@ -135,7 +135,7 @@ async def test_a_write_completes_and_notifies_after_its_caller_is_cancelled(data
             inside.set()
             await leave.wait()
 
-        writing = asyncio.create_task(opened.database.write(work))
+        writing = asyncio.create_task(opened.database.transact_on_connection(work))
         await inside.wait()
         writing.cancel()
         with pytest.raises(asyncio.CancelledError):

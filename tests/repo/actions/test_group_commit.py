@@ -115,7 +115,7 @@ async def test_a_blocked_write_does_not_block_the_others(database_url: str, repo
 
     try:
         async with asyncio.timeout(SECONDS):
-            holding = asyncio.create_task(database.write(hold))
+            holding = asyncio.create_task(database.transact_on_connection(hold))
             await locked.wait()
             stuck = asyncio.create_task(repository.update_action_phase(action(), ActionPhase.RUNNING, 1))
             await asyncio.sleep(0.05)

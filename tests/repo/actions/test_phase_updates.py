@@ -119,7 +119,7 @@ async def test_a_revision_grows_even_if_a_transaction_reaches_the_row_late(
             await go_on.wait()
 
     async with asyncio.timeout(30):
-        late = asyncio.create_task(database.write(first_a0_and_later_b))
+        late = asyncio.create_task(database.transact_on_connection(first_a0_and_later_b))
         await begun.wait()
         if not database.is_sqlite:  # which has one writer at a time
             await repository.update_action_phase(action("b"), RUNNING, 1)

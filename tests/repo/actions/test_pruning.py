@@ -307,7 +307,7 @@ async def test_an_abort_requested_at_the_last_moment_keeps_its_run(repository: A
         requested.set()
         await commit.wait()
 
-    asking = asyncio.create_task(repository.database.write(ask))
+    asking = asyncio.create_task(repository.database.transact_on_connection(ask))
     await requested.wait()
     removing = asyncio.create_task(prune(repository))
     try:

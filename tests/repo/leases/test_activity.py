@@ -19,7 +19,7 @@ OTHER = RunIdentifier("etl", "production", "nightly-2")
 
 async def be_silent(repository: ActionRepo, since: datetime) -> None:
     """Let all runs be silent since this time."""
-    await repository.database.write(
+    await repository.database.transact_on_connection(
         lambda connection: connection.execute(sql_update(runs).values(last_reported_at=since))
     )
 

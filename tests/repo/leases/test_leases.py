@@ -60,7 +60,7 @@ async def expire(repository: ActionRepo, *runs: RunIdentifier) -> int:
             sql_update(run_leases).where(run_leases.c.run_key.in_(keys)).values(expires_at=past)
         )
 
-    await repository.database.write(work)
+    await repository.database.transact_on_connection(work)
     ended, is_whole = 0, False
     while not is_whole:
         count, is_whole = await repository.database.transact(
@@ -373,7 +373,7 @@ async def test_a_large_run_is_lost_in_parts_its_root_last(
 
     await expire(repository, OTHER)
     past = {"expires_at": datetime.now(UTC)}
-    await repository.database.write(
+    await repository.database.transact_on_connection(
         lambda connection: connection.execute(sql_update(run_leases).values(past))
     )
     roots = []
@@ -394,7 +394,7 @@ async def test_a_replica_waits_for_the_length_of_a_lease_before_it_ends_one(
     monkeypatch.setattr(expiry_module, "MAX_GAP", 5.0)
     await make_run(repository)
     await repository.leases.renew([RUN], "one", timedelta(seconds=3))
-    await repository.database.write(
+    await repository.database.transact_on_connection(
         lambda connection: connection.execute(
             sql_update(run_leases).values(expires_at=datetime.now(UTC) - TTL)
         )
@@ -428,7 +428,7 @@ async def test_long_leases_that_must_wait_do_not_hide_short_ones(
         mine = run_leases.c.run_key.in_([run.key for run in runs])
         past = datetime.now(UTC) - timedelta(hours=ago)
         change = sql_update(run_leases).where(mine).values(expires_at=past)
-        await repository.database.write(partial(AsyncConnection.execute, statement=change))
+        await repository.database.transact_on_connection(partial(AsyncConnection.execute, statement=change))
     expiry = LeaseExpiry(repository.database)
     await expiry.poll()
     now += 1

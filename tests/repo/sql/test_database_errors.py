@@ -66,7 +66,7 @@ async def test_errors_of_postgresql_are_classified(
             async with database.read() as connection:
                 await connection.execute(text(raising))
         with pytest.raises(meant or DBAPIError) as written:
-            await database.write(lambda connection: connection.execute(text(raising)))
+            await database.transact_on_connection(lambda connection: connection.execute(text(raising)))
         with pytest.raises(asyncpg.PostgresError) as caught:
             await database.read_pool.execute(raising)
     finally:

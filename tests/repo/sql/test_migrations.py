@@ -93,7 +93,7 @@ async def test_a_server_of_the_previous_version_can_still_write(database_url: st
         async def write(connection: AsyncConnection) -> None:
             await connection.execute(older.insert(), {**row, "key": action("c").key, "name": "c"})
 
-        await database.write(write)
+        await database.transact_on_connection(write)
         written = await repository.get_action(action("c"))
         assert (written.parent_name, written.dependencies) == ("a0", [])
 

@@ -89,7 +89,9 @@ async def test_running_statements_end_and_their_connections_are_dropped(database
         database = repository.database
 
         async def write_slowly() -> None:
-            await database.write(lambda connection: connection.execute(text("SELECT pg_sleep(0.5)")))
+            await database.transact_on_connection(
+                lambda connection: connection.execute(text("SELECT pg_sleep(0.5)"))
+            )
 
         async def read_slowly() -> None:
             async with database.read() as connection:
@@ -171,9 +173,11 @@ async def test_closing_does_not_wait_for_an_unresponsive_database(database_url: 
     async with asyncio.timeout(SECONDS), proxied(database_url) as proxy:
         database = Database(proxy.url(database_url))
         sleep = text("SELECT pg_sleep(0.2)")
-        await asyncio.gather(*(database.write(lambda c: c.execute(sleep)) for _ in range(5)))
+        await asyncio.gather(*(database.transact_on_connection(lambda c: c.execute(sleep)) for _ in range(5)))
         await asyncio.gather(*(database.read_pool.execute("SELECT pg_sleep(0.2)") for _ in range(5)))
-        writing = asyncio.create_task(database.write(lambda connection: connection.execute(sleep)))
+        writing = asyncio.create_task(
+            database.transact_on_connection(lambda connection: connection.execute(sleep))
+        )
         reading = asyncio.create_task(database.read_pool.execute("SELECT pg_sleep(60)"))
         await asyncio.sleep(0.1)
         proxy.stall()

@@ -100,7 +100,7 @@ async def test_a_transaction_that_commits_late_is_not_skipped(
         reading = asyncio.create_task(client.read(repository.watch_all_action_updates(RUN)))
         while "late" not in client.held:  # noqa: ASYNC110 - the stream is read elsewhere
             await asyncio.sleep(0.01)
-        writing = asyncio.create_task(database.write(write_late))
+        writing = asyncio.create_task(database.transact_on_connection(write_late))
         await written.wait()
         if not database.is_sqlite:  # which has one writer at a time
             await repository.update_action_phase(action("b"), ActionPhase.RUNNING, 1)
