@@ -11,7 +11,7 @@ from repo.domain.identifiers import RunIdentifier
 from repo.domain.models import Abort, identity_from_json
 from repo.domain.phases import AbortState
 from repo.domain.slices import in_slices
-from repo.sql.batches import fetch_having
+from repo.sql.batches import fetch_having, is_executed_for_each
 from repo.sql.transactions import Transaction
 from repo.tables import actions, is_root
 
@@ -117,7 +117,10 @@ def _roots(restricted: Callable[[Select[Any]], Select[Any]]) -> Select[Any]:
 
 async def read_ancestry(transaction: Transaction, keys: Iterable[bytes]) -> Ancestry:
     """The ancestry of those of the actions that exist."""
-    rows = await fetch_having(transaction, "ancestry", c.key, set(keys), _upwards)
+    if is_executed_for_each(transaction):
+        rows = await _read_in_parts(transaction, set(keys))
+    else:
+        rows = await fetch_having(transaction, "ancestry", c.key, set(keys), _upwards)
     nodes: dict[bytes, Node] = {}
     async for row in in_slices(rows):
         if row[0] not in nodes or row[4] is not None:
@@ -125,6 +128,26 @@ async def read_ancestry(transaction: Transaction, keys: Iterable[bytes]) -> Ance
     aborted = [node.key for node in nodes.values() if node.is_aborted]
     requests = await fetch_having(transaction, "aborts above", c.key, aborted, _requests)
     return Ancestry(nodes, {key: AbortAbove(*values) for key, *values in requests})
+
+
+async def _read_in_parts(transaction: Transaction, keys: Iterable[bytes]) -> list[list[Any]]:
+    """The rows of `_upwards`, if it is executed for each key: only for the deepest of what is not read
+    yet, since the time for a chain of actions would grow with the square of its length."""
+    rows = await fetch_having(transaction, "nodes", c.key, keys, _own)
+    known, size = {row[0] for row in rows}, 1
+    depths = {row[1]: row[2] for row in rows if row[1] is not None}
+    waiting = sorted(depths, key=lambda key: (-depths[key], key))
+    while waiting := [key for key in waiting if key not in known]:
+        found = await fetch_having(transaction, "ancestry", c.key, waiting[:size], _upwards)
+        rows += found
+        known |= {row[0] for row in found} | set(waiting[:size])
+        size *= 2
+    return rows
+
+
+def _own(restricted: Callable[[Select[Any]], Select[Any]]) -> Select[Any]:
+    rest = (c.name, c.created_at, c.placeholder_since)
+    return restricted(select(c.key, c.parent_key, c.depth, _flags(actions), *rest))
 
 
 def _upwards(restricted: Callable[[Select[Any]], Select[Any]]) -> Select[Any]:

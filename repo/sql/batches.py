@@ -169,6 +169,11 @@ async def fetch_having(
     )
 
 
+def is_executed_for_each(transaction: Transaction) -> bool:
+    """Whether `fetch_having` executes its statement for each key."""
+    return transaction.is_sqlite
+
+
 async def fetch_for_rows(
     transaction: Transaction,
     name: str,

@@ -422,6 +422,16 @@ async def test_a_run_leaves_a_filter_that_its_description_does_not_match(
                 break
 
 
+async def test_a_deep_chain_of_actions_takes_no_longer_than_a_flat_run(repository: ActionRepo) -> None:
+    count = 2000
+    chain = [described(f"n{n}", f"n{n - 1}" if n else None) for n in range(count)]
+    await store(repository, *chain)
+    async with asyncio.timeout(5):
+        await store(repository, *(phase(f"n{n}", RUNNING, 5) for n in range(count)))
+        await store(repository, *(phase(f"n{n}", SUCCEEDED, 6) for n in range(0, count, 3)))
+    assert (await repository.get_action(action("n1999"))).phase is RUNNING
+
+
 async def test_5000_reports_fit_into_one_call(repository: ActionRepo) -> None:
     now = datetime.now(UTC)
     reports = [described("a0", None)]
