@@ -315,10 +315,12 @@ async def open_repository(
         async with bus.open():
             yield ActionRepo(backend)
     finally:
-        await backend.activity.close()
-        for loop in loops:
-            loop.cancel()
-        await asyncio.gather(*loops, return_exceptions=True)
-        await tails.close()
-        await hub.close()
-        await database.close()
+        try:
+            await backend.activity.close()
+        finally:
+            for loop in loops:
+                loop.cancel()
+            await asyncio.gather(*loops, return_exceptions=True)
+            await tails.close()
+            await hub.close()
+            await database.close()

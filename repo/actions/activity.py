@@ -96,7 +96,8 @@ class Activity:
         """Store what was noted, for the last time."""
         if self._timer is not None:
             self._timer.cancel()
-        await self._store_some()
+        with suppress(Exception):  # whatever it is, the next report notes the run again
+            await self.store()
 
 
 async def _store(transaction: Transaction, run_keys: Iterable[bytes]) -> int:

@@ -111,6 +111,7 @@ WATCHED: dict[str, Callable[[ActionRepo, RunIdentifier], AsyncGenerator[Any, Non
     "watches.watch_all_action_updates": lambda repo, run: repo.watch_all_action_updates(run),
     "watches.watch_action_updates": lambda repo, run: repo.watch_action_updates(action("a0", run)),
     "watches.watch_events": lambda repo, run: repo.watches.watch_events(run),
+    "watches.watch_log": lambda repo, run: repo.watches.watch_log(action("a0", run), 1),
 }
 
 
