@@ -173,9 +173,10 @@ class Player:
         ):
             await self._stop(root, 1)
         ignored = False
-        for name, attempts in pending.attempts.items():
-            action = self._plan.by_name.get(name)
-            if action is None or name in self._stopped:
+        # Parents first: the confirmation of an abort also confirms those below.
+        for action in self._plan.actions if pending.attempts else ():
+            attempts = pending.attempts.get(action.name)
+            if attempts is None or action.name in self._stopped:
                 continue
             self._cancel(action)
             if attempts > self._ignored_aborts(action):
@@ -211,8 +212,9 @@ class Player:
             self._reached[each.name] = step.rank
         await self._executor.report([], events, phases)
         await self._executor.clear_abort_request(self._plan.id_input(action.name))
-        self._stopped.add(action.name)
-        self._aborts.confirmed(action.name)
+        for each in (action, *self._plan.descendants(action.name)):
+            self._stopped.add(each.name)
+            self._aborts.confirmed(each.name)
         self._report_progress()
 
 
