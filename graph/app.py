@@ -3,9 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -14,52 +12,49 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
 from graph.aborts.reconciler import Reconciler
-from graph.aborts.webhook import Webhook
-from graph.auth.artifact_urls import ArtifactUrls
-from graph.auth.authentication import Authenticator
 from graph.auth.caller import Caller
-from graph.auth.claims import parse_grant_rules
-from graph.auth.cookies import cookies_for
-from graph.auth.origins import is_loopback
+from graph.components import (
+    artifact_limits_of,
+    artifact_urls_of,
+    authenticator_of,
+    client_limits_of,
+    hosts_of,
+    log_links_of,
+    new_tracing,
+    provider_of,
+    reconciler_of,
+    resolve_of,
+    sign_in_of,
+)
 from graph.context import Context
 from graph.errors import RequestRefused
 from graph.execution import Engine
-from graph.limits.clients import ClientLimits
 from graph.limits.documents import Limits
-from graph.limits.trusted_documents import TrustedDocuments, read_documents, refuse_hashes
 from graph.observability.health import PROBES, health_routes
 from graph.observability.metrics import CONTENT_TYPE, ServerCounts, measuring
 from graph.observability.telemetry import Telemetry
-from graph.outbound import AllowedAddresses
 from graph.schema.build import build_schema
-from graph.setting_types import split_commas, split_words
+from graph.setting_types import split_commas
 from graph.settings import Settings
 from graph.state import State, state_of
 from graph.transport.http import GraphQLEndpoint
 from graph.transport.pipeline import Pipeline
-from graph.transport.request import Resolve
 from graph.transport.server import Server
 from graph.web.artifacts import ArtifactEndpoint
-from graph.web.log_links import LinkLimits, LogLinkEndpoint
-from graph.web.security import AllowedHosts, SecurityMiddleware
+from graph.web.security import SecurityMiddleware
 from graph.web.sign_in import SignIn
 from graph.web.ui import Handler, graphiql, graphiql_routes, ui_not_found, ui_routes
-from repo import ActionRepo, ArtifactLimits, Permission, Supervisor, open_repository
-
-# What few installations use, and takes long to import, is imported by the function that needs it.
-if TYPE_CHECKING:
-    from graph.auth.oidc import Provider
-    from graph.observability.tracing import Tracing
+from repo import ActionRepo, Permission, Supervisor, open_repository
 
 
 def create_app(settings: Settings, is_stopping: Callable[[], bool] = lambda: False) -> Starlette:
     """The application, for a database with the current schema. /readyz responds with 503 once
     `is_stopping`."""
 
-    tracing = _tracing() if settings.tracing else None
+    tracing = new_tracing() if settings.tracing else None
     provider = provider_of(settings) if settings.auth == "oidc" else None
-    sign_in = _sign_in(settings, provider) if settings.auth != "none" else None
-    client_limits = _client_limits(settings)
+    sign_in = sign_in_of(settings, provider) if settings.auth != "none" else None
+    client_limits = client_limits_of(settings)
     supervisor = Supervisor()
 
     @asynccontextmanager
@@ -74,20 +69,20 @@ def create_app(settings: Settings, is_stopping: Callable[[], bool] = lambda: Fal
                 supervisor=supervisor,
                 log_quota=settings.log_quota,
                 artifact_store=settings.artifact_store,
-                artifact_limits=_artifact_limits(settings),
+                artifact_limits=artifact_limits_of(settings),
             ) as repository,
-            _reconciler(settings, repository, supervisor).running() as reconciler,
+            reconciler_of(settings, repository, supervisor).running() as reconciler,
             measuring(
                 repository, supervisor, pipeline.telemetry, lambda: _counts(pipeline, reconciler)
             ) as metrics,
             provider.running() if provider is not None else nullcontext(),
             client_limits.running(),
             _expiring_leases(repository, supervisor),
-            _authenticator(
+            authenticator_of(
                 settings, repository, provider, client_limits, supervisor
             ).running() as authenticator,
         ):
-            urls = _artifact_urls(settings, repository)
+            urls = artifact_urls_of(settings, repository)
             app.state = State(repository, authenticator, metrics, supervisor, urls)  # type: ignore[assignment]
             yield
 
@@ -109,7 +104,7 @@ def create_app(settings: Settings, is_stopping: Callable[[], bool] = lambda: Fal
         new_context,
         telemetry=Telemetry(settings.log_operations, tracing),
         client_limits=client_limits,
-        resolve=_resolve(settings),
+        resolve=resolve_of(settings),
     )
     endpoint = GraphQLEndpoint(
         pipeline,
@@ -131,11 +126,11 @@ def create_app(settings: Settings, is_stopping: Callable[[], bool] = lambda: Fal
         routes=_routes(
             settings,
             endpoint,
-            [*ArtifactEndpoint(client_limits).routes(), *_log_links(settings, client_limits).routes()],
+            [*ArtifactEndpoint(client_limits).routes(), *log_links_of(settings, client_limits).routes()],
             sign_in,
             for_machines,
         ),
-        middleware=[Middleware(SecurityMiddleware, hosts=_hosts(settings), any_host_paths=any_host_paths)],
+        middleware=[Middleware(SecurityMiddleware, hosts=hosts_of(settings), any_host_paths=any_host_paths)],
         lifespan=lifespan,
         exception_handlers={404: ui_not_found(settings.base_path, _protect(sign_in))}
         if settings.page
@@ -144,122 +139,8 @@ def create_app(settings: Settings, is_stopping: Callable[[], bool] = lambda: Fal
     return app
 
 
-def _tracing() -> "Tracing":
-    from graph.observability.tracing import Tracing
-
-    return Tracing()
-
-
-def provider_of(settings: Settings) -> "Provider":
-    """The OpenID provider that the settings name."""
-    from graph.auth.jwt import TokenRules
-    from graph.auth.oidc import Provider
-
-    rules = TokenRules(
-        settings.oidc_issuer,
-        settings.oidc_audience,
-        frozenset(split_words(settings.oidc_algorithms)),
-        settings.oidc_leeway,
-    )
-    return Provider(rules, parse_grant_rules(settings.oidc_grants))
-
-
-def _resolve(settings: Settings) -> Resolve:
-    if not settings.trusted_documents:
-        return refuse_hashes
-    documents = read_documents(settings.trusted_documents)
-    return TrustedDocuments(documents, settings.max_query_tokens).resolve
-
-
-def _hosts(settings: Settings) -> AllowedHosts:
-    names = split_commas(settings.allowed_hosts)
-    if public := urlsplit(settings.public_url).hostname:
-        names.append(public)
-    # On other addresses the names are unknown; there, authentication is required (or was declined).
-    only_this_machine = is_loopback(settings.host)
-    return AllowedHosts(
-        names if settings.allowed_hosts or only_this_machine else ["*"], loopback=only_this_machine
-    )
-
-
-def _client_limits(settings: Settings) -> ClientLimits:
-    return ClientLimits(
-        rate_limit=settings.rate_limit,
-        auth_failures=settings.auth_failures,
-        storage=settings.rate_limit_storage,
-        max_per_address=settings.max_connections_per_address,
-        max_per_caller=settings.max_connections_per_caller,
-    )
-
-
-def _authenticator(
-    settings: Settings,
-    repository: ActionRepo,
-    provider: "Provider | None",
-    client_limits: ClientLimits,
-    supervisor: Supervisor,
-) -> Authenticator:
-    if settings.auth == "none":
-        return Authenticator(None, supervisor=supervisor)
-    return Authenticator(
-        repository,
-        verify_jwt=provider.caller_of if provider is not None else None,
-        cookie=cookies_for(settings.public_url, settings.base_path).session,
-        on_invalid=client_limits.record_auth_failure,
-        supervisor=supervisor,
-    )
-
-
-def _sign_in(settings: Settings, provider: "Provider | None") -> SignIn:
-    cookies = cookies_for(settings.public_url, settings.base_path)
-    session_lifetime = timedelta(hours=settings.session_hours)
-    code_flow = None
-    if provider is not None and settings.oidc_client_id:
-        from graph.auth.oidc import Client
-        from graph.web.code_flow import AuthorizationCodeFlow
-
-        client = Client(
-            settings.oidc_client_id,
-            settings.oidc_client_secret.get_secret_value(),
-            f"{settings.public_url}/login/callback",
-        )
-        grant_rules = parse_grant_rules(settings.oidc_grants)
-        code_flow = AuthorizationCodeFlow(
-            provider, client, settings.oidc_scopes, grant_rules, cookies, session_lifetime
-        )
-    return SignIn(cookies, session_lifetime, code_flow)
-
-
-def _artifact_limits(settings: Settings) -> ArtifactLimits:
-    return ArtifactLimits(
-        settings.max_artifact_bytes, settings.max_artifacts_per_attempt, settings.max_artifact_bytes_per_run
-    )
-
-
-def _artifact_urls(settings: Settings, repository: ActionRepo) -> ArtifactUrls:
-    return ArtifactUrls(repository.artifacts.signing_key, settings.artifact_url_minutes * 60)
-
-
 def _protect(sign_in: SignIn | None) -> Callable[[Handler], Handler]:
     return sign_in.require_sign_in if sign_in is not None else lambda handler: handler
-
-
-def _reconciler(settings: Settings, repository: ActionRepo, supervisor: Supervisor) -> Reconciler:
-    webhook = None
-    if settings.abort_webhook_url:
-        webhook = Webhook(
-            settings.abort_webhook_url,
-            settings.abort_webhook_secret.get_secret_value(),
-            timeout=settings.abort_webhook_timeout,
-            allows_private=settings.abort_webhook_allow_private,
-        )
-    return Reconciler(
-        repository,
-        webhook,
-        max_attempts=settings.abort_attempts,
-        timeout=settings.abort_webhook_timeout,
-        supervisor=supervisor,
-    )
 
 
 @asynccontextmanager
@@ -300,15 +181,6 @@ def _routes(
         Route(base, _redirect(f"{base.rpartition('/')[2]}/")),
         Mount(base, routes=for_clients),
     ]
-
-
-def _log_links(settings: Settings, client_limits: ClientLimits) -> LogLinkEndpoint:
-    return LogLinkEndpoint(
-        client_limits,
-        AllowedAddresses(split_commas(settings.log_link_hosts)),
-        LinkLimits(settings.log_link_timeout, settings.log_link_max_bytes),
-        allows_private=settings.log_link_allow_private,
-    )
 
 
 def _redirect(to: str) -> Callable[[Request], Awaitable[Response]]:

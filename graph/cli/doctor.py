@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.text import Text
 
 import repo
-from graph.app import provider_of
 from graph.auth.oidc import ProviderError
 from graph.auth.origins import is_loopback
+from graph.components import provider_of
 from graph.settings import PREFIX, Settings, explain
 from graph.web.ui import GRAPHIQL, WEB_UI
 from repo import CheckResult, CheckStatus
