@@ -17,9 +17,8 @@ class Settings:
 
     def __init__(self) -> None:
         value = os.environ.get
-        url = (value("RUNGRAPH_URL") or DEFAULT_URL).rstrip("/")
-        self.url = url if url.endswith("/graphql") else url + "/graphql"
-        self.is_disabled = value("RUNGRAPH_DISABLED", "").lower() not in _OFF or not _is_http(self.url)
+        self.url = api_url(value("RUNGRAPH_URL") or DEFAULT_URL)
+        self.is_disabled = value("RUNGRAPH_DISABLED", "").lower() not in _OFF or not is_http(self.url)
         self.project = value("RUNGRAPH_PROJECT") or "default"
         self.domain = value("RUNGRAPH_DOMAIN") or "development"
         self.run_name = value("RUNGRAPH_RUN")
@@ -46,7 +45,13 @@ class Settings:
             return None
 
 
-def _is_http(url: str) -> bool:
+def api_url(url: str) -> str:
+    """The address of the API on a server."""
+    url = url.rstrip("/")
+    return url if url.endswith("/graphql") else url + "/graphql"
+
+
+def is_http(url: str) -> bool:
     try:
         parts = urlsplit(url)
         _ = parts.port
