@@ -25,7 +25,8 @@ class Block:
         from .tracking import track
 
         spec = self._spec
-        return track(name=spec.name, retry=self._retry, outputs=spec.outputs, run=spec.is_run)(function)
+        options: Any = {"outputs": spec.outputs, "run": spec.is_run, "labels": spec.labels}
+        return track(name=spec.name, retry=self._retry, **options)(function)  # type: ignore[no-any-return]
 
     def __enter__(self) -> Step:
         from .tracking import begin

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from . import aborts, steps
 from .errors import Aborted, described, phase_of
-from .steps import FOREIGN, NO_SPEC, QUEUED, Run, Spec, Step, current, identity, name_of
+from .steps import FOREIGN, NO_SPEC, QUEUED, Run, Spec, Step, clean, current, name_of
 
 if TYPE_CHECKING:
     from .recorder import Recorder
+    from .retries import Retries
     from .sender import Sender
     from .settings import Settings
 
@@ -41,6 +42,7 @@ class Process:
         self._warned: set[str] = set()
         self._start_lock = threading.Lock()
         self.recorder: Recorder
+        self.retries: Retries
         self.sender: Sender
         self.settings: Settings
 
@@ -75,9 +77,11 @@ class Process:
 
     def _connect(self) -> None:
         from .recorder import Recorder
+        from .retries import Retries
         from .sender import Sender
         from .spool import Spool
 
+        self.retries = Retries(self.settings.spool_folder, self.failed)
         self.recorder = Recorder(Spool(self.settings.spool_folder, self.settings.spool_bytes), self.warn)
         self.sender = Sender(self, self.recorder, self.settings)
         steps.connect(self.recorder.put, self.failed)
@@ -129,17 +133,14 @@ class Process:
         if parent is None or parent.run.has_ended:
             parent = self.open
         if parent is None or spec.is_run:
-            return self._begin_run(spec, name)
+            return self._begin_run(spec, name, args, kwargs or {})
         run = parent.run
         if run.aborts:
             aborts.check(parent)
-        attempt = 1
-        if parent.failed and spec.retry is not False:
-            key = (None, spec.name) if spec.retry else (spec, identity(args, kwargs or {})[0])
-            if (failed := parent.failed.pop(key, None)) is not None:
-                name, attempt = failed[0], failed[1] + 1
-        if attempt == 1:
-            name = run.unique_name(name)
+        if (failed := self.retries.take(spec, parent, args, kwargs or {})) is None:
+            name, attempt = run.unique_name(name), 1
+        else:
+            name, attempt = failed[0], failed[1] + 1
         step = Step(run, parent, name, attempt, spec)
         run.open[step] = None
         self.recorder.put(step)
@@ -154,7 +155,7 @@ class Process:
 
             finalize_child()
 
-    def _begin_run(self, spec: Spec, name: str) -> Step:
+    def _begin_run(self, spec: Spec, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Step:
         moment = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
         run_name = self.settings.run_name if not self.runs else None
         self.settings.run_name = None
@@ -164,6 +165,7 @@ class Process:
             name_of(run_name or f"{name}-{moment}-{os.urandom(2).hex()}"),
             self.executor,
         )
+        run.labels = self._labels(spec, args, kwargs)
         step = Step(run, None, run.unique_name(name), 1, spec)
         run.open[step] = None
         self.runs.append(run)
@@ -172,6 +174,16 @@ class Process:
         self.recorder.put(step)
         self._start_sender()
         return step
+
+    def _labels(self, spec: Spec, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, str]:
+        """The labels of a run that begins with this call."""
+        labels = dict(self.settings.labels)
+        try:
+            own = spec.labels(*args, **kwargs) if callable(spec.labels) else spec.labels
+            labels.update(own or {})
+        except Exception as error:
+            self.failed(error)
+        return {name_of(key): clean(str(value))[:4096] for key, value in labels.items()}
 
     def parent_variable(self, step: Step) -> str:
         """RUNGRAPH_PARENT for child processes whose steps belong below this one."""
@@ -186,9 +198,14 @@ class Process:
         return json.dumps(value, separators=(",", ":"))
 
     def end(
-        self, step: Step, error: BaseException | None = None, key: tuple[Any, object] | None = None
+        self,
+        step: Step,
+        error: BaseException | None = None,
+        key: tuple[Any, object] | None = None,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
     ) -> None:
-        """Ends the step. `key` identifies a retry of it."""
+        """Ends the step. `key` identifies a retry of it, in other processes the arguments do."""
         if step.sent == FOREIGN or step.phase != "RUNNING":
             return
         step.ended = time.time()
@@ -198,8 +215,7 @@ class Process:
             if phase != "SUCCEEDED" and not isinstance(error, Aborted):
                 step.error = described(error)
             if phase == "FAILED" and step.parent is not None:
-                step.key = key
-                step.parent.remember_failure(step)
+                self.retries.keep(step, step.parent, key, args, kwargs or {})
         step.phase = phase
         run = step.run
         run.open.pop(step, None)
@@ -227,6 +243,7 @@ class Process:
 
     def _end_run(self, run: Run) -> None:
         run.has_ended = True
+        self.retries.forget(run)
         if run in self.runs:
             self.runs.remove(run)
         self.ended.append(run)
@@ -276,8 +293,9 @@ def suffix() -> str:
 process = Process()
 
 
-def script_name() -> str:
-    """The name of the running script, for functions of `__main__`."""
+def script_name(code: Any) -> str:
+    """The name of the running script, for functions of `__main__`. In a spawned process the script is not
+    that module while its functions are tracked: `code` is of such a function."""
     main = sys.modules.get("__main__")
-    file = getattr(main, "__file__", None)
-    return os.path.splitext(os.path.basename(file))[0] if file else "__main__"
+    file = getattr(main, "__file__", None) or getattr(code, "co_filename", "<>")
+    return os.path.splitext(os.path.basename(file))[0] if file[0] != "<" else "__main__"

@@ -172,7 +172,8 @@ def report(step: Step) -> bytes | None:
 def _details(step: Step) -> str:
     function = "" if step.spec.function is None else f',"functionName":{quote(step.spec.function)}'
     if step.parent is None:
-        return f'{{"source":"TRACKED"{function},"createdAt":{utc(step.started)}}}'
+        labels = json.dumps([{"key": key, "value": value} for key, value in step.run.labels.items()])
+        return f'{{"source":"TRACKED"{function},"labels":{labels},"createdAt":{utc(step.started)}}}'
     return f'{{"parentName":{quote(step.parent.name)}{function},"createdAt":{utc(step.started)}}}'
 
 

@@ -22,6 +22,7 @@ class Settings:
         self.project = value("RUNGRAPH_PROJECT") or "default"
         self.domain = value("RUNGRAPH_DOMAIN") or "development"
         self.run_name = value("RUNGRAPH_RUN")
+        self.labels = _labels(value("RUNGRAPH_LABELS", ""))
         self.parent = value("RUNGRAPH_PARENT")
         logs = value("RUNGRAPH_LOGS", "logging").lower()
         self.records_logging = logs in {"logging", "all"}
@@ -67,6 +68,12 @@ def _spool_root() -> Path:
         return Path(os.environ.get("LOCALAPPDATA") or os.path.expanduser("~")) / "rungraph" / "spool"
     state = os.environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
     return Path(state) / "rungraph" / "spool"
+
+
+def _labels(text: str) -> dict[str, str]:
+    """From `team=data,nightly`; a label without a value has an empty one."""
+    pairs = (each.partition("=") for each in text.split(","))
+    return {key.strip(): value.strip() for key, _, value in pairs if key.strip()}
 
 
 def _integer(name: str, default: int) -> int:

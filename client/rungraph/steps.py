@@ -49,6 +49,7 @@ class Run:
         self.is_known = bool(suffix)
         """Whether the server may know it, since a report of it was sent."""
         self.has_ended = False
+        self.labels: dict[str, str] = {}
         self.lock = threading.Lock()
         self.names: dict[str, int] = {}
         self.open: dict[Step, None] = {}
@@ -83,7 +84,7 @@ class Run:
 class Spec:
     """What is the same for all steps of a tracked function or block."""
 
-    __slots__ = ("function", "is_run", "name", "outputs", "retry")
+    __slots__ = ("function", "is_run", "labels", "name", "outputs", "retry")
 
     def __init__(
         self,
@@ -92,14 +93,12 @@ class Spec:
         retry: bool | None,
         outputs: bool,
         is_run: bool,
+        labels: Any = None,
     ) -> None:
-        self.name, self.function, self.retry, self.outputs, self.is_run = (
-            name,
-            function,
-            retry,
-            outputs,
-            is_run,
-        )
+        self.name, self.function, self.retry = name, function, retry
+        self.outputs, self.is_run = outputs, is_run
+        self.labels = labels
+        """Those of runs that begin with it: a mapping, or a function that returns it for the arguments."""
 
 
 NO_SPEC = Spec("", None, False, False, False)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import Any, TypeVar, Union, overload
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar, Union, overload
 
 from . import aborts, generators
 from .blocks import Block
@@ -14,6 +14,7 @@ from .steps import NO_STEP, Spec, Step, current, identity, name_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 Name = Union[str, Callable[..., object]]
+Labels = Union[Mapping[str, object], Callable[..., Mapping[str, object]]]
 _GENERATOR, _COROUTINE, _ASYNC_GENERATOR = 0x20, 0x80, 0x200
 """Flags of code objects."""
 
@@ -25,6 +26,7 @@ def track(
     *,
     retry: bool | None = None,
     run: bool = False,
+    labels: Mapping[str, object] | None = None,
 ) -> Block: ...
 
 
@@ -37,6 +39,7 @@ def track(
     retry: bool | None = None,
     outputs: bool = False,
     run: bool = False,
+    labels: Labels | None = None,
 ) -> F: ...
 
 
@@ -47,6 +50,7 @@ def track(
     retry: bool | None = None,
     outputs: bool = False,
     run: bool = False,
+    labels: Labels | None = None,
 ) -> Callable[[F], F]: ...
 
 
@@ -58,23 +62,36 @@ def track(
     retry: bool | None = None,
     outputs: bool = False,
     run: bool = False,
+    labels: Labels | None = None,
 ) -> Any:
     """Tracks a function (`track(main)`, `@track`, `@track(name=…)`), or a block (`with track("load"):`).
 
     The outermost call is a run, and calls within it are its actions. `name` is the name of the action, or a
     function that returns it for the arguments. `retry` says whether a call after a failed one is its next
     attempt: by default if the arguments are the same, True always, False never. `outputs` stores what the
-    function returns. `run` begins a run of its own, also within another one."""
+    function returns. `run` begins a run of its own, also within another one. `labels` are those of a run that
+    begins with a call, or a function that returns them for the arguments."""
     if isinstance(target, str):
-        return Block(Spec(name_of(target), None, bool(retry), outputs, run), retry)
+        return Block(Spec(name_of(target), None, bool(retry), outputs, run, labels), retry)
+    options = _Options(name, retry, outputs, run, labels)
     if target is None:
-        return lambda function: _wrapped(function, name, retry, outputs, run)
-    return _wrapped(target, name, retry, outputs, run)
+        return lambda function: _wrapped(function, options)
+    return _wrapped(target, options)
 
 
-def _wrapped(function: Any, name: Name | None, retry: bool | None, outputs: bool, run: bool) -> Any:
+class _Options(NamedTuple):
+    """The arguments of `track` for a function."""
+
+    name: Name | None
+    retry: bool | None
+    outputs: bool
+    run: bool
+    labels: Labels | None
+
+
+def _wrapped(function: Any, options: _Options) -> Any:
     if isinstance(function, (staticmethod, classmethod)):
-        return type(function)(_wrapped(function.__func__, name, retry, outputs, run))
+        return type(function)(_wrapped(function.__func__, options))
     if isinstance(function, type) or not callable(function):
         raise TypeError(f"track() takes a function or the name of a block, not {function!r}")
     if getattr(function, "__rungraph__", None) == id(function):
@@ -83,16 +100,22 @@ def _wrapped(function: Any, name: Name | None, retry: bool | None, outputs: bool
     while isinstance(inner, functools.partial):
         inner = inner.func
     own_name = getattr(inner, "__name__", type(inner).__name__)
+    name = options.name
     label = name if isinstance(name, str) else own_name
     module = getattr(inner, "__module__", None)
     qualified = getattr(inner, "__qualname__", own_name).replace("<locals>.", "")
-    if module == "__main__":
-        module = script_name()
+    code = getattr(getattr(inner, "__func__", inner), "__code__", None)
+    if module in ("__main__", "__mp_main__"):  # the latter in a process that multiprocessing has spawned
+        module = script_name(code)
     spec = Spec(
-        name_of(label), name_of(f"{module}.{qualified}" if module else qualified), retry, outputs, run
+        name_of(label),
+        name_of(f"{module}.{qualified}" if module else qualified),
+        options.retry,
+        options.outputs,
+        options.run,
+        options.labels,
     )
     naming = name if callable(name) else None
-    code = getattr(getattr(inner, "__func__", inner), "__code__", None)
     if code is None:
         code = getattr(type(inner).__call__, "__code__", None)
     flags = getattr(code, "co_flags", 0)
@@ -139,7 +162,8 @@ def end(
             if step.run.aborts and step.parent is not None:
                 aborts.check(step)
         else:
-            process.end(step, error, _key(step, args, kwargs) if step.parent is not None else None)
+            key = _key(step, args, kwargs) if step.parent is not None else None
+            process.end(step, error, key, args, kwargs)
     except Exception as problem:
         process.failed(problem)
 
