@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import aborts, steps
 from .errors import Aborted, described, phase_of
-from .steps import FOREIGN, NO_SPEC, QUEUED, Run, Spec, Step, clean, current, name_of
+from .steps import FOREIGN, NO_SPEC, QUEUED, Run, Spec, Step, clean, current, name_of, suffix
 
 if TYPE_CHECKING:
     from .recorder import Recorder
@@ -137,10 +137,10 @@ class Process:
         run = parent.run
         if run.aborts:
             aborts.check(parent)
-        if (failed := self.retries.take(spec, parent, args, kwargs or {})) is None:
-            name, attempt = run.unique_name(name), 1
-        else:
-            name, attempt = failed[0], failed[1] + 1
+        failed = None
+        if parent.failed or parent.sent == FOREIGN:
+            failed = self.retries.take(spec, parent, args, kwargs or {})
+        name, attempt = (run.unique_name(name), 1) if failed is None else (failed[0], failed[1] + 1)
         step = Step(run, parent, name, attempt, spec)
         run.open[step] = None
         self.recorder.put(step)
@@ -284,10 +284,6 @@ class Process:
             self.warn(f"the client failed: {type(error).__name__}: {error}")
         except Exception:
             pass
-
-
-def suffix() -> str:
-    return "-" + os.urandom(3).hex()
 
 
 process = Process()

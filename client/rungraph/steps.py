@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import json
 import math
+import os
 import re
 import threading
 import time
@@ -36,6 +37,11 @@ def name_of(value: object) -> str:
     if not text.isprintable():
         text = "".join(each if each.isprintable() else " " for each in text)
     return text.strip()[:_MAX_NAME] or "step"
+
+
+def suffix() -> str:
+    """Makes the names of a process differ from those of others in its run."""
+    return "-" + os.urandom(3).hex()
 
 
 class Run:

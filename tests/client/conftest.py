@@ -5,18 +5,24 @@ import os
 import signal
 import sys
 import textwrap
-from collections.abc import AsyncIterator, Callable
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rungraph import Client
 
+from graph.app import create_app
+from graph.settings import Settings
 from tests import ROOT
+from tests.client.both import Both, Writer
 from tests.support.databases import Databases
 from tests.support.ports import free_port
 from tests.support.server_process import ServerProcess, server_process
+from tests.support.serving import serving
 from tests.support.waiting import until
 
 SECONDS = 60
@@ -24,7 +30,7 @@ CLIENT = ROOT / "client"
 
 _RUNS = """query ($project: String!) {
  runs(filter: {project: $project}, first: 5) { nodes {
-  name phase functionName createdAt startedAt endedAt abort { state reason } error { code summary message }
+  name phase functionName labels { key value } createdAt startedAt endedAt abort { state reason } error { code summary message }
   actions(first: 200) { nodes {
     name parentName phase attempts functionName isPlaceholder createdAt startedAt endedAt
     abort { state } error { code summary message } progress { done total message } metrics { name last unit }
@@ -198,3 +204,29 @@ async def reader(start_server: ServerStarter, workspace: Workspace) -> AsyncIter
     """A server, and what it stores of the workspace's scripts."""
     async with start_server() as server:
         yield Reader(server, workspace)
+
+
+@pytest.fixture(scope="module")
+def url(sqlite_databases: Databases, migrated_sqlite_url: str) -> Iterator[str]:
+    settings = Settings(database_url=sqlite_databases.copy(migrated_sqlite_url))
+    with serving(create_app(settings)) as address:
+        yield address
+
+
+@pytest.fixture
+def project() -> str:
+    """Another one for each test: tests of a module share the server."""
+    return f"reading-{time.monotonic_ns()}"
+
+
+@pytest.fixture(params=[Client, Both])
+def client(request: pytest.FixtureRequest, url: str, project: str) -> Iterator[Any]:
+    """Each of both clients."""
+    opened = request.param(url, project=project)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def writer(url: str, project: str) -> Writer:
+    return Writer(url, project, "nightly")

@@ -125,3 +125,63 @@ async def test_the_parent_goes_on_after_a_fork_inside_of_a_step(workspace: Works
         "step": ("main", "SUCCEEDED"),
         "in child": ("step", "SUCCEEDED"),
     }
+
+
+RETRIED = """
+import multiprocessing, pathlib, subprocess, sys
+from concurrent.futures import ProcessPoolExecutor
+from rungraph import track
+
+@track
+def flaky(name, value=()):
+    inner()
+    marks = pathlib.Path(name)
+    marks.write_text(marks.read_text() + "x" if marks.exists() else "x")
+    if len(marks.read_text()) < 3:
+        raise OSError(name)
+
+@track
+def inner(): pass
+
+@track(retry=True)
+def anything(value):
+    raise OSError
+
+def in_new_process(method, function, *args):
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context(method)) as pool:
+        try:
+            pool.submit(function, *args).result()
+        except OSError:
+            pass
+
+@track
+def main():
+    for _ in range(3):
+        in_new_process("fork", flaky, "forked")
+        in_new_process("spawn", flaky, "spawned", (1, "a"))
+        subprocess.run([sys.executable, __file__, "child"], stderr=subprocess.DEVNULL)
+        in_new_process("fork", flaky, "listed", [1])
+    for number in range(2):
+        in_new_process("spawn", anything, [number])
+    in_new_process("fork", flaky, "forked")
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        flaky("child")
+    else:
+        main()
+"""
+
+
+async def test_a_retry_in_another_process_is_the_next_attempt(workspace: Workspace, reader: Reader) -> None:
+    await workspace.run_source(RETRIED)
+    run = await reader.run()
+    assert run["actions"].tree() == sorted(
+        [("main", "", 1), ("anything", "main", 2)]
+        + [("flaky", "main", 3)] * 3  # forked, spawned, child
+        + [("flaky", "main", 1)] * 3  # lists are never the same in another process
+        + [("flaky", "main", 1)]  # after a success
+        + [("inner", "flaky", 1)] * 13
+    )
+    assert sorted(each["phase"] for each in run["actions"] if each["phase"] != "SUCCEEDED") == ["FAILED"] * 3
+    assert not list((workspace.spool).rglob("retries/*/*"))

@@ -269,3 +269,38 @@ async def test_nothing_of_the_client_reaches_the_script(workspace: Workspace, re
     run = await reader.run()
     assert run["phase"] == "SUCCEEDED"
     assert sorted(each["phase"] for each in run["actions"]) == ["FAILED", "FAILED", "SUCCEEDED"]
+
+
+LABELS = """
+from rungraph import track
+
+@track(labels=lambda day, **rest: {"day": day, "team": "web"})
+def main(day, rows=0):
+    nested()
+    broken()
+
+@track(labels={"ignored": True})
+def nested(): pass
+
+@track(run=True, labels=lambda: 1 / 0)
+def broken(): pass
+
+main("2026-11-30", rows=3)
+with track("block", labels={"n": 3}): pass
+"""
+
+
+async def test_runs_have_labels(workspace: Workspace, reader: Reader) -> None:
+    workspace.write(LABELS)
+    done = await workspace.run("script.py", RUNGRAPH_LABELS="team=data, nightly ,=x")
+    assert (done.code, done.stderr.count("ZeroDivisionError")) == (0, 1)
+    await workspace.push()
+    labels = {
+        run["actions"][0]["name"]: {each["key"]: each["value"] for each in run["labels"]}
+        for run in await reader.runs()
+    }
+    assert labels == {
+        "main": {"day": "2026-11-30", "team": "web", "nightly": ""},
+        "broken": {"team": "data", "nightly": ""},
+        "block": {"team": "data", "nightly": "", "n": "3"},
+    }
