@@ -30,7 +30,8 @@ CLIENT = ROOT / "client"
 
 _RUNS = """query ($project: String!) {
  runs(filter: {project: $project}, first: 5) { nodes {
-  name phase functionName labels { key value } createdAt startedAt endedAt abort { state reason } error { code summary message }
+  name phase functionName labels { key value } createdAt startedAt endedAt abort { state reason }
+  error { code summary message }
   actions(first: 200) { nodes {
     name parentName phase attempts functionName isPlaceholder createdAt startedAt endedAt
     abort { state } error { code summary message } progress { done total message } metrics { name last unit }

@@ -6,7 +6,6 @@ import re
 
 import pytest
 
-from tests import ROOT
 from tests.client.conftest import Reader, Workspace
 
 ETL = '''
@@ -131,19 +130,3 @@ async def test_a_disabled_client_records_nothing(workspace: Workspace, reader: R
     assert (done.code, done.stdout) == (0, "34000\n")
     assert await reader.runs() == []
     assert not workspace.spooled()
-
-
-async def test_the_script_of_the_guide_is_a_run(workspace: Workspace, reader: Reader) -> None:
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text(), re.DOTALL)
-    await workspace.run_source(blocks[0])
-    run = await reader.run()
-    assert run["actions"].tree() == sorted(
-        [("main", "", 1), ("load", "main", 1)] + [("clean", "main", 1)] * 3
-    )
-    (workspace.folder / "report.html").write_text("<p>fine</p>")
-    await workspace.run_source(blocks[1] + "\nload([1, 2])")
-    await workspace.push()
-    runs = await reader.until(lambda runs: len(runs) == 2)
-    (load,) = next(each["actions"] for each in runs if each["name"].startswith("load"))
-    assert (load["progress"]["done"], load["metrics"][0]["last"]) == (1, 2)
-    assert [each["name"] for each in load["artifacts"]] == ["report.html"]
