@@ -27,6 +27,8 @@ from tests.support.waiting import until
 
 SECONDS = 60
 CLIENT = ROOT / "client"
+PYTHON = os.environ.get("RUNGRAPH_TEST_CLIENT_PYTHON", sys.executable)
+"""Runs the scripts: an older Python than that of the server, if it is named."""
 
 _RUNS = """query ($project: String!) {
  runs(filter: {project: $project}, first: 5) { nodes {
@@ -92,7 +94,7 @@ class Workspace:
 
     async def start(self, *arguments: str, **environment: str) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, *arguments),
+            *(PYTHON, *arguments),
             cwd=self.folder,
             env={**self.environment, **environment},
             stdout=asyncio.subprocess.PIPE,

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import pytest
 
-from tests.client.conftest import SECONDS, Reader, ServerStarter, Workspace
+from tests.client.conftest import PYTHON, SECONDS, Reader, ServerStarter, Workspace
 
 STEPS = """
 import logging, sys, time
@@ -116,7 +116,7 @@ async def test_a_server_that_is_killed_and_comes_back_gets_everything(
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(start_server())
         process = await asyncio.create_subprocess_exec(
-            *("python3", "script.py", "150", "wait"),
+            *(PYTHON, "script.py", "150", "wait"),
             cwd=workspace.folder,
             env=workspace.environment,
             stdin=asyncio.subprocess.PIPE,
