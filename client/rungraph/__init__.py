@@ -92,17 +92,17 @@ __all__ = [
     "track",
 ]
 
+if not TYPE_CHECKING:  # type checkers would accept any name
 
-def __getattr__(name: str) -> object:
-    if name not in __all__:
-        raise AttributeError(f"module 'rungraph' has no attribute {name!r}")
-    from importlib import import_module
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module 'rungraph' has no attribute {name!r}")
+        from importlib import import_module
 
-    place = "rungraph.reading.asynchronous" if name == "AsyncClient" else "rungraph.reading"
-    value: object = getattr(import_module(place), name)
-    globals()[name] = value
-    return value
+        place = "rungraph.reading.asynchronous" if name == "AsyncClient" else "rungraph.reading"
+        value = getattr(import_module(place), name)
+        globals()[name] = value
+        return value
 
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

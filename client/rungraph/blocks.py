@@ -26,7 +26,7 @@ class Block:
 
         spec = self._spec
         options: Any = {"outputs": spec.outputs, "run": spec.is_run, "labels": spec.labels}
-        return track(name=spec.name, retry=self._retry, **options)(function)  # type: ignore[no-any-return]
+        return track(name=spec.name, retry=self._retry, **options)(function)
 
     def __enter__(self) -> Step:
         from .tracking import begin

@@ -293,5 +293,5 @@ def script_name(code: Any) -> str:
     """The name of the running script, for functions of `__main__`. In a spawned process the script is not
     that module while its functions are tracked: `code` is of such a function."""
     main = sys.modules.get("__main__")
-    file = getattr(main, "__file__", None) or getattr(code, "co_filename", "<>")
+    file = str(getattr(main, "__file__", None) or getattr(code, "co_filename", "<>"))
     return os.path.splitext(os.path.basename(file))[0] if file[0] != "<" else "__main__"

@@ -70,5 +70,5 @@ class Writer:
         lines = [{"text": text, "level": level} for text in texts]
         self._client.execute(APPEND, {"input": {"action": action, "attempt": attempt, "lines": lines}})
 
-    def store(self, name: str, **fields: Any) -> None:
-        self._client.execute(STORE, {"input": {"action": {**self.run, "name": name}, **fields}})
+    def store(self, action: str, **fields: Any) -> None:
+        self._client.execute(STORE, {"input": {"action": {**self.run, "name": action}, **fields}})

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from enum import Enum
-from types import ModuleType
+from types import GenericAlias, ModuleType
 from typing import Any, TypedDict, Union, get_args, get_origin, get_type_hints
 
 import pytest
@@ -152,7 +152,9 @@ def argument_hint(kind: Any) -> Any:
     if not isinstance(kind, GraphQLList):
         return SCALARS[str(kind)]
     item = kind.of_type.of_type
-    return Mapping[str, str | None] if item.name == "LabelFilter" else Iterable[ENUMS[item.name]]
+    if item.name == "LabelFilter":
+        return Mapping[str, str | None]
+    return GenericAlias(Iterable, ENUMS[item.name])
 
 
 def differences(text: str) -> list[str]:

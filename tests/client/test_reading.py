@@ -54,7 +54,8 @@ def test_runs_are_listed_page_by_page_and_filtered(client: Any, writer: Writer, 
 
 
 def test_a_run_and_its_actions_are_typed(client: Any, writer: Writer) -> None:
-    error = {"kind": "USER", "code": "ValueError", "message": "Traceback\nValueError: row 17"}
+    message = "Traceback (most recent call last):\nValueError: row 17"
+    error = {"kind": "USER", "code": "ValueError", "message": message}
     writer.report("main", details={"labels": [{"key": "team", "value": "data"}]}, phase="RUNNING")
     writer.report("load", "main", phase="FAILED", error=error)
     writer.report(

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from enum import Enum
-from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
+_DECODERS: dict[Any, Callable[[Any], Any]] = {}
 _FRACTION = re.compile(r"\.(\d{1,6})\d*")
 
 
@@ -33,16 +33,18 @@ def parse_time(text: str) -> datetime:
     return datetime.fromisoformat(_FRACTION.sub(lambda found: f".{found[1]:0<6}", text, count=1))
 
 
-@cache
-def _decoder(cls: Any) -> Callable[[Any], Any]:
-    hints = get_type_hints(cls)
-    plans = [(field.name, camel_case(field.name), _converter(hints[field.name])) for field in fields(cls)]
+def _decoder(kind: Any) -> Callable[[Any], Any]:
+    if (known := _DECODERS.get(kind)) is not None:
+        return known
+    hints = get_type_hints(kind)
+    plans = [(field.name, camel_case(field.name), _converter(hints[field.name])) for field in fields(kind)]
 
     def decoder(value: Any) -> Any:
-        return cls(
+        return kind(
             **{name: value[key] if convert is None else convert(value[key]) for name, key, convert in plans}
         )
 
+    _DECODERS[kind] = decoder
     return decoder
 
 

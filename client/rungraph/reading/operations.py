@@ -183,7 +183,7 @@ class Operations:
 
     def abort(
         self, target: RunReference | ActionReference, reason: str | None
-    ) -> Operation[AbortRunPayload] | Operation[AbortActionPayload]:
+    ) -> Operation[AbortRunPayload | AbortActionPayload]:
         action = self.known_action(target, None)
         if action is not None:
             return Operation(
