@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import subprocess
+import sys
 from typing import Any
 
 from . import endings
@@ -13,6 +14,7 @@ from .steps import current
 
 _ENV_POSITION = 10
 """Of `env` among the positional arguments of Popen."""
+_POOLS = {"concurrent.futures.process", "multiprocessing.pool"}
 _is_installed = False
 
 
@@ -33,6 +35,14 @@ def _after_fork() -> None:
         process.after_fork()
     except Exception as error:
         process.failed(error)
+
+
+def is_pool_worker() -> bool:
+    """Whether this is a worker of a pool. It is forked in the step that happened to submit the first call,
+    and executes calls of all steps."""
+    module = sys.modules.get("multiprocessing.process")
+    target = getattr(module.current_process(), "_target", None) if module is not None else None
+    return getattr(target, "__module__", None) in _POOLS
 
 
 def _with_parent(original: Any) -> Any:

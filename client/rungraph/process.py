@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import threading
 import time
 from collections import deque
@@ -33,6 +32,8 @@ class Process:
         self.is_started = False
         self.is_child = False
         """Whether it was forked, or started by a tracked process."""
+        self._is_forked = False
+        """Whether it was forked, and no step has begun since."""
         self.open: Step | None = None
         """The parent of steps that begin where no step is current."""
         self.runs: list[Run] = []
@@ -113,7 +114,7 @@ class Process:
         """In a forked child: what the parent process has open is foreign."""
         if not self.is_started or not self.is_enabled:
             return
-        self.is_child = True
+        self.is_child = self._is_forked = True
         own = suffix()
         for run in self.runs:
             for step in run.open:
@@ -129,6 +130,8 @@ class Process:
         self, spec: Spec, name: str, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Step:
         """A new step, which is not current yet. Raises Aborted if it must not begin."""
+        if self._is_forked:
+            self._begin_in_fork()
         parent = current.get()
         if parent is None or parent.run.has_ended:
             parent = self.open
@@ -147,6 +150,14 @@ class Process:
         if not self.sender.is_running:
             self._start_sender()
         return step
+
+    def _begin_in_fork(self) -> None:
+        """The first step of a forked process."""
+        from .children import is_pool_worker
+
+        self._is_forked = False
+        if is_pool_worker():
+            current.set(None)  # below the run, as in a thread of a pool
 
     def _start_sender(self) -> None:
         self.sender.start()
@@ -287,11 +298,3 @@ class Process:
 
 
 process = Process()
-
-
-def script_name(code: Any) -> str:
-    """The name of the running script, for functions of `__main__`. In a spawned process the script is not
-    that module while its functions are tracked: `code` is of such a function."""
-    main = sys.modules.get("__main__")
-    file = str(getattr(main, "__file__", None) or getattr(code, "co_filename", "<>"))
-    return os.path.splitext(os.path.basename(file))[0] if file[0] != "<" else "__main__"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
+import os
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar, Union, overload
 
 from . import aborts, generators
 from .blocks import Block
 from .errors import Aborted
-from .process import process, script_name
+from .process import process
 from .steps import NO_STEP, Spec, Step, current, identity, name_of
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -106,7 +108,7 @@ def _wrapped(function: Any, options: _Options) -> Any:
     qualified = getattr(inner, "__qualname__", own_name).replace("<locals>.", "")
     code = getattr(getattr(inner, "__func__", inner), "__code__", None)
     if module in ("__main__", "__mp_main__"):  # the latter in a process that multiprocessing has spawned
-        module = script_name(code)
+        module = _script_name(code)
     spec = Spec(
         name_of(label),
         name_of(f"{module}.{qualified}" if module else qualified),
@@ -130,6 +132,14 @@ def _wrapped(function: Any, options: _Options) -> Any:
     functools.update_wrapper(wrapper, function)
     wrapper.__rungraph__ = id(wrapper)  # copies of its attributes do not count as tracked
     return wrapper
+
+
+def _script_name(code: Any) -> str:
+    """The name of the running script, for functions of `__main__`. In a spawned process the script is not
+    that module while its functions are tracked: `code` is of such a function."""
+    main = sys.modules.get("__main__")
+    file = str(getattr(main, "__file__", None) or getattr(code, "co_filename", "<>"))
+    return os.path.splitext(os.path.basename(file))[0] if file[0] != "<" else "__main__"
 
 
 def begin(spec: Spec, naming: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Step | None:

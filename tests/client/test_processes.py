@@ -127,6 +127,38 @@ async def test_the_parent_goes_on_after_a_fork_inside_of_a_step(workspace: Works
     }
 
 
+POOLS = """
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from rungraph import track
+
+@track
+def leaf(n): pass
+
+@track
+def main():
+    fork = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(1, mp_context=fork) as executor, fork.Pool(1) as pool:
+        for name in ("first", "second"):
+            with track(name):
+                executor.submit(leaf, 1).result()
+                pool.apply(leaf, (2,))
+    with track("alone"):
+        child = fork.Process(target=leaf, args=(3,))
+        child.start()
+        child.join()
+main()
+"""
+
+
+async def test_steps_of_pool_workers_are_below_the_run(workspace: Workspace, reader: Reader) -> None:
+    """Not below the step that happened to start the worker."""
+    await workspace.run_source(POOLS)
+    run = await reader.run()
+    names = {each["name"]: each["parentName"] for each in run["actions"] if "leaf" in each["name"]}
+    assert sorted(names.values()) == ["alone", "main", "main", "main", "main"]
+
+
 RETRIED = """
 import multiprocessing, pathlib, subprocess, sys
 from concurrent.futures import ProcessPoolExecutor
