@@ -14,7 +14,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from repo.aborts.requests import NO_LEASE, is_action
+from repo.aborts.requests import is_action
+from repo.actions.abort_columns import NO_LEASE
 from repo.actions.lists import in_scopes
 from repo.actions.rows import ACTION_COLUMNS
 from repo.domain.authorization import Scope

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Update, and_, case, func, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from repo.actions.abort_columns import confirmed
 from repo.domain.errors import ActionNotFound, Conflict
 from repo.domain.identifiers import ActionIdentifier
 from repo.domain.models import Identity, identity_to_json
@@ -13,9 +14,6 @@ from repo.domain.phases import FIRST_TERMINAL, AbortState, ActionPhase
 from repo.sql.functions import looked_up
 from repo.sql.types import UtcDateTime
 from repo.tables import actions, is_root, is_unconfirmed
-
-NO_LEASE: dict[str, None] = {"abort_lease": None, "abort_leased_until": None}
-"""The columns of an abort that no replica has claimed."""
 
 c = actions.c
 _is_unfinished = c.phase < FIRST_TERMINAL
@@ -167,17 +165,11 @@ async def confirm(connection: AsyncConnection, action: ActionIdentifier, now: da
     locked = (await connection.execute(request)).first()
     if locked is None:
         return  # confirmed by another transaction meanwhile
-    confirmed = {
-        **NO_LEASE,
-        "abort_state": AbortState.CONFIRMED,
-        "abort_confirmed_at": now,
-        "abort_next_attempt_at": None,
-        "updated_at": now,
-    }
+    columns = confirmed(now)
     # Those with requests of their own first: these keep their requester and reason.
-    await connection.execute(actions.update().where(below, is_unconfirmed).values(**confirmed))
+    await connection.execute(actions.update().where(below, is_unconfirmed).values(**columns))
     unfinished = actions.update().where(below, _is_unfinished)
-    await connection.execute(unfinished.values(**confirmed, **_aborted(now), **locked._mapping))
+    await connection.execute(unfinished.values(**columns, **_aborted(now), **locked._mapping))
 
 
 async def _below(connection: AsyncConnection, action: ActionIdentifier) -> ColumnElement[bool]:

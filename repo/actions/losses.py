@@ -64,14 +64,16 @@ async def take_back(
 
 
 async def renew_by_report(transaction: Transaction, run_keys: Iterable[bytes]) -> None:
-    """Give the executors that reported in these runs another term of their leases, if they had one: otherwise
-    an action that a late report took back would never be lost again. The next renewal takes back the
-    others."""
+    """Give the executors that reported in these runs another term of their leases, if these had expired:
+    otherwise an action that a late report took back would never be lost again. The next renewal takes back
+    the others. A lease that is held stays as it is: its end also ends what was taken back, and it may be
+    another executor's."""
     rows = [{"run_key": key} for key in sorted(set(run_keys))]
     x = run_leases.c
+    is_held = constant(x.state, LeaseState.HELD)
     expiring = literal_column(str(int(LeaseState.EXPIRING)), x.state.type)
-    state = case((constant(x.state, LeaseState.HELD), x.state), else_=expiring)
-    expires_at = seconds_after(database_now(), x.ttl_seconds)
+    state = case((is_held, x.state), else_=expiring)
+    expires_at = case((is_held, x.expires_at), else_=seconds_after(database_now(), x.ttl_seconds))
     await update_rows(transaction, run_leases, rows, expires_at=expires_at, state=state)
 
 

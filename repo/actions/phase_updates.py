@@ -13,7 +13,7 @@ from repo.actions.ancestors import lock_runs, read_ancestry
 from repo.actions.losses import REPORTED_AGAIN, renew_by_report, take_back
 from repo.domain.errors import ActionNotFound
 from repo.domain.identifiers import ActionIdentifier, RunIdentifier
-from repo.domain.phases import Lifecycle, PhaseUpdate, PhaseUpdateResult, aborted, advance
+from repo.domain.phases import Lifecycle, PhaseUpdate, PhaseUpdateResult, aborted, advance, takes_back
 from repo.domain.slices import in_slices
 from repo.sql.batches import fetch_having, update_rows
 from repo.sql.transactions import Transaction
@@ -75,7 +75,7 @@ async def advance_all(
                 text = f"there is no action {action_id}; no phase was updated"
                 raise ActionNotFound(text).of(action_id)
             stored = after[key]
-            if stored.lost_phase is not None and update.attempts == stored.attempts:
+            if takes_back(stored, update.attempts):
                 returned[key] = stored
             after[key], applied = advance(stored, update, now)
             advanced.append(PhaseUpdateResult(applied, after[key] != stored))

@@ -30,6 +30,7 @@ from repo.domain.phases import (
     created_by,
     described_at,
     taken_back,
+    takes_back,
 )
 from repo.domain.reports import (
     MAX_METRICS,
@@ -91,6 +92,8 @@ class Reports:
                 self._access.check(Permission.WRITE, [report.id])
                 if report.details is not None:
                     check_description(report.details)
+                if report.progress is not None:
+                    report.progress.check()
                 if report.event is not None:
                     entry.event = row_of(report.event, now)
             except RepoError as error:
@@ -247,7 +250,7 @@ class _Writing:
             if update is None and report.details is not None:
                 update = PhaseUpdate(ActionPhase.QUEUED, report.attempt)
             result.applied = True
-            if stored.after.lost_phase is not None and report.attempt == stored.after.attempts:
+            if takes_back(stored.after, report.attempt):
                 self._returned[entry.key] = stored.after
                 stored.after = taken_back(stored.after)
             if update is not None:

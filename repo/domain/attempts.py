@@ -45,12 +45,13 @@ def without_returns(events: Sequence[ActionEvent]) -> list[ActionEvent]:
 
 
 def merge_attempt(events: Sequence[ActionEvent]) -> ActionAttempt | None:
-    """Merges one attempt; None if nothing was reported. The terminal event that arrived first determines
-    its final phase; without one its last transition does. Events of that phase complement each other: for a
-    terminal phase the first with a value counts, otherwise the latest. Later events add their logs and
-    cluster events."""
+    """Merges one attempt; None if nothing was reported, and there was none to be lost. The terminal event
+    that arrived first determines its final phase; without one its last transition does. Events of that phase
+    complement each other: for a terminal phase the first with a value counts, otherwise the latest. Later
+    events add their logs and cluster events."""
     events = sorted(without_returns(events), key=_seen_at)
-    if not events:
+    # What is lost before its first attempt is stored as number 0.
+    if not any(event.version >= 0 or event.attempt for event in events):
         return None
     end = next((event for event in events if event.phase.is_terminal), None)
     lived = [event for event in events if _belongs(event, end)]

@@ -182,6 +182,12 @@ class Progress:
         check_number(self.done, "progress.done")
         check_number(self.total, "progress.total")
 
+    def check(self) -> None:
+        """Raises InvalidArgument for a negative number. Not at construction, since one may be stored."""
+        for name, value in (("done", self.done), ("total", self.total)):
+            if value is not None and value < 0:
+                raise InvalidArgument(f"progress.{name} must be at least 0, not {value:g}")
+
 
 def progress_from_json(document: Mapping[str, Any] | None) -> Progress | None:
     """Parses a progress from JSON."""

@@ -222,7 +222,7 @@ def advance(stored: Lifecycle, update: PhaseUpdate, now: datetime) -> tuple[Life
     - The loss of its executor is provisional: a report of the same attempt takes it back before it applies.
     """
     stored = _without_stale_times(stored)
-    if stored.lost_phase is not None and update.attempts == stored.attempts:
+    if takes_back(stored, update.attempts):
         stored = taken_back(stored)
     if update.attempts > stored.attempts and not stored.phase.is_final:
         fresh = Lifecycle(stored.phase, update.attempts, CacheStatus.DISABLED, stored.created_at)
@@ -267,6 +267,15 @@ def aborted(stored: Lifecycle, now: datetime) -> Lifecycle:
 def lost(stored: Lifecycle, at: datetime) -> Lifecycle:
     """The lifecycle of an unfinished action whose executor has been silent since this time."""
     return replace(stored, phase=ActionPhase.FAILED, ended_at=_bounded(stored, at), lost_phase=stored.phase)
+
+
+def takes_back(stored: Lifecycle, attempt: int) -> bool:
+    """Whether a report of this attempt takes back the loss of the executor: it is the attempt that was lost,
+    or the first one of an action of which none had been reported."""
+    if stored.lost_phase is None:
+        return False
+    is_unreported = stored.attempts == 0 and stored.lost_phase is ActionPhase.QUEUED
+    return is_unreported or attempt == stored.attempts
 
 
 def taken_back(stored: Lifecycle) -> Lifecycle:

@@ -6,7 +6,7 @@ the time to renew its leases first."""
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -16,12 +16,16 @@ import structlog
 from sqlalchemy import Select, bindparam, not_, select
 from sqlalchemy.types import BigInteger
 
+from repo.actions.abort_columns import confirmed
+from repo.actions.ancestors import read_ancestry
 from repo.actions.event_rows import decide_errors
 from repo.actions.losses import EXECUTOR_LOST, is_lost, lose
 from repo.actions.phase_updates import lock_lifecycles, store_lifecycles
 from repo.domain.cursors import FeedPosition
 from repo.domain.models import ActionError
-from repo.domain.phases import FIRST_TERMINAL, ErrorKind, LeaseState
+from repo.domain.phases import FIRST_TERMINAL, ErrorKind, LeaseState, aborted
+from repo.leases.lost_aborts import confirm_in_place, lock_aborted
+from repo.leases.parts import in_parts
 from repo.sql.batches import fetch_having, update_rows
 from repo.sql.database import Database
 from repo.sql.functions import database_now
@@ -34,8 +38,6 @@ POLL_INTERVAL = 1.0
 """Seconds between two polls."""
 MAX_GAP = 2.0
 """Seconds more than that between two polls, or that the clocks differ by, are a gap."""
-MAX_LEASES = 50
-"""Leases that one transaction ends."""
 MAX_ACTIONS = 5_000
 """Actions that one transaction ends; those of a larger run are ended in parts, its root last."""
 _MAX_POLLED = 1_000
@@ -120,14 +122,16 @@ class LeaseExpiry:
             values = {"at": at, "watched": int(watched)}
             found = (await snapshot.fetch("expired leases", _expired, values)).decoded()
         due, more = [run_key for (run_key,) in found], False
-        for start in range(0, len(due), MAX_LEASES):
-            part = due[start : start + MAX_LEASES]
-            ended, is_whole = await self._database.transact(partial(_end_now, part))
-            self.expired += ended
+        for ended, is_whole in await in_parts(due, self._end, "cannot end an expired lease"):
             more = more or not is_whole or (ended > 0 and len(due) == _MAX_POLLED)
-            if ended:
-                logger.warning("leases expired: their executors count as lost", runs=ended)
         return more
+
+    async def _end(self, run_keys: Sequence[bytes]) -> tuple[int, bool]:
+        ended, is_whole = await self._database.transact(partial(_end_now, run_keys))
+        self.expired += ended
+        if ended:
+            logger.warning("leases expired: their executors count as lost", runs=ended)
+        return ended, is_whole
 
 
 def _expired() -> Select[Any]:
@@ -148,8 +152,8 @@ async def _end_now(keys: Sequence[bytes], transaction: Transaction) -> tuple[int
 
 async def end_leases(transaction: Transaction, keys: Sequence[bytes], now: datetime) -> tuple[int, bool]:
     """End those of the leases that are still expired and that no other replica works on. One whose run has
-    ended, by a report about its root, has no effect. Returns how many executors were lost, and whether all of
-    the leases are over."""
+    ended, by a report about its root, has no effect. Unconfirmed aborts are confirmed, and what is open below
+    them is aborted. Returns how many executors were lost, and whether all of the leases are over."""
     rows = await fetch_having(transaction, "claim leases", x.run_key, keys, _claimed)
     leases = {key: _Expired(executor, timedelta(seconds=ttl), at) for key, executor, ttl, at in rows}
     if not leases:
@@ -157,11 +161,14 @@ async def end_leases(transaction: Transaction, keys: Sequence[bytes], now: datet
     roots = await fetch_having(transaction, "ended roots", c.run_key, leases, _ended_roots)
     finished = sorted(run_key for (run_key,) in roots)
     await _store_states(transaction, finished, LeaseState.EXPIRED)
+    aborted_runs = await lock_aborted(transaction, sorted(leases))
+    reasons = {run_key: lease.error.message for run_key, lease in leases.items()}
+    await confirm_in_place(transaction, aborted_runs.intersection(finished), reasons, now)
     for run_key in finished:
         del leases[run_key]
     open_keys: list[bytes] = []
     claimed: list[bytes] = []
-    lost_count = 0
+    lost: set[bytes] = set()
     for run_key in sorted(leases):
         found = await transaction.fetch(
             "open actions", _open_actions, {"run_key": run_key, "limit": MAX_ACTIONS + 1}
@@ -170,30 +177,43 @@ async def end_leases(transaction: Transaction, keys: Sequence[bytes], now: datet
             break
         open_keys += [key for key, _ in found]
         claimed.append(run_key)
-        lost_count += bool(found)
+        if found:
+            lost.add(run_key)
         if len(found) > MAX_ACTIONS:
             parents = {key: parent for key, parent in found}
             open_keys = [key for key in open_keys if parents[key] is not None][:MAX_ACTIONS]
-            await _end_actions(transaction, open_keys, leases, now)
+            await _end_actions(transaction, open_keys, leases, aborted_runs, now)
             await _store_states(transaction, claimed, LeaseState.EXPIRING)
             return 0, False
-    await _end_actions(transaction, open_keys, leases, now)
+    await _end_actions(transaction, open_keys, leases, aborted_runs, now)
+    lost |= await confirm_in_place(transaction, aborted_runs.intersection(claimed), reasons, now)
     await _store_states(transaction, claimed, LeaseState.EXPIRED)
-    return lost_count, len(claimed) == len(leases)
+    return len(lost), len(claimed) == len(leases)
 
 
 async def _end_actions(
-    transaction: Transaction, keys: Sequence[bytes], leases: dict[bytes, _Expired], now: datetime
+    transaction: Transaction,
+    keys: Sequence[bytes],
+    leases: dict[bytes, _Expired],
+    aborted_runs: Collection[bytes],
+    now: datetime,
 ) -> None:
+    """End these actions, if they are unfinished: as lost, or as aborted below an abort."""
     locked = await lock_lifecycles(transaction, sorted(keys))
     stored = {key: each for key, each in locked.items() if not each.phase.is_terminal}
-    if not stored:
-        return
+    ancestry = await read_ancestry(transaction, [key for key in stored if key[:16] in aborted_runs])
+    aborts = {
+        key: abort for key in ancestry.nodes if (abort := ancestry.nearest_abort(key)) and key in stored
+    }
+    lost = {key: each for key, each in stored.items() if key not in aborts}
     errors = {key: lease.error for key, lease in leases.items()}
     ends = {key: lease.expires_at for key, lease in leases.items()}
-    after = await lose(transaction, stored, errors, ends, now)
+    after = await lose(transaction, lost, errors, ends, now)
+    after |= {key: aborted(stored[key], now) for key in aborts}
     await store_lifecycles(transaction, stored, after, now)
-    await decide_errors(transaction, stored, now)
+    requests = [{"key": key, **abort.columns(), **confirmed(now)} for key, abort in sorted(aborts.items())]
+    await update_rows(transaction, actions, requests)
+    await decide_errors(transaction, lost, now)
 
 
 async def _store_states(transaction: Transaction, keys: Sequence[bytes], state: LeaseState) -> None:

@@ -16,6 +16,7 @@ from repo.domain.errors import Conflict, Forbidden, InvalidArgument, RepoError, 
 from repo.domain.identifiers import RunIdentifier, check_name
 from repo.domain.models import Action
 from repo.leases.expiry import LeaseExpiry
+from repo.leases.parts import in_parts
 from repo.leases.renewal import RenewalRequest, Renewed, return_some
 from repo.sql.database import Database
 from repo.sql.filters import key_filter
@@ -86,15 +87,18 @@ class Leases:
             request = RenewalRequest(sorted(allowed), executor, ttl)
             renewed = await self._renewals.write(request, len(allowed))
             self._activity.note_keys(renewed.expires_at)
-        for key in renewed.returned:
-            await self._take_back(key, executor)
+        await self._take_back(renewed.returned, executor)
         return [self._result(each, allowed, renewed) for each in run_ids]
 
-    async def _take_back(self, run_key: bytes, executor: str) -> None:
-        while await self._database.transact(
-            lambda transaction: return_some(transaction, run_key, executor, datetime.now(UTC))
-        ):
-            pass
+    async def _take_back(self, run_keys: Sequence[bytes], executor: str) -> None:
+        async def work(part: Sequence[bytes]) -> list[bytes]:
+            return await self._database.transact(
+                lambda transaction: return_some(transaction, part, executor, datetime.now(UTC))
+            )
+
+        while run_keys:
+            left = await in_parts(run_keys, work, "cannot take back the loss of an executor")
+            run_keys = [key for of_part in left for key in of_part]
 
     def _result(self, run: RunIdentifier, allowed: Collection[bytes], renewed: Renewed) -> LeaseResult:
         if run.key in renewed.expires_at:

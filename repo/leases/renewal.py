@@ -8,11 +8,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Select, bindparam, select
+from sqlalchemy.types import BigInteger
 
 from repo.actions.ancestors import lock_runs_by_key, read_ancestry
 from repo.actions.losses import is_lost, take_back
 from repo.actions.phase_updates import lock_lifecycles, store_lifecycles
 from repo.domain.phases import LeaseState, aborted, taken_back
+from repo.leases.lost_aborts import request_again
 from repo.sql.batches import fetch_having, insert_new, update_rows
 from repo.sql.functions import database_now
 from repo.sql.transactions import Transaction
@@ -147,35 +149,54 @@ def _locked_runs(restricted: Callable[[Select[Any]], Select[Any]]) -> Select[Any
     return found.with_for_update(read=True, key_share=True, of=runs)
 
 
-async def return_some(transaction: Transaction, run_key: bytes, executor: str, now: datetime) -> bool:
-    """Take back lost actions of a run whose executor renewed its lease; whether there may be more."""
-    rows = await fetch_having(transaction, "lock leases", lease_columns.run_key, [run_key], _locked_leases)
+async def return_some(
+    transaction: Transaction, run_keys: Sequence[bytes], executor: str, now: datetime
+) -> list[bytes]:
+    """Take back lost actions of runs whose executor renewed their leases, and return the runs of which there
+    may be more. Aborts that were confirmed in place of the executor wait for it again."""
+    rows = await fetch_having(transaction, "lock leases", lease_columns.run_key, run_keys, _locked_leases)
     leases = {key: _Lease(*rest) for key, *rest in rows}
-    lease = leases.get(run_key)
-    if lease is None or lease.executor != executor or lease.state is LeaseState.HELD:
-        return False
-    keys = await transaction.fetch("lost actions", _lost_actions, {"run_key": run_key})
-    found = await lock_lifecycles(transaction, sorted(key for (key,) in keys))
+    lost = sorted(
+        key
+        for key, lease in leases.items()
+        if lease.executor == executor and lease.state is not LeaseState.HELD
+    )
+    keys: list[bytes] = []
+    whole: list[bytes] = []
+    for run_key in lost:
+        room = MAX_RETURNED - len(keys)
+        if not room:
+            break
+        found = await transaction.fetch("lost actions", _lost_actions, {"run_key": run_key, "limit": room})
+        keys += [key for (key,) in found]
+        if len(found) < room:
+            whole.append(run_key)
+    await _return(transaction, keys, f"the executor {executor} renewed its lease", now)
+    await request_again(transaction, whole, now)
+    for run_key in whole:
+        leases[run_key].state = LeaseState.HELD
+    await update_rows(transaction, run_leases, [{"run_key": key, **_values(leases[key])} for key in whole])
+    return [key for key in lost if key not in set(whole)]
+
+
+async def _return(transaction: Transaction, keys: Sequence[bytes], reason: str, now: datetime) -> None:
+    """Take these lost actions back; those below an abort are aborted."""
+    found = await lock_lifecycles(transaction, sorted(keys))
     lost = {key: each for key, each in found.items() if each.lost_phase is not None}
+    if not lost:
+        return
     after = {key: taken_back(each) for key, each in lost.items()}
-    if lost:
-        await lock_runs_by_key(transaction, [run_key])
-        ancestry = await read_ancestry(transaction, lost)
-        aborts = {key: abort for key in lost if (abort := ancestry.nearest_abort(key)) is not None}
-        for key in aborts:
-            after[key] = aborted(after[key], now)
-        await store_lifecycles(transaction, lost, after, now)
-        await update_rows(
-            transaction, actions, [{"key": k, **a.columns()} for k, a in sorted(aborts.items())]
-        )
-        await take_back(transaction, lost, f"the executor {executor} renewed its lease", now)
-    if len(keys) == MAX_RETURNED:
-        return True
-    lease.state = LeaseState.HELD
-    await update_rows(transaction, run_leases, [{"run_key": run_key, **_values(lease)}])
-    return False
+    await lock_runs_by_key(transaction, sorted({key[:16] for key in lost}))
+    ancestry = await read_ancestry(transaction, lost)
+    aborts = {key: abort for key in lost if (abort := ancestry.nearest_abort(key)) is not None}
+    for key in aborts:
+        after[key] = aborted(after[key], now)
+    await store_lifecycles(transaction, lost, after, now)
+    await update_rows(transaction, actions, [{"key": k, **a.columns()} for k, a in sorted(aborts.items())])
+    await take_back(transaction, lost, reason, now)
 
 
 def _lost_actions() -> Select[Any]:
     of_run = c.run_key == bindparam("run_key", type_=c.run_key.type)
-    return select(c.key).where(of_run, is_lost()).order_by(c.depth).limit(MAX_RETURNED)
+    found = select(c.key).where(of_run, is_lost()).order_by(c.depth)
+    return found.limit(bindparam("limit", type_=BigInteger))

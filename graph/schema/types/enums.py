@@ -85,7 +85,7 @@ _describe(
     "The state of an abort request.",
     REQUESTED="The executor has not been notified yet.",
     RETRYING="The executor was notified and has not confirmed.",
-    CONFIRMED="The executor confirmed that the work has stopped.",
+    CONFIRMED="The executor confirmed that the work has stopped, or is lost.",
     FAILED="Not confirmed after the last attempt; needs attention.",
 )
 _describe(

@@ -73,7 +73,7 @@ class Run(Node):
     error: values.ActionError | None = described(
         "The error that ended its latest attempt, if it did not succeed."
     )
-    attempts: int = described("The number of its root's latest attempt.")
+    attempts: int = described("The number of its root's latest attempt; 0 if none was reported.")
     cache_status: repo.CacheStatus = described("The result of the cache for its root action.")
     created_at: datetime = described(
         "When it was created. Changes only when an earlier creation or start is reported."
@@ -170,7 +170,7 @@ class Action(Node):
         "Whether it is FAILED because its executor did not renew its lease (EXECUTOR_LOST). It returns to "
         "the phase before when the executor renews the lease or reports about the same attempt."
     )
-    attempts: int = described("The number of its latest attempt.")
+    attempts: int = described("The number of its latest attempt; 0 if none was reported.")
     cache_status: repo.CacheStatus = described("The result of the cache.")
     task: values.TaskIdentifier | None = described("The task that it executes.")
     task_type: str | None = described("The type of that task.")

@@ -181,8 +181,13 @@ class Abort:
     next_attempt_at: datetime | None = described(
         "When the executor will be notified again; null if no attempt is scheduled."
     )
-    last_error: str | None = described("Why the last attempt to notify the executor failed.")
-    confirmed_at: datetime | None = described("When the executor confirmed that the work has stopped.")
+    last_error: str | None = described(
+        "Why the last attempt to notify the executor failed. Of an abort that the loss of its executor "
+        "confirmed, EXECUTOR_LOST and since when it has been silent."
+    )
+    confirmed_at: datetime | None = described(
+        "When the executor confirmed that the work has stopped, or was lost."
+    )
 
 
 @strawberry.type(description="The progress of the aborts that one `abortRuns` requested.")

@@ -15,7 +15,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from repo import (
     ActionError,
-    ActionPhase,
     ActionRepo,
     CacheStatus,
     Conflict,
@@ -37,53 +36,13 @@ from repo.leases import expiry as expiry_module
 from repo.leases import renewal as renewal_module
 from repo.leases.expiry import LeaseExpiry, end_leases
 from repo.tables import action_changes, run_leases
+from tests.repo.leases.support import OTHER, TTL, P, expire, phases, renew, state_of
 from tests.support.making import RUN, action, at, event, make_run, new, update
-
-TTL = timedelta(seconds=30)
-OTHER = RunIdentifier("etl", "production", "nightly-2")
-P = ActionPhase
-
-
-async def renew(repository: ActionRepo, *runs: RunIdentifier, executor: str = "one") -> list[Any]:
-    """The results of a renewal: times or the classes of errors."""
-    results = await repository.leases.renew(runs or (RUN,), executor, TTL)
-    return [each.expires_at or type(each.error) for each in results]
-
-
-async def expire(repository: ActionRepo, *runs: RunIdentifier) -> int:
-    """Let these leases expire, and end them as a replica does."""
-    keys = [run.key for run in runs or (RUN,)]
-
-    async def work(connection: Any) -> None:
-        past = datetime.now(UTC) - timedelta(seconds=1)
-        await connection.execute(
-            sql_update(run_leases).where(run_leases.c.run_key.in_(keys)).values(expires_at=past)
-        )
-
-    await repository.database.transact_on_connection(work)
-    ended, is_whole = 0, False
-    while not is_whole:
-        count, is_whole = await repository.database.transact(
-            lambda transaction: end_leases(transaction, keys, datetime.now(UTC))
-        )
-        ended += count
-    return ended
-
-
-async def state_of(repository: ActionRepo, run: RunIdentifier = RUN) -> LeaseState | None:
-    async with repository.database.read() as connection:
-        of_run = select(run_leases.c.state).where(run_leases.c.run_key == run.key)
-        found: LeaseState | None = await connection.scalar(of_run)
-    return found
 
 
 async def count_changes(repository: ActionRepo) -> int:
     async with repository.database.read() as connection:
         return await connection.scalar(select(func.count()).select_from(action_changes)) or 0
-
-
-async def phases(repository: ActionRepo, *names: str) -> list[ActionPhase]:
-    return [(await repository.get_action(action(name))).phase for name in names]
 
 
 async def test_a_renewal_sets_the_executor_once_and_then_changes_no_run(repository: ActionRepo) -> None:
@@ -344,18 +303,6 @@ async def test_a_first_renewal_by_two_executors_has_one_winner(repository: Actio
     )
     for one, other in zip(results[0], results[1][::-1], strict=True):
         assert (one is Conflict) != (other is Conflict)
-
-
-async def test_what_returns_below_an_abort_is_aborted(repository: ActionRepo) -> None:
-    await make_run(repository, a="a0")
-    await renew(repository)
-    await repository.abort_run(RUN, "stop", None)
-    await expire(repository)
-    assert await phases(repository, "a0", "a") == [P.ABORTED, P.FAILED]
-    await renew(repository)
-    assert await phases(repository, "a0", "a") == [P.ABORTED, P.ABORTED]
-    aborts = await repository.leases.list_aborts([RUN.key])
-    assert {each.name for each in aborts[RUN.key]} == {"a0", "a"}
 
 
 async def test_a_large_run_is_lost_in_parts_its_root_last(
