@@ -19,8 +19,8 @@ SHORT_BYTES = 2 * repo.MAX_BATCH
 """Size of JSON in which no list can be too long: an item takes at least two bytes."""
 
 
-_CHECKED_BY_ITEM = frozenset({"ReportInput"})
-"""Types of items that have errors of their own."""
+_CHECKED_BY_ITEM = frozenset({"ReportInput", "AppendLogInput", "LogLineInput"})
+"""Types whose texts the mutation checks: reports have errors of their own, and lines are replaced."""
 
 
 class VariableLengths:
@@ -36,7 +36,7 @@ class VariableLengths:
         self.checked_by_item = frozenset(
             name for name, kind in self._kinds.items() if str(get_named_type(kind)) in _CHECKED_BY_ITEM
         )
-        """The variables whose texts the mutation checks itself, for an error of each item."""
+        """The variables whose texts the mutation checks itself."""
 
     def longest(self, variables: Mapping[str, Any]) -> tuple[int, str]:
         """The length of the longest list or object, and its variable."""

@@ -99,14 +99,31 @@ async def _text(artifact: repo.Artifact, info: Call) -> str | None:
         return None
 
 
-@strawberry.input(description="An artifact to store, with its content in one of `json`, `text` and `base64`.")
-class StoreArtifactInput:
+@strawberry.input
+class _ArtifactInput:
     action: ActionIdentifierInput = described("The action.")
     attempt: int = described("The number of the attempt.", default=1)
     kind: repo.ArtifactKind = described("Inputs, outputs, a report or a file.")
     name: str = described(
         "Its name, 1 to 255 printable characters, also slashes; unique within the attempt and the kind."
     )
+    media_type: str | None = None
+    created_at: datetime | None = None
+
+    def _with_default(self, media_type: str) -> repo.NewArtifact:
+        """The artifact without its content, of this media type by default. Raises InvalidArgument."""
+        return repo.NewArtifact(
+            self.action.to_repo(),
+            self.attempt,
+            self.kind,
+            self.name,
+            self.media_type or type_of(self.name) or media_type,
+            optional_moment(self.created_at, "createdAt"),
+        )
+
+
+@strawberry.input(description="An artifact to store, with its content in one of `json`, `text` and `base64`.")
+class StoreArtifactInput(_ArtifactInput):
     media_type: str | None = optional(
         "Its media type, such as text/html. By default that of the name's ending, such as .csv, and else "
         "that of the content: application/json, text/plain or application/octet-stream."
@@ -122,15 +139,7 @@ class StoreArtifactInput:
     def to_repo(self) -> repo.NewArtifact:
         """The artifact without its content. Raises InvalidArgument."""
         default = "text/plain; charset=utf-8" if self.text is not None else "application/octet-stream"
-        default = "application/json" if self.json is not None else default
-        return repo.NewArtifact(
-            self.action.to_repo(),
-            self.attempt,
-            self.kind,
-            self.name,
-            self.media_type or type_of(self.name) or default,
-            optional_moment(self.created_at, "createdAt"),
-        )
+        return self._with_default("application/json" if self.json is not None else default)
 
     def content(self) -> bytes:
         """The bytes of the artifact. Raises InvalidArgument."""
@@ -153,13 +162,7 @@ def type_of(name: str) -> str | None:
 
 
 @strawberry.input(description="An artifact whose bytes are sent by a PUT request.")
-class ArtifactUploadInput:
-    action: ActionIdentifierInput = described("The action.")
-    attempt: int = described("The number of the attempt.", default=1)
-    kind: repo.ArtifactKind = described("Inputs, outputs, a report or a file.")
-    name: str = described(
-        "Its name, 1 to 255 printable characters, also slashes; unique within the attempt and the kind."
-    )
+class ArtifactUploadInput(_ArtifactInput):
     media_type: str | None = optional(
         "Its media type, such as text/html. By default that of the name's ending, such as .csv, and else "
         "application/octet-stream."
@@ -176,14 +179,7 @@ class ArtifactUploadInput:
 
     def to_repo(self) -> repo.NewArtifact:
         """The artifact without its content. Raises InvalidArgument."""
-        return repo.NewArtifact(
-            self.action.to_repo(),
-            self.attempt,
-            self.kind,
-            self.name,
-            self.media_type or type_of(self.name) or "application/octet-stream",
-            optional_moment(self.created_at, "createdAt"),
-        )
+        return self._with_default("application/octet-stream")
 
 
 @strawberry.type(description="A header of an HTTP request.")

@@ -36,7 +36,7 @@ Levels = Annotated[
 class LogLineInput:
     text: str = described(
         f"The text, without a line end. Beyond {MAX_LINE} characters it is cut, which its end says. The "
-        "character U+0000 is refused: replace it."
+        "character U+0000, which cannot be stored, becomes U+FFFD."
     )
     at: datetime | None = optional("When it was written; now by default.")
     level: repo.LogLevel | None = optional("Its level, if it has one.")

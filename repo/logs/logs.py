@@ -145,6 +145,8 @@ async def _rows(lines: Sequence[NewLogLine]) -> tuple[list[tuple[str, int, int, 
         if len(text) > MAX_LINE:
             text = f"{text[:MAX_LINE]} … ({len(text) - MAX_LINE:,} more characters)"
             cut += 1
+        # As terminals do; databases cannot store it.
+        text = text.replace("\0", "\N{REPLACEMENT CHARACTER}")
         check_text(text)
         time = now if line.at is None else to_microseconds(line.at)
         rows.append((text, time, int(line.level or 0), len(text.encode()) + 1))

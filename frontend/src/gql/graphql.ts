@@ -34,7 +34,7 @@ export type AbortRunsInput = {
 
 /** The state of an abort request. */
 export type AbortState =
-  /** The executor confirmed that the work has stopped. */
+  /** The executor confirmed that the work has stopped, or is lost. */
   | 'CONFIRMED'
   /** Not confirmed after the last attempt; needs attention. */
   | 'FAILED'

@@ -21,7 +21,7 @@ from graph.schema.types.scalars import JSON
 
 @strawberry.input(description="How much of an action is done.")
 class ProgressInput:
-    done: float = described("How much is done.")
+    done: float = described("How much is done, at least 0.")
     total: float | None = optional("How much there is to do, in the same unit, if that is known.")
     message: str | None = optional("What is being done, at most 4096 characters.")
 

@@ -104,11 +104,18 @@ async def test_what_is_invalid_is_refused(logged: GraphQLClient) -> None:
     assert (await refusal(logged, PAGE, action=missing))[0] == "NOT_FOUND"
     line = {"text": "x"}
     assert (await refusal(logged, APPEND, input={"action": missing, "lines": [line]}))[0] == "NOT_FOUND"
-    code, text = await refusal(logged, APPEND, input={"action": A0, "lines": [{"text": "a\0b"}]})
-    assert (code, "U+0000" in text) == ("BAD_USER_INPUT", True)
+    for odd in ({"action": {**A0, "name": "a\0b"}}, {"action": A0, "stream": "a\0b"}):
+        code, text = await refusal(logged, APPEND, input={**odd, "lines": [line]})
+        assert (code, "\0" in text) == ("BAD_USER_INPUT", False)
     early = {"text": "x", "at": "9999-01-01T00:00:00Z"}
     code, text = await refusal(logged, APPEND, input={"action": A0, "lines": [line, early]})
     assert (code, "lines[1]" in text) == ("BAD_USER_INPUT", True)
+
+
+async def test_characters_that_cannot_be_stored_are_replaced(logged: GraphQLClient) -> None:
+    await append(logged, "before", "a\0b\0", "after")
+    page = await call(logged, PAGE, action=A0)
+    assert [each["text"] for each in page["lines"]] == ["before", "a\ufffdb\ufffd", "after"]
 
 
 async def test_an_attempt_has_a_summary_of_its_log(logged: GraphQLClient) -> None:

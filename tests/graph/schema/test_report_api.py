@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from tests.support.client import GraphQLClient
 
 A0 = {"project": "etl", "domain": "production", "runName": "nightly-1", "name": "a0"}
@@ -108,6 +110,16 @@ async def test_each_refused_report_says_why_and_where(client: GraphQLClient) -> 
     assert errors[3]["message"].startswith("reports[3]: run etl/production/nightly-1 has a root action")
     assert stored["results"][1]["id"] is None
     assert stored["results"][3]["action"] is None
+
+
+@pytest.mark.parametrize("name", ["done", "total"])
+async def test_negative_progress_is_refused(client: GraphQLClient, name: str) -> None:
+    first = {"id": A0, "details": {}, "progress": {"done": 0, "total": 0}}
+    stored = await report(client, first, {"id": A0, "progress": {"done": 2, "total": 4, name: -0.5}})
+    error = stored["results"][1]["error"]
+    assert (error["code"], error["path"]) == ("BAD_USER_INPUT", ["reports", "1"])
+    assert error["message"] == f"reports[1]: progress.{name} must be at least 0, not -0.5"
+    assert stored["results"][0]["action"]["progress"]["done"] == 0
 
 
 async def test_a_report_returns_the_abort_of_its_run(client: GraphQLClient) -> None:
