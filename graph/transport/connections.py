@@ -15,6 +15,7 @@ from websockets.protocol import State
 from graph.transport.descriptors import REFUSAL, RESERVE_TIMEOUT, Descriptors, only_probes
 from graph.transport.frames import WRITE_FRAME
 from graph.web.artifacts import LONG_BODY
+from graph.web.log_links import CUT_OFF
 
 MAX_MESSAGE_BYTES = 64 * 1024
 """The largest WebSocket message that is accepted."""
@@ -199,7 +200,8 @@ class HttpConnection(_SendTimeout, HttpToolsProtocol):
             self.scope["method"] = self.parser.get_method().decode()
         else:
             self._is_long = False
-            self.scope["extensions"] = {LONG_BODY: self.allow_long_body}  # type: ignore[dict-item]
+            extensions: Any = {LONG_BODY: self.allow_long_body, CUT_OFF: self.cut_off}
+            self.scope["extensions"] = extensions
             super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -223,6 +225,13 @@ class HttpConnection(_SendTimeout, HttpToolsProtocol):
         """Let the body of the current request take longer than the request timeout, as long as some of it
         arrives within each such time."""
         self._is_long = True
+
+    def cut_off(self) -> None:
+        """Close the connection in the middle of a response: its client sees that the rest is missing."""
+        # As if the client had disconnected: uvicorn would log an incomplete response as an error.
+        self.cycle.disconnected = True
+        self.cycle.message_event.set()
+        self.transport.close()
 
     def _start_request_timer(self) -> None:
         seconds = RESERVE_TIMEOUT if self._probes_only else self.config.request_timeout
@@ -256,10 +265,7 @@ class HttpConnection(_SendTimeout, HttpToolsProtocol):
     def shutdown(self) -> None:
         super().shutdown()
         if _is_event_stream(self.cycle):
-            # As if the client had disconnected. It sees the stream end without `complete`, and reconnects.
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
-            self.transport.close()
+            self.cut_off()  # without `complete`: the client reconnects
 
 
 class WebSocketConnection(_SendTimeout, WebSocketsSansIOProtocol):

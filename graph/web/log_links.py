@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import httpx2
 import msgspec
+import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -19,6 +20,10 @@ from graph.limits.clients import ClientLimits, Connection
 from graph.outbound import AddressRefused, AllowedAddresses, Outbound, Resolve, parse_address
 from graph.state import state_of
 
+logger = structlog.get_logger("rungraph.log_links")
+
+CUT_OFF = "rungraph.cut_off"
+"""The extension of the ASGI scope by which a response that has begun ends without its rest."""
 MAX_CONCURRENT = 32
 """Logs that a process reads at the same time."""
 
@@ -114,7 +119,12 @@ class LogLinkEndpoint:
             until = asyncio.get_running_loop().time() + self._limits.timeout
             response = await self._begin(url, headers, until)
             status, passed_on = self._answer(response, wanted is not None)
-            await _stream(request, send, response, status, passed_on, until, self._limits.max_bytes)
+            problem = await _stream(request, send, response, status, passed_on, until, self._limits.max_bytes)
+            if problem is not None:
+                # The address may contain a token.
+                logger.warning("a linked log was cut off", host=url.host, reason=problem)
+                if (cut_off := request.scope.get("extensions", {}).get(CUT_OFF)) is not None:
+                    cut_off()
         finally:
             self._open -= 1
             if response is not None:
@@ -208,25 +218,29 @@ async def _stream(
     passed_on: dict[str, str],
     until: float,
     limit: int,
-) -> None:
-    """Send the response part by part. One that cannot be completed is cut off, so that clients notice."""
+) -> str | None:
+    """Send the response part by part. Returns why it could not be completed: then the connection has to be
+    closed, so that clients notice."""
     head = [(name.lower().encode(), value.encode()) for name, value in (_HEADERS | passed_on).items()]
     await send({"type": "http.response.start", "status": status, "headers": head})
     left = int(passed_on.get("Content-Length", limit))
-    is_whole = False
-    with suppress(TimeoutError, httpx2.HTTPError, OSError):
+    try:
         async with asyncio.timeout_at(until):
             async for part in response.aiter_raw():
                 if len(part) > left:
-                    break
+                    return "it is longer than announced or allowed"
                 left -= len(part)
                 await send({"type": "http.response.body", "body": part, "more_body": True})
                 if await request.is_disconnected():
-                    return
-            else:
-                is_whole = left == 0 or "Content-Length" not in passed_on
-    if is_whole:
-        await send({"type": "http.response.body", "body": b""})
+                    return None
+    except TimeoutError:
+        return "it took too long"
+    except (httpx2.HTTPError, OSError) as error:
+        return f"its server ended it: {type(error).__name__}"
+    if left and "Content-Length" in passed_on:
+        return "it is shorter than announced"
+    await send({"type": "http.response.body", "body": b""})
+    return None
 
 
 def _failed(reason: str) -> RequestRefused:

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 import httpx2
 import pytest
+import structlog
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
@@ -186,6 +187,32 @@ async def test_a_log_that_stalls_is_cut_off(database_url: str, logs: LogServer) 
         with pytest.raises(httpx2.RemoteProtocolError):
             await client.get(address("x"))
         assert time.monotonic() - began < 20
+
+
+@pytest.mark.parametrize(
+    "head", ["Content-Length: 1000\r\n\r\nbegins\n", "Transfer-Encoding: chunked\r\n\r\n7\r\nbegins\n\r\n"]
+)
+async def test_a_log_whose_server_ends_early_is_cut_off_with_one_line(
+    database_url: str, logs: LogServer, caplog: pytest.LogCaptureFixture, head: str
+) -> None:
+    async def end_early(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.1 200 OK\r\n{head}".encode())
+        writer.close()
+
+    async with await asyncio.start_server(end_early, "127.0.0.1", 0) as server:
+        host = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        links = {"x": f"http://{host}/x?token=secret"}
+        with structlog.testing.capture_logs() as lines:
+            async with reading(database_url, logs, links, log_link_hosts=host) as client:
+                with pytest.raises(httpx2.RemoteProtocolError):
+                    await client.get(address("x"))
+                assert (await client.get("/livez")).status_code == 200
+    cut = [line for line in lines if line["event"] == "a linked log was cut off"]
+    assert [(line["log_level"], line["host"]) for line in cut] == [("warning", "127.0.0.1")]
+    assert not [line for line in lines if line["log_level"] == "error"]
+    assert "secret" not in str(lines)
+    assert caplog.records == []
 
 
 async def test_what_other_servers_answer_is_not_repeated(database_url: str, logs: LogServer) -> None:
