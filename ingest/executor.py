@@ -1,11 +1,12 @@
 """The GraphQL operations of an executor, in batches within the server's limits."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from ingest.client import ApiError, GraphQLClient
-from ingest.plan import Json, Plan
+from ingest.plan import Json, Plan, PlannedAction
 from repo.domain.identifiers import RunIdentifier
 from repo.domain.phases import ActionPhase
 
@@ -13,6 +14,8 @@ BATCH = 1000
 """The maximum number of items in a mutation."""
 BATCH_BYTES = 4 * 1024 * 1024
 """Half of the server's default limit."""
+_MUTATIONS = 20
+"""Mutations in a request."""
 
 _REPORT = """mutation Report($reports: [ReportInput!]!) {
   report(reports: $reports) { results { error { code message } } }
@@ -64,13 +67,13 @@ class StoredAction:
         return self.attempts, self.phase
 
 
-def batches(items: Sequence[Json]) -> Iterator[list[Json]]:
-    """The items in order, in lists that fit into one request."""
+def batches(items: Sequence[Json], most: int = BATCH) -> Iterator[list[Json]]:
+    """The items in order, in lists of at most `most` that fit into one request."""
     batch: list[Json] = []
     size = 0
     for item in items:
         bytes_ = len(json.dumps(item, ensure_ascii=False).encode())
-        if batch and (len(batch) == BATCH or size + bytes_ > BATCH_BYTES):
+        if batch and (len(batch) == most or size + bytes_ > BATCH_BYTES):
             yield batch
             batch, size = [], 0
         batch.append(item)
@@ -114,18 +117,35 @@ class Executor:
         """Stores artifacts: StoreArtifactInputs."""
         await self._each("StoreArtifacts", "storeArtifact", "StoreArtifactInput", "digest", inputs)
 
+    async def write_output(
+        self, plan: Plan, actions: Iterable[PlannedAction], time_at: Callable[[int], datetime]
+    ) -> None:
+        """Writes the logs and the artifacts of the last attempts of these actions. `time_at` returns the time
+        of an offset in milliseconds."""
+        logs: list[Json] = []
+        artifacts: list[Json] = []
+        for action in actions:
+            last = action.steps[-1]
+            attempt = {"action": plan.id_input(action.name), "attempt": last.attempt}
+            logs += (attempt | each for each in _logs(action, time_at))
+            made_at = time_at(last.offset_ms).isoformat()
+            artifacts += (attempt | each | {"createdAt": made_at} for each in action.artifacts)
+        await self.append_logs(logs)
+        await self.store_artifacts(artifacts)
+
     async def renew_lease(self, run: Json, executor: str, ttl_s: int) -> None:
         """Renews the lease of a run."""
         await self.client.execute(_LEASE, {"runs": [run], "executor": executor, "ttl": ttl_s})
         self.writes += 1
 
     async def _each(self, name: str, field: str, type_: str, result: str, inputs: Sequence[Json]) -> None:
-        """One mutation for each input, in one request."""
-        declared = ", ".join(f"$i{number}: {type_}!" for number in range(len(inputs)))
-        fields = " ".join(f"r{n}: {field}(input: $i{n}) {{ {result} }}" for n in range(len(inputs)))
-        variables = {f"i{number}": item for number, item in enumerate(inputs)}
-        await self.client.execute(f"mutation {name}({declared}) {{ {fields} }}", variables)
-        self.writes += 1
+        """One mutation for each input, many in a request."""
+        for batch in batches(inputs, _MUTATIONS):
+            declared = ", ".join(f"$i{number}: {type_}!" for number in range(len(batch)))
+            fields = " ".join(f"r{n}: {field}(input: $i{n}) {{ {result} }}" for n in range(len(batch)))
+            variables = {f"i{number}": item for number, item in enumerate(batch)}
+            await self.client.execute(f"mutation {name}({declared}) {{ {fields} }}", variables)
+            self.writes += 1
 
     async def update_state(self, action: Json, state: str) -> None:
         """Sets the state text of an action."""
@@ -196,6 +216,19 @@ class Executor:
         """The number of matching runs."""
         data = await self.client.execute(_COUNT, {"filter": filter_})
         return int(data["runs"]["totalCount"])
+
+
+def _logs(action: PlannedAction, time_at: Callable[[int], datetime]) -> Iterator[Json]:
+    """The streams, lines and offsets of AppendLogInputs."""
+    streams: dict[str, list[Json]] = {}
+    for line in action.lines:
+        item = {"text": line.text, "level": line.level, "at": time_at(line.offset_ms).isoformat()}
+        streams.setdefault(line.stream, []).append(item)
+    for stream, lines in streams.items():
+        offset = 0
+        for batch in batches(lines):
+            yield {"stream": stream, "lines": batch, "offset": offset}
+            offset += len(batch)
 
 
 def _reports(created: Sequence[Json], events: Sequence[Json], phases: Sequence[Json]) -> list[Json]:

@@ -65,6 +65,7 @@ async def _write(
         states = [step.state for step in action.steps if step.state is not None]
         if states:
             await executor.update_state(plan.id_input(action.name), states[-1])
+    await executor.write_output(plan, actions, plan.time_at)
     await executor.report(
         [],
         [

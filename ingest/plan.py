@@ -46,6 +46,16 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a log."""
+
+    offset_ms: int
+    text: str
+    stream: str = "stdout"
+    level: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedAction:
     """An action and its steps; it is created with the first one."""
 
@@ -58,6 +68,10 @@ class PlannedAction:
     """The names of the actions that must end before it can begin."""
     ignored_aborts: int = 0
     """The number of abort requests that it ignores while it runs."""
+    lines: tuple[Line, ...] = ()
+    """The log of its last attempt."""
+    artifacts: tuple[Json, ...] = ()
+    """The artifacts of its last attempt, without what names the attempt: fields of storeArtifact."""
 
     def start_of(self, attempt: int) -> int | None:
         """The offset at which this attempt started to run; None if it did not."""

@@ -107,6 +107,7 @@ class Player:
         events: list[Json] = []
         phases: list[Json] = []
         states: dict[str, str] = {}
+        ended: list[PlannedAction] = []
         reported_at = datetime.now(UTC).isoformat()
         for action, planned in due:
             step = self._adjust(action, planned)
@@ -122,12 +123,15 @@ class Player:
             phases.append(self._plan.phase_input(action, step, started_at, at))
             if step.state is not None:
                 states[action.name] = step.state
+            if step is action.steps[-1]:
+                ended.append(action)
             self._reached[action.name] = step.rank
         await self._executor.report(created)
         self.started = self._plan.root.name in self._reached
         # Before the phases: when a phase is visible, its state is stored.
         for name, state in states.items():
             await self._executor.update_state(self._plan.id_input(name), state)
+        await self._executor.write_output(self._plan, ended, self._wall_time)
         await self._executor.report([], events, phases)
 
     def _adjust(self, action: PlannedAction, step: Step) -> Step | None:

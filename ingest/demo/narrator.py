@@ -16,8 +16,6 @@ Reached = Mapping[str, tuple[int, ActionPhase]]
 
 _TICK_S = 2.0
 _MIN_TICK_S = 0.25
-_AT_ONCE = 20
-"""Mutations in a request."""
 
 
 class Narrator:
@@ -144,8 +142,6 @@ class Narrator:
         return {"action": self._plan.id_input(attempt.action.name), "attempt": attempt.number}
 
     async def _send(self, logs: Sequence[Json], reports: Sequence[Json], files: Sequence[Json]) -> None:
-        for at in range(0, len(logs), _AT_ONCE):
-            await self._executor.append_logs(logs[at : at + _AT_ONCE])
+        await self._executor.append_logs(logs)
         await self._executor.report_items(reports)
-        for at in range(0, len(files), _AT_ONCE):
-            await self._executor.store_artifacts(files[at : at + _AT_ONCE])
+        await self._executor.store_artifacts(files)

@@ -4,6 +4,7 @@ The format: https://github.com/wfcommons/WfFormat. Version 1.6 only adds optiona
 earlier versions are laid out differently.
 """
 
+import base64
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -12,14 +13,17 @@ from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 from unicodedata import category
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
+from pydantic.functional_validators import AfterValidator, BeforeValidator
 
 from ingest.wfformat.jsonfile import InvalidFile, read_json, spell
+from repo.domain.artifacts import MAX_INLINE, ArtifactKind
 from repo.domain.identifiers import MAX_LENGTH
+from repo.domain.logs import MAX_STREAM_NAME, MAX_STREAMS, LogLevel
 
 VERSIONS = ("1.5", "1.6")
 _MAX_SECONDS = 1_000_000_000
@@ -92,6 +96,38 @@ class Command(_Model):
     arguments: list[str] = []
 
 
+class Line(_Model):
+    """A line of a task's log, which WfFormat does not have."""
+
+    text: str
+    stream: Annotated[str, Field(pattern=rf"^[ -~]{{1,{MAX_STREAM_NAME}}}$")] = "stdout"
+    level: Literal[*LogLevel.__members__] | None = None  # type: ignore[valid-type]
+    at: Timestamp | None = None
+
+
+class Artifact(_Model):
+    """A file of a task with its content, which WfFormat does not have."""
+
+    name: Name
+    kind: Literal[*ArtifactKind.__members__] = "FILE"  # type: ignore[valid-type]
+    media_type: str | None = None
+    json_: Annotated[Any, Field(alias="json")] = None
+    text: str | None = None
+    base64: str | None = None
+
+    @model_validator(mode="after")
+    def _has_one_content(self) -> Self:
+        contents = [self.json_, self.text, self.base64]
+        if sum(each is not None for each in contents) != 1:
+            raise ValueError("expected the content in one of json, text and base64")
+        size = len((self.text or "").encode())
+        if self.base64 is not None:
+            size = len(base64.b64decode(self.base64, validate=True))  # its error is a ValueError
+        if size > MAX_INLINE:
+            raise ValueError(f"expected at most {MAX_INLINE} bytes of content")
+        return self
+
+
 class ExecutedTask(_Model):
     id: str
     runtime_in_seconds: Seconds
@@ -106,6 +142,14 @@ class ExecutedTask(_Model):
     avg_power_in_w: Annotated[Amount | None, Field(alias="avgPowerInW")] = None
     priority: float | None = None
     machines: list[str] = []
+    logs: list[Line] = []
+    artifacts: list[Artifact] = []
+
+    @model_validator(mode="after")
+    def _has_few_streams(self) -> Self:
+        if len({line.stream for line in self.logs}) > MAX_STREAMS:
+            raise ValueError(f"expected at most {MAX_STREAMS} streams")
+        return self
 
 
 class Machine(_Model):

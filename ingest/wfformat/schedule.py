@@ -13,8 +13,11 @@ Where a recording leaves something open, these rules apply:
 """
 
 import re
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
 
-from ingest.plan import Json, Plan, PlannedAction, Step
+from ingest.plan import Json, Line, Plan, PlannedAction, Step
 from ingest.wfformat.format import Recording, RuntimeSystem, Task
 from ingest.wfformat.jsonfile import InvalidFile
 from repo.domain.identifiers import RunIdentifier
@@ -69,7 +72,10 @@ def _plan(recording: Recording, run: RunIdentifier) -> Plan:
             start = milliseconds((task.executed.executed_at - began_at).total_seconds())
         end = start + milliseconds(task.executed.runtime_in_seconds)
         ends[task.specified.id] = end
-        actions.append(_action(recording, task, run, root_name, (min(ready, start), start, end)))
+        action = _action(recording, task, run, root_name, (min(ready, start), start, end))
+        lines = tuple(_lines(task, began_at, start))
+        files = tuple(each.model_dump(by_alias=True, exclude_none=True) for each in task.executed.artifacts)
+        actions.append(replace(action, lines=lines, artifacts=files))
     last = max(base + milliseconds(recording.makespan_in_seconds), *ends.values())
     plan = Plan(run, began_at, (_root(recording, run, root_name, last), *actions))
     plan.time_at(last)
@@ -156,6 +162,16 @@ def _action(
         ),
     )
     return PlannedAction(specified.id, parent_name, steps, fields, task.dependencies)
+
+
+def _lines(task: Task, began_at: datetime, start: int) -> Iterator[Line]:
+    """The log of a task. A line without a time has that of the line before, the first one that of the
+    start."""
+    at = start
+    for line in task.executed.logs:
+        if line.at is not None:
+            at = milliseconds((line.at - began_at).total_seconds())
+        yield Line(at, line.text, line.stream, line.level)
 
 
 def _fields(engine: RuntimeSystem | None) -> Json:

@@ -194,6 +194,75 @@ async def test_an_import_interrupted_at_any_request_resumes_to_the_same_result(
         assert await _stored(client, f"interrupted-{number}") == whole
 
 
+OUTPUT = """query ($id: ActionIdentifierInput!) {
+  logLines(action: $id, attempt: 1, first: 100) { lines { stream level text at } omitted { first } }
+  action(id: $id) { artifacts { kind name mediaType text json size attempt } }
+}"""
+
+
+def _with_output(folder: Path) -> Path:
+    document = json.loads(DIAMOND)
+    (task,) = (each for each in document["workflow"]["execution"]["tasks"] if each["id"] == "clean_3")
+    task["logs"] = [
+        {"text": "begins"},
+        {
+            "text": "no price",
+            "level": "WARNING",
+            "stream": "stderr",
+            "at": "2024-01-22T05:06:01Z",
+        },
+        {"text": "ends", "level": "INFO"},
+    ]
+    task["artifacts"] = [
+        {"name": "counts", "kind": "OUTPUTS", "json": {"rows": 17}},
+        {"name": "rows.csv", "text": "a,b\n1,2\n"},
+        {"name": "raw.bin", "base64": "AAEC", "mediaType": "application/x-raw"},
+    ]
+    path = folder / "with-output.json"
+    path.write_text(json.dumps(document))
+    return path
+
+
+@pytest.mark.parametrize("speed", [None, 1000])
+async def test_logs_and_artifacts_of_a_task_are_imported_once(
+    client: GraphQLClient,
+    run_import: Import,
+    transport: FlakyTransport,
+    tmp_path: Path,
+    speed: float | None,
+) -> None:
+    path = _with_output(tmp_path)
+
+    async def interrupt(number: int) -> None:
+        if transport.requests[-1] == "AppendLogs":
+            raise Interrupted
+
+    transport.after = interrupt
+    with pytest.raises(Interrupted):
+        await run_import(path, speed=speed)
+    transport.after = None
+    code, output = await run_import(path, speed=speed)
+    assert code == 0, output
+    (name,) = await _names(client)
+    task = {"project": "recordings", "domain": "production", "runName": name, "name": "clean_3"}
+    data = (await client.execute(OUTPUT, {"id": task}))["data"]
+    lines = data["logLines"]["lines"]
+    assert data["logLines"]["omitted"] == []
+    assert [(line["stream"], line["level"], line["text"]) for line in lines] == [
+        ("stdout", None, "begins"),
+        ("stdout", "INFO", "ends"),
+        ("stderr", "WARNING", "no price"),
+    ]
+    if speed is None:
+        assert {line["at"] for line in lines if line["text"] != "begins"} == {"2024-01-22T05:06:01Z"}
+    found = {each.pop("name"): each for each in data["action"]["artifacts"]}
+    assert {each["attempt"] for each in found.values()} == {1}
+    assert (found["counts"]["kind"], found["counts"]["json"]) == ("OUTPUTS", {"rows": 17})
+    assert (found["rows.csv"]["kind"], found["rows.csv"]["mediaType"]) == ("FILE", "text/csv")
+    assert found["rows.csv"]["text"] == "a,b\n1,2\n"
+    assert (found["raw.bin"]["mediaType"], found["raw.bin"]["size"]) == ("application/x-raw", 3)
+
+
 async def test_an_invalid_file_among_several_writes_nothing(
     client: GraphQLClient, run_import: Import, tmp_path: Path
 ) -> None:

@@ -192,6 +192,22 @@ def _deep(document: Document) -> None:
     document["extra"] = nested
 
 
+def _two_contents(document: Document) -> None:
+    _executed(document, 2)["artifacts"] = [{"name": "x", "text": "a"}, {"name": "y", "text": "a", "json": 1}]
+
+
+def _bad_base64(document: Document) -> None:
+    _executed(document, 2)["artifacts"] = [{"name": "x", "base64": "a"}]
+
+
+def _large_artifact(document: Document) -> None:
+    _executed(document, 2)["artifacts"] = [{"name": "x", "text": "é" * 600_000}]
+
+
+def _bad_level(document: Document) -> None:
+    _executed(document, 2)["logs"] = [{"text": "x", "level": "LOUD"}]
+
+
 @pytest.mark.parametrize(
     ("damage", "place", "expected"),
     [
@@ -233,6 +249,10 @@ def _deep(document: Document) -> None:
         (_half_pair, "workflow.execution.tasks[1].command.program", "surrogate"),
         (_huge_number, "workflow.execution.tasks[1].memoryInBytes", "at most 64 bits"),
         (_deep, "extra[0][0]", "nests deeper"),
+        (_two_contents, "workflow.execution.tasks[2].artifacts[1]", "one of json, text and base64"),
+        (_bad_base64, "workflow.execution.tasks[2].artifacts[0]", "base64"),
+        (_large_artifact, "workflow.execution.tasks[2].artifacts[0]", "at most 1048576 bytes"),
+        (_bad_level, "workflow.execution.tasks[2].logs[0].level", "'DEBUG', 'INFO'"),
     ],
 )
 async def test_an_invalid_recording_names_the_position_and_what_was_expected(
