@@ -19,6 +19,7 @@ from bench.client import client
 from bench.executors import executors
 from bench.growth import growth
 from bench.large import large
+from bench.leases import leases
 from bench.lists import lists
 from bench.logs import logs
 from bench.page import page
@@ -60,6 +61,7 @@ def trials(quick: bool, restart: Callable[[], None] | None = None) -> dict[str, 
         "executors": partial(executors, seconds=seconds),
         "artifacts": partial(artifacts, seconds=seconds, size=10**8),
         "logs": partial(logs, megabytes=10 if quick else 100, subscribers=200, rate=1000, seconds=seconds),
+        "leases": partial(leases, runs=200 if quick else 1_000, seconds=seconds),
         "client": partial(client, rounds=2 if quick else 7),
         "watched-writes": partial(watched_writes, rounds=5 if quick else 20),
         "page": partial(

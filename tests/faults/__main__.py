@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.faults import aborts, crowds, logs
+from tests.faults import aborts, crowds, leases, logs
 from tests.faults.checks import percentile
 from tests.faults.crowds import Measurements
 from tests.faults.failover import FAILOVERS, try_failover
@@ -56,6 +56,8 @@ class Soak:
                 await self._try(bus, "50 of 200 do not read", partial(self._measure, stalled))
                 large = partial(crowds.try_large_run, stack, 50_000, self.seed)
                 await self._try(bus, "50,000 actions", partial(self._measure, large))
+                leased = partial(leases.try_leases, stack, 12, max(1, round(4 * self.scale)), self.seed)
+                await self._try(bus, "executors and replicas killed", partial(self._crowd, leased))
             log = partial(logs.try_log, stack, 200, 1_000, seconds, self.seed)
             await self._try(bus, "a log watched by 200, replicas killed", partial(self._crowd, log))
             for act in logs.FAULTS:

@@ -1,5 +1,5 @@
-"""An executor with a lease, as a program of its own: `python leasing.py URL RUN TTL`. It creates the run,
-prints `ready` and renews the lease; on SIGTERM it reports that the run succeeded, and ends."""
+"""An executor with a lease, as a program of its own: `python leasing.py URL[,URL] RUN TTL`. It creates the
+run, prints `ready` and renews the lease; on SIGTERM it reports that the run succeeded, and ends."""
 
 import json
 import os
@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import urllib.request
+from itertools import cycle
 from typing import Any
 
 RENEW = """mutation ($runs: [RunIdentifierInput!]!, $executor: String!, $ttl: Int!) {
@@ -34,11 +35,11 @@ def main(url: str, name: str, ttl: int) -> None:
 
 
 def send(url: str, query: str, variables: dict[str, Any]) -> None:
-    """Sends a mutation; without an answer again and again."""
+    """Sends a mutation; without an answer again and again, to one server after the other."""
     body = json.dumps({"query": query, "variables": variables}).encode()
-    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
     pause = threading.Event()
-    while True:
+    for each in cycle(url.split(",")):
+        request = urllib.request.Request(each, body, {"Content-Type": "application/json"})
         try:
             with urllib.request.urlopen(request, timeout=2) as response:
                 answer = json.load(response)
