@@ -44,7 +44,7 @@ async def test_a_loss_confirms_the_aborts_of_its_run(repository: ActionRepo) -> 
     assert (await repository.get_run(OTHER)).phase is P.ABORTED
 
 
-async def test_an_executor_that_is_back_is_asked_again(repository: ActionRepo) -> None:
+async def test_an_executor_that_is_back_gets_the_abort_again(repository: ActionRepo) -> None:
     await make_run(repository, a="a0", b="a")
     await renew(repository)
     await repository.abort_action(action("a"), None, None)
@@ -64,7 +64,7 @@ async def test_an_executor_that_is_back_is_asked_again(repository: ActionRepo) -
     assert await found(repository, "a") == confirmed, "the executor itself confirmed it"
 
 
-async def test_another_executor_is_not_asked(repository: ActionRepo) -> None:
+async def test_another_executor_gets_no_abort(repository: ActionRepo) -> None:
     await make_run(repository)
     await renew(repository)
     await repository.abort_run(RUN, None, None)
