@@ -52,11 +52,11 @@ quick: $(PYTHON_READY)
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/lint-imports >/dev/null || $(BIN)/lint-imports
 	@$(BIN)/mypy
-	@$(BIN)/pytest -q -n auto --dist loadfile -m "not slow" -k "not postgresql" $(QUICK_TESTS)
+	@$(BIN)/pytest -q --workers auto -m "not slow" -k "not postgresql" $(QUICK_TESTS)
 
 soak: install
 	@$(BIN)/python tests/prepare.py
-	@test -n "$(TRIALS)" || $(BIN)/pytest -q -n auto --dist loadfile -m soak tests
+	@test -n "$(TRIALS)" || $(BIN)/pytest -q --workers auto -m soak tests
 	@$(BIN)/python -m tests.faults $(TRIALS)
 
 fuzz: install

@@ -20,7 +20,7 @@ from bench.load import Load, connected, request
 from bench.processes import Process, rungraph
 from bench.report import Result
 from repo.domain.identifiers import ActionIdentifier
-from tests.support.postgres import find_binaries
+from tests.support.postgres_data import find_binaries
 
 _EXECUTORS = 16
 _HUNDRED = 100

@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 from graph.app import create_app
 from graph.settings import Settings
 from repo import ActionRepo, open_repository
+from repo.sql import database as database_module
 from repo.sql import postgres as postgres_module
 from repo.watch import bus as bus_module
 from tests import ROOT
@@ -30,7 +31,17 @@ from tests.support.databases import (
     create_migrated,
 )
 from tests.support.postgres import running_postgres
+from tests.support.postgres_data import find_binaries, initial_data
 from tests.support.redis_server import RedisServer, running_redis
+from tests.support.statement_cache import SharedStatements
+from tests.support.workers import (
+    automatic_workers,
+    pytest_addoption,
+    pytest_runtestloop,
+    worker_count,
+)
+
+__all__ = ["pytest_addoption", "pytest_runtestloop"]  # hooks of pytest
 
 STARTED_FIRST = [
     "tests/faults/test_faults.py",
@@ -71,12 +82,8 @@ ON_BOTH_DATABASES = {
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """The number of processes of `-n auto`: two per core, as many tests wait for other processes. Each has
-    its own servers, since some tests empty them or terminate all connections; a server named by the user is
-    not shared."""
-    if "RUNGRAPH_TEST_POSTGRES_URL" in os.environ:
-        return 1
-    return min(2 * len(os.sched_getaffinity(0)), 16) if hasattr(os, "sched_getaffinity") else 4
+    """The number of processes of `-n auto`."""
+    return automatic_workers()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -86,9 +93,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     leave_one_database(items)
 
 
-def pytest_collection_finish() -> None:
+def pytest_collection_finish(session: pytest.Session) -> None:
     """Makes garbage collections rare, as in a server, and spares them what lives until the end: modules and
     thousands of tests. They took a sixth of the CPU time."""
+    if worker_count(session.config) and (binaries := find_binaries()):
+        initial_data(binaries)  # once for all workers
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 10, 10)
@@ -121,6 +130,13 @@ def servers_inherit_no_ignored_signals() -> None:
     for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGINT):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def statements_are_compiled_once() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database_module, "StatementCache", SharedStatements)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from tests.support.browser import HEADLESS_SHELL, find_chromium
 from tests.support.fake_clock import find_library
 from tests.support.nginx import find_nginx
 from tests.support.pgbouncer import find_pgbouncer
-from tests.support.postgres import find_binaries
+from tests.support.postgres_data import find_binaries
 from tests.support.redis_server import find_redis
 
 

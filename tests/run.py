@@ -46,7 +46,7 @@ def npm(*scripts: str) -> list[list[str]]:
 
 
 PYTEST = ("pytest", "-q", "-m", "not soak")
-TESTS = Part("pytest", [python(*PYTEST, "-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder")])
+TESTS = Part("pytest", [python(*PYTEST, "--workers", "auto")])
 OTHERS = [
     Part("style", [python("ruff", "check", "--quiet"), python("ruff", "format", "--check", "--quiet")]),
     Part("imports", [python("lint-imports")]),

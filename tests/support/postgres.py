@@ -1,7 +1,6 @@
 """A real PostgreSQL server, stopped even if the tests are killed."""
 
 import os
-import pwd
 import re
 import select
 import shutil
@@ -13,12 +12,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.ports import free_port
+from tests.support.postgres_data import (
+    ServerFailed,
+    base_backup,
+    find_binaries,
+    make_data,
+    memory_folder,
+    run,
+    unprivileged_user,
+)
 
 _START_SECONDS = 30
 _STOP_SECONDS = 20
 _TRIES = 3
-_MEMORY = Path("/dev/shm")
-_MEMORY_BYTES = 1024**3
 
 # The server lives until this shell's input is closed: when the tests are killed, the pipe closes, and the
 # shell stops the server and removes its files. Each line of the input is `start` or a signal that stops the
@@ -43,24 +49,6 @@ _SETTINGS = {
     "unix_socket_directories": "",
     "listen_addresses": "127.0.0.1",
 }
-
-
-class ServerFailed(Exception):
-    """PostgreSQL did not start; the message has its output."""
-
-
-def find_binaries() -> Path | None:
-    """The folder of the newest initdb and postgres, or None."""
-    folders = [Path(found).resolve().parent for found in [shutil.which("initdb")] if found]
-    if pg_config := shutil.which("pg_config"):
-        done = subprocess.run([pg_config, "--bindir"], capture_output=True, text=True, timeout=10)
-        folders.append(Path(done.stdout.strip()))
-    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: folder.parent.name)
-    folders.extend(reversed(versions))
-    for folder in folders:
-        if os.access(folder / "initdb", os.X_OK) and os.access(folder / "postgres", os.X_OK):
-            return folder
-    return None
 
 
 class Postgres:
@@ -132,18 +120,7 @@ class Postgres:
 
     def _program(self, *command: str) -> str:
         """The output of a program, run as the user of the server."""
-        user = _unprivileged_user()
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            timeout=_START_SECONDS,
-            cwd=self._folder,
-            user=user,
-            extra_groups=None if user is None else [],
-        )
-        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
-        return done.stdout
+        return run(list(command), self._folder).decode()
 
     def _send(self, line: str) -> None:
         assert self._keeper.stdin is not None
@@ -155,34 +132,28 @@ class Postgres:
         self._keeper.stdout.readline()
 
 
-def base_backup(url: str, data: Path) -> list[str]:
-    """The command that copies the data of the running server at this URL."""
-    binaries = find_binaries()
-    assert binaries is not None
-    options = ("--wal-method=stream", "--checkpoint=fast", "--no-sync")
-    return [str(binaries / "pg_basebackup"), f"--dbname={url}", f"--pgdata={data}", *options]
-
-
 @contextmanager
 def running_postgres(
     standby_of: Postgres | None = None,
     *,
     durable: bool = False,
+    is_unrelated: bool = False,
     environment: Mapping[str, str] | None = None,
     **settings: str,
 ) -> Iterator[Postgres]:
     """Runs an empty server, or a standby of another one, with additional settings and environment variables.
-    A durable one is on disk and syncs each commit. Raises ServerFailed."""
+    A durable one is on disk and syncs each commit. An unrelated one has a system identifier of its own, all
+    others of this process have the same. Raises ServerFailed."""
     binaries = find_binaries()
     if binaries is None:
         raise ServerFailed("PostgreSQL's server is not installed: run `python tests/prepare.py`")
-    user = _unprivileged_user()
     settings = _SETTINGS | ({} if durable else _NOT_DURABLE) | settings
     for attempt in range(1, _TRIES + 1):
-        parent = None if durable else _memory_folder()
+        parent = None if durable else memory_folder()
         folder = Path(tempfile.mkdtemp(prefix="rungraph-postgres-", dir=parent))
         try:
-            keeper, port = _start(binaries, folder, user, settings, standby_of, environment or {})
+            make_data(binaries, folder, standby_of.url if standby_of else None, is_unrelated)
+            keeper, port = _start(binaries, folder, settings, environment or {})
             break
         except ServerFailed:
             # Another process may have taken the port in the meantime.
@@ -196,50 +167,10 @@ def running_postgres(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _memory_folder() -> Path | None:
-    """A folder in memory, if there is one with space; otherwise None, the usual place for temporary files.
-    Creating a database writes 300 files: 25 ms there, up to 400 ms on a disk."""
-    if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free >= _MEMORY_BYTES:
-        return _MEMORY
-    return None
-
-
-def _unprivileged_user() -> str | None:
-    """The user of the server if the tests run as root, which PostgreSQL refuses."""
-    if os.geteuid() != 0:
-        return None
-    names = {entry.pw_name for entry in pwd.getpwall()}
-    return "postgres" if "postgres" in names else "nobody"
-
-
 def _start(
-    binaries: Path,
-    folder: Path,
-    user: str | None,
-    settings: dict[str, str],
-    standby_of: Postgres | None,
-    environment: Mapping[str, str],
+    binaries: Path, folder: Path, settings: dict[str, str], environment: Mapping[str, str]
 ) -> tuple[subprocess.Popen[bytes], int]:
-    data = folder / "data"
-    if user is not None:
-        shutil.chown(folder, user)
-    if standby_of is None:
-        options = ("--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync")
-        command = [str(binaries / "initdb"), f"--pgdata={data}", *options]
-    else:
-        command = [*base_backup(standby_of.url, data), "--write-recovery-conf"]
-    made = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        timeout=_START_SECONDS,
-        cwd=folder,
-        user=user,
-        extra_groups=None if user is None else [],
-    )
-    if made.returncode != 0:
-        raise ServerFailed(f"{command[0]} failed:\n{made.stdout}{made.stderr}")
-
+    data, user = folder / "data", unprivileged_user()
     port = free_port()
     arguments = [f"--{name}={value}" for name, value in settings.items()]
     server = [str(binaries / "postgres"), "-D", str(data), "-p", str(port), *arguments]

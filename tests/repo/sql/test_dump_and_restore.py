@@ -42,7 +42,8 @@ from tests.support.making import (
     new,
     update,
 )
-from tests.support.postgres import find_binaries, running_postgres
+from tests.support.postgres import running_postgres
+from tests.support.postgres_data import find_binaries
 
 T = TypeVar("T")
 SECONDS = 40
@@ -129,7 +130,7 @@ async def write_after_the_backup(url: str) -> str:
 @pytest.fixture(scope="module")
 def other_server() -> Iterator[str]:
     """Another PostgreSQL server with low transaction ids."""
-    with running_postgres() as server:
+    with running_postgres(is_unrelated=True) as server:
         yield server.url
 
 

@@ -30,7 +30,7 @@ SECONDS = 60
 @pytest.fixture(scope="module")
 def servers() -> Iterator[tuple[Postgres, Postgres]]:
     """Two servers, each with a schema."""
-    with running_postgres() as one, running_postgres() as two:
+    with running_postgres() as one, running_postgres(is_unrelated=True) as two:
         for server in (one, two):
             wait_for(migrate(server.url))
         yield one, two
