@@ -10,9 +10,9 @@ from sqlalchemy import text
 from repo import ActionRepo, ArtifactKind, open_repository
 from tests.repo.artifacts.test_artifacts import artifact
 from tests.repo.artifacts.test_uploads import send
-from tests.repo.sql.test_plans import plans
-from tests.support.databases import Databases, wait_for
+from tests.support.databases import Databases
 from tests.support.making import action, make_run, new
+from tests.support.plans import filled, plans
 
 ACTIONS = 2_000
 OF_EACH = 15
@@ -21,10 +21,8 @@ OF_EACH = 15
 @pytest.fixture(scope="module")
 def filled_url(databases: Databases, migrated_url: str) -> Iterator[str]:
     """A database with enough artifacts for the planner to have a choice."""
-    url = databases.copy(migrated_url)
-    wait_for(fill(url))
-    yield url
-    databases.drop(url)
+    with filled(databases, migrated_url, fill) as url:
+        yield url
 
 
 async def fill(url: str) -> None:

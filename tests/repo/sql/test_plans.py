@@ -30,7 +30,7 @@ from repo import (
     open_repository,
 )
 from repo.actions.criteria import criteria
-from tests.support.databases import Databases, wait_for
+from tests.support.databases import Databases
 from tests.support.making import (
     RUN,
     T0,
@@ -41,19 +41,16 @@ from tests.support.making import (
     new,
     update,
 )
-from tests.support.statements import recorded
+from tests.support.plans import filled, plans
 
 ROOTS = 20_000
-EXPLAINED = ("SELECT", "WITH", "UPDATE actions", "DELETE", "INSERT INTO removed_runs")
 
 
 @pytest.fixture(scope="module")
 def filled_url(databases: Databases, migrated_url: str) -> Iterator[str]:
     """A database with enough rows for the planner to have a choice."""
-    url = databases.copy(migrated_url)
-    wait_for(fill(url))
-    yield url
-    databases.drop(url)
+    with filled(databases, migrated_url, fill) as url:
+        yield url
 
 
 async def fill(url: str) -> None:
@@ -90,22 +87,6 @@ async def explained(url: str, call: str) -> str:
     """The plan of the last statement of a call of the repository."""
     async with open_repository(url) as repository:
         return (await plans(repository, CALLS[call]))[-1]
-
-
-async def plans(
-    repository: ActionRepo, call: Callable[[ActionRepo], Awaitable[object]], polling: bool = False
-) -> list[str]:
-    """The plans of all statements of a call; with `polling`, including those of polls."""
-    database, found = repository.database, []
-    with recorded(database, polling) as seen:
-        await call(repository)
-    explain = "EXPLAIN QUERY PLAN " if database.is_sqlite else "EXPLAIN "
-    async with database.read() as connection:
-        for statement, parameters in seen:
-            if statement.lstrip().startswith(EXPLAINED):
-                rows = await connection.exec_driver_sql(explain + statement, parameters)
-                found.append("\n".join(str(row[-1]) for row in rows))
-    return found
 
 
 async def next_page(repository: ActionRepo) -> None:
