@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from functools import partial
 
@@ -308,19 +308,20 @@ async def open_repository(
     tails = LogTails(database, hub, supervisor)
     bus = Bus(broadcast_url, hub.notify, supervisor)
     backend = Backend(database, hub, bus, tails, log_quota, artifact_limits, store)
-    loops = [supervisor.start("expiry", Pruning(database).keep_expiring)]
-    if store is not None:
-        loops.append(supervisor.start("artifact cleanup", backend.objects.keep_cleaning_up))
-    try:
-        async with bus.open():
-            yield ActionRepo(backend)
-    finally:
-        try:
-            await backend.activity.close()
-        finally:
-            for loop in loops:
-                loop.cancel()
-            await asyncio.gather(*loops, return_exceptions=True)
-            await tails.close()
-            await hub.close()
-            await database.close()
+    async with AsyncExitStack() as closing:  # closes everything, whatever fails or is cancelled
+        closing.push_async_callback(database.close)
+        closing.push_async_callback(hub.close)
+        closing.push_async_callback(tails.close)
+        loops = [supervisor.start("expiry", Pruning(database).keep_expiring)]
+        if store is not None:
+            loops.append(supervisor.start("artifact cleanup", backend.objects.keep_cleaning_up))
+        closing.push_async_callback(_end, loops)
+        closing.push_async_callback(backend.activity.close)
+        await closing.enter_async_context(bus.open())
+        yield ActionRepo(backend)
+
+
+async def _end(loops: Sequence[asyncio.Task[None]]) -> None:
+    for loop in loops:
+        loop.cancel()
+    await asyncio.gather(*loops, return_exceptions=True)

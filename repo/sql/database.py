@@ -375,15 +375,19 @@ class Database:
         """Close every connection after the last read and write. On PostgreSQL these have limited time: a dead
         connection would block the shutdown."""
         ending = asyncio.create_task(self._finish())
-        await asyncio.wait({ending}, timeout=None if self.is_sqlite else _FINISH_TIMEOUT)
-        ending.cancel()
-        for pool in self._pools:
-            await pool.close()
-        if self._connector is not None:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_DISPOSE_TIMEOUT):
-                    await self.engine.dispose()
-            self._connector.close()
+        try:
+            await asyncio.wait({ending}, timeout=None if self.is_sqlite else _FINISH_TIMEOUT)
+            for pool in self._pools:
+                await pool.close()
+            if not self.is_sqlite:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_DISPOSE_TIMEOUT):
+                        await self.engine.dispose()
+        finally:
+            ending.cancel()
+            if self._connector is not None:
+                self._connector.close()  # also if this call is cancelled
+        if not self.is_sqlite:
             await asyncio.gather(*self._writing, return_exceptions=True)
         await self.engine.dispose()
 

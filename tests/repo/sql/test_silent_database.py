@@ -19,6 +19,7 @@ from repo.sql.database import Database
 from tests.support.client import GraphQLClient
 from tests.support.making import action, make_run
 from tests.support.proxy import Proxy, proxied
+from tests.support.waiting import until
 
 SECONDS = 60
 LIMIT = 1.0
@@ -187,6 +188,25 @@ async def test_closing_does_not_wait_for_an_unresponsive_database(database_url: 
         for ended in await asyncio.gather(writing, reading, return_exceptions=True):
             assert isinstance(ended, DatabaseUnavailable | OSError | asyncpg.PostgresConnectionError), ended
     assert took < 9, "a stop takes 9 s at the most, however many connections there are"
+
+
+@ONLY_POSTGRESQL
+async def test_a_cancelled_close_terminates_every_connection(database_url: str) -> None:
+    database = Database(database_url)
+
+    async def read() -> None:
+        async with database.read() as connection:
+            await connection.execute(text("SELECT pg_sleep(60)"))
+
+    reading = asyncio.create_task(read())
+    await until(lambda: database.connections_in_use == 1)
+    closing = asyncio.create_task(database.close())
+    await asyncio.sleep(0.1)  # it waits for the read
+    closing.cancel()
+    async with asyncio.timeout(SECONDS / 2):
+        (ended,) = await asyncio.gather(reading, return_exceptions=True)
+    assert isinstance(ended, DatabaseUnavailable | OSError), ended
+    assert closing.cancelled()
 
 
 def keepalive_timers(port: int) -> dict[str, bool]:
