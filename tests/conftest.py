@@ -30,8 +30,7 @@ from tests.support.databases import (
     SqliteDatabases,
     create_migrated,
 )
-from tests.support.postgres import running_postgres
-from tests.support.postgres_data import find_binaries, initial_data
+from tests.support.postgres import migrated_data, running_postgres
 from tests.support.redis_server import RedisServer, running_redis
 from tests.support.statement_cache import SharedStatements
 from tests.support.workers import (
@@ -96,8 +95,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Makes garbage collections rare, as in a server, and spares them what lives until the end: modules and
     thousands of tests. They took a sixth of the CPU time."""
-    if worker_count(session.config) and (binaries := find_binaries()):
-        initial_data(binaries)  # once for all workers
+    if worker_count(session.config) and any("postgresql" in item.name for item in session.items):
+        migrated_data()  # once for all workers
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 10, 10)

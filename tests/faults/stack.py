@@ -16,7 +16,6 @@ import asyncpg
 import httpx2
 from prometheus_client.parser import text_string_to_metric_families
 
-from repo import migrate
 from tests.faults.network import DATABASE_PORT, REDIS_PORT, SERVED, Network, as_unix_socket
 from tests.faults.replica import FAULT_FILE
 from tests.support import forking
@@ -190,10 +189,9 @@ async def running_stack(
         arguments = [clock.environment for clock in clocks] or [{}] * (1 + len(names))
         os.chmod(folder, 0o777)  # PostgreSQL may be another user
         postgres = stack.enter_context(
-            running_postgres(environment=arguments[0], unix_socket_directories=str(folder))
+            running_postgres(is_migrated=True, environment=arguments[0], unix_socket_directories=str(folder))
         )
         redis = stack.enter_context(running_redis()) if bus == "redis" else None
-        await migrate(postgres.url)
         network = Network() if way == "network" else None
         if network is not None:
             targets = {DATABASE_PORT: f"{folder}/.s.PGSQL.{postgres.url.rpartition(':')[2].split('/')[0]}"}

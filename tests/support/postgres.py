@@ -9,13 +9,18 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
+from repo import migrate
+from tests.support.databases import wait_for
 from tests.support.ports import free_port
 from tests.support.postgres_data import (
     ServerFailed,
+    archived,
     base_backup,
     find_binaries,
+    initial_data,
     make_data,
     memory_folder,
     run,
@@ -138,21 +143,25 @@ def running_postgres(
     *,
     durable: bool = False,
     is_unrelated: bool = False,
+    is_migrated: bool = False,
     environment: Mapping[str, str] | None = None,
     **settings: str,
 ) -> Iterator[Postgres]:
     """Runs an empty server, or a standby of another one, with additional settings and environment variables.
     A durable one is on disk and syncs each commit. An unrelated one has a system identifier of its own, all
-    others of this process have the same. Raises ServerFailed."""
+    others of this process have the same. A migrated one has the newest schema. Raises ServerFailed."""
     binaries = find_binaries()
     if binaries is None:
         raise ServerFailed("PostgreSQL's server is not installed: run `python tests/prepare.py`")
+    archive = None
+    if standby_of is None and not is_unrelated:
+        archive = migrated_data() if is_migrated else initial_data(binaries)
     settings = _SETTINGS | ({} if durable else _NOT_DURABLE) | settings
     for attempt in range(1, _TRIES + 1):
         parent = None if durable else memory_folder()
         folder = Path(tempfile.mkdtemp(prefix="rungraph-postgres-", dir=parent))
         try:
-            make_data(binaries, folder, standby_of.url if standby_of else None, is_unrelated)
+            make_data(binaries, folder, standby_of.url if standby_of else None, archive)
             keeper, port = _start(binaries, folder, settings, environment or {})
             break
         except ServerFailed:
@@ -165,6 +174,15 @@ def running_postgres(
     finally:
         _stop(keeper)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@cache
+def migrated_data() -> bytes:
+    """An archive of a server whose database has the newest schema."""
+    with running_postgres() as server:
+        wait_for(migrate(server.url))
+        server.stop()
+        return archived(server.data.parent)
 
 
 def _start(

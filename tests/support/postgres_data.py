@@ -55,26 +55,30 @@ def unprivileged_user() -> str | None:
     return "postgres" if "postgres" in names else "nobody"
 
 
-def make_data(binaries: Path, folder: Path, primary_url: str | None, is_unrelated: bool) -> None:
-    """Makes the directory `data` of an empty server, or of a standby. An unrelated one has a system
-    identifier of its own, all others of this process have the same. Raises ServerFailed."""
+def make_data(binaries: Path, folder: Path, primary_url: str | None, archive: bytes | None) -> None:
+    """Makes the directory `data` of a standby, or else of a server: from an archive, or an empty one with a
+    system identifier of its own. Raises ServerFailed."""
     if user := unprivileged_user():
         shutil.chown(folder, user)
     if primary_url is not None:
         run([*base_backup(primary_url, folder / "data"), "--write-recovery-conf"], folder)
-    elif is_unrelated:
-        run(_initdb(binaries), folder)
+    elif archive is not None:
+        run(["tar", "-xf", "-"], folder, archive)
     else:
-        run(["tar", "-xf", "-"], folder, initial_data(binaries))
+        run(_initdb(binaries), folder)
+
+
+def archived(folder: Path) -> bytes:
+    """The directory `data` of a server that does not run, as a tar file."""
+    return run(["tar", "-cf", "-", "data"], folder)
 
 
 @cache
 def initial_data(binaries: Path) -> bytes:
-    """The data directory of an empty server as a tar file: initdb takes twenty times as long to make one as
-    tar."""
+    """An archive of an empty server: initdb takes twenty times as long to make one as tar."""
     with tempfile.TemporaryDirectory(prefix="rungraph-postgres-", dir=memory_folder()) as name:
-        make_data(binaries, Path(name), None, is_unrelated=True)
-        return run(["tar", "-cf", "-", "data"], Path(name))
+        make_data(binaries, Path(name), None, None)
+        return archived(Path(name))
 
 
 def _initdb(binaries: Path) -> list[str]:

@@ -22,11 +22,9 @@ from repo import (
     FrameKind,
     RunFilter,
     RunIdentifier,
-    migrate,
     open_repository,
 )
 from repo.aborts import claims as claims_module
-from tests.support.databases import wait_for
 from tests.support.executors import (
     FakeExecutor,
     Notification,
@@ -384,8 +382,7 @@ async def test_the_reconciler_survives_an_unavailable_database(
     executor: FakeExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reconciler_module, "LEASE_MARGIN", timedelta(seconds=2))
-    with running_postgres() as server:
-        await asyncio.to_thread(lambda: wait_for(migrate(server.url)))
+    with running_postgres(is_migrated=True) as server:
         async with open_repository(server.url) as repository:
             await make_run(repository)
             server_stopped = threading.Event()

@@ -34,7 +34,7 @@ from repo import (
     RunIdentifier,
     open_repository,
 )
-from tests.support.databases import Databases
+from tests.support.databases import Databases, wait_for
 from tests.support.making import action, all_events, make_run, new
 from tests.support.operations import Operation, Operations
 from tests.support.world import fill, words
@@ -84,27 +84,37 @@ class Pair:
     texts: dict[str, list[str]]
 
 
-@pytest.fixture
-async def pair(databases: Databases, database_url: str) -> AsyncIterator[Pair]:
-    async with open_repository(database_url) as repository:
+@pytest.fixture(scope="module")
+def urls(databases: Databases, migrated_url: str) -> Iterator[tuple[str, str]]:
+    """Of both databases, which the tests only read."""
+    both = databases.copy(migrated_url)
+    wait_for(_fill(both))
+    ours = databases.copy(both)
+    wait_for(_forget_others(ours))
+    yield both, ours
+    databases.drop(both)
+    databases.drop(ours)
+
+
+async def _fill(url: str) -> None:
+    async with open_repository(url) as repository:
         await fill(repository, "theirs")
         await fill(repository, "ours")
         # Also what is next to it: another domain of the same project, and a project with such a name.
         await fill(repository, "ours", "other")
         await fill(repository, "ours2")
-    copy = databases.copy(database_url)
-    try:
-        await _forget_others(copy)
-        async with open_repository(database_url) as both, open_repository(copy) as ours:
-            texts = await words(both)
-            runs = (await both.runs.page()).items
-            texts["id"] += [id_of(each) for each in runs]
-            texts["project"] = ["ours", "theirs", "ours2"]
-            texts["domain"] = ["d", "other"]
-            yield Pair(both, ours, texts)
-    finally:
-        gc.collect()  # what was cancelled before it began is complained of here, and not in a later test
-        databases.drop(copy)
+
+
+@pytest.fixture
+async def pair(urls: tuple[str, str]) -> AsyncIterator[Pair]:
+    async with open_repository(urls[0]) as both, open_repository(urls[1]) as ours:
+        texts = await words(both)
+        runs = (await both.runs.page()).items
+        texts["id"] += [id_of(each) for each in runs]
+        texts["project"] = ["ours", "theirs", "ours2"]
+        texts["domain"] = ["d", "other"]
+        yield Pair(both, ours, texts)
+    gc.collect()  # what was cancelled before it began is complained of here, and not in a later test
 
 
 async def _forget_others(url: str) -> None:

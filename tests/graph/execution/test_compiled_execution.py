@@ -5,7 +5,7 @@ import os
 import random
 import re
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from copy import copy
 from typing import Any
 
@@ -26,9 +26,9 @@ from repo import (
     DatabaseUnavailable,
     Page,
     Rows,
-    migrate,
     open_repository,
 )
+from tests.support.databases import Databases, wait_for
 from tests.support.operations import Operation, Operations
 from tests.support.world import World, fill, words
 
@@ -141,12 +141,23 @@ def _slots(kind: type) -> set[str]:
     return {name for each in kind.__mro__ for name in getattr(each, "__slots__", ())}
 
 
+@pytest.fixture(scope="module")
+def filled_url(sqlite_databases: Databases, migrated_sqlite_url: str) -> Iterator[str]:
+    """A database with the sample data, which the tests only read."""
+    url = sqlite_databases.copy(migrated_sqlite_url)
+
+    async def fill_it() -> None:
+        async with open_repository(url) as repository:
+            await fill(repository)
+
+    wait_for(fill_it())
+    yield url
+    sqlite_databases.drop(url)
+
+
 @pytest.fixture
-async def world(tmp_path: Any) -> AsyncIterator[World]:
-    url = f"sqlite:///{tmp_path}/world.db"
-    await migrate(url)
-    async with open_repository(url) as repository:
-        await fill(repository)
+async def world(filled_url: str) -> AsyncIterator[World]:
+    async with open_repository(filled_url) as repository:
         yield World(repository, await words(repository))
     gc.collect()  # what was cancelled before it began is complained of here, and not in a later test
 

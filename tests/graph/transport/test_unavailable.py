@@ -17,12 +17,10 @@ from repo import (
     ActionRepo,
     DatabaseUnavailable,
     FrameKind,
-    migrate,
     open_repository,
 )
 from repo.watch import stream as stream_module
 from tests.support.client import GraphQLClient
-from tests.support.databases import wait_for
 from tests.support.making import (
     RUN,
     action,
@@ -43,8 +41,7 @@ CREATE = """mutation {
 @pytest.fixture(scope="module")
 def server() -> Iterator[Postgres]:
     """A server of this module's own, with the newest schema."""
-    with running_postgres() as postgres:
-        wait_for(migrate(postgres.url))
+    with running_postgres(is_migrated=True) as postgres:
         yield postgres
 
 
@@ -124,8 +121,7 @@ async def test_a_stream_that_has_begun_waits_for_the_database(
 async def test_transaction_ids_reused_after_a_crash_hide_no_changes() -> None:
     """A transaction without changes is logged later; until then a crash reverts its id, which was seen
     already."""
-    with running_postgres(wal_writer_delay="10000") as server:
-        await migrate(server.url)
+    with running_postgres(is_migrated=True, wal_writer_delay="10000") as server:
         seen: list[int] = []
 
         async def watch(repository: ActionRepo) -> None:

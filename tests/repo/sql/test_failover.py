@@ -139,6 +139,12 @@ async def replica(server: Postgres) -> AsyncIterator[Replica]:
 
 @pytest.fixture
 def primary() -> Iterator[Postgres]:
+    with running_postgres(is_migrated=True) as server:
+        yield server
+
+
+@pytest.fixture
+def empty_primary() -> Iterator[Postgres]:
     with running_postgres() as server:
         yield server
 
@@ -206,7 +212,6 @@ async def restart(server: Postgres) -> None:
 async def test_all_streams_restart_after_a_failover_that_loses_commits(
     primary: Postgres, standby: Postgres, unseen: str
 ) -> None:
-    await migrate(primary.url)
     async with open_repository(primary.url) as repository:
         await make_run(repository, b="a0")
     async with AsyncExitStack() as servers, replica(primary) as one, replica(primary) as two:
@@ -236,7 +241,6 @@ async def test_all_streams_restart_after_a_failover_that_loses_commits(
 
 
 async def test_streams_continue_after_a_switchover_without_loss(primary: Postgres, standby: Postgres) -> None:
-    await migrate(primary.url)
     async with open_repository(primary.url) as repository:
         await make_run(repository, b="a0")
     async with replica(primary) as one, replica(primary) as two:
@@ -267,7 +271,6 @@ async def test_streams_continue_after_a_switchover_without_loss(primary: Postgre
 async def test_all_streams_restart_on_an_older_copy_of_the_data(
     primary: Postgres, how: str, restarted: bool
 ) -> None:
-    await migrate(primary.url)
     async with open_repository(primary.url) as repository:
         await make_run(repository, b="a0")
         kept = await write(repository, 0, 5)
@@ -297,7 +300,6 @@ async def test_all_streams_restart_on_an_older_copy_of_the_data(
 
 async def test_each_event_arrives_once_after_a_crash_recovery(primary: Postgres) -> None:
     """PostgreSQL then recovers without a restart."""
-    await migrate(primary.url)
     async with open_repository(primary.url) as repository:
         await make_run(repository, b="a0")
     async with replica(primary) as one:
@@ -311,23 +313,23 @@ async def test_each_event_arrives_once_after_a_crash_recovery(primary: Postgres)
 
 
 async def test_all_streams_restart_if_the_control_file_cannot_be_read(
-    primary: Postgres,
+    empty_primary: Postgres,
 ) -> None:
-    admin = await asyncpg.connect(primary.url)
+    admin = await asyncpg.connect(empty_primary.url)
     await admin.execute(
         "CREATE ROLE guest LOGIN; GRANT ALL ON SCHEMA public TO guest;"
         "REVOKE EXECUTE ON FUNCTION pg_control_system(), pg_control_checkpoint() FROM PUBLIC"
     )
     await admin.close()
-    url = make_url(primary.url).set(username="guest").render_as_string(hide_password=False)
+    url = make_url(empty_primary.url).set(username="guest").render_as_string(hide_password=False)
     await migrate(url)
     async with open_repository(url) as repository:
         await make_run(repository, b="a0")
         viewer = Viewer("events")
         watching = asyncio.create_task(viewer.watch(repository))
         await viewer.until(lambda viewer: len(viewer.frames) > 0)
-        await asyncio.to_thread(primary.stop)
-        await asyncio.to_thread(primary.start)
+        await asyncio.to_thread(empty_primary.stop)
+        await asyncio.to_thread(empty_primary.start)
         kept = await write(repository, 0, LOST)
         await viewer.until(lambda viewer: set(viewer.held) == kept and viewer.resyncs == 1)
         assert viewer.times == dict.fromkeys(kept, 1)
