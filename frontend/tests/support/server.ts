@@ -1,5 +1,5 @@
 import { randomInt } from "node:crypto";
-import { mkdtempSync, rmSync } from "node:fs";
+import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -32,6 +32,19 @@ export async function until(
   }
 }
 
+/** An empty database with the newest schema, of which each server gets a copy: to migrate takes its time. */
+let migrated: Promise<string> | undefined;
+
+async function migrate(): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), "rungraph-page-"));
+  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
+  const file = join(folder, "runs.db");
+  const environment = { PATH: process.env.PATH, RUNGRAPH_DATABASE_URL: `sqlite:///${file}` };
+  const command = new Program(["migrate"], folder, environment);
+  if ((await command.ended) !== 0) throw new Error(`rungraph migrate failed:\n${command.errors()}`);
+  return file;
+}
+
 /** A real server on its own database, and commands that run beside it. */
 export class TestServer {
   /** The API token of operations. */
@@ -54,6 +67,8 @@ export class TestServer {
     const port = await freePort();
     const origin = `http://127.0.0.1:${port}`;
     const server = new TestServer(port, typeof settings === "function" ? settings(origin) : settings);
+    migrated ??= migrate();
+    copyFileSync(await migrated, server.database);
     await server.begin();
     return server;
   }
@@ -61,6 +76,10 @@ export class TestServer {
   /** The URL of the page, without a trailing slash. */
   get url(): string {
     return `http://127.0.0.1:${this.port}${this.settings.RUNGRAPH_BASE_PATH ?? ""}`;
+  }
+
+  private get database(): string {
+    return join(this.folder, "runs.db");
   }
 
   get api(): string {
@@ -189,7 +208,7 @@ export class TestServer {
     return new Program(args, this.folder, {
       PATH: process.env.PATH,
       HOME: process.env.HOME,
-      RUNGRAPH_DATABASE_URL: `sqlite:///${join(this.folder, "runs.db")}`,
+      RUNGRAPH_DATABASE_URL: `sqlite:///${this.database}`,
       RUNGRAPH_PORT: String(this.port),
       ...this.settings,
     });
