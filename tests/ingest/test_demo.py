@@ -229,16 +229,6 @@ async def test_history_is_filled_up_to_the_requested_number_of_runs(
     assert len(await _runs(client)) == 3
 
 
-async def test_live_runs_end_like_the_history_and_the_demo_stops_at_its_limit(
-    client: GraphQLClient, executor: Executor
-) -> None:
-    demo = Demo(executor, lambda text: None, seed=1, speed=60)
-    async with asyncio.timeout(SECONDS):
-        await demo.play(live=4, max_runs=len(SCENARIOS), forever=False)
-    runs = {_scenario(run): run["phase"] for run in await _runs(client)}
-    assert runs == dict.fromkeys(SCENARIOS, "SUCCEEDED") | {"load_orders": "FAILED"}
-
-
 @asynccontextmanager
 async def _playing(demo: Demo, limit: int) -> AsyncIterator[None]:
     """Runs the demo while the context is open."""
@@ -299,12 +289,14 @@ async def _outputs(client: GraphQLClient, **filter_: Any) -> dict[str, dict[str,
     }
 
 
-async def test_played_runs_have_logs_progress_metrics_and_files(
+async def test_played_runs_end_like_the_history_and_have_logs_progress_metrics_and_files(
     client: GraphQLClient, executor: Executor
 ) -> None:
     demo = Demo(executor, lambda text: None, seed=1, speed=60)
     async with asyncio.timeout(SECONDS):
         await demo.play(live=4, max_runs=len(SCENARIOS), forever=False)
+    runs = {_scenario(run): run["phase"] for run in await _runs(client)}
+    assert runs == dict.fromkeys(SCENARIOS, "SUCCEEDED") | {"load_orders": "FAILED"}
     found = await _outputs(client)
     failed = found["check-schema"]
     assert [attempt["logSummary"]["firstError"] is not None for attempt in failed["attemptHistory"]] == [
