@@ -63,9 +63,31 @@ STARTED_FIRST = [
 """The slowest files: a worker that starts one of them last would finish long after the others."""
 
 
-ON_ONE_DATABASE = ("tests/graph/", "tests/ingest/")
-"""Folders of tests of what is above the repository: `make test` runs them on SQLite and on PostgreSQL in
-turn, and `make soak` each on the other database."""
+ON_ONE_DATABASE = (
+    "tests/graph/",
+    "tests/ingest/",
+    "tests/repo/aborts/test_abort_claims.py",
+    "tests/repo/aborts/test_abort_watches.py",
+    "tests/repo/aborts/test_below_aborts.py",
+    "tests/repo/actions/test_bad_items.py",
+    "tests/repo/actions/test_full_batches.py",
+    "tests/repo/actions/test_lengths.py",
+    "tests/repo/actions/test_on_behalf.py",
+    "tests/repo/actions/test_removed_runs.py",
+    "tests/repo/actions/test_reporting.py",
+    "tests/repo/artifacts/test_artifacts.py",
+    "tests/repo/artifacts/test_uploads.py",
+    "tests/repo/leases/",
+    "tests/repo/logs/",
+    "tests/repo/test_credentials.py",
+    "tests/repo/watch/test_filtered_watches.py",
+    "tests/repo/watch/test_frame_sizes.py",
+    "tests/repo/watch/test_log_watches.py",
+    "tests/repo/watch/test_mailboxes.py",
+)
+"""Tests of what is above the repository, and of rules that it has in Python: `make test` runs them on SQLite
+and on PostgreSQL in turn, and `make soak` each on the other database. Every statement is still executed on
+both."""
 ON_BOTH_DATABASES = {
     "tests/graph/aborts/test_reconciler.py",
     "tests/graph/cli/test_doctor.py",

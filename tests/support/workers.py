@@ -72,12 +72,12 @@ def _run_in_workers(session: pytest.Session, files: Files, number: int) -> None:
             workers[link] = _Worker(session, pid)
         os.close(todo)
         while workers:
-            for link in wait(list(workers)):
-                assert isinstance(link, Connection)
+            for ready in wait(list(workers)):
+                assert isinstance(ready, Connection)
                 try:
-                    workers[link].receive(*link.recv())
+                    workers[ready].receive(*ready.recv())
                 except EOFError:
-                    workers.pop(link).end()
+                    workers.pop(ready).end()
                 if session.shouldfail:
                     raise session.Failed(session.shouldfail)
                 if session.shouldstop:
