@@ -128,6 +128,7 @@ def _work(session: pytest.Session, files: Files, todo: int, link: Connection, fo
     """Runs tests in a forked process, with temporary files in this folder, and ends it."""
     code, config = 1, session.config
     try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background of a script
         folder.mkdir()
         config._tmp_path_factory._basetemp = folder  # type: ignore[attr-defined]
         # Files that capture the output are not shared. Results go through the link, not to the terminal.
