@@ -3,6 +3,7 @@ import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { inject } from "vitest";
 import { Program } from "./program";
 
 /**
@@ -32,13 +33,11 @@ export async function until(
   }
 }
 
-/** An empty database with the newest schema, of which each server gets a copy: to migrate takes its time. */
+/** A database with the newest schema, of which each server gets a copy: to migrate takes its time. */
 let migrated: Promise<string> | undefined;
 
-async function migrate(): Promise<string> {
-  const folder = mkdtempSync(join(tmpdir(), "rungraph-page-"));
-  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
-  const file = join(folder, "runs.db");
+async function migrate(folder: string): Promise<string> {
+  const file = join(folder, `${process.pid}.db`);
   const environment = { PATH: process.env.PATH, RUNGRAPH_DATABASE_URL: `sqlite:///${file}` };
   const command = new Program(["migrate"], folder, environment);
   if ((await command.ended) !== 0) throw new Error(`rungraph migrate failed:\n${command.errors()}`);
@@ -67,8 +66,8 @@ export class TestServer {
     const port = await freePort();
     const origin = `http://127.0.0.1:${port}`;
     const server = new TestServer(port, typeof settings === "function" ? settings(origin) : settings);
-    migrated ??= migrate();
-    copyFileSync(await migrated, server.database);
+    const shared = inject("sharedFolder") as string | undefined;
+    if (shared !== undefined) copyFileSync(await (migrated ??= migrate(shared)), server.database);
     await server.begin();
     return server;
   }
