@@ -90,6 +90,8 @@ def check(response: httpx2.Response, operation_text: str) -> dict[str, Any]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
+# It is the server that does, in its thread.
+@pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
 def test_random_operations_have_valid_responses(url: str) -> None:
     with httpx2.Client(timeout=SECONDS) as client:
 
