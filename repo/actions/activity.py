@@ -112,7 +112,8 @@ async def _store(transaction: Transaction, run_keys: Iterable[bytes]) -> int:
     rows = [{"key": key} for key in sorted(roots)]
     await update_rows(transaction, actions, rows, transaction_id=this_transaction())
     numbers = [number for number, *_ in stale]
-    free = await fetch_having(transaction, "lock reported", r.run_key, [k[:16] for _, k, _ in stale], _free)
+    keys = [key[:16] for _, key, _ in stale]
+    free = await fetch_having(transaction, "lock last reports", r.run_key, keys, _free)
     rows = [{"number": number} for (number,) in free if number in set(numbers)]
     await update_rows(transaction, runs, rows, last_reported_at=database_now())
     return len(roots)

@@ -202,7 +202,7 @@ class _Writing:
         """Lock the actions that are stored, and begin the lifecycles of new ones."""
         self._stored = {}
         keys = {entry.key for entry in self._accepted()} & placement.stored.nodes.keys()
-        rows = await fetch_having(self._transaction, "lock reported", c.key, keys, _locked)
+        rows = await fetch_having(self._transaction, "lock reported actions", c.key, keys, _locked)
         async for key, error_attempt, progress, *values in in_slices(rows):
             lifecycle = Lifecycle(*values)
             self._stored[key] = _Stored(lifecycle, lifecycle, error_attempt, progress_from_json(progress))

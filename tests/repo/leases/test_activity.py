@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy import update as sql_update
 
-from repo import ActionPhase, ActionRepo, FrameKind, RunFilter, RunIdentifier
+from repo import ActionPhase, ActionRepo, FrameKind, Report, RunFilter, RunIdentifier
 from repo.tables import runs
 from tests.support.making import RUN, action, event, make_run, update
 
@@ -41,10 +41,12 @@ async def test_a_new_run_counts_as_reported(repository: ActionRepo) -> None:
 async def test_any_report_is_noted_and_stored(repository: ActionRepo) -> None:
     await make_run(repository, a="a0")
     reports: dict[str, Callable[[], Awaitable[Any]]] = {
+        "report": lambda: repository.reports.store([Report(action("a"))]),
         "phase": lambda: repository.actions.update_phases([update("a", ActionPhase.RUNNING)]),
         "event": lambda: repository.insert_events([event("a")]),
         "state": lambda: repository.update_action_state(action("a"), "x"),
         "lease": lambda: repository.leases.renew([RUN], "one", timedelta(seconds=9)),
+        "another report": lambda: repository.reports.store([Report(action("a"))]),
     }
     for name, report in reports.items():
         repository._backend.activity._noted.clear()
