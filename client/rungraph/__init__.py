@@ -8,6 +8,7 @@ main = track(main)      # the outermost call is the run, inner ones are its acti
 from typing import TYPE_CHECKING
 
 from .errors import Aborted
+from .explicit import begin
 from .steps import Step
 from .tracking import current_step, flush, next_attempt, track
 
@@ -86,6 +87,7 @@ __all__ = [
     "Step",
     "TaskIdentifier",
     "TriggerIdentifier",
+    "begin",
     "current_step",
     "flush",
     "next_attempt",

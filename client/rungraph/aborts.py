@@ -27,6 +27,9 @@ def note_abort(run: Run, name: str, reason: str, put: Put) -> None:
         run.mine.add(name)
     run.aborts[name] = reason
     _cancel_tasks(opened, name)
+    for step in opened:
+        if step.on_abort is not None and any(each.name == name for each in step.chain()):
+            step.on_abort(reason)
     settle(run, put)
 
 

@@ -7,10 +7,13 @@ import os
 import signal
 import sys
 import threading
+import time
 from typing import Any
 
+from . import aborts
 from .errors import hide_own_frames
 from .process import process
+from .steps import FOREIGN
 
 _finalized_pid = 0
 
@@ -49,9 +52,23 @@ def finalize_child() -> None:
         util.Finalize(None, _at_exit, exitpriority=10)
 
 
+def _close_open_steps(phase: str, code: str, message: str) -> None:
+    """Ends all steps of this process, since it ends."""
+    for run in [*process.runs, *process.ended]:
+        for step in reversed(list(run.open)):
+            if step.sent != FOREIGN and step.phase == "RUNNING":
+                step.ended, step.error, step.phase = time.time(), (code, message), phase
+                run.open.pop(step, None)
+                process.recorder.put(step)
+        if run.is_owner:
+            run.has_ended = True
+        if run.aborts:
+            aborts.settle(run, process.recorder.put)
+
+
 def _at_exit() -> None:
     try:
-        process.close_open_steps("FAILED", "PROCESS_ENDED", "the process ended before the step did")
+        _close_open_steps("FAILED", "PROCESS_ENDED", "the process ended before the step did")
         process.sender.close()
     except Exception as error:
         process.failed(error)
@@ -60,7 +77,7 @@ def _at_exit() -> None:
 def _on_sigterm(number: int, frame: Any) -> None:
     """Reports what is open as ABORTED, and ends the process by the signal, as without the client."""
     try:
-        process.close_open_steps("ABORTED", "SIGTERM", "the process was terminated")
+        _close_open_steps("ABORTED", "SIGTERM", "the process was terminated")
         process.sender.close()
     except Exception:
         pass

@@ -49,9 +49,14 @@ def described(error: BaseException) -> tuple[str, str]:
         ).rstrip()
     except Exception:  # such as an error in __str__
         message = code
-    if len(message) > _MAX_MESSAGE:
-        message = message[: _MAX_MESSAGE // 2] + "\n…\n" + message[-_MAX_MESSAGE // 2 :]
-    return clean(code)[:255], clean(message)
+    return clean(code)[:255], clean(shortened(message))
+
+
+def shortened(message: str) -> str:
+    """The message without its middle, if it is too long for the server."""
+    if len(message) <= _MAX_MESSAGE:
+        return message
+    return message[: _MAX_MESSAGE // 2] + "\n…\n" + message[-_MAX_MESSAGE // 2 :]
 
 
 def without_own_frames(error: BaseException | None) -> None:

@@ -145,11 +145,15 @@ class Process:
             failed = self.retries.take(spec, parent, args, kwargs or {})
         name, attempt = (run.unique_name(name), 1) if failed is None else (failed[0], failed[1] + 1)
         step = Step(run, parent, name, attempt, spec)
-        run.open[step] = None
+        self.add(step)
+        return step
+
+    def add(self, step: Step) -> None:
+        """Records a new step."""
+        step.run.open[step] = None
         self.recorder.put(step)
         if not self.sender.is_running:
             self._start_sender()
-        return step
 
     def _begin_in_fork(self) -> None:
         """The first step of a forked process."""
@@ -166,7 +170,8 @@ class Process:
 
             finalize_child()
 
-    def _begin_run(self, spec: Spec, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Step:
+    def new_run(self, spec: Spec, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run:
+        """A run, which begins with its first step."""
         moment = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
         run_name = self.settings.run_name if not self.runs else None
         self.settings.run_name = None
@@ -177,13 +182,14 @@ class Process:
             self.executor,
         )
         run.labels = self._labels(spec, args, kwargs)
-        step = Step(run, None, run.unique_name(name), 1, spec)
-        run.open[step] = None
         self.runs.append(run)
-        self.open = step
+        return run
+
+    def _begin_run(self, spec: Spec, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Step:
+        run = self.new_run(spec, name, args, kwargs)
+        self.open = step = Step(run, None, run.unique_name(name), 1, spec)
         os.environ["RUNGRAPH_PARENT"] = self.parent_variable(step)
-        self.recorder.put(step)
-        self._start_sender()
+        self.add(step)
         return step
 
     def _labels(self, spec: Spec, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, str]:
@@ -219,15 +225,18 @@ class Process:
         """Ends the step. `key` identifies a retry of it, in other processes the arguments do."""
         if step.sent == FOREIGN or step.phase != "RUNNING":
             return
-        step.ended = time.time()
-        phase = "SUCCEEDED"
+        ended, phase = time.time(), "SUCCEEDED"
         if error is not None:
             phase = phase_of(error)
             if phase != "SUCCEEDED" and not isinstance(error, Aborted):
                 step.error = described(error)
             if phase == "FAILED" and step.parent is not None:
                 self.retries.keep(step, step.parent, key, args, kwargs or {})
-        step.phase = phase
+        self.finish(step, phase, ended)
+
+    def finish(self, step: Step, phase: str, ended: float) -> None:
+        """Ends the step in the phase."""
+        step.ended, step.phase = ended, phase
         run = step.run
         run.open.pop(step, None)
         self.recorder.put(step)
@@ -260,26 +269,13 @@ class Process:
         self.ended.append(run)
         self.open = None
         for other in reversed(self.runs):
-            if other.open:
+            if other.open and not other.is_explicit:
                 self.open = next(iter(other.open))
                 break
         if self.open is None:
             os.environ.pop("RUNGRAPH_PARENT", None)
         else:
             os.environ["RUNGRAPH_PARENT"] = self.parent_variable(self.open)
-
-    def close_open_steps(self, phase: str, code: str, message: str) -> None:
-        """Ends all steps of this process, since it ends."""
-        for run in [*self.runs, *self.ended]:
-            for step in reversed(list(run.open)):
-                if step.sent != FOREIGN and step.phase == "RUNNING":
-                    step.ended, step.error, step.phase = time.time(), (code, message), phase
-                    run.open.pop(step, None)
-                    self.recorder.put(step)
-            if run.is_owner:
-                run.has_ended = True
-            if run.aborts:
-                aborts.settle(run, self.recorder.put)
 
     def warn(self, message: str) -> None:
         """Logs each message once."""

@@ -170,11 +170,13 @@ def report(step: Step) -> bytes | None:
 
 
 def _details(step: Step) -> str:
-    function = "" if step.spec.function is None else f',"functionName":{quote(step.spec.function)}'
+    more = step.spec.details
+    if step.spec.function is not None:
+        more += f',"functionName":{quote(step.spec.function)}'
     if step.parent is None:
         labels = json.dumps([{"key": key, "value": value} for key, value in step.run.labels.items()])
-        return f'{{"source":"TRACKED"{function},"labels":{labels},"createdAt":{utc(step.started)}}}'
-    return f'{{"parentName":{quote(step.parent.name)}{function},"createdAt":{utc(step.started)}}}'
+        return f'{{"source":"TRACKED"{more},"labels":{labels},"createdAt":{utc(step.started)}}}'
+    return f'{{"parentName":{quote(step.parent.name)}{more},"createdAt":{utc(step.started)}}}'
 
 
 def _metric(name: str, value: float, unit: str | None, at: float) -> str:

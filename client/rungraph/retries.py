@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .steps import FOREIGN, Run, Spec, Step, identity
+from .identities import identity
+from .steps import FOREIGN, Run, Spec, Step
 
 _STALE_SECONDS = 7 * 24 * 3600
 

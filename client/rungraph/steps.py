@@ -52,6 +52,8 @@ class Run:
         self.suffix = suffix
         """Distinguishes the names of this process from those of others; empty where the run began."""
         self.is_owner = not suffix
+        self.is_explicit = False
+        """Whether it began by `begin()`: its steps are no parents of others by themselves."""
         self.is_known = bool(suffix)
         """Whether the server may know it, since a report of it was sent."""
         self.has_ended = False
@@ -90,7 +92,7 @@ class Run:
 class Spec:
     """What is the same for all steps of a tracked function or block."""
 
-    __slots__ = ("function", "is_run", "labels", "name", "outputs", "retry")
+    __slots__ = ("details", "function", "is_run", "labels", "name", "outputs", "retry")
 
     def __init__(
         self,
@@ -105,6 +107,8 @@ class Spec:
         self.outputs, self.is_run = outputs, is_run
         self.labels = labels
         """Those of runs that begin with it: a mapping, or a function that returns it for the arguments."""
+        self.details = ""
+        """More fields of an ActionDetailsInput, as JSON that begins with a comma."""
 
 
 NO_SPEC = Spec("", None, False, False, False)
@@ -116,7 +120,7 @@ class Step:
 
     __slots__ = (
         "aborted_task", "artifacts", "attempt", "done", "ended", "error", "failed", "key", "name", "offsets",
-        "parent", "phase", "run", "sent", "spec", "started", "task", "values",
+        "on_abort", "parent", "phase", "run", "sent", "spec", "started", "task", "values",
     )  # fmt: skip
 
     def __init__(self, run: Run, parent: Step | None, name: str, attempt: int, spec: Spec) -> None:
@@ -135,6 +139,7 @@ class Step:
         self.task: Any = None
         """Its task of asyncio."""
         self.aborted_task = False
+        self.on_abort: Callable[[str], object] | None = None
         self.ended = 0.0
         self.started = time.time()
 
@@ -167,6 +172,33 @@ class Step:
             _changed(artifact_record(self, name, value, kind, media_type))
         except Exception as error:
             _failed(error)
+
+    def log(self, text: str, level: str | None = None, stream: str = "log", at: float | None = None) -> None:
+        """Appends lines to its log. Levels: DEBUG, INFO, WARNING, ERROR, CRITICAL."""
+        try:
+            at = time.time() if at is None else at
+            for line in str(text).splitlines():
+                _changed((self, stream, at, level, line))
+        except Exception as error:
+            _failed(error)
+
+    def end(
+        self,
+        phase: str = "SUCCEEDED",
+        code: str | None = None,
+        message: str | None = None,
+        at: float | None = None,
+    ) -> None:
+        """Ends a step that `begin()` began, in a terminal phase, with an error if there is a message."""
+        from .explicit import end
+
+        end(self, phase, code, message, at)
+
+    def next_attempt(self, at: float | None = None) -> Step:
+        """Begins the next attempt of its action, after the step has ended as failed."""
+        from .explicit import next_attempt
+
+        return next_attempt(self, at)
 
     def chain(self) -> Iterator[Step]:
         """The step and all above it."""
@@ -203,6 +235,21 @@ class NoStep(Step):
     def artifact(self, name: str, value: object, kind: str = "FILE", media_type: str | None = None) -> None:
         pass
 
+    def log(self, text: str, level: str | None = None, stream: str = "log", at: float | None = None) -> None:
+        pass
+
+    def end(
+        self,
+        phase: str = "SUCCEEDED",
+        code: str | None = None,
+        message: str | None = None,
+        at: float | None = None,
+    ) -> None:
+        pass
+
+    def next_attempt(self, at: float | None = None) -> Step:
+        return self
+
 
 NO_STEP = NoStep()
 
@@ -216,60 +263,3 @@ def connect(changed: Callable[[Any], None], failed: Callable[[Exception], None])
     """Where steps put what changed, and errors of the client itself."""
     global _changed, _failed
     _changed, _failed = changed, failed
-
-
-def identity(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, object]:
-    """A key that is equal for the same arguments, and what has to be kept for as long as the key is used.
-    Plain values are compared, all others have to be the same objects."""
-    keeping: list[object] = []
-    key = tuple(_identity(each, keeping) for each in args)
-    if kwargs:
-        key += tuple((name, _identity(value, keeping)) for name, value in sorted(kwargs.items()))
-    return key, keeping
-
-
-_PLAIN = {int, float, bool, type(None), complex}
-
-
-def _identity(value: object, keeping: list[object]) -> object:
-    kind = type(value)
-    if kind in _PLAIN:
-        return kind, value
-    if kind in (str, bytes) and len(value) <= 1000:  # type: ignore[arg-type]
-        return kind, value
-    if kind is tuple and len(value) <= 20:  # type: ignore[arg-type]
-        return tuple(_identity(each, keeping) for each in value)  # type: ignore[attr-defined]
-    keeping.append(_Kept(value))
-    return _Same(value)
-
-
-class _Kept:
-    """Keeps containers alive, so that no other object gets their address. Others are referenced weakly."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: object) -> None:
-        self.value = value if type(value) in (list, dict, set) else None
-
-
-class _Same:
-    """Equal to itself for the same object only, as long as that lives."""
-
-    __slots__ = ("_id", "_reference")
-
-    def __init__(self, value: object) -> None:
-        import weakref
-
-        self._id = id(value)
-        try:
-            self._reference: Any = weakref.ref(value)
-        except TypeError:
-            self._reference = None
-
-    def __hash__(self) -> int:
-        return self._id
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, _Same) or self._id != other._id:
-            return False
-        return self._reference is None or self._reference() is not None

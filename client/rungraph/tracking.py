@@ -11,8 +11,9 @@ from typing import Any, NamedTuple, TypeVar, Union, overload
 from . import aborts, generators
 from .blocks import Block
 from .errors import Aborted
+from .identities import identity
 from .process import process
-from .steps import NO_STEP, Spec, Step, current, identity, name_of
+from .steps import NO_STEP, Spec, Step, current, name_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 Name = Union[str, Callable[..., object]]
