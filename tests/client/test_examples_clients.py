@@ -1,4 +1,4 @@
-"""The examples of docs/clients.md: each lists runs, follows them, and resumes after a restart of the server."""
+"""The examples of docs/clients.md: each lists runs, follows them, and resumes when the server restarts."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""Records a session of pytest as a run of Rungraph: its files are actions, its tests are actions below them."""
+"""Records a session of pytest as a run of Rungraph: files are actions, tests are actions below them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     is_on = config.getoption("rungraph") or os.environ.get("RUNGRAPH_URL")
     is_worker = hasattr(config, "workerinput")  # of pytest-xdist: the controller records
-    if is_on and not is_worker and not config.getoption("no_rungraph"):
+    is_off = config.getoption("no_rungraph") or config.getoption("collectonly")
+    if is_on and not is_worker and not is_off:
         config.pluginmanager.register(SessionRecorder(config), "rungraph-recorder")
 
 
@@ -43,6 +44,20 @@ def _quietly(hook: Callable[..., None]) -> Callable[..., None]:
             logging.getLogger("rungraph").warning("the plugin failed", exc_info=True)
 
     return guarded
+
+
+class _Messages(logging.Handler):
+    """Keeps what the client logs for the end of the session, out of the captured output of tests."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+        logger = logging.getLogger("rungraph")
+        logger.addHandler(self)
+        logger.propagate = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(self.format(record))
 
 
 class _Test:
@@ -72,6 +87,7 @@ class SessionRecorder:
         """Tests of each file that have not ended."""
         self._phases: dict[str, Counter[str]] = {}
         self._abort: str | None = None
+        self._messages = _Messages()
 
     @_quietly
     def pytest_sessionstart(self, session: pytest.Session) -> None:
@@ -184,6 +200,11 @@ class SessionRecorder:
             message = f"pytest ended with exit code {int(exitstatus)}"
         if self._run is not None:
             self._run.end(phase, code, message)
+
+    @_quietly
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        for line in self._messages.lines:
+            terminalreporter.write_line(f"rungraph: {line}")
 
 
 def _file(nodeid: str) -> str:

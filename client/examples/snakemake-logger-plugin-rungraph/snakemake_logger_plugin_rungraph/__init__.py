@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
 import rungraph
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 
@@ -61,9 +62,11 @@ class LogHandler(LogHandlerBase):
         return self._run
 
     def _on_abort(self, reason: str) -> None:
-        """As Ctrl-C: Snakemake terminates its jobs and ends."""
+        """As Ctrl-C in a terminal, which interrupts Snakemake and the jobs that it runs here."""
         self._is_interrupted = True
         os.kill(os.getpid(), signal.SIGINT)
+        for process in psutil.Process().children(recursive=True):
+            process.send_signal(signal.SIGINT)
 
     def _on_run_info(self, record: Any) -> None:
         counts: Mapping[str, int] = getattr(record, "stats", None) or {}
