@@ -11,6 +11,7 @@ PAGE_PACKAGES := $(PAGE)/node_modules/.ready
 PAGE_READY := graph/web/static/page/.ready
 GRAPHIQL_READY := graph/web/static/graphiql/.ready
 NPM_TESTS_READY := tests/npm/node_modules/.ready
+CLIENTS_READY := .venv-clients/.ready
 AUDIT_READY := .venv-audit/.ready
 
 .DEFAULT_GOAL := help
@@ -40,7 +41,7 @@ install: $(PYTHON_READY) $(GRAPHIQL_READY) $(PAGE_READY)
 run: install
 	@exec $(BIN)/rungraph demo
 
-test: install $(NPM_TESTS_READY)
+test: install $(NPM_TESTS_READY) $(CLIENTS_READY)
 	@$(BIN)/python tests/prepare.py
 	@$(BIN)/python tests/run.py $(PARTS)
 
@@ -101,7 +102,8 @@ lock:
 	@$(UV_COMPILE) --output-file requirements-obstore.lock --extra obstore --constraint requirements.lock
 	@$(UV_COMPILE) --output-file requirements-dev.lock --extra otel --extra obstore --group dev \
 		--constraint requirements-otel.lock --constraint requirements-obstore.lock
-	@$(filter-out pyproject.toml,$(UV_COMPILE)) --output-file requirements-audit.lock --group audit
+	@for group in audit clients; do \
+		$(filter-out pyproject.toml,$(UV_COMPILE)) --output-file requirements-$$group.lock --group $$group; done
 
 sbom: $(AUDIT_READY)
 	@$(CHECK_NODE)
@@ -118,7 +120,7 @@ sbom: $(AUDIT_READY)
 audit: $(AUDIT_READY)
 	@$(CHECK_NODE)
 	@failed=; \
-	for lock in requirements-otel requirements-obstore requirements-dev requirements-audit; do \
+	for lock in requirements-otel requirements-obstore requirements-dev requirements-audit requirements-clients; do \
 		echo "Checking $$lock.lock"; \
 		.venv-audit/bin/pip-audit --strict --require-hashes --disable-pip --progress-spinner=off \
 			--requirement $$lock.lock || failed="$$failed $$lock.lock"; done; \
@@ -142,10 +144,10 @@ $(PYTHON_READY): requirements-dev.lock pyproject.toml
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(AUDIT_READY): requirements-audit.lock
-	@echo "Installing the audit tools into .venv-audit"
-	@test -x .venv-audit/bin/pip || $(PYTHON) -m venv .venv-audit
-	@.venv-audit/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r $<
+$(AUDIT_READY) $(CLIENTS_READY): .venv-%/.ready: requirements-%.lock
+	@echo "Installing the packages of $< into .venv-$*"
+	@test -x .venv-$*/bin/pip || $(PYTHON) -m venv .venv-$*
+	@.venv-$*/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
 CHECK_NODE = node -e 'const [major, minor] = "$(NODE_MIN)".split("."), [a, b] = process.versions.node.split("."); \

@@ -1,15 +1,16 @@
 """The examples of docs/clients.md: each lists runs, follows them, and resumes when the server restarts."""
 
 import asyncio
+import hashlib
 import os
 import re
 import shutil
-import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
+from graphql import OperationDefinitionNode, parse, print_ast
 
 from repo import Access, CredentialKind, Grant, Identity, IdentityKind, Role, open_repository
 from tests import ROOT
@@ -19,13 +20,11 @@ from tests.support.server_process import ServerProcess, server_process
 from tests.support.serving import NODE_FOLDER
 
 SECONDS = 60
+PYTHON = str(ROOT / ".venv-clients" / "bin" / "python")
+PAGE = (ROOT / "docs" / "clients.md").read_text()
 SECTIONS = {
     heading.partition(" (")[0]: dict(re.findall(r"```(\w+)\n(.*?)```", text, re.DOTALL))
-    for heading, text in re.findall(
-        r"^## ([^\n]+)\n(.*?)(?=^## |\Z)",
-        (ROOT / "docs" / "clients.md").read_text(),
-        re.MULTILINE | re.DOTALL,
-    )
+    for heading, text in re.findall(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
 }
 """The blocks of code of each section, by language."""
 RESUMED = {"graphql-ws", "graphql-sse", "gql", "ariadne-codegen"}
@@ -58,9 +57,14 @@ def javascript(name: str, source: str) -> list[str]:
     """The command. As Babel does, it replaces documents of Relay by what relay-compiler made of them."""
 
     def compiled(found: re.Match[str]) -> str:
-        document = re.search(r"(?:query|subscription) (\w+)", found[1])
-        assert document is not None
-        return f'(await import("./relay/{document[1]}.graphql.js")).default'
+        document = parse(found[1])
+        (operation,) = document.definitions
+        assert isinstance(operation, OperationDefinitionNode)
+        assert operation.name is not None
+        file = f"relay/{operation.name.value}.graphql.js"
+        digest = hashlib.md5(print_ast(document).encode(), usedforsecurity=False).hexdigest()
+        assert digest in (NODE_FOLDER / file).read_text(), f"{file} is outdated: run relay-compiler"
+        return f'(await import("./{file}")).default'
 
     if name == "Relay":
         source = re.sub(r"graphql`(.*?)`", compiled, source, flags=re.DOTALL)
@@ -68,7 +72,7 @@ def javascript(name: str, source: str) -> list[str]:
 
 
 def python(folder: Path, blocks: dict[str, str]) -> list[str]:
-    return [sys.executable, "-u", "-c", blocks["python"]]
+    return [PYTHON, "-u", "-c", blocks["python"]]
 
 
 @asynccontextmanager
@@ -103,7 +107,7 @@ async def generate(folder: Path) -> None:
     (folder / "pyproject.toml").write_text(blocks["toml"])
     shutil.copy(ROOT / "schema.graphql", folder)
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "ariadne_codegen"),
+        *(PYTHON, "-m", "ariadne_codegen"),
         cwd=folder,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

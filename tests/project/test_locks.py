@@ -42,7 +42,7 @@ def test_tests_use_the_deployed_versions() -> None:
     assert locked("requirements.lock").items() <= locked("requirements-dev.lock").items()
 
 
-@pytest.mark.parametrize("file", ["requirements.lock", "requirements-dev.lock"])
+@pytest.mark.parametrize("file", ["requirements.lock", "requirements-dev.lock", "requirements-clients.lock"])
 def test_every_locked_package_has_a_hash_and_no_url(file: str) -> None:
     text = (ROOT / file).read_text()
     assert len(re.findall(r"^[a-z0-9-]+==.*\\\n    --hash=sha256:", text, re.MULTILINE)) == len(

@@ -69,6 +69,11 @@ class _Test:
         """How many captured sections of its reports are recorded."""
         self.end: tuple[str, str | None, str | None] = ("SUCCEEDED", None, None)
         """Phase, code and message."""
+        self.will_rerun = False
+
+    def next_attempt(self) -> None:
+        self.step = self.step.next_attempt()
+        self.end, self.will_rerun = ("SUCCEEDED", None, None), False
 
 
 class SessionRecorder:
@@ -128,6 +133,9 @@ class SessionRecorder:
 
     @_quietly
     def pytest_runtest_logstart(self, nodeid: str, location: tuple[str, int | None, str]) -> None:
+        if nodeid in self._tests:
+            self._tests[nodeid].next_attempt()
+            return
         file, name = _file(nodeid), _name(nodeid)
         if file not in self._files:
             self._files[file] = rungraph.begin(file, self._run)
@@ -144,6 +152,8 @@ class SessionRecorder:
         test = self._tests.get(report.nodeid)
         if test is None:
             return
+        if test.will_rerun and report.when == "setup":
+            test.next_attempt()
         for title, content in report.sections[test.sections :]:
             _log(test.step, title, content)
         test.sections = len(report.sections)
@@ -151,8 +161,7 @@ class SessionRecorder:
         stop = getattr(report, "stop", None)
         if outcome == "rerun":  # of pytest-rerunfailures
             test.step.end("FAILED", *_error(report), at=stop)
-            test.step = test.step.next_attempt()
-            test.end = ("SUCCEEDED", None, None)
+            test.will_rerun = True
         elif outcome == "failed":
             if test.end[0] != "FAILED":
                 test.end = ("FAILED", *_error(report))
@@ -162,17 +171,11 @@ class SessionRecorder:
         elif outcome == "skipped":
             reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
             test.end = ("SKIPPED", "SKIPPED", reason.removeprefix("Skipped: "))
-        if report.when == "teardown":
+        if report.when == "teardown" and not test.will_rerun:
             self._finish(report.nodeid, stop)
 
-    @_quietly
-    def pytest_runtest_logfinish(self, nodeid: str, location: tuple[str, int | None, str]) -> None:
-        self._finish(nodeid)
-
-    def _finish(self, nodeid: str, at: float | None = None) -> None:
-        test = self._tests.pop(nodeid, None)
-        if test is None:
-            return
+    def _finish(self, nodeid: str, at: float | None) -> None:
+        test = self._tests.pop(nodeid)
         test.step.end(*test.end, at=at)
         self._phases.setdefault(test.file, Counter())[test.end[0]] += 1
         self._remaining[test.file] -= 1
