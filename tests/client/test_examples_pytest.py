@@ -106,7 +106,7 @@ async def test_a_session_is_a_run_of_files_and_tests_with_xdist_too(
         assert (failed["code"], failed["summary"]) == ("AssertionError", "AssertionError: too much")
         assert "assert n == 1" in failed["message"]
         assert (setup["code"], setup["summary"]) == ("OSError", "OSError: no disk")
-        assert actions.named("test_skipped")["error"]["summary"] == "not today"
+        assert actions.named("test_skipped")["attemptHistory"][0]["error"]["summary"] == "not today"
         attempts = actions.named("test_flaky")["attemptHistory"]
         assert [each["phase"] for each in attempts] == ["FAILED", "FAILED", "SUCCEEDED"]
         lines = await reader.lines(run["name"], "test_first.py::test_passes")

@@ -1,11 +1,12 @@
 """The example `client/examples/snakemake-logger-plugin-rungraph`: workflows of Snakemake as runs.
 
-Snakemake brings dozens of packages, so it is not among the dependencies of the tests: where it is installed,
-this file has tests."""
+Snakemake brings about 50 packages, so it is not among the dependencies of the tests: where the program
+`snakemake` is on the PATH, this file has tests."""
 
-from importlib.util import find_spec
+import asyncio
+import shutil
 
-from tests.client.conftest import CLIENT, Finished, Reader, Workspace
+from tests.client.conftest import CLIENT, Reader, Workspace
 
 PLUGIN = CLIENT / "examples" / "snakemake-logger-plugin-rungraph"
 SNAKEFILE = """
@@ -33,18 +34,26 @@ rule fails:
 """
 
 
-async def snakemake(workspace: Workspace, *arguments: str) -> Finished:
-    return await workspace.run(
-        *("-m", "snakemake", "--cores", "2", "--logger", "rungraph", *arguments),
-        PYTHONPATH=f"{CLIENT}:{PLUGIN}",
+PROGRAM = shutil.which("snakemake")
+
+
+async def start(workspace: Workspace) -> asyncio.subprocess.Process:
+    assert PROGRAM is not None
+    return await asyncio.create_subprocess_exec(
+        *(PROGRAM, "--cores", "2", "--logger", "rungraph"),
+        cwd=workspace.folder,
+        env={**workspace.environment, "PYTHONPATH": f"{CLIENT}:{PLUGIN}"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
     )
 
 
-if find_spec("snakemake") is not None:
+if PROGRAM is not None:
 
     async def test_a_workflow_is_a_run_whose_jobs_are_actions(workspace: Workspace, reader: Reader) -> None:
         workspace.write(SNAKEFILE, "Snakefile")
-        done = await snakemake(workspace)
+        done = await workspace.finish(await start(workspace))
         assert done.code == 0, done.stderr
         run = await reader.run()
         assert run["phase"] == "SUCCEEDED"
@@ -62,7 +71,7 @@ if find_spec("snakemake") is not None:
         workspace: Workspace, reader: Reader
     ) -> None:
         workspace.write(FAILING, "Snakefile")
-        done = await snakemake(workspace)
+        done = await workspace.finish(await start(workspace))
         assert done.code == 1
         run = await reader.run()
         assert (run["phase"], run["error"]["summary"]) == ("FAILED", "1 of 1 jobs failed")
@@ -71,10 +80,7 @@ if find_spec("snakemake") is not None:
 
     async def test_an_abort_interrupts_the_workflow(workspace: Workspace, reader: Reader) -> None:
         workspace.write('rule slow:\n    output: "x"\n    shell: "sleep 60; touch x"', "Snakefile")
-        process = await workspace.start(
-            *("-m", "snakemake", "--cores", "1", "--logger", "rungraph"),
-            PYTHONPATH=f"{CLIENT}:{PLUGIN}",
-        )
+        process = await start(workspace)
         (run,) = await reader.until(lambda runs: runs and len(runs[0]["actions"]) > 1)
         await reader.abort(run["name"], "enough")
         done = await workspace.finish(process)

@@ -171,7 +171,7 @@ class SessionRecorder:
         elif outcome == "skipped":
             reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
             test.end = ("SKIPPED", "SKIPPED", reason.removeprefix("Skipped: "))
-        if report.when == "teardown" and not test.will_rerun:
+        if report.when not in ("setup", "call") and not test.will_rerun:
             self._finish(report.nodeid, stop)
 
     def _finish(self, nodeid: str, at: float | None) -> None:

@@ -2,8 +2,8 @@
 
 import logging
 import os
-import re
 import signal
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,6 @@ import psutil
 import rungraph
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 
-_RESTART = re.compile(r"Trying to restart job (\d+)")
 _LEVELS = {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}
 _MAX_LINES = 5000
 """Lines of a log file that are recorded: of longer ones the last."""
@@ -23,12 +22,12 @@ class LogHandler(LogHandlerBase):
 
     def __post_init__(self) -> None:
         self._run: rungraph.Step | None = None
-        self._snakefile: str | None = None
+        self._snakefile = "Snakefile"
         self._jobs: dict[int, rungraph.Step] = {}
         """The last attempt of each job."""
         self._logs: dict[int, list[str]] = {}
-        self._failures: dict[int, str] = {}
-        self._has_failed = False
+        self._error: str | None = None
+        """The last one that belongs to no job."""
         self._is_interrupted = False
 
     writes_to_stream = False
@@ -47,18 +46,14 @@ class LogHandler(LogHandlerBase):
             self.handleError(record)
 
     def _on_workflow_started(self, record: Any) -> None:
-        self._snakefile = str(
-            getattr(record, "snakefile", None) or getattr(record, "snakefile_main", None) or ""
-        )
+        """Only notes the file: nothing may have to be done."""
+        self._snakefile = str(getattr(record, "snakefile_main", None) or record.snakefile or self._snakefile)
 
     def _root(self) -> rungraph.Step:
         if self._run is None:
-            self._run = rungraph.begin(
-                Path.cwd().name or "snakemake",
-                function=self._snakefile or "Snakefile",
-                task=self._snakefile or "Snakefile",
-                on_abort=self._on_abort,
-            )
+            name = Path.cwd().name or "snakemake"
+            spec = {"arguments": sys.argv[1:], "snakefile": self._snakefile}
+            self._run = rungraph.begin(name, task=name, spec=spec, on_abort=self._on_abort)
         return self._run
 
     def _on_abort(self, reason: str) -> None:
@@ -106,30 +101,21 @@ class LogHandler(LogHandlerBase):
             _log_files(step, self._logs[record.job_id])
             step.end(at=record.created)
 
-    def _on_job_error(self, record: Any) -> None:
-        """Of a job that is not tried again. It is logged twice."""
-        self._has_failed = True
-        message = record.rule_msg or self._failures.get(record.jobid)
-        if message is None:
-            message = "the command failed" if record.shellcmd else "the job failed"
-        if record.shellcmd:
-            message += f"\n\n{record.shellcmd}"
-        self._fail(record.jobid, message, record)
-
-    def _fail(self, jobid: int, message: str, record: logging.LogRecord) -> None:
-        step = self._jobs.get(jobid)
-        if step is not None and step.phase == "RUNNING":
-            _log_files(step, self._logs[jobid])
-            step.end("FAILED", "JOB_FAILED", message, at=record.created)
-
     def _on_error(self, record: Any) -> None:
-        self._has_failed = True
+        self._error = record.getMessage().removeprefix("RuleException:\n")
         self._on_other(record)
+
+    def _on_job_error(self, record: Any) -> None:
+        """Follows the error that is its cause. Of a job that is not tried again, it comes twice."""
+        step = self._jobs.get(record.jobid)
+        if step is not None and step.phase == "RUNNING":
+            message = record.rule_msg or self._error or f"the job {record.rule_name} failed"
+            _log_files(step, self._logs[record.jobid])
+            step.end("FAILED", "JOB_FAILED", message, at=record.created)
+        self._error = None
 
     def _on_other(self, record: logging.LogRecord) -> None:
         text = record.getMessage()
-        if (found := _RESTART.match(text)) is not None:
-            self._fail(int(found[1]), "the job failed and is tried again", record)
         if text.startswith("Terminating processes on user request"):
             self._is_interrupted = True
         if self._run is not None and text:
@@ -147,8 +133,10 @@ class LogHandler(LogHandlerBase):
             failed = sum(step.phase == "FAILED" for step in self._jobs.values())
             if self._is_interrupted:
                 run.end("ABORTED")
-            elif failed or self._has_failed:
+            elif failed:
                 run.end("FAILED", "JOBS_FAILED", f"{failed} of {len(self._jobs)} jobs failed")
+            elif self._error is not None:
+                run.end("FAILED", "WORKFLOW_FAILED", self._error)
             else:
                 run.end()
             rungraph.flush(2)
