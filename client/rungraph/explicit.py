@@ -30,7 +30,7 @@ def begin(
 
     Unlike a tracked call it is not current: nothing becomes a part of it by itself, and it raises no Aborted.
     `on_abort` is called with the reason, from a thread of the client, if it or one above it is aborted.
-    `labels` are those of a run, `spec` is any JSON value, `at` the time in seconds since 1970. Never raises."""
+    `labels` are those of a run, `spec` is a JSON value, `at` the time in seconds since 1970. Never raises."""
     try:
         if parent is NO_STEP or not process.is_enabled or not (process.is_started or process.start()):
             return NO_STEP

@@ -5,7 +5,7 @@ import re
 from tests import ROOT
 from tests.client.conftest import Reader, Workspace
 
-TRACKED, STEP, FAILED_TODAY, FOLLOW, AWAIT = re.findall(
+TRACKED, STEP, FAILED_TODAY, FOLLOW, AWAIT, PLUGIN = re.findall(
     r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text(), re.DOTALL
 )
 
@@ -58,3 +58,21 @@ async def test_scripts_of_the_guide_read_runs(workspace: Workspace, reader: Read
     waited = await workspace.run(str(workspace.write(AWAIT, "await.py")), "good", "bad")
     assert waited.stdout.splitlines() == ["good SUCCEEDED ['return']", "bad FAILED []"]
     assert waited.stderr == ""
+
+
+async def test_the_steps_of_the_guide_begin_and_end_by_calls(workspace: Workspace, reader: Reader) -> None:
+    await workspace.run_source(PLUGIN)
+    run = await reader.run()
+    actions = run["actions"]
+    assert {each["name"]: (each["parentName"], each["phase"]) for each in actions} == {
+        "nightly": (None, "SUCCEEDED"),
+        "compile": ("nightly", "SUCCEEDED"),
+        "deploy": ("nightly", "SKIPPED"),
+    }
+    first, second = actions.named("compile")["attemptHistory"]
+    assert (first["phase"], first["error"]) == ("FAILED", {"code": "CC", "summary": "exit code 1"})
+    assert second["phase"] == "SUCCEEDED"
+    (skipped,) = actions.named("deploy")["attemptHistory"]
+    assert skipped["error"]["summary"] == "nothing changed"
+    lines = await reader.lines(run["name"], "compile")
+    assert lines == [("stderr", "WARNING", "cc: warning: unused variable")]
