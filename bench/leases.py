@@ -39,7 +39,7 @@ async def leases(database_url: str, runs: int, seconds: float) -> list[Result]:
             *(f"renewLease of {runs:,} runs by {_EXECUTORS} executors", rate, "leases/s"),
             # 1,000 runs with leases of a minute need 50.
             *("≥ 2,000", rate >= 2_000),
-            note=f"{cpu * 1e6 / rate:.0f} µs of CPU each; {rate / floor.rate:.2f} × floor, updates by asyncpg",
+            note=f"{cpu * 1e6 / rate:.0f} µs of CPU each; {rate / floor.rate:.2f} × floor: asyncpg",
             client=client,
         ),
         Result(
