@@ -14,7 +14,7 @@ from ingest.client import UNAVAILABLE_STATUSES, ApiError, GraphQLClient, ServerU
 _READ_TIMEOUT_S = 40.0
 """The server sends at least a comment every 15 s; after this time the connection counts as lost."""
 _FIRST_PAUSE_S, _MAX_PAUSE_S = 0.25, 5.0
-_TRANSIENT = {"INTERNAL_SERVER_ERROR", "SERVICE_UNAVAILABLE"}
+_TRANSIENT = {"INTERNAL_SERVER_ERROR", "SERVICE_UNAVAILABLE", "TIMEOUT"}
 
 Json = dict[str, Any]
 OnInterruption = Callable[[str | None], None]
@@ -33,11 +33,14 @@ async def follow(
     wait: bool = True,
     on_interruption: OnInterruption = lambda _: None,
     is_done: Callable[[], bool] = lambda: False,
+    cursor_field: str | None = "cursor",
+    after: str | int | None = None,
 ) -> AsyncGenerator[Json, None]:
     """The frames of a subscription with the variable `$after`, resumed after the last frame when the
-    connection is lost, until the server ends the stream and `is_done` returns True. Raises ApiError;
-    without `wait`, ServerUnavailable if the server is unavailable at the start."""
-    pause, interrupted, cursor = _FIRST_PAUSE_S, False, None
+    connection is lost, until the server ends the stream and `is_done` returns True. `cursor_field` is where
+    a frame has its cursor; a stream without one restarts. Raises ApiError; without `wait`,
+    ServerUnavailable if the server is unavailable at the start."""
+    pause, interrupted, has_started, cursor = _FIRST_PAUSE_S, False, False, after
     while True:
         try:
             async with aclosing(_frames(client, query, {**variables, "after": cursor})) as frames:
@@ -46,17 +49,18 @@ async def follow(
                         pause, interrupted = _FIRST_PAUSE_S, False
                         on_interruption(None)
                     if frame is not None:
-                        cursor = frame["cursor"]
+                        has_started = True
+                        cursor = frame[cursor_field] if cursor_field else None
                         yield frame
             if is_done():
                 return
             raise _ConnectionLost("the server ended the stream")
         except _ConnectionLost as error:
-            if cursor is None and not wait:
+            if not has_started and not wait:
                 raise ServerUnavailable(f"no response from {client.url} ({error})") from None
             if not interrupted:
                 interrupted = True
-                problem = f"No response from {client.url}" if cursor is None else "Connection lost"
+                problem = "Connection lost" if has_started else f"No response from {client.url}"
                 on_interruption(f"{problem}, retrying … ({error})")
         # Jitter, so that clients do not all reconnect at once.
         await asyncio.sleep(pause * random.uniform(0.5, 1))

@@ -53,7 +53,7 @@ STARTED_FIRST = [
     "tests/graph/transport/test_attacks_http.py",
     "tests/graph/transport/test_server.py",
     "tests/graph/cli/test_doctor.py",
-    "tests/graph/cli/test_watch_command.py",
+    "tests/graph/cli/remote/test_watch_command.py",
     "tests/graph/aborts/test_reconciler.py",
     "tests/repo/sql/test_failover.py",
     "tests/repo/aborts/test_abort_faults.py",

@@ -19,7 +19,7 @@ from repo import CheckResult, CheckStatus
 _OTHER_CONNECTIONS = 3
 """Connections of a process beside its two pools: two for polls and one for the bus."""
 _COMMON_PASSWORDS = {"admin", "changeme", "password", "postgres", "rungraph", "secret", "test"}
-_CLIENT_VARIABLES = {f"{PREFIX}TOKEN"}
+_CLIENT_VARIABLES = {f"{PREFIX}URL", f"{PREFIX}TOKEN", f"{PREFIX}TOKEN_FILE"}
 """RUNGRAPH_ variables that are not server settings."""
 _STYLE = {CheckStatus.OK: "green", CheckStatus.WARNING: "yellow", CheckStatus.FAILURE: "red"}
 

@@ -11,6 +11,8 @@ import typer
 
 import repo
 from graph.cli.commands import announce, fail, parse_duration, read_settings
+from graph.cli.remote.commands import remote_commands, server_of
+from graph.cli.remote.options import LOCAL, Token, TokenFile, Url
 from graph.cli.tokens import token_commands
 from ingest.wfformat import DOMAIN, PROJECT
 
@@ -19,16 +21,14 @@ if TYPE_CHECKING:
 
 # Each command imports what it needs when it runs: loading all of it takes seconds.
 
-LOCAL = "http://127.0.0.1:8000/graphql"
-
 app = typer.Typer(
     help="The live record of workflow runs: a GraphQL API over PostgreSQL or SQLite. "
     "Settings are environment variables RUNGRAPH_*; docs/settings.md lists them.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 schema_commands = typer.Typer(help="Print the GraphQL schema, or check it for breaking changes.")
+app.add_typer(remote_commands)
 app.add_typer(schema_commands, name="schema", no_args_is_help=True)
 app.add_typer(token_commands, name="token", no_args_is_help=True)
 
@@ -206,18 +206,6 @@ def _git(*arguments: str) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-Url = Annotated[str, typer.Option(help="The address of the server's GraphQL endpoint.")]
-Token = Annotated[
-    str | None,
-    typer.Option(
-        envvar="RUNGRAPH_TOKEN",
-        show_default=False,
-        help="An API token, if the server requires one. Arguments are visible to other users: prefer "
-        "RUNGRAPH_TOKEN.",
-    ),
-]
-
-
 @app.command("import")
 def import_recordings(
     files: Annotated[list[Path], typer.Argument(help="Recordings in WfFormat 1.5 (JSON).")],
@@ -234,6 +222,7 @@ def import_recordings(
         str | None, typer.Option(help="The name of the run, for a single file; by default from the file.")
     ] = None,
     token: Token = None,
+    token_file: TokenFile = None,
 ) -> None:
     """Import recordings of workflow executions into a server, as an executor would report them.
 
@@ -243,6 +232,7 @@ def import_recordings(
 
     if instant and speed is not None:
         fail("use --speed or --instant, not both", 2)
+    token = server_of(url, token, token_file).token
     code = run_import(files, url=url, token=token, project=project, domain=domain, speed=speed, name=name)
     raise typer.Exit(code)
 
@@ -256,13 +246,14 @@ def demo(
     host: Host = None,
     port: Port = None,
     token: Token = None,
+    token_file: TokenFile = None,
 ) -> None:
     """Keep a few realistic runs going: nested, retried, failing, paused, large. Aborts are confirmed."""
     from ingest.client import ApiError
     from ingest.demo.executor import run_demo
 
     if url is not None:
-        raise typer.Exit(run_demo(url, token=token, seed=seed))
+        raise typer.Exit(run_demo(url, token=server_of(url, token, token_file).token, seed=seed))
     from graph.cli.demo import serve_with_demo
 
     settings = read_settings(host=host, port=port)
@@ -277,29 +268,3 @@ def demo(
         pass
     except ApiError as error:
         fail(str(error))
-
-
-@app.command()
-def watch(
-    path: Annotated[
-        str | None, typer.Argument(metavar="PROJECT/DOMAIN/RUN", help="The run; RUN may contain slashes.")
-    ] = None,
-    url: Url = LOCAL,
-    project: Annotated[str | None, typer.Option(help="The project, if its name contains a slash.")] = None,
-    domain: Annotated[str | None, typer.Option(help="The domain, likewise.")] = None,
-    run: Annotated[str | None, typer.Option(help="The name of the run, likewise.")] = None,
-    wait: Annotated[bool, typer.Option(help="Wait for a server that is not available yet.")] = True,
-    token: Token = None,
-) -> None:
-    """Watch a run until it ends: as a live tree in a terminal, otherwise as a line per change.
-
-    Resumes after a lost connection. Exits with 0 if the run succeeded,
-    1 if it did not, 2 if it does not exist, and 130 after Ctrl-C.
-    """
-    from graph.cli.watch import run_identifier, run_watch
-
-    try:
-        code = run_watch(run_identifier(path, project, domain, run), url=url, token=token, wait=wait)
-    except ValueError as error:
-        fail(str(error), 2)
-    raise typer.Exit(code)

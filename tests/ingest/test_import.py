@@ -316,7 +316,7 @@ async def test_a_url_without_a_graphql_server_is_reported_in_one_line() -> None:
     code = await import_files(FILES, url="http://localhost/x", console=console, transport=pages)
     assert isinstance(console.file, StringIO)
     assert code == 1
-    output = "http://localhost/x is not a GraphQL server (status 404)\n"
+    output = "http://localhost/x/graphql is not a GraphQL server (status 404)\n"
     assert console.file.getvalue() == output
 
 

@@ -5,6 +5,7 @@ import asyncio
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from graph.errors import CODES
 from graph.settings import PREFIX, Settings
 from repo import migrate, open_repository
 from tests import ROOT
+from tests.support import forking
 from tests.support.client import GraphQLClient
 from tests.support.making import make_run
 from tests.support.server_process import RUNGRAPH, server_process
@@ -171,6 +173,22 @@ async def test_the_script_of_the_docs_reports_itself(tmp_path: Path) -> None:
             "attemptHistory": [{"logSummary": {"lineCount": 5}}],
         }
     ]
+
+
+async def test_the_commands_for_a_terminal_work_after_the_tour(tmp_path: Path) -> None:
+    lines = [line for line in indented("docs/terminal.md").splitlines() if line.startswith("rungraph ")]
+    commands = [shlex.split(line.partition(" | ")[0])[1:] for line in lines]
+    assert {words[0] for words in commands} >= {"list", "get", "events", "logs", "abort", "watch"}
+    async with server_process({"RUNGRAPH_DATABASE_URL": f"sqlite:///{tmp_path}/rungraph.db"}) as server:
+        for document in graphql_in("README.md"):
+            if document.startswith("mutation"):
+                assert "errors" not in (await server.ask(document)).json()
+        environment = {**os.environ, "RUNGRAPH_URL": server.address, "HOME": str(tmp_path)}
+        for words in commands:
+            done = await asyncio.to_thread(forking.run, *words, environment=environment)
+            # The run is aborted meanwhile: it has not succeeded.
+            assert done.returncode == (1 if words[0] == "watch" else 0), (words, done)
+            assert "rungraph: " not in done.stderr
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if graphql_in(page)])

@@ -31,7 +31,9 @@ RUNGRAPH = "graph.cli.main"
 REPLICA = "tests.faults.replica"
 IMPORTED = (
     *(RUNGRAPH, REPLICA, "graph.app", "graph.cli.demo", "graph.cli.doctor", "graph.cli.prune"),
-    *("graph.cli.workers", "graph.cli.watch", "alembic.command", "alembic.config", "redis.asyncio"),
+    *("graph.cli.remote.watch", "graph.cli.remote.details", "graph.cli.remote.events"),
+    *("graph.cli.remote.logs", "graph.cli.remote.aborts", "graph.cli.workers"),
+    *("alembic.command", "alembic.config", "anyio._backends._asyncio", "httpcore2", "redis.asyncio"),
 )
 """Imported before the forks; programs may import others."""
 SECONDS = 60
@@ -232,6 +234,9 @@ def _run(program: str, arguments: list[str], environment: dict[str, str], folder
     os.chdir(folder)
     if own:
         os.setsid()
+    # As a new interpreter would: those of the process that was forked are for other kinds of files.
+    sys.stdout = open(1, "w", closefd=False)
+    sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)
     sys.argv = ["rungraph", *arguments]
     sys.modules["__main__"].__package__ = None  # or usage messages would name it
     import_module(program).app()

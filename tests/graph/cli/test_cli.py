@@ -24,7 +24,8 @@ def run(*arguments: str, folder: Path, **environment: str) -> subprocess.Complet
 
 def test_help_names_every_command(tmp_path: Path) -> None:
     text = run("--help", folder=tmp_path).stdout
-    for command in ("serve", "migrate", "schema", "import", "demo", "watch", "token", "restored"):
+    remote = ("list", "get", "events", "logs", "abort", "push", "watch")
+    for command in ("serve", "migrate", "schema", "import", "demo", "token", "restored", *remote):
         assert command in text
         assert run(command, "--help", folder=tmp_path).returncode == 0
 

@@ -9,13 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graph.cli.watch_tree import WatchedRun
-from graph.cli.watch_view import (
-    MANY,
-    draw,
-    duration,
-    plain_line,
-)
+from graph.cli.remote.text import duration
+from graph.cli.remote.watch_tree import WatchedRun
+from graph.cli.remote.watch_view import MANY, draw, plain_line
 from repo.domain.phases import ActionPhase
 
 NOW = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)

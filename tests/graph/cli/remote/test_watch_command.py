@@ -4,14 +4,9 @@ import asyncio
 import io
 import os
 import pty
-import queue
-import re
-import select
 import signal
 import subprocess
-import threading
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,21 +20,24 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from graph.cli.watch import run_identifier, watch_run
+from graph.cli.remote.connection import Session
+from graph.cli.remote.names import RunReference
+from graph.cli.remote.watch import watch_run
 from ingest import subscription
-from ingest.client import ApiError, ServerUnavailable
+from ingest.client import ApiError, GraphQLClient, ServerUnavailable
 from repo import migrate, open_repository
 from repo.domain.identifiers import RunIdentifier
+from tests.graph.cli.remote.test_watch_tree import frame, node
 from tests.graph.cli.test_cli import RUNGRAPH
-from tests.graph.cli.test_watch_tree import frame, node
 from tests.support import forking
+from tests.support.commands import Lines, read_until, until
 from tests.support.databases import wait_for
 from tests.support.making import make_run
 from tests.support.ports import free_port
 from tests.support.serving import serving
 
 SECONDS = 40
-RUN = RunIdentifier("etl", "production", "nightly/1")
+RUN = RunReference("etl", "production", "nightly/1")
 NAME = "etl/production/nightly/1"
 
 
@@ -93,10 +91,9 @@ async def watch(script: Script, terminal: bool = False, wait: bool = True) -> tu
     printed, notes = io.StringIO(), io.StringIO()
     with serving(script.app) as url:
         console = Console(file=printed, force_terminal=terminal, width=100, height=20, color_system=None)
-        watching = watch_run(
-            RUN, url=f"{url}/graphql", wait=wait, console=console, notes=Console(file=notes, width=200)
-        )
-        code = await asyncio.wait_for(watching, SECONDS)
+        async with GraphQLClient(url) as client:
+            session = Session(client, console, Console(file=notes, width=200))
+            code = await asyncio.wait_for(watch_run(session, RUN, wait), SECONDS)
     return code, printed.getvalue(), notes.getvalue()
 
 
@@ -190,35 +187,13 @@ async def test_without_wait_a_server_that_is_unavailable_at_the_start_ends_the_w
         await watch(Script(503), wait=False)
 
 
-def test_the_run_is_named_by_a_path_or_by_options() -> None:
-    assert run_identifier("a/b/c/d", None, None, None) == RunIdentifier("a", "b", "c/d")
-    assert run_identifier(None, "a/b", "c", "d") == RunIdentifier("a/b", "c", "d")
-
-
-@pytest.mark.parametrize(
-    "named",
-    [
-        ("a/b", None, None, None),
-        ("a//c", None, None, None),
-        ("a/b/c", "a", None, None),
-        (None, "a", "b", None),
-        (None, None, None, None),
-    ],
-)
-def test_an_incomplete_or_ambiguous_name_is_refused(
-    named: tuple[str | None, str | None, str | None, str | None],
-) -> None:
-    with pytest.raises(ValueError):
-        run_identifier(*named)
-
-
 # The real server, as a process that can be killed.
 
 
 async def prepare(url: str) -> None:
     await migrate(url)
     async with open_repository(url) as repository:
-        await make_run(repository, RUN, a="a0", b="a0")
+        await make_run(repository, RunIdentifier("etl", "production", "nightly/1"), a="a0", b="a0")
 
 
 class Servers:
@@ -250,20 +225,13 @@ class Servers:
             self._process = None
 
     def report(self, name: str, phase: str) -> None:
-        action_id = {"project": RUN.project, "domain": RUN.domain, "runName": RUN.name, "name": name}
+        action_id = {"project": "etl", "domain": "production", "runName": "nightly/1", "name": name}
         body = {
             "query": "mutation($i: UpdateActionPhaseInput!) { updateActionPhase(input: $i) { applied } }",
             "variables": {"i": {"id": action_id, "phase": phase, "attempts": 1}},
         }
         answer = httpx2.post(f"{self.url}/graphql", json=body, timeout=SECONDS).json()
         assert answer["data"]["updateActionPhase"]["applied"]
-
-
-def until(done: Callable[[], bool], problem: str) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not done():
-        assert time.monotonic() < deadline, problem
-        time.sleep(0.05)
 
 
 @pytest.fixture
@@ -282,26 +250,6 @@ def watcher(name: str, url: str, **rest: Any) -> Iterator[subprocess.Popen[str]]
             yield process
         finally:
             process.kill()
-
-
-class Lines:
-    """The lines that a process writes; waits for each."""
-
-    def __init__(self, stream: Any) -> None:
-        self._lines: queue.Queue[str] = queue.Queue()
-        self._reading = threading.Thread(target=self._read, args=(stream,), daemon=True)
-        self._reading.start()
-
-    def _read(self, stream: Any) -> None:
-        for line in stream:
-            self._lines.put(line.rstrip("\n"))
-
-    def next(self) -> str:
-        return self._lines.get(timeout=SECONDS)
-
-    def rest(self) -> list[str]:
-        self._reading.join(SECONDS)
-        return list(self._lines.queue)
 
 
 def test_a_run_is_followed_across_a_crash_of_the_server(server: Servers) -> None:
@@ -349,18 +297,3 @@ def test_ctrl_c_ends_the_watch_silently_and_a_missing_run_with_one_line(server: 
     assert "\x1b[?25h" in rest  # the cursor is back
     assert "Traceback" not in rest
     assert "Aborted" not in rest
-
-
-def read_until(terminal: int, seen: Callable[[str], bool]) -> str:
-    """The output of a terminal, without colours, until a text appears or the program has ended."""
-    output, deadline = b"", time.monotonic() + SECONDS
-    while True:
-        text = re.sub(r"\x1b\[[0-9;]*m", "", output.decode(errors="replace"))
-        if seen(text):
-            return text
-        assert time.monotonic() < deadline, text
-        if select.select([terminal], [], [], 1)[0]:
-            try:
-                output += os.read(terminal, 65536)
-            except OSError:  # so ends a terminal that nobody holds any more
-                return text

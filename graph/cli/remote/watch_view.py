@@ -1,6 +1,5 @@
 """The output of `rungraph watch`: a tree that fits the terminal, or lines of text."""
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,27 +9,13 @@ from operator import attrgetter, itemgetter
 from rich.cells import cell_len
 from rich.text import Text
 
-from graph.cli.watch_tree import ACTIVE, BAD, GOOD, Children, WatchedAction, WatchedRun
+from graph.cli.remote.text import BAD, GOOD, PHASE_ORDER, STYLES, duration, phase_counts, phase_text
+from graph.cli.remote.watch_tree import Children, WatchedAction, WatchedRun
 from repo.domain.identifiers import printable
-from repo.domain.phases import ActionPhase
 
-STYLES = {
-    ActionPhase.QUEUED: ("○", "bright_black"),
-    ActionPhase.WAITING_FOR_RESOURCES: ("○", "bright_black"),
-    ActionPhase.INITIALIZING: ("◌", "cyan"),
-    ActionPhase.RUNNING: ("●", "blue"),
-    ActionPhase.PAUSED: ("‖", "yellow"),
-    ActionPhase.SUCCEEDED: ("✓", "green"),
-    ActionPhase.FAILED: ("✗", "red"),
-    ActionPhase.ABORTED: ("■", "magenta"),
-    ActionPhase.TIMED_OUT: ("✗", "red"),
-    ActionPhase.RECOVERED: ("✓", "green"),
-    ActionPhase.SKIPPED: ("⇥", "bright_black"),
-}
 MANY = 20
 """Of a parent with more children, only running and failed ones are shown, and a count of the others."""
 _PLACE = attrgetter("place")
-_PHASE_ORDER = sorted(ActionPhase, key=lambda phase: (phase not in BAD, phase not in ACTIVE, phase))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +55,7 @@ def _header(run: WatchedRun, width: int, now: datetime, trouble: str | None) -> 
     yield _bar(run, width)
     yield Text(" · ", "dim").join(
         Text(f"{run.counts[phase]:,} {phase_text(phase)}", STYLES[phase][1])
-        for phase in _PHASE_ORDER
+        for phase in PHASE_ORDER
         if run.counts[phase] > 0
     )
     # The separator line has room for the connection state.
@@ -184,31 +169,6 @@ def _line(row: _Row, column: int, now: datetime) -> Text:
         if text is not None:
             line.append(f"  {printable(text)}", colour)
     return line
-
-
-def phase_text(phase: ActionPhase) -> str:
-    """The phase as text."""
-    return "waiting" if phase is ActionPhase.WAITING_FOR_RESOURCES else phase.name.lower().replace("_", " ")
-
-
-def phase_counts(counts: Counter[ActionPhase], separator: str) -> str:
-    """Such as `2 failed, 180 succeeded, 12 queued`."""
-    return separator.join(
-        f"{counts[phase]:,} {phase_text(phase)}" for phase in _PHASE_ORDER if counts[phase] > 0
-    )
-
-
-def duration(seconds: float) -> str:
-    """Such as `2.3 s`, `41 s`, `3 m 05 s` or `2 h 05 m`."""
-    seconds = max(0.0, seconds)
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} m {whole % 60:02} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02} m"
 
 
 def plain_line(action: WatchedAction) -> str:

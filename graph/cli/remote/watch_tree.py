@@ -7,24 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Self
 
+from graph.cli.remote.text import ACTIVE, BAD, GOOD, abort_text, error_text, read_time
 from repo.domain.phases import ActionPhase
-
-ACTIVE = {ActionPhase.RUNNING, ActionPhase.INITIALIZING, ActionPhase.PAUSED}
-BAD = {ActionPhase.FAILED, ActionPhase.TIMED_OUT}
-GOOD = {ActionPhase.SUCCEEDED, ActionPhase.RECOVERED}
-
-SUBSCRIPTION = """
-subscription Watch($run: RunIdentifierInput!, $after: String) {
-  actions(run: $run, after: $after, untilTerminal: true) {
-    kind cursor removed
-    actions {
-      id name parentName phase attempts revision createdAt startedAt endedAt updatedAt
-      error { code summary }
-      abort { state reason requestedBy { subject } attemptCount lastError }
-    }
-  }
-}
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +43,11 @@ class WatchedAction:
             attempts=node["attempts"],
             revision=int(node["revision"]),
             created_at=created_at,
-            started_at=_time(node["startedAt"]),
-            ended_at=_time(node["endedAt"]),
+            started_at=read_time(node["startedAt"]),
+            ended_at=read_time(node["endedAt"]),
             updated_at=datetime.fromisoformat(node["updatedAt"]),
-            error=_error(node["error"]),
-            abort=_abort(node["abort"]),
+            error=error_text(node["error"]) or None,
+            abort=abort_text(node["abort"]),
             place=(created_at, [int(part) if at % 2 else part for at, part in enumerate(parts)]),
         )
 
@@ -72,30 +56,6 @@ class WatchedAction:
         if self.started_at is None:
             return None
         return max(0.0, ((self.ended_at or now) - self.started_at).total_seconds())
-
-
-def _time(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
-
-
-def _error(error: dict[str, Any] | None) -> str | None:
-    if error is None:
-        return None
-    return f"{error['code']}: {error['summary']}" if error["code"] else str(error["summary"])
-
-
-def _abort(abort: dict[str, Any] | None) -> str | None:
-    """The state of an abort as text."""
-    if abort is None:
-        return None
-    text = f"abort {abort['state'].lower()}"
-    if abort["state"] in ("RETRYING", "FAILED"):
-        text += f" after {abort['attemptCount']} attempts"
-    if abort["requestedBy"]:
-        text += f", requested by {abort['requestedBy']['subject']}"
-    reason = abort["lastError"] if abort["state"] in ("RETRYING", "FAILED") else None
-    reason = reason or abort["reason"]
-    return f"{text}: {reason}" if reason else text
 
 
 @dataclass(slots=True)
