@@ -11,6 +11,7 @@ from urllib.parse import urljoin, urlsplit
 
 _CONNECT_SECONDS = 2.0
 _RESPONSE_SECONDS = 15.0
+_MAX_RESPONSE = 64 * 1024 * 1024
 _POLL_SECONDS = 0.05
 _PERSISTED_AFTER = 0.3
 _TRANSIENT = {"TIMEOUT", "SERVICE_UNAVAILABLE", "RATE_LIMITED", "INTERNAL_SERVER_ERROR"}
@@ -108,7 +109,9 @@ class Connection:
                 self._http.request(method, target, body, headers)
                 self._wait(seconds)
                 response = self._http.getresponse()
-                data = response.read(64 * 1024 * 1024)
+                # Python 3.9 fills so much memory before it reads.
+                limit = _MAX_RESPONSE if response.length is None else min(response.length, _MAX_RESPONSE)
+                data = response.read(limit)
                 if response.will_close:
                     self.close()
                 return response.status, data
