@@ -86,6 +86,7 @@ export default defineConfig({
   server: {
     proxy: {
       "/graphql": { target: server, ws: true, changeOrigin: true },
+      "/log-links": { target: server },
       "/login": { target: server },
       "/logout": { target: server },
     },

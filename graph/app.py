@@ -33,6 +33,7 @@ from graph.limits.documents import Limits
 from graph.observability.health import PROBES, health_routes
 from graph.observability.metrics import CONTENT_TYPE, ServerCounts, measuring
 from graph.observability.telemetry import Telemetry
+from graph.outbound import AllowedAddresses
 from graph.schema.build import build_schema
 from graph.setting_types import split_commas
 from graph.settings import Settings
@@ -56,6 +57,7 @@ def create_app(settings: Settings, is_stopping: Callable[[], bool] = lambda: Fal
     sign_in = sign_in_of(settings, provider) if settings.auth != "none" else None
     client_limits = client_limits_of(settings)
     supervisor = Supervisor()
+    log_links = AllowedAddresses(split_commas(settings.log_link_hosts))
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -89,7 +91,7 @@ def create_app(settings: Settings, is_stopping: Callable[[], bool] = lambda: Fal
     async def new_context(connection: HTTPConnection, caller: Caller) -> Context:
         state = state_of(connection)
         repository = state.repository.on_behalf_of(caller.access)
-        return Context(repository, caller, settings.max_page_size, state.artifact_urls)
+        return Context(repository, caller, settings.max_page_size, state.artifact_urls, log_links)
 
     limits = Limits(
         settings.max_query_depth,
@@ -126,7 +128,10 @@ def create_app(settings: Settings, is_stopping: Callable[[], bool] = lambda: Fal
         routes=_routes(
             settings,
             endpoint,
-            [*ArtifactEndpoint(client_limits).routes(), *log_links_of(settings, client_limits).routes()],
+            [
+                *ArtifactEndpoint(client_limits).routes(),
+                *log_links_of(settings, client_limits, log_links).routes(),
+            ],
             sign_in,
             for_machines,
         ),

@@ -142,10 +142,12 @@ def reconciler_of(settings: Settings, repository: ActionRepo, supervisor: Superv
     )
 
 
-def log_links_of(settings: Settings, client_limits: ClientLimits) -> LogLinkEndpoint:
+def log_links_of(
+    settings: Settings, client_limits: ClientLimits, allowed: AllowedAddresses
+) -> LogLinkEndpoint:
     return LogLinkEndpoint(
         client_limits,
-        AllowedAddresses(split_commas(settings.log_link_hosts)),
+        allowed,
         LinkLimits(settings.log_link_timeout, settings.log_link_max_bytes),
         allows_private=settings.log_link_allow_private,
     )

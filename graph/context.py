@@ -8,6 +8,7 @@ from strawberry.types.info import Info
 
 from graph.auth.artifact_urls import ArtifactUrls
 from graph.auth.caller import Caller
+from graph.outbound import AllowedAddresses
 from graph.schema.loaders import Loaders
 from repo import ActionRepo, Stream, Watches
 
@@ -23,6 +24,8 @@ class Context:
     max_page_size: int
     artifact_urls: ArtifactUrls = None  # type: ignore[assignment]
     """Signs addresses of artifacts; by default with the key of the repository."""
+    log_links: AllowedAddresses = AllowedAddresses(())
+    """The addresses from which this server reads linked logs."""
     loaders: Loaders = field(init=False)
     resume_after: str | None = None
     """The cursor after which a subscription begins, in place of the one in the request."""

@@ -100,6 +100,13 @@ class AllowedAddresses:
             else:
                 self._prefixes.append(url)
 
+    def allow_text(self, text: str) -> bool:
+        """Whether the text is an address, and one of the items stands for it."""
+        if not (self._prefixes or self._hosts):
+            return False
+        url = parse_address(text)
+        return url is not None and self.allow(url)
+
     def allow(self, url: httpx2.URL) -> bool:
         """Whether one of the items stands for the address, a usual port being meant if an item has none."""
         # Some servers take what follows a semicolon for a parameter of the segment.

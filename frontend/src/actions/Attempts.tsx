@@ -1,12 +1,15 @@
+import { Link } from "@tanstack/react-router";
 import { useQuery } from "urql";
 import { graphql, readFragment } from "../gql";
 import type { ActionIdentifierInput, AttemptsOfQuery } from "../gql/graphql";
 import { problemOf } from "../live/errors";
+import { runParams } from "../live/paths";
 import { useRefetch } from "../live/useRefetch";
+import { attemptNumbers } from "../logs/attempts";
+import { LogLinks } from "../logs/linked/LogLinks";
 import { Duration } from "../ui/Duration";
 import { ErrorBox } from "../ui/ErrorBox";
 import { JsonView } from "../ui/JsonView";
-import { isSafeLink } from "../ui/links";
 import { EmptyNotice, ErrorNotice, LoadingNotice } from "../ui/notices";
 import { PhaseBadge } from "../ui/PhaseBadge";
 import { hasEnded, words } from "../ui/phases";
@@ -18,6 +21,10 @@ const AttemptsOf = graphql(`
   query AttemptsOf($id: ActionIdentifierInput!) {
     action(id: $id) {
       id
+      phase
+      attempts
+      startedAt
+      endedAt
       error {
         code
         summary
@@ -37,6 +44,7 @@ const AttemptsOf = graphql(`
         logs {
           name
           uri
+          isReadable
         }
         clusterEvents {
           occurredAt
@@ -54,7 +62,8 @@ const AttemptsOf = graphql(`
   }
 `);
 
-type Attempt = NonNullable<AttemptsOfQuery["action"]>["attemptHistory"][number];
+type Action = NonNullable<AttemptsOfQuery["action"]>;
+type Attempt = Action["attemptHistory"][number];
 
 interface Props {
   id: ActionIdentifierInput;
@@ -79,42 +88,66 @@ export function Attempts({ id, changes, runEnd }: Props) {
     );
   }
   if (!data) return <LoadingNotice what="the attempts" />;
-  const { attemptHistory = [], error } = data.action ?? {};
+  const { action } = data;
+  const { attemptHistory = [], error } = action ?? {};
   const last = attemptHistory.at(-1);
-  if (!attemptHistory.length) {
+  if (!action || (!attemptHistory.length && action.phase === "QUEUED" && action.attempts <= 1)) {
     return <EmptyNotice title="No attempts yet">The executor has reported nothing.</EmptyNotice>;
   }
+  const known = new Map(attemptHistory.map((each) => [each.attempt, each]));
+  const numbers = attemptNumbers(Math.max(1, action.attempts), [...known.keys()]).reverse();
   const isShownAbove = (attempt: Attempt): boolean => {
     const shown = readFragment(ErrorBoxFragment, attempt.error);
-    return attempt === last && shown?.code === error?.code && shown?.summary === error?.summary;
+    // Of what was skipped only a line is shown above.
+    const isSame = shown?.code === error?.code && shown?.summary === error?.summary;
+    return attempt === last && attempt.phase !== "SKIPPED" && isSame;
   };
-  // The API gives the newest 100.
-  const hasMore = attemptHistory.length >= 100 && (attemptHistory[0]?.attempt ?? 0) > 1;
+  const hasMore = (numbers.at(-1) ?? 1) > 1;
   return (
     <>
-      {[...attemptHistory].reverse().map((attempt) => (
-        <AttemptView
-          key={attempt.attempt}
-          attempt={attempt}
-          name={id.name}
-          runEnd={runEnd}
-          isShownAbove={isShownAbove(attempt)}
-        />
-      ))}
-      {hasMore ? <p className="faint">Only the newest {attemptHistory.length} attempts are shown.</p> : null}
+      {numbers.map((number) => {
+        const attempt = known.get(number);
+        return attempt ? (
+          <AttemptView
+            key={number}
+            attempt={attempt}
+            id={id}
+            runEnd={runEnd}
+            isShownAbove={isShownAbove(attempt)}
+          />
+        ) : (
+          <WithoutEvents key={number} number={number} action={action} runEnd={runEnd} />
+        );
+      })}
+      {hasMore ? <p className="faint">Only the newest {numbers.length} attempts are shown.</p> : null}
     </>
+  );
+}
+
+/** An attempt of which only the phase was reported, and only that of the latest is stored. */
+function WithoutEvents({ number, action, runEnd }: { number: number; action: Action; runEnd: string | null }) {
+  const { phase, attempts, startedAt, endedAt } = action;
+  return (
+    <section className={classes.attempt} aria-label={`Attempt ${number}`}>
+      <div className={classes.attemptHead}>
+        <h3>Attempt {number}</h3>
+        {number === attempts ? <PhaseBadge phase={phase} /> : null}
+        {number === attempts && startedAt ? <Duration from={startedAt} to={endedAt ?? runEnd} /> : null}
+      </div>
+      <p className="faint">The executor reported no events of this attempt.</p>
+    </section>
   );
 }
 
 interface ViewProps {
   attempt: Attempt;
-  name: string;
+  id: ActionIdentifierInput;
   runEnd: string | null;
   /** Its error is already shown above as the action's. */
   isShownAbove: boolean;
 }
 
-function AttemptView({ attempt, name, runEnd, isShownAbove }: ViewProps) {
+function AttemptView({ attempt, id, runEnd, isShownAbove }: ViewProps) {
   const { error, logs, clusterEvents, phaseTransitions, outputs } = attempt;
   return (
     <section className={classes.attempt} aria-label={`Attempt ${attempt.attempt}`}>
@@ -139,19 +172,19 @@ function AttemptView({ attempt, name, runEnd, isShownAbove }: ViewProps) {
       {logs.length ? (
         <>
           <h4 className={classes.part}>Logs</h4>
-          <div className={classes.logs}>
-            {logs.map((log) =>
-              isSafeLink(log.uri) ? (
-                <a key={log.name} className={classes.log} href={log.uri} target="_blank" rel="noreferrer">
-                  {log.name} <span aria-hidden>↗</span>
-                </a>
-              ) : (
-                <code key={log.name}>
-                  {log.name}: {log.uri}
-                </code>
-              ),
+          <LogLinks
+            links={logs}
+            opener={(link) => (
+              <Link
+                to="/runs/$project/$domain/$name/logs"
+                params={runParams({ ...id, name: id.runName })}
+                search={{ action: id.name, attempt: attempt.attempt, link }}
+                title={`Read ${link} here`}
+              >
+                {link}
+              </Link>
             )}
-          </div>
+          />
         </>
       ) : null}
       <h4 className={classes.part}>Phases</h4>
@@ -191,7 +224,7 @@ function AttemptView({ attempt, name, runEnd, isShownAbove }: ViewProps) {
       {outputs != null ? (
         <>
           <h4 className={classes.part}>Outputs</h4>
-          <JsonView value={outputs} name={`outputs of ${name}, attempt ${attempt.attempt}`} />
+          <JsonView value={outputs} name={`outputs of ${id.name}, attempt ${attempt.attempt}`} />
         </>
       ) : null}
     </section>

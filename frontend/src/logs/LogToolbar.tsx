@@ -12,6 +12,8 @@ export interface LogView {
   /** The text that is searched for. */
   term?: string | undefined;
   line?: number | undefined;
+  /** The name of a linked log; otherwise the lines that the executor sent. */
+  link?: string | undefined;
 }
 
 interface Props {
@@ -19,6 +21,8 @@ interface Props {
   onView: (change: Partial<LogView>) => void;
   streams: readonly string[];
   attempts: readonly number[];
+  /** Whether lines have levels of their own. */
+  hasLevels: boolean;
   /** Searches for the text from the current line on. */
   onFind: (term: string, direction: 1 | -1) => void;
   /** What the search has found, for screen readers too. */
@@ -37,7 +41,7 @@ const AND_ABOVE: Record<Level, string> = {
 };
 
 /** Chooses what of a log is shown, and searches it. */
-export function LogToolbar({ view, onView, streams, attempts, onFind, found, hasKeys, children }: Props) {
+export function LogToolbar({ view, onView, streams, attempts, onFind, found, hasKeys, ...props }: Props) {
   return (
     <div className={classes.bar} role="group" aria-label="What of the log is shown">
       {attempts.length > 1 ? (
@@ -45,7 +49,7 @@ export function LogToolbar({ view, onView, streams, attempts, onFind, found, has
           className={classes.select}
           aria-label="Attempt"
           value={view.attempt}
-          onChange={({ currentTarget: { value } }) => onView({ attempt: Number(value), line: undefined })}
+          onChange={({ currentTarget: { value } }) => onView({ attempt: Number(value), line: undefined, link: undefined })}
         >
           {attempts.map((attempt) => (
             <option key={attempt} value={attempt}>
@@ -69,22 +73,24 @@ export function LogToolbar({ view, onView, streams, attempts, onFind, found, has
           ))}
         </select>
       ) : null}
-      <select
-        className={classes.select}
-        aria-label="Level"
-        title="Lines whose level the executor reported"
-        value={view.level ?? ""}
-        onChange={({ currentTarget: { value } }) => onView({ level: isLevel(value) ? value : undefined })}
-      >
-        <option value="">All levels</option>
-        {LEVELS.map((level) => (
-          <option key={level} value={level}>
-            {AND_ABOVE[level]}
-          </option>
-        ))}
-      </select>
+      {props.hasLevels ? (
+        <select
+          className={classes.select}
+          aria-label="Level"
+          title="Lines whose level the executor reported"
+          value={view.level ?? ""}
+          onChange={({ currentTarget: { value } }) => onView({ level: isLevel(value) ? value : undefined })}
+        >
+          <option value="">All levels</option>
+          {LEVELS.map((level) => (
+            <option key={level} value={level}>
+              {AND_ABOVE[level]}
+            </option>
+          ))}
+        </select>
+      ) : null}
       <Search initial={view.term ?? ""} onFind={onFind} found={found} hasKeys={hasKeys} />
-      {children}
+      {props.children}
     </div>
   );
 }

@@ -20,8 +20,12 @@ interface Props {
   onView: (change: Partial<LogView>) => void;
   streams: readonly string[];
   attempts: readonly number[];
+  /** Its lines have neither times nor levels of their own. */
+  isPlain?: boolean;
   /** Lines may still arrive. */
   isLive: boolean;
+  /** Whether new lines are followed at first, if no line is linked to: if they may arrive, unless stated. */
+  followsAtFirst?: boolean;
   /** Where reading begins if no line is linked to. */
   start: Start;
   hrefOf: (line: number) => string;
@@ -37,20 +41,21 @@ interface Props {
 const MOST_COPIED = 5_000_000;
 
 /** A log: its lines, live, with search, filters, links, copy and download. */
-export function LogViewer({ source, view, onView, isLive, start, ...props }: Props) {
-  const { name, streams, attempts, hrefOf, empty, hasKeys, children } = props;
-  const { stream, level, line } = view;
+export function LogViewer({ source, view, onView, isPlain = false, isLive, start, ...props }: Props) {
+  const { name, streams, attempts, hrefOf, empty, hasKeys, children, followsAtFirst = isLive } = props;
+  const { line } = view;
+  const { stream, level } = isPlain ? NEITHER : view;
   const log = useMemo(
     () => new Log(source, { stream, levels: level ? LEVELS.slice(LEVELS.indexOf(level)) : [] }),
     [source, stream, level],
   );
   useSyncExternalStore(log.batch.listenToAll, () => log.version);
-  const [isFollowing, setFollowing] = useState(isLive && line === undefined);
+  const [isFollowing, setFollowing] = useState(followsAtFirst && line === undefined);
   const [target, setTarget] = useState<Target | null>(null);
   const [first] = useState<Start>(line ?? start);
   const [found, setFound] = useState("");
   const [term, setTerm] = useState(view.term ?? "");
-  const times = usePreference(showsTimes);
+  const times = usePreference(showsTimes) && !isPlain;
   const wraps = usePreference(wrapsLines);
 
   const goTo = useCallback(
@@ -92,6 +97,16 @@ export function LogViewer({ source, view, onView, isLive, start, ...props }: Pro
     if (number !== null) goTo(number);
   };
   const { firstError, lineCount, problem } = log;
+  const goToError = async (): Promise<void> => {
+    setFound("Searching…");
+    const number = await log.findError();
+    setFound(number === null ? "No error" : "");
+    if (typeof number === "number") goTo(number);
+  };
+  const goToEnd = async (): Promise<void> => {
+    await log.reveal("end");
+    if (log.lineCount && !log.problem) goTo(log.lineCount);
+  };
   const copy = async (): Promise<void> => {
     const text = await textOf(log, { most: MOST_COPIED });
     if (text) await copyText(text.join(""), "log");
@@ -106,7 +121,7 @@ export function LogViewer({ source, view, onView, isLive, start, ...props }: Pro
     hasKeys
       ? [
           { keys: "f", what: "Follow the log", run: () => follow(isLive) },
-          { keys: "e", what: "First error in the log", run: () => firstError !== null && goTo(firstError) },
+          { keys: "e", what: "First error in the log", run: () => void goToError() },
           { keys: "n", what: "Next match in the log", run: () => void find(term, 1) },
           { keys: "N", what: "Previous match in the log", run: () => void find(term, -1) },
           { keys: "w", what: "Wrap long lines", run: () => wrapsLines.set(!wraps) },
@@ -124,17 +139,25 @@ export function LogViewer({ source, view, onView, isLive, start, ...props }: Pro
         attempts={attempts}
         onFind={(text, direction) => void find(text, direction)}
         found={found}
+        hasLevels={!isPlain}
         hasKeys={hasKeys}
       >
         <span className={classes.tools}>
-          {firstError === null ? null : (
-            <button type="button" onClick={() => goTo(firstError)}>
+          {firstError !== null || log.findsErrors ? (
+            <button type="button" onClick={() => void goToError()}>
               First error
             </button>
+          ) : null}
+          {source.reach ? (
+            <button type="button" title="Go to the last line" onClick={() => void goToEnd()}>
+              End
+            </button>
+          ) : null}
+          {isPlain ? null : (
+            <button type="button" aria-pressed={times} onClick={() => showsTimes.set(!times)}>
+              Times
+            </button>
           )}
-          <button type="button" aria-pressed={times} onClick={() => showsTimes.set(!times)}>
-            Times
-          </button>
           <button type="button" aria-pressed={wraps} onClick={() => wrapsLines.set(!wraps)}>
             Wrap
           </button>
@@ -183,3 +206,5 @@ export function LogViewer({ source, view, onView, isLive, start, ...props }: Pro
     </div>
   );
 }
+
+const NEITHER = { stream: undefined, level: undefined };

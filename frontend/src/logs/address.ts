@@ -19,6 +19,7 @@ export function readLogSearch(query: Query | Record<string, unknown>): LogSearch
     level: isLevel(level) ? level : undefined,
     term: text(query.term),
     line: positive(query.line),
+    link: text(query.link),
   };
 }
 
@@ -35,7 +36,7 @@ export function addressOfLine(
 ): string {
   const { project, domain, name: run } = runParams({ ...id, name: runName });
   const path = [project, domain, run].map(encodeURIComponent).join("/");
-  const { attempt, stream, level, term, line } = view;
-  const query = { action: name, attempt, stream, level: level?.toLowerCase(), term, line };
+  const { attempt, stream, level, term, line, link } = view;
+  const query = { action: name, attempt, link, stream, level: level?.toLowerCase(), term, line };
   return new URL(`runs/${path}/logs${printQuery(query)}`, base).href;
 }

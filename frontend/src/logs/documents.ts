@@ -71,12 +71,15 @@ export const LogsOf = graphql(`
   query LogsOf($id: ActionIdentifierInput!) {
     action(id: $id) {
       id
+      phase
+      attempts
       attemptHistory {
         attempt
         phase
         logs {
           name
           uri
+          isReadable
         }
         logSummary {
           lineCount

@@ -16,6 +16,12 @@ export interface Added {
 /** Where a log comes from. */
 export interface LogSource {
   read: ReadLog;
+  /** Lines that `read` gives at a time for a copy of all. */
+  readAtOnce?: number;
+  /** Makes the log known as far as a number, or to its end, if it is not known to begin with. */
+  reach?: (number: number) => Promise<void>;
+  /** The number of the first error, for which it reads on. */
+  findError?: () => Promise<number | null>;
   /** Lines after a number as they arrive, until the returned function is called. */
   follow: (
     after: number,
@@ -44,10 +50,7 @@ export class Log {
     readonly filter: LogFilter,
   ) {
     const changed = (): void => this.change();
-    const failed = (reason: unknown): void => {
-      this.problem = problemOf(reason);
-      this.change();
-    };
+    const failed = (reason: unknown): void => this.fail(reason);
     this.lines = isFiltered(filter)
       ? new MatchingLines(this.read, filter, changed, failed)
       : new AllLines(this.read, changed, failed);
@@ -76,6 +79,12 @@ export class Log {
   /** Makes a line available; whether there is one. */
   async reveal(at: Start): Promise<boolean> {
     this.problem = null;
+    try {
+      await this.source.reach?.(at === "start" ? 1 : at === "end" ? Infinity : at);
+    } catch (reason) {
+      this.fail(reason);
+      return false;
+    }
     if (at === "end") {
       await this.lines.revealEnd();
       return true;
@@ -96,8 +105,23 @@ export class Log {
       if (found !== null) return found;
       return await this.scan(term, direction > 0 ? 0 : Infinity, direction, isLatest);
     } catch (reason) {
-      this.problem = problemOf(reason);
-      this.change();
+      this.fail(reason);
+      return undefined;
+    }
+  }
+
+  /** Whether the first error can be looked for, though none is known yet. */
+  get findsErrors(): boolean {
+    return this.source.findError !== undefined;
+  }
+
+  /** The number of the first error; null if there is none, undefined if that could not be read. */
+  async findError(): Promise<number | null | undefined> {
+    if (this.firstError !== null) return this.firstError;
+    try {
+      return (await this.source.findError?.()) ?? null;
+    } catch (reason) {
+      this.fail(reason);
       return undefined;
     }
   }
@@ -105,7 +129,8 @@ export class Log {
   /** All lines that match the filter, in parts; `isWanted` ends it. */
   async *all(isWanted: () => boolean): AsyncGenerator<{ lines: readonly Line[]; omitted: readonly Gap[] }> {
     for (let after = 0; isWanted();) {
-      const page = await this.read({ after, first: READ_AT_ONCE }, this.filter);
+      const first = this.source.readAtOnce ?? READ_AT_ONCE;
+      const page = await this.read({ after, first }, this.filter);
       yield page;
       if (!page.hasMore || page.end <= after) return;
       after = page.end;
@@ -139,6 +164,11 @@ export class Log {
     this.firstError = firstError;
     if (this.lines instanceof AllLines) this.lines.resize(lineCount, omitted);
     this.lines.append(lines);
+    this.change();
+  }
+
+  private fail(reason: unknown): void {
+    this.problem = problemOf(reason);
     this.change();
   }
 

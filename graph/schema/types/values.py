@@ -7,6 +7,7 @@ from typing import Annotated
 import strawberry
 
 import repo
+from graph.context import Call
 from graph.execution import PURE
 from graph.limits.cost import SHORT_LIST
 from graph.schema.fields import described
@@ -152,6 +153,13 @@ class ActionError:
 class LogLink:
     name: str = described("The display name of the log.")
     uri: str = described("The URL of the log.")
+
+    @strawberry.field(
+        description="Whether this server reads the log for its users, at `/log-links`: its address is among "
+        "`RUNGRAPH_LOG_LINK_HOSTS`. Any other log has to be opened by its URL."
+    )
+    def is_readable(root: strawberry.Parent[repo.LogLink], info: Call) -> bool:
+        return info.context.log_links.allow_text(root.uri)
 
 
 @strawberry.type(description="A message from the cluster about an attempt.")

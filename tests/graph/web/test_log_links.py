@@ -132,6 +132,17 @@ def code_of(response: httpx2.Response) -> tuple[int, str]:
     return response.status_code, response.json()["errors"][0]["extensions"]["code"]
 
 
+async def readable(client: httpx2.AsyncClient) -> dict[str, bool]:
+    """What the API says of the links of the first attempt."""
+    query = """query ($id: ActionIdentifierInput!) {
+      action(id: $id) { attemptHistory(first: 1) { logs { name isReadable } } }
+    }"""
+    variables = {"id": {name: value for name, value in A0.items() if name != "attempt"}}
+    response = await client.post("/graphql", json={"query": query, "variables": variables})
+    (attempt,) = response.json()["data"]["action"]["attemptHistory"]
+    return {link["name"]: link["isReadable"] for link in attempt["logs"]}
+
+
 async def test_a_linked_log_is_read_whole_or_in_ranges(database_url: str, logs: LogServer) -> None:
     name = "main / stdout ü"
     async with reading(database_url, logs, {name: f"{logs.url}/logs/plain"}) as client:
@@ -246,6 +257,7 @@ async def test_only_stored_links_to_allowed_hosts_are_read(database_url: str, lo
         "s3": "s3://bucket/key",
     }
     async with reading(database_url, logs, links, log_link_hosts=f"{logs.url}/logs/") as client:
+        assert await readable(client) == {name: name == "ok" for name in links}
         assert (await client.get(address("ok"))).status_code == 200
         for name in links.keys() - {"ok"}:
             assert code_of(await client.get(address(name))) == (403, "LOG_LINK_REFUSED"), name
@@ -269,6 +281,7 @@ async def test_it_is_off_by_default_and_private_networks_are_refused(
     with serving(app) as url:
         async with httpx2.AsyncClient(base_url=url) as client:
             assert code_of(await client.get(address("x"))) == (403, "LOG_LINK_REFUSED")
+            assert await readable(client) == {"x": False}
 
 
 async def test_a_tenant_reads_no_log_of_another(database_url: str, logs: LogServer) -> None:
