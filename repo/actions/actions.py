@@ -214,9 +214,11 @@ class Actions:
         key = ("phases of descendants", by_key.key, scopes)
         return _sum_up((await self._database.fetch(key, statement, by_key.values)).decoded())
 
-    async def list_metrics(self, keys: Collection[bytes]) -> dict[bytes, list[Metric]]:
-        """The metrics of each action, by name."""
-        return await read_metrics(self._database, self._access.readable, keys)
+    async def list_metrics(
+        self, keys: Collection[bytes], with_series: bool = True
+    ) -> dict[bytes, list[Metric]]:
+        """The metrics of each action, by name; `with_series`, or with their last values only."""
+        return await read_metrics(self._database, self._access.readable, keys, with_series)
 
     async def create(self, new: Sequence[NewAction]) -> int:
         """Create the actions in one transaction and return how many were new. A parent may be among them, in

@@ -18,22 +18,26 @@ from repo.tables import action_metrics, actions
 m = action_metrics.c
 _COLUMNS = [m["series" if each.name == "sample" else each.name] for each in fields(Metric)]
 
+_NO_SERIES = (0, ())
+
 Metrics = dict[bytes, dict[str, Metric]]
 """Metrics by name, by the key of their action."""
 
 
 async def read_metrics(
-    database: Database, scopes: frozenset[Scope] | None, keys: Collection[bytes]
+    database: Database, scopes: frozenset[Scope] | None, keys: Collection[bytes], with_series: bool
 ) -> dict[bytes, list[Metric]]:
     """The metrics of those of the actions that are in these scopes, by name."""
     by_key = key_filter(database, m.action_key, keys)
+    columns = _COLUMNS if with_series else [each for each in _COLUMNS if each is not m.series]
 
     def statement() -> Select[Any]:
-        found = select(m.action_key, *_COLUMNS).join(actions, m.action_key == actions.c.key)
+        found = select(m.action_key, *columns).join(actions, m.action_key == actions.c.key)
         return by_key.apply(found.where(*in_scopes(scopes)))
 
-    found = await database.fetch(("metrics", by_key.key, scopes), statement, by_key.values)
-    metrics = _by_action(found.decoded())
+    key = ("metrics", by_key.key, scopes, with_series)
+    rows = (await database.fetch(key, statement, by_key.values)).decoded()
+    metrics = _by_action(rows if with_series else [(*row, _NO_SERIES) for row in rows])
     return {key: [metrics[key][name] for name in sorted(metrics.get(key, ()))] for key in keys}
 
 

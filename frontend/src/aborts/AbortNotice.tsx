@@ -36,10 +36,15 @@ interface Props {
 export function AbortNotice({ abort: masked, id }: Props) {
   const abort = readFragment(AbortNoticeFragment, masked);
   const canRetry = useMayAbort(id.project, id.domain);
+  // The server confirmed it in place of an executor that is lost.
+  const isLost = abort.state === "CONFIRMED" && !!abort.lastError?.startsWith(EXECUTOR_LOST);
   const who = abort.requestedBy?.name ?? abort.requestedBy?.subject;
   return (
-    <div className={classes.notice} data-state={abort.state} role="status">
-      <p className={classes.state}>{STATES[abort.state]?.(abort) ?? abort.state}</p>
+    <div className={classes.notice} data-state={isLost ? "LOST" : abort.state} role="status">
+      <p className={classes.state}>
+        {isLost ? <strong>Executor lost. </strong> : null}
+        {isLost ? LOST : (STATES[abort.state]?.(abort) ?? abort.state)}
+      </p>
       <p className="faint">
         Requested {who ? <>by {who} </> : null}
         <Time value={abort.requestedAt} />
@@ -59,6 +64,11 @@ export function AbortNotice({ abort: masked, id }: Props) {
     </div>
   );
 }
+
+const EXECUTOR_LOST = "EXECUTOR_LOST:";
+const LOST =
+  "Aborted: the server confirmed it, since the executor no longer renews its lease. If the executor comes back, " +
+  "it gets the abort again.";
 
 const times = (count: number): string => (count === 1 ? "once" : `${count} times`);
 const attempts = (count: number): string => (count === 1 ? "1 attempt" : `${count} attempts`);

@@ -7,8 +7,10 @@ import { keepFromScrolling, openTab, wantsTab } from "../ui/tabs";
 import { Time } from "../ui/Time";
 import classes from "./ActionTree.module.css";
 import { countsOf } from "./forest";
+import { LastMetric } from "./LastMetric";
 import { ProgressLine } from "./ProgressLine";
 import { RunTime } from "./RunTime";
+import { reasonOf } from "./SkipReason";
 import { TimelineBars } from "./TimelineBars";
 import { type Action, type ActionForest, useNode } from "./useForest";
 import type { Timeline } from "./useTimeline";
@@ -89,7 +91,7 @@ export const ActionLine = memo(function ActionLine(props: Props) {
         ) : (
           <span className={classes.fold} />
         )}
-        {action ? <PhaseBadge phase={action.phase} small /> : null}
+        {action ? <PhaseBadge phase={action.phase} reason={skipReason(action)} small /> : null}
         <CutMiddle text={node.name} />
         {action && action.type !== "TASK" ? (
           <span className={classes.tag}>{action.type.toLowerCase()}</span>
@@ -129,7 +131,7 @@ function Cells({ line: { node }, runEnd }: { line: Line<Action>; runEnd: string 
   return (
     <>
       <span role="gridcell" className={classes.phase}>
-        {action ? <PhaseBadge phase={action.phase} /> : null}
+        {action ? <PhaseBadge phase={action.phase} reason={skipReason(action)} /> : null}
       </span>
       <span role="gridcell" className={classes.below}>
         {node.total ? (
@@ -152,21 +154,33 @@ function Cells({ line: { node }, runEnd }: { line: Line<Action>; runEnd: string 
   );
 }
 
+/** Why it was skipped, if that was reported. */
+const skipReason = ({ phase, error }: Action): string | undefined =>
+  phase === "SKIPPED" && error ? reasonOf(error) : undefined;
+
 /** The most important fact about an action beyond its phase. */
 function What({ action }: { action: Action }) {
   if (action.error) {
     return (
-      <span className={classes.error} title={action.error.summary}>
-        {action.error.code ? `${action.error.code}: ` : ""}
-        {action.error.summary}
+      <span
+        className={action.phase === "SKIPPED" ? "faint" : classes.error}
+        title={reasonOf(action.error)}
+      >
+        {reasonOf(action.error)}
       </span>
     );
   }
   if (action.abort && action.abort.state !== "CONFIRMED") {
     return <span className={classes.warn}>abort unconfirmed</span>;
   }
-  if (action.progress && !hasEnded(action.phase)) {
-    return <ProgressLine progress={action.progress} hasEnded={false} small />;
+  const progress = hasEnded(action.phase) ? null : action.progress;
+  if (progress || action.metrics.length) {
+    return (
+      <span className={classes.reported}>
+        {progress ? <ProgressLine progress={progress} hasEnded={false} small /> : null}
+        <LastMetric metrics={action.metrics} />
+      </span>
+    );
   }
   if (action.cacheStatus === "HIT") return <span className="faint">from the cache</span>;
   return action.functionName && action.functionName !== action.name ? (

@@ -22,6 +22,7 @@ import { LostNotice, PlaceholderNotice } from "./LostNotice";
 import { Metrics } from "./Metrics";
 import { ProgressLine } from "./ProgressLine";
 import { RunTime } from "./RunTime";
+import { SkipReason } from "./SkipReason";
 
 // Loaded when they are opened.
 const PanelLogs = lazy(() => import("./PanelLogs"));
@@ -181,7 +182,9 @@ function ActionView({ action: masked, runEnd, tab, onTab, onClose, onSelect, cha
         ) : null}
         {action.isPlaceholder ? <PlaceholderNotice /> : null}
         {action.isLost ? <LostNotice /> : null}
-        {action.error ? (
+        {action.error && action.phase === "SKIPPED" ? (
+          <SkipReason error={action.error} />
+        ) : action.error ? (
           <ActionError id={id} error={action.error} attempts={action.attempts} label="Error" />
         ) : null}
         {action.abort ? <AbortNotice abort={action.abort} id={id} /> : null}

@@ -91,11 +91,11 @@ export function Attempts({ id, changes, runEnd }: Props) {
   const { action } = data;
   const { attemptHistory = [], error } = action ?? {};
   const last = attemptHistory.at(-1);
-  if (!action || (!attemptHistory.length && action.phase === "QUEUED" && action.attempts <= 1)) {
+  if (!action || (!attemptHistory.length && action.attempts < 1)) {
     return <EmptyNotice title="No attempts yet">The executor has reported nothing.</EmptyNotice>;
   }
   const known = new Map(attemptHistory.map((each) => [each.attempt, each]));
-  const numbers = attemptNumbers(Math.max(1, action.attempts), [...known.keys()]).reverse();
+  const numbers = attemptNumbers(action.attempts, [...known.keys()]).reverse();
   const isShownAbove = (attempt: Attempt): boolean => {
     const shown = readFragment(ErrorBoxFragment, attempt.error);
     // Of what was skipped only a line is shown above.

@@ -16,6 +16,11 @@ export const ActionRowFragment = graphql(`
     progress {
       ...ProgressLine
     }
+    metrics {
+      name
+      unit
+      last
+    }
     functionName
     dependencies
     createdAt

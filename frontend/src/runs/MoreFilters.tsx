@@ -67,7 +67,7 @@ function FilterForm({ search, draft, onDraft, onApply }: FormProps) {
   const fixed = (text: string | undefined): string | undefined =>
     text && parseDuration(text) === null ? toApiTime(text, now, utc) : text;
   const text = (
-    name: keyof RunSearch & ("task" | "version" | "function" | "trigger" | "by"),
+    name: keyof RunSearch & ("task" | "version" | "function" | "trigger" | "by" | "executor"),
     label: string,
   ) => (
     <TextInput
@@ -81,7 +81,7 @@ function FilterForm({ search, draft, onDraft, onApply }: FormProps) {
   const shown = (text = ""): string =>
     /T.*Z$/.test(text) && !Number.isNaN(Date.parse(text)) ? formatForInput(Date.parse(text), utc) : text;
   const checked = (
-    name: "from" | "to" | "longer" | "shorter",
+    name: "from" | "to" | "longer" | "shorter" | "silent",
     label: string,
     hint: string,
     isValid: (text: string) => boolean,
@@ -135,6 +135,8 @@ function FilterForm({ search, draft, onDraft, onApply }: FormProps) {
     to: checked("to", `Until (${zone})`, "1h or 2026-01-31 12:00", isTime),
     longer: checked("longer", "Longer than", "5m", isDuration, "From creation to end, or to now"),
     shorter: checked("shorter", "Shorter than", "2h30m", isDuration, "From creation to end"),
+    executor: text("executor", "Executor"),
+    silent: checked("silent", "No report for", "1h", isDuration, "Unfinished runs, at least 1m"),
     paused: flag("paused", "Has paused actions"),
     aborting: flag("aborting", "Abort pending"),
     // Set by the links of the page of tasks.
@@ -145,7 +147,8 @@ function FilterForm({ search, draft, onDraft, onApply }: FormProps) {
     isTime(draft.from ?? "") &&
     isTime(draft.to ?? "") &&
     isDuration(draft.longer ?? "") &&
-    isDuration(draft.shorter ?? "");
+    isDuration(draft.shorter ?? "") &&
+    isDuration(draft.silent ?? "");
   return (
     <form
       className={classes.form}

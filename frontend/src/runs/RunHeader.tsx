@@ -6,6 +6,7 @@ import { AbortNotice } from "../aborts/AbortNotice";
 import { ActionError } from "../actions/ActionError";
 import { LostNotice, PlaceholderNotice } from "../actions/LostNotice";
 import { ProgressLine } from "../actions/ProgressLine";
+import { SkipReason } from "../actions/SkipReason";
 import { type FragmentType, graphql, readFragment } from "../gql";
 import { useMayAbort } from "../live/access";
 import type { RunHeaderFragment as Run } from "../gql/graphql";
@@ -124,7 +125,11 @@ export function RunHeader({ run: masked }: { run: FragmentType<typeof RunHeaderF
       ) : null}
       {run.error ? (
         <div className={classes.notice}>
-          <ActionError id={rootId} error={run.error} attempts={run.attempts} label="What went wrong" />
+          {run.phase === "SKIPPED" ? (
+            <SkipReason error={run.error} />
+          ) : (
+            <ActionError id={rootId} error={run.error} attempts={run.attempts} label="What went wrong" />
+          )}
         </div>
       ) : null}
       {run.abort ? (

@@ -10,6 +10,7 @@ import { Preference, usePreference } from "../ui/preferences";
 import { timeMode } from "../ui/timeMode";
 import { useTitle } from "../ui/title";
 import { readFragment } from "../gql";
+import { REPORTED } from "./columns";
 import { DensityStrip } from "./DensityStrip";
 import { RunRowFragment } from "./documents";
 import { findList } from "./savedLists";
@@ -22,12 +23,12 @@ import { useRunList } from "./useRunList";
 
 const route = getRouteApi("/runs");
 
-/** The interval in milliseconds at which "longer than" is re-evaluated for runs in progress. */
+/** The interval in milliseconds at which "longer than" and "no report for" are evaluated again. */
 const POLL_INTERVAL = 60_000;
 
 const hiddenColumns = new Preference<string[]>(
   "rungraph.hiddenColumns",
-  [],
+  [REPORTED],
   (value): value is string[] => Array.isArray(value) && value.every((item) => typeof item === "string"),
 );
 
@@ -48,12 +49,17 @@ export function RunsPage() {
     // eslint-disable-next-line react-hooks/exhaustive-deps -- the key stands for the search and for its entry
     [key, count, utc],
   );
-  const { live, list, view, problem, isStale, loadOlder, retry } = useRunList(filter, entry);
+  const hidden = usePreference(hiddenColumns);
+  const { live, list, view, problem, isStale, loadOlder, retry } = useRunList(
+    filter,
+    entry,
+    !hidden.includes(REPORTED),
+  );
   const { change, type } = useSearchChanges<RunSearch>((next) => void navigate(next));
 
   const [held, setHeld] = useState(false);
   const [reading, setReading] = useState(live.top > 0);
-  const isStill = held || reading || !search.longer;
+  const isStill = held || reading || !(search.longer ?? search.silent);
   useEffect(() => {
     if (isStill) return;
     const timer = setInterval(() => setAgain({ key, count: count + 1 }), POLL_INTERVAL);
@@ -62,7 +68,6 @@ export function RunsPage() {
   const [cursor, setCursor] = useState<string | null>(null);
   useEffect(() => list.hold(held || reading), [list, held, reading]);
 
-  const hidden = usePreference(hiddenColumns);
   const visibility = useMemo(() => Object.fromEntries(hidden.map((id) => [id, false])), [hidden]);
 
   const step = (by: number): void => {

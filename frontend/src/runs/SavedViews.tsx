@@ -27,6 +27,9 @@ const COMMON: SavedView[] = [
   },
   { name: "Failed in the last day", search: { phase: ["FAILED", "TIMED_OUT"], from: "24h" } },
   { name: "Waiting for input", search: { paused: true } },
+  // The code of the error with which the server ends them.
+  { name: "Executor lost", search: { phase: ["FAILED"], q: "EXECUTOR_LOST" } },
+  { name: "No report for 1 h", search: { silent: "1h" } },
 ];
 
 interface Props {

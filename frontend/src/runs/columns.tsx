@@ -4,6 +4,9 @@ import {
   createColumnHelper,
   tableFeatures,
 } from "@tanstack/react-table";
+import { LastMetric } from "../actions/LastMetric";
+import { ProgressLine } from "../actions/ProgressLine";
+import { reasonOf } from "../actions/SkipReason";
 import { Duration } from "../ui/Duration";
 import { PhaseBadge } from "../ui/PhaseBadge";
 import { PhaseBar } from "../ui/PhaseBar";
@@ -37,6 +40,9 @@ export interface ListedId {
 
 export type RunColumn = Column<typeof features, ListedId>;
 
+/** The column with progress and a metric, whose data are only read if it is shown. */
+export const REPORTED = "reported";
+
 const helper = createColumnHelper<typeof features, ListedId>();
 const column = (id: string, meta: ColumnLook) => helper.display({ id, meta });
 
@@ -61,10 +67,7 @@ export const columns = helper.columns([
         <RunLink run={run} />
         <span className={`${classes.second} cut`} title={run.error?.summary}>
           {run.error ? (
-            <span className={classes.error}>
-              {run.error.code ? `${run.error.code}: ` : ""}
-              {run.error.summary}
-            </span>
+            <span className={run.phase === "SKIPPED" ? undefined : classes.error}>{reasonOf(run.error)}</span>
           ) : run.task ? (
             `${run.task.name} ${run.task.version}`
           ) : (
@@ -78,6 +81,12 @@ export const columns = helper.columns([
     title: "Actions",
     width: "minmax(90px, 150px)",
     cell: (run) => <Progress run={run} />,
+  }),
+  column(REPORTED, {
+    title: "Progress",
+    hint: "As the executor reports it of the run, with its first metric",
+    width: "minmax(120px, 1fr)",
+    cell: (run) => <Reported run={run} />,
   }),
   column("duration", {
     title: "Duration",
@@ -148,6 +157,16 @@ function Progress({ run }: { run: Run }) {
       <span className={`${classes.second} number`}>
         {ended.toLocaleString("en")} of {total.toLocaleString("en")} ended
       </span>
+    </>
+  );
+}
+
+function Reported({ run }: { run: Run }) {
+  const { progress, metrics = [] } = run.rootAction ?? {};
+  return (
+    <>
+      {progress ? <ProgressLine progress={progress} hasEnded={hasEnded(run.phase)} small /> : null}
+      <LastMetric metrics={metrics} />
     </>
   );
 }

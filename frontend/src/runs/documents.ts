@@ -39,11 +39,22 @@ export const RunRowFragment = graphql(`
       phase
       count
     }
+    rootAction @include(if: $withProgress) {
+      id
+      progress {
+        ...ProgressLine
+      }
+      metrics {
+        name
+        unit
+        last
+      }
+    }
   }
 `);
 
 export const WatchRuns = graphql(`
-  subscription WatchRuns($filter: RunFilter, $first: Int!, $after: String) {
+  subscription WatchRuns($filter: RunFilter, $first: Int!, $after: String, $withProgress: Boolean!) {
     runs(filter: $filter, first: $first, after: $after) {
       kind
       cursor
@@ -59,7 +70,7 @@ export const WatchRuns = graphql(`
 `);
 
 export const OlderRuns = graphql(`
-  query OlderRuns($filter: RunFilter, $first: Int!, $after: String) {
+  query OlderRuns($filter: RunFilter, $first: Int!, $after: String, $withProgress: Boolean!) {
     runs(filter: $filter, first: $first, after: $after) {
       pageInfo {
         hasNextPage

@@ -11,6 +11,9 @@ const field = <Value>(
   toApi: (value: Value, now: number, utc: boolean) => RunFilter,
 ) => ({ label, read, toApi });
 
+/** The API's exactness in milliseconds: shorter silences are not told apart. */
+const LEAST_SILENCE = 60_000;
+
 /** The filters with a place of their own. */
 const COMMON = {
   project: field("project", text, (project) => ({ project })),
@@ -40,6 +43,12 @@ export const MORE = {
   shorter: field("shorter than", text, (duration) => ({
     maxDurationMs: parseDuration(duration) ?? undefined,
   })),
+  executor: field("executor", text, (executor) => ({ executor })),
+  // Unfinished runs without a report for that long.
+  silent: field("no report for", text, (duration, now) => {
+    const ms = parseDuration(duration);
+    return ms === null ? {} : { silentSince: new Date(now - Math.max(ms, LEAST_SILENCE)).toISOString() };
+  }),
   paused: field("has paused actions", flag, (hasPausedActions) => ({ hasPausedActions })),
   aborting: field("abort pending", flag, (abortPending) => ({ abortPending })),
   noTask: field("no task", flag, () => ({ hasTask: false })),

@@ -31,6 +31,8 @@ export class LiveRuns {
   constructor(
     private readonly api: Api,
     readonly filter: RunFilter,
+    /** Whether the runs have their progress. */
+    readonly withProgress: boolean,
   ) {}
 
   start(): () => void {
@@ -39,7 +41,8 @@ export class LiveRuns {
       WatchRuns,
       () => {
         if (!this.cursor) this.list.restart();
-        return { filter: this.filter, first: FIRST, after: this.cursor ?? null };
+        const { filter, withProgress } = this;
+        return { filter, first: FIRST, after: this.cursor ?? null, withProgress };
       },
       {
         next: ({ runs }) => {
@@ -68,7 +71,7 @@ export class LiveRuns {
       const result = await this.api.client
         .query(
           OlderRuns,
-          { filter: this.filter, first, after: this.olderCursor },
+          { filter: this.filter, first, after: this.olderCursor, withProgress: this.withProgress },
           { requestPolicy: "network-only" },
         )
         .toPromise();
@@ -97,13 +100,14 @@ export class LiveRuns {
  * The live list of matching runs. The previous list stays until the new filter's runs arrive. Returning to a
  * history entry restores its list with all loaded pages.
  */
-export function useRunList(filter: RunFilter, entry: string | undefined) {
+export function useRunList(filter: RunFilter, entry: string | undefined, withProgress: boolean) {
   const api = useApi();
-  const key = JSON.stringify(filter);
+  const key = keyOf({ filter, withProgress });
   const [attempt, setAttempt] = useState(0);
   const next = useMemo(() => {
     const before = findList(entry);
-    return before && !attempt && JSON.stringify(before.filter) === key ? before : new LiveRuns(api, filter);
+    const isSame = before && !attempt && keyOf(before) === key;
+    return isSame ? before : new LiveRuns(api, filter, withProgress);
     // eslint-disable-next-line react-hooks/exhaustive-deps -- the key stands for the filter, and has the entry
   }, [api, key, attempt]);
   useEffect(() => next.start(), [next]);
@@ -127,3 +131,6 @@ export function useRunList(filter: RunFilter, entry: string | undefined) {
     retry: useCallback(() => setAttempt((count) => count + 1), []),
   };
 }
+
+const keyOf = ({ filter, withProgress }: { filter: RunFilter; withProgress: boolean }): string =>
+  JSON.stringify([filter, withProgress]);

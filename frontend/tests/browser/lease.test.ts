@@ -47,6 +47,27 @@ test("the header says who executes a run and when its lease ends", async () => {
   await lease.waitFor({ state: "detached" });
 });
 
+test("views show the runs of lost executors, and filters those of an executor or without reports", async () => {
+  const page = await leased("gone", 1);
+  const names = () => page.locator("[data-run]").evaluateAll((rows) => rows.map((row) => row.getAttribute("data-run")));
+  await page.locator("main > header [data-lost]").waitFor();
+  await createActions(server, runId("broken"), [{ name: "root", phase: "FAILED" }]);
+  await page.goto(`${server.url}/runs?executor=worker-7`);
+  await expect.poll(names).toContain("gone");
+  expect(await names()).not.toContain("broken");
+  const chips = page.getByRole("group", { name: "Filter" });
+  await chips.getByText("executor: worker-7").waitFor();
+  await page.getByRole("button", { name: "Views" }).click();
+  await page.getByRole("menuitem", { name: "Executor lost" }).click();
+  await page.waitForURL((url) => url.searchParams.get("q") === "EXECUTOR_LOST");
+  await expect.poll(async () => [...new Set(await names())].sort()).toEqual(["gone"]);
+  await page.getByRole("button", { name: "Views" }).click();
+  await page.getByRole("menuitem", { name: "No report for 1 h" }).click();
+  await page.waitForURL((url) => url.search === "?silent=1h");
+  await chips.getByText("no report for: 1h").waitFor();
+  await page.getByText("No run matches").waitFor();
+});
+
 test("a lost executor is explained until it reports again", async () => {
   const page = await leased("lost", 1);
   const header = page.locator("main > header");
@@ -56,4 +77,18 @@ test("a lost executor is explained until it reports again", async () => {
   await server.execute(RENEW, { runs: [runId("lost")], ttl: 600 });
   await page.locator("[data-lost]").first().waitFor({ state: "detached" });
   await header.locator("[data-phase=RUNNING]").first().waitFor();
+});
+
+const ABORT = `mutation ($id: RunIdentifierInput!) { abortRun(input: {id: $id, reason: "too slow"}) { requested } }`;
+
+test("an abort that the server confirmed for a lost executor says so, until the executor is back", async () => {
+  const page = await leased("aborted", 2);
+  await server.execute(ABORT, { id: runId("aborted") });
+  const notice = page.locator("main > header [data-state=LOST]");
+  await notice.getByText("Executor lost.").waitFor();
+  await notice.getByText("too slow").waitFor();
+  // There is nothing left to be aborted or tried again.
+  expect(await page.getByRole("button", { name: /^(Abort|Try again)$/ }).count()).toBe(0);
+  await server.execute(RENEW, { runs: [runId("aborted")], ttl: 600 });
+  await page.locator("main > header [data-state=REQUESTED]").waitFor();
 });

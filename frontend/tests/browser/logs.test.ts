@@ -4,12 +4,13 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { isSamePage, mark } from "../support/browser";
 import { Logged, PATH, isInView, line, untilInView } from "../support/logged";
+import { runId, setPhases } from "../support/record";
 import { until } from "../support/server";
 
 const LONG = 20_000;
 const ESC = "\x1b";
 
-const logged = new Logged(["step", "long", "cut"], async (logged) => {
+const logged = new Logged(["step", "long", "cut", "phases"], async (logged) => {
   await logged.report("step", "FAILED", 1);
   await logged.report("step", "RUNNING", 2, { attempt: 2 });
   for (const name of ["long", "cut"]) await logged.report(name, "SUCCEEDED", 1);
@@ -20,6 +21,8 @@ const logged = new Logged(["step", "long", "cut"], async (logged) => {
   ]);
   await logged.append("step", [{ text: "ValueError: no such row", level: "ERROR" }], { stream: "stderr" });
   await logged.append("step", [{ text: "second try" }], { attempt: 2 });
+  await setPhases(logged.server, runId("logged"), { phases: "RUNNING" }, 3);
+  await logged.append("phases", [{ text: "without an event" }], { attempt: 2 });
   await logged.append(
     "long",
     Array.from({ length: LONG }, (_, n) => ({
@@ -56,6 +59,18 @@ test("the panel shows the log of the latest attempt, others can be chosen", asyn
   await line(page, 4).waitFor();
   await page.getByRole("link", { name: "step" }).click();
   await page.getByTestId("action").waitFor();
+});
+
+test("attempts without an event are offered as well", async () => {
+  const page = await logged.open(`${PATH}?action=phases`);
+  const attempts = page.getByTestId("action").locator("section h3");
+  await attempts.first().waitFor();
+  expect(await attempts.allInnerTexts()).toEqual(["Attempt 3", "Attempt 2", "Attempt 1"]);
+  await page.getByRole("region", { name: "Attempt 3" }).locator("[data-phase=RUNNING]").waitFor();
+  await page.getByRole("tab", { name: "Logs" }).click();
+  await page.getByText("No log lines yet").waitFor();
+  await page.getByLabel("Attempt", { exact: true }).selectOption("2");
+  await line(page, 1).getByText("without an event").waitFor();
 });
 
 test("what is selected and copied has neither numbers nor times nor streams", async () => {

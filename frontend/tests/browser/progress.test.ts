@@ -81,13 +81,33 @@ test("progress is shown in the tree and in the panel, live", async () => {
   await panel.getByText("6 of 12 · 50 %").waitFor();
 });
 
+test("the last metric is in the tree, and both in a column of the runs that can be shown", async () => {
+  const page = await show();
+  const loss = page.locator("[data-action=train] [data-last-metric=loss]");
+  await loss.getByText("0.043123").waitFor();
+  expect(await loss.getAttribute("title")).toBe("loss: 0.043123\nmemory: 3 GiB");
+  await report({ name: "train", metrics: [metric("loss", 0.03, 5)] });
+  await loss.getByText("0.03", { exact: true }).waitFor();
+  await report({ name: "root", progress: { done: 1, total: 4 }, metrics: [metric("rows", 1200, 1)] });
+  await page.goto(`${server.url}/runs`);
+  await page.locator("[data-run=reported]").waitFor();
+  expect(await page.getByRole("columnheader", { name: "Progress" }).count()).toBe(0);
+  await page.getByRole("button", { name: "Columns" }).click();
+  await page.getByRole("checkbox", { name: "Progress" }).check();
+  const cell = page.locator("[data-run=reported] [data-column=reported]");
+  await cell.getByText("25 %").waitFor();
+  await cell.getByText("1,200").waitFor();
+  await report({ name: "root", progress: { done: 2, total: 4 } });
+  await cell.getByText("50 %").waitFor();
+});
+
 test("metrics have their last, least and greatest value and their course", async () => {
   const page = await show("?action=train");
   await page.getByRole("tab", { name: "Metrics" }).click();
   const loss = page.locator("[data-metric=loss]");
-  await loss.getByRole("img", { name: "loss: 2.5 to 0.043123 in 2.0 s" }).waitFor();
+  await loss.getByRole("img", { name: "loss: 2.5 to 0.03 in 4.0 s" }).waitFor();
   expect(await loss.getByRole("cell").allInnerTexts()).toEqual(
-    expect.arrayContaining(["loss", "0.043123", "2.5"]),
+    expect.arrayContaining(["loss", "0.03", "2.5"]),
   );
   await page.locator("[data-metric=memory]").getByText("3 GiB").first().waitFor();
   await report({ name: "train", metrics: [metric("loss", 0.02, 9)] });
@@ -115,9 +135,25 @@ test("what was skipped never ran, and a bar of an unknown whole goes when its ac
   await report(
     { name: "count", phase: "SUCCEEDED" },
     { name: "later", details: { parentName: "root" }, phase: "QUEUED" },
-    { name: "later", phase: "SKIPPED" },
+    { name: "later", phase: "SKIPPED", error: { kind: "USER", code: "UPSTREAM", message: "count failed" } },
   );
   await panel.getByRole("progressbar").waitFor({ state: "detached" });
   await panel.getByText("1,200 done").waitFor();
-  await page.locator("[data-action=later]").getByText("never ran").waitFor();
+  const later = page.locator("[data-action=later]");
+  await later.getByText("never ran").waitFor();
+  await later.locator('[data-phase=SKIPPED][title="Skipped: UPSTREAM: count failed"]').first().waitFor();
+  await later.click();
+  await panel.locator("[data-skipped]").getByText("UPSTREAM: count failed").waitFor();
+  // Nothing failed.
+  expect(await panel.getByRole("group", { name: "Error", exact: true }).count()).toBe(0);
+});
+
+test("the tabs of an action stand in one line on a phone", async () => {
+  opened = await open(browser, `${server.url}${PATH}?action=train`, { viewport: { width: 390, height: 844 } });
+  const tabs = opened.page.getByRole("tab");
+  await opened.page.getByRole("tab", { name: "Metrics" }).waitFor();
+  const boxes = await Promise.all((await tabs.all()).map((tab) => tab.boundingBox()));
+  expect(boxes).toHaveLength(8);
+  expect(new Set(boxes.map((box) => box?.y)).size).toBe(1);
+  expect(Math.max(...boxes.map((box) => (box ? box.x + box.width : Infinity)))).toBeLessThanOrEqual(390);
 });

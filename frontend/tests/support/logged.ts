@@ -13,13 +13,15 @@ export class Logged {
   browser!: Browser;
   opened!: Opened;
 
-  /** Called at the start of a test file. */
-  constructor(actions: string[], prepare: (logged: Logged) => Promise<void>) {
+  /** Called at the start of a test file; `settings` are further ones of the server. */
+  constructor(
+    actions: string[],
+    prepare: (logged: Logged) => Promise<void>,
+    settings: () => Promise<Record<string, string>> = () => Promise.resolve({}),
+  ) {
     beforeAll(async () => {
-      [this.server, this.browser] = await Promise.all([
-        TestServer.start({ RUNGRAPH_LOG_QUOTA: "2000000" }),
-        launch(),
-      ]);
+      const all = { RUNGRAPH_LOG_QUOTA: "2000000", ...(await settings()) };
+      [this.server, this.browser] = await Promise.all([TestServer.start(all), launch()]);
       await createActions(this.server, RUN, [
         { name: "root", phase: "RUNNING" },
         ...actions.map((name) => ({ name, parent: "root", phase: "RUNNING" })),

@@ -57,6 +57,16 @@ export const STATES: State[] = [
     },
   },
   { name: "columns", ...RUNS, act: menu("Columns") },
+  {
+    name: "the column of progress",
+    ...RUNS,
+    act: async (page) => {
+      await menu("Columns")(page);
+      await page.getByRole("checkbox", { name: "Progress" }).check();
+      await page.locator("[data-last-metric=rows]").waitFor();
+      await press(page, "Escape");
+    },
+  },
   { name: "views", ...RUNS, act: menu("Views") },
   {
     name: "a view to save",
@@ -206,6 +216,7 @@ export const STATES: State[] = [
       await page.locator("[data-metric=loss]").waitFor();
     },
   },
+  { name: "what was skipped", path: `${TREE}?action=of-skipped`, there: "[data-skipped]" },
   { name: "known by name only", path: `${TREE}?action=not-described`, there: "[data-placeholder]" },
   { name: "no state", ...ACTION, act: tab("State") },
   { name: "every phase", path: `${TREE}?action=of-timed_out`, there: "[data-testid=action] h2" },

@@ -29,6 +29,8 @@ const FULL: { [Name in keyof RunSearch]-?: NonNullable<RunSearch[Name]> } = {
   to: "2026-06-15T10:00:00Z",
   longer: "5m",
   shorter: "1h30m",
+  executor: "worker-7:1",
+  silent: "1h",
   paused: true,
   aborting: true,
   noTask: true,
@@ -91,6 +93,8 @@ describe("the API's filter", () => {
       minDurationMs: 300_000,
       minDurationAsOf: "2026-06-15T12:00:00.000Z",
       maxDurationMs: 5_400_000,
+      executor: "worker-7:1",
+      silentSince: "2026-06-15T11:00:00.000Z",
       hasPausedActions: true,
       abortPending: true,
       hasTask: false,
@@ -104,7 +108,7 @@ describe("the API's filter", () => {
   });
 
   test("invalid times and durations are ignored", () => {
-    expect(filterOf({ from: "yesterday", to: "?", longer: "long", shorter: "-5m" }, NOW, true)).toEqual({});
+    expect(filterOf({ from: "yesterday", to: "?", longer: "long", shorter: "-5m", silent: "x" }, NOW, true)).toEqual({});
   });
 
   test("a label may have an empty value", () => {

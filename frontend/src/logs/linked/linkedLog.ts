@@ -17,7 +17,7 @@ const MANY_LINES = 20_000;
 /** Parts that are kept, so that what was just read is not read again. */
 const KEPT_PARTS = 2;
 /** How often the end of a log that may grow is looked at, in milliseconds. */
-const PACE = 5_000;
+const PACE = 3_000;
 
 /** How many bytes of a log have been read, and how many it has. */
 export interface Extent {
@@ -118,7 +118,7 @@ export class LinkedLog implements LogSource {
     const bytes = await this.bytes(from, to);
     const lines: Line[] = [];
     let at = number;
-    for (const [start, end] of linesIn(bytes, from + bytes.length === to)) {
+    for (const [start, end] of linesIn(bytes, true)) {
       if (at >= first && at <= last) {
         lines.push({ number: at, stream: "", at: "", level: null, text: decode(bytes.subarray(start, end)) });
       }
@@ -133,9 +133,15 @@ export class LinkedLog implements LogSource {
         return part.bytes.subarray(from - part.from, to - part.from);
       }
     }
-    const { bytes } = await this.readBytes(from, to);
-    if (!bytes.length) {
-      throw new ProblemError({ code: "LOG_CHANGED", message: "The log is shorter than it was." });
+    const bytes = new Uint8Array(to - from);
+    // The server may give less at a time.
+    for (let at = 0; at < bytes.length;) {
+      const part = (await this.readBytes(from + at, to)).bytes.subarray(0, bytes.length - at);
+      if (!part.length) {
+        throw new ProblemError({ code: "LOG_CHANGED", message: "The log is shorter than it was." });
+      }
+      bytes.set(part, at);
+      at += part.length;
     }
     this.keep(from, bytes);
     return bytes;
