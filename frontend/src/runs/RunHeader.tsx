@@ -9,15 +9,12 @@ import { ProgressLine } from "../actions/ProgressLine";
 import { SkipReason } from "../actions/SkipReason";
 import { type FragmentType, graphql, readFragment } from "../gql";
 import { useMayAbort } from "../live/access";
-import type { RunHeaderFragment as Run } from "../gql/graphql";
 import { CopyButton } from "../ui/CopyButton";
-import { Duration } from "../ui/Duration";
 import { PhaseBadge } from "../ui/PhaseBadge";
 import { describeCounts, PhaseBar } from "../ui/PhaseBar";
-import { hasEnded, words } from "../ui/phases";
-import { Time } from "../ui/Time";
-import { ExecutorFact } from "./ExecutorFact";
+import { hasEnded } from "../ui/phases";
 import { CopyMenu } from "./CopyMenu";
+import { RunFacts } from "./RunFacts";
 import classes from "./RunHeader.module.css";
 
 const RunHeaderFragment = graphql(`
@@ -76,8 +73,14 @@ const RunHeaderFragment = graphql(`
   }
 `);
 
+interface Props {
+  run: FragmentType<typeof RunHeaderFragment>;
+  /** Shown after the error. */
+  children?: React.ReactNode;
+}
+
 /** The header of a run: the error first, then attributes, creator and progress. */
-export function RunHeader({ run: masked }: { run: FragmentType<typeof RunHeaderFragment> }) {
+export function RunHeader({ run: masked, children }: Props) {
   const run = readFragment(RunHeaderFragment, masked);
   const [aborting, setAborting] = useState(false);
   const { project, domain, name } = run;
@@ -132,6 +135,7 @@ export function RunHeader({ run: masked }: { run: FragmentType<typeof RunHeaderF
           )}
         </div>
       ) : null}
+      {children}
       {run.abort ? (
         <div className={classes.notice}>
           <AbortNotice abort={run.abort} id={rootId} />
@@ -146,7 +150,7 @@ export function RunHeader({ run: masked }: { run: FragmentType<typeof RunHeaderF
           <ProgressLine progress={run.rootAction.progress} hasEnded={hasEnded(run.phase)} />
         </div>
       ) : null}
-      <Facts run={run} />
+      <RunFacts run={run} />
       {aborting ? (
         <AbortDialog
           target={{ kind: "run", id: { project, domain, name } }}
@@ -154,91 +158,5 @@ export function RunHeader({ run: masked }: { run: FragmentType<typeof RunHeaderF
         />
       ) : null}
     </header>
-  );
-}
-
-function Facts({ run }: { run: Run }) {
-  const { task, trigger, createdBy, labels } = run;
-  const facts: [string, React.ReactNode][] = [
-    [
-      "Duration",
-      <span key="d" title="From creation to end, waiting included">
-        <Duration from={run.createdAt} to={run.endedAt} ticks={!hasEnded(run.phase)} />
-      </span>,
-    ],
-    ["Created", <Time key="c" value={run.createdAt} />],
-    ["Triggered", run.triggeredAt ? <Time key="t" value={run.triggeredAt} /> : null],
-    ["Started", run.startedAt ? <Time key="s" value={run.startedAt} /> : null],
-    ["Ended", run.endedAt ? <Time key="e" value={run.endedAt} /> : null],
-    [
-      "Task",
-      task ? (
-        <>
-          <Link to="/runs" search={{ task: task.name }} className="link">
-            {task.name}
-          </Link>{" "}
-          <span className="faint">{task.version}</span>
-        </>
-      ) : null,
-    ],
-    [
-      "Function",
-      run.functionName ? (
-        <Link to="/runs" search={{ function: run.functionName }} className="link">
-          {run.functionName}
-        </Link>
-      ) : null,
-    ],
-    ["Environment", run.environmentName],
-    [
-      "By",
-      createdBy ? (
-        <Link to="/runs" search={{ by: createdBy.name ?? createdBy.subject }} className="link">
-          {createdBy.name ?? createdBy.subject}
-        </Link>
-      ) : null,
-    ],
-    ["Source", run.source ? words(run.source) : null],
-    [
-      "Trigger",
-      trigger ? `${trigger.name}${trigger.revision == null ? "" : `, revision ${trigger.revision}`}` : null,
-    ],
-    [
-      "Labels",
-      labels.length ? (
-        <span className={classes.labels}>
-          {labels.map(({ key, value }) => (
-            <Link key={key} to="/runs" search={{ label: [`${key}=${value}`] }} className={classes.label}>
-              {key}={value}
-            </Link>
-          ))}
-        </span>
-      ) : null,
-    ],
-  ];
-  const [all, setAll] = useState(false);
-  return (
-    <dl className={classes.facts} data-all={all}>
-      {facts.map(([name, value]) =>
-        value ? (
-          <div key={name}>
-            <dt>{name}</dt>
-            <dd>{value}</dd>
-          </div>
-        ) : null,
-      )}
-      <ExecutorFact
-        id={{ project: run.project, domain: run.domain, name: run.name }}
-        hasEnded={hasEnded(run.phase)}
-      />
-      <div className={classes.more}>
-        <dt className="only-read">More</dt>
-        <dd>
-          <button type="button" className="link-button" aria-expanded={all} onClick={() => setAll(!all)}>
-            {all ? "Less" : "More"}
-          </button>
-        </dd>
-      </div>
-    </dl>
   );
 }

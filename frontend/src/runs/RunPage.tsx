@@ -15,6 +15,7 @@ import { useHotkeys } from "../ui/hotkeys";
 import { EmptyNotice, ErrorNotice, LoadingNotice } from "../ui/notices";
 import { hasEnded } from "../ui/phases";
 import { useTitle } from "../ui/title";
+import { RunFailure } from "./RunFailure";
 import { RunHeader } from "./RunHeader";
 import classes from "./RunPage.module.css";
 import { RunToolbar } from "./RunToolbar";
@@ -33,6 +34,7 @@ const RunOf = graphql(`
       startedAt
       endedAt
       ...RunHeader
+      ...RunFailure
     }
   }
 `);
@@ -46,6 +48,7 @@ const LiveRunOf = graphql(`
       startedAt
       endedAt
       ...RunHeader
+      ...RunFailure
     }
   }
 `);
@@ -71,10 +74,17 @@ export function RunPage() {
   useSubscription({ query: LiveRunOf, variables: { id: run }, pause: !data?.run });
   const retry = useCallback(() => reload({ requestPolicy: "network-only" }), [reload]);
   useRetryOnReconnect(error, retry);
+  const navigate = route.useNavigate();
+  const select = useCallback(
+    (name: string) => void navigate({ search: (before) => ({ ...before, action: name }) }),
+    [navigate],
+  );
   if (data?.run) {
     return (
       <main className={classes.page}>
-        <RunHeader run={data.run} />
+        <RunHeader run={data.run}>
+          <RunFailure run={data.run} forest={actions.forest} onSelect={select} />
+        </RunHeader>
         <Actions
           key={`${run.project}/${run.domain}/${run.name}`}
           run={run}

@@ -1,0 +1,84 @@
+import { useMemo, useState } from "react";
+import { failureGroups, hasFailed } from "../actions/failures";
+import { reasonOf } from "../actions/SkipReason";
+import { type ActionForest, useForestVersion } from "../actions/useForest";
+import { type FragmentType, graphql, readFragment } from "../gql";
+import { useHotkeys } from "../ui/hotkeys";
+import classes from "./RunFailure.module.css";
+import { SinceWhen } from "./SinceWhen";
+
+const RunFailureFragment = graphql(`
+  fragment RunFailure on Run {
+    id
+    project
+    domain
+    name
+    phase
+    functionName
+    task {
+      name
+      version
+    }
+    triggeredAt
+    createdAt
+    error {
+      code
+      summary
+    }
+  }
+`);
+
+interface Props {
+  run: FragmentType<typeof RunFailureFragment>;
+  forest: ActionForest;
+  /** Opens an action. */
+  onSelect: (name: string) => void;
+}
+
+/** Groups that are shown at first. */
+const FEW = 3;
+
+/** Which actions of a run failed, by their errors, and since when runs of its task fail. */
+export function RunFailure({ run: masked, forest, onSelect }: Props) {
+  const run = readFragment(RunFailureFragment, masked);
+  const version = useForestVersion(forest, 1_000, "version");
+  // eslint-disable-next-line react-hooks/exhaustive-deps -- the forest changes in place
+  const groups = useMemo(() => failureGroups(forest), [forest, version]);
+  const [all, setAll] = useState(false);
+  const [first] = groups;
+  useHotkeys([
+    { keys: "f", what: "Open the first failed action", run: () => first && onSelect(first.first) },
+  ]);
+  const isFailed = hasFailed(run.phase);
+  if (!isFailed && !first) return null;
+  const shown = all ? groups : groups.slice(0, FEW);
+  return (
+    <section className={classes.failure} aria-label="Failures">
+      {isFailed ? <SinceWhen run={run} /> : null}
+      {first ? (
+        <ul className={classes.groups} aria-label="Failed actions by error">
+          {shown.map(({ key, error, count, first }) => (
+            <li key={key} data-failure={first}>
+              <span className={classes.count} title={count === 1 ? "1 action" : `${count} actions`}>
+                ×{count.toLocaleString("en")}
+              </span>
+              <span className={`${classes.reason} cut`} title={error?.summary}>
+                {error ? reasonOf(error) : "failed without an error"}
+              </span>
+              <button type="button" className="link-button" title={`Open ${first}`} onClick={() => onSelect(first)}>
+                {count === 1 ? first : `first: ${first}`}
+              </button>
+            </li>
+          ))}
+          {groups.length > FEW ? (
+            <li>
+              <button type="button" className="link-button" aria-expanded={all} onClick={() => setAll(!all)}>
+                {all ? "Fewer errors" : `${(groups.length - FEW).toLocaleString("en")} more errors`}
+              </button>
+            </li>
+          ) : null}
+        </ul>
+      ) : null}
+    </section>
+  );
+}
