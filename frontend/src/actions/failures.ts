@@ -24,10 +24,13 @@ const FAILED = ["FAILED", "TIMED_OUT"];
 
 export const hasFailed = (phase: string): boolean => FAILED.includes(phase);
 
+/** Words of hexadecimal digits with a decimal one: ids and addresses. */
+const HEXADECIMAL = /\b(?:0x)?[\da-f]*\d[\da-f]*(?:-[\da-f]+)*\b/gi;
+
 /** Equal for errors that differ in numbers, addresses and ids only. */
 export function kindOf(error: ShownError | null | undefined): string {
   if (!error) return "";
-  const plain = error.summary.replace(/\b(?:0x)?[\da-f]*\d[\da-f]*(?:-[\da-f]+)*\b/gi, "#");
+  const plain = error.summary.replace(HEXADECIMAL, "#").replace(/\d+/g, "#");
   return `${error.code ?? ""}\n${plain}`;
 }
 

@@ -1,5 +1,5 @@
 import type { ReactNode } from "react";
-import { useMemo } from "react";
+import { useMemo, useState } from "react";
 import { useQuery } from "urql";
 import type { ActionIdentifierInput, LogsOfQuery } from "../gql/graphql";
 import { useApi } from "../live/api";
@@ -84,8 +84,7 @@ function AttemptLogs({ id, number, attempt, phase, isLatest, attempts, view, onV
   const hasLines = !!attempt?.logSummary?.lineCount;
   const readable = links.filter((each) => each.isReadable).map((each) => each.name);
   // Chosen once: what one looks at stays when lines begin to arrive.
-  // eslint-disable-next-line react-hooks/exhaustive-deps
-  const first = useMemo(() => (hasLines ? undefined : readable[0]), []);
+  const [first] = useState(hasLines ? undefined : readable[0]);
   const isChosen = view.link !== undefined && readable.includes(view.link);
   const link = isChosen ? view.link : first;
   const isLive = isLatest && !hasEnded(phase);

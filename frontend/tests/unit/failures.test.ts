@@ -17,7 +17,7 @@ const action = (name: string, parentName: string | null, phase: string, rest = {
 
 function groupsOf(...rows: FailableData[]) {
   const forest = new Forest<FailableData>((flush) => flush());
-  forest.apply({ kind: "SNAPSHOT", cursor: "", removed: [], rows } as never);
+  forest.apply({ kind: "SNAPSHOT", cursor: "", removed: [], rows });
   return failureGroups(forest);
 }
 
@@ -51,6 +51,7 @@ describe("the groups of failures", () => {
     const kind = (summary: string): string => kindOf({ code: "E", summary });
     expect(kind("no file a.csv")).not.toBe(kind("no file b.csv"));
     expect(kind("row 12 of 9f3c-77")).toBe(kind("row 3 of 1b-2c"));
+    expect(kind("trial_12 of v2.5")).toBe(kind("trial_7 of v3.14"));
     expect(kind("feed face")).not.toBe(kind("dead beef"));
   });
 });
