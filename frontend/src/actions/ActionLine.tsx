@@ -162,10 +162,7 @@ const skipReason = ({ phase, error }: Action): string | undefined =>
 function What({ action }: { action: Action }) {
   if (action.error) {
     return (
-      <span
-        className={action.phase === "SKIPPED" ? "faint" : classes.error}
-        title={reasonOf(action.error)}
-      >
+      <span className={action.phase === "SKIPPED" ? "faint" : classes.error} title={reasonOf(action.error)}>
         {reasonOf(action.error)}
       </span>
     );

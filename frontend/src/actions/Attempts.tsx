@@ -125,7 +125,15 @@ export function Attempts({ id, changes, runEnd }: Props) {
 }
 
 /** An attempt of which only the phase was reported, and only that of the latest is stored. */
-function WithoutEvents({ number, action, runEnd }: { number: number; action: Action; runEnd: string | null }) {
+function WithoutEvents({
+  number,
+  action,
+  runEnd,
+}: {
+  number: number;
+  action: Action;
+  runEnd: string | null;
+}) {
   const { phase, attempts, startedAt, endedAt } = action;
   return (
     <section className={classes.attempt} aria-label={`Attempt ${number}`}>

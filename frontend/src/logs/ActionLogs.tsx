@@ -72,7 +72,17 @@ interface AttemptProps extends Omit<Props, "changes"> {
 }
 
 /** The logs of an attempt: the lines that the executor sent, and those that it linked. */
-function AttemptLogs({ id, number, attempt, phase, isLatest, attempts, view, onView, ...props }: AttemptProps) {
+function AttemptLogs({
+  id,
+  number,
+  attempt,
+  phase,
+  isLatest,
+  attempts,
+  view,
+  onView,
+  ...props
+}: AttemptProps) {
   const { hasKeys = false, children } = props;
   const { project, domain, runName, name } = id;
   const api = useApi();

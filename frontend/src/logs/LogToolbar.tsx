@@ -49,7 +49,9 @@ export function LogToolbar({ view, onView, streams, attempts, onFind, found, has
           className={classes.select}
           aria-label="Attempt"
           value={view.attempt}
-          onChange={({ currentTarget: { value } }) => onView({ attempt: Number(value), line: undefined, link: undefined })}
+          onChange={({ currentTarget: { value } }) =>
+            onView({ attempt: Number(value), line: undefined, link: undefined })
+          }
         >
           {attempts.map((attempt) => (
             <option key={attempt} value={attempt}>

@@ -65,7 +65,12 @@ export function RunFailure({ run: masked, forest, onSelect }: Props) {
               <span className={`${classes.reason} cut`} title={error?.summary}>
                 {error ? reasonOf(error) : "failed without an error"}
               </span>
-              <button type="button" className="link-button" title={`Open ${first}`} onClick={() => onSelect(first)}>
+              <button
+                type="button"
+                className="link-button"
+                title={`Open ${first}`}
+                onClick={() => onSelect(first)}
+              >
                 {count === 1 ? first : `first: ${first}`}
               </button>
             </li>

@@ -15,7 +15,10 @@ let server: TestServer;
 let browser: Browser;
 
 beforeAll(async () => {
-  [server, browser] = await Promise.all([TestServer.start({ RUNGRAPH_ABORT_ATTEMPTS: "3", RUNGRAPH_LOG_LINK_HOSTS: "logs.example.com" }), launch()]);
+  [server, browser] = await Promise.all([
+    TestServer.start({ RUNGRAPH_ABORT_ATTEMPTS: "3", RUNGRAPH_LOG_LINK_HOSTS: "logs.example.com" }),
+    launch(),
+  ]);
   await recordEverything(server);
 }, 120_000);
 

@@ -49,7 +49,8 @@ test("the header says who executes a run and when its lease ends", async () => {
 
 test("views show the runs of lost executors, and filters those of an executor or without reports", async () => {
   const page = await leased("gone", 1);
-  const names = () => page.locator("[data-run]").evaluateAll((rows) => rows.map((row) => row.getAttribute("data-run")));
+  const names = () =>
+    page.locator("[data-run]").evaluateAll((rows) => rows.map((row) => row.getAttribute("data-run")));
   await page.locator("main > header [data-lost]").waitFor();
   await createActions(server, runId("broken"), [{ name: "root", phase: "FAILED" }]);
   await page.goto(`${server.url}/runs?executor=worker-7`);

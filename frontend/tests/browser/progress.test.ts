@@ -149,7 +149,9 @@ test("what was skipped never ran, and a bar of an unknown whole goes when its ac
 });
 
 test("the tabs of an action stand in one line on a phone", async () => {
-  opened = await open(browser, `${server.url}${PATH}?action=train`, { viewport: { width: 390, height: 844 } });
+  opened = await open(browser, `${server.url}${PATH}?action=train`, {
+    viewport: { width: 390, height: 844 },
+  });
   const tabs = opened.page.getByRole("tab");
   await opened.page.getByRole("tab", { name: "Metrics" }).waitFor();
   const boxes = await Promise.all((await tabs.all()).map((tab) => tab.boundingBox()));

@@ -133,7 +133,10 @@ async function recordMore(server: TestServer): Promise<void> {
         metrics: [loss(2.5, 1), loss(0.5, 2), { name: "memory", value: 2 ** 30, unit: "By" }],
       }),
       of("of-initializing", { progress: { done: 3 } }),
-      of("of-skipped", { phase: "SKIPPED", error: { kind: "USER", code: "E_NONE", message: "nothing to do" } }),
+      of("of-skipped", {
+        phase: "SKIPPED",
+        error: { kind: "USER", code: "E_NONE", message: "nothing to do" },
+      }),
       of("root", { progress: { done: 1, total: 3 }, metrics: [{ name: "rows", value: 17 }] }),
       of("not-described", {}),
     ],

@@ -25,7 +25,7 @@ export function growingLog(text: string): HostedLog & { append: (text: string) =
 /** A log of so many lines, each made when it is read; `special` has those that are not like the others. */
 export function longLog(lines: number, special: Record<number, string> = {}): HostedLog {
   const lineOf = (number: number): string =>
-    `${special[number] ?? `row ${number} of hay`}`.padEnd(WIDTH - 1, " ") + "\n";
+    (special[number] ?? `row ${number} of hay`).padEnd(WIDTH - 1, " ") + "\n";
   return {
     size: () => lines * WIDTH,
     bytes: (from, to) => {

@@ -108,7 +108,9 @@ describe("the API's filter", () => {
   });
 
   test("invalid times and durations are ignored", () => {
-    expect(filterOf({ from: "yesterday", to: "?", longer: "long", shorter: "-5m", silent: "x" }, NOW, true)).toEqual({});
+    expect(
+      filterOf({ from: "yesterday", to: "?", longer: "long", shorter: "-5m", silent: "x" }, NOW, true),
+    ).toEqual({});
   });
 
   test("a label may have an empty value", () => {

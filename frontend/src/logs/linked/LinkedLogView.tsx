@@ -94,7 +94,9 @@ function HowMuch({ log }: { log: LinkedLog }) {
   return (
     <span
       className={classes.extent}
-      title={isWhole ? "The size of the log" : "Further parts are read as you scroll, search, or go to the end"}
+      title={
+        isWhole ? "The size of the log" : "Further parts are read as you scroll, search, or go to the end"
+      }
       data-extent
     >
       {isWhole ? formatBytes(total) : `${formatBytes(read)} of ${formatBytes(total)} read`}
