@@ -284,14 +284,16 @@ class ActionRecord:
 
     @property
     def error(self) -> ActionError | None:
-        """The error of the latest attempt, while the phase is a failure."""
+        """The error of the latest attempt, while the phase is one without success."""
         if self.error_attempt != self.attempts or self.phase not in UNSUCCESSFUL:
             return None
         return error_from_json(self.error_document)
 
 
-UNSUCCESSFUL = frozenset({ActionPhase.FAILED, ActionPhase.TIMED_OUT, ActionPhase.ABORTED})
-"""The phases of actions that have an error."""
+UNSUCCESSFUL = frozenset(
+    {ActionPhase.FAILED, ActionPhase.TIMED_OUT, ActionPhase.ABORTED, ActionPhase.SKIPPED}
+)
+"""The phases of actions that have an error, which for SKIPPED is the reason."""
 
 
 @dataclass(slots=True)

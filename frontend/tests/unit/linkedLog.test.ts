@@ -88,7 +88,7 @@ describe("a linked log", () => {
     expect(await log.find("nothing", 5, 1)).toBeNull();
   });
 
-  test("after a failure it goes on where it was", async () => {
+  test("after a failure it continues", async () => {
     const { file, read } = fileOf("x".repeat(99).concat("\n").repeat(20_000));
     const log = new LinkedLog(read, false);
     await log.open();

@@ -170,7 +170,7 @@ describe("chips", () => {
 
   test("the keys of chips are distinct", () => {
     const chips = chipsOf(FULL, show);
-    expect(chips).toHaveLength(23 - 1);
+    expect(chips).toHaveLength(25 - 1);
     expect(new Set(chips.map(({ key }) => key)).size).toBe(chips.length);
   });
 

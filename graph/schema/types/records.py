@@ -71,7 +71,7 @@ class Run(Node):
     created_by: values.Identity | None = described("Who created it.")
     abort: values.Abort | None = described("Its abort request, if there is one.")
     error: values.ActionError | None = described(
-        "The error that ended its latest attempt, if it did not succeed."
+        "The error that ended its latest attempt, if it did not succeed; the reason if it was skipped."
     )
     attempts: int = described("The number of its root's latest attempt; 0 if none was reported.")
     cache_status: repo.CacheStatus = described("The result of the cache for its root action.")
@@ -189,7 +189,7 @@ class Action(Node):
     progress: values.Progress | None = described("How much of it is done, as last reported.")
     abort: values.Abort | None = described("Its abort request, if there is one.")
     error: values.ActionError | None = described(
-        "The error that ended its latest attempt, if it did not succeed."
+        "The error that ended its latest attempt, if it did not succeed; the reason if it was skipped."
     )
     created_by: values.Identity | None = described("Who created it.")
     created_at: datetime = described(

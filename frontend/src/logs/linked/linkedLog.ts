@@ -151,7 +151,7 @@ export class LinkedLog implements LogSource {
     this.recent = [{ from, bytes }, ...this.recent].slice(0, KEPT_PARTS);
   }
 
-  /** Reads on, unless that is being done; a failure is told to whoever follows. */
+  /** Reads on, unless that is being done; the watcher gets a failure. */
   private lookForMore(): void {
     void this.extend(NEXT_PART).catch((reason: unknown) => this.watcher?.failed(problemOf(reason)));
   }
