@@ -85,7 +85,7 @@ class Row:
     def error(self) -> ActionError | None:
         """The first error of the phase in which the latest finished attempt first ended."""
         ends = [event for event in self.events.values() if event.phase in TERMINAL]
-        if self.phase not in {P.FAILED, P.TIMED_OUT, P.ABORTED} or not ends:
+        if self.phase not in {P.FAILED, P.TIMED_OUT, P.ABORTED, P.SKIPPED} or not ends:
             return None
         latest = max(event.attempt for event in ends)
         of_latest = sorted(

@@ -171,11 +171,11 @@ function What({ action }: { action: Action }) {
     return <span className={classes.warn}>abort unconfirmed</span>;
   }
   const progress = hasEnded(action.phase) ? null : action.progress;
-  if (progress || action.metrics.length) {
+  if (progress || action.metrics?.length) {
     return (
       <span className={classes.reported}>
         {progress ? <ProgressLine progress={progress} hasEnded={false} small /> : null}
-        <LastMetric metrics={action.metrics} />
+        <LastMetric metrics={action.metrics ?? []} />
       </span>
     );
   }

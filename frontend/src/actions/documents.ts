@@ -16,7 +16,7 @@ export const ActionRowFragment = graphql(`
     progress {
       ...ProgressLine
     }
-    metrics {
+    metrics @include(if: $withMetrics) {
       name
       unit
       last
@@ -37,7 +37,7 @@ export const ActionRowFragment = graphql(`
 `);
 
 export const WatchActions = graphql(`
-  subscription WatchActions($run: RunIdentifierInput!, $after: String) {
+  subscription WatchActions($run: RunIdentifierInput!, $after: String, $withMetrics: Boolean!) {
     actions(run: $run, after: $after) {
       kind
       cursor

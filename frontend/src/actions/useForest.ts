@@ -11,8 +11,8 @@ export type Action = ActionRowData;
 export type ActionNode = TreeNode<Action>;
 export type ActionForest = Forest<Action>;
 
-/** The actions of a run, live. */
-export function useForest({ project, domain, name }: RunName) {
+/** The actions of a run, live; `withMetrics`, or without, which costs the server a third. */
+export function useForest({ project, domain, name }: RunName, withMetrics: boolean) {
   const api = useApi();
   const [attempt, setAttempt] = useState(0);
   const forest = useMemo(
@@ -25,7 +25,7 @@ export function useForest({ project, domain, name }: RunName) {
     let cursor: string | null = null;
     const variables = () => {
       if (cursor === null) forest.restart();
-      return { run: { project, domain, name }, after: cursor };
+      return { run: { project, domain, name }, after: cursor, withMetrics };
     };
     return watchDocument(api, WatchActions, variables, {
       next: ({ actions: frame }) => {
@@ -40,7 +40,7 @@ export function useForest({ project, domain, name }: RunName) {
       },
       failed: (problem) => setProblem({ of: forest, problem }),
     });
-  }, [api, forest, project, domain, name]);
+  }, [api, forest, project, domain, name, withMetrics]);
   return {
     forest,
     problem: problem?.of === forest ? problem.problem : null,

@@ -59,8 +59,8 @@ export function RunFailure({ run: masked, forest, onSelect }: Props) {
         <ul className={classes.groups} aria-label="Failed actions by error">
           {shown.map(({ key, error, count, first }) => (
             <li key={key} data-failure={first}>
-              <span className={classes.count} title={count === 1 ? "1 action" : `${count} actions`}>
-                ×{count.toLocaleString("en")}
+              <span className={classes.count}>
+                {count === 1 ? "1 action" : `${count.toLocaleString("en")} actions`}
               </span>
               <span className={`${classes.reason} cut`} title={error?.summary}>
                 {error ? reasonOf(error) : "failed without an error"}

@@ -33,6 +33,10 @@ const RunOf = graphql(`
       createdAt
       startedAt
       endedAt
+      phaseCounts {
+        phase
+        count
+      }
       ...RunHeader
       ...RunFailure
     }
@@ -47,6 +51,10 @@ const LiveRunOf = graphql(`
       createdAt
       startedAt
       endedAt
+      phaseCounts {
+        phase
+        count
+      }
       ...RunHeader
       ...RunFailure
     }
@@ -67,9 +75,9 @@ export function RunPage() {
     [params],
   );
   useTitle(run.name);
-  // Requested in parallel with the run, so that the first actions appear with it.
-  const actions = useForest(run);
   const [{ data, error, fetching }, reload] = useQuery({ query: RunOf, variables: { id: run } });
+  // Requested in parallel with the run, so that the first actions appear with it.
+  const actions = useForest(run, data?.run ? countOf(data.run) <= MOST_WITH_METRICS : false);
   // Results go into the cache and reach the query above from there.
   useSubscription({ query: LiveRunOf, variables: { id: run }, pause: !data?.run });
   const retry = useCallback(() => reload({ requestPolicy: "network-only" }), [reload]);
@@ -108,6 +116,12 @@ export function RunPage() {
     </main>
   );
 }
+
+/** The tree of a larger run is without metrics: they would triple the time of its first rows. */
+const MOST_WITH_METRICS = 2_000;
+
+const countOf = ({ phaseCounts }: { phaseCounts: readonly { count: number }[] }): number =>
+  phaseCounts.reduce((sum, { count }) => sum + count, 0);
 
 interface Times {
   phase: string;

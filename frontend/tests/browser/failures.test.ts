@@ -67,8 +67,8 @@ test("a failed run says what failed and since when, and one key opens the first 
   const groups = failures.getByRole("listitem");
   await groups.nth(1).waitFor();
   expect((await groups.allInnerTexts()).map((text) => text.replace(/\s+/g, " "))).toEqual([
-    expect.stringMatching(/^×2 OOM: needs \d+ MiB first: trial-[12]$/),
-    "×1 NAN: loss is not a number trial-3",
+    expect.stringMatching(/^2 actions OOM: needs \d+ MiB first: trial-[12]$/),
+    "1 action NAN: loss is not a number trial-3",
   ]);
   await failures.getByRole("button", { name: "trial-3" }).click();
   await page.getByTestId("action").getByText("loss is not a number").first().waitFor();
