@@ -83,7 +83,8 @@ export function useNode(forest: ActionForest, node: ActionNode): void {
   );
   const read = useCallback(() => {
     const counts = [...node.counts].map(([phase, count]) => `${phase}${count}`).join(",");
-    return `${node.action?.revision ?? 0} ${node.total} ${counts}`;
+    const metrics = node.action?.metrics ? "with metrics" : "";
+    return `${node.action?.revision ?? 0} ${node.total} ${counts} ${metrics}`;
   }, [node]);
   useSyncExternalStore(subscribe, read);
 }
