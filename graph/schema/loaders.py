@@ -174,9 +174,9 @@ class Loaders:
         return _by_arguments(self._repository.actions.count_phases_of_descendants)
 
     @cached_property
-    def metrics(self) -> Loader[tuple[bytes, tuple[bool]], list[repo.Metric]]:
-        """The metrics of actions, by the key of the action, with their series or without."""
-        return _by_arguments(self._repository.actions.list_metrics)
+    def metrics(self) -> Loader[tuple[bytes, tuple[repo.Attributes]], list[repo.Metric]]:
+        """The metrics of actions, by the key of the action."""
+        return _by_listing(self._repository.actions.list_metrics)
 
     @cached_property
     def activity(self) -> Loader[tuple[bytes, tuple[()]], repo.RunActivity | None]:

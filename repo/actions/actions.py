@@ -215,9 +215,10 @@ class Actions:
         return _sum_up((await self._database.fetch(key, statement, by_key.values)).decoded())
 
     async def list_metrics(
-        self, keys: Collection[bytes], with_series: bool = True
+        self, keys: Collection[bytes], attributes: Attributes = None
     ) -> dict[bytes, list[Metric]]:
-        """The metrics of each action, by name; `with_series`, or with their last values only."""
+        """The metrics of each action, by name; without their series if `attributes` does not have it."""
+        with_series = attributes is None or "series" in attributes
         return await read_metrics(self._database, self._access.readable, keys, with_series)
 
     async def create(self, new: Sequence[NewAction]) -> int:

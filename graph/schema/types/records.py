@@ -261,9 +261,7 @@ class Action(Node):
         metadata=SHORT_LIST,
     )
     def metrics(root: strawberry.Parent[repo.Action], info: Call) -> Awaitable[list[repo.Metric]]:
-        attributes = selected(info, "Metric")
-        with_series = attributes is None or "series" in attributes
-        return info.context.loaders.metrics.load((root.key, (with_series,)))
+        return info.context.loaders.metrics.load((root.key, (selected(info, "Metric"),)))
 
     @strawberry.field(
         description="The events reported about it, oldest first; `last` and `before` page from the newest.",

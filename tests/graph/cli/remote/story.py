@@ -20,6 +20,13 @@ def at(seconds: int) -> str:
     return (BEGAN + timedelta(seconds=seconds)).isoformat()
 
 
+def minutes() -> str:
+    """A pattern of the whole minutes that the first run has run, as printed a few seconds ago. Tests may run
+    long after they were collected."""
+    passed = int((datetime.now(UTC) - BEGAN).total_seconds() // 60)
+    return f"({passed}|{passed - 1}) m"
+
+
 def action(name: str, run: str = NIGHTLY) -> dict[str, str]:
     project, domain, run_name = run.split("/", 2)
     return {"project": project, "domain": domain, "runName": run_name, "name": name}
