@@ -5,6 +5,7 @@ import asyncio
 import io
 import json
 import os
+import re
 import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ _MISTAKES = {"NOT_FOUND", "BAD_USER_INPUT"}
 LATE_S = 1.0
 """Seconds for which a followed stream is read after its end was reported: reports may arrive late."""
 _TOKEN_FILE = Path(".config", "rungraph", "token")
+_CONTROLS = re.compile(r"[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""What JSON need not escape: control characters, line ends, and the direction of text."""
 
 
 def find_token(token: str | None, file: Path | None) -> str | None:
@@ -116,8 +119,13 @@ class Session:
 
 
 def json_line(value: Json) -> str:
-    """The object as a line of JSON."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n"
+    """The object as a line of JSON, without characters that would control a terminal or end the line."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return (text if text.isprintable() else _CONTROLS.sub(_escaped, text)) + "\n"
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
 
 
 def call(server: Server, work: Callable[[Session], Coroutine[Any, Any, T]], *, wait: bool = False) -> T:

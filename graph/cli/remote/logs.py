@@ -20,9 +20,9 @@ _REASONS = {"QUOTA": "removed, since the log was longer than its quota", "NOT_RE
 _ESCAPES = re.compile(
     r"(?P<colour>\x1b\[[0-9;:]*m)"
     r"|\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|[ -/]*[0-~])"
-    r"|(?P<control>[\x00-\x08\x0a-\x1f\x7f-\x9f])"
+    r"|(?P<control>[\x00-\x08\x0a-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069])"
 )
-"""Terminal sequences: colours, others, and single control characters."""
+"""Terminal sequences: colours, others, and single control characters, also those of the direction of text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,11 @@ def plain_text(text: str) -> str:
     return _ESCAPES.sub(lambda found: (found["control"] or "").replace("\x1b", ""), text)
 
 
+def uncoloured_text(text: str) -> str:
+    """The text for a terminal without colours: without anything that would control it."""
+    return text if text.isprintable() else _ESCAPES.sub("", text)
+
+
 def coloured_text(text: str) -> str:
     """The text with its colours, without anything else that would control the terminal."""
     if text.isprintable():
@@ -79,7 +84,9 @@ class _Log:
             "search": options.search,
         }
         console = session.console
-        self._clean = coloured_text if console.is_terminal and not console.no_color else plain_text
+        self._clean = plain_text
+        if console.is_terminal:
+            self._clean = uncoloured_text if console.no_color else coloured_text
         self.printed_to = 0
         """Up to this number all lines are printed or known to be missing."""
 

@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from graph.cli.remote.logs import coloured_text, plain_text
+from graph.cli.remote.connection import json_line
+from graph.cli.remote.logs import coloured_text, plain_text, uncoloured_text
 from tests.graph.cli.remote import story
 from tests.graph.cli.remote.story import NIGHTLY, append, new, phase, report
 from tests.support.commands import SECONDS, Remote
@@ -54,12 +55,21 @@ def test_a_terminal_gets_colours_and_nothing_else_that_controls_it(remote: Remot
     ("text", "coloured", "plain"),
     [
         ("a\rb\x08\x00\x9b", "ab", "a\rb\x08\x00\x9b"),
+        ("a\u202eb\u2066c", "abc", "a\u202eb\u2066c"),
         ("\x1b]8;;https://x\x1b\\link\x1b]8;;\x1b\\ \x1bP1$r\x1b\\x", "link x", "link x"),
         ("\x1b[1;38:5:9mx\x1b(B\x1bc\x1b", "\x1b[1;38:5:9mx\x1b[0m", "x"),
     ],
 )
 def test_sequences_that_control_a_terminal_are_removed(text: str, coloured: str, plain: str) -> None:
     assert (coloured_text(text), plain_text(text)) == (coloured, plain)
+    assert uncoloured_text(text) == coloured.replace("\x1b[1;38:5:9m", "").replace("\x1b[0m", "")
+
+
+def test_json_has_no_characters_that_control_a_terminal_or_end_a_line() -> None:
+    text = "é\x1b\x7f\x85\x9b\u2028\u202e\u2069日"
+    line = json_line({"text": text})
+    assert line == '{"text":"é\\u001b\\u007f\\u0085\\u009b\\u2028\\u202e\\u2069日"}\n'
+    assert json.loads(line) == {"text": text}
 
 
 def test_long_logs_are_whole_and_gaps_are_noted_where_they_are(remote: Remote) -> None:
