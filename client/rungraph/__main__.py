@@ -18,6 +18,9 @@ def main(arguments: list[str]) -> int:
         print(_USAGE, file=sys.stderr)
         return 2
     settings = Settings()
+    if settings.problem:
+        print(settings.problem, file=sys.stderr)
+        return 2
     warnings: list[str] = []
     connection = Connection(settings.url, lambda: settings.token, lambda seconds: None)
     delivery = Delivery(connection, warnings.append, lambda: None)

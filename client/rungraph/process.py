@@ -59,8 +59,10 @@ class Process:
         from .settings import Settings
 
         self.settings = Settings()
-        if self.settings.is_disabled:
+        if self.settings.is_disabled or self.settings.problem:
             self.is_enabled = False
+            if not self.settings.is_disabled:
+                self.warn(f"nothing is recorded: {self.settings.problem}")
             return
         # In a thread they would be incomplete in a child that is forked meanwhile.
         import encodings.idna  # noqa: F401

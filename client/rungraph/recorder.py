@@ -37,6 +37,8 @@ class Recorder:
         self.is_idle = False
         self.wake = threading.Event()
         self._lost = lost
+        self.loses = False
+        """Whether something could not be kept on the disk."""
 
     def put(self, entry: Any) -> None:
         """Adds a step that changed, an entry of a log, or a record."""
@@ -86,9 +88,13 @@ class Recorder:
     def _append(self, records: list[Record]) -> None:
         try:
             if records and not self.spool.append(records):
-                self._lost(f"the spool is full ({self.spool.path}): reports are lost")
+                self._lose(f"the spool is full ({self.spool.path}): reports are lost")
         except OSError as error:
-            self._lost(f"cannot write to the spool: reports are lost ({error})")
+            self._lose(f"cannot write to the spool: reports are lost ({error})")
+
+    def _lose(self, message: str) -> None:
+        self.loses = True
+        self._lost(message)
 
     def send(self, limit: int, deliver: Callable[[list[Record]], None]) -> bool:
         """Delivers some records; whether there were any. If `deliver` raises, they are kept on the disk."""
@@ -98,7 +104,7 @@ class Recorder:
                 try:
                     records, end = self.spool.peek(1_000_000)
                 except OSError as error:
-                    self._lost(f"cannot read the spool: reports are lost ({error})")
+                    self._lose(f"cannot read the spool: reports are lost ({error})")
                     records, end = [], self.spool.end
                     self.spool.advance(end)
                 self.in_flight, self.in_flight_end = None, None

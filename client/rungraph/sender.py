@@ -92,8 +92,8 @@ class Sender:
         except Unavailable as error:
             self._is_online = False
             if not error.is_silent or self._retry_pause >= 4:
-                folder = self._settings.spool_folder
-                self._process.warn(f"{error}; reports are kept in {folder} until it is available")
+                kept = f"; reports are kept in {self._settings.spool_folder} until it is available"
+                self._process.warn(f"{error}{'' if recorder.loses else kept}")
             self._retry_at = time.monotonic() + self._retry_pause
             self._retry_pause = min(self._retry_pause * 2, _RETRY[1])
 

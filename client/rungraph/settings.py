@@ -18,7 +18,9 @@ class Settings:
     def __init__(self) -> None:
         value = os.environ.get
         self.url = api_url(value("RUNGRAPH_URL") or DEFAULT_URL)
-        self.is_disabled = value("RUNGRAPH_DISABLED", "").lower() not in _OFF or not is_http(self.url)
+        self.is_disabled = value("RUNGRAPH_DISABLED", "").lower() not in _OFF
+        self.problem = None if is_http(self.url) else not_an_address(self.url)
+        """Why nothing can be recorded, or None."""
         self.project = value("RUNGRAPH_PROJECT") or "default"
         self.domain = value("RUNGRAPH_DOMAIN") or "development"
         self.run_name = value("RUNGRAPH_RUN")
@@ -59,6 +61,10 @@ def is_http(url: str) -> bool:
     except ValueError:
         return False
     return parts.scheme in {"http", "https"} and bool(parts.hostname)
+
+
+def not_an_address(url: str) -> str:
+    return f"{url!r} is not the address of a server, such as {DEFAULT_URL}"
 
 
 def _spool_root() -> Path:

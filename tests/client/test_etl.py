@@ -128,5 +128,10 @@ async def test_a_disabled_client_records_nothing(workspace: Workspace, reader: R
     workspace.write(TRACKED, "etl.py")
     done = await workspace.run("etl.py", "2026-11-30", **{variable: "true"})
     assert (done.code, done.stdout) == (0, "34000\n")
+    problem = "'true/graphql' is not the address of a server, such as http://127.0.0.1:8000\n"
+    has_problem = variable == "RUNGRAPH_URL"
+    assert ("nothing is recorded: " + problem in done.stderr) == has_problem
     assert await reader.runs() == []
     assert not workspace.spooled()
+    pushed = await workspace.run("-m", "rungraph", "push", **{variable: "true"})
+    assert (pushed.code, pushed.stderr) == ((2, problem) if has_problem else (0, ""))

@@ -181,5 +181,8 @@ async def test_a_full_or_unwritable_disk_stops_nothing(workspace: Workspace) -> 
     full = await workspace.run("script.py", "500", RUNGRAPH_SPOOL_BYTES="10000")
     assert full.code == 0
     assert all(path.stat().st_size <= 10_000 for path in workspace.spooled())
+    workspace.write(STEPS.replace("logging.basicConfig", "#"))
     unwritable = await workspace.run("script.py", "500", RUNGRAPH_SPOOL=os.devnull)
     assert unwritable.code == 0
+    assert "reports are lost" in unwritable.stderr
+    assert "reports are kept" not in unwritable.stderr

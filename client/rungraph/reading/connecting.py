@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 from urllib.parse import urljoin
 
-from ..settings import Settings, api_url, is_http
+from ..settings import Settings, api_url, is_http, not_an_address
 from .errors import ApiError, unreachable
 from .protocol import Request, data_of, graphql_request
 from .types import Artifact
@@ -27,7 +27,7 @@ class Endpoint:
         self._token = token
         self.url = self._settings.url if url is None else api_url(url)
         if not is_http(self.url):
-            raise ValueError(f"{self.url!r} is not the address of a server, such as http://127.0.0.1:8000")
+            raise ValueError(not_an_address(self.url))
         self.project = project or self._settings.project
         self.domain = domain or self._settings.domain
 
