@@ -180,7 +180,7 @@ class Process:
         run = Run(
             self.settings.project,
             self.settings.domain,
-            name_of(run_name or f"{name}-{moment}-{os.urandom(2).hex()}"),
+            name_of(run_name or f"{name}-{moment}-{os.urandom(5).hex()}"),
             self.executor,
         )
         run.labels = self._labels(spec, args, kwargs)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 from contextlib import AsyncExitStack
 from datetime import datetime
@@ -174,6 +175,20 @@ async def test_a_page_of_another_server_is_no_answer(workspace: Workspace) -> No
         done = await workspace.run("script.py", "3")
     assert done.code == 0
     assert len(workspace.spooled()) == 1
+
+
+async def test_many_runs_that_begin_at_once_have_names_of_their_own(workspace: Workspace) -> None:
+    workspace.write(
+        """
+        from rungraph import track
+        @track(run=True)
+        def job(): pass
+        for n in range(2000): job()
+        """
+    )
+    assert (await workspace.run("script.py")).code == 0
+    (path,) = workspace.spooled()
+    assert len(set(re.findall(rb"job-[0-9]{8}-[0-9]{6}-[0-9a-f]+", path.read_bytes()))) == 2000
 
 
 async def test_a_full_or_unwritable_disk_stops_nothing(workspace: Workspace) -> None:
