@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import os
 import random
+import re
+import ssl
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -42,9 +45,24 @@ def graphql_url(url: str) -> str:
     except ValueError:
         valid = False
     if not valid:
-        raise ValueError(f"{url!r} is not a URL such as http://127.0.0.1:8000")
+        # Without the password that may be in it.
+        hidden = re.sub(r"(://|^)[^/@]*@", r"\1…@", url)
+        raise ValueError(f"{hidden!r} is not a URL such as http://127.0.0.1:8000")
     path = parts.path.rstrip("/")
     return urlunsplit(parts._replace(path=path if path.endswith("/graphql") else f"{path}/graphql"))
+
+
+def _verification(url: str) -> ssl.SSLContext | bool:
+    """How certificates are verified: by the authorities of SSL_CERT_FILE, if it is set. Raises ValueError."""
+    named = os.environ.get("SSL_CERT_FILE")
+    if not url.startswith("https:"):
+        return False  # nothing to verify, and reading the certificates takes 40 ms
+    if not named:
+        return True
+    try:
+        return ssl.create_default_context(cafile=named)
+    except OSError as error:  # also what is no certificate
+        raise ValueError(f"SSL_CERT_FILE: cannot read certificates from {named}: {error}") from None
 
 
 class GraphQLClient:
@@ -76,8 +94,7 @@ class GraphQLClient:
             timeout=_TIMEOUT_S,
             trust_env=False,
             headers=headers,
-            # Without TLS there is nothing to verify, and reading the certificates takes 40 ms.
-            verify=self.url.startswith("https:"),
+            verify=_verification(self.url),
         )
 
     async def __aenter__(self) -> Self:

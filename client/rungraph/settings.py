@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import sys
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -64,7 +65,9 @@ def is_http(url: str) -> bool:
 
 
 def not_an_address(url: str) -> str:
-    return f"{url!r} is not the address of a server, such as {DEFAULT_URL}"
+    """Why a URL is refused; without the password that may be in it."""
+    hidden = re.sub(r"(://|^)[^/@]*@", r"\1…@", url)
+    return f"{hidden!r} is not the address of a server, such as {DEFAULT_URL}"
 
 
 def _spool_root() -> Path:

@@ -305,7 +305,7 @@ async def test_a_folder_and_a_missing_file_are_described(tmp_path: Path) -> None
         ({"speed": float("nan")}, "the speed must be above 0"),
         ({"name": "a\nb"}, "name: expected printable characters"),
         ({"project": ""}, "project: expected 1 to 255 characters"),
-        ({"url": "ftp://example.org"}, "is not a URL"),
+        ({"url": "ftp://user:password@example.org"}, "'ftp://…@example.org' is not a URL"),
         ({"url": "http://localhost:99999"}, "is not a URL"),
     ],
 )

@@ -40,6 +40,8 @@ class Pages(Generic[T]):
     def __init__(
         self, document: str, variables: dict[str, Any], path: tuple[str, ...], cls: type[T], limit: int | None
     ) -> None:
+        if limit is not None and limit < 0:
+            raise ValueError(f"limit must be at least 0, not {limit}")
         self._document, self._path, self._cls = document, path, cls
         self._variables = {**variables, "maxLength": MAX_LENGTH}
         self._left = limit

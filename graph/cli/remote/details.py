@@ -174,7 +174,7 @@ def _attempt(attempt: Json, now: datetime) -> list[Text | str]:
         phase_cell(ActionPhase[attempt["phase"]]),
         local_time(attempt["startedAt"]),
         between(attempt["startedAt"], attempt["endedAt"], now),
-        "" if log is None else f"{log['lineCount']:,} lines",
+        "" if log is None else f"{log['lineCount']:,} line{'' if log['lineCount'] == 1 else 's'}",
         error_text(attempt["error"]),
     ]
 

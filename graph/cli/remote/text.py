@@ -93,7 +93,9 @@ def error_text(error: dict[str, Any] | None) -> str:
     """The code of an error and a line of its message."""
     if error is None:
         return ""
-    return printable(f"{error['code']}: {error['summary']}" if error["code"] else error["summary"])
+    code, summary = error["code"], error["summary"]
+    # The last line of a traceback begins with the type, which many executors also name as the code.
+    return printable(f"{code}: {summary}" if code and not summary.startswith(code) else summary)
 
 
 def abort_text(abort: dict[str, Any] | None) -> str | None:

@@ -25,6 +25,7 @@ from websockets.typing import Origin, Subprotocol
 from graph.app import create_app
 from graph.settings import Settings
 from graph.transport.server import Server
+from ingest.client import ApiError, GraphQLClient
 from repo import FULL_ACCESS, CredentialKind, Identity, IdentityKind, migrate, open_repository
 from tests.support.nginx import (
     CONFIGURATION,
@@ -101,6 +102,25 @@ async def watch(nginx: Nginx, path: str, project: str, origin: str | None = None
 def create_by(nginx: Nginx, path: str, project: str) -> None:
     with asking(nginx, path) as client:
         answer(client, create(project))
+
+
+async def test_commands_trust_the_authorities_of_a_file(
+    nginx: Nginx, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(nginx.certificate))
+    async with GraphQLClient(nginx.url) as client:
+        assert await client.execute("{ __typename }") == {"__typename": "Query"}
+    monkeypatch.delenv("SSL_CERT_FILE")
+    async with GraphQLClient(nginx.url) as client:
+        with pytest.raises(ApiError, match="CERTIFICATE_VERIFY_FAILED|certificate"):
+            await client.execute("{ __typename }")
+    for content in (None, "no certificate"):
+        path = tmp_path / f"{content}.pem"
+        if content is not None:
+            path.write_text(content)
+        monkeypatch.setenv("SSL_CERT_FILE", str(path))
+        with pytest.raises(ValueError, match="SSL_CERT_FILE: cannot read certificates"):
+            GraphQLClient(nginx.url)
 
 
 def test_queries_and_mutations_pass(nginx: Nginx) -> None:
