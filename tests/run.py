@@ -1,5 +1,5 @@
-"""Runs the checks of `make test` part by part, in three lanes at the same time: pytest, the browser's tests,
-which mostly wait, and all others, one after the other.
+"""Runs the checks of `make test` part by part: pytest, and at the same time all others, one after the other.
+A third at the same time made tests time out on two cores.
 
 A part that succeeds prints one line with its wall and CPU time. A part that fails prints its output; the
 others still run, and the exit code is 1. `python tests/run.py types page` runs only these parts.
@@ -48,7 +48,6 @@ def npm(*scripts: str) -> list[list[str]]:
 
 PYTEST = ("pytest", "-q", "-m", "not soak")
 TESTS = Part("pytest", [python(*PYTEST, "--workers", "auto")])
-BROWSER_TESTS = Part("browser-tests", npm("test:browser"), FRONTEND)
 OTHERS = [
     Part("style", [python("ruff", "check", "--quiet"), python("ruff", "format", "--check", "--quiet")]),
     Part("imports", [python("lint-imports")]),
@@ -56,6 +55,7 @@ OTHERS = [
     Part("schema", [python("rungraph", "schema", "check")]),
     Part("page", npm("lint", "typecheck", "codegen:check"), FRONTEND),
     Part("page-tests", npm("test"), FRONTEND),
+    Part("browser-tests", npm("test:browser"), FRONTEND),
     Part(
         "pytest-uncompiled",
         [python("pytest", "-q", "-k", "not postgresql", *API_TESTS)],
@@ -103,11 +103,10 @@ def run(part: Part) -> bool:
 
 def main(names: list[str]) -> int:
     """Returns the exit code."""
-    all_lanes = [[TESTS], [BROWSER_TESTS], OTHERS]
-    if unknown := set(names) - {part.name for lane in all_lanes for part in lane}:
+    if unknown := set(names) - {part.name for part in (TESTS, *OTHERS)}:
         print(f"no such part: {', '.join(sorted(unknown))}", file=sys.stderr)
         return 2
-    lanes = [[part for part in lane if not names or part.name in names] for lane in all_lanes]
+    lanes = [[part for part in lane if not names or part.name in names] for lane in ([TESTS], OTHERS)]
     with ThreadPoolExecutor(len(lanes)) as threads:
         succeeded = list(threads.map(lambda lane: [run(part) for part in lane], lanes))
     return 0 if all(map(all, succeeded)) else 1
