@@ -54,8 +54,10 @@ class Narrator:
         self._over.set()
 
     async def write(self, reached: Reached) -> None:
-        """Writes what has become due. A server that refuses it does not stop the run."""
+        """Writes what has become due. A server that refuses it does not stop the run; it is sent again with
+        what is due next."""
         now = datetime.now(UTC)
+        written, ended, counts = self._written.copy(), self._ended.copy(), self._counts.copy()
         logs: list[Json] = []
         reports: list[Json] = []
         files: list[Json] = []
@@ -83,8 +85,8 @@ class Narrator:
         try:
             await self._send(logs, reports, files)
         except ApiError:
-            # Such as a quota: what the run reports of itself counts.
-            return
+            # Such as a quota or a time limit: what the run reports of itself counts.
+            self._written, self._ended, self._counts = written, ended, counts
 
     async def write_history(self) -> None:
         """Writes the logs and files of a finished run, with its planned times."""
