@@ -24,6 +24,12 @@ def test_every_module_has_a_specific_name_and_a_docstring(module: str) -> None:
     assert ast.get_docstring(ast.parse(source)) or not source
 
 
+def test_no_tracked_file_is_one_that_git_ignores() -> None:
+    """Such as an environment, which was installed."""
+    listing = ["git", "ls-files", "--cached", "--ignored", "--exclude-standard"]
+    assert subprocess.run(listing, cwd=ROOT, capture_output=True, check=True).stdout == b""
+
+
 def test_only_migrations_and_health_checks_distinguish_databases_outside_of_repo_sql() -> None:
     paths = [*(ROOT / "repo").rglob("*.py")]
     found = {
