@@ -5,14 +5,10 @@ import {
   lazyRouteComponent,
   redirect,
 } from "@tanstack/react-router";
-import { AbortsPage } from "./aborts/AbortsPage";
 import { BrokenPage, NoSuchPage, Shell } from "./shell/Shell";
 import { onlyKnown, parseQuery, printQuery, text, texts } from "./live/search";
 import { readLogSearch } from "./logs/address";
-import { RunPage } from "./runs/RunPage";
-import { RunsPage } from "./runs/RunsPage";
 import { readRunSearch } from "./runs/runSearch";
-import { TasksPage } from "./tasks/TasksPage";
 import { readTaskSearch } from "./tasks/taskSearch";
 
 const root = createRootRoute({
@@ -34,7 +30,7 @@ const runs = createRoute({
   getParentRoute: () => root,
   path: "/runs",
   validateSearch: onlyKnown(readRunSearch),
-  component: RunsPage,
+  component: lazyRouteComponent(() => import("./runs/RunsPage"), "RunsPage"),
 });
 
 /** The search parameters of a run's page. */
@@ -55,7 +51,7 @@ const run = createRoute({
     phase: texts(query.phase),
     action: text(query.action),
   })),
-  component: RunPage,
+  component: lazyRouteComponent(() => import("./runs/RunPage"), "RunPage"),
 });
 
 const logs = createRoute({
@@ -69,10 +65,14 @@ const tasks = createRoute({
   getParentRoute: () => root,
   path: "/tasks",
   validateSearch: onlyKnown(readTaskSearch),
-  component: TasksPage,
+  component: lazyRouteComponent(() => import("./tasks/TasksPage"), "TasksPage"),
 });
 
-const aborts = createRoute({ getParentRoute: () => root, path: "/aborts", component: AbortsPage });
+const aborts = createRoute({
+  getParentRoute: () => root,
+  path: "/aborts",
+  component: lazyRouteComponent(() => import("./aborts/AbortsPage"), "AbortsPage"),
+});
 
 const routeTree = root.addChildren([home, runs, run, logs, tasks, aborts]);
 
@@ -85,6 +85,8 @@ export function createPageRouter(base: string) {
     stringifySearch: printQuery,
     trailingSlash: "never",
     scrollRestoration: false,
+    // The code of a page is loaded when the pointer or the focus is on a link to it.
+    defaultPreload: "intent",
   });
 }
 

@@ -1,7 +1,6 @@
 import { Button, CloseButton, Tabs } from "@mantine/core";
 import { lazy, Suspense, useCallback, useState } from "react";
 import { useQuery, useSubscription } from "urql";
-import { AbortDialog } from "../aborts/AbortDialog";
 import { AbortNotice } from "../aborts/AbortNotice";
 import { type FragmentType, graphql, readFragment } from "../gql";
 import { useMayAbort } from "../live/access";
@@ -9,6 +8,7 @@ import { problemOf } from "../live/errors";
 import type { RunName } from "../live/paths";
 import { useRetryOnReconnect } from "../live/useRetryOnReconnect";
 import { CopyButton } from "../ui/CopyButton";
+import { later } from "../ui/later";
 import { EmptyNotice, ErrorNotice, LoadingNotice } from "../ui/notices";
 import { PhaseBadge } from "../ui/PhaseBadge";
 import { hasEnded, words } from "../ui/phases";
@@ -23,6 +23,8 @@ import { Metrics } from "./Metrics";
 import { ProgressLine } from "./ProgressLine";
 import { RunTime } from "./RunTime";
 import { SkipReason } from "./SkipReason";
+
+const AbortDialog = later(async () => (await import("../aborts/AbortDialog")).AbortDialog);
 
 // Loaded when they are opened.
 const PanelLogs = lazy(() => import("./PanelLogs"));

@@ -1,5 +1,4 @@
 import { useElementSize } from "@mantine/hooks";
-import { scaleLinear } from "d3-scale";
 import { useRef } from "react";
 import { timeTicks } from "../ui/times";
 import classes from "./Timeline.module.css";
@@ -13,7 +12,7 @@ export function TimelineAxis({ timeline: { zoom, mode, start, until, isLive } }:
   const { ref, width } = useElementSize();
   const grip = useRef<{ x: number } | null>(null);
   const { from, to } = zoom.span;
-  const position = scaleLinear().domain([from, to]).range([0, 100]);
+  const position = (at: number): number => ((at - from) / (to - from)) * 100;
   // Without ticks until the width is measured: a single one would be shown for a frame.
   const ticks = timeTicks(from, to, width && Math.max(1, Math.floor(width / LABEL)), mode, start);
   return (

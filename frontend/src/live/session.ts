@@ -24,6 +24,10 @@ const ViewerOf = graphql(`
 
 /** The signed-in caller and its roles. Without authentication there is no identity. */
 export type Viewer = ViewerOfQuery["viewer"];
+export type Identity = NonNullable<Viewer["identity"]>;
+
+/** The display name of a caller. */
+export const nameOf = ({ name, email, subject }: Identity): string => name ?? email ?? subject;
 
 /** The server's answer: a caller, unauthenticated, or no answer. */
 export type Answer = Viewer | "unknown" | "silent";

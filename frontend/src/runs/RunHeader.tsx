@@ -1,7 +1,6 @@
 import { Button } from "@mantine/core";
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
-import { AbortDialog } from "../aborts/AbortDialog";
 import { AbortNotice } from "../aborts/AbortNotice";
 import { ActionError } from "../actions/ActionError";
 import { LostNotice, PlaceholderNotice } from "../actions/LostNotice";
@@ -10,12 +9,15 @@ import { SkipReason } from "../actions/SkipReason";
 import { type FragmentType, graphql, readFragment } from "../gql";
 import { useMayAbort } from "../live/access";
 import { CopyButton } from "../ui/CopyButton";
+import { later } from "../ui/later";
 import { PhaseBadge } from "../ui/PhaseBadge";
 import { describeCounts, PhaseBar } from "../ui/PhaseBar";
 import { hasEnded } from "../ui/phases";
 import { CopyMenu } from "./CopyMenu";
 import { RunFacts } from "./RunFacts";
 import classes from "./RunHeader.module.css";
+
+const AbortDialog = later(async () => (await import("../aborts/AbortDialog")).AbortDialog);
 
 const RunHeaderFragment = graphql(`
   fragment RunHeader on Run {

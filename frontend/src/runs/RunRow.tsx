@@ -56,9 +56,9 @@ export const RunRow = memo(function RunRow({ id, rowId, list, index, top, column
           key={column.id}
           role="gridcell"
           data-column={column.id}
-          className={`${classes.cell} ${column.columnDef.meta?.right ? classes.right : ""}`}
+          className={`${classes.cell} ${column.right ? classes.right : ""}`}
         >
-          {column.columnDef.meta?.cell?.(run)}
+          {column.cell(run)}
         </span>
       ))}
     </div>

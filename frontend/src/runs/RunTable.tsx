@@ -1,7 +1,6 @@
-import { type ColumnVisibilityState, useTable } from "@tanstack/react-table";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useEffect, useId, useLayoutEffect, useMemo, useRef } from "react";
-import { columns, features } from "./columns";
+import { columns } from "./columns";
 import { RunRow } from "./RunRow";
 import classes from "./RunTable.module.css";
 import type { ListView, RunList } from "./runList";
@@ -18,7 +17,8 @@ interface Props {
   place: { top: number };
   view: ListView;
   isStale: boolean;
-  visibility: ColumnVisibilityState;
+  /** Ids of hidden columns. */
+  hidden: readonly string[];
   /** The run at the keyboard cursor. */
   cursor: string | null;
   onOlder: () => Promise<void>;
@@ -26,24 +26,13 @@ interface Props {
   onReading: (reading: boolean) => void;
 }
 
-const NO_STATE_CHANGE = (): void => undefined;
-
 /** The runs, newest first: only visible rows are rendered, and older runs are loaded on scrolling. */
-export function RunTable({ list, place, view, isStale, visibility, cursor, onOlder, onReading }: Props) {
+export function RunTable({ list, place, view, isStale, hidden, cursor, onOlder, onReading }: Props) {
   const scroller = useRef<HTMLDivElement>(null);
   const tableId = useId();
-  const data = useMemo(() => view.ids.map((id) => ({ id })), [view.ids]);
-  const table = useTable({
-    features,
-    columns,
-    data,
-    getRowId: (row) => row.id,
-    state: { columnVisibility: visibility },
-    onColumnVisibilityChange: NO_STATE_CHANGE,
-  });
-  const shown = table.getVisibleLeafColumns();
+  const shown = useMemo(() => columns.filter(({ id }) => !hidden.includes(id)), [hidden]);
   const virtualizer = useVirtualizer({
-    count: data.length,
+    count: view.ids.length,
     getScrollElement: () => scroller.current,
     estimateSize: () => ROW,
     overscan: 10,
@@ -54,8 +43,8 @@ export function RunTable({ list, place, view, isStale, visibility, cursor, onOld
   const items = virtualizer.getVirtualItems();
   const last = items.at(-1)?.index ?? 0;
   useEffect(() => {
-    if (view.hasOlder && last >= data.length - AHEAD) void onOlder();
-  }, [view.hasOlder, last, data.length, onOlder]);
+    if (view.hasOlder && last >= view.ids.length - AHEAD) void onOlder();
+  }, [view.hasOlder, last, view.ids.length, onOlder]);
 
   const at = cursor ? view.ids.indexOf(cursor) : -1;
   useEffect(() => {
@@ -77,14 +66,14 @@ export function RunTable({ list, place, view, isStale, visibility, cursor, onOld
     reading.current = { ...reading.current, ...change };
     onReading(reading.current.over || reading.current.scrolled);
   };
-  const template = shown.map((column) => column.columnDef.meta?.width ?? "1fr").join(" ");
+  const template = shown.map((column) => column.width).join(" ");
   return (
     <div
       ref={scroller}
       className={classes.scroller}
       role="grid"
       aria-label="Runs"
-      aria-rowcount={view.hasOlder ? -1 : data.length + 1}
+      aria-rowcount={view.hasOlder ? -1 : view.ids.length + 1}
       aria-busy={isStale}
       aria-activedescendant={at < 0 ? undefined : `${tableId}${at}`}
       tabIndex={0}
@@ -101,10 +90,10 @@ export function RunTable({ list, place, view, isStale, visibility, cursor, onOld
             key={column.id}
             role="columnheader"
             data-column={column.id}
-            title={column.columnDef.meta?.hint}
-            className={column.columnDef.meta?.right ? classes.right : undefined}
+            title={column.hint}
+            className={column.right ? classes.right : undefined}
           >
-            {column.columnDef.meta?.title}
+            {column.title}
           </span>
         ))}
       </div>
@@ -133,7 +122,7 @@ export function RunTable({ list, place, view, isStale, visibility, cursor, onOld
           ) : null;
         })}
       </div>
-      {view.hasOlder && view.synced && data.length ? (
+      {view.hasOlder && view.synced && view.ids.length ? (
         <div className={classes.older}>Loading older runs…</div>
       ) : null}
     </div>

@@ -3,6 +3,7 @@ import { useEffect, useMemo, useState } from "react";
 import { runParams } from "../live/paths";
 import { printQuery } from "../live/search";
 import { useSearchChanges } from "../live/useSearchChanges";
+import { later } from "../ui/later";
 import { EmptyNotice, ErrorNotice, LoadingNotice } from "../ui/notices";
 import { useNow } from "../ui/clock";
 import { useHotkeys } from "../ui/hotkeys";
@@ -11,15 +12,23 @@ import { timeMode } from "../ui/timeMode";
 import { useTitle } from "../ui/title";
 import { readFragment } from "../gql";
 import { REPORTED } from "./columns";
-import { DensityStrip } from "./DensityStrip";
 import { RunRowFragment } from "./documents";
 import { findList } from "./savedLists";
 import { FilterChips } from "./FilterChips";
 import classes from "./RunsPage.module.css";
-import { RunsToolbar } from "./RunsToolbar";
 import { RunTable } from "./RunTable";
 import { type RunSearch, filterOf, isFiltered } from "./runSearch";
 import { useRunList } from "./useRunList";
+
+// After the rows, which do not wait for them.
+const RunsToolbar = later(
+  async () => (await import("./RunsToolbar")).RunsToolbar,
+  <div className={classes.bar} />,
+);
+const DensityStrip = later(
+  async () => (await import("./DensityStrip")).DensityStrip,
+  <div className={classes.strip} />,
+);
 
 const route = getRouteApi("/runs");
 
@@ -67,8 +76,6 @@ export function RunsPage() {
   }, [isStill, key, count]);
   const [cursor, setCursor] = useState<string | null>(null);
   useEffect(() => list.hold(held || reading), [list, held, reading]);
-
-  const visibility = useMemo(() => Object.fromEntries(hidden.map((id) => [id, false])), [hidden]);
 
   const step = (by: number): void => {
     const at = cursor ? view.ids.indexOf(cursor) : -1;
@@ -135,7 +142,7 @@ export function RunsPage() {
           place={live}
           view={view}
           isStale={isStale}
-          visibility={visibility}
+          hidden={hidden}
           cursor={cursor}
           onOlder={loadOlder}
           onReading={setReading}

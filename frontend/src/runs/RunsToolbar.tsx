@@ -1,8 +1,8 @@
 import { Button, Checkbox, Menu, Popover } from "@mantine/core";
 import { useState } from "react";
-import { AbortDialog } from "../aborts/AbortDialog";
 import type { RunFilter } from "../gql/graphql";
 import { mayWithin, useGrants } from "../live/access";
+import { later } from "../ui/later";
 import { PhaseBadge } from "../ui/PhaseBadge";
 import { PHASES, phaseStyle } from "../ui/phases";
 import { SearchField } from "../ui/SearchField";
@@ -12,6 +12,8 @@ import { ProjectSelect } from "./ProjectSelect";
 import classes from "./RunsPage.module.css";
 import { type RunSearch, isFiltered } from "./runSearch";
 import { SavedViews } from "./SavedViews";
+
+const AbortDialog = later(async () => (await import("../aborts/AbortDialog")).AbortDialog);
 
 interface Props {
   search: RunSearch;
@@ -67,12 +69,12 @@ export function RunsToolbar(props: Props) {
           </Button>
         </Popover.Target>
         <Popover.Dropdown>
-          {columns.map(({ id = "", meta }) => (
+          {columns.map(({ id, title }) => (
             <Checkbox
               key={id}
               size="xs"
               my={6}
-              label={meta?.title}
+              label={title}
               disabled={id === "run"}
               checked={!hidden.includes(id)}
               onChange={({ currentTarget: { checked } }) =>

@@ -1,9 +1,3 @@
-import {
-  type Column,
-  columnVisibilityFeature,
-  createColumnHelper,
-  tableFeatures,
-} from "@tanstack/react-table";
 import { LastMetric } from "../actions/LastMetric";
 import { ProgressLine } from "../actions/ProgressLine";
 import { reasonOf } from "../actions/SkipReason";
@@ -16,11 +10,9 @@ import type { RunRowFragment as Run } from "../gql/graphql";
 import { RunLink } from "./RunLink";
 import classes from "./RunTable.module.css";
 
-/** The table's features. */
-export const features = tableFeatures({ columnVisibilityFeature });
-
 /** A column: its title, width and cell. */
-export interface ColumnLook {
+export interface RunColumn {
+  id: string;
   title: string;
   width: string;
   /** A tooltip that explains the title. */
@@ -29,25 +21,12 @@ export interface ColumnLook {
   cell: (run: Run) => React.ReactNode;
 }
 
-declare module "@tanstack/react-table" {
-  // eslint-disable-next-line @typescript-eslint/no-unused-vars, @typescript-eslint/no-empty-object-type -- the names are the library's
-  interface ColumnMeta<TFeatures, TData, TValue> extends Partial<ColumnLook> {}
-}
-
-export interface ListedId {
-  id: string;
-}
-
-export type RunColumn = Column<typeof features, ListedId>;
-
 /** The column with progress and a metric, whose data are only read if it is shown. */
 export const REPORTED = "reported";
 
-const helper = createColumnHelper<typeof features, ListedId>();
-const column = (id: string, meta: ColumnLook) => helper.display({ id, meta });
-
-export const columns = helper.columns([
-  column("phase", {
+export const columns: RunColumn[] = [
+  {
+    id: "phase",
     title: "Phase",
     width: "132px",
     cell: (run) => (
@@ -58,8 +37,9 @@ export const columns = helper.columns([
         ) : null}
       </>
     ),
-  }),
-  column("run", {
+  },
+  {
+    id: "run",
     title: "Run",
     width: "minmax(200px, 2.4fr)",
     cell: (run) => (
@@ -76,26 +56,30 @@ export const columns = helper.columns([
         </span>
       </>
     ),
-  }),
-  column("progress", {
+  },
+  {
+    id: "progress",
     title: "Actions",
     width: "minmax(90px, 150px)",
     cell: (run) => <Progress run={run} />,
-  }),
-  column(REPORTED, {
+  },
+  {
+    id: REPORTED,
     title: "Progress",
     hint: "As the executor reports it of the run, with its first metric",
     width: "minmax(120px, 1fr)",
     cell: (run) => <Reported run={run} />,
-  }),
-  column("duration", {
+  },
+  {
+    id: "duration",
     title: "Duration",
     hint: "From creation to end, waiting included",
     width: "92px",
     right: true,
     cell: (run) => <Duration from={run.createdAt} to={run.endedAt} ticks={!hasEnded(run.phase)} />,
-  }),
-  column("started", {
+  },
+  {
+    id: "started",
     title: "Started",
     width: "132px",
     cell: (run) =>
@@ -109,8 +93,9 @@ export const columns = helper.columns([
           </span>
         </>
       ),
-  }),
-  column("project", {
+  },
+  {
+    id: "project",
     title: "Project",
     width: "minmax(90px, 150px)",
     cell: (run) => (
@@ -119,8 +104,9 @@ export const columns = helper.columns([
         <span className={`${classes.second} cut`}>{run.domain}</span>
       </>
     ),
-  }),
-  column("labels", {
+  },
+  {
+    id: "labels",
     title: "Labels",
     width: "minmax(100px, 1.1fr)",
     cell: (run) => (
@@ -135,8 +121,9 @@ export const columns = helper.columns([
         ))}
       </span>
     ),
-  }),
-  column("who", {
+  },
+  {
+    id: "who",
     title: "By",
     width: "minmax(80px, 124px)",
     cell: (run) => (
@@ -145,8 +132,8 @@ export const columns = helper.columns([
         {run.source ? <span className={`${classes.second} cut`}>{words(run.source)}</span> : null}
       </>
     ),
-  }),
-]);
+  },
+];
 
 function Progress({ run }: { run: Run }) {
   const total = run.phaseCounts.reduce((sum, { count }) => sum + count, 0);

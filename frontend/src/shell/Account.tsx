@@ -1,18 +1,13 @@
 import { Button, Popover } from "@mantine/core";
 import { describeGrant } from "../live/access";
 import { useApi } from "../live/api";
-import type { Viewer } from "../live/session";
+import { type Identity, type Viewer, nameOf } from "../live/session";
 import { announce } from "../ui/announce";
-import { useValue } from "../ui/value";
 import classes from "./Account.module.css";
 
-/** The account menu: caller, roles, sign out. Empty without authentication. */
-export function Account() {
-  const { session, base } = useApi();
-  const viewer = useValue(session.viewer);
-  const isOver = useValue(session.isOver);
-  if (!viewer?.identity || isOver) return null;
-  const { identity, grants } = viewer;
+/** The account menu: caller, roles, sign out. */
+export function Account({ identity, grants }: { identity: Identity; grants: Viewer["grants"] }) {
+  const { base } = useApi();
   const name = nameOf(identity);
   return (
     <Popover position="bottom-end" withinPortal trapFocus shadow="md">
@@ -51,11 +46,6 @@ export function Account() {
       </Popover.Dropdown>
     </Popover>
   );
-}
-
-/** The display name of a caller. */
-export function nameOf({ name, email, subject }: NonNullable<Viewer["identity"]>): string {
-  return name ?? email ?? subject;
 }
 
 /** Ends the session and discards all data of the page. */

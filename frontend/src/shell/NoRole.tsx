@@ -1,10 +1,9 @@
-import type { Viewer } from "../live/session";
+import { type Identity, nameOf } from "../live/session";
 import { EmptyNotice } from "../ui/notices";
 import { useTitle } from "../ui/title";
-import { nameOf } from "./Account";
 
 /** Shown to a caller without any role: an empty list would not explain itself. */
-export function NoRole({ identity }: { identity: NonNullable<Viewer["identity"]> }) {
+export function NoRole({ identity }: { identity: Identity }) {
   useTitle("No role");
   return (
     <main>

@@ -1,12 +1,16 @@
+import "@mantine/spotlight/styles.css";
+
 import { Spotlight, createSpotlight } from "@mantine/spotlight";
 import { useDebouncedValue } from "@mantine/hooks";
 import { useNavigate } from "@tanstack/react-router";
-import { useCallback, useEffect, useState } from "react";
+import { useCallback, useEffect } from "react";
 import { useQuery } from "urql";
 import { graphql } from "../gql";
 import { runParams } from "../live/paths";
 import { PhaseBadge } from "../ui/PhaseBadge";
 import { timeMode } from "../ui/timeMode";
+import { useValue } from "../ui/value";
+import { isPaletteOpen, paletteQuery } from "./palette";
 import { useColors } from "./useColors";
 
 const FindRuns = graphql(`
@@ -23,33 +27,17 @@ const FindRuns = graphql(`
   }
 `);
 
-const [store, palette] = createSpotlight();
-
-export const openPalette = (): void => palette.open();
-
-/** Keys typed before the palette's field has the focus go into it too. */
-function useEarlyKeys(type: (change: (typed: string) => string) => void): void {
-  useEffect(() => {
-    const press = (event: KeyboardEvent): void => {
-      if (!store.getState().opened || (event.target as HTMLElement).closest("[role=dialog]")) return;
-      const isCharacter = event.key.length === 1 && !event.ctrlKey && !event.metaKey && !event.altKey;
-      if (!isCharacter && event.key !== "Backspace") return;
-      event.preventDefault();
-      event.stopPropagation();
-      type((typed) => (isCharacter ? typed + event.key : typed.slice(0, -1)));
-    };
-    // Captured before other key listeners.
-    window.addEventListener("keydown", press, { capture: true });
-    return () => window.removeEventListener("keydown", press, { capture: true });
-  }, [type]);
-}
+const [store, spotlight] = createSpotlight();
 
 /** The command palette: finds runs and commands by name. */
 export function Palette({ onHelp }: { onHelp: () => void }) {
   const navigate = useNavigate();
   const colors = useColors();
-  const [typed, setTyped] = useState("");
-  useEarlyKeys(setTyped);
+  const typed = useValue(paletteQuery);
+  const isOpen = useValue(isPaletteOpen);
+  useEffect(() => {
+    if (isOpen) spotlight.open();
+  }, [isOpen]);
   const [search] = useDebouncedValue(typed.trim(), 150);
   const [{ data, fetching }] = useQuery({
     query: FindRuns,
@@ -91,7 +79,8 @@ export function Palette({ onHelp }: { onHelp: () => void }) {
     <Spotlight.Root
       store={store}
       query={typed}
-      onQueryChange={setTyped}
+      onQueryChange={(query) => paletteQuery.set(query)}
+      onSpotlightClose={() => isPaletteOpen.set(false)}
       shortcut={null}
       scrollable
       maxHeight={420}

@@ -4,19 +4,22 @@ import { useState } from "react";
 import { useApi } from "../live/api";
 import { Announcements } from "../ui/announce";
 import { describeKeys, useHotkeys } from "../ui/hotkeys";
+import { later } from "../ui/later";
 import { EmptyNotice } from "../ui/notices";
 import { usePreference } from "../ui/preferences";
 import { timeMode } from "../ui/timeMode";
 import { TIME_MODES } from "../ui/times";
 import { useValue } from "../ui/value";
-import { Account } from "./Account";
 import { ConnectionNotice } from "./ConnectionNotice";
-import { Help } from "./Help";
 import { NoRole } from "./NoRole";
-import { Palette, openPalette } from "./Palette";
+import { isPaletteOpen, openPalette } from "./palette";
 import classes from "./Shell.module.css";
 import { SignedOutNotice } from "./SignedOutNotice";
 import { useColors } from "./useColors";
+
+const Account = later(async () => (await import("./Account")).Account);
+const Help = later(async () => (await import("./Help")).Help);
+const Palette = later(async () => (await import("./Palette")).Palette);
 
 const PAGES = [
   { to: "/runs", name: "Runs", key: "g r" },
@@ -33,6 +36,9 @@ export function Shell() {
   const viewer = useValue(session.viewer);
   const isOver = useValue(session.isOver);
   const [helping, setHelping] = useState(false);
+  const isFinding = useValue(isPaletteOpen);
+  const [hasPalette, setHasPalette] = useState(false);
+  if (isFinding && !hasPalette) setHasPalette(true);
   const mode = usePreference(timeMode);
   const colors = useColors();
   const nextTime = (): void => {
@@ -111,14 +117,14 @@ export function Shell() {
         >
           ?
         </button>
-        <Account />
+        {viewer?.identity && !isOver ? <Account identity={viewer.identity} grants={viewer.grants} /> : null}
       </header>
       <SignedOutNotice />
       <div id="content" className={classes.content} tabIndex={-1} data-stale={isOver || undefined}>
         {viewer?.identity && !viewer.grants.length ? <NoRole identity={viewer.identity} /> : <Outlet />}
       </div>
       <Announcements />
-      <Palette onHelp={() => setHelping(true)} />
+      {hasPalette ? <Palette onHelp={() => setHelping(true)} /> : null}
       {helping ? <Help onClose={() => setHelping(false)} /> : null}
     </div>
   );
