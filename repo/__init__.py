@@ -120,6 +120,7 @@ if TYPE_CHECKING:
         RunFilter as RunFilter,
     )
     from repo.actions.group_commit import MAX_BATCH as MAX_BATCH
+    from repo.actions.lists import cursor_of_run as cursor_of_run
     from repo.actions.pruning import Pruned as Pruned
     from repo.actions.rows import Attributes as Attributes
     from repo.artifacts.stores import check_store_url as check_store_url
@@ -143,6 +144,18 @@ if TYPE_CHECKING:
     from repo.sql.database import DatabaseMetrics as DatabaseMetrics
     from repo.sql.rows import Column as Column, ColumnKind as ColumnKind, Layout as Layout, Rows as Rows
     from repo.sql.urls import check_database_url as check_database_url, without_password as without_password
+    from repo.summaries.grid import (
+        MAX_GRID_ERRORS as MAX_GRID_ERRORS,
+        MAX_GRID_MESSAGE as MAX_GRID_MESSAGE,
+        MAX_GRID_ROWS as MAX_GRID_ROWS,
+        MAX_GRID_RUNS as MAX_GRID_RUNS,
+        RunGrid as RunGrid,
+    )
+    from repo.summaries.grid_rows import (
+        GridCell as GridCell,
+        GridRow as GridRow,
+        GridRowKind as GridRowKind,
+    )
     from repo.summaries.histogram import RunHistogramBucket as RunHistogramBucket
     from repo.summaries.tasks import Durations as Durations, TaskKey as TaskKey, TaskSummary as TaskSummary
     from repo.supervision import Supervisor as Supervisor
@@ -157,6 +170,7 @@ _MODULES = {
     "repo.aborts.claims": "DueAborts",
     "repo.actions.filters": "ActionFilter LabelFilter RunFilter",
     "repo.actions.group_commit": "MAX_BATCH",
+    "repo.actions.lists": "cursor_of_run",
     "repo.actions.pruning": "Pruned",
     "repo.actions.rows": "Attributes",
     "repo.artifacts.stores": "check_store_url",
@@ -169,6 +183,8 @@ _MODULES = {
     "repo.sql.database": "DatabaseMetrics",
     "repo.sql.rows": "Column ColumnKind Layout Rows",
     "repo.sql.urls": "check_database_url without_password",
+    "repo.summaries.grid": "MAX_GRID_ERRORS MAX_GRID_MESSAGE MAX_GRID_ROWS MAX_GRID_RUNS RunGrid",
+    "repo.summaries.grid_rows": "GridCell GridRow GridRowKind",
     "repo.summaries.histogram": "RunHistogramBucket",
     "repo.summaries.tasks": "Durations TaskKey TaskSummary",
     "repo.supervision": "Supervisor",

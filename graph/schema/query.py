@@ -14,14 +14,25 @@ from graph.limits.cost import SHORT_LIST, paged
 from graph.schema.inputs.filters import Filter, RunFilter, filter_of_actions
 from graph.schema.inputs.records import ActionId, OrderBy, RunId, RunIdentifierInput, order_of
 from graph.schema.logs import LogQueries
+from graph.schema.run_grid import RunGrid
 from graph.schema.summaries import RunHistogramBucket, TaskSummaryConnection
 from graph.schema.types import values
-from graph.schema.types.connections import After, Before, Connection, First, Last, page_request
+from graph.schema.types.connections import (
+    After,
+    Before,
+    Connection,
+    First,
+    Last,
+    check_page_size,
+    page_request,
+)
 from graph.schema.types.node_ids import parse_id
 from graph.schema.types.records import Action, ActionConnection, Node, Run, RunConnection
 from graph.schema.viewer import Viewer
 
 NEWEST_FIRST = repo.Order()
+GRID_ROWS = 200
+"""The rows of a grid of runs by default."""
 
 RunFilterArgument = Annotated[RunFilter | None, strawberry.argument("Only runs that match.")]
 
@@ -146,6 +157,32 @@ class Query(LogQueries):
     ) -> list[repo.RunHistogramBucket]:
         criteria = filter.to_repo() if filter else None
         return await info.context.repository.summaries.list_histogram(start_date, end_date, buckets, criteria)
+
+    @strawberry.field(
+        description="The newest runs that match, side by side with their actions, such as the last runs of a "
+        "task: where and since when they fail.",
+        graphql_type=RunGrid,
+        metadata=paged("first", default=GRID_ROWS),
+    )
+    async def run_grid(
+        self,
+        info: Call,
+        filter: RunFilterArgument = None,
+        runs: Annotated[int, strawberry.argument(f"The number of runs, at most {repo.MAX_GRID_RUNS}.")] = 30,
+        first: Annotated[
+            int | None,
+            strawberry.argument(
+                "The number of rows, and of actions that are read of each run, at most "
+                f"{repo.MAX_GRID_ROWS}; {GRID_ROWS} by default."
+            ),
+        ] = None,
+    ) -> repo.RunGrid:
+        check_page_size(info, first, None)
+        rows = min(GRID_ROWS, info.context.max_page_size) if first is None else first
+        criteria = filter.to_repo() if filter else None
+        return await info.context.repository.summaries.get_grid(
+            criteria, runs, rows, attributes=selected(info, "Run")
+        )
 
     @strawberry.field(description="The caller and its roles.", graphql_type=Viewer)
     def viewer(self, info: Call) -> Caller:

@@ -1,5 +1,6 @@
 """The orders of lists of runs and actions, and the condition for what a caller may read."""
 
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -49,6 +50,11 @@ def order_of_actions(order: Order | None, within_a_run: bool) -> Keyset:
 def order_of_runs(order: Order) -> Keyset:
     """The total order of `runs` that begins with `order`."""
     return _keyset(order, runs, runs.c.run_name, runs.c.key)
+
+
+def cursor_of_run(created_at: datetime, key: bytes) -> str:
+    """The cursor of a run in lists of runs, the newest first. `key` is that of its root."""
+    return order_of_runs(Order()).cursor((created_at, key))
 
 
 order_of_aborts = Keyset("ABORT_REQUESTED_AT", c.abort_requested_at, False, (c.key,))

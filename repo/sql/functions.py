@@ -121,6 +121,18 @@ def has_label(labels: ColumnElement[Any], key: str, value: str | None) -> Column
     return _has_label(labels, *(literal(each, FreeText()) for each in pair))
 
 
+_json_text = _function(
+    FreeText(),
+    postgresql=lambda document, name: f"({document} ->> {name})",
+    sqlite=lambda document, name: f"json_extract({document}, '$.' || {name})",
+)
+
+
+def json_text(document: ColumnElement[Any], name: str) -> ColumnElement[str]:
+    """The value of this name in a JSON object, as text; null without one."""
+    return _json_text(document, literal(name, FreeText()))
+
+
 _elapsed_ms = _function(
     BigInteger(),
     postgresql=lambda start, end: f"CAST(floor(EXTRACT(epoch FROM {end} - {start}) * 1000) AS BIGINT)",

@@ -37,7 +37,8 @@ from repo.sql.functions import constant
 from repo.sql.paging import Keyset, fetch_page
 from repo.sql.statements import ResultSet
 from repo.sql.types import CodePoints, FreeText, Name, UtcDateTime
-from repo.summaries import histogram
+from repo.summaries import grid, histogram
+from repo.summaries.grid import RunGrid
 from repo.summaries.histogram import RunHistogramBucket
 from repo.tables import actions, runs
 
@@ -239,6 +240,17 @@ class Summaries:
         return await histogram.fetch_histogram(
             self._database, start_date, end_date, buckets, filter, self._access.readable
         )
+
+    async def get_grid(
+        self,
+        filter: RunFilter | None = None,
+        runs: int = 30,
+        first: int = 200,
+        attributes: Attributes = None,
+    ) -> RunGrid:
+        """The newest matching runs side by side with their actions; see `repo.summaries.grid`. Raises
+        InvalidArgument."""
+        return await grid.fetch_grid(self._database, filter, self._access.readable, runs, first, attributes)
 
     def _matching(self, filter: RunFilter | None) -> list[ColumnElement[bool]]:
         """The filter as SQL, for runs that the caller may read."""

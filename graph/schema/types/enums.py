@@ -56,6 +56,16 @@ _describe(
     CONDITION="A point that waits for a condition, such as an approval.",
 )
 _describe(
+    repo.GridRowKind,
+    "What the actions of a row in a grid of runs have in common.",
+    ROOT="They are the roots.",
+    ACTION="Their name.",
+    GROUP="Their parent and group; their names are generated for each run.",
+    TASK="Their parent and task; their names are generated for each run, and they have no group.",
+    FUNCTION="Their parent and function; they have neither group nor task.",
+    PATTERN="Their parent and name, but for the numbers and ids in it.",
+)
+_describe(
     repo.ArtifactKind,
     "What an artifact is of an attempt.",
     INPUTS="What the attempt got.",

@@ -90,6 +90,14 @@ class Run(Node):
     )
     executor: str | None = described("The executor that renewed its lease last; null without one.")
 
+    @strawberry.field(
+        description="Its cursor in lists of runs in the default order, the newest first: with `after` they "
+        "have the runs before it, with `last` and `before` those that were created after it.",
+        metadata=PURE | from_columns({repo.Run: repo.cursor_of_run}),
+    )
+    def cursor(root: strawberry.Parent[repo.Run]) -> str:
+        return repo.cursor_of_run(root.created_at, root.key)
+
     @classmethod
     def is_type_of(cls, value: object, info: object) -> bool:
         return isinstance(value, repo.Run)

@@ -146,6 +146,25 @@ async def test_only_selected_parts_of_a_summary_are_read(
     assert len(seen) == statements
 
 
+async def test_a_grid_is_three_statements_however_many_runs_it_has(
+    opened: tuple[ActionRepo, Database],
+) -> None:
+    repository, database = opened
+    cost = []
+    for runs in (range(1), range(1, 5), range(5, 12)):
+        await fill(repository, runs, 3)
+        failed = [update("t0", ActionPhase.FAILED, run=RunIdentifier("p", "d", "run-0"))]
+        await repository.actions.update_phases(failed)
+        with counted(database) as statements:
+            found = await execute(
+                repository,
+                "{ runGrid { isComplete runs { name cursor } "
+                "rows { kind name cells { run phase error { summary } } } } }",
+            )
+        cost.append((len(found["runGrid"]["runs"]), len(statements)))
+    assert cost == [(1, 3), (5, 3), (12, 3)]
+
+
 async def test_a_histogram_is_one_statement(opened: tuple[ActionRepo, Database]) -> None:
     repository, database = opened
     await fill(repository, range(3), 1)

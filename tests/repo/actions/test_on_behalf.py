@@ -180,6 +180,11 @@ async def _histogram(repo: ActionRepo) -> int:
     return sum(each.count for bucket in buckets for each in bucket.phase_counts)
 
 
+async def _grid(repo: ActionRepo) -> tuple[list[str], int]:
+    grid = await repo.summaries.get_grid()
+    return [run.project for run in grid.runs], len(grid.rows)
+
+
 async def _listed_pending(repo: ActionRepo) -> list[str]:
     return sorted(each.project for each in await repo.list_pending_aborts())
 
@@ -200,6 +205,7 @@ OF_ALL: dict[str, tuple[Callable[[ActionRepo], Awaitable[Any]], Any, Any]] = {
     "summaries.list_tasks": (lambda repo: _projects_of(repo.summaries.list_tasks()), ["ours"], ["theirs"]),
     "summaries.count_tasks": (lambda repo: repo.summaries.count_tasks(), 1, 1),
     "summaries.list_histogram": (_histogram, 1, 2),
+    "summaries.get_grid": (_grid, (["ours"], 3), (["theirs"] * 2, 3)),
 }
 
 

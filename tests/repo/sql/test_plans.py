@@ -178,6 +178,21 @@ async def test_an_order_within_a_run_reads_no_other_run(filled_url: str, field: 
     assert "ix_actions_tree" in plan, plan
 
 
+async def test_a_grid_reads_the_first_actions_of_each_run_from_an_index(filled_url: str) -> None:
+    async with open_repository(filled_url) as repository:
+        runs, found = await plans(repository, lambda r: r.summaries.get_grid())
+        failed = [update(f"t{i:04}", ActionPhase.FAILED, 8) for i in range(90)]
+        await repository.actions.update_phases(failed)
+        of_one = RunFilter(project=RUN.project, domain=RUN.domain)
+        *_, of_large, errors = await plans(repository, lambda r: r.summaries.get_grid(of_one))
+    check_index(runs)
+    for plan in (found, of_large):
+        assert "ix_actions_tree" in plan, plan
+        assert not re.search("Seq Scan|Sort|TEMP B-TREE|SCAN actions", plan), plan
+    check_index(errors)
+    assert re.search("pk_actions|sqlite_autoindex_actions_1", errors), errors
+
+
 ONE = action("t0001")
 BY_KEY: dict[str, Callable[[ActionRepo], Awaitable[object]]] = {
     "the attempts of an action": lambda r: r.events.list_attempts([ONE]),
