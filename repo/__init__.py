@@ -156,8 +156,11 @@ if TYPE_CHECKING:
         GridRow as GridRow,
         GridRowKind as GridRowKind,
     )
+    from repo.summaries.counts import RunCount as RunCount, RunGrouping as RunGrouping
     from repo.summaries.histogram import RunHistogramBucket as RunHistogramBucket
+    from repo.summaries.suggestions import SuggestedTask as SuggestedTask, Suggestions as Suggestions
     from repo.summaries.tasks import Durations as Durations, TaskKey as TaskKey, TaskSummary as TaskSummary
+    from repo.summaries.typical import TypicalDuration as TypicalDuration, task_of as task_of
     from repo.supervision import Supervisor as Supervisor
     from repo.watch.bus import check_broadcast_url as check_broadcast_url
     from repo.watch.log_streams import LogFrame as LogFrame
@@ -185,8 +188,11 @@ _MODULES = {
     "repo.sql.urls": "check_database_url without_password",
     "repo.summaries.grid": "MAX_GRID_ERRORS MAX_GRID_MESSAGE MAX_GRID_ROWS MAX_GRID_RUNS RunGrid",
     "repo.summaries.grid_rows": "GridCell GridRow GridRowKind",
+    "repo.summaries.counts": "RunCount RunGrouping",
     "repo.summaries.histogram": "RunHistogramBucket",
+    "repo.summaries.suggestions": "SuggestedTask Suggestions",
     "repo.summaries.tasks": "Durations TaskKey TaskSummary",
+    "repo.summaries.typical": "TypicalDuration task_of",
     "repo.supervision": "Supervisor",
     "repo.watch.bus": "check_broadcast_url",
     "repo.watch.log_streams": "LogFrame",

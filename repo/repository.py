@@ -38,6 +38,7 @@ from repo.logs import writer
 from repo.logs.logs import LogCounts, Logs
 from repo.migration import is_at_head
 from repo.sql.database import Database
+from repo.summaries.overview import Overview
 from repo.summaries.tasks import Summaries
 from repo.supervision import Supervisor
 from repo.watch.bus import Bus
@@ -111,6 +112,7 @@ class ActionRepo:
         self.aborts = Aborts(database, access, backend.claims)
         self.leases = Leases(database, access, backend.renewals, backend.lease_expiry, backend.activity)
         self.summaries = Summaries(database, access)
+        self.overview = Overview(database, access)
         self.credentials = Credentials(database)
         self.pruning = Pruning(database, backend.objects.clean_up_after_removal)
         self.watch_run_updates = self.watches.watch_run_updates

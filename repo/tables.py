@@ -19,6 +19,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     UniqueConstraint,
+    and_,
     func,
     text,
 )
@@ -204,6 +205,26 @@ _index("ix_runs_by_paused", runs.c.paused_actions, where=runs.c.paused_actions >
 _index("ix_runs_by_abort", runs.c.abort_state, where=is_run_abort_pending)
 _index("ix_runs_by_executor", runs.c.executor, runs.c.key, where=runs.c.executor.is_not(None))
 _index("ix_runs_by_reported", runs.c.last_reported_at, runs.c.key, where=runs.c.ended_at.is_(None))
+has_creator = runs.c.created_by_subject.is_not(None)
+_index("ix_runs_by_creator", runs.c.created_by_subject, runs.c.project, runs.c.domain, where=has_creator)
+has_task = runs.c.task_name.is_not(None)
+_index(
+    "ix_runs_by_task",
+    runs.c.project,
+    runs.c.domain,
+    runs.c.task_name,
+    runs.c.created_at,
+    where=has_task,
+)
+has_only_function = and_(runs.c.task_name.is_(None), runs.c.function_name.is_not(None))
+_index(
+    "ix_runs_by_function",
+    runs.c.project,
+    runs.c.domain,
+    runs.c.function_name,
+    runs.c.created_at,
+    where=has_only_function,
+)
 
 # A row for each run whose executor renews a lease, or did until it was lost.
 run_leases = Table(

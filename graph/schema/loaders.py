@@ -233,6 +233,11 @@ class Loaders:
         return _by_arguments(self._repository.summaries.list_durations)
 
     @cached_property
+    def typical_duration(self) -> Loader[tuple[repo.TaskKey, tuple[()]], repo.TypicalDuration | None]:
+        """How long the recent runs of tasks took."""
+        return _by_arguments(self._repository.overview.list_typical_durations, None)
+
+    @cached_property
     def runs_of_task(self) -> Loader[tuple[repo.TaskKey, RunListing], Sequence[repo.Run]]:
         """The newest runs by task, of those that match a filter."""
         return _by_listing(self._repository.summaries.list_recent_runs)

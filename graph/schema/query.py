@@ -11,9 +11,10 @@ from graph.auth.caller import Caller
 from graph.context import Call
 from graph.execution import selected
 from graph.limits.cost import SHORT_LIST, paged
-from graph.schema.inputs.filters import Filter, RunFilter, filter_of_actions
+from graph.schema.inputs.filters import Filter, RunFilterArgument, filter_of_actions
 from graph.schema.inputs.records import ActionId, OrderBy, RunId, RunIdentifierInput, order_of
 from graph.schema.logs import LogQueries
+from graph.schema.overview import OverviewQueries
 from graph.schema.run_grid import RunGrid
 from graph.schema.summaries import RunHistogramBucket, TaskSummaryConnection
 from graph.schema.types import values
@@ -34,11 +35,9 @@ NEWEST_FIRST = repo.Order()
 GRID_ROWS = 200
 """The rows of a grid of runs by default."""
 
-RunFilterArgument = Annotated[RunFilter | None, strawberry.argument("Only runs that match.")]
-
 
 @strawberry.type(description="Queries.")
-class Query(LogQueries):
+class Query(LogQueries, OverviewQueries):
     @strawberry.field(
         description="A run, an action or an event by its id. Null if it does not exist.",
         graphql_type=Node | None,

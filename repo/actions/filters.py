@@ -40,6 +40,7 @@ from repo.actions.search import (
     runs_with_code,
 )
 from repo.domain.errors import InvalidArgument
+from repo.domain.identifiers import RunIdentifier
 from repo.domain.phases import AbortState, ActionPhase, ActionType, RunSource
 from repo.sql.database import Database
 from repo.sql.functions import has_label
@@ -48,6 +49,8 @@ from repo.tables import actions, is_run_abort_pending, runs
 
 MAX_LABELS_IN_FILTER = 100
 """Each label makes the statement longer."""
+MAX_RUNS_IN_FILTER = 1000
+"""Each identifier makes the statement longer."""
 
 c = actions.c
 r = runs.c
@@ -144,11 +147,19 @@ def _silent_since(value: datetime) -> Predicate:
     return matches
 
 
+def _one_of_runs(value: tuple[RunIdentifier, ...]) -> Predicate:
+    keys = {each.key for each in value}
+    return lambda row: run_of(row).run_key in keys
+
+
 @dataclass(frozen=True, slots=True)
 class RunFilter:
     """All fields that are set must match; a list matches any of its members. Times are UTC and inclusive,
-    durations are milliseconds. Raises InvalidArgument for too many labels."""
+    durations are milliseconds. Raises InvalidArgument for too many labels or identifiers."""
 
+    ids: tuple[RunIdentifier, ...] | None = declare(
+        lambda value: [r.run_key.in_([each.key for each in value])], _one_of_runs, has_index=True
+    )
     phases: tuple[ActionPhase, ...] | None = any_of(r.phase, "run.phase", can_change=True, has_index=True)
     exclude_phases: tuple[ActionPhase, ...] | None = none_of(
         r.phase, "run.phase", can_change=True, has_index=True
@@ -228,6 +239,8 @@ class RunFilter:
         count = len(self.labels or ()) + len(self.all_labels or ())
         if count > MAX_LABELS_IN_FILTER:
             raise InvalidArgument(f"a filter takes at most {MAX_LABELS_IN_FILTER} labels, not {count}")
+        if self.ids is not None and len(self.ids) > MAX_RUNS_IN_FILTER:
+            raise InvalidArgument(f"a filter takes at most {MAX_RUNS_IN_FILTER} ids, not {len(self.ids)}")
 
     @property
     def has_conditions(self) -> bool:

@@ -15,7 +15,7 @@ async def read_runs(connection: AsyncConnection) -> tuple[list[Any], list[Any]]:
     stored = f"""SELECT {same}, CAST(labels AS text), created_by_name, search_text, error_code, run_time,
         paused_actions FROM runs ORDER BY run_key"""
     expected = f"""SELECT {same}, CAST(labels AS text), created_by ->> 'name', coalesce(run_search_text, ''),
-        CASE WHEN phase IN (70, 80, 90) AND error_attempt = attempts THEN error ->> 'code' END,
+        CASE WHEN phase IN (70, 80, 90, 110) AND error_attempt = attempts THEN error ->> 'code' END,
         coalesce(triggered_at, created_at),
         (SELECT count(*) FROM actions a WHERE a.run_key = actions.run_key AND a.phase = 50)
         FROM actions WHERE parent_key IS NULL ORDER BY run_key"""

@@ -204,6 +204,8 @@ export type RunFilter = {
   hasPausedActions?: boolean | null | undefined;
   /** True: only runs that name a task. False: only runs that do not. */
   hasTask?: boolean | null | undefined;
+  /** These runs, 1000 at most. */
+  ids?: Array<RunIdentifierInput> | null | undefined;
   /** Runs that have one of these labels, 100 at most. */
   labels?: Array<LabelFilter> | null | undefined;
   /** Ended runs whose durationMs, from creation to end, is at most this many milliseconds. */

@@ -9,6 +9,7 @@ import strawberry
 import repo
 from graph.schema.fields import described, optional
 from graph.schema.inputs.checks import optional_time
+from graph.schema.inputs.identifiers import RunIdentifierInput
 from graph.schema.types.scalars import BigInt
 
 F = TypeVar("F", repo.RunFilter, repo.ActionFilter)
@@ -22,6 +23,7 @@ class LabelFilter:
 
 @strawberry.input(description="Every field that is set must match; a list matches any of its members.")
 class RunFilter:
+    ids: list[RunIdentifierInput] | None = optional("These runs, 1000 at most.")
     project: str | None = optional("Runs of this project.")
     domain: str | None = optional("Runs of this domain.")
     phases: list[repo.ActionPhase] | None = optional("Runs in one of these phases.")
@@ -96,6 +98,7 @@ class ActionFilter:
         return _to_repo(self, repo.ActionFilter)
 
 
+RunFilterArgument = Annotated[RunFilter | None, strawberry.argument("Only runs that match.")]
 Filter = Annotated[ActionFilter | None, strawberry.argument("Only actions that match.")]
 
 
@@ -110,6 +113,8 @@ def _value(value: Any) -> Any:
         return tuple(map(_value, value))
     if isinstance(value, LabelFilter):
         return repo.LabelFilter(value.key, value.value)
+    if isinstance(value, RunIdentifierInput):
+        return value.to_repo()
     return optional_time(value) if isinstance(value, datetime) else value
 
 

@@ -11,19 +11,9 @@ from graph.auth.caller import Caller
 from graph.schema.fields import described, optional
 from graph.schema.inputs.checks import message, moment, optional_moment, optional_short, short
 from graph.schema.inputs.filters import RunFilter
+from graph.schema.inputs.identifiers import RunIdentifierInput as RunIdentifierInput
 from graph.schema.types.enums import SortDirection
 from graph.schema.types.scalars import JSON, BigInt
-
-
-@strawberry.input(description="Identifies a run.")
-class RunIdentifierInput:
-    project: str = described("The project that the run belongs to.")
-    domain: str = described("The domain within the project, such as production.")
-    name: str = described("The name of the run, 1 to 255 printable characters.")
-
-    def to_repo(self) -> repo.RunIdentifier:
-        """The identifier. Raises InvalidArgument."""
-        return repo.RunIdentifier(self.project, self.domain, self.name)
 
 
 @strawberry.input(description="Identifies an action.")

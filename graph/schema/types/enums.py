@@ -109,6 +109,12 @@ _describe(
     PHASE="The phase, in the order of the lifecycle.",
     NAME="The name, by Unicode code point.",
 )
+_describe(
+    repo.RunGrouping,
+    "What runs are counted by.",
+    PROJECT="Their project.",
+    CREATOR="Who created them, by subject.",
+)
 
 
 _describe(

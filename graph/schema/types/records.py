@@ -124,6 +124,18 @@ class Run(Node):
         )
 
     @strawberry.field(
+        description="How long recent runs of the same task took, or of the same function if it names no "
+        "task, in its project and domain. Null if it names neither, or if none of the newest 200 "
+        "succeeded. Other runs change it: query it.",
+        graphql_type=values.TypicalDuration | None,
+    )
+    def typical_duration(
+        root: strawberry.Parent[repo.Run], info: Call
+    ) -> Awaitable[repo.TypicalDuration | None] | None:
+        task = repo.task_of(root.project, root.domain, root.task_name, root.function_name)
+        return None if task is None else info.context.loaders.typical_duration.load((task, ()))
+
+    @strawberry.field(
         description="The action without a parent.",
         graphql_type=Annotated["Action", strawberry.lazy("graph.schema.types.records")],
         metadata=_WITH_DESCENDANTS,

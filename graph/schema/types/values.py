@@ -105,6 +105,16 @@ class Identity:
     email: str | None = described("Its email address.")
 
 
+@strawberry.type(
+    description="Percentiles (nearest rank) of the durations, from creation to end, of the runs that "
+    "succeeded among the newest 200 of a task."
+)
+class TypicalDuration:
+    runs: int = described("How many succeeded, at least one.")
+    p50_ms: BigInt = described("The median in milliseconds.")
+    p95_ms: BigInt = described("The 95th percentile in milliseconds.")
+
+
 @strawberry.type(description="A label of a run.")
 class Label:
     key: str = described("The key, once per run.")

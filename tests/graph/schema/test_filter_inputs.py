@@ -17,6 +17,11 @@ def types_of(kind: type[Any]) -> dict[str, str]:
     written = {each.name: str(hints[each.name]) for each in fields(kind)}
     for package in ("repo.actions.filters.", "graph.schema.inputs.filters.", "repo.domain.phases."):
         written = {name: text.replace(package, "") for name, text in written.items()}
+    identifiers = (
+        "graph.schema.inputs.identifiers.RunIdentifierInput",
+        "repo.domain.identifiers.RunIdentifier",
+    )
+    written = {name: text.replace(*identifiers) for name, text in written.items()}
     written = {name: text.replace(BIG_INT, "int | None") for name, text in written.items()}
     return {name: text.replace(", ...]", "]").replace("tuple[", "list[") for name, text in written.items()}
 

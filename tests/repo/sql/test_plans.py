@@ -24,6 +24,7 @@ from repo import (
     PageRequest,
     Pruned,
     RunFilter,
+    RunGrouping,
     RunIdentifier,
     RunSource,
     TaskKey,
@@ -276,6 +277,7 @@ async def test_each_order_of_runs_has_an_index(filled_url: str, order: Order) ->
 
 
 NONE: dict[str, Any] = {
+    "ids": (RunIdentifier("none", "d", "r"),),
     "search": "zq",
     "task_name": "none",
     "task_version": "none",
@@ -325,6 +327,39 @@ def check_index(plan: str) -> None:
     """No table of runs or actions is read as a whole."""
     assert not re.search("Seq Scan on (runs|actions)", plan), plan
     assert not re.search(r"SCAN (runs|actions)(?! USING)", plan), plan
+
+
+OVERVIEW: dict[str, tuple[str, Callable[[ActionRepo], Awaitable[object]]]] = {
+    "unfinished runs by project": (
+        "ix_runs_by_phase",
+        lambda r: r.overview.list_counts(RunGrouping.PROJECT, RunFilter(phases=(ActionPhase.RUNNING,))),
+    ),
+    "unfinished runs by creator": (
+        "ix_runs_by_phase",
+        lambda r: r.overview.list_counts(RunGrouping.CREATOR, RunFilter(phases=(ActionPhase.RUNNING,))),
+    ),
+    "durations of a task": (
+        "ix_runs_by_task",
+        lambda r: r.overview.list_typical_durations([TaskKey("p", "d", "load", None)]),
+    ),
+    "durations of a function": (
+        "ix_runs_by_function",
+        lambda r: r.overview.list_typical_durations([TaskKey("p", "d", None, "load")]),
+    ),
+    "suggested tasks": ("ix_runs_by_task", lambda r: r.overview.suggest("x")),
+    "suggested people": ("ix_runs_by_creator", lambda r: r.overview.suggest("x")),
+}
+
+
+@pytest.mark.parametrize("call", OVERVIEW)
+async def test_an_overview_is_read_by_an_index(filled_url: str, call: str) -> None:
+    index, read = OVERVIEW[call]
+    async with open_repository(filled_url) as repository:
+        found = await plans(repository, read)
+    for plan in found:
+        check_index(plan)
+    assert any(index in plan for plan in found), found
+    assert not any("TEMP B-TREE FOR ORDER" in plan for plan in found), found
 
 
 async def test_a_batch_of_updates_finds_its_rows_by_the_primary_key(filled_url: str) -> None:

@@ -118,6 +118,18 @@ def random_labels(chance: random.Random) -> tuple[LabelFilter, ...]:
     return tuple(LabelFilter(chance.choice("abc"), chance.choice([None, "1", "2"])) for _ in range(count))
 
 
+def random_ids(chance: random.Random) -> tuple[RunIdentifier, ...]:
+    """The runs with some numbers."""
+    numbers = chance.sample(range(40), 4)
+    return tuple(
+        RunIdentifier(project, domain, f"{name}-{number}")
+        for project in ("etl", "ml")
+        for domain in ("dev", "prod")
+        for name in NAMES
+        for number in numbers
+    )
+
+
 def one_of(*values: Any) -> Callable[[random.Random], Any]:
     return lambda chance: chance.choice(values)
 
@@ -128,6 +140,7 @@ def two_of(members: type[IntEnum]) -> Callable[[random.Random], Any]:
 
 VALUES: dict[type[Any], dict[str, Callable[[random.Random], Any]]] = {
     RunFilter: {
+        "ids": random_ids,
         "project": one_of("etl", "ml", "Etl"),
         "domain": one_of("dev", "prod"),
         "phases": random_phases,
@@ -195,7 +208,7 @@ async def change_something(repository: ActionRepo, chance: random.Random, of: Ne
     if chance.random() < 0.2:
         error = ActionError(ErrorKind.USER, "it failed", chance.choice(CODES))
         run = RunIdentifier(identifier.project, identifier.domain, identifier.run_name)
-        phase = chance.choice([ActionPhase.FAILED, ActionPhase.TIMED_OUT])
+        phase = chance.choice([ActionPhase.FAILED, ActionPhase.TIMED_OUT, ActionPhase.SKIPPED])
         await repository.insert_events([event(identifier.name, run=run, phase=phase, error=error)])
     end = (of.created_at or at(0)) + timedelta(milliseconds=chance.choice(DURATIONS))
     phase, attempts = chance.choice(PHASES), chance.choice([1, 1, 2])
