@@ -50,7 +50,7 @@ def _with_parent(original: Any) -> Any:
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
         try:
             if (step := current.get()) is not None and step.parent is not None:
-                parent = process.parent_variable(step)
+                parent = step.parent_variable()
                 if len(args) > _ENV_POSITION:
                     if args[_ENV_POSITION] is not None:
                         changed = {**args[_ENV_POSITION], "RUNGRAPH_PARENT": parent}

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
+from .settings import without_password
+
 _CONNECT_SECONDS = 2.0
 _RESPONSE_SECONDS = 15.0
 _MAX_RESPONSE = 64 * 1024 * 1024
@@ -39,6 +41,8 @@ class Connection:
         self.url = url
         self._token, self._waiting = token, waiting
         self._http: Any = None
+        self._location: str | None = None
+        """Where the last response redirects to."""
         self.internal_errors = 0
         """Consecutive errors of the server itself: of several, the call counts as their cause."""
 
@@ -51,13 +55,15 @@ class Connection:
             "User-Agent": "rungraph-client",
         }
         if token := self._token():
+            if not (token.isascii() and token.isprintable()):
+                raise Unavailable("the token has characters that no token has, such as a line end")
             headers["Authorization"] = f"Bearer {token}"
         status, data = self._exchange("POST", self.url, body, headers, seconds)
         try:
             answer = json.loads(data)
             errors = answer.get("errors")
         except (ValueError, AttributeError):
-            raise Unavailable(f"{self.url} is no Rungraph server (HTTP {status})") from None
+            raise Unavailable(self._no_server(status)) from None
         if errors:
             message = str(errors[0].get("message"))
             code = str((errors[0].get("extensions") or {}).get("code"))
@@ -71,9 +77,17 @@ class Connection:
                 raise Unavailable(f"{code}: {message}", is_silent=True)
             raise Refused(f"{code}: {message}")
         if status != 200 or not isinstance(answer.get("data"), dict):
-            raise Unavailable(f"{self.url} is no Rungraph server (HTTP {status})")
+            raise Unavailable(self._no_server(status))
         result: dict[str, Any] = answer["data"]
         return result
+
+    def _no_server(self, status: int) -> str:
+        """What is wrong with a response that is none of the API."""
+        url = without_password(self.url)
+        if self._location:
+            target = without_password(urljoin(self.url, self._location))
+            return f"{url} redirects to {target}: set RUNGRAPH_URL to the address of the server itself"
+        return f"{url} is no Rungraph server (HTTP {status})"
 
     def put(self, path: str, body: Iterable[bytes], size: int, headers: dict[str, str]) -> None:
         """Sends bytes to a signed address, in a connection of its own. Raises Unavailable or Refused."""
@@ -112,6 +126,7 @@ class Connection:
                 # Python 3.9 fills so much memory before it reads.
                 limit = _MAX_RESPONSE if response.length is None else min(response.length, _MAX_RESPONSE)
                 data = response.read(limit)
+                self._location = response.getheader("Location") if 300 <= response.status < 400 else None
                 if response.will_close:
                     self.close()
                 return response.status, data
@@ -122,7 +137,8 @@ class Connection:
                     error, (ConnectionError, http.client.BadStatusLine, http.client.CannotSendRequest)
                 )
                 if is_last or not is_stale:
-                    raise Unavailable(f"{parts.scheme}://{parts.netloc} is unreachable ({error})") from None
+                    place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+                    raise Unavailable(f"{place} is unreachable ({error})") from None
         raise AssertionError("unreachable")
 
     def _wait(self, seconds: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import os
 import signal
 import sys
@@ -11,7 +12,7 @@ import time
 from typing import Any
 
 from . import aborts
-from .errors import hide_own_frames
+from .errors import described, hide_own_frames, phase_of
 from .process import process
 from .steps import FOREIGN
 
@@ -21,6 +22,7 @@ _finalized_pid = 0
 def install() -> None:
     """What happens at the end of the process. Signals that the script handles itself stay as they are."""
     atexit.register(_at_exit)
+    os._exit = _recording(os._exit)
     hide_own_frames()
     if threading.current_thread() is threading.main_thread() and not _is_multiprocessing_child():
         try:
@@ -57,7 +59,10 @@ def _close_open_steps(phase: str, code: str, message: str) -> None:
     for run in [*process.runs, *process.ended]:
         for step in reversed(list(run.open)):
             if step.sent != FOREIGN and step.phase == "RUNNING":
-                step.ended, step.error, step.phase = time.time(), (code, message), phase
+                step.ended, step.phase = time.time(), phase
+                step.error = None if phase == "SUCCEEDED" else (code, message)
+                if phase != "FAILED":
+                    process.open_steps.end(step)  # no call is its next attempt
                 run.open.pop(step, None)
                 process.recorder.put(step)
         if run.is_owner:
@@ -69,9 +74,28 @@ def _close_open_steps(phase: str, code: str, message: str) -> None:
 def _at_exit() -> None:
     try:
         _close_open_steps("FAILED", "PROCESS_ENDED", "the process ended before the step did")
+        process.open_steps.close()
         process.sender.close()
     except Exception as error:
         process.failed(error)
+
+
+def _recording(original: Any) -> Any:
+    """`os._exit`, which runs nothing else at the end of the process."""
+
+    @functools.wraps(original)
+    def exit(status: int) -> None:
+        try:
+            if process.sender.is_running:
+                end = SystemExit(status)
+                _close_open_steps(phase_of(end), *described(end))
+                process.open_steps.close()
+                process.sender.close()
+        except Exception:
+            pass
+        original(status)
+
+    return exit
 
 
 def _on_sigterm(number: int, frame: Any) -> None:

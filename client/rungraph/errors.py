@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 import types
 
 from .steps import clean
@@ -42,6 +41,8 @@ def described(error: BaseException) -> tuple[str, str]:
     code = kind.__qualname__ if module in {"builtins", "__main__"} else f"{module}.{kind.__qualname__}"
     if isinstance(error, SystemExit):
         return code, f"SystemExit: {clean(str(error.code))}"
+    import traceback
+
     without_own_frames(error)
     try:
         message = "".join(
@@ -50,6 +51,11 @@ def described(error: BaseException) -> tuple[str, str]:
     except Exception:  # such as an error in __str__
         message = code
     return clean(code)[:255], clean(shortened(message))
+
+
+def kind_of(message: str) -> str:
+    """What messages have in common that differ in numbers and times only."""
+    return "".join([each for each in message if not each.isdecimal()])
 
 
 def shortened(message: str) -> str:

@@ -12,10 +12,11 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from . import aborts, steps
-from .errors import Aborted, described, phase_of
+from .errors import Aborted, described, kind_of, phase_of
 from .steps import FOREIGN, NO_SPEC, QUEUED, Run, Spec, Step, clean, current, name_of, suffix
 
 if TYPE_CHECKING:
+    from .open_steps import OpenSteps
     from .recorder import Recorder
     from .retries import Retries
     from .sender import Sender
@@ -32,8 +33,8 @@ class Process:
         self.is_started = False
         self.is_child = False
         """Whether it was forked, or started by a tracked process."""
-        self._is_forked = False
-        """Whether it was forked, and no step has begun since."""
+        self._is_new_child = False
+        """Whether it is a child in which no step has begun."""
         self.open: Step | None = None
         """The parent of steps that begin where no step is current."""
         self.runs: list[Run] = []
@@ -42,6 +43,7 @@ class Process:
         self.executor = ""
         self._warned: set[str] = set()
         self._start_lock = threading.Lock()
+        self.open_steps: OpenSteps
         self.recorder: Recorder
         self.retries: Retries
         self.sender: Sender
@@ -79,12 +81,14 @@ class Process:
         logs.install(self.settings.records_logging, self.settings.records_prints)
 
     def _connect(self) -> None:
+        from .open_steps import OpenSteps
         from .recorder import Recorder
         from .retries import Retries
         from .sender import Sender
         from .spool import Spool
 
         self.retries = Retries(self.settings.spool_folder, self.failed)
+        self.open_steps = OpenSteps(self.retries, self.failed)
         self.recorder = Recorder(Spool(self.settings.spool_folder, self.settings.spool_bytes), self.warn)
         self.sender = Sender(self, self.recorder, self.settings)
         steps.connect(self.recorder.put, self.failed)
@@ -108,7 +112,7 @@ class Process:
         except (ValueError, TypeError, KeyError):
             self.warn("RUNGRAPH_PARENT is not valid: this process records runs of its own")
             return
-        self.is_child = True
+        self.is_child = self._is_new_child = True
         self.runs.append(run)
         self.open = step
 
@@ -116,7 +120,7 @@ class Process:
         """In a forked child: what the parent process has open is foreign."""
         if not self.is_started or not self.is_enabled:
             return
-        self.is_child = self._is_forked = True
+        self.is_child = self._is_new_child = True
         own = suffix()
         for run in self.runs:
             for step in run.open:
@@ -126,14 +130,15 @@ class Process:
             run.is_owner, run.suffix = False, own
             run.mine = set()
         self.recorder.spool.abandon()
+        self.open_steps.close(abandon=True)
         self._connect()
 
     def begin(
         self, spec: Spec, name: str, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Step:
         """A new step, which is not current yet. Raises Aborted if it must not begin."""
-        if self._is_forked:
-            self._begin_in_fork()
+        if self._is_new_child:
+            self._begin_in_child()
         parent = current.get()
         if parent is None or parent.run.has_ended:
             parent = self.open
@@ -147,6 +152,8 @@ class Process:
             failed = self.retries.take(spec, parent, args, kwargs or {})
         name, attempt = (run.unique_name(name), 1) if failed is None else (failed[0], failed[1] + 1)
         step = Step(run, parent, name, attempt, spec)
+        if not run.is_owner:
+            self.open_steps.begin(step, args, kwargs or {})
         self.add(step)
         return step
 
@@ -157,13 +164,16 @@ class Process:
         if not self.sender.is_running:
             self._start_sender()
 
-    def _begin_in_fork(self) -> None:
-        """The first step of a forked process."""
+    def _begin_in_child(self) -> None:
+        """The first step of a child process."""
         from .children import is_pool_worker
 
-        self._is_forked = False
+        self._is_new_child = False
         if is_pool_worker():
             current.set(None)  # below the run, as in a thread of a pool
+        for run in self.runs:
+            if not run.is_owner:
+                self.open_steps.end_lost(run, self.recorder.put)
 
     def _start_sender(self) -> None:
         self.sender.start()
@@ -177,12 +187,8 @@ class Process:
         moment = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
         run_name = self.settings.run_name if not self.runs else None
         self.settings.run_name = None
-        run = Run(
-            self.settings.project,
-            self.settings.domain,
-            name_of(run_name or f"{name}-{moment}-{os.urandom(5).hex()}"),
-            self.executor,
-        )
+        own_name = name_of(run_name or f"{name}-{moment}-{os.urandom(5).hex()}")
+        run = Run(self.settings.project, self.settings.domain, own_name, self.executor)
         run.labels = self._labels(spec, args, kwargs)
         self.runs.append(run)
         return run
@@ -190,7 +196,7 @@ class Process:
     def _begin_run(self, spec: Spec, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Step:
         run = self.new_run(spec, name, args, kwargs)
         self.open = step = Step(run, None, run.unique_name(name), 1, spec)
-        os.environ["RUNGRAPH_PARENT"] = self.parent_variable(step)
+        os.environ["RUNGRAPH_PARENT"] = step.parent_variable()
         self.add(step)
         return step
 
@@ -203,18 +209,6 @@ class Process:
         except Exception as error:
             self.failed(error)
         return {name_of(key): clean(str(value))[:4096] for key, value in labels.items()}
-
-    def parent_variable(self, step: Step) -> str:
-        """RUNGRAPH_PARENT for child processes whose steps belong below this one."""
-        run = step.run
-        value = {
-            "project": run.project,
-            "domain": run.domain,
-            "run": run.name,
-            "path": [each.name for each in step.chain()][::-1],
-            "executor": run.executor,
-        }
-        return json.dumps(value, separators=(",", ":"))
 
     def end(
         self,
@@ -247,6 +241,8 @@ class Process:
         elif self.is_child and step.parent.sent == FOREIGN:
             # A pool may kill this process once it has the result.
             self.recorder.move_to_disk()
+        if not run.is_owner:
+            self.open_steps.end(step)
         if run.aborts:
             aborts.settle(run, self.recorder.put)
 
@@ -262,9 +258,12 @@ class Process:
             step.sent = QUEUED
         self.recorder.put(last)
         self.recorder.put(step)
+        if not step.run.is_owner:
+            self.open_steps.next_attempt(step)
 
     def _end_run(self, run: Run) -> None:
         run.has_ended = True
+        self.open_steps.end_lost(run, self.recorder.put)
         self.retries.forget(run)
         if run in self.runs:
             self.runs.remove(run)
@@ -277,18 +276,19 @@ class Process:
         if self.open is None:
             os.environ.pop("RUNGRAPH_PARENT", None)
         else:
-            os.environ["RUNGRAPH_PARENT"] = self.parent_variable(self.open)
+            os.environ["RUNGRAPH_PARENT"] = self.open.parent_variable()
 
     def warn(self, message: str) -> None:
-        """Logs each message once."""
-        if message not in self._warned and len(self._warned) < _MAX_WARNINGS:
-            self._warned.add(message)
+        """Logs each message once, also if only its numbers and times differ."""
+        kind = kind_of(message)
+        if kind not in self._warned and len(self._warned) < _MAX_WARNINGS:
+            self._warned.add(kind)
             import logging
 
             logging.getLogger("rungraph").warning("%s", message)
 
     def failed(self, error: BaseException) -> None:
-        """An error of the client itself, which must not reach the script."""
+        """An error of the client itself."""
         try:
             self.warn(f"the client failed: {type(error).__name__}: {error}")
         except Exception:

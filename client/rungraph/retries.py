@@ -63,31 +63,36 @@ class Retries:
     def forget(self, run: Run) -> None:
         """The run has ended."""
         try:
-            _remove(self._of_run(run))
+            _remove(self.folder_of(run))
         except OSError:
             pass  # there is none, or a process writes to it
 
-    def _of_run(self, run: Run) -> Path:
+    def folder_of(self, run: Run) -> Path:
+        """What processes of the run tell each other."""
         return self._folder / _digest([run.project, run.domain, run.name])
 
     def _write(self, step: Step, parent: Step, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         """Whether other processes can identify a retry of it."""
-        if (key := _key(step.spec, parent, args, kwargs)) is None:
+        if (key := self.key(step.spec, parent, args, kwargs)) is None:
             return False
-        folder = self._of_run(step.run)
+        self.write(step, key)
+        return True
+
+    def write(self, step: Step, key: str) -> None:
+        """A call with the key is the next attempt of the step, which has failed."""
+        folder = self.folder_of(step.run)
         if not folder.exists():
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._forget_old()
         new = folder / f"{key}.{os.getpid()}.{os.urandom(3).hex()}"
         new.write_text(json.dumps([step.name, step.attempt]))
         os.replace(new, folder / key)
-        return True
 
     def _claim(
         self, spec: Spec, parent: Step, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[str, int] | None:
-        folder = self._of_run(parent.run)
-        if not folder.exists() or (key := _key(spec, parent, args, kwargs)) is None:
+        folder = self.folder_of(parent.run)
+        if not folder.exists() or (key := self.key(spec, parent, args, kwargs)) is None:
             return None
         claimed = folder / f"{key}.{os.getpid()}.{os.urandom(3).hex()}"
         try:
@@ -97,6 +102,19 @@ class Retries:
         name, attempt = json.loads(claimed.read_text())
         claimed.unlink()
         return str(name), int(attempt)
+
+    @staticmethod
+    def key(spec: Spec, parent: Step, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:
+        """A key that is equal in all processes; None if an argument has no value that could be compared."""
+        if spec.retry is False:
+            return None
+        place = [parent.name, spec.function or "", spec.name]
+        if spec.retry:
+            return _digest(place)
+        try:
+            return _digest([*place, _plain((args, tuple(sorted(kwargs.items()))))])
+        except TypeError:
+            return None
 
     def _forget_old(self) -> None:
         """Removes those of runs that were killed."""
@@ -109,19 +127,6 @@ def _remove(folder: Path) -> None:
     for path in folder.iterdir():
         path.unlink()
     folder.rmdir()
-
-
-def _key(spec: Spec, parent: Step, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:
-    """A key that is equal in all processes; None if an argument has no value that could be compared."""
-    if spec.retry is False:
-        return None
-    place = [parent.name, spec.function or "", spec.name]
-    if spec.retry:
-        return _digest(place)
-    try:
-        return _digest([*place, _plain((args, tuple(sorted(kwargs.items()))))])
-    except TypeError:
-        return None
 
 
 def _plain(value: object) -> str:

@@ -138,12 +138,13 @@ class Sender:
     def _keep_leases(self) -> None:
         """Renews the leases that are due. Raises Unavailable."""
         now = time.monotonic()
-        if not (self.delivery.saw_abort or now >= self._renew_at):
-            return
         runs = self._open_runs()
         if self.delivery.saw_abort:
             runs += list(self._process.ended)
-        self._renew_at = now + min(self._settings.lease_seconds / 3, _RENEW_SECONDS)
+        elif now < self._renew_at:
+            runs = [run for run in runs if not run.has_lease]
+        else:
+            self._renew_at = now + min(self._settings.lease_seconds / 3, _RENEW_SECONDS)
         # A new run is reported first.
         runs = [run for run in runs if run.is_known]
         if runs:
@@ -160,11 +161,14 @@ class Sender:
             data = self._lease_connection.graphql(documents.RENEW_LEASE, json.dumps(variables).encode(), 5.0)
         except Refused as error:
             self._process.warn(f"no lease: {error}")
+            for run in runs:
+                run.has_lease = True
             return
         self._answered()
         for run, result in zip(runs, data["renewLease"]["results"]):
             problem = result["error"]
-            if problem is not None and problem["code"] != "NOT_FOUND":
+            run.has_lease = problem is None or problem["code"] != "NOT_FOUND"
+            if problem is not None and run.has_lease:
                 self._process.warn(f"no lease: {problem['code']}: {problem['message']}")
             for action in result["aborts"]:
                 reason = (action["abort"] or {}).get("reason") or ""

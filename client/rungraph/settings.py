@@ -50,8 +50,8 @@ class Settings:
 
 
 def api_url(url: str) -> str:
-    """The address of the API on a server."""
-    url = url.rstrip("/")
+    """The address of the API on a server; by HTTP unless it says otherwise."""
+    url = (url if "://" in url else f"http://{url}").rstrip("/")
     return url if url.endswith("/graphql") else url + "/graphql"
 
 
@@ -65,9 +65,13 @@ def is_http(url: str) -> bool:
 
 
 def not_an_address(url: str) -> str:
-    """Why a URL is refused; without the password that may be in it."""
-    hidden = re.sub(r"(://|^)[^/@]*@", r"\1…@", url)
-    return f"{hidden!r} is not the address of a server, such as {DEFAULT_URL}"
+    """Why a URL is refused."""
+    return f"{without_password(url)!r} is not the address of a server, such as {DEFAULT_URL}"
+
+
+def without_password(url: str) -> str:
+    """The URL without the user and the password that may be in it."""
+    return re.sub(r"(://|^)[^/@]*@", r"\1…@", url)
 
 
 def _spool_root() -> Path:

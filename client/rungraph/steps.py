@@ -56,6 +56,8 @@ class Run:
         """Whether it began by `begin()`: its steps are no parents of others by themselves."""
         self.is_known = bool(suffix)
         """Whether the server may know it, since a report of it was sent."""
+        self.has_lease = False
+        """Whether this process has requested its lease."""
         self.has_ended = False
         self.labels: dict[str, str] = {}
         self.lock = threading.Lock()
@@ -206,6 +208,18 @@ class Step:
         while step is not None:
             yield step
             step = step.parent
+
+    def parent_variable(self) -> str:
+        """RUNGRAPH_PARENT for child processes whose steps belong below this one."""
+        run = self.run
+        value = {
+            "project": run.project,
+            "domain": run.domain,
+            "run": run.name,
+            "path": [each.name for each in self.chain()][::-1],
+            "executor": run.executor,
+        }
+        return json.dumps(value, separators=(",", ":"))
 
     def remember_failure(self, below: Step) -> None:
         """A later step with the same key is the next attempt of this one."""

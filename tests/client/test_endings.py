@@ -7,7 +7,6 @@ import time
 import pytest
 
 from tests.client.conftest import SECONDS, Reader, Workspace
-from tests.support.waiting import until
 
 ABORTED = """
 import asyncio, sys, time
@@ -74,15 +73,18 @@ async def test_an_abort_stops_the_script_and_is_confirmed(
 
 ENDINGS = """
 import os, signal, sys, time
-from rungraph import track
+from rungraph import flush, track
 
 @track
 def step(how):
     if how == "wait":
+        flush()
         print("waiting", flush=True)
         time.sleep(100)
     if how == "exit":
         sys.exit(int(sys.argv[2]))
+    if how == "exit at once":
+        os._exit(int(sys.argv[2]))
     if how == "handler":
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         os.kill(os.getpid(), signal.SIGTERM)
@@ -111,15 +113,17 @@ async def test_a_signal_ends_the_script_as_before_and_its_steps_as_aborted(
     assert {each["phase"] for each in run["actions"]} == {"ABORTED"}
 
 
+@pytest.mark.parametrize("how", ["exit", "exit at once"])
 @pytest.mark.parametrize(("code", "phase"), [(0, "SUCCEEDED"), (3, "FAILED"), (130, "ABORTED")])
 async def test_an_exit_code_decides_the_phase(
-    workspace: Workspace, reader: Reader, code: int, phase: str
+    workspace: Workspace, reader: Reader, how: str, code: int, phase: str
 ) -> None:
     workspace.write(ENDINGS)
-    done = await workspace.run("script.py", "exit", str(code))
+    done = await workspace.run("script.py", how, str(code))
     assert (done.code, done.stderr) == (code, "")
     run = await reader.run()
     assert {each["phase"] for each in run["actions"]} == {phase}
+    assert (run["error"] or {}).get("summary") == (None if code == 0 else f"SystemExit: {code}")
 
 
 async def test_a_handler_of_the_script_stays(workspace: Workspace, reader: Reader) -> None:
@@ -130,15 +134,11 @@ async def test_a_handler_of_the_script_stays(workspace: Workspace, reader: Reade
 
 
 async def test_a_killed_script_is_lost_when_its_lease_expires(workspace: Workspace, reader: Reader) -> None:
+    """The lease begins with the first report."""
     workspace.write(ENDINGS)
     process = await workspace.start("script.py", "wait", RUNGRAPH_LEASE_SECONDS="2")
-    query = "query ($p: String!) { runs(filter: {project: $p}) { nodes { leaseExpiresAt } } }"
-
-    async def is_leased() -> bool:
-        nodes = (await reader.ask(query, p=workspace.project))["runs"]["nodes"]
-        return bool(nodes and nodes[0]["leaseExpiresAt"])
-
-    await until(is_leased)
+    assert process.stdout is not None
+    assert await asyncio.wait_for(process.stdout.readline(), SECONDS) == b"waiting\n"
     process.kill()
     await workspace.finish(process)
     (run,) = await reader.until(lambda runs: runs[0]["phase"] == "FAILED")

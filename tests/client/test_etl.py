@@ -123,15 +123,19 @@ async def test_a_failed_script_has_the_error_and_prints_the_same_traceback(
         assert "rungraph" not in error["message"]
 
 
-@pytest.mark.parametrize("variable", ["RUNGRAPH_DISABLED", "RUNGRAPH_URL"])
-async def test_a_disabled_client_records_nothing(workspace: Workspace, reader: Reader, variable: str) -> None:
+@pytest.mark.parametrize(
+    ("variable", "value"), [("RUNGRAPH_DISABLED", "true"), ("RUNGRAPH_URL", "ftp://files")]
+)
+async def test_a_disabled_client_records_nothing(
+    workspace: Workspace, reader: Reader, variable: str, value: str
+) -> None:
     workspace.write(TRACKED, "etl.py")
-    done = await workspace.run("etl.py", "2026-11-30", **{variable: "true"})
+    done = await workspace.run("etl.py", "2026-11-30", **{variable: value})
     assert (done.code, done.stdout) == (0, "34000\n")
-    problem = "'true/graphql' is not the address of a server, such as http://127.0.0.1:8000\n"
+    problem = "'ftp://files/graphql' is not the address of a server, such as http://127.0.0.1:8000\n"
     has_problem = variable == "RUNGRAPH_URL"
     assert ("nothing is recorded: " + problem in done.stderr) == has_problem
     assert await reader.runs() == []
     assert not workspace.spooled()
-    pushed = await workspace.run("-m", "rungraph", "push", **{variable: "true"})
+    pushed = await workspace.run("-m", "rungraph", "push", **{variable: value})
     assert (pushed.code, pushed.stderr) == ((2, problem) if has_problem else (0, ""))

@@ -1,6 +1,7 @@
 """The server is unavailable, silent, or killed and restarted: the script goes on, and nothing is lost."""
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -160,6 +161,68 @@ async def test_a_refusal_is_logged_once_and_all_else_is_stored(workspace: Worksp
     await workspace.push()
     (run,) = await reader.runs()
     assert sorted(each["name"] for each in run["actions"]) == ["main", "step", "step-2", "step-3"]
+
+
+async def test_a_refusal_that_differs_in_numbers_only_is_logged_once(
+    workspace: Workspace, reader: Reader
+) -> None:
+    """Such as for each step, after the clock was set to another year."""
+    workspace.write(
+        """
+        import time
+        now = time.time
+        time.time = lambda: now() + 400 * 86400
+        from rungraph import flush, track
+        @track
+        def step(): pass
+        @track
+        def main():
+            for _ in range(3):
+                step()
+                flush()
+        main()
+        """
+    )
+    done = await workspace.run("script.py")
+    assert done.code == 0
+    assert done.stderr.count("is more than a day ahead") == 1
+
+
+@pytest.mark.parametrize("token", ["two\nlines", "no token →"])
+async def test_what_a_wrong_token_kept_from_the_server_is_sent_later(
+    workspace: Workspace, reader: Reader, token: str
+) -> None:
+    workspace.write(STEPS)
+    done = await workspace.run("script.py", "3", RUNGRAPH_TOKEN=token)
+    assert done.code == 0
+    assert len(workspace.spooled()) == 1
+    assert len((await reader.run())["actions"]) == 4
+
+
+async def test_messages_have_no_password_and_an_address_needs_no_scheme(
+    workspace: Workspace, start_server: ServerStarter
+) -> None:
+    place = workspace.environment["RUNGRAPH_URL"].removeprefix("http://")
+    workspace.write(STEPS.replace("logging.basicConfig", "#"))
+    done = await workspace.run("script.py", "3", RUNGRAPH_URL=f"http://user:secret@{place}")
+    assert f"http://{place} is unreachable" in done.stderr
+    assert "secret" not in done.stderr
+    async with start_server() as server:
+        assert (await workspace.run("script.py", "3", RUNGRAPH_URL=place)).stderr.count("rungraph") == 0
+        (run,) = await Reader(server, workspace).runs()
+        assert run["phase"] == "SUCCEEDED"
+
+
+async def test_push_says_what_it_sent_or_cannot_read(workspace: Workspace, reader: Reader) -> None:
+    workspace.write(STEPS)
+    await workspace.run("script.py", "3", RUNGRAPH_URL="http://127.0.0.1:1")
+    sent = await workspace.run(*PUSH, "--json")
+    url = f"{workspace.environment['RUNGRAPH_URL']}/graphql"
+    assert (sent.code, json.loads(sent.stdout)) == (0, {"sent": 0, "url": url, "refused": []})
+    assert (await workspace.run(*PUSH)).stderr == "1 file is for other addresses: set RUNGRAPH_URL\n"
+    wrong = await workspace.run(*PUSH, RUNGRAPH_SPOOL="script.py")
+    assert wrong.code == 1
+    assert re.fullmatch(r"cannot read script.py/\w+: Not a directory\n", wrong.stderr)
 
 
 async def test_a_page_of_another_server_is_no_answer(workspace: Workspace) -> None:

@@ -217,3 +217,51 @@ async def test_a_retry_in_another_process_is_the_next_attempt(workspace: Workspa
     )
     assert sorted(each["phase"] for each in run["actions"] if each["phase"] != "SUCCEEDED") == ["FAILED"] * 3
     assert not list((workspace.spool).rglob("retries/*/*"))
+
+
+KILLED = """
+import os, pathlib, signal
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from rungraph import track
+
+@track
+def work(name):
+    mark = pathlib.Path(name)
+    if not mark.exists():
+        mark.touch()
+        with track("inner"):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+@track
+def main():
+    for name in ("once", "once", "never again"):
+        try:
+            with ProcessPoolExecutor(1) as pool:
+                pool.submit(work, name).result()
+        except BrokenProcessPool:
+            print("killed")
+main()
+"""
+
+
+async def test_steps_of_a_killed_process_fail_and_a_repeated_call_is_the_next_attempt(
+    workspace: Workspace, reader: Reader
+) -> None:
+    done = await workspace.run_source(KILLED)
+    assert done.stdout == "killed\n" * 2
+    run = await reader.run()
+    assert run["phase"] == "SUCCEEDED"
+    states = sorted(
+        (each["name"].partition("-")[0], each["phase"], each["attempts"]) for each in run["actions"]
+    )
+    assert states == [
+        ("inner", "FAILED", 1),
+        ("inner", "FAILED", 1),
+        ("main", "SUCCEEDED", 1),
+        ("work", "FAILED", 1),
+        ("work", "SUCCEEDED", 2),
+    ]
+    errors = [each["attemptHistory"][0]["error"] for each in run["actions"] if each["parentName"]]
+    assert {each["code"] for each in errors} == {"PROCESS_ENDED"}
+    assert not list(workspace.spool.rglob("retries/*/*"))

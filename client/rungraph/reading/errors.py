@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..settings import without_password
+
 SERVICE_UNAVAILABLE = "SERVICE_UNAVAILABLE"
 BAD_RESPONSE = "BAD_RESPONSE"
 _BY_STATUS = {
@@ -46,13 +48,14 @@ def first_error(errors: list[dict[str, Any]]) -> ApiError:
 def unreachable(url: str, error: BaseException) -> ApiError:
     """The connection failed or was lost."""
     reason = str(error) or type(error).__name__
-    return ApiError(SERVICE_UNAVAILABLE, f"{url} is unreachable ({reason})")
+    return ApiError(SERVICE_UNAVAILABLE, f"{without_password(url)} is unreachable ({reason})")
 
 
 def refused(url: str, status: int, headers: dict[str, str], body: bytes) -> ApiError:
     """The error of a response that has none in the form of GraphQL."""
+    url = without_password(url)
     if 300 <= status < 400:
-        place = headers.get("location", "elsewhere")
+        place = without_password(headers.get("location", "elsewhere"))
         return ApiError(BAD_RESPONSE, f"{url} redirects to {place}: use the address of the API itself")
     code = _BY_STATUS.get(status, BAD_RESPONSE)
     if code == BAD_RESPONSE:
