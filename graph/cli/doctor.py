@@ -19,8 +19,14 @@ from repo import CheckResult, CheckStatus
 _OTHER_CONNECTIONS = 3
 """Connections of a process beside its two pools: two for polls and one for the bus."""
 _COMMON_PASSWORDS = {"admin", "changeme", "password", "postgres", "rungraph", "secret", "test"}
-_CLIENT_VARIABLES = {f"{PREFIX}URL", f"{PREFIX}TOKEN", f"{PREFIX}TOKEN_FILE"}
-"""RUNGRAPH_ variables that are not server settings."""
+_CLIENT_VARIABLES = {
+    f"{PREFIX}{name}"
+    for name in (
+        *("URL", "TOKEN", "TOKEN_FILE", "PROJECT", "DOMAIN", "RUN", "LABELS", "LOGS", "DISABLED", "PARENT"),
+        *("LEASE_SECONDS", "EXIT_SECONDS", "SPOOL", "SPOOL_BYTES"),
+    )
+}
+"""Variables of the commands and the Python client, which are no settings of the server."""
 _STYLE = {CheckStatus.OK: "green", CheckStatus.WARNING: "yellow", CheckStatus.FAILURE: "red"}
 
 

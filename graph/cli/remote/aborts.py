@@ -4,13 +4,13 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from graph.cli.remote import documents
-from graph.cli.remote.connection import DONE, FAILED, Json, Session
+from graph.cli.remote.connection import DONE, Json, Session
 from graph.cli.remote.details import read_action
 from graph.cli.remote.names import RunReference, action_input, find_run, run_input
+from graph.cli.remote.phases import Phase, has_ended, phase_of
 from graph.cli.remote.runs import ended_actions
 from ingest.client import ApiError
 from repo.domain.identifiers import RunIdentifier, printable
-from repo.domain.phases import ActionPhase
 
 _OPEN = {"REQUESTED", "RETRYING"}
 
@@ -21,7 +21,7 @@ class Target:
 
     run: RunIdentifier
     action: str | None
-    phase: ActionPhase
+    phase: Phase
     unfinished: int
     """How many of its actions have not ended."""
     was_requested: bool
@@ -40,10 +40,10 @@ async def find_target(session: Session, reference: RunReference, action: str | N
             raise ApiError(f"there is no run {run}", "NOT_FOUND")
     else:
         node = await read_action(session, documents.ACTION, run, action)
-    phase = ActionPhase[node["phase"]]
+    phase = phase_of(node["phase"])
     ended, total = ended_actions(node["phaseCounts"])
     # The counts of an action are those below it, those of a run include its root.
-    unfinished = total - ended + (action is not None and not phase.is_terminal)
+    unfinished = total - ended + (action is not None and not has_ended(node))
     target = Target(run, action, phase, unfinished, node["abort"] is not None)
     if not unfinished and not target.was_requested:
         raise ApiError(f"{target} has ended as {phase.name}: there is nothing to abort")
@@ -56,26 +56,43 @@ def question(target: Target) -> str:
     return f"Abort {target}, {target.phase.name}, with {actions}? [y/N] "
 
 
-async def abort(session: Session, target: Target, reason: str | None, wait: bool) -> int:
+async def abort(session: Session, target: Target, reason: str | None, wait: bool, as_json: bool) -> int:
     """Requests the abort and prints what was aborted; with `wait`, waits for the confirmation. Returns the
     exit code. Raises ApiError."""
     if target.action is None:
         variables: Json = {"run": run_input(target.run), "reason": reason}
         answer = (await session.execute(documents.ABORT_RUN, **variables))["abortRun"]
-        node = answer["run"]
+        kind = "run"
     else:
         variables = {"action": action_input(target.run, target.action), "reason": reason}
         answer = (await session.execute(documents.ABORT_ACTION, **variables))["abortAction"]
-        node = answer["action"]
+        kind = "action"
+    node = answer[kind]
     if not answer["requested"] and node["abort"] is None and not target.was_requested:
         raise ApiError(f"{target} has ended as {node['phase']} meanwhile: there is nothing to abort")
-    what = "aborted" if answer["requested"] else "the abort was requested before:"
-    session.print(f"{what} {target}")
+    if as_json:
+        session.print_json(answer)
+    else:
+        what = "aborted" if answer["requested"] else "the abort was requested before:"
+        session.print(f"{what} {target}")
     if wait:
-        return await _wait(session, target)
-    if node["abort"] is None or node["abort"]["state"] != "CONFIRMED":
+        await _wait(session, target)
+        if as_json:
+            current = await _current(session, target)
+            session.print_json(answer | {kind: {field: current[field] for field in node}})
+        else:
+            session.print("confirmed: the work has stopped")
+    elif not as_json and (node["abort"] is None or node["abort"]["state"] != "CONFIRMED"):
         session.note("the executor has not confirmed yet that the work has stopped; --wait waits for it")
     return DONE
+
+
+async def _current(session: Session, target: Target) -> Json:
+    """The run or the action as it is now."""
+    if target.action is not None:
+        return await read_action(session, documents.ACTION, target.run, target.action)
+    run: Json = (await session.execute(documents.RUN, run=run_input(target.run)))["run"]
+    return run
 
 
 class _Aborts:
@@ -116,7 +133,8 @@ class _Aborts:
         return False
 
 
-async def _wait(session: Session, target: Target) -> int:
+async def _wait(session: Session, target: Target) -> None:
+    """Waits until the abort is confirmed. Raises ApiError if it was not."""
     aborts = _Aborts(target)
     stream = session.follow(documents.ABORTS, {"run": run_input(target.run)}, wait=True)
     async with aclosing(stream) as frames:
@@ -130,6 +148,5 @@ async def _wait(session: Session, target: Target) -> int:
                     f"{abort['attemptCount']} attempts: {abort['lastError'] or 'no response'}"
                 )
             if failed is not None:
-                session.print("confirmed: the work has stopped")
-                return DONE
-    return FAILED
+                return
+    raise ApiError("the server ended the stream before the executor confirmed that the work has stopped")

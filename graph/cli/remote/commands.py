@@ -206,6 +206,7 @@ def abort(
     project: Project = None,
     domain: Domain = None,
     name: Name = None,
+    as_json: AsJson = False,
     url: Url = LOCAL,
     token: Token = None,
     token_file: TokenFile = None,
@@ -230,11 +231,13 @@ def abort(
         typer.echo(aborts.question(target), nl=False, err=True)
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             fail("nothing was aborted")
-    raise typer.Exit(call(server, lambda session: aborts.abort(session, target, reason, wait)))
+    raise typer.Exit(call(server, lambda session: aborts.abort(session, target, reason, wait, as_json)))
 
 
 @remote_commands.command()
-def push(url: Url = LOCAL, token: Token = None, token_file: TokenFile = None) -> None:
+def push(
+    as_json: AsJson = False, url: Url = LOCAL, token: Token = None, token_file: TokenFile = None
+) -> None:
     """Send what scripts recorded with the Python client while the server was unavailable.
 
     Needs the client in the same environment. Exits with 0 if all was sent; with 1 if the server is
@@ -258,7 +261,7 @@ def push(url: Url = LOCAL, token: Token = None, token_file: TokenFile = None) ->
             "the Python client is not installed here: install it by `pip install ./client`, or run "
             "`python -m rungraph push` in the environment of your scripts"
         )
-    raise typer.Exit(send(["push"]))
+    raise typer.Exit(send(["push", "--json"] if as_json else ["push"]))
 
 
 @remote_commands.command()
@@ -268,11 +271,14 @@ def watch(
     domain: Domain = None,
     name: Name = None,
     wait: Annotated[bool, typer.Option(help="Wait for a server that is not available yet.")] = True,
+    as_json: AsJson = False,
     url: Url = LOCAL,
     token: Token = None,
     token_file: TokenFile = None,
 ) -> None:
     """Watch a run until it ends: as a live tree in a terminal, otherwise as a line per change.
+
+    With --json each action is printed as it is, and then whenever it has changed.
 
     Resumes after a lost connection. Exits with 0 if the run succeeded,
     1 if it did not, 2 if it does not exist, and 130 after Ctrl-C.
@@ -282,4 +288,4 @@ def watch(
 
     reference, _ = _target(path, None, project, domain, name, url)
     server = server_of(url, token, token_file)
-    raise typer.Exit(call(server, lambda session: watch_run(session, reference, wait), wait=wait))
+    raise typer.Exit(call(server, lambda session: watch_run(session, reference, wait, as_json), wait=wait))

@@ -10,6 +10,7 @@ from rich.text import Text
 from graph.cli.remote import documents
 from graph.cli.remote.connection import DONE, Json, Session
 from graph.cli.remote.names import RunReference, action_input, find_run, page_address, run_input
+from graph.cli.remote.phases import phase_of
 from graph.cli.remote.runs import progress_text
 from graph.cli.remote.text import (
     abort_text,
@@ -25,7 +26,6 @@ from graph.cli.remote.watch_tree import WatchedRun
 from graph.cli.remote.watch_view import draw
 from ingest.client import ApiError
 from repo.domain.identifiers import RunIdentifier, printable
-from repo.domain.phases import ActionPhase
 
 MAX_ROWS = 500
 """Lines of a tree: of larger ones, what failed or runs is shown, and the rest is counted."""
@@ -103,13 +103,13 @@ async def show_action(session: Session, reference: RunReference, name: str, as_j
     if as_json:
         session.print_json(action)
         return DONE
-    now, phase = datetime.now(UTC), ActionPhase[action["phase"]]
+    now, phase = datetime.now(UTC), phase_of(action["phase"])
     head = Text.assemble(
         (printable(name), "bold"), "  ", phase_cell(phase, ", lost" if action["isLost"] else "")
     )
     head.append(f"  {between(action['createdAt'], action['endedAt'], now)}", "dim")
     session.print(head)
-    counts = Counter({ActionPhase[each["phase"]]: each["count"] for each in action["phaseCounts"]})
+    counts = Counter({phase_of(each["phase"]): each["count"] for each in action["phaseCounts"]})
     _print_facts(
         session,
         ("run", str(run_id)),
@@ -171,7 +171,7 @@ def _attempt(attempt: Json, now: datetime) -> list[Text | str]:
     log = attempt["logSummary"]
     return [
         str(attempt["attempt"]),
-        phase_cell(ActionPhase[attempt["phase"]]),
+        phase_cell(phase_of(attempt["phase"])),
         local_time(attempt["startedAt"]),
         between(attempt["startedAt"], attempt["endedAt"], now),
         "" if log is None else f"{log['lineCount']:,} line{'' if log['lineCount'] == 1 else 's'}",

@@ -82,7 +82,7 @@ WATCH = """subscription Watch($run: RunIdentifierInput!, $after: String) {
 }"""
 
 RUN_STATE = """subscription RunState($run: RunIdentifierInput!) {
-  run(id: $run, untilTerminal: true) { phase }
+  run(id: $run, untilTerminal: true) { phase endedAt }
 }"""
 
 ATTEMPT = """query Attempt($run: RunIdentifierInput!, $action: ActionIdentifierInput!) {
@@ -93,7 +93,7 @@ ATTEMPT = """query Attempt($run: RunIdentifierInput!, $action: ActionIdentifierI
 ROOT = "query Root($run: RunIdentifierInput!) { run(id: $run) { rootAction { name } } }"
 
 ATTEMPT_STATE = """subscription AttemptState($action: ActionIdentifierInput!) {
-  action(id: $action, untilTerminal: true) { phase attempts }
+  action(id: $action, untilTerminal: true) { phase endedAt attempts }
 }"""
 
 LOG_PAGE = """query LogPage(
@@ -119,13 +119,15 @@ LOG_LINES = """subscription LogLines(
   }
 }"""
 
-ABORT_RUN = """mutation AbortRun($run: RunIdentifierInput!, $reason: String) {
-  abortRun(input: {id: $run, reason: $reason}) { requested run { phase abort { state } } }
-}"""
+ABORT_RUN = f"""mutation AbortRun($run: RunIdentifierInput!, $reason: String) {{
+  abortRun(input: {{id: $run, reason: $reason}}) {{ requested run {{ project domain name phase {_ABORT} }} }}
+}}"""
 
-ABORT_ACTION = """mutation AbortAction($action: ActionIdentifierInput!, $reason: String) {
-  abortAction(input: {id: $action, reason: $reason}) { requested action { phase abort { state } } }
-}"""
+ABORT_ACTION = f"""mutation AbortAction($action: ActionIdentifierInput!, $reason: String) {{
+  abortAction(input: {{id: $action, reason: $reason}}) {{
+    requested action {{ project domain runName name phase {_ABORT} }}
+  }}
+}}"""
 
 ABORTS = """subscription Aborts($run: RunIdentifierInput!, $after: String) {
   actions(run: $run, after: $after) {

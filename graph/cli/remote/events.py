@@ -1,15 +1,17 @@
 """`rungraph events`: the events of a run or of one of its actions; with `--follow` also those to come."""
 
-from contextlib import aclosing
+from collections.abc import Iterable
+from contextlib import AsyncExitStack, aclosing
 
 from rich.text import Text
 
 from graph.cli.remote import documents
 from graph.cli.remote.connection import DONE, Json, Session, json_line, until
 from graph.cli.remote.names import RunReference, find_run, run_input
+from graph.cli.remote.phases import has_ended, phase_of
+from graph.cli.remote.sorting import Sorted
 from graph.cli.remote.text import error_text, local_time, phase_cell
 from repo.domain.identifiers import RunIdentifier, printable
-from repo.domain.phases import ActionPhase
 
 
 class _Events:
@@ -19,33 +21,46 @@ class _Events:
         self._session = session
         self._variables = {"run": run_input(run), "action": action}
         self._as_json = as_json
-        self._printed: set[str] = set()
+        self._printed: set[int] | None = None
+        """Hashes of the printed ones, if they may be read again."""
 
     async def read(self, follow: bool = False, wait: bool = False) -> None:
         """Prints those that exist, in the order in which they occurred; with `follow` also every new one.
         With `wait`, a server that is unavailable is waited for. Raises ApiError."""
-        existing: list[Json] | None = []
+        if follow:
+            self._printed = set()
         stream = self._session.follow(documents.EVENTS, self._variables, wait=wait)
-        async with aclosing(stream) as frames:
+        async with aclosing(stream) as frames, AsyncExitStack() as stack:
+            existing: Sorted | None = stack.enter_context(Sorted(_occurred_at))
             async for frame in frames:
                 if existing is None:
                     self._print(frame["events"])
                     continue
-                existing = frame["events"] if frame["kind"] == "RESYNC" else existing + frame["events"]
+                if frame["kind"] == "RESYNC":
+                    existing = stack.enter_context(Sorted(_occurred_at))
+                existing.add(frame["events"])
                 if frame["kind"] == "SYNCED":
-                    self._print(sorted(existing, key=lambda each: str(each["occurredAt"])))
+                    self._print(existing)
                     existing = None
+                    await stack.aclose()
                     if not follow:
                         return
 
-    def _print(self, events: list[Json]) -> None:
-        events = [each for each in events if each["id"] not in self._printed]
-        self._printed.update(each["id"] for each in events)
-        if self._as_json:
-            self._session.write("".join(map(json_line, events)))
-            return
+    def _print(self, events: Iterable[Json]) -> None:
         for event in events:
-            self._session.print(_line(event))
+            if self._printed is not None:
+                if (key := hash(event["id"])) in self._printed:
+                    continue
+                self._printed.add(key)
+            if self._as_json:
+                self._session.console.file.write(json_line(event))
+            else:
+                self._session.print(_line(event))
+        self._session.console.file.flush()
+
+
+def _occurred_at(event: Json) -> str:
+    return str(event["occurredAt"])
 
 
 async def show_events(
@@ -62,23 +77,23 @@ async def show_events(
 
 async def _run_ends(session: Session, run: RunIdentifier) -> None:
     """Waits until the run has ended."""
-    phase = ActionPhase.QUEUED
+    has_run_ended = False
     stream = session.follow(
         documents.RUN_STATE,
         {"run": run_input(run)},
         cursor_field=None,
         on_interruption=lambda _: None,
-        is_done=lambda: phase.is_terminal,
+        is_done=lambda: has_run_ended,
     )
     async with aclosing(stream) as states:
         async for state in states:
-            phase = ActionPhase[state["phase"]]
+            has_run_ended = has_ended(state)
 
 
 def _line(event: Json) -> Text:
     line = Text.assemble((local_time(event["occurredAt"]), "dim"), "  ", printable(event["action"]["name"]))
     line.append(f"  attempt {event['attempt']}  ", "dim")
-    line.append_text(phase_cell(ActionPhase[event["phase"]]))
+    line.append_text(phase_cell(phase_of(event["phase"])))
     if event["cluster"]:
         line.append(f"  {printable(event['cluster'])}", "dim")
     if event["error"]:

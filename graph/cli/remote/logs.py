@@ -10,10 +10,10 @@ from graph.cli.remote import documents
 from graph.cli.remote.connection import DONE, Json, Session, json_line, until
 from graph.cli.remote.details import read_action
 from graph.cli.remote.names import RunReference, action_input, find_run, run_input
+from graph.cli.remote.phases import has_ended as state_has_ended
 from ingest.client import ApiError
 from repo.domain.identifiers import RunIdentifier
 from repo.domain.logs import LogLevel
-from repo.domain.phases import ActionPhase
 
 _PAGE = 1000
 _REASONS = {"QUOTA": "removed, since the log was longer than its quota", "NOT_RECEIVED": "never received"}
@@ -200,6 +200,6 @@ async def _attempt_ends(session: Session, run: RunIdentifier, name: str, attempt
     )
     async with aclosing(stream) as states:
         async for state in states:
-            has_ended = state["attempts"] > attempt or ActionPhase[state["phase"]].is_terminal
+            has_ended = state["attempts"] > attempt or state_has_ended(state)
             if has_ended:
                 return

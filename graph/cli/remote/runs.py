@@ -10,6 +10,7 @@ from rich.text import Text
 
 from graph.cli.remote import documents
 from graph.cli.remote.connection import DONE, Json, Session
+from graph.cli.remote.phases import has_ended, phase_of
 from graph.cli.remote.text import between, local_time, phase_cell, short_time, table
 from repo.domain.identifiers import printable
 from repo.domain.phases import ActionPhase
@@ -109,7 +110,7 @@ async def _pages(session: Session, filter: Json, limit: int) -> AsyncGenerator[t
 
 def ended_actions(counts: list[dict[str, Any]]) -> tuple[int, int]:
     """How many actions have ended, and how many there are."""
-    ended = sum(each["count"] for each in counts if ActionPhase[each["phase"]].is_terminal)
+    ended = sum(each["count"] for each in counts if phase_of(each["phase"]).is_terminal)
     return ended, sum(each["count"] for each in counts)
 
 
@@ -124,12 +125,12 @@ def progress_text(progress: Json | None) -> str:
 
 def _row(run: Json, now: datetime, is_short: bool) -> list[Text | str]:
     root = run["rootAction"]
-    phase = ActionPhase[run["phase"]]
+    phase = phase_of(run["phase"])
     note = ", lost" if root["isLost"] else ""
     if run["abort"] is not None and run["abort"]["state"] != "CONFIRMED":
         note += ", unconfirmed"
     ended, total = ended_actions(run["phaseCounts"])
-    progress = "" if phase.is_terminal else progress_text(root["progress"])
+    progress = "" if has_ended(run) else progress_text(root["progress"])
     task = run["task"]["name"] if run["task"] else run["functionName"] or ""
     return [
         phase_cell(phase, note),

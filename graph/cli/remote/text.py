@@ -8,38 +8,20 @@ from typing import Any
 from rich.cells import cell_len
 from rich.text import Text
 
+from graph.cli.remote.phases import Phase, in_order, style_of
 from repo.domain.identifiers import printable
 from repo.domain.phases import ActionPhase
 
-ACTIVE = {ActionPhase.RUNNING, ActionPhase.INITIALIZING, ActionPhase.PAUSED}
-BAD = {ActionPhase.FAILED, ActionPhase.TIMED_OUT}
-GOOD = {ActionPhase.SUCCEEDED, ActionPhase.RECOVERED}
-PHASE_ORDER = sorted(ActionPhase, key=lambda phase: (phase not in BAD, phase not in ACTIVE, phase))
-STYLES = {
-    ActionPhase.QUEUED: ("○", "bright_black"),
-    ActionPhase.WAITING_FOR_RESOURCES: ("○", "bright_black"),
-    ActionPhase.INITIALIZING: ("◌", "cyan"),
-    ActionPhase.RUNNING: ("●", "blue"),
-    ActionPhase.PAUSED: ("‖", "yellow"),
-    ActionPhase.SUCCEEDED: ("✓", "green"),
-    ActionPhase.FAILED: ("✗", "red"),
-    ActionPhase.ABORTED: ("■", "magenta"),
-    ActionPhase.TIMED_OUT: ("✗", "red"),
-    ActionPhase.RECOVERED: ("✓", "green"),
-    ActionPhase.SKIPPED: ("⇥", "bright_black"),
-}
 
-
-def phase_text(phase: ActionPhase) -> str:
+def phase_text(phase: Phase) -> str:
     """The phase as text."""
-    return "waiting" if phase is ActionPhase.WAITING_FOR_RESOURCES else phase.name.lower().replace("_", " ")
+    is_waiting = phase is ActionPhase.WAITING_FOR_RESOURCES
+    return "waiting" if is_waiting else printable(phase.name.lower().replace("_", " "))
 
 
-def phase_counts(counts: Counter[ActionPhase], separator: str) -> str:
+def phase_counts(counts: Counter[Phase], separator: str) -> str:
     """Such as `2 failed, 180 succeeded, 12 queued`."""
-    return separator.join(
-        f"{counts[phase]:,} {phase_text(phase)}" for phase in PHASE_ORDER if counts[phase] > 0
-    )
+    return separator.join(f"{counts[phase]:,} {phase_text(phase)}" for phase in in_order(+counts))
 
 
 def duration(seconds: float) -> str:
@@ -55,9 +37,9 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02} m"
 
 
-def phase_cell(phase: ActionPhase, note: str = "") -> Text:
+def phase_cell(phase: Phase, note: str = "") -> Text:
     """Such as `✗ failed`, with its colour."""
-    symbol, style = STYLES[phase]
+    symbol, style = style_of(phase)
     return Text(f"{symbol} {phase_text(phase)}{note}", style)
 
 

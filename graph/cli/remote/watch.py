@@ -11,9 +11,9 @@ from rich.live import Live
 from rich.text import Text
 
 from graph.cli.remote import documents
-from graph.cli.remote.connection import DONE, FAILED, Session
+from graph.cli.remote.connection import DONE, FAILED, Json, Session
 from graph.cli.remote.names import RunReference, find_run, run_input
-from graph.cli.remote.text import BAD
+from graph.cli.remote.phases import BAD
 from graph.cli.remote.watch_tree import WatchedAction, WatchedRun
 from graph.cli.remote.watch_view import draw, plain_line, plain_summary
 from ingest.client import ApiError
@@ -22,17 +22,22 @@ from repo.domain.identifiers import RunIdentifier
 
 FRAMES_PER_SECOND = 4
 
-Changed = Callable[[list[WatchedAction]], None]
+Changed = Callable[[list[WatchedAction], Json], None]
+"""Called with the actions that a frame has changed, and the frame."""
 Following = Callable[[Changed, OnInterruption], Coroutine[None, None, None]]
 
 
-async def watch_run(session: Session, reference: RunReference, wait: bool = True) -> int:
+async def watch_run(
+    session: Session, reference: RunReference, wait: bool = True, as_json: bool = False
+) -> int:
     """Watches a run until it has ended; returns the exit code. Raises ApiError; without `wait`,
     ServerUnavailable if the server is unavailable at the start."""
     run_id = await find_run(session, reference)
     run = WatchedRun(str(run_id))
     following = partial(follow, run, run_id, session, wait)
-    if session.console.is_interactive:
+    if as_json:
+        await _print_objects(following, session)
+    elif session.console.is_interactive:
         await _show_live(run, following, session.console)
     else:
         await _print_changes(run, following, session)
@@ -52,7 +57,7 @@ async def _show_live(run: WatchedRun, following: Following, console: Console) ->
         return draw(run, size.width, size.height - 1, datetime.now(UTC), trouble)
 
     with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
-        task = asyncio.create_task(following(lambda changed: None, note))
+        task = asyncio.create_task(following(lambda changed, frame: None, note))
         try:
             while not task.done():
                 live.update(picture(), refresh=True)
@@ -72,7 +77,7 @@ async def _print_changes(run: WatchedRun, following: Following, session: Session
     printed: dict[str, tuple[object, ...]] = {}
     began = False
 
-    def print_changes(changed: list[WatchedAction]) -> None:
+    def print_changes(changed: list[WatchedAction], _: Json) -> None:
         nonlocal began
         for action in changed:
             state = (action.phase, action.attempts, action.abort, action.error)
@@ -87,6 +92,21 @@ async def _print_changes(run: WatchedRun, following: Following, session: Session
 
     await following(print_changes, session.note)
     session.print(plain_summary(run, datetime.now(UTC)))
+
+
+async def _print_objects(following: Following, session: Session) -> None:
+    """Prints each action as it is, and then whenever it has changed, as JSON."""
+    printed: dict[str, int] = {}
+
+    def print_objects(changed: list[WatchedAction], frame: Json) -> None:
+        names = {action.name for action in changed}
+        for node in frame["actions"]:
+            # After a resync each action is read again.
+            if node["name"] in names and printed.get(node["id"]) != int(node["revision"]):
+                printed[node["id"]] = int(node["revision"])
+                session.print_json(node)
+
+    await following(print_objects, session.note)
 
 
 async def follow(
@@ -109,4 +129,4 @@ async def follow(
     )
     async with aclosing(stream) as frames:
         async for frame in frames:
-            changed(run.apply(frame))
+            changed(run.apply(frame), frame)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Self
 
-from graph.cli.remote.text import ACTIVE, BAD, GOOD, abort_text, error_text, read_time
-from repo.domain.phases import ActionPhase
+from graph.cli.remote.phases import ACTIVE, BAD, GOOD, Phase, has_ended, phase_of
+from graph.cli.remote.text import abort_text, error_text, read_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,8 @@ class WatchedAction:
     id: str
     name: str
     parent_name: str | None
-    phase: ActionPhase
+    phase: Phase
+    has_ended: bool
     attempts: int
     revision: int
     created_at: datetime
@@ -39,7 +40,8 @@ class WatchedAction:
             id=node["id"],
             name=node["name"],
             parent_name=node["parentName"],
-            phase=ActionPhase[node["phase"]],
+            phase=phase_of(node["phase"]),
+            has_ended=has_ended(node),
             attempts=node["attempts"],
             revision=int(node["revision"]),
             created_at=created_at,
@@ -65,7 +67,7 @@ class Children:
     names: set[str] = field(default_factory=set)
     active: set[str] = field(default_factory=set)
     bad: set[str] = field(default_factory=set)
-    counts: Counter[ActionPhase] = field(default_factory=Counter)
+    counts: Counter[Phase] = field(default_factory=Counter)
 
     def add(self, action: WatchedAction) -> None:
         self.names.add(action.name)
@@ -97,7 +99,7 @@ class WatchedRun:
     def _forget(self) -> None:
         self.actions: dict[str, WatchedAction] = {}
         self.children: dict[str | None, Children] = {}
-        self.counts: Counter[ActionPhase] = Counter()
+        self.counts: Counter[Phase] = Counter()
         self._names: dict[str, str] = {}
         self.synced = False
 
@@ -110,7 +112,7 @@ class WatchedRun:
     @property
     def ended(self) -> bool:
         """Whether the run has ended, as far as known."""
-        return self.root is not None and self.root.phase.is_terminal
+        return self.root is not None and self.root.has_ended
 
     @property
     def ended_well(self) -> bool:

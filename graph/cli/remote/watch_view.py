@@ -9,7 +9,8 @@ from operator import attrgetter, itemgetter
 from rich.cells import cell_len
 from rich.text import Text
 
-from graph.cli.remote.text import BAD, GOOD, PHASE_ORDER, STYLES, duration, phase_counts, phase_text
+from graph.cli.remote.phases import BAD, GOOD, in_order, style_of
+from graph.cli.remote.text import duration, phase_counts, phase_text
 from graph.cli.remote.watch_tree import Children, WatchedAction, WatchedRun
 from repo.domain.identifiers import printable
 
@@ -48,15 +49,16 @@ def _header(run: WatchedRun, width: int, now: datetime, trouble: str | None) -> 
         yield Text(printable(trouble), "yellow") if trouble else Text("waiting for the server …", "dim")
         return
     lasted = ((root.ended_at or now) - root.created_at).total_seconds()
-    end = Text.assemble("  ", (root.phase.name, STYLES[root.phase][1]), "  ", (duration(lasted), "dim"))
+    end = Text.assemble(
+        "  ", (printable(root.phase.name), style_of(root.phase)[1]), "  ", (duration(lasted), "dim")
+    )
     name = Text(printable(run.name), "bold")
     name.truncate(max(8, width - end.cell_len), overflow="ellipsis")
     yield name + end
     yield _bar(run, width)
     yield Text(" · ", "dim").join(
-        Text(f"{run.counts[phase]:,} {phase_text(phase)}", STYLES[phase][1])
-        for phase in PHASE_ORDER
-        if run.counts[phase] > 0
+        Text(f"{run.counts[phase]:,} {phase_text(phase)}", style_of(phase)[1])
+        for phase in in_order(+run.counts)
     )
     # The separator line has room for the connection state.
     reading = "" if run.synced else "reading the current state …"
@@ -152,7 +154,7 @@ def _line(row: _Row, column: int, now: datetime) -> Text:
     action = row.action
     if action is None:
         return line.append(f"… {row.rest}", "dim")
-    symbol, style = STYLES[action.phase]
+    symbol, style = style_of(action.phase)
     line.append(f"{symbol} ", style)
     name = Text(printable(action.name))
     name.truncate(max(8, column - line.cell_len), overflow="ellipsis", pad=True)
@@ -174,7 +176,7 @@ def _line(row: _Row, column: int, now: datetime) -> Text:
 def plain_line(action: WatchedAction) -> str:
     """A line about a changed action."""
     at = action.updated_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    parts = [at, printable(action.name), action.phase.name, f"attempt {action.attempts}"]
+    parts = [at, printable(action.name), printable(action.phase.name), f"attempt {action.attempts}"]
     return "  ".join([*parts, *(printable(text) for text in (action.abort, action.error) if text)])
 
 
@@ -186,4 +188,4 @@ def plain_summary(run: WatchedRun, now: datetime) -> str:
     lasted = duration(((root.ended_at or now) - root.created_at).total_seconds())
     words = phase_counts(run.counts, ", ")
     ended = f"{run.finished:,} of {len(run.actions):,} ended ({words})"
-    return f"{printable(run.name)}: {root.phase.name} after {lasted}, {ended}"
+    return f"{printable(run.name)}: {printable(root.phase.name)} after {lasted}, {ended}"

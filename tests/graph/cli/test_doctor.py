@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ from sqlalchemy import make_url, text
 
 from repo import ActionPhase, CheckStatus, check_bus, check_database, check_store, health, open_repository
 from repo.watch.bus import Bus
+from tests import ROOT
 from tests.support import forking
 from tests.support.making import (
     ADA,
@@ -79,6 +81,14 @@ def test_invalid_settings_are_the_only_result() -> None:
     assert verdict == "failure"
     assert "RUNGRAPH_PORT" in detail
     assert "RUNGRAPH_DATABASE_URL" in detail
+
+
+def test_variables_of_the_client_are_not_misspelt_settings(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "python.md").read_text().partition("## Settings")[2]
+    names = [*re.findall(r"`RUNGRAPH_(\w+)`", text), "PARENT"]
+    assert len(names) > 12
+    _, findings, _ = doctor(database_url=f"sqlite:///{tmp_path}/rungraph.db", **dict.fromkeys(names, "1"))
+    assert not [each for each in findings["settings"] if "misspelt" in each[1]]
 
 
 @pytest.mark.parametrize(

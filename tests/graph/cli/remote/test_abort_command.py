@@ -1,5 +1,6 @@
 """`rungraph abort` and `rungraph push`, as processes."""
 
+import json
 import os
 import subprocess
 import sys
@@ -58,6 +59,27 @@ def test_the_abort_of_an_action_is_awaited_until_it_is_confirmed(remote: Remote)
         assert command.wait() == 0
         assert command.printed.rest() == ["confirmed: the work has stopped"]
     assert [each["phase"] for each in remote.read("get", run)] == ["RUNNING"]
+
+
+def test_an_abort_is_printed_as_json(remote: Remote) -> None:
+    run = start(remote, "as-json")
+    (action_answer,) = remote.read("abort", run, "step", "--yes")
+    assert action_answer["requested"]
+    assert (action_answer["action"]["name"], action_answer["action"]["abort"]["state"]) == (
+        "step",
+        "REQUESTED",
+    )
+    remote.ask(CONFIRM, id=action("step", run))
+    with remote.running("abort", run, "--yes", "--reason", "wrong data", "--wait", "--json") as command:
+        first = json.loads(command.printed.next())
+        assert first["requested"]
+        assert first["run"]["abort"]["reason"] == "wrong data"
+        for name in ("other", "main"):
+            remote.ask(CONFIRM, id=action(name, run))
+        assert command.wait() == 0
+        (second,) = map(json.loads, command.printed.rest())
+    assert second["run"].keys() == first["run"].keys()
+    assert second["run"]["abort"]["state"] == "CONFIRMED"
 
 
 def test_what_has_ended_cannot_be_aborted(remote: Remote) -> None:
@@ -131,9 +153,11 @@ def test_push_sends_what_scripts_recorded_without_the_server(remote: Remote, tmp
     failed = run(*push)
     assert (failed.returncode, failed.stdout, failed.stderr.count("\n")) == (1, "", 1)
     remote.start()
-    done = run(*push)
+    done = run(*push, "--json")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.endswith(f" records to {remote.address}/graphql\n")
+    sent = json.loads(done.stdout)
+    assert sent.pop("sent") > 0
+    assert sent == {"url": f"{remote.address}/graphql", "refused": []}
     assert not list(tmp_path.rglob("*.spool"))
     (found,) = remote.read("list", "--project", "spooled")
     assert found["phase"] == "SUCCEEDED"

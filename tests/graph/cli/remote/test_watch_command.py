@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import os
 import pty
 import signal
@@ -86,14 +87,16 @@ def short_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subscription, "_FIRST_PAUSE_S", 0.01)
 
 
-async def watch(script: Script, terminal: bool = False, wait: bool = True) -> tuple[int, str, str]:
+async def watch(
+    script: Script, terminal: bool = False, wait: bool = True, as_json: bool = False
+) -> tuple[int, str, str]:
     """The exit code, the output, and the notes."""
     printed, notes = io.StringIO(), io.StringIO()
     with serving(script.app) as url:
         console = Console(file=printed, force_terminal=terminal, width=100, height=20, color_system=None)
         async with GraphQLClient(url) as client:
             session = Session(client, console, Console(file=notes, width=200))
-            code = await asyncio.wait_for(watch_run(session, RUN, wait), SECONDS)
+            code = await asyncio.wait_for(watch_run(session, RUN, wait, as_json), SECONDS)
     return code, printed.getvalue(), notes.getvalue()
 
 
@@ -133,6 +136,23 @@ async def test_any_message_of_the_server_ends_the_connection_error(short_retries
     assert script.afters == [None, "c1", "c1", "c1"]
     # The second connection is lost too.
     assert notes.splitlines() == ["Connection lost, retrying … (the stream was cut off)"] * 2
+
+
+async def test_json_is_each_action_and_then_each_change(short_retries: None) -> None:
+    root, load = node("root", phase="RUNNING"), node("load", parent="root")
+    ended = node("load", parent="root", phase="FAILED", revision=2)
+    last = node("root", phase="FAILED", revision=3)
+    script = Script(
+        sent("SNAPSHOT", root, load, cursor="c1") + sent("SYNCED", cursor="c2"),
+        sent("RESYNC", cursor="c3")
+        + sent("SNAPSHOT", root, ended, cursor="c4")
+        + sent("SYNCED", cursor="c5"),
+        sent("CHANGE", last, cursor="c6") + COMPLETE,
+    )
+    code, printed, notes = await watch(script, terminal=True, as_json=True)
+    assert code == 1
+    assert [json.loads(line) for line in printed.splitlines()] == [root, load, ended, last]
+    assert "Connection lost" in notes
 
 
 async def test_after_a_resync_only_changes_are_printed(short_retries: None) -> None:
