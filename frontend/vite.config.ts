@@ -1,10 +1,50 @@
 import react from "@vitejs/plugin-react";
 import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { gzipSync } from "node:zlib";
+import { brotliCompressSync, gzipSync } from "node:zlib";
 import { defineConfig, type Plugin } from "vite";
 
 const TARGET = "../graph/web/static/page";
+
+/**
+ * Has index.html show its outline before the styles are there, and load the code of the list and of a run beside that of
+ * all pages: the browser would otherwise find these files one after the other.
+ */
+function early(): Plugin {
+  return {
+    name: "early",
+    apply: "build",
+    transformIndexHtml: {
+      order: "post",
+      handler(html, { bundle = {}, chunk: entry }) {
+        const chunks = Object.values(bundle).filter((each) => each.type === "chunk");
+        const filesOf = (name: string | undefined, seen: Set<string>): Set<string> => {
+          const chunk = chunks.find(({ fileName }) => fileName === name);
+          if (!chunk || seen.has(chunk.fileName)) return seen;
+          for (const file of [chunk.fileName, ...(chunk.viteMetadata?.importedCss ?? [])]) seen.add(file);
+          return chunk.imports.reduce((seen, each) => filesOf(each, seen), seen);
+        };
+        const shared = filesOf(entry?.fileName, new Set());
+        const pages = Object.fromEntries(
+          ["RunsPage", "RunPage"].map((page) => {
+            const name = chunks.find(({ name, isDynamicEntry }) => isDynamicEntry && name === page)?.fileName;
+            if (!name) throw new Error(`${page} is no chunk of its own`);
+            return [page, [...filesOf(name, new Set())].filter((file) => !shared.has(file))];
+          }),
+        );
+        const styles: string[] = [];
+        const bare = html.replace(/\s*<link rel="stylesheet"[^>]*>/g, (link) => {
+          styles.push(link.trim());
+          return "";
+        });
+        if (!bare.includes("pages = {};")) throw new Error("index.html has no place for the files of pages");
+        return bare
+          .replace("pages = {};", `pages = ${JSON.stringify(pages)};`)
+          .replace("<noscript>", `${styles.join("\n    ")}\n    <noscript>`);
+      },
+    },
+  };
+}
 
 /** Compresses assets at build time, not for each request. */
 function packed(): Plugin {
@@ -15,7 +55,9 @@ function packed(): Plugin {
       const folder = join(import.meta.dirname, TARGET, "assets");
       for (const name of readdirSync(folder)) {
         if (!/\.(js|css|svg)$/.test(name)) continue;
-        writeFileSync(join(folder, `${name}.gz`), gzipSync(readFileSync(join(folder, name)), { level: 9 }));
+        const content = readFileSync(join(folder, name));
+        writeFileSync(join(folder, `${name}.gz`), gzipSync(content, { level: 9 }));
+        writeFileSync(join(folder, `${name}.br`), brotliCompressSync(content));
       }
     },
   };
@@ -104,24 +146,45 @@ function readPackage(folder: string): Package {
   return JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as Package;
 }
 
-/** A chunk of the modules of these packages and folders, and of what they import and no chunk before has. */
-const chunk = (name: string, priority: number, parts: string) => ({
+/** What all pages share of src, with what the router has to know of each, and the parts of rows. */
+const SHARED = [
+  "src/(ui|live)/",
+  "src/\\w+/(\\w+Search|address|useColors)\\.ts$",
+  "src/shell/(palette\\.ts|\\w+\\.module\\.css)$",
+  "src/runs/RunsPage\\.module\\.css$",
+  "src/actions/(LastMetric|ProgressLine|SkipReason)",
+  "vite/preload-helper",
+].join("|");
+
+/** A chunk of the modules of these packages, and of what they import and no chunk before has. */
+const chunk = (name: string, priority: number, packages: string) => ({
   name,
   priority,
-  test: new RegExp(`/(node_modules/(${parts})/|${name === "ui" ? "src/(ui|live)/" : "-"})`),
+  test: new RegExp(`/node_modules/(${packages})/${name === "ui" ? `|${SHARED}` : ""}`),
 });
 
 /**
- * What several pages share, in few files: without these, each combination of pages has its own. The first four are
- * loaded for each page.
+ * What several pages share, in few files: without these, each combination of pages has its own. The first two are
+ * loaded for each page; with its own code and its styles these are as many files as browsers load at once.
  */
 const CHUNKS = [
-  chunk("react", 9, "react|react-dom|scheduler|use-sync-external-store"),
-  chunk("router", 8, "@tanstack/(react-router|router-core|history|store|react-store)"),
-  chunk("ui", 7, "graphql-ws|@mantine/core/esm/(core|components/(Button|Loader|UnstyledButton|Alert))"),
-  chunk("queries", 6, "urql|@urql|wonka|@0no-co"),
-  chunk("popups", 5, "@floating-ui|@mantine/core/esm/components/(Popover|Menu|Input|Checkbox|CloseButton)"),
-  chunk("dialogs", 4, "react-remove-scroll|@mantine/core/esm/components/(Modal|ModalBase|ScrollArea)"),
+  chunk(
+    "base",
+    9,
+    "react|react-dom|scheduler|use-sync-external-store|@tanstack/(react-router|router-core|history|store|react-store)",
+  ),
+  chunk(
+    "ui",
+    8,
+    "graphql-ws|@tanstack/(react-virtual|virtual-core)|@mantine/core/esm/(core|components/(Button|Loader|UnstyledButton|Alert))",
+  ),
+  chunk("queries", 7, "urql|@urql|wonka|@0no-co"),
+  chunk(
+    "popups",
+    6,
+    "@floating-ui|@mantine/core/esm/components/(Popover|Menu|Input|InputBase|Checkbox|CloseButton)",
+  ),
+  chunk("dialogs", 5, "react-remove-scroll|@mantine/core/esm/components/(Modal|ModalBase|ScrollArea)"),
 ];
 
 // `npm run dev` proxies to a running server, or to RUNGRAPH_URL.
@@ -129,7 +192,7 @@ const server = process.env.RUNGRAPH_URL ?? "http://127.0.0.1:8000";
 
 export default defineConfig({
   base: "./",
-  plugins: [inlineOperations(), react(), packed(), documents(), licences()],
+  plugins: [inlineOperations(), react(), early(), packed(), documents(), licences()],
   build: {
     outDir: TARGET,
     emptyOutDir: true,

@@ -13,8 +13,12 @@ offerNonce();
 swallowDismissals();
 const root = document.getElementById("root");
 if (!root) throw new Error("the page has no place to be drawn in");
+const api = openApi(document.baseURI);
+const router = createPageRouter(document.baseURI);
+// Until the code of the page is there, index.html shows its outline.
+await router.load();
 createRoot(root).render(
   <StrictMode>
-    <App api={openApi(document.baseURI)} router={createPageRouter(document.baseURI)} />
+    <App api={api} router={router} />
   </StrictMode>,
 );

@@ -1,6 +1,9 @@
 """Serves what a frontend build made: HTML documents with a Content-Security-Policy, and files beside them."""
 
+import base64
+import hashlib
 import mimetypes
+import re
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,9 +22,10 @@ IMMUTABLE = "public, max-age=31536000, immutable"
 
 _POLICY = {
     "default-src": "'none'",
-    "script-src": "'self'",
+    # The web UI's document has a script of its own, known by its hash.
+    "script-src": "'self'{scripts}",
     # GraphiQL's dialogs and the web UI's components insert style elements, which carry this nonce.
-    "style-src": "'self' 'nonce-{}'",
+    "style-src": "'self' 'nonce-{nonce}'",
     "img-src": "'self' data:",
     "font-src": "'self' data:",
     # Includes websockets to the same host.
@@ -32,6 +36,9 @@ _POLICY = {
 }
 _BASE = '<base href="{}" />'
 _EMPTY_NONCE = b'nonce=""'
+_INLINE_SCRIPT = re.compile(b"<script>(.*?)</script>", re.DOTALL)
+_ENCODINGS = {"br": ".br", "gzip": ".gz"}
+"""The suffixes of compressed files, the smallest first."""
 _NOT_BUILT = """\
 {name} was not built on this server, so there is no page to show; the API itself works.
 
@@ -53,7 +60,8 @@ def document(
     """The HTML document in `folder`, or a 503 response that says how to build it from `source`.
 
     It may load nothing from other hosts. Inline styles need a nonce, which is new each time, so there is no
-    ETag. `base` replaces the one in the document, and `policy` parts of the Content-Security-Policy.
+    ETag; of inline scripts only those of the build are executed. `base` replaces the one in the document, and
+    `policy` parts of the Content-Security-Policy.
     """
     try:
         html = (folder / "index.html").read_bytes()
@@ -64,13 +72,22 @@ def document(
     html = html.replace(_BASE.format("./").encode(), _BASE.format(base).encode(), 1)
     directives = "; ".join(f"{name} {value}" for name, value in {**_POLICY, **(policy or {})}.items())
     return HTMLResponse(
-        html.replace(_EMPTY_NONCE, f'nonce="{nonce}"'.encode(), 1),
-        headers={"Cache-Control": REVALIDATE, "Content-Security-Policy": directives.format(nonce)},
+        html.replace(_EMPTY_NONCE, f'nonce="{nonce}"'.encode()),
+        headers={
+            "Cache-Control": REVALIDATE,
+            "Content-Security-Policy": directives.format(nonce=nonce, scripts=_hashes(html)),
+        },
     )
 
 
+def _hashes(html: bytes) -> str:
+    """The sources of a policy that allow the inline scripts of a document, each after a blank."""
+    digests = (hashlib.sha256(script).digest() for script in _INLINE_SCRIPT.findall(html))
+    return "".join(f" 'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
+
+
 class StaticAssets(StaticFiles):
-    """The files of a build, gzipped if the build did so and the browser accepts it."""
+    """The files of a build, compressed if the build did so and the browser accepts it."""
 
     def __init__(self, folder: Path, cache_control: str = REVALIDATE) -> None:
         super().__init__(directory=folder, check_dir=False)
@@ -94,10 +111,10 @@ class StaticAssets(StaticFiles):
         if path.endswith(".html"):
             # Documents are only served with their policy, by `document`.
             raise HTTPException(404)
-        gzipped = f"{path}.gz"
-        accepts_gzip = "gzip" in Headers(scope=scope).get("accept-encoding", "")
-        if accepts_gzip and self.lookup_path(gzipped)[1] is not None:
-            response = await super().get_response(gzipped, scope)
-            response.headers["Content-Encoding"] = "gzip"
-            return response
+        accepted = Headers(scope=scope).get("accept-encoding", "")
+        for encoding, suffix in _ENCODINGS.items():
+            if encoding in accepted and self.lookup_path(f"{path}{suffix}")[1] is not None:
+                response = await super().get_response(f"{path}{suffix}", scope)
+                response.headers["Content-Encoding"] = encoding
+                return response
         return await super().get_response(path, scope)

@@ -3,6 +3,7 @@ import { createContext, use } from "react";
 import { type Client, stringifyDocument } from "urql";
 import { createClient } from "./client";
 import { Socket } from "./connection";
+import { FirstSocket } from "./earlySocket";
 import { ProblemError } from "./errors";
 import { RateLimitPause } from "./rateLimitPause";
 import { Session, readViewer } from "./session";
@@ -33,6 +34,7 @@ export function openApi(base: string): Api {
     mayConnect: () => session.mayConnect(),
     onForbidden: () => session.end(),
     pause,
+    webSocketImpl: FirstSocket,
   });
   void session.check();
   socket.connection.listen(() => {

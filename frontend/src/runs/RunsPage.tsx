@@ -4,7 +4,7 @@ import { runParams } from "../live/paths";
 import { printQuery } from "../live/search";
 import { useSearchChanges } from "../live/useSearchChanges";
 import { later } from "../ui/later";
-import { EmptyNotice, ErrorNotice, LoadingNotice } from "../ui/notices";
+import { EmptyNotice, ErrorNotice } from "../ui/notices";
 import { useNow } from "../ui/clock";
 import { useHotkeys } from "../ui/hotkeys";
 import { Preference, usePreference } from "../ui/preferences";
@@ -75,6 +75,10 @@ export function RunsPage() {
     return () => clearInterval(timer);
   }, [isStill, key, count]);
   const [cursor, setCursor] = useState<string | null>(null);
+  // The page of a run is ready for a click, also while the server is unavailable.
+  useEffect(() => {
+    if (view.synced) void import("./RunPage");
+  }, [view.synced]);
   useEffect(() => list.hold(held || reading), [list, held, reading]);
 
   const step = (by: number): void => {
@@ -135,7 +139,8 @@ export function RunsPage() {
           )}
         </EmptyNotice>
       ) : !view.synced && !view.ids.length ? (
-        <LoadingNotice what="runs" />
+        // The outline of index.html until the first rows.
+        <div className="start-rows" role="status" aria-label="Loading runs" />
       ) : (
         <RunTable
           list={list}

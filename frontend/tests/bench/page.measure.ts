@@ -6,6 +6,7 @@ import { writeFileSync } from "node:fs";
 import type { Browser, Page } from "playwright-core";
 import { test } from "vitest";
 import { launch, open } from "../support/browser";
+import { firstRows } from "./firstRows";
 
 /** Milliseconds between frames. */
 interface Smoothness {
@@ -103,6 +104,12 @@ test("the page", async () => {
   const live = await smoothness(list.page, seconds, null);
   const liveScroll = await smoothness(list.page, seconds, "[data-testid=runs]");
   await list.close();
+  const port = Number(new URL(url).port);
+  const slow = await firstRows(browser, port, "/runs", 5);
+  const slowRun = await firstRows(browser, port, small, 5);
   await browser.close();
-  writeFileSync(output, JSON.stringify({ warm, few, many, floor, scroll, used, runs, live, liveScroll }));
+  writeFileSync(
+    output,
+    JSON.stringify({ slow, slowRun, warm, few, many, floor, scroll, used, runs, live, liveScroll }),
+  );
 });

@@ -1,6 +1,8 @@
 """Serving the web UI: its paths, files and headers, also behind prefixes."""
 
+import base64
 import gzip
+import hashlib
 import re
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -26,10 +28,13 @@ HTML = """\
   <head>
     <base href="./" />
     <meta name="csp-nonce" nonce="" />
+    <script>document.title = "Early";</script>
+    <style nonce="">html { background: white }</style>
     <script type="module" src="./assets/index-abc123.js"></script>
   </head>
 </html>
 """
+SCRIPT_HASH = base64.b64encode(hashlib.sha256(b'document.title = "Early";').digest()).decode()
 SCRIPT = b"console.log('the page');\n" * 100
 FILES = {
     "index.html": HTML.encode(),
@@ -174,7 +179,7 @@ async def test_the_web_ui_may_load_nothing_from_other_hosts(browser: httpx2.Asyn
     policy = dict(part.split(" ", 1) for part in headers["content-security-policy"].split("; "))
     assert policy == {
         "default-src": "'none'",
-        "script-src": "'self'",
+        "script-src": f"'self' 'sha256-{SCRIPT_HASH}'",
         "style-src": policy["style-src"],
         "img-src": "'self' data:",
         "font-src": "'self' data:",
@@ -205,6 +210,7 @@ async def test_every_document_has_a_new_nonce(
         assert nonce is not None
         nonces.add(nonce[1])
         assert response.text.count(f'<meta name="csp-nonce" nonce="{nonce[1]}" />') == 1
+        assert response.text.count(f'<style nonce="{nonce[1]}">') == 1
     assert len(nonces) == 5
 
 
@@ -259,14 +265,21 @@ async def test_files_have_the_right_content_type(browser: httpx2.AsyncClient, pa
     assert (await browser.get(path)).headers["content-type"] == type
 
 
-async def test_files_are_gzipped_for_browsers_that_accept_it(browser: httpx2.AsyncClient) -> None:
+@pytest.mark.parametrize(("accepted", "encoding"), [("gzip, deflate", "gzip"), ("gzip, br", "br")])
+async def test_files_are_compressed_for_browsers_that_accept_it(
+    browser: httpx2.AsyncClient, folder: Path, accepted: str, encoding: str
+) -> None:
     path = "/assets/index-abc123.js"
-    packed = await browser.get(path, headers={"accept-encoding": "gzip, br"})
+    # Python has no Brotli: the server sends the file as it is.
+    (folder / f"{path[1:]}.br").write_bytes(b"compressed")
+    async with browser.stream("GET", path, headers={"accept-encoding": accepted}) as packed:
+        content = b"".join([part async for part in packed.aiter_raw()])
     plain = await browser.get(path, headers={"accept-encoding": "identity"})
-    assert packed.headers["content-encoding"] == "gzip"
+    assert packed.headers["content-encoding"] == encoding
     assert "content-encoding" not in plain.headers
     assert int(packed.headers["content-length"]) < int(plain.headers["content-length"]) == len(SCRIPT)
-    assert packed.content == plain.content == SCRIPT
+    assert content == (b"compressed" if encoding == "br" else FILES[f"{path[1:]}.gz"])
+    assert plain.content == SCRIPT
     assert packed.headers["content-type"] == plain.headers["content-type"]
     assert packed.headers["vary"] == plain.headers["vary"] == "Accept-Encoding"
     assert packed.headers["etag"] != plain.headers["etag"]
