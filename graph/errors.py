@@ -29,7 +29,7 @@ CODES = {
     "CONFLICT": "The call contradicts what is stored, such as a second root action of a run.",
     "UNAUTHENTICATED": "The request has no valid credential (401; a websocket closes with 4403).",
     "FORBIDDEN": "The caller's roles do not allow this, or a cross-origin request was refused (403).",
-    "QUOTA_EXCEEDED": "A setting of the server does not allow to store more; the message names it.",
+    "QUOTA_EXCEEDED": "A limit of the server does not allow to store more; the message names it.",
     "DIGEST_MISMATCH": "The bytes of an upload are not those that were announced (422); none were stored.",
     "SIGNATURE_INVALID": "A signed address was changed, or is of another server (403).",
     "SIGNATURE_EXPIRED": "A signed address is too old (403); request a new one.",

@@ -71,6 +71,7 @@ from repo.domain.models import (
     LogLink as LogLink,
     NewAction as NewAction,
     NewEvent as NewEvent,
+    Note as Note,
     PhaseCount as PhaseCount,
     PhaseTransition as PhaseTransition,
     Progress as Progress,
@@ -80,6 +81,7 @@ from repo.domain.models import (
     TaskIdentifier as TaskIdentifier,
     TriggerIdentifier as TriggerIdentifier,
 )
+from repo.domain.notes import MAX_NOTE as MAX_NOTE, MAX_NOTES as MAX_NOTES
 from repo.domain.pages import (
     DEFAULT_PAGE as DEFAULT_PAGE,
     MAX_PAGE as MAX_PAGE,

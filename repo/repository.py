@@ -37,6 +37,7 @@ from repo.leases.leases import Leases
 from repo.logs import writer
 from repo.logs.logs import LogCounts, Logs
 from repo.migration import is_at_head
+from repo.notes.notes import Notes
 from repo.sql.database import Database
 from repo.summaries.overview import Overview
 from repo.summaries.tasks import Summaries
@@ -107,6 +108,7 @@ class ActionRepo:
             backend.artifact_limits,
             backend.activity,
         )
+        self.notes = Notes(database, access)
         self.reports = Reports(access, backend.reports, backend.activity)
         self.watches = Watches(database, backend.hub, backend.bus, backend.tails, access)
         self.aborts = Aborts(database, access, backend.claims)

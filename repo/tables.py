@@ -126,6 +126,8 @@ actions = Table(
     Column("placeholder_since", UtcDateTime),
     # The latest reported progress; see repo.domain.reports.
     Column("progress", Document),
+    # The number of its notes and the last one, which rows show; null without notes.
+    Column("notes", Document),
     PrimaryKeyConstraint("key"),
     CheckConstraint("parent_key <> key", name="parent_is_another"),
 )
@@ -329,6 +331,22 @@ action_metrics = Table(
     PrimaryKeyConstraint("action_key", "name"),
     ForeignKeyConstraint(["action_key"], ["actions.key"], ondelete="CASCADE"),
 )
+
+# What people wrote about actions; those of a run are those of its root.
+notes = Table(
+    "notes",
+    metadata,
+    # A digest of the action, the author and what identifies it among those of the author.
+    Column("id", LargeBinary(16), nullable=False),
+    Column("action_key", LargeBinary(32), nullable=False),
+    Column("text", FreeText, nullable=False),
+    Column("author", Document),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("edited_at", UtcDateTime),
+    PrimaryKeyConstraint("id"),
+    ForeignKeyConstraint(["action_key"], ["actions.key"], ondelete="CASCADE"),
+)
+Index("ix_notes_action", notes.c.action_key, notes.c.created_at, notes.c.id)
 
 # Which actions each transaction wrote, for the change feed. Triggers insert the rows, which are kept as long
 # as tombstones.

@@ -23,7 +23,9 @@ def create(
     name: Annotated[str, typer.Option(help="The name of the token in lists.")],
     role: Annotated[
         repo.Role,
-        typer.Option(help="viewer reads, operator also aborts, writer does what executors do, admin all."),
+        typer.Option(
+            help="viewer reads, operator also aborts and notes, writer does what executors do, admin all."
+        ),
     ],
     project: Annotated[
         list[str] | None, typer.Option(help="A project; may be repeated. By default all projects.")

@@ -223,6 +223,11 @@ class Loaders:
         return _by_arguments(self._repository.artifacts.list_of)
 
     @cached_property
+    def notes(self) -> Loader[tuple[repo.ActionIdentifier, tuple[int]], list[repo.Note]]:
+        """The last notes of actions."""
+        return _by_arguments(self._repository.notes.list_of)
+
+    @cached_property
     def artifact_content(self) -> Loader[tuple[bytes, tuple[()]], bytes | None]:
         """The bytes of small artifacts, by id."""
         return _by_arguments(self._repository.artifacts.read, None)

@@ -17,6 +17,7 @@ from graph.schema.fields import described
 from graph.schema.inputs.records import ActionEventInput, CreateActionInput, UpdateActionPhaseInput
 from graph.schema.leases import LeaseMutation
 from graph.schema.logs import LogMutation
+from graph.schema.notes import NoteMutation
 from graph.schema.payloads import Id, WriteResult, action_field
 from graph.schema.reports import ReportMutation
 from graph.schema.types import values
@@ -135,7 +136,7 @@ class NotifyStateUpdatePayload:
 
 
 @strawberry.type(description="Mutations. Each field is one transaction.")
-class Mutation(AbortMutation, ArtifactMutation, LeaseMutation, LogMutation, ReportMutation):
+class Mutation(AbortMutation, ArtifactMutation, LeaseMutation, LogMutation, NoteMutation, ReportMutation):
     @strawberry.mutation(
         description="Creates an action; without a parent, a run. Idempotent: an existing action is "
         "returned with created false, and only an earlier createdAt is stored. An action below "

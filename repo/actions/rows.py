@@ -19,7 +19,7 @@ Attributes = frozenset[str] | None
 
 c = actions.c
 
-_COMMON = {"created_by_document": "created_by", "error_document": "error"}
+_COMMON = {"created_by_document": "created_by", "error_document": "error", "notes_document": "notes"}
 
 
 def _columns_of(kind: type[Any], **other_names: str) -> dict[str, NamedColumn[Any]]:

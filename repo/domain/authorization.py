@@ -27,6 +27,10 @@ class Permission(Enum):
     """Request and retry aborts."""
     WRITE = "write"
     """Create, report and confirm aborts, as executors do."""
+    NOTE = "write notes"
+    """Write notes on runs and actions, and change one's own."""
+    MANAGE = "change what others wrote"
+    """Change and delete the notes of others."""
 
 
 class Role(Enum):
@@ -35,9 +39,9 @@ class Role(Enum):
     VIEWER = "viewer"
     """Read."""
     OPERATOR = "operator"
-    """Read and abort."""
+    """Read, abort and write notes."""
     WRITER = "writer"
-    """Read and do what executors do, but not abort."""
+    """Read, write notes and do what executors do, but not abort."""
     ADMIN = "admin"
     """Everything."""
 
@@ -49,8 +53,8 @@ class Role(Enum):
 
 _PERMISSIONS = {
     Role.VIEWER: frozenset({Permission.READ}),
-    Role.OPERATOR: frozenset({Permission.READ, Permission.ABORT}),
-    Role.WRITER: frozenset({Permission.READ, Permission.WRITE}),
+    Role.OPERATOR: frozenset({Permission.READ, Permission.ABORT, Permission.NOTE}),
+    Role.WRITER: frozenset({Permission.READ, Permission.WRITE, Permission.NOTE}),
     Role.ADMIN: frozenset(Permission),
 }
 

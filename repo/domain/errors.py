@@ -72,7 +72,7 @@ class DigestMismatch(RepoError):
 
 
 class QuotaExceeded(RepoError):
-    """More would be stored than a setting of the server allows."""
+    """More would be stored than a limit of the server allows."""
 
     code = "QUOTA_EXCEEDED"
 

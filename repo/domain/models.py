@@ -207,6 +207,41 @@ def progress_to_json(progress: Progress) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a person or a program wrote about an action, or about a run, of which it is a note of the root."""
+
+    id: bytes
+    text: str
+    author: Identity | None
+    """None if the server requires no authentication."""
+    created_at: datetime
+    edited_at: datetime | None
+
+
+def note_from_json(document: Mapping[str, Any]) -> Note:
+    """Parses a note from JSON."""
+    edited_at = document["edited_at"]
+    return Note(
+        bytes.fromhex(document["id"]),
+        document["text"],
+        identity_from_json(document["author"]),
+        datetime.fromisoformat(document["created_at"]),
+        None if edited_at is None else datetime.fromisoformat(edited_at),
+    )
+
+
+def note_to_json(note: Note) -> dict[str, Any]:
+    """The JSON that `note_from_json` parses."""
+    return {
+        "id": note.id.hex(),
+        "text": note.text,
+        "author": identity_to_json(note.author),
+        "created_at": note.created_at.isoformat(),
+        "edited_at": None if note.edited_at is None else note.edited_at.isoformat(),
+    }
+
+
 @dataclass(slots=True)
 class ActionRecord:
     """Fields of runs and actions: a row of the table `actions`."""
@@ -237,6 +272,7 @@ class ActionRecord:
     error_document: Mapping[str, Any] | None
     error_attempt: int | None
     lost_phase: ActionPhase | None
+    notes_document: Mapping[str, Any] | None
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
@@ -276,6 +312,16 @@ class ActionRecord:
             last_error=self.abort_last_error,
             confirmed_at=self.abort_confirmed_at,
         )
+
+    @property
+    def note_count(self) -> int:
+        """How many notes it has."""
+        return 0 if self.notes_document is None else self.notes_document["count"]
+
+    @property
+    def last_note(self) -> Note | None:
+        """The note that was written last."""
+        return None if self.notes_document is None else note_from_json(self.notes_document["last"])
 
     @property
     def is_lost(self) -> bool:
@@ -411,6 +457,8 @@ SOURCE_FIELDS: Mapping[str, tuple[str, ...]] = {
     "created_by": ("created_by_document",),
     "abort": tuple(f"abort_{each.name}" for each in fields(Abort)),
     "is_lost": ("lost_phase",),
+    "note_count": ("notes_document",),
+    "last_note": ("notes_document",),
     "error": ("phase", "attempts", "error_attempt", "error_document"),
     "labels": ("labels_document",),
     "dependencies": ("dependencies_document",),

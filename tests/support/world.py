@@ -92,6 +92,7 @@ async def fill(repository: ActionRepo, project: str = "p", domain: str = "d") ->
         await repository.logs.append(action("a1", run), lines, offset=1)
         outputs = NewArtifact(action("a1", run), 1, ArtifactKind.OUTPUTS, "out", "application/json", now)
         await repository.artifacts.store(outputs, b'{"k": [1, null]}')
+        await repository.notes.add(run, "looking into it", identity)
     await repository.update_action_phase(
         action("a2", RunIdentifier(project, domain, "r0")), ActionPhase.SUCCEEDED, 1
     )

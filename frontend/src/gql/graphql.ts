@@ -171,11 +171,11 @@ export type LogLevel =
 export type Role =
   /** Everything. */
   | 'ADMIN'
-  /** Read, and request aborts. */
+  /** Read, request aborts, and write notes. */
   | 'OPERATOR'
   /** Only read. */
   | 'VIEWER'
-  /** Read, create, report and confirm aborts, as executors do; not request aborts. */
+  /** Read, write notes, create, report and confirm aborts, as executors do; not request aborts. */
   | 'WRITER';
 
 /** Every field that is set must match; a list matches any of its members. */

@@ -154,7 +154,7 @@ _describe(
     repo.Role,
     "What a caller may do in a project and domain. Every role includes reading.",
     VIEWER="Only read.",
-    OPERATOR="Read, and request aborts.",
-    WRITER="Read, create, report and confirm aborts, as executors do; not request aborts.",
+    OPERATOR="Read, request aborts, and write notes.",
+    WRITER="Read, write notes, create, report and confirm aborts, as executors do; not request aborts.",
     ADMIN="Everything.",
 )

@@ -18,6 +18,7 @@ from graph.schema.fields import described
 from graph.schema.inputs.checks import optional_time
 from graph.schema.inputs.filters import Filter, filter_of_actions
 from graph.schema.inputs.records import OrderBy, order_of
+from graph.schema.notes import Note, load_notes
 from graph.schema.types import values
 from graph.schema.types.connections import (
     After,
@@ -89,6 +90,8 @@ class Run(Node):
         "Increases with every change of this row; of two versions, the higher revision is newer."
     )
     executor: str | None = described("The executor that renewed its lease last; null without one.")
+    note_count: int = described("How many notes it has.")
+    last_note: Note | None = described("The note that was written last.")
 
     @strawberry.field(
         description="Its cursor in lists of runs in the default order, the newest first: with `after` they "
@@ -175,6 +178,18 @@ class Run(Node):
     def phase_counts(root: strawberry.Parent[repo.Run], info: Call) -> Awaitable[list[repo.PhaseCount]]:
         return info.context.loaders.run_phases.load((root.run_key, ()))
 
+    @strawberry.field(
+        description="Its notes, which are those of its root action, oldest first; all of them, or the last "
+        "ones.",
+        graphql_type=list[Note],
+        metadata=paged("last", default=repo.MAX_NOTES),
+    )
+    def notes(root: strawberry.Parent[repo.Run], info: Call, last: Last = None) -> Awaitable[list[repo.Note]]:
+        check_page_size(info, None, last)
+        return load_notes(
+            info, repo.ActionIdentifier(root.project, root.domain, root.name, root.root_name), last
+        )
+
 
 @strawberry.type(description="A step of a run. Actions form a tree under the run's root.")
 class Action(Node):
@@ -224,6 +239,8 @@ class Action(Node):
     revision: BigInt = described(
         "Increases with every change of this row; of two versions, the higher revision is newer."
     )
+    note_count: int = described("How many notes it has.")
+    last_note: Note | None = described("The note that was written last.")
 
     @classmethod
     def is_type_of(cls, value: object, info: object) -> bool:
@@ -352,6 +369,17 @@ class Action(Node):
         check_page_size(info, None, last)
         criteria = attempt, None if kinds is None else tuple(kinds), 100 if last is None else last
         return info.context.loaders.artifacts.load((root.identifier, criteria))
+
+    @strawberry.field(
+        description="Its notes, oldest first; all of them, or the last ones.",
+        graphql_type=list[Note],
+        metadata=paged("last", default=repo.MAX_NOTES),
+    )
+    def notes(
+        root: strawberry.Parent[repo.Action], info: Call, last: Last = None
+    ) -> Awaitable[list[repo.Note]]:
+        check_page_size(info, None, last)
+        return load_notes(info, root.identifier, last)
 
 
 @strawberry.type(description="A report of an executor about an attempt of an action.")

@@ -235,29 +235,34 @@ ABORTS = {
     "abortRuns": 'abortRuns(input: {filter: {project: "%(project)s"}, dryRun: false}) { requested }',
     "retryAbort": "retryAbort(" + ID + ") { requested }",
 }
+NOTES = {
+    "addNote": "addNote(input: {" + ID.replace("id:", "action:") + ', text: "seen"}) { text }',
+}
 ITEM_BY_ITEM = {
     "report": "report(reports: [{" + ID + ", attempt: 2, phase: RUNNING}]) { results { error { code } } }",
     "renewLease": 'renewLease(runs: [{project: "%(project)s", domain: "d", name: "r0"}], executor: "e", '
     "ttlSeconds: 60) { results { error { code } } }",
 }
 """Mutations that answer for each item: what is forbidden is an error of that item."""
+BY_AUTHOR = {"updateNote", "deleteNote"}
+"""Mutations that depend on who wrote something: see tests/graph/schema/test_note_api.py."""
 MAY = {
     Role.VIEWER: set[str](),
-    Role.OPERATOR: set(ABORTS),
-    Role.WRITER: set(WRITES),
-    Role.ADMIN: {*ABORTS, *WRITES},
+    Role.OPERATOR: {*ABORTS, *NOTES},
+    Role.WRITER: {*WRITES, *NOTES},
+    Role.ADMIN: {*ABORTS, *WRITES, *NOTES},
 }
 
 
 def test_every_mutation_is_covered() -> None:
     mutations = CORE.mutation_type
     assert mutations is not None
-    assert set(mutations.fields) == {*WRITES, *ABORTS, *ITEM_BY_ITEM}
+    assert set(mutations.fields) == {*WRITES, *ABORTS, *NOTES, *ITEM_BY_ITEM, *BY_AUTHOR}
 
 
 def cases() -> Iterator[tuple[str, Role, str, bool]]:
     """Each mutation by each role on each project, and whether it is allowed."""
-    for name in (*WRITES, *ABORTS):
+    for name in (*WRITES, *ABORTS, *NOTES):
         for role in Role:
             for project in ("ours", "theirs"):
                 yield name, role, project, project == "ours" and name in MAY[role]
@@ -276,7 +281,7 @@ async def test_each_role_permits_its_mutations_in_its_project_only(both: ActionR
     for case in cases():
         name, role, project, allowed = case
         before = await _everything(both)
-        query = {**WRITES, **ABORTS}[name] % {"project": project}
+        query = {**WRITES, **ABORTS, **NOTES}[name] % {"project": project}
         body = await ask(both, caller(Grant(role, "ours", "d")), f"mutation {{ {query} }}")
         if allowed:
             assert "errors" not in body, (case, body)
@@ -302,7 +307,7 @@ async def test_each_item_has_its_own_permission(both: ActionRepo, name: str, rol
 
 async def test_forbidden_does_not_reveal_whether_something_exists(both: ActionRepo) -> None:
     writer = caller(Grant(Role.ADMIN, "ours"))
-    for name, text in {**WRITES, **ABORTS}.items():
+    for name, text in {**WRITES, **ABORTS, **NOTES}.items():
         answers = []
         for project in ("theirs", "nowhere"):
             body = await ask(both, writer, f"mutation {{ {text % {'project': project}} }}")

@@ -64,6 +64,7 @@ async def both(repository: ActionRepo) -> ActionRepo:
         await repository.reports.store([Report(action("a0", run), metrics=metrics)])
         await repository.update_action_state(action("a0", run), f"of {run.project}")
         await repository.abort_action(action("a1", run), "why", None)
+        await repository.notes.add(run, f"of {run.project}", None)
         await repository.update_action_phase(action("a0", run), ActionPhase.SUCCEEDED, 1)
     return repository
 
@@ -102,6 +103,7 @@ BY_NAME: dict[str, Read] = {
     ),
     "leases.list_aborts": lambda repo, run: repo.leases.list_aborts([run.key]),
     "leases.list_activity": lambda repo, run: repo.leases.list_activity([run.key]),
+    "notes.list_of": lambda repo, run: repo.notes.list_of([action("a0", run)]),
     "get_action_state": lambda repo, run: repo.get_action_state(action("a0", run)),
     "summaries.list_durations": lambda repo, run: repo.summaries.list_durations([_task_of(run)]),
     "summaries.list_recent_runs": lambda repo, run: repo.summaries.list_recent_runs([_task_of(run)]),
@@ -320,6 +322,8 @@ ELSEWHERE = {
     *("abort_run", "abort_action", "mark_abort_attempt", "clear_abort_request"),
     *("aborts.abort_run", "aborts.abort_action", "aborts.mark_attempt", "aborts.confirm"),
     *("aborts.abort_runs", "aborts.retry"),
+    # By author: tests/repo/notes/test_notes.py.
+    *("notes.add", "notes.update", "notes.delete"),
     # Item by item: see test_reports_about_runs_of_others_are_refused_one_by_one.
     "reports.store",
     # Run by run: see test_each_run_of_a_renewal_has_its_own_error of tests/repo/leases.
@@ -341,7 +345,7 @@ OF_THE_SERVER = {
 """Not reachable by callers: the server itself calls them."""
 
 
-PARTS = "runs actions events reports watches aborts leases summaries credentials pruning".split()
+PARTS = "runs actions events notes reports watches aborts leases summaries credentials pruning".split()
 
 
 async def test_every_method_is_tested(repository: ActionRepo) -> None:

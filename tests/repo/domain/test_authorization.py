@@ -7,7 +7,7 @@ import pytest
 from repo import FULL_ACCESS, Access, Grant, Permission, Role
 from repo.domain.authorization import Scopes, includes, narrowed
 
-READ, ABORT, WRITE = Permission.READ, Permission.ABORT, Permission.WRITE
+READ, ABORT, WRITE, NOTE = Permission.READ, Permission.ABORT, Permission.WRITE, Permission.NOTE
 
 
 def access(*grants: Grant) -> Access:
@@ -19,9 +19,9 @@ def access(*grants: Grant) -> Access:
     ("role", "allowed"),
     [
         (Role.VIEWER, {READ}),
-        (Role.OPERATOR, {READ, ABORT}),
-        (Role.WRITER, {READ, WRITE}),
-        (Role.ADMIN, {READ, ABORT, WRITE}),
+        (Role.OPERATOR, {READ, ABORT, NOTE}),
+        (Role.WRITER, {READ, WRITE, NOTE}),
+        (Role.ADMIN, {READ, ABORT, WRITE, NOTE, Permission.MANAGE}),
     ],
 )
 def test_each_role_has_its_permissions(role: Role, allowed: set[Permission]) -> None:
