@@ -9,7 +9,7 @@ const FLOORS = [
   ["runs", "tasks"],
   ["actions"],
   ["logs", "artifacts"],
-  ["aborts"],
+  ["aborts", "notes"],
   ["live"],
   ["ui"],
 ];

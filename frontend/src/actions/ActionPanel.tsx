@@ -7,6 +7,8 @@ import { useMayAbort } from "../live/access";
 import { problemOf } from "../live/errors";
 import type { RunName } from "../live/paths";
 import { useRetryOnReconnect } from "../live/useRetryOnReconnect";
+import { ActionNotesFragment } from "../notes/documents";
+import { useNotes } from "../notes/useNotes";
 import { CopyButton } from "../ui/CopyButton";
 import { later } from "../ui/later";
 import { EmptyNotice, ErrorNotice, LoadingNotice } from "../ui/notices";
@@ -62,6 +64,7 @@ const ActionViewFragment = graphql(`
     abort {
       ...AbortNotice
     }
+    ...ActionNotes
     ...ActionDetails
   }
 `);
@@ -154,6 +157,7 @@ function ActionView({ action: masked, runEnd, tab, onTab, onClose, onSelect, cha
   const id = { project, domain, runName, name };
   const hasMetrics = action.metrics.length > 0;
   const isAbortable = useMayAbort(project, domain) && !hasEnded(action.phase);
+  const { button, notes } = useNotes(id, readFragment(ActionNotesFragment, action));
   return (
     <>
       <header className={classes.head}>
@@ -178,6 +182,7 @@ function ActionView({ action: masked, runEnd, tab, onTab, onClose, onSelect, cha
           {action.cacheStatus !== "DISABLED" ? (
             <span className="faint">cache {words(action.cacheStatus).toLowerCase()}</span>
           ) : null}
+          {button}
         </div>
         {action.progress ? (
           <ProgressLine progress={action.progress} hasEnded={hasEnded(action.phase)} />
@@ -190,6 +195,7 @@ function ActionView({ action: masked, runEnd, tab, onTab, onClose, onSelect, cha
           <ActionError id={id} error={action.error} attempts={action.attempts} label="Error" />
         ) : null}
         {action.abort ? <AbortNotice abort={action.abort} id={id} /> : null}
+        {notes}
         <Tabs
           value={tab === "metrics" && !hasMetrics ? "attempts" : tab}
           onChange={(value) => onTab((value ?? "attempts") as ActionTab)}

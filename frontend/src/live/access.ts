@@ -3,7 +3,7 @@ import type { Role } from "../gql/graphql";
 import { useApi } from "./api";
 
 /** The permissions that roles grant. */
-export type Permission = "READ" | "ABORT" | "WRITE";
+export type Permission = "READ" | "ABORT" | "WRITE" | "NOTE" | "MANAGE";
 
 /** A role in a project and domain; null means all. */
 export interface Grant {
@@ -14,9 +14,9 @@ export interface Grant {
 
 const ALLOWS: Record<Role, readonly Permission[]> = {
   VIEWER: ["READ"],
-  OPERATOR: ["READ", "ABORT"],
-  WRITER: ["READ", "WRITE"],
-  ADMIN: ["READ", "ABORT", "WRITE"],
+  OPERATOR: ["READ", "ABORT", "NOTE"],
+  WRITER: ["READ", "WRITE", "NOTE"],
+  ADMIN: ["READ", "ABORT", "WRITE", "NOTE", "MANAGE"],
 };
 
 /**
@@ -83,4 +83,9 @@ const NONE: readonly Grant[] = [];
 /** Whether the caller may abort in this project and domain. */
 export function useMayAbort(project: string, domain: string): boolean {
   return may(useGrants(), "ABORT", project, domain);
+}
+
+/** Whether the caller may write notes in this project and domain. */
+export function useMayNote(project: string, domain: string): boolean {
+  return may(useGrants(), "NOTE", project, domain);
 }

@@ -8,6 +8,8 @@ import { ProgressLine } from "../actions/ProgressLine";
 import { SkipReason } from "../actions/SkipReason";
 import { type FragmentType, graphql, readFragment } from "../gql";
 import { useMayAbort } from "../live/access";
+import { RunNotesFragment } from "../notes/documents";
+import { useNotes } from "../notes/useNotes";
 import { CopyButton } from "../ui/CopyButton";
 import { later } from "../ui/later";
 import { PhaseBadge } from "../ui/PhaseBadge";
@@ -54,6 +56,7 @@ const RunHeaderFragment = graphql(`
     abort {
       ...AbortNotice
     }
+    ...RunNotes
     executor
     rootAction {
       id
@@ -88,6 +91,7 @@ export function RunHeader({ run: masked, children }: Props) {
   const { project, domain, name } = run;
   const rootId = { project, domain, runName: name, name: run.rootAction.name };
   const isAbortable = useMayAbort(project, domain) && !hasEnded(run.phase);
+  const { button, notes } = useNotes(rootId, readFragment(RunNotesFragment, run));
   return (
     <header className={classes.header}>
       <div className={classes.top}>
@@ -143,9 +147,11 @@ export function RunHeader({ run: masked, children }: Props) {
           <AbortNotice abort={run.abort} id={rootId} />
         </div>
       ) : null}
+      {notes ? <div className={classes.notice}>{notes}</div> : null}
       <div className={classes.progress}>
         <PhaseBar counts={run.phaseCounts} label="All actions" />
         <span className="faint small">{describeCounts(run.phaseCounts)}</span>
+        {button}
       </div>
       {run.rootAction.progress ? (
         <div className={classes.rootProgress}>

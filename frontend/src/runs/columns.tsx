@@ -1,6 +1,7 @@
 import { LastMetric } from "../actions/LastMetric";
 import { ProgressLine } from "../actions/ProgressLine";
 import { reasonOf } from "../actions/SkipReason";
+import { NoteSign } from "../notes/NoteSign";
 import { Duration } from "../ui/Duration";
 import { PhaseBadge } from "../ui/PhaseBadge";
 import { PhaseBar } from "../ui/PhaseBar";
@@ -44,7 +45,10 @@ export const columns: RunColumn[] = [
     width: "minmax(200px, 2.4fr)",
     cell: (run) => (
       <>
-        <RunLink run={run} />
+        <span className={classes.named}>
+          <RunLink run={run} />
+          <NoteSign run={run} />
+        </span>
         <span className={`${classes.second} cut`} title={run.error?.summary}>
           {run.error ? (
             <span className={run.phase === "SKIPPED" ? undefined : classes.error}>{reasonOf(run.error)}</span>

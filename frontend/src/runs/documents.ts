@@ -27,6 +27,7 @@ export const RunRowFragment = graphql(`
       state
       attemptCount
     }
+    ...NoteSign
     error {
       code
       summary

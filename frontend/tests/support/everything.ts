@@ -26,6 +26,7 @@ const PHASES = [
 const ABORT = `mutation ($id: RunIdentifierInput!) { abortRun(input: {id: $id, reason: "Wrong table"}) { requested } }`;
 const MARK = `mutation ($id: ActionIdentifierInput!) { markAbortAttempt(id: $id, error: "refused") { attemptCount } }`;
 const CLEAR = `mutation ($id: ActionIdentifierInput!) { clearAbortRequest(id: $id) { action { id } } }`;
+const NOTE = `mutation ($input: AddNoteInput!) { addNote(input: $input) { id } }`;
 const EVERYTHING = runId("everything");
 
 /** Creates runs with everything that the page can show, on a server where an abort fails after 3 attempts. */
@@ -84,6 +85,9 @@ export async function recordEverything(server: TestServer): Promise<void> {
     { action: "root", attempt: 1, phase: "RUNNING", occurredAt: ago(80), error },
   ]);
   await setPhases(server, EVERYTHING, { step: "FAILED" }, 2);
+  for (const text of ["I’m on it: https://example.com/7", "The table is locked"]) {
+    await server.execute(NOTE, { input: { run: EVERYTHING, text } });
+  }
   await recordMore(server);
   for (const [name, tries] of [
     ["abort-requested", 0],
