@@ -1,4 +1,5 @@
 import type { Page } from "playwright-core";
+import { NOTED } from "./noted";
 
 const TREE = "/runs/tests/development/everything";
 
@@ -158,16 +159,7 @@ export const STATES: State[] = [
     ...RUN,
     act: async (page) => (await button(page, "Abort").click(), page.getByLabel("Reason").waitFor()),
   },
-  {
-    name: "notes, one of them being written",
-    ...RUN,
-    act: async (page) => {
-      await button(page, "All 2 notes").click();
-      await button(page, "Add note").click();
-      await page.getByLabel("New note").fill("x".repeat(1_900));
-      await page.getByText("characters left").waitFor();
-    },
-  },
+  ...NOTED,
   { name: "an action", ...ACTION },
   {
     name: "a whole message",
