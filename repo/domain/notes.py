@@ -39,9 +39,9 @@ def note_id(action_key: bytes, author: Identity | None, key: str | None, text: s
     InvalidArgument."""
     if key is not None:
         check_name(key, "key")
-    who = None if author is None else [author.kind.name, author.subject]
+    of = None if author is None else [author.kind.name, author.subject]
     identified_by = ["text", text] if key is None else ["key", key]
-    names = json.dumps([action_key.hex(), who, *identified_by])
+    names = json.dumps([action_key.hex(), of, *identified_by])
     return blake2b(names.encode(), digest_size=16, person=b"note").digest()
 
 
