@@ -93,7 +93,7 @@ def as_(repository: ActionRepo, role: Role, project: str = RUN.project) -> Actio
 
 
 @pytest.mark.parametrize("role", Role)
-async def test_who_may_write_changes_their_own_notes_and_admins_all(
+async def test_callers_change_their_own_notes_and_administrators_all(
     repository: ActionRepo, role: Role
 ) -> None:
     await make_run(repository)
