@@ -25,6 +25,7 @@ REPORTED_AGAIN = "the executor reported again"
 """The reason of a return by a report."""
 
 e = action_events.c
+x = run_leases.c
 Attempt = tuple[bytes, int]
 """The key of an action, and the number of its attempt."""
 
@@ -63,13 +64,17 @@ async def take_back(
     await decide_errors(transaction, stored, now)
 
 
+async def lock_leases_first(transaction: Transaction) -> None:
+    """Lock the leases that earlier attempts of this transaction had to renew."""
+    await fetch_having(transaction, "lock leases of reports", x.run_key, sorted(transaction.leases), _leases)
+
+
 async def renew_by_report(transaction: Transaction, run_keys: Iterable[bytes]) -> None:
     """Give the executors that reported in these runs another term of their leases, if these had expired:
     otherwise an action that a late report took back would never be lost again. The next renewal takes back
     the others. A lease that is held stays as it is: its end also ends what was taken back, and it may be
     another executor's."""
     rows = [{"run_key": key} for key in sorted(set(run_keys))]
-    x = run_leases.c
     is_held = constant(x.state, LeaseState.HELD)
     expiring = literal_column(str(int(LeaseState.EXPIRING)), x.state.type)
     state = case((is_held, x.state), else_=expiring)
@@ -94,6 +99,10 @@ def _losses(restricted: Callable[[Select[Any]], Select[Any]]) -> Select[Any]:
     found = restricted(select(e.action_key, e.attempt, func.min(e.version)))
     of_loss = (constant(e.phase, ActionPhase.FAILED), e.version < literal_column("0"))
     return found.where(*of_loss).group_by(e.action_key, e.attempt)
+
+
+def _leases(restricted: Callable[[Select[Any]], Select[Any]]) -> Select[Any]:
+    return restricted(select(x.run_key)).order_by(x.run_key).with_for_update(of=run_leases)
 
 
 def is_lost() -> Any:

@@ -10,7 +10,12 @@ from typing import Any
 from sqlalchemy import Select, select
 
 from repo.actions.ancestors import lock_runs, read_ancestry
-from repo.actions.losses import REPORTED_AGAIN, renew_by_report, take_back
+from repo.actions.losses import (
+    REPORTED_AGAIN,
+    lock_leases_first,
+    renew_by_report,
+    take_back,
+)
 from repo.domain.errors import ActionNotFound
 from repo.domain.identifiers import ActionIdentifier, RunIdentifier
 from repo.domain.phases import Lifecycle, PhaseUpdate, PhaseUpdateResult, aborted, advance, takes_back
@@ -65,6 +70,7 @@ async def advance_all(
     """Apply the updates of each batch in order and return their results. Raises ActionNotFound before
     anything is written."""
     keys = [[action_id.key async for action_id, _ in in_slices(batch)] for batch in batches]
+    await lock_leases_first(transaction)
     before = await lock_lifecycles(transaction, chain.from_iterable(keys))
     after, results = dict(before), []
     returned: dict[bytes, Lifecycle] = {}
@@ -80,6 +86,7 @@ async def advance_all(
             after[key], applied = advance(stored, update, now)
             advanced.append(PhaseUpdateResult(applied, after[key] != stored))
         results.append(advanced)
+    transaction.require_leases(key[:16] for key in returned)
     reopened = {
         key
         async for key, was in in_slices(before.items())

@@ -12,7 +12,12 @@ from repo.actions.activity import Activity
 from repo.actions.creation import Changes, check_description, store
 from repo.actions.event_rows import decide_errors, key_of, row_of
 from repo.actions.group_commit import GroupCommit, check_batch
-from repo.actions.losses import REPORTED_AGAIN, renew_by_report, take_back
+from repo.actions.losses import (
+    REPORTED_AGAIN,
+    lock_leases_first,
+    renew_by_report,
+    take_back,
+)
 from repo.actions.metrics import Metrics, store_metrics, stored_metrics, with_values
 from repo.actions.phase_updates import LIFECYCLE_COLUMNS, abort_below_aborts, lifecycle_values
 from repo.actions.placement import Placement, place
@@ -161,6 +166,7 @@ class _Writing:
 
     async def run(self) -> None:
         """Store the reports; their results are set."""
+        await lock_leases_first(self._transaction)
         placement = await self._place()
         await self._read(placement)
         metrics_before, metrics_after, are_refused = await self._merge_metrics()
@@ -169,6 +175,7 @@ class _Writing:
             await self._read(placement)
             metrics_before, metrics_after, _ = await self._merge_metrics()
         await self._advance(placement)
+        self._transaction.require_leases(key[:16] for key in self._returned)
         await self._write(placement, metrics_before, metrics_after)
         for entry in self._accepted():
             if (abort := placement.aborts.get(entry.key)) is not None:

@@ -13,13 +13,13 @@ from functools import partial
 from typing import Any
 
 import structlog
-from sqlalchemy import Select, bindparam, not_, select
+from sqlalchemy import Select, bindparam, select
 from sqlalchemy.types import BigInteger
 
 from repo.actions.abort_columns import confirmed
 from repo.actions.ancestors import read_ancestry
 from repo.actions.event_rows import decide_errors
-from repo.actions.losses import EXECUTOR_LOST, is_lost, lose
+from repo.actions.losses import EXECUTOR_LOST, lose
 from repo.actions.phase_updates import lock_lifecycles, store_lifecycles
 from repo.domain.cursors import FeedPosition
 from repo.domain.models import ActionError
@@ -30,7 +30,7 @@ from repo.sql.batches import fetch_having, update_rows
 from repo.sql.database import Database
 from repo.sql.functions import database_now
 from repo.sql.transactions import Transaction
-from repo.tables import actions, is_lease_open, is_root, run_leases
+from repo.tables import actions, is_lease_open, run_leases
 
 logger = structlog.get_logger("rungraph.leases")
 
@@ -151,21 +151,16 @@ async def _end_now(keys: Sequence[bytes], transaction: Transaction) -> tuple[int
 
 
 async def end_leases(transaction: Transaction, keys: Sequence[bytes], now: datetime) -> tuple[int, bool]:
-    """End those of the leases that are still expired and that no other replica works on. One whose run has
-    ended, by a report about its root, has no effect. Unconfirmed aborts are confirmed, and what is open below
-    them is aborted. Returns how many executors were lost, and whether all of the leases are over."""
+    """End those of the leases that are still expired and that no other replica works on, and what is open in
+    their runs, also where the root has ended. Unconfirmed aborts are confirmed, and what is open below them
+    is aborted. Returns how many executors were lost with open work, and whether all of the leases are
+    over."""
     rows = await fetch_having(transaction, "claim leases", x.run_key, keys, _claimed)
     leases = {key: _Expired(executor, timedelta(seconds=ttl), at) for key, executor, ttl, at in rows}
     if not leases:
         return 0, True
-    roots = await fetch_having(transaction, "ended roots", c.run_key, leases, _ended_roots)
-    finished = sorted(run_key for (run_key,) in roots)
-    await _store_states(transaction, finished, LeaseState.EXPIRED)
     aborted_runs = await lock_aborted(transaction, sorted(leases))
     reasons = {run_key: lease.error.message for run_key, lease in leases.items()}
-    await confirm_in_place(transaction, aborted_runs.intersection(finished), reasons, now)
-    for run_key in finished:
-        del leases[run_key]
     open_keys: list[bytes] = []
     claimed: list[bytes] = []
     lost: set[bytes] = set()
@@ -225,12 +220,6 @@ def _claimed(restricted: Callable[[Select[Any]], Select[Any]]) -> Select[Any]:
     found = restricted(select(x.run_key, x.executor, x.ttl_seconds, x.expires_at))
     found = found.where(is_lease_open, x.expires_at <= database_now()).order_by(x.run_key)
     return found.with_for_update(skip_locked=True, of=run_leases)
-
-
-def _ended_roots(restricted: Callable[[Select[Any]], Select[Any]]) -> Select[Any]:
-    return restricted(select(c.run_key)).where(
-        is_root, c.phase >= FIRST_TERMINAL, not_(is_lost()), c.abort_state.is_(None)
-    )
 
 
 def _open_actions() -> Select[Any]:

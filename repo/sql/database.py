@@ -283,7 +283,8 @@ class Database:
         If the caller is cancelled, a begun transaction still finishes and calls `on_commit`: interrupted
         during a commit, its outcome would be unknown, and SQLite would keep its lock. A task that is never
         cancelled needs no such shield."""
-        committing = self._commit(lambda: self._with_transaction(work), is_visible)
+        leases: set[bytes] = set()
+        committing = self._commit(lambda: self._with_transaction(work, leases), is_visible)
         return await (self._to_its_end(committing) if is_shielded else committing)
 
     async def transact_on_connection(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
@@ -329,9 +330,9 @@ class Database:
                 return result
         raise AssertionError("the last attempt returns or raises")
 
-    async def _with_transaction(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+    async def _with_transaction(self, work: Callable[[Transaction], Awaitable[T]], leases: set[bytes]) -> T:
         async with self._write_lock, self.write_pool.transaction(self._incarnations.begin) as session:
-            return await work(Transaction(session, self._statements, self.is_sqlite))
+            return await work(Transaction(session, self._statements, self.is_sqlite, leases))
 
     async def _with_connection(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         with self._note_call():

@@ -5,11 +5,14 @@ from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Se
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
+from repo.sql.errors import OutdatedRead
 from repo.sql.pools import Execute, Pool
 from repo.sql.statements import ResultSet, Returning, StatementCache
 
 _LOCK = "SELECT pg_advisory_xact_lock(1198682738, number) FROM unnest($1::integer[]) AS number"
 """Locks numbers between 0 and 255; the first argument keeps them apart from the locks of others."""
+
+_LOST = "an executor reports again that counted as lost; retry the call"
 
 Initialize = Callable[[Execute], Awaitable[None]]
 
@@ -38,10 +41,23 @@ class WritePool(Pool, Protocol):
 class Transaction:
     """A write transaction."""
 
-    def __init__(self, session: Session, statements: StatementCache, is_sqlite: bool) -> None:
+    def __init__(
+        self, session: Session, statements: StatementCache, is_sqlite: bool, leases: set[bytes]
+    ) -> None:
         self.is_sqlite = is_sqlite
+        self.leases = leases
+        """The runs whose leases it locks first, as earlier attempts of it found."""
         self._session = session
         self._statements = statements
+
+    def require_leases(self, run_keys: Iterable[bytes]) -> None:
+        """Leases are locked before actions, but only locked actions tell whether they are lost. Raises
+        OutdatedRead unless these leases are locked: the transaction is repeated, and locks them first. SQLite
+        has one write transaction at a time anyway."""
+        keys = set(run_keys)
+        if not self.is_sqlite and not keys <= self.leases:
+            self.leases |= keys
+            raise OutdatedRead(_LOST)
 
     async def lock(self, keys: Iterable[bytes]) -> None:
         """Until the transaction ends, no other one gets past this call with one of the keys. SQLite has one

@@ -1,6 +1,7 @@
 """Column types that store and return the same values on PostgreSQL and SQLite."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import Any
@@ -24,6 +25,7 @@ from repo.domain.errors import InvalidArgument
 from repo.sql.times import SQLITE_TIMES, to_microseconds
 
 _MICROSECOND = timedelta(microseconds=1)
+_SURROGATE = re.compile("[\ud800-\udfff]")
 # asyncpg encodes the minimum and maximum datetime as minus and plus infinity.
 _MIN_TIME = datetime.min.replace(tzinfo=UTC)
 _MAX_TIME = datetime.max.replace(tzinfo=UTC)
@@ -37,7 +39,7 @@ def check_text(value: str) -> None:
     """Raise Unstorable for text with U+0000 or an unpaired surrogate."""
     if "\0" in value:
         raise Unstorable("text must not contain the character U+0000")
-    if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+    if not value.isascii() and _SURROGATE.search(value):
         raise Unstorable("text must not contain an unpaired surrogate")
 
 

@@ -1,7 +1,9 @@
 """Reports that arrive after a loss: from a former executor, and about actions of which none had arrived."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
+import asyncpg
 import pytest
 
 from repo import ActionRepo
@@ -10,6 +12,7 @@ from repo.domain.reports import Report
 from tests.repo.leases.support import P, expire, phases, renew, state_of
 from tests.support.making import RUN, action, event, make_run, new, update
 
+SECONDS = 60
 Call = Callable[[ActionRepo], Awaitable[object]]
 
 
@@ -35,6 +38,36 @@ async def test_a_late_report_of_a_former_executor_does_not_renew_the_lease_of_th
     assert (activity.lease_expires_at, await state_of(repository)) == (until, LeaseState.HELD)
     assert await expire(repository) == 1, "with the next executor, what was taken back is lost again"
     assert await phases(repository, "a0", "a") == [P.FAILED, P.FAILED]
+
+
+async def is_waiting(connection: asyncpg.Connection) -> bool:
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    return bool(await connection.fetchval(f"{waits} AND datname = current_database()"))
+
+
+@pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("call", [update_phase, report])
+async def test_a_report_waits_for_a_lease_without_a_lock_on_its_action(
+    repository: ActionRepo, database_url: str, call: Call
+) -> None:
+    """Otherwise it would deadlock with a replica that ends the lease, or an executor that renews it."""
+    await make_run(repository, a="a0")
+    await renew(repository)
+    await expire(repository)
+    async with (
+        asyncpg.create_pool(database_url) as pool,
+        pool.acquire() as connection,
+        connection.transaction(),
+    ):
+        await connection.execute("SELECT 1 FROM run_leases FOR UPDATE")
+        reporting = asyncio.ensure_future(call(repository))
+        async with asyncio.timeout(SECONDS):
+            while not await is_waiting(connection):
+                assert not reporting.done()
+        await connection.execute("SELECT 1 FROM actions FOR UPDATE NOWAIT")
+    await reporting
+    assert await phases(repository, "a0", "a") == [P.FAILED, P.RUNNING]
+    assert await state_of(repository) is LeaseState.EXPIRING
 
 
 async def nothing(repository: ActionRepo) -> object:

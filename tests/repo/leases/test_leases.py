@@ -134,15 +134,29 @@ async def test_an_expired_lease_ends_what_is_open_and_keeps_the_rest(repository:
     assert not (await repository.get_action(action("a"))).is_lost
 
 
-async def test_a_lease_of_a_run_that_ended_has_no_effect(repository: ActionRepo) -> None:
-    await make_run(repository, a="a0")
+async def test_what_is_open_in_a_run_whose_root_ended_is_lost_too(repository: ActionRepo) -> None:
+    await make_run(repository, a="a0", b="a")
     await make_run(repository, OTHER)
     await renew(repository, RUN, OTHER)
-    await repository.actions.update_phases([update("a0", P.SUCCEEDED)])
-    assert await expire(repository, RUN, OTHER) == 1, "only the other executor is lost"
-    assert await phases(repository, "a0", "a") == [P.SUCCEEDED, P.QUEUED]
-    assert await state_of(repository) is LeaseState.EXPIRED
-    assert (await repository.get_run(OTHER)).is_lost
+    ended = [update("a0", P.SUCCEEDED), update("b", P.SUCCEEDED), update("a0", P.SUCCEEDED, run=OTHER)]
+    await repository.actions.update_phases(ended)
+    root = await repository.get_action(action())
+    assert await expire(repository, RUN, OTHER) == 1, "nothing was open in the other run"
+    assert await phases(repository, "a0", "a", "b") == [P.SUCCEEDED, P.FAILED, P.SUCCEEDED]
+    assert await repository.get_action(action()) == root
+    assert (await repository.get_action(action("a"))).is_lost
+    assert await state_of(repository) is await state_of(repository, OTHER) is LeaseState.EXPIRED
+    await repository.actions.update_phases([update("a", P.SUCCEEDED)])
+    assert await phases(repository, "a0", "a") == [P.SUCCEEDED, P.SUCCEEDED], "provisionally"
+
+
+async def test_a_renewal_takes_back_what_was_lost_below_a_root_that_ended(repository: ActionRepo) -> None:
+    await make_run(repository, a="a0")
+    await renew(repository)
+    await repository.actions.update_phases([update("a0", P.FAILED), update("a", P.RUNNING)])
+    await expire(repository)
+    await renew(repository)
+    assert await phases(repository, "a0", "a") == [P.FAILED, P.RUNNING]
 
 
 REPORTS: dict[str, Callable[[], tuple[Any, PhaseUpdate]]] = {

@@ -78,8 +78,8 @@ async def test_an_abort_in_a_run_that_has_ended_is_confirmed_too(repository: Act
     await renew(repository)
     await repository.abort_action(action("a"), None, None)
     await repository.actions.update_phases([update("a0", P.SUCCEEDED)])
-    assert await expire(repository) == 0
-    assert await phases(repository, "a0", "a", "b") == [P.SUCCEEDED, P.ABORTED, P.QUEUED]
+    assert await expire(repository) == 1
+    assert await phases(repository, "a0", "a", "b") == [P.SUCCEEDED, P.ABORTED, P.FAILED]
     assert state_of(await found(repository, "a")) is AbortState.CONFIRMED
 
 
