@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
-from graphql import GraphQLField, GraphQLSchema
+from graphql import GraphQLField, GraphQLInputField, GraphQLSchema
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.types.arguments import StrawberryArgument, convert_argument, convert_arguments
@@ -24,13 +24,13 @@ EVENT_RESOLVER = "<lambda>"
 """Names of the functions that Strawberry makes the resolvers of fields."""
 
 
-def field_definition(field: GraphQLField | None) -> StrawberryField | None:
+def field_definition(field: GraphQLField | GraphQLInputField | None) -> StrawberryField | None:
     """Strawberry's definition of a field; None for one that is not Strawberry's."""
     definition = None if field is None else field.extensions.get(DEFINITION)
     return definition if isinstance(definition, StrawberryField) else None
 
 
-def field_metadata(field: GraphQLField | None) -> Mapping[str, Any]:
+def field_metadata(field: GraphQLField | GraphQLInputField | None) -> Mapping[str, Any]:
     """The metadata with which a field was declared."""
     definition = field_definition(field)
     return {} if definition is None else definition.metadata

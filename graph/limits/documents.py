@@ -173,7 +173,10 @@ class OperationLimits(SchemaExtension):
                 )
         if text is not None and b"\\u0000" not in text:
             return None
-        by_item = frozenset() if cost is None else cost.variable_lengths.checked_by_item
+        by_item: frozenset[str] = frozenset()
+        if cost is not None:
+            cost.variable_lengths.replace_in_texts(variables)
+            by_item = cost.variable_lengths.checked_by_item
         for name, value in variables.items():
             if name not in by_item and (found := find_unstorable(value)) is not None:
                 path = found.path

@@ -14,13 +14,15 @@ from graphql import (
 )
 
 import repo
+from graph.limits.texts import replace_in_texts
 
 SHORT_BYTES = 2 * repo.MAX_BATCH
 """Size of JSON in which no list can be too long: an item takes at least two bytes."""
 
 
-_CHECKED_BY_ITEM = frozenset({"ReportInput", "AppendLogInput", "LogLineInput"})
-"""Types whose texts the mutation checks: reports have errors of their own, and lines are replaced."""
+_CHECKED_BY_ITEM = frozenset({"ReportInput", "AppendLogInput", "LogLineInput", "StoreArtifactInput"})
+"""Types whose texts the mutation checks: reports have errors of their own, lines are replaced, and artifacts
+are bytes."""
 
 
 class VariableLengths:
@@ -37,6 +39,11 @@ class VariableLengths:
             name for name, kind in self._kinds.items() if str(get_named_type(kind)) in _CHECKED_BY_ITEM
         )
         """The variables whose texts the mutation checks itself."""
+
+    def replace_in_texts(self, variables: Mapping[str, Any]) -> None:
+        """Replace U+0000 in all texts that may have it."""
+        for name, kind in self._kinds.items():
+            replace_in_texts(kind, variables.get(name))
 
     def longest(self, variables: Mapping[str, Any]) -> tuple[int, str]:
         """The length of the longest list or object, and its variable."""

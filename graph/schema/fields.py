@@ -10,6 +10,6 @@ def described(description: str, **options: Any) -> Any:
     return strawberry.field(description=description, **options)
 
 
-def optional(description: str) -> Any:
-    """A field of an input that may be omitted."""
-    return strawberry.field(default=None, description=description)
+def optional(description: str, **options: Any) -> Any:
+    """A field of an input that may be omitted, with further options of `strawberry.field`."""
+    return strawberry.field(default=None, description=description, **options)

@@ -8,6 +8,7 @@ import strawberry
 
 import repo
 from graph.auth.caller import Caller
+from graph.limits.texts import TEXT
 from graph.schema.fields import described, optional
 from graph.schema.inputs.checks import message, moment, optional_moment, optional_short, short
 from graph.schema.inputs.filters import RunFilter
@@ -102,7 +103,7 @@ class TriggerIdentifierInput:
 @strawberry.input(description="Why an attempt did not succeed.")
 class ActionErrorInput:
     kind: repo.ErrorKind = described("The origin of the error.", default=repo.ErrorKind.UNKNOWN)
-    message: str = described("A message for people, at most 262144 characters.")
+    message: str = described("A message for people, at most 262144 characters.", metadata=TEXT)
     code: str | None = optional("A code for programs.")
 
     def to_repo(self) -> repo.ActionError:
@@ -120,7 +121,7 @@ class LogLinkInput:
 @strawberry.input(description="A message from the cluster.")
 class ClusterEventInput:
     occurred_at: datetime = described("When it happened.")
-    message: str = described("The text of the message.")
+    message: str = described("The text of the message.", metadata=TEXT)
     reason: str | None = optional("The cluster's reason code.")
     warning: bool = described("Whether it is a warning.", default=False)
 
@@ -142,7 +143,7 @@ class ActionDetailsInput:
     trigger: TriggerIdentifierInput | None = optional(
         "The trigger that started the run. Set it on the root action."
     )
-    spec: JSON | None = optional("The specification for the executor.")
+    spec: JSON | None = optional("The specification for the executor.", metadata=TEXT)
     dependencies: list[str] | None = optional(
         "Names of the actions of its run that must end before it can start, at most 1000; they "
         "need not exist."
@@ -221,11 +222,11 @@ class ActionEventInput:
     reported_at: datetime | None = optional("When the executor observed it.")
     error: ActionErrorInput | None = optional("The error.")
     logs: list[LogLinkInput] | None = optional("Links to logs.")
-    outputs: JSON | None = optional("The outputs of the attempt.")
+    outputs: JSON | None = optional("The outputs of the attempt.", metadata=TEXT)
     cluster: str | None = optional("The cluster that executes it.")
     cache_status: repo.CacheStatus | None = optional("The result of the cache.")
     cluster_events: list[ClusterEventInput] | None = optional("Messages from the cluster.")
-    info: JSON | None = optional("Additional data from the executor.")
+    info: JSON | None = optional("Additional data from the executor.", metadata=TEXT)
 
     def to_repo(self) -> repo.NewEvent:
         """The same event for the repository. Raises InvalidArgument."""

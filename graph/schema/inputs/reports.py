@@ -6,6 +6,7 @@ import strawberry
 
 import repo
 from graph.auth.caller import Caller
+from graph.limits.texts import TEXT
 from graph.schema.fields import described, optional
 from graph.schema.inputs.checks import optional_moment, optional_short, short
 from graph.schema.inputs.records import (
@@ -23,7 +24,7 @@ from graph.schema.types.scalars import JSON
 class ProgressInput:
     done: float = described("How much is done, at least 0.")
     total: float | None = optional("How much there is to do, in the same unit, if that is known.")
-    message: str | None = optional("What is being done, at most 4096 characters.")
+    message: str | None = optional("What is being done, at most 4096 characters.", metadata=TEXT)
 
     def to_repo(self, reported_at: datetime) -> repo.Progress:
         """The same progress for the repository. Raises InvalidArgument."""
@@ -81,10 +82,10 @@ class ReportInput:
     cache_status: repo.CacheStatus | None = optional("The result of the cache; not changed if omitted.")
     error: ActionErrorInput | None = optional("Why the attempt did not succeed. Needs a phase.")
     logs: list[LogLinkInput] | None = optional("Links to logs. Need a phase.")
-    outputs: JSON | None = optional("The outputs of the attempt. Need a phase.")
+    outputs: JSON | None = optional("The outputs of the attempt. Need a phase.", metadata=TEXT)
     cluster: str | None = optional("The cluster that executes it. Needs a phase.")
     cluster_events: list[ClusterEventInput] | None = optional("Messages from the cluster. Need a phase.")
-    info: JSON | None = optional("Additional data from the executor. Needs a phase.")
+    info: JSON | None = optional("Additional data from the executor. Needs a phase.", metadata=TEXT)
     progress: ProgressInput | None = optional(
         "How much is done. The report with the latest time counts: `reportedAt`, `occurredAt` or now."
     )

@@ -142,19 +142,13 @@ BAD: list[dict[str, Any]] = [
     {"id": A0, "details": {"parentName": "\0"}},
     {"id": A0, "details": {"spec": {"list": [1, {"\0": 2**80}]}}},
     {"id": A0, "details": {"labels": [{"key": "k", "value": "\0"}]}},
-    {"id": A0, "phase": "FAILED", "error": {"kind": "USER", "message": "bytes: \0"}},
-    {"id": A0, "phase": "RUNNING", "outputs": {"rows": "\0"}},
-    {"id": A0, "phase": "RUNNING", "info": "\0"},
+    {"id": A0, "phase": "FAILED", "error": {"kind": "USER", "message": "", "code": "\0"}},
+    {"id": A0, "phase": "RUNNING", "outputs": {"rows": {"\0": 1}}},
     {"id": A0, "phase": "RUNNING", "cluster": "\0"},
     {"id": A0, "phase": "RUNNING", "logs": [{"name": "\0", "uri": "https://example.com"}]},
-    {
-        "id": A0,
-        "phase": "RUNNING",
-        "clusterEvents": [{"occurredAt": "2026-01-01T12:00:00Z", "message": "\0"}],
-    },
-    {"id": A0, "progress": {"done": 1, "message": "\0"}},
     {"id": A0, "metrics": [{"name": "rows", "value": 1, "unit": "\0"}]},
 ]
+"""U+0000 in names, codes and units."""
 
 
 async def test_text_that_cannot_be_stored_refuses_only_its_report(client: GraphQLClient) -> None:
@@ -165,7 +159,55 @@ async def test_text_that_cannot_be_stored_refuses_only_its_report(client: GraphQ
         error = result["error"]
         assert (error["code"], error["path"]) == ("BAD_USER_INPUT", ["reports", str(index)])
         assert "U+0000" in error["message"]
-    assert "reports[7]: outputs.rows: text must not" in stored["results"][7]["error"]["message"]
+    assert "reports[6]: error.code: text must not" in stored["results"][6]["error"]["message"]
     action = stored["results"][0]["action"]
     assert (action["metrics"], action["progress"]) == ([], None)
     assert action["events"]["nodes"] == [{"phase": "RUNNING"}]
+
+
+async def test_a_report_is_not_lost_for_a_zero_character_in_its_texts(client: GraphQLClient) -> None:
+    lost, found = "bytes: \0", "bytes: \ufffd"
+    failed = {
+        "id": A0,
+        "details": {"spec": [lost]},
+        "phase": "FAILED",
+        "occurredAt": "2026-01-01T12:00:00Z",
+        "error": {"kind": "USER", "message": lost},
+        "outputs": {"rows": {"a": [lost, 1]}},
+        "info": lost,
+        "clusterEvents": [{"occurredAt": "2026-01-01T12:00:00Z", "message": lost}],
+        "progress": {"done": 1, "message": lost},
+    }
+    for is_repeat in (False, True):
+        stored = await report(client, failed)
+        (result,) = stored["results"]
+        assert (result["error"], result["changed"]) == (None, not is_repeat)
+    body = await client.execute(
+        """query ($id: ActionIdentifierInput!) { action(id: $id) { spec error { message } progress { message }
+          events { nodes { error { message } outputs info clusterEvents { message } } } } }""",
+        {"id": A0},
+    )
+    error = {"message": found}
+    event = {"error": error, "outputs": {"rows": {"a": [found, 1]}}, "info": found, "clusterEvents": [error]}
+    assert body["data"]["action"] == {
+        "spec": [found],
+        "error": error,
+        "progress": {"message": found},
+        "events": {"nodes": [event]},
+    }
+
+
+async def test_events_and_artifacts_may_have_zero_characters_in_their_texts(client: GraphQLClient) -> None:
+    event = {"action": A0, "attempt": 1, "phase": "FAILED", "occurredAt": "2026-01-01T12:00:00Z"}
+    create = """mutation ($input: CreateActionInput!) { createAction(input: $input) { action { spec } } }"""
+    created = await client.execute(create, {"input": {"id": A0, "spec": {"a": "\0"}}})
+    assert created == {"data": {"createAction": {"action": {"spec": {"a": "\ufffd"}}}}}
+    insert = "mutation ($events: [ActionEventInput!]!) { insertEvents(events: $events) { inserted } }"
+    events = [{**event, "error": {"kind": "USER", "message": "a\0"}}]
+    assert await client.execute(insert, {"events": events}) == {"data": {"insertEvents": {"inserted": 1}}}
+    store = """mutation ($input: StoreArtifactInput!) { storeArtifact(input: $input) { text } }"""
+    artifact = {"action": A0, "kind": "FILE", "name": "a.txt", "text": "a\0b"}
+    body = await client.execute(store, {"input": artifact})
+    assert body == {"data": {"storeArtifact": {"text": "a\0b"}}}, "an artifact is bytes"
+    (error,) = (await client.execute(store, {"input": {**artifact, "name": "a\0"}}))["errors"]
+    assert error["extensions"]["code"] == "BAD_USER_INPUT"
