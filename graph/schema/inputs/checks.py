@@ -1,4 +1,5 @@
-"""Checks texts and times in inputs. Each raises InvalidArgument with the name of the field."""
+"""Checks texts and times in inputs. Each raises InvalidArgument with the name of the field; messages are
+cut."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -7,7 +8,9 @@ import repo
 MAX_TEXT = 4096
 """Characters of a name or a reason: lists show many of them."""
 MAX_MESSAGE = 256 * 1024
-"""Characters of a message, which may be a traceback, and of a URL."""
+"""Characters that are kept of a message, which may be a traceback, and of a URL."""
+
+_CUT = "\n…\n"
 
 _ZERO_TIME = datetime(1, 1, 1, tzinfo=UTC)
 """The zero time of Go, whose clients send it for a missing time."""
@@ -25,9 +28,15 @@ def optional_short(value: str | None, name: str) -> str | None:
     return None if value is None else _limited(value, name, MAX_TEXT)
 
 
-def message(value: str, name: str) -> str:
-    """A message or a URL."""
+def address(value: str, name: str) -> str:
+    """A URL."""
     return _limited(value, name, MAX_MESSAGE)
+
+
+def message(value: str, limit: int = MAX_MESSAGE) -> str:
+    """A message: of a longer one the beginning and the end are kept. What it is about must not be lost for
+    its length."""
+    return value if len(value) <= limit else value[: limit // 2] + _CUT + value[len(_CUT) - limit // 2 :]
 
 
 def _limited(value: str, name: str, limit: int) -> str:

@@ -10,7 +10,7 @@ import repo
 from graph.auth.caller import Caller
 from graph.limits.texts import TEXT
 from graph.schema.fields import described, optional
-from graph.schema.inputs.checks import message, moment, optional_moment, optional_short, short
+from graph.schema.inputs.checks import address, message, moment, optional_moment, optional_short, short
 from graph.schema.inputs.filters import RunFilter
 from graph.schema.inputs.identifiers import RunIdentifierInput as RunIdentifierInput
 from graph.schema.types.enums import SortDirection
@@ -103,13 +103,15 @@ class TriggerIdentifierInput:
 @strawberry.input(description="Why an attempt did not succeed.")
 class ActionErrorInput:
     kind: repo.ErrorKind = described("The origin of the error.", default=repo.ErrorKind.UNKNOWN)
-    message: str = described("A message for people, at most 262144 characters.", metadata=TEXT)
+    message: str = described(
+        "A message for people. Of one of more than 262144 characters the middle is left out.", metadata=TEXT
+    )
     code: str | None = optional("A code for programs.")
 
     def to_repo(self) -> repo.ActionError:
         """The same error for the repository. Raises InvalidArgument."""
         code = optional_short(self.code, "error.code")
-        return repo.ActionError(self.kind, message(self.message, "error.message"), code)
+        return repo.ActionError(self.kind, message(self.message), code)
 
 
 @strawberry.input(description="A link to a log.")
@@ -240,7 +242,7 @@ class ActionEventInput:
             reported_at=optional_moment(self.reported_at, "reportedAt"),
             error=error.to_repo() if error else None,
             logs=tuple(
-                repo.LogLink(short(log.name, "logs.name"), message(log.uri, "logs.uri"))
+                repo.LogLink(short(log.name, "logs.name"), address(log.uri, "logs.uri"))
                 for log in self.logs or ()
             ),
             outputs=self.outputs,
@@ -249,7 +251,7 @@ class ActionEventInput:
             cluster_events=tuple(
                 repo.ClusterEvent(
                     moment(item.occurred_at, "clusterEvents.occurredAt"),
-                    message(item.message, "clusterEvents.message"),
+                    message(item.message),
                     optional_short(item.reason, "clusterEvents.reason"),
                     item.warning,
                 )

@@ -8,7 +8,7 @@ import repo
 from graph.auth.caller import Caller
 from graph.limits.texts import TEXT
 from graph.schema.fields import described, optional
-from graph.schema.inputs.checks import optional_moment, optional_short, short
+from graph.schema.inputs.checks import MAX_TEXT, message, optional_moment, short
 from graph.schema.inputs.records import (
     ActionDetailsInput,
     ActionErrorInput,
@@ -24,13 +24,14 @@ from graph.schema.types.scalars import JSON
 class ProgressInput:
     done: float = described("How much is done, at least 0.")
     total: float | None = optional("How much there is to do, in the same unit, if that is known.")
-    message: str | None = optional("What is being done, at most 4096 characters.", metadata=TEXT)
+    message: str | None = optional(
+        "What is being done. Of more than 4096 characters the middle is left out.", metadata=TEXT
+    )
 
     def to_repo(self, reported_at: datetime) -> repo.Progress:
         """The same progress for the repository. Raises InvalidArgument."""
-        return repo.Progress(
-            self.done, self.total, optional_short(self.message, "progress.message"), reported_at
-        )
+        text = None if self.message is None else message(self.message, MAX_TEXT)
+        return repo.Progress(self.done, self.total, text, reported_at)
 
 
 @strawberry.input(description="A value of a metric.")

@@ -47,7 +47,7 @@ LONG = "x" * 256
     ("query", "changes", "code", "words"),
     [
         (CREATE, {"group": "a\0b"}, "BAD_USER_INPUT", "U+0000 at [7].group"),
-        (CREATE, {"spec": {"a": ["\0"]}}, "BAD_USER_INPUT", "U+0000 at [7].spec.a[0]"),
+        (CREATE, {"spec": {"a": [{"\0": 1}]}}, "BAD_USER_INPUT", "U+0000 at [7].spec.a[0]"),
         (CREATE, {"spec": {"\0": 1}}, "BAD_USER_INPUT", "U+0000 at [7].spec"),
         (CREATE, {"createdAt": "2026-02-30T00:00:00Z"}, "BAD_USER_INPUT", "at [7].createdAt"),
         (CREATE, {"createdAt": LATER}, "BAD_USER_INPUT", "input[7]: createdAt is more than a day ahead"),
@@ -76,7 +76,7 @@ LONG = "x" * 256
         (CREATE, {"labels": [{"key": "", "value": "v"}]}, "BAD_USER_INPUT", "input[7]: label key must not"),
         (CREATE, {"dependencies": ["a"] * 1001}, "BAD_USER_INPUT", "input[7]: an action has at most 1000"),
         (CREATE, {"attempts": -1}, "BAD_USER_INPUT", "input[7]: attempts must be"),
-        (INSERT, {"error": {"message": "\0"}}, "BAD_USER_INPUT", "U+0000 at [7].error.message"),
+        (INSERT, {"error": {"message": "", "code": "\0"}}, "BAD_USER_INPUT", "U+0000 at [7].error.code"),
         (INSERT, {"occurredAt": "now"}, "BAD_USER_INPUT", "at [7].occurredAt"),
         (INSERT, {"occurredAt": ZERO}, "BAD_USER_INPUT", "events[7]: occurredAt is required"),
         (INSERT, {"occurredAt": LATER}, "BAD_USER_INPUT", "events[7]: occurredAt is more than a day ahead"),

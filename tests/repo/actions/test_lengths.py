@@ -51,27 +51,53 @@ def texts(beyond: int) -> list[tuple[str, Any, str]]:
     ]
 
 
-def messages(beyond: int) -> list[tuple[str, Any, str]]:
+def addresses(beyond: int) -> list[tuple[str, Any, str]]:
     """The same with MAX_MESSAGE."""
     text = "x" * (MAX_MESSAGE + beyond)
-    return [
-        (INSERT, insert(error={"message": text}), "error.message"),
-        (INSERT, insert(logs=[{"name": "", "uri": text}]), "logs.uri"),
-        (INSERT, cluster_event(message=text), "clusterEvents.message"),
-    ]
+    return [(INSERT, insert(logs=[{"name": "", "uri": text}]), "logs.uri")]
 
 
-@pytest.mark.parametrize("number", range(len(texts(0) + messages(0))))
+@pytest.mark.parametrize("number", range(len(texts(0) + addresses(0))))
 async def test_text_at_the_length_limit_is_stored_and_longer_text_is_rejected(
     client: GraphQLClient, repository: ActionRepo, number: int
 ) -> None:
     await make_run(repository)
-    query, arguments, name = (texts(1) + messages(1))[number]
+    query, arguments, name = (texts(1) + addresses(1))[number]
     (error,) = (await client.execute(query, {"x": arguments}))["errors"]
     most = MAX_TEXT if number < len(texts(0)) else MAX_MESSAGE
     assert error["message"].endswith(f"{name} has {most + 1:,} characters; at most {most:,} are allowed")
     assert error["extensions"]["code"] == "BAD_USER_INPUT"
     assert await repository.list_events(action()) == []
     assert await repository.actions.count() == 1
-    query, arguments, _ = (texts(0) + messages(0))[number]
+    query, arguments, _ = (texts(0) + addresses(0))[number]
     assert "errors" not in await client.execute(query, {"x": arguments})
+
+
+async def test_of_a_longer_message_the_middle_is_left_out(
+    client: GraphQLClient, repository: ActionRepo
+) -> None:
+    await make_run(repository)
+    text = "first line\n" + "x" * MAX_MESSAGE + "\nlast line"
+    query = """mutation ($x: [ReportInput!]!) { report(reports: $x) { failed } }"""
+    change: dict[str, Any] = {
+        "phase": "FAILED",
+        "error": {"message": text},
+        "progress": {"done": 1, "message": text},
+    }
+    change["clusterEvents"] = [{"occurredAt": TIME, "message": text}]
+    reported = await client.execute(query, {"x": [{"id": {**ID, "name": "a0"}, **change}]})
+    assert reported == {"data": {"report": {"failed": 0}}}
+    found = await repository.get_action(action())
+    (event,) = await repository.list_events(action())
+    assert found.error is not None
+    assert found.progress is not None
+    assert event.error == found.error
+    for message, limit in (
+        (found.error.message, MAX_MESSAGE),
+        (event.cluster_events[0].message, MAX_MESSAGE),
+        (found.progress.message or "", MAX_TEXT),
+    ):
+        assert len(message) == limit
+        assert message.startswith("first line\nxx")
+        assert "xx\n…\nxx" in message
+        assert message.endswith("xx\nlast line")
