@@ -4,6 +4,8 @@ import type { ActionIdentifierInput } from "../gql/graphql";
 import { runParams } from "../live/paths";
 import ActionLogs from "../logs/ActionLogs";
 import type { LogView } from "../logs/LogToolbar";
+import { shellCommand } from "../ui/command";
+import { copyText } from "../ui/copy";
 
 interface Props {
   id: ActionIdentifierInput;
@@ -19,6 +21,9 @@ export default function PanelLogs({ id, changes }: Props) {
     [],
   );
   const { project, domain, runName, name } = id;
+  const options: Record<string, string> = { project, domain, run: runName };
+  if (view.attempt) options.attempt = String(view.attempt);
+  const command = shellCommand("rungraph logs", options, name);
   return (
     <ActionLogs id={id} changes={changes} view={view} onView={onView}>
       <Link
@@ -29,6 +34,13 @@ export default function PanelLogs({ id, changes }: Props) {
       >
         Full page
       </Link>
+      <button
+        type="button"
+        title="Copy the command that prints this log in a terminal"
+        onClick={() => void copyText(command, "command")}
+      >
+        Copy command
+      </button>
     </ActionLogs>
   );
 }

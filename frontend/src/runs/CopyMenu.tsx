@@ -9,7 +9,8 @@ interface Props {
 /** What can be copied of a run. */
 export function CopyMenu({ run }: Props) {
   const { project, domain, name, id } = run;
-  const watch = shellCommand("rungraph watch", { project, domain, run: name });
+  const copyCommand = (command: string) =>
+    void copyText(shellCommand(`rungraph ${command}`, { project, domain, run: name }), "command");
   return (
     <Menu position="bottom-end" withinPortal>
       <Menu.Target>
@@ -23,9 +24,10 @@ export function CopyMenu({ run }: Props) {
           Project/domain/name
         </Menu.Item>
         <Menu.Item onClick={() => void copyText(id, "id")}>Id for the API</Menu.Item>
-        <Menu.Item onClick={() => void copyText(watch, "command")}>
-          Command to watch it in a terminal
-        </Menu.Item>
+        <Menu.Divider />
+        <Menu.Item onClick={() => copyCommand("watch")}>Command to watch it in a terminal</Menu.Item>
+        <Menu.Item onClick={() => copyCommand("get")}>Command to show it in a terminal</Menu.Item>
+        <Menu.Item onClick={() => copyCommand("logs")}>Command to print its log in a terminal</Menu.Item>
       </Menu.Dropdown>
     </Menu>
   );

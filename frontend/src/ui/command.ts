@@ -11,9 +11,8 @@ export function shellQuote(value: string): string {
     .join("");
 }
 
-/** A command with options as `--name=value`, since a value may begin with a hyphen. */
-export function shellCommand(command: string, options: Record<string, string>): string {
-  return [command, ...Object.entries(options).map(([name, value]) => `--${name}=${shellQuote(value)}`)].join(
-    " ",
-  );
+/** A command with options as `--name=value` and arguments after `--`, since they may begin with a hyphen. */
+export function shellCommand(command: string, options: Record<string, string>, ...rest: string[]): string {
+  const named = Object.entries(options).map(([name, value]) => `--${name}=${shellQuote(value)}`);
+  return [command, ...named, ...(rest.length ? ["--", ...rest.map(shellQuote)] : [])].join(" ");
 }

@@ -91,7 +91,7 @@ test("a truncated name shows its end in whole characters and its own direction",
   await until("the whole name", async () => (await tail(NAMES.arabic)) === "none");
 });
 
-test("the command to watch a run is safe for any run name", async () => {
+test("the commands for a terminal are safe for any name", async () => {
   const page = await show(`/runs/tests/development/${encodeURIComponent(NAMES.quoted)}`, {
     permissions: ["clipboard-read", "clipboard-write"],
   });
@@ -100,6 +100,25 @@ test("the command to watch a run is safe for any run name", async () => {
   await page.getByText("Copied the command").waitFor();
   expect(await pasted(page)).toBe(
     "rungraph watch --project=tests --domain=development --run='x'\\''; touch pwned; echo '\\'",
+  );
+  const options = "--project=tests --domain=development --run='x'\\''; touch pwned; echo '\\'";
+  for (const [item, command] of [
+    ["Command to show it in a terminal", "get"],
+    ["Command to print its log in a terminal", "logs"],
+  ] as const) {
+    await page.getByRole("button", { name: "Copy…" }).click();
+    await page.getByRole("menuitem", { name: item }).click();
+    await expect.poll(() => pasted(page)).toBe(`rungraph ${command} ${options}`);
+  }
+});
+
+test("the command of an action's log names the action", async () => {
+  const path = `/runs/tests/development/${encodeURIComponent(NAMES.quoted)}?action=${LONG}`;
+  const page = await show(path, { permissions: ["clipboard-read", "clipboard-write"] });
+  await page.getByRole("tab", { name: "Logs" }).click();
+  await page.getByRole("button", { name: "Copy command" }).click();
+  expect(await pasted(page)).toBe(
+    `rungraph logs --project=tests --domain=development --run='x'\\''; touch pwned; echo '\\' -- ${LONG}`,
   );
 });
 

@@ -43,8 +43,10 @@ function argumentsIn(shell: string, folder: string, commands: string[]): string[
 describe("quoting commands", () => {
   test.each(["sh", "bash"])("%s parses any names correctly", (shell) => {
     const folder = mkdtempSync(join(tmpdir(), "rungraph-shell-"));
-    const commands = HOSTILE.map((name) => shellCommand("printf '%s\\0'", { project: name, run: name }));
-    const parsed = HOSTILE.map((name) => [`--project=${name}`, `--run=${name}`]);
+    const commands = HOSTILE.map((name) =>
+      shellCommand("printf '%s\\0'", { project: name, run: name }, name),
+    );
+    const parsed = HOSTILE.map((name) => [`--project=${name}`, `--run=${name}`, "--", name]);
     expect(argumentsIn(shell, folder, commands)).toEqual(parsed);
     expect(readdirSync(folder)).toEqual([]);
     expect(existsSync("pwned")).toBe(false);
