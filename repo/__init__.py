@@ -25,6 +25,13 @@ from repo.domain.authorization import (
     Role as Role,
     Scope as Scope,
 )
+from repo.domain.columns import (
+    MAX_COLUMNS as MAX_COLUMNS,
+    ActionColumn as ActionColumn,
+    ColumnSource as ColumnSource,
+    FoundColumn as FoundColumn,
+    FoundColumns as FoundColumns,
+)
 from repo.domain.errors import (
     ActionNotFound as ActionNotFound,
     Conflict as Conflict,

@@ -60,7 +60,7 @@ def paged(*arguments: str, default: int = repo.DEFAULT_PAGE) -> dict[str, Any]:
 
 
 def batch(argument: str) -> dict[str, Any]:
-    """`metadata` of a mutation that returns an item for each element of this argument."""
+    """`metadata` of a field that returns an item for each element of this argument."""
     return {"items": Items((), 0, batch=argument)}
 
 
@@ -213,9 +213,14 @@ class Cost:
     def _add_field(self, part: _Part, node: FieldNode, parent: Any) -> None:
         name = node.name.value
         # Introspection reads nothing but the schema.
-        if name.startswith("__") or node.selection_set is None:
+        if name.startswith("__"):
             return
         definition: GraphQLField = parent.fields[name]
+        if node.selection_set is None:
+            # Scalars cost nothing, but for lists of declared length.
+            if (length := self._size(node, definition)) is not None:
+                self._add_items(part.once, name, length, _Sum(1))
+            return
         kind = get_named_type(definition.type)
         inner = self._part(node.selection_set, kind)
         size = self._size(node, definition)

@@ -179,6 +179,11 @@ class Loaders:
         return _by_listing(self._repository.actions.list_metrics)
 
     @cached_property
+    def column_values(self) -> Loader[tuple[bytes, tuple[tuple[repo.ActionColumn, ...]]], list[Any]]:
+        """The values of actions in columns, by the key of the action."""
+        return _by_arguments(self._repository.actions.list_values)
+
+    @cached_property
     def activity(self) -> Loader[tuple[bytes, tuple[()]], repo.RunActivity | None]:
         """When runs were last reported, and their leases, by the key of the run."""
         return _by_arguments(self._repository.leases.list_activity, None)

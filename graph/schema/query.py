@@ -11,6 +11,7 @@ from graph.auth.caller import Caller
 from graph.context import Call
 from graph.execution import selected
 from graph.limits.cost import SHORT_LIST, paged
+from graph.schema.columns import ColumnQueries
 from graph.schema.inputs.filters import Filter, RunFilterArgument, filter_of_actions
 from graph.schema.inputs.records import ActionId, OrderBy, RunId, RunIdentifierInput, order_of
 from graph.schema.logs import LogQueries
@@ -37,7 +38,7 @@ GRID_ROWS = 200
 
 
 @strawberry.type(description="Queries.")
-class Query(LogQueries, OverviewQueries):
+class Query(LogQueries, OverviewQueries, ColumnQueries):
     @strawberry.field(
         description="A run, an action or an event by its id. Null if it does not exist.",
         graphql_type=Node | None,

@@ -9,6 +9,7 @@ from sqlalchemy import Select, and_, bindparam, func, select
 from sqlalchemy.sql.selectable import Subquery
 
 from repo.actions.activity import Activity
+from repo.actions.columns import Values, find_columns, read_values
 from repo.actions.filters import ActionFilter, action_conditions
 from repo.actions.group_commit import GroupCommit, check_batch
 from repo.actions.lists import in_scopes, order_of_actions
@@ -17,6 +18,7 @@ from repo.actions.phase_updates import Updates
 from repo.actions.rows import ACTIONS, Attributes
 from repo.actions.states import StateUpdate
 from repo.domain.authorization import Access, Permission
+from repo.domain.columns import ActionColumn, FoundColumns
 from repo.domain.errors import ActionNotFound, InvalidArgument
 from repo.domain.identifiers import ActionIdentifier, RunIdentifier
 from repo.domain.models import Action, NewAction, PhaseCount
@@ -220,6 +222,14 @@ class Actions:
         """The metrics of each action, by name; without their series if `attributes` does not have it."""
         with_series = attributes is None or "series" in attributes
         return await read_metrics(self._database, self._access.readable, keys, with_series)
+
+    async def list_values(self, keys: Collection[bytes], columns: Sequence[ActionColumn]) -> Values:
+        """The values of each action in these columns. Raises InvalidArgument."""
+        return await read_values(self._database, self._access.readable, keys, columns)
+
+    async def list_columns(self, run_id: RunIdentifier, filter: ActionFilter | None = None) -> FoundColumns:
+        """The columns that some of the matching actions of a run have values in."""
+        return await find_columns(self._database, self._access.readable, run_id, filter)
 
     async def create(self, new: Sequence[NewAction]) -> int:
         """Create the actions in one transaction and return how many were new. A parent may be among them, in

@@ -1,10 +1,10 @@
 """SQL functions that SQLAlchemy writes differently for PostgreSQL and SQLite."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, ColumnElement, SmallInteger, column, literal, literal_column
+from sqlalchemy import BigInteger, Boolean, ColumnElement, SmallInteger, Text, column, literal, literal_column
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -152,3 +152,31 @@ time_bucket = _function(
 )
 """The start of the bucket that a time falls into: of the time, the start of the first bucket, and the length
 of each."""
+
+small_document = _function(
+    None,
+    postgresql=lambda document, size: (
+        f"CASE WHEN pg_column_size({document}) <= {size} AND octet_length(CAST({document} AS TEXT)) <= {size}"
+        f" THEN {document} END"
+    ),
+    sqlite=lambda document, size: f"CASE WHEN length(CAST({document} AS BLOB)) <= {size} THEN {document} END",
+)
+"""A JSON document of at most so many bytes, or null."""
+
+_document_at = _function(
+    Text(),
+    postgresql=lambda document, size, *names: (
+        f"left(CAST(({' -> '.join((document, *names))}) AS TEXT), {size})"
+    ),
+    sqlite=lambda document, size, *names: (
+        f"substr({document} -> ('$.\"' || " + " || '\".\"' || ".join(names) + f" || '\"'), 1, {size})"
+    ),
+)
+
+
+def document_at(
+    document: ColumnElement[Any], names: Sequence[ColumnElement[str]], characters: int
+) -> ColumnElement[str]:
+    """The beginning of the JSON text of what a document has under names of keys within each other, at most so
+    many characters; null if it has nothing there. Names have no quotes or backslashes."""
+    return _document_at(document, literal_column(str(characters)), *names)

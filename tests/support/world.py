@@ -117,4 +117,5 @@ async def words(repository: ActionRepo) -> dict[str, list[str]]:
         "before": [actions.cursors[-2], runs.cursors[-1], "bad"],
         "parentName": ["a0", "a1"],
         "search": ["a", "r", "nope"],
+        "path": ["n", "k", "nope"],
     }

@@ -66,6 +66,13 @@ _describe(
     PATTERN="Their parent and name, but for the numbers and ids in it.",
 )
 _describe(
+    repo.ColumnSource,
+    "Where the values of a column of actions come from.",
+    SPEC="The specification of the action.",
+    OUTPUTS="The outputs of its latest attempt.",
+    METRICS="The last value of a metric.",
+)
+_describe(
     repo.ArtifactKind,
     "What an artifact is of an attempt.",
     INPUTS="What the attempt got.",

@@ -5,17 +5,18 @@ Plain fields are attributes of the repository's objects. Fields that need more u
 
 from collections.abc import Awaitable
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import strawberry
 
 import repo
 from graph.context import Call
 from graph.execution import PURE, from_columns, selected
-from graph.limits.cost import SHORT_LIST, SHORT_LIST_ITEMS, paged
+from graph.limits.cost import SHORT_LIST, SHORT_LIST_ITEMS, batch, paged
 from graph.schema.artifacts import Artifact
 from graph.schema.fields import described
 from graph.schema.inputs.checks import optional_time
+from graph.schema.inputs.columns import Columns
 from graph.schema.inputs.filters import Filter, filter_of_actions
 from graph.schema.inputs.records import OrderBy, order_of
 from graph.schema.notes import Note, load_notes
@@ -299,6 +300,19 @@ class Action(Node):
     )
     def metrics(root: strawberry.Parent[repo.Action], info: Call) -> Awaitable[list[repo.Metric]]:
         return info.context.loaders.metrics.load((root.key, (selected(info, "Metric"),)))
+
+    @strawberry.field(
+        description="Its values in these columns, in their order: numbers, texts of which 500 characters are "
+        "read, and booleans; null for objects, lists and what it does not have. Of outputs, those of the "
+        "latest attempt that were reported last. Documents larger than 64 KiB are not read.",
+        graphql_type=list[JSON | None],
+        metadata=batch("columns") | _WITH_EVENTS,
+    )
+    def column_values(
+        root: strawberry.Parent[repo.Action], info: Call, columns: Columns
+    ) -> Awaitable[list[Any]]:
+        named = tuple(each.to_repo() for each in columns)
+        return info.context.loaders.column_values.load((root.key, (named,)))
 
     @strawberry.field(
         description="The events reported about it, oldest first; `last` and `before` page from the newest.",

@@ -12,8 +12,10 @@ import pytest
 
 from repo import (
     Access,
+    ActionColumn,
     ActionPhase,
     ActionRepo,
+    ColumnSource,
     EventKey,
     Forbidden,
     FrameKind,
@@ -92,6 +94,10 @@ BY_NAME: dict[str, Read] = {
         [action("a0", run).key]
     ),
     "actions.list_metrics": lambda repo, run: repo.actions.list_metrics([action("a0", run).key]),
+    "actions.list_values": lambda repo, run: repo.actions.list_values(
+        [action("a0", run).key], [ActionColumn(ColumnSource.METRICS, ("rows",))]
+    ),
+    "actions.list_columns": lambda repo, run: repo.actions.list_columns(run),
     "list_events": lambda repo, run: repo.list_events(action("a0", run)),
     "list_events_since": lambda repo, run: repo.list_events_since(action("a0", run), 1, at(-1)),
     "events.page": lambda repo, run: repo.events.page([action("a0", run)]),

@@ -10,9 +10,11 @@ import pytest
 from sqlalchemy import text
 
 from repo import (
+    ActionColumn,
     ActionFilter,
     ActionPhase,
     ActionRepo,
+    ColumnSource,
     EventKey,
     FrameKind,
     LabelFilter,
@@ -78,8 +80,13 @@ async def fill(url: str) -> None:
               'run', 0, {created_at}, {created_at}, 1, 1
             FROM numbers
         """
+        metrics = """
+            INSERT INTO action_metrics (action_key, name, last, last_at, minimum, maximum, series)
+            SELECT key, 'loss', 1, created_at, 1, 1, '[0, []]' FROM actions
+        """
         async with database.engine.begin() as connection:
             await connection.execute(text(statement))
+            await connection.execute(text(metrics))
             if not database.is_sqlite:  # production never does it there
                 await connection.execute(text("ANALYZE"))
 
@@ -212,6 +219,34 @@ async def test_attempts_and_single_events_are_read_by_the_primary_key(filled_url
         r"Index Scan using pk_action_events on action_events |SEARCH action_events USING INDEX sqlite_auto"
     )
     assert re.search(by_key, plan), plan
+
+
+COLUMNS = [
+    ActionColumn(ColumnSource.SPEC, ("lr",)),
+    ActionColumn(ColumnSource.OUTPUTS, ("acc",)),
+    ActionColumn(ColumnSource.METRICS, ("loss",)),
+]
+OF_COLUMNS: dict[str, Callable[[ActionRepo], Awaitable[object]]] = {
+    "the values of one": lambda r: r.actions.list_values([ONE.key], COLUMNS),
+    "the values of many": lambda r: r.actions.list_values(
+        [action(f"t{i:04}").key for i in range(20)], COLUMNS
+    ),
+    "the columns of a run": lambda r: r.actions.list_columns(RUN),
+    "the columns of a group": lambda r: r.actions.list_columns(RUN, ActionFilter(group="none")),
+}
+
+
+@pytest.mark.parametrize("call", OF_COLUMNS)
+async def test_columns_are_read_by_primary_keys(filled_url: str, call: str) -> None:
+    async with open_repository(filled_url) as repository:
+        found = await plans(repository, OF_COLUMNS[call])
+    assert len(found) >= 3
+    for plan in found:
+        assert not re.search("Seq Scan on action", plan), plan
+        assert not re.search(r"SCAN action\w*(?! USING)", plan), plan
+        assert "pk_action" in plan or re.search(
+            r"SEARCH action\w* USING (COVERING )?INDEX sqlite_autoindex", plan
+        ), plan
 
 
 LOGS: dict[str, Callable[[ActionRepo], Awaitable[object]]] = {
