@@ -125,7 +125,10 @@ class Connection:
                 response = self._http.getresponse()
                 # Python 3.9 fills so much memory before it reads.
                 limit = _MAX_RESPONSE if response.length is None else min(response.length, _MAX_RESPONSE)
+                whole = response.length
                 data = response.read(limit)
+                if whole is not None and len(data) < min(whole, limit):
+                    raise http.client.IncompleteRead(data, whole - len(data))
                 self._location = response.getheader("Location") if 300 <= response.status < 400 else None
                 if response.will_close:
                     self.close()

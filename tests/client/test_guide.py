@@ -21,7 +21,7 @@ async def test_scripts_of_the_guide_are_runs(workspace: Workspace, reader: Reade
     await workspace.push()
     runs = await reader.until(lambda runs: len(runs) == 2)
     (load,) = next(each["actions"] for each in runs if each["name"].startswith("load"))
-    assert (load["progress"]["done"], load["metrics"][0]["last"]) == (1, 2)
+    assert (load["progress"]["done"], load["metrics"][0]["last"]) == (2, 2)
     assert [each["name"] for each in load["artifacts"]] == ["report.html"]
 
 

@@ -225,18 +225,30 @@ async def test_push_says_what_it_sent_or_cannot_read(workspace: Workspace, reade
     assert re.fullmatch(r"cannot read script.py/\w+: Not a directory\n", wrong.stderr)
 
 
-async def test_a_page_of_another_server_is_no_answer(workspace: Workspace) -> None:
+@pytest.mark.parametrize(
+    ("head", "problem"),
+    [
+        (b"200 OK\r\nContent-Length: 5", "is no Rungraph server (HTTP 200)"),
+        (b"200 OK\r\nContent-Length: 50", "is unreachable (IncompleteRead(5 bytes read, 45 more expected))"),
+        (
+            b"301 Moved\r\nLocation: https://b/\r\nContent-Length: 5",
+            "redirects to https://b/: set RUNGRAPH_URL",
+        ),
+    ],
+)
+async def test_a_page_of_another_server_is_no_answer(workspace: Workspace, head: bytes, problem: str) -> None:
     async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello")
+        writer.write(b"HTTP/1.1 " + head + b"\r\nConnection: close\r\n\r\nhello")
         await writer.drain()
         writer.close()
 
-    workspace.write(STEPS)
+    workspace.write(STEPS.replace("logging.basicConfig", "#"))
     port = int(workspace.environment["RUNGRAPH_URL"].rpartition(":")[2])
     async with await asyncio.start_server(respond, "127.0.0.1", port):
         done = await workspace.run("script.py", "3")
     assert done.code == 0
+    assert problem in done.stderr
     assert len(workspace.spooled()) == 1
 
 

@@ -2,6 +2,7 @@
 code."""
 
 import asyncio
+import codecs
 import io
 import json
 import os
@@ -118,9 +119,28 @@ class Session:
         return self.console.width if self.console.is_terminal else 100_000
 
 
+def _simpler(error: UnicodeError) -> tuple[str, int]:
+    """Replaces what the encoding of the terminal lacks: signs by similar ones, all else by question marks."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return error.object[error.start : error.end].translate(_SIMILAR), error.end
+
+
+class _Similar(dict[int, int | str]):
+    def __missing__(self, key: int) -> str:
+        return "?"
+
+
+_SIMPLER = "rungraph.simpler"
+_SIMILAR = _Similar(str.maketrans("○◌●‖✓✗■⇥━╌─├└│·…→", "oo*=+x#>=--|`|-~>"))
+codecs.register_error(_SIMPLER, _simpler)
+
+
 def json_line(value: Json) -> str:
-    """The object as a line of JSON, without characters that would control a terminal or end the line."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    """The object as a line of JSON, without characters that would control a terminal or end the line, or
+    that the encoding of the output lacks."""
+    is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+    text = json.dumps(value, ensure_ascii=not is_unicode, separators=(",", ":"))
     return (text if text.isprintable() else _CONTROLS.sub(_escaped, text)) + "\n"
 
 
@@ -133,7 +153,7 @@ def call(server: Server, work: Callable[[Session], Coroutine[Any, Any, T]], *, w
     error, which is printed as one line."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # the terminal may lack characters of a name
-            stream.reconfigure(errors="replace")
+            stream.reconfigure(errors=_SIMPLER)
     options: Json = {"highlight": False, "markup": False, "emoji": False}
     console, notes = _Console(**options), _Console(stderr=True, **options)
 

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,8 @@ from graphql import build_schema, parse, validate
 from graph.cli.remote import documents
 from tests import ROOT
 from tests.graph.cli.remote import story
-from tests.graph.cli.remote.story import MESSAGE, NIGHTLY, at, minutes, new, phase, report
-from tests.support.commands import Remote
+from tests.graph.cli.remote.story import MESSAGE, NIGHTLY, append, at, minutes, new, phase, report
+from tests.support.commands import SECONDS, Remote
 from tests.support.ports import free_port
 
 COMMANDS = [
@@ -91,6 +93,27 @@ def test_the_table_fits_the_terminal_and_has_colours_only_there(remote: Remote) 
     _, shown = remote.on_terminal("list", COLUMNS="64", NO_COLOR="1")
     assert "\x1b[34m" not in shown
     assert "\x1b" not in remote.output("list")
+
+
+def test_a_terminal_without_unicode_gets_similar_signs_and_json_stays_whole(remote: Remote) -> None:
+    def output(*arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", "from graph.cli.main import app; app()", *arguments],
+            env={**remote.environment, "PYTHONIOENCODING": "ascii"},
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            check=True,
+            timeout=SECONDS,
+        )
+        return done.stdout.decode("ascii")
+
+    text = output("get", NIGHTLY)
+    assert re.search(r"^\* main +running", text, re.M)
+    assert re.search(r"^\|- \+ load +succeeded .*\n`- x clean +failed ", text, re.M)
+    append(remote, ["ünïcode ✓"], "main", "shop/production/nightly-2")
+    assert output("logs", "nightly-2") == "?n?code +\n"
+    line = output("logs", "nightly-2", "--json")
+    assert json.loads(line)["text"] == "ünïcode ✓"
 
 
 def test_get_shows_a_run_with_its_tree(remote: Remote) -> None:
