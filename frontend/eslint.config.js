@@ -7,6 +7,7 @@ import ts from "typescript-eslint";
 const FLOORS = [
   ["shell"],
   ["runs", "tasks"],
+  ["graph"],
   ["actions"],
   ["logs", "artifacts"],
   ["aborts", "notes"],

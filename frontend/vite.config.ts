@@ -106,19 +106,31 @@ function documents(): Plugin {
   };
 }
 
-/** Writes the licences of the bundled packages. */
-function licences(): Plugin {
+/** The folders of the bundled packages. Workers are bundled by themselves, before the page. */
+const folders = new Set<string>();
+
+/** Collects the bundled packages. */
+function packages(): Plugin {
   return {
-    name: "licences",
+    name: "packages",
     apply: "build",
     generateBundle(_, bundle) {
-      const folders = new Set<string>();
       for (const chunk of Object.values(bundle)) {
         if (chunk.type !== "chunk") continue;
         for (const id of Object.keys(chunk.modules)) {
           if (id.includes("node_modules")) folders.add(packageOf(id.replace(/^\0/, "").replace(/\?.*$/, "")));
         }
       }
+    },
+  };
+}
+
+/** Writes the licences of the bundled packages. */
+function licences(): Plugin {
+  return {
+    name: "licences",
+    apply: "build",
+    generateBundle() {
       const texts = [...folders].sort().map((folder) => {
         const { name, version, license } = readPackage(folder);
         const file = readdirSync(folder).find((name) => /^licen[cs]e/i.test(name));
@@ -192,7 +204,8 @@ const server = process.env.RUNGRAPH_URL ?? "http://127.0.0.1:8000";
 
 export default defineConfig({
   base: "./",
-  plugins: [inlineOperations(), react(), early(), packed(), documents(), licences()],
+  plugins: [inlineOperations(), react(), early(), packed(), documents(), packages(), licences()],
+  worker: { plugins: () => [packages()] },
   build: {
     outDir: TARGET,
     emptyOutDir: true,

@@ -9,6 +9,7 @@ import { BrokenPage, NoSuchPage, Shell } from "./shell/Shell";
 import { onlyKnown, parseQuery, printQuery, text, texts } from "./live/search";
 import { readLogSearch } from "./logs/address";
 import { readRunSearch } from "./runs/runSearch";
+import { type OtherView, readView } from "./runs/views";
 import { readTaskSearch } from "./tasks/taskSearch";
 
 const root = createRootRoute({
@@ -35,7 +36,7 @@ const runs = createRoute({
 
 /** The search parameters of a run's page. */
 export interface RunPageSearch {
-  view?: "timeline" | undefined;
+  view?: OtherView | undefined;
   q?: string | undefined;
   phase?: string[] | undefined;
   /** The action shown beside the tree. */
@@ -46,7 +47,7 @@ const run = createRoute({
   getParentRoute: () => root,
   path: "/runs/$project/$domain/$name",
   validateSearch: onlyKnown<RunPageSearch>((query) => ({
-    view: query.view === "timeline" ? "timeline" : undefined,
+    view: readView(query.view),
     q: text(query.q),
     phase: texts(query.phase),
     action: text(query.action),

@@ -27,11 +27,14 @@ export const hasFailed = (phase: string): boolean => FAILED.includes(phase);
 /** Words of hexadecimal digits with a decimal one: ids and addresses. */
 const HEXADECIMAL = /\b(?:0x)?[\da-f]*\d[\da-f]*(?:-[\da-f]+)*\b/gi;
 
+/** The text with `#` for numbers, addresses and ids. */
+export function withoutNumbers(text: string): string {
+  return text.replace(HEXADECIMAL, "#").replace(/\d+/g, "#");
+}
+
 /** Equal for errors that differ in numbers, addresses and ids only. */
 export function kindOf(error: ShownError | null | undefined): string {
-  if (!error) return "";
-  const plain = error.summary.replace(HEXADECIMAL, "#").replace(/\d+/g, "#");
-  return `${error.code ?? ""}\n${plain}`;
+  return error ? `${error.code ?? ""}\n${withoutNumbers(error.summary)}` : "";
 }
 
 /**

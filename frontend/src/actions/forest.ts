@@ -42,7 +42,7 @@ export class Forest<Data extends ActionData = ActionData> {
   readonly roots: TreeNode<Data>[] = [];
   readonly nodes = new Map<string, TreeNode<Data>>();
   synced = false;
-  /** Increases when lines are added, removed or moved. */
+  /** Increases when lines are added, removed or moved, or depend on something else. */
   structure = 0;
   /** Increases with every change. */
   version = 0;
@@ -109,6 +109,7 @@ export class Forest<Data extends ActionData = ActionData> {
       const before = known.action;
       known.action = row;
       this.note(row);
+      if (before.dependencies.length !== row.dependencies.length) this.structure += 1;
       if (hasEnded(before.phase) !== hasEnded(row.phase)) this.unfinished += hasEnded(row.phase) ? -1 : 1;
       if (before.phase !== row.phase) this.count(known.parent, { [before.phase]: -1, [row.phase]: 1 }, 0);
       this.batch.touch(key);

@@ -66,20 +66,24 @@ export function visibleLines<Data extends ActionData>(
   return lines;
 }
 
+/** Whether an action matches the filter. */
+export function matcher(filter: TreeFilter): (action: ActionData) => boolean {
+  const text = filter.text.trim().toLowerCase();
+  const phases = new Set(filter.phases);
+  return ({ name, group, phase }) =>
+    (!phases.size || phases.has(phase)) &&
+    (!text || name.toLowerCase().includes(text) || !!group?.toLowerCase().includes(text));
+}
+
 /** Matches of the filter and their ancestors. */
 function matching<Data extends ActionData>(
   forest: Forest<Data>,
   filter: TreeFilter,
 ): Map<TreeNode<Data>, "match" | "path"> {
-  const text = filter.text.trim().toLowerCase();
-  const phases = new Set(filter.phases);
+  const matches = matcher(filter);
   const found = new Map<TreeNode<Data>, "match" | "path">();
   for (const node of forest.nodes.values()) {
-    const { action } = node;
-    if (!action || (phases.size && !phases.has(action.phase))) continue;
-    if (text && !action.name.toLowerCase().includes(text) && !action.group?.toLowerCase().includes(text)) {
-      continue;
-    }
+    if (!node.action || !matches(node.action)) continue;
     found.set(node, "match");
     for (let above = node.parent; above && !found.has(above); above = above.parent) found.set(above, "path");
   }

@@ -19,11 +19,15 @@ import { RunFailure } from "./RunFailure";
 import { RunHeader } from "./RunHeader";
 import classes from "./RunPage.module.css";
 import { RunToolbar } from "./RunToolbar";
+import { type View, readView } from "./views";
 
 // Loaded when an action is opened.
 const ActionPanel = lazy(() =>
   import("../actions/ActionPanel").then((module) => ({ default: module.ActionPanel })),
 );
+
+// Loaded when it is opened.
+const GraphView = lazy(() => import("../graph/GraphView").then((module) => ({ default: module.GraphView })));
 
 const RunOf = graphql(`
   query RunOf($id: RunIdentifierInput!) {
@@ -152,21 +156,31 @@ function Actions({ run, runEnd, actions: { forest, problem, retry } }: ActionsPr
     [search.q, search.phase],
   );
   const lines = useLines(forest, filter, search.action);
-  const isTimed = search.view === "timeline";
+  const view: View = search.view ?? "tree";
+  const isTimed = view === "timeline";
   const timeline = useTimeline(run, forest, runEnd, { isShown: isTimed, showsCritical: critical });
   const select = useCallback(
     (name: string | undefined) => void navigate({ search: (before) => ({ ...before, action: name }) }),
     [navigate],
   );
   const { change, type } = useSearchChanges<typeof search>((next) => void navigate(next));
-  const show = (view: "timeline" | undefined): void =>
-    void navigate({ search: (before) => ({ ...before, view }) });
+  const show = (view: View): void =>
+    void navigate({ search: (before) => ({ ...before, view: readView(view) }) });
   useHotkeys([
-    { keys: "t", what: "Tree or timeline", run: () => show(isTimed ? undefined : "timeline") },
+    { keys: "t", what: "Tree or timeline", run: () => show(isTimed ? "tree" : "timeline") },
+    {
+      keys: "d",
+      what: "Graph of dependencies or tree",
+      run: () => show(view === "graph" ? "tree" : "graph"),
+    },
     { keys: "Escape", what: "Close the action", run: () => select(undefined) },
-    { keys: "+", what: "Zoom in on the timeline", run: () => timeline.zoomBy(0.5) },
-    { keys: "-", what: "Zoom out of the timeline", run: () => timeline.zoomBy(2) },
-    { keys: "0", what: "Fit the timeline", run: timeline.zoom.reset },
+    ...(view === "graph"
+      ? []
+      : [
+          { keys: "+", what: "Zoom in on the timeline", run: () => timeline.zoomBy(0.5) },
+          { keys: "-", what: "Zoom out of the timeline", run: () => timeline.zoomBy(2) },
+          { keys: "0", what: "Fit the timeline", run: timeline.zoom.reset },
+        ]),
   ]);
   return (
     <div className={classes.split} data-panel={!!search.action}>
@@ -178,6 +192,7 @@ function Actions({ run, runEnd, actions: { forest, problem, retry } }: ActionsPr
           timeline={isTimed ? timeline : null}
           critical={critical}
           onCritical={setCritical}
+          view={view}
           onView={show}
           onFilter={({ text, phases }) => {
             const isTyping = text !== filter.text;
@@ -190,6 +205,18 @@ function Actions({ run, runEnd, actions: { forest, problem, retry } }: ActionsPr
         />
         {problem ? (
           <ErrorNotice title="The actions could not be read" problem={problem} retry={retry} />
+        ) : view === "graph" ? (
+          <Suspense fallback={<LoadingNotice what="the graph" />}>
+            <GraphView
+              forest={forest}
+              filter={filter}
+              selected={search.action}
+              onSelect={select}
+              runEnd={runEnd}
+              critical={critical}
+              onCritical={setCritical}
+            />
+          </Suspense>
         ) : (
           <ActionTree
             forest={forest}

@@ -7,6 +7,7 @@ import { phasesIn } from "../actions/forest";
 import { phaseStyle } from "../ui/phases";
 import { SearchField } from "../ui/SearchField";
 import classes from "./RunToolbar.module.css";
+import { VIEWS, type View } from "./views";
 
 interface Props {
   forest: ActionForest;
@@ -16,7 +17,8 @@ interface Props {
   critical: boolean;
   onCritical: (critical: boolean) => void;
   onFilter: (filter: TreeFilter) => void;
-  onView: (view: "timeline" | undefined) => void;
+  view: View;
+  onView: (view: View) => void;
 }
 
 /** The toolbar above a run's actions: search, phases, view and zoom. */
@@ -28,6 +30,7 @@ export function RunToolbar({
   critical,
   onCritical,
   onFilter,
+  view,
   onView,
 }: Props) {
   useForestVersion(forest, 500, "version");
@@ -65,23 +68,22 @@ export function RunToolbar({
       {timeline ? (
         <TimelineTools timeline={timeline} forest={forest} critical={critical} onCritical={onCritical} />
       ) : null}
-      <Button.Group>
-        <Button size="compact-sm" variant="default" onClick={() => lines.toggleAll(true)}>
-          Expand all
-        </Button>
-        <Button size="compact-sm" variant="default" onClick={() => lines.toggleAll(false)}>
-          Collapse all
-        </Button>
-      </Button.Group>
+      {view === "graph" ? null : (
+        <Button.Group>
+          <Button size="compact-sm" variant="default" onClick={() => lines.toggleAll(true)}>
+            Expand all
+          </Button>
+          <Button size="compact-sm" variant="default" onClick={() => lines.toggleAll(false)}>
+            Collapse all
+          </Button>
+        </Button.Group>
+      )}
       <SegmentedControl
         size="xs"
         aria-label="How to show the actions"
-        value={timeline ? "timeline" : "tree"}
-        onChange={(view) => onView(view === "timeline" ? "timeline" : undefined)}
-        data={[
-          { value: "tree", label: "Tree" },
-          { value: "timeline", label: "Timeline" },
-        ]}
+        value={view}
+        onChange={onView}
+        data={VIEWS.map(({ name, label }) => ({ value: name, label }))}
       />
     </div>
   );

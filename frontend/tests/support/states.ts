@@ -1,5 +1,6 @@
 import type { Page } from "playwright-core";
 import { NOTED } from "./noted";
+import { GRAPH_STATES } from "./graphStates";
 
 const TREE = "/runs/tests/development/everything";
 
@@ -136,6 +137,7 @@ export const STATES: State[] = [
   { name: "a tree that is searched", path: `${TREE}?q=of-`, there: "[data-action=of-queued]" },
   { name: "a tree of one phase", path: `${TREE}?phase=FAILED`, there: "[data-action=of-failed]" },
   { name: "a search without a result", path: `${TREE}?q=nothing`, there: "text=No action matches" },
+  ...GRAPH_STATES,
   {
     name: "a timeline",
     path: `${TREE}?view=timeline`,

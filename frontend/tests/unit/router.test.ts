@@ -9,6 +9,9 @@ test.each([
   ["/runs?until=60d&project=ml&phase=FAILED&x=1", "?project=ml&phase=FAILED"],
   ["/tasks?q=a&project=ml", "?project=ml"],
   ["/runs/a/b/c?view=timeline&zoom=3", "?view=timeline"],
+  ["/runs/a/b/c?view=graph", "?view=graph"],
+  ["/runs/a/b/c?view=tree", ""],
+  ["/runs/a/b/c?view=circle", ""],
 ])("what is unknown in %s is ignored", async (address, known) => {
   const router = createPageRouter("http://localhost/");
   router.update({ ...router.options, history: createMemoryHistory({ initialEntries: [address] }) });

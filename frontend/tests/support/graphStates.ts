@@ -1,0 +1,19 @@
+import type { State } from "./states";
+
+/** The states of the graph of a run, and of comparisons. */
+export const GRAPH_STATES: State[] = [
+  {
+    name: "a graph",
+    path: "/runs/tests/development/everything?view=graph&action=step",
+    there: "[data-testid=graph][data-synced=true] [data-node]",
+  },
+  {
+    name: "a graph with a filter and the critical path",
+    path: "/runs/tests/development/everything?view=graph&q=after",
+    there: "[data-testid=graph][data-synced=true] [data-dimmed]",
+    act: async (page) => {
+      await page.getByRole("button", { name: "Critical path" }).click();
+      await page.locator("[data-critical]").first().waitFor();
+    },
+  },
+];
