@@ -6,6 +6,7 @@ import functools
 import os
 import subprocess
 import sys
+import threading
 from typing import Any
 
 from . import endings
@@ -16,6 +17,8 @@ _ENV_POSITION = 10
 """Of `env` among the positional arguments of Popen."""
 _POOLS = {"concurrent.futures.process", "multiprocessing.pool"}
 _is_installed = False
+_filter: Any = None
+"""Of the warning of Python about forks, once it is left out."""
 
 
 def install() -> None:
@@ -26,7 +29,37 @@ def install() -> None:
     _is_installed = True
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_after_fork)
+        if sys.version_info >= (3, 12):
+            os.register_at_fork(before=_before_fork)
     subprocess.Popen.__init__ = _with_parent(subprocess.Popen.__init__)  # type: ignore[method-assign]
+
+
+def _before_fork() -> None:
+    """Python warns of a fork while other threads run. The sender is no reason, since a child does without it:
+    the warning is left out where no other thread runs."""
+    global _filter
+    try:
+        import warnings
+
+        is_alone = _threads() - process.sender.is_running <= 1
+        if is_alone == (warnings.filters[:1] == [_filter]):
+            return  # a change of the filters would repeat warnings that are printed once
+        if _filter in warnings.filters:
+            warnings.filters.remove(_filter)  # type: ignore[attr-defined]
+        if is_alone:
+            text = "This process .* is multi-threaded, use of fork"
+            warnings.filterwarnings("ignore", text, DeprecationWarning)
+            _filter = warnings.filters[0]
+    except Exception as error:
+        process.failed(error)
+
+
+def _threads() -> int:
+    """How many threads this process has; where the system does not say it, those of Python."""
+    try:
+        return len(os.listdir("/proc/self/task"))
+    except OSError:
+        return threading.active_count()
 
 
 def _after_fork() -> None:

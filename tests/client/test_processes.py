@@ -265,3 +265,31 @@ async def test_steps_of_a_killed_process_fail_and_a_repeated_call_is_the_next_at
     errors = [each["attemptHistory"][0]["error"] for each in run["actions"] if each["parentName"]]
     assert {each["code"] for each in errors} == {"PROCESS_ENDED"}
     assert not list(workspace.spool.rglob("retries/*/*"))
+
+
+FORKED = """
+import os, sys, threading, warnings
+from rungraph import flush, track
+
+@track
+def main():
+    flush()  # the sender runs
+    if sys.argv[1:]:
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+    for _ in range(2):
+        child = os.fork()
+        if not child:
+            os._exit(0)
+        os.waitpid(child, 0)
+
+main()
+"""
+
+
+async def test_a_fork_warns_of_threads_of_the_script_only(workspace: Workspace, reader: Reader) -> None:
+    """Python 3.12 and later do."""
+    assert (await workspace.run_source(FORKED)).stderr == ""
+    warned = await workspace.run("script.py", "with a thread")
+    assert warned.code == 0
+    version = (await workspace.run("-c", "import sys; print(sys.version_info >= (3, 12))")).stdout
+    assert ("is multi-threaded" in warned.stderr) == (version == "True\n")
