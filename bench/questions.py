@@ -28,6 +28,11 @@ _TASKS = """query ($filter: RunFilter) { tasks(filter: $filter, first: 50) { nod
   project domain taskName functionName runs failed failureRate phaseCounts { phase count } lastCreatedAt
   durationP50Ms durationP95Ms recentRuns { name phase durationMs } } } }"""
 
+_GRID = """query ($filter: RunFilter) { runGrid(filter: $filter) { isComplete
+  runs { name phase durationMs cursor task { version } error { code summary } }
+  rows { kind name depth cells {
+    run name phase actions failed startedAt endedAt error { code summary } } } } }"""
+
 _HISTOGRAM = """query ($startDate: DateTime!, $endDate: DateTime!) {
   runHistogram(startDate: $startDate, endDate: $endDate) { startDate phaseCounts { phase count } } }"""
 
@@ -168,6 +173,9 @@ def questions() -> list[Question]:
         ),
         Question("tasks of a week", _TASKS, {"filter": dates}),
         Question("tasks", _TASKS),
+        Question("grid of the newest runs", _GRID),
+        Question("grid of a task", _GRID, {"filter": {"taskName": "pipelines.task_42"}}),
+        Question("grid of the large run", _GRID, {"filter": {"taskName": "pipelines.sweep"}}),
         Question("pendingAborts", "{ pendingAborts(first: 50) { nodes { name } } }"),
         Question("projects", "{ projects { name domains } }"),
     ]

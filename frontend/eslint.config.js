@@ -7,7 +7,7 @@ import ts from "typescript-eslint";
 const FLOORS = [
   ["shell"],
   ["runs", "tasks"],
-  ["graph"],
+  ["graph", "history"],
   ["actions"],
   ["logs", "artifacts"],
   ["aborts", "notes"],

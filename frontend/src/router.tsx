@@ -10,6 +10,7 @@ import { onlyKnown, parseQuery, printQuery, text, texts } from "./live/search";
 import { readLogSearch } from "./logs/address";
 import { readRunSearch } from "./runs/runSearch";
 import { type OtherView, readView } from "./runs/views";
+import { readTaskPageSearch } from "./tasks/taskPageSearch";
 import { readTaskSearch } from "./tasks/taskSearch";
 
 const root = createRootRoute({
@@ -69,13 +70,30 @@ const tasks = createRoute({
   component: lazyRouteComponent(() => import("./tasks/TasksPage"), "TasksPage"),
 });
 
+const taskPage = lazyRouteComponent(() => import("./tasks/TaskPage"), "TaskPage");
+
+const task = createRoute({
+  getParentRoute: () => root,
+  path: "/tasks/$project/$domain/$task",
+  validateSearch: onlyKnown(readTaskPageSearch),
+  component: taskPage,
+});
+
+/** The runs of a project and domain that name neither a task nor a function. */
+const noTask = createRoute({
+  getParentRoute: () => root,
+  path: "/tasks/$project/$domain",
+  validateSearch: onlyKnown(readTaskPageSearch),
+  component: taskPage,
+});
+
 const aborts = createRoute({
   getParentRoute: () => root,
   path: "/aborts",
   component: lazyRouteComponent(() => import("./aborts/AbortsPage"), "AbortsPage"),
 });
 
-const routeTree = root.addChildren([home, runs, run, logs, tasks, aborts]);
+const routeTree = root.addChildren([home, runs, run, logs, tasks, task, noTask, aborts]);
 
 /** The router, for any base URL. */
 export function createPageRouter(base: string) {

@@ -6,7 +6,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import Scope
 
-UI_PATHS = ("/", "/runs", "/runs/{rest:path}", "/tasks", "/tasks/", "/aborts", "/aborts/")
+UI_PATHS = (
+    *("/", "/runs", "/runs/{rest:path}", "/tasks", "/tasks/", "/tasks/{project}/{domain}"),
+    "/tasks/{project}/{domain}/{task:path}",
+    *("/aborts", "/aborts/"),
+)
 """Where the web UI is served; `frontend/src/router.tsx` has a route for each."""
 
 _MAX_LENGTH = 1000

@@ -1,10 +1,10 @@
 /**
  * Names in URLs. Proxies may decode %2F, and browsers resolve `..`, so `~` is written as `~0` and `/` as
- * `~1`, as in JSON pointers (RFC 6901); names consisting of dots get the prefix `~2`.
+ * `~1`, as in JSON pointers (RFC 6901); names consisting of dots, and none at all, get the prefix `~2`.
  */
 export function toSegment(name: string): string {
   const safe = name.replaceAll("~", "~0").replaceAll("/", "~1");
-  return /^\.{1,2}$/.test(safe) ? `~2${safe}` : safe;
+  return /^\.{0,2}$/.test(safe) ? `~2${safe}` : safe;
 }
 
 export function fromSegment(segment: string): string {

@@ -4,6 +4,7 @@ import type { RunHeaderFragment as Run } from "../gql/graphql";
 import { Duration } from "../ui/Duration";
 import { hasEnded, words } from "../ui/phases";
 import { Time } from "../ui/Time";
+import { taskLink, taskOf } from "../history/task";
 import { ExecutorFact } from "./ExecutorFact";
 import classes from "./RunHeader.module.css";
 
@@ -25,7 +26,7 @@ export function RunFacts({ run }: { run: Run }) {
       "Task",
       task ? (
         <>
-          <Link to="/runs" search={{ task: task.name }} className="link">
+          <Link {...taskLink(taskOf(run))} className="link" title="The last runs of this task side by side">
             {task.name}
           </Link>{" "}
           <span className="faint">{task.version}</span>

@@ -3,9 +3,11 @@ import { failureGroups, hasFailed } from "../actions/failures";
 import { reasonOf } from "../actions/SkipReason";
 import { type ActionForest, useForestVersion } from "../actions/useForest";
 import { type FragmentType, graphql, readFragment } from "../gql";
+import { taskOf, titleOf } from "../history/task";
+import { SinceWhen } from "../history/SinceWhen";
+import { useNeighbours } from "../history/useNeighbours";
 import { useHotkeys } from "../ui/hotkeys";
 import classes from "./RunFailure.module.css";
-import { SinceWhen } from "./SinceWhen";
 
 const RunFailureFragment = graphql(`
   fragment RunFailure on Run {
@@ -19,7 +21,7 @@ const RunFailureFragment = graphql(`
       name
       version
     }
-    triggeredAt
+    cursor
     createdAt
     error {
       code
@@ -41,6 +43,7 @@ const FEW = 3;
 /** Which actions of a run failed, by their errors, and since when runs of its task fail. */
 export function RunFailure({ run: masked, forest, onSelect }: Props) {
   const run = readFragment(RunFailureFragment, masked);
+  const neighbours = useNeighbours(run);
   const version = useForestVersion(forest, 1_000, "version");
   // eslint-disable-next-line react-hooks/exhaustive-deps -- the forest changes in place
   const groups = useMemo(() => failureGroups(forest), [forest, version]);
@@ -54,7 +57,9 @@ export function RunFailure({ run: masked, forest, onSelect }: Props) {
   const shown = all ? groups : groups.slice(0, FEW);
   return (
     <section className={classes.failure} aria-label="Failures">
-      {isFailed ? <SinceWhen run={run} /> : null}
+      {isFailed && neighbours ? (
+        <SinceWhen run={run} earlier={neighbours.earlier} what={titleOf(taskOf(run))} />
+      ) : null}
       {first ? (
         <ul className={classes.groups} aria-label="Failed actions by error">
           {shown.map(({ key, error, count, first }) => (

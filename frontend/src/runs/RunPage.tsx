@@ -12,9 +12,10 @@ import { type RunName, fromSegment } from "../live/paths";
 import { useSearchChanges } from "../live/useSearchChanges";
 import { useRetryOnReconnect } from "../live/useRetryOnReconnect";
 import { useHotkeys } from "../ui/hotkeys";
+import { later } from "../ui/later";
 import { EmptyNotice, ErrorNotice, LoadingNotice } from "../ui/notices";
-import { hasEnded } from "../ui/phases";
 import { useTitle } from "../ui/title";
+import { endOf } from "./runEnd";
 import { RunFailure } from "./RunFailure";
 import { RunHeader } from "./RunHeader";
 import classes from "./RunPage.module.css";
@@ -28,6 +29,8 @@ const ActionPanel = lazy(() =>
 
 // Loaded when it is opened.
 const GraphView = lazy(() => import("../graph/GraphView").then((module) => ({ default: module.GraphView })));
+
+const RunNeighbours = later(() => import("../history/RunNeighbours").then((module) => module.RunNeighbours));
 
 const RunOf = graphql(`
   query RunOf($id: RunIdentifierInput!) {
@@ -43,6 +46,7 @@ const RunOf = graphql(`
       }
       ...RunHeader
       ...RunFailure
+      ...RunNeighbours
     }
   }
 `);
@@ -61,6 +65,7 @@ const LiveRunOf = graphql(`
       }
       ...RunHeader
       ...RunFailure
+      ...RunNeighbours
     }
   }
 `);
@@ -95,6 +100,7 @@ export function RunPage() {
     return (
       <main className={classes.page}>
         <RunHeader run={data.run}>
+          <RunNeighbours run={data.run} />
           <RunFailure run={data.run} forest={actions.forest} onSelect={select} />
         </RunHeader>
         <Actions
@@ -126,18 +132,6 @@ const MOST_WITH_METRICS = 2_000;
 
 const countOf = ({ phaseCounts }: { phaseCounts: readonly { count: number }[] }): number =>
   phaseCounts.reduce((sum, { count }) => sum + count, 0);
-
-interface Times {
-  phase: string;
-  createdAt: string;
-  startedAt?: string | null;
-  endedAt?: string | null;
-}
-
-/** When a run ended; null while it is in progress or unknown. */
-function endOf({ phase, createdAt, startedAt, endedAt }: Times): string | null {
-  return hasEnded(phase) ? (endedAt ?? startedAt ?? createdAt) : null;
-}
 
 interface ActionsProps {
   run: RunName;

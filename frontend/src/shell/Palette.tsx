@@ -6,6 +6,7 @@ import { useNavigate } from "@tanstack/react-router";
 import { useCallback, useEffect } from "react";
 import { useQuery } from "urql";
 import { graphql } from "../gql";
+import { taskLink, taskOf, titleOf } from "../history/task";
 import { runParams } from "../live/paths";
 import { PhaseBadge } from "../ui/PhaseBadge";
 import { timeMode } from "../ui/timeMode";
@@ -22,6 +23,10 @@ const FindRuns = graphql(`
         domain
         name
         phase
+        functionName
+        task {
+          name
+        }
       }
     }
   }
@@ -29,7 +34,7 @@ const FindRuns = graphql(`
 
 const [store, spotlight] = createSpotlight();
 
-/** The command palette: finds runs and commands by name. */
+/** The command palette: finds runs, their tasks, and commands by name. */
 export function Palette({ onHelp }: { onHelp: () => void }) {
   const navigate = useNavigate();
   const colors = useColors();
@@ -75,6 +80,13 @@ export function Palette({ onHelp }: { onHelp: () => void }) {
   const wanted = typed.trim().toLowerCase();
   const shown = commands.filter(([name]) => name.toLowerCase().includes(wanted));
   const runs = search && typed.trim() ? (answer ?? []) : [];
+  // Runs are also found by their tasks.
+  const tasks = new Map(
+    runs.flatMap((run) => {
+      const task = taskOf(run);
+      return titleOf(task).toLowerCase().includes(wanted) ? [[JSON.stringify(task), task] as const] : [];
+    }),
+  );
   return (
     <Spotlight.Root
       store={store}
@@ -104,6 +116,22 @@ export function Palette({ onHelp }: { onHelp: () => void }) {
                   </span>
                   <span className="faint small">
                     {run.project} / {run.domain}
+                  </span>
+                </span>
+              </Spotlight.Action>
+            ))}
+          </Spotlight.ActionsGroup>
+        ) : null}
+        {tasks.size ? (
+          <Spotlight.ActionsGroup label="Tasks">
+            {[...tasks].map(([key, task]) => (
+              <Spotlight.Action key={key} onClick={() => void navigate(taskLink(task))}>
+                <span style={{ display: "flex", gap: 10, width: "100%", alignItems: "center" }}>
+                  <span className="cut" style={{ flex: 1 }}>
+                    {titleOf(task)}
+                  </span>
+                  <span className="faint small">
+                    {task.project} / {task.domain}
                   </span>
                 </span>
               </Spotlight.Action>

@@ -11,6 +11,7 @@ import {
 import { useMemo } from "react";
 import { type FragmentType, graphql, readFragment } from "../gql";
 import type { TaskRowFragment as Task } from "../gql/graphql";
+import { runsOfTask, taskLink, titleOf } from "../history/task";
 import { runParams } from "../live/paths";
 import { formatDuration } from "../ui/durations";
 import { PhaseBar } from "../ui/PhaseBar";
@@ -55,24 +56,22 @@ const helper = createColumnHelper<typeof features, Task>();
 
 interface Cell {
   right?: boolean;
-  cell: (task: Task, since: string | undefined) => React.ReactNode;
+  cell: (task: Task) => React.ReactNode;
 }
 
-const nameOf = ({ taskName, functionName }: Task): string => taskName ?? functionName ?? "(no task)";
-
 const CELLS: Record<string, Cell> = {
-  task: { cell: (task, since) => <TaskName task={task} since={since} /> },
+  task: { cell: (task) => <TaskPageLink task={task} /> },
   runs: { right: true, cell: ({ runs }) => <span className="number">{runs.toLocaleString("en")}</span> },
   failure: { right: true, cell: (task) => <FailureRate task={task} /> },
   p50: { right: true, cell: ({ durationP50Ms }) => <Ms value={durationP50Ms} /> },
   p95: { right: true, cell: ({ durationP95Ms }) => <Ms value={durationP95Ms} /> },
-  now: { cell: (task) => <PhaseBar counts={task.phaseCounts} label={nameOf(task)} /> },
+  now: { cell: (task) => <PhaseBar counts={task.phaseCounts} label={titleOf(task)} /> },
   recent: { cell: (task) => <Recent task={task} /> },
   last: { cell: ({ lastCreatedAt }) => <Time value={lastCreatedAt} /> },
 };
 
 const columns = helper.columns([
-  helper.accessor(nameOf, { id: "task", header: "Task", sortFn: "text" }),
+  helper.accessor(titleOf, { id: "task", header: "Task", sortFn: "text" }),
   helper.accessor("runs", { id: "runs", header: "Runs" }),
   helper.accessor(({ failureRate }) => failureRate ?? -1, { id: "failure", header: "Failed" }),
   helper.accessor(({ durationP50Ms }) => durationP50Ms ?? -1, { id: "p50", header: "Duration p50" }),
@@ -130,17 +129,17 @@ export function TaskTable({ rows, since, onProject }: Props) {
       </thead>
       <tbody>
         {table.getRowModel().rows.map(({ id, original: task }) => (
-          <tr key={id} data-task={nameOf(task)}>
+          <tr key={id} data-task={titleOf(task)}>
             {Object.entries(CELLS).map(([column, { right, cell }]) => (
               <td key={column} data-column={column} className={right ? classes.right : undefined}>
-                {cell(task, since)}
+                {cell(task)}
                 {column === "task" ? (
                   <div className={classes.second}>
                     <button type="button" onClick={() => onProject(task.project, task.domain)}>
                       {task.project} / {task.domain}
                     </button>
                     {" · "}
-                    <Link to="/runs" search={{ ...searchOf(task), from: since }}>
+                    <Link to="/runs" search={{ ...runsOfTask(task), from: since }}>
                       runs
                     </Link>
                   </div>
@@ -154,19 +153,10 @@ export function TaskTable({ rows, since, onProject }: Props) {
   );
 }
 
-/** The runs of a row. */
-function searchOf({ project, domain, taskName, functionName }: Task) {
-  if (taskName) return { project, domain, task: taskName };
-  const noTask = true as const;
-  return functionName
-    ? { project, domain, function: functionName, noTask }
-    : { project, domain, noTask, noFunction: true as const };
-}
-
-function TaskName({ task, since }: { task: Task; since: string | undefined }) {
+function TaskPageLink({ task }: { task: Task }) {
   return (
-    <Link to="/runs" search={{ ...searchOf(task), from: since }} className="link">
-      {nameOf(task)}
+    <Link {...taskLink(task)} className="link" title="The last runs side by side">
+      {titleOf(task)}
     </Link>
   );
 }

@@ -135,6 +135,7 @@ const ON_A_PHONE = [
   "a timeline",
   "an action",
   "tasks",
+  "a task",
   "aborts",
 ];
 

@@ -62,7 +62,7 @@ test("a failed run says what failed and since when, and one key opens the first 
   const since = failures.locator("[data-since]");
   await since.getByText("Failing since").waitFor();
   expect(await since.innerText()).toMatch(
-    /^Failing since nightly-2, .+: 2 failed runs of nightly in a row · last success: nightly-1, .+ · version changed from v1 to v2$/,
+    /^Failing since nightly-2, .+: 2 failed runs of nightly in a row · last success: nightly-1, .+ · version changed from v1 to v2 · new error since then$/,
   );
   const groups = failures.getByRole("listitem");
   await groups.nth(1).waitFor();

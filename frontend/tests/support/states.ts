@@ -233,6 +233,7 @@ export const STATES: State[] = [
   { name: "no such page", path: "/runs/one/two", there: "text=There is no such page" },
   { name: "tasks", path: "/tasks", there: "[data-task]" },
   { name: "the tasks of a project", path: "/tasks?project=tests&domain=development", there: "[data-task]" },
+  { name: "a task", path: "/tasks/tests/development", there: "[data-step]" },
   { name: "no tasks", path: "/tasks?project=none", there: "main p" },
   {
     name: "an error",

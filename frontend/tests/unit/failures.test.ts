@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { type FailableData, failureGroups, kindOf } from "../../src/actions/failures";
 import { Forest } from "../../src/actions/forest";
-import { type TaskRun, failureHistory } from "../../src/runs/failureHistory";
+import { type TaskRun, failureHistory } from "../../src/history/failureHistory";
 
 let revision = 0;
 const action = (name: string, parentName: string | null, phase: string, rest = {}): FailableData => ({
@@ -88,6 +88,21 @@ describe("the history of a failed run", () => {
       before: { name: "d" },
       versions: { from: "v1", to: "v2" },
       other: { name: "a" },
+    });
+  });
+
+  test("an error is new, or was in a run before the last success", () => {
+    const earlier = [
+      run("a", "SUCCEEDED"),
+      run("b", "RECOVERED"),
+      run("c", "ABORTED"),
+      run("d", "FAILED", "v1", "row 3 is wrong"),
+    ];
+    const history = failureHistory(failed, [...earlier, run("e", "FAILED")]);
+    expect(history).toMatchObject({ count: 1, successes: 2, same: { name: "e" }, other: null });
+    expect(failureHistory(failed, earlier).same).toBeNull();
+    expect(failureHistory(run("now", "FAILED", "v1", "row 4 is wrong"), earlier).same).toMatchObject({
+      name: "d",
     });
   });
 

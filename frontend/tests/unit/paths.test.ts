@@ -5,6 +5,7 @@ import { Seeded } from "./seeded";
 const NAMES = [
   ...[
     "plain",
+    "",
     "a/b",
     "/",
     "//",

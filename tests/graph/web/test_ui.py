@@ -48,6 +48,7 @@ FILES = {
 }
 PREFIX = "/team/rungraph"
 PATHS = ["/", "/runs", "/runs/", "/runs/a/b/c", "/runs/a/b/c%2Fd%2Fe", "/tasks", "/aborts", "/aborts/"]
+PATHS += ["/tasks/a/b", "/tasks/a/b/c"]
 
 
 @pytest.fixture
@@ -112,6 +113,8 @@ def stripped(app: ASGIApp) -> ASGIApp:
         ("/runs/a/b/%C3%BC%20x", "../../../"),
         ("/tasks", "./"),
         ("/tasks/", "../"),
+        ("/tasks/a/b", "../../"),
+        ("/tasks/a/b/c%2Fd", "../../../"),
         ("/aborts", "./"),
     ],
 )
