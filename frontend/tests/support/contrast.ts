@@ -3,14 +3,15 @@ import type { Locator } from "playwright-core";
 /**
  * Texts with too little contrast by WCAG: below 4.5 to 1, or below 3 to 1 for large text and symbols beside
  * words. Includes values of fields, placeholders, generated content, disabled controls and content scrolled
- * out of view.
+ * out of view. An element that is gone has none.
  */
 export async function lowContrast(within: Locator): Promise<string[]> {
-  return within.evaluate(measure);
+  return within.evaluateAll(measure);
 }
 
 /** Runs in the page. */
-function measure(within: Element): string[] {
+function measure([within]: Element[]): string[] {
+  if (!within) return [];
   type Color = [red: number, green: number, blue: number, alpha: number];
   const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
   if (!canvas) throw new Error("there is no canvas");
