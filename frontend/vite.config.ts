@@ -7,8 +7,9 @@ import { defineConfig, type Plugin } from "vite";
 const TARGET = "../graph/web/static/page";
 
 /**
- * Has index.html show its outline before the styles are there, and load the code of the list and of a run beside that of
- * all pages: the browser would otherwise find these files one after the other.
+ * Has index.html load the code of the list and of a run beside that of all pages: the browser would otherwise find
+ * these files one after the other. The shared styles stay the first, since those of pages and of the theme replace
+ * some of theirs.
  */
 function early(): Plugin {
   return {
@@ -32,15 +33,8 @@ function early(): Plugin {
             return [page, [...filesOf(name, new Set())].filter((file) => !shared.has(file))];
           }),
         );
-        const styles: string[] = [];
-        const bare = html.replace(/\s*<link rel="stylesheet"[^>]*>/g, (link) => {
-          styles.push(link.trim());
-          return "";
-        });
-        if (!bare.includes("pages = {};")) throw new Error("index.html has no place for the files of pages");
-        return bare
-          .replace("pages = {};", `pages = ${JSON.stringify(pages)};`)
-          .replace("<noscript>", `${styles.join("\n    ")}\n    <noscript>`);
+        if (!html.includes("pages = {};")) throw new Error("index.html has no place for the files of pages");
+        return html.replace("pages = {};", `pages = ${JSON.stringify(pages)};`);
       },
     },
   };

@@ -3,7 +3,7 @@ import type { Locator } from "playwright-core";
 /**
  * Texts with too little contrast by WCAG: below 4.5 to 1, or below 3 to 1 for large text and symbols beside
  * words. Includes values of fields, placeholders, generated content, disabled controls and content scrolled
- * out of view. An element that is gone has none.
+ * out of view. Of an element that was removed there are none.
  */
 export async function lowContrast(within: Locator): Promise<string[]> {
   return within.evaluateAll(measure);
