@@ -30,6 +30,7 @@ from graph.context import Context
 from graph.errors import RequestRefused
 from graph.execution import Engine
 from graph.limits.documents import Limits
+from graph.link_templates import parse_links
 from graph.observability.health import PROBES, health_routes
 from graph.observability.metrics import CONTENT_TYPE, ServerCounts, measuring
 from graph.observability.telemetry import Telemetry
@@ -58,6 +59,7 @@ def create_app(settings: Settings, is_stopping: Callable[[], bool] = lambda: Fal
     client_limits = client_limits_of(settings)
     supervisor = Supervisor()
     log_links = AllowedAddresses(split_commas(settings.log_link_hosts))
+    link_templates = parse_links(settings.links)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -91,7 +93,9 @@ def create_app(settings: Settings, is_stopping: Callable[[], bool] = lambda: Fal
     async def new_context(connection: HTTPConnection, caller: Caller) -> Context:
         state = state_of(connection)
         repository = state.repository.on_behalf_of(caller.access)
-        return Context(repository, caller, settings.max_page_size, state.artifact_urls, log_links)
+        return Context(
+            repository, caller, settings.max_page_size, state.artifact_urls, log_links, link_templates
+        )
 
     limits = Limits(
         settings.max_query_depth,

@@ -8,6 +8,7 @@ from strawberry.types.info import Info
 
 from graph.auth.artifact_urls import ArtifactUrls
 from graph.auth.caller import Caller
+from graph.link_templates import LinkTemplates
 from graph.outbound import AllowedAddresses
 from graph.schema.loaders import Loaders
 from repo import ActionRepo, Stream, Watches
@@ -26,6 +27,8 @@ class Context:
     """Signs addresses of artifacts; by default with the key of the repository."""
     log_links: AllowedAddresses = AllowedAddresses(())
     """The addresses from which this server reads linked logs."""
+    link_templates: LinkTemplates = LinkTemplates()
+    """The links of runs and actions to other systems."""
     loaders: Loaders = field(init=False)
     resume_after: str | None = None
     """The cursor after which a subscription begins, in place of the one in the request."""

@@ -19,6 +19,7 @@ from graph.auth.claims import parse_grant_rules
 from graph.auth.origins import check_safe_url, is_loopback
 from graph.limits.rate_limits import check_rate
 from graph.limits.trusted_documents import read_documents
+from graph.link_templates import parse_links
 from graph.outbound import AllowedAddresses
 
 _MIN_SECRET_LENGTH = 16
@@ -183,6 +184,7 @@ BasePath = Annotated[str, _check(_check_base_path)]
 BroadcastUrl = Annotated[str, _check(repo.check_broadcast_url)]
 DatabaseUrl = Annotated[str, _check(repo.check_database_url)]
 Hosts = Annotated[str, _check(_check_hosts)]
+Links = Annotated[str, _check(parse_links)]
 LogLinkHosts = Annotated[str, _check(_check_log_link_hosts)]
 Networks = Annotated[str, _check(_check_networks)]
 OidcAlgorithms = Annotated[str, _check(_check_algorithms)]

@@ -275,6 +275,13 @@ class Settings(BaseSettings):
         description="Bytes of lines that are kept of the log of an attempt, before compression. In a longer "
         "log the middle is removed: the first half of these bytes and the newest lines stay.",
     )
+    # Links to other systems
+
+    links: types.Links = Field(
+        default="",
+        description="Links that runs and actions have to other systems, such as dashboards and code: "
+        "templates of addresses, as JSON ([how](operations.md#links-to-other-systems)).",
+    )
     # Links to logs
 
     log_link_hosts: types.LogLinkHosts = Field(

@@ -56,6 +56,13 @@ def test_a_server_listens_on_loopback_by_default() -> None:
         ("OIDC_ALGORITHMS", " ", "an asymmetric algorithm"),
         ("OIDC_LEEWAY", "-1", "greater than or equal to 0"),
         ("OIDC_GRANTS", "secret", "must be JSON such as"),
+        ("LINKS", "secret", "must be JSON such as"),
+        ("LINKS", '[{"name": "x"}]', "at 0.url: missing"),
+        (
+            "LINKS",
+            '[{"name": "x", "url": "javascript:alert(1)"}]',
+            "link 1: url must begin with https://HOST",
+        ),
         ("LOG_LEVEL", "loud", "'debug', 'info', 'warning' or 'error'"),
         ("LOG_FORMAT", "secret", "'auto', 'text' or 'json'"),
         ("LOG_OPERATIONS", "secret", "'all', 'slow' or 'none'"),

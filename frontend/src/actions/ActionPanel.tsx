@@ -12,6 +12,7 @@ import { useNotes } from "../notes/useNotes";
 import { CopyButton } from "../ui/CopyButton";
 import { later } from "../ui/later";
 import { EmptyNotice, ErrorNotice, LoadingNotice } from "../ui/notices";
+import { OutLinks } from "../ui/OutLinks";
 import { PhaseBadge } from "../ui/PhaseBadge";
 import { hasEnded, words } from "../ui/phases";
 import classes from "./ActionPanel.module.css";
@@ -19,6 +20,7 @@ import { ActionDetails } from "./ActionDetails";
 import { ActionError } from "./ActionError";
 import { ActionSpec, ActionState } from "./ActionTexts";
 import { Attempts } from "./Attempts";
+import { ActionViewFragment } from "./documents";
 import { EventList } from "./EventList";
 import { LostNotice, PlaceholderNotice } from "./LostNotice";
 import { Metrics } from "./Metrics";
@@ -31,43 +33,6 @@ const AbortDialog = later(async () => (await import("../aborts/AbortDialog")).Ab
 // Loaded when they are opened.
 const PanelLogs = lazy(() => import("./PanelLogs"));
 const ActionArtifacts = lazy(() => import("../artifacts/ActionArtifacts"));
-
-/**
- * Large fields (spec, attempts, events, state) are read by the tab that shows them and are not sent with each
- * change.
- */
-const ActionViewFragment = graphql(`
-  fragment ActionView on Action {
-    id
-    project
-    domain
-    runName
-    name
-    phase
-    attempts
-    cacheStatus
-    isPlaceholder
-    isLost
-    createdAt
-    startedAt
-    endedAt
-    progress {
-      ...ProgressLine
-    }
-    metrics {
-      name
-      lastAt
-    }
-    error {
-      ...ErrorBox
-    }
-    abort {
-      ...AbortNotice
-    }
-    ...ActionNotes
-    ...ActionDetails
-  }
-`);
 
 const ActionOf = graphql(`
   query ActionOf($id: ActionIdentifierInput!) {
@@ -184,6 +149,7 @@ function ActionView({ action: masked, runEnd, tab, onTab, onClose, onSelect, cha
           ) : null}
           {button}
         </div>
+        <OutLinks links={action.links} />
         {action.progress ? (
           <ProgressLine progress={action.progress} hasEnded={hasEnded(action.phase)} />
         ) : null}

@@ -9,13 +9,16 @@ import { attemptNumbers } from "../logs/attempts";
 import { LogLinks } from "../logs/linked/LogLinks";
 import { Duration } from "../ui/Duration";
 import { ErrorBox } from "../ui/ErrorBox";
-import { JsonView } from "../ui/JsonView";
+import { later } from "../ui/later";
 import { EmptyNotice, ErrorNotice, LoadingNotice } from "../ui/notices";
 import { PhaseBadge } from "../ui/PhaseBadge";
 import { hasEnded, words } from "../ui/phases";
 import { Time } from "../ui/Time";
 import { ErrorBoxFragment } from "./ActionError";
 import classes from "./ActionPanel.module.css";
+
+// Loaded when an attempt has outputs.
+const OutputView = later(async () => (await import("../artifacts/OutputView")).default);
 
 const AttemptsOf = graphql(`
   query AttemptsOf($id: ActionIdentifierInput!) {
@@ -177,6 +180,12 @@ function AttemptView({ attempt, id, runEnd, isShownAbove }: ViewProps) {
           label="Error of the attempt"
         />
       ) : null}
+      {outputs != null ? (
+        <>
+          <h4 className={classes.part}>Outputs</h4>
+          <OutputView value={outputs} name={`outputs of ${id.name}, attempt ${attempt.attempt}`} />
+        </>
+      ) : null}
       {logs.length ? (
         <>
           <h4 className={classes.part}>Logs</h4>
@@ -227,12 +236,6 @@ function AttemptView({ attempt, id, runEnd, isShownAbove }: ViewProps) {
               </li>
             ))}
           </ul>
-        </>
-      ) : null}
-      {outputs != null ? (
-        <>
-          <h4 className={classes.part}>Outputs</h4>
-          <JsonView value={outputs} name={`outputs of ${id.name}, attempt ${attempt.attempt}`} />
         </>
       ) : null}
     </section>

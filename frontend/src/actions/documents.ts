@@ -48,3 +48,44 @@ export const WatchActions = graphql(`
     }
   }
 `);
+
+/**
+ * Large fields (spec, attempts, events, state) are read by the tab that shows them and are not sent with each
+ * change.
+ */
+export const ActionViewFragment = graphql(`
+  fragment ActionView on Action {
+    id
+    project
+    domain
+    runName
+    name
+    phase
+    attempts
+    cacheStatus
+    isPlaceholder
+    isLost
+    createdAt
+    startedAt
+    endedAt
+    progress {
+      ...ProgressLine
+    }
+    metrics {
+      name
+      lastAt
+    }
+    error {
+      ...ErrorBox
+    }
+    abort {
+      ...AbortNotice
+    }
+    ...ActionNotes
+    links {
+      name
+      url
+    }
+    ...ActionDetails
+  }
+`);

@@ -10,7 +10,7 @@ import { EmptyNotice, ErrorNotice, LoadingNotice } from "../ui/notices";
 import { Time } from "../ui/Time";
 import classes from "./Artifacts.module.css";
 import { ArtifactView } from "./ArtifactView";
-import { viewOf } from "./views";
+import { KINDS, openAtFirst, viewOf } from "./views";
 
 const ArtifactsOf = graphql(`
   query ArtifactsOf($id: ActionIdentifierInput!, $attempt: Int) {
@@ -33,12 +33,12 @@ const ArtifactsOf = graphql(`
 
 type Artifact = NonNullable<ArtifactsOfQuery["action"]>["artifacts"][number];
 
-const GROUPS: [kind: string, title: string][] = [
-  ["REPORT", "Reports"],
-  ["OUTPUTS", "Outputs"],
-  ["INPUTS", "Inputs"],
-  ["FILE", "Files"],
-];
+const TITLES: Record<string, string> = {
+  REPORT: "Reports",
+  OUTPUTS: "Outputs",
+  INPUTS: "Inputs",
+  FILE: "Files",
+};
 
 interface Props {
   id: ActionIdentifierInput;
@@ -65,8 +65,7 @@ export default function ActionArtifacts({ id, changes }: Props) {
   const attempts = [...new Set(artifacts.map(({ attempt }) => attempt))].sort((a, b) => a - b);
   const attempt = chosen ?? attempts.at(-1);
   const shown = artifacts.filter((artifact) => artifact.attempt === attempt);
-  // What a person most likely came for is open.
-  const first = GROUPS.flatMap(([kind]) => shown.filter((artifact) => artifact.kind === kind)).find(viewOf);
+  const open = openAtFirst(shown);
   return (
     <>
       {attempts.length > 1 ? (
@@ -81,17 +80,17 @@ export default function ActionArtifacts({ id, changes }: Props) {
           </select>
         </label>
       ) : null}
-      {GROUPS.map(([kind, title]) => {
+      {KINDS.map((kind) => {
         const members = shown.filter((artifact) => artifact.kind === kind);
         return members.length ? (
-          <section key={kind} className={classes.group} aria-label={title}>
-            <h4>{title}</h4>
+          <section key={kind} className={classes.group} aria-label={TITLES[kind]}>
+            <h4>{TITLES[kind]}</h4>
             <ul className={classes.list}>
               {members.map((artifact) => (
                 <ArtifactItem
                   key={`${artifact.attempt} ${artifact.name} ${artifact.digest}`}
                   artifact={artifact}
-                  isOpenAtFirst={artifact === first}
+                  isOpenAtFirst={open.has(artifact)}
                 />
               ))}
             </ul>

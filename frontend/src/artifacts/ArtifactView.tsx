@@ -1,7 +1,7 @@
 import { lazy, Suspense } from "react";
-import { JsonView } from "../ui/JsonView";
 import { EmptyNotice, ErrorNotice, LoadingNotice } from "../ui/notices";
 import classes from "./Artifacts.module.css";
+import OutputView from "./OutputView";
 import { readText, useContent } from "./useContent";
 import type { View } from "./views";
 
@@ -60,7 +60,7 @@ function TextualView({ view, url, name }: Omit<Props, "size">) {
   if (view === "markdown") return <MarkdownView text={text} />;
   if (view === "csv") return <CsvView text={text} name={name} />;
   const document = view === "json" ? asJson(text) : undefined;
-  if (document !== undefined) return <JsonView value={document} name={name} />;
+  if (document !== undefined) return <OutputView value={document} name={name} />;
   return (
     <pre className={classes.text} tabIndex={0} aria-label={name} role="region">
       {text}

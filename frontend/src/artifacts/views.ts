@@ -83,3 +83,36 @@ function byName({ name, mediaType }: { name: string; mediaType: string }): View 
 
 const lookUp = (table: Record<string, View>, key: string): View | null =>
   Object.hasOwn(table, key) ? (table[key] ?? null) : null;
+
+/** Kinds in the order in which they are listed: what a person most likely came for is first. */
+export const KINDS = ["REPORT", "OUTPUTS", "INPUTS", "FILE"];
+/** Files that are open at first. */
+const MOST_OPEN = 6;
+/** Bytes up to which one is. */
+const SMALL = 256 * 1024;
+const SMALL_IMAGE = 2 * 1024 * 1024;
+
+/**
+ * The artifacts that show themselves: small reports and outputs, or else the first image, table or text that can
+ * be shown. Pages in HTML take much room: only one, if it is the first.
+ */
+export function openAtFirst<T extends { kind: string; name: string; mediaType: string; size: number }>(
+  artifacts: readonly T[],
+): ReadonlySet<T> {
+  const shown = KINDS.flatMap((kind) => artifacts.filter((each) => each.kind === kind && viewOf(each)));
+  const [first] = shown;
+  const results = shown.filter((each) => {
+    const view = viewOf(each);
+    const isResult = each.kind === "REPORT" || each.kind === "OUTPUTS";
+    return isResult && view !== "html" && each.size <= (view === "image" ? SMALL_IMAGE : SMALL);
+  });
+  const open = results.slice(0, MOST_OPEN);
+  if (first?.kind === "REPORT" || !open.length) {
+    const isResult = first?.kind === "REPORT" || first?.kind === "OUTPUTS";
+    const one = isResult ? first : (shown.find((each) => isPicture(viewOf(each))) ?? first);
+    if (one) open.unshift(one);
+  }
+  return new Set(open);
+}
+
+const isPicture = (view: View | null): boolean => view === "image" || view === "csv" || view === "markdown";

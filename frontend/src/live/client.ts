@@ -27,6 +27,7 @@ const PARTS = [
   "ClusterEvent",
   "Identity",
   "Label",
+  "Link",
   "LogLink",
   "LogStream",
   "LogSummary",

@@ -12,6 +12,7 @@ import { RunNotesFragment } from "../notes/documents";
 import { useNotes } from "../notes/useNotes";
 import { CopyButton } from "../ui/CopyButton";
 import { later } from "../ui/later";
+import { OutLinks } from "../ui/OutLinks";
 import { PhaseBadge } from "../ui/PhaseBadge";
 import { describeCounts, PhaseBar } from "../ui/PhaseBar";
 import { hasEnded } from "../ui/phases";
@@ -57,6 +58,10 @@ const RunHeaderFragment = graphql(`
       ...AbortNotice
     }
     ...RunNotes
+    links {
+      name
+      url
+    }
     executor
     rootAction {
       id
@@ -159,6 +164,7 @@ export function RunHeader({ run: masked, children }: Props) {
         </div>
       ) : null}
       <RunFacts run={run} />
+      <OutLinks links={run.links} />
       {aborting ? (
         <AbortDialog
           target={{ kind: "run", id: { project, domain, name } }}

@@ -1,6 +1,7 @@
 import { useMemo, useState } from "react";
 import { CopyButton } from "./CopyButton";
 import classes from "./JsonView.module.css";
+import { LinkedText } from "./LinkedText";
 import { type Json, entriesOf, findInJson, isLeaf, pathTo } from "./json";
 
 interface Props {
@@ -81,7 +82,7 @@ function Entry({ label, value, path, depth, found }: EntryProps) {
       <div className={`${classes.line} ${isHit ? classes.hit : ""}`} style={indent}>
         {key}
         <span className={classes[value === null ? "null" : typeof value]}>
-          {typeof value === "string" ? value : String(value)}
+          {typeof value === "string" ? <LinkedText text={value} /> : String(value)}
         </span>
       </div>
     );

@@ -107,6 +107,35 @@ test("files are listed by kind with size and download, and the first report is o
   expect((await download).suggestedFilename()).toBe("weights.bin");
 });
 
+test("reports, values and tables show themselves, with links to the web", async () => {
+  const results = runId("results");
+  await createActions(server, results, [{ name: "root", phase: "RUNNING" }]);
+  const store = storeArtifact.bind(null, server, results, "root");
+  await store("REPORT", "summary.md", { text: "# All is well" });
+  await store("REPORT", "curve.png", { base64: PIXEL });
+  await store("OUTPUTS", "scores.json", {
+    json: { f1: 0.93, model: "https://models.example.com/7", ok: true },
+  });
+  await store("OUTPUTS", "classes.json", { json: [{ class: "cat", f1: 0.9 }, { class: "dog" }] });
+  await store("FILE", "log.txt", { text: "not opened" });
+  const page = await show("/runs/tests/development/results?action=root");
+  const panel = page.getByTestId("action");
+  await panel.getByRole("heading", { name: "All is well" }).waitFor();
+  await panel.getByRole("img", { name: "curve.png" }).waitFor();
+  const scores = panel.getByRole("region", { name: "scores.json" });
+  expect(await scores.getByRole("term").allTextContents()).toEqual(["f1", "model", "ok"]);
+  const model = scores.getByRole("link");
+  expect(await model.getAttribute("href")).toBe("https://models.example.com/7");
+  expect(await model.getAttribute("rel")).toBe("noopener noreferrer");
+  await panel.getByRole("table", { name: "classes.json" }).getByRole("cell", { name: "dog" }).waitFor();
+  const log = panel.locator("[data-artifact='log.txt']");
+  expect(await log.getByRole("button").getAttribute("aria-expanded")).toBe("false");
+  const json = panel.locator("[data-artifact='scores.json']");
+  await json.getByRole("button", { name: "Show as JSON" }).click();
+  await json.getByRole("searchbox", { name: "Search in scores.json" }).waitFor();
+  expect(await json.getByRole("link", { name: "https://models" }).count()).toBe(1);
+});
+
 test("an HTML report runs without the page's origin", async () => {
   const page = await show();
   await unfold(page, "report.html");

@@ -8,13 +8,23 @@ import { signIn } from "../support/signIn";
 const NIGHTLY = runId("nightly");
 const PATH = "/runs/tests/development/nightly";
 
+const LINKS = [
+  { name: "Grafana", url: "https://grafana.example.com/d/1?run={run}&to={endedAt.ms|now}" },
+  { name: "Code", url: "https://example.com/tree/{labels.commit}" },
+  { name: "Trigger", url: "https://example.com/{labels.dag}" },
+  { name: "Step", url: "https://example.com/{run}/{action}", on: "action" },
+];
+
 let server: TestServer;
 let browser: Browser;
 let tokens: Record<"ada" | "bob" | "eve" | "admin", string>;
 const windows: Opened[] = [];
 
 beforeAll(async () => {
-  [server, browser] = await Promise.all([TestServer.start({ RUNGRAPH_AUTH: "token" }), launch()]);
+  [server, browser] = await Promise.all([
+    TestServer.start({ RUNGRAPH_AUTH: "token", RUNGRAPH_LINKS: JSON.stringify(LINKS) }),
+    launch(),
+  ]);
   const token = (name: string, role: string) => server.createToken(name, role, "--user", name);
   server.token = await token("executor", "writer");
   tokens = {
@@ -24,7 +34,7 @@ beforeAll(async () => {
     admin: await token("admin", "admin"),
   };
   await createActions(server, NIGHTLY, [
-    { name: "root", phase: "RUNNING" },
+    { name: "root", phase: "RUNNING", labels: [{ key: "commit", value: "9f3c/x" }] },
     { name: "step", parent: "root", phase: "FAILED" },
   ]);
 });
@@ -82,10 +92,9 @@ test("a note is seen at once by all who watch, and changed by its author and adm
   await header(bob).getByRole("button", { name: "Save note" }).click();
   for (const page of [ada, eve]) {
     await header(page).getByRole("button", { name: "All 2 notes" }).click();
-    expect(await header(page).getByTestId("note").allTextContents()).toEqual([
-      expect.stringContaining("I’m on it"),
-      expect.stringContaining("The table is locked"),
-    ]);
+    await expect
+      .poll(() => header(page).getByTestId("note").allTextContents())
+      .toEqual([expect.stringContaining("I’m on it"), expect.stringContaining("The table is locked")]);
   }
   await noteOf(ada, "I’m on it").getByRole("button", { name: "Edit" }).click();
   await header(ada).getByLabel("Change the note").fill("Fixed");
@@ -108,4 +117,27 @@ test("a note is kept with an action, and deleted", async () => {
   expect(await header(page).getByText("Only this step").count()).toBe(0);
   await panel.getByRole("button", { name: "Delete" }).click();
   await panel.getByTestId("note").waitFor({ state: "detached" });
+});
+
+test("runs and actions link to other systems", async () => {
+  const page = await show(`${PATH}?action=step`, tokens.eve);
+  const links = async (place: ReturnType<typeof header>) => {
+    const nav = place.getByRole("navigation", { name: "Links to other systems" });
+    await nav.waitFor();
+    const all = await nav.getByRole("link").all();
+    return Promise.all(
+      all.map(async (link) => [
+        await link.textContent(),
+        await link.getAttribute("href"),
+        await link.getAttribute("rel"),
+      ]),
+    );
+  };
+  const grafana = ["Grafana", "https://grafana.example.com/d/1?run=nightly&to=now", "noopener noreferrer"];
+  const code = ["Code", "https://example.com/tree/9f3c%2Fx", "noopener noreferrer"];
+  expect(await links(header(page))).toEqual([grafana, code]);
+  const step = ["Step", "https://example.com/nightly/step", "noopener noreferrer"];
+  const [first, ...others] = await links(page.getByTestId("action"));
+  expect(first?.[1]).toMatch(/^https:\/\/grafana\.example\.com\/d\/1\?run=nightly&to=(\d{13}|now)$/);
+  expect(others).toEqual([code, step]);
 });

@@ -13,6 +13,7 @@ import repo
 from graph.context import Call
 from graph.execution import PURE, from_columns, selected
 from graph.limits.cost import SHORT_LIST, SHORT_LIST_ITEMS, batch, paged
+from graph.link_templates import Link
 from graph.schema.artifacts import Artifact
 from graph.schema.fields import described
 from graph.schema.inputs.checks import optional_time
@@ -42,6 +43,7 @@ BeforeAttempt = Annotated[int | None, strawberry.argument("Only attempts with a 
 CHANGES_WITH = "changes_with"
 """The metadata of a field whose value may change when its parent's row does not: with its `descendants`, or
 its `events`."""
+_LABELS = frozenset({"labels"})
 _WITH_DESCENDANTS = {CHANGES_WITH: "descendants"}
 _WITH_EVENTS = {CHANGES_WITH: "events"}
 
@@ -178,6 +180,30 @@ class Run(Node):
     )
     def phase_counts(root: strawberry.Parent[repo.Run], info: Call) -> Awaitable[list[repo.PhaseCount]]:
         return info.context.loaders.run_phases.load((root.run_key, ()))
+
+    @strawberry.field(
+        description="Its links to other systems, by the templates of the server (`RUNGRAPH_LINKS`). A link "
+        "that names what the run does not have is left out.",
+        graphql_type=list[values.Link],
+        metadata=SHORT_LIST,
+    )
+    def links(root: strawberry.Parent[repo.Run], info: Call) -> list[Link]:
+        named = {
+            "project": root.project,
+            "domain": root.domain,
+            "run": root.name,
+            "action": root.root_name,
+            "task": root.task_name,
+            "version": root.task_version,
+            "function": root.function_name,
+            "environment": root.environment_name,
+            "attempt": root.attempts,
+            "createdAt": root.created_at,
+            "startedAt": root.started_at,
+            "endedAt": root.ended_at,
+            "labels": root.labels_document,
+        }
+        return info.context.link_templates.links("run", named)
 
     @strawberry.field(
         description="Its notes, which are those of its root action, oldest first; all of them, or the last "
@@ -383,6 +409,34 @@ class Action(Node):
         check_page_size(info, None, last)
         criteria = attempt, None if kinds is None else tuple(kinds), 100 if last is None else last
         return info.context.loaders.artifacts.load((root.identifier, criteria))
+
+    @strawberry.field(
+        description="Its links to other systems, by the templates of the server (`RUNGRAPH_LINKS`). A link "
+        "that names what the action does not have is left out.",
+        graphql_type=list[values.Link],
+        metadata=SHORT_LIST,
+    )
+    async def links(root: strawberry.Parent[repo.Action], info: Call) -> list[Link]:
+        templates, labels = info.context.link_templates, None
+        if templates.read_labels_of_actions:
+            run = await info.context.loaders.run.load((root.run_key, (_LABELS,)))
+            labels = None if run is None else run.labels_document
+        named = {
+            "project": root.project,
+            "domain": root.domain,
+            "run": root.run_name,
+            "action": root.name,
+            "task": root.task_name,
+            "version": root.task_version,
+            "function": root.function_name,
+            "environment": root.environment_name,
+            "attempt": root.attempts,
+            "createdAt": root.created_at,
+            "startedAt": root.started_at,
+            "endedAt": root.ended_at,
+            "labels": labels,
+        }
+        return templates.links("action", named)
 
     @strawberry.field(
         description="Its notes, oldest first; all of them, or the last ones.",

@@ -121,6 +121,12 @@ class Label:
     value: str = described("The value.")
 
 
+@strawberry.type(description="A link to another system.")
+class Link:
+    name: str = described("Its text, such as Grafana.")
+    url: str = described("Where it leads: an http, https or mailto address.")
+
+
 @strawberry.type(description="The number of actions or runs in a phase.")
 class PhaseCount:
     phase: repo.ActionPhase = described("The phase.")
