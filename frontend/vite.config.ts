@@ -9,7 +9,7 @@ const TARGET = "../graph/web/static/page";
 /**
  * Has index.html load the code of the list and of a run beside that of all pages: the browser would otherwise find
  * these files one after the other. The shared styles stay the first, since those of pages and of the theme replace
- * some of theirs.
+ * some of theirs; the outline does not wait for them, as main.tsx applies them.
  */
 function early(): Plugin {
   return {
@@ -34,7 +34,9 @@ function early(): Plugin {
           }),
         );
         if (!html.includes("pages = {};")) throw new Error("index.html has no place for the files of pages");
-        return html.replace("pages = {};", `pages = ${JSON.stringify(pages)};`);
+        return html
+          .replace("pages = {};", `pages = ${JSON.stringify(pages)};`)
+          .replace(/<link rel="stylesheet"/g, '$& media="print"');
       },
     },
   };

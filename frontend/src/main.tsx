@@ -17,6 +17,11 @@ const api = openApi(document.baseURI);
 const router = createPageRouter(document.baseURI);
 // Until the code of the page is there, index.html shows its outline.
 await router.load();
+for (const link of document.querySelectorAll<HTMLLinkElement>("link[media=print]")) {
+  if (!link.sheet)
+    await new Promise((done) => ["load", "error"].forEach((end) => link.addEventListener(end, done)));
+  link.media = "all";
+}
 createRoot(root).render(
   <StrictMode>
     <App api={api} router={router} />
