@@ -7,7 +7,7 @@ import ts from "typescript-eslint";
 const FLOORS = [
   ["shell"],
   ["runs", "tasks"],
-  ["graph", "history"],
+  ["graph", "history", "tables"],
   ["actions"],
   ["logs", "artifacts"],
   ["aborts", "notes"],

@@ -11,6 +11,7 @@ import { readLogSearch } from "./logs/address";
 import { readRunSearch } from "./runs/runSearch";
 import { type OtherView, readView } from "./runs/views";
 import { readTaskPageSearch } from "./tasks/taskPageSearch";
+import { readTableSearch, type TableSearch } from "./tables/address";
 import { readTaskSearch } from "./tasks/taskSearch";
 
 const root = createRootRoute({
@@ -36,7 +37,7 @@ const runs = createRoute({
 });
 
 /** The search parameters of a run's page. */
-export interface RunPageSearch {
+export interface RunPageSearch extends TableSearch {
   view?: OtherView | undefined;
   q?: string | undefined;
   phase?: string[] | undefined;
@@ -49,6 +50,7 @@ const run = createRoute({
   path: "/runs/$project/$domain/$name",
   validateSearch: onlyKnown<RunPageSearch>((query) => ({
     view: readView(query.view),
+    ...readTableSearch(query),
     q: text(query.q),
     phase: texts(query.phase),
     action: text(query.action),

@@ -16,7 +16,9 @@ interface Props {
   small?: boolean;
 }
 
+export const readProgress = (progress: Props["progress"]) => readFragment(ProgressLineFragment, progress);
+
 /** How much of an action is done. */
 export function ProgressLine({ progress, ...props }: Props) {
-  return <ProgressBar {...readFragment(ProgressLineFragment, progress)} {...props} />;
+  return <ProgressBar {...readProgress(progress)} {...props} />;
 }

@@ -17,6 +17,8 @@ const PARTS = [
   "Abort",
   "AbortProgress",
   "ActionAttempt",
+  "ActionColumn",
+  "ActionColumns",
   "ActionConnection",
   "ActionEdge",
   "ActionError",

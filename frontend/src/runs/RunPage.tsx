@@ -28,7 +28,12 @@ const ActionPanel = lazy(() =>
 );
 
 // Loaded when it is opened.
-const GraphView = lazy(() => import("../graph/GraphView").then((module) => ({ default: module.GraphView })));
+const LOADING = <LoadingNotice what="this view" />;
+const GraphView = later(() => import("../graph/GraphView").then((module) => module.GraphView), LOADING);
+const ActionTable = later(
+  () => import("../tables/ActionTable").then((module) => module.ActionTable),
+  LOADING,
+);
 
 const RunNeighbours = later(() => import("../history/RunNeighbours").then((module) => module.RunNeighbours));
 
@@ -167,6 +172,7 @@ function Actions({ run, runEnd, actions: { forest, problem, retry } }: ActionsPr
       what: "Graph of dependencies or tree",
       run: () => show(view === "graph" ? "tree" : "graph"),
     },
+    { keys: "b", what: "Table or tree", run: () => show(view === "table" ? "tree" : "table") },
     { keys: "Escape", what: "Close the action", run: () => select(undefined) },
     ...(view === "graph"
       ? []
@@ -200,17 +206,18 @@ function Actions({ run, runEnd, actions: { forest, problem, retry } }: ActionsPr
         {problem ? (
           <ErrorNotice title="The actions could not be read" problem={problem} retry={retry} />
         ) : view === "graph" ? (
-          <Suspense fallback={<LoadingNotice what="the graph" />}>
-            <GraphView
-              forest={forest}
-              filter={filter}
-              selected={search.action}
-              onSelect={select}
-              runEnd={runEnd}
-              critical={critical}
-              onCritical={setCritical}
-            />
-          </Suspense>
+          <GraphView
+            {...{ forest, filter, runEnd, critical }}
+            {...{ selected: search.action, onSelect: select }}
+            onCritical={setCritical}
+          />
+        ) : view === "table" ? (
+          <ActionTable
+            {...{ run, runEnd, forest, filter, search }}
+            onSearch={(next) => change({ ...search, ...next })}
+            selected={search.action}
+            onSelect={select}
+          />
         ) : (
           <ActionTree
             forest={forest}

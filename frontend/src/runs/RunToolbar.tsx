@@ -68,7 +68,7 @@ export function RunToolbar({
       {timeline ? (
         <TimelineTools timeline={timeline} forest={forest} critical={critical} onCritical={onCritical} />
       ) : null}
-      {view === "graph" ? null : (
+      {view === "graph" || view === "table" ? null : (
         <Button.Group>
           <Button size="compact-sm" variant="default" onClick={() => lines.toggleAll(true)}>
             Expand all

@@ -3,6 +3,7 @@ export const VIEWS = [
   { name: "tree", label: "Tree" },
   { name: "timeline", label: "Timeline" },
   { name: "graph", label: "Graph" },
+  { name: "table", label: "Table" },
 ] as const;
 
 export type View = (typeof VIEWS)[number]["name"];

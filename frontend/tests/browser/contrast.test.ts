@@ -133,6 +133,7 @@ const ON_A_PHONE = [
   "filters that are set",
   "a tree",
   "a timeline",
+  "a table with a plot",
   "an action",
   "tasks",
   "a task",

@@ -1,6 +1,7 @@
 import type { State } from "./states";
+import { A_TABLE } from "./tableState";
 
-/** The states of the graph of a run, and of comparisons. */
+/** The states of the graph and of the table of a run, and of comparisons. */
 export const GRAPH_STATES: State[] = [
   {
     name: "a graph",
@@ -16,4 +17,5 @@ export const GRAPH_STATES: State[] = [
       await page.locator("[data-critical]").first().waitFor();
     },
   },
+  A_TABLE,
 ];
