@@ -8,6 +8,7 @@ import {
 import { BrokenPage, NoSuchPage, Shell } from "./shell/Shell";
 import { onlyKnown, parseQuery, printQuery, text, texts } from "./live/search";
 import { readLogSearch } from "./logs/address";
+import { readNowSearch } from "./now/nowSearch";
 import { readRunSearch } from "./runs/runSearch";
 import { type OtherView, readView } from "./runs/views";
 import { readTaskPageSearch } from "./tasks/taskPageSearch";
@@ -89,13 +90,20 @@ const noTask = createRoute({
   component: taskPage,
 });
 
+const now = createRoute({
+  getParentRoute: () => root,
+  path: "/now",
+  validateSearch: onlyKnown(readNowSearch),
+  component: lazyRouteComponent(() => import("./now/NowPage"), "NowPage"),
+});
+
 const aborts = createRoute({
   getParentRoute: () => root,
   path: "/aborts",
   component: lazyRouteComponent(() => import("./aborts/AbortsPage"), "AbortsPage"),
 });
 
-const routeTree = root.addChildren([home, runs, run, logs, tasks, task, noTask, aborts]);
+const routeTree = root.addChildren([home, runs, run, logs, now, tasks, task, noTask, aborts]);
 
 /** The router, for any base URL. */
 export function createPageRouter(base: string) {

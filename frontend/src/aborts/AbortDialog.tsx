@@ -104,7 +104,14 @@ export function AbortDialog({ target, onClose }: Props) {
     }
   };
 
-  if (batch) return <BatchDialog batch={batch} onClose={onClose} />;
+  if (batch)
+    return (
+      <BatchDialog
+        batch={batch}
+        ids={target.kind === "runs" ? target.filter.ids : undefined}
+        onClose={onClose}
+      />
+    );
   const count = matching.count;
   const nothing = target.kind === "runs" && !count;
   return (
@@ -163,6 +170,6 @@ export function AbortDialog({ target, onClose }: Props) {
   );
 }
 
-const TITLES = { run: "Abort this run?", action: "Abort this action?", runs: "Abort all that match?" };
+const TITLES = { run: "Abort this run?", action: "Abort this action?", runs: "Abort these runs?" };
 
 const runs = (count: number): string => (count === 1 ? "1 run" : `${count.toLocaleString("en")} runs`);

@@ -2,7 +2,9 @@ import { Alert, Button, Group, Modal } from "@mantine/core";
 import { Link } from "@tanstack/react-router";
 import { useSubscription } from "urql";
 import { graphql } from "../gql";
+import type { RunIdentifierInput } from "../gql/graphql";
 import { problemOf } from "../live/errors";
+import { BatchRuns } from "./BatchRuns";
 
 const AbortProgressOf = graphql(`
   subscription AbortProgressOf($batch: ID!) {
@@ -18,11 +20,13 @@ const AbortProgressOf = graphql(`
 interface Props {
   /** The batch id returned by `abortRuns`. */
   batch: string;
+  /** The runs, if they were named. */
+  ids?: readonly RunIdentifierInput[] | null | undefined;
   onClose: () => void;
 }
 
 /** The progress of a bulk abort. */
-export function BatchDialog({ batch, onClose }: Props) {
+export function BatchDialog({ batch, ids, onClose }: Props) {
   const [{ data, error }] = useSubscription({ query: AbortProgressOf, variables: { batch } });
   const progress = data?.abortProgress;
   return (
@@ -51,6 +55,7 @@ export function BatchDialog({ batch, onClose }: Props) {
       ) : (
         <p>Aborts requested. Waiting for their progress…</p>
       )}
+      {ids?.length ? <BatchRuns ids={ids} /> : null}
       <p className="faint">Aborting continues when you close this dialog.</p>
       <Group justify="flex-end" mt="md">
         <Link to="/aborts" className="link" onClick={onClose}>

@@ -36,7 +36,11 @@ export function FilterChips({ search, onChange }: Props) {
           </button>
         </span>
       ))}
-      <button type="button" className="link-button" onClick={() => onChange({ q: search.q })}>
+      <button
+        type="button"
+        className="link-button"
+        onClick={() => onChange({ q: search.q, sort: search.sort })}
+      >
         Clear all
       </button>
     </div>

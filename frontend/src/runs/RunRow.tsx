@@ -18,10 +18,14 @@ interface Props {
   top: number;
   columns: readonly RunColumn[];
   isCursor: boolean;
+  /** Whether it is selected; undefined if rows cannot be. */
+  isTicked?: boolean | undefined;
+  onTick: (index: number, range: boolean) => void;
 }
 
 /** A row of the list. It renders only when its own run changes. */
-export const RunRow = memo(function RunRow({ id, rowId, list, index, top, columns, isCursor }: Props) {
+export const RunRow = memo(function RunRow(props: Props) {
+  const { id, rowId, list, index, top, columns, isCursor, isTicked, onTick } = props;
   const subscribe = useCallback((listener: () => void) => list.batch.listen(id, listener), [list, id]);
   const row = useSyncExternalStore(subscribe, () => list.get(id));
   const isUnmatched = useSyncExternalStore(subscribe, () => list.isUnmatched(id));
@@ -31,7 +35,7 @@ export const RunRow = memo(function RunRow({ id, rowId, list, index, top, column
   const run = readFragment(RunRowFragment, row);
   const open = (event: React.MouseEvent): void => {
     // Links inside the row handle their own clicks, including new tabs.
-    if ((event.target as HTMLElement).closest("a, button")) return;
+    if ((event.target as HTMLElement).closest("a, button, label")) return;
     const target = { to: "/runs/$project/$domain/$name", params: runParams(run) } as const;
     if (wantsTab(event)) openTab(router.buildLocation(target).publicHref);
     else if (event.button === 0 && !window.getSelection()?.toString()) void navigate(target);
@@ -51,6 +55,19 @@ export const RunRow = memo(function RunRow({ id, rowId, list, index, top, column
       onAuxClick={open}
       onMouseDown={keepFromScrolling}
     >
+      {isTicked === undefined ? null : (
+        <span role="gridcell" className={classes.tick}>
+          <label>
+            <input
+              type="checkbox"
+              data-row
+              aria-label={`Select ${run.name}`}
+              checked={isTicked}
+              onChange={({ nativeEvent }) => onTick(index, (nativeEvent as MouseEvent).shiftKey)}
+            />
+          </label>
+        </span>
+      )}
       {columns.map((column) => (
         <span
           key={column.id}

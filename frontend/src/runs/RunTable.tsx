@@ -3,6 +3,8 @@ import { useEffect, useId, useLayoutEffect, useMemo, useRef } from "react";
 import { columns } from "./columns";
 import { RunRow } from "./RunRow";
 import classes from "./RunTable.module.css";
+import { SortHead } from "./SortHead";
+import type { Ticks } from "./useTicks";
 import type { ListView, RunList } from "./runList";
 import type { RunRowData } from "./useRunList";
 
@@ -10,6 +12,8 @@ const ROW = 46;
 const HEAD = 32;
 /** Distance from the end, in rows, at which older runs are requested. */
 const AHEAD = 20;
+
+const noTick = (): void => undefined;
 
 interface Props {
   list: RunList<RunRowData>;
@@ -21,13 +25,18 @@ interface Props {
   hidden: readonly string[];
   /** The run at the keyboard cursor. */
   cursor: string | null;
+  /** The selected rows; null if rows cannot be selected. */
+  ticks: Ticks | null;
+  sort: string | undefined;
+  onSort: (sort: string | undefined) => void;
   onOlder: () => Promise<void>;
   /** The user is reading: no row may appear, disappear or move. */
   onReading: (reading: boolean) => void;
 }
 
-/** The runs, newest first: only visible rows are rendered, and older runs are loaded on scrolling. */
-export function RunTable({ list, place, view, isStale, hidden, cursor, onOlder, onReading }: Props) {
+/** The runs: only visible rows are rendered, and more are loaded on scrolling. */
+export function RunTable(props: Props) {
+  const { list, place, view, isStale, hidden, cursor, ticks, sort, onSort, onOlder, onReading } = props;
   const scroller = useRef<HTMLDivElement>(null);
   const tableId = useId();
   const shown = useMemo(() => columns.filter(({ id }) => !hidden.includes(id)), [hidden]);
@@ -66,7 +75,8 @@ export function RunTable({ list, place, view, isStale, hidden, cursor, onOlder, 
     reading.current = { ...reading.current, ...change };
     onReading(reading.current.over || reading.current.scrolled);
   };
-  const template = shown.map((column) => column.width).join(" ");
+  const template = [...(ticks ? ["20px"] : []), ...shown.map((column) => column.width)].join(" ");
+  const isAll = !!ticks && ticks.ids.size > 0 && ticks.ids.size >= view.ids.length;
   return (
     <div
       ref={scroller}
@@ -78,6 +88,7 @@ export function RunTable({ list, place, view, isStale, hidden, cursor, onOlder, 
       aria-activedescendant={at < 0 ? undefined : `${tableId}${at}`}
       tabIndex={0}
       data-testid="runs"
+      data-ticks={!!ticks}
       style={{ "--columns": template } as React.CSSProperties}
       onScroll={({ currentTarget: { scrollTop } }) => {
         place.top = scrollTop;
@@ -85,16 +96,24 @@ export function RunTable({ list, place, view, isStale, hidden, cursor, onOlder, 
       }}
     >
       <div role="row" className={classes.head}>
-        {shown.map((column) => (
-          <span
-            key={column.id}
-            role="columnheader"
-            data-column={column.id}
-            title={column.hint}
-            className={column.right ? classes.right : undefined}
-          >
-            {column.title}
+        {ticks ? (
+          <span role="columnheader" className={classes.tick}>
+            <label>
+              <input
+                type="checkbox"
+                data-row
+                aria-label="Select all loaded runs"
+                checked={isAll}
+                ref={(box) => {
+                  if (box) box.indeterminate = ticks.ids.size > 0 && !isAll;
+                }}
+                onChange={ticks.toggleAll}
+              />
+            </label>
           </span>
+        ) : null}
+        {shown.map((column) => (
+          <SortHead key={column.id} column={column} sort={sort} onSort={onSort} />
         ))}
       </div>
       <div
@@ -118,12 +137,16 @@ export function RunTable({ list, place, view, isStale, hidden, cursor, onOlder, 
               top={item.start}
               columns={shown}
               isCursor={item.index === at}
+              isTicked={ticks?.ids.has(id)}
+              onTick={ticks?.toggle ?? noTick}
             />
           ) : null;
         })}
       </div>
       {view.hasOlder && view.synced && view.ids.length ? (
-        <div className={classes.older}>Loading older runs…</div>
+        <div className={classes.older}>
+          {sort === undefined ? "Loading older runs…" : "Loading more runs…"}
+        </div>
       ) : null}
     </div>
   );

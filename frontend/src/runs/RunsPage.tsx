@@ -1,5 +1,6 @@
 import { getRouteApi, useLocation } from "@tanstack/react-router";
 import { useEffect, useMemo, useState } from "react";
+import { mayWithin, useGrants } from "../live/access";
 import { runParams } from "../live/paths";
 import { printQuery } from "../live/search";
 import { useSearchChanges } from "../live/useSearchChanges";
@@ -18,7 +19,9 @@ import { FilterChips } from "./FilterChips";
 import classes from "./RunsPage.module.css";
 import { RunTable } from "./RunTable";
 import { type RunSearch, filterOf, isFiltered } from "./runSearch";
+import { orderOf } from "./sorting";
 import { useRunList } from "./useRunList";
+import { useTicks } from "./useTicks";
 
 // After the rows, which do not wait for them.
 const RunsToolbar = later(
@@ -29,6 +32,8 @@ const DensityStrip = later(
   async () => (await import("./DensityStrip")).DensityStrip,
   <div className={classes.strip} />,
 );
+
+const BulkBar = later(async () => (await import("./BulkBar")).BulkBar);
 
 const route = getRouteApi("/runs");
 
@@ -63,7 +68,10 @@ export function RunsPage() {
     filter,
     entry,
     !hidden.includes(REPORTED),
+    orderOf(search.sort),
   );
+  const mayAbort = mayWithin(useGrants(), "ABORT", search.project, search.domain) !== "nowhere";
+  const ticks = useTicks(view.ids, printQuery({ ...search, sort: undefined }));
   const { change, type } = useSearchChanges<RunSearch>((next) => void navigate(next));
 
   const [held, setHeld] = useState(false);
@@ -92,10 +100,16 @@ export function RunsPage() {
     const run = readFragment(RunRowFragment, row);
     void navigate({ to: "/runs/$project/$domain/$name", params: runParams(run), search: {} });
   };
+  const tick = (range: boolean): void => {
+    const at = cursor ? view.ids.indexOf(cursor) : -1;
+    if (mayAbort && at >= 0) ticks.toggle(at, range);
+  };
   useHotkeys([
     { keys: "j", what: "Next run", run: () => step(1) },
     { keys: "k", what: "Previous run", run: () => step(cursor ? -1 : 1) },
     { keys: "Enter", what: "Open the run", run: open },
+    { keys: "x", what: "Select the run, or clear it", run: () => tick(false) },
+    { keys: "X", what: "Select all runs up to this one", run: () => tick(true) },
     { keys: "h", what: "Pause updates, or resume them", run: () => setHeld(!held) },
   ]);
 
@@ -129,7 +143,7 @@ export function RunsPage() {
       ) : view.synced && !view.ids.length ? (
         <EmptyNotice title={isFiltered(search) ? "No run matches" : "No runs yet"}>
           {isFiltered(search) ? (
-            <button type="button" className="link-button" onClick={() => change({})}>
+            <button type="button" className="link-button" onClick={() => change({ sort: search.sort })}>
               Clear the filter
             </button>
           ) : (
@@ -149,10 +163,14 @@ export function RunsPage() {
           isStale={isStale}
           hidden={hidden}
           cursor={cursor}
+          ticks={mayAbort ? ticks : null}
+          sort={search.sort}
+          onSort={(sort) => change({ ...search, sort })}
           onOlder={loadOlder}
           onReading={setReading}
         />
       )}
+      {ticks.ids.size ? <BulkBar list={list} ticks={ticks} filter={filter} /> : null}
     </main>
   );
 }

@@ -50,18 +50,22 @@ export function RunsToolbar(props: Props) {
       <span className={classes.space} />
       {waiting > 0 ? (
         <Button size="compact-sm" variant="light" onClick={onShow} data-testid="waiting">
-          Show {waiting.toLocaleString("en")} new
+          {search.sort === undefined
+            ? `Show ${waiting.toLocaleString("en")} new`
+            : `Sort again: ${waiting.toLocaleString("en")} changed`}
         </Button>
       ) : null}
-      <Button
-        size="compact-sm"
-        variant={held ? "filled" : "default"}
-        aria-pressed={held}
-        title="While paused, no run is added, removed or moved; visible runs still update (h)"
-        onClick={() => onHold(!held)}
-      >
-        {held ? "Updates paused" : "Pause updates"}
-      </Button>
+      {search.sort === undefined ? (
+        <Button
+          size="compact-sm"
+          variant={held ? "filled" : "default"}
+          aria-pressed={held}
+          title="While paused, no run is added, removed or moved; visible runs still update (h)"
+          onClick={() => onHold(!held)}
+        >
+          {held ? "Updates paused" : "Pause updates"}
+        </Button>
+      ) : null}
       <Popover position="bottom-end" withinPortal trapFocus>
         <Popover.Target>
           <Button size="compact-sm" variant="default">

@@ -71,8 +71,14 @@ export const WatchRuns = graphql(`
 `);
 
 export const OlderRuns = graphql(`
-  query OlderRuns($filter: RunFilter, $first: Int!, $after: String, $withProgress: Boolean!) {
-    runs(filter: $filter, first: $first, after: $after) {
+  query OlderRuns(
+    $filter: RunFilter
+    $order: ActionOrder
+    $first: Int!
+    $after: String
+    $withProgress: Boolean!
+  ) {
+    runs(filter: $filter, orderBy: $order, first: $first, after: $after) {
       pageInfo {
         hasNextPage
         endCursor

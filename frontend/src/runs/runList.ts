@@ -22,17 +22,17 @@ export interface ListView {
  */
 export class RunList<Row extends ListedRun> {
   readonly batch: Batch;
-  private rows = new Map<string, Row>();
-  private ids: string[] = [];
-  private waiting = new Set<string>();
-  private unmatched = new Set<string>();
+  protected rows = new Map<string, Row>();
+  protected ids: string[] = [];
+  protected waiting = new Set<string>();
+  protected unmatched = new Set<string>();
   /** Rows beyond a snapshot that arrived while the list was held: it is unknown whether they still match. */
   private unsure = new Set<string>();
   /** The oldest run up to which the list is complete. If it is removed itself, nothing older is loaded. */
   private floor: Row | null = null;
-  private held = false;
-  private synced = false;
-  private hasOlder = false;
+  protected held = false;
+  protected synced = false;
+  protected hasOlder = false;
   /** Increases when older rows are dropped, which invalidates cursors beyond them. */
   generation = 0;
   /** The rows of an unfinished snapshot after RESYNC. */
@@ -149,7 +149,7 @@ export class RunList<Row extends ListedRun> {
     this.take(row, known);
   }
 
-  private take(row: Row, known: Row | undefined): void {
+  protected take(row: Row, known: Row | undefined): void {
     this.rows.set(row.id, row);
     this.batch.touch(row.id);
     if (known) {
@@ -182,7 +182,7 @@ export class RunList<Row extends ListedRun> {
     this.lower(rows.values());
   }
 
-  private remove(id: string): void {
+  protected remove(id: string): void {
     if (!this.rows.has(id)) return;
     if (this.held && !this.waiting.has(id)) {
       this.unmatched.add(id);
@@ -232,7 +232,7 @@ export class RunList<Row extends ListedRun> {
     this.ids.sort((a, b) => before(this.rows.get(a) as Row, this.rows.get(b) as Row));
   }
 
-  private touch(): void {
+  protected touch(): void {
     this.view = null;
     this.batch.touchAll();
   }

@@ -3,6 +3,7 @@ import { flag, text, texts } from "../live/search";
 import { searchTerm } from "../live/paths";
 import { parseDuration } from "../ui/durations";
 import { parseTime } from "../ui/times";
+import { readSort } from "./sorting";
 
 /** A parameter of the URL: its name in chips, how to read it, and what of the API's filter it sets. */
 const field = <Value>(
@@ -58,12 +59,24 @@ export const MORE = {
 const FIELDS = { ...COMMON, ...MORE };
 type Fields = typeof FIELDS;
 
-/** The filter of the list as URL parameters. */
-export type RunSearch = { [Name in keyof Fields]?: ReturnType<Fields[Name]["read"]> };
+type Filters = { [Name in keyof Fields]?: ReturnType<Fields[Name]["read"]> };
+
+/** The filter of the list as URL parameters, and its order. */
+export interface RunSearch extends Filters {
+  /** A column, with `-` before it for descending. */
+  sort?: string | undefined;
+}
 
 export function readRunSearch(query: Record<string, unknown>): RunSearch {
-  return Object.fromEntries(Object.entries(FIELDS).map(([name, { read }]) => [name, read(query[name])]));
+  const filters = Object.entries(FIELDS).map(([name, { read }]) => [name, read(query[name])]);
+  return { ...Object.fromEntries(filters), sort: readSort(query.sort) } as RunSearch;
 }
+
+type Entry = [keyof Filters, string | string[] | true];
+
+/** The filters that are set, by name. */
+const filtersOf = (search: RunSearch): Entry[] =>
+  Object.entries(search).filter((entry): entry is Entry => entry[0] !== "sort" && entry[1] !== undefined);
 
 const FIRST_TIME = Date.parse("0001-01-01T00:00:00Z");
 
@@ -82,8 +95,7 @@ export function toApiTime(value: string | undefined, now: number, utc: boolean):
 /** The filter for the API. Invalid values are ignored. */
 export function filterOf(search: RunSearch, now: number, utc: boolean): RunFilter {
   const filter: RunFilter = {};
-  for (const [name, value] of Object.entries(search) as [keyof RunSearch, unknown][]) {
-    if (value === undefined) continue;
+  for (const [name, value] of filtersOf(search)) {
     const toApi = FIELDS[name].toApi as (value: unknown, now: number, utc: boolean) => RunFilter;
     Object.assign(filter, toApi(value, now, utc));
   }
@@ -97,7 +109,7 @@ function labelOf(label: string): { key: string; value?: string } {
 
 /** Whether any filter is set. */
 export function isFiltered(search: RunSearch): boolean {
-  return Object.values(search).some((value: unknown) => value !== undefined);
+  return filtersOf(search).length > 0;
 }
 
 /** One active filter as text, and the parameters without it. */
@@ -110,8 +122,8 @@ export interface Chip {
 /** The active filters, each removable by itself. The search text has its own field. */
 export function chipsOf(search: RunSearch, show: (name: keyof RunSearch, value: string) => string): Chip[] {
   const chips: Chip[] = [];
-  for (const [name, value] of Object.entries(search) as [keyof RunSearch, string | string[] | true][]) {
-    if (!value || name === "q") continue;
+  for (const [name, value] of filtersOf(search)) {
+    if (name === "q") continue;
     if (Array.isArray(value)) {
       for (const item of value) {
         const rest = value.filter((other) => other !== item);

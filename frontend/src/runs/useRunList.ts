@@ -1,11 +1,12 @@
 import { useCallback, useEffect, useMemo, useState, useSyncExternalStore } from "react";
-import type { FragmentType } from "../gql";
-import type { RunFilter } from "../gql/graphql";
+import { type FragmentType, readFragment } from "../gql";
+import type { ActionOrder, RunFilter } from "../gql/graphql";
 import { type Api, useApi, watchDocument } from "../live/api";
 import { type Problem, problemOf } from "../live/errors";
 import { findList, keepList } from "./savedLists";
-import { OlderRuns, type RunRowFragment, WatchRuns } from "./documents";
+import { OlderRuns, RunRowFragment, WatchRuns } from "./documents";
 import { RunList } from "./runList";
+import { SortedRunList } from "./sortedRunList";
 
 /** The number of runs in the live snapshot. */
 const FIRST = 100;
@@ -17,9 +18,25 @@ export type RunRowData = FragmentType<typeof RunRowFragment> & {
   createdAt: string;
 };
 
-/** The list of one filter, fed by its subscription and older pages. */
+/** What determines the place of a run in each order that changes. */
+const PLACES: Partial<Record<ActionOrder["field"], "phase" | "endedAt" | "createdAt">> = {
+  PHASE: "phase",
+  DURATION: "endedAt",
+  CREATED_AT: "createdAt",
+};
+
+function placeIn({ field }: ActionOrder): (row: RunRowData) => unknown {
+  const place = PLACES[field];
+  return (row) => (place ? readFragment(RunRowFragment, row)[place] : null);
+}
+
+/**
+ * The list of one filter, fed by its subscription and older pages; in another order than the newest first, by
+ * pages alone, whose rows the subscription changes.
+ */
 export class LiveRuns {
-  readonly list = new RunList<RunRowData>(FIRST);
+  readonly list: RunList<RunRowData>;
+  private readonly sorted: SortedRunList<RunRowData> | null;
   problem: Problem | null = null;
   /** The scroll offset in pixels. */
   top = 0;
@@ -33,21 +50,27 @@ export class LiveRuns {
     readonly filter: RunFilter,
     /** Whether the runs have their progress. */
     readonly withProgress: boolean,
-  ) {}
+    readonly order?: ActionOrder,
+  ) {
+    this.sorted = order ? new SortedRunList(FIRST, placeIn(order), () => void this.readSorted()) : null;
+    this.list = this.sorted ?? new RunList(FIRST);
+  }
 
   start(): () => void {
     return watchDocument(
       this.api,
       WatchRuns,
       () => {
-        if (!this.cursor) this.list.restart();
+        if (!this.cursor && !this.sorted) this.list.restart();
         const { filter, withProgress } = this;
-        return { filter, first: FIRST, after: this.cursor ?? null, withProgress };
+        return { filter, first: this.sorted ? 1 : FIRST, after: this.cursor ?? null, withProgress };
       },
       {
         next: ({ runs }) => {
           this.problem = null;
-          this.list.apply({ ...runs, rows: runs.runs });
+          if (!this.sorted || runs.kind === "CHANGE") this.list.apply({ ...runs, rows: runs.runs });
+          // Read after the subscription has begun: no change is missed.
+          else if (runs.kind === "SYNCED") void this.readSorted();
           // An interrupted snapshot is restarted: only a complete one can be resumed.
           if (runs.kind === "SYNCED" || runs.kind === "CHANGE") this.cursor = runs.cursor;
           if (runs.kind === "RESYNC") this.cursor = undefined;
@@ -68,13 +91,7 @@ export class LiveRuns {
     this.generation = this.list.generation;
     try {
       const first = this.olderCursor ? FIRST * 2 : Math.min(MOST_A_PAGE, this.list.size + FIRST);
-      const result = await this.api.client
-        .query(
-          OlderRuns,
-          { filter: this.filter, first, after: this.olderCursor, withProgress: this.withProgress },
-          { requestPolicy: "network-only" },
-        )
-        .toPromise();
+      const result = await this.read(first, this.olderCursor);
       if (!result.data) {
         this.say(problemOf(result.error));
         return;
@@ -90,6 +107,27 @@ export class LiveRuns {
     }
   };
 
+  private read(first: number, after: string | null) {
+    const { filter, order, withProgress } = this;
+    const variables = { filter, order, first, after, withProgress };
+    return this.api.client.query(OlderRuns, variables, { requestPolicy: "network-only" }).toPromise();
+  }
+
+  /** Reads the sorted list from its beginning, as far as it was read before. */
+  private async readSorted(): Promise<void> {
+    const shown = this.list.snapshot().ids.length;
+    const result = await this.read(Math.min(MOST_A_PAGE, Math.max(FIRST, shown)), null);
+    if (!result.data) {
+      this.say(problemOf(result.error));
+      return;
+    }
+    const { nodes, pageInfo } = result.data.runs;
+    this.problem = null;
+    this.sorted?.show(nodes, pageInfo.hasNextPage);
+    this.olderCursor = pageInfo.endCursor ?? null;
+    this.generation = this.list.generation;
+  }
+
   private say(problem: Problem): void {
     this.problem = problem;
     this.list.batch.touchAll();
@@ -100,14 +138,19 @@ export class LiveRuns {
  * The live list of matching runs. The previous list stays until the new filter's runs arrive. Returning to a
  * history entry restores its list with all loaded pages.
  */
-export function useRunList(filter: RunFilter, entry: string | undefined, withProgress: boolean) {
+export function useRunList(
+  filter: RunFilter,
+  entry: string | undefined,
+  withProgress: boolean,
+  order?: ActionOrder,
+) {
   const api = useApi();
-  const key = keyOf({ filter, withProgress });
+  const key = keyOf({ filter, withProgress, order });
   const [attempt, setAttempt] = useState(0);
   const next = useMemo(() => {
     const before = findList(entry);
     const isSame = before && !attempt && keyOf(before) === key;
-    return isSame ? before : new LiveRuns(api, filter, withProgress);
+    return isSame ? before : new LiveRuns(api, filter, withProgress, order);
     // eslint-disable-next-line react-hooks/exhaustive-deps -- the key stands for the filter, and has the entry
   }, [api, key, attempt]);
   useEffect(() => next.start(), [next]);
@@ -132,5 +175,9 @@ export function useRunList(filter: RunFilter, entry: string | undefined, withPro
   };
 }
 
-const keyOf = ({ filter, withProgress }: { filter: RunFilter; withProgress: boolean }): string =>
-  JSON.stringify([filter, withProgress]);
+const keyOf = ({
+  filter,
+  withProgress,
+  order,
+}: Pick<LiveRuns, "filter" | "withProgress" | "order">): string =>
+  JSON.stringify([filter, withProgress, order]);

@@ -23,6 +23,7 @@ const Palette = later(async () => (await import("./Palette")).Palette);
 
 const PAGES = [
   { to: "/runs", name: "Runs", key: "g r" },
+  { to: "/now", name: "Now", key: "g n" },
   { to: "/tasks", name: "Tasks", key: "g t" },
   { to: "/aborts", name: "Aborts", key: "g a" },
 ] as const;

@@ -60,9 +60,10 @@ export function useAllHotkeys(): readonly Hotkey[] {
   return useValue(hotkeys);
 }
 
+/** Whether keys go into a field. The checkbox of a row is none: `x` ticks it too. */
 function isField(target: EventTarget | null): boolean {
   const element = target as HTMLElement | null;
-  return !!element?.closest("input, textarea, select, [contenteditable=true]");
+  return !!element?.closest("input:not([data-row]), textarea, select, [contenteditable=true]");
 }
 
 /** Enter on a focused link or button activates it. */

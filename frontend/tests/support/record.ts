@@ -10,6 +10,8 @@ export interface NewAction {
   labels?: { key: string; value: string }[];
   createdAt?: string;
   spec?: unknown;
+  task?: { project: string; domain: string; name: string; version: string };
+  createdBy?: { kind: string; subject: string; name?: string };
 }
 
 export interface RunId {

@@ -12,7 +12,7 @@ import {
 const NOW = Date.UTC(2026, 5, 15, 12);
 
 /** A value of each filter. */
-const FULL: { [Name in keyof RunSearch]-?: NonNullable<RunSearch[Name]> } = {
+const FULL: { [Name in Exclude<keyof RunSearch, "sort">]-?: NonNullable<RunSearch[Name]> } = {
   project: "ml/prod",
   domain: "..",
   phase: ["RUNNING", "QUEUED"],
