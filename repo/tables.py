@@ -153,6 +153,8 @@ _index("ix_actions_unconfirmed_abort", actions.c.abort_requested_at, actions.c.k
 _index("ix_runs_abort_batch", actions.c.abort_batch, where=actions.c.abort_batch.is_not(None))
 
 MAX_CODE_PREFIX = 100
+MAX_INDEXED_NAME = 150
+"""Tasks, functions and creators with longer names are not suggested, and have no typical durations."""
 
 # A row for each root, with what lists of runs filter, search and order by. Triggers maintain it.
 runs = Table(
@@ -207,9 +209,17 @@ _index("ix_runs_by_paused", runs.c.paused_actions, where=runs.c.paused_actions >
 _index("ix_runs_by_abort", runs.c.abort_state, where=is_run_abort_pending)
 _index("ix_runs_by_executor", runs.c.executor, runs.c.key, where=runs.c.executor.is_not(None))
 _index("ix_runs_by_reported", runs.c.last_reported_at, runs.c.key, where=runs.c.ended_at.is_(None))
-has_creator = runs.c.created_by_subject.is_not(None)
+
+
+def _fits_index(name: Column[Any]) -> ColumnElement[bool]:
+    """Whether there is a name, short enough for an entry of an index that begins with project and domain:
+    PostgreSQL limits entries to 2,704 bytes."""
+    return func.length(name) <= text(str(MAX_INDEXED_NAME))
+
+
+has_creator = _fits_index(runs.c.created_by_subject)
 _index("ix_runs_by_creator", runs.c.created_by_subject, runs.c.project, runs.c.domain, where=has_creator)
-has_task = runs.c.task_name.is_not(None)
+has_task = _fits_index(runs.c.task_name)
 _index(
     "ix_runs_by_task",
     runs.c.project,
@@ -218,7 +228,7 @@ _index(
     runs.c.created_at,
     where=has_task,
 )
-has_only_function = and_(runs.c.task_name.is_(None), runs.c.function_name.is_not(None))
+has_only_function = and_(runs.c.task_name.is_(None), _fits_index(runs.c.function_name))
 _index(
     "ix_runs_by_function",
     runs.c.project,

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, literal_column, select, tuple_
 from sqlalchemy.sql.elements import NamedColumn
+from sqlalchemy.sql.util import ClauseAdapter
 
 from repo.actions.lists import runs_in_scopes
 from repo.actions.rows import ACTIONS
@@ -109,7 +110,7 @@ def _distinct(
     of_other = [other.c[column.name] for column in by]
     following = (
         select(other.c.number)
-        .where(other.c[by[0].name].is_not(None), other.c[by[-1].name].is_not(None))
+        .where(ClauseAdapter(other).traverse(has_value))
         .where(tuple_(*of_other) > tuple_(*by))
         .order_by(*of_other)
         .limit(literal_column("1"))

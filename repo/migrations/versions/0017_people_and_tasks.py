@@ -28,10 +28,10 @@ COLUMNS = replace(
 """The columns of `runs` that triggers write, with the code of a skipped run."""
 
 INDEXES = {
-    "ix_runs_by_creator": "(created_by_subject, project, domain) WHERE created_by_subject IS NOT NULL",
-    "ix_runs_by_task": "(project, domain, task_name, created_at) WHERE task_name IS NOT NULL",
+    "ix_runs_by_creator": "(created_by_subject, project, domain) WHERE length(created_by_subject) <= 150",
+    "ix_runs_by_task": "(project, domain, task_name, created_at) WHERE length(task_name) <= 150",
     "ix_runs_by_function": "(project, domain, function_name, created_at) "
-    "WHERE task_name IS NULL AND function_name IS NOT NULL",
+    "WHERE task_name IS NULL AND length(function_name) <= 150",
 }
 
 

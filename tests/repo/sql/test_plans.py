@@ -411,7 +411,7 @@ async def test_a_poll_reads_changes_and_their_actions_by_index(filled_url: str) 
             pass
 
         async def change(repository: ActionRepo) -> None:
-            await repository.actions.update_phases([update("t0001", ActionPhase.RUNNING, 7)])
+            await repository.actions.update_phases([update("t0150", ActionPhase.RUNNING, 7)])
             await anext(stream)
 
         found = await plans(repository, change, polling=True)
