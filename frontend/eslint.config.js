@@ -6,7 +6,7 @@ import ts from "typescript-eslint";
 /** The folders from top to bottom: a folder imports only from folders below it. */
 const FLOORS = [
   ["shell"],
-  ["runs", "tasks", "now"],
+  ["runs", "tasks", "now", "compare"],
   ["graph", "history", "tables"],
   ["actions"],
   ["logs", "artifacts"],

@@ -5,6 +5,7 @@ import {
   lazyRouteComponent,
   redirect,
 } from "@tanstack/react-router";
+import { readCompareSearch } from "./compare/search";
 import { BrokenPage, NoSuchPage, Shell } from "./shell/Shell";
 import { onlyKnown, parseQuery, printQuery, text, texts } from "./live/search";
 import { readLogSearch } from "./logs/address";
@@ -103,7 +104,14 @@ const aborts = createRoute({
   component: lazyRouteComponent(() => import("./aborts/AbortsPage"), "AbortsPage"),
 });
 
-const routeTree = root.addChildren([home, runs, run, logs, now, tasks, task, noTask, aborts]);
+const compare = createRoute({
+  getParentRoute: () => root,
+  path: "/compare",
+  validateSearch: onlyKnown(readCompareSearch),
+  component: lazyRouteComponent(() => import("./compare/ComparePage"), "ComparePage"),
+});
+
+const routeTree = root.addChildren([home, runs, run, logs, now, tasks, task, noTask, aborts, compare]);
 
 /** The router, for any base URL. */
 export function createPageRouter(base: string) {

@@ -9,7 +9,7 @@ from starlette.types import Scope
 UI_PATHS = (
     *("/", "/runs", "/runs/{rest:path}", "/tasks", "/tasks/", "/tasks/{project}/{domain}"),
     "/tasks/{project}/{domain}/{task:path}",
-    *("/now", "/now/", "/aborts", "/aborts/"),
+    *("/now", "/now/", "/aborts", "/aborts/", "/compare", "/compare/"),
 )
 """Where the web UI is served; `frontend/src/router.tsx` has a route for each."""
 

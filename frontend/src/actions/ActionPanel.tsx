@@ -20,6 +20,7 @@ import { ActionDetails } from "./ActionDetails";
 import { ActionError } from "./ActionError";
 import { ActionSpec, ActionState } from "./ActionTexts";
 import { Attempts } from "./Attempts";
+import { CompareLink } from "./CompareLink";
 import { ActionViewFragment } from "./documents";
 import { EventList } from "./EventList";
 import { LostNotice, PlaceholderNotice } from "./LostNotice";
@@ -137,6 +138,7 @@ function ActionView({ action: masked, runEnd, tab, onTab, onClose, onSelect, cha
             Abort
           </Button>
         ) : null}
+        <CompareLink id={id} />
         <CloseButton aria-label="Close the action" onClick={onClose} />
       </header>
       <div className={classes.body} data-tab={tab}>

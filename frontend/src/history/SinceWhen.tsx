@@ -1,6 +1,7 @@
 import { Link } from "@tanstack/react-router";
 import { reasonOf } from "../actions/SkipReason";
-import { runParams } from "../live/paths";
+import { type RunName, runParams } from "../live/paths";
+import { printSide } from "../live/sides";
 import { Time } from "../ui/Time";
 import { type TaskRun, failureHistory } from "./failureHistory";
 import classes from "./SinceWhen.module.css";
@@ -34,7 +35,14 @@ export function SinceWhen({ run, earlier, what }: Props) {
     ),
     before ? (
       <>
-        last success: <LinkTo run={before} />, <Time value={before.createdAt} />
+        last success: <LinkTo run={before} />, <Time value={before.createdAt} /> ·{" "}
+        <Link
+          to="/compare"
+          search={{ a: printSide(sideOf(before)), b: printSide(sideOf(run)) }}
+          className="link"
+        >
+          What changed since
+        </Link>
       </>
     ) : (
       `no success in the ${known} runs before`
@@ -79,6 +87,8 @@ export function SinceWhen({ run, earlier, what }: Props) {
 }
 
 /** A link to a run within a sentence. */
+const sideOf = ({ project, domain, name }: TaskRun): RunName => ({ project, domain, name });
+
 export function LinkTo({ run }: { run: TaskRun }) {
   return (
     <Link to="/runs/$project/$domain/$name" params={runParams(run)} className={classes.inText}>

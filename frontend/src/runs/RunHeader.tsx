@@ -16,6 +16,7 @@ import { OutLinks } from "../ui/OutLinks";
 import { PhaseBadge } from "../ui/PhaseBadge";
 import { describeCounts, PhaseBar } from "../ui/PhaseBar";
 import { hasEnded } from "../ui/phases";
+import { CompareMenu } from "./CompareMenu";
 import { CopyMenu } from "./CopyMenu";
 import { RunFacts } from "./RunFacts";
 import classes from "./RunHeader.module.css";
@@ -119,6 +120,7 @@ export function RunHeader({ run: masked, children }: Props) {
           {run.attempts > 1 ? <span className="faint nowrap">attempt {run.attempts}</span> : null}
         </div>
         <div className={classes.actions}>
+          <CompareMenu run={run} />
           <CopyMenu run={run} />
           {isAbortable ? (
             <Button size="compact-sm" color="red" variant="light" onClick={() => setAborting(true)}>

@@ -53,6 +53,7 @@ export function Palette({ onHelp }: { onHelp: () => void }) {
     ["Go to runs", () => void navigate({ to: "/runs" })],
     ["Go to tasks", () => void navigate({ to: "/tasks" })],
     ["Go to aborts", () => void navigate({ to: "/aborts" })],
+    ["Compare two runs", () => void navigate({ to: "/compare" })],
     [
       "Runs that failed in the last day",
       () => void navigate({ to: "/runs", search: { phase: ["FAILED", "TIMED_OUT"], from: "24h" } }),

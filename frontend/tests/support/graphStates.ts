@@ -18,4 +18,18 @@ export const GRAPH_STATES: State[] = [
     },
   },
   A_TABLE,
+  {
+    name: "a comparison",
+    path: "/compare?a=tests/development/everything&b=tests/development/is-failed",
+    there: "[data-pair] >> nth=1",
+  },
+  {
+    name: "a comparison to choose",
+    path: "/compare",
+    there: "form",
+    act: async (page) => {
+      await page.getByRole("button", { name: "Compare", exact: true }).click();
+      await page.getByText("Paste the address").first().waitFor();
+    },
+  },
 ];

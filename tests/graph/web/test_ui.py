@@ -48,7 +48,7 @@ FILES = {
 }
 PREFIX = "/team/rungraph"
 PATHS = ["/", "/runs", "/runs/", "/runs/a/b/c", "/runs/a/b/c%2Fd%2Fe", "/tasks", "/aborts", "/aborts/"]
-PATHS += ["/tasks/a/b", "/tasks/a/b/c"]
+PATHS += ["/tasks/a/b", "/tasks/a/b/c", "/compare"]
 
 
 @pytest.fixture
