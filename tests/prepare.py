@@ -11,7 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from tests.support.browser import HEADLESS_SHELL, find_chromium
+from tests.support.browser import HEADLESS_SHELL, find_chromium, find_firefox
 from tests.support.fake_clock import find_library
 from tests.support.nginx import find_nginx
 from tests.support.pgbouncer import find_pgbouncer
@@ -48,6 +48,12 @@ NEEDS = [
         lambda: find_chromium() is not None,
         "chromium",
         "or name a Chromium or Chrome of yours:\n    RUNGRAPH_TEST_CHROMIUM=/path/to/chrome",
+    ),
+    Need(
+        "Firefox, in which they open the page too",
+        lambda: find_firefox() is not None,
+        "firefox-esr",
+        "or name a Firefox of yours:\n    RUNGRAPH_TEST_FIREFOX=/path/to/firefox",
     ),
     Need(
         "nginx, which they put in front of a server",

@@ -7,7 +7,8 @@ import {
 } from "@tanstack/react-router";
 import { readCompareSearch } from "./compare/search";
 import { BrokenPage, NoSuchPage, Shell } from "./shell/Shell";
-import { onlyKnown, parseQuery, printQuery, text, texts } from "./live/search";
+import { type ActionTab, printSpan, readSpan, readTab } from "./actions/address";
+import { flag, onlyKnown, parseQuery, printQuery, text, texts } from "./live/search";
 import { readLogSearch } from "./logs/address";
 import { readNowSearch } from "./now/nowSearch";
 import { readRunSearch } from "./runs/runSearch";
@@ -45,6 +46,12 @@ export interface RunPageSearch extends TableSearch {
   phase?: string[] | undefined;
   /** The action shown beside the tree. */
   action?: string | undefined;
+  /** The tab of its panel, if not the first. */
+  tab?: ActionTab | undefined;
+  /** Whether the critical path is marked. */
+  critical?: true | undefined;
+  /** The visible part of the timeline: see `readSpan`. */
+  zoom?: string | undefined;
 }
 
 const run = createRoute({
@@ -56,6 +63,9 @@ const run = createRoute({
     q: text(query.q),
     phase: texts(query.phase),
     action: text(query.action),
+    tab: readTab(query.tab),
+    critical: flag(query.critical),
+    zoom: printSpan(readSpan(query.zoom)),
   })),
   component: lazyRouteComponent(() => import("./runs/RunPage"), "RunPage"),
 });

@@ -1,4 +1,4 @@
-"""Finds the browser for the tests of the page and GraphiQL."""
+"""Finds the browsers for the tests of the page and GraphiQL."""
 
 import os
 import shutil
@@ -12,3 +12,8 @@ def find_chromium() -> str | None:
     names = (HEADLESS_SHELL, "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
     found = (shutil.which(name) for name in names)
     return os.environ.get("RUNGRAPH_TEST_CHROMIUM") or next(filter(None, found), None)
+
+
+def find_firefox() -> str | None:
+    """The path of Firefox, or None. RUNGRAPH_TEST_FIREFOX overrides it."""
+    return os.environ.get("RUNGRAPH_TEST_FIREFOX") or shutil.which("firefox-esr")

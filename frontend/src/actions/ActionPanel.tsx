@@ -16,6 +16,7 @@ import { OutLinks } from "../ui/OutLinks";
 import { PhaseBadge } from "../ui/PhaseBadge";
 import { hasEnded, words } from "../ui/phases";
 import classes from "./ActionPanel.module.css";
+import type { ActionTab } from "./address";
 import { ActionDetails } from "./ActionDetails";
 import { ActionError } from "./ActionError";
 import { ActionSpec, ActionState } from "./ActionTexts";
@@ -56,8 +57,6 @@ const LiveActionOf = graphql(`
     }
   }
 `);
-
-export type ActionTab = "attempts" | "logs" | "files" | "metrics" | "events" | "details" | "spec" | "state";
 
 interface Shown {
   /** When the run ended; null while it is in progress. */

@@ -34,6 +34,9 @@ export interface Timeline {
 interface Shown {
   isShown: boolean;
   showsCritical: boolean;
+  /** The visible part, in the address. */
+  zoom: string | undefined;
+  onZoom: (zoom: string | undefined) => void;
 }
 
 /** The timeline of a run's actions; `runEnd` is null while the run is in progress. */
@@ -41,7 +44,7 @@ export function useTimeline(
   run: RunName,
   forest: ActionForest,
   runEnd: string | null,
-  { isShown, showsCritical }: Shown,
+  { isShown, showsCritical, zoom: address, onZoom }: Shown,
 ): Timeline {
   const version = useForestVersion(forest, 500, "version");
   const isOver = runEnd !== null;
@@ -54,7 +57,7 @@ export function useTimeline(
   // Padding at the end, so that the last bars do not touch the edge.
   const last = Math.max(start + 100, end + (end - start) * 0.015);
   const whole = useMemo(() => ({ from: start, to: last }), [start, last]);
-  const zoom = useZoom(whole);
+  const zoom = useZoom(whole, address, onZoom);
   const anchor = useRef<Anchor | null>(null);
   const anchorAt = useCallback((next: Anchor | null) => {
     anchor.current = next;

@@ -1,4 +1,5 @@
-import { useCallback, useState } from "react";
+import { useCallback, useEffect, useState } from "react";
+import { printSpan, readSpan } from "./address";
 
 /** A time range in milliseconds since 1970. */
 export interface Span {
@@ -34,9 +35,34 @@ export interface Zoom {
   reset: () => void;
 }
 
-/** The visible part of `whole`; everything until the user zooms. */
-export function useZoom(whole: Span): Zoom {
-  const [part, setPart] = useState<Span | null>(null);
+/** Milliseconds after which the visible part is in the address: not each step of a wheel. */
+const WRITE_AFTER = 300;
+
+/**
+ * The visible part of `whole`; everything until the user zooms. `address` is the part in the address, which
+ * `onAddress` changes.
+ */
+export function useZoom(
+  whole: Span,
+  address: string | undefined,
+  onAddress: (address: string | undefined) => void,
+): Zoom {
+  const [part, setPart] = useState(() => readSpan(address));
+  // The address that was read last, and the one that was written last, which is not read again.
+  const [seen, setSeen] = useState({ read: address, written: address });
+  if (address !== seen.read) {
+    setSeen({ read: address, written: address });
+    if (address !== seen.written) setPart(readSpan(address));
+  }
+  const wanted = printSpan(part);
+  useEffect(() => {
+    if (wanted === address || wanted === seen.written) return;
+    const timer = setTimeout(() => {
+      setSeen((seen) => ({ ...seen, written: wanted }));
+      onAddress(wanted);
+    }, WRITE_AFTER);
+    return () => clearTimeout(timer);
+  }, [wanted, address, seen.written, onAddress]);
   const span = part ? moved(part, whole, 0) : whole;
   const zoom = useCallback(
     (factor: number, at?: number) =>

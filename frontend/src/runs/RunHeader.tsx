@@ -18,6 +18,7 @@ import { describeCounts, PhaseBar } from "../ui/PhaseBar";
 import { hasEnded } from "../ui/phases";
 import { CompareMenu } from "./CompareMenu";
 import { CopyMenu } from "./CopyMenu";
+import { EndNotification } from "./EndNotification";
 import { RunFacts } from "./RunFacts";
 import classes from "./RunHeader.module.css";
 
@@ -120,6 +121,7 @@ export function RunHeader({ run: masked, children }: Props) {
           {run.attempts > 1 ? <span className="faint nowrap">attempt {run.attempts}</span> : null}
         </div>
         <div className={classes.actions}>
+          <EndNotification run={run} />
           <CompareMenu run={run} />
           <CopyMenu run={run} />
           {isAbortable ? (

@@ -1,7 +1,6 @@
 import { getRouteApi } from "@tanstack/react-router";
-import { lazy, Suspense, useCallback, useMemo, useState } from "react";
+import { lazy, Suspense, useCallback, useMemo } from "react";
 import { useQuery, useSubscription } from "urql";
-import type { ActionTab } from "../actions/ActionPanel";
 import { ActionTree } from "../actions/ActionTree";
 import { useForest } from "../actions/useForest";
 import { useLines } from "../actions/useLines";
@@ -14,20 +13,21 @@ import { useRetryOnReconnect } from "../live/useRetryOnReconnect";
 import { useHotkeys } from "../ui/hotkeys";
 import { later } from "../ui/later";
 import { EmptyNotice, ErrorNotice, LoadingNotice } from "../ui/notices";
-import { useTitle } from "../ui/title";
+import { useTabOf } from "../ui/tabIcon";
 import { endOf } from "./runEnd";
 import { RunFailure } from "./RunFailure";
 import { RunHeader } from "./RunHeader";
 import classes from "./RunPage.module.css";
 import { RunToolbar } from "./RunToolbar";
+import { SidePanel } from "./SidePanel";
+import { useRunView } from "./useRunView";
 import { type View, readView } from "./views";
 
-// Loaded when an action is opened.
+// Loaded when they are opened.
 const ActionPanel = lazy(() =>
   import("../actions/ActionPanel").then((module) => ({ default: module.ActionPanel })),
 );
 
-// Loaded when it is opened.
 const LOADING = <LoadingNotice what="this view" />;
 const GraphView = later(() => import("../graph/GraphView").then((module) => module.GraphView), LOADING);
 const ActionTable = later(
@@ -88,8 +88,9 @@ export function RunPage() {
     }),
     [params],
   );
-  useTitle(run.name);
   const [{ data, error, fetching }, reload] = useQuery({ query: RunOf, variables: { id: run } });
+  const phase = data?.run?.phase;
+  useTabOf(run.name, phase);
   // Requested in parallel with the run, so that the first actions appear with it.
   const actions = useForest(run, data?.run ? countOf(data.run) <= MOST_WITH_METRICS : false);
   // Results go into the cache and reach the query above from there.
@@ -146,10 +147,8 @@ interface ActionsProps {
 }
 
 function Actions({ run, runEnd, actions: { forest, problem, retry } }: ActionsProps) {
-  const search = route.useSearch();
+  const { search, critical, onSelect, onZoom, onTab, onCritical } = useRunView();
   const navigate = route.useNavigate();
-  const [critical, setCritical] = useState(false);
-  const [tab, setTab] = useState<ActionTab>("attempts");
   const filter = useMemo(
     () => ({ text: search.q ?? "", phases: search.phase ?? [] }),
     [search.q, search.phase],
@@ -157,23 +156,24 @@ function Actions({ run, runEnd, actions: { forest, problem, retry } }: ActionsPr
   const lines = useLines(forest, filter, search.action);
   const view: View = search.view ?? "tree";
   const isTimed = view === "timeline";
-  const timeline = useTimeline(run, forest, runEnd, { isShown: isTimed, showsCritical: critical });
-  const select = useCallback(
-    (name: string | undefined) => void navigate({ search: (before) => ({ ...before, action: name }) }),
-    [navigate],
-  );
+  const timeline = useTimeline(run, forest, runEnd, {
+    isShown: isTimed,
+    showsCritical: critical,
+    zoom: search.zoom,
+    onZoom,
+  });
   const { change, type } = useSearchChanges<typeof search>((next) => void navigate(next));
   const show = (view: View): void =>
     void navigate({ search: (before) => ({ ...before, view: readView(view) }) });
   useHotkeys([
     { keys: "t", what: "Tree or timeline", run: () => show(isTimed ? "tree" : "timeline") },
     {
-      keys: "d",
+      keys: "e",
       what: "Graph of dependencies or tree",
       run: () => show(view === "graph" ? "tree" : "graph"),
     },
     { keys: "b", what: "Table or tree", run: () => show(view === "table" ? "tree" : "table") },
-    { keys: "Escape", what: "Close the action", run: () => select(undefined) },
+    { keys: "Escape", what: "Close the action", run: () => onSelect(undefined) },
     ...(view === "graph"
       ? []
       : [
@@ -191,7 +191,7 @@ function Actions({ run, runEnd, actions: { forest, problem, retry } }: ActionsPr
           lines={lines}
           timeline={isTimed ? timeline : null}
           critical={critical}
-          onCritical={setCritical}
+          onCritical={onCritical}
           view={view}
           onView={show}
           onFilter={({ text, phases }) => {
@@ -208,42 +208,42 @@ function Actions({ run, runEnd, actions: { forest, problem, retry } }: ActionsPr
         ) : view === "graph" ? (
           <GraphView
             {...{ forest, filter, runEnd, critical }}
-            {...{ selected: search.action, onSelect: select }}
-            onCritical={setCritical}
+            {...{ selected: search.action, onSelect }}
+            onCritical={onCritical}
           />
         ) : view === "table" ? (
           <ActionTable
             {...{ run, runEnd, forest, filter, search }}
             onSearch={(next) => change({ ...search, ...next })}
             selected={search.action}
-            onSelect={select}
+            onSelect={onSelect}
           />
         ) : (
           <ActionTree
             forest={forest}
             lines={lines}
             selected={search.action}
-            onSelect={select}
+            onSelect={onSelect}
             runEnd={runEnd}
             timeline={isTimed ? timeline : null}
           />
         )}
       </div>
       {search.action ? (
-        <aside className={classes.panel}>
+        <SidePanel>
           <Suspense fallback={<LoadingNotice what="the action" />}>
             <ActionPanel
               key={search.action}
               run={run}
               name={search.action}
               runEnd={runEnd}
-              tab={tab}
-              onTab={setTab}
-              onClose={() => select(undefined)}
-              onSelect={select}
+              tab={search.tab ?? "attempts"}
+              onTab={onTab}
+              onClose={() => onSelect(undefined)}
+              onSelect={onSelect}
             />
           </Suspense>
-        </aside>
+        </SidePanel>
       ) : null}
     </div>
   );

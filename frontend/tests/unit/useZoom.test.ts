@@ -1,6 +1,6 @@
 // @vitest-environment happy-dom
 import { act, cleanup, renderHook } from "@testing-library/react";
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { type Span, moved, useZoom, zoomed } from "../../src/actions/useZoom";
 
 const whole: Span = { from: 1_000, to: 2_000 };
@@ -43,7 +43,9 @@ describe("useZoom", () => {
   afterEach(cleanup);
 
   test("everything is shown and grows until the user zooms", () => {
-    const { result, rerender } = renderHook((span: Span) => useZoom(span), { initialProps: whole });
+    const { result, rerender } = renderHook((span: Span) => useZoom(span, undefined, () => undefined), {
+      initialProps: whole,
+    });
     expect(result.current).toMatchObject({ span: whole, isWhole: true });
     const grown = { from: 1_000, to: 3_000 };
     rerender(grown);
@@ -54,8 +56,30 @@ describe("useZoom", () => {
     expect(result.current.span).toEqual({ from: 1_500, to: 2_500 });
   });
 
+  test("the part is read from the address, and written to it when it rests", async () => {
+    vi.useFakeTimers();
+    const written: (string | undefined)[] = [];
+    const write = (address: string | undefined): void => void written.push(address);
+    const { result, rerender } = renderHook((address: string | undefined) => useZoom(whole, address, write), {
+      initialProps: "1200-1600",
+    });
+    expect(result.current.span).toEqual({ from: 1_200, to: 1_600 });
+    act(() => result.current.zoom(0.5));
+    act(() => result.current.zoom(0.5));
+    expect(written).toEqual([]);
+    await act(() => vi.advanceTimersByTimeAsync(1_000));
+    expect(written).toEqual(["1350-1450"]);
+    rerender("1350-1450");
+    // Back.
+    rerender(undefined);
+    expect(result.current.isWhole).toBe(true);
+    await act(() => vi.advanceTimersByTimeAsync(1_000));
+    expect(written).toEqual(["1350-1450"]);
+    vi.useRealTimers();
+  });
+
   test("panning moves a part, and does nothing when everything is shown", () => {
-    const { result } = renderHook(() => useZoom(whole));
+    const { result } = renderHook(() => useZoom(whole, undefined, () => undefined));
     act(() => result.current.pan(100));
     expect(result.current.isWhole).toBe(true);
     act(() => result.current.zoom(0.5, 1_000));
