@@ -71,12 +71,12 @@ test("the choice is shared with the panel, the address and the tree; Back goes o
   opened = await open(browser, `${server.url}/runs/tests/development/drawn`);
   const { page } = opened;
   await page.locator("[data-action=merge]").waitFor();
-  await page.keyboard.press("d");
+  await page.keyboard.press("e");
   await main(page, "merge").click();
   await page.getByTestId("action").getByRole("heading", { name: "merge" }).waitFor();
   expect(page.url()).toContain("view=graph&action=merge");
   expect(await main(page, "merge").getAttribute("aria-current")).toBe("true");
-  await page.keyboard.press("d");
+  await page.keyboard.press("e");
   await page.locator('[data-action="merge"][aria-selected=true]').waitFor();
   await page.goBack();
   await page.goBack();
