@@ -18,7 +18,7 @@ from graphql import build_schema, parse, validate
 from graph.cli.main import app
 from graph.errors import CODES
 from graph.settings import PREFIX, Settings
-from repo import migrate, open_repository
+from repo import RunIdentifier, migrate, open_repository
 from tests import ROOT
 from tests.support import forking
 from tests.support.client import GraphQLClient
@@ -132,6 +132,7 @@ async def test_subscriptions_and_commands_for_curl_work_on_a_server(tmp_path: Pa
     await migrate(url)
     async with open_repository(url) as repository:
         await make_run(repository)
+        await make_run(repository, RunIdentifier("search", "development", "trials"))
     settings = {"RUNGRAPH_DATABASE_URL": url, "RUNGRAPH_AUTH": "token"}
     token = await run(RUNGRAPH, "token", "create", "--name", "test", "--role", "admin", **settings)
     documents = [each for page in PAGES for each in graphql_in(page) if each.startswith("subscription")]
