@@ -31,6 +31,9 @@ const COLORS: Record<string, string> = {
   placeholder: "var(--faint)",
   error: "var(--bad)",
   disabled: "var(--sunken)",
+  // In dark: the background of a segmented control, and its selected part.
+  "dark-8": "var(--sunken)",
+  "dark-5": "var(--track)",
   "disabled-color": "var(--faint)",
   "indigo-light": "var(--accent-faint)",
   "indigo-light-hover": "var(--selected)",

@@ -154,6 +154,8 @@ def argument_hint(kind: Any) -> Any:
     item = kind.of_type.of_type
     if item.name == "LabelFilter":
         return Mapping[str, str | None]
+    if item.name == "RunIdentifierInput":
+        return Iterable[values.RunIdentifier]
     return GenericAlias(Iterable, ENUMS[item.name])
 
 

@@ -41,6 +41,8 @@ def test_runs_are_listed_page_by_page_and_filtered(client: Any, writer: Writer, 
     assert len({run.name for run in client.runs()}) == 230
     names = [run.name for run in client.runs(order_by=ActionOrderField.NAME, ascending=True, limit=130)]
     assert names == [f"run-{number:03}" for number in range(130)]
+    named = [RunIdentifier(project, "development", f"run-{number:03}") for number in (3, 5)]
+    assert {run.name for run in client.runs(ids=named)} == {"run-003", "run-005"}
     with pytest.raises(ValueError, match="limit must be at least 0"):
         list(client.runs(limit=-1))
     failed = list(client.runs(phases=[ActionPhase.FAILED], start_date=began))

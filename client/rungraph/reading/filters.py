@@ -8,12 +8,14 @@ from typing import Any, Optional, TypedDict
 
 from .decoding import camel_case
 from .enums import ActionPhase, ActionType, RunSource
+from .values import RunIdentifier
 
 
 class RunFilter(TypedDict, total=False):
     """Each that is set must match. Labels have None for any value; `labels` are those of which a run has one,
     `all_labels` those that it has all. schema.graphql describes the others."""
 
+    ids: Optional[Iterable[RunIdentifier]]
     project: Optional[str]
     domain: Optional[str]
     phases: Optional[Iterable[ActionPhase]]
@@ -71,4 +73,8 @@ def _json(name: str, value: Any) -> Any:
         return [{"key": str(key), "value": text} for key, text in value.items()]
     if value is None or isinstance(value, (str, int)):
         return value
-    return [str(each) for each in value]
+    return [_run(each) if isinstance(each, RunIdentifier) else str(each) for each in value]
+
+
+def _run(run: RunIdentifier) -> dict[str, str]:
+    return {"project": run.project, "domain": run.domain, "name": run.name}

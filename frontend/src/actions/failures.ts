@@ -60,3 +60,7 @@ export function failureGroups<Data extends FailableData>(forest: Forest<Data>): 
   }
   return [...groups.values()].sort((one, other) => other.count - one.count || (one.at < other.at ? -1 : 1));
 }
+
+/** A count of error groups that are not shown. */
+export const moreErrors = (count: number): string =>
+  count === 1 ? "1 more error" : `${count.toLocaleString("en")} more errors`;

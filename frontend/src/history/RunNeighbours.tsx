@@ -6,6 +6,7 @@ import { useNow } from "../ui/clock";
 import { formatDuration } from "../ui/durations";
 import { useHotkeys } from "../ui/hotkeys";
 import { hasEnded, phaseStyle } from "../ui/phases";
+import { runsBefore } from "./failureHistory";
 import classes from "./RunNeighbours.module.css";
 import { comparison, usualOf } from "./usual";
 import { taskLink, taskOf, titleOf } from "./task";
@@ -114,7 +115,7 @@ function Comparison({ lasted, usual, isOver, known }: ComparisonProps) {
   const { count, p50, p95 } = usual;
   const times = comparison(lasted, usual);
   const isSlow = lasted > p95;
-  const title = `From creation to end: median (p50) ${formatDuration(p50)}, p95 ${formatDuration(p95)} of the ${count} that succeeded among the ${known} runs before`;
+  const title = `From creation to end: median (p50) ${formatDuration(p50)}, p95 ${formatDuration(p95)} of the ${count} that succeeded among ${runsBefore(known)}`;
   // A run in progress may still become as long as usual.
   if (!isOver && !isSlow) {
     return (

@@ -3,7 +3,7 @@ import { reasonOf } from "../actions/SkipReason";
 import { type RunName, runParams } from "../live/paths";
 import { printSide } from "../live/sides";
 import { Time } from "../ui/Time";
-import { type TaskRun, failureHistory } from "./failureHistory";
+import { type TaskRun, failureHistory, runsBefore } from "./failureHistory";
 import classes from "./SinceWhen.module.css";
 
 interface Props {
@@ -19,7 +19,7 @@ interface Props {
 export function SinceWhen({ run, earlier, what }: Props) {
   if (!earlier.length) return <p className="faint">This is the first run of {what}.</p>;
   const { first, count, before, successes, versions, other, same } = failureHistory(run, earlier);
-  const known = earlier.length.toLocaleString("en");
+  const known = runsBefore(earlier.length);
   const parts: React.ReactNode[] = [
     count === 1 ? (
       <>
@@ -45,7 +45,7 @@ export function SinceWhen({ run, earlier, what }: Props) {
         </Link>
       </>
     ) : (
-      `no success in the ${known} runs before`
+      `no success in ${known}`
     ),
     versions ? (
       <>
@@ -66,7 +66,7 @@ export function SinceWhen({ run, earlier, what }: Props) {
       </>
     ) : run.error && before && !other ? (
       count === 1 ? (
-        `new error: not seen in the ${known} runs before`
+        `new error: not seen in ${known}`
       ) : (
         "new error since then"
       )

@@ -54,3 +54,7 @@ export function failureHistory<Run extends TaskRun>(run: Run, earlier: readonly 
     same: rest.find(({ phase, error }) => hasFailed(phase) && kindOf(error) === kind) ?? null,
   };
 }
+
+/** How the runs that were looked at are called. */
+export const runsBefore = (count: number): string =>
+  count === 1 ? "the run before" : `the ${count.toLocaleString("en")} runs before`;

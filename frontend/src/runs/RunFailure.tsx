@@ -1,5 +1,5 @@
 import { useMemo, useState } from "react";
-import { failureGroups, hasFailed } from "../actions/failures";
+import { failureGroups, hasFailed, moreErrors } from "../actions/failures";
 import { reasonOf } from "../actions/SkipReason";
 import { type ActionForest, useForestVersion } from "../actions/useForest";
 import { type FragmentType, graphql, readFragment } from "../gql";
@@ -83,7 +83,7 @@ export function RunFailure({ run: masked, forest, onSelect }: Props) {
           {groups.length > FEW ? (
             <li>
               <button type="button" className="link-button" aria-expanded={all} onClick={() => setAll(!all)}>
-                {all ? "Fewer errors" : `${(groups.length - FEW).toLocaleString("en")} more errors`}
+                {all ? "Fewer errors" : moreErrors(groups.length - FEW)}
               </button>
             </li>
           ) : null}

@@ -1,5 +1,5 @@
 import { useMemo } from "react";
-import { failureGroups } from "../actions/failures";
+import { failureGroups, moreErrors } from "../actions/failures";
 import { reasonOf } from "../actions/SkipReason";
 import type { Action, ActionForest } from "../actions/useForest";
 import { formatDuration } from "../ui/durations";
@@ -100,7 +100,7 @@ export function SummaryLine(props: Props) {
             </li>
           ))}
           {groups.length > GROUPS ? (
-            <li className="faint">{count(groups.length - GROUPS)} more errors</li>
+            <li className="faint">{moreErrors(groups.length - GROUPS)}</li>
           ) : null}
         </ul>
       ) : null}

@@ -71,6 +71,8 @@ test("a page opened without a server starts working with it", async () => {
   opened = await open(browser, `${server.url}/runs?project=cut`);
   const { page } = opened;
   await page.locator('[data-run="patient"]').waitFor();
+  // The code of a run's page follows the first rows.
+  await page.waitForLoadState("networkidle");
   await server.kill();
   await page.locator("[data-testid=connection][data-state=lost]").waitFor();
   await page.getByRole("link", { name: "patient" }).click();

@@ -64,12 +64,12 @@ test("axe finds no serious problem in the dialogs", async () => {
   const page = await show("/runs");
   await page.locator("[data-run]").first().waitFor();
   for (const name of ["Phase", "Filter", "Columns"]) {
-    await page.getByRole("button", { name, exact: true }).click();
-    await page.getByRole("checkbox").first().waitFor();
+    await page.getByRole("button", { name, exact: true }).first().click();
+    await page.getByRole("dialog").getByRole("checkbox").first().waitFor();
     await faded(page);
     expect(await findings(page, "[role=dialog]"), name).toEqual([]);
     await page.keyboard.press("Escape");
-    await page.getByRole("checkbox").first().waitFor({ state: "detached" });
+    await page.getByRole("dialog").getByRole("checkbox").first().waitFor({ state: "detached" });
   }
 });
 

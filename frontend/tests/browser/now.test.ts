@@ -113,7 +113,7 @@ test("three clicks from the first page stop all runs of a person", async () => {
   await page.locator('[data-tile="u-1"]').waitFor({ state: "detached" });
 });
 
-test("selected rows are aborted together, and the result is told run by run", async () => {
+test("selected rows are aborted together, and each result is listed", async () => {
   for (const n of [1, 2, 3, 4]) await createRun(server, runId(`bulk-${n}`, "bulk"));
   await setPhases(server, runId("bulk-2", "bulk"), { root: "SUCCEEDED" });
   const page = await show("/runs?project=bulk");

@@ -95,7 +95,7 @@ test("selections on the page appear in the URL", async () => {
   await page.waitForURL("**/runs?q=early");
   await page.getByLabel("Project").selectOption("tests");
   await page.waitForURL((url) => url.searchParams.get("project") === "tests");
-  await page.getByRole("button", { name: "Phase", exact: true }).click();
+  await page.getByRole("button", { name: "Phase", exact: true }).first().click();
   await page.getByRole("checkbox", { name: "Exclude Failed" }).check();
   await page.waitForURL((url) => url.searchParams.get("not") === "FAILED");
   await until("the failed run to go", async () => !(await names(page)).includes("early-1"));

@@ -21,6 +21,7 @@ test("rejects an invalid token; a valid one leads to the requested page with the
   await page.waitForURL(`${here.server.url}/runs?q=nightly`);
   await page.locator('[data-run="nightly"]').waitFor();
   expect(await page.locator("[data-run]").count()).toBe(1);
+  await page.getByLabel("Project").locator("option").nth(1).waitFor({ state: "attached" });
   expect(await page.getByLabel("Project").locator("option").allInnerTexts()).toEqual(["All projects", "etl"]);
 });
 

@@ -109,7 +109,7 @@ test("the reasons say how far an abort is", () => {
   );
 });
 
-test("the result of a bulk abort is told of each run", () => {
+test("a bulk abort has a result for each run", () => {
   const abort = (state: string, lastError?: string) =>
     ({ phase: "ABORTED", abort: { state, attemptCount: 1, lastError } }) as Parameters<
       typeof describeResult
