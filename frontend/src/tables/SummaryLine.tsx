@@ -99,9 +99,7 @@ export function SummaryLine(props: Props) {
               </button>
             </li>
           ))}
-          {groups.length > GROUPS ? (
-            <li className="faint">{moreErrors(groups.length - GROUPS)}</li>
-          ) : null}
+          {groups.length > GROUPS ? <li className="faint">{moreErrors(groups.length - GROUPS)}</li> : null}
         </ul>
       ) : null}
     </div>
